@@ -1,0 +1,370 @@
+"""Every setting of the project, in one file that refuses nonsense.
+
+Values come from the environment. What the environment does not say is read from `.data/env`, which
+`make run` writes, so that `python manage.py …` beside a running stack talks to the same engines.
+"""
+
+import socket
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import environ
+import structlog
+from django.core.exceptions import ImproperlyConfigured
+from kombu import Queue
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = BASE_DIR / ".data"
+
+env = environ.Env()
+environ.Env.read_env(DATA_DIR / "env")  # never overrides what the environment says; a missing file is fine
+
+
+def number(name: str, *, default: float, at_least: float) -> float:
+    """Return the number in environment variable `name`; a value below `at_least` stops the boot."""
+    value: float = env.float(name, default=default)
+    if value < at_least:
+        raise ImproperlyConfigured(f"{name} must be at least {at_least:g}, not {value:g}.")
+    return value
+
+
+def whole(name: str, *, default: int, at_least: int) -> int:
+    """Return the whole number in environment variable `name`; a value below `at_least` stops the boot."""
+    return int(number(name, default=default, at_least=at_least))
+
+
+# --- Mode -------------------------------------------------------------------------------------------------
+
+DEBUG = env.bool("DEBUG", default=False)
+# In demo mode a request without a login acts as the demo customer, so that a newcomer's first curl works.
+DEMO = env.bool("DEMO", default=False)
+if DEMO and not DEBUG:
+    raise ImproperlyConfigured("DEMO=1 lets anybody place orders without a login; it is refused unless DEBUG=1.")
+
+SECRET_KEY = env.str("SECRET_KEY", default="")
+if not SECRET_KEY:
+    raise ImproperlyConfigured("SECRET_KEY is not set. `make run` generates one; set your own anywhere else.")
+
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+TIME_ZONE = "UTC"
+USE_TZ = True
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+ASGI_APPLICATION = "config.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+APPEND_SLASH = False  # the API's paths have no trailing slash; a redirect would turn a POST into a GET
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "rest_framework.authtoken",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "channels",
+    "django_celery_beat",
+    "django_structlog",
+    "scheduling",
+    "inventory",
+    "payments",
+    "shipping",
+    "orders",
+    "notifications",
+    "config",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "config" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / ".data" / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": (
+            "django.contrib.staticfiles.storage.StaticFilesStorage"
+            if DEBUG
+            else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        )
+    },
+}
+WHITENOISE_USE_FINDERS = DEBUG
+
+# --- Engines ----------------------------------------------------------------------------------------------
+
+COMMAND_TIMEOUT_SECONDS = number("COMMAND_TIMEOUT_SECONDS", default=5, at_least=0.1)
+DATABASES: dict[str, Any] = {"default": env.db_url("DATABASE_URL")}
+DATABASES["default"] |= {
+    "CONN_MAX_AGE": 60,
+    "CONN_HEALTH_CHECKS": True,
+    "OPTIONS": {
+        "connect_timeout": 3,
+        "keepalives_idle": 10,
+        # One clock decides: every process reads PostgreSQL's. A statement or a lock that takes too long
+        # gives up, so that nothing hangs and a lease is never outlived by accident.
+        "options": (
+            f"-c statement_timeout={int(COMMAND_TIMEOUT_SECONDS * 1000)} -c lock_timeout=3000"
+            " -c idle_in_transaction_session_timeout=15000 -c jit=off"
+        ),
+    }
+    | DATABASES["default"].get("OPTIONS", {}),
+    "TEST": {"NAME": env.str("TEST_DATABASE_NAME", default=None)},
+}
+
+REDIS_URL = env.str("REDIS_URL").rstrip("/")
+BROKER_URL, CACHE_URL, CHANNEL_LAYER_URL, RESULTS_URL = (f"{REDIS_URL}/{db}" for db in range(4))
+
+CACHE_EXPIRATION_MINUTES = number("CACHE_EXPIRATION_MINUTES", default=15, at_least=0)
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": CACHE_URL,
+        "TIMEOUT": CACHE_EXPIRATION_MINUTES * 60,
+        "KEY_PREFIX": "cache",
+        "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
+    }
+}
+
+CHANNEL_LAYERS = {
+    "default": {
+        # The pub/sub layer survives a restart of the broker; what it drops meanwhile, the journal has.
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {
+            "hosts": [
+                {
+                    "address": CHANNEL_LAYER_URL,
+                    "socket_timeout": None,
+                    "socket_connect_timeout": 5,
+                    "health_check_interval": 30,
+                }
+            ],
+            "prefix": "live",
+        },
+    }
+}
+
+# --- Orders -----------------------------------------------------------------------------------------------
+
+CURRENCY = env.str("CURRENCY", default="USD")
+DEFAULT_COUNTRY = env.str("DEFAULT_COUNTRY", default="US")
+BATCH_SIZE = whole("BATCH_SIZE", default=500, at_least=1)
+MAX_CONCURRENT_BATCHES = whole("MAX_CONCURRENT_BATCHES", default=4, at_least=1)
+MAX_CONCURRENT_ORDERS = whole("MAX_CONCURRENT_ORDERS", default=2000, at_least=1)
+# How long a claimed order is left alone before somebody else may take it up again.
+LEASE_SECONDS = number("LEASE_SECONDS", default=8, at_least=1)
+# The dispatcher is woken by PostgreSQL; this is how long it sleeps when nobody wakes it.
+ORDER_PROCESSING_INTERVAL = number("ORDER_PROCESSING_INTERVAL", default=1, at_least=0.05)
+# A step waits this long for the slowest of its batch's provider calls, then goes on with the others.
+STRAGGLER_PATIENCE_SECONDS = number("STRAGGLER_PATIENCE_SECONDS", default=2, at_least=0)
+# Lost claims in a row before an order is put before a person.
+MAX_ATTEMPTS = whole("MAX_ATTEMPTS", default=5, at_least=1)
+IDEMPOTENCY_KEY_DAYS = number("IDEMPOTENCY_KEY_DAYS", default=3, at_least=1)
+
+# --- Providers --------------------------------------------------------------------------------------------
+
+SANDBOX_PORT = whole("SANDBOX_PORT", default=8003, at_least=1)
+SANDBOX_URL = env.str("SANDBOX_URL", default=f"http://127.0.0.1:{SANDBOX_PORT}").rstrip("/")
+PAYMENT_API_URL = env.str("PAYMENT_API_URL", default=f"{SANDBOX_URL}/payments").rstrip("/")
+INVENTORY_API_URL = env.str("INVENTORY_API_URL", default=f"{SANDBOX_URL}/inventory").rstrip("/")
+EMAIL_SERVICE_URL = env.str("EMAIL_SERVICE_URL", default=f"{SANDBOX_URL}/email").rstrip("/")
+PROVIDERS = {"payments": PAYMENT_API_URL, "inventory": INVENTORY_API_URL, "email": EMAIL_SERVICE_URL}
+PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="http")
+if PAYMENT_GATEWAY not in ("http", "in_process"):
+    raise ImproperlyConfigured(f"PAYMENT_GATEWAY must be http or in_process, not {PAYMENT_GATEWAY!r}.")
+EXTERNAL_TIMEOUT_SECONDS = number("EXTERNAL_TIMEOUT_SECONDS", default=10, at_least=0.05)
+EXTERNAL_RETRY_ATTEMPTS = whole("EXTERNAL_RETRY_ATTEMPTS", default=3, at_least=1)
+PROVIDER_CONCURRENCY = whole("PROVIDER_CONCURRENCY", default=16, at_least=1)
+HEALTH_CHECK_INTERVAL = number("HEALTH_CHECK_INTERVAL", default=60, at_least=1)
+INVENTORY_SYNC_INTERVAL = number("INVENTORY_SYNC_INTERVAL", default=300, at_least=1)
+AUDIT_INTERVAL = number("AUDIT_INTERVAL", default=600, at_least=1)
+
+# --- Celery -----------------------------------------------------------------------------------------------
+
+QUEUES = ("orders", "inventory", "shipping", "payments", "notifications")
+
+CELERY_BROKER_URL = BROKER_URL
+CELERY_RESULT_BACKEND = RESULTS_URL
+CELERY_TASK_QUEUES = [Queue(name) for name in QUEUES]
+CELERY_TASK_DEFAULT_QUEUE = "orders"
+CELERY_TASK_CREATE_MISSING_QUEUES = False
+CELERY_TASK_ROUTES = {f"{name}.*": {"queue": name} for name in QUEUES} | {"providers.*": {"queue": "notifications"}}
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_RESULT_ACCEPT_CONTENT = ["json"]
+# A lost child gives its message back at once; a lost worker or message is what an order's due time is for.
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_TIME_LIMIT = 60
+CELERY_TASK_SOFT_TIME_LIMIT = 50
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_RESULT_EXPIRES = timedelta(minutes=10)
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 20_000
+CELERY_WORKER_SEND_TASK_EVENTS = True
+CELERY_TASK_SEND_SENT_EVENT = True
+CELERY_TASK_TRACK_STARTED = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = 5
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 600,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 5,
+    "socket_connect_timeout": 2,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+}
+CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {"visibility_timeout": 600}
+CELERY_REDIS_SOCKET_TIMEOUT = 5
+CELERY_REDIS_SOCKET_CONNECT_TIMEOUT = 2
+# A worker keeps its database connection from task to task instead of opening one for each.
+CELERY_DB_REUSE_MAX = 500
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULE = {
+    "inventory sync": {"task": "inventory.sync_stock", "schedule": INVENTORY_SYNC_INTERVAL},
+    "provider health": {"task": "providers.check_health", "schedule": HEALTH_CHECK_INTERVAL},
+    "audit": {"task": "orders.audit", "schedule": AUDIT_INTERVAL},
+    "cleaning": {"task": "orders.clean", "schedule": 3600.0},
+    "beat tick": {"task": "orders.tick", "schedule": 10.0},
+}
+
+# --- API --------------------------------------------------------------------------------------------------
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework.authentication.SessionAuthentication",
+        "rest_framework.authentication.TokenAuthentication",
+        *(["orders.authentication.DemoAuthentication"] if DEMO else []),
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "config.errors.handle",
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "COERCE_DECIMAL_TO_STRING": False,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Order pipeline",
+    "VERSION": "1.0.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+# --- Security ---------------------------------------------------------------------------------------------
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+if not DEBUG:
+    HTTPS = env.bool("HTTPS", default=True)
+    SECURE_SSL_REDIRECT = HTTPS
+    SECURE_REDIRECT_EXEMPT = [r"^health"]
+    SESSION_COOKIE_SECURE = HTTPS
+    CSRF_COOKIE_SECURE = HTTPS
+    SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+    SECURE_HSTS_PRELOAD = HTTPS
+
+# --- Logs -------------------------------------------------------------------------------------------------
+
+LOG_FORMAT = env.str("LOG_FORMAT", default="console")
+if LOG_FORMAT not in ("console", "json"):
+    raise ImproperlyConfigured(f"LOG_FORMAT must be console or json, not {LOG_FORMAT!r}.")
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+NODE = env.str("NODE", default=socket.gethostname())
+
+SHARED_PROCESSORS: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.PositionalArgumentsFormatter(),
+    structlog.processors.StackInfoRenderer(),
+]
+structlog.configure(
+    processors=[
+        structlog.stdlib.filter_by_level,
+        *SHARED_PROCESSORS,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "console": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "processor": structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0),
+            "foreign_pre_chain": SHARED_PROCESSORS,
+        },
+        "json": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+            "foreign_pre_chain": SHARED_PROCESSORS,
+        },
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        "celery": {"level": "WARNING"},
+        "kombu": {"level": "WARNING"},
+        "urllib3": {"level": "ERROR"},
+        # One line for each task would drown everything else; Flower shows them.
+        "django_structlog.celery": {"level": "WARNING"},
+        "django_structlog.middlewares": {"level": "WARNING"},
+    },
+}

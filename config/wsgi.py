@@ -1,0 +1,9 @@
+"""The HTTP side: API, admin, Swagger, health. WebSockets live in `config.asgi`."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+application = get_wsgi_application()

@@ -1,0 +1,97 @@
+"""What the shop sells, how much of it there is, and who holds some of it."""
+
+from decimal import Decimal
+
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+
+
+class Product(models.Model):
+    """Something that can be ordered. A product is retired, never deleted: old orders refer to it."""
+
+    sku = models.CharField("SKU", max_length=40, unique=True)
+    name = models.CharField(max_length=120, unique=True)
+    category = models.CharField(max_length=40, blank=True)
+    description = models.CharField(max_length=400, blank=True)
+    price = models.DecimalField(max_digits=12, decimal_places=2, validators=[MinValueValidator(Decimal("0.01"))])
+    currency = models.CharField(max_length=3, default="USD")
+    weight_grams = models.PositiveIntegerField(default=0)
+    active = models.BooleanField(default=True, help_text="Only active products can be ordered.")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            # Nothing is sold for nothing.
+            models.CheckConstraint(condition=Q(price__gt=0), name="inventory_product_price_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.sku})"
+
+
+class StockItem(models.Model):
+    """The units of one product. What was ever received is `on_hand + sold`, to the unit."""
+
+    product = models.OneToOneField(Product, on_delete=models.PROTECT, primary_key=True, related_name="stock")
+    on_hand = models.PositiveIntegerField(default=0, help_text="Units in the warehouse, reserved ones included.")
+    reserved = models.PositiveIntegerField(default=0, help_text="Units promised to orders that are not completed.")
+    sold = models.PositiveIntegerField(default=0, help_text="Units that left with completed orders.")
+    reorder_level = models.PositiveIntegerField(default=10, help_text="Below this many available units: reorder.")
+
+    class Meta:
+        ordering = ["product_id"]
+        constraints = [
+            # No unit is promised twice: the last guard against overselling.
+            models.CheckConstraint(condition=Q(on_hand__gte=F("reserved")), name="inventory_stock_not_oversold"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.product_id}: {self.available} available"
+
+    @property
+    def available(self) -> int:
+        """Units that the next order may have."""
+        return self.on_hand - self.reserved
+
+
+class Reservation(models.Model):
+    """Units of a product held for one order. The row goes when they are sold or given back."""
+
+    pk = models.CompositePrimaryKey("order_id", "product_id")
+    order_id = models.BigIntegerField()
+    # No database constraint: rows are written only beside a lock on the stock row; the audit proves them.
+    product = models.ForeignKey(Product, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
+    quantity = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="inventory_reservation_quantity_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} of {self.product_id} for order {self.order_id}"
+
+
+class StockChange(models.Model):
+    """One correction of a product's units that no order made: by a person, or found by the inventory sync."""
+
+    class Source(models.TextChoices):
+        STAFF = "staff", "Staff adjustment"
+        SYNC = "sync", "Inventory sync"
+
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="stock_changes")
+    source = models.CharField(max_length=8, choices=Source.choices)
+    wanted = models.IntegerField(help_text="Units that were to be added (or, if negative, taken).")
+    applied = models.IntegerField(help_text="Units that were; fewer when the rest is reserved by orders.")
+    on_hand_after = models.PositiveIntegerField()
+    reason = models.CharField(max_length=200, blank=True)
+    made_by = models.CharField(max_length=150, blank=True, help_text="The user name; empty for the sync.")
+    made_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.applied:+d} of {self.product_id} ({self.source})"

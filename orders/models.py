@@ -1,0 +1,219 @@
+"""An order: what was asked for (`Order`, `OrderLine`), where it stands (`Journey`), what happened (`OrderEvent`).
+
+What was asked for never changes after it was placed. What changes lives in the narrow `Journey` row, so that
+an order on its way rewrites a few dozen bytes and two indexes and not its addresses.
+"""
+
+import re
+import uuid
+from datetime import datetime
+from decimal import Decimal
+
+from django.conf import settings
+from django.contrib.postgres.indexes import BrinIndex
+from django.db import models
+from django.db.models import Func, Q
+from django.db.models.functions import Cast, Now
+
+from orders.workflow import Leg, Status
+
+NUMBER = re.compile(r"ORD-\d{14}-0*(\d{1,19})", re.ASCII)
+
+
+def order_number(order_id: int, placed_at: datetime) -> str:
+    """Return the number people call an order by. It ends in the order's id, so no two orders share one."""
+    return f"ORD-{placed_at:%Y%m%d%H%M%S}-{order_id:04d}"
+
+
+def id_of_number(number: str) -> int | None:
+    """Return the order id that an order number ends in; None if this is no order number."""
+    match = NUMBER.fullmatch(number)
+    return int(match[1]) if match else None
+
+
+class Order(models.Model):
+    """What a customer asked for."""
+
+    uuid = models.UUIDField("UUID", unique=True, default=uuid.uuid4, editable=False)
+    # No database constraint: it would lock the customer's one row for every order; users with orders are
+    # deactivated, not deleted, and the audit looks for orphans.
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    customer_id = models.CharField(max_length=64, blank=True, help_text="The shop's own id for the customer.")
+    customer_name = models.CharField(max_length=100)
+    email = models.EmailField(blank=True)
+    currency = models.CharField(max_length=3)
+    goods_amount = models.DecimalField(max_digits=12, decimal_places=2)
+    weight_grams = models.BigIntegerField()
+    shipping_address = models.JSONField(default=dict)
+    country = models.CharField(max_length=2, help_text="ISO 3166 code of the country to deliver to.")
+    payment_token = models.CharField(max_length=64, help_text="The provider's token for the card; never a number.")
+    placed_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["owner", "id"], name="orders_by_owner"),
+            models.Index(fields=["customer_name", "id"], name="orders_by_customer"),
+        ]
+        permissions = [("operate_order", "Can process, complete, cancel and retry any order")]
+
+    def __str__(self) -> str:
+        return self.number
+
+    @property
+    def number(self) -> str:
+        """The number people call the order by."""
+        return order_number(self.pk, self.placed_at)
+
+    @property
+    def total_amount(self) -> Decimal:
+        """Goods and shipping; goods alone until shipping has been quoted."""
+        return self.goods_amount + (self.journey.shipping_amount or Decimal(0))
+
+
+class OrderLine(models.Model):
+    """A product of an order, at the price and under the name it had when the order was placed."""
+
+    pk = models.CompositePrimaryKey("order_id", "product_id")
+    # Neither reference is constrained in the database: lines are inserted by the statement that inserts the
+    # order from rows of the product table, and never change; the audit looks for orphans.
+    order = models.ForeignKey(
+        Order, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="lines"
+    )
+    product_id = models.BigIntegerField()
+    sku = models.CharField(max_length=40)
+    product_name = models.CharField(max_length=120)
+    quantity = models.PositiveIntegerField()
+    unit_price = models.DecimalField(max_digits=12, decimal_places=2)
+
+    class Meta:
+        ordering = ["product_id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="orders_line_quantity_positive"),
+            models.CheckConstraint(condition=Q(unit_price__gt=0), name="orders_line_price_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} × {self.product_name}"
+
+    @property
+    def amount(self) -> Decimal:
+        """What the line costs."""
+        return self.unit_price * self.quantity
+
+
+class Journey(models.Model):
+    """Where an order stands. Written only through `orders.journal.save`, with the events that say why."""
+
+    order = models.OneToOneField(
+        Order, on_delete=models.DO_NOTHING, db_constraint=False, primary_key=True, related_name="journey"
+    )
+    status = models.CharField(max_length=10, choices=[(s.value, s.value.capitalize()) for s in Status])
+    # The sequence of the order's last event: its version, and the ETag of everything said about it.
+    sequence = models.IntegerField(default=1)
+    # When the order next needs a look, by the database's clock. NULL: it is at rest.
+    due_at = models.DateTimeField(null=True, blank=True)
+    # The batch that may write to the order's journey now: the fencing token of late writers.
+    batch_id = models.BigIntegerField(null=True, blank=True)
+    # Times the order was claimed since it last got anywhere.
+    attempts = models.SmallIntegerField(default=0)
+    stock = models.CharField(max_length=10, blank=True, choices=[(leg.value, leg.value) for leg in Leg])
+    shipping = models.CharField(max_length=10, blank=True, choices=[(leg.value, leg.value) for leg in Leg])
+    payment = models.CharField(max_length=10, blank=True, choices=[(leg.value, leg.value) for leg in Leg])
+    shipping_amount = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
+    # Where a cancelling order is heading, and why: cancelled by somebody, or rejected by a leg.
+    outcome = models.CharField(max_length=10, blank=True)
+    reason = models.CharField(max_length=200, blank=True)
+    completion_requested = models.BooleanField(default=False)
+    # What an order that is due later is waiting for, as a code (`orders.workflow.Wait`).
+    waiting_for = models.CharField(max_length=40, blank=True)
+    # Why a person should look at it. Not a state: an order that needs attention may well go on being retried.
+    attention = models.CharField(max_length=200, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            # The dispatcher's queue. Its size follows the work in flight, not the history.
+            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="orders_due"),
+            # Everything that has not ended well, for operators' lists and counts.
+            models.Index(
+                fields=["status", "order"], condition=~Q(status__in=["confirmed", "completed"]), name="orders_not_confirmed"
+            ),
+            models.Index(fields=["order"], condition=~Q(attention=""), name="orders_attention"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.order_id}: {self.status}"
+
+
+class CurrentTransaction(Func):
+    """The number of the current transaction, which readers of the whole journal order events by."""
+
+    template = "pg_current_xact_id()::text"
+
+
+class OrderEvent(models.Model):
+    """Something that happened to an order. Appended in the transaction that made it happen; never changed."""
+
+    pk = models.CompositePrimaryKey("order_id", "sequence")
+    # Not constrained in the database: appended only beside the lock on the order's journey; the audit proves it.
+    order = models.ForeignKey(
+        Order, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="events"
+    )
+    sequence = models.IntegerField()  # 1, 2, 3, … with no gap
+    type = models.CharField(max_length=24)  # orders.workflow.EventType
+    progress = models.SmallIntegerField(default=0)  # percent of the journey that lies behind
+    data = models.JSONField(default=dict)
+    at = models.DateTimeField(db_default=Now())
+    # Sequences of different orders commit out of order; the transaction's number tells a reader of the whole
+    # journal which events it may already rely on (`orders.journal.follow`).
+    transaction_id = models.BigIntegerField(db_default=Cast(CurrentTransaction(), models.BigIntegerField()))
+
+    class Meta:
+        ordering = ["sequence"]
+        indexes = [
+            # Events are stored in about the order of their transactions, so a block range index finds the
+            # latest at almost no cost to the writer.
+            BrinIndex(fields=["transaction_id"], name="orders_event_transaction", autosummarize=True, pages_per_range=16),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.order_id} #{self.sequence} {self.type}"
+
+
+class Batch(models.Model):
+    """Orders that travel together, on one Celery canvas. Its id is the fencing token of their journeys."""
+
+    started_at = models.DateTimeField(db_default=Now())
+    size = models.IntegerField()
+    # Settled, or taken over by later batches.
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "batches"
+        indexes = [
+            models.Index(fields=["started_at"], condition=Q(finished_at__isnull=True), name="orders_batch_under_way"),
+        ]
+
+    def __str__(self) -> str:
+        return f"batch {self.pk} of {self.size}"
+
+
+class IdempotencyKey(models.Model):
+    """A request that was answered: a repeat under the same key gets the same answer."""
+
+    pk = models.CompositePrimaryKey("owner_id", "key")
+    owner_id = models.BigIntegerField()
+    key = models.CharField(max_length=200)
+    request_hash = models.BinaryField(max_length=32)
+    status_code = models.SmallIntegerField()
+    answer = models.JSONField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["created_at"], name="orders_idempotency_created")]
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,0 +1,392 @@
+"""The rules of an order's journey, as pure data and functions: no database, no clock, no network.
+
+`JourneyState` is a journey as it was read under lock, plus what has happened to it since. Each of its verbs
+is one thing that can happen; it changes the state and notes the event. `orders.journal` saves both at once.
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+
+class Status(StrEnum):
+    """Where an order stands."""
+
+    PENDING = "pending"  # stored; held, or waiting for the dispatcher
+    PROCESSING = "processing"  # its legs are under way
+    CONFIRMED = "confirmed"  # stock held, money taken
+    COMPLETED = "completed"  # handed over; its units are sold
+    CANCELLING = "cancelling"  # stock and money are being given back
+    CANCELLED = "cancelled"  # somebody called it off; nothing is held any more
+    REJECTED = "rejected"  # a leg refused it; nothing is held any more
+
+
+TRANSITIONS: dict[Status, frozenset[Status]] = {
+    Status.PENDING: frozenset({Status.PROCESSING, Status.CANCELLED}),
+    Status.PROCESSING: frozenset({Status.CONFIRMED, Status.CANCELLING, Status.CANCELLED, Status.REJECTED}),
+    Status.CONFIRMED: frozenset({Status.COMPLETED, Status.CANCELLING}),
+    # A completed order is cancelled when its goods come back.
+    Status.COMPLETED: frozenset({Status.CANCELLING}),
+    Status.CANCELLING: frozenset({Status.CANCELLED, Status.REJECTED}),
+    # Money that arrives after the end goes back the same way as any other.
+    Status.CANCELLED: frozenset({Status.CANCELLING}),
+    Status.REJECTED: frozenset({Status.CANCELLING}),
+}
+
+UNDER_WAY = frozenset({Status.PENDING, Status.PROCESSING, Status.CANCELLING})
+
+
+class Leg(StrEnum):
+    """What came of one leg: stock, shipping or payment."""
+
+    OPEN = ""  # not tried, or not known yet
+    REFUSED = "refused"  # out of stock, not deliverable, declined
+    RESERVED = "reserved"  # stock: units held
+    RELEASED = "released"  # stock: units given back
+    SOLD = "sold"  # stock: units handed over
+    QUOTED = "quoted"  # shipping: the total is final
+    AUTHORIZED = "authorized"  # payment: amount held on the card
+    CAPTURED = "captured"  # payment: amount taken
+    VOIDED = "voided"  # payment: hold let go
+    REFUNDED = "refunded"  # payment: amount given back
+    NOTHING = "nothing"  # payment: there turned out to be nothing to give back
+
+
+class EventType(StrEnum):
+    """What can happen to an order, in the past tense."""
+
+    PLACED = "order_placed"
+    RELEASED = "order_released"  # a held order may go
+    STARTED = "processing_started"
+    STOCK_RESERVED = "stock_reserved"
+    STOCK_REFUSED = "stock_refused"
+    SHIPPING_QUOTED = "shipping_quoted"
+    SHIPPING_REFUSED = "shipping_refused"
+    PAYMENT_AUTHORIZED = "payment_authorized"
+    PAYMENT_DECLINED = "payment_declined"
+    PAYMENT_CAPTURED = "payment_captured"
+    CAPTURE_DECLINED = "capture_declined"
+    CONFIRMED = "order_confirmed"
+    COMPLETION_REQUESTED = "completion_requested"
+    COMPLETED = "order_completed"
+    CANCELLATION_STARTED = "cancellation_started"
+    STOCK_RELEASED = "stock_released"
+    MONEY_RETURNED = "money_returned"
+    PAYMENT_ARRIVED_LATE = "payment_arrived_late"
+    CANCELLED = "order_cancelled"
+    REJECTED = "order_rejected"
+    WAITING = "order_waiting"
+    ATTENTION_NEEDED = "attention_needed"
+    RETRIED = "order_retried"
+
+
+# The status an order has after an event; events that are not here leave it alone.
+STATUS_AFTER: dict[EventType, Status] = {
+    EventType.PLACED: Status.PENDING,
+    EventType.STARTED: Status.PROCESSING,
+    EventType.CONFIRMED: Status.CONFIRMED,
+    EventType.COMPLETED: Status.COMPLETED,
+    EventType.CANCELLATION_STARTED: Status.CANCELLING,
+    EventType.PAYMENT_ARRIVED_LATE: Status.CANCELLING,
+    EventType.CANCELLED: Status.CANCELLED,
+    EventType.REJECTED: Status.REJECTED,
+}
+
+
+class Wait(StrEnum):
+    """What an order that is due later is waiting for."""
+
+    NOBODY = ""
+    PAYMENT_PROVIDER = "payment_provider"  # the provider is down; nothing was asked
+    PAYMENT_OUTCOME = "payment_outcome"  # we asked and do not know what came of it
+    LOST_STEP = "lost_step"  # a leg did not report back
+
+
+# Seconds until the next look at an order that waits, by how often it was tried: 1, 2, 4, … capped.
+LONGEST_WAIT = 60.0
+# … and at one whose provider was not even asked, because it is known to be down.
+PROVIDER_WAIT = 5.0
+# An order that goes on trying is put before a person as well after so many tries.
+MAX_QUIET_ATTEMPTS = 5
+
+# Events that do not mean that the order got anywhere.
+NO_PROGRESS = frozenset({EventType.WAITING, EventType.ATTENTION_NEEDED})
+
+# What each leg that is done adds to the progress bar, in percent; the rest comes with the end.
+PROGRESS = {
+    Leg.RESERVED: 30,
+    Leg.QUOTED: 15,
+    Leg.AUTHORIZED: 25,
+    Leg.CAPTURED: 40,
+}
+
+
+class IllegalMove(Exception):
+    """A move that the table of transitions does not have: a defect, never a user's mistake."""
+
+    def __init__(self, order_id: int, source: Status, target: Status) -> None:
+        super().__init__(f"Order {order_id} cannot go from {source} to {target}.")
+        self.order_id, self.source, self.target = order_id, source, target
+
+
+@dataclass(slots=True)
+class Event:
+    """Something that happened, not yet in the journal."""
+
+    order_id: int
+    sequence: int
+    type: EventType
+    progress: int
+    data: dict[str, Any]
+
+
+@dataclass(slots=True)
+class JourneyState:
+    """A journey under lock. `due_in` is when to look again: seconds from now, None for at rest."""
+
+    order_id: int
+    status: Status
+    sequence: int
+    batch_id: int | None = None
+    attempts: int = 0
+    stock: Leg = Leg.OPEN
+    shipping: Leg = Leg.OPEN
+    payment: Leg = Leg.OPEN
+    shipping_amount: Decimal | None = None
+    outcome: str = ""
+    reason: str = ""
+    completion_requested: bool = False
+    waiting_for: str = ""
+    attention: str = ""
+    due_in: float | None = None
+    reschedule: bool = False
+    events: list[Event] = field(default_factory=list)
+
+    # --- What is so --------------------------------------------------------------------------------------
+
+    @property
+    def progress(self) -> int:
+        """Percent of the journey that lies behind."""
+        if self.status is Status.PENDING:
+            return 0
+        if self.status not in (Status.PROCESSING, Status.CANCELLING):
+            return 100
+        return 10 + PROGRESS.get(self.stock, 0) + PROGRESS.get(self.shipping, 0) + PROGRESS.get(self.payment, 0)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a leg said no, so that the order cannot be confirmed."""
+        return Leg.REFUSED in (self.stock, self.shipping, self.payment)
+
+    @property
+    def may_be_charged(self) -> bool:
+        """Whether the payment leg is still to be tried: the total is final and nothing spoke against it."""
+        return self.is_processing and self.shipping is Leg.QUOTED and self.payment is Leg.OPEN and not self.is_refused
+
+    @property
+    def may_be_captured(self) -> bool:
+        """Whether both legs joined well: stock is held, the total is final, the money is waiting."""
+        return self.is_processing and (self.stock, self.shipping, self.payment) == (
+            Leg.RESERVED,
+            Leg.QUOTED,
+            Leg.AUTHORIZED,
+        )
+
+    @property
+    def is_processing(self) -> bool:
+        """Whether the legs may work on it."""
+        return self.status is Status.PROCESSING
+
+    @property
+    def is_cancelling(self) -> bool:
+        """Whether what it holds is to be given back."""
+        return self.status is Status.CANCELLING
+
+    @property
+    def holds_stock(self) -> bool:
+        """Whether units are held for it, or left with it."""
+        return self.stock in (Leg.RESERVED, Leg.SOLD)
+
+    @property
+    def may_hold_money(self) -> bool:
+        """Whether the provider may hold or have money for it. Before the quote nobody has asked for any."""
+        never_asked = self.shipping is not Leg.QUOTED
+        return not never_asked and self.payment in (Leg.OPEN, Leg.AUTHORIZED, Leg.CAPTURED)
+
+    @property
+    def money_to_return(self) -> bool:
+        """Whether it is being undone and its money is not settled yet."""
+        return self.is_cancelling and self.may_hold_money
+
+    # --- What happens on the way ---------------------------------------------------------------------------
+
+    def stock_reserved(self) -> None:
+        """Every line's units are held."""
+        self.stock = Leg.RESERVED
+        self._note(EventType.STOCK_RESERVED)
+
+    def stock_refused(self, shortages: list[dict[str, Any]]) -> None:
+        """At least one line's units are not there; none is held."""
+        self.stock = Leg.REFUSED
+        self._refuse("out_of_stock", EventType.STOCK_REFUSED, shortages=shortages)
+
+    def shipping_quoted(self, amount: Decimal) -> None:
+        """The price of shipping is known, so the total is final."""
+        self.shipping, self.shipping_amount = Leg.QUOTED, amount
+        self._note(EventType.SHIPPING_QUOTED, amount=str(amount))
+
+    def shipping_refused(self, code: str) -> None:
+        """We do not deliver this there."""
+        self.shipping = Leg.REFUSED
+        self._refuse(code, EventType.SHIPPING_REFUSED)
+
+    def payment_authorized(self) -> None:
+        """The provider holds the amount."""
+        self.payment = Leg.AUTHORIZED
+        self._note(EventType.PAYMENT_AUTHORIZED)
+
+    def payment_declined(self, code: str) -> None:
+        """The provider said no."""
+        self.payment = Leg.REFUSED
+        self._refuse(code or "payment_declined", EventType.PAYMENT_DECLINED)
+
+    def payment_captured(self) -> None:
+        """The provider took the amount."""
+        self.payment = Leg.CAPTURED
+        self._note(EventType.PAYMENT_CAPTURED)
+
+    def capture_declined(self, code: str) -> None:
+        """The provider would not take what it held: what it may still hold has to be let go."""
+        self._refuse(code or "capture_declined", EventType.CAPTURE_DECLINED)
+        self.undo(outcome=Status.REJECTED)
+
+    def payment_arrived_late(self) -> None:
+        """An authorization came through after the order had ended; it goes back."""
+        self._move(Status.CANCELLING)
+        self.payment, self.outcome = Leg.AUTHORIZED, self.outcome or Status.CANCELLED
+        self.look_again(0)
+        self._note(EventType.PAYMENT_ARRIVED_LATE)
+
+    def stock_released(self) -> None:
+        """The units went back on the shelf."""
+        self.stock = Leg.RELEASED
+        self._note(EventType.STOCK_RELEASED)
+
+    def money_returned(self, how: Leg) -> None:
+        """The provider holds and has nothing of the customer's any more."""
+        self.payment = how
+        if how is not Leg.NOTHING:
+            self._note(EventType.MONEY_RETURNED, how=how.value)
+
+    # --- Moves ---------------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Decide by what the legs say, and by nothing else, where the order goes now."""
+        if self.is_processing and self.is_refused:
+            self.undo(outcome=Status.REJECTED)
+        elif self.is_processing and self.payment is Leg.CAPTURED:
+            self.confirm()
+        elif self.is_cancelling and not self.holds_stock and not self.may_hold_money:
+            self._end(Status(self.outcome))
+        else:
+            self.wait()
+
+    def confirm(self) -> None:
+        """Everything is held and paid: the order is good."""
+        self._move(Status.CONFIRMED)
+        self.rest()
+        self._note(EventType.CONFIRMED)
+        if self.completion_requested:
+            self.look_again(0)
+
+    def complete(self) -> None:
+        """The goods were handed over."""
+        self._move(Status.COMPLETED)
+        self.stock = Leg.SOLD
+        self.rest()
+        self._note(EventType.COMPLETED)
+
+    def request_completion(self) -> None:
+        """Complete it as soon as it is confirmed."""
+        if not self.completion_requested:
+            self.completion_requested = True
+            self._note(EventType.COMPLETION_REQUESTED)
+
+    def release(self) -> None:
+        """A held order may go."""
+        self.look_again(0)
+        self._note(EventType.RELEASED)
+
+    def undo(self, *, outcome: Status, reason: str = "") -> None:
+        """Head for `outcome`, at once if nothing is held, else by way of giving everything back."""
+        self.outcome, self.reason = outcome.value, reason or self.reason
+        if not self.holds_stock and not self.may_hold_money:
+            return self._end(outcome)
+        self._move(Status.CANCELLING)
+        self.look_again(0)
+        self._note(EventType.CANCELLATION_STARTED, reason=self.reason, outcome=outcome.value)
+
+    # --- Time ----------------------------------------------------------------------------------------------
+
+    def blocked(self, what: Wait) -> None:
+        """Its leg cannot go on for now. Said once for each cause, not for each look."""
+        if self.waiting_for != what:
+            self._note(EventType.WAITING, waiting_for=what.value)
+            self.waiting_for = what
+
+    def wait(self) -> None:
+        """Look again later: soon after a first try, less and less often after many."""
+        self.blocked(Wait(self.waiting_for) or Wait.LOST_STEP)
+        if self.waiting_for == Wait.PAYMENT_PROVIDER:
+            self.attempts = 0  # nothing was tried, so no try is used up
+            return self.look_again(PROVIDER_WAIT)
+        if self.attempts >= MAX_QUIET_ATTEMPTS and not self.attention:
+            self._attend(f"{self.waiting_for} for {self.attempts} attempts")
+        self.look_again(min(LONGEST_WAIT, 2.0 ** (self.attempts - 1)))
+
+    def need_attention(self, why: str, *, details: str = "") -> None:
+        """Stop, and put it before a person."""
+        self.rest()
+        self._attend(why, details=details)
+
+    def retry(self) -> None:
+        """A person says: go on."""
+        self.attention, self.attempts = "", 0
+        self.look_again(0)
+        self._note(EventType.RETRIED)
+
+    def look_again(self, seconds: float) -> None:
+        """Let go of the batch and be due in so many seconds."""
+        self.reschedule, self.due_in, self.batch_id = True, seconds, None
+
+    def rest(self) -> None:
+        """Let go of the batch; nothing more is to be done."""
+        self.reschedule, self.due_in, self.batch_id, self.attempts = True, None, None, 0
+        self.waiting_for = Wait.NOBODY
+
+    # --- Inside --------------------------------------------------------------------------------------------
+
+    def _refuse(self, reason: str, event: EventType, **data: Any) -> None:
+        self.reason = self.reason or reason
+        self._note(event, reason=reason, **data)
+
+    def _end(self, status: Status) -> None:
+        self._move(status)
+        self.rest()
+        self._note(EventType.CANCELLED if status is Status.CANCELLED else EventType.REJECTED, reason=self.reason)
+
+    def _move(self, target: Status) -> None:
+        if target not in TRANSITIONS[self.status]:
+            raise IllegalMove(self.order_id, self.status, target)
+        self.status = target
+
+    def _attend(self, why: str, *, details: str = "") -> None:
+        self.attention = why[:200]
+        self._note(EventType.ATTENTION_NEEDED, why=why, details=details[-4000:])
+
+    def _note(self, event: EventType, **data: Any) -> None:
+        self.sequence += 1
+        if event not in NO_PROGRESS:
+            self.attempts, self.waiting_for = min(self.attempts, 1), Wait.NOBODY
+        self.events.append(Event(self.order_id, self.sequence, event, self.progress, data))

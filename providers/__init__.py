@@ -1,0 +1,1 @@
+"""How we talk to providers: over HTTP, with timeouts, retries and a circuit breaker."""

@@ -1,0 +1,1 @@
+"""Scheduled work, once per time slot."""

@@ -1,0 +1,20 @@
+"""Scheduled work that has been started, so that each time slot is worked once however many beats tick."""
+
+from django.db import models
+
+
+class ScheduledRun(models.Model):
+    """One slot of one piece of scheduled work."""
+
+    pk = models.CompositePrimaryKey("name", "slot")
+    name = models.CharField(max_length=60)
+    slot = models.BigIntegerField(help_text="The slot's start, in units of the interval since 1970.")
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    outcome = models.TextField(blank=True, help_text="What came of it, or the traceback.")
+
+    class Meta:
+        indexes = [models.Index(fields=["started_at"], name="scheduling_started_at")]
+
+    def __str__(self) -> str:
+        return f"{self.name} #{self.slot}"

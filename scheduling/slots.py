@@ -1,0 +1,57 @@
+"""Run scheduled work once per time slot, however many beats send it."""
+
+import traceback
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.db import connection
+from django.db.models.functions import Now
+
+from scheduling.models import ScheduledRun
+
+
+def database_now() -> datetime:
+    """Return the time by the database's clock, the only one that decides anything."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        now: datetime = cursor.fetchone()[0]
+    return now
+
+
+def once_per_slot(*, name: str, interval: float, work: Callable[[], object], now: datetime) -> bool:
+    """Run `work` unless this slot of `interval` seconds was taken already. Return whether it ran.
+
+    The outcome (or the traceback, which is raised on) stays in `ScheduledRun` for whoever looks.
+    """
+    slot = int(now.timestamp() // interval)
+    run, won = ScheduledRun.objects.get_or_create(name=name, slot=slot, defaults={"started_at": now})
+    if not won:
+        return False
+    try:
+        outcome = str(work() or "done")
+    except Exception:
+        _finish(run, traceback.format_exc())
+        raise
+    _finish(run, outcome)
+    return True
+
+
+def _finish(run: ScheduledRun, outcome: str) -> None:
+    ScheduledRun.objects.filter(name=run.name, slot=run.slot).update(finished_at=Now(), outcome=outcome[:10_000])
+
+
+def forget_before(moment: datetime) -> int:
+    """Delete the runs started before `moment`. Return how many."""
+    return int(ScheduledRun.objects.filter(started_at__lt=moment).delete()[0])
+
+
+def latest_start(name: str) -> datetime | None:
+    """Return when the scheduled work called `name` was last started; None if never."""
+    return (
+        ScheduledRun.objects.filter(name=name).order_by("-started_at").values_list("started_at", flat=True).first()
+    )
+
+
+def stale_after(interval: float) -> timedelta:
+    """Return how long after its last start scheduled work counts as missed: two intervals and some slack."""
+    return timedelta(seconds=interval * 2 + 10)

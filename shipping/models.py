@@ -1,0 +1,52 @@
+"""Where the shop delivers to, and what that costs."""
+
+from django.db import models
+from django.db.models import Q
+
+
+class Zone(models.Model):
+    """Countries that cost the same to deliver to."""
+
+    name = models.CharField(max_length=60, unique=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ZoneCountry(models.Model):
+    """A country of a zone. A country in no zone is one the shop does not deliver to."""
+
+    country = models.CharField(max_length=2, primary_key=True, help_text="ISO 3166 code, e.g. DE.")
+    zone = models.ForeignKey(Zone, on_delete=models.CASCADE, related_name="countries")
+
+    class Meta:
+        ordering = ["country"]
+        verbose_name_plural = "zone countries"
+
+    def __str__(self) -> str:
+        return self.country
+
+
+class Rate(models.Model):
+    """The price of a parcel to a zone, up to a weight."""
+
+    zone = models.ForeignKey(Zone, on_delete=models.CASCADE, related_name="rates")
+    max_weight_grams = models.PositiveIntegerField()
+    price = models.DecimalField(max_digits=12, decimal_places=2)
+    currency = models.CharField(max_length=3, default="USD")
+    free_from = models.DecimalField(
+        max_digits=12, decimal_places=2, null=True, blank=True, help_text="Goods worth this much or more ship free."
+    )
+
+    class Meta:
+        ordering = ["zone", "max_weight_grams"]
+        constraints = [
+            models.UniqueConstraint(fields=["zone", "currency", "max_weight_grams"], name="shipping_rate_unique"),
+            models.CheckConstraint(condition=Q(price__gte=0), name="shipping_rate_price_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.zone} up to {self.max_weight_grams} g: {self.price} {self.currency}"
