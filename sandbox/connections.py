@@ -1,0 +1,37 @@
+"""Hanging up: what a client sees of a provider that is down."""
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HANG_UP = "sandbox.hang_up"
+
+
+class HangUpProtocol(HttpToolsProtocol):
+    """Gives each request a way to drop its connection: ASGI itself knows only how to answer."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {HANG_UP: self.transport.abort}  # type: ignore[typeddict-item]
+
+
+class HangUp(Response):
+    """Closes the connection instead of answering."""
+
+    async def __call__(self, scope: Scope, receive: Receive, _send: Send) -> None:
+        scope["extensions"][HANG_UP]()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+async def hold(request: Request, seconds: float) -> None:
+    """Keep the client waiting, and stop as soon as it has gone."""
+    try:
+        async with asyncio.timeout(seconds):
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+    except TimeoutError:
+        pass

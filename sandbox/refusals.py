@@ -1,0 +1,18 @@
+"""What a provider says when it will not: one exception, one JSON shape."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass
+class Refusal(Exception):  # noqa: N818 - an answer, not an error of ours
+    """A 4xx answer with a stable code, and the field at fault where there is one."""
+
+    status: int
+    code: str
+    message: str
+    field: str | None = None
+
+    def answer(self) -> dict[str, Any]:
+        error = {"code": self.code, "message": self.message}
+        return {"error": error | ({"field": self.field} if self.field else {})}

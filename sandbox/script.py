@@ -1,0 +1,61 @@
+"""Playing a script: the faults that befall a call, around its effect."""
+
+import asyncio
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sandbox.connections import HangUp, hold
+from sandbox.faults import HEALTHY, Faults, Try
+from sandbox.wire import answer
+
+Effect = Callable[[], Response]
+
+
+class Stage:
+    """Where one provider's calls are played as its script has them."""
+
+    def __init__(self, provider: str, faults: Faults) -> None:
+        self._provider = provider
+        self._faults = faults
+
+    async def play(self, request: Request, operation: str, key: str, effect: Effect) -> Response:
+        """Do what was asked, with whatever befalls this try of this key; a healthy provider just does it."""
+        script = self._faults.script(self._provider)
+        if script.down:
+            return HangUp()
+        if script == HEALTHY or not script.covers(operation):
+            return effect()
+        return await _befallen(self._faults.next_try(self._provider, operation, key), request, effect)
+
+    async def health(self, _request: Request) -> Response:
+        if self._faults.script(self._provider).down:
+            return HangUp()
+        return answer(200, {"status": "ok", "provider": self._provider})
+
+
+async def _befallen(this_try: Try, request: Request, effect: Effect) -> Response:
+    """First the faults that come before the effect, then those that hide it."""
+    await asyncio.sleep(this_try.latency)
+    if this_try.times_out_before:
+        return await _held_back(this_try, request)
+    if this_try.fails:
+        return _failure("Failed before anything was done.")
+    done = effect()
+    if this_try.times_out_after:
+        return await _held_back(this_try, request)
+    if this_try.fails_after:
+        return _failure("Failed after it was done.")
+    if this_try.answers_garbage:
+        return Response("<html>It works!</html", done.status_code, media_type="text/html")
+    return done
+
+
+async def _held_back(this_try: Try, request: Request) -> Response:
+    await hold(request, this_try.script.timeout_seconds)
+    return answer(504, {"error": {"code": "timeout", "message": "The answer was held back."}})
+
+
+def _failure(message: str) -> Response:
+    return answer(500, {"error": {"code": "provider_error", "message": message}})
