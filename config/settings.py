@@ -15,9 +15,9 @@ from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-DATA_DIR = BASE_DIR / ".data"
 
 env = environ.Env()
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / ".data")))
 environ.Env.read_env(DATA_DIR / "env")  # never overrides what the environment says; a missing file is fine
 
 
@@ -40,7 +40,9 @@ DEBUG = env.bool("DEBUG", default=False)
 # In demo mode a request without a login acts as the demo customer, so that a newcomer's first curl works.
 DEMO = env.bool("DEMO", default=False)
 if DEMO and not DEBUG:
-    raise ImproperlyConfigured("DEMO=1 lets anybody place orders without a login; it is refused unless DEBUG=1.")
+    raise ImproperlyConfigured(
+        "DEMO=1 lets anybody place orders without a login; it is refused unless DEBUG=1."
+    )
 
 SECRET_KEY = env.str("SECRET_KEY", default="")
 if not SECRET_KEY:
@@ -116,7 +118,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / ".data" / "static"
+STATIC_ROOT = DATA_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
@@ -226,7 +228,9 @@ CELERY_RESULT_BACKEND = RESULTS_URL
 CELERY_TASK_QUEUES = [Queue(name) for name in QUEUES]
 CELERY_TASK_DEFAULT_QUEUE = "orders"
 CELERY_TASK_CREATE_MISSING_QUEUES = False
-CELERY_TASK_ROUTES = {f"{name}.*": {"queue": name} for name in QUEUES} | {"providers.*": {"queue": "notifications"}}
+CELERY_TASK_ROUTES = {f"{name}.*": {"queue": name} for name in QUEUES} | {
+    "providers.*": {"queue": "notifications"}
+}
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_RESULT_ACCEPT_CONTENT = ["json"]
