@@ -14,7 +14,9 @@ class Product(models.Model):
     name = models.CharField(max_length=120, unique=True)
     category = models.CharField(max_length=40, blank=True)
     description = models.CharField(max_length=400, blank=True)
-    price = models.DecimalField(max_digits=12, decimal_places=2, validators=[MinValueValidator(Decimal("0.01"))])
+    price = models.DecimalField(
+        max_digits=12, decimal_places=2, validators=[MinValueValidator(Decimal("0.01"))]
+    )
     currency = models.CharField(max_length=3, default="USD")
     weight_grams = models.PositiveIntegerField(default=0)
     active = models.BooleanField(default=True, help_text="Only active products can be ordered.")
@@ -35,16 +37,24 @@ class StockItem(models.Model):
     """The units of one product. What was ever received is `on_hand + sold`, to the unit."""
 
     product = models.OneToOneField(Product, on_delete=models.PROTECT, primary_key=True, related_name="stock")
-    on_hand = models.PositiveIntegerField(default=0, help_text="Units in the warehouse, reserved ones included.")
-    reserved = models.PositiveIntegerField(default=0, help_text="Units promised to orders that are not completed.")
+    on_hand = models.PositiveIntegerField(
+        default=0, help_text="Units in the warehouse, reserved ones included."
+    )
+    reserved = models.PositiveIntegerField(
+        default=0, help_text="Units promised to orders that are not completed."
+    )
     sold = models.PositiveIntegerField(default=0, help_text="Units that left with completed orders.")
-    reorder_level = models.PositiveIntegerField(default=10, help_text="Below this many available units: reorder.")
+    reorder_level = models.PositiveIntegerField(
+        default=10, help_text="Below this many available units: reorder."
+    )
 
     class Meta:
         ordering = ["product_id"]
         constraints = [
             # No unit is promised twice: the last guard against overselling.
-            models.CheckConstraint(condition=Q(on_hand__gte=F("reserved")), name="inventory_stock_not_oversold"),
+            models.CheckConstraint(
+                condition=Q(on_hand__gte=F("reserved")), name="inventory_stock_not_oversold"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -67,7 +77,9 @@ class Reservation(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(quantity__gt=0), name="inventory_reservation_quantity_positive"),
+            models.CheckConstraint(
+                condition=Q(quantity__gt=0), name="inventory_reservation_quantity_positive"
+            ),
         ]
 
     def __str__(self) -> str:

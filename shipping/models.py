@@ -38,13 +38,19 @@ class Rate(models.Model):
     price = models.DecimalField(max_digits=12, decimal_places=2)
     currency = models.CharField(max_length=3, default="USD")
     free_from = models.DecimalField(
-        max_digits=12, decimal_places=2, null=True, blank=True, help_text="Goods worth this much or more ship free."
+        max_digits=12,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        help_text="Goods worth this much or more ship free.",
     )
 
     class Meta:
         ordering = ["zone", "max_weight_grams"]
         constraints = [
-            models.UniqueConstraint(fields=["zone", "currency", "max_weight_grams"], name="shipping_rate_unique"),
+            models.UniqueConstraint(
+                fields=["zone", "currency", "max_weight_grams"], name="shipping_rate_unique"
+            ),
             models.CheckConstraint(condition=Q(price__gte=0), name="shipping_rate_price_not_negative"),
         ]
 

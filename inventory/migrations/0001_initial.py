@@ -37,6 +37,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('pk', models.CompositePrimaryKey('order_id', 'product_id', blank=True, editable=False, primary_key=True, serialize=False)),
                 ('order_id', models.BigIntegerField()),
+                ('product', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='inventory.product')),
                 ('quantity', models.PositiveIntegerField()),
             ],
         ),
@@ -72,11 +73,6 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='product',
             constraint=models.CheckConstraint(condition=models.Q(('price__gt', 0)), name='inventory_product_price_positive'),
-        ),
-        migrations.AddField(
-            model_name='reservation',
-            name='product',
-            field=models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='inventory.product'),
         ),
         migrations.AddField(
             model_name='stockchange',

@@ -1,0 +1,235 @@
+"""Units of products: held for orders, given back, sold, returned, corrected.
+
+All of it works on many orders at once, and in the transaction of the caller, who writes the orders in the
+same one. Whoever changes units locks the stock rows first, in order of product id: two batches that want the
+same products wait for each other and never deadlock, and what is read under the lock stays true.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from django.db import connection
+
+from inventory.models import StockChange, StockItem
+
+
+class Wanted(NamedTuple):
+    """Units of a product that an order is about."""
+
+    order_id: int
+    product_id: int
+    quantity: int
+
+
+class Shortage(NamedTuple):
+    """What an order could not have: it wanted more units than were left when its turn came."""
+
+    product_id: int
+    wanted: int
+    available: int
+
+
+class NoStock(Exception):
+    """There is no product with this id, or it has no stock row."""
+
+    def __init__(self, product_id: int) -> None:
+        super().__init__(f"There is no stock of a product {product_id}.")
+        self.product_id = product_id
+
+
+class NotEnoughFree(Exception):
+    """More units were to be taken away than are free of reservations."""
+
+    def __init__(self, *, product_id: int, available: int) -> None:
+        super().__init__(
+            f"Only {available} units of product {product_id} are free; the others are reserved by orders."
+        )
+        self.product_id = product_id
+        self.available = available
+
+
+LOCK = """
+SELECT product_id, on_hand - reserved FROM inventory_stockitem
+WHERE product_id = ANY(%s::bigint[]) ORDER BY product_id FOR UPDATE
+"""
+
+HOLDERS = "SELECT DISTINCT order_id FROM inventory_reservation WHERE order_id = ANY(%s::bigint[])"
+
+HELD = "SELECT order_id, product_id FROM inventory_reservation WHERE order_id = ANY(%s::bigint[])"
+
+HOLD = """
+WITH held AS (
+    UPDATE inventory_stockitem AS stock SET reserved = stock.reserved + taken.quantity
+    FROM unnest(%s::bigint[], %s::bigint[]) AS taken(product_id, quantity)
+    WHERE stock.product_id = taken.product_id
+)
+INSERT INTO inventory_reservation (order_id, product_id, quantity)
+SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[])
+"""
+
+# Only what this statement deletes is given back or sold, so whoever comes second finds nothing left to do.
+CLOSED = """
+WITH closed AS (
+    DELETE FROM inventory_reservation WHERE order_id = ANY(%s::bigint[]) RETURNING product_id, quantity
+), units AS (
+    SELECT product_id, sum(quantity) AS quantity FROM closed GROUP BY product_id
+)
+UPDATE inventory_stockitem AS stock SET reserved = stock.reserved - units.quantity
+"""
+RELEASE = CLOSED + "FROM units WHERE stock.product_id = units.product_id"
+SELL = (
+    CLOSED
+    + """, on_hand = stock.on_hand - units.quantity, sold = stock.sold + units.quantity
+FROM units WHERE stock.product_id = units.product_id"""
+)
+
+TAKE_BACK = """
+UPDATE inventory_stockitem AS stock
+SET on_hand = stock.on_hand + back.quantity, sold = stock.sold - back.quantity
+FROM unnest(%s::bigint[], %s::bigint[]) AS back(product_id, quantity)
+WHERE stock.product_id = back.product_id
+"""
+
+
+def reserve(*, wanted: Sequence[Wanted]) -> dict[int, list[Shortage]]:
+    """Hold stock for orders: all lines of an order or none, in order of placement (ascending order id).
+
+    Returns the shortages of the orders that were refused; every other order of `wanted` is reserved now.
+    An order that holds stock already is left as it is. Whether an order still wants stock at all (it may
+    have been cancelled or completed since) is for the caller to know.
+    """
+    if not wanted:
+        return {}
+    available = _lock(line.product_id for line in wanted)
+    lines = _by_order(wanted)
+    for order_id in _holders(lines):
+        del lines[order_id]
+    reserved, refused = _allocate(lines, available)
+    _hold(reserved)
+    return refused
+
+
+def release(*, order_ids: Collection[int]) -> None:
+    """Give back what the orders hold. Orders that hold nothing are fine."""
+    _close(RELEASE, order_ids)
+
+
+def sell(*, order_ids: Collection[int]) -> None:
+    """Book what the orders hold as sold: it leaves the warehouse. Orders that hold nothing are fine."""
+    _close(SELL, order_ids)
+
+
+def take_back(*, lines: Sequence[Wanted]) -> None:
+    """Put goods that were sold back on hand.
+
+    Nothing here remembers which order sold them: the caller moves the order on in the same transaction, so
+    that it comes here once.
+    """
+    quantities = _units_by_product(lines)
+    if quantities:
+        _lock(quantities)
+        with connection.cursor() as cursor:
+            cursor.execute(TAKE_BACK, [list(quantities), list(quantities.values())])
+
+
+def adjust(
+    *, product_id: int, by: int, reason: str, made_by: str = "", source: StockChange.Source
+) -> StockChange:
+    """Add units to a product's stock (or, if `by` is negative, take them), and record who did and why.
+
+    Units that orders have reserved cannot be taken: staff who ask for them get NotEnoughFree and nothing
+    changes; the inventory sync takes what it can, and the record says how much was wanted.
+    Raises NoStock if there is no such product.
+    """
+    item = StockItem.objects.select_for_update().filter(product_id=product_id).first()
+    if item is None:
+        raise NoStock(product_id)
+    if by < -item.available and source != StockChange.Source.SYNC:
+        raise NotEnoughFree(product_id=product_id, available=item.available)
+    applied = max(by, -item.available)
+    item.on_hand += applied
+    item.save(update_fields=["on_hand"])
+    return StockChange.objects.create(
+        product_id=product_id,
+        source=source,
+        wanted=by,
+        applied=applied,
+        on_hand_after=item.on_hand,
+        reason=reason,
+        made_by=made_by,
+    )
+
+
+def _lock(product_ids: Iterable[int]) -> dict[int, int]:
+    """Lock the products' stock rows until the transaction ends. Return the available units of each."""
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK, [sorted(set(product_ids))])
+        return dict(cursor.fetchall())
+
+
+def _by_order(wanted: Sequence[Wanted]) -> dict[int, dict[int, int]]:
+    """Return the quantity of each product of each order; the order that was placed first comes first."""
+    orders: dict[int, dict[int, int]] = {}
+    for order_id, product_id, quantity in sorted(wanted):
+        products = orders.setdefault(order_id, {})
+        products[product_id] = products.get(product_id, 0) + quantity
+    return orders
+
+
+def _units_by_product(lines: Iterable[Wanted]) -> dict[int, int]:
+    units: dict[int, int] = {}
+    for _, product_id, quantity in lines:
+        units[product_id] = units.get(product_id, 0) + quantity
+    return units
+
+
+def _holders(order_ids: Collection[int]) -> list[int]:
+    """Return those of the orders that hold stock. Asked under the lock: nobody can be just about to."""
+    with connection.cursor() as cursor:
+        cursor.execute(HOLDERS, [list(order_ids)])
+        return [order_id for (order_id,) in cursor.fetchall()]
+
+
+def _allocate(
+    orders: Mapping[int, Mapping[int, int]], available: dict[int, int]
+) -> tuple[list[Wanted], dict[int, list[Shortage]]]:
+    """Hand out the available units, order by order. Return what was given, and why others got none."""
+    reserved: list[Wanted] = []
+    refused: dict[int, list[Shortage]] = {}
+    for order_id, products in orders.items():
+        shortages = _shortages(products, available)
+        if shortages:
+            refused[order_id] = shortages
+            continue
+        for product_id, quantity in products.items():
+            available[product_id] -= quantity
+            reserved.append(Wanted(order_id, product_id, quantity))
+    return reserved, refused
+
+
+def _shortages(products: Mapping[int, int], available: Mapping[int, int]) -> list[Shortage]:
+    return [
+        Shortage(product_id, quantity, available.get(product_id, 0))
+        for product_id, quantity in products.items()
+        if quantity > available.get(product_id, 0)
+    ]
+
+
+def _hold(reserved: Sequence[Wanted]) -> None:
+    """Write the reservations, and the stock they take, in one statement."""
+    if not reserved:
+        return
+    taken = _units_by_product(reserved)
+    order_ids, product_ids, quantities = (list(column) for column in zip(*reserved, strict=True))
+    with connection.cursor() as cursor:
+        cursor.execute(HOLD, [list(taken), list(taken.values()), order_ids, product_ids, quantities])
+
+
+def _close(statement: str, order_ids: Collection[int]) -> None:
+    """End the reservations that are there now; one that is being made meanwhile is not ours to end."""
+    with connection.cursor() as cursor:
+        cursor.execute(HELD, [list(order_ids)])
+        held = cursor.fetchall()
+        if held:
+            _lock(product_id for _, product_id in held)
+            cursor.execute(statement, [list({order_id for order_id, _ in held})])
