@@ -4,11 +4,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from threading import Barrier
+from typing import TypeVar
 
 from django.db import connection
 from django.db.models import Sum
 
 from inventory.models import Product, Reservation, StockItem
+
+Result = TypeVar("Result")
 
 
 def make_product(
@@ -51,12 +54,12 @@ def reserved_equals_reservations() -> bool:
     return all(item.reserved == held.get(item.product_id, 0) for item in StockItem.objects.all())
 
 
-def at_once(jobs: Iterable[Callable[[], object]]) -> list[object]:
+def at_once(jobs: Iterable[Callable[[], Result]]) -> list[Result]:
     """Run each job in a thread of its own, all starting together; return their results in order."""
     jobs = list(jobs)
     start = Barrier(len(jobs))
 
-    def run(job: Callable[[], object]) -> object:
+    def run(job: Callable[[], Result]) -> Result:
         try:
             start.wait(timeout=30)
             return job()

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 import pytest
 from django.db import DatabaseError, transaction
@@ -24,7 +25,10 @@ from tests.inventory.goods import (
 STAFF, SYNC = StockChange.Source.STAFF, StockChange.Source.SYNC
 
 
-def in_transaction(work: Callable[..., object], **arguments: object) -> object:
+Result = TypeVar("Result")
+
+
+def in_transaction(work: Callable[..., Result], **arguments: object) -> Result:
     with transaction.atomic():
         return work(**arguments)
 

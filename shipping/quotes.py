@@ -1,0 +1,87 @@
+"""What it costs to deliver a parcel, or why the shop cannot."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import NamedTuple
+
+from shipping.models import ZoneCountry
+
+NOT_SHIPPABLE = "not_shippable"
+NO_RATE_IN_CURRENCY = "no_rate_in_currency"
+TOO_HEAVY = "too_heavy"
+
+FREE = Decimal("0.00")
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """The goods of one order, on their way to a country (ISO 3166 code)."""
+
+    order_id: int
+    country: str
+    weight_grams: int
+    goods_amount: Decimal
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a parcel cannot be delivered: a stable code, and a sentence for people."""
+
+    code: str
+    message: str
+
+
+class RateLine(NamedTuple):
+    """One line of the price list of a country."""
+
+    currency: str | None  # None: the country's zone has no rates yet
+    max_weight_grams: int
+    price: Decimal
+    free_from: Decimal | None
+
+
+def quote(*, parcels: Sequence[Parcel]) -> dict[int, Decimal | Refusal]:
+    """Return what delivery costs, in the parcel's currency, or the refusal, for each order id. One query."""
+    price_lists = _price_lists({parcel.country for parcel in parcels})
+    return {parcel.order_id: _quote(parcel, price_lists.get(parcel.country, [])) for parcel in parcels}
+
+
+def _price_lists(countries: set[str]) -> dict[str, list[RateLine]]:
+    """Return the rates of each country the shop delivers to, the lightest first."""
+    rates = (
+        "zone__rates__currency",
+        "zone__rates__max_weight_grams",
+        "zone__rates__price",
+        "zone__rates__free_from",
+    )
+    rows = (
+        ZoneCountry.objects.filter(country__in=countries)
+        .order_by("zone__rates__max_weight_grams")
+        .values_list("country", *rates)
+    )
+    price_lists: dict[str, list[RateLine]] = {}
+    for country, *rate in rows:
+        price_lists.setdefault(country, []).append(RateLine(*rate))
+    return price_lists
+
+
+def _quote(parcel: Parcel, price_list: Sequence[RateLine]) -> Decimal | Refusal:
+    if not any(rate.currency for rate in price_list):
+        return Refusal(NOT_SHIPPABLE, f"We do not deliver to {parcel.country}.")
+    rates = [rate for rate in price_list if rate.currency == parcel.currency]
+    if not rates:
+        return Refusal(
+            NO_RATE_IN_CURRENCY, f"Delivery to {parcel.country} has no price in {parcel.currency}."
+        )
+    for rate in rates:
+        if parcel.weight_grams <= rate.max_weight_grams:
+            return _price(rate, parcel.goods_amount)
+    heaviest = rates[-1].max_weight_grams
+    return Refusal(TOO_HEAVY, f"{parcel.weight_grams} g; to {parcel.country} we deliver up to {heaviest} g.")
+
+
+def _price(rate: RateLine, goods_amount: Decimal) -> Decimal:
+    is_free = rate.free_from is not None and goods_amount >= rate.free_from
+    return FREE if is_free else rate.price
