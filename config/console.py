@@ -1,0 +1,87 @@
+"""The launcher's screen: the output of every process, line by line, each with the name of its process."""
+
+import itertools
+import os
+import sys
+from collections import deque
+
+COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
+LIMIT_BYTES = 1 << 20
+# What a pipe that is ready takes without blocking (PIPE_BUF).
+CHUNK_BYTES = 4096
+
+
+class Console:
+    """Lines wait here until the terminal, file or pipe behind `output` takes them; too many are dropped.
+
+    A reader that stops reading (a paused terminal, `| less`) must never stop an order.
+    """
+
+    def __init__(self, output: int, *, colour: bool, width: int = 0) -> None:
+        self.output = output
+        self._colour = colour
+        self._width = width
+        self._colours = itertools.cycle(COLOURS)
+        self._colour_of: dict[str, int] = {}
+        self._waiting: deque[bytes] = deque()
+        self._size = 0
+        self._dropped = 0
+        self.closed = False
+
+    def __bool__(self) -> bool:
+        """Whether something waits to be written."""
+        return bool(self._waiting)
+
+    def line(self, name: str, text: str) -> None:
+        """Queue one line of a process."""
+        self._put(f"{self._prefix(name)} {text}\n".encode(errors="replace"))
+
+    def text(self, text: str) -> None:
+        """Queue words of our own; these are few, and never dropped."""
+        self._put(f"{text}\n".encode(errors="replace"), limit=2 * LIMIT_BYTES)
+
+    def write(self) -> None:
+        """Write one piece; call it when `output` is ready for writing."""
+        if not self._waiting:
+            return
+        piece = self._waiting.popleft()
+        try:
+            written = os.write(self.output, piece[:CHUNK_BYTES])
+        except OSError:
+            # Nobody reads any more (a closed terminal, an ended pipe): work on in silence.
+            self.closed = True
+            self._waiting.clear()
+            self._size = 0
+            return
+        self._size -= written
+        if rest := piece[written:]:
+            self._waiting.appendleft(rest)
+
+    def _put(self, line: bytes, *, limit: int = LIMIT_BYTES) -> None:
+        if self.closed:
+            return
+        if self._size + len(line) > limit:
+            self._dropped += 1
+            return
+        if self._dropped:
+            note = f"... {self._dropped} lines were dropped: nobody read them ...\n".encode()
+            self._dropped = 0
+            self._append(note)
+        self._append(line)
+
+    def _append(self, line: bytes) -> None:
+        self._waiting.append(line)
+        self._size += len(line)
+
+    def _prefix(self, name: str) -> str:
+        padded = f"{name:<{self._width}} |"
+        if not self._colour:
+            return padded
+        if name not in self._colour_of:
+            self._colour_of[name] = next(self._colours)
+        return f"\033[{self._colour_of[name]}m{padded}\033[0m"
+
+
+def wants_colour() -> bool:
+    """Colour on a terminal, unless NO_COLOR is set (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")

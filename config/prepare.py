@@ -1,0 +1,25 @@
+"""Bring the database up to date before the processes start: one Django start for all of it.
+
+Run by the launcher as `python -m config.prepare`. A deployment calls `manage.py migrate` itself.
+"""
+
+import os
+
+import django
+from django.conf import settings
+from django.core.management import call_command
+
+
+def main() -> None:
+    """Migrate; collect the static files where they are not served from their sources; load the demo."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    django.setup()
+    call_command("migrate", verbosity=0, interactive=False)
+    if not settings.DEBUG:
+        call_command("collectstatic", verbosity=0, interactive=False)
+    if settings.DEMO:
+        call_command("demo")
+
+
+if __name__ == "__main__":
+    main()
