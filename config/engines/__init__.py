@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from config.child import start_child, stop_child
 
@@ -28,8 +28,8 @@ class EngineError(Exception):
 class Engine(Protocol):
     """A server: `prepare` once, then run `argv` in the foreground until `stop_signal`."""
 
-    name: str
-    stop_signal: signal.Signals
+    name: ClassVar[str]
+    stop_signal: ClassVar[signal.Signals]
 
     @property
     def port(self) -> int: ...
