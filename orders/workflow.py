@@ -159,6 +159,7 @@ class JourneyState:
     completion_requested: bool = False
     waiting_for: str = ""
     attention: str = ""
+    is_due: bool = False
     due_in: float | None = None
     reschedule: bool = False
     events: list[Event] = field(default_factory=list)
@@ -192,6 +193,11 @@ class JourneyState:
             Leg.QUOTED,
             Leg.AUTHORIZED,
         )
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it waits for somebody to start it."""
+        return self.status is Status.PENDING and not self.is_due
 
     @property
     def is_processing(self) -> bool:
@@ -243,7 +249,7 @@ class JourneyState:
 
     def payment_authorized(self) -> None:
         """The provider holds the amount."""
-        self.payment = Leg.AUTHORIZED
+        self.payment, self.waiting_for = Leg.AUTHORIZED, Wait.NOBODY
         self._note(EventType.PAYMENT_AUTHORIZED)
 
     def payment_declined(self, code: str) -> None:
@@ -253,7 +259,7 @@ class JourneyState:
 
     def payment_captured(self) -> None:
         """The provider took the amount."""
-        self.payment = Leg.CAPTURED
+        self.payment, self.waiting_for = Leg.CAPTURED, Wait.NOBODY
         self._note(EventType.PAYMENT_CAPTURED)
 
     def capture_declined(self, code: str) -> None:
@@ -275,11 +281,20 @@ class JourneyState:
 
     def money_returned(self, how: Leg) -> None:
         """The provider holds and has nothing of the customer's any more."""
-        self.payment = how
+        self.payment, self.waiting_for = how, Wait.NOBODY
         if how is not Leg.NOTHING:
             self._note(EventType.MONEY_RETURNED, how=how.value)
 
     # --- Moves ---------------------------------------------------------------------------------------------
+
+    def claimed(self, *, lease: float) -> None:
+        """A dispatcher takes it up: nobody else looks at it for the length of the lease, in seconds."""
+        self.reschedule, self.due_in, self.attempts = True, lease, self.attempts + 1
+        if self.waiting_for == Wait.LOST_STEP:
+            self.waiting_for = Wait.NOBODY
+        if self.status is Status.PENDING:
+            self._move(Status.PROCESSING)
+            self._note(EventType.STARTED)
 
     def settle(self) -> None:
         """Decide by what the legs say, and by nothing else, where the order goes now."""
@@ -388,5 +403,5 @@ class JourneyState:
     def _note(self, event: EventType, **data: Any) -> None:
         self.sequence += 1
         if event not in NO_PROGRESS:
-            self.attempts, self.waiting_for = min(self.attempts, 1), Wait.NOBODY
+            self.attempts = min(self.attempts, 1)
         self.events.append(Event(self.order_id, self.sequence, event, self.progress, data))

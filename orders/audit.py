@@ -1,0 +1,249 @@
+"""The audit: proves against the database and the payment provider's own ledger that nothing was lost.
+
+Each check is one set-based statement that names what breaks it: nothing found, nothing broken.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from django.db import connection, transaction
+
+from orders.workflow import STATUS_AFTER, TRANSITIONS
+from payments.gateways import gateway
+from payments.gateways.protocol import LedgerLine
+from providers.http import ProviderUnavailable
+
+# As many offenders are named for each check.
+NAMED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A promise that does not hold, and for which order (or product)."""
+
+    check: str
+    subject: str
+    details: str
+
+    def __str__(self) -> str:
+        return f"{self.check}: {self.subject}: {self.details}"
+
+
+@dataclass(slots=True)
+class Report:
+    """What an audit found."""
+
+    violations: list[Violation] = field(default_factory=list)
+    orders: int = 0
+    checks: int = 0
+    # Why the provider's ledger could not be compared; empty if it was.
+    ledger_skipped: str = ""
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether everything holds that could be checked."""
+        return not self.violations
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        ledger = f" (without the provider's ledger: {self.ledger_skipped})" if self.ledger_skipped else ""
+        return f"{self.orders} orders, {self.checks} checks, {len(self.violations)} violations{ledger}"
+
+
+CHECKS: dict[str, str] = {
+    "No order is lost: each has a journey": """
+        SELECT o.id::text, 'has no journey' FROM orders_order o
+        LEFT JOIN orders_journey j ON j.order_id = o.id WHERE j.order_id IS NULL
+    """,
+    "No order is lost: one that is under way is due, held, or before a person": """
+        SELECT order_id::text, status || ' and nobody will look at it' FROM orders_journey
+        WHERE due_at IS NULL AND attention = '' AND
+              (status IN ('processing', 'cancelling') OR (status = 'pending' AND sequence > 1
+               AND NOT EXISTS (SELECT FROM orders_orderevent e WHERE e.order_id = orders_journey.order_id
+                               AND e.type = 'completion_requested')))
+    """,
+    "Orders are whole: each has lines that add up": """
+        SELECT o.id::text, format('goods %s, lines %s', o.goods_amount, sum(l.unit_price * l.quantity))
+        FROM orders_order o LEFT JOIN orders_orderline l ON l.order_id = o.id
+        GROUP BY o.id HAVING o.goods_amount IS DISTINCT FROM sum(l.unit_price * l.quantity)
+    """,
+    "Orders are whole: no orphans": """
+        SELECT order_id::text, 'has ' || what || ' but is no order' FROM (
+            SELECT order_id, 'lines' AS what FROM orders_orderline
+            UNION SELECT order_id, 'events' FROM orders_orderevent
+            UNION SELECT order_id, 'a journey' FROM orders_journey
+            UNION SELECT order_id, 'transactions' FROM payments_transaction
+            UNION SELECT order_id, 'reservations' FROM inventory_reservation
+        ) child WHERE NOT EXISTS (SELECT FROM orders_order o WHERE o.id = child.order_id)
+    """,
+    "Stock: no product is promised twice": """
+        SELECT 'product ' || product_id, format('%s on hand, %s reserved', on_hand, reserved)
+        FROM inventory_stockitem WHERE NOT (on_hand >= reserved AND reserved >= 0)
+    """,
+    "Stock: reserved is the sum of the reservations": """
+        SELECT 'product ' || s.product_id, format('%s reserved, reservations for %s', s.reserved, coalesce(r.units, 0))
+        FROM inventory_stockitem s
+        LEFT JOIN (SELECT product_id, sum(quantity) AS units FROM inventory_reservation GROUP BY 1) r
+            ON r.product_id = s.product_id
+        WHERE s.reserved <> coalesce(r.units, 0)
+    """,
+    "Stock: sold is what the completed orders took": """
+        SELECT 'product ' || s.product_id, format('%s sold, completed orders took %s', s.sold, coalesce(c.units, 0))
+        FROM inventory_stockitem s
+        LEFT JOIN (SELECT l.product_id, sum(l.quantity) AS units FROM orders_orderline l
+                   JOIN orders_journey j ON j.order_id = l.order_id WHERE j.stock = 'sold' GROUP BY 1) c
+            ON c.product_id = s.product_id
+        WHERE s.sold <> coalesce(c.units, 0)
+    """,
+    "Stock: an order holds exactly its lines, or nothing": """
+        SELECT l.order_id::text, format('product %s: wants %s, holds %s', l.product_id, l.quantity, r.quantity)
+        FROM orders_orderline l JOIN orders_journey j ON j.order_id = l.order_id
+        LEFT JOIN inventory_reservation r ON r.order_id = l.order_id AND r.product_id = l.product_id
+        WHERE r.quantity IS DISTINCT FROM CASE WHEN j.stock = 'reserved' THEN l.quantity END
+    """,
+    "Stock and money: a confirmed order has both, one that ended otherwise has neither": """
+        SELECT order_id::text, format('%s with stock "%s", shipping "%s", payment "%s"', status, stock, shipping, payment)
+        FROM orders_journey WHERE
+            (status = 'confirmed' AND (stock, shipping, payment) <> ('reserved', 'quoted', 'captured'))
+            OR (status = 'completed' AND (stock, shipping, payment) <> ('sold', 'quoted', 'captured'))
+            OR (status IN ('cancelled', 'rejected')
+                AND (stock IN ('reserved', 'sold') OR payment IN ('authorized', 'captured')
+                     OR (payment = '' AND shipping = 'quoted')))
+    """,
+    "Money: the books say of each order what it owes": """
+        SELECT j.order_id::text, format('%s, owes %s, captured %s, refunded %s', j.status,
+               o.goods_amount + j.shipping_amount, coalesce(t.captured, 0), coalesce(t.refunded, 0))
+        FROM orders_journey j JOIN orders_order o ON o.id = j.order_id
+        LEFT JOIN (SELECT order_id, sum(amount) FILTER (WHERE kind = 'capture') AS captured,
+                          sum(amount) FILTER (WHERE kind = 'refund') AS refunded
+                   FROM payments_transaction WHERE state = 'succeeded' GROUP BY 1) t ON t.order_id = j.order_id
+        WHERE j.status IN ('confirmed', 'completed', 'cancelled', 'rejected')
+          AND coalesce(t.captured, 0) - coalesce(t.refunded, 0)
+              <> CASE WHEN j.status IN ('confirmed', 'completed') THEN o.goods_amount + j.shipping_amount ELSE 0 END
+    """,
+    "Journal: per order gapless, and as long as the journey says": """
+        SELECT j.order_id::text, format('sequence %s, events %s, last %s', j.sequence, e.count, e.last)
+        FROM orders_journey j
+        LEFT JOIN (SELECT order_id, count(*), max(sequence) AS last FROM orders_orderevent GROUP BY 1) e
+            ON e.order_id = j.order_id
+        WHERE (j.sequence, j.sequence) IS DISTINCT FROM (e.count::int, e.last)
+    """,
+    "Journal: each change of state is an event, each event a legal move": """
+        WITH moves AS (
+            SELECT e.order_id, e.sequence, s.status,
+                   lag(s.status) OVER (PARTITION BY e.order_id ORDER BY e.sequence) AS before,
+                   lead(s.status) OVER (PARTITION BY e.order_id ORDER BY e.sequence) AS after
+            FROM orders_orderevent e JOIN unnest(%(types)s::text[], %(statuses)s::text[]) AS s(type, status)
+                ON s.type = e.type
+        )
+        SELECT order_id::text, format('event %%s: from %%s to %%s', sequence, coalesce(before, 'nothing'), status)
+        FROM moves WHERE (before IS NULL AND status <> 'pending')
+            OR (before IS NOT NULL AND NOT EXISTS (
+                SELECT FROM unnest(%(sources)s::text[], %(targets)s::text[]) AS legal(source, target)
+                WHERE source = before AND target = moves.status))
+        UNION ALL
+        SELECT j.order_id::text, format('is %%s, its journal says %%s', j.status, m.status)
+        FROM moves m JOIN orders_journey j ON j.order_id = m.order_id
+        WHERE m.after IS NULL AND m.status <> j.status
+    """,
+}
+
+# What the provider has for each order, beside what our books say it should have. Only orders that came to rest
+# before the ledger was read can be held against it.
+LEDGER_CHECK = """
+    SELECT coalesce(o.id::text, 'reference ' || p.reference),
+           format('%s: provider took %s in %s captures, gave back %s, holds %s; order owes %s',
+                  coalesce(j.status, 'no order'), p.captured, p.captures, p.refunded, p.held, coalesce(owed.amount, 0))
+    FROM provider_ledger p
+    LEFT JOIN orders_order o ON o.uuid = p.reference
+    LEFT JOIN orders_journey j ON j.order_id = o.id
+    LEFT JOIN LATERAL (SELECT CASE WHEN j.status IN ('confirmed', 'completed')
+                              THEN o.goods_amount + j.shipping_amount ELSE 0 END AS amount) owed ON true
+    WHERE p.captures > 1
+       OR ((o.id IS NULL OR (j.status IN ('confirmed', 'completed', 'cancelled', 'rejected')
+                             AND j.finished_at < (SELECT read_at FROM provider_ledger_read)))
+           AND (p.captured - p.refunded <> coalesce(owed.amount, 0) OR p.held <> 0))
+    UNION ALL
+    SELECT j.order_id::text, j.status || ', but the provider has never heard of it'
+    FROM orders_journey j JOIN orders_order o ON o.id = j.order_id
+    WHERE j.status IN ('confirmed', 'completed') AND j.finished_at < (SELECT read_at FROM provider_ledger_read)
+      AND NOT EXISTS (SELECT FROM provider_ledger p WHERE p.reference = o.uuid)
+"""
+
+OPEN_LEDGER = """
+    DROP TABLE IF EXISTS pg_temp.provider_ledger, pg_temp.provider_ledger_read;
+    CREATE TEMPORARY TABLE provider_ledger (
+        reference uuid PRIMARY KEY, captured numeric, refunded numeric, held numeric, captures int);
+    CREATE TEMPORARY TABLE provider_ledger_read AS SELECT clock_timestamp() AS read_at
+"""
+CLOSE_LEDGER = "DROP TABLE IF EXISTS pg_temp.provider_ledger, pg_temp.provider_ledger_read"
+
+
+def run(*, with_ledger: bool = True) -> Report:
+    """Check everything, in one snapshot of the database, and compare it with the provider's ledger."""
+    report = Report()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        cursor.execute("SET LOCAL statement_timeout = 0")
+        cursor.execute("SELECT count(*) FROM orders_order")
+        report.orders = cursor.fetchone()[0]
+        for name, statement in CHECKS.items():
+            _check(report, name, statement)
+        report.checks = len(CHECKS)
+    if with_ledger:
+        _compare_ledger(report)
+    return report
+
+
+def _check(report: Report, name: str, statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"{statement} LIMIT {NAMED}", LEGAL if "%(types)s" in statement else None)
+        report.violations += [Violation(name, subject, details) for subject, details in cursor.fetchall()]
+
+
+LEGAL = {
+    "types": [event.value for event in STATUS_AFTER],
+    "statuses": [status.value for status in STATUS_AFTER.values()],
+    "sources": [source.value for source, targets in TRANSITIONS.items() for _ in targets],
+    "targets": [target.value for targets in TRANSITIONS.values() for target in targets],
+}
+
+
+def _compare_ledger(report: Report) -> None:
+    """Copy the provider's ledger into a temporary table, and hold the orders at rest against it."""
+    with connection.cursor() as cursor:
+        cursor.execute(OPEN_LEDGER)
+        try:
+            lines = iter(gateway().ledger())
+            while page := list(islice(lines, 5000)):
+                _load(page)
+            _check(report, "Money: the provider's ledger says of each order what it owes", LEDGER_CHECK)
+            report.checks += 1
+        except ProviderUnavailable as unavailable:
+            report.ledger_skipped = str(unavailable)
+        finally:
+            cursor.execute(CLOSE_LEDGER)
+
+
+def _load(lines: list[LedgerLine]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO provider_ledger SELECT * FROM unnest(%s::uuid[], %s::numeric[], %s::numeric[],"
+            " %s::numeric[], %s::int[])",
+            [
+                [line.reference for line in lines],
+                [line.captured for line in lines],
+                [line.refunded for line in lines],
+                [line.authorized - line.captured - line.voided for line in lines],
+                [line.captures for line in lines],
+            ],
+        )
+
+
+def offenders(report: Report) -> Iterator[int]:
+    """Yield the ids of the orders that a report names."""
+    for violation in report.violations:
+        if violation.subject.isdigit():
+            yield int(violation.subject)

@@ -1,0 +1,145 @@
+"""Batches: due orders leave together, on one Celery canvas, as in a group commit.
+
+Nobody waits for a batch to fill. What makes batches is the limit on how many are under way: what arrives
+meanwhile leaves together with the next one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from celery import Signature, chain, chord, signature
+from django.conf import settings
+from django.db import connection, transaction
+
+from orders import journal
+from orders.models import Batch
+from orders.workflow import JourneyState, Status
+
+
+class Route(StrEnum):
+    """Which way a batch travels."""
+
+    FORWARD = "forward"  # reserve, quote, authorize, capture
+    BACK = "back"  # give stock and money back
+    HANDOVER = "handover"  # complete what was confirmed
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Orders that were claimed together and now travel together."""
+
+    batch_id: int
+    route: Route
+    order_ids: list[int]
+
+
+def claim() -> list[Claimed]:
+    """Claim as many due orders as may travel now, and make a batch of those that go the same way.
+
+    A claimed order is due again after the lease, whatever becomes of its batch: a lost worker, a lost
+    message and a lost claim all end there.
+    """
+    with transaction.atomic():
+        batches, orders = under_way()
+        room = min(settings.BATCH_SIZE, settings.MAX_CONCURRENT_ORDERS - orders)
+        if batches >= settings.MAX_CONCURRENT_BATCHES or room <= 0:
+            return []
+        due = journal.lock_due(room)
+        travelling = [journey for journey in due if _may_travel(journey)]
+        claimed = [_form_batch(route, journeys) for route, journeys in _by_route(travelling).items()]
+        journal.save(sorted(due, key=lambda journey: journey.order_id))
+    return claimed
+
+
+def under_way() -> tuple[int, int]:
+    """Return how many batches are travelling, and how many orders with them. A lost batch counts for one lease."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), coalesce(sum(size), 0) FROM orders_batch"
+            " WHERE finished_at IS NULL AND started_at > now() - %s * interval '1 second'",
+            [settings.LEASE_SECONDS],
+        )
+        batches, orders = cursor.fetchone()
+    return int(batches), int(orders)
+
+
+def finish(batch_id: int) -> None:
+    """Note that a batch has arrived, which makes room for the next."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE orders_batch SET finished_at = clock_timestamp() WHERE id = %s AND finished_at IS NULL", [batch_id]
+        )
+
+
+def give_back(claimed: Claimed, *, seconds: float) -> None:
+    """Undo a claim whose canvas could not be sent: the orders are due again in so many seconds."""
+    with transaction.atomic():
+        journeys = journal.lock_batch(claimed.order_ids, batch_id=claimed.batch_id)
+        for journey in journeys:
+            journey.attempts = max(0, journey.attempts - 1)  # nothing was tried, so no try is used up
+            journey.look_again(seconds)
+        journal.save(journeys)
+        finish(claimed.batch_id)
+
+
+def send(claimed: Claimed) -> None:
+    """Send a batch on its way; raises kombu's OperationalError when the broker cannot be reached."""
+    canvas(claimed).apply_async(retry=False)
+
+
+def canvas(claimed: Claimed) -> Signature:
+    """Return the Celery canvas of a batch: which task runs where, beside what and after what.
+
+    No result travels from task to task: each reads in the database what the others did.
+    """
+
+    def task(name: str) -> Signature:
+        work = {"batch_id": claimed.batch_id, "order_ids": claimed.order_ids}
+        return signature(name, kwargs=work, immutable=True)
+
+    match claimed.route:
+        case Route.FORWARD:
+            return chord(
+                [
+                    task("inventory.reserve_stock"),
+                    chain(task("shipping.quote_shipping"), task("payments.authorize_payment")),
+                ],
+                chain(task("payments.capture_payment"), task("orders.settle")),
+            )
+        case Route.BACK:
+            return chord(
+                [task("inventory.release_stock"), task("payments.return_money")],
+                task("orders.settle"),
+            )
+        case Route.HANDOVER:
+            return task("orders.complete")
+
+
+def _may_travel(journey: JourneyState) -> bool:
+    """Claim one journey, or stop it if it was claimed again and again and never got anywhere."""
+    if journey.attempts >= settings.MAX_ATTEMPTS and not journey.waiting_for.startswith("payment"):
+        journey.need_attention(f"claimed {journey.attempts} times without getting anywhere")
+        return False
+    journey.claimed(lease=settings.LEASE_SECONDS)
+    return True
+
+
+def _by_route(journeys: Sequence[JourneyState]) -> dict[Route, list[JourneyState]]:
+    routes: dict[Route, list[JourneyState]] = {}
+    for journey in journeys:
+        routes.setdefault(_route(journey), []).append(journey)
+    return routes
+
+
+def _route(journey: JourneyState) -> Route:
+    if journey.is_cancelling:
+        return Route.BACK
+    return Route.HANDOVER if journey.status is Status.CONFIRMED else Route.FORWARD
+
+
+def _form_batch(route: Route, journeys: Sequence[JourneyState]) -> Claimed:
+    batch = Batch.objects.create(size=len(journeys))
+    for journey in journeys:
+        journey.batch_id = batch.pk
+    return Claimed(batch.pk, route, sorted(journey.order_id for journey in journeys))

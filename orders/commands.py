@@ -1,0 +1,313 @@
+"""What people and programs may ask of an order. Each command is one short transaction; none talks to the broker.
+
+Every way in — API, admin, command line — goes through these.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.db import connection, transaction
+
+from inventory import stock
+from inventory.catalogue import ProductInfo, find_products
+from orders import doorbell, journal
+from orders.models import order_number
+from orders.queries import OrderNotFound
+from orders.workflow import UNDER_WAY, JourneyState, Status
+
+MAX_QUANTITY = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class WantedLine:
+    """A line as the customer named it: by product id, SKU or name, with the price they were shown, if any."""
+
+    quantity: int
+    product_id: int | None = None
+    sku: str | None = None
+    product_name: str | None = None
+    price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """Everything that placing an order takes."""
+
+    owner_id: int
+    customer_name: str
+    lines: Sequence[WantedLine]
+    currency: str
+    country: str
+    payment_token: str
+    customer_id: str = ""
+    email: str = ""
+    shipping_address: dict[str, str] | None = None
+    hold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedLine:
+    """A line as it was stored: duplicates merged, at the catalogue's price."""
+
+    product_id: int
+    sku: str
+    product_name: str
+    quantity: int
+    unit_price: Decimal
+    weight_grams: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An order that is stored and will not be lost."""
+
+    order_id: int
+    uuid: UUID
+    placed_at: datetime
+    goods_amount: Decimal
+    lines: list[PlacedLine]
+
+    @property
+    def number(self) -> str:
+        """The number people call the order by."""
+        return order_number(self.order_id, self.placed_at)
+
+
+class UnknownProduct(Exception):
+    """A line names a product that cannot be ordered: there is none, or it is retired."""
+
+    def __init__(self, *, line: int, field: str, value: object) -> None:
+        super().__init__(f"There is no product with {field} {str(value)[:80]!r} to order.")
+        self.line, self.field, self.value = line, field, value
+
+
+class PriceChanged(Exception):
+    """A line names a price that is not the catalogue's."""
+
+    def __init__(self, *, line: int, sku: str, sent: Decimal, current: Decimal, currency: str) -> None:
+        super().__init__(f"The price of {sku} is {current} {currency}, not {sent}.")
+        self.line, self.sku, self.sent, self.current, self.currency = line, sku, sent, current, currency
+
+
+class WrongCurrency(Exception):
+    """A line's product is not sold in the order's currency."""
+
+    def __init__(self, *, line: int, sku: str, currency: str) -> None:
+        super().__init__(f"{sku} is sold in {currency}.")
+        self.line, self.sku, self.currency = line, sku, currency
+
+
+class QuantityTooLarge(Exception):
+    """All lines of one product together ask for more units than one order may have."""
+
+    def __init__(self, *, line: int, maximum: int) -> None:
+        super().__init__(f"One order may have at most {maximum} units of a product.")
+        self.line, self.maximum = line, maximum
+
+
+class NotPossible(Exception):
+    """The order stands where this cannot be done."""
+
+    def __init__(self, *, action: str, status: Status) -> None:
+        super().__init__(f"A {status} order cannot be {action}.")
+        self.action, self.status = action, status
+
+
+# --- Placing ----------------------------------------------------------------------------------------------
+
+PLACE = """
+    WITH placed AS (
+        INSERT INTO orders_order (uuid, owner_id, customer_id, customer_name, email, currency, goods_amount,
+                                  weight_grams, shipping_address, country, payment_token, placed_at)
+        VALUES (%(uuid)s, %(owner_id)s, %(customer_id)s, %(customer_name)s, %(email)s, %(currency)s,
+                %(goods_amount)s, %(weight_grams)s, %(shipping_address)s, %(country)s, %(payment_token)s, now())
+        RETURNING id, placed_at
+    ), lines AS (
+        INSERT INTO orders_orderline (order_id, product_id, sku, product_name, quantity, unit_price)
+        SELECT placed.id, line.* FROM placed,
+            unnest(%(product_ids)s::bigint[], %(skus)s::text[], %(names)s::text[], %(quantities)s::int[],
+                   %(prices)s::numeric[]) AS line
+    ), journey AS (
+        INSERT INTO orders_journey (order_id, status, sequence, due_at, attempts, stock, shipping, payment,
+                                    outcome, reason, completion_requested, waiting_for, attention)
+        SELECT id, 'pending', 1, CASE WHEN %(hold)s THEN NULL ELSE now() END, 0, '', '', '', '', '', false, '', ''
+        FROM placed
+    ), event AS (
+        INSERT INTO orders_orderevent (order_id, sequence, type, progress, data)
+        SELECT id, 1, 'order_placed', 0, %(event)s FROM placed
+    )
+    SELECT id, placed_at, CASE WHEN %(hold)s THEN NULL ELSE pg_notify(%(channel)s, '')::text END FROM placed
+"""
+
+
+def place_order(*, new: NewOrder) -> Placed:
+    """Store an order, at the catalogue's prices, and have it taken up unless it is held.
+
+    Raises UnknownProduct, PriceChanged, WrongCurrency or QuantityTooLarge; then nothing is stored.
+    """
+    lines = _priced(new)
+    amount = sum((line.unit_price * line.quantity for line in lines), Decimal(0))
+    uuid = uuid4()
+    with connection.cursor() as cursor:
+        cursor.execute(PLACE, _place_parameters(new, lines, amount, uuid))
+        order_id, placed_at, _ = cursor.fetchone()
+    return Placed(order_id, uuid, placed_at, amount, lines)
+
+
+def _place_parameters(new: NewOrder, lines: list[PlacedLine], amount: Decimal, uuid: UUID) -> dict[str, Any]:
+    return {
+        "uuid": uuid,
+        "owner_id": new.owner_id,
+        "customer_id": new.customer_id,
+        "customer_name": new.customer_name,
+        "email": new.email,
+        "currency": new.currency,
+        "goods_amount": amount,
+        "weight_grams": sum(line.weight_grams * line.quantity for line in lines),
+        "shipping_address": json.dumps(new.shipping_address or {}),
+        "country": new.country,
+        "payment_token": new.payment_token,
+        "product_ids": [line.product_id for line in lines],
+        "skus": [line.sku for line in lines],
+        "names": [line.product_name for line in lines],
+        "quantities": [line.quantity for line in lines],
+        "prices": [line.unit_price for line in lines],
+        "hold": new.hold,
+        "event": json.dumps({"amount": str(amount), "currency": new.currency, "held": new.hold}),
+        "channel": doorbell.DUE,
+    }
+
+
+def _priced(new: NewOrder) -> list[PlacedLine]:
+    """Return the order's lines at the catalogue's prices, duplicates merged, in product order."""
+    catalogue = _Catalogue(new.lines)
+    merged: dict[int, PlacedLine] = {}
+    for index, wanted in enumerate(new.lines):
+        product = catalogue.product_of(index, wanted)
+        _check(index, wanted, product, new.currency)
+        earlier = merged.get(product.id)
+        quantity = wanted.quantity + (earlier.quantity if earlier else 0)
+        if quantity > MAX_QUANTITY:
+            raise QuantityTooLarge(line=index, maximum=MAX_QUANTITY)
+        merged[product.id] = PlacedLine(
+            product.id, product.sku, product.name, quantity, product.price, product.weight_grams
+        )
+    return [merged[product_id] for product_id in sorted(merged)]
+
+
+def _check(index: int, wanted: WantedLine, product: ProductInfo, currency: str) -> None:
+    if product.currency != currency:
+        raise WrongCurrency(line=index, sku=product.sku, currency=product.currency)
+    if wanted.price is not None and wanted.price != product.price:
+        raise PriceChanged(
+            line=index, sku=product.sku, sent=wanted.price, current=product.price, currency=product.currency
+        )
+
+
+class _Catalogue:
+    """The products that an order's lines name, found in one statement."""
+
+    def __init__(self, lines: Sequence[WantedLine]) -> None:
+        products = find_products(
+            ids=[line.product_id for line in lines if line.product_id is not None],
+            skus=[line.sku for line in lines if line.sku is not None],
+            names=[line.product_name for line in lines if line.product_name is not None],
+        )
+        active = [product for product in products if product.active]
+        self._by_id = {product.id: product for product in active}
+        self._by_sku = {product.sku: product for product in active}
+        self._by_name = {product.name: product for product in active}
+
+    def product_of(self, index: int, line: WantedLine) -> ProductInfo:
+        """Return the product that all the names given in a line agree on; UnknownProduct otherwise."""
+        found: list[ProductInfo] = []
+        for field, value, products in (
+            ("productId", line.product_id, self._by_id),
+            ("sku", line.sku, self._by_sku),
+            ("productName", line.product_name, self._by_name),
+        ):
+            if value is None:
+                continue
+            product = products.get(value)  # type: ignore[call-overload]
+            if product is None or (found and found[0] != product):
+                raise UnknownProduct(line=index, field=field, value=value)
+            found.append(product)
+        return found[0]
+
+
+# --- What may be asked of a placed order --------------------------------------------------------------------
+
+
+def process_order(*, order_id: int) -> Status:
+    """Start a held order. On one that is under way or done this changes nothing. Return its status."""
+    with transaction.atomic():
+        journey = _locked(order_id)
+        if journey.is_held:
+            journey.release()
+            _save_and_wake(journey)
+    return journey.status
+
+
+def complete_order(*, order_id: int) -> bool:
+    """Note that a confirmed order was handed over; its units are sold.
+
+    Return False if it is still under way: it will be completed as soon as it is confirmed. Raises NotPossible.
+    """
+    with transaction.atomic():
+        journey = _locked(order_id)
+        if journey.status is Status.COMPLETED:
+            return True
+        if journey.status is Status.CONFIRMED:
+            stock.sell(order_ids=[order_id])
+            journey.complete()
+        elif journey.status in (Status.PENDING, Status.PROCESSING):
+            journey.request_completion()
+        else:
+            raise NotPossible(action="completed", status=journey.status)
+        _save_and_wake(journey)
+    return journey.status is Status.COMPLETED
+
+
+def cancel_order(*, order_id: int, reason: str, returning: bool = False) -> Status:
+    """Call an order off, whatever stage it is at; stock and money go back. Return its status now.
+
+    With `returning` also a completed order, whose goods came back. On one that is cancelled or being
+    cancelled this changes nothing. Raises NotPossible.
+    """
+    with transaction.atomic():
+        journey = _locked(order_id)
+        if journey.status in (Status.CANCELLED, Status.CANCELLING):
+            return journey.status
+        if journey.status is Status.REJECTED or (journey.status is Status.COMPLETED and not returning):
+            raise NotPossible(action="cancelled", status=journey.status)
+        journey.undo(outcome=Status.CANCELLED, reason=reason)
+        _save_and_wake(journey)
+    return journey.status
+
+
+def retry_order(*, order_id: int) -> Status:
+    """Have an order that waits, or was put before a person, looked at now. Raises NotPossible if it is at rest."""
+    with transaction.atomic():
+        journey = _locked(order_id)
+        if journey.status not in UNDER_WAY or journey.is_held:
+            raise NotPossible(action="retried", status=journey.status)
+        journey.retry()
+        _save_and_wake(journey)
+    return journey.status
+
+
+def _locked(order_id: int) -> JourneyState:
+    journeys = journal.lock([order_id])
+    if not journeys:
+        raise OrderNotFound(order_id)
+    return journeys[0]
+
+
+def _save_and_wake(journey: JourneyState) -> None:
+    journal.save([journey])
+    doorbell.wake_dispatcher()

@@ -1,0 +1,86 @@
+"""The dispatcher: claims due orders and sends them on their way. Any number may run; PostgreSQL keeps them apart.
+
+It sleeps until PostgreSQL says that something is due, and looks now and then without being told.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+
+import psycopg
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from kombu.exceptions import OperationalError as BrokerError
+from redis.exceptions import RedisError
+
+from orders import batches, doorbell
+from scheduling import heartbeats
+
+logger = logging.getLogger(__name__)
+
+# How long to leave the broker alone after it could not be reached, and how long the orders wait for it.
+BROKER_PAUSE_SECONDS = 1.0
+
+
+class Dispatcher:
+    """Runs until told to stop."""
+
+    def __init__(self) -> None:
+        self._stopping = False
+        self._doorbell: psycopg.Connection[tuple[object, ...]] | None = None
+
+    def stop(self, *_: object) -> None:
+        """Finish what is being done and return from `run`; fit to be a signal handler."""
+        self._stopping = True
+
+    def run(self) -> None:
+        """Dispatch until stopped, whatever happens to the database or the broker meanwhile."""
+        while not self._stopping:
+            try:
+                self._listen()
+                while not self._stopping:
+                    heartbeats.beat("dispatcher")
+                    close_old_connections()
+                    if not dispatch_due():
+                        self._sleep()
+            except (OperationalError, InterfaceError, psycopg.Error) as error:
+                logger.warning("The database is away: %s", str(error).strip())
+                self._hang_up()
+                time.sleep(settings.ORDER_PROCESSING_INTERVAL)
+        self._hang_up()
+
+    def _listen(self) -> None:
+        """Subscribe to the doorbell on a connection of its own."""
+        parameters = connection.get_connection_params()
+        parameters.pop("cursor_factory", None)
+        parameters.pop("context", None)
+        self._doorbell = psycopg.connect(**parameters, autocommit=True)
+        self._doorbell.execute(f"LISTEN {doorbell.DUE}")
+
+    def _sleep(self) -> None:
+        """Wait for the doorbell, at most for the polling interval; rings that came together count as one."""
+        assert self._doorbell is not None
+        for _ in self._doorbell.notifies(timeout=settings.ORDER_PROCESSING_INTERVAL, stop_after=1):
+            pass
+
+    def _hang_up(self) -> None:
+        connection.close()
+        if self._doorbell is not None:
+            self._doorbell.close()
+            self._doorbell = None
+
+
+def dispatch_due(send: Callable[[batches.Claimed], None] = batches.send) -> int:
+    """Claim what is due and send it on its way. Return how many orders were sent."""
+    sent = 0
+    for claimed in batches.claim():
+        try:
+            send(claimed)
+        except (BrokerError, RedisError, OSError) as error:
+            logger.warning("The broker is away, %s orders wait: %s", len(claimed.order_ids), error)
+            batches.give_back(claimed, seconds=BROKER_PAUSE_SECONDS)
+        else:
+            sent += len(claimed.order_ids)
+    if sent:
+        doorbell.announce_events()
+    return sent

@@ -1,0 +1,65 @@
+"""Wake-up calls. Each may be lost: whoever is woken by one looks for himself, and looks now and then anyway."""
+
+import asyncio
+import logging
+import os
+import threading
+
+from channels.layers import get_channel_layer
+from django.db import connection
+
+logger = logging.getLogger(__name__)
+
+DUE = "orders_due"  # PostgreSQL channel: an order is due now
+JOURNAL = "journal"  # channel layer group: the journal has grown
+
+
+def wake_dispatcher() -> None:
+    """Tell the dispatchers, once the transaction commits, that there is something due."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, '')", [DUE])
+
+
+def announce_events() -> None:
+    """Tell the live servers that the journal has grown. Never waits and never fails, whatever the broker does."""
+    _announcer().ring()
+
+
+class Announcer:
+    """A thread that sends hints through the channel layer, at most one at a time and one waiting."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._wanted = threading.Event()
+        threading.Thread(target=self._run, name="announcer", daemon=True).start()
+
+    def ring(self) -> None:
+        """Ask for a hint to be sent; hints asked for meanwhile become one."""
+        self._wanted.set()
+
+    def _run(self) -> None:
+        asyncio.run(self._send_forever())
+
+    async def _send_forever(self) -> None:
+        layer = get_channel_layer()
+        while True:
+            await asyncio.to_thread(self._wanted.wait)
+            self._wanted.clear()
+            try:
+                await asyncio.wait_for(layer.group_send(JOURNAL, {"type": "journal.grown"}), timeout=2)
+            except Exception as error:  # the hint is a courtesy; the live server looks every second anyway
+                logger.info("No hint to the live servers: %r", error)
+                await asyncio.sleep(0.5)
+
+
+_lock = threading.Lock()
+_current: Announcer | None = None
+
+
+def _announcer() -> Announcer:
+    """Return this process's announcer: threads do not survive a fork, so a child makes its own."""
+    global _current  # noqa: PLW0603
+    with _lock:
+        if _current is None or _current.pid != os.getpid():
+            _current = Announcer()
+        return _current

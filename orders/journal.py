@@ -1,0 +1,221 @@
+"""The journal: reads journeys under lock, and saves what happened to them together with the events that say so.
+
+`save` is the only writer of journeys and events. `follow` reads the events of all orders in an order in which
+none can turn up behind the reader's back.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from django.db import connection
+
+from orders.models import OrderEvent
+from orders.workflow import JourneyState, Leg, Status
+
+COLUMNS = (
+    "order_id, status, sequence, batch_id, attempts, stock, shipping, payment, shipping_amount,"
+    " outcome, reason, completion_requested, waiting_for, attention, due_at IS NOT NULL"
+)
+
+LOCK = f"SELECT {COLUMNS} FROM orders_journey WHERE order_id = ANY(%s) ORDER BY order_id FOR UPDATE"  # noqa: S608
+LOCK_BATCH = LOCK.replace("ORDER BY", "AND batch_id = %s ORDER BY")
+LOCK_DUE = f"""
+    SELECT {COLUMNS} FROM orders_journey
+    WHERE due_at <= now() ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
+"""  # noqa: S608
+
+SAVE = """
+    WITH changed AS (
+        SELECT * FROM unnest(
+            %s::bigint[], %s::text[], %s::int[], %s::bigint[], %s::smallint[], %s::text[], %s::text[], %s::text[],
+            %s::numeric[], %s::text[], %s::text[], %s::bool[], %s::text[], %s::text[], %s::bool[], %s::float8[]
+        ) AS c(order_id, status, sequence, batch_id, attempts, stock, shipping, payment, shipping_amount,
+               outcome, reason, completion_requested, waiting_for, attention, reschedule, due_in)
+    ), saved AS (
+        UPDATE orders_journey j SET
+            status = c.status, sequence = c.sequence, batch_id = c.batch_id, attempts = c.attempts,
+            stock = c.stock, shipping = c.shipping, payment = c.payment, shipping_amount = c.shipping_amount,
+            outcome = c.outcome, reason = c.reason, completion_requested = c.completion_requested,
+            waiting_for = c.waiting_for, attention = c.attention,
+            due_at = CASE WHEN c.reschedule THEN now() + c.due_in * interval '1 second' ELSE j.due_at END,
+            finished_at = CASE
+                WHEN c.status IN ('pending', 'processing', 'cancelling') THEN NULL
+                WHEN c.status = j.status THEN j.finished_at
+                ELSE now() END
+        FROM changed c WHERE j.order_id = c.order_id
+    )
+    INSERT INTO orders_orderevent (order_id, sequence, type, progress, data)
+    SELECT * FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::smallint[], %s::jsonb[])
+"""
+
+
+def lock(order_ids: Sequence[int]) -> list[JourneyState]:
+    """Return the orders' journeys, locked in id order until the transaction ends; unknown ids are left out."""
+    return _states(LOCK, [list(order_ids)])
+
+
+def lock_batch(order_ids: Sequence[int], *, batch_id: int) -> list[JourneyState]:
+    """Like `lock`, but only those that still belong to the batch: a worker that comes too late gets none."""
+    return _states(LOCK_BATCH, [list(order_ids), batch_id])
+
+
+def lock_due(limit: int) -> list[JourneyState]:
+    """Lock up to `limit` journeys that are due by the database's clock and that nobody else holds."""
+    return _states(LOCK_DUE, [limit])
+
+
+def _states(statement: str, parameters: list[Any]) -> list[JourneyState]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return [
+            JourneyState(
+                order_id, Status(status), sequence, batch_id, attempts, Leg(stock), Leg(shipping), Leg(payment), *rest
+            )
+            for order_id, status, sequence, batch_id, attempts, stock, shipping, payment, *rest in cursor.fetchall()
+        ]
+
+
+def save(states: Iterable[JourneyState]) -> None:
+    """Write what happened to journeys that this transaction holds locked, and append its events."""
+    states = list(states)
+    if not states:
+        return
+    events = [event for state in states for event in state.events]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            SAVE,
+            [
+                [s.order_id for s in states],
+                [s.status.value for s in states],
+                [s.sequence for s in states],
+                [s.batch_id for s in states],
+                [s.attempts for s in states],
+                [s.stock.value for s in states],
+                [s.shipping.value for s in states],
+                [s.payment.value for s in states],
+                [s.shipping_amount for s in states],
+                [s.outcome for s in states],
+                [s.reason for s in states],
+                [s.completion_requested for s in states],
+                [str(s.waiting_for) for s in states],
+                [s.attention for s in states],
+                [s.reschedule for s in states],
+                [s.due_in for s in states],
+                [e.order_id for e in events],
+                [e.sequence for e in events],
+                [e.type.value for e in events],
+                [e.progress for e in events],
+                [json.dumps(e.data) if e.data else "{}" for e in events],
+            ],
+        )
+    for state in states:
+        state.events.clear()
+
+
+# --- Reading ----------------------------------------------------------------------------------------------
+
+
+def events_of(order_id: int, *, after: int = 0, limit: int = 1000) -> list[OrderEvent]:
+    """Return an order's events that follow sequence `after`, in order."""
+    return list(OrderEvent.objects.filter(order_id=order_id, sequence__gt=after).order_by("sequence")[:limit])
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Position:
+    """A place in the journal of all orders: everything up to and including it has been read."""
+
+    transaction_id: int = 0
+    order_id: int = 0
+    sequence: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.transaction_id}-{self.order_id}-{self.sequence}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the position that `str` gave out; ValueError if this is none."""
+        numbers = [int(part) for part in text.split("-") if part.isascii() and part.isdigit()]
+        if len(numbers) != 3 or max(numbers) >= 2**63:
+            raise ValueError(f"Not a position in the journal: {text[:80]!r}")
+        return cls(*numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEvent:
+    """An event of any order, with what a reader needs to tell whom it concerns."""
+
+    position: Position
+    order_id: int
+    sequence: int
+    type: str
+    progress: int
+    data: dict[str, Any]
+    at: datetime
+    owner_id: int
+    customer_name: str
+    placed_at: datetime
+
+
+# A transaction's events may be read once no older transaction can still add any: `pg_snapshot_xmin`.
+FOLLOW = """
+    SELECT e.transaction_id, e.order_id, e.sequence, e.type, e.progress, e.data::text, e.at,
+           o.owner_id, o.customer_name, o.placed_at
+    FROM orders_orderevent e JOIN orders_order o ON o.id = e.order_id
+    WHERE e.transaction_id >= %(transaction_id)s AND e.transaction_id < %(horizon)s
+      AND (e.transaction_id, e.order_id, e.sequence) > (%(transaction_id)s, %(order_id)s, %(sequence)s)
+    ORDER BY e.transaction_id, e.order_id, e.sequence LIMIT %(limit)s
+"""
+HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+
+# How many transactions one look spans at first. A reader that is far behind must not sort the whole history.
+WINDOW = 5_000
+
+
+def horizon() -> int:
+    """Return the number of the oldest transaction that may still append events."""
+    with connection.cursor() as cursor:
+        cursor.execute(HORIZON)
+        return int(cursor.fetchone()[0])
+
+
+def end() -> Position:
+    """Return the position of a reader that has read everything there is to read now."""
+    return Position(transaction_id=horizon())
+
+
+def follow(after: Position, *, limit: int = 1000) -> list[FeedEvent]:
+    """Return the next events of all orders after a position, in an order that never changes afterwards.
+
+    An empty answer means that there is nothing more for now.
+    """
+    limit_horizon, window, start = horizon(), WINDOW, after
+    while start.transaction_id < limit_horizon:
+        top = min(limit_horizon, start.transaction_id + window)
+        found = _read(start, top, limit)
+        if found:
+            return found
+        start, window = Position(transaction_id=top), window * 4
+    return []
+
+
+def _read(start: Position, top: int, limit: int) -> list[FeedEvent]:
+    parameters = {
+        "transaction_id": start.transaction_id,
+        "order_id": start.order_id,
+        "sequence": start.sequence,
+        "horizon": top,
+        "limit": limit,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(FOLLOW, parameters)
+        return [_feed_event(row, json.loads) for row in cursor.fetchall()]
+
+
+def _feed_event(row: tuple[Any, ...], load: Callable[[str], Any]) -> FeedEvent:
+    transaction_id, order_id, sequence, type_, progress, data, *facts = row
+    return FeedEvent(
+        Position(transaction_id, order_id, sequence), order_id, sequence, type_, progress, load(data), *facts
+    )

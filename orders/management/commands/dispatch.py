@@ -1,0 +1,20 @@
+"""`manage.py dispatch`: run a dispatcher until SIGTERM or Ctrl-C."""
+
+import signal
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from orders.dispatcher import Dispatcher
+
+
+class Command(BaseCommand):
+    """Claim due orders and send them to the workers."""
+
+    help = "Claim due orders and send them to the workers, until stopped."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        dispatcher = Dispatcher()
+        signal.signal(signal.SIGTERM, dispatcher.stop)
+        signal.signal(signal.SIGINT, dispatcher.stop)
+        dispatcher.run()

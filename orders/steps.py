@@ -1,0 +1,245 @@
+"""The journey of an order, step by step: the only place where stock, shipping and payment meet.
+
+Read from top to bottom it is the product. The dispatcher sends due orders through it in batches
+(`orders.batches` has the canvas); each step takes a batch and
+
+1. locks the journeys that are still its own and for which it is still due,
+2. does its work for all of them at once, calling the outside world with no transaction open,
+3. saves what happened, with the events that say so.
+
+Every step may run twice, late or beside itself: whoever comes second finds nothing left to do.
+"""
+
+import functools
+import logging
+import traceback
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, transaction
+
+from inventory import stock
+from orders import batches, doorbell, journal, queries
+from orders.workflow import JourneyState, Leg, Status, Wait
+from payments import ledger, returns
+from payments.gateways.protocol import Outcome
+from payments.ledger import Kind, Prepared
+from payments.returns import Returned
+from scheduling.slots import database_now
+from shipping import quotes
+
+logger = logging.getLogger(__name__)
+
+
+class Step(Protocol):
+    """A step takes a batch: its id, by which late workers are told apart, and its orders."""
+
+    def __call__(self, *, batch_id: int, order_ids: Sequence[int]) -> None: ...
+
+
+def for_batch(step: Step) -> Step:
+    """Keep one bad order from spoiling its batch: on an unexpected error try each half, down to the one alone.
+
+    When the database itself is away nothing can be judged: the error goes on, and the orders come round again.
+    """
+
+    @functools.wraps(step)
+    def run(*, batch_id: int, order_ids: Sequence[int]) -> None:
+        try:
+            step(batch_id=batch_id, order_ids=order_ids)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            if len(order_ids) == 1:
+                logger.exception("Order %s breaks %s", order_ids[0], step.__name__)
+                _put_before_a_person(batch_id, order_ids, f"{step.__name__}: {error!r}", traceback.format_exc())
+            else:
+                middle = len(order_ids) // 2
+                run(batch_id=batch_id, order_ids=order_ids[:middle])
+                run(batch_id=batch_id, order_ids=order_ids[middle:])
+        doorbell.announce_events()
+
+    return run
+
+
+def _put_before_a_person(batch_id: int, order_ids: Sequence[int], why: str, details: str) -> None:
+    with transaction.atomic():
+        journeys = journal.lock_batch(order_ids, batch_id=batch_id)
+        for journey in journeys:
+            journey.need_attention(why, details=details)
+        journal.save(journeys)
+
+
+def _due(batch_id: int, order_ids: Sequence[int], is_due: Callable[[JourneyState], bool]) -> list[JourneyState]:
+    """Lock the batch's journeys and return those for which a step is still due."""
+    return [journey for journey in journal.lock_batch(order_ids, batch_id=batch_id) if is_due(journey)]
+
+
+def _ids(journeys: Sequence[JourneyState]) -> list[int]:
+    return [journey.order_id for journey in journeys]
+
+
+# --- There: stock beside shipping and payment, then the join ----------------------------------------------
+
+
+@for_batch
+def reserve_stock(*, batch_id: int, order_ids: Sequence[int]) -> None:
+    """Hold every order's units, first come first served, all of an order or none."""
+    with transaction.atomic():
+        journeys = _due(batch_id, order_ids, lambda j: j.is_processing and j.stock is Leg.OPEN)
+        shortages = stock.reserve(wanted=queries.wanted_units(_ids(journeys)))
+        for journey in journeys:
+            if missing := shortages.get(journey.order_id):
+                journey.stock_refused([shortage._asdict() for shortage in missing])
+            else:
+                journey.stock_reserved()
+        journal.save(journeys)
+
+
+@for_batch
+def quote_shipping(*, batch_id: int, order_ids: Sequence[int]) -> None:
+    """Find the price of shipping, which makes the total final; refuse what we do not deliver."""
+    with transaction.atomic():
+        journeys = _due(batch_id, order_ids, lambda j: j.is_processing and j.shipping is Leg.OPEN)
+        quoted = quotes.quote(parcels=queries.parcels(_ids(journeys)))
+        for journey in journeys:
+            quote = quoted[journey.order_id]
+            if isinstance(quote, quotes.Refusal):
+                journey.shipping_refused(quote.code)
+            else:
+                journey.shipping_quoted(quote)
+        journal.save(journeys)
+
+
+@for_batch
+def authorize_payment(*, batch_id: int, order_ids: Sequence[int]) -> None:
+    """Have the provider hold the total on the customer's card."""
+    with transaction.atomic():
+        journeys = _due(batch_id, order_ids, lambda j: j.may_be_charged)
+        prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges(_ids(journeys)))
+    _ask_and_record(Kind.AUTHORIZE, prepared, batch_id)
+
+
+@for_batch
+def capture_payment(*, batch_id: int, order_ids: Sequence[int]) -> None:
+    """Take the money of the orders whose legs have all come out well; only the database says which."""
+    with transaction.atomic():
+        journeys = _due(batch_id, order_ids, lambda j: j.may_be_captured)
+        held = ledger.transactions_of(_ids(journeys))
+        authorizations = {order_id: book[Kind.AUTHORIZE].provider_id for order_id, book in held.items()}
+        charges = ledger.as_requests(queries.charges(_ids(journeys)), parents=authorizations)
+        prepared = ledger.prepare(Kind.CAPTURE, charges)
+    _ask_and_record(Kind.CAPTURE, prepared, batch_id)
+
+
+@for_batch
+def settle(*, batch_id: int, order_ids: Sequence[int]) -> None:
+    """Decide by what is written down where each order of the batch goes now, and end the batch."""
+    with transaction.atomic():
+        journeys = journal.lock_batch(order_ids, batch_id=batch_id)
+        for journey in journeys:
+            journey.settle()
+        journal.save(journeys)
+        batches.finish(batch_id)
+        doorbell.wake_dispatcher()
+
+
+# --- And back: stock beside money -------------------------------------------------------------------------
+
+
+@for_batch
+def release_stock(*, batch_id: int, order_ids: Sequence[int]) -> None:
+    """Put back on the shelf what the orders hold, and what came back of those that were completed."""
+    with transaction.atomic():
+        journeys = _due(batch_id, order_ids, lambda j: j.is_cancelling and j.holds_stock)
+        stock.release(order_ids=[j.order_id for j in journeys if j.stock is Leg.RESERVED])
+        stock.take_back(lines=queries.wanted_units([j.order_id for j in journeys if j.stock is Leg.SOLD]))
+        for journey in journeys:
+            journey.stock_released()
+        journal.save(journeys)
+
+
+@for_batch
+def return_money(*, batch_id: int, order_ids: Sequence[int]) -> None:
+    """Void or refund whatever the provider holds or has for the orders, once it is known what that is."""
+    with transaction.atomic():
+        to_return = _ids(_due(batch_id, order_ids, lambda j: j.money_to_return))
+    returned = returns.give_back(to_return, now=database_now(), patience=settings.STRAGGLER_PATIENCE_SECONDS)
+    with transaction.atomic():
+        journeys = _due(batch_id, to_return, lambda j: j.money_to_return)
+        for journey in journeys:
+            how = returned[journey.order_id]
+            if how is Returned.NOT_YET:
+                journey.blocked(Wait.PAYMENT_OUTCOME)
+            else:
+                journey.money_returned(Leg(how.value))
+        journal.save(journeys)
+
+
+# --- On: handing over -------------------------------------------------------------------------------------
+
+
+@for_batch
+def complete(*, batch_id: int, order_ids: Sequence[int]) -> None:
+    """Complete the confirmed orders whose completion was asked for while they were still under way."""
+    with transaction.atomic():
+        journeys = _due(batch_id, order_ids, lambda j: j.status is Status.CONFIRMED)
+        stock.sell(order_ids=_ids(journeys))
+        for journey in journeys:
+            journey.complete()
+        journal.save(journeys)
+        batches.finish(batch_id)
+        doorbell.wake_dispatcher()
+
+
+# --- What the provider says -------------------------------------------------------------------------------
+
+
+def _ask_and_record(kind: Kind, prepared: Sequence[Prepared], batch_id: int) -> None:
+    """Call the provider for all of them, and write down what it says of those that answer in time."""
+    outcomes = ledger.ask(
+        prepared, patience=settings.STRAGGLER_PATIENCE_SECONDS, on_late=partial(_record_late, kind)
+    )
+    new = {p.request.order_id for p in prepared if p.is_new}
+    with transaction.atomic():
+        ledger.record(kind, outcomes)
+        ledger.forget_unsent(kind, [o for o, outcome in outcomes.items() if outcome.kind == "not_sent" and o in new])
+        journeys = journal.lock([p.request.order_id for p in prepared])
+        for journey in journeys:
+            _apply(kind, journey, outcomes.get(journey.order_id), is_ours=journey.batch_id == batch_id)
+        journal.save(journey for journey in journeys if journey.events or journey.reschedule)
+
+
+def _record_late(kind: Kind, prepared: Prepared, outcome: Outcome) -> None:
+    """Write down an answer that came after its batch had gone on, and have the order looked at."""
+    order_id = prepared.request.order_id
+    with transaction.atomic():
+        ledger.record(kind, {order_id: outcome})
+        for journey in journal.lock([order_id]):
+            _apply(kind, journey, outcome, is_ours=False)
+            if journey.batch_id is None and journey.is_processing:
+                journey.look_again(0)
+            journal.save([journey])
+        doorbell.wake_dispatcher()
+
+
+def _apply(kind: Kind, journey: JourneyState, outcome: Outcome | None, *, is_ours: bool) -> None:
+    """Say on the journey what the provider said.
+
+    A journey that is no longer ours finds the outcome in the ledger when it next looks, unless it has
+    ended: then nobody would look any more, and money that came in after all has to go back.
+    """
+    succeeded = outcome is not None and outcome.kind == "succeeded"
+    if not is_ours:
+        if kind is Kind.AUTHORIZE and succeeded and journey.status in (Status.CANCELLED, Status.REJECTED):
+            journey.payment_arrived_late()
+    elif outcome is None or outcome.kind == "unknown":
+        journey.blocked(Wait.PAYMENT_OUTCOME)
+    elif outcome.kind == "not_sent":
+        journey.blocked(Wait.PAYMENT_PROVIDER)
+    elif kind is Kind.AUTHORIZE:
+        journey.payment_authorized() if succeeded else journey.payment_declined(outcome.code)
+    else:
+        journey.payment_captured() if succeeded else journey.capture_declined(outcome.code)

@@ -1,0 +1,88 @@
+"""What workers can be asked to do. Each task is one call; its name says on which queue's worker it runs.
+
+Names and keywords are a contract with messages that are already on their way: a task takes keywords it
+does not know, so that a worker that is a release behind or ahead can still run it.
+"""
+
+from datetime import timedelta
+
+from celery import shared_task
+from django.conf import settings
+
+from orders import audit, retention, steps
+from scheduling.slots import database_now, once_per_slot
+
+# The header of a chord is counted through its results; nobody reads what is in them.
+counted = {"ignore_result": False}
+
+
+@shared_task(name="inventory.reserve_stock", **counted)
+def reserve_stock(*, batch_id: int, order_ids: list[int], **_future: object) -> None:
+    """Hold the units of a batch of orders."""
+    steps.reserve_stock(batch_id=batch_id, order_ids=order_ids)
+
+
+@shared_task(name="shipping.quote_shipping", **counted)
+def quote_shipping(*, batch_id: int, order_ids: list[int], **_future: object) -> None:
+    """Find the price of shipping for a batch of orders."""
+    steps.quote_shipping(batch_id=batch_id, order_ids=order_ids)
+
+
+@shared_task(name="payments.authorize_payment", **counted)
+def authorize_payment(*, batch_id: int, order_ids: list[int], **_future: object) -> None:
+    """Have the totals of a batch of orders held on their cards."""
+    steps.authorize_payment(batch_id=batch_id, order_ids=order_ids)
+
+
+@shared_task(name="payments.capture_payment")
+def capture_payment(*, batch_id: int, order_ids: list[int], **_future: object) -> None:
+    """Take the money of a batch of orders."""
+    steps.capture_payment(batch_id=batch_id, order_ids=order_ids)
+
+
+@shared_task(name="inventory.release_stock", **counted)
+def release_stock(*, batch_id: int, order_ids: list[int], **_future: object) -> None:
+    """Give the units of a batch of orders back."""
+    steps.release_stock(batch_id=batch_id, order_ids=order_ids)
+
+
+@shared_task(name="payments.return_money", **counted)
+def return_money(*, batch_id: int, order_ids: list[int], **_future: object) -> None:
+    """Give the money of a batch of orders back."""
+    steps.return_money(batch_id=batch_id, order_ids=order_ids)
+
+
+@shared_task(name="orders.settle")
+def settle(*, batch_id: int, order_ids: list[int], **_future: object) -> None:
+    """Decide where the orders of a batch go now."""
+    steps.settle(batch_id=batch_id, order_ids=order_ids)
+
+
+@shared_task(name="orders.complete")
+def complete(*, batch_id: int, order_ids: list[int], **_future: object) -> None:
+    """Complete a batch of confirmed orders."""
+    steps.complete(batch_id=batch_id, order_ids=order_ids)
+
+
+# --- Scheduled --------------------------------------------------------------------------------------------
+
+
+@shared_task(name="orders.audit", soft_time_limit=600, time_limit=660)
+def run_audit(**_future: object) -> None:
+    """Prove the books, once per slot."""
+    once_per_slot(
+        name="audit", interval=settings.AUDIT_INTERVAL, work=lambda: audit.run().summary, now=database_now()
+    )
+
+
+@shared_task(name="orders.clean")
+def clean(**_future: object) -> None:
+    """Forget what nobody needs any more, once an hour."""
+    now = database_now()
+    once_per_slot(name="cleaning", interval=3600, work=lambda: retention.clean(now=now), now=now)
+
+
+@shared_task(name="orders.tick")
+def tick(**_future: object) -> None:
+    """Leave a trace of beat: the status page tells by it whether the schedule is alive."""
+    once_per_slot(name="beat", interval=timedelta(seconds=10).total_seconds(), work=lambda: None, now=database_now())

@@ -1,0 +1,207 @@
+"""What we ask the payment provider, for many orders at once.
+
+Each kind of transaction goes the same way: `prepare` writes down what is to be asked (one row for each order
+and kind, for ever), `ask` calls the provider with no transaction open, `record` writes down what came of it.
+A row whose outcome is unknown is looked up at the provider by its key before it is asked again.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import connection
+
+from payments.gateways import gateway
+from payments.gateways.concurrency import concurrently
+from payments.gateways.protocol import Outcome, PaymentGateway
+from payments.models import Transaction, idempotency_key
+from providers.http import ProviderUnavailable
+
+Kind = Transaction.Kind
+State = Transaction.State
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Something to ask of the provider for one order."""
+
+    order_id: int
+    reference: str
+    amount: Decimal
+    currency: str
+    token: str = ""
+    # The provider's id of the transaction that this one builds on: an authorization, a capture.
+    parent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A transaction as it is written down: new, asked before with an unknown outcome, or decided."""
+
+    request: Request
+    kind: Kind
+    state: State
+    is_new: bool
+    provider_id: str
+    code: str
+    started_at: datetime
+
+    @property
+    def key(self) -> str:
+        """The idempotency key of every call for it."""
+        return idempotency_key(reference=self.request.reference, kind=self.kind)
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What came of it, if that is known already."""
+        if self.state is State.UNKNOWN:
+            return None
+        return Outcome(
+            kind="succeeded" if self.state is State.SUCCEEDED else "declined",
+            provider_id=self.provider_id,
+            code=self.code,
+            message="",
+        )
+
+
+PREPARE = """
+    WITH asked AS (
+        SELECT * FROM unnest(%s::bigint[], %s::uuid[], %s::numeric[], %s::text[], %s::text[])
+        AS a(order_id, reference, amount, currency, token)
+    ), fresh AS (
+        INSERT INTO payments_transaction
+            (order_id, kind, reference, amount, currency, token, state, provider_id, code, message, started_at)
+        SELECT order_id, %s, reference, amount, currency, token, 'unknown', '', '', '', clock_timestamp() FROM asked
+        ON CONFLICT (order_id, kind) DO NOTHING
+        RETURNING order_id, state, provider_id, code, started_at
+    )
+    SELECT order_id, state, provider_id, code, started_at, true FROM fresh
+    UNION ALL
+    SELECT t.order_id, t.state, t.provider_id, t.code, t.started_at, false
+    FROM payments_transaction t JOIN asked a ON a.order_id = t.order_id
+    WHERE t.kind = %s AND t.order_id NOT IN (SELECT order_id FROM fresh)
+"""
+
+RECORD = """
+    UPDATE payments_transaction t SET
+        state = o.state, provider_id = o.provider_id, code = o.code, message = o.message,
+        finished_at = CASE WHEN o.state = 'unknown' THEN NULL ELSE clock_timestamp() END
+    FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[])
+        AS o(order_id, state, provider_id, code, message)
+    WHERE t.order_id = o.order_id AND t.kind = %s
+      AND (t.state = 'unknown' OR (t.code = 'never_arrived' AND o.state = 'succeeded'))
+"""
+
+
+def prepare(kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
+    """Write down what is about to be asked. Return each with what is known of it already.
+
+    To be called in the transaction that decides to ask, and committed before `ask`.
+    """
+    if not requests:
+        return []
+    by_order = {request.order_id: request for request in requests}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            PREPARE,
+            [
+                [r.order_id for r in requests],
+                [r.reference for r in requests],
+                [r.amount for r in requests],
+                [r.currency for r in requests],
+                [r.token for r in requests],
+                kind.value,
+                kind.value,
+            ],
+        )
+        return [
+            Prepared(by_order[order_id], kind, State(state), is_new, provider_id, code, started_at)
+            for order_id, state, provider_id, code, started_at, is_new in cursor.fetchall()
+        ]
+
+
+def ask(
+    prepared: Sequence[Prepared], *, patience: float, on_late: Callable[[Prepared, Outcome], None]
+) -> dict[int, Outcome]:
+    """Ask the provider for all of them side by side. Return what came of each within `patience` seconds, by order.
+
+    What is decided already is answered from the ledger. A slow answer is handed to `on_late` when it comes;
+    no transaction may be open.
+    """
+    provider = gateway()
+    outcomes = {p.request.order_id: p.outcome for p in prepared if p.outcome}
+    open_ones = [p for p in prepared if p.outcome is None]
+    calls = [functools.partial(_ask_one, provider, p) for p in open_ones]
+    answers = concurrently(calls, patience=patience, on_late=lambda index, answer: on_late(open_ones[index], answer))
+    return outcomes | {open_ones[index].request.order_id: answer for index, answer in answers.items()}
+
+
+def _ask_one(provider: PaymentGateway, prepared: Prepared) -> Outcome:
+    """Ask once more or for the first time: a repeat is looked up by its key before it is sent again."""
+    if not prepared.is_new:
+        try:
+            found = provider.find(key=prepared.key)
+        except ProviderUnavailable as unavailable:
+            return Outcome(kind="unknown", provider_id="", code="lookup_failed", message=str(unavailable)[:200])
+        if found is not None:
+            return found
+    return _send(provider, prepared)
+
+
+def _send(provider: PaymentGateway, prepared: Prepared) -> Outcome:
+    request, key = prepared.request, prepared.key
+    common = {"key": key, "reference": request.reference}
+    match prepared.kind:
+        case Kind.AUTHORIZE:
+            return provider.authorize(
+                **common, amount=request.amount, currency=request.currency, token=request.token
+            )
+        case Kind.CAPTURE:
+            return provider.capture(
+                **common, authorization=request.parent, amount=request.amount, currency=request.currency
+            )
+        case Kind.VOID:
+            return provider.void(**common, authorization=request.parent)
+        case Kind.REFUND:
+            return provider.refund(
+                **common, capture=request.parent, amount=request.amount, currency=request.currency
+            )
+    raise AssertionError(prepared.kind)
+
+
+def record(kind: Kind, outcomes: dict[int, Outcome]) -> None:
+    """Write down what came of transactions whose outcome was not known. What is known already stays."""
+    told = {order_id: outcome for order_id, outcome in outcomes.items() if outcome.kind != "not_sent"}
+    if told:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                RECORD,
+                [
+                    list(told),
+                    [o.kind for o in told.values()],
+                    [o.provider_id for o in told.values()],
+                    [o.code[:40] for o in told.values()],
+                    [o.message[:200] for o in told.values()],
+                    kind.value,
+                ],
+            )
+
+
+def forget_unsent(kind: Kind, order_ids: Iterable[int]) -> None:
+    """Strike out new transactions of which nothing was sent, so that the next try need not look them up."""
+    Transaction.objects.filter(order_id__in=list(order_ids), kind=kind, state=State.UNKNOWN).delete()
+
+
+def transactions_of(order_ids: Iterable[int]) -> dict[int, dict[str, Transaction]]:
+    """Return what is written down for each order, by kind."""
+    found: dict[int, dict[str, Transaction]] = {}
+    for transaction in Transaction.objects.filter(order_id__in=list(order_ids)):
+        found.setdefault(transaction.order_id, {})[transaction.kind] = transaction
+    return found
+
+
+def as_requests(requests: Iterable[Request], *, parents: dict[int, str]) -> list[Request]:
+    """Return the requests with the provider's id of what each builds on."""
+    return [replace(request, parent=parents[request.order_id]) for request in requests]

@@ -1,0 +1,64 @@
+"""Things that tests need: plain functions that write what a test wants to have, and nothing else."""
+
+from decimal import Decimal
+from itertools import count
+
+from django.contrib.auth.models import User
+
+from inventory.models import Product, StockItem
+from orders.commands import NewOrder, Placed, WantedLine, place_order
+from shipping.models import Rate, Zone, ZoneCountry
+
+_numbers = count(1)
+
+
+def make_user(username: str = "", *, is_staff: bool = False) -> User:
+    """Return a new user; without a name, one that nobody else has."""
+    return User.objects.create_user(
+        username=username or f"user-{next(_numbers)}", password="a long password", is_staff=is_staff
+    )
+
+
+def make_product(
+    name: str = "", *, price: str = "10.00", units: int = 100, weight_grams: int = 100, active: bool = True
+) -> Product:
+    """Return a new product with that many units on hand."""
+    number = next(_numbers)
+    product = Product.objects.create(
+        sku=f"SKU-{number}",
+        name=name or f"Thing {number}",
+        price=Decimal(price),
+        weight_grams=weight_grams,
+        active=active,
+    )
+    StockItem.objects.create(product=product, on_hand=units)
+    return product
+
+
+def make_shipping(*, country: str = "US", price: str = "5.00", max_weight_grams: int = 30_000) -> None:
+    """Have the shop deliver to a country at one price."""
+    zone = Zone.objects.create(name=f"Zone of {country}")
+    ZoneCountry.objects.create(country=country, zone=zone)
+    Rate.objects.create(zone=zone, max_weight_grams=max_weight_grams, price=Decimal(price))
+
+
+def make_order(
+    *lines: tuple[Product, int],
+    owner: User | None = None,
+    country: str = "US",
+    token: str = "tok_demo",
+    hold: bool = False,
+    customer_name: str = "Alice",
+) -> Placed:
+    """Place an order for so many units of each product."""
+    return place_order(
+        new=NewOrder(
+            owner_id=(owner or make_user()).pk,
+            customer_name=customer_name,
+            lines=[WantedLine(quantity=quantity, product_id=product.pk) for product, quantity in lines],
+            currency="USD",
+            country=country,
+            payment_token=token,
+            hold=hold,
+        )
+    )
