@@ -1,0 +1,106 @@
+"""Mistakes in the configuration that should stop a boot, told in a sentence each."""
+
+from collections.abc import Iterator
+from fnmatch import fnmatch
+
+from celery import current_app
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as Caution
+from django.urls import URLPattern, URLResolver, get_resolver
+from rest_framework.views import APIView
+
+
+def schedule_names_tasks(**_: object) -> list[CheckMessage]:
+    """Every entry of the schedule names a task that exists."""
+    known = registered_tasks()
+    return [
+        Error(
+            f"The schedule's entry {entry!r} names the task {spec['task']!r}, which nobody registers.",
+            id="config.E001",
+        )
+        for entry, spec in settings.CELERY_BEAT_SCHEDULE.items()
+        if spec["task"] not in known
+    ]
+
+
+def routes_lead_somewhere(**_: object) -> list[CheckMessage]:
+    """Every task has a route to a queue that exists, and every route has a task."""
+    known, queues = registered_tasks(), {queue.name for queue in settings.CELERY_TASK_QUEUES}
+    lost = [
+        task for task in known if not any(fnmatch(task, pattern) for pattern in settings.CELERY_TASK_ROUTES)
+    ]
+    errors: list[CheckMessage] = [
+        Error(f"No route in CELERY_TASK_ROUTES takes the task {task!r} to a queue.", id="config.E002")
+        for task in lost
+    ]
+    for pattern, route in settings.CELERY_TASK_ROUTES.items():
+        if not any(fnmatch(task, pattern) for task in known):
+            errors.append(Caution(f"The route {pattern!r} fits no task.", id="config.W003"))
+        if route["queue"] not in queues:
+            errors.append(
+                Error(
+                    f"The route {pattern!r} leads to {route['queue']!r}, which is no queue.", id="config.E004"
+                )
+            )
+    return errors
+
+
+def demo_needs_debug(**_: object) -> list[CheckMessage]:
+    """Nobody runs a shop in which everybody is the demo customer."""
+    if settings.DEMO and not settings.DEBUG:
+        return [
+            Error(
+                "DEMO lets anybody act without a login; it is refused unless DEBUG is on.", id="config.E005"
+            )
+        ]
+    return []
+
+
+def views_name_their_permissions(**_: object) -> list[CheckMessage]:
+    """No view of the API is open because somebody emptied its list of permissions."""
+    return [
+        Error(f"{view.__module__}.{view.__name__} has no permission classes.", id="config.E006")
+        for view in sorted(set(api_views(get_resolver())), key=lambda view: (view.__module__, view.__name__))
+        if not view.permission_classes
+    ]
+
+
+def messages_outlive_tasks(**_: object) -> list[CheckMessage]:
+    """A message is not delivered a second time while its task may still be running."""
+    patience = settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"]
+    if patience <= settings.CELERY_TASK_TIME_LIMIT:
+        return [
+            Error(
+                f"visibility_timeout ({patience} s) must be longer than CELERY_TASK_TIME_LIMIT"
+                f" ({settings.CELERY_TASK_TIME_LIMIT} s), or running tasks are delivered again.",
+                id="config.E007",
+            )
+        ]
+    return []
+
+
+ALL = (
+    schedule_names_tasks,
+    routes_lead_somewhere,
+    demo_needs_debug,
+    views_name_their_permissions,
+    messages_outlive_tasks,
+)
+
+
+def registered_tasks() -> set[str]:
+    """Return the names of our tasks, Celery's own left out."""
+    current_app.loader.import_default_modules()
+    return {name for name in current_app.tasks if not name.startswith("celery.")}
+
+
+def api_views(resolver: URLResolver) -> Iterator[type[APIView]]:
+    """Yield the class of every API view below an address."""
+    for entry in resolver.url_patterns:
+        if isinstance(entry, URLResolver):
+            yield from api_views(entry)
+        elif isinstance(entry, URLPattern):
+            view = getattr(entry.callback, "cls", None)
+            if isinstance(view, type) and issubclass(view, APIView):
+                yield view

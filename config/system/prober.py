@@ -1,0 +1,97 @@
+"""Ask many things at once and wait for none of them longer than agreed.
+
+A question that hangs (a frozen server answers nothing) keeps its one thread until it ends,
+and is not asked again meanwhile: however often people look, there is one of each kind under way at most.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from django.db import connections
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a question: a value, or the error it ended with, or neither because it is not back yet."""
+
+    value: Any = None
+    error: BaseException | None = None
+    seconds: float | None = None
+
+    @property
+    def is_back(self) -> bool:
+        """Whether the question has ended at all."""
+        return self.seconds is not None
+
+
+class Prober:
+    """A set of questions, asked side by side in threads of their own."""
+
+    def __init__(self, questions: Mapping[str, Callable[[], object]]) -> None:
+        self._questions = questions
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._threads: ThreadPoolExecutor
+        self._under_way: dict[str, Future[Answer]]
+
+    def ask(self, *, seconds: float) -> dict[str, Answer]:
+        """Return an answer to every question, after `seconds` at the latest."""
+        with self._lock:
+            self._settle_in()
+            futures = {name: self._ask(name) for name in self._questions}
+        done, _ = wait(futures.values(), timeout=seconds)
+        return {name: future.result() if future in done else Answer() for name, future in futures.items()}
+
+    def _settle_in(self) -> None:
+        """Threads do not survive a fork: a child starts with its own."""
+        if self._pid != os.getpid():
+            self._pid, self._under_way = os.getpid(), {}
+            self._threads = ThreadPoolExecutor(len(self._questions), thread_name_prefix="prober")
+
+    def _ask(self, name: str) -> Future[Answer]:
+        under_way = self._under_way.get(name)
+        if under_way is None or under_way.done():
+            under_way = self._under_way[name] = self._threads.submit(_answer, self._questions[name])
+        return under_way
+
+
+def _answer(question: Callable[[], object]) -> Answer:
+    started = time.perf_counter()
+    try:
+        value, error = question(), None
+    except Exception as problem:  # noqa: BLE001 - whatever went wrong is the answer
+        value, error = None, problem
+    finally:
+        connections.close_all()  # each look connects afresh: a server that takes nobody new is not healthy
+    return Answer(value, error, time.perf_counter() - started)
+
+
+class Remembered(Generic[T]):
+    """An answer that everybody who asks within `seconds` shares, so that many lookers cost as much as one."""
+
+    def __init__(self, load: Callable[[], T], *, seconds: float) -> None:
+        self._load = load
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._until = 0.0
+        self._value: T
+
+    def get(self) -> T:
+        """Return the answer, fresh enough."""
+        with self._lock:
+            if time.monotonic() >= self._until:
+                self._value = self._load()
+                self._until = time.monotonic() + self._seconds
+            return self._value
+
+    def forget(self) -> None:
+        """Ask anew the next time."""
+        with self._lock:
+            self._until = 0.0

@@ -1,0 +1,55 @@
+"""What each Celery worker says about itself, every two seconds, from its main loop."""
+
+import time
+from typing import Any
+
+from celery.signals import heartbeat_sent, worker_shutdown
+from celery.worker import state
+
+from scheduling import heartbeats
+
+PREFIX = "worker:"
+
+
+class Activity:
+    """Since when a worker has had nothing to do: one that rests while its queue is full no longer fetches."""
+
+    def __init__(self) -> None:
+        self.started_at = time.time()
+        self._processed = -1
+        self._idle_since = time.monotonic()
+
+    def look(self) -> dict[str, Any]:
+        """Return what the worker is doing now."""
+        processed, active = state.all_total_count[0], list(state.active_requests)
+        if active or processed != self._processed:
+            self._processed, self._idle_since = processed, time.monotonic()
+        return {
+            "active": len(active),
+            "processed": processed,
+            "startedAt": self.started_at,
+            "idleSeconds": round(time.monotonic() - self._idle_since, 1),
+            "busySeconds": round(max((_running_for(request) for request in active), default=0.0), 1),
+        }
+
+
+def _running_for(request: Any) -> float:
+    started = getattr(request, "time_start", None)
+    return max(0.0, time.time() - started) if started else 0.0
+
+
+_activity = Activity()
+
+
+@heartbeat_sent.connect
+def note_worker(sender: Any, **_: object) -> None:
+    """Pass the worker's own heartbeat on, with the queues it reads."""
+    eventer = sender.eventer  # the sender is a celery.worker.heartbeat.Heart
+    queues = sorted(eventer.app.amqp.queues.consume_from)
+    heartbeats.beat(PREFIX + eventer.hostname, queues=queues, **_activity.look())
+
+
+@worker_shutdown.connect
+def note_end(sender: Any, **_: object) -> None:
+    """A worker that ended on purpose is not missed."""
+    heartbeats.leave(PREFIX + sender.hostname)
