@@ -15,14 +15,14 @@ class HangUpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {HANG_UP: self.transport.abort}  # type: ignore[typeddict-item]
+        self.scope["extensions"] = {HANG_UP: {"call": self.transport.abort}}
 
 
 class HangUp(Response):
     """Closes the connection instead of answering."""
 
     async def __call__(self, scope: Scope, receive: Receive, _send: Send) -> None:
-        scope["extensions"][HANG_UP]()
+        scope["extensions"][HANG_UP]["call"]()
         while (await receive())["type"] != "http.disconnect":
             pass
 

@@ -5,7 +5,7 @@ from typing import Any
 
 
 @dataclass
-class Refusal(Exception):  # noqa: N818 - an answer, not an error of ours
+class Refusal(Exception):
     """A 4xx answer with a stable code, and the field at fault where there is one."""
 
     status: int

@@ -1,0 +1,138 @@
+"""The payment provider over HTTP: its answers and its silences as outcomes."""
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+from payments.gateways.protocol import Kind, LedgerLine, Outcome
+from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
+from providers.http import ProviderClient, provider
+
+# Refusals that say: what you ask for is the case already. A call of ours came through under another key.
+ALREADY_DONE = {"capture": "already_captured", "void": "already_voided", "refund": "already_refunded"}
+# Our own account is the trouble, not this payment; somebody will put it right.
+OUR_FAULT = {401, 403, 405}
+
+
+class HttpGateway:
+    """Speaks to settings.PROVIDERS["payments"]."""
+
+    waits = True
+
+    # Money
+
+    def authorize(self, *, key: str, reference: str, amount: Decimal, currency: str, token: str) -> Outcome:
+        body = {"reference": reference, "amount": _text(amount), "currency": currency, "token": token}
+        return self._order("authorize", "/authorizations", body, key=key)
+
+    def capture(
+        self, *, key: str, reference: str, authorization: str, amount: Decimal, currency: str
+    ) -> Outcome:
+        body = {"reference": reference, "authorization": authorization}
+        return self._order("capture", "/captures", body | _money(amount, currency), key=key)
+
+    def void(self, *, key: str, reference: str, authorization: str) -> Outcome:
+        body = {"reference": reference, "authorization": authorization}
+        return self._order("void", "/voids", body, key=key)
+
+    def refund(self, *, key: str, reference: str, capture: str, amount: Decimal, currency: str) -> Outcome:
+        body = {"reference": reference, "capture": capture}
+        return self._order("refund", "/refunds", body | _money(amount, currency), key=key)
+
+    # Look-ups
+
+    def find(self, *, key: str) -> Outcome | None:
+        try:
+            return _outcome(self._client.get(f"/operations/{quote(key, safe='')}"))
+        except ProviderRefused as refused:
+            # Any other 404 is somebody else's: an address that is wrong, a proxy that does not know the way.
+            if refused.status == 404 and refused.code == "not_found":
+                return None
+            raise ProviderUnavailable(refused.provider, str(refused)) from refused
+        except (LookupError, TypeError) as error:
+            raise ProviderUnavailable("payments", "its answer makes no sense") from error
+
+    def ledger(self) -> Iterator[LedgerLine]:
+        for line in self._client.lines("/ledger"):
+            yield _ledger_line(line)
+
+    # Inner workings
+
+    @property
+    def _client(self) -> ProviderClient:
+        return provider("payments")
+
+    def _order(self, kind: str, path: str, body: Mapping[str, str], *, key: str) -> Outcome:
+        """Have it done, and say what came of it."""
+        try:
+            return _outcome(self._client.post(path, body, key=key))
+        except ProviderUnavailable as unavailable:
+            return _failed("not_sent", "provider_unavailable", str(unavailable))
+        except OutcomeUnknown as unknown:
+            return _failed("unknown", "no_answer", str(unknown))
+        except (LookupError, TypeError):
+            return _failed("unknown", "no_answer", "The provider's answer makes no sense.")
+        except ProviderRefused as refused:
+            return self._refusal(kind, body, refused)
+
+    def _refusal(self, kind: str, body: Mapping[str, str], refused: ProviderRefused) -> Outcome:
+        if refused.status in OUR_FAULT:
+            return _failed("not_sent", refused.code, refused.message)
+        if refused.code == "idempotency_conflict":
+            # Something else was done under this key: a person must look, and until then nothing is certain.
+            return _failed("unknown", refused.code, refused.message)
+        if refused.code == ALREADY_DONE.get(kind):
+            return self._done_before(kind, body, refused)
+        return _failed("declined", refused.code, refused.message)
+
+    def _done_before(self, kind: str, body: Mapping[str, str], refused: ProviderRefused) -> Outcome:
+        """Find the operation that had this very effect; when it is another's effect, the refusal stands."""
+        try:
+            items = self._client.get("/operations", reference=body["reference"])["items"]
+            same = [item for item in items if item["kind"] == kind and _has_effect(item, body)]
+        except (ProviderUnavailable, ProviderRefused) as trouble:
+            return _failed("unknown", refused.code, str(trouble))
+        except (LookupError, TypeError):
+            return _failed("unknown", refused.code, "The provider's list makes no sense.")
+        return _outcome(same[0]) if same else _failed("declined", refused.code, refused.message)
+
+
+def _has_effect(item: Mapping[str, Any], body: Mapping[str, str]) -> bool:
+    asked = {name: body[name] for name in ("authorization", "capture", "amount", "currency") if name in body}
+    return item["status"] == "succeeded" and all(item.get(name) == value for name, value in asked.items())
+
+
+def _outcome(operation: Any) -> Outcome:
+    """An operation as the provider shows it. Raises LookupError or TypeError when it is none."""
+    status, provider_id = operation["status"], operation["id"]
+    if status == "succeeded":
+        return Outcome("succeeded", provider_id=provider_id)
+    if status == "declined":
+        return _failed("declined", operation["code"], operation["message"])
+    raise LookupError(f"an operation has no status {status!r}")
+
+
+def _failed(kind: Kind, code: str, message: str) -> Outcome:
+    # A provider may be wordy; our books have so much room for it.
+    return Outcome(kind, code=code[:40], message=message[:200])
+
+
+def _ledger_line(line: Any) -> LedgerLine:
+    return LedgerLine(
+        reference=line["reference"],
+        currency=line["currency"],
+        authorized=Decimal(line["authorized"]),
+        captured=Decimal(line["captured"]),
+        refunded=Decimal(line["refunded"]),
+        voided=Decimal(line["voided"]),
+        captures=line["captures"],
+    )
+
+
+def _money(amount: Decimal, currency: str) -> dict[str, str]:
+    return {"amount": _text(amount), "currency": currency}
+
+
+def _text(amount: Decimal) -> str:
+    return f"{amount:.2f}"

@@ -1,0 +1,108 @@
+"""A payment provider inside the process: for simulations, and for benchmarks of everything but HTTP."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from payments.gateways.protocol import LedgerLine, Outcome
+
+DECLINES = {
+    "tok_declined": ("card_declined", "The card was declined."),
+    "tok_insufficient_funds": ("insufficient_funds", "The card has insufficient funds."),
+    "tok_expired": ("expired_card", "The card has expired."),
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing done, as the memory keeps it."""
+
+    kind: str
+    reference: str
+    parent: str  # the authorization of a capture or void, the capture of a refund
+    amount: Decimal
+    currency: str
+    outcome: Outcome
+
+
+@dataclass
+class Memory:
+    """What an in-process provider was asked, by key: its ledger, for simulations."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+    def lines(self) -> Iterator[LedgerLine]:
+        sums: dict[tuple[str, str], dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+        captures: dict[tuple[str, str], int] = defaultdict(int)
+        for entry in self.entries.values():
+            if entry.outcome.kind == "succeeded":
+                account = (entry.reference, entry.currency)
+                sums[account][entry.kind] += entry.amount
+                captures[account] += entry.kind == "capture"
+        for account, by_kind in sums.items():
+            yield LedgerLine(
+                reference=account[0],
+                currency=account[1],
+                authorized=by_kind["authorize"],
+                captured=by_kind["capture"],
+                refunded=by_kind["refund"],
+                voided=by_kind["void"],
+                captures=captures[account],
+            )
+
+
+@dataclass
+class InProcessGateway:
+    """Answers at once, and the same for the same key. Remembers only when it is given a memory.
+
+    Without one it takes every call as it comes (a void of nothing succeeds), knows no key afterwards and has
+    an empty ledger: a repeat is answered alike because everything in the answer follows from the call.
+    """
+
+    memory: Memory | None = None
+    waits: bool = field(default=False, init=False)
+
+    def authorize(self, *, key: str, reference: str, amount: Decimal, currency: str, token: str) -> Outcome:
+        if token in DECLINES:
+            code, message = DECLINES[token]
+            outcome = Outcome("declined", code=code, message=message)
+        else:
+            outcome = _done("auth", key)
+        return self._keep(key, Entry("authorize", reference, "", amount, currency, outcome))
+
+    def capture(
+        self, *, key: str, reference: str, authorization: str, amount: Decimal, currency: str
+    ) -> Outcome:
+        return self._keep(
+            key, Entry("capture", reference, authorization, amount, currency, _done("cap", key))
+        )
+
+    def void(self, *, key: str, reference: str, authorization: str) -> Outcome:
+        held = self._entry_of(authorization)
+        amount, currency = (held.amount, held.currency) if held else (Decimal(0), "")
+        return self._keep(key, Entry("void", reference, authorization, amount, currency, _done("void", key)))
+
+    def refund(self, *, key: str, reference: str, capture: str, amount: Decimal, currency: str) -> Outcome:
+        return self._keep(key, Entry("refund", reference, capture, amount, currency, _done("ref", key)))
+
+    def find(self, *, key: str) -> Outcome | None:
+        entry = self.memory.entries.get(key) if self.memory else None
+        return entry.outcome if entry else None
+
+    def ledger(self) -> Iterator[LedgerLine]:
+        return self.memory.lines() if self.memory else iter(())
+
+    def _keep(self, key: str, entry: Entry) -> Outcome:
+        """The first answer under a key is the answer."""
+        return self.memory.entries.setdefault(key, entry).outcome if self.memory else entry.outcome
+
+    def _entry_of(self, provider_id: str) -> Entry | None:
+        entries = self.memory.entries.values() if self.memory else ()
+        return next((entry for entry in entries if entry.outcome.provider_id == provider_id), None)
+
+
+def _done(prefix: str, key: str) -> Outcome:
+    digest = hashlib.blake2b(key.encode(), digest_size=12).hexdigest()
+    return Outcome("succeeded", provider_id=f"{prefix}_{digest}")

@@ -1,0 +1,118 @@
+"""Many calls at once, and no waiting for the slowest for ever."""
+
+import functools
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from django.conf import settings
+from django.db import connections
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Gathered(Generic[T]):
+    """What came back in time, by the call's place in the list; `late` are under way and will be reported.
+
+    Calls in neither were never started and never will be: there was no room for them in time.
+    """
+
+    results: dict[int, T]
+    late: frozenset[int]
+
+
+def concurrently(
+    calls: Sequence[Callable[[], T]],
+    *,
+    patience: float,
+    on_late: Callable[[int, T], None],
+    inline: bool = False,
+) -> Gathered[T]:
+    """Run the calls on this process's pool and return what is done within `patience` seconds.
+
+    Each call that was started is heard of exactly once: in the result, or later through
+    `on_late(place, result)` on a thread of the pool, whose database connections are closed afterwards.
+    A call that raises in time raises here; a late one is logged. `inline` runs them right here, one after
+    the other: for calls that wait for nobody.
+    """
+    if inline:
+        return Gathered({place: call() for place, call in enumerate(calls)}, frozenset())
+    gathering = _Gathering(on_late)
+    pool = _pool(settings.PROVIDER_CONCURRENCY, os.getpid())
+    for place, call in enumerate(calls):
+        pool.submit(gathering.run, place, call)
+    return gathering.wait(len(calls), until=time.monotonic() + patience)
+
+
+@dataclass
+class _Gathering(Generic[T]):
+    """The calls of one list: each is not started, started, or in the results, and moves under the lock."""
+
+    on_late: Callable[[int, T], None]
+    started: set[int] = field(default_factory=set)
+    results: dict[int, T] = field(default_factory=dict)
+    errors: list[Exception] = field(default_factory=list)
+    over: bool = False
+    change: threading.Condition = field(default_factory=threading.Condition)
+
+    def run(self, place: int, call: Callable[[], T]) -> None:
+        with self.change:
+            if self.over:
+                return
+            self.started.add(place)
+        try:
+            result = call()
+        except Exception as error:  # noqa: BLE001 - raised again in the thread that waits for it
+            self.failed(place, error)
+            return
+        if not self.in_time(place, result):
+            self.report_late(place, result)
+
+    def in_time(self, place: int, result: T) -> bool:
+        with self.change:
+            if self.over:
+                return False
+            self.started.discard(place)
+            self.results[place] = result
+            self.change.notify()
+            return True
+
+    def failed(self, place: int, error: Exception) -> None:
+        with self.change:
+            if self.over:
+                logger.error("A late call failed.", exc_info=error)
+                return
+            self.started.discard(place)
+            self.errors.append(error)
+            self.change.notify()
+
+    def report_late(self, place: int, result: T) -> None:
+        try:
+            self.on_late(place, result)
+        except Exception:
+            logger.exception("A late result could not be reported.")
+        finally:
+            connections.close_all()
+
+    def wait(self, total: int, *, until: float) -> Gathered[T]:
+        with self.change:
+            self.change.wait_for(
+                lambda: self.errors or len(self.results) == total, timeout=max(0.0, until - time.monotonic())
+            )
+            self.over = True
+            if self.errors:
+                raise self.errors[0]
+            return Gathered(self.results, frozenset(self.started))
+
+
+@functools.lru_cache(maxsize=4)
+def _pool(size: int, pid: int) -> ThreadPoolExecutor:  # noqa: ARG001 - threads do not survive a fork
+    return ThreadPoolExecutor(size, thread_name_prefix="provider")

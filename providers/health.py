@@ -1,0 +1,72 @@
+"""Are the providers well? Asked on a schedule, remembered for the status page."""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+
+from providers.concurrency import concurrently
+from providers.errors import ProviderRefused, ProviderUnavailable
+from providers.http import provider
+from providers.shared import shared_memory
+
+REPORTS = "provider-health"
+PATIENCE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class HealthReport:
+    """How one provider answered its health check."""
+
+    provider: str
+    ok: bool
+    latency_ms: float
+    detail: str  # why not, in words; empty when it is well
+    checked_at: datetime
+
+
+def check_all(now: datetime) -> list[HealthReport]:
+    """Ask every provider, also one whose breaker is open, and remember what they said."""
+    names = list(settings.PROVIDERS)
+    checks = [partial(_check, name, now) for name in names]
+    gathered = concurrently(checks, patience=PATIENCE_SECONDS, on_late=lambda _, report: _remember([report]))
+    reports = [gathered.results.get(place) or _no_answer(name, now) for place, name in enumerate(names)]
+    _remember(reports)
+    return reports
+
+
+def last_reports() -> dict[str, HealthReport]:
+    """What `check_all` found last, by provider; empty before the first time and while Valkey is away."""
+    stored: dict[Any, Any] = shared_memory().ask(lambda valkey: valkey.hgetall(REPORTS), otherwise={})
+    return {name: _from_json(text) for name, text in stored.items() if name in settings.PROVIDERS}
+
+
+def _check(name: str, now: datetime) -> HealthReport:
+    started = time.perf_counter()
+    detail = ""
+    try:
+        provider(name).check("/health")
+    except (ProviderUnavailable, ProviderRefused) as trouble:
+        detail = str(trouble)
+    latency_ms = round((time.perf_counter() - started) * 1000, 1)
+    return HealthReport(name, not detail, latency_ms, detail, now)
+
+
+def _no_answer(name: str, now: datetime) -> HealthReport:
+    return HealthReport(name, False, PATIENCE_SECONDS * 1000, f"{name} did not answer in time", now)  # noqa: FBT003
+
+
+def _remember(reports: list[HealthReport]) -> None:
+    stored: dict[Any, Any] = {
+        report.provider: json.dumps(asdict(report), default=datetime.isoformat) for report in reports
+    }
+    shared_memory().ask(lambda valkey: valkey.hset(REPORTS, mapping=stored), otherwise=0)
+
+
+def _from_json(text: str) -> HealthReport:
+    fields: dict[str, Any] = json.loads(text)
+    return HealthReport(**fields | {"checked_at": datetime.fromisoformat(fields["checked_at"])})

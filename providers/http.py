@@ -1,0 +1,227 @@
+"""Calling a provider over HTTP: pooled, bounded, with timeouts, and retried because every call has a key."""
+
+import functools
+import json
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+from django.conf import settings
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError, ReadTimeoutError
+from urllib3.util import Timeout
+
+from providers.answers import Answer, TryFailed, read_answer
+from providers.breaker import Admission, breaker
+from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
+
+logger = logging.getLogger(__name__)
+
+LONGEST_CONNECT_SECONDS = 3.0
+FIRST_BACKOFF_SECONDS = 0.2  # doubled with every further try; the pause is drawn evenly from nothing to that
+LONGEST_BACKOFF_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Call:
+    """What every try of one call says alike."""
+
+    method: str
+    path: str
+    query: Mapping[str, str | int]
+    body: bytes | None = None
+    key: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        content = {"Content-Type": "application/json", "Idempotency-Key": self.key} if self.body else {}
+        # An answer that unpacks to a thousand times its size is not worth what compression saves.
+        return {"Accept": "application/json", "Accept-Encoding": "identity"} | content
+
+
+class ProviderClient:
+    """One provider as one process sees it; its threads share the connections and the bound on calls."""
+
+    def __init__(self, name: str, base_url: str, *, concurrency: int) -> None:
+        self.name = name
+        self._base_url = base_url
+        self._session = _session(base_url, pool=concurrency)
+        self._slots = threading.BoundedSemaphore(concurrency)
+
+    def get(self, path: str, **query: str | int) -> Any:
+        """Read something, leaving nothing in doubt. Raises ProviderUnavailable or ProviderRefused."""
+        try:
+            return self._call(Call("GET", path, query))
+        except OutcomeUnknown as unknown:
+            raise ProviderUnavailable(self.name, unknown.reason) from unknown
+
+    def post(self, path: str, body: Mapping[str, Any], *, key: str) -> Any:
+        """Have something done, once for the key, however often it takes to say so.
+
+        Raises ProviderUnavailable (not done), OutcomeUnknown (may be done: look it up) or ProviderRefused.
+        """
+        return self._call(Call("POST", path, {}, json.dumps(body).encode(), key))
+
+    def lines(self, path: str) -> Iterator[Any]:
+        """Read an answer of any length, one line of JSON after the other, in one try.
+
+        Raises ProviderUnavailable, also in the middle when the stream breaks off.
+        """
+        try:
+            with self._send(Call("GET", path, {}), timeout=settings.EXTERNAL_TIMEOUT_SECONDS) as response:
+                response.raise_for_status()
+                yield from map(json.loads, response.iter_lines(chunk_size=65536))
+        except (requests.RequestException, ValueError) as error:
+            raise ProviderUnavailable(self.name, _describe(error)) from error
+
+    def check(self, path: str) -> None:
+        """Read something in one try whatever the breaker says, and let the breaker know.
+
+        Raises ProviderUnavailable or ProviderRefused.
+        """
+        watch = breaker(self.name)
+        patience = min(LONGEST_CONNECT_SECONDS, settings.EXTERNAL_TIMEOUT_SECONDS)
+        try:
+            answer = self._exchange(Call("GET", path, {}), patience=patience)
+        except TryFailed as failure:
+            watch.record(Admission(allowed=True), ok=False)
+            raise ProviderUnavailable(self.name, failure.reason) from failure
+        watch.record(Admission(allowed=True), ok=True)
+        watch.invite()
+        self._content(answer)
+
+    # One call, of several tries
+
+    def _call(self, call: Call) -> Any:
+        """Try until it is answered, the tries are used up, or the next could not begin within their time."""
+        attempts = settings.EXTERNAL_RETRY_ATTEMPTS
+        deadline = time.monotonic() + settings.EXTERNAL_TIMEOUT_SECONDS * attempts
+        doubt = ""
+        for number in range(1, attempts + 1):
+            try:
+                return self._content(self._try(call, deadline))
+            except TryFailed as failure:
+                logger.debug(
+                    "%s %s %s, try %d: %s", self.name, call.method, call.path, number, failure.reason
+                )
+                doubt = failure.reason if failure.in_doubt else doubt
+                pause = _pause(number, failure.retry_after)
+                if number == attempts or not failure.worth_another or time.monotonic() + pause >= deadline:
+                    raise self._given_up(failure, doubt) from failure
+            time.sleep(pause)
+        raise AssertionError("the last try returns or raises")
+
+    def _given_up(self, failure: TryFailed, doubt: str) -> Exception:
+        """One try in doubt is enough to leave the whole call in doubt."""
+        if doubt:
+            return OutcomeUnknown(self.name, doubt)
+        return ProviderUnavailable(self.name, failure.reason, retry_after=failure.retry_after)
+
+    def _try(self, call: Call, deadline: float) -> Answer:
+        with self._slot(deadline), self._leave_of_the_breaker():
+            patience = min(settings.EXTERNAL_TIMEOUT_SECONDS, deadline - time.monotonic())
+            return self._exchange(call, patience=patience)
+
+    @contextmanager
+    def _slot(self, deadline: float) -> Iterator[None]:
+        if not self._slots.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise TryFailed("too many calls are under way", in_doubt=False, worth_another=False)
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    @contextmanager
+    def _leave_of_the_breaker(self) -> Iterator[None]:
+        watch = breaker(self.name)
+        admission = watch.admit()
+        if not admission.allowed:
+            wait = admission.retry_after
+            raise TryFailed("its breaker is open", in_doubt=False, worth_another=False, retry_after=wait)
+        answered = False
+        try:
+            yield
+            answered = True  # a refusal is an answer too: the provider is well
+        finally:
+            watch.record(admission, ok=answered)
+
+    def _content(self, answer: Answer) -> Any:
+        if answer.is_refusal:
+            code, message = answer.error
+            raise ProviderRefused(self.name, answer.status, code, message)
+        return answer.content
+
+    # One exchange
+
+    def _exchange(self, call: Call, *, patience: float) -> Answer:
+        until = time.monotonic() + patience
+        try:
+            with self._send(call, timeout=max(0.001, patience)) as response:
+                return read_answer(response, until=until)
+        except (requests.RequestException, HTTPError, OSError) as error:
+            raise TryFailed(_describe(error), in_doubt=not _never_sent(error)) from error
+
+    def _send(self, call: Call, *, timeout: float) -> requests.Response:
+        url = self._base_url + call.path
+        request = requests.Request(call.method, url, call.headers, params=call.query, data=call.body)
+        return self._session.send(
+            request.prepare(),
+            stream=True,
+            timeout=Timeout(total=timeout, connect=min(LONGEST_CONNECT_SECONDS, timeout)),
+            allow_redirects=False,  # a redirected POST would become a GET
+            verify=self._session.verify,
+            proxies=self._session.proxies,
+        )
+
+
+def provider(name: str) -> ProviderClient:
+    """This process's client of one of settings.PROVIDERS; connections are not carried across a fork."""
+    return _provider(name, settings.PROVIDERS[name], settings.PROVIDER_CONCURRENCY, os.getpid())
+
+
+@functools.lru_cache(maxsize=32)
+def _provider(name: str, base_url: str, concurrency: int, pid: int) -> ProviderClient:  # noqa: ARG001
+    return ProviderClient(name, base_url, concurrency=concurrency)
+
+
+def _session(base_url: str, *, pool: int) -> requests.Session:
+    session = requests.Session()
+    # What the environment says of proxies and certificates is read once, here, not for every request.
+    said = session.merge_environment_settings(base_url, {}, None, None, None)
+    session.trust_env, session.proxies, session.verify = False, said["proxies"], said["verify"]
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    adapter = HTTPAdapter(pool_connections=1, pool_maxsize=pool)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session
+
+
+def _never_sent(error: Exception) -> bool:
+    """No connection was made, so nothing can have been done."""
+    cause = error.args[0] if error.args else None
+    refused = isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError)
+    return refused or isinstance(error, requests.ConnectTimeout)
+
+
+def _describe(error: Exception) -> str:
+    if _never_sent(error):
+        return "no connection"
+    if isinstance(error, requests.Timeout | ReadTimeoutError):
+        return "no answer in time"
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"it answered {error.response.status_code}"
+    return f"the connection broke ({type(error).__name__})"
+
+
+def _pause(number: int, retry_after: float | None) -> float:
+    """Seconds before the next try: exponential backoff with full jitter, or longer if the provider asks."""
+    ceiling = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** (number - 1))
+    return max(random.uniform(0, ceiling), retry_after or 0.0)  # noqa: S311 - spreads load, guards nothing
