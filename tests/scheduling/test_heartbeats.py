@@ -1,0 +1,68 @@
+"""Signs of life in Valkey."""
+
+import time
+
+import pytest
+
+from config.engines import free_port
+from scheduling import heartbeats
+from scheduling.heartbeats import GONE_SECONDS, KEY, Herald, Unreachable, alive, beat, leave, present
+from tests.waiting import until
+
+
+@pytest.fixture(autouse=True)
+def nobody_yet():
+    with heartbeats._client() as client:
+        client.delete(KEY, f"{KEY}:facts")
+
+
+def test_a_process_that_beats_is_alive():
+    beat("dispatcher")
+    until(lambda: "dispatcher" in alive())
+    assert alive()["dispatcher"] < 5
+
+
+def test_it_tells_what_the_process_says_about_itself():
+    beat("worker:orders@here", queues=["orders"], active=1)
+    until(present)
+    assert present()[0].facts == {"queues": ["orders"], "active": 1}
+
+
+def test_a_loop_that_hangs_grows_old_although_its_process_lives():
+    # What a loop said long ago is carried with the age it has by now.
+    Herald()._carry("dispatcher", time.monotonic() - GONE_SECONDS - 1, {})
+    assert alive() == {}
+    assert [p.name for p in present()] == ["dispatcher"]
+
+
+def test_the_youngest_of_several_speaks_for_a_name():
+    old = Herald()
+    old.pid = 1
+    old._carry("dispatcher", time.monotonic() - 10, {})
+    Herald()._carry("dispatcher", time.monotonic() - 1, {})
+    assert len(present()) == 2
+    assert alive()["dispatcher"] < 9
+
+
+def test_a_process_that_ended_on_purpose_is_not_missed():
+    beat("dispatcher")
+    until(lambda: "dispatcher" in alive())
+    leave("dispatcher")
+    assert present() == []
+
+
+def test_the_long_gone_are_forgotten():
+    gone = Herald()
+    gone.pid = 1
+    gone._carry("dispatcher", time.monotonic() - heartbeats.FORGOTTEN_SECONDS - 1, {})
+    Herald()._carry("live", time.monotonic(), {})
+    assert [p.name for p in present()] == ["live"]
+    with heartbeats._client() as client:
+        assert client.hlen(f"{KEY}:facts") == 1
+
+
+def test_a_beat_never_raises_and_a_look_says_when_valkey_is_away(settings):
+    settings.CACHE_URL = f"redis://127.0.0.1:{free_port()}/1"
+    Herald()._carry("dispatcher", time.monotonic(), {})
+    with pytest.raises(Unreachable):
+        alive()
