@@ -1,6 +1,7 @@
 """What it costs to deliver a parcel."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,12 @@ def europe():
 
 
 def parcel(order_id: int = 1, **changes) -> Parcel:
-    usual = {"country": "DE", "weight_grams": 800, "goods_amount": Decimal("50.00"), "currency": "USD"}
+    usual: dict[str, Any] = {
+        "country": "DE",
+        "weight_grams": 800,
+        "goods_amount": Decimal("50.00"),
+        "currency": "USD",
+    }
     return Parcel(order_id, **usual | changes)
 
 
