@@ -172,10 +172,12 @@ class ProviderClient:
     def _send(self, call: Call, *, timeout: float) -> requests.Response:
         url = self._base_url + call.path
         request = requests.Request(call.method, url, call.headers, params=call.query, data=call.body)
+        # Connecting and waiting share the time, so that no try outlives it.
+        shared = Timeout(total=timeout, connect=min(LONGEST_CONNECT_SECONDS, timeout))
         return self._session.send(
             request.prepare(),
             stream=True,
-            timeout=Timeout(total=timeout, connect=min(LONGEST_CONNECT_SECONDS, timeout)),
+            timeout=shared,  # type: ignore[arg-type] # requests takes it; its stubs know numbers only
             allow_redirects=False,  # a redirected POST would become a GET
             verify=self._session.verify,
             proxies=self._session.proxies,

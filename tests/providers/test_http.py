@@ -1,0 +1,275 @@
+"""Calls to a provider as it fails in every way, over real HTTP, counted at the other end."""
+
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
+from providers.http import ProviderClient, provider
+from sandbox.process import SandboxProcess, free_port
+
+
+@pytest.fixture
+def sandbox(providers_at_sandbox: SandboxProcess) -> SandboxProcess:
+    return providers_at_sandbox
+
+
+@pytest.fixture
+def payments(sandbox: SandboxProcess) -> ProviderClient:
+    return provider("payments")
+
+
+@pytest.fixture
+def key() -> str:
+    return str(uuid.uuid4())
+
+
+def authorize(payments: ProviderClient, key: str, token: str = "tok_visa"):
+    body = {"reference": key, "amount": "1.00", "currency": "USD", "token": token}
+    return payments.post("/authorizations", body, key=key)
+
+
+def test_it_returns_what_the_provider_answers(payments, key):
+    assert authorize(payments, key)["id"] == payments.get(f"/operations/{key}")["id"]
+
+
+def test_it_raises_a_refusal_with_its_code_and_tries_no_further(sandbox, payments, key):
+    sandbox.set_faults("payments", latencyMs=1)
+
+    with pytest.raises(ProviderRefused) as refused:
+        authorize(payments, key, token="tok_declined")
+
+    assert (refused.value.status, refused.value.code) == (402, "card_declined")
+    assert sandbox.tries("payments", key) == 1
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        {"errorRate": 1},
+        {"timeoutBeforeRate": 1},
+        {"timeoutAfterRate": 1},
+        {"status500AfterRate": 1},
+        {"garbageRate": 1},
+    ],
+)
+def test_it_tries_again_with_the_same_key_and_then_says_that_nobody_knows(sandbox, payments, key, script):
+    sandbox.set_faults("payments", **script)
+
+    with pytest.raises(OutcomeUnknown):
+        authorize(payments, key)
+
+    assert sandbox.tries("payments", key) == 3
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        {"status500AfterRate": 0.6},
+        {"garbageRate": 0.6},
+        {"errorRate": 0.6},
+    ],
+)
+def test_a_later_try_brings_the_answer_and_the_deed_is_done_once(sandbox, payments, script):
+    sandbox.set_faults("payments", seed=1, **script)
+    keys = [f"{uuid.uuid4()}" for _ in range(8)]
+
+    outcomes = [_answered(payments, key) for key in keys]
+
+    assert any(outcomes)
+    assert sum(sandbox.tries("payments", key) for key in keys) > len(keys)
+    ledger = sandbox.ledger()
+    assert all(ledger[key]["authorized"] == "1.00" for key, done in zip(keys, outcomes, strict=True) if done)
+
+
+def _answered(payments: ProviderClient, key: str) -> bool:
+    try:
+        return "id" in authorize(payments, key)
+    except (OutcomeUnknown, ProviderUnavailable):
+        return False
+
+
+def test_a_provider_that_hangs_up_leaves_us_in_doubt(sandbox, payments, key):
+    sandbox.set_faults("payments", down=True)
+
+    with pytest.raises(OutcomeUnknown):
+        authorize(payments, key)
+
+
+def test_a_reading_is_never_in_doubt(sandbox, payments, key):
+    sandbox.set_faults("payments", down=True)
+
+    with pytest.raises(ProviderUnavailable):
+        payments.get(f"/operations/{key}")
+
+
+def test_a_provider_that_nobody_answers_for_was_sent_nothing(settings, sandbox, key):
+    settings.PROVIDERS = {"payments": f"http://127.0.0.1:{free_port()}/payments"}
+
+    with pytest.raises(ProviderUnavailable, match="no connection"):
+        authorize(provider("payments"), key)
+
+
+def test_all_tries_together_keep_to_their_time(sandbox, payments, key):
+    sandbox.set_faults("payments", timeoutBeforeRate=1)
+    started = time.monotonic()
+
+    with pytest.raises(OutcomeUnknown):
+        authorize(payments, key)
+
+    # Three tries of half a second; the allowance is for a busy machine, the sandbox would hold 30 s each.
+    assert time.monotonic() - started < 1.5 + 3
+
+
+def test_a_connection_serves_one_call_after_the_other(sandbox, payments):
+    for _ in range(5):
+        authorize(payments, str(uuid.uuid4()))
+
+    pools = payments._session.get_adapter(sandbox.url).poolmanager.pools
+    assert [pools[key].num_connections for key in pools.keys()] == [1]  # noqa: SIM118 - not a dict
+
+
+def test_it_has_no_more_calls_under_way_than_it_may(settings, sandbox):
+    settings.PROVIDER_CONCURRENCY = 2
+    settings.EXTERNAL_TIMEOUT_SECONDS, settings.EXTERNAL_RETRY_ATTEMPTS = 0.4, 1
+    sandbox.set_faults("payments", timeoutBeforeRate=1)
+    client = provider("payments")
+    keys = [str(uuid.uuid4()) for _ in range(6)]
+
+    with ThreadPoolExecutor(6) as pool:
+        failures = list(pool.map(lambda key: _failure(client, key), keys))
+
+    # Two hang until they time out; the others had no time left of their own once a slot was free.
+    assert sum(sandbox.tries("payments", key) for key in keys) < len(keys)
+    assert failures.count(OutcomeUnknown) >= 2
+    assert ProviderUnavailable in failures
+
+
+def _failure(client: ProviderClient, key: str) -> type[Exception] | None:
+    try:
+        authorize(client, key)
+    except (OutcomeUnknown, ProviderUnavailable) as failure:
+        return type(failure)
+    return None
+
+
+def test_it_streams_lines_and_notices_when_they_break_off(sandbox, payments, key):
+    authorize(payments, key)
+
+    assert key in {line["reference"] for line in payments.lines("/ledger")}
+
+
+# What the sandbox is too well-behaved for: raw bytes from a socket.
+
+
+@pytest.fixture
+def raw_server() -> Iterator["RawServer"]:
+    server = RawServer()
+    yield server
+    server.close()
+
+
+class RawServer:
+    """Answers every connection with the same bytes, slowly if asked to, and hangs up."""
+
+    def __init__(self) -> None:
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.answer, self.then_drip = b"", b""
+        self.calls = 0
+        self.closing = threading.Event()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+
+    def serve(self) -> None:
+        while not self.closing.is_set():
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.converse, args=[connection], daemon=True).start()
+
+    def converse(self, connection: socket.socket) -> None:
+        with connection:
+            connection.recv(65536)
+            self.calls += 1
+            try:
+                connection.sendall(self.answer)
+                while self.then_drip and not self.closing.wait(0.05):
+                    connection.sendall(self.then_drip)
+            except OSError:
+                return  # the client has had enough
+
+    def close(self) -> None:
+        self.closing.set()
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        self.thread.join()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\n{"id":',
+        b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+        b"\x00\x01\x02 not HTTP at all\r\n\r\n",
+        b"",
+    ],
+    ids=["truncated", "empty", "redirect", "not HTTP", "hung up"],
+)
+def test_an_answer_that_is_none_leaves_us_in_doubt(settings, sandbox, raw_server, key, answer):
+    settings.PROVIDERS = {"payments": raw_server.url}
+    raw_server.answer = answer
+
+    with pytest.raises(OutcomeUnknown):
+        authorize(provider("payments"), key)
+
+
+@pytest.mark.parametrize("drip", [b" ", b" " * 1_000_000], ids=["dripping", "endless"])
+def test_an_answer_without_end_is_cut_off(settings, sandbox, raw_server, key, drip):
+    settings.PROVIDERS = {"payments": raw_server.url}
+    settings.EXTERNAL_RETRY_ATTEMPTS = 1
+    raw_server.answer, raw_server.then_drip = b"HTTP/1.1 201 Created\r\n\r\n", drip
+
+    with pytest.raises(OutcomeUnknown, match="its answer"):
+        authorize(provider("payments"), key)
+
+
+def test_it_waits_as_long_as_it_is_told_but_no_longer_than_it_has(settings, sandbox, raw_server, key):
+    settings.PROVIDERS = {"payments": raw_server.url}
+    raw_server.answer = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n"
+
+    with pytest.raises(ProviderUnavailable) as unavailable:
+        authorize(provider("payments"), key)
+
+    # The five seconds that an hour is capped to are more than the tries may take together.
+    assert (raw_server.calls, unavailable.value.retry_after) == (1, 5.0)
+
+
+def test_a_short_wait_is_waited(settings, sandbox, raw_server, key):
+    settings.PROVIDERS = {"payments": raw_server.url}
+    raw_server.answer = b"HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n"
+
+    with pytest.raises(OutcomeUnknown):
+        authorize(provider("payments"), key)
+
+    assert raw_server.calls == 3
+
+
+def test_a_refusal_in_html_is_a_refusal(settings, sandbox, raw_server, key):
+    settings.PROVIDERS = {"payments": raw_server.url}
+    raw_server.answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\n<html>"
+
+    with pytest.raises(ProviderRefused) as refused:
+        authorize(provider("payments"), key)
+
+    assert refused.value.code == "http_404"
