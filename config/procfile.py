@@ -1,12 +1,19 @@
-"""The Procfile: one process a line, `name: command`, as honcho, foreman and Heroku read it."""
+"""The Procfile: one process a line, `name: command`, as honcho, foreman and Heroku read it.
 
+`python -m config.procfile NAME` becomes that process; the containers of docker-compose.yml are started so.
+"""
+
+import os
 import re
 import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 LINE = re.compile(r"^(?P<name>[A-Za-z0-9_-]+):\s*(?P<command>\S.*)$")
 VARIABLE = re.compile(r"\$(?:(?P<plain>\w+)|\{(?P<braced>\w+)(?::-(?P<default>[^}]*))?\})")
+PROCFILE = Path(__file__).resolve().parent.parent / "Procfile"
 ASSIGNMENT = re.compile(r"^(?P<name>[A-Za-z_]\w*)=(?P<value>.*)$", re.DOTALL)
 
 
@@ -38,7 +45,7 @@ def parse(text: str) -> list[Entry]:
 
 
 def expand(command: str, environment: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """The command's words and the variables it sets for itself, as a shell sees them but without a shell.
+    """The command's words and the variables it sets, as a shell sees them but without a shell.
 
     Understands quotes, `$NAME`, `${NAME}`, `${NAME:-default}` and `NAME=value` before the program. Raises
     ProcfileError for a variable that is not set, a quote left open, or a line without a program.
@@ -65,3 +72,23 @@ def _substitute(command: str, environment: Mapping[str, str]) -> str:
         return shlex.quote(found) if found else ""
 
     return VARIABLE.sub(value, command)
+
+
+def become(name: str) -> None:
+    """Replace this process by the one of that name. Raises ProcfileError when there is none."""
+    commands = {entry.name: entry.command for entry in parse(PROCFILE.read_text())}
+    if name not in commands:
+        raise ProcfileError(f"The Procfile has no {name!r}, only {', '.join(commands)}.")
+    argv, assignments = expand(commands[name], os.environ)
+    os.execvpe(argv[0], argv, os.environ | assignments)  # noqa: S606 - without a shell, on purpose
+
+
+def main() -> None:
+    try:
+        become(sys.argv[1] if len(sys.argv) == 2 else "")
+    except (ProcfileError, OSError) as error:
+        sys.exit(f"Cannot start: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -27,7 +27,7 @@ from config.engines import Engine, EngineError, free_port, is_free, start_engine
 from config.engines.postgres import Postgres
 from config.engines.valkey import Valkey
 from config.guardian import Guardian
-from config.procfile import Entry, ProcfileError, expand, parse
+from config.procfile import PROCFILE, Entry, ProcfileError, expand, parse
 from config.supervisor import Program, Supervisor
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -65,7 +65,7 @@ def main() -> int:
 def launch(folder: DataFolder, guardian: Guardian) -> None:
     """Start everything in `folder` and return when it has been stopped."""
     environment = complete_environment(folder)
-    entries = parse((BASE_DIR / "Procfile").read_text())
+    entries = parse(PROCFILE.read_text())
     check_procfile(entries, environment)
     engines = embedded_engines(folder, environment)
     check_servers(environment, engines)

@@ -45,7 +45,7 @@ class TestEngines:
 
     def _start(self, kind: type[Postgres] | type[Valkey]) -> str:
         engine = kind(
-            folder=self._data() / kind.name,
+            folder=self.folder / kind.name,
             port=free_port(),
             password=secrets.token_urlsafe(18),
             durable=False,
@@ -53,10 +53,11 @@ class TestEngines:
         self._running.append((engine, start_engine(engine)))
         return engine.url
 
-    def _data(self) -> Path:
+    @property
+    def folder(self) -> Path:
+        """An empty folder for the run's files, gone after it."""
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="order-pipeline-tests-"))
-            self._folder.chmod(
-                0o711
-            )  # PostgreSQL may have to run as another account, see config/engines/identity.py
+            # PostgreSQL may have to run as another account, see config/engines/identity.py.
+            self._folder.chmod(0o711)
         return self._folder

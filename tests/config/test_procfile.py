@@ -1,12 +1,8 @@
 """Reading the Procfile."""
 
-from pathlib import Path
-
 import pytest
 
-from config.procfile import Entry, ProcfileError, expand, parse
-
-PROCFILE = Path(__file__).resolve().parents[2] / "Procfile"
+from config.procfile import PROCFILE, Entry, ProcfileError, expand, parse
 
 
 def test_entries_come_in_order_without_comments():
