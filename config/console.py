@@ -3,7 +3,6 @@
 import itertools
 import os
 import sys
-from collections import deque
 
 COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 LIMIT_BYTES = 1 << 20
@@ -23,8 +22,7 @@ class Console:
         self._width = width
         self._colours = itertools.cycle(COLOURS)
         self._colour_of: dict[str, int] = {}
-        self._waiting: deque[bytes] = deque()
-        self._size = 0
+        self._waiting = bytearray()
         self._dropped = 0
         self.closed = False
 
@@ -44,34 +42,24 @@ class Console:
         """Write one piece; call it when `output` is ready for writing."""
         if not self._waiting:
             return
-        piece = self._waiting.popleft()
         try:
-            written = os.write(self.output, piece[:CHUNK_BYTES])
+            written = os.write(self.output, self._waiting[:CHUNK_BYTES])
         except OSError:
             # Nobody reads any more (a closed terminal, an ended pipe): work on in silence.
             self.closed = True
-            self._waiting.clear()
-            self._size = 0
-            return
-        self._size -= written
-        if rest := piece[written:]:
-            self._waiting.appendleft(rest)
+            written = len(self._waiting)
+        del self._waiting[:written]
 
     def _put(self, line: bytes, *, limit: int = LIMIT_BYTES) -> None:
         if self.closed:
             return
-        if self._size + len(line) > limit:
+        if len(self._waiting) + len(line) > limit:
             self._dropped += 1
             return
         if self._dropped:
-            note = f"... {self._dropped} lines were dropped: nobody read them ...\n".encode()
+            self._waiting += f"... {self._dropped} lines were dropped: nobody read them ...\n".encode()
             self._dropped = 0
-            self._append(note)
-        self._append(line)
-
-    def _append(self, line: bytes) -> None:
-        self._waiting.append(line)
-        self._size += len(line)
+        self._waiting += line
 
     def _prefix(self, name: str) -> str:
         padded = f"{name:<{self._width}} |"

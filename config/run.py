@@ -35,6 +35,12 @@ PUBLIC_PORTS = {"PORT": 8000, "FLOWER_PORT": 5555}
 INNER_PORTS = ("WEB_PORT", "LIVE_PORT", "SANDBOX_PORT")
 LOOPBACK = "127.0.0.1"
 LATE_SECONDS = 60.0
+# What it is for, its name, and where its password stands; `manage.py demo` makes them.
+DEMO_ACCOUNTS = (
+    ("admin", "admin", "DEMO_ADMIN_PASSWORD"),
+    ("operator", "operator", "DEMO_OPERATOR_PASSWORD"),
+    ("customer", "demo", "DEMO_CUSTOMER_PASSWORD"),
+)
 
 
 class RunError(Exception):
@@ -107,9 +113,8 @@ def complete_environment(folder: DataFolder) -> dict[str, str]:
 
 
 def _secrets(kept: dict[str, str]) -> dict[str, str]:
-    passwords = ("DEMO_ADMIN_PASSWORD", "DEMO_OPERATOR_PASSWORD", "DEMO_CUSTOMER_PASSWORD")
     made = {"SECRET_KEY": secrets.token_urlsafe(50), "FLOWER_BASIC_AUTH": f"admin:{secrets.token_urlsafe(9)}"}
-    made |= {name: secrets.token_urlsafe(9) for name in passwords}
+    made |= {variable: secrets.token_urlsafe(9) for _, _, variable in DEMO_ACCOUNTS}
     return {name: kept.get(name) or value for name, value in made.items()}
 
 
@@ -327,8 +332,7 @@ def table(environment: dict[str, str]) -> str:
     ]
     if environment["DEMO"] == "1":
         rows += [
-            (f"Login {role}", f"{role} / {environment[f'DEMO_{role.upper()}_PASSWORD']}")
-            for role in ("admin", "operator", "customer")
+            (f"Login {role}", f"{name} / {environment[variable]}") for role, name, variable in DEMO_ACCOUNTS
         ]
     lines = [f"  {title:<16}{value}" for title, value in rows]
     return "\n".join(["", "Ready. Ctrl-C stops all of it.", "", *lines, ""])
