@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 LONGEST_CONNECT_SECONDS = 3.0
 FIRST_BACKOFF_SECONDS = 0.2  # doubled with every further try; the pause is drawn evenly from nothing to that
 LONGEST_BACKOFF_SECONDS = 2.0
+SHORTEST_TRY = 0.1  # of a try's usual time
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,28 @@ class Call:
         content = {"Content-Type": "application/json", "Idempotency-Key": self.key} if self.body else {}
         # An answer that unpacks to a thousand times its size is not worth what compression saves.
         return {"Accept": "application/json", "Accept-Encoding": "identity"} | content
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The time that all tries of one call share. Moments are monotonic."""
+
+    timeout: float  # seconds of one try at most
+    attempts: int
+    deadline: float
+
+    @classmethod
+    def of_settings(cls) -> "Budget":
+        timeout, attempts = settings.EXTERNAL_TIMEOUT_SECONDS, settings.EXTERNAL_RETRY_ATTEMPTS
+        return cls(timeout, attempts, deadline=time.monotonic() + timeout * attempts)
+
+    @property
+    def last_start(self) -> float:
+        """Later than this, another try would have no time to be answered and only add to the doubt."""
+        return self.deadline - self.timeout * SHORTEST_TRY
+
+    def allows_another(self, number: int, pause: float) -> bool:
+        return number < self.attempts and time.monotonic() + pause <= self.last_start
 
 
 class ProviderClient:
@@ -102,19 +125,16 @@ class ProviderClient:
 
     def _call(self, call: Call) -> Any:
         """Try until it is answered, the tries are used up, or the next could not begin within their time."""
-        attempts = settings.EXTERNAL_RETRY_ATTEMPTS
-        deadline = time.monotonic() + settings.EXTERNAL_TIMEOUT_SECONDS * attempts
+        budget = Budget.of_settings()
         doubt = ""
-        for number in range(1, attempts + 1):
+        for number in range(1, budget.attempts + 1):
             try:
-                return self._content(self._try(call, deadline))
+                return self._content(self._try(call, budget))
             except TryFailed as failure:
-                logger.debug(
-                    "%s %s %s, try %d: %s", self.name, call.method, call.path, number, failure.reason
-                )
+                logger.debug("%s %s, try %d: %s", self.name, call.path, number, failure.reason)
                 doubt = failure.reason if failure.in_doubt else doubt
                 pause = _pause(number, failure.retry_after)
-                if number == attempts or not failure.worth_another or time.monotonic() + pause >= deadline:
+                if not failure.worth_another or not budget.allows_another(number, pause):
                     raise self._given_up(failure, doubt) from failure
             time.sleep(pause)
         raise AssertionError("the last try returns or raises")
@@ -125,14 +145,13 @@ class ProviderClient:
             return OutcomeUnknown(self.name, doubt)
         return ProviderUnavailable(self.name, failure.reason, retry_after=failure.retry_after)
 
-    def _try(self, call: Call, deadline: float) -> Answer:
-        with self._slot(deadline), self._leave_of_the_breaker():
-            patience = min(settings.EXTERNAL_TIMEOUT_SECONDS, deadline - time.monotonic())
-            return self._exchange(call, patience=patience)
+    def _try(self, call: Call, budget: Budget) -> Answer:
+        with self._slot(budget), self._leave_of_the_breaker():
+            return self._exchange(call, patience=min(budget.timeout, budget.deadline - time.monotonic()))
 
     @contextmanager
-    def _slot(self, deadline: float) -> Iterator[None]:
-        if not self._slots.acquire(timeout=max(0.0, deadline - time.monotonic())):
+    def _slot(self, budget: Budget) -> Iterator[None]:
+        if not self._slots.acquire(timeout=max(0.0, budget.last_start - time.monotonic())):
             raise TryFailed("too many calls are under way", in_doubt=False, worth_another=False)
         try:
             yield

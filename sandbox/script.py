@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from sandbox.connections import HangUp, hold
 from sandbox.faults import HEALTHY, Faults, Try
+from sandbox.refusals import Refusal
 from sandbox.wire import answer
 
 Effect = Callable[[], Response]
@@ -42,7 +43,7 @@ async def _befallen(this_try: Try, request: Request, effect: Effect) -> Response
         return await _held_back(this_try, request)
     if this_try.fails:
         return _failure("Failed before anything was done.")
-    done = effect()
+    done = _carried_out(effect)
     if this_try.times_out_after:
         return await _held_back(this_try, request)
     if this_try.fails_after:
@@ -50,6 +51,14 @@ async def _befallen(this_try: Try, request: Request, effect: Effect) -> Response
     if this_try.answers_garbage:
         return Response("<html>It works!</html", done.status_code, media_type="text/html")
     return done
+
+
+def _carried_out(effect: Effect) -> Response:
+    """The answer without faults. A refusal is one too, and can get lost on the way like any other."""
+    try:
+        return effect()
+    except Refusal as refusal:
+        return answer(refusal.status, refusal.answer())
 
 
 async def _held_back(this_try: Try, request: Request) -> Response:

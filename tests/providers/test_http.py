@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from requests.adapters import HTTPAdapter
 
 from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
 from providers.http import ProviderClient, provider
@@ -52,8 +53,8 @@ def test_it_raises_a_refusal_with_its_code_and_tries_no_further(sandbox, payment
     "script",
     [
         {"errorRate": 1},
-        {"timeoutBeforeRate": 1},
-        {"timeoutAfterRate": 1},
+        {"timeoutBeforeRate": 1, "timeoutSeconds": 0},
+        {"timeoutAfterRate": 1, "timeoutSeconds": 0},
         {"status500AfterRate": 1},
         {"garbageRate": 1},
     ],
@@ -94,6 +95,17 @@ def _answered(payments: ProviderClient, key: str) -> bool:
         return False
 
 
+@pytest.mark.parametrize("script", [{"timeoutBeforeRate": 1}, {"timeoutAfterRate": 1}])
+def test_a_provider_that_does_not_answer_leaves_us_in_doubt(sandbox, payments, key, script):
+    sandbox.set_faults("payments", **script)
+
+    with pytest.raises(OutcomeUnknown, match="no answer in time"):
+        authorize(payments, key)
+
+    # The pauses between the tries come out of the same time, so the third may not fit in.
+    assert sandbox.tries("payments", key) in (2, 3)
+
+
 def test_a_provider_that_hangs_up_leaves_us_in_doubt(sandbox, payments, key):
     sandbox.set_faults("payments", down=True)
 
@@ -127,11 +139,21 @@ def test_all_tries_together_keep_to_their_time(sandbox, payments, key):
 
 
 def test_a_connection_serves_one_call_after_the_other(sandbox, payments):
+    authorize(payments, str(uuid.uuid4()))
+    opened = connections_opened(payments, sandbox.url)
+
     for _ in range(5):
         authorize(payments, str(uuid.uuid4()))
 
-    pools = payments._session.get_adapter(sandbox.url).poolmanager.pools
-    assert [pools[key].num_connections for key in pools.keys()] == [1]  # noqa: SIM118 - not a dict
+    assert connections_opened(payments, sandbox.url) == opened
+
+
+def connections_opened(client: ProviderClient, url: str) -> int:
+    """How many connections the client has made in its life."""
+    adapter = client._session.get_adapter(url)
+    assert isinstance(adapter, HTTPAdapter)
+    pools = adapter.poolmanager.pools
+    return sum(pools[key].num_connections for key in pools.keys())  # noqa: SIM118 - not a dict
 
 
 def test_it_has_no_more_calls_under_way_than_it_may(settings, sandbox):

@@ -1,0 +1,67 @@
+"""Many calls at once, the slow ones among them, and those that never get their turn."""
+
+import threading
+from functools import partial
+
+import pytest
+
+from providers.concurrency import Gathered, concurrently
+from tests.waiting import until
+
+PATIENT = 20.0
+
+
+def never_late(place: int, result: object) -> None:
+    raise AssertionError(f"Call {place} was late.")
+
+
+def test_it_returns_every_result_by_its_place():
+    gathered = concurrently([partial(pow, n, 2) for n in range(100)], patience=PATIENT, on_late=never_late)
+
+    assert gathered == Gathered({n: n * n for n in range(100)}, frozenset())
+
+
+def test_it_runs_them_side_by_side(settings):
+    settings.PROVIDER_CONCURRENCY = 4
+    together = threading.Barrier(4, timeout=PATIENT)
+
+    gathered = concurrently([together.wait] * 4, patience=PATIENT, on_late=never_late)
+
+    assert len(gathered.results) == 4
+
+
+def test_a_slow_call_does_not_hold_up_the_others_and_is_heard_of_later():
+    answer, heard = threading.Event(), []
+    calls = [lambda: "quick", lambda: answer.wait(PATIENT)]
+
+    gathered = concurrently(calls, patience=0.2, on_late=lambda place, result: heard.append((place, result)))
+    assert (gathered, heard) == (Gathered({0: "quick"}, frozenset({1})), [])
+
+    answer.set()
+    assert until(lambda: heard) == [(1, True)]
+
+
+def test_what_had_no_turn_in_time_is_never_started(settings):
+    settings.PROVIDER_CONCURRENCY = 1
+    answer, started, heard = threading.Event(), [], []
+    calls = [lambda: answer.wait(PATIENT), lambda: started.append("second")]
+
+    gathered = concurrently(calls, patience=0.1, on_late=lambda place, _: heard.append(place))
+    assert gathered == Gathered({}, frozenset({0}))
+
+    answer.set()
+    until(lambda: heard)
+    # The one thread takes calls in order: when it answers again, it has passed over the second.
+    concurrently([lambda: None], patience=PATIENT, on_late=never_late)
+    assert (started, heard) == ([], [0])
+
+
+def test_a_call_that_raises_raises_here():
+    with pytest.raises(ZeroDivisionError):
+        concurrently([lambda: 1 // 0, lambda: 1], patience=PATIENT, on_late=never_late)
+
+
+def test_inline_calls_stay_on_this_thread():
+    gathered = concurrently([threading.get_ident] * 3, patience=0, on_late=never_late, inline=True)
+
+    assert set(gathered.results.values()) == {threading.get_ident()}
