@@ -19,7 +19,7 @@ FROM pg_get_serial_sequence('inventory_product', 'id') AS counter
 
 
 def load_catalogue(path: Path = CATALOGUE, *, currency: str) -> int:
-    """Add the products of a CSV file that are not there yet, and their first stock. Return how many were added.
+    """Add the products of a CSV file that are missing, with their first stock. Return how many were added.
 
     Columns: id, sku, name, category, description, price (in `currency`), weight_grams, stock.
     """

@@ -6,6 +6,7 @@ same products wait for each other and never deadlock, and what is read under the
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection
@@ -27,6 +28,14 @@ class Shortage(NamedTuple):
     product_id: int
     wanted: int
     available: int
+
+
+class Difference(NamedTuple):
+    """Units the warehouse counts more of a product than we do (negative: less), and how many we took over."""
+
+    product_id: int
+    wanted: int
+    applied: int
 
 
 class NoStock(Exception):
@@ -88,6 +97,33 @@ UPDATE inventory_stockitem AS stock
 SET on_hand = stock.on_hand + back.quantity, sold = stock.sold - back.quantity
 FROM unnest(%s::bigint[], %s::bigint[]) AS back(product_id, quantity)
 WHERE stock.product_id = back.product_id
+"""
+
+# What was received is on hand or sold. Where the warehouse misses more than is free, all that is free goes.
+# A difference that stays, because all of it is reserved, is recorded once and not at every look.
+TAKE_OVER = """
+WITH difference AS (
+    SELECT stock.product_id, stock.on_hand,
+        told.received - stock.on_hand - stock.sold AS wanted,
+        greatest(told.received - stock.on_hand - stock.sold, stock.reserved - stock.on_hand) AS applied
+    FROM inventory_stockitem AS stock
+    JOIN unnest(%s::bigint[], %s::int[]) AS told(product_id, received) USING (product_id)
+    WHERE told.received <> stock.on_hand + stock.sold
+), corrected AS (
+    UPDATE inventory_stockitem AS stock SET on_hand = stock.on_hand + difference.applied
+    FROM difference WHERE stock.product_id = difference.product_id AND difference.applied <> 0
+), recorded AS (
+    INSERT INTO inventory_stockchange
+        (product_id, source, wanted, applied, on_hand_after, reason, made_by, made_at)
+    SELECT product_id, 'sync', wanted, applied, on_hand + applied, %s, '', %s
+    FROM difference
+    WHERE applied <> 0 OR NOT EXISTS (
+        SELECT FROM inventory_stockchange AS latest
+        WHERE latest.id = (SELECT max(id) FROM inventory_stockchange WHERE product_id = difference.product_id)
+        AND latest.source = 'sync' AND latest.wanted = difference.wanted AND latest.applied = 0
+    )
+)
+SELECT product_id, wanted, applied FROM difference ORDER BY product_id
 """
 
 
@@ -158,6 +194,24 @@ def adjust(
         reason=reason,
         made_by=made_by,
     )
+
+
+def take_over(*, received: Mapping[int, int], reason: str, now: datetime) -> list[Difference]:
+    """Set what is on hand by what the warehouse says was ever received of each product id.
+
+    Reserved units stay: of what the warehouse misses, only what is free is taken off. Each difference is
+    recorded (one that stays, only once) and returned.
+    """
+    _lock(received)
+    product_ids, counts = list(received), list(received.values())
+    with connection.cursor() as cursor:
+        cursor.execute(TAKE_OVER, [product_ids, counts, reason, now])
+        return [Difference(*row) for row in cursor.fetchall()]
+
+
+def open_stock(*, product_ids: Collection[int]) -> None:
+    """Give the products that have no stock row an empty one."""
+    StockItem.objects.bulk_create((StockItem(product_id=p) for p in product_ids), ignore_conflicts=True)
 
 
 def _lock(product_ids: Iterable[int]) -> dict[int, int]:

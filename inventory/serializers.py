@@ -1,0 +1,146 @@
+"""Products, their units and corrections as they go over the wire."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from inventory.models import Product, StockChange
+
+LARGEST_ADJUSTMENT = 1_000_000
+LARGEST_PAGE = 200
+
+
+class ProductSerializer(serializers.ModelSerializer):
+    """A product as customers see it."""
+
+    weightGrams = serializers.IntegerField(source="weight_grams")  # noqa: N815 - the name on the wire
+    available = serializers.IntegerField(source="stock.available", help_text="Units the next order may have.")
+
+    class Meta:
+        model = Product
+        fields = [
+            "id",
+            "sku",
+            "name",
+            "category",
+            "description",
+            "price",
+            "currency",
+            "weightGrams",
+            "available",
+        ]
+        read_only_fields = fields
+
+
+class StaffProductSerializer(ProductSerializer):
+    """A product as staff see it: where all of its units are."""
+
+    onHand = serializers.IntegerField(source="stock.on_hand")  # noqa: N815
+    reserved = serializers.IntegerField(source="stock.reserved")
+    sold = serializers.IntegerField(source="stock.sold")
+    reorderLevel = serializers.IntegerField(source="stock.reorder_level")  # noqa: N815
+
+    class Meta(ProductSerializer.Meta):
+        fields = [*ProductSerializer.Meta.fields, "active", "onHand", "reserved", "sold", "reorderLevel"]
+        read_only_fields = fields
+
+
+class ChangeSerializer(serializers.ModelSerializer):
+    """A correction of a product's units."""
+
+    onHandAfter = serializers.IntegerField(source="on_hand_after")  # noqa: N815
+    madeBy = serializers.CharField(source="made_by")  # noqa: N815
+    madeAt = serializers.DateTimeField(source="made_at")  # noqa: N815
+
+    class Meta:
+        model = StockChange
+        fields = ["id", "source", "wanted", "applied", "onHandAfter", "reason", "madeBy", "madeAt"]
+        read_only_fields = fields
+
+
+class ProductPage(serializers.Serializer):
+    """Some products, and where the next ones are."""
+
+    next = serializers.URLField(allow_null=True)
+    results = StaffProductSerializer(many=True)
+
+
+class ChangePage(serializers.Serializer):
+    """Some corrections, the latest first, and where the next ones are."""
+
+    next = serializers.URLField(allow_null=True)
+    results = ChangeSerializer(many=True)
+
+
+class PageParameters(serializers.Serializer):
+    """Which page of a list."""
+
+    cursor = serializers.IntegerField(
+        min_value=0,
+        max_value=2**63 - 1,
+        default=0,
+        help_text="Where the page starts, from the `next` of another.",
+    )
+    pageSize = serializers.IntegerField(min_value=1, max_value=LARGEST_PAGE, default=50)  # noqa: N815
+
+
+class ListingParameters(PageParameters):
+    """Which products, and which page of them."""
+
+    search = serializers.CharField(
+        max_length=100,
+        default="",
+        allow_blank=True,
+        help_text="Text in the SKU, the name or the description.",
+    )
+    category = serializers.CharField(max_length=40, default="", allow_blank=True)
+    inStock = serializers.BooleanField(  # noqa: N815
+        allow_null=True, default=None, help_text="Only those with (or without) units that can be ordered."
+    )
+
+
+class AdjustmentSerializer(serializers.Serializer):
+    """A correction that a person makes."""
+
+    by = serializers.IntegerField(
+        min_value=-LARGEST_ADJUSTMENT,
+        max_value=LARGEST_ADJUSTMENT,
+        help_text="Units to add; negative: to take.",
+    )
+    reason = serializers.CharField(max_length=200)
+
+    def validate_by(self, by: int) -> int:
+        """Refuse a correction that corrects nothing."""
+        if by == 0:
+            raise serializers.ValidationError("Zero changes nothing.", code="zero")
+        return by
+
+
+class SyncParameters(serializers.Serializer):
+    """How to run a sync."""
+
+    wait = serializers.BooleanField(default=False, help_text="Run it now, and answer with what it did.")
+
+
+class SyncAsked(serializers.Serializer):
+    """A worker will run the sync."""
+
+    status = serializers.CharField(default="queued")
+
+
+class SyncResult(serializers.Serializer):
+    """What a sync did."""
+
+    pages = serializers.IntegerField()
+    products = serializers.IntegerField(help_text="Compared.")
+    differences = serializers.IntegerField()
+    applied = serializers.IntegerField(help_text="Differences that are gone.")
+    unknown = serializers.IntegerField(help_text="SKUs of the warehouse that are not sold here.")
+    stopped = serializers.CharField(help_text="Why it ended before the last page; empty: it did not.")
+
+
+def checked(kind: type[serializers.Serializer], data: Any) -> dict[str, Any]:
+    """Return the data as `kind` reads it. Raises DRF's ValidationError, which names the field."""
+    serializer = kind(data=data)
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)

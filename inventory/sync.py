@@ -1,0 +1,149 @@
+"""Comparing our stock with the warehouse's, through the Inventory API (`INVENTORY_API_URL`).
+
+The warehouse knows nothing of orders: what it calls received is what we have on hand and what we have sold.
+It has the last word: a correction by staff that the warehouse never hears of is undone by the next sync.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import starmap
+from typing import Annotated, NamedTuple
+
+import msgspec
+from django.db import transaction
+from django.db.models import F
+
+from inventory import stock
+from inventory.models import Product
+from providers.errors import ProviderRefused, ProviderUnavailable
+from providers.http import provider
+
+logger = logging.getLogger(__name__)
+
+PROVIDER = "inventory"
+PAGE_SIZE = 500
+SEVERAL = 5  # unknown SKUs named in a log line; the warehouse may well have thousands that we do not sell
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """Units of an article that the warehouse ever received, less what it wrote off."""
+
+    sku: str
+    received: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Articles in ascending order of SKU; `next` is where the following page starts, None on the last."""
+
+    items: list[Counted]
+    next: str | None
+
+
+class Ours(NamedTuple):
+    """A product that we sell, and the units of it that we know were received (None: it has no stock yet)."""
+
+    sku: str
+    product_id: int
+    units: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncSummary:
+    """What a sync did."""
+
+    pages: int = 0
+    products: int = 0  # compared
+    differences: int = 0
+    applied: int = 0  # differences that are gone; the others wait until orders let go of their units
+    unknown: int = 0  # SKUs of the warehouse that we do not sell
+    stopped: str = ""  # why it ended before the last page; empty: it did not
+
+    def __add__(self, other: "SyncSummary") -> "SyncSummary":
+        return SyncSummary(
+            pages=self.pages + other.pages,
+            products=self.products + other.products,
+            differences=self.differences + other.differences,
+            applied=self.applied + other.applied,
+            unknown=self.unknown + other.unknown,
+            stopped=self.stopped or other.stopped,
+        )
+
+    def __str__(self) -> str:
+        end = f"; stopped: {self.stopped}" if self.stopped else ""
+        return (
+            f"{self.products} products compared on {self.pages} pages, {self.differences} differed,"
+            f" {self.applied} corrected, {self.unknown} SKUs unknown{end}"
+        )
+
+
+def sync_stock(*, now: datetime) -> SyncSummary:
+    """Go through the warehouse's stock page by page and correct ours; return what was done.
+
+    Only one page is held at a time, and each is corrected in a short transaction of its own: a provider that
+    fails half-way leaves the pages before corrected, and `stopped` says why the others are not.
+    """
+    summary = SyncSummary()
+    try:
+        for page in _pages():
+            summary += _take_over(page, now)
+    except (ProviderUnavailable, ProviderRefused) as error:
+        summary += SyncSummary(stopped=str(error))
+        logger.warning("The inventory sync stopped after %d pages: %s", summary.pages, error)
+    if summary.differences:
+        logger.info("The inventory sync found differences: %s", summary)
+    return summary
+
+
+def _pages() -> Iterator[Page]:
+    """Read the pages one by one. Raises ProviderUnavailable, also for an answer that is none."""
+    after: str | None = ""
+    while after is not None:
+        page = _page(after)
+        yield page
+        if page.next is not None and page.next <= after:
+            raise ProviderUnavailable(PROVIDER, f"its page after {after!r} leads back to {page.next!r}")
+        after = page.next
+
+
+def _page(after: str) -> Page:
+    answer = provider(PROVIDER).get("/stock", after=after, limit=PAGE_SIZE)
+    try:
+        return msgspec.convert(answer, Page)
+    except msgspec.ValidationError as error:
+        raise ProviderUnavailable(PROVIDER, f"its page after {after!r} is no page: {error}") from error
+
+
+def _take_over(page: Page, now: datetime) -> SyncSummary:
+    """Compare a page without any lock, which is mostly all there is to do; then correct what differs."""
+    received = {item.sku: item.received for item in page.items}
+    ours = _received_by_us(received)
+    differing = {line.product_id: received[line.sku] for line in ours if line.units != received[line.sku]}
+    without_stock = [line.product_id for line in ours if line.units is None]
+    differences = _correct(differing, without_stock, now) if differing else []
+    _report_unknown(sorted(received.keys() - {line.sku for line in ours}))
+    return SyncSummary(
+        pages=1,
+        products=len(ours),
+        differences=len(differences),
+        applied=sum(difference.applied == difference.wanted for difference in differences),
+        unknown=len(received) - len(ours),
+    )
+
+
+def _received_by_us(skus: Iterable[str]) -> list[Ours]:
+    products = Product.objects.filter(sku__in=[sku for sku in skus if "\0" not in sku])
+    return list(starmap(Ours, products.values_list("sku", "id", F("stock__on_hand") + F("stock__sold"))))
+
+
+def _correct(received: dict[int, int], without_stock: list[int], now: datetime) -> list[stock.Difference]:
+    with transaction.atomic():
+        stock.open_stock(product_ids=without_stock)
+        return stock.take_over(received=received, reason="warehouse count", now=now)
+
+
+def _report_unknown(skus: list[str]) -> None:
+    if skus:
+        named = ", ".join(skus[:SEVERAL])
+        logger.info("The warehouse has %d SKUs that we do not sell, e.g. %s", len(skus), named)
