@@ -1,0 +1,14 @@
+"""The live side: WebSockets, and what a WebSocket client has to ask over HTTP first."""
+
+import os
+
+from channels.routing import ProtocolTypeRouter
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+# Loads the apps, which the consumers' imports need.
+http = get_asgi_application()
+
+from notifications import routing  # noqa: E402
+
+application = ProtocolTypeRouter({"http": http, "websocket": routing.application})

@@ -1,0 +1,28 @@
+"""Asking the database from the event loop, in threads of our own that keep their connections."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from django.db import close_old_connections
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# The journal is read in a thread of its own: no crowd of arriving sockets holds back those that are there.
+JOURNAL_THREAD = ThreadPoolExecutor(1, thread_name_prefix="live-journal")
+# Logins, snapshots and replays.
+SOCKET_THREADS = ThreadPoolExecutor(3, thread_name_prefix="live-sockets")
+
+
+async def ask(
+    question: Callable[P, T], threads: ThreadPoolExecutor, /, *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Return what `question` answers in a thread, on a connection that is neither broken nor old."""
+
+    def answer() -> T:
+        close_old_connections()
+        return question(*args, **kwargs)
+
+    return await asyncio.get_running_loop().run_in_executor(threads, answer)

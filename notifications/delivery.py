@@ -1,0 +1,137 @@
+"""Hands e-mails to the provider. A row that is still due is the retry; its key makes it one e-mail."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import F, QuerySet
+from django.db.models.functions import Now
+
+from notifications.mail import Mail, compose
+from notifications.models import Channel, Notification, State
+from providers.concurrency import concurrently
+from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
+from providers.http import provider
+
+logger = logging.getLogger(__name__)
+
+BATCH = 50
+# A claimed e-mail is left alone so long; its try must be over by then (three timeouts and their pauses).
+LEASE_SECONDS = 120
+PATIENCE_SECONDS = 45.0
+LONGEST_WAIT_SECONDS = 3600.0
+
+CLAIM = """
+    UPDATE notifications_notification
+    SET attempts = attempts + 1, due_at = now() + %s * interval '1 second'
+    WHERE id IN (
+        SELECT id FROM notifications_notification
+        WHERE due_at <= now() ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id
+"""
+SETTLE = """
+    UPDATE notifications_notification
+    SET state = %(state)s, failure = %(failure)s, attempts = attempts - %(uncounted)s,
+        sent_at = CASE WHEN %(state)s = 'sent' THEN now() ELSE sent_at END,
+        due_at = now() + %(due_in)s * interval '1 second'
+    WHERE id = %(id)s AND issue = %(issue)s AND state = 'waiting'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a try. `due_in` is when to try again, in seconds; None: never."""
+
+    state: State
+    failure: str = ""
+    due_in: float | None = None
+    # Whether it used up one of the tries; a provider that we were told not to ask used up none.
+    counts: bool = True
+
+    @property
+    def says_later(self) -> bool:
+        """Whether asking for other e-mails now is no use either."""
+        return not self.counts
+
+
+def is_due() -> bool:
+    """Return whether there is anything to send now."""
+    return Notification.objects.filter(due_at__lte=Now()).exists()
+
+
+def deliver_batch() -> bool:
+    """Try to send what is due, at most a batch of it. Return whether to call again at once."""
+    notifications = _claim()
+    if not notifications:
+        return False
+    mails = compose(notifications)
+    calls = [partial(_send, n, mail) for n, mail in zip(notifications, mails, strict=True)]
+    done = concurrently(calls, patience=PATIENCE_SECONDS, on_late=_settler(notifications))
+    for place, outcome in done.results.items():
+        _settle(notifications[place], outcome)
+    later = any(outcome.says_later for outcome in done.results.values())
+    return len(notifications) == BATCH and not later
+
+
+def send_again(notifications: QuerySet[Notification]) -> int:
+    """Have e-mails sent once more, as new messages if they were sent. Return how many."""
+    mails = notifications.filter(channel=Channel.EMAIL)
+    again = {"state": State.WAITING, "due_at": Now(), "attempts": 0, "failure": ""}
+    # One that failed may have got through after all: under its old key it cannot arrive twice.
+    failed = mails.filter(state=State.FAILED).update(**again)
+    return failed + mails.filter(state=State.SENT).update(**again, issue=F("issue") + 1)
+
+
+def _claim() -> list[Notification]:
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM, [LEASE_SECONDS, BATCH])
+        ids = [row[0] for row in cursor.fetchall()]
+    return list(Notification.objects.filter(id__in=ids).select_related("order").order_by("id"))
+
+
+def _send(notification: Notification, mail: Mail) -> Outcome:
+    body = {"to": mail.to, "subject": mail.subject, "text": mail.text, "html": mail.html}
+    try:
+        provider("email").post("/messages", body, key=notification.key)
+    except ProviderRefused as refused:
+        # Said with other words before, by an older release: it was taken then.
+        if refused.code == "idempotency_conflict":
+            return Outcome(State.SENT)
+        return Outcome(State.FAILED, f"refused: {refused.code}"[:200])
+    except (ProviderUnavailable, OutcomeUnknown) as failure:
+        return _try_later(notification, failure)
+    return Outcome(State.SENT)
+
+
+def _try_later(notification: Notification, failure: ProviderUnavailable | OutcomeUnknown) -> Outcome:
+    told_when = failure.retry_after if isinstance(failure, ProviderUnavailable) else None
+    if told_when is not None:
+        return Outcome(State.WAITING, failure.reason[:200], due_in=told_when, counts=False)
+    if notification.attempts >= settings.EMAIL_ATTEMPTS:
+        return Outcome(State.FAILED, f"given up after {notification.attempts} tries: {failure.reason}"[:200])
+    due_in = min(LONGEST_WAIT_SECONDS, 2.0 ** (notification.attempts - 1))
+    return Outcome(State.WAITING, failure.reason[:200], due_in=due_in)
+
+
+def _settler(notifications: Sequence[Notification]) -> Callable[[int, Outcome], None]:
+    return lambda place, outcome: _settle(notifications[place], outcome)
+
+
+def _settle(notification: Notification, outcome: Outcome) -> None:
+    parameters: dict[str, Any] = {
+        "id": notification.pk,
+        "issue": notification.issue,
+        "state": outcome.state.value,
+        "failure": outcome.failure,
+        "uncounted": int(not outcome.counts),
+        "due_in": outcome.due_in,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(SETTLE, parameters)
+    if outcome.state is State.FAILED:
+        logger.warning("The e-mail %s was given up: %s", notification.key, outcome.failure)

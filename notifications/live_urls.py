@@ -1,0 +1,8 @@
+"""Addresses below /api/live, without trailing slashes."""
+
+from django.urls import path
+
+from notifications import views
+
+app_name = "live"
+urlpatterns = [path("/tickets", views.Tickets.as_view(), name="tickets")]

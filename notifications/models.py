@@ -1,0 +1,108 @@
+"""What customers were told by e-mail, and how far the reader that decides it has got in the journal."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from orders.journal import Position
+from orders.models import Order
+
+
+class Kind(models.TextChoices):
+    """What a customer is told of."""
+
+    CONFIRMED = "confirmed"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+
+
+class Channel(models.TextChoices):
+    """Which way it goes."""
+
+    EMAIL = "email"
+    NONE = "none"  # the order has no address; it is only on record
+
+
+class State(models.TextChoices):
+    """Where it stands."""
+
+    RECORDED = "recorded"  # there is nothing to send
+    WAITING = "waiting"  # to be sent, or being tried again
+    SENT = "sent"  # the provider took it
+    FAILED = "failed"  # given up, with the reason
+
+
+class Notification(models.Model):
+    """One thing that one customer is told, because of one event of their order."""
+
+    # Not constrained in the database: written from the journal, which holds only orders that exist.
+    order = models.ForeignKey(
+        Order, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    sequence = models.IntegerField(help_text="The event of the order that it tells of.")
+    # A copy of the order's owner, for their list; not constrained, like the order's own.
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    channel = models.CharField(max_length=10, choices=Channel.choices)
+    recipient = models.EmailField(blank=True)
+    state = models.CharField(max_length=10, choices=State.choices)
+    # When it is to be tried next, by the database's clock. NULL: it is at rest.
+    due_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.SmallIntegerField(default=0, db_default=0)
+    # Counted up when a person has it sent again: to the provider that is another message.
+    issue = models.SmallIntegerField(default=1, db_default=1)
+    failure = models.CharField(max_length=200, blank=True, default="", db_default="")
+    created_at = models.DateTimeField(db_default=Now())
+    sent_at = models.DateTimeField(null=True, blank=True)
+    read_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            # Each event is told once, however often the journal is read.
+            models.UniqueConstraint(fields=["order", "sequence"], name="notifications_once_per_event"),
+        ]
+        indexes = [
+            models.Index(fields=["owner", "id"], name="notifications_by_owner"),
+            # The queue of the sender. Its size follows what is to be sent, not the history.
+            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="notifications_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of order {self.order_id}"
+
+    @property
+    def key(self) -> str:
+        """The key under which the provider takes it once."""
+        again = f":{self.issue}" if self.issue > 1 else ""
+        return f"{self.order_id}:{self.sequence}{again}"
+
+
+class JournalCursor(models.Model):
+    """How far a reader of the whole journal is. Locked while it reads, so that one reads at a time."""
+
+    name = models.CharField(max_length=40, primary_key=True)
+    transaction_id = models.BigIntegerField(default=0)
+    order_id = models.BigIntegerField(default=0)
+    sequence = models.IntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.position}"
+
+    @property
+    def position(self) -> Position:
+        """The last event that was dealt with."""
+        return Position(self.transaction_id, self.order_id, self.sequence)
+
+    def move_to(self, position: Position) -> None:
+        """Store that everything up to `position` is dealt with."""
+        self.transaction_id, self.order_id = position.transaction_id, position.order_id
+        self.sequence = position.sequence
+        self.save(update_fields=["transaction_id", "order_id", "sequence"])

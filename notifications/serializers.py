@@ -1,0 +1,58 @@
+"""What goes over the wire about notifications and tickets."""
+
+from datetime import datetime
+
+from notifications import mail
+from notifications.models import Notification
+from orders.serializers import Answer
+
+
+class NotificationBody(Answer):
+    """Something that a customer was told."""
+
+    id: int
+    order_id: int
+    order_number: str
+    sequence: int
+    kind: str
+    subject: str
+    channel: str
+    recipient: str
+    state: str
+    failure: str | None
+    created_at: datetime
+    sent_at: datetime | None
+    read_at: datetime | None
+
+
+class NotificationPage(Answer):
+    """Some notifications, the newest first, and where the next ones are."""
+
+    next: str | None
+    results: list[NotificationBody]
+
+
+class Ticket(Answer):
+    """Opens one socket, once: `/ws/orders?ticket=…`."""
+
+    ticket: str
+    expires_in: int  # seconds
+
+
+def body(notification: Notification) -> NotificationBody:
+    """Return a notification whose order is loaded."""
+    return NotificationBody(
+        id=notification.pk,
+        order_id=notification.order_id,
+        order_number=notification.order.number,
+        sequence=notification.sequence,
+        kind=notification.kind,
+        subject=mail.subject_of(notification),
+        channel=notification.channel,
+        recipient=notification.recipient,
+        state=notification.state,
+        failure=notification.failure or None,
+        created_at=notification.created_at,
+        sent_at=notification.sent_at,
+        read_at=notification.read_at,
+    )

@@ -1,0 +1,29 @@
+"""What the notifications worker can be asked to do. Any number of workers may do it at once."""
+
+import time
+
+from celery import shared_task
+
+from notifications import delivery, recorder
+
+# A run ends after so long, well within the task's limit; the next tick of the schedule goes on.
+RUN_SECONDS = 20.0
+
+
+@shared_task(name="notifications.follow_journal")
+def follow_journal(**_future: object) -> None:
+    """Put on record what customers are to be told, and have it sent."""
+    until = time.monotonic() + RUN_SECONDS
+    while recorder.record_page() and time.monotonic() < until:
+        pass
+    if delivery.is_due():
+        # Lost or late, it does not matter: what is due is still due at the next tick.
+        deliver.apply_async(expires=30)
+
+
+@shared_task(name="notifications.deliver", soft_time_limit=110, time_limit=120)
+def deliver(**_future: object) -> None:
+    """Send the e-mails that are due."""
+    until = time.monotonic() + RUN_SECONDS
+    while delivery.deliver_batch() and time.monotonic() < until:
+        pass

@@ -1,0 +1,11 @@
+"""Addresses below /api/notifications, without trailing slashes."""
+
+from django.urls import path
+
+from notifications import views
+
+app_name = "notifications"
+urlpatterns = [
+    path("", views.Notifications.as_view(), name="notifications"),
+    path("/<int:notification_id>/read", views.ReadNotification.as_view(), name="read"),
+]
