@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from orders.workflow import STATUS_AFTER, TRANSITIONS
 from payments.gateways import gateway
 from payments.gateways.protocol import LedgerLine
-from providers.http import ProviderUnavailable
+from providers.errors import ProviderUnavailable
 
 # As many offenders are named for each check.
 NAMED = 100

@@ -21,6 +21,8 @@ from orders.queries import OrderNotFound
 from orders.workflow import UNDER_WAY, JourneyState, Status
 
 MAX_QUANTITY = 1000
+# Leaves room for shipping in what the database and the payment provider can hold.
+MAX_AMOUNT = Decimal("100000000.00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,14 @@ class QuantityTooLarge(Exception):
         self.line, self.maximum = line, maximum
 
 
+class AmountTooLarge(Exception):
+    """The order is worth more than one order may be."""
+
+    def __init__(self, *, maximum: Decimal) -> None:
+        super().__init__(f"One order may be worth at most {maximum}.")
+        self.maximum = maximum
+
+
 class NotPossible(Exception):
     """The order stands where this cannot be done."""
 
@@ -148,10 +158,12 @@ PLACE = """
 def place_order(*, new: NewOrder) -> Placed:
     """Store an order, at the catalogue's prices, and have it taken up unless it is held.
 
-    Raises UnknownProduct, PriceChanged, WrongCurrency or QuantityTooLarge; then nothing is stored.
+    Raises UnknownProduct, PriceChanged, WrongCurrency, QuantityTooLarge or AmountTooLarge; then nothing is stored.
     """
     lines = _priced(new)
     amount = sum((line.unit_price * line.quantity for line in lines), Decimal(0))
+    if amount > MAX_AMOUNT:
+        raise AmountTooLarge(maximum=MAX_AMOUNT)
     uuid = uuid4()
     with connection.cursor() as cursor:
         cursor.execute(PLACE, _place_parameters(new, lines, amount, uuid))

@@ -237,6 +237,8 @@ def _apply(kind: Kind, journey: JourneyState, outcome: Outcome | None, *, is_our
             journey.payment_arrived_late()
     elif outcome is None or outcome.kind == "unknown":
         journey.blocked(Wait.PAYMENT_OUTCOME)
+    elif outcome.code == ledger.CROWDED_OUT.code:
+        journey.crowded_out()
     elif outcome.kind == "not_sent":
         journey.blocked(Wait.PAYMENT_PROVIDER)
     elif kind is Kind.AUTHORIZE:

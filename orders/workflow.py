@@ -350,6 +350,11 @@ class JourneyState:
             self._note(EventType.WAITING, waiting_for=what.value)
             self.waiting_for = what
 
+    def crowded_out(self) -> None:
+        """There was no room for it in this batch's calls: it leaves with the next, and no try is used up."""
+        self.attempts = 0
+        self.look_again(0)
+
     def wait(self) -> None:
         """Look again later: soon after a first try, less and less often after many."""
         self.blocked(Wait(self.waiting_for) or Wait.LOST_STEP)

@@ -14,10 +14,10 @@ from decimal import Decimal
 from django.db import connection
 
 from payments.gateways import gateway
-from payments.gateways.concurrency import concurrently
 from payments.gateways.protocol import Outcome, PaymentGateway
 from payments.models import Transaction, idempotency_key
-from providers.http import ProviderUnavailable
+from providers.concurrency import concurrently
+from providers.errors import ProviderUnavailable
 
 Kind = Transaction.Kind
 State = Transaction.State
@@ -62,9 +62,11 @@ class Prepared:
             kind="succeeded" if self.state is State.SUCCEEDED else "declined",
             provider_id=self.provider_id,
             code=self.code,
-            message="",
         )
 
+
+# There was no room for the call while the batch had patience; it was never begun.
+CROWDED_OUT = Outcome(kind="not_sent", code="crowded_out", message="Too many calls were ahead of it.")
 
 PREPARE = """
     WITH asked AS (
@@ -134,8 +136,16 @@ def ask(
     outcomes = {p.request.order_id: p.outcome for p in prepared if p.outcome}
     open_ones = [p for p in prepared if p.outcome is None]
     calls = [functools.partial(_ask_one, provider, p) for p in open_ones]
-    answers = concurrently(calls, patience=patience, on_late=lambda index, answer: on_late(open_ones[index], answer))
-    return outcomes | {open_ones[index].request.order_id: answer for index, answer in answers.items()}
+    gathered = concurrently(
+        calls,
+        patience=patience,
+        on_late=lambda index, answer: on_late(open_ones[index], answer),
+        inline=not provider.waits,
+    )
+    for index, one in enumerate(open_ones):
+        if index not in gathered.late:
+            outcomes[one.request.order_id] = gathered.results.get(index, CROWDED_OUT)
+    return outcomes
 
 
 def _ask_one(provider: PaymentGateway, prepared: Prepared) -> Outcome:
@@ -144,7 +154,7 @@ def _ask_one(provider: PaymentGateway, prepared: Prepared) -> Outcome:
         try:
             found = provider.find(key=prepared.key)
         except ProviderUnavailable as unavailable:
-            return Outcome(kind="unknown", provider_id="", code="lookup_failed", message=str(unavailable)[:200])
+            return Outcome(kind="unknown", code="lookup_failed", message=str(unavailable)[:200])
         if found is not None:
             return found
     return _send(provider, prepared)

@@ -10,11 +10,11 @@ from django.db import transaction
 
 from payments import ledger
 from payments.gateways import gateway
-from payments.gateways.concurrency import concurrently
 from payments.gateways.protocol import Outcome
 from payments.ledger import Kind, Prepared, Request, State
 from payments.models import Transaction
-from providers.http import ProviderUnavailable
+from providers.concurrency import concurrently
+from providers.errors import ProviderUnavailable
 
 
 class Returned(StrEnum):
@@ -97,8 +97,12 @@ def _look_up(order_ids: Sequence[int], *, now: datetime, patience: float) -> Non
     for kind in (Kind.AUTHORIZE, Kind.CAPTURE):
         unknown = list(Transaction.objects.filter(order_id__in=order_ids, kind=kind, state=State.UNKNOWN))
         calls = [partial(_find, entry, now) for entry in unknown]
-        answers = concurrently(calls, patience=patience, on_late=lambda index, answer: None)
-        ledger.record(kind, {unknown[index].order_id: answer for index, answer in answers.items()})
+        gathered = concurrently(calls, patience=patience, on_late=_ignore, inline=not gateway().waits)
+        ledger.record(kind, {unknown[index].order_id: answer for index, answer in gathered.results.items()})
+
+
+def _ignore(index: int, answer: Outcome) -> None:
+    """A look-up that came too late is simply made again."""
 
 
 def _find(entry: Transaction, now: datetime) -> Outcome:
@@ -106,9 +110,9 @@ def _find(entry: Transaction, now: datetime) -> Outcome:
     try:
         found = gateway().find(key=entry.key)
     except ProviderUnavailable as unavailable:
-        return Outcome(kind="unknown", provider_id="", code="lookup_failed", message=str(unavailable)[:200])
+        return Outcome(kind="unknown", code="lookup_failed", message=str(unavailable)[:200])
     if found is not None:
         return found
     if now - entry.started_at > arrival_grace():
-        return Outcome(kind="declined", provider_id="", code="never_arrived", message="The provider never saw it.")
-    return Outcome(kind="unknown", provider_id="", code="not_seen_yet", message="The provider has not seen it yet.")
+        return Outcome(kind="declined", code="never_arrived", message="The provider never saw it.")
+    return Outcome(kind="unknown", code="not_seen_yet", message="The provider has not seen it yet.")

@@ -7,7 +7,10 @@ import signal
 import django
 import pytest
 
+from config.engines import free_port
 from tests.engines import TestEngines
+
+pytest_plugins = ["tests.fixtures.sandbox", "tests.fixtures.pipeline"]
 
 ENGINES = TestEngines()
 
@@ -19,6 +22,10 @@ def _configure_django() -> None:
         DEBUG="0",
         DEMO="0",
         ALLOWED_HOSTS="*",
+        HTTPS="0",
+        # Nothing of a `make run` beside us: not its secrets and files, not its sandbox.
+        DATA_DIR=str(ENGINES.folder),
+        SANDBOX_PORT=str(free_port()),
     )
     django.setup()
 

@@ -1,0 +1,283 @@
+"""Orders of each kind, from placing to rest: their states, journal, stock and the provider's own ledger."""
+
+from decimal import Decimal
+
+import pytest
+
+from inventory.models import Product, Reservation, StockItem
+from orders import audit, batches, commands, journal
+from orders.models import Journey, Order, OrderLine
+from orders.workflow import Status
+from payments.gateways import gateway
+from sandbox.process import SandboxProcess
+from tests.factories import make_order, make_product, make_shipping
+from tests.fixtures.pipeline import make_everything_due, run_canvas, work_off
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("providers", "books_balance")]
+
+
+@pytest.fixture
+def books_balance(providers: SandboxProcess):
+    """After each test the audit must be clean."""
+    make_shipping()
+    yield
+    violations = [str(v) for v in audit.run().violations if "no order" not in v.details]
+    assert violations == []
+
+
+def journey(order_id: int) -> Journey:
+    return Journey.objects.get(order_id=order_id)
+
+
+def types(order_id: int) -> list[str]:
+    return [event.type for event in journal.events_of(order_id)]
+
+
+def units(product: Product) -> tuple[int, int, int]:
+    item = StockItem.objects.get(product=product)
+    return item.on_hand, item.reserved, item.sold
+
+
+def at_provider(order_id: int) -> tuple[Decimal, Decimal, Decimal]:
+    """What the provider holds, took and gave back for the order, by its own books."""
+    reference = str(Order.objects.get(pk=order_id).uuid)
+    for line in gateway().ledger():
+        if line.reference == reference:
+            return line.authorized - line.voided - line.captured, line.captured, line.refunded
+    return Decimal(0), Decimal(0), Decimal(0)
+
+
+def test_a_good_order_is_confirmed_with_stock_held_and_money_taken() -> None:
+    laptop = make_product(price="999.99", units=5)
+    order = make_order((laptop, 2))
+    work_off()
+    assert journey(order.order_id).status == Status.CONFIRMED
+    assert units(laptop) == (5, 2, 0)
+    assert at_provider(order.order_id) == (0, Decimal("2004.98"), 0)
+    story = types(order.order_id)
+    assert story[:2] == ["order_placed", "processing_started"]
+    assert sorted(story[2:5]) == ["payment_authorized", "shipping_quoted", "stock_reserved"]
+    assert story[5:] == ["payment_captured", "order_confirmed"]
+
+
+def test_an_order_that_is_out_of_stock_is_rejected_and_its_authorization_voided() -> None:
+    rare = make_product(units=1)
+    order = make_order((rare, 2))
+    work_off()
+    assert journey(order.order_id).status == Status.REJECTED
+    assert journey(order.order_id).reason == "out_of_stock"
+    assert units(rare) == (1, 0, 0)
+    assert at_provider(order.order_id) == (0, 0, 0)
+
+
+def test_a_declined_order_is_rejected_and_its_stock_goes_back() -> None:
+    product = make_product(units=3)
+    order = make_order((product, 1), token="tok_declined")
+    work_off()
+    assert journey(order.order_id).status == Status.REJECTED
+    assert journey(order.order_id).reason == "card_declined"
+    assert units(product) == (3, 0, 0)
+    assert types(order.order_id)[-2:] == ["stock_released", "order_rejected"]
+
+
+def test_an_order_to_where_we_do_not_deliver_is_rejected_without_asking_for_money() -> None:
+    product = make_product(units=3)
+    order = make_order((product, 1), country="AQ")
+    work_off()
+    assert journey(order.order_id).status == Status.REJECTED
+    assert journey(order.order_id).reason == "not_shippable"
+    assert units(product) == (3, 0, 0)
+    assert not any("payment" in event for event in types(order.order_id))
+
+
+def test_in_one_batch_each_order_has_its_own_fate() -> None:
+    product = make_product(units=3)
+    orders = {
+        "good": make_order((product, 2)),
+        "short": make_order((product, 2)),
+        "declined": make_order((product, 1), token="tok_declined"),
+        "abroad": make_order((product, 1), country="KP"),
+    }
+    work_off()
+    statuses = {name: journey(order.order_id).status for name, order in orders.items()}
+    assert statuses == {"good": "confirmed", "short": "rejected", "declined": "rejected", "abroad": "rejected"}
+    assert units(product) == (3, 2, 0)
+
+
+def test_who_ordered_first_is_served_first() -> None:
+    product = make_product(units=10)
+    orders = [make_order((product, 3)) for _ in range(5)]
+    work_off()
+    statuses = [journey(order.order_id).status for order in orders]
+    assert statuses == ["confirmed"] * 3 + ["rejected"] * 2
+
+
+def test_a_held_order_stays_pending_until_it_is_processed() -> None:
+    order = make_order((make_product(), 1), hold=True)
+    work_off()
+    assert journey(order.order_id).status == Status.PENDING
+    commands.process_order(order_id=order.order_id)
+    work_off()
+    assert journey(order.order_id).status == Status.CONFIRMED
+    assert commands.process_order(order_id=order.order_id) is Status.CONFIRMED
+
+
+def test_a_held_order_can_be_cancelled_and_never_asked_for_anything() -> None:
+    order = make_order((make_product(), 1), hold=True)
+    assert commands.cancel_order(order_id=order.order_id, reason="Changed mind") is Status.CANCELLED
+    work_off()
+    assert types(order.order_id) == ["order_placed", "order_cancelled"]
+
+
+def test_completing_a_confirmed_order_sells_its_units() -> None:
+    product = make_product(units=5)
+    order = make_order((product, 2))
+    work_off()
+    assert commands.complete_order(order_id=order.order_id)
+    assert journey(order.order_id).status == Status.COMPLETED
+    assert units(product) == (3, 0, 2)
+    assert commands.complete_order(order_id=order.order_id)
+
+
+def test_completing_an_order_under_way_completes_it_as_soon_as_it_is_confirmed() -> None:
+    product = make_product(units=5)
+    order = make_order((product, 2))
+    assert not commands.complete_order(order_id=order.order_id)
+    work_off()
+    assert journey(order.order_id).status == Status.COMPLETED
+    assert units(product) == (3, 0, 2)
+
+
+def test_cancelling_a_confirmed_order_gives_stock_and_money_back() -> None:
+    product = make_product(units=5)
+    order = make_order((product, 2))
+    work_off()
+    assert commands.cancel_order(order_id=order.order_id, reason="Changed mind") is Status.CANCELLING
+    work_off()
+    assert journey(order.order_id).status == Status.CANCELLED
+    assert journey(order.order_id).reason == "Changed mind"
+    assert units(product) == (5, 0, 0)
+    assert at_provider(order.order_id) == (0, Decimal("25.00"), Decimal("25.00"))
+
+
+def test_a_completed_order_is_cancelled_only_when_its_goods_came_back() -> None:
+    product = make_product(units=5)
+    order = make_order((product, 2))
+    work_off()
+    commands.complete_order(order_id=order.order_id)
+    with pytest.raises(commands.NotPossible):
+        commands.cancel_order(order_id=order.order_id, reason="too late")
+    commands.cancel_order(order_id=order.order_id, reason="returned", returning=True)
+    work_off()
+    assert journey(order.order_id).status == Status.CANCELLED
+    assert units(product) == (5, 0, 0)
+    assert at_provider(order.order_id) == (0, Decimal("25.00"), Decimal("25.00"))
+
+
+def test_cancelling_twice_changes_nothing() -> None:
+    order = make_order((make_product(), 1))
+    commands.cancel_order(order_id=order.order_id, reason="first")
+    before = types(order.order_id)
+    assert commands.cancel_order(order_id=order.order_id, reason="second") is Status.CANCELLED
+    assert types(order.order_id) == before
+
+
+def test_a_rejected_order_can_neither_be_cancelled_nor_completed() -> None:
+    order = make_order((make_product(units=0), 1))
+    work_off()
+    with pytest.raises(commands.NotPossible):
+        commands.cancel_order(order_id=order.order_id, reason="late")
+    with pytest.raises(commands.NotPossible):
+        commands.complete_order(order_id=order.order_id)
+
+
+def test_a_provider_that_is_down_parks_the_order_and_says_so(providers: SandboxProcess) -> None:
+    order = make_order((make_product(), 1))
+    providers.set_faults("payments", down=True)
+    work_off()
+    parked = journey(order.order_id)
+    assert parked.status == Status.PROCESSING
+    assert parked.waiting_for in ("payment_provider", "payment_outcome")
+    assert parked.due_at is not None
+    providers.clear_faults()
+    make_everything_due()
+    work_off()
+    assert journey(order.order_id).status == Status.CONFIRMED
+
+
+def test_a_charge_whose_answer_was_lost_is_found_and_not_made_twice(providers: SandboxProcess) -> None:
+    order = make_order((make_product(), 1))
+    providers.set_faults("payments", timeoutAfterRate=1.0, timeoutSeconds=5)
+    work_off()
+    assert journey(order.order_id).waiting_for == "payment_outcome"
+    providers.clear_faults()
+    make_everything_due()
+    work_off()
+    assert journey(order.order_id).status == Status.CONFIRMED
+    assert at_provider(order.order_id) == (0, Decimal("15.00"), 0)
+
+
+def test_a_cancel_while_the_charge_is_unknown_gives_back_what_was_held(providers: SandboxProcess) -> None:
+    product = make_product(units=2)
+    order = make_order((product, 1))
+    providers.set_faults("payments", timeoutAfterRate=1.0, timeoutSeconds=5, operations=["authorize"])
+    work_off()
+    commands.cancel_order(order_id=order.order_id, reason="Took too long")
+    work_off()
+    assert journey(order.order_id).status == Status.CANCELLED
+    assert units(product) == (2, 0, 0)
+    assert at_provider(order.order_id)[0] == 0
+
+
+def test_a_poisonous_order_is_put_before_a_person_and_spoils_no_other() -> None:
+    product = make_product()
+    orders = [make_order((product, 1)) for _ in range(5)]
+    poison = orders[2].order_id
+    # An amount that fits the order but not, with shipping, the payment ledger: its step raises an error.
+    Order.objects.filter(pk=poison).update(goods_amount=Decimal("9999999999.00"))
+    OrderLine.objects.filter(order_id=poison).update(unit_price=Decimal("9999999999.00"))
+    work_off()
+    statuses = {order.order_id: journey(order.order_id).status for order in orders}
+    assert statuses.pop(poison) == Status.PROCESSING
+    assert set(statuses.values()) == {Status.CONFIRMED}
+    stuck = journey(poison)
+    assert stuck.due_at is None
+    assert "authorize_payment" in stuck.attention
+    assert "Traceback" in journal.events_of(poison)[-1].data["details"]
+
+
+def test_an_order_put_before_a_person_goes_on_when_the_cause_is_gone_and_the_person_says_so() -> None:
+    order_id = make_order((make_product(), 1)).order_id
+    Order.objects.filter(pk=order_id).update(goods_amount=Decimal("9999999999.00"))
+    work_off()
+    assert journey(order_id).attention
+    Order.objects.filter(pk=order_id).update(goods_amount=Decimal("10.00"))
+    commands.retry_order(order_id=order_id)
+    work_off()
+    assert journey(order_id).status == Status.CONFIRMED
+    assert journey(order_id).attention == ""
+
+
+def test_an_order_that_is_claimed_again_and_again_is_put_before_a_person(settings) -> None:
+    order_id = make_order((make_product(), 1)).order_id
+    for _ in range(settings.MAX_ATTEMPTS):
+        assert batches.claim()  # and its canvas is lost
+        make_everything_due()
+    assert batches.claim() == []
+    assert "without getting anywhere" in journey(order_id).attention
+    commands.retry_order(order_id=order_id)
+    work_off()
+    assert journey(order_id).status == Status.CONFIRMED
+
+
+def test_a_repeated_batch_changes_nothing() -> None:
+    product = make_product(units=5)
+    order = make_order((product, 1))
+    claimed = batches.claim()
+    for _ in range(3):
+        for batch in claimed:
+            run_canvas(batches.canvas(batch))
+    assert journey(order.order_id).status == Status.CONFIRMED
+    assert units(product) == (5, 1, 0)
+    assert types(order.order_id).count("order_confirmed") == 1
+    assert Reservation.objects.filter(order_id=order.order_id).count() == 1
