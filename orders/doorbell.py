@@ -26,28 +26,30 @@ def announce_events() -> None:
 
 
 class Announcer:
-    """A thread that sends hints through the channel layer, at most one at a time and one waiting."""
+    """A thread with an event loop of its own that sends hints: one under way, and at most one waiting."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self._wanted = threading.Event()
+        self._wanted = asyncio.Event()
+        self._loop = asyncio.new_event_loop()
+        # A daemon, and nothing it waits for is a thread: it never holds up the end of its process.
         threading.Thread(target=self._run, name="announcer", daemon=True).start()
 
     def ring(self) -> None:
         """Ask for a hint to be sent; hints asked for meanwhile become one."""
-        self._wanted.set()
+        self._loop.call_soon_threadsafe(self._wanted.set)
 
     def _run(self) -> None:
-        asyncio.run(self._send_forever())
+        self._loop.run_until_complete(self._send_forever())
 
     async def _send_forever(self) -> None:
         layer = get_channel_layer()
         while True:
-            await asyncio.to_thread(self._wanted.wait)
+            await self._wanted.wait()
             self._wanted.clear()
             try:
                 await asyncio.wait_for(layer.group_send(JOURNAL, {"type": "journal.grown"}), timeout=2)
-            except Exception as error:  # the hint is a courtesy; the live server looks every second anyway
+            except Exception as error:  # noqa: BLE001 - a courtesy; the live server looks every second anyway
                 logger.info("No hint to the live servers: %r", error)
                 await asyncio.sleep(0.5)
 
