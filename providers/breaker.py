@@ -27,6 +27,11 @@ logger = logging.getLogger(__name__)
 
 ADMIT = (Path(__file__).parent / "admit.lua").read_text()
 RECORD = (Path(__file__).parent / "record.lua").read_text()
+INVITE = """
+if redis.call('HGET', KEYS[1], 'state') == 'open' then
+  redis.call('HSET', KEYS[1], 'retry_at', redis.call('TIME')[1])
+end
+"""
 
 # A process believes for so long that a breaker is still closed, and saves up its good news meanwhile: a
 # healthy provider costs some round trips to Valkey a second instead of two for each call.
@@ -109,7 +114,7 @@ class Breaker:
 
     def invite(self) -> None:
         """The provider seems well again: the next call may probe without waiting out the pause."""
-        shared_memory().ask(lambda valkey: valkey.hset(self._keys[0], "retry_at", 0), otherwise=0)
+        shared_memory().run(INVITE, keys=self._keys, args=[], otherwise=None)
 
     def reset(self) -> None:
         """Close it and forget everything, as if it had never opened."""
@@ -139,7 +144,7 @@ class Breaker:
         reading.hgetall(self._keys[1])
         reading.time()
         state, window, (now, _) = reading.execute()
-        oldest = now / self._policy.slot - self._policy.slots
+        oldest = now // self._policy.slot - self._policy.slots
         counts = {"calls": 0, "failures": 0}
         for name, count in window.items():
             slot, _, what = name.partition(":")

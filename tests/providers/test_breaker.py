@@ -1,10 +1,12 @@
 """The circuit breaker, as several processes see it."""
 
+import socket
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -208,7 +210,7 @@ def test_an_invitation_to_a_closed_one_changes_nothing(name):
 
     breaker.invite()
 
-    assert breaker.state().state == "closed"
+    assert breaker.state() == BreakerState(name, "closed")
     assert not breaker.admit().probe
 
 
@@ -219,6 +221,26 @@ def test_without_valkey_every_call_goes_through(settings, name):
 
     assert all(breaker.admit().allowed for _ in range(100))
     assert breaker.state().state == "unknown"
+
+
+def test_a_frozen_valkey_is_not_asked_for_every_call(settings, name):
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as frozen:
+        settings.CACHE_URL = f"redis://127.0.0.1:{frozen.getsockname()[1]}/1"
+        breaker = Breaker(name, PATIENT)
+
+        assert all(breaker.admit().allowed for _ in range(100))
+
+        frozen.setblocking(False)
+        assert connections_waiting(frozen) < 10
+
+
+def connections_waiting(server: socket.socket) -> int:
+    found = 0
+    with suppress(BlockingIOError):
+        while True:
+            server.accept()[0].close()
+            found += 1
+    return found
 
 
 def test_a_provider_in_trouble_is_asked_no_more(providers_at_sandbox):
