@@ -203,6 +203,17 @@ STRAGGLER_PATIENCE_SECONDS = number("STRAGGLER_PATIENCE_SECONDS", default=2, at_
 MAX_ATTEMPTS = whole("MAX_ATTEMPTS", default=5, at_least=1)
 IDEMPOTENCY_KEY_DAYS = number("IDEMPOTENCY_KEY_DAYS", default=3, at_least=1)
 
+# --- Live -------------------------------------------------------------------------------------------------
+
+# Sockets that one account may hold open at one server process; the demo customer counts as staff, because
+# every newcomer is that customer.
+LIVE_SOCKETS_PER_CUSTOMER = whole("LIVE_SOCKETS_PER_CUSTOMER", default=50, at_least=1)
+LIVE_SOCKETS_PER_STAFF = whole("LIVE_SOCKETS_PER_STAFF", default=5000, at_least=1)
+# How often each socket's login is looked at again.
+LIVE_LOGIN_CHECK_INTERVAL = number("LIVE_LOGIN_CHECK_INTERVAL", default=60, at_least=0.05)
+# An e-mail that the provider would not take is given up after so many tries.
+EMAIL_ATTEMPTS = whole("EMAIL_ATTEMPTS", default=20, at_least=1)
+
 # --- Providers --------------------------------------------------------------------------------------------
 
 SANDBOX_PORT = whole("SANDBOX_PORT", default=8003, at_least=1)
@@ -231,7 +242,9 @@ CELERY_TASK_QUEUES = [Queue(name) for name in QUEUES]
 CELERY_TASK_DEFAULT_QUEUE = "orders"
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_ROUTES = {f"{name}.*": {"queue": name} for name in QUEUES} | {
-    "providers.*": {"queue": "notifications"}
+    "providers.*": {"queue": "notifications"},
+    # Not on the inventory's own queue: there orders wait for their stock, and must not wait for a slow warehouse.
+    "inventory.sync_stock": {"queue": "notifications"},
 }
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
@@ -276,28 +289,62 @@ CELERY_BEAT_SCHEDULE = {
     "audit": {"task": "orders.audit", "schedule": AUDIT_INTERVAL},
     "cleaning": {"task": "orders.clean", "schedule": 3600.0},
     "beat tick": {"task": "orders.tick", "schedule": 10.0},
+    # A tick that nobody took before the next ones came is worth nothing any more.
+    "notifications": {"task": "notifications.follow_journal", "schedule": 2.0, "options": {"expires": 10}},
 }
 
 # --- API --------------------------------------------------------------------------------------------------
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+# How much one user may ask, each with a burst of the same size; "off" for no limit. Logins count by address.
+THROTTLE_RATES = {
+    "writes": env.str("THROTTLE_WRITES", default="200/s"),
+    "reads": env.str("THROTTLE_READS", default="200/s"),
+    "logins": env.str("THROTTLE_LOGINS", default="10/minute"),
+}
+CSRF_FAILURE_VIEW = "config.errors.csrf_failed"
 REST_FRAMEWORK = {
+    # The first one says how to log in, in the answer to who did not.
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework.authentication.SessionAuthentication",
         "rest_framework.authentication.TokenAuthentication",
+        "orders.authentication.SessionAuthentication",
         *(["orders.authentication.DemoAuthentication"] if DEMO else []),
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": ["orders.throttling.Throttle"],
+    "NUM_PROXIES": 1,
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "config.errors.handle",
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["orders.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": [
+        "orders.renderers.FastJSONRenderer",
+        "rest_framework.renderers.BrowsableAPIRenderer",
+    ],
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "COERCE_DECIMAL_TO_STRING": False,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Order pipeline",
+    "DESCRIPTION": (
+        "Orders are stored at once and worked off behind the scenes. Errors always look like "
+        '`{"error": {"code": "…", "message": "…", "field": "…"}}`; codes are stable, messages are for people.'
+    ),
     "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.1",
+    "TAGS": [
+        {"name": "orders", "description": "Placing orders, and what may be asked of them."},
+        {"name": "inventory", "description": "Products and their stock."},
+        {"name": "notifications", "description": "What a user was told."},
+        {"name": "system", "description": "How the system is."},
+        {"name": "api", "description": "Finding one's way, and getting in."},
+    ],
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SCHEMA_PATH_PREFIX": "/api",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "config.openapi.add_common_refusals",
+    ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
@@ -307,6 +354,9 @@ SPECTACULAR_SETTINGS = {
 
 # Who reads /metrics and the details of /health from elsewhere sends this as `Authorization: Bearer …`.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+# Where the live server answers us (people reach it through the proxy).
+LIVE_HOST, LIVE_PORT = env.str("LIVE_HOST", default="127.0.0.1"), env.int("LIVE_PORT", default=8002)
+LIVE_URL = env.str("LIVE_URL", default=f"http://{LIVE_HOST}:{LIVE_PORT}")
 # Where people find Flower, for links; empty: no links.
 FLOWER_URL = env.str("FLOWER_URL", default="").rstrip("/")
 

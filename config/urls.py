@@ -1,8 +1,31 @@
-"""Every address of the HTTP side."""
+"""Every address of the HTTP side. WebSockets are in `config.asgi`."""
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
+
+from config import errors, pages
+from notifications import signalr
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", pages.landing, name="landing"),
+    path("api", pages.ApiRoot.as_view(), name="api"),
+    path("api/token", pages.TokenView.as_view(), name="token"),
+    path("api/login/", include("rest_framework.urls")),
+    path("api/orders", include("orders.urls")),
+    path("api/inventory", include("inventory.urls")),
+    path("api/notifications", include("notifications.urls")),
+    path("api/live", include("notifications.live_urls")),
+    path("orderHub/negotiate", signalr.negotiate, name="negotiate"),
+    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("swagger", SpectacularSwaggerView.as_view(url_name="schema"), name="swagger"),
+    path("redoc", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
+    path("", include("config.system.urls")),
     path("admin/", admin.site.urls),
+    re_path(r"^api(/.*)?$", errors.api_not_found),
 ]
+
+handler400 = errors.bad_request
+handler403 = errors.permission_denied
+handler404 = errors.not_found
+handler500 = errors.server_error

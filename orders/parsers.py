@@ -16,7 +16,7 @@ class StrictJSONParser(JSONParser):
     Numbers with a fraction become `Decimal`, so that 29.99 is 29.99. Every text is checked (`orders.texts`).
     """
 
-    def parse(self, stream: IO[bytes], media_type: Any = None, parser_context: Any = None) -> Any:
+    def parse(self, stream: IO[bytes], *_: Any, **__: Any) -> Any:
         """Return the value the body stands for; Problem if it stands for none."""
         try:
             value = DECODER.decode(stream.read().decode())

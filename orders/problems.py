@@ -1,20 +1,20 @@
 """What is wrong with a request, as the API says it: a status, a stable code, and the field that is meant."""
 
-from dataclasses import dataclass, field
+import dataclasses
 from typing import Any
 
 from rest_framework import status
 from rest_framework.exceptions import APIException
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Detail:
     """One thing that is wrong, when there may be several."""
 
     code: str
     message: str
     field: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)  # e.g. the current price
+    facts: dict[str, Any] = dataclasses.field(default_factory=dict)  # e.g. the current price
 
 
 class Problem(APIException):

@@ -19,7 +19,9 @@ SMALLEST_CARD_NUMBER = 10**12
 def check_text(text: str, *, field: str) -> None:
     """Raise Problem if the text holds what no field may hold. The text itself is never repeated."""
     if UNPRINTABLE.search(text):
-        raise Problem("control_characters", "Control characters and broken characters are refused.", field=field)
+        raise Problem(
+            "control_characters", "Control characters and broken characters are refused.", field=field
+        )
     if holds_card_number(text):
         raise Problem(
             "card_number_refused",

@@ -1,0 +1,297 @@
+"""One table: what the domain raises, and what the API makes of it. Every error leaves through here.
+
+The body is always `{"error": {"code", "message", "field"?, "details"?}}`. Never a stack trace, and never a
+text that a provider or the database wrote.
+"""
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg_pool
+import structlog
+from django import db
+from django.core import exceptions as core
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views import csrf, defaults
+from rest_framework import exceptions as api
+from rest_framework.response import Response
+
+from inventory import listing, stock
+from inventory import views as inventory
+from inventory import listing, stock
+from inventory.views import QueueUnavailable
+from orders import commands, queries
+from orders.problems import Detail, Problem
+from orders.renderers import ENCODER
+from providers import errors as providers
+
+logger = structlog.get_logger(__name__)
+
+RETRY_AFTER_SECONDS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a client is told."""
+
+    status: int
+    code: str
+    message: str
+    field: str = ""
+    details: tuple[Detail, ...] = ()
+    retry_after: float | None = None
+    challenge: str = ""
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The body of the response."""
+        error: dict[str, Any] = {"code": self.code, "message": self.message}
+        if self.field:
+            error["field"] = self.field
+        if self.details:
+            error["details"] = [_detail(detail) for detail in self.details]
+        return {"error": error}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that belong to it."""
+        headers = {}
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))
+        if self.challenge:
+            headers["WWW-Authenticate"] = self.challenge
+        return headers
+
+
+def _detail(detail: Detail) -> dict[str, Any]:
+    named = {"code": detail.code, "message": detail.message} | (
+        {"field": detail.field} if detail.field else {}
+    )
+    return named | detail.facts
+
+
+# --- The table --------------------------------------------------------------------------------------------
+
+
+def _unknown_product(error: commands.UnknownProduct) -> Answer:
+    field = f"items[{error.line}].{error.field}"
+    return Answer(400, "unknown_product", "There is no such product to order.", field)
+
+
+def _price_changed(error: commands.PriceChanged) -> Answer:
+    message, field = f"The price is {error.current} {error.currency}.", f"items[{error.line}].price"
+    facts = {"current": error.current, "currency": error.currency}
+    detail = Detail("price_changed", message, field, facts)
+    return Answer(409, "price_changed", message, field, (detail,))
+
+
+def _wrong_currency(error: commands.WrongCurrency) -> Answer:
+    return Answer(400, "wrong_currency", str(error), f"items[{error.line}]")
+
+
+def _quantity_too_large(error: commands.QuantityTooLarge) -> Answer:
+    return Answer(400, "too_large", str(error), f"items[{error.line}].quantity")
+
+
+def _not_enough_free(error: stock.NotEnoughFree) -> Answer:
+    message = f"Only {error.available} units are free; orders have reserved the others."
+    detail = Detail("not_enough_free", message, "by", {"available": error.available})
+    return Answer(409, "not_enough_free", message, "by", (detail,))
+
+
+def _amount_too_large(error: commands.AmountTooLarge) -> Answer:
+    return Answer(400, "too_large", str(error), "items")
+
+
+def _not_enough_free(error: stock.NotEnoughFree) -> Answer:
+    message = f"Only {error.available} units are free; the others are reserved by orders."
+    detail = Detail("not_enough_free", message, "by", {"available": error.available})
+    return Answer(409, "not_enough_free", message, "by", (detail,))
+
+
+def _provider_unavailable(error: providers.ProviderUnavailable) -> Answer:
+    message = f"The {error.provider} provider is unavailable. Try again."
+    return Answer(503, "provider_unavailable", message, retry_after=error.retry_after or RETRY_AFTER_SECONDS)
+
+
+def _problem(error: Problem) -> Answer:
+    return Answer(
+        error.status_code,
+        error.code,
+        error.message,
+        error.field,
+        error.details,
+        retry_after=error.retry_after,
+    )
+
+
+def _validation_error(error: api.ValidationError) -> Answer:
+    details = tuple(_flat(error.detail))
+    first = details[0] if details else Detail("invalid", "This is not what is expected here.")
+    return Answer(400, first.code, first.message, first.field, details)
+
+
+def _unavailable(_: Exception) -> Answer:
+    message = "This cannot be stored or looked up just now. Try again."
+    return Answer(503, "temporarily_unavailable", message, retry_after=RETRY_AFTER_SECONDS)
+
+
+def _fixed(status: int, code: str, message: str) -> Callable[[Any], Answer]:
+    return lambda _: Answer(status, code, message)
+
+
+# The first line that an error is an instance of counts.
+ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
+    (Problem, _problem),
+    (queries.OrderNotFound, _fixed(404, "not_found", "There is no such order.")),
+    (commands.UnknownProduct, _unknown_product),
+    (commands.PriceChanged, _price_changed),
+    (commands.WrongCurrency, _wrong_currency),
+    (commands.QuantityTooLarge, _quantity_too_large),
+    (commands.AmountTooLarge, _amount_too_large),
+    (commands.NotPossible, lambda error: Answer(409, "not_possible", str(error))),
+    (listing.ProductNotFound, _fixed(404, "not_found", "There is no such product.")),
+    (stock.NotEnoughFree, _not_enough_free),
+    (inventory.QueueUnavailable, _unavailable),
+    (listing.ProductNotFound, _fixed(404, "not_found", "There is no such product.")),
+    (stock.NoStock, _fixed(404, "not_found", "There is no such product.")),
+    (stock.NotEnoughFree, _not_enough_free),
+    (QueueUnavailable, _unavailable),
+    (providers.ProviderUnavailable, _provider_unavailable),
+    (providers.OutcomeUnknown, _fixed(502, "provider_failed", "The provider gave no usable answer.")),
+    (providers.ProviderRefused, _fixed(502, "provider_failed", "The provider refused.")),
+    (api.ValidationError, _validation_error),
+    (
+        api.Throttled,
+        lambda error: Answer(429, "throttled", "Too many requests.", retry_after=error.wait or 1),
+    ),
+    (api.ParseError, _fixed(400, "malformed_json", "The body cannot be read.")),
+    (api.APIException, lambda error: Answer(error.status_code, *_code_and_message(error))),
+    (Http404, _fixed(404, "not_found", "There is nothing here.")),
+    (core.PermissionDenied, _fixed(403, "permission_denied", "You may not do this.")),
+    (core.RequestDataTooBig, _fixed(413, "body_too_large", "The body is too large.")),
+    (core.SuspiciousOperation, _fixed(400, "bad_request", "The request makes no sense.")),
+    # The database is away, full, or took too long over a statement or a lock.
+    (db.OperationalError, _unavailable),
+    (db.InterfaceError, _unavailable),
+    (psycopg_pool.PoolTimeout, _unavailable),
+]
+
+
+def answer_to(error: BaseException) -> Answer:
+    """Return what a client is told of an error."""
+    for kind, answer in ANSWERS:
+        if isinstance(error, kind):
+            return answer(error)
+    return Answer(500, "internal_error", "Something went wrong on our side.")
+
+
+def _code_and_message(error: api.APIException) -> tuple[str, str]:
+    codes = error.get_codes()
+    code = codes if isinstance(codes, str) else error.default_code
+    return RENAMED.get(code, code), str(error.detail)
+
+
+# DRF's own names that do not say enough.
+RENAMED = {"error": "internal_error", "parse_error": "malformed_json"}
+
+
+def _flat(detail: Any, path: str = "") -> Iterator[Detail]:
+    """Yield what a DRF serializer complains about, each with the path of its field."""
+    if isinstance(detail, dict):
+        for name, inner in detail.items():
+            step = f"[{name}]" if isinstance(name, int) else f".{name}" if path else str(name)
+            yield from _flat(inner, path if name == "non_field_errors" else f"{path}{step}")
+    elif isinstance(detail, list):
+        for index, inner in enumerate(detail):
+            yield from _flat(inner, f"{path}[{index}]" if isinstance(inner, dict) else path)
+    else:
+        yield Detail(getattr(detail, "code", "invalid"), str(detail), path)
+
+
+# --- Ways in ----------------------------------------------------------------------------------------------
+
+
+def handle(error: Exception, context: dict[str, Any]) -> Response:
+    """Return DRF's response to what a view raised."""
+    answer = answer_to(error)
+    _log(answer, error, context["request"].path)
+    headers = answer.headers
+    challenge = getattr(error, "auth_header", None)
+    if challenge:
+        headers["WWW-Authenticate"] = challenge
+    return Response(answer.body, status=answer.status, headers=headers)
+
+
+def api_not_found(request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
+    """Answer where nothing is under /api; in DEBUG too, where Django would show a page of its own."""
+    return not_found(request)
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Django's handler404."""
+    if not _wants_json(request):
+        return defaults.page_not_found(request, exception or Http404())
+    return _json(answer_to(Http404()))
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler400."""
+    if not _wants_json(request):
+        return defaults.bad_request(request, exception)
+    return _json(
+        answer_to(
+            exception
+            if isinstance(exception, core.SuspiciousOperation)
+            else Problem("bad_request", "The request makes no sense.")
+        )
+    )
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler403."""
+    if not _wants_json(request):
+        return defaults.permission_denied(request, exception)
+    return _json(answer_to(core.PermissionDenied()))
+
+
+def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's CSRF_FAILURE_VIEW."""
+    if not _wants_json(request):
+        return csrf.csrf_failure(request, reason=reason)
+    return _json(Answer(403, "csrf_failed", "The CSRF token is missing or wrong."))
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's handler500: 503 when it was the database that failed."""
+    error = sys.exception()
+    answer = answer_to(error or Exception())
+    if _wants_json(request):
+        return _json(answer if answer.status >= 500 else answer_to(Exception()))
+    response = defaults.server_error(request)
+    if answer.status == 503:
+        response.status_code, response["Retry-After"] = 503, str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def _wants_json(request: HttpRequest) -> bool:
+    return request.path_info.startswith(("/api/", "/health", "/metrics"))
+
+
+def _json(answer: Answer) -> HttpResponse:
+    return HttpResponse(
+        ENCODER.encode(answer.body),
+        status=answer.status,
+        content_type="application/json",
+        headers=answer.headers,
+    )
+
+
+def _log(answer: Answer, error: Exception, path: str) -> None:
+    if answer.status == 500:
+        logger.error("request_failed", path=path, exc_info=error)
+    elif answer.status == 503:
+        logger.warning("temporarily_unavailable", path=path, error=type(error.__cause__ or error).__name__)

@@ -1,0 +1,38 @@
+"""What holds for every operation of the API, written into its description once instead of at each view."""
+
+from typing import Any
+
+ERROR_SCHEMA = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+
+EVERYWHERE = {
+    "401": "`not_authenticated` · `authentication_failed`: see the `WWW-Authenticate` header.",
+    "403": "`permission_denied` · `csrf_failed`",
+    "406": "`not_acceptable`: the API speaks JSON.",
+    "429": "`throttled`: see the `Retry-After` header.",
+    "500": "`internal_error`: a defect of ours; nothing was stored.",
+    "503": "`temporarily_unavailable`: repeat it, with the same key, after `Retry-After` seconds.",
+}
+WITH_PATH = {"404": "`not_found`: there is none, or it is not yours."}
+WITH_BODY = {
+    "400": "`malformed_json` · `bad_request`",
+    "413": "`body_too_large`",
+    "415": "`unsupported_media_type`: send `application/json`.",
+}
+METHODS = ("get", "post", "put", "patch", "delete")
+
+
+def add_common_refusals(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Add the refusals that any operation may answer with, where its view does not describe them itself."""
+    for path, operations in result["paths"].items():
+        for method in METHODS:
+            if method in operations:
+                _describe(operations[method], path, method)
+    return result
+
+
+def _describe(operation: dict[str, Any], path: str, method: str) -> None:
+    common = EVERYWHERE | (WITH_PATH if "{" in path else {}) | (WITH_BODY if method != "get" else {})
+    responses = operation["responses"]
+    for status, description in common.items():
+        responses.setdefault(status, {"description": description, "content": ERROR_SCHEMA})
+    operation["responses"] = dict(sorted(responses.items()))

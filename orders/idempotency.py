@@ -1,0 +1,105 @@
+"""Requests that may be repeated: the same Idempotency-Key gets the same answer, and the work is done once.
+
+The key is stored in the transaction that does the work, so a request that was cut off left neither. A repeat
+that comes while the first is under way waits for it at the key's unique index. Refusals are not stored:
+nothing was done, and a repeat may well succeed.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import psycopg
+from django.db import OperationalError, connection, transaction
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from orders.models import IdempotencyKey
+from orders.problems import Problem
+from orders.renderers import ENCODER
+
+KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,198}[\x21-\x7e])?")
+CANONICAL = msgspec.json.Encoder(decimal_format="number", order="deterministic")
+# What an answer tells in headers, and a repeat has to tell again.
+HEADERS = ("Location", "ETag")
+
+
+def answer_once(request: Request, answer: Callable[[], Response]) -> Response:
+    """Return `answer()`, or what it was the first time if the request repeats an Idempotency-Key.
+
+    Raises Problem if the key is no key, belongs to another request, or its first request is still under way.
+    """
+    if "Idempotency-Key" not in request.headers:
+        return answer()
+    key, fingerprint = _key(request), _fingerprint(request)
+    with transaction.atomic():
+        if not _claim(request.user.pk, key, fingerprint):
+            return _replay(IdempotencyKey.objects.get(owner_id=request.user.pk, key=key), fingerprint)
+        response = answer()
+        body = ENCODER.encode(response.data)
+        _remember(request.user.pk, key, response, body)
+    response.data = msgspec.Raw(body)
+    return response
+
+
+def _key(request: Request) -> str:
+    key: str = request.headers["Idempotency-Key"]
+    if not KEY.fullmatch(key):
+        message = "An Idempotency-Key is 1 to 200 printable ASCII characters."
+        raise Problem("invalid_idempotency_key", message, field="Idempotency-Key")
+    return key
+
+
+def _fingerprint(request: Request) -> bytes:
+    asked: list[Any] = [request.method, request.get_full_path(), request.data]
+    return hashlib.sha256(CANONICAL.encode(asked)).digest()
+
+
+def _claim(owner_id: int, key: str, fingerprint: bytes) -> bool:
+    """Store the key; False if it is stored already. Waits for a transaction that is just storing it."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO orders_idempotencykey (owner_id, key, request_hash, status_code, answer)"
+                " VALUES (%s, %s, %s, 0, '{}') ON CONFLICT DO NOTHING",
+                [owner_id, key, fingerprint],
+            )
+            return cursor.rowcount == 1
+    except OperationalError as error:
+        if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+            raise
+        raise Problem(
+            "in_progress",
+            "The first request with this Idempotency-Key is still under way.",
+            field="Idempotency-Key",
+            status_code=status.HTTP_409_CONFLICT,
+            retry_after=1,
+        ) from None
+
+
+def _remember(owner_id: int, key: str, response: Response, body: bytes) -> None:
+    headers = {name: response[name] for name in HEADERS if response.has_header(name)}
+    # The body is kept as text, so that a repeat is the same to the byte.
+    answer = json.dumps({"headers": headers, "body": body.decode()})
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE orders_idempotencykey SET status_code = %s, answer = %s WHERE owner_id = %s AND key = %s",
+            [response.status_code, answer, owner_id, key],
+        )
+
+
+def _replay(stored: IdempotencyKey, fingerprint: bytes) -> Response:
+    if bytes(stored.request_hash) != fingerprint:
+        raise Problem(
+            "idempotency_key_reused",
+            "This Idempotency-Key was used for another request.",
+            field="Idempotency-Key",
+            status_code=status.HTTP_422_UNPROCESSABLE_ENTITY,
+        )
+    body = msgspec.Raw(stored.answer["body"].encode())
+    headers = stored.answer["headers"] | {"Idempotency-Replayed": "true"}
+    return Response(body, status=stored.status_code, headers=headers)

@@ -1,0 +1,131 @@
+"""The words of the API's description: structs as schemas, examples from the manual, and what can go wrong."""
+
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
+from drf_spectacular.plumbing import ResolvedComponent
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
+
+from orders.serializers import Error, Price
+
+REF = "#/components/schemas/{name}"
+
+
+class StructExtension(OpenApiSerializerExtension):
+    """Lets views declare msgspec structs as requests and responses."""
+
+    target_class = "msgspec.Struct"
+    match_subclasses = True
+
+    def get_name(self, *_: Any) -> str:
+        """Return the name of the component."""
+        return str(self.target.__name__)
+
+    def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:  # noqa: ARG002
+        """Return the struct's schema, and register those of the structs inside it."""
+        _, schemas = msgspec.json.schema_components([self.target], schema_hook=_custom, ref_template=REF)
+        schema: dict[str, Any] = schemas.pop(self.target.__name__)
+        for name, inner in schemas.items():
+            component = ResolvedComponent(
+                name, ResolvedComponent.SCHEMA, schema=_money(inner), object=_struct(name)
+            )
+            auto_schema.registry.register_on_missing(component)
+        return _money(schema)
+
+
+class SessionScheme(OpenApiAuthenticationExtension):
+    """How a browser that is logged in is known."""
+
+    target_class = "orders.authentication.SessionAuthentication"
+    name = "session"
+
+    def get_security_definition(self, *_: Any) -> dict[str, str]:
+        """Return the definition of the scheme."""
+        return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}
+
+
+class DemoScheme(OpenApiAuthenticationExtension):
+    """In demo mode nothing is needed."""
+
+    target_class = "orders.authentication.DemoAuthentication"
+    name: list[str] = []
+
+    def get_security_definition(self, *_: Any) -> list[dict[str, str]]:
+        """Return no definition: there is nothing to bring."""
+        return []
+
+    def get_security_requirement(self, *_: Any) -> dict[str, list[Any]]:
+        """Return the requirement that everybody meets."""
+        return {}
+
+
+def _struct(name: str, root: type = msgspec.Struct) -> type | None:
+    """Return the struct of this name: drf-spectacular tells schemas of one name apart by what they describe."""
+    for kind in root.__subclasses__():
+        if kind.__name__ == name:
+            return kind
+        if found := _struct(name, kind):
+            return found
+    return None
+
+
+def _custom(kind: type) -> dict[str, Any]:
+    if kind is Price:
+        return {"type": "number", "minimum": 0, "maximum": 9_999_999_999.99}
+    raise NotImplementedError(kind)
+
+
+def _money(schema: Any) -> Any:
+    """Return the schema with decimals as what `orders.renderers` makes of them: numbers."""
+    if schema == {"type": "string", "format": "decimal"}:
+        return {"type": "number"}
+    if isinstance(schema, dict):
+        return {name: _money(value) for name, value in schema.items()}
+    return [_money(value) for value in schema] if isinstance(schema, list) else schema
+
+
+def refusals(**codes: str) -> dict[int, OpenApiResponse]:
+    """Return responses by status for e.g. `_409="price_changed in_progress"`: the codes each may carry."""
+    return {
+        int(status.lstrip("_")): OpenApiResponse(
+            Error, description=" · ".join(f"`{code}`" for code in each.split())
+        )
+        for status, each in codes.items()
+    }
+
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 200},
+    OpenApiParameter.HEADER,
+    description="Repeat a request under its key as often as you like: it is done once and answered the same.",
+)
+REFERENCE = OpenApiParameter(
+    "reference", OpenApiTypes.STR, OpenApiParameter.PATH, description="The order's id, UUID or number."
+)
+
+BY_PRODUCT_ID = OpenApiExample(
+    "By customer and product id",
+    value={
+        "customerId": "1",
+        "items": [
+            {"productId": 1, "quantity": 2, "price": 29.99},
+            {"productId": 2, "quantity": 1, "price": 149.99},
+        ],
+    },
+    request_only=True,
+)
+BY_PRODUCT_NAME = OpenApiExample(
+    "By customer and product name",
+    value={
+        "customerName": "John Doe",
+        "items": [
+            {"productName": "Laptop", "quantity": 1, "price": 999.99},
+            {"productName": "Mouse", "quantity": 2, "price": 29.99},
+        ],
+    },
+    request_only=True,
+)

@@ -1,0 +1,19 @@
+"""Addresses under /api/orders."""
+
+from django.urls import path
+
+from orders import views
+
+app_name = "orders"
+urlpatterns = [
+    path("", views.Orders.as_view(), name="orders"),
+    path("/pending", views.PendingOrders.as_view(), name="pending"),
+    path("/customer/<path:name>", views.CustomerOrders.as_view(), name="customer"),
+    path("/<str:reference>", views.OneOrder.as_view(), name="order"),
+    path("/<str:reference>/events", views.OrderEvents.as_view(), name="events"),
+    path("/<str:reference>/process", views.ProcessOrder.as_view(), name="process"),
+    path("/<str:reference>/complete", views.CompleteOrder.as_view(), name="complete"),
+    path("/<str:reference>/cancel", views.CancelOrder.as_view(), name="cancel"),
+    path("/<str:reference>/refund", views.RefundOrder.as_view(), name="refund"),
+    path("/<str:reference>/retry", views.RetryOrder.as_view(), name="retry"),
+]
