@@ -149,7 +149,7 @@ def _check_public_ports(environment: dict[str, str]) -> None:
         if not port.isdigit() or not 0 < int(port) < 65536:
             raise RunError(f"{name} must be a port number such as {default}, not {port!r}.")
         if not is_free(int(port), environment["HOST"]):
-            raise RunError(f"Port {port} is taken; choose another one: make run {name}={int(port) + 1}")
+            raise RunError(f"Port {port} is taken; choose another one: make run {name}={free_port()}")
     if environment["PORT"] == environment["FLOWER_PORT"]:
         raise RunError("PORT and FLOWER_PORT must differ.")
 

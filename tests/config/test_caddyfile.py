@@ -1,0 +1,177 @@
+"""The proxy in front: a real Caddy with the project's Caddyfile, before two servers that say who they are."""
+
+import contextlib
+import http.client
+import http.server
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from websockets.sync.client import connect
+from websockets.sync.server import ServerConnection, serve
+
+from config.child import start_child, stop_child
+from config.engines import free_port, is_free
+from config.procfile import PROCFILE
+
+ROOT = PROCFILE.parent
+PATIENCE_SECONDS = 20.0
+
+
+class Echo(http.server.BaseHTTPRequestHandler):
+    """Answers with what arrived."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = json.dumps(
+            {"path": self.path, "headers": dict(self.headers), "read": len(self.rfile.read(length))}
+        )
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    do_POST = do_GET  # noqa: N815 - the names that http.server looks for
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@contextlib.contextmanager
+def web(port: int) -> Iterator[None]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Echo) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield
+        server.shutdown()
+
+
+def answer(socket: ServerConnection) -> None:
+    assert socket.request
+    for message in socket:
+        socket.send(f"live {socket.request.path} {message!s}")
+
+
+@contextlib.contextmanager
+def live(port: int) -> Iterator[None]:
+    with serve(answer, "127.0.0.1", port) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield
+        server.shutdown()
+
+
+class Proxy:
+    """The address of a running Caddy, and the ports that it looks for the others on."""
+
+    def __init__(self) -> None:
+        self.port, self.web_port, self.live_port = free_port(), free_port(), free_port()
+
+    def ask(
+        self, path: str, *, method: str = "GET", body: bytes | None = None, **headers: str
+    ) -> tuple[int, dict]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
+        with contextlib.closing(connection):
+            connection.request(
+                method, path, body, headers={name.replace("_", "-"): it for name, it in headers.items()}
+            )
+            response = connection.getresponse()
+            text = response.read()
+            return response.status, {"retry": response.headers["Retry-After"], **json.loads(text or "{}")}
+
+
+@pytest.fixture
+def proxy(tmp_path: Path) -> Iterator[Proxy]:
+    it = Proxy()
+    ports = {"PORT": it.port, "WEB_PORT": it.web_port, "LIVE_PORT": it.live_port}
+    folders = {"XDG_CONFIG_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    caddy = start_child(
+        [
+            str(Path(sys.executable).parent / "caddy"),
+            "run",
+            "--config",
+            "Caddyfile",
+            "--adapter",
+            "caddyfile",
+        ],
+        death_signal=signal.SIGKILL,
+        env=os.environ | folders | {name: str(port) for name, port in ports.items()},
+        cwd=ROOT,
+        output=subprocess.DEVNULL,
+    )
+    try:
+        until(lambda: not is_free(it.port))
+        yield it
+    finally:
+        stop_child(caddy, stop_signal=signal.SIGTERM, timeout=10)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+def test_http_goes_to_web(proxy):
+    with web(proxy.web_port):
+        assert proxy.ask("/api/orders?a=1")[1]["path"] == "/api/orders?a=1"
+
+
+@pytest.mark.parametrize("path", ["/ws/orders", "/ws/orders/1?after=3", "/orderHub", "/orderHub?id=1"])
+def test_web_sockets_go_to_live(proxy, path):
+    with live(proxy.live_port), connect(f"ws://127.0.0.1:{proxy.port}{path}") as socket:
+        socket.send("hello")
+        assert socket.recv() == f"live {path} hello"
+
+
+def test_a_hubs_negotiation_goes_to_live_as_well(proxy):
+    with web(proxy.live_port):
+        assert proxy.ask("/orderHub/negotiate", method="POST")[1]["path"] == "/orderHub/negotiate"
+
+
+def test_a_client_cannot_invent_its_address(proxy):
+    with web(proxy.web_port):
+        _, seen = proxy.ask("/", X_Forwarded_For="6.6.6.6", X_Forwarded_Proto="https")
+    assert seen["headers"]["X-Forwarded-For"] == "127.0.0.1"
+    assert seen["headers"]["X-Forwarded-Proto"] == "http"
+
+
+def test_the_host_that_the_client_asked_for_is_kept(proxy):
+    with web(proxy.web_port):
+        assert proxy.ask("/", Host="shop.example")[1]["headers"]["Host"] == "shop.example"
+
+
+def test_without_web_the_answer_is_503_with_the_apis_shape(proxy):
+    status, answer = proxy.ask("/api/orders")
+    assert (status, answer["retry"], answer["error"]["code"]) == (503, "2", "unavailable")
+
+
+def test_a_request_during_a_restart_of_web_waits_for_it(proxy):
+    answers: list[int] = []
+    asking = threading.Thread(
+        target=lambda: answers.append(proxy.ask("/", method="POST", body=b"x" * 100)[0])
+    )
+    asking.start()
+    with web(proxy.web_port):
+        asking.join()
+    assert answers == [200]
+
+
+def test_a_body_beyond_the_limit_is_refused(proxy):
+    with web(proxy.web_port):
+        connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=PATIENCE_SECONDS)
+        with contextlib.closing(connection):
+            connection.putrequest("POST", "/api/orders")
+            connection.putheader("Content-Length", str(65 * 1024 * 1024))
+            connection.endheaders()
+            with contextlib.suppress(OSError):  # it need not read to the end
+                for _ in range(65):
+                    connection.send(b"x" * 1024 * 1024)
+            assert connection.getresponse().status == 413
