@@ -21,8 +21,6 @@ from rest_framework.response import Response
 
 from inventory import listing, stock
 from inventory import views as inventory
-from inventory import listing, stock
-from inventory.views import QueueUnavailable
 from orders import commands, queries
 from orders.problems import Detail, Problem
 from orders.renderers import ENCODER
@@ -106,12 +104,6 @@ def _amount_too_large(error: commands.AmountTooLarge) -> Answer:
     return Answer(400, "too_large", str(error), "items")
 
 
-def _not_enough_free(error: stock.NotEnoughFree) -> Answer:
-    message = f"Only {error.available} units are free; the others are reserved by orders."
-    detail = Detail("not_enough_free", message, "by", {"available": error.available})
-    return Answer(409, "not_enough_free", message, "by", (detail,))
-
-
 def _provider_unavailable(error: providers.ProviderUnavailable) -> Answer:
     message = f"The {error.provider} provider is unavailable. Try again."
     return Answer(503, "provider_unavailable", message, retry_after=error.retry_after or RETRY_AFTER_SECONDS)
@@ -154,12 +146,9 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (commands.AmountTooLarge, _amount_too_large),
     (commands.NotPossible, lambda error: Answer(409, "not_possible", str(error))),
     (listing.ProductNotFound, _fixed(404, "not_found", "There is no such product.")),
-    (stock.NotEnoughFree, _not_enough_free),
-    (inventory.QueueUnavailable, _unavailable),
-    (listing.ProductNotFound, _fixed(404, "not_found", "There is no such product.")),
     (stock.NoStock, _fixed(404, "not_found", "There is no such product.")),
     (stock.NotEnoughFree, _not_enough_free),
-    (QueueUnavailable, _unavailable),
+    (inventory.QueueUnavailable, _unavailable),
     (providers.ProviderUnavailable, _provider_unavailable),
     (providers.OutcomeUnknown, _fixed(502, "provider_failed", "The provider gave no usable answer.")),
     (providers.ProviderRefused, _fixed(502, "provider_failed", "The provider refused.")),

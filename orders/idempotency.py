@@ -35,13 +35,13 @@ def answer_once(request: Request, answer: Callable[[], Response]) -> Response:
     """
     if "Idempotency-Key" not in request.headers:
         return answer()
-    key, fingerprint = _key(request), _fingerprint(request)
+    owner_id, key, fingerprint = int(request.user.pk or 0), _key(request), _fingerprint(request)
     with transaction.atomic():
-        if not _claim(request.user.pk, key, fingerprint):
-            return _replay(IdempotencyKey.objects.get(owner_id=request.user.pk, key=key), fingerprint)
+        if not _claim(owner_id, key, fingerprint):
+            return _replay(IdempotencyKey.objects.get(owner_id=owner_id, key=key), fingerprint)
         response = answer()
         body = ENCODER.encode(response.data)
-        _remember(request.user.pk, key, response, body)
+        _remember(owner_id, key, response, body)
     response.data = msgspec.Raw(body)
     return response
 

@@ -14,7 +14,7 @@ from orders.serializers import Error, Price
 REF = "#/components/schemas/{name}"
 
 
-class StructExtension(OpenApiSerializerExtension):
+class StructExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
     """Lets views declare msgspec structs as requests and responses."""
 
     target_class = "msgspec.Struct"
@@ -36,7 +36,7 @@ class StructExtension(OpenApiSerializerExtension):
         return _money(schema)
 
 
-class SessionScheme(OpenApiAuthenticationExtension):
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """How a browser that is logged in is known."""
 
     target_class = "orders.authentication.SessionAuthentication"
@@ -47,7 +47,7 @@ class SessionScheme(OpenApiAuthenticationExtension):
         return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}
 
 
-class DemoScheme(OpenApiAuthenticationExtension):
+class DemoScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """In demo mode nothing is needed."""
 
     target_class = "orders.authentication.DemoAuthentication"
@@ -63,7 +63,7 @@ class DemoScheme(OpenApiAuthenticationExtension):
 
 
 def _struct(name: str, root: type = msgspec.Struct) -> type | None:
-    """Return the struct of this name: drf-spectacular tells schemas of one name apart by what they describe."""
+    """Return the struct of this name, by which drf-spectacular knows that two schemas are one."""
     for kind in root.__subclasses__():
         if kind.__name__ == name:
             return kind

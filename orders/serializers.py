@@ -45,7 +45,7 @@ class Price(Decimal):
 # --- What comes in ----------------------------------------------------------------------------------------
 
 
-class Request(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True, frozen=True):
+class Request(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
     """A body that a client sends."""
 
 
@@ -61,7 +61,7 @@ class NewLine(Request, kw_only=True):
     )
 
     def __post_init__(self) -> None:
-        if self.product_id is self.sku is self.product_name is None:
+        if self.product_id is None and self.sku is None and self.product_name is None:
             raise ValueError("missing productId")
 
 
@@ -458,8 +458,16 @@ def _facts(order: Order, *, staff: bool) -> dict[str, Any]:
 
 
 def _progress(journey: Journey) -> int:
-    legs = {leg: Leg(getattr(journey, leg)) for leg in ("stock", "shipping", "payment")}
-    return JourneyState(journey.pk, Status(journey.status), journey.sequence, **legs).progress
+    stock, shipping, payment = Leg(journey.stock), Leg(journey.shipping), Leg(journey.payment)
+    state = JourneyState(
+        journey.pk,
+        Status(journey.status),
+        journey.sequence,
+        stock=stock,
+        shipping=shipping,
+        payment=payment,
+    )
+    return state.progress
 
 
 def _line(line: OrderLine | PlacedLine) -> Line:

@@ -1,4 +1,4 @@
-"""The HTTP side of orders: a view reads the request, makes one call into the domain, and says what came of it."""
+"""The HTTP side of orders: read the request, make one call into the domain, say what came of it."""
 
 import hashlib
 from collections.abc import Callable
