@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -295,7 +296,7 @@ def test_a_whole_life(start, tmp_path):
     for words in (["granian"], ["caddy"], ["postgres", "-D"], ["valkey-server"]):
         victim = running.find(*words)
         victim.kill()
-        until(lambda victim=victim: are_gone([victim]))
+        until(partial(are_gone, [victim]))
         until(is_ready)
 
     family = running.family()
