@@ -68,7 +68,8 @@ def finish(batch_id: int) -> None:
     """Note that a batch has arrived, which makes room for the next."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE orders_batch SET finished_at = clock_timestamp() WHERE id = %s AND finished_at IS NULL", [batch_id]
+            "UPDATE orders_batch SET finished_at = clock_timestamp() WHERE id = %s AND finished_at IS NULL",
+            [batch_id],
         )
 
 

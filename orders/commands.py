@@ -237,19 +237,23 @@ class _Catalogue:
 
     def product_of(self, index: int, line: WantedLine) -> ProductInfo:
         """Return the product that all the names given in a line agree on; UnknownProduct otherwise."""
-        found: list[ProductInfo] = []
-        for field, value, products in (
-            ("productId", line.product_id, self._by_id),
-            ("sku", line.sku, self._by_sku),
-            ("productName", line.product_name, self._by_name),
-        ):
+        found: ProductInfo | None = None
+        for field, value, product in self._named(line):
             if value is None:
                 continue
-            product = products.get(value)  # type: ignore[call-overload]
-            if product is None or (found and found[0] != product):
+            if product is None or found not in (None, product):
                 raise UnknownProduct(line=index, field=field, value=value)
-            found.append(product)
-        return found[0]
+            found = product
+        if found is None:
+            raise UnknownProduct(line=index, field="productId", value=None)
+        return found
+
+    def _named(self, line: WantedLine) -> list[tuple[str, object, ProductInfo | None]]:
+        return [
+            ("productId", line.product_id, self._by_id.get(line.product_id or 0)),
+            ("sku", line.sku, self._by_sku.get(line.sku or "")),
+            ("productName", line.product_name, self._by_name.get(line.product_name or "")),
+        ]
 
 
 # --- What may be asked of a placed order --------------------------------------------------------------------
@@ -272,17 +276,20 @@ def complete_order(*, order_id: int) -> bool:
     """
     with transaction.atomic():
         journey = _locked(order_id)
-        if journey.status is Status.COMPLETED:
-            return True
-        if journey.status is Status.CONFIRMED:
-            stock.sell(order_ids=[order_id])
-            journey.complete()
-        elif journey.status in (Status.PENDING, Status.PROCESSING):
-            journey.request_completion()
-        else:
-            raise NotPossible(action="completed", status=journey.status)
-        _save_and_wake(journey)
-    return journey.status is Status.COMPLETED
+        match journey.status:
+            case Status.COMPLETED:
+                return True
+            case Status.CONFIRMED:
+                stock.sell(order_ids=[order_id])
+                journey.complete()
+                journal.save([journey])
+                return True
+            case Status.PENDING | Status.PROCESSING:
+                journey.request_completion()
+                journal.save([journey])
+                return False
+            case _:
+                raise NotPossible(action="completed", status=journey.status)
 
 
 def cancel_order(*, order_id: int, reason: str, returning: bool = False) -> Status:

@@ -44,6 +44,7 @@ class Announcer:
 
     async def _send_forever(self) -> None:
         layer = get_channel_layer()
+        assert layer is not None, "CHANNEL_LAYERS has no default"
         while True:
             await self._wanted.wait()
             self._wanted.clear()

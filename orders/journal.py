@@ -72,7 +72,15 @@ def _states(statement: str, parameters: list[Any]) -> list[JourneyState]:
         cursor.execute(statement, parameters)
         return [
             JourneyState(
-                order_id, Status(status), sequence, batch_id, attempts, Leg(stock), Leg(shipping), Leg(payment), *rest
+                order_id,
+                Status(status),
+                sequence,
+                batch_id,
+                attempts,
+                Leg(stock),
+                Leg(shipping),
+                Leg(payment),
+                *rest,
             )
             for order_id, status, sequence, batch_id, attempts, stock, shipping, payment, *rest in cursor.fetchall()
         ]

@@ -38,7 +38,11 @@ class Order(models.Model):
     # No database constraint: it would lock the customer's one row for every order; users with orders are
     # deactivated, not deleted, and the audit looks for orphans.
     owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
     )
     customer_id = models.CharField(max_length=64, blank=True, help_text="The shop's own id for the customer.")
     customer_name = models.CharField(max_length=100)
@@ -48,7 +52,9 @@ class Order(models.Model):
     weight_grams = models.BigIntegerField()
     shipping_address = models.JSONField(default=dict)
     country = models.CharField(max_length=2, help_text="ISO 3166 code of the country to deliver to.")
-    payment_token = models.CharField(max_length=64, help_text="The provider's token for the card; never a number.")
+    payment_token = models.CharField(
+        max_length=64, help_text="The provider's token for the card; never a number."
+    )
     placed_at = models.DateTimeField()
 
     class Meta:
@@ -96,7 +102,7 @@ class OrderLine(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.quantity} × {self.product_name}"
+        return f"{self.quantity} of {self.product_name}"
 
     @property
     def amount(self) -> Decimal:
@@ -139,7 +145,9 @@ class Journey(models.Model):
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="orders_due"),
             # Everything that has not ended well, for operators' lists and counts.
             models.Index(
-                fields=["status", "order"], condition=~Q(status__in=["confirmed", "completed"]), name="orders_not_confirmed"
+                fields=["status", "order"],
+                condition=~Q(status__in=["confirmed", "completed"]),
+                name="orders_not_confirmed",
             ),
             models.Index(fields=["order"], condition=~Q(attention=""), name="orders_attention"),
         ]
@@ -176,7 +184,12 @@ class OrderEvent(models.Model):
         indexes = [
             # Events are stored in about the order of their transactions, so a block range index finds the
             # latest at almost no cost to the writer.
-            BrinIndex(fields=["transaction_id"], name="orders_event_transaction", autosummarize=True, pages_per_range=16),
+            BrinIndex(
+                fields=["transaction_id"],
+                name="orders_event_transaction",
+                autosummarize=True,
+                pages_per_range=16,
+            ),
         ]
 
     def __str__(self) -> str:
@@ -194,7 +207,9 @@ class Batch(models.Model):
     class Meta:
         verbose_name_plural = "batches"
         indexes = [
-            models.Index(fields=["started_at"], condition=Q(finished_at__isnull=True), name="orders_batch_under_way"),
+            models.Index(
+                fields=["started_at"], condition=Q(finished_at__isnull=True), name="orders_batch_under_way"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 class Step(Protocol):
     """A step takes a batch: its id, by which late workers are told apart, and its orders."""
 
+    __name__: str
+
     def __call__(self, *, batch_id: int, order_ids: Sequence[int]) -> None: ...
 
 
@@ -54,7 +56,9 @@ def for_batch(step: Step) -> Step:
         except Exception as error:
             if len(order_ids) == 1:
                 logger.exception("Order %s breaks %s", order_ids[0], step.__name__)
-                _put_before_a_person(batch_id, order_ids, f"{step.__name__}: {error!r}", traceback.format_exc())
+                _put_before_a_person(
+                    batch_id, order_ids, f"{step.__name__}: {error!r}", traceback.format_exc()
+                )
             else:
                 middle = len(order_ids) // 2
                 run(batch_id=batch_id, order_ids=order_ids[:middle])
@@ -72,7 +76,9 @@ def _put_before_a_person(batch_id: int, order_ids: Sequence[int], why: str, deta
         journal.save(journeys)
 
 
-def _due(batch_id: int, order_ids: Sequence[int], is_due: Callable[[JourneyState], bool]) -> list[JourneyState]:
+def _due(
+    batch_id: int, order_ids: Sequence[int], is_due: Callable[[JourneyState], bool]
+) -> list[JourneyState]:
     """Lock the batch's journeys and return those for which a step is still due."""
     return [journey for journey in journal.lock_batch(order_ids, batch_id=batch_id) if is_due(journey)]
 
@@ -205,7 +211,9 @@ def _ask_and_record(kind: Kind, prepared: Sequence[Prepared], batch_id: int) -> 
     new = {p.request.order_id for p in prepared if p.is_new}
     with transaction.atomic():
         ledger.record(kind, outcomes)
-        ledger.forget_unsent(kind, [o for o, outcome in outcomes.items() if outcome.kind == "not_sent" and o in new])
+        ledger.forget_unsent(
+            kind, [o for o, outcome in outcomes.items() if outcome.kind == "not_sent" and o in new]
+        )
         journeys = journal.lock([p.request.order_id for p in prepared])
         for journey in journeys:
             _apply(kind, journey, outcomes.get(journey.order_id), is_ours=journey.batch_id == batch_id)

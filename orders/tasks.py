@@ -12,23 +12,20 @@ from django.conf import settings
 from orders import audit, retention, steps
 from scheduling.slots import database_now, once_per_slot
 
-# The header of a chord is counted through its results; nobody reads what is in them.
-counted = {"ignore_result": False}
 
-
-@shared_task(name="inventory.reserve_stock", **counted)
+@shared_task(name="inventory.reserve_stock", ignore_result=False)
 def reserve_stock(*, batch_id: int, order_ids: list[int], **_future: object) -> None:
-    """Hold the units of a batch of orders."""
+    """Hold the units of a batch of orders. (A chord counts its header by the results; nobody reads them.)"""
     steps.reserve_stock(batch_id=batch_id, order_ids=order_ids)
 
 
-@shared_task(name="shipping.quote_shipping", **counted)
+@shared_task(name="shipping.quote_shipping", ignore_result=False)
 def quote_shipping(*, batch_id: int, order_ids: list[int], **_future: object) -> None:
     """Find the price of shipping for a batch of orders."""
     steps.quote_shipping(batch_id=batch_id, order_ids=order_ids)
 
 
-@shared_task(name="payments.authorize_payment", **counted)
+@shared_task(name="payments.authorize_payment", ignore_result=False)
 def authorize_payment(*, batch_id: int, order_ids: list[int], **_future: object) -> None:
     """Have the totals of a batch of orders held on their cards."""
     steps.authorize_payment(batch_id=batch_id, order_ids=order_ids)
@@ -40,13 +37,13 @@ def capture_payment(*, batch_id: int, order_ids: list[int], **_future: object) -
     steps.capture_payment(batch_id=batch_id, order_ids=order_ids)
 
 
-@shared_task(name="inventory.release_stock", **counted)
+@shared_task(name="inventory.release_stock", ignore_result=False)
 def release_stock(*, batch_id: int, order_ids: list[int], **_future: object) -> None:
     """Give the units of a batch of orders back."""
     steps.release_stock(batch_id=batch_id, order_ids=order_ids)
 
 
-@shared_task(name="payments.return_money", **counted)
+@shared_task(name="payments.return_money", ignore_result=False)
 def return_money(*, batch_id: int, order_ids: list[int], **_future: object) -> None:
     """Give the money of a batch of orders back."""
     steps.return_money(batch_id=batch_id, order_ids=order_ids)
@@ -85,4 +82,6 @@ def clean(**_future: object) -> None:
 @shared_task(name="orders.tick")
 def tick(**_future: object) -> None:
     """Leave a trace of beat: the status page tells by it whether the schedule is alive."""
-    once_per_slot(name="beat", interval=timedelta(seconds=10).total_seconds(), work=lambda: None, now=database_now())
+    once_per_slot(
+        name="beat", interval=timedelta(seconds=10).total_seconds(), work=lambda: None, now=database_now()
+    )

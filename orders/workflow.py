@@ -173,7 +173,9 @@ class JourneyState:
             return 0
         if self.status not in (Status.PROCESSING, Status.CANCELLING):
             return 100
-        return 10 + PROGRESS.get(self.stock, 0) + PROGRESS.get(self.shipping, 0) + PROGRESS.get(self.payment, 0)
+        return (
+            10 + PROGRESS.get(self.stock, 0) + PROGRESS.get(self.shipping, 0) + PROGRESS.get(self.payment, 0)
+        )
 
     @property
     def is_refused(self) -> bool:
@@ -183,7 +185,12 @@ class JourneyState:
     @property
     def may_be_charged(self) -> bool:
         """Whether the payment leg is still to be tried: the total is final and nothing spoke against it."""
-        return self.is_processing and self.shipping is Leg.QUOTED and self.payment is Leg.OPEN and not self.is_refused
+        return (
+            self.is_processing
+            and self.shipping is Leg.QUOTED
+            and self.payment is Leg.OPEN
+            and not self.is_refused
+        )
 
     @property
     def may_be_captured(self) -> bool:
@@ -337,7 +344,8 @@ class JourneyState:
         """Head for `outcome`, at once if nothing is held, else by way of giving everything back."""
         self.outcome, self.reason = outcome.value, reason or self.reason
         if not self.holds_stock and not self.may_hold_money:
-            return self._end(outcome)
+            self._end(outcome)
+            return
         self._move(Status.CANCELLING)
         self.look_again(0)
         self._note(EventType.CANCELLATION_STARTED, reason=self.reason, outcome=outcome.value)
@@ -360,7 +368,8 @@ class JourneyState:
         self.blocked(Wait(self.waiting_for) or Wait.LOST_STEP)
         if self.waiting_for == Wait.PAYMENT_PROVIDER:
             self.attempts = 0  # nothing was tried, so no try is used up
-            return self.look_again(PROVIDER_WAIT)
+            self.look_again(PROVIDER_WAIT)
+            return
         if self.attempts >= MAX_QUIET_ATTEMPTS and not self.attention:
             self._attend(f"{self.waiting_for} for {self.attempts} attempts")
         self.look_again(min(LONGEST_WAIT, 2.0 ** (self.attempts - 1)))
@@ -394,7 +403,9 @@ class JourneyState:
     def _end(self, status: Status) -> None:
         self._move(status)
         self.rest()
-        self._note(EventType.CANCELLED if status is Status.CANCELLED else EventType.REJECTED, reason=self.reason)
+        self._note(
+            EventType.CANCELLED if status is Status.CANCELLED else EventType.REJECTED, reason=self.reason
+        )
 
     def _move(self, target: Status) -> None:
         if target not in TRANSITIONS[self.status]:

@@ -29,7 +29,9 @@ class Transaction(models.Model):
     reference = models.UUIDField()
     amount = models.DecimalField(max_digits=12, decimal_places=2)
     currency = models.CharField(max_length=3)
-    token = models.CharField(max_length=64, blank=True, help_text="The provider's token for the card; never a number.")
+    token = models.CharField(
+        max_length=64, blank=True, help_text="The provider's token for the card; never a number."
+    )
     state = models.CharField(max_length=9, choices=State.choices, default=State.UNKNOWN)
     provider_id = models.CharField(max_length=64, blank=True)
     code = models.CharField(max_length=40, blank=True, help_text="Why it was declined, or is unknown.")

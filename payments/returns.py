@@ -39,7 +39,9 @@ def give_back(order_ids: Sequence[int], *, now: datetime, patience: float) -> di
     refunds = [_refund(books[order_id]) for order_id, how in returned.items() if how is Returned.REFUNDED]
     done = _carry_out(Kind.VOID, voids, patience) | _carry_out(Kind.REFUND, refunds, patience)
     return {
-        order_id: how if how in (Returned.NOTHING, Returned.NOT_YET) or done.get(order_id) else Returned.NOT_YET
+        order_id: how
+        if how in (Returned.NOTHING, Returned.NOT_YET) or done.get(order_id)
+        else Returned.NOT_YET
         for order_id, how in returned.items()
     }
 

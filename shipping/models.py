@@ -27,7 +27,7 @@ class ZoneCountry(models.Model):
         verbose_name_plural = "zone countries"
 
     def __str__(self) -> str:
-        return self.country
+        return str(self.country)  # its key: None once it is deleted
 
 
 class Rate(models.Model):

@@ -10,7 +10,7 @@ import pytest
 from config.engines import free_port
 from tests.engines import TestEngines
 
-pytest_plugins = ["tests.fixtures.sandbox", "tests.fixtures.pipeline"]
+pytest_plugins = ["tests.fixtures.sandbox", "tests.fixtures.pipeline", "tests.fixtures.pages"]
 
 ENGINES = TestEngines()
 

@@ -1,6 +1,7 @@
 """The rules of the journey, without a database: every pair of states, every verdict."""
 
 import itertools
+from decimal import Decimal
 
 import pytest
 
@@ -15,10 +16,9 @@ from orders.workflow import (
     Status,
     Wait,
 )
-from decimal import Decimal
 
 
-def journey(status: Status = Status.PROCESSING, **legs: object) -> JourneyState:
+def journey(status: Status = Status.PROCESSING, /, **legs: object) -> JourneyState:
     state = JourneyState(order_id=1, status=status, sequence=1, batch_id=7, attempts=1)
     for name, value in legs.items():
         setattr(state, name, value)
@@ -107,10 +107,10 @@ def test_a_cancelling_order_ends_only_when_nothing_is_held() -> None:
         Status.CANCELLING, stock=Leg.RESERVED, shipping=Leg.QUOTED, payment=Leg.VOIDED, outcome="cancelled"
     )
     state.settle()
-    assert state.status is Status.CANCELLING
+    assert state.status == "cancelling"
     state.stock_released()
     state.settle()
-    assert state.status is Status.CANCELLED
+    assert state.status == "cancelled"
 
 
 def test_an_order_whose_legs_are_not_known_waits() -> None:
@@ -118,7 +118,7 @@ def test_an_order_whose_legs_are_not_known_waits() -> None:
     state.settle()
     assert state.status is Status.PROCESSING
     assert state.waiting_for == Wait.LOST_STEP
-    assert state.due_in is not None and state.due_in >= 1
+    assert state.due_in == 1
 
 
 def test_waits_grow_and_are_capped() -> None:
