@@ -48,7 +48,9 @@ def list_products(*, filters: Filters, page: Page) -> tuple[list[Product], int |
 
 def find_product(*, reference: str, retired_too: bool = False) -> Product:
     """Return the product with this id or SKU, and its units of this moment. Raises ProductNotFound."""
-    named = Q(sku=reference.replace("\0", "\ufffd"))  # PostgreSQL refuses NUL; no SKU has either
+    if "\0" in reference:
+        raise ProductNotFound(reference)  # PostgreSQL would refuse the question
+    named = Q(sku=reference)
     if reference.isascii() and reference.isdigit() and len(reference) < 20 and int(reference) <= LARGEST_ID:
         named |= Q(pk=int(reference))
     products = Product.objects.filter(named)

@@ -49,6 +49,11 @@ def forget_listings() -> None:
     transaction.on_commit(lambda: _ask(_start_generation))
 
 
+def expect_valkey() -> None:
+    """Ask Valkey again at once, although it was away a moment ago."""
+    _Valkey.back_at = 0.0
+
+
 def _key(question: object) -> str:
     generation = cache.get(GENERATION) or _start_generation()
     return f"inventory:{generation}:{hashlib.sha256(repr(question).encode()).hexdigest()}"

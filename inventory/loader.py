@@ -7,6 +7,7 @@ from pathlib import Path
 
 from django.db import connection, transaction
 
+from inventory.listing_cache import forget_listings
 from inventory.models import Product, StockItem
 
 CATALOGUE = Path(__file__).parent / "catalogue.csv"
@@ -32,6 +33,7 @@ def load_catalogue(path: Path = CATALOGUE, *, currency: str) -> int:
         added = Product.objects.count() - before
         if added:
             _catch_up_with_ids()
+            forget_listings()
     return added
 
 

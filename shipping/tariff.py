@@ -11,7 +11,7 @@ from shipping.models import Rate, Zone, ZoneCountry
 
 @dataclass(frozen=True)
 class ZoneTariff:
-    """A zone: its countries' codes, the worth of goods that ships free, and its rates as (up to grams, price)."""
+    """A zone: its countries' codes, from which amount it is free, and its rates as (up to grams, price)."""
 
     name: str
     countries: str

@@ -13,6 +13,7 @@ from django.contrib.auth.models import Permission, User
 from django.core.cache import cache
 from rest_framework.test import APIClient
 
+from inventory import listing_cache
 from providers.breaker import breaker
 from sandbox.process import SandboxProcess
 
@@ -74,6 +75,7 @@ def use_as_warehouse(settings: Any, url: str) -> None:
 
 @pytest.fixture
 def fresh_cache() -> None:
+    listing_cache.expect_valkey()
     cache.clear()
 
 

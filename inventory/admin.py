@@ -1,0 +1,216 @@
+"""Products, their units, and the corrections of those, on the operators' desk.
+
+Units are never edited in place: the pipeline writes them all the time, and a form that was opened a minute
+ago would write back what was true then. They are corrected by so many, with a reason.
+"""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.forms import ModelForm
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+
+from inventory import stock
+from inventory.listing_cache import forget_listings
+from inventory.models import Product, StockChange, StockItem
+from inventory.serializers import LARGEST_ADJUSTMENT
+
+FREE_UNITS = F("stock__on_hand") - F("stock__reserved")
+
+
+class AdjustmentForm(forms.Form):
+    """How many units more or less, and why."""
+
+    by = forms.IntegerField(
+        label="Units to add",
+        min_value=-LARGEST_ADJUSTMENT,
+        max_value=LARGEST_ADJUSTMENT,
+        help_text="Negative: to take. What orders have reserved cannot be taken.",
+    )
+    reason = forms.CharField(max_length=200)
+
+    def clean_by(self) -> int:
+        """Refuse a correction that corrects nothing."""
+        by: int = self.cleaned_data["by"]
+        if by == 0:
+            raise forms.ValidationError("Zero changes nothing.")
+        return by
+
+
+class StockFilter(admin.SimpleListFilter):
+    """Products that run low, or are sold out."""
+
+    title = "stock"
+    parameter_name = "stock"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+        """Return what there is to choose from."""
+        return [("low", "Below the reorder level"), ("out", "Sold out")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Product]) -> QuerySet[Product]:  # noqa: ARG002
+        """Return the products of the choice."""
+        if self.value() == "low":
+            return queryset.filter(stock__on_hand__lt=F("stock__reserved") + F("stock__reorder_level"))
+        if self.value() == "out":
+            return queryset.exclude(stock__on_hand__gt=F("stock__reserved"))
+        return queryset
+
+
+class ReorderLevelForm(ModelForm):
+    """Changes the reorder level and nothing else of the row, which the pipeline is writing to."""
+
+    class Meta:
+        model = StockItem
+        fields = ["reorder_level"]
+
+    def save(self, commit: bool = True) -> StockItem:  # noqa: ARG002, FBT001, FBT002 - as Django calls it
+        """Write the one column."""
+        level = self.cleaned_data["reorder_level"]
+        StockItem.objects.filter(pk=self.instance.pk).update(reorder_level=level)
+        return self.instance
+
+
+class StockInline(admin.TabularInline):
+    """The units of a product."""
+
+    model = StockItem
+    form = ReorderLevelForm
+    verbose_name_plural = "stock"
+    readonly_fields = ["available", "on_hand", "reserved", "sold"]
+    fields = ["available", "on_hand", "reserved", "sold", "reorder_level"]
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """Every product has its row from the start."""
+        return False
+
+
+@admin.register(Product)
+class ProductAdmin(admin.ModelAdmin):
+    """Products with their units; a product is retired, never deleted."""
+
+    list_display = ["sku", "name", "category", "price", "currency", "available", "reserved", "sold", "active"]
+    list_display_links = ["sku", "name"]
+    list_filter = ["active", StockFilter, "category"]
+    list_select_related = ["stock"]
+    search_fields = ["sku", "name", "description"]
+    inlines: ClassVar = [StockInline]
+    readonly_fields = ["adjust", "updated_at"]
+
+    @admin.display(ordering=FREE_UNITS)
+    def available(self, product: Product) -> int:
+        """Units that the next order may have."""
+        return _stock_of(product).available
+
+    @admin.display(ordering="stock__reserved")
+    def reserved(self, product: Product) -> int:
+        """Units promised to orders."""
+        return _stock_of(product).reserved
+
+    @admin.display(ordering="stock__sold")
+    def sold(self, product: Product) -> int:
+        """Units that left."""
+        return _stock_of(product).sold
+
+    @admin.display(description="units")
+    def adjust(self, product: Product) -> str:
+        """Return the way to the form that corrects them."""
+        if product.pk is None:
+            return "none yet"
+        return format_html(
+            '<a href="{}">Adjust stock</a>', reverse("admin:inventory_adjust", args=[product.pk])
+        )
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """Nobody: old orders refer to it."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:  # noqa: FBT001
+        """Save the product, and let everybody see the new one."""
+        super().save_model(request, obj, form, change)
+        stock.open_stock(product_ids=[obj.pk])
+        forget_listings()
+
+    def get_urls(self) -> list[URLPattern]:
+        """Return the admin's addresses and that of the form."""
+        adjust = path(
+            "<path:object_id>/adjust/", self.admin_site.admin_view(self.adjust_view), name="inventory_adjust"
+        )
+        return [adjust, *super().get_urls()]
+
+    def adjust_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask by how many units and why; correct them."""
+        product = self.get_object(request, unquote(object_id))
+        if product is None:
+            raise Http404
+        if not request.user.has_perm("inventory.change_stockitem"):
+            raise PermissionDenied
+        form = AdjustmentForm(request.POST or None)
+        if form.is_valid() and self._adjust(request, product, form):
+            return HttpResponseRedirect(reverse("admin:inventory_product_change", args=[product.pk]))
+        context = self.admin_site.each_context(request) | {
+            "title": f"Adjust stock of {product}",
+            "opts": self.model._meta,
+            "product": product,
+            "stock": _stock_of(product),
+            "form": form,
+        }
+        return TemplateResponse(request, "admin/inventory/adjust.html", context)
+
+    def _adjust(self, request: HttpRequest, product: Product, form: AdjustmentForm) -> bool:
+        """Correct the units, or say in the form why not."""
+        try:
+            with transaction.atomic():
+                stock.open_stock(product_ids=[product.pk])
+                change = stock.adjust(
+                    product_id=product.pk,
+                    by=form.cleaned_data["by"],
+                    reason=form.cleaned_data["reason"],
+                    made_by=request.user.get_username(),
+                    source=StockChange.Source.STAFF,
+                )
+                self.log_change(request, product, f"Stock adjusted by {change.applied:+d}: {change.reason}")
+        except stock.NotEnoughFree as refusal:
+            form.add_error("by", f"Only {refusal.available} units are free; orders have reserved the others.")
+            return False
+        self.message_user(request, f"{product}: {change.on_hand_after} units on hand now.", messages.SUCCESS)
+        return True
+
+
+@admin.register(StockChange)
+class StockChangeAdmin(admin.ModelAdmin):
+    """What was corrected, by whom and why. To look at."""
+
+    list_display = ["made_at", "product", "source", "wanted", "applied", "on_hand_after", "reason", "made_by"]
+    list_filter = ["source", "made_at"]
+    list_select_related = ["product"]
+    search_fields = ["product__sku", "product__name", "reason", "made_by"]
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        """Nobody: it is written with the correction."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """Nobody."""
+        return False
+
+
+def _stock_of(product: Product) -> StockItem:
+    """Return the product's units; of one that has no stock yet, none."""
+    try:
+        return product.stock
+    except StockItem.DoesNotExist:
+        return StockItem(product=product)

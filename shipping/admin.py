@@ -1,0 +1,59 @@
+"""Where the shop delivers to and what that costs, on the operators' desk."""
+
+import re
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+
+from shipping.models import Rate, Zone, ZoneCountry
+
+COUNTRY = re.compile(r"[A-Z]{2}")
+
+
+class CountryForm(forms.ModelForm):
+    """A country of a zone. Its code is its key, so it is taken out and put in, not renamed."""
+
+    class Meta:
+        model = ZoneCountry
+        fields = ["country"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["country"].disabled = not self.instance._state.adding
+
+    def clean_country(self) -> str:
+        """Return the code in capitals, as orders carry it."""
+        country = str(self.cleaned_data["country"]).upper()
+        if not COUNTRY.fullmatch(country):
+            raise forms.ValidationError("Two letters, as in ISO 3166: DE, US, …")
+        return country
+
+
+class CountryInline(admin.TabularInline):
+    """The countries of a zone."""
+
+    model = ZoneCountry
+    form = CountryForm
+    extra = 1
+
+
+class RateInline(admin.TabularInline):
+    """The rates of a zone."""
+
+    model = Rate
+    extra = 1
+
+
+@admin.register(Zone)
+class ZoneAdmin(admin.ModelAdmin):
+    """Zones with their rates and countries."""
+
+    list_display = ["name", "delivers_to"]
+    search_fields = ["name", "=countries__country"]
+    inlines: ClassVar = [RateInline, CountryInline]
+
+    @admin.display(description="countries")
+    def delivers_to(self, zone: Zone) -> str:
+        """Return the codes of the zone's countries."""
+        return ", ".join(country.country for country in zone.countries.all())
