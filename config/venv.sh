@@ -86,6 +86,6 @@ pip_home
 count=$(grep -c == "$lock")
 echo "Installing $count packages into .venv (a minute or so, the first time only) ..."
 rm -f "$stamp".*
-pip install --quiet --disable-pip-version-check --no-input --require-hashes --only-binary :all: -r "$lock" ||
+pip install --quiet --quiet --disable-pip-version-check --no-input --require-hashes --only-binary :all: -r "$lock" ||
     fail "pip could not install $lock; its last lines say why (no network, or no space left?)."
 fingerprint "$lock" >"$stamp.$lock"
