@@ -243,7 +243,7 @@ CELERY_TASK_DEFAULT_QUEUE = "orders"
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_ROUTES = {f"{name}.*": {"queue": name} for name in QUEUES} | {
     "providers.*": {"queue": "notifications"},
-    # Not on the inventory's own queue: there orders wait for their stock, and must not wait for a slow warehouse.
+    # Not on the inventory's own queue: orders that wait for stock there must not wait for a slow warehouse.
     "inventory.sync_stock": {"queue": "notifications"},
 }
 CELERY_TASK_SERIALIZER = "json"
@@ -408,7 +408,10 @@ LOGGING: dict[str, Any] = {
     "formatters": {
         "console": {
             "()": structlog.stdlib.ProcessorFormatter,
-            "processor": structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0),
+            # Plain tracebacks: rich ones take a second each, and print the values of variables, secrets too.
+            "processor": structlog.dev.ConsoleRenderer(
+                colors=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+            ),
             "foreign_pre_chain": SHARED_PROCESSORS,
         },
         "json": {
