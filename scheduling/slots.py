@@ -37,7 +37,9 @@ def once_per_slot(*, name: str, interval: float, work: Callable[[], object], now
 
 
 def _finish(run: ScheduledRun, outcome: str) -> None:
-    ScheduledRun.objects.filter(name=run.name, slot=run.slot).update(finished_at=Now(), outcome=outcome[:10_000])
+    ScheduledRun.objects.filter(name=run.name, slot=run.slot).update(
+        finished_at=Now(), outcome=outcome[:10_000]
+    )
 
 
 def forget_before(moment: datetime) -> int:
@@ -48,8 +50,37 @@ def forget_before(moment: datetime) -> int:
 def latest_start(name: str) -> datetime | None:
     """Return when the scheduled work called `name` was last started; None if never."""
     return (
-        ScheduledRun.objects.filter(name=name).order_by("-started_at").values_list("started_at", flat=True).first()
+        ScheduledRun.objects.filter(name=name)
+        .order_by("-started_at")
+        .values_list("started_at", flat=True)
+        .first()
     )
+
+
+# One step per name through the primary key, however many runs there are.
+LATEST_RUNS = """
+    WITH RECURSIVE names AS (
+        (SELECT name FROM scheduling_scheduledrun ORDER BY name LIMIT 1)
+        UNION ALL
+        SELECT (SELECT name FROM scheduling_scheduledrun r WHERE r.name > names.name ORDER BY name LIMIT 1)
+        FROM names WHERE names.name IS NOT NULL
+    )
+    SELECT run.name, run.slot, run.started_at, run.finished_at, run.outcome FROM names CROSS JOIN LATERAL (
+        SELECT * FROM scheduling_scheduledrun r WHERE r.name = names.name ORDER BY started_at DESC LIMIT 1
+    ) run ORDER BY run.name
+"""
+
+
+def latest_runs() -> list[ScheduledRun]:
+    """Return the latest run of each piece of scheduled work, by name."""
+    with connection.cursor() as cursor:
+        cursor.execute(LATEST_RUNS)
+        return [
+            ScheduledRun(
+                name=name, slot=slot, started_at=started_at, finished_at=finished_at, outcome=outcome
+            )
+            for name, slot, started_at, finished_at, outcome in cursor.fetchall()
+        ]
 
 
 def stale_after(interval: float) -> timedelta:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 import redis
+import requests
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
@@ -27,6 +28,7 @@ from scheduling.slots import database_now, latest_start, stale_after
 
 DEADLINE_SECONDS = 1.5
 SOCKET_TIMEOUT_SECONDS = 0.5
+LIVE_TIMEOUT_SECONDS = 1.0
 # A worker that has rested for so long while messages wait in its queue no longer fetches.
 DEAF_SECONDS = 15.0
 FREE_BYTES_WANTED, FREE_BYTES_NEEDED = 1_000_000_000, 100_000_000
@@ -178,11 +180,11 @@ def dispatcher() -> Finding:
 
 
 def live() -> Finding:
-    """Somebody serves the live view."""
-    age = heartbeats.alive().get("live")
-    if age is None:
-        return Finding(State.DEGRADED, "No live server is alive: orders move, but nobody sees them move.")
-    return Finding(facts={"lastSeenSeconds": round(age, 1)})
+    """Somebody serves the live view: its loop answers."""
+    answer = requests.get(settings.LIVE_URL, timeout=LIVE_TIMEOUT_SECONDS)
+    if answer.status_code >= 500:
+        return Finding(State.DEGRADED, f"The live server answers with {answer.status_code}.")
+    return Finding()
 
 
 def beat() -> Finding:

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -38,28 +38,30 @@ class Prober:
         self._questions = questions
         self._lock = threading.Lock()
         self._pid = 0
-        self._threads: ThreadPoolExecutor
-        self._under_way: dict[str, Future[Answer]]
+        self._under_way: dict[str, Future[Answer]] = {}
 
     def ask(self, *, seconds: float) -> dict[str, Answer]:
         """Return an answer to every question, after `seconds` at the latest."""
         with self._lock:
-            self._settle_in()
             futures = {name: self._ask(name) for name in self._questions}
         done, _ = wait(futures.values(), timeout=seconds)
         return {name: future.result() if future in done else Answer() for name, future in futures.items()}
 
-    def _settle_in(self) -> None:
-        """Threads do not survive a fork: a child starts with its own."""
-        if self._pid != os.getpid():
-            self._pid, self._under_way = os.getpid(), {}
-            self._threads = ThreadPoolExecutor(len(self._questions), thread_name_prefix="prober")
-
     def _ask(self, name: str) -> Future[Answer]:
+        if self._pid != os.getpid():  # threads do not survive a fork
+            self._pid, self._under_way = os.getpid(), {}
         under_way = self._under_way.get(name)
         if under_way is None or under_way.done():
-            under_way = self._under_way[name] = self._threads.submit(_answer, self._questions[name])
+            under_way = self._under_way[name] = _in_thread(self._questions[name])
         return under_way
+
+
+def _in_thread(question: Callable[[], object]) -> Future[Answer]:
+    """Start a thread that the process does not wait for when it ends: it may be hanging."""
+    future: Future[Answer] = Future()
+    thread = threading.Thread(target=lambda: future.set_result(_answer(question)), name="prober", daemon=True)
+    thread.start()
+    return future
 
 
 def _answer(question: Callable[[], object]) -> Answer:

@@ -1,0 +1,220 @@
+"""The whole system for Prometheus, read from PostgreSQL and Valkey when it asks.
+
+So one scrape of one web process tells of all processes. A source that is away leaves out its own figures
+only, and `orders_scrape_source_up` says so.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from config.system import metrics, status
+from config.system.prober import Prober, Remembered
+from orders import figures
+
+DEADLINE_SECONDS = 4.0
+BREAKER_STATES = ("closed", "open", "half_open", "unknown")
+
+Source = Callable[[], Any]
+SOURCES: dict[str, Source] = {
+    **status.QUESTIONS,
+    "placed": figures.latest_id,
+    "timings": figures.timings,
+    "batches": metrics.batches,
+    "database": metrics.database,
+    "valkey": metrics.memory,
+}
+_prober = Prober(SOURCES)
+
+
+def exposition() -> bytes:
+    """Return the metrics in Prometheus' text format; those of concurrent scrapes are the same."""
+    return _exposition.get()
+
+
+class _SystemCollector(Collector):
+    def collect(self) -> Iterator[Metric]:
+        """Yield what every source tells; sources are asked side by side."""
+        answers = _prober.ask(seconds=DEADLINE_SECONDS)
+        up = _gauge("scrape_source_up", "Whether a source could be read for this scrape.", "source")
+        took = _gauge("scrape_source_seconds", "How long reading a source took.", "source")
+        for name, answer in answers.items():
+            up.add_metric([name], float(answer.is_back and answer.error is None))
+            if answer.seconds is not None:
+                took.add_metric([name], answer.seconds)
+            if answer.is_back and answer.error is None:
+                yield from FAMILIES[name](answer.value)
+        yield up
+        yield took
+
+
+def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"orders_{name}", text, labels=labels)
+
+
+def _value(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"orders_{name}", text, value=value)
+
+
+def _orders(found: dict[str, Any]) -> Iterator[Metric]:
+    current = _gauge(
+        "current", "Orders by state; confirmed and completed are estimates once they are many.", "state"
+    )
+    for state, count in found["byState"].items():
+        current.add_metric([state], count["orders"])
+    yield current
+    oldest = found["oldestDue"]
+    yield _value("due", "Orders that are due for a look now.", found["due"])
+    yield _value("due_later", "Orders that are due for a look later.", found["dueLater"])
+    yield _value(
+        "due_age_seconds", "How late the oldest due order is.", oldest["lateSeconds"] if oldest else 0
+    )
+    yield _value(
+        "needing_attention", "Orders that a person should look at.", found["needsAttention"]["orders"]
+    )
+    yield from _money(found["moneyAtRisk"])
+    under_way = found["batches"]
+    yield _value("batches_under_way", "Batches that travel now.", len(under_way))
+    oldest_batch = max((batch["seconds"] for batch in under_way), default=0)
+    yield _value("batch_oldest_age_seconds", "Age of the oldest batch under way.", oldest_batch)
+
+
+def _money(risks: list[dict[str, Any]]) -> Iterator[Metric]:
+    orders = _gauge(
+        "money_at_risk_orders", "Orders whose money is not where it should be, or may not be.", "currency"
+    )
+    amount = _gauge("money_at_risk_amount", "That money, in units of its currency.", "currency")
+    for risk in risks:
+        orders.add_metric([risk["currency"]], risk["orders"])
+        amount.add_metric([risk["currency"]], float(risk["amount"]))
+    yield orders
+    yield amount
+
+
+def _placed(latest_id: int) -> Iterator[Metric]:
+    yield CounterMetricFamily(
+        "orders_placed", "Orders placed so far, by the latest order's id.", value=latest_id
+    )
+
+
+def _timings(found: list[figures.Timing]) -> Iterator[Metric]:
+    seconds = _gauge(
+        "milestone_seconds",
+        "Seconds from placement to a milestone, of the latest confirmed orders.",
+        "milestone",
+        "quantile",
+    )
+    for timing in found:
+        for quantile, value in timing.quantiles.items():
+            seconds.add_metric([timing.milestone, f"{quantile:g}"], value)
+    yield seconds
+
+
+def _batches(found: dict[str, Any]) -> Iterator[Metric]:
+    yield _value("batches_recent", "Batches of the last five minutes.", found["batches"])
+    yield _value("batch_size_average", "Orders per batch, over the last five minutes.", found["averageSize"])
+    yield _value(
+        "batch_size_largest", "Orders of the largest batch of the last five minutes.", found["largestSize"]
+    )
+    seconds = _gauge("batch_seconds", "How long the batches of the last five minutes took.", "quantile")
+    for quantile, name in (("0.5", "p50Seconds"), ("0.95", "p95Seconds")):
+        if found[name] is not None:
+            seconds.add_metric([quantile], found[name])
+    yield seconds
+
+
+def _queues(found: dict[str, Any]) -> Iterator[Metric]:
+    waiting = _gauge("queue_messages", "Messages that wait in a queue.", "queue")
+    taken = _gauge("queue_unacknowledged", "Messages that a worker has taken and not finished.", "queue")
+    for queue, counts in found.items():
+        waiting.add_metric([queue], counts["depth"])
+        taken.add_metric([queue], counts["unacknowledged"])
+    yield waiting
+    yield taken
+
+
+def _processes(found: dict[str, Any]) -> Iterator[Metric]:
+    alive = _gauge("worker_up", "Whether a worker showed a sign of life lately.", "worker")
+    active = _gauge("worker_tasks_active", "Tasks that a worker is working on.", "worker")
+    processed = CounterMetricFamily(
+        "orders_worker_tasks", "Tasks that a worker has taken up.", labels=["worker"]
+    )
+    busy = _gauge("worker_busy_seconds", "How long a worker's current task has been running.", "worker")
+    for worker in found["workers"]:
+        name = f"{worker['name']}:{worker['pid']}"
+        alive.add_metric([name], worker["alive"])
+        active.add_metric([name], worker.get("active", 0))
+        processed.add_metric([name], worker.get("processed", 0))
+        busy.add_metric([name], worker.get("busySeconds", 0))
+    yield from (alive, active, processed, busy)
+    others = _gauge("process_up", "Whether a process showed a sign of life lately.", "process", "pid")
+    for other in found["others"]:
+        others.add_metric([other["name"], str(other["pid"])], other["alive"])
+    yield others
+
+
+def _schedule(found: dict[str, Any]) -> Iterator[Metric]:
+    started = _gauge("scheduled_run_timestamp_seconds", "When scheduled work was last started.", "name")
+    finished = _gauge("scheduled_run_finished", "Whether the last run of scheduled work has ended.", "name")
+    for run in found["runs"]:
+        started.add_metric([run["name"]], run["startedAt"].timestamp())
+        finished.add_metric([run["name"]], run["finishedAt"] is not None)
+    yield started
+    yield finished
+
+
+def _providers(found: dict[str, Any]) -> Iterator[Metric]:
+    state = _gauge("breaker_state", "1 for the state that a provider's breaker is in.", "provider", "state")
+    up = _gauge("provider_up", "Whether a provider was well when it was last checked.", "provider")
+    latency = _gauge("provider_latency_seconds", "How long that check took.", "provider")
+    for name, facts in found.items():
+        for possible in BREAKER_STATES:
+            state.add_metric([name, possible], facts["breaker"]["state"] == possible)
+        if facts["lastCheck"]:
+            up.add_metric([name], facts["lastCheck"]["ok"])
+            latency.add_metric([name], facts["lastCheck"]["latencyMs"] / 1000)
+    yield from (state, up, latency)
+
+
+def _database(found: dict[str, Any]) -> Iterator[Metric]:
+    connections = _gauge("database_connections", "Connections to PostgreSQL by what they do.", "state")
+    for state, count in found["connections"].items():
+        connections.add_metric([state], count)
+    yield connections
+    yield _value(
+        "database_connections_max", "Connections that PostgreSQL takes at most.", found["maxConnections"]
+    )
+    yield _value("database_size_bytes", "What PostgreSQL keeps.", found["sizeBytes"])
+
+
+def _valkey(found: dict[str, Any]) -> Iterator[Metric]:
+    yield _value("valkey_memory_bytes", "What Valkey holds.", found["memoryBytes"])
+    yield _value("valkey_memory_max_bytes", "What Valkey may hold; 0: no limit.", found["maxMemoryBytes"])
+    yield _value("valkey_clients", "Connections to Valkey.", found["clients"])
+
+
+def _versions(found: dict[str, Any]) -> Iterator[Metric]:
+    yield InfoMetricFamily("orders_build", "What runs here.", value=found)
+
+
+FAMILIES: dict[str, Callable[[Any], Iterator[Metric]]] = {
+    "orders": _orders,
+    "queues": _queues,
+    "processes": _processes,
+    "schedule": _schedule,
+    "providers": _providers,
+    "versions": _versions,
+    "placed": _placed,
+    "timings": _timings,
+    "batches": _batches,
+    "database": _database,
+    "valkey": _valkey,
+}
+
+_registry = CollectorRegistry()
+# Not described at registration: that would read everything once at import.
+_registry.register(_SystemCollector())
+_exposition = Remembered(lambda: generate_latest(_registry), seconds=1.0)

@@ -1,0 +1,111 @@
+"""Money at risk: what the provider holds or has of a customer's although it should not, or perhaps does.
+
+Each of these orders is looked at again by itself; the list shows a person what is slow to come right.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection
+
+from orders.models import order_number
+from orders.workflow import Wait
+
+# A call that is under way is unknown too; it is no risk before it has had its time.
+CALL_SECONDS = 15
+
+AT_RISK = """
+    WITH unknown AS (
+        SELECT t.order_id, t.kind, t.amount, t.currency, t.started_at AS since, t.code, t.message
+        FROM payments_transaction t
+        WHERE t.state = 'unknown' AND t.started_at < now() - %(seconds)s * interval '1 second'
+    ), holding AS (
+        SELECT t.order_id, t.kind, t.amount, t.currency, coalesce(t.finished_at, t.started_at) AS since,
+               t.code, t.message
+        FROM orders_journey j
+        JOIN payments_transaction t ON t.order_id = j.order_id AND t.state = 'succeeded'
+             AND t.kind = CASE j.payment WHEN 'captured' THEN 'capture' ELSE 'authorize' END
+        WHERE j.status = 'cancelling' AND j.payment IN ('authorized', 'captured')
+          AND NOT EXISTS (SELECT FROM unknown u WHERE u.order_id = j.order_id)
+    ), risks AS (SELECT *, true AS is_unknown FROM unknown UNION ALL SELECT *, false FROM holding)
+"""
+
+LIST = f"""{AT_RISK}
+    SELECT r.order_id, o.placed_at, j.status, r.is_unknown, r.kind, r.amount, r.currency, r.since, r.code,
+           r.message, j.waiting_for, j.attention, j.due_at
+    FROM risks r JOIN orders_order o ON o.id = r.order_id JOIN orders_journey j ON j.order_id = r.order_id
+    ORDER BY r.since LIMIT %(limit)s
+"""  # noqa: S608 - put together from constants
+
+SUMS = f"{AT_RISK} SELECT currency, count(DISTINCT order_id), sum(amount) FROM risks GROUP BY 1 ORDER BY 1"  # noqa: S608
+
+NEXT_STEP = {
+    Wait.PAYMENT_PROVIDER: "Asked for again as soon as the provider can be reached.",
+    Wait.PAYMENT_OUTCOME: "Looked up at the provider by its key before anything else is done.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """Money of one order that is not where it should be, or may not be."""
+
+    order_id: int
+    placed_at: datetime
+    status: str
+    is_unknown: bool
+    kind: str
+    amount: Decimal
+    currency: str
+    since: datetime
+    code: str
+    message: str
+    waiting_for: str
+    attention: str
+    due_at: datetime | None
+
+    @property
+    def number(self) -> str:
+        """The number people call the order by."""
+        return order_number(self.order_id, self.placed_at)
+
+    @property
+    def cause(self) -> str:
+        """What is wrong, in words."""
+        if self.is_unknown:
+            return f"Nobody knows what came of the {self.kind}."
+        return "The provider holds it." if self.kind == "authorize" else "The provider has it."
+
+    @property
+    def next_step(self) -> str:
+        """What happens next, in words."""
+        if self.attention and self.due_at is None:
+            return "A person has to decide: look at the order, then retry it."
+        return NEXT_STEP.get(Wait(self.waiting_for), "Given back with the order's next look.")
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """Money at risk in one currency."""
+
+    currency: str
+    orders: int
+    amount: Decimal
+
+
+def at_risk(*, limit: int = 200) -> list[Risk]:
+    """Return money at risk, the longest standing first."""
+    return [Risk(*row) for row in _rows(LIST, {"limit": limit})]
+
+
+def sums_at_risk() -> list[Sum]:
+    """Return how much money of how many orders is at risk, by currency."""
+    return [Sum(*row) for row in _rows(SUMS, {})]
+
+
+def _rows(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters | {"seconds": CALL_SECONDS})
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows

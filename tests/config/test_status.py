@@ -1,0 +1,202 @@
+"""Status: what the system says it is doing."""
+
+import json
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+
+from config.engines import free_port
+from config.system import status
+from config.system.health import valkey
+from config.system.workers import PREFIX
+from orders import figures, money
+from orders.commands import cancel_order
+from payments.models import Transaction
+from scheduling import heartbeats
+from scheduling.slots import database_now, once_per_slot
+from tests.factories import make_order, make_product, make_shipping, make_user
+from tests.fixtures.pipeline import work_off
+from tests.waiting import until
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.config.system_urls")]
+
+
+@pytest.fixture(autouse=True)
+def looked_at_anew():
+    status._status.forget()
+    with heartbeats._client() as client:
+        client.flushdb()
+
+
+@pytest.fixture
+def look(client):
+    client.force_login(User.objects.create_superuser("admin"))
+
+    def get() -> dict:
+        status._status.forget()
+        return client.get("/api/system/status").json()
+
+    return get
+
+
+def test_a_stranger_sees_nothing(client):
+    assert client.get("/api/system/status").status_code in (401, 403)
+
+
+def test_a_customer_sees_nothing(client):
+    client.force_login(make_user())
+    assert client.get("/api/system/status").status_code == 403
+
+
+def test_in_demo_mode_the_newcomer_sees_it(client, settings):
+    client.force_login(make_user())
+    settings.DEMO = True
+    assert client.get("/api/system/status").status_code == 200
+
+
+def test_everything_is_known_when_all_is_well(look):
+    found = look()
+    assert found["notKnown"] == {}
+    assert found["versions"]["postgresql"]
+
+
+def test_orders_are_counted_by_state(look, providers):
+    make_shipping()
+    product = make_product(units=1)
+    for _ in range(2):
+        make_order((product, 1))
+    work_off()
+    make_order((product, 1), hold=True)
+    states = look()["orders"]["byState"]
+    assert {state: count["orders"] for state, count in states.items() if count["orders"]} == {
+        "confirmed": 1,
+        "rejected": 1,
+        "pending": 1,
+    }
+    assert not any(count["estimated"] for count in states.values())
+
+
+def test_many_orders_are_estimated_where_counting_would_take_long(monkeypatch):
+    monkeypatch.setattr(figures, "COUNTED_ROWS", 0)
+    _write_journeys(confirmed=6000, completed=3000, rejected=500)
+    counts = figures.orders_by_state()
+    assert counts["rejected"] == figures.Count(500)
+    assert counts["confirmed"].is_estimate
+    assert counts["completed"].is_estimate
+    assert counts["confirmed"].orders == pytest.approx(6000, rel=0.1)
+    assert counts["completed"].orders == pytest.approx(3000, rel=0.1)
+
+
+def _write_journeys(**wanted: int) -> None:
+    with connection.cursor() as cursor:
+        for status_, count in wanted.items():
+            cursor.execute(
+                "INSERT INTO orders_journey (order_id, status, sequence, attempts, stock, shipping, payment, "
+                " outcome, reason, completion_requested, waiting_for, attention)"
+                " SELECT coalesce((SELECT max(order_id) FROM orders_journey), 0) + n, %s, 1, 0, '', '', '',"
+                " '', '', false, '', '' FROM generate_series(1, %s) n",
+                [status_, count],
+            )
+        cursor.execute("ANALYZE orders_journey")
+
+
+@pytest.mark.parametrize("predicate", ["NOT status IN ('confirmed', 'completed')", "NOT attention = ''"])
+def test_counting_what_is_under_way_reads_a_partial_index(predicate):
+    _write_journeys(confirmed=20_000)
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN SELECT count(*) FROM orders_journey WHERE {predicate}")  # noqa: S608
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "orders_not_confirmed" in plan or "orders_attention" in plan
+
+
+def test_due_orders_are_told_with_the_oldest_of_them(look):
+    placed = make_order((make_product(), 1))
+    found = look()["orders"]
+    assert found["due"] == 1
+    assert found["oldestDue"]["orderNumber"] == placed.number
+    assert found["oldestDue"]["lateSeconds"] >= 0
+
+
+def test_an_order_before_a_person_is_named_with_its_reason(look):
+    placed = make_order((make_product(), 1))
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE orders_journey SET attention = 'the step failed', due_at = NULL")
+    found = look()["orders"]["needsAttention"]
+    assert found == {
+        "orders": 1,
+        "first": [{"orderNumber": placed.number, "status": "pending", "why": "the step failed"}],
+    }
+
+
+def test_money_that_nobody_knows_about_is_at_risk(look):
+    placed = make_order((make_product(), 1))
+    Transaction.objects.create(
+        order_id=placed.order_id,
+        kind=Transaction.Kind.AUTHORIZE,
+        reference=placed.uuid,
+        amount=Decimal("41.20"),
+        currency="USD",
+        started_at=database_now() - timedelta(minutes=5),
+        code="timeout",
+    )
+    assert look()["orders"]["moneyAtRisk"] == [{"currency": "USD", "orders": 1, "amount": 41.2}]
+    (risk,) = money.at_risk()
+    assert (risk.number, risk.cause) == (placed.number, "Nobody knows what came of the authorize.")
+
+
+def test_money_of_an_order_that_is_being_undone_is_at_risk_until_it_is_back(providers):
+    make_shipping()
+    placed = make_order((make_product(), 1))
+    work_off()
+    cancel_order(order_id=placed.order_id, reason="changed my mind")
+    (risk,) = money.at_risk()
+    assert (risk.amount, risk.cause, risk.is_unknown) == (Decimal("15.00"), "The provider has it.", False)
+
+    work_off()
+    assert money.at_risk() == []
+
+
+def test_queues_tell_what_waits_and_what_was_taken(look, settings):
+    with valkey(settings.BROKER_URL) as broker:
+        broker.lpush("payments", "waiting", "waiting too")
+        broker.hset("unacked", "tag", json.dumps([{}, "", "payments"]))
+        try:
+            found = look()["queues"]
+        finally:
+            broker.delete("payments", "unacked")
+    assert found["payments"] == {"depth": 2, "unacknowledged": 1}
+    assert found["orders"] == {"depth": 0, "unacknowledged": 0}
+
+
+def test_workers_tell_what_they_are_doing(look):
+    heartbeats.beat(f"{PREFIX}orders@here", queues=["orders"], active=1, processed=7)
+    until(heartbeats.present)
+    (worker,) = look()["processes"]["workers"]
+    assert (worker["name"], worker["queues"], worker["active"], worker["alive"]) == (
+        "orders@here",
+        ["orders"],
+        1,
+        True,
+    )
+    heartbeats.leave(f"{PREFIX}orders@here")
+
+
+def test_the_schedule_tells_the_outcome_of_each_last_run(look):
+    for hour in (1, 2):
+        now = database_now().replace(hour=hour)
+        once_per_slot(name="audit", interval=600, work=lambda hour=hour: f"run {hour}", now=now)
+    once_per_slot(name="beat", interval=10, work=lambda: None, now=database_now())
+    found = look()["schedule"]
+    assert {run["name"]: run["outcome"] for run in found["runs"]} == {"audit": "run 2", "beat": "done"}
+    assert found["lastTick"]
+
+
+def test_what_cannot_be_read_is_null_and_says_why(look, settings):
+    settings.BROKER_URL = f"redis://127.0.0.1:{free_port()}/0"
+    found = look()
+    assert found["queues"] is None
+    assert "Connection refused" in found["notKnown"]["queues"]
+    assert found["orders"]["due"] == 0
