@@ -35,10 +35,13 @@ class ProductSerializer(serializers.ModelSerializer):
 class StaffProductSerializer(ProductSerializer):
     """A product as staff see it: where all of its units are."""
 
-    onHand = serializers.IntegerField(source="stock.on_hand")  # noqa: N815
-    reserved = serializers.IntegerField(source="stock.reserved")
-    sold = serializers.IntegerField(source="stock.sold")
-    reorderLevel = serializers.IntegerField(source="stock.reorder_level")  # noqa: N815
+    active = serializers.BooleanField(required=False, help_text="Staff only.")
+    onHand = serializers.IntegerField(source="stock.on_hand", required=False, help_text="Staff only.")  # noqa: N815
+    reserved = serializers.IntegerField(source="stock.reserved", required=False, help_text="Staff only.")
+    sold = serializers.IntegerField(source="stock.sold", required=False, help_text="Staff only.")
+    reorderLevel = serializers.IntegerField(  # noqa: N815
+        source="stock.reorder_level", required=False, help_text="Staff only."
+    )
 
     class Meta(ProductSerializer.Meta):
         fields = [*ProductSerializer.Meta.fields, "active", "onHand", "reserved", "sold", "reorderLevel"]

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.db import transaction
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from kombu.exceptions import OperationalError
 from rest_framework import status
 from rest_framework.permissions import BasePermission, IsAdminUser, IsAuthenticated
@@ -35,6 +35,16 @@ from inventory.tasks import ask_for_sync
 from scheduling.slots import database_now
 
 TAGS = ["inventory"]
+
+
+def refusal(codes: str) -> OpenApiResponse:
+    """Return how the API's description tells of a refusal, with the codes it may carry."""
+    described = " · ".join(f"`{code}`" for code in codes.split())
+    return OpenApiResponse({"$ref": "#/components/schemas/Error"}, description=described)
+
+
+BAD_PARAMETER = refusal("invalid max_value min_value max_length null_characters_not_allowed")
+BAD_ADJUSTMENT = refusal("required null invalid blank zero max_value min_value max_length malformed_json")
 REFERENCE = OpenApiParameter("reference", str, OpenApiParameter.PATH, description="The product's id or SKU.")
 
 
@@ -58,7 +68,10 @@ class ProductsView(APIView):
     permission_classes = [IsAuthenticated]
 
     @extend_schema(
-        tags=TAGS, operation_id="inventory_list", parameters=[ListingParameters], responses=ProductPage
+        tags=TAGS,
+        operation_id="inventory_list",
+        parameters=[ListingParameters],
+        responses={200: ProductPage, 400: BAD_PARAMETER},
     )
     def get(self, request: Request) -> Response:
         """List products, each with the units that can be ordered now; staff also see where the others are."""
@@ -97,7 +110,7 @@ class AdjustView(APIView):
         operation_id="inventory_adjust",
         parameters=[REFERENCE],
         request=AdjustmentSerializer,
-        responses=ChangeSerializer,
+        responses={200: ChangeSerializer, 400: BAD_ADJUSTMENT, 409: refusal("not_enough_free")},
     )
     def post(self, request: Request, reference: str) -> Response:
         """Add units to a product's stock or take some. Units that orders have reserved cannot be taken."""
@@ -124,7 +137,7 @@ class ChangesView(APIView):
         tags=TAGS,
         operation_id="inventory_changes",
         parameters=[REFERENCE, PageParameters],
-        responses=ChangePage,
+        responses={200: ChangePage, 400: BAD_PARAMETER},
     )
     def get(self, request: Request, reference: str) -> Response:
         """List the corrections of a product's units, by staff and by the inventory sync, the latest first."""
@@ -144,7 +157,7 @@ class SyncView(APIView):
         operation_id="inventory_sync",
         parameters=[SyncParameters],
         request=None,
-        responses={200: SyncResult, 202: SyncAsked},
+        responses={200: SyncResult, 202: SyncAsked, 400: BAD_PARAMETER},
     )
     def post(self, request: Request) -> Response:
         """Compare our stock with the warehouse's: a worker does it (202), or it is done now (`wait`)."""
