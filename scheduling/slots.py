@@ -79,7 +79,7 @@ def latest_runs() -> list[ScheduledRun]:
             ScheduledRun(
                 name=name, slot=slot, started_at=started_at, finished_at=finished_at, outcome=outcome
             )
-            for name, slot, started_at, finished_at, outcome in cursor.fetchall()
+            for name, slot, started, finished, outcome in cursor.fetchall()
         ]
 
 

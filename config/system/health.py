@@ -181,7 +181,7 @@ def dispatcher() -> Finding:
 
 def live() -> Finding:
     """Somebody serves the live view: its loop answers."""
-    answer = requests.get(settings.LIVE_URL, timeout=LIVE_TIMEOUT_SECONDS)
+    answer = requests.get(f"{settings.LIVE_URL}/health/live", timeout=LIVE_TIMEOUT_SECONDS)
     if answer.status_code >= 500:
         return Finding(State.DEGRADED, f"The live server answers with {answer.status_code}.")
     return Finding()
