@@ -76,9 +76,7 @@ def latest_runs() -> list[ScheduledRun]:
     with connection.cursor() as cursor:
         cursor.execute(LATEST_RUNS)
         return [
-            ScheduledRun(
-                name=name, slot=slot, started_at=started_at, finished_at=finished_at, outcome=outcome
-            )
+            ScheduledRun(name=name, slot=slot, started_at=started, finished_at=finished, outcome=outcome)
             for name, slot, started, finished, outcome in cursor.fetchall()
         ]
 

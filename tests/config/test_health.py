@@ -140,8 +140,8 @@ def test_without_a_dispatcher_orders_do_not_move(client, everybody_there):
     assert states(client)[:2] == (503, "unhealthy")
 
 
-def test_without_a_answering_live_server_it_is_degraded(client, everybody_there):
-    _gone("live")
+def test_without_a_live_server_it_is_degraded(client, everybody_there, settings):
+    settings.LIVE_URL = f"http://127.0.0.1:{free_port()}"
     assert states(client)[:2] == (200, "degraded")
 
 
