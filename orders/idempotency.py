@@ -23,7 +23,6 @@ from orders.problems import Problem
 from orders.renderers import ENCODER
 
 KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,198}[\x21-\x7e])?")
-CANONICAL = msgspec.json.Encoder(decimal_format="number", order="deterministic")
 # What an answer tells in headers, and a repeat has to tell again.
 HEADERS = ("Location", "ETag")
 
@@ -56,7 +55,7 @@ def _key(request: Request) -> str:
 
 def _fingerprint(request: Request) -> bytes:
     asked: list[Any] = [request.method, request.get_full_path(), request.data]
-    return hashlib.sha256(CANONICAL.encode(asked)).digest()
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).digest()
 
 
 def _claim(owner_id: int, key: str, fingerprint: bytes) -> bool:

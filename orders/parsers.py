@@ -1,7 +1,7 @@
 """JSON as it comes in, read once and strictly."""
 
 import json
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import IO, Any, NoReturn
 
 from rest_framework.parsers import JSONParser
@@ -52,7 +52,10 @@ def _refuse_constant(name: str) -> NoReturn:
 def _decimal(digits: str) -> Decimal:
     if len(digits) > 100:
         raise NotInteroperable("A number has too many digits.")
-    return Decimal(digits)
+    try:
+        return Decimal(digits)
+    except InvalidOperation:
+        raise NotInteroperable("An exponent is too large.") from None
 
 
 DECODER = json.JSONDecoder(

@@ -140,7 +140,7 @@ class OneOrder(APIView):
     def get(self, request: Request, reference: str) -> Response:
         """Get an order by its id, UUID or number."""
         response = answer_with(queries.by_reference(user_of(request), reference), request)
-        if response["ETag"] in _etags(request):
+        if {response["ETag"], "*"} & set(_etags(request)):
             return Response(status=status.HTTP_304_NOT_MODIFIED, headers={"ETag": response["ETag"]})
         return response
 
