@@ -27,6 +27,7 @@ def _configure_django() -> None:
         DATA_DIR=str(ENGINES.folder),
         SANDBOX_PORT=str(free_port()),
     )
+    (ENGINES.folder / "static").mkdir()  # where WhiteNoise looks, and warns when there is nothing
     django.setup()
 
 
