@@ -154,7 +154,7 @@ class Reader:
         events = await ask(journal.follow, SOCKET_THREADS, after, limit=PAGE)
         events = [event for event in events if event.position <= end]
         self._read += len(events)
-        self.position = events[-1].position if len(events) == PAGE else end
+        self.position = events[-1].position if events else end
         return [Message.of_feed_event(event) for event in events if self._concerns(event)]
 
     def _concerns(self, event: FeedEvent) -> bool:

@@ -148,7 +148,9 @@ class Hub:
 
     async def _hinted(self, *, within: float) -> bool:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._hint.wait(), within)
+            # Not `wait_for`: before Python 3.12 it may lose a cancellation, and the reader would live on.
+            async with asyncio.timeout(within):
+                await self._hint.wait()
         hinted = self._hint.is_set()
         self._hint.clear()
         return hinted
