@@ -1,0 +1,17 @@
+"""One stack for all acceptance tests: starting it takes a while, and its users share it too."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance.stack import Stack, running_stack
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The running system, as `make run` leaves it. When it is stopped, its books must balance."""
+    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+        report = running.manage("audit")
+        assert report.returncode == 0, report.stdout + report.stderr
+        assert running.stop() == 0
