@@ -245,6 +245,9 @@ CELERY_TASK_ROUTES = {f"{name}.*": {"queue": name} for name in QUEUES} | {
     "providers.*": {"queue": "notifications"},
     # Not on the inventory's own queue: orders that wait for stock there must not wait for a slow warehouse.
     "inventory.sync_stock": {"queue": "notifications"},
+    # Nor on the orders' own: what takes its time must not hold up what settles them.
+    "orders.audit": {"queue": "notifications"},
+    "orders.clean": {"queue": "notifications"},
 }
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]

@@ -64,7 +64,7 @@ def complete(*, batch_id: int, order_ids: list[int], **_future: object) -> None:
 # --- Scheduled --------------------------------------------------------------------------------------------
 
 
-@shared_task(name="orders.audit", soft_time_limit=600, time_limit=660)
+@shared_task(name="orders.audit", soft_time_limit=300, time_limit=330)
 def run_audit(**_future: object) -> None:
     """Prove the books, once per slot."""
     once_per_slot(
