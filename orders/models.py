@@ -157,9 +157,17 @@ class Journey(models.Model):
 
 
 class CurrentTransaction(Func):
-    """The number of the current transaction, which readers of the whole journal order events by."""
+    """The number that readers of the whole journal order an event by: about that of its transaction.
 
-    template = "pg_current_xact_id()::text"
+    It is never less than the transaction's own number, so the event is not looked for before it is there. And
+    it is never less than that of the latest transaction that has ended: two transactions may reach one order in
+    the opposite order of their numbers, and whoever comes second is to be numbered second.
+    """
+
+    template = (
+        "greatest(pg_current_xact_id()::text::bigint,"
+        " pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1)"
+    )
 
 
 class OrderEvent(models.Model):
