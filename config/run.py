@@ -165,6 +165,8 @@ def _process_environment(folder: DataFolder) -> dict[str, str]:
     return {
         "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "PYTHONUNBUFFERED": "1",
+        # Celery warns at length of root, with pickled messages in mind; ours are JSON.
+        "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS") or "ignore:::celery.platforms",
         "DATA_DIR": str(folder.path),
         # An account without a home must not keep a program from starting.
         "HOME": os.environ.get("HOME") or str(folder.path),

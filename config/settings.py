@@ -433,6 +433,7 @@ LOGGING: dict[str, Any] = {
         "celery": {"level": "WARNING"},
         "kombu": {"level": "WARNING"},
         "urllib3": {"level": "ERROR"},
+        "flower": {"level": "ERROR"},  # it tells of every worker that it finds, and of those still starting
         # One line for each task would drown everything else; Flower shows them.
         "django_structlog.celery": {"level": "WARNING"},
         "django_structlog.middlewares": {"level": "WARNING"},
