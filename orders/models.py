@@ -159,9 +159,9 @@ class Journey(models.Model):
 class CurrentTransaction(Func):
     """The number that readers of the whole journal order an event by: about that of its transaction.
 
-    It is never less than the transaction's own number, so the event is not looked for before it is there. And
-    it is never less than that of the latest transaction that has ended: two transactions may reach one order in
-    the opposite order of their numbers, and whoever comes second is to be numbered second.
+    It is never less than the transaction's own number, so the event is not looked for before it is there.
+    And it is never less than that of the latest transaction that has ended: two transactions may reach one
+    order in the opposite order of their numbers, and whoever comes second is to be numbered second.
     """
 
     template = (
