@@ -19,7 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("orderHub/negotiate", signalr.negotiate, name="negotiate"),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("swagger", SpectacularSwaggerView.as_view(url_name="schema"), name="swagger"),
-    path("redoc", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
+    path("redoc", SpectacularRedocView.as_view(url_name="schema", template_name="redoc.html"), name="redoc"),
     path("", include("config.system.urls")),
     path("admin/", admin.site.urls),
     re_path(r"^api(/.*)?$", errors.api_not_found),

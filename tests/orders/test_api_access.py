@@ -2,10 +2,12 @@
 
 import pytest
 from django.contrib.auth.models import User
+from rest_framework.authentication import TokenAuthentication
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
+from rest_framework.views import APIView
 
-from orders.authentication import forget_demo_customer
+from orders.authentication import DemoAuthentication, SessionAuthentication, forget_demo_customer
 from orders.models import Order, OrderEvent
 from tests.orders.conftest import an_order, client_of
 
@@ -112,10 +114,6 @@ def test_a_wrong_password_gets_none(alice, unlimited):
 @pytest.fixture
 def demo(shop, settings, unlimited, monkeypatch):
     """A client without a login, of a shop in demo mode."""
-    from orders.authentication import DemoAuthentication, SessionAuthentication
-    from rest_framework.authentication import TokenAuthentication
-    from rest_framework.views import APIView
-
     settings.DEMO = True
     classes = [TokenAuthentication, SessionAuthentication, DemoAuthentication]
     for view in subclasses(APIView):

@@ -110,6 +110,7 @@ def test_it_refuses_a_field(as_alice, body, code, field):
     assert nothing_is_stored()
 
 
+PRICED = b'{"customerName": "a", "items": [{"productId": 1, "quantity": 1, "price": %s}]}'
 BAD_BODIES = [
     (b"", "required"),
     (b"{", "malformed_json"),
@@ -121,9 +122,9 @@ BAD_BODIES = [
     (b'{"customerName": "a", "items": [{"productId": 1, "quantity": NaN}]}', "malformed_json"),
     (b'{"customerName": "a", "items": [{"productId": 1, "quantity": Infinity}]}', "malformed_json"),
     (b'{"customerName": "a", "items": [{"productId": 1, "quantity": 1e400}]}', "wrong_type"),
-    (b'{"customerName": "a", "items": [{"productId": 1, "quantity": 1, "price": 1e400}]}', "too_large"),
-    (b'{"customerName": "a", "items": [{"productId": 1, "quantity": 1, "price": 1e-400}]}', "too_many_decimals"),
-    (b'{"customerName": "a", "items": [{"productId": 1, "quantity": 1, "price": 1e999999999999999}]}', "too_large"),
+    (PRICED % b"1e400", "too_large"),
+    (PRICED % b"1e-400", "too_many_decimals"),
+    (PRICED % b"1e999999999999999", "too_large"),
     (b'{"items": 1e99999999999999999999999}', "malformed_json"),
     (b'{"items": ' + b"1" * 10_000 + b"}", "malformed_json"),
     (b'{"items": 1.' + b"1" * 10_000 + b"}", "malformed_json"),

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+import redis
 from rest_framework.test import APIClient
 
 from config.engines import free_port
@@ -16,15 +17,14 @@ from tests.orders.conftest import an_order, client_of
 def limited(settings):
     """Three of each, and long no more."""
     settings.THROTTLE_RATES = dict.fromkeys(("reads", "writes", "logins"), "3/h")
-    empty_buckets(settings)
+    url = settings.CACHE_URL
+    empty_buckets(url)
     yield
-    empty_buckets(settings)
+    empty_buckets(url)
 
 
-def empty_buckets(settings):
-    import redis
-
-    client = redis.Redis.from_url(settings.CACHE_URL)
+def empty_buckets(url):
+    client = redis.Redis.from_url(url)
     for key in client.scan_iter("throttle:*"):
         client.delete(key)
 
@@ -67,7 +67,7 @@ def test_logins_are_counted_by_address(alice, limited):
 
 
 def test_two_hundred_at_once_get_no_more_than_there_is(settings):
-    empty_buckets(settings)
+    empty_buckets(settings.CACHE_URL)
     shared = Buckets(settings.CACHE_URL)
     shared.take("throttle:warm-up", Rate(1, 3600))
 
@@ -85,7 +85,7 @@ def test_two_hundred_at_once_get_no_more_than_there_is(settings):
 
 
 def test_a_bucket_fills_again(settings):
-    empty_buckets(settings)
+    empty_buckets(settings.CACHE_URL)
     shared = Buckets(settings.CACHE_URL)
     rate = Rate(1, 0.05)
     assert shared.take("throttle:test", rate) == 0
