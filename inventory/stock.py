@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from django.db import connection
 
+from database.arrays import numbers
+
 from inventory.models import StockChange, StockItem
 
 
@@ -165,7 +167,7 @@ def take_back(*, lines: Sequence[Wanted]) -> None:
     if quantities:
         _lock(quantities)
         with connection.cursor() as cursor:
-            cursor.execute(TAKE_BACK, [list(quantities), list(quantities.values())])
+            cursor.execute(TAKE_BACK, [numbers(quantities), numbers(quantities.values())])
 
 
 def adjust(
@@ -217,7 +219,7 @@ def open_stock(*, product_ids: Collection[int]) -> None:
 def _lock(product_ids: Iterable[int]) -> dict[int, int]:
     """Lock the products' stock rows until the transaction ends. Return the available units of each."""
     with connection.cursor() as cursor:
-        cursor.execute(LOCK, [sorted(set(product_ids))])
+        cursor.execute(LOCK, [numbers(sorted(set(product_ids)))])
         return dict(cursor.fetchall())
 
 
@@ -240,7 +242,7 @@ def _units_by_product(lines: Iterable[Wanted]) -> dict[int, int]:
 def _holders(order_ids: Collection[int]) -> list[int]:
     """Return those of the orders that hold stock. Asked under the lock: nobody can be just about to."""
     with connection.cursor() as cursor:
-        cursor.execute(HOLDERS, [list(order_ids)])
+        cursor.execute(HOLDERS, [numbers(order_ids)])
         return [order_id for (order_id,) in cursor.fetchall()]
 
 
@@ -274,16 +276,16 @@ def _hold(reserved: Sequence[Wanted]) -> None:
     if not reserved:
         return
     taken = _units_by_product(reserved)
-    order_ids, product_ids, quantities = (list(column) for column in zip(*reserved, strict=True))
+    columns = [numbers(column) for column in zip(*reserved, strict=True)]
     with connection.cursor() as cursor:
-        cursor.execute(HOLD, [list(taken), list(taken.values()), order_ids, product_ids, quantities])
+        cursor.execute(HOLD, [numbers(taken), numbers(taken.values()), *columns])
 
 
 def _close(statement: str, order_ids: Collection[int]) -> None:
     """End the reservations that are there now; one that is being made meanwhile is not ours to end."""
     with connection.cursor() as cursor:
-        cursor.execute(HELD, [list(order_ids)])
+        cursor.execute(HELD, [numbers(order_ids)])
         held = cursor.fetchall()
         if held:
             _lock(product_id for _, product_id in held)
-            cursor.execute(statement, [list({order_id for order_id, _ in held})])
+            cursor.execute(statement, [numbers({order_id for order_id, _ in held})])

@@ -12,15 +12,20 @@ from typing import Any, Self
 
 from django.db import connection
 
+from database.arrays import numbers, texts, words
 from orders.models import OrderEvent
 from orders.workflow import JourneyState, Leg, Status
+
+# Looked up for every order of every step; calling the enumerations costs several times as much.
+STATUSES = {status.value: status for status in Status}
+LEGS = {leg.value: leg for leg in Leg}
 
 COLUMNS = (
     "order_id, status, sequence, batch_id, attempts, stock, shipping, payment, shipping_amount,"
     " outcome, reason, completion_requested, waiting_for, attention, due_at IS NOT NULL"
 )
 
-LOCK = f"SELECT {COLUMNS} FROM orders_journey WHERE order_id = ANY(%s) ORDER BY order_id FOR UPDATE"  # noqa: S608
+LOCK = f"SELECT {COLUMNS} FROM orders_journey WHERE order_id = ANY(%s::bigint[]) ORDER BY order_id FOR UPDATE"  # noqa: S608
 LOCK_BATCH = LOCK.replace("ORDER BY", "AND batch_id = %s ORDER BY")
 LOCK_DUE = f"""
     SELECT {COLUMNS} FROM orders_journey
@@ -54,12 +59,12 @@ SAVE = """
 
 def lock(order_ids: Sequence[int]) -> list[JourneyState]:
     """Return the orders' journeys, locked in id order until the transaction ends; unknown ids are left out."""
-    return _states(LOCK, [list(order_ids)])
+    return _states(LOCK, [numbers(order_ids)])
 
 
 def lock_batch(order_ids: Sequence[int], *, batch_id: int) -> list[JourneyState]:
     """Like `lock`, but only those that still belong to the batch: a worker that comes too late gets none."""
-    return _states(LOCK_BATCH, [list(order_ids), batch_id])
+    return _states(LOCK_BATCH, [numbers(order_ids), batch_id])
 
 
 def lock_due(limit: int) -> list[JourneyState]:
@@ -73,13 +78,13 @@ def _states(statement: str, parameters: list[Any]) -> list[JourneyState]:
         return [
             JourneyState(
                 order_id,
-                Status(status),
+                STATUSES[status],
                 sequence,
                 batch_id,
                 attempts,
-                Leg(stock),
-                Leg(shipping),
-                Leg(payment),
+                LEGS[stock],
+                LEGS[shipping],
+                LEGS[payment],
                 *rest,
             )
             for order_id, status, sequence, batch_id, attempts, stock, shipping, payment, *rest in cursor.fetchall()
@@ -96,27 +101,27 @@ def save(states: Iterable[JourneyState]) -> None:
         cursor.execute(
             SAVE,
             [
-                [s.order_id for s in states],
-                [s.status.value for s in states],
-                [s.sequence for s in states],
-                [s.batch_id for s in states],
-                [s.attempts for s in states],
-                [s.stock.value for s in states],
-                [s.shipping.value for s in states],
-                [s.payment.value for s in states],
-                [s.shipping_amount for s in states],
-                [s.outcome for s in states],
-                [s.reason for s in states],
-                [s.completion_requested for s in states],
-                [str(s.waiting_for) for s in states],
-                [s.attention for s in states],
-                [s.reschedule for s in states],
-                [s.due_in for s in states],
-                [e.order_id for e in events],
-                [e.sequence for e in events],
-                [e.type.value for e in events],
-                [e.progress for e in events],
-                [json.dumps(e.data) if e.data else "{}" for e in events],
+                numbers(s.order_id for s in states),
+                words(s.status for s in states),
+                numbers(s.sequence for s in states),
+                numbers(s.batch_id for s in states),
+                numbers(s.attempts for s in states),
+                words(s.stock for s in states),
+                words(s.shipping for s in states),
+                words(s.payment for s in states),
+                numbers(s.shipping_amount for s in states),
+                words(s.outcome for s in states),
+                texts(s.reason for s in states),
+                words(s.completion_requested for s in states),
+                words(s.waiting_for for s in states),
+                texts(s.attention for s in states),
+                words(s.reschedule for s in states),
+                numbers(s.due_in for s in states),
+                numbers(e.order_id for e in events),
+                numbers(e.sequence for e in events),
+                words(e.type for e in events),
+                numbers(e.progress for e in events),
+                texts(json.dumps(e.data) if e.data else "{}" for e in events),
             ],
         )
     for state in states:

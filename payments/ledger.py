@@ -13,6 +13,7 @@ from decimal import Decimal
 
 from django.db import connection
 
+from database.arrays import numbers, texts, words
 from payments.gateways import gateway
 from payments.gateways.protocol import Outcome, PaymentGateway
 from payments.models import Transaction, idempotency_key
@@ -109,11 +110,11 @@ def prepare(kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
         cursor.execute(
             PREPARE,
             [
-                [r.order_id for r in requests],
-                [r.reference for r in requests],
-                [r.amount for r in requests],
-                [r.currency for r in requests],
-                [r.token for r in requests],
+                numbers(r.order_id for r in requests),
+                words(r.reference for r in requests),
+                numbers(r.amount for r in requests),
+                texts(r.currency for r in requests),
+                texts(r.token for r in requests),
                 kind.value,
                 kind.value,
             ],
@@ -189,11 +190,11 @@ def record(kind: Kind, outcomes: dict[int, Outcome]) -> None:
             cursor.execute(
                 RECORD,
                 [
-                    list(told),
-                    [o.kind for o in told.values()],
-                    [o.provider_id for o in told.values()],
-                    [o.code[:40] for o in told.values()],
-                    [o.message[:200] for o in told.values()],
+                    numbers(told),
+                    words(o.kind for o in told.values()),
+                    texts(o.provider_id for o in told.values()),
+                    texts(o.code[:40] for o in told.values()),
+                    texts(o.message[:200] for o in told.values()),
                     kind.value,
                 ],
             )

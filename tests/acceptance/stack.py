@@ -68,7 +68,9 @@ class Stack:
     def _is_ready(self) -> bool:
         assert self._process is not None
         if self._process.poll() is not None:
-            raise AssertionError(f"The stack ended with {self._process.returncode}:\n{self.log.read_text()[-3000:]}")
+            raise AssertionError(
+                f"The stack ended with {self._process.returncode}:\n{self.log.read_text()[-3000:]}"
+            )
         return "Ready." in self.log.read_text()
 
     # --- What is in it --------------------------------------------------------------------------------------
@@ -88,7 +90,10 @@ class Stack:
         """Every process of the stack."""
         assert self._process is not None
         found = subprocess.run(
-            ["ps", "-o", "pid=", "--forest", "-g", str(self._process.pid)], capture_output=True, text=True, check=False
+            ["ps", "-o", "pid=", "--forest", "-g", str(self._process.pid)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         return [int(pid) for pid in found.stdout.split()]
 

@@ -53,7 +53,8 @@ def valkeys(stack: Stack) -> list[psutil.Process]:
     return [
         process
         for process in psutil.process_iter(["cmdline"])
-        if "valkey-server" in " ".join(process.info["cmdline"] or []) and port in " ".join(process.info["cmdline"] or [])
+        if "valkey-server" in " ".join(process.info["cmdline"] or [])
+        and port in " ".join(process.info["cmdline"] or [])
     ]
 
 

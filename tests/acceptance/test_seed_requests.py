@@ -44,7 +44,9 @@ def test_a_hundred_orders_at_once_from_a_shell_loop_are_all_accepted_and_confirm
         return int(stack.rows(statement, before)[0][0])
 
     wait_until(lambda: confirmed() == 100, seconds=60, what="all of them to be confirmed", log=stack.log)
-    customers = {get(stack, f"/api/orders/customer/{i}").json()["results"][0]["customerId"] for i in (1, 50, 100)}
+    customers = {
+        get(stack, f"/api/orders/customer/{i}").json()["results"][0]["customerId"] for i in (1, 50, 100)
+    }
     assert customers == {"1", "50", "100"}
 
 

@@ -1,0 +1,1 @@
+"""What PostgreSQL can do that the ORM does not reach."""
