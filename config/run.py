@@ -34,6 +34,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 PUBLIC_PORTS = {"PORT": 8000, "FLOWER_PORT": 5555}
 INNER_PORTS = ("WEB_PORT", "LIVE_PORT", "SANDBOX_PORT")
 LOOPBACK = "127.0.0.1"
+ANY_PORT = 0
 LATE_SECONDS = 60.0
 # What it is for, its name, and where its password stands; `manage.py demo` makes them.
 DEMO_ACCOUNTS = (
@@ -101,7 +102,7 @@ def complete_environment(folder: DataFolder) -> dict[str, str]:
     ours |= {name: os.environ[name] for name in ours if os.environ.get(name)}
     if os.environ.get("DEBUG") in ("0", "false", "False", "no"):
         ours["DEMO"] = os.environ.get("DEMO") or "0"
-    _check_public_ports(ours)
+    _check_public_addresses(ours)
     ours["ALLOWED_HOSTS"] = os.environ.get("ALLOWED_HOSTS") or _host_names(ours["HOST"])
     ours["FLOWER_URL"] = (
         os.environ.get("FLOWER_URL") or f"http://{_shown(ours['HOST'])}:{ours['FLOWER_PORT']}"
@@ -142,8 +143,12 @@ def _free_or_new(kept: str | None) -> str:
     return kept if kept and kept.isdigit() and is_free(int(kept)) else str(free_port())
 
 
-def _check_public_ports(environment: dict[str, str]) -> None:
-    """Raises RunError for a public port that is no port, or taken, or given twice."""
+def _check_public_addresses(environment: dict[str, str]) -> None:
+    """Raises RunError for a host that is not ours, and a port that is no port, taken, or given twice."""
+    if not is_free(ANY_PORT, environment["HOST"]):
+        raise RunError(
+            f"HOST={environment['HOST']} is no address of this machine; leave it out, or use 0.0.0.0."
+        )
     for name, default in PUBLIC_PORTS.items():
         port = environment[name]
         if not port.isdigit() or not 0 < int(port) < 65536:

@@ -104,6 +104,11 @@ class TestEnvironment:
         with pytest.raises(RunError, match="FLOWER_PORT must be a port number"):
             complete_environment(folder)
 
+    def test_a_host_that_is_not_ours_is_refused(self, folder, monkeypatch):
+        monkeypatch.setenv("HOST", "x86_64-conda-linux-gnu")
+        with pytest.raises(RunError, match="HOST=x86_64-conda-linux-gnu is no address of this machine"):
+            complete_environment(folder)
+
     def test_the_table_shows_addresses_and_logins(self, folder):
         environment = complete_environment(folder)
         shown = table(environment)
