@@ -12,7 +12,6 @@ from typing import NamedTuple
 from django.db import connection
 
 from database.arrays import numbers
-
 from inventory.models import StockChange, StockItem
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 
 import psutil
+import requests
 
 from tests.acceptance.stack import Stack, wait_until
 
@@ -59,8 +60,6 @@ def valkeys(stack: Stack) -> list[psutil.Process]:
 
 
 def test_everything_is_healthy_again(stack: Stack) -> None:
-    import requests
-
     def healthy() -> bool:
         return requests.get(f"{stack.url}/health", timeout=10).json()["status"] == "healthy"
 
