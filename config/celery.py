@@ -15,5 +15,5 @@ app.autodiscover_tasks()
 
 @task_prerun.connect
 def drop_broken_connections(**_: object) -> None:
-    """Close a database connection that broke or aged since the last task, so that this one gets a good one."""
+    """Close a database connection that broke or aged since the last task: this one gets a good one."""
     close_old_connections()

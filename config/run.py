@@ -147,7 +147,7 @@ def _check_public_addresses(environment: dict[str, str]) -> None:
     """Raises RunError for a host that is not ours, and a port that is no port, taken, or given twice."""
     if not is_free(ANY_PORT, environment["HOST"]):
         raise RunError(
-            f"HOST={environment['HOST']} is no address of this machine; leave it out, or use 0.0.0.0."
+            f"HOST={environment['HOST']} is no address of this machine; leave it out or use 0.0.0.0."
         )
     for name, default in PUBLIC_PORTS.items():
         port = environment[name]
