@@ -1,13 +1,21 @@
-"""The operators' desk: Django's admin, and pages on what has no single primary key for it to list."""
+"""The operators' desk: Django's admin, and pages for what its lists cannot show.
+
+A model with a key of two columns cannot be registered with Django's admin; its page stands here instead.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.admin import AdminSite
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, URLResolver, path, reverse
 
-PageView = Callable[[HttpRequest, dict[str, Any]], HttpResponse]
+from orders.pages import money_at_risk_page
+from orders.queries import OrderNotFound, by_reference
+from payments.admin import transactions_page
+from scheduling.admin import runs_page
 
 
 @dataclass(frozen=True)
@@ -15,15 +23,40 @@ class Page:
     """A page beside the models' lists. Its view gets the request and the context that all pages need."""
 
     app_label: str
+    app_name: str
     title: str
     slug: str
     permission: str
-    view: PageView
+    view: Callable[[HttpRequest, dict[str, Any]], HttpResponse]
 
     @property
     def url_name(self) -> str:
         """Its name among the admin's addresses."""
         return f"{self.app_label}_{self.slug}".replace("-", "_")
+
+
+def _transactions(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    def find_order(reference: str) -> int | None:
+        try:
+            return int(by_reference(request.user, reference).pk)
+        except OrderNotFound:
+            return None
+
+    return transactions_page(request, context, find_order=find_order)
+
+
+PAGES = (
+    Page(
+        "payments",
+        "Payments",
+        "Money at risk",
+        "money-at-risk",
+        "payments.view_transaction",
+        money_at_risk_page,
+    ),
+    Page("payments", "Payments", "Transactions", "transactions", "payments.view_transaction", _transactions),
+    Page("scheduling", "Schedule", "Scheduled runs", "runs", "scheduling.view_scheduledrun", runs_page),
+)
 
 
 class Desk(AdminSite):
@@ -32,3 +65,50 @@ class Desk(AdminSite):
     site_header = "Order pipeline"
     site_title = "Order pipeline"
     index_title = "Operators' desk"
+
+    def get_urls(self) -> list[URLResolver | URLPattern]:
+        """Return the admin's addresses with those of the pages."""
+        pages: list[URLResolver | URLPattern] = [
+            path(f"{page.app_label}/{page.slug}/", self.admin_view(self._view(page)), name=page.url_name)
+            for page in PAGES
+        ]
+        return [*pages, *super().get_urls()]
+
+    def _view(self, page: Page) -> Callable[[HttpRequest], HttpResponse]:
+        def view(request: HttpRequest) -> HttpResponse:
+            if not request.user.has_perm(page.permission):
+                raise PermissionDenied
+            return page.view(request, self.each_context(request) | {"title": page.title})
+
+        return view
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Return the apps with their models, and the pages among them."""
+        apps = {app["app_label"]: app for app in super().get_app_list(request, app_label)}
+        for page in PAGES:
+            if app_label in (None, page.app_label) and request.user.has_perm(page.permission):
+                app = apps.setdefault(page.app_label, _app_without_models(page))
+                app["models"].append(_entry(page))
+        return sorted(apps.values(), key=lambda app: app["name"].lower())
+
+
+def _app_without_models(page: Page) -> dict[str, Any]:
+    return {
+        "name": page.app_name,
+        "app_label": page.app_label,
+        "app_url": reverse(f"admin:{page.url_name}"),
+        "has_module_perms": True,
+        "models": [],
+    }
+
+
+def _entry(page: Page) -> dict[str, Any]:
+    """Return a page as the admin's index shows a model that may only be viewed."""
+    return {
+        "name": page.title,
+        "object_name": page.url_name,
+        "perms": {"add": False, "change": False, "delete": False, "view": True},
+        "admin_url": reverse(f"admin:{page.url_name}"),
+        "add_url": None,
+        "view_only": True,
+    }

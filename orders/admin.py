@@ -1,0 +1,379 @@
+"""Orders on the operators' desk: to look at, and to act on through the same commands as the API."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cached_property, partial
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import PAGE_VAR
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db import OperationalError
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from inventory.models import Reservation
+from orders.commands import NotPossible
+from orders.figures import first_id_since
+from orders.finding import found
+from orders.models import Batch, Order
+from orders.operations import LONGEST_REASON, OPERATIONS, Operation, previews
+from orders.queries import OrderNotFound
+from orders.telling import WAITS, explanation, timeline, waits_for
+from orders.workflow import UNDER_WAY, Status
+from payments.models import Transaction
+from scheduling.slots import database_now
+from shipping.models import ZoneCountry
+
+MOST_AT_ONCE = 500
+PAGES_AHEAD = 5
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """A list to look at. What is in it changes by the pipeline's own ways only."""
+
+    show_full_result_count = False
+    sortable_by = ()
+    list_per_page = 50
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's signature
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        return False
+
+    def get_paginator(
+        self, request: HttpRequest, queryset: Any, per_page: int, *_: Any, **__: Any
+    ) -> Paginator:
+        """Return a paginator that looks only a few pages ahead."""
+        page = request.GET.get(PAGE_VAR, "1")
+        return NearPaginator(queryset, per_page, page=int(page) if page.isdigit() else 1)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the list; one that takes the database too long is given up with a word instead of an error."""
+        try:
+            response = super().changelist_view(request, extra_context)
+            return response.render() if isinstance(response, TemplateResponse) else response
+        except OperationalError:
+            if not request.GET:
+                raise
+            self.message_user(request, "That took too long. Narrow it down by date.", messages.WARNING)
+            return HttpResponseRedirect(request.path)
+
+
+class NearPaginator(Paginator):
+    """Counts no further than a few pages beyond the one that is shown: counting millions takes seconds."""
+
+    def __init__(self, object_list: Any, per_page: int, *, page: int) -> None:
+        super().__init__(object_list, per_page)
+        self._most = (page + PAGES_AHEAD) * per_page + 1
+
+    @cached_property
+    def count(self) -> int:
+        """As many as there are, or as many as we care to know of."""
+        return int(self.object_list[: self._most].count())  # type: ignore[union-attr]
+
+
+# --- The list ---------------------------------------------------------------------------------------------
+
+
+class OrderFilter(admin.SimpleListFilter):
+    """A filter that offers some choices, and narrows the list when one is made."""
+
+    def offered(self) -> list[tuple[str, str]]:
+        """Return the choices: value and label."""
+        raise NotImplementedError
+
+    def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:
+        """Return the orders that a choice leaves."""
+        raise NotImplementedError
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+        return self.offered()
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:  # noqa: ARG002
+        choice = self.value()
+        return self.narrowed(queryset, choice) if choice in dict(self.offered()) else queryset
+
+
+class StatusFilter(OrderFilter):
+    """Where the order stands."""
+
+    title = parameter_name = "status"
+
+    def offered(self) -> list[tuple[str, str]]:
+        return [(status.value, status.value.capitalize()) for status in Status]
+
+    def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:
+        return orders.filter(journey__status=choice)
+
+
+class AttentionFilter(OrderFilter):
+    """Whether a person should look at it."""
+
+    title = parameter_name = "attention"
+
+    def offered(self) -> list[tuple[str, str]]:
+        return [("needed", "Needs a person")]
+
+    def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:  # noqa: ARG002
+        return orders.filter(journey__attention__gt="")  # `exclude` would join outwards, past the partial index
+
+
+class WaitingFilter(OrderFilter):
+    """What the order waits for."""
+
+    title = "waiting for"
+    parameter_name = "waiting"
+
+    def offered(self) -> list[tuple[str, str]]:
+        return [(wait.value, text.capitalize()) for wait, text in WAITS.items()]
+
+    def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:
+        # The status brings the partial index in: whoever waits is under way.
+        return orders.filter(journey__status__in=UNDER_WAY, journey__waiting_for=choice)
+
+
+class CountryFilter(OrderFilter):
+    """Where it goes."""
+
+    title = parameter_name = "country"
+
+    def offered(self) -> list[tuple[str, str]]:
+        return [(country, country) for country in ZoneCountry.objects.values_list("country", flat=True)]
+
+    def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:
+        return orders.filter(country=choice)
+
+
+class PlacedFilter(OrderFilter):
+    """When it was placed."""
+
+    title = parameter_name = "placed"
+    spans = {
+        "hour": ("Within the last hour", timedelta(hours=1)),
+        "day": ("Within the last 24 hours", timedelta(days=1)),
+        "week": ("Within the last 7 days", timedelta(days=7)),
+        "month": ("Within the last 30 days", timedelta(days=30)),
+    }
+
+    def offered(self) -> list[tuple[str, str]]:
+        return [(name, text) for name, (text, _) in self.spans.items()]
+
+    def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:
+        _, span = self.spans[choice]
+        return orders.filter(pk__gte=first_id_since(database_now() - span))
+
+
+@admin.register(Order)
+class OrderAdmin(ReadOnlyAdmin):
+    """Orders: what was asked for, where each stands, and what may be done about it."""
+
+    list_display = ("shown_number", "customer_name", "status", "total", "placed_at", "waits", "attention")
+    list_display_links = ("shown_number",)
+    list_filter = (StatusFilter, AttentionFilter, WaitingFilter, PlacedFilter, CountryFilter)
+    list_select_related = ("journey",)
+    ordering = ("-id",)
+    # Only switches the search box on: `get_search_results` does the searching.
+    search_fields = ("id",)
+    search_help_text = (
+        "Number, id or UUID; a customer's name or id; an e-mail address. Beginnings of names, customers' ids"
+        " and e-mail addresses without an account are found among the latest 200,000 orders."
+    )
+
+    @admin.display(description="Order")
+    def shown_number(self, order: Order) -> str:
+        """The number people call it by."""
+        return order.number
+
+    @admin.display(description="Status")
+    def status(self, order: Order) -> SafeString:
+        """Where it stands: a word, and a mark of a colour and a shape of its own."""
+        return status_badge(order.journey.status)
+
+    @admin.display(description="Total")
+    def total(self, order: Order) -> str:
+        """What it costs, as far as that is known."""
+        return f"{order.total_amount:,.2f} {order.currency}"
+
+    @admin.display(description="Waits for", empty_value="")
+    def waits(self, order: Order) -> str:
+        """What it waits for."""
+        return waits_for(order.journey.waiting_for)
+
+    @admin.display(description="Attention", empty_value="")
+    def attention(self, order: Order) -> str:
+        """Why a person should look at it."""
+        return order.journey.attention
+
+    def get_search_results(
+        self,
+        request: HttpRequest,  # noqa: ARG002 - Django's signature
+        queryset: QuerySet[Order],
+        search_term: str,
+    ) -> tuple[QuerySet[Order], bool]:
+        """Search by what the term looks like."""
+        return (found(queryset, search_term) if search_term.strip() else queryset), False
+
+    # --- One order ---
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",  # noqa: ARG002 - Django's signature
+        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> HttpResponse:
+        """Show everything about one order."""
+        order = self.get_object(request, object_id)
+        if order is None:
+            raise Http404(f"There is no order {object_id[:40]}.")
+        if not self.has_view_permission(request, order):
+            raise PermissionDenied
+        return TemplateResponse(request, "admin/orders/order/order.html", self._order_context(request, order))
+
+    def _order_context(self, request: HttpRequest, order: Order) -> dict[str, Any]:
+        return self.admin_site.each_context(request) | {
+            "opts": self.opts,
+            "title": order.number,
+            "order": order,
+            "journey": order.journey,
+            "badge": status_badge(order.journey.status),
+            "explanation": explanation(order.journey),
+            "waits_for": waits_for(order.journey.waiting_for),
+            "lines": list(order.lines.all()),
+            "transactions": Transaction.objects.filter(order_id=order.pk).order_by("started_at"),
+            "reservations": Reservation.objects.filter(order_id=order.pk).select_related("product"),
+            "timeline": timeline(list(order.events.all())),
+            "operations": self._possible(request, order),
+            "flower_url": settings.FLOWER_URL,
+        }
+
+    def _possible(self, request: HttpRequest, order: Order) -> list[Operation]:
+        """Return the operations that would do something to the order, if the user may do any."""
+        if not self.has_operate_permission(request):
+            return []
+        return [operation for operation in OPERATIONS.values() if previews(operation, [order])[0].effects]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
+        """Return orders with their journeys, which every page shows."""
+        return super().get_queryset(request).select_related("journey")
+
+    # --- Acting ---
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Whether the user may act on orders."""
+        return request.user.has_perm("orders.operate_order")
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Return the operations as actions on selected orders."""
+        if not self.has_operate_permission(request):
+            return {}
+        return {
+            f"ask_{name}": (
+                partial(_ask_for, operation=operation),
+                f"ask_{name}",
+                f"{operation.label} selected orders",
+            )
+            for name, operation in OPERATIONS.items()
+        }
+
+    def get_urls(self) -> list[URLPattern]:
+        """Return the list's addresses, and the one where operations are confirmed."""
+        operate = path(
+            "operate/<str:name>/", self.admin_site.admin_view(self.operate_view), name="orders_order_operate"
+        )
+        return [operate, *super().get_urls()]
+
+    def operate_view(self, request: HttpRequest, name: str) -> HttpResponse:
+        """Show what an operation would do; when that is confirmed, do it."""
+        operation = OPERATIONS.get(name)
+        if operation is None:
+            raise Http404(f"There is no operation {name[:40]}.")
+        if not self.has_operate_permission(request):
+            raise PermissionDenied
+        ids = (request.POST if request.method == "POST" else request.GET).getlist("order")
+        orders = self.get_queryset(request).filter(
+            pk__in=[id_ for id_ in ids[:MOST_AT_ONCE] if id_.isdigit()]
+        )
+        if request.method == "POST":
+            reason = request.POST.get("reason", "").strip()
+            if reason or not operation.needs_reason:
+                return self._operate(request, operation, list(orders), reason)
+            self.message_user(request, "Say why: the reason stays with the order.", messages.ERROR)
+        return self.ask(request, operation, orders)
+
+    def ask(self, request: HttpRequest, operation: Operation, orders: QuerySet[Order]) -> HttpResponse:
+        """Show what the operation would do to each of the orders, and ask whether to go on."""
+        chosen = list(orders.prefetch_related("lines")[: MOST_AT_ONCE + 1])
+        if len(chosen) > MOST_AT_ONCE:
+            self.message_user(request, f"Select at most {MOST_AT_ONCE} orders at a time.", messages.ERROR)
+            return HttpResponseRedirect(reverse("admin:orders_order_changelist"))
+        outlook = previews(operation, chosen)
+        context = self.admin_site.each_context(request) | {
+            "opts": self.opts,
+            "title": f"{operation.label}: {len(chosen)} order{'' if len(chosen) == 1 else 's'}",
+            "operation": operation,
+            "previews": [preview for preview in outlook if preview.effects],
+            "untouched": [preview for preview in outlook if not preview.effects],
+            "longest_reason": LONGEST_REASON,
+        }
+        return TemplateResponse(request, "admin/orders/order/operate.html", context)
+
+    def _operate(
+        self, request: HttpRequest, operation: Operation, orders: Sequence[Order], reason: str
+    ) -> HttpResponse:
+        for order in orders:
+            self._operate_on(request, operation, order, reason[:LONGEST_REASON])
+        if len(orders) == 1:
+            return HttpResponseRedirect(reverse("admin:orders_order_change", args=[orders[0].pk]))
+        return HttpResponseRedirect(reverse("admin:orders_order_changelist"))
+
+    def _operate_on(self, request: HttpRequest, operation: Operation, order: Order, reason: str) -> None:
+        """Run the command for one order, tell what came of it, and note who did it."""
+        try:
+            outcome = operation.run(order.pk, reason)
+        except (NotPossible, OrderNotFound) as refusal:
+            self.message_user(request, f"{order.number}: {refusal}", messages.WARNING)
+            return
+        self.message_user(request, f"{order.number} {outcome}.", messages.SUCCESS)
+        because = f" ({reason})" if reason else ""
+        self.log_change(request, order, f"{operation.label}{because}: {outcome}.")
+
+
+def _ask_for(
+    model_admin: OrderAdmin, request: HttpRequest, queryset: QuerySet[Order], *, operation: Operation
+) -> HttpResponse:
+    return model_admin.ask(request, operation, queryset)
+
+
+def status_badge(status: str) -> SafeString:
+    """Return a status as a word with a mark; the word says it to those who do not see the mark."""
+    return format_html('<span class="status status-{}">{}</span>', status, status.capitalize())
+
+
+# --- Beside the orders ------------------------------------------------------------------------------------
+
+
+@admin.register(Batch)
+class BatchAdmin(ReadOnlyAdmin):
+    """Batches: which orders travelled together, and how long that took. Kept for some days."""
+
+    list_display = ("id", "size", "started_at", "finished_at", "seconds")
+    ordering = ("-id",)
+
+    @admin.display(description="Seconds", empty_value="under way")
+    def seconds(self, batch: Batch) -> str | None:
+        """How long it travelled."""
+        return f"{(batch.finished_at - batch.started_at).total_seconds():.3f}" if batch.finished_at else None

@@ -1,0 +1,55 @@
+"""Finding orders as people look for them, at a cost that does not grow with the history."""
+
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db.models import Q, QuerySet
+
+from orders.figures import latest_id
+from orders.models import Order, id_of_number
+
+# Where no index helps, only so many of the latest orders are looked through.
+LOOKED_THROUGH = 200_000
+LARGEST_ID = 2**63 - 1
+
+
+def found(orders: QuerySet[Order], text: str) -> QuerySet[Order]:
+    """Return the orders that a search means: by number, id or UUID; by customer's name or id; by e-mail.
+
+    A number, an id and a UUID name one order of any age, a customer's exact name all of theirs, and an e-mail
+    address all orders of the account that has it. Anything else is found among the latest orders.
+    """
+    text = text.strip()
+    order_id = _order_id(text)
+    if order_id is not None:
+        return orders.filter(Q(pk=order_id) | Q(pk__in=_latest(Q(customer_id=text))))
+    uuid = _uuid(text)
+    if uuid is not None:
+        return orders.filter(uuid=uuid)
+    if "@" in text:
+        owners = list(User.objects.filter(email__iexact=text).values_list("pk", flat=True)[:10])
+        return orders.filter(Q(owner_id__in=owners) | Q(pk__in=_latest(Q(email__iexact=text))))
+    by_customer = Q(customer_name__istartswith=text) | Q(customer_id=text)
+    return orders.filter(Q(customer_name=text) | Q(pk__in=_latest(by_customer)))
+
+
+def _latest(condition: Q) -> QuerySet[Order, int]:
+    return (
+        Order.objects.filter(condition, pk__gt=latest_id() - LOOKED_THROUGH)
+        .order_by()
+        .values_list("pk", flat=True)
+    )
+
+
+def _order_id(text: str) -> int | None:
+    number = id_of_number(text.upper())
+    if number is None and text.isascii() and text.isdigit():
+        number = int(text)
+    return number if number is not None and number <= LARGEST_ID else None
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,91 @@
+"""What an order's journey means, in words that an operator needs no manual for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from orders.models import Journey, OrderEvent
+from orders.workflow import UNDER_WAY, EventType, Status, Wait
+
+EXPLANATIONS = {
+    Wait.PAYMENT_PROVIDER: (
+        "The payment provider cannot be reached. Nothing was asked of it; the order goes on by itself as"
+        " soon as it answers again."
+    ),
+    Wait.PAYMENT_OUTCOME: (
+        "The payment provider was asked, and nobody knows yet what came of it. It is looked up by its key"
+        " before anything is asked again, so no customer pays twice."
+    ),
+    Wait.LOST_STEP: "A leg did not report back. It is run again; running it twice does no harm.",
+}
+
+WAITS = {
+    Wait.PAYMENT_PROVIDER: "the payment provider",
+    Wait.PAYMENT_OUTCOME: "the outcome of a payment",
+    Wait.LOST_STEP: "a step that did not report back",
+}
+
+HAPPENED = {EventType.ATTENTION_NEEDED: "Put before a person", EventType.MONEY_RETURNED: "Money given back"}
+
+
+def waits_for(code: str) -> str:
+    """Return what an order waits for, in a few words; nothing for an order that does not wait."""
+    return WAITS.get(Wait(code), "") if code in set(Wait) else code
+
+
+def explanation(journey: Journey) -> str:
+    """Return why an order is not finished yet; nothing for one that is."""
+    if journey.status not in UNDER_WAY:
+        return ""
+    if journey.attention and journey.due_at is None:
+        return f"It stopped and waits for a person: {journey.attention}."
+    if journey.status == Status.PENDING and journey.due_at is None:
+        return "It is held: it starts when somebody processes it."
+    if journey.waiting_for:
+        return EXPLANATIONS.get(Wait(journey.waiting_for), "")
+    if journey.batch_id is not None:
+        return f"It travels in batch {journey.batch_id}."
+    return "It is due, and leaves with the next batch."
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of an order's timeline."""
+
+    sequence: int
+    at: datetime
+    seconds: float  # since the order was placed
+    title: str
+    progress: int
+    details: list[tuple[str, str]]
+    trouble: str  # a traceback, if there is one
+
+
+def timeline(events: Sequence[OrderEvent]) -> list[Entry]:
+    """Return an order's events as people read them."""
+    start = events[0].at if events else None
+    return [_entry(event, (event.at - start).total_seconds() if start else 0.0) for event in events]
+
+
+def _entry(event: OrderEvent, seconds: float) -> Entry:
+    data = dict(event.data)
+    trouble = str(data.pop("details", "") or "")
+    if "waiting_for" in data:
+        data["waiting_for"] = waits_for(data["waiting_for"])
+    details = [(name.replace("_", " "), _shown(value)) for name, value in data.items() if _shown(value)]
+    return Entry(event.sequence, event.at, seconds, title(event.type), event.progress, details, trouble)
+
+
+def title(event_type: str) -> str:
+    """Return what an event's type says, as a sentence would."""
+    known = HAPPENED.get(EventType(event_type)) if event_type in set(EventType) else None
+    return known or event_type.replace("_", " ").capitalize()
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_shown(item) for item in value)
+    if isinstance(value, dict):
+        return " ".join(f"{name} {_shown(item)}" for name, item in value.items())
+    return "" if value in (None, False) else "yes" if value is True else str(value)

@@ -1,0 +1,73 @@
+"""Payment transactions on the operators' desk, to look at. Their key has two columns: no list of Django's."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import OperationalError
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.template.response import TemplateResponse
+
+from payments.models import Transaction
+
+PAGE = 50
+# Finds the id of the order that a text names; None if there is none.
+OrderFinder = Callable[[str], int | None]
+
+
+def transactions_page(
+    request: HttpRequest, context: dict[str, Any], *, find_order: OrderFinder
+) -> HttpResponse:
+    """List transactions, the latest orders' first, narrowed by kind, state and order."""
+    chosen = request.GET
+    try:
+        found = list(_transactions(chosen, find_order)[: PAGE + 1])
+        trouble = ""
+    except OperationalError:  # a combination so rare that the database gave up looking for it
+        found, trouble = [], "That took too long. Narrow it down by order or by state."
+    shown, older = _whole_orders(found)
+    return TemplateResponse(
+        request,
+        "admin/payments/transactions.html",
+        context
+        | {
+            "transactions": shown,
+            "older": _query_before(chosen, older) if older else "",
+            "trouble": trouble,
+            "kinds": Transaction.Kind.choices,
+            "states": Transaction.State.choices,
+            "kind": chosen.get("kind", ""),
+            "state": chosen.get("state", ""),
+            "q": chosen.get("q", ""),
+        },
+    )
+
+
+def _transactions(chosen: QueryDict, find_order: OrderFinder) -> QuerySet[Transaction]:
+    transactions = Transaction.objects.order_by("-order_id", "kind")
+    if chosen.get("kind") in Transaction.Kind.values:
+        transactions = transactions.filter(kind=chosen["kind"])
+    if chosen.get("state") in Transaction.State.values:
+        transactions = transactions.filter(state=chosen["state"])
+    if chosen.get("q", "").strip():
+        transactions = transactions.filter(order_id=find_order(chosen["q"].strip()) or 0)
+    before = chosen.get("before", "")
+    return (
+        transactions.filter(order_id__lt=int(before))
+        if before.isdigit() and len(before) < 19
+        else transactions
+    )
+
+
+def _whole_orders(found: list[Transaction]) -> tuple[list[Transaction], int]:
+    """Return a page that ends between two orders, and the first order after it (0 if there is none)."""
+    if len(found) <= PAGE:
+        return found, 0
+    next_order = found[PAGE].order_id
+    return [transaction for transaction in found if transaction.order_id > next_order], next_order
+
+
+def _query_before(chosen: QueryDict, next_order: int) -> str:
+    query = chosen.copy()
+    query["before"] = str(next_order + 1)
+    return query.urlencode()

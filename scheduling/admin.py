@@ -1,0 +1,23 @@
+"""Scheduled runs on the operators' desk, to look at. Their key has two columns: no list of Django's."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from scheduling.models import ScheduledRun
+from scheduling.slots import latest_runs
+
+SHOWN = 200
+
+
+def runs_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    """Show what came of scheduled work: the latest of each, and the latest of one or all."""
+    name = request.GET.get("name", "")
+    runs = ScheduledRun.objects.order_by("-started_at")
+    return TemplateResponse(
+        request,
+        "admin/scheduling/runs.html",
+        context
+        | {"latest": latest_runs(), "runs": (runs.filter(name=name) if name else runs)[:SHOWN], "name": name},
+    )
