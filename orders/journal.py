@@ -13,7 +13,7 @@ from typing import Any, Self
 from django.db import connection
 
 from database.arrays import numbers, texts, words
-from orders.models import OrderEvent
+from orders.models import CurrentTransaction, OrderEvent
 from orders.workflow import JourneyState, Leg, Status
 
 # Looked up for every order of every step; calling the enumerations costs several times as much.
@@ -52,9 +52,10 @@ SAVE = """
                 ELSE now() END
         FROM changed c WHERE j.order_id = c.order_id
     )
-    INSERT INTO orders_orderevent (order_id, sequence, type, progress, data)
-    SELECT * FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::smallint[], %s::jsonb[])
-"""
+    INSERT INTO orders_orderevent (order_id, sequence, type, progress, data, transaction_id)
+    SELECT event.*, (SELECT {number})
+    FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::smallint[], %s::jsonb[]) AS event
+""".replace("{number}", CurrentTransaction.template)  # looked up once, not by the column's default for each event
 
 
 def lock(order_ids: Sequence[int]) -> list[JourneyState]:
