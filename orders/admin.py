@@ -77,12 +77,13 @@ class NearPaginator(Paginator):
 
     def __init__(self, object_list: Any, per_page: int, *, page: int) -> None:
         super().__init__(object_list, per_page)
+        self._orders: QuerySet[Any] = object_list
         self._most = (page + PAGES_AHEAD) * per_page + 1
 
     @cached_property
     def count(self) -> int:
         """As many as there are, or as many as we care to know of."""
-        return int(self.object_list[: self._most].count())  # type: ignore[union-attr]
+        return self._orders[: self._most].count()
 
 
 # --- The list ---------------------------------------------------------------------------------------------
@@ -128,7 +129,8 @@ class AttentionFilter(OrderFilter):
         return [("needed", "Needs a person")]
 
     def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:  # noqa: ARG002
-        return orders.filter(journey__attention__gt="")  # `exclude` would join outwards, past the partial index
+        # Not `exclude`: it would join outwards, past the partial index.
+        return orders.filter(journey__attention__gt="")
 
 
 class WaitingFilter(OrderFilter):

@@ -49,8 +49,9 @@ def _transactions(chosen: QueryDict, find_order: OrderFinder) -> QuerySet[Transa
         transactions = transactions.filter(kind=chosen["kind"])
     if chosen.get("state") in Transaction.State.values:
         transactions = transactions.filter(state=chosen["state"])
-    if chosen.get("q", "").strip():
-        transactions = transactions.filter(order_id=find_order(chosen["q"].strip()) or 0)
+    order = str(chosen.get("q", "")).strip()
+    if order:
+        transactions = transactions.filter(order_id=find_order(order) or 0)
     before = chosen.get("before", "")
     return (
         transactions.filter(order_id__lt=int(before))

@@ -1,6 +1,7 @@
 """Asking many things at once."""
 
 import threading
+from itertools import count
 
 from config.system.prober import Prober, Remembered
 from tests.waiting import until
@@ -32,8 +33,8 @@ def test_a_question_that_hangs_holds_up_nobody_and_is_not_asked_twice():
 
 
 def test_lookers_within_a_moment_share_an_answer():
-    loads: list[int] = []
-    shared = Remembered(lambda: loads.append(1) or len(loads), seconds=3600)
+    loads = count(1)
+    shared = Remembered(lambda: next(loads), seconds=3600)
     assert [shared.get(), shared.get()] == [1, 1]
     shared.forget()
     assert shared.get() == 2

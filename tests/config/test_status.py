@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from django.contrib.auth.models import User
@@ -187,7 +188,7 @@ def test_workers_tell_what_they_are_doing(look):
 def test_the_schedule_tells_the_outcome_of_each_last_run(look):
     for hour in (1, 2):
         now = database_now().replace(hour=hour)
-        once_per_slot(name="audit", interval=600, work=lambda hour=hour: f"run {hour}", now=now)
+        once_per_slot(name="audit", interval=600, work=partial("run {}".format, hour), now=now)
     once_per_slot(name="beat", interval=10, work=lambda: None, now=database_now())
     found = look()["schedule"]
     assert {run["name"]: run["outcome"] for run in found["runs"]} == {"audit": "run 2", "beat": "done"}
