@@ -215,6 +215,11 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
     return Response(answer.body, status=answer.status, headers=headers)
 
 
+def response_to(error: Exception) -> HttpResponse:
+    """Return the response of a plain Django view to an error."""
+    return _json(answer_to(error))
+
+
 def api_not_found(request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
     """Answer where nothing is under /api; in DEBUG too, where Django would show a page of its own."""
     return not_found(request)

@@ -1,18 +1,23 @@
 """The first page, the list of what the API has, and how to get a token."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.authtoken.models import Token
 from rest_framework.authtoken.serializers import AuthTokenSerializer
+from rest_framework.exceptions import Throttled
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from config import errors
+from orders.problems import Problem
 from orders.schema import refusals
 from orders.throttling import LoginThrottle
 
@@ -35,6 +40,22 @@ PLACES = {
 def landing(request: HttpRequest) -> HttpResponse:
     """Show what this is and where everything is."""
     return render(request, "landing.html", {"places": PLACES})
+
+
+def throttled_login(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Let an address try only so many passwords at a page with a form, as at `TokenView`."""
+
+    @wraps(view)
+    def login(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        throttle = LoginThrottle()
+        try:
+            if request.method == "POST" and not throttle.allow_request(Request(request), None):
+                return errors.response_to(Throttled(wait=throttle.wait()))
+        except Problem as problem:
+            return errors.response_to(problem)
+        return view(request, *args, **kwargs)
+
+    return login
 
 
 class ApiRoot(APIView):

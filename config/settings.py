@@ -315,7 +315,8 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_THROTTLE_CLASSES": ["orders.throttling.Throttle"],
-    "NUM_PROXIES": 1,
+    # Whose X-Forwarded-For is believed: that of so many proxies in front, counted from here.
+    "NUM_PROXIES": whole("NUM_PROXIES", default=1, at_least=0),
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "config.errors.handle",
     "DEFAULT_PARSER_CLASSES": ["orders.parsers.StrictJSONParser"],

@@ -1,6 +1,7 @@
 """Every address of the HTTP side. WebSockets are in `config.asgi`."""
 
 from django.contrib import admin
+from django.contrib.auth.views import LoginView
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
 
@@ -11,6 +12,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", pages.landing, name="landing"),
     path("api", pages.ApiRoot.as_view(), name="api"),
     path("api/token", pages.TokenView.as_view(), name="token"),
+    path(
+        "api/login/login/",
+        pages.throttled_login(LoginView.as_view(template_name="rest_framework/login.html")),
+    ),
     path("api/login/", include("rest_framework.urls")),
     path("api/orders", include("orders.urls")),
     path("api/inventory", include("inventory.urls")),
@@ -21,6 +26,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("swagger", SpectacularSwaggerView.as_view(url_name="schema"), name="swagger"),
     path("redoc", SpectacularRedocView.as_view(url_name="schema", template_name="redoc.html"), name="redoc"),
     path("", include("config.system.urls")),
+    path("admin/login/", pages.throttled_login(admin.site.login)),
     path("admin/", admin.site.urls),
     re_path(r"^api(/.*)?$", errors.api_not_found),
 ]

@@ -29,7 +29,7 @@ class StructExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-ca
         _, schemas = msgspec.json.schema_components([self.target], schema_hook=_custom, ref_template=REF)
         schema: dict[str, Any] = schemas.pop(self.target.__name__)
         for name, inner in schemas.items():
-            component = ResolvedComponent(
+            component = ResolvedComponent(  # type: ignore[no-untyped-call]
                 name, ResolvedComponent.SCHEMA, schema=_money(inner), object=_struct(name)
             )
             auto_schema.registry.register_on_missing(component)

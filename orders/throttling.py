@@ -111,7 +111,7 @@ class Throttle(BaseThrottle):
         if rate is None:
             return True
         try:
-            self._wait = buckets().take(f"throttle:{scope}:{self._who(request)}", rate)
+            self._wait = buckets().take(f"throttle:{scope}:{self.who(request)}", rate)
         except Unavailable:
             return self.when_unavailable()
         return self._wait == 0
@@ -128,12 +128,17 @@ class Throttle(BaseThrottle):
         """What to do when Valkey is away."""
         return True
 
-    def _who(self, request: Request) -> str:
+    def who(self, request: Request) -> str:
+        """Return whose accounts they are."""
         return f"user:{request.user.pk}" if request.user.is_authenticated else f"ip:{self.get_ident(request)}"
 
 
 class LoginThrottle(Throttle):
     """Lets an address try so many logins. Refuses when it cannot count: passwords must not be guessable."""
+
+    def who(self, request: Request) -> str:
+        """Return the address: who it is, is what the login is about."""
+        return f"ip:{self.get_ident(request)}"
 
     def scope(self, request: Request) -> str:  # noqa: ARG002
         """Logins have an account of their own."""

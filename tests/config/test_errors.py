@@ -2,10 +2,10 @@
 
 import io
 import re
+from decimal import Decimal
 
 import psycopg
 import pytest
-from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import InterfaceError, OperationalError, connection
@@ -18,8 +18,9 @@ from rest_framework.views import APIView
 
 from config import errors
 from config.engines import free_port
+from orders.commands import AmountTooLarge
 from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
-from tests.orders.conftest import alice, an_order, as_alice, client_of, place, shop, unlimited  # noqa: F401
+from tests.orders.conftest import alice, an_order, as_alice, client_of, plain_static_files, shop, unlimited  # noqa: F401
 from tests.orders.test_api_bad_input import BAD_BODIES, BAD_FIELDS
 
 
@@ -51,6 +52,7 @@ def error_of(response):
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
+        (AmountTooLarge(maximum=Decimal(1)), 400, "too_large"),
         (RuntimeError("secret"), 500, "internal_error"),
         (OperationalError("secret"), 503, "temporarily_unavailable"),
         (InterfaceError("secret"), 503, "temporarily_unavailable"),
@@ -238,11 +240,7 @@ def test_it_has_the_manuals_examples(schema):
 
 
 @pytest.mark.parametrize("path", ["/", "/swagger", "/redoc", "/api", "/api/schema"])
-def test_the_ways_in_are_open_and_load_nothing_from_elsewhere(db, settings, path):
-    settings.STORAGES = django_settings.STORAGES | {
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    }
-
+def test_the_ways_in_are_open_and_load_nothing_from_elsewhere(db, plain_static_files, path):  # noqa: F811
     page = APIClient().get(path, headers={"Accept": "*/*"})
 
     assert page.status_code == 200

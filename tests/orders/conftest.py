@@ -26,6 +26,13 @@ def unlimited(settings: Any) -> None:
     settings.THROTTLE_RATES = dict.fromkeys(("reads", "writes", "logins"), "off")
 
 
+@pytest.fixture
+def plain_static_files(settings: Any) -> None:
+    """Pages name their static files as they are, without a manifest of those that were collected."""
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = settings.STORAGES | {"staticfiles": plain}
+
+
 def client_of(user: User | None = None, **headers: str) -> APIClient:
     client = APIClient(headers=headers)
     if user:
@@ -35,12 +42,12 @@ def client_of(user: User | None = None, **headers: str) -> APIClient:
 
 @pytest.fixture
 def alice(shop: None) -> User:
-    return User.objects.create_user("alice", password="a long password")
+    return User.objects.create_user("alice")
 
 
 @pytest.fixture
 def bob(shop: None) -> User:
-    return User.objects.create_user("bob", password="a long password")
+    return User.objects.create_user("bob")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.utils import timezone
@@ -391,7 +392,7 @@ def confirm(order_id):
     (journey,) = journal.lock([order_id])
     journey.claimed(lease=60)
     journey.stock_reserved()
-    journey.shipping_quoted(0)
+    journey.shipping_quoted(Decimal(0))
     journey.payment_authorized()
     journey.payment_captured()
     journey.settle()
@@ -401,11 +402,7 @@ def confirm(order_id):
 # --- For people -------------------------------------------------------------------------------------------
 
 
-def test_a_browser_gets_a_page_with_a_form(alice, unlimited, settings):
-    settings.STORAGES = settings.STORAGES | {
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    }
-
+def test_a_browser_gets_a_page_with_a_form(alice, unlimited, plain_static_files):
     page = client_of(alice).get("/api/orders", headers={"Accept": "text/html"})
 
     assert page.status_code == 200

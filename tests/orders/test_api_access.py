@@ -96,6 +96,8 @@ def test_a_session_needs_its_csrf_token_to_change_anything(alice, unlimited):
 
 
 def test_a_password_gets_a_token(alice, unlimited):
+    alice.set_password("a long password")
+    alice.save()
     answer = APIClient().post("/api/token", {"username": "alice", "password": "a long password"})
 
     headers = {"Authorization": f"Token {answer.json()['token']}"}

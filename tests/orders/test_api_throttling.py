@@ -4,6 +4,7 @@ import time
 
 import pytest
 import redis
+from django.test import Client
 from rest_framework.test import APIClient
 
 from config.engines import free_port
@@ -64,6 +65,14 @@ def test_logins_are_counted_by_address(alice, limited):
     attempts = [APIClient().post("/api/token", {"username": "alice", "password": str(n)}) for n in range(4)]
 
     assert codes(attempts) == [400, 400, 400, 429]
+
+
+@pytest.mark.parametrize("path", ["/admin/login/", "/api/login/login/"])
+def test_logins_at_a_form_count_as_well(alice, limited, plain_static_files, path):
+    attempts = [Client().post(path, {"username": "alice", "password": str(n)}) for n in range(4)]
+
+    assert codes(attempts) == [200, 200, 200, 429]
+    assert Client().get(path).status_code == 200
 
 
 def test_two_hundred_at_once_get_no_more_than_there_is(settings):
