@@ -104,7 +104,8 @@ CHECKS: dict[str, str] = {
         WHERE r.quantity IS DISTINCT FROM CASE WHEN j.stock = 'reserved' THEN l.quantity END
     """,
     "Stock and money: a confirmed order has both, one that ended otherwise has neither": """
-        SELECT order_id::text, format('%s with stock "%s", shipping "%s", payment "%s"', status, stock, shipping, payment)
+        SELECT order_id::text,
+               format('%s with stock "%s", shipping "%s", payment "%s"', status, stock, shipping, payment)
         FROM orders_journey WHERE
             (status = 'confirmed' AND (stock, shipping, payment) <> ('reserved', 'quoted', 'captured'))
             OR (status = 'completed' AND (stock, shipping, payment) <> ('sold', 'quoted', 'captured'))
