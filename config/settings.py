@@ -44,6 +44,13 @@ if DEMO and not DEBUG:
         "DEMO=1 lets anybody place orders without a login; it is refused unless DEBUG=1."
     )
 
+# Trouble on purpose, for tests of what survives it: see faults/ and tests/planted/.
+PLANTED_FAULT = env.str("PLANTED_FAULT", default="")
+if not DEBUG and (PLANTED_FAULT or env.str("FAULTS", default="")):
+    raise ImproperlyConfigured(
+        "FAULTS and PLANTED_FAULT break the service on purpose; refused unless DEBUG=1."
+    )
+
 SECRET_KEY = env.str("SECRET_KEY", default="")
 if not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY is not set. `make run` generates one; set your own anywhere else.")

@@ -12,6 +12,7 @@ from celery import Signature, chain, chord, signature
 from django.conf import settings
 from django.db import connection, transaction
 
+import faults
 from orders import journal
 from orders.models import Batch
 from orders.workflow import JourneyState, Status
@@ -49,6 +50,8 @@ def claim() -> list[Claimed]:
         travelling = [journey for journey in due if _may_travel(journey)]
         claimed = [_form_batch(route, journeys) for route, journeys in _by_route(travelling).items()]
         journal.save(sorted(due, key=lambda journey: journey.order_id))
+        faults.point("claim.before_commit")
+    faults.point("claim.after_commit")
     return claimed
 
 

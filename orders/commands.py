@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 from django.db import connection, transaction
 
+import faults
 from inventory import stock
 from inventory.catalogue import ProductInfo, find_products
 from orders import doorbell, journal
@@ -165,6 +166,7 @@ def place_order(*, new: NewOrder) -> Placed:
     if amount > MAX_AMOUNT:
         raise AmountTooLarge(maximum=MAX_AMOUNT)
     uuid = uuid4()
+    faults.point("post.before_insert")
     with connection.cursor() as cursor:
         cursor.execute(PLACE, _place_parameters(new, lines, amount, uuid))
         order_id, placed_at, _ = cursor.fetchone()
@@ -330,3 +332,4 @@ def _locked(order_id: int) -> JourneyState:
 def _save_and_wake(journey: JourneyState) -> None:
     journal.save([journey])
     doorbell.wake_dispatcher()
+    faults.point("command.before_commit")

@@ -13,6 +13,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
+import faults
 from orders import batches, doorbell
 from scheduling import heartbeats
 
@@ -76,6 +77,7 @@ def dispatch_due(send: Callable[[batches.Claimed], None] = batches.send) -> int:
     for claimed in batches.claim():
         try:
             send(claimed)
+            faults.point("send.after")
         except (BrokerError, RedisError, OSError) as error:
             logger.warning("The broker is away, %s orders wait: %s", len(claimed.order_ids), error)
             batches.give_back(claimed, seconds=BROKER_PAUSE_SECONDS)

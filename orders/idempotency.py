@@ -18,6 +18,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+import faults
 from orders.models import IdempotencyKey
 from orders.problems import Problem
 from orders.renderers import ENCODER
@@ -41,6 +42,7 @@ def answer_once(request: Request, answer: Callable[[], Response]) -> Response:
         response = answer()
         body = ENCODER.encode(response.data)
         _remember(owner_id, key, response, body)
+        faults.point("post.before_commit")
     response.data = msgspec.Raw(body)
     return response
 

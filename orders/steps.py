@@ -20,6 +20,7 @@ from typing import Protocol
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 
+import faults
 from inventory import stock
 from orders import batches, doorbell, journal, queries
 from orders.workflow import JourneyState, Leg, Status, Wait
@@ -47,10 +48,14 @@ def for_batch(step: Step) -> Step:
     When the database itself is away nothing can be judged: the error goes on, and the orders come round again.
     """
 
+    begin, end = f"{step.__name__}.begin", f"{step.__name__}.end"
+
     @functools.wraps(step)
     def run(*, batch_id: int, order_ids: Sequence[int]) -> None:
         try:
+            faults.point(begin)
             step(batch_id=batch_id, order_ids=order_ids)
+            faults.point(end)
         except (OperationalError, InterfaceError):
             raise
         except Exception as error:
@@ -102,6 +107,7 @@ def reserve_stock(*, batch_id: int, order_ids: Sequence[int]) -> None:
             else:
                 journey.stock_reserved()
         journal.save(journeys)
+        faults.point("reserve_stock.before_commit")
 
 
 @for_batch
@@ -117,6 +123,7 @@ def quote_shipping(*, batch_id: int, order_ids: Sequence[int]) -> None:
             else:
                 journey.shipping_quoted(quote)
         journal.save(journeys)
+        faults.point("quote_shipping.before_commit")
 
 
 @for_batch
@@ -125,6 +132,7 @@ def authorize_payment(*, batch_id: int, order_ids: Sequence[int]) -> None:
     with transaction.atomic():
         journeys = _due(batch_id, order_ids, lambda j: j.may_be_charged)
         prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges(_ids(journeys)))
+        faults.point("authorize_payment.before_intent_commit")
     _ask_and_record(Kind.AUTHORIZE, prepared, batch_id)
 
 
@@ -137,6 +145,7 @@ def capture_payment(*, batch_id: int, order_ids: Sequence[int]) -> None:
         authorizations = {order_id: book[Kind.AUTHORIZE].provider_id for order_id, book in held.items()}
         charges = ledger.as_requests(queries.charges(_ids(journeys)), parents=authorizations)
         prepared = ledger.prepare(Kind.CAPTURE, charges)
+        faults.point("capture_payment.before_intent_commit")
     _ask_and_record(Kind.CAPTURE, prepared, batch_id)
 
 
@@ -150,6 +159,7 @@ def settle(*, batch_id: int, order_ids: Sequence[int]) -> None:
         journal.save(journeys)
         batches.finish(batch_id)
         doorbell.wake_dispatcher()
+        faults.point("settle.before_commit")
 
 
 # --- And back: stock beside money -------------------------------------------------------------------------
@@ -165,6 +175,7 @@ def release_stock(*, batch_id: int, order_ids: Sequence[int]) -> None:
         for journey in journeys:
             journey.stock_released()
         journal.save(journeys)
+        faults.point("release_stock.before_commit")
 
 
 @for_batch
@@ -182,6 +193,7 @@ def return_money(*, batch_id: int, order_ids: Sequence[int]) -> None:
             else:
                 journey.money_returned(Leg(how.value))
         journal.save(journeys)
+        faults.point("return_money.before_commit")
 
 
 # --- On: handing over -------------------------------------------------------------------------------------
@@ -198,9 +210,15 @@ def complete(*, batch_id: int, order_ids: Sequence[int]) -> None:
         journal.save(journeys)
         batches.finish(batch_id)
         doorbell.wake_dispatcher()
+        faults.point("complete.before_commit")
 
 
 # --- What the provider says -------------------------------------------------------------------------------
+
+RECORDED = {
+    Kind.AUTHORIZE: "authorize_payment.before_commit",
+    Kind.CAPTURE: "capture_payment.before_commit",
+}
 
 
 def _ask_and_record(kind: Kind, prepared: Sequence[Prepared], batch_id: int) -> None:
@@ -218,6 +236,7 @@ def _ask_and_record(kind: Kind, prepared: Sequence[Prepared], batch_id: int) -> 
         for journey in journeys:
             _apply(kind, journey, outcomes.get(journey.order_id), is_ours=journey.batch_id == batch_id)
         journal.save(journey for journey in journeys if journey.events or journey.reschedule)
+        faults.point(RECORDED[kind])
 
 
 def _record_late(kind: Kind, prepared: Prepared, outcome: Outcome) -> None:
@@ -231,6 +250,7 @@ def _record_late(kind: Kind, prepared: Prepared, outcome: Outcome) -> None:
                 journey.look_again(0)
             journal.save([journey])
         doorbell.wake_dispatcher()
+        faults.point("late.before_commit")
 
 
 def _apply(kind: Kind, journey: JourneyState, outcome: Outcome | None, *, is_ours: bool) -> None:

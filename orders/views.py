@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+import faults
 from orders import commands, journal, queries, serializers
 from orders.filters import FILTER_PARAMETERS, named, narrowed
 from orders.idempotency import answer_once
@@ -73,7 +74,9 @@ class Orders(APIView):
     )
     def post(self, request: Request) -> Response:
         """Place an order."""
-        return answer_once(request, lambda: place(request))
+        response = answer_once(request, lambda: place(request))
+        faults.point("post.after_commit")
+        return response
 
     @extend_schema(
         tags=["orders"],

@@ -13,6 +13,7 @@ from decimal import Decimal
 
 from django.db import connection
 
+import faults
 from database.arrays import numbers, texts, words
 from payments.gateways import gateway
 from payments.gateways.protocol import Outcome, PaymentGateway
@@ -153,7 +154,7 @@ def _ask_one(provider: PaymentGateway, prepared: Prepared) -> Outcome:
     """Ask once more or for the first time: a repeat is looked up by its key before it is sent again."""
     if not prepared.is_new:
         try:
-            found = provider.find(key=prepared.key)
+            found = look_up(provider, key=prepared.key)
         except ProviderUnavailable as unavailable:
             return Outcome(kind="unknown", code="lookup_failed", message=str(unavailable)[:200])
         if found is not None:
@@ -161,7 +162,22 @@ def _ask_one(provider: PaymentGateway, prepared: Prepared) -> Outcome:
     return _send(provider, prepared)
 
 
+def look_up(provider: PaymentGateway, *, key: str) -> Outcome | None:
+    """Return what the provider knows under the key; None if it never saw it. Raises ProviderUnavailable."""
+    faults.point("lookup.before_call")
+    found = provider.find(key=key)
+    faults.point("lookup.after_call")
+    return found
+
+
 def _send(provider: PaymentGateway, prepared: Prepared) -> Outcome:
+    faults.point(f"{prepared.kind.value}.before_call")
+    outcome = _call(provider, prepared)
+    faults.point(f"{prepared.kind.value}.after_call")
+    return outcome
+
+
+def _call(provider: PaymentGateway, prepared: Prepared) -> Outcome:
     request, key = prepared.request, prepared.key
     common = {"key": key, "reference": request.reference}
     match prepared.kind:

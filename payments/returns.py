@@ -8,6 +8,7 @@ from functools import partial
 from django.conf import settings
 from django.db import transaction
 
+import faults
 from payments import ledger
 from payments.gateways import gateway
 from payments.gateways.protocol import Outcome
@@ -85,7 +86,9 @@ def _carry_out(kind: Kind, requests: Sequence[Request], patience: float) -> dict
     """Void or refund, and return for each order whether it is done."""
     with transaction.atomic():
         prepared = ledger.prepare(kind, requests)
+        faults.point("return_money.before_intent_commit")
     outcomes = ledger.ask(prepared, patience=patience, on_late=partial(_record_late, kind))
+    faults.point("return_money.before_record")
     ledger.record(kind, outcomes)
     return {order_id: outcome.kind == "succeeded" for order_id, outcome in outcomes.items()}
 
@@ -110,7 +113,7 @@ def _ignore(index: int, answer: Outcome) -> None:
 def _find(entry: Transaction, now: datetime) -> Outcome:
     """Return what the provider says of a transaction; declined once it can no longer arrive there."""
     try:
-        found = gateway().find(key=entry.key)
+        found = ledger.look_up(gateway(), key=entry.key)
     except ProviderUnavailable as unavailable:
         return Outcome(kind="unknown", code="lookup_failed", message=str(unavailable)[:200])
     if found is not None:

@@ -1,0 +1,44 @@
+"""Every place where a process can be made to fail, in the order an order passes them.
+
+`before_commit` is inside the transaction, after its last statement; `end` comes after the step's last commit.
+A step's places are passed once for each batch, those around a provider's call once for each call.
+"""
+
+STEPS = (
+    "reserve_stock",
+    "quote_shipping",
+    "authorize_payment",
+    "capture_payment",
+    "settle",
+    "release_stock",
+    "return_money",
+    "complete",
+)
+CALLS = ("authorize", "capture", "void", "refund", "lookup")
+
+PLACES = frozenset(
+    {
+        # Placing an order (rows F1 to F3 of the fault matrix). With an Idempotency-Key the order, its journal
+        # and the key's answer are one transaction; without, the insert is.
+        "post.before_insert",
+        "post.before_commit",
+        "post.after_commit",
+        # Cancelling, completing, retrying, processing.
+        "command.before_commit",
+        # The dispatcher (F4, F5).
+        "claim.before_commit",
+        "claim.after_commit",
+        "send.after",
+        # The steps (F6).
+        *(f"{step}.{place}" for step in STEPS for place in ("begin", "before_commit", "end")),
+        # Those that call the provider commit twice: what they are about to ask, and what came of it.
+        "authorize_payment.before_intent_commit",
+        "capture_payment.before_intent_commit",
+        "return_money.before_intent_commit",
+        "return_money.before_record",
+        # Around each call to the payment provider.
+        *(f"{call}.{place}" for call in CALLS for place in ("before_call", "after_call")),
+        # An answer that came after its batch had gone on.
+        "late.before_commit",
+    }
+)
