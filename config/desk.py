@@ -10,8 +10,10 @@ from typing import Any
 from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 
+from orders import figures, money
 from orders.pages import money_at_risk_page
 from orders.queries import OrderNotFound, by_reference
 from payments.admin import transactions_page
@@ -22,17 +24,17 @@ from scheduling.admin import runs_page
 class Page:
     """A page beside the models' lists. Its view gets the request and the context that all pages need."""
 
-    app_label: str
+    app_label: str  # of the app that it stands with
     app_name: str
     title: str
-    slug: str
+    path: str
     permission: str
     view: Callable[[HttpRequest, dict[str, Any]], HttpResponse]
 
     @property
     def url_name(self) -> str:
         """Its name among the admin's addresses."""
-        return f"{self.app_label}_{self.slug}".replace("-", "_")
+        return self.path.replace("/", "_").replace("-", "_")
 
 
 def _transactions(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
@@ -45,18 +47,22 @@ def _transactions(request: HttpRequest, context: dict[str, Any]) -> HttpResponse
     return transactions_page(request, context, find_order=find_order)
 
 
+SEE_PAYMENTS = "payments.view_transaction"
 PAGES = (
+    Page("payments", "Payments", "Money at risk", "payments/money-at-risk", SEE_PAYMENTS, money_at_risk_page),
+    Page("payments", "Payments", "Transactions", "payments/transactions", SEE_PAYMENTS, _transactions),
     Page(
-        "payments",
-        "Payments",
-        "Money at risk",
-        "money-at-risk",
-        "payments.view_transaction",
-        money_at_risk_page,
+        "django_celery_beat",
+        "Periodic tasks",
+        "Scheduled runs",
+        "scheduling/runs",
+        "scheduling.view_scheduledrun",
+        runs_page,
     ),
-    Page("payments", "Payments", "Transactions", "transactions", "payments.view_transaction", _transactions),
-    Page("scheduling", "Schedule", "Scheduled runs", "runs", "scheduling.view_scheduledrun", runs_page),
 )
+
+# What operators come for stands first; the rest follows by name.
+FIRST = ("orders", "payments", "inventory", "shipping", "notifications", "django_celery_beat")
 
 
 class Desk(AdminSite):
@@ -66,11 +72,16 @@ class Desk(AdminSite):
     site_title = "Order pipeline"
     index_title = "Operators' desk"
 
+    index_template = "admin/desk.html"
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """Show what needs a person, above everything else that there is."""
+        return super().index(request, (extra_context or {}) | needs_a_person(request))
+
     def get_urls(self) -> list[URLResolver | URLPattern]:
         """Return the admin's addresses with those of the pages."""
         pages: list[URLResolver | URLPattern] = [
-            path(f"{page.app_label}/{page.slug}/", self.admin_view(self._view(page)), name=page.url_name)
-            for page in PAGES
+            path(f"{page.path}/", self.admin_view(self._view(page)), name=page.url_name) for page in PAGES
         ]
         return [*pages, *super().get_urls()]
 
@@ -89,7 +100,23 @@ class Desk(AdminSite):
             if app_label in (None, page.app_label) and request.user.has_perm(page.permission):
                 app = apps.setdefault(page.app_label, _app_without_models(page))
                 app["models"].append(_entry(page))
-        return sorted(apps.values(), key=lambda app: app["name"].lower())
+        return sorted(apps.values(), key=_place)
+
+
+def needs_a_person(request: HttpRequest) -> dict[str, Any]:
+    """Return what the start page tells: orders and money that a person should look at, to who may see them."""
+    found: dict[str, Any] = {}
+    if request.user.has_perm("orders.view_order"):
+        found["attention"], _ = figures.attention(limit=0)
+        found["backlog"] = figures.backlog()
+    if request.user.has_perm(SEE_PAYMENTS):
+        found["sums_at_risk"] = money.sums_at_risk()
+    return found
+
+
+def _place(app: dict[str, Any]) -> tuple[int, str]:
+    label = app["app_label"]
+    return FIRST.index(label) if label in FIRST else len(FIRST), app["name"].lower()
 
 
 def _app_without_models(page: Page) -> dict[str, Any]:

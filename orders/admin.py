@@ -1,6 +1,6 @@
 """Orders on the operators' desk: to look at, and to act on through the same commands as the API."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property, partial
 from typing import Any
@@ -39,6 +39,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     """A list to look at. What is in it changes by the pipeline's own ways only."""
 
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     sortable_by = ()
     list_per_page = 50
 
@@ -62,8 +63,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show the list; one that takes the database too long is given up with a word instead of an error."""
+        title = {"title": str(self.opts.verbose_name_plural).capitalize()}
         try:
-            response = super().changelist_view(request, extra_context)
+            response = super().changelist_view(request, title | (extra_context or {}))
             return response.render() if isinstance(response, TemplateResponse) else response
         except OperationalError:
             if not request.GET:
@@ -92,6 +94,8 @@ class NearPaginator(Paginator):
 class OrderFilter(admin.SimpleListFilter):
     """A filter that offers some choices, and narrows the list when one is made."""
 
+    beside: Mapping[str, str] = {}  # what else narrows the list
+
     def offered(self) -> list[tuple[str, str]]:
         """Return the choices: value and label."""
         raise NotImplementedError
@@ -101,6 +105,9 @@ class OrderFilter(admin.SimpleListFilter):
         raise NotImplementedError
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+        self.beside = {
+            name: value for name, value in request.GET.items() if name not in (self.parameter_name, PAGE_VAR)
+        }
         return self.offered()
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:  # noqa: ARG002
@@ -148,9 +155,10 @@ class WaitingFilter(OrderFilter):
 
 
 class CountryFilter(OrderFilter):
-    """Where it goes."""
+    """Where it goes: too many choices for a list of links."""
 
     title = parameter_name = "country"
+    template = "admin/orders/order/choice_filter.html"
 
     def offered(self) -> list[tuple[str, str]]:
         return [(country, country) for country in ZoneCountry.objects.values_list("country", flat=True)]
@@ -182,7 +190,7 @@ class PlacedFilter(OrderFilter):
 class OrderAdmin(ReadOnlyAdmin):
     """Orders: what was asked for, where each stands, and what may be done about it."""
 
-    list_display = ("shown_number", "customer_name", "status", "total", "placed_at", "waits", "attention")
+    list_display = ("shown_number", "customer_name", "status", "total", "placed", "needs")
     list_display_links = ("shown_number",)
     list_filter = (StatusFilter, AttentionFilter, WaitingFilter, PlacedFilter, CountryFilter)
     list_select_related = ("journey",)
@@ -209,15 +217,17 @@ class OrderAdmin(ReadOnlyAdmin):
         """What it costs, as far as that is known."""
         return f"{order.total_amount:,.2f} {order.currency}"
 
-    @admin.display(description="Waits for", empty_value="")
-    def waits(self, order: Order) -> str:
-        """What it waits for."""
-        return waits_for(order.journey.waiting_for)
+    @admin.display(description="Placed (UTC)")
+    def placed(self, order: Order) -> str:
+        """When it was placed."""
+        return f"{order.placed_at:%Y-%m-%d %H:%M:%S}"
 
-    @admin.display(description="Attention", empty_value="")
-    def attention(self, order: Order) -> str:
-        """Why a person should look at it."""
-        return order.journey.attention
+    @admin.display(description="Needs", empty_value="")
+    def needs(self, order: Order) -> SafeString | str:
+        """Why a person should look at it, or else what it waits for."""
+        if order.journey.attention:
+            return format_html('<span class="desk-urgent">a person: {}</span>', order.journey.attention)
+        return waits_for(order.journey.waiting_for)
 
     def get_search_results(
         self,

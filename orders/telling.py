@@ -61,6 +61,11 @@ class Entry:
     details: list[tuple[str, str]]
     trouble: str  # a traceback, if there is one
 
+    @property
+    def moment(self) -> str:
+        """When it happened, to the millisecond."""
+        return self.at.isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")
+
 
 def timeline(events: Sequence[OrderEvent]) -> list[Entry]:
     """Return an order's events as people read them."""
