@@ -216,6 +216,8 @@ IDEMPOTENCY_KEY_DAYS = number("IDEMPOTENCY_KEY_DAYS", default=3, at_least=1)
 # every newcomer is that customer.
 LIVE_SOCKETS_PER_CUSTOMER = whole("LIVE_SOCKETS_PER_CUSTOMER", default=50, at_least=1)
 LIVE_SOCKETS_PER_STAFF = whole("LIVE_SOCKETS_PER_STAFF", default=5000, at_least=1)
+# Messages that may wait for one socket. A client that falls behind further is closed, and goes on with `after`.
+LIVE_QUEUE_LIMIT = whole("LIVE_QUEUE_LIMIT", default=4000, at_least=100)
 # How often each socket's login is looked at again.
 LIVE_LOGIN_CHECK_INTERVAL = number("LIVE_LOGIN_CHECK_INTERVAL", default=60, at_least=0.05)
 # An e-mail that the provider would not take is given up after so many tries.

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from channels.layers import get_channel_layer
+from django.conf import settings
 from django.db import Error as DatabaseFailure
 
 from notifications.database import JOURNAL_THREAD, ask
@@ -24,9 +25,8 @@ from orders.journal import FeedEvent, Position
 
 logger = logging.getLogger(__name__)
 
-# Messages that may wait for one socket. A burst bigger than that goes to replay, at the reader's own pace.
-QUEUE_LIMIT = 4000
-PAGE = 1000  # events read at once; must stay well below QUEUE_LIMIT, or a single page could close a socket
+# Events read at once: well below what may wait for one socket, or a single page could close it.
+PAGE = settings.LIVE_QUEUE_LIMIT // 4
 # After a wake-up the hub looks at once, then again after so many seconds, twice as many, and so on: an event
 # may only be told once no older transaction can add any, and that one's end rings no bell.
 FIRST_PAUSE = 0.02
@@ -48,11 +48,9 @@ class Subscription:
 
     __slots__ = ("_close", "_limit", "_ready", "_waiting", "interest")
 
-    def __init__(
-        self, interest: Interest, *, close: Callable[[Refusal], None], limit: int = QUEUE_LIMIT
-    ) -> None:
+    def __init__(self, interest: Interest, *, close: Callable[[Refusal], None]) -> None:
         self.interest = interest
-        self._close, self._limit = close, limit
+        self._close, self._limit = close, settings.LIVE_QUEUE_LIMIT
         self._waiting: list[Message] = []
         self._ready = asyncio.Event()
 

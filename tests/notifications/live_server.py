@@ -1,8 +1,10 @@
 """The live server as a real process, and clients with real sockets."""
 
+import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -20,6 +22,21 @@ from config.engines import free_port, is_free
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+OPTIONS = [
+    "config.asgi:application",
+    "--lifespan",
+    "off",
+    "--log-level",
+    "warning",
+    "--ws",
+    "websockets-sansio",
+]
+# Nothing that a test waits for takes so long, unless it never comes.
+PATIENCE_SECONDS = 30.0
+# By which a test finds the server's connections in the database.
+APPLICATION_NAME = "live-server"
 
 
 class LiveServer:
@@ -41,8 +58,7 @@ class LiveServer:
     def start(self) -> Self:
         """Return once it listens."""
         self._process = start_child(
-            [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(self.port)]
-            + ["--lifespan", "off", "--log-level", "warning", "--ws", "websockets-sansio"],
+            [sys.executable, "-m", "uvicorn", *OPTIONS, "--port", str(self.port)],
             death_signal=signal.SIGTERM,
             cwd=ROOT,
             env=os.environ | _environment() | self._environment,
@@ -63,7 +79,9 @@ class LiveServer:
             self._process.wait()
             self._process = None
 
-    def connect(self, path: str, *, origin: bool = True, **headers: str) -> connect:
+    def connect(
+        self, path: str, *, origin: bool = True, sock: socket.socket | None = None, **headers: str
+    ) -> connect:
         """Open a socket as a page of this site does; without `origin` as a script does."""
         return connect(
             self.url + path,
@@ -71,17 +89,23 @@ class LiveServer:
             additional_headers={name.replace("_", "-"): value for name, value in headers.items()},
             compression=None,
             proxy=None,
+            **({"sock": sock} if sock else {}),
         )
 
 
 def _environment() -> dict[str, str]:
     database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
-    return {"DATABASE_URL": database.geturl(), "SECRET_KEY": settings.SECRET_KEY}
+    return {
+        "DATABASE_URL": database.geturl(),
+        "SECRET_KEY": settings.SECRET_KEY,
+        "PGAPPNAME": APPLICATION_NAME,
+    }
 
 
 async def next_message(socket: ClientConnection) -> dict[str, Any]:
     """Return the next message of a plain socket."""
-    return json.loads(await socket.recv())
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        return json.loads(await socket.recv())
 
 
 async def next_messages(socket: ClientConnection, count: int) -> list[dict[str, Any]]:
@@ -92,7 +116,8 @@ async def next_messages(socket: ClientConnection, count: int) -> list[dict[str, 
 async def close_of(socket: ClientConnection) -> tuple[int, str]:
     """Return the code and reason that the socket is closed with, whatever is told before."""
     with suppress(ConnectionClosed):
-        while True:
-            await socket.recv()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                await socket.recv()
     assert socket.close_code is not None
     return socket.close_code, socket.close_reason or ""

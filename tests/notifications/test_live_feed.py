@@ -2,12 +2,16 @@
 
 import asyncio
 import random
+import threading
 
 import pytest
+from django.db import connections, transaction
 from websockets.exceptions import ConnectionClosed
 
+from orders import journal
+from orders.models import Order
 from tests.factories import make_user
-from tests.notifications.conftest import cookie_of, token_of
+from tests.notifications.conftest import token_of
 from tests.notifications.factories import it_waits, make_quiet_order, make_quiet_orders, something_happens
 from tests.notifications.live_server import LiveServer, close_of, next_message, next_messages
 from tests.notifications.threads import in_thread
@@ -82,7 +86,9 @@ async def test_a_batch_feed_puts_what_came_together_into_one_frame(live, alice):
         assert [told["sequence"] for told in await next_message(socket)] == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("path", ["/ws/orders/{order}", "/ws/orders/999999", "/ws/orders/no-order", "/ws/other", "/"])
+@pytest.mark.parametrize(
+    "path", ["/ws/orders/{order}", "/ws/orders/999999", "/ws/orders/no-order", "/ws/other", "/"]
+)
 async def test_what_is_not_there_or_not_ones_own_is_closed_with_4404(live, alice, path):
     order_id = await in_thread(make_quiet_order, await in_thread(make_user, "bob"))
     token = await in_thread(token_of, alice)
@@ -91,7 +97,8 @@ async def test_what_is_not_there_or_not_ones_own_is_closed_with_4404(live, alice
 
 
 @pytest.mark.parametrize(
-    "path", ["/ws/orders?after=x", "/ws/orders?after=1-2", "/ws/orders?after=999999999999-0-0", "/ws/orders?after="]
+    "path",
+    ["/ws/orders?after=x", "/ws/orders?after=1-2", "/ws/orders?after=999999999999-0-0", "/ws/orders?after="],
 )
 async def test_a_position_that_is_none_is_closed_with_4400(live, alice, path):
     async with live.connect(path, authorization=await in_thread(token_of, alice)) as socket:
@@ -104,7 +111,7 @@ async def test_nothing_is_missed_or_repeated_while_events_are_being_written(live
     hers, everybodys = await in_thread(token_of, alice), await in_thread(token_of, staff)
     rounds, writers = 40, 4
     writing = asyncio.gather(*(_write(orders, rounds, seed) for seed in range(writers)))
-    last = {order_id: 1 + rounds * writers for order_id in orders}
+    last = dict.fromkeys(orders, 1 + rounds * writers)
     reading = [
         _read_order(live, order_id, hers, until=last[order_id]) for order_id in orders for _ in range(3)
     ] + [_read_feed(live, token, total=sum(last.values())) for token in (hers, everybodys) for _ in range(3)]
@@ -181,12 +188,13 @@ async def _read_feed(live, token, *, total):
 
 
 async def _resume_feed(live, token, *, total):
-    events, position = [], "0"
-    async for told in _unreliable(live, lambda: f"/ws/orders?after={position}", token):
-        events.append((told["orderId"], told["sequence"]))
-        position = told["position"]
-        if len(events) == total:
-            return events
+    seen = []
+    path = lambda: f"/ws/orders?after={seen[-1]['position'] if seen else 0}"  # noqa: E731
+    async for told in _unreliable(live, path, token):
+        seen.append(told)
+        if len(seen) == total:
+            break
+    return [(told["orderId"], told["sequence"]) for told in seen]
 
 
 async def _resume_order(live, token, order_id, *, last):
@@ -194,7 +202,8 @@ async def _resume_order(live, token, order_id, *, last):
     async for told in _unreliable(live, lambda: f"/ws/orders/{order_id}?after={sequences[-1]}", token):
         sequences.append(told["sequence"])
         if sequences[-1] == last:
-            return sequences[1:]
+            break
+    return sequences[1:]
 
 
 async def _unreliable(live: LiveServer, path, token):
@@ -215,12 +224,6 @@ async def _unreliable(live: LiveServer, path, token):
 
 
 def _overlap(first, second):
-    import threading
-
-    from django.db import connections, transaction
-
-    from orders import journal
-
     with transaction.atomic():
         held = journal.lock([first])
 
@@ -238,6 +241,4 @@ def _overlap(first, second):
 
 
 def _placed_order(owner):
-    from orders.models import Order
-
     return Order.objects.get(pk=make_quiet_order(owner))
