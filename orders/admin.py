@@ -190,7 +190,7 @@ class PlacedFilter(OrderFilter):
 class OrderAdmin(ReadOnlyAdmin):
     """Orders: what was asked for, where each stands, and what may be done about it."""
 
-    list_display = ("shown_number", "customer_name", "status", "total", "placed", "needs")
+    list_display = ("shown_number", "status", "needs", "customer_name", "total", "placed")
     list_display_links = ("shown_number",)
     list_filter = (StatusFilter, AttentionFilter, WaitingFilter, PlacedFilter, CountryFilter)
     list_select_related = ("journey",)
@@ -220,13 +220,15 @@ class OrderAdmin(ReadOnlyAdmin):
     @admin.display(description="Placed (UTC)")
     def placed(self, order: Order) -> str:
         """When it was placed."""
-        return f"{order.placed_at:%Y-%m-%d %H:%M:%S}"
+        return f"{order.placed_at:%Y-%m-%d %H:%M}"
 
     @admin.display(description="Needs", empty_value="")
     def needs(self, order: Order) -> SafeString | str:
         """Why a person should look at it, or else what it waits for."""
         if order.journey.attention:
             return format_html('<span class="desk-urgent">a person: {}</span>', order.journey.attention)
+        if order.journey.status == Status.PENDING and order.journey.due_at is None:
+            return "somebody to process it"
         return waits_for(order.journey.waiting_for)
 
     def get_search_results(
