@@ -75,6 +75,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._wire: Wire | None = None
         self._first_words: asyncio.Queue[str] = asyncio.Queue(maxsize=BURST)
         self._refusal: Refusal | None = None
+        self._gone = False
         self._application = asyncio.current_task()
         try:
             await super().__call__(scope, receive, send)
@@ -101,6 +102,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def disconnect(self, code: int) -> None:  # noqa: ARG002
         """End the telling with the socket."""
+        self._gone = True
         self.stop(END)
         with suppress(asyncio.CancelledError):
             await self._telling
@@ -133,9 +135,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
         except (DatabaseFailure, tickets.NoTickets):
             return TRY_AGAIN
         except asyncio.CancelledError:
-            if self._refusal in (None, END):
+            if self._gone or self._refusal is None:
                 raise
-            return self._refusal or END
+            return self._refusal
         except OSError:
             raise
         except Exception:

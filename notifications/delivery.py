@@ -29,8 +29,13 @@ CLAIM = """
     UPDATE notifications_notification
     SET attempts = attempts + 1, due_at = now() + %s * interval '1 second'
     WHERE id IN (
-        SELECT id FROM notifications_notification
-        WHERE due_at <= now() ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
+        SELECT id FROM notifications_notification n
+        WHERE due_at <= now() AND NOT EXISTS (
+            -- What is told of one order arrives in the order in which it happened.
+            SELECT FROM notifications_notification earlier
+            WHERE earlier.order_id = n.order_id AND earlier.sequence < n.sequence AND earlier.state = 'waiting'
+        )
+        ORDER BY due_at LIMIT %s FOR UPDATE OF n SKIP LOCKED
     )
     RETURNING id
 """
@@ -75,7 +80,7 @@ def deliver_batch() -> bool:
     for place, outcome in done.results.items():
         _settle(notifications[place], outcome)
     later = any(outcome.says_later for outcome in done.results.values())
-    return len(notifications) == BATCH and not later
+    return not later
 
 
 def send_again(notifications: QuerySet[Notification]) -> int:
