@@ -25,7 +25,7 @@ from orders.finding import found
 from orders.models import Batch, Order
 from orders.operations import LONGEST_REASON, OPERATIONS, Operation, previews
 from orders.queries import OrderNotFound
-from orders.telling import WAITS, explanation, timeline, waits_for
+from orders.telling import WAITS, attention, explanation, timeline, waits_for
 from orders.workflow import UNDER_WAY, Status
 from payments.models import Transaction
 from scheduling.slots import database_now
@@ -105,9 +105,8 @@ class OrderFilter(admin.SimpleListFilter):
         raise NotImplementedError
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
-        self.beside = {
-            name: value for name, value in request.GET.items() if name not in (self.parameter_name, PAGE_VAR)
-        }
+        apart = (self.parameter_name, PAGE_VAR)
+        self.beside = {name: str(value) for name, value in request.GET.items() if name not in apart}
         return self.offered()
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:  # noqa: ARG002
@@ -226,7 +225,9 @@ class OrderAdmin(ReadOnlyAdmin):
     def needs(self, order: Order) -> SafeString | str:
         """Why a person should look at it, or else what it waits for."""
         if order.journey.attention:
-            return format_html('<span class="desk-urgent">a person: {}</span>', order.journey.attention)
+            return format_html(
+                '<span class="desk-urgent">a person: {}</span>', attention(order.journey.attention)
+            )
         if order.journey.status == Status.PENDING and order.journey.due_at is None:
             return "somebody to process it"
         return waits_for(order.journey.waiting_for)
@@ -266,6 +267,7 @@ class OrderAdmin(ReadOnlyAdmin):
             "badge": status_badge(order.journey.status),
             "explanation": explanation(order.journey),
             "waits_for": waits_for(order.journey.waiting_for),
+            "attention": attention(order.journey.attention),
             "lines": list(order.lines.all()),
             "transactions": Transaction.objects.filter(order_id=order.pk).order_by("started_at"),
             "reservations": Reservation.objects.filter(order_id=order.pk).select_related("product"),

@@ -22,7 +22,9 @@ AT_RISK = """
         FROM payments_transaction t
         WHERE t.state = 'unknown' AND t.started_at < now() - %(seconds)s * interval '1 second'
     ), holding AS (
-        SELECT t.order_id, t.kind, t.amount, t.currency, coalesce(t.finished_at, t.started_at) AS since,
+        SELECT t.order_id, t.kind, t.amount, t.currency, (
+                   SELECT max(e.at) FROM orders_orderevent e WHERE e.order_id = j.order_id
+                   AND e.type IN ('cancellation_started', 'payment_arrived_late')) AS since,
                t.code, t.message
         FROM orders_journey j
         JOIN payments_transaction t ON t.order_id = j.order_id AND t.state = 'succeeded'

@@ -34,12 +34,18 @@ def waits_for(code: str) -> str:
     return WAITS.get(Wait(code), "") if code in set(Wait) else code
 
 
+def attention(why: str) -> str:
+    """Return why a person should look at an order; the codes of what it waited for in words."""
+    code, _, rest = why.partition(" ")
+    return f"waited for {waits_for(code)} {rest}" if code in set(Wait) and code else why
+
+
 def explanation(journey: Journey) -> str:
     """Return why an order is not finished yet; nothing for one that is."""
     if journey.status not in UNDER_WAY:
         return ""
     if journey.attention and journey.due_at is None:
-        return f"It stopped and waits for a person: {journey.attention}."
+        return f"It stopped and waits for a person: {attention(journey.attention)}."
     if journey.status == Status.PENDING and journey.due_at is None:
         return "It is held: it starts when somebody processes it."
     if journey.waiting_for:
@@ -78,6 +84,8 @@ def _entry(event: OrderEvent, seconds: float) -> Entry:
     trouble = str(data.pop("details", "") or "")
     if "waiting_for" in data:
         data["waiting_for"] = waits_for(data["waiting_for"])
+    if "why" in data:
+        data["why"] = attention(str(data["why"]))
     details = [(name.replace("_", " "), _shown(value)) for name, value in data.items() if _shown(value)]
     return Entry(event.sequence, event.at, seconds, title(event.type), event.progress, details, trouble)
 

@@ -1,0 +1,62 @@
+"""What an order's journey means, in words."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from orders.models import Journey, OrderEvent
+from orders.telling import EXPLANATIONS, WAITS, attention, explanation, timeline, title, waits_for
+from orders.workflow import EventType, Wait
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def test_everything_that_an_order_can_wait_for_has_its_words():
+    assert set(EXPLANATIONS) == set(WAITS) == set(Wait) - {Wait.NOBODY}
+
+
+@pytest.mark.parametrize(
+    ("journey", "words"),
+    [
+        (Journey(status="confirmed"), ""),
+        (Journey(status="pending"), "It is held"),
+        (Journey(status="pending", due_at=NOON), "It is due"),
+        (Journey(status="processing", due_at=NOON, batch_id=7), "It travels in batch 7."),
+        (Journey(status="processing", due_at=NOON, waiting_for="payment_provider"), "cannot be reached"),
+        (Journey(status="cancelling", attention="poison"), "It stopped and waits for a person: poison."),
+    ],
+)
+def test_an_order_that_is_not_finished_says_why(journey, words):
+    assert words in explanation(journey)
+    assert bool(explanation(journey)) == bool(words)
+
+
+def test_codes_are_put_into_words():
+    assert attention("payment_outcome for 5 attempts") == "waited for the outcome of a payment for 5 attempts"
+    assert attention("the step failed") == "the step failed"
+    assert attention("") == ""
+    assert waits_for("something new") == "something new"
+
+
+def test_a_timeline_tells_what_happened_when_and_how():
+    events = [
+        OrderEvent(sequence=1, type="order_placed", at=NOON, data={"amount": "10.00", "held": False}),
+        OrderEvent(
+            sequence=2,
+            type="attention_needed",
+            at=NOON.replace(second=1),
+            data={"why": "it failed", "details": "Traceback …"},
+        ),
+    ]
+    placed, troubled = timeline(events)
+    assert (placed.title, placed.details, placed.moment) == (
+        "Order placed",
+        [("amount", "10.00")],
+        "2026-11-21 12:00:00.000",
+    )
+    assert (troubled.title, troubled.seconds, troubled.trouble) == ("Put before a person", 1.0, "Traceback …")
+
+
+def test_every_event_has_a_title():
+    assert all(title(event) for event in EventType)
+    assert title("something_new") == "Something new"
