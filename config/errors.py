@@ -21,7 +21,7 @@ from rest_framework.response import Response
 
 from inventory import listing, stock
 from inventory import views as inventory
-from orders import commands, queries
+from orders import bulk, commands, queries
 from orders.problems import Detail, Problem
 from orders.renderers import ENCODER
 from providers import errors as providers
@@ -104,6 +104,10 @@ def _amount_too_large(error: commands.AmountTooLarge) -> Answer:
     return Answer(400, "too_large", str(error), "items")
 
 
+def _key_reused(_: bulk.KeyReused) -> Answer:
+    return Answer(422, "idempotency_key_reused", "This key was used for another order.", "key")
+
+
 def _provider_unavailable(error: providers.ProviderUnavailable) -> Answer:
     message = f"The {error.provider} provider is unavailable. Try again."
     return Answer(503, "provider_unavailable", message, retry_after=error.retry_after or RETRY_AFTER_SECONDS)
@@ -144,6 +148,7 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (commands.WrongCurrency, _wrong_currency),
     (commands.QuantityTooLarge, _quantity_too_large),
     (commands.AmountTooLarge, _amount_too_large),
+    (bulk.KeyReused, _key_reused),
     (commands.NotPossible, lambda error: Answer(409, "not_possible", str(error))),
     (listing.ProductNotFound, _fixed(404, "not_found", "There is no such product.")),
     (stock.NoStock, _fixed(404, "not_found", "There is no such product.")),

@@ -208,6 +208,8 @@ ORDER_PROCESSING_INTERVAL = number("ORDER_PROCESSING_INTERVAL", default=1, at_le
 STRAGGLER_PATIENCE_SECONDS = number("STRAGGLER_PATIENCE_SECONDS", default=2, at_least=0)
 # Lost claims in a row before an order is put before a person.
 MAX_ATTEMPTS = whole("MAX_ATTEMPTS", default=5, at_least=1)
+# While more orders than these wait to be taken up, bulk intake makes its clients wait.
+BULK_MAX_WAITING = whole("BULK_MAX_WAITING", default=1_000_000, at_least=1)
 IDEMPOTENCY_KEY_DAYS = number("IDEMPOTENCY_KEY_DAYS", default=3, at_least=1)
 
 # --- Live -------------------------------------------------------------------------------------------------

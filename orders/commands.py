@@ -4,7 +4,7 @@ Every way in — API, admin, command line — goes through these.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -161,10 +161,7 @@ def place_order(*, new: NewOrder) -> Placed:
 
     Raises UnknownProduct, PriceChanged, WrongCurrency, QuantityTooLarge or AmountTooLarge; then nothing is stored.
     """
-    lines = _priced(new)
-    amount = sum((line.unit_price * line.quantity for line in lines), Decimal(0))
-    if amount > MAX_AMOUNT:
-        raise AmountTooLarge(maximum=MAX_AMOUNT)
+    lines, amount = priced(new, Catalogue(new.lines))
     uuid = uuid4()
     faults.point("post.before_insert")
     with connection.cursor() as cursor:
@@ -197,9 +194,11 @@ def _place_parameters(new: NewOrder, lines: list[PlacedLine], amount: Decimal, u
     }
 
 
-def _priced(new: NewOrder) -> list[PlacedLine]:
-    """Return the order's lines at the catalogue's prices, duplicates merged, in product order."""
-    catalogue = _Catalogue(new.lines)
+def priced(new: NewOrder, catalogue: "Catalogue") -> tuple[list[PlacedLine], Decimal]:
+    """Return the order's lines at the catalogue's prices, in product order, duplicates merged; and their sum.
+
+    Raises UnknownProduct, PriceChanged, WrongCurrency, QuantityTooLarge or AmountTooLarge.
+    """
     merged: dict[int, PlacedLine] = {}
     for index, wanted in enumerate(new.lines):
         product = catalogue.product_of(index, wanted)
@@ -211,7 +210,11 @@ def _priced(new: NewOrder) -> list[PlacedLine]:
         merged[product.id] = PlacedLine(
             product.id, product.sku, product.name, quantity, product.price, product.weight_grams
         )
-    return [merged[product_id] for product_id in sorted(merged)]
+    lines = [merged[product_id] for product_id in sorted(merged)]
+    amount = sum((line.unit_price * line.quantity for line in lines), Decimal(0))
+    if amount > MAX_AMOUNT:
+        raise AmountTooLarge(maximum=MAX_AMOUNT)
+    return lines, amount
 
 
 def _check(index: int, wanted: WantedLine, product: ProductInfo, currency: str) -> None:
@@ -223,14 +226,15 @@ def _check(index: int, wanted: WantedLine, product: ProductInfo, currency: str) 
         )
 
 
-class _Catalogue:
-    """The products that an order's lines name, found in one statement."""
+class Catalogue:
+    """The products that the lines of one or many orders name, found in one statement."""
 
-    def __init__(self, lines: Sequence[WantedLine]) -> None:
+    def __init__(self, lines: Iterable[WantedLine]) -> None:
+        lines = list(lines)
         products = find_products(
-            ids=[line.product_id for line in lines if line.product_id is not None],
-            skus=[line.sku for line in lines if line.sku is not None],
-            names=[line.product_name for line in lines if line.product_name is not None],
+            ids={line.product_id for line in lines if line.product_id is not None},
+            skus={line.sku for line in lines if line.sku is not None},
+            names={line.product_name for line in lines if line.product_name is not None},
         )
         active = [product for product in products if product.active]
         self._by_id = {product.id: product for product in active}

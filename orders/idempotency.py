@@ -35,7 +35,7 @@ def answer_once(request: Request, answer: Callable[[], Response]) -> Response:
     """
     if "Idempotency-Key" not in request.headers:
         return answer()
-    owner_id, key, fingerprint = int(request.user.pk or 0), _key(request), _fingerprint(request)
+    owner_id, key, fingerprint = int(request.user.pk or 0), key_of(request), _fingerprint(request)
     with transaction.atomic():
         if not _claim(owner_id, key, fingerprint):
             return _replay(IdempotencyKey.objects.get(owner_id=owner_id, key=key), fingerprint)
@@ -47,7 +47,8 @@ def answer_once(request: Request, answer: Callable[[], Response]) -> Response:
     return response
 
 
-def _key(request: Request) -> str:
+def key_of(request: Request) -> str:
+    """Return the Idempotency-Key of a request that has one; Problem if it is no key."""
     key: str = request.headers["Idempotency-Key"]
     if not KEY.fullmatch(key):
         message = "An Idempotency-Key is 1 to 200 printable ASCII characters."

@@ -18,20 +18,25 @@ class StrictJSONParser(JSONParser):
 
     def parse(self, stream: IO[bytes], *_: Any, **__: Any) -> Any:
         """Return the value the body stands for; Problem if it stands for none."""
-        try:
-            value = DECODER.decode(stream.read().decode())
-        except UnicodeDecodeError:
-            raise Problem("malformed_json", "The body is not UTF-8.") from None
-        except RecursionError:
-            raise Problem("malformed_json", "The body is nested too deeply.") from None
-        except json.JSONDecodeError as error:
-            where = f"line {error.lineno}, column {error.colno}"
-            raise Problem("malformed_json", f"The body is not JSON: {error.msg} ({where}).") from None
-        except ValueError as error:  # ours below, or an integer of more digits than Python reads
-            message = str(error) if isinstance(error, NotInteroperable) else "A number has too many digits."
-            raise Problem("malformed_json", message) from None
-        check_texts(value)
-        return value
+        return parsed(stream.read())
+
+
+def parsed(body: bytes) -> Any:
+    """Return the value that JSON stands for; Problem if it stands for none that we would take."""
+    try:
+        value = DECODER.decode(body.decode())
+    except UnicodeDecodeError:
+        raise Problem("malformed_json", "The body is not UTF-8.") from None
+    except RecursionError:
+        raise Problem("malformed_json", "The body is nested too deeply.") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise Problem("malformed_json", f"The body is not JSON: {error.msg} ({where}).") from None
+    except ValueError as error:  # ours below, or an integer of more digits than Python reads
+        message = str(error) if isinstance(error, NotInteroperable) else "A number has too many digits."
+        raise Problem("malformed_json", message) from None
+    check_texts(value)
+    return value
 
 
 class NotInteroperable(ValueError):

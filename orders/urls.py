@@ -2,11 +2,13 @@
 
 from django.urls import path
 
-from orders import views
+from orders import bulk_views, views
 
 app_name = "orders"
 urlpatterns = [
     path("", views.Orders.as_view(), name="orders"),
+    path("/bulk", bulk_views.BulkOrders.as_view(), name="bulk"),
+    path("/export", bulk_views.Export.as_view(), name="export"),
     path("/pending", views.PendingOrders.as_view(), name="pending"),
     path("/customer/<path:name>", views.CustomerOrders.as_view(), name="customer"),
     path("/<str:reference>", views.OneOrder.as_view(), name="order"),

@@ -1,0 +1,378 @@
+"""POST /api/orders/bulk: a line in, a line out, each order with its own fate."""
+
+import io
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from hypothesis import given
+from hypothesis import strategies as st
+from rest_framework.authtoken.models import Token
+
+from inventory.models import Product
+from orders import audit, bulk_views
+from orders.models import IdempotencyKey, Journey, Order, OrderEvent, OrderLine
+from orders.ndjson import Spool, lines_of
+from orders.parsers import parsed
+from orders.problems import Problem
+from orders.serializers import BulkOrderRequest, read, read_bulk_order
+from tests.orders.conftest import an_order
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BULK = "/api/orders/bulk"
+Send = Callable[..., list[dict[str, Any]]]
+
+
+def body_of(lines: list[Any]) -> bytes:
+    return b"".join(
+        (line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n" for line in lines
+    )
+
+
+@pytest.fixture
+def post(alice, unlimited):
+    headers = {"Authorization": f"Token {Token.objects.create(user=alice).key}"}
+
+    def post(body: bytes, *, content_type: str = "application/x-ndjson", **more: str):
+        return Client(headers=headers | more).post(BULK, body, content_type=content_type)
+
+    return post
+
+
+@pytest.fixture
+def send(post) -> Send:
+    """Send lines in bulk; return the lines of the answer."""
+
+    def send(*lines: Any, **headers: str) -> list[dict[str, Any]]:
+        response = post(body_of(list(lines)), **headers)
+        assert response.status_code == 200, response.content
+        return [json.loads(line) for line in b"".join(response.streaming_content).splitlines()]
+
+    return send
+
+
+def test_it_answers_each_line_with_its_order(send, as_alice):
+    answers = send(an_order(), an_order(customerName="Bob"))
+    assert [answer["line"] for answer in answers] == [1, 2]
+    second = as_alice.get(f"/api/orders/{answers[1]['orderId']}").json()
+    assert (second["orderNumber"], second["customerName"]) == (answers[1]["orderNumber"], "Bob")
+    assert second["items"] == [
+        {
+            "productId": 1,
+            "sku": "TEE-1",
+            "productName": "T-shirt",
+            "quantity": 2,
+            "price": 29.99,
+            "amount": 59.98,
+        }
+    ]
+
+
+def test_its_orders_are_those_that_single_requests_would_have_made(send, place, as_alice):
+    wanted = an_order(
+        customerId=7,
+        email="alice@example.com",
+        items=[
+            {"sku": "BAG-1", "quantity": 1},
+            {"productName": "T-shirt", "quantity": 1},
+            {"productId": 1, "quantity": 2},
+        ],
+        shippingAddress={"city": 'Quoted "town"', "line1": "Back\\slash, {brace}", "country": "DE"},
+        payment={"token": "tok_other"},
+    )
+    single = place(**wanted)
+    bulk = as_alice.get(f"/api/orders/{send(wanted)[0]['orderId']}").json()
+    own = {"id", "orderId", "orderNumber", "uuid", "createdAt", "links"}
+    assert {k: v for k, v in bulk.items() if k not in own} == {
+        k: v for k, v in single.items() if k not in own
+    }
+    events = [
+        (e.sequence, e.type, e.progress, e.data)
+        for e in OrderEvent.objects.filter(order_id__in=[single["id"], bulk["id"]])
+    ]
+    assert events[0] == events[1]
+
+
+def test_a_bad_line_costs_the_others_nothing(send):
+    answers = send(
+        an_order(),
+        b"{not json",
+        an_order(items=[]),
+        an_order(items=[{"productId": 99, "quantity": 1}]),
+        an_order(items=[{"productId": 1, "quantity": 1, "price": 1.00}]),
+        an_order(total=5),
+        an_order(customerName="4111 1111 1111 1111"),
+        b"[]",
+        b"\xff",
+        an_order(),
+    )
+    errors = [answer.get("error", {}) for answer in answers]
+    assert [error.get("code") for error in errors] == [
+        None,
+        "malformed_json",
+        "too_short",
+        "unknown_product",
+        "price_changed",
+        "unknown_field",
+        "card_number_refused",
+        "wrong_type",
+        "malformed_json",
+        None,
+    ]
+    assert errors[3]["field"] == "items[0].productId"
+    assert errors[4]["details"][0]["current"] == 29.99
+    assert Order.objects.count() == 2
+
+
+def test_empty_lines_are_passed_over_and_counted(send):
+    assert [answer["line"] for answer in send(an_order(), b"", b"  \r", an_order())] == [1, 4]
+
+
+def test_nothing_in_nothing_out(send):
+    assert send(b"") == []
+
+
+def test_a_held_order_stays_pending(send):
+    send(an_order(hold=True), an_order())
+    due = Journey.objects.order_by("order_id").values_list("due_at", flat=True)
+    assert [moment is None for moment in due] == [True, False]
+
+
+def test_a_line_too_long_is_refused_and_the_next_one_is_not(send):
+    answers = send(b"x" * 200_000, an_order(), b"y" * 70_000)
+    assert [answer.get("error", {}).get("code") for answer in answers] == [
+        "line_too_long",
+        None,
+        "line_too_long",
+    ]
+
+
+def test_more_lines_than_a_chunk_come_back_in_order(send, monkeypatch):
+    monkeypatch.setattr(bulk_views, "CHUNK_LINES", 7)
+    answers = send(*[an_order(customerName=f"Customer {n}") if n % 3 else b"?" for n in range(100)])
+    assert [answer["line"] for answer in answers] == list(range(1, 101))
+    names = dict(Order.objects.values_list("id", "customer_name"))
+    assert all(names[a["orderId"]] == f"Customer {a['line'] - 1}" for a in answers if "orderId" in a)
+    assert len(names) == 66
+
+
+def test_the_books_are_right_after_it(send):
+    send(*[an_order() for _ in range(20)], b"?")
+    assert OrderLine.objects.count() == Journey.objects.count() == OrderEvent.objects.count() == 20
+    assert audit.run().is_clean
+
+
+# --- Keys -------------------------------------------------------------------------------------------------
+
+
+def test_a_line_with_a_key_may_be_sent_again(send):
+    (first,) = send(an_order(key="k-1"))
+    (again,) = send(an_order(key="k-1"))
+    assert again == first | {"replayed": True}
+    assert Order.objects.count() == 1
+
+
+def test_a_key_is_compared_by_what_it_asks_for_and_not_by_how_it_is_written(send):
+    compact = json.dumps(an_order(key="k"), separators=(",", ":")).encode()
+    answers = send(an_order(key="k"), compact, compact.replace(b"29.99", b"29.990"))
+    assert [answer.get("replayed", False) for answer in answers] == [False, True, True]
+
+
+def test_a_key_that_belongs_to_another_order_is_refused(send):
+    first, second, third = send(an_order(key="k"), an_order(key="k", customerName="Bob"), an_order(key="k"))
+    assert second["error"]["code"] == "idempotency_key_reused"
+    assert second["error"]["field"] == "key"
+    assert third == {**first, "line": 3, "replayed": True}
+    (fourth,) = send(an_order(key="k", customerName="Bob"))
+    assert fourth["error"]["code"] == "idempotency_key_reused"
+
+
+def test_the_key_of_a_refused_order_stays_free(send):
+    refused, accepted = send(an_order(key="k", items=[{"productId": 99, "quantity": 1}]), an_order(key="k"))
+    assert refused["error"]["code"] == "unknown_product"
+    assert "orderId" in accepted
+
+
+def test_a_repeat_is_answered_whatever_became_of_the_price(send):
+    (first,) = send(an_order(key="k"))
+    Product.objects.filter(id=1).update(price="31.00")
+    assert send(an_order(key="k")) == [first | {"replayed": True}]
+
+
+def test_a_key_of_a_single_request_is_not_taken_for_a_line(send, as_alice):
+    as_alice.post("/api/orders", an_order(), headers={"Idempotency-Key": "k"})
+    (answer,) = send(an_order(key="k"))
+    assert answer["error"]["code"] == "idempotency_key_reused"
+
+
+def test_keys_of_different_people_have_nothing_to_do_with_each_other(send, bob):
+    (mine,) = send(an_order(key="k"))
+    header = {"Authorization": f"Token {Token.objects.create(user=bob).key}"}
+    (theirs,) = send(an_order(key="k"), **header)
+    assert theirs["orderId"] != mine["orderId"]
+
+
+def test_the_key_of_the_request_is_one_for_each_of_its_lines(send):
+    key = {"Idempotency-Key": "upload-7"}
+    first = send(an_order(), an_order(key="own"), **key)
+    again = send(an_order(), an_order(key="own"), an_order(), **key)
+    assert again[:2] == [answer | {"replayed": True} for answer in first]
+    assert "replayed" not in again[2]
+    assert set(IdempotencyKey.objects.values_list("key", flat=True)) == {"upload-7/1", "own", "upload-7/3"}
+
+
+def test_one_key_sent_on_two_connections_at_once_makes_one_order(post):
+    body, answers = body_of([an_order(key=f"k-{n}") for n in range(50)]), []
+
+    def send() -> None:
+        answers.append(b"".join(post(body).streaming_content))
+        connection.close()
+
+    senders = [threading.Thread(target=send) for _ in range(2)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+    assert Order.objects.count() == 50
+    told = [{(a["line"], a["orderId"]) for a in map(json.loads, answer.splitlines())} for answer in answers]
+    assert told[0] == told[1]
+
+
+# --- Who, what and when -----------------------------------------------------------------------------------
+
+
+def test_it_wants_a_login(shop):
+    assert Client().post(BULK, b"", content_type="application/x-ndjson").status_code == 401
+
+
+def test_it_takes_ndjson_only(post):
+    response = post(b"{}", content_type="application/json")
+    assert (response.status_code, response.json()["error"]["code"]) == (415, "unsupported_media_type")
+
+
+def test_it_refuses_a_key_that_leaves_no_room_for_the_lines(post):
+    response = post(b"\n", **{"Idempotency-Key": "k" * 181})
+    assert response.json()["error"]["code"] == "invalid_idempotency_key"
+
+
+def test_it_asks_to_come_back_when_too_many_orders_wait(post, send, settings):
+    send(an_order(), an_order())
+    settings.BULK_MAX_WAITING = 1
+    response = post(body_of([an_order()]))
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "backlog")
+    assert int(response["Retry-After"]) > 0
+
+
+def test_it_refuses_lines_when_the_backlog_does_not_shrink(send, settings, monkeypatch):
+    monkeypatch.setattr(bulk_views, "CHUNK_LINES", 1)
+    monkeypatch.setattr(bulk_views, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(bulk_views, "PATIENCE_SECONDS", 0.05)
+    settings.BULK_MAX_WAITING = 1
+    answers = send(*[an_order()] * 200)
+    codes = [answer.get("error", {}).get("code") for answer in answers]
+    assert codes[:2] == [None, None]
+    assert codes[-1] == "backlog"
+    assert Order.objects.count() == codes.count(None)
+
+
+def test_only_so_many_are_served_at_once_and_the_places_become_free_again(post, send):
+    places = [bulk_views.BulkOrders._places.acquire(blocking=False) for _ in range(bulk_views.AT_ONCE)]
+    assert all(places)
+    assert post(b"\n").json()["error"]["code"] == "busy"
+    for _ in places:
+        bulk_views.BulkOrders._places.release()
+    for _ in range(bulk_views.AT_ONCE + 1):
+        send(an_order())
+
+
+def test_a_body_without_its_length_is_read_to_its_end(alice, unlimited):
+    """As granian hands over a chunked body."""
+    chunked: dict[str, Any] = {
+        "CONTENT_LENGTH": "",
+        "CONTENT_TYPE": "application/x-ndjson",
+        "HTTP_AUTHORIZATION": f"Token {Token.objects.create(user=alice).key}",
+        "wsgi.input": io.BytesIO(body_of([an_order()])),
+        "wsgi.input_terminated": True,
+    }
+    response: Any = Client().generic("POST", BULK, **chunked)
+    assert len(b"".join(response.streaming_content).splitlines()) == 1
+
+
+# --- The parts --------------------------------------------------------------------------------------------
+
+PLAIN = st.one_of(st.none(), st.booleans(), st.integers(-5, 2000), st.decimals(-1, 100, places=2).map(float))
+TEXT = st.one_of(
+    st.text(max_size=20), st.sampled_from(["Alice", "tok_a", "a@b.c", "4111111111111111", "a:b"])
+)
+ITEM = st.dictionaries(
+    st.sampled_from(["productId", "sku", "productName", "quantity", "price", "x"]), PLAIN | TEXT
+)
+FIELDS = {
+    "customerName": TEXT,
+    "items": st.lists(ITEM | st.just({"productId": 1, "quantity": 1}), max_size=3),
+    "hold": st.booleans(),
+    "email": TEXT,
+    "key": TEXT,
+    "payment": st.dictionaries(st.just("token"), TEXT),
+    "shippingAddress": st.dictionaries(st.sampled_from(["city", "name", "country"]), TEXT),
+}
+OBJECT = st.lists(
+    st.sampled_from(sorted(FIELDS)).flatmap(lambda name: FIELDS[name].map(lambda value: (name, value))),
+    max_size=9,
+)
+
+
+def written(pairs: list[tuple[str, Any]]) -> bytes:
+    """Return an object that may have a name twice."""
+    return ("{" + ", ".join(f"{json.dumps(n)}: {json.dumps(v)}" for n, v in pairs) + "}").encode()
+
+
+def understood(how: Callable[[bytes], BulkOrderRequest], line: bytes) -> Any:
+    try:
+        return how(line)
+    except Problem as problem:
+        return (problem.code, problem.message, problem.field)
+
+
+@given(OBJECT.map(written) | st.binary(max_size=30))
+def test_the_fast_way_to_read_a_line_understands_it_like_the_slow_one(line):
+    assert understood(read_bulk_order, line) == understood(lambda b: read(parsed(b), BulkOrderRequest), line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"customerName": "A", "items": [{"productId": 1, "quantity": 1}], "customerName": "B"}',
+        b'{"customerName": "A", "items": [{"productId": 1, "quantity": 1, "quantity": 2}]}',
+        b'{"customerName": "A", "items": [{"productId": 1, "quantity": 1}], "payment": {}, "hold": true, "hold": true}',
+    ],
+)
+def test_a_name_given_twice_is_refused(line):
+    with pytest.raises(Problem, match="twice"):
+        read_bulk_order(line)
+
+
+@given(st.lists(st.binary(max_size=20).map(lambda b: b.replace(b"\n", b""))), st.integers(1, 7))
+def test_lines_are_the_same_however_the_body_arrives(lines, size):
+    body = b"\n".join(lines)
+    pieces = [body[i : i + size] for i in range(0, len(body), size)]
+    found = list(lines_of(lambda _: pieces.pop(0) if pieces else b"", longest=10))
+    expected = body.split(b"\n")
+    assert found == [
+        None if len(line) > 10 else line for line in (expected if expected[-1] else expected[:-1])
+    ]
+
+
+def test_a_spool_is_read_while_it_is_written():
+    spool = Spool()
+    answers = iter(spool)
+    spool.write(b"one")
+    assert next(answers) == b"one"
+    spool.write(b"two")
+    spool.complete()
+    assert list(answers) == [b"two"]
