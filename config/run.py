@@ -36,6 +36,7 @@ INNER_PORTS = ("WEB_PORT", "LIVE_PORT", "SANDBOX_PORT")
 LOOPBACK = "127.0.0.1"
 ANY_PORT = 0
 LATE_SECONDS = 60.0
+HEALTH_SECONDS = 2.5  # /health looks at every part, and takes no longer than this
 # What it is for, its name, and where its password stands; `manage.py demo` makes them.
 DEMO_ACCOUNTS = (
     ("admin", "admin", "DEMO_ADMIN_PASSWORD"),
@@ -313,16 +314,16 @@ class Announcement:
 
 
 def _why_not_ready(host: str, port: int) -> str | None:
-    """None when /health/ready answers 200, otherwise what it does instead."""
-    connection = http.client.HTTPConnection(host, port, timeout=0.5)
+    """None when /health says that orders can be worked off, otherwise what it does instead."""
+    connection = http.client.HTTPConnection(host, port, timeout=HEALTH_SECONDS)
     try:
-        connection.request("GET", "/health/ready")
+        connection.request("GET", "/health")
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
-        return f"/health/ready: {error}"
+        return f"/health: {error}"
     finally:
         connection.close()
-    return None if status == http.HTTPStatus.OK else f"/health/ready answers {status}"
+    return None if status == http.HTTPStatus.OK else f"/health answers {status}"
 
 
 def table(environment: dict[str, str]) -> str:

@@ -108,7 +108,7 @@ LONGEST_WAIT = 60.0
 # … and at one whose provider was not even asked, because it is known to be down.
 PROVIDER_WAIT = 5.0
 # An order that goes on trying is put before a person as well after so many tries.
-MAX_QUIET_ATTEMPTS = 5
+MAX_QUIET_ATTEMPTS = 8
 
 # Events that do not mean that the order got anywhere.
 NO_PROGRESS = frozenset({EventType.WAITING, EventType.ATTENTION_NEEDED})
@@ -317,7 +317,7 @@ class JourneyState:
     def confirm(self) -> None:
         """Everything is held and paid: the order is good."""
         self._move(Status.CONFIRMED)
-        self.rest()
+        self._arrive()
         self._note(EventType.CONFIRMED)
         if self.completion_requested:
             self.look_again(0)
@@ -326,7 +326,7 @@ class JourneyState:
         """The goods were handed over."""
         self._move(Status.COMPLETED)
         self.stock = Leg.SOLD
-        self.rest()
+        self._arrive()
         self._note(EventType.COMPLETED)
 
     def request_completion(self) -> None:
@@ -400,9 +400,14 @@ class JourneyState:
         self.reason = self.reason or reason
         self._note(event, reason=reason, **data)
 
+    def _arrive(self) -> None:
+        """Be at rest, with nothing left that a person would have to look at."""
+        self.rest()
+        self.attention = ""
+
     def _end(self, status: Status) -> None:
         self._move(status)
-        self.rest()
+        self._arrive()
         self._note(
             EventType.CANCELLED if status is Status.CANCELLED else EventType.REJECTED, reason=self.reason
         )

@@ -145,6 +145,12 @@ def test_an_outcome_that_stays_unknown_is_put_before_a_person_and_still_retried(
     assert EventType.ATTENTION_NEEDED in types(state)
 
 
+def test_an_order_that_arrives_needs_no_attention_any_more() -> None:
+    state = journey(stock=Leg.RESERVED, shipping=Leg.QUOTED, payment=Leg.CAPTURED, attention="it took long")
+    state.settle()
+    assert state.attention == ""
+
+
 def test_the_same_wait_is_said_once() -> None:
     state = journey()
     state.blocked(Wait.PAYMENT_PROVIDER)
