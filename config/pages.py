@@ -1,11 +1,10 @@
-"""The first page, the list of what the API has, and how to get a token."""
+"""The list of what the API has, and how to get a token."""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponseBase
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.authtoken.models import Token
@@ -35,11 +34,6 @@ PLACES = {
     "health": "/health",
     "admin": "/admin/",
 }
-
-
-def landing(request: HttpRequest) -> HttpResponse:
-    """Show what this is and where everything is."""
-    return render(request, "landing.html", {"places": PLACES})
 
 
 def throttled_login(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:

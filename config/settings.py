@@ -89,6 +89,7 @@ INSTALLED_APPS = [
     "shipping",
     "orders",
     "notifications",
+    "board",
     "config",
 ]
 
@@ -350,6 +351,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "orders", "description": "Placing orders, and what may be asked of them."},
         {"name": "inventory", "description": "Products and their stock."},
         {"name": "notifications", "description": "What a user was told."},
+        {"name": "board", "description": "What the live board asks for."},
         {"name": "system", "description": "How the system is."},
         {"name": "api", "description": "Finding one's way, and getting in."},
     ],
@@ -385,7 +387,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 if not DEBUG:
     HTTPS = env.bool("HTTPS", default=True)
     SECURE_SSL_REDIRECT = HTTPS
-    SECURE_REDIRECT_EXEMPT = [r"^health"]
+    SECURE_REDIRECT_EXEMPT = [r"^health", r"^metrics$"]
     SESSION_COOKIE_SECURE = HTTPS
     CSRF_COOKIE_SECURE = HTTPS
     SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0

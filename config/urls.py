@@ -9,7 +9,7 @@ from config import errors, pages
 from notifications import signalr
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", pages.landing, name="landing"),
+    path("", include("board.urls")),
     path("api", pages.ApiRoot.as_view(), name="api"),
     path("api/token", pages.TokenView.as_view(), name="token"),
     path(

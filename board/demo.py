@@ -1,0 +1,137 @@
+"""What a newcomer can do to the shop in demo mode: send customers in, and break the payment provider."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import requests
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import F
+
+from inventory.models import StockItem
+from orders.commands import MAX_QUANTITY, NewOrder, Placed, WantedLine, place_order
+
+TIMEOUT_SECONDS = 3
+CUSTOMERS = (
+    "Ada Byron", "Amir Haddad", "Chen Wei", "Elif Kaya", "Fatou Diop", "Grace Murray", "Hana Sato", "Ines Costa",
+    "Jonas Berg", "Kofi Mensah", "Lena Vogel", "Mateo Ruiz", "Nadia Petrova", "Oskar Lind", "Priya Nair", "Tom Baker",
+)  # fmt: skip
+COUNTRIES = ("US", "US", "US", "CA", "DE", "FR", "GB", "JP")
+# Orders are for products that there is plenty of.
+PLENTIFUL = 20
+ORDERS_PER_TRANSACTION = 50
+NOWHERE = "AQ"
+
+# What an order is to show: how to change one that is good.
+KINDS: dict[str, dict[str, Any]] = {
+    "good": {},
+    "out_of_stock": {},  # wants more than there is
+    "declined": {"payment_token": "tok_declined"},
+    "unshippable": {"country": NOWHERE},
+    "held": {"hold": True},
+}
+# Of a mixed thousand so many in a hundred are declined, and cannot be delivered.
+MIXED = ["declined"] * 3 + ["unshippable"] * 2 + ["good"] * 95
+
+# What can be done to the payment provider, as the sandbox's script for it.
+TROUBLES: dict[str, dict[str, Any]] = {
+    "none": {},
+    "decline": {"declineTokens": ["tok_demo"]},
+    "slow": {"latencyMs": 1500, "latencyJitterMs": 1500},
+    "timeout": {"timeoutAfterRate": 1.0, "timeoutSeconds": 60, "operations": ["capture"]},
+    "down": {"down": True},
+}
+
+
+class SandboxUnreachable(Exception):
+    """The providers of the demo do not answer."""
+
+
+class NothingToSell(Exception):
+    """The demo catalogue is not there, or sold out."""
+
+
+# --- Customers --------------------------------------------------------------------------------------------
+
+
+def place_orders(owner: User, *, count: int, kind: str) -> list[Placed]:
+    """Place so many orders of a kind, or "mixed", for the owner. Raises NothingToSell."""
+    plentiful, scarce = _product_ids()
+    placed: list[Placed] = []
+    for start in range(0, count, ORDERS_PER_TRANSACTION):
+        with transaction.atomic():
+            placed += [
+                place_order(new=_new_order(owner, _kind(kind), plentiful, scarce))
+                for _ in range(min(ORDERS_PER_TRANSACTION, count - start))
+            ]
+    return placed
+
+
+def _product_ids() -> tuple[list[int], int]:
+    """Return the products that there is most of, and the one that there is least of."""
+    items = StockItem.objects.filter(product__active=True, product__currency=settings.CURRENCY)
+    by_units = items.order_by(F("on_hand") - F("reserved")).values_list("product_id", flat=True)
+    plentiful = list(by_units.reverse()[:PLENTIFUL])
+    if not plentiful:
+        raise NothingToSell
+    return plentiful, by_units[0]
+
+
+def _kind(kind: str) -> str:
+    return random.choice(MIXED) if kind == "mixed" else kind  # noqa: S311 - no secret
+
+
+def _new_order(owner: User, kind: str, plentiful: Sequence[int], scarce: int) -> NewOrder:
+    facts: dict[str, Any] = {
+        "owner_id": owner.pk,
+        "customer_name": random.choice(CUSTOMERS),  # noqa: S311
+        "email": owner.email,
+        "currency": settings.CURRENCY,
+        "country": random.choice(COUNTRIES),  # noqa: S311
+        "payment_token": "tok_demo",
+        "lines": _too_much(scarce) if kind == "out_of_stock" else _some_lines(plentiful),
+    }
+    return NewOrder(**(facts | KINDS[kind]))
+
+
+def _some_lines(product_ids: Sequence[int]) -> list[WantedLine]:
+    chosen = random.sample(product_ids, k=min(len(product_ids), random.choice((1, 1, 2, 3))))  # noqa: S311
+    return [WantedLine(quantity=random.choice((1, 1, 1, 2)), product_id=id_) for id_ in chosen]  # noqa: S311
+
+
+def _too_much(product_id: int) -> list[WantedLine]:
+    return [WantedLine(quantity=MAX_QUANTITY, product_id=product_id)]
+
+
+# --- The payment provider ---------------------------------------------------------------------------------
+
+
+def trouble() -> str:
+    """Return what is done to the payment provider now; "other" if it is none of ours. Raises SandboxUnreachable."""
+    script = _ask("GET", "/faults").get("payments", {})
+    for name, wanted in TROUBLES.items():
+        if _what_matters(script) == wanted:
+            return name
+    return "other"
+
+
+def make_trouble(name: str) -> None:
+    """Do one of TROUBLES to the payment provider. Raises SandboxUnreachable."""
+    _ask("PUT", "/faults/payments", TROUBLES[name])
+
+
+def _what_matters(script: dict[str, Any]) -> dict[str, Any]:
+    """Return what a script says beyond the defaults; a time-out's length alone does nothing."""
+    said = {name: value for name, value in script.items() if value}
+    return said if "timeoutAfterRate" in said else {k: v for k, v in said.items() if k != "timeoutSeconds"}
+
+
+def _ask(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    try:
+        answer = requests.request(method, settings.SANDBOX_URL + path, json=body, timeout=TIMEOUT_SECONDS)
+        answer.raise_for_status()
+        return dict(answer.json())
+    except (requests.RequestException, ValueError) as error:
+        raise SandboxUnreachable from error

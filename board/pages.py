@@ -1,0 +1,123 @@
+"""The board's pages, and the pieces of page that it fetches."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import require_safe
+from rest_framework.request import Request
+
+from board import cards, panel
+from board.viewers import sees_the_shop, viewer_of
+from orders.queries import OrderNotFound, by_reference
+
+THEMES = ("light", "dark")
+
+# What there is besides the board, as (title, address).
+PLACES = (
+    ("API", "/api"),
+    ("Swagger", "/swagger"),
+    ("Admin", "/admin/"),
+    ("Health", "/health"),
+    ("Status", "/api/system/status"),
+    ("Metrics", "/metrics"),
+)
+
+
+def content_security_policy(request: HttpRequest) -> str:
+    """Return the policy of every page here: only what this server serves as files, and nothing written inline."""
+    socket = f"{'wss' if request.is_secure() else 'ws'}://{request.get_host()}"
+    return (
+        f"default-src 'self'; connect-src 'self' {socket}; img-src 'self' data:; object-src 'none';"
+        " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+
+
+def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Make a view a page of the board: for somebody whom we know, with its policy, and never out of a cache."""
+
+    @wraps(view)
+    def shown(request: HttpRequest, **parameters: Any) -> HttpResponse:
+        viewer = viewer_of(request)
+        if viewer is None:
+            return redirect_to_login(request.get_full_path(), reverse("rest_framework:login"))
+        response = view(request, viewer, **parameters)
+        response["Content-Security-Policy"] = content_security_policy(request)
+        response["Referrer-Policy"] = "same-origin"
+        return response
+
+    return require_safe(never_cache(ensure_csrf_cookie(shown)))
+
+
+@page
+def board(request: HttpRequest, viewer: User) -> HttpResponse:
+    """Show all orders that the viewer may see, as they move."""
+    context = {
+        "lanes": LANES,
+        "newest": cards.newest(viewer),
+        "sees_shop": sees_the_shop(viewer),
+        "places": PLACES + ((("Flower", settings.FLOWER_URL),) if settings.FLOWER_URL else ()),
+    }
+    return render(request, "board/board.html", _common(request, viewer) | context)
+
+
+@page
+def order_panel(request: HttpRequest, viewer: User, reference: str) -> HttpResponse:
+    """Return the piece of page that tells everything about one order."""
+    try:
+        order = by_reference(viewer, reference)
+    except OrderNotFound:
+        return render(request, "board/no_order.html", {"reference": reference[:60]}, status=404)
+    return render(request, "board/panel.html", panel.context_of(order, _asked_by(viewer, request)))
+
+
+@page
+def track(request: HttpRequest, viewer: User, uuid: UUID) -> HttpResponse:
+    """Show a customer their order. Only its UUID leads here: an order's number can be guessed."""
+    try:
+        order = by_reference(viewer, str(uuid))
+    except OrderNotFound:
+        raise Http404(str(uuid)) from None
+    facts = panel.context_of(order, _asked_by(viewer, request), for_customer=True)
+    # The page asks for its own body again whenever something has happened.
+    template = "board/track_body.html" if "body" in request.GET else "board/track.html"
+    return render(request, template, _common(request, viewer) | facts)
+
+
+def _common(request: HttpRequest, viewer: User) -> dict[str, object]:
+    theme = request.COOKIES.get("theme", "")
+    return {
+        "viewer": viewer,
+        "theme": theme if theme in THEMES else "",
+        "demo": settings.DEMO,
+        "is_logged_in": request.user.is_authenticated,
+        "sees_all": viewer.is_staff,
+    }
+
+
+def _asked_by(viewer: User, request: HttpRequest) -> Request:
+    """Return the request as the API's permissions want it."""
+    asked = Request(request)
+    asked.user = viewer
+    return asked
+
+
+# What the lanes are called, and what stands there while they are empty.
+LANES = (
+    ("pending", "Pending", "Nothing waits to be taken up."),
+    ("processing", "Processing", "Nothing is under way."),
+    ("confirmed", "Confirmed", "No order is confirmed yet."),
+    ("completed", "Completed", "No order was handed over yet."),
+    ("undoing", "Undoing", "Nothing is being given back."),
+    ("ended", "Ended", "None was cancelled or refused."),
+    ("attention", "Needs attention", "Nobody has to step in."),
+)

@@ -1,0 +1,240 @@
+"""Everything about one order, told to whoever may see it: the board's panel and the customer's page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from rest_framework.request import Request
+
+from board.cards import card, needs_attention, what_it_waits_for
+from notifications.messages import sentence
+from notifications.models import Notification
+from orders import views
+from orders.journal import events_of
+from orders.models import Journey, Order, OrderEvent
+from orders.operations import OPERATIONS, previews
+from orders.telling import explanation, timeline
+from orders.workflow import UNDER_WAY, EventType, Leg, Status
+from payments.models import Transaction
+
+MOST_EVENTS = 500
+
+# Which view obeys which operation: it knows who may ask for it.
+OBEYED_BY = {
+    "process": views.ProcessOrder,
+    "complete": views.CompleteOrder,
+    "retry": views.RetryOrder,
+    "cancel": views.CancelOrder,
+    "refund": views.RefundOrder,
+}
+
+DONE, REFUSED, RETURNED, OPEN = "done", "refused", "returned", "open"
+STATE_OF_LEG = {
+    Leg.RESERVED: DONE,
+    Leg.SOLD: DONE,
+    Leg.QUOTED: DONE,
+    Leg.AUTHORIZED: "held",
+    Leg.CAPTURED: DONE,
+    Leg.REFUSED: REFUSED,
+    Leg.RELEASED: RETURNED,
+    Leg.VOIDED: RETURNED,
+    Leg.REFUNDED: RETURNED,
+    Leg.NOTHING: RETURNED,
+    Leg.OPEN: OPEN,
+}
+WORDS_FOR_LEG = {
+    ("stock", Leg.OPEN): "not reserved yet",
+    ("stock", Leg.RESERVED): "every item is reserved",
+    ("stock", Leg.REFUSED): "not all of it is in stock",
+    ("stock", Leg.RELEASED): "the items went back on the shelf",
+    ("stock", Leg.SOLD): "handed over",
+    ("shipping", Leg.OPEN): "not quoted yet",
+    ("shipping", Leg.QUOTED): "the price is settled",
+    ("shipping", Leg.REFUSED): "no delivery to this address",
+    ("payment", Leg.OPEN): "nothing taken yet",
+    ("payment", Leg.AUTHORIZED): "the amount is held on the card",
+    ("payment", Leg.CAPTURED): "paid",
+    ("payment", Leg.REFUSED): "declined",
+    ("payment", Leg.VOIDED): "the hold on the card was let go",
+    ("payment", Leg.REFUNDED): "the money went back",
+    ("payment", Leg.NOTHING): "nothing had been taken",
+}
+LEG_NAMES = {"stock": "Stock", "shipping": "Shipping", "payment": "Payment"}
+
+
+# What a customer reads first.
+HEADLINES = {
+    Status.PENDING: "We have your order",
+    Status.PROCESSING: "We are working on it",
+    Status.CONFIRMED: "Your order is confirmed",
+    Status.COMPLETED: "Your order was handed over",
+    Status.CANCELLING: "Your order is being called off",
+    Status.CANCELLED: "Your order is cancelled",
+    Status.REJECTED: "We could not take your order",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LegShown:
+    """A leg as a light with words."""
+
+    name: str
+    state: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the timeline."""
+
+    sequence: int
+    at: datetime
+    after: str
+    text: str
+    kind: str
+    details: list[tuple[str, str]]
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A button: where it leads, and what it would bring."""
+
+    name: str
+    label: str
+    effects: list[str]
+    needs_reason: bool
+    path: str
+
+
+def context_of(order: Order, request: Request, *, for_customer: bool = False) -> dict[str, Any]:
+    """Return what the templates show of an order. A customer is told less, whoever looks at their page."""
+    user = request.user
+    assert isinstance(user, User)
+    staff = user.is_staff and not for_customer
+    told = for_customer_of(order.journey) if for_customer else explanation(order.journey)
+    events = events_of(order.pk, limit=MOST_EVENTS)
+    return {
+        "order": order,
+        "journey": order.journey,
+        "card": card(order),
+        "lines": list(order.lines.all()),
+        "legs": legs_of(order),
+        "timeline": entries(events, staff=staff),
+        "calls": calls_of(order),
+        "notifications": Notification.objects.filter(order_id=order.pk).order_by("id"),
+        "headline": HEADLINES[Status(order.journey.status)],
+        "explanation": told,
+        "due_at": None if for_customer else order.journey.due_at,
+        "actions": actions(order, request, for_customer=for_customer),
+        "staff": staff,
+        "flower_url": settings.FLOWER_URL if staff or settings.DEMO else "",
+    }
+
+
+def for_customer_of(journey: Journey) -> str:
+    """Return why a customer has to wait; nothing if they do not."""
+    if needs_attention(journey):
+        return "Something is not as it should be. Our staff is looking into it; you need not do anything."
+    if journey.status in UNDER_WAY and what_it_waits_for(journey):
+        return "This takes longer than usual. It goes on by itself, and nothing is charged twice."
+    return ""
+
+
+def legs_of(order: Order) -> list[LegShown]:
+    """Return the three legs of an order's journey."""
+    return [_leg(name, Leg(getattr(order.journey, name))) for name in LEG_NAMES]
+
+
+def _leg(name: str, leg: Leg) -> LegShown:
+    return LegShown(LEG_NAMES[name], STATE_OF_LEG[leg], WORDS_FOR_LEG.get((name, leg), leg.value))
+
+
+def entries(events: Sequence[OrderEvent], *, staff: bool) -> list[Entry]:
+    """Return the timeline. What is for operators' eyes, such as a traceback, stays out for others."""
+    told = zip(events, timeline(events), strict=True)
+    return [
+        Entry(
+            sequence=event.sequence,
+            at=event.at,
+            after=_after(line.seconds),
+            text=sentence(event.type, event.data),
+            kind=_kind(event.type),
+            details=line.details if staff or event.type != EventType.ATTENTION_NEEDED else [],
+            trouble=line.trouble if staff else "",
+        )
+        for event, line in told
+    ]
+
+
+def _after(seconds: float) -> str:
+    if seconds < 1:
+        return f"+{seconds * 1000:.0f} ms"
+    if seconds < 120:
+        return f"+{seconds:.1f} s"
+    return f"+{seconds / 60:.0f} min" if seconds < 7200 else f"+{seconds / 3600:.1f} h"
+
+
+BAD = {"refused", "declined", "rejected"}
+BACK = {"cancellation_started", "stock_released", "money_returned", "order_cancelled", "payment_arrived_late"}
+
+
+def _kind(event_type: str) -> str:
+    """Return how an event is marked: good, bad, something given back, or a wait."""
+    if event_type in (EventType.WAITING, EventType.ATTENTION_NEEDED):
+        return "wait"
+    if event_type in BACK:
+        return "back"
+    return "bad" if event_type.rsplit("_", 1)[-1] in BAD else "good"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call to the payment provider, and how long its outcome took."""
+
+    transaction: Transaction
+    took: str
+
+
+def calls_of(order: Order) -> list[Call]:
+    """Return what the payment provider was asked for an order."""
+    rows = Transaction.objects.filter(order_id=order.pk).order_by("started_at", "kind")
+    return [Call(row, _took(row)) for row in rows]
+
+
+def _took(row: Transaction) -> str:
+    return _after((row.finished_at - row.started_at).total_seconds())[1:] if row.finished_at else "still open"
+
+
+# --- What may be done -------------------------------------------------------------------------------------
+
+
+def actions(order: Order, request: Request, *, for_customer: bool = False) -> list[Action]:
+    """Return what this user may do to the order and what would have an effect now, with that effect."""
+    offered = ["cancel"] if for_customer else list(OBEYED_BY)
+    allowed = [name for name in offered if _may(name, order, request)]
+    shown = [(name, previews(OPERATIONS[name], [order])[0]) for name in allowed]
+    useful = {name: preview.effects for name, preview in shown if preview.effects}
+    if order.journey.status != Status.COMPLETED:
+        useful.pop("refund", None)  # the same as to cancel it
+    return [
+        Action(
+            name=name,
+            label=OPERATIONS[name].label,
+            effects=effects,
+            needs_reason=OPERATIONS[name].needs_reason,
+            path=f"/api/orders/{order.pk}/{name}",
+        )
+        for name, effects in useful.items()
+    ]
+
+
+def _may(name: str, order: Order, request: Request) -> bool:
+    view = OBEYED_BY[name]()
+    return all(
+        permission.has_permission(request, view) and permission.has_object_permission(request, view, order)
+        for permission in view.get_permissions()
+    )

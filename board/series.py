@@ -1,0 +1,225 @@
+"""The last minutes as series for the board's charts.
+
+The journal is read once: each look adds what was appended since the look before, so it costs what happened
+meanwhile and not what is shown. Nobody looking costs nothing.
+"""
+
+import math
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import connection
+
+from orders import figures, journal
+from orders.serializers import Answer
+from orders.workflow import EventType
+from scheduling.slots import database_now
+
+BUCKET_SECONDS = 2
+SPAN_SECONDS = 300
+REMEMBERED_SECONDS = 1.0
+# Of a longer past than this a first look takes the end.
+MOST_ORDERS = 100_000
+# Seconds to confirm are counted in classes, each so many times the one before: quantiles within 6 %.
+SHORTEST, LONGEST, CLASSES = 0.005, 3600.0, 110
+
+READ = """
+    SELECT floor(extract(epoch FROM e.at) / %(bucket)s)::bigint * %(bucket)s, e.type,
+           CASE WHEN e.type = %(confirmed)s THEN width_bucket(
+               ln(greatest(extract(epoch FROM e.at - placed.at), 0.000001)::float8),
+               ln(%(shortest)s::float8), ln(%(longest)s::float8), %(classes)s) END,
+           count(*)
+    FROM orders_orderevent e
+    JOIN orders_orderevent placed ON placed.order_id = e.order_id AND placed.sequence = 1
+    WHERE e.transaction_id >= %(start)s AND e.transaction_id < %(end)s AND e.type = ANY(%(types)s)
+      -- An order that was held waited for a person.
+      AND (e.type <> %(confirmed)s OR NOT coalesce((placed.data ->> 'held')::bool, false))
+    GROUP BY 1, 2, 3
+"""
+ENDED = (EventType.REJECTED, EventType.CANCELLED)
+
+
+class Now(Answer):
+    """The figures beside the charts: rates of the last ten seconds, times of the last minute."""
+
+    placed_per_second: float
+    confirmed_per_second: float
+    p50_seconds: float | None
+    p95_seconds: float | None
+    under_way: int
+    due: int
+    oldest_due_seconds: float
+
+
+class SeriesAnswer(Answer):
+    """Series of equal length: the beginnings of the buckets in Unix seconds, and what was in each."""
+
+    bucket_seconds: int
+    times: list[int]
+    placed: list[float]
+    confirmed: list[float]
+    ended: list[float]
+    p50: list[float | None]
+    p95: list[float | None]
+    under_way: list[int | None]
+    due: list[int | None]
+    now: Now
+
+
+@dataclass(slots=True)
+class Bucket:
+    """What happened within two seconds."""
+
+    placed: int = 0
+    confirmed: int = 0
+    ended: int = 0
+    classes: dict[int, int] = field(default_factory=dict)  # seconds to confirm
+    backlog: figures.Backlog | None = None
+
+    def add(self, event: str, class_: int | None, count: int) -> None:
+        """Count events."""
+        if event == EventType.PLACED:
+            self.placed += count
+        elif event == EventType.CONFIRMED:
+            self.confirmed += count
+            self.classes[class_ or 0] = self.classes.get(class_ or 0, 0) + count
+        else:
+            self.ended += count
+
+
+class Series:
+    """The buckets of the last minutes, brought up to date by whoever looks."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._buckets: defaultdict[int, Bucket] = defaultdict(Bucket)
+        self._read_until: int | None = None
+        self._looked_at = -math.inf
+        self._answer: SeriesAnswer | None = None
+
+    def get(self) -> SeriesAnswer:
+        """Return the series, at most a second old."""
+        with self._lock:
+            if self._answer is None or time.monotonic() - self._looked_at >= REMEMBERED_SECONDS:
+                self._answer = self._look()
+                self._looked_at = time.monotonic()
+            return self._answer
+
+    def forget(self) -> None:
+        """Start anew the next time."""
+        with self._lock:
+            self._read_until, self._answer = None, None
+            self._buckets.clear()
+
+    def _look(self) -> SeriesAnswer:
+        now = database_now().timestamp()
+        self._forget_before(now - SPAN_SECONDS - BUCKET_SECONDS)
+        self._read(now)
+        self._buckets[_bucket_of(now)].backlog = figures.backlog()
+        return self._told(now)
+
+    def _forget_before(self, moment: float) -> None:
+        for start in [start for start in self._buckets if start < moment]:
+            del self._buckets[start]
+
+    def _read(self, now: float) -> None:
+        if time.monotonic() - self._looked_at > SPAN_SECONDS:
+            self._read_until = None
+        end = journal.horizon()
+        start = _transaction_before(now - SPAN_SECONDS, end) if self._read_until is None else self._read_until
+        for begin, event, class_, count in _events(start, end):
+            self._buckets[begin].add(event, class_, count)
+        self._read_until = end
+
+    def _told(self, now: float) -> SeriesAnswer:
+        last = _bucket_of(now) - BUCKET_SECONDS  # the one under way would look like a fall
+        times = list(range(last - SPAN_SECONDS + BUCKET_SECONDS, last + 1, BUCKET_SECONDS))
+        buckets = [self._buckets.get(start, Bucket()) for start in times]
+        return SeriesAnswer(
+            bucket_seconds=BUCKET_SECONDS,
+            times=times,
+            placed=[bucket.placed / BUCKET_SECONDS for bucket in buckets],
+            confirmed=[bucket.confirmed / BUCKET_SECONDS for bucket in buckets],
+            ended=[bucket.ended / BUCKET_SECONDS for bucket in buckets],
+            p50=[quantile(bucket.classes, 0.5) for bucket in buckets],
+            p95=[quantile(bucket.classes, 0.95) for bucket in buckets],
+            under_way=[b.backlog.due + b.backlog.later if b.backlog else None for b in buckets],
+            due=[bucket.backlog.due if bucket.backlog else None for bucket in buckets],
+            now=self._now(now, buckets),
+        )
+
+    def _now(self, now: float, buckets: list[Bucket]) -> Now:
+        backlog = self._buckets[_bucket_of(now)].backlog
+        assert backlog
+        latest, minute = buckets[-10 // BUCKET_SECONDS :], buckets[-60 // BUCKET_SECONDS :]
+        classes = _together(bucket.classes for bucket in minute)
+        return Now(
+            placed_per_second=sum(b.placed for b in latest) / 10,
+            confirmed_per_second=sum(b.confirmed for b in latest) / 10,
+            p50_seconds=quantile(classes, 0.5),
+            p95_seconds=quantile(classes, 0.95),
+            under_way=backlog.due + backlog.later,
+            due=backlog.due,
+            oldest_due_seconds=round(backlog.oldest_seconds, 1),
+        )
+
+
+def quantile(classes: dict[int, int], share: float) -> float | None:
+    """Return the seconds below which a share of the times lies; None if there are none."""
+    wanted, seen = sum(classes.values()) * share, 0
+    for class_ in sorted(classes):
+        seen += classes[class_]
+        if seen >= wanted:
+            return round(SHORTEST * (LONGEST / SHORTEST) ** ((class_ - 0.5) / CLASSES), 4)
+    return None
+
+
+def _together(all_classes: Iterable[dict[int, int]]) -> dict[int, int]:
+    total: dict[int, int] = {}
+    for classes in all_classes:
+        for class_, count in classes.items():
+            total[class_] = total.get(class_, 0) + count
+    return total
+
+
+def _bucket_of(moment: float) -> int:
+    return int(moment // BUCKET_SECONDS) * BUCKET_SECONDS
+
+
+def _transaction_before(moment: float, end: int) -> int:
+    """Return a transaction that is not later than the first order placed at or after a moment."""
+    first = max(
+        figures.first_id_since(datetime.fromtimestamp(moment, tz=UTC)), figures.latest_id() - MOST_ORDERS
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT transaction_id FROM orders_orderevent WHERE order_id >= %s AND sequence = 1"
+            " ORDER BY order_id LIMIT 1",
+            [first],
+        )
+        row = cursor.fetchone()
+    return int(row[0]) if row else end
+
+
+def _events(start: int, end: int) -> list[tuple[int, str, int | None, int]]:
+    parameters: dict[str, Any] = {
+        "bucket": BUCKET_SECONDS,
+        "confirmed": EventType.CONFIRMED.value,
+        "shortest": SHORTEST,
+        "longest": LONGEST,
+        "classes": CLASSES,
+        "start": start,
+        "end": end,
+        "types": [event.value for event in (EventType.PLACED, EventType.CONFIRMED, *ENDED)],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(READ, parameters)
+        return cursor.fetchall()
+
+
+SERIES = Series()

@@ -1,0 +1,18 @@
+"""Addresses of the board: its pages, and below /api/board what they ask for."""
+
+from django.urls import path
+
+from board import pages, views
+
+app_name = "board"
+urlpatterns = [
+    path("", pages.board, name="board"),
+    path("board/orders/<str:reference>", pages.order_panel, name="panel"),
+    path("track/<uuid:uuid>", pages.track, name="track"),
+    path("api/board", views.Board.as_view(), name="snapshot"),
+    path("api/board/cards", views.CardsByIds.as_view(), name="cards"),
+    path("api/board/search", views.Search.as_view(), name="search"),
+    path("api/board/series", views.Series.as_view(), name="series"),
+    path("api/board/orders", views.PlaceDemoOrders.as_view(), name="place"),
+    path("api/board/trouble", views.BreakPayments.as_view(), name="trouble"),
+]
