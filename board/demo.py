@@ -7,11 +7,11 @@ from typing import Any
 import requests
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import transaction
 from django.db.models import F
 
 from inventory.models import StockItem
-from orders.commands import MAX_QUANTITY, NewOrder, Placed, WantedLine, place_order
+from orders.bulk import Accepted, Entry, place_orders
+from orders.commands import MAX_QUANTITY, NewOrder, WantedLine
 
 TIMEOUT_SECONDS = 3
 CUSTOMERS = (
@@ -21,7 +21,7 @@ CUSTOMERS = (
 COUNTRIES = ("US", "US", "US", "CA", "DE", "FR", "GB", "JP")
 # Orders are for products that there is plenty of.
 PLENTIFUL = 20
-ORDERS_PER_TRANSACTION = 50
+ORDERS_PER_CHUNK = 100
 NOWHERE = "AQ"
 
 # What an order is to show: how to change one that is good.
@@ -56,16 +56,19 @@ class NothingToSell(Exception):
 # --- Customers --------------------------------------------------------------------------------------------
 
 
-def place_orders(owner: User, *, count: int, kind: str) -> list[Placed]:
-    """Place so many orders of a kind, or "mixed", for the owner. Raises NothingToSell."""
+def place_demo_orders(owner: User, *, count: int, kind: str) -> list[int]:
+    """Place so many orders of a kind, or "mixed", for the owner; return their ids. Raises NothingToSell."""
     plentiful, scarce = _product_ids()
-    placed: list[Placed] = []
-    for start in range(0, count, ORDERS_PER_TRANSACTION):
-        with transaction.atomic():
-            placed += [
-                place_order(new=_new_order(owner, _kind(kind), plentiful, scarce))
-                for _ in range(min(ORDERS_PER_TRANSACTION, count - start))
-            ]
+    placed: list[int] = []
+    for start in range(0, count, ORDERS_PER_CHUNK):
+        entries = [
+            Entry(_new_order(owner, _kind(kind), plentiful, scarce))
+            for _ in range(min(ORDERS_PER_CHUNK, count - start))
+        ]
+        outcomes = place_orders(entries=entries, owner_id=owner.pk)
+        placed += [outcome.order_id for outcome in outcomes if isinstance(outcome, Accepted)]
+    if not placed:
+        raise NothingToSell
     return placed
 
 

@@ -152,10 +152,10 @@ class PlaceDemoOrders(APIView):
         """Place them in the name of who asks."""
         wanted = read(request.data, DemoOrders)
         try:
-            placed = demo.place_orders(user_of(request), count=wanted.count, kind=wanted.kind)
+            placed = demo.place_demo_orders(user_of(request), count=wanted.count, kind=wanted.kind)
         except demo.NothingToSell:
             raise Problem("nothing_to_sell", "There are no products to order.", status_code=409) from None
-        body = DemoOrdersPlaced(placed=len(placed), first_id=placed[0].order_id, last_id=placed[-1].order_id)
+        body = DemoOrdersPlaced(placed=len(placed), first_id=placed[0], last_id=placed[-1])
         return Response(body, status=status.HTTP_201_CREATED)
 
 

@@ -63,17 +63,21 @@ class Message:
     def of_feed_event(cls, event: FeedEvent) -> Self:
         """Tell an event of the journal of all orders."""
         number = order_number(event.order_id, event.placed_at)
-        return cls._of(event, number, event.position)
+        return cls._of(event, number, event.position, event.customer_name)
 
     @classmethod
     def of_order_event(cls, event: OrderEvent, order: Order) -> Self:
         """Tell an event that was read from its order's own journal."""
         position = Position(event.transaction_id, event.order_id, event.sequence)
-        return cls._of(event, order.number, position)
+        return cls._of(event, order.number, position, order.customer_name)
 
     @classmethod
-    def _of(cls, event: FeedEvent | OrderEvent, number: str, position: Position) -> Self:
+    def _of(cls, event: FeedEvent | OrderEvent, number: str, position: Position, customer: str) -> Self:
         body = _body(event, number, position)
+        if event.type == EventType.PLACED:
+            # With this a card can be shown without asking.
+            body["customerName"] = customer
+            body |= {name: event.data[name] for name in ("amount", "currency", "held") if name in event.data}
         return cls(body, order_id=event.order_id, sequence=event.sequence, position=position)
 
     @property

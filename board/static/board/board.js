@@ -220,7 +220,7 @@ const LEG_AFTER = {
   money_returned: ["payment", "refunded"],
 };
 // Events after which a card has to ask what it does not hear: the final amount, what it waits for.
-const ASK_AFTER = new Set(["order_placed", "shipping_quoted", "order_waiting", "attention_needed", "order_retried"]);
+const ASK_AFTER = new Set(["order_confirmed", "order_waiting", "attention_needed", "order_retried"]);
 const RESERVE = 120; // cards that a lane keeps in reserve behind those that it shows
 const REMEMBERED = 200_000; // orders whose standing is remembered, for the counts
 
@@ -335,17 +335,21 @@ function hang(id, lane, message) {
   view.dirty.add(lane);
 }
 
-function note(card, { event, sequence, progress, status, reason }) {
+function note(card, message) {
+  const { event, sequence, progress, status, reason } = message;
   card.version = sequence;
-  card.progress = progress;
-  if (status) {
-    card.status = status;
-    card.waitsFor = "";
+  if (event === "order_placed") {
+    const { customerName: customer, amount, currency, held } = message;
+    Object.assign(card, { customer, amount, currency, isAsked: true, waitsFor: held ? "somebody to start it" : "" });
   }
+  if (status === "Confirmed") Object.assign(card, { stock: "reserved", shipping: "quoted", payment: "captured" });
+  card.progress = progress;
+  if (status) card.status = status;
+  if (status && status !== "Pending") card.waitsFor = "";
   if (reason) card.reason = reason.replaceAll("_", " ");
   const leg = LEG_AFTER[event];
   if (leg) card[leg[0]] = leg[1];
-  if (event.startsWith("payment_")) card.waitsFor = "";
+  if (event.startsWith("payment_") || event === "order_released") card.waitsFor = "";
   if (ASK_AFTER.has(event)) card.isAsked = false;
   view.dirty.add(card.lane);
 }
@@ -429,7 +433,9 @@ function drawCounts() {
   view.countsChanged = false;
   view.lanes.forEach((lane, index) => {
     const text = counted(Math.max(0, model.counts[index]), model.estimates[index]);
-    if (lane.shownCount !== text) lane.count.textContent = lane.shownCount = text;
+    if (lane.shownCount === text) return;
+    lane.count.textContent = lane.shownCount = text;
+    if (lane.drawnAt) describeRest(lane, index);
   });
 }
 
@@ -442,7 +448,8 @@ function drawLane(index) {
   for (const id of lane.shown) if (!keep.has(id)) takeDown(id, index);
   wanted.forEach((id, at) => hangUp(id, at, lane));
   lane.shown = [...wanted];
-  describeRest(lane, index, isHeld);
+  lane.isHeld = isHeld;
+  describeRest(lane, index);
 }
 
 // Take a card away, unless it is about to move to another lane, which then takes it along.
@@ -537,7 +544,7 @@ function noteOn(card) {
   return card.status === "Cancelling" && card.reason ? card.reason : "";
 }
 
-function describeRest(lane, index, isHeld) {
+function describeRest(lane, index) {
   const count = model.counts[index];
   const rest = count - lane.shown.length;
   if (lane.isEmpty !== (count <= 0)) {
@@ -545,7 +552,7 @@ function describeRest(lane, index, isHeld) {
     lane.empty.hidden = !lane.isEmpty;
     lane.empty.textContent = lane.empty.dataset.words;
   }
-  const text = isHeld ? "Standing still while you point at it" : rest > 0 ? `and ${counted(rest, model.estimates[index])} more` : "";
+  const text = lane.isHeld ? "Standing still while you point at it" : rest > 0 ? `and ${counted(rest, model.estimates[index])} more` : "";
   if (lane.shownRest !== text) {
     lane.more.textContent = lane.shownRest = text;
     lane.more.hidden = !text;
@@ -1034,7 +1041,7 @@ function drawCharts() {
   for (const each of charts) each.plot.setData([series.times, ...each.data()]);
 }
 
-function chart(selector, lines, words, data, spanGaps = false) {
+function chart(selector, lines, words, data, isSparse = false) {
   const root = $(selector);
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(name).trim();
@@ -1052,7 +1059,7 @@ function chart(selector, lines, words, data, spanGaps = false) {
         { ...axis, grid: { stroke: colour("--line"), width: 1 }, size: 50, space: 34, values: (_, values) => values.map(words) },
       ],
       series: [{}, ...lines.map(([label, name], at) => ({
-        label, stroke: colour(name), width: 1.75, spanGaps, points: { show: spanGaps, size: 4, fill: colour(name) },
+        label, stroke: colour(name), width: 1.75, points: { show: isSparse, size: 4, fill: colour(name) },
         fill: at ? undefined : `${colour(name)}22`,
       }))],
     },
