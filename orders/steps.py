@@ -13,7 +13,7 @@ Every step may run twice, late or beside itself: whoever comes second finds noth
 import functools
 import logging
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -27,7 +27,7 @@ from orders.workflow import JourneyState, Leg, Status, Wait
 from payments import ledger, returns
 from payments.gateways.protocol import Outcome
 from payments.ledger import Kind, Prepared
-from payments.returns import Returned
+from payments.returns import Answer, Returned
 from scheduling.slots import database_now
 from shipping import quotes
 
@@ -187,11 +187,7 @@ def return_money(*, batch_id: int, order_ids: Sequence[int]) -> None:
     with transaction.atomic():
         journeys = _due(batch_id, to_return, lambda j: j.money_to_return)
         for journey in journeys:
-            how = returned[journey.order_id]
-            if how is Returned.NOT_YET:
-                journey.blocked(Wait.PAYMENT_OUTCOME)
-            else:
-                journey.money_returned(Leg(how.value))
+            _apply_return(journey, returned[journey.order_id])
         journal.save(journeys)
         faults.point("return_money.before_commit")
 
@@ -226,50 +222,91 @@ def _ask_and_record(kind: Kind, prepared: Sequence[Prepared], batch_id: int) -> 
     outcomes = ledger.ask(
         prepared, patience=settings.STRAGGLER_PATIENCE_SECONDS, on_late=partial(_record_late, kind)
     )
-    new = {p.request.order_id for p in prepared if p.is_new}
     with transaction.atomic():
-        ledger.record(kind, outcomes)
-        ledger.forget_unsent(
-            kind, [o for o, outcome in outcomes.items() if outcome.kind == "not_sent" and o in new]
-        )
         journeys = journal.lock([p.request.order_id for p in prepared])
+        news = ledger.record(kind, outcomes)
+        ledger.forget_unsent(kind, [p for p in prepared if p.is_new and _was_not_sent(p, outcomes)])
         for journey in journeys:
-            _apply(kind, journey, outcomes.get(journey.order_id), is_ours=journey.batch_id == batch_id)
+            outcome = outcomes.get(journey.order_id)
+            if journey.batch_id == batch_id:
+                _apply(kind, journey, outcome)
+            elif outcome is not None and journey.order_id in news:
+                _apply_late(kind, journey, outcome)
         journal.save(journey for journey in journeys if journey.events or journey.reschedule)
         faults.point(RECORDED[kind])
 
 
+def _was_not_sent(prepared: Prepared, outcomes: Mapping[int, Outcome]) -> bool:
+    outcome = outcomes.get(prepared.request.order_id)
+    return outcome is not None and outcome.kind == "not_sent"
+
+
 def _record_late(kind: Kind, prepared: Prepared, outcome: Outcome) -> None:
-    """Write down an answer that came after its batch had gone on, and have the order looked at."""
-    order_id = prepared.request.order_id
+    """Write down an answer that came after its batch had gone on."""
+    record_news(kind, prepared.request.order_id, outcome)
+
+
+def record_news(kind: Kind, order_id: int, outcome: Outcome) -> bool:
+    """Write down what the provider says of a transaction that nobody waits for any more; have the order looked at.
+
+    Return whether it was news. An answer, a webhook and a repeat of either may come in any order, any number
+    of times: only the first that settles what was unknown changes anything.
+    """
     with transaction.atomic():
-        ledger.record(kind, {order_id: outcome})
-        for journey in journal.lock([order_id]):
-            _apply(kind, journey, outcome, is_ours=False)
-            if journey.batch_id is None and journey.is_processing:
-                journey.look_again(0)
-            journal.save([journey])
+        journeys = journal.lock([order_id])
+        if order_id not in ledger.record(kind, {order_id: outcome}):
+            return False
+        for journey in journeys:
+            _apply_late(kind, journey, outcome)
+        journal.save(journey for journey in journeys if journey.events or journey.reschedule)
         doorbell.wake_dispatcher()
         faults.point("late.before_commit")
+    return True
 
 
-def _apply(kind: Kind, journey: JourneyState, outcome: Outcome | None, *, is_ours: bool) -> None:
-    """Say on the journey what the provider said.
-
-    A journey that is no longer ours finds the outcome in the ledger when it next looks, unless it has
-    ended: then nobody would look any more, and money that came in after all has to go back.
-    """
+def _apply(kind: Kind, journey: JourneyState, outcome: Outcome | None) -> None:
+    """Say on the journey what the provider said."""
     succeeded = outcome is not None and outcome.kind == "succeeded"
-    if not is_ours:
-        if kind is Kind.AUTHORIZE and succeeded and journey.status in (Status.CANCELLED, Status.REJECTED):
-            journey.payment_arrived_late()
-    elif outcome is None or outcome.kind == "unknown":
-        journey.blocked(Wait.PAYMENT_OUTCOME)
-    elif outcome.code == ledger.CROWDED_OUT.code:
-        journey.crowded_out()
-    elif outcome.kind == "not_sent":
-        journey.blocked(Wait.PAYMENT_PROVIDER)
+    if outcome is None or outcome.kind in ("unknown", "not_sent"):
+        _put_off(journey, outcome)
     elif kind is Kind.AUTHORIZE:
         journey.payment_authorized() if succeeded else journey.payment_declined(outcome.code)
+    elif succeeded:
+        journey.payment_captured()
+        journey.settle()  # nothing else is open: it need not wait for its batch to be settled
     else:
-        journey.payment_captured() if succeeded else journey.capture_declined(outcome.code)
+        journey.capture_declined(outcome.code)
+
+
+def _apply_late(kind: Kind, journey: JourneyState, outcome: Outcome) -> None:
+    """Have the order looked at again, which finds the outcome in the ledger.
+
+    One that has given its money back already, or was thought to have none, would not look any more: money
+    that came in after all goes back.
+    """
+    if outcome.kind == "succeeded" and kind in LATE_MONEY and journey.has_no_money:
+        journey.payment_arrived_late(LATE_MONEY[kind])
+    elif journey.batch_id is None and journey.is_due:
+        journey.look_again(0)
+
+
+LATE_MONEY = {Kind.AUTHORIZE: Leg.AUTHORIZED, Kind.CAPTURE: Leg.CAPTURED}
+
+
+def _apply_return(journey: JourneyState, answer: Answer) -> None:
+    if isinstance(answer, Returned):
+        journey.money_returned(Leg(answer.value))
+    elif answer.kind == "declined":
+        journey.need_attention(answer.message)
+    else:
+        _put_off(journey, answer)
+
+
+def _put_off(journey: JourneyState, outcome: Outcome | None) -> None:
+    """Say why the provider's answer has to be waited for."""
+    if outcome is not None and outcome.code == ledger.CROWDED_OUT.code:
+        journey.crowded_out()
+    elif outcome is not None and (outcome.kind == "not_sent" or outcome.code == ledger.LOOKUP_FAILED):
+        journey.blocked(Wait.PAYMENT_PROVIDER)
+    else:
+        journey.blocked(Wait.PAYMENT_OUTCOME)

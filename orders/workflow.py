@@ -98,7 +98,7 @@ class Wait(StrEnum):
     """What an order that is due later is waiting for."""
 
     NOBODY = ""
-    PAYMENT_PROVIDER = "payment_provider"  # the provider is down; nothing was asked
+    PAYMENT_PROVIDER = "payment_provider"  # the provider cannot be reached; nothing was asked of it this time
     PAYMENT_OUTCOME = "payment_outcome"  # we asked and do not know what came of it
     LOST_STEP = "lost_step"  # a leg did not report back
 
@@ -228,6 +228,13 @@ class JourneyState:
         return not never_asked and self.payment in (Leg.OPEN, Leg.AUTHORIZED, Leg.CAPTURED)
 
     @property
+    def has_no_money(self) -> bool:
+        """Whether it is over, or nearly, and the provider is thought to have nothing of the customer's."""
+        return (
+            self.status in (Status.CANCELLING, Status.CANCELLED, Status.REJECTED) and not self.may_hold_money
+        )
+
+    @property
     def money_to_return(self) -> bool:
         """Whether it is being undone and its money is not settled yet."""
         return self.is_cancelling and self.may_hold_money
@@ -274,12 +281,14 @@ class JourneyState:
         self._refuse(code or "capture_declined", EventType.CAPTURE_DECLINED)
         self.undo(outcome=Status.REJECTED)
 
-    def payment_arrived_late(self) -> None:
-        """An authorization came through after the order had ended; it goes back."""
-        self._move(Status.CANCELLING)
-        self.payment, self.outcome = Leg.AUTHORIZED, self.outcome or Status.CANCELLED
+    def payment_arrived_late(self, leg: Leg = Leg.AUTHORIZED) -> None:
+        """Money came in after the order was thought to have none any more; it goes back."""
+        has_ended = not self.is_cancelling
+        self.payment, self.outcome = leg, self.outcome or Status.CANCELLED
         self.look_again(0)
-        self._note(EventType.PAYMENT_ARRIVED_LATE)
+        if has_ended:
+            self._move(Status.CANCELLING)
+            self._note(EventType.PAYMENT_ARRIVED_LATE)
 
     def stock_released(self) -> None:
         """The units went back on the shelf."""

@@ -7,10 +7,12 @@ A row whose outcome is unknown is looked up at the provider by its key before it
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
+from time import monotonic
 
+from django.conf import settings
 from django.db import connection
 
 import faults
@@ -48,7 +50,9 @@ class Prepared:
     is_new: bool
     provider_id: str
     code: str
-    started_at: datetime
+    # When this try was written down: by the database's clock, and by this process's own.
+    asked_at: datetime
+    since: float = field(default_factory=lambda: monotonic())  # noqa: PLW0108 - so that a simulation can bring its own
 
     @property
     def key(self) -> str:
@@ -69,6 +73,15 @@ class Prepared:
 
 # There was no room for the call while the batch had patience; it was never begun.
 CROWDED_OUT = Outcome(kind="not_sent", code="crowded_out", message="Too many calls were ahead of it.")
+# This process slept over it. Whoever looks for the call may have stopped waiting for it to arrive.
+TOO_LATE = Outcome(kind="not_sent", code="too_late", message="It was written down too long ago to be sent.")
+# A look-up got no answer: what came of the call before it is as unknown as it was.
+LOOKUP_FAILED = "lookup_failed"
+# What a look-up found out about a call that cannot arrive any more.
+NEVER_ARRIVED = "never_arrived"
+
+# Seconds within which a call that is written down is on its way, or is not made at all.
+LONGEST_START = 5.0
 
 PREPARE = """
     WITH asked AS (
@@ -76,15 +89,22 @@ PREPARE = """
         AS a(order_id, reference, amount, currency, token)
     ), fresh AS (
         INSERT INTO payments_transaction
-            (order_id, kind, reference, amount, currency, token, state, provider_id, code, message, started_at)
-        SELECT order_id, %s, reference, amount, currency, token, 'unknown', '', '', '', clock_timestamp() FROM asked
+            (order_id, kind, reference, amount, currency, token, state, provider_id, code, message,
+             started_at, asked_at)
+        SELECT order_id, %s, reference, amount, currency, token, 'unknown', '', '', '',
+               statement_timestamp(), statement_timestamp() FROM asked
         ON CONFLICT (order_id, kind) DO NOTHING
-        RETURNING order_id, state, provider_id, code, started_at
+        RETURNING order_id, state, provider_id, code, asked_at
+    ), again AS (
+        UPDATE payments_transaction t SET asked_at = statement_timestamp() FROM asked a
+        WHERE t.order_id = a.order_id AND t.kind = %s AND t.state = 'unknown'
+        RETURNING t.order_id, t.asked_at
     )
-    SELECT order_id, state, provider_id, code, started_at, true FROM fresh
+    SELECT order_id, state, provider_id, code, asked_at, true FROM fresh
     UNION ALL
-    SELECT t.order_id, t.state, t.provider_id, t.code, t.started_at, false
+    SELECT t.order_id, t.state, t.provider_id, t.code, coalesce(again.asked_at, t.asked_at), false
     FROM payments_transaction t JOIN asked a ON a.order_id = t.order_id
+    LEFT JOIN again ON again.order_id = t.order_id
     WHERE t.kind = %s AND t.order_id NOT IN (SELECT order_id FROM fresh)
 """
 
@@ -96,6 +116,13 @@ RECORD = """
         AS o(order_id, state, provider_id, code, message)
     WHERE t.order_id = o.order_id AND t.kind = %s
       AND (t.state = 'unknown' OR (t.code = 'never_arrived' AND o.state = 'succeeded'))
+    RETURNING t.order_id
+"""
+
+# Only if nobody else has set out to ask since.
+FORGET = """
+    DELETE FROM payments_transaction t USING unnest(%s::bigint[], %s::timestamptz[]) AS o(order_id, asked_at)
+    WHERE t.order_id = o.order_id AND t.kind = %s AND t.state = 'unknown' AND t.asked_at = o.asked_at
 """
 
 
@@ -118,12 +145,19 @@ def prepare(kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
                 texts(r.token for r in requests),
                 kind.value,
                 kind.value,
+                kind.value,
             ],
         )
         return [
-            Prepared(by_order[order_id], kind, State(state), is_new, provider_id, code, started_at)
-            for order_id, state, provider_id, code, started_at, is_new in cursor.fetchall()
+            Prepared(by_order[order_id], kind, State(state), is_new, provider_id, code, asked_at)
+            for order_id, state, provider_id, code, asked_at, is_new in cursor.fetchall()
         ]
+
+
+def arrival_grace() -> timedelta:
+    """Return how long after it was last set out for a call may still reach the provider."""
+    tries = settings.EXTERNAL_TIMEOUT_SECONDS * settings.EXTERNAL_RETRY_ATTEMPTS
+    return timedelta(seconds=tries + LONGEST_START)
 
 
 def ask(
@@ -156,7 +190,7 @@ def _ask_one(provider: PaymentGateway, prepared: Prepared) -> Outcome:
         try:
             found = look_up(provider, key=prepared.key)
         except ProviderUnavailable as unavailable:
-            return Outcome(kind="unknown", code="lookup_failed", message=str(unavailable)[:200])
+            return Outcome(kind="unknown", code=LOOKUP_FAILED, message=str(unavailable)[:200])
         if found is not None:
             return found
     return _send(provider, prepared)
@@ -172,6 +206,8 @@ def look_up(provider: PaymentGateway, *, key: str) -> Outcome | None:
 
 def _send(provider: PaymentGateway, prepared: Prepared) -> Outcome:
     faults.point(f"{prepared.kind.value}.before_call")
+    if monotonic() - prepared.since > LONGEST_START:
+        return TOO_LATE
     outcome = _call(provider, prepared)
     faults.point(f"{prepared.kind.value}.after_call")
     return outcome
@@ -198,27 +234,47 @@ def _call(provider: PaymentGateway, prepared: Prepared) -> Outcome:
     raise AssertionError(prepared.kind)
 
 
-def record(kind: Kind, outcomes: dict[int, Outcome]) -> None:
-    """Write down what came of transactions whose outcome was not known. What is known already stays."""
+def record(kind: Kind, outcomes: dict[int, Outcome]) -> set[int]:
+    """Write down what came of transactions whose outcome was not known. What is known already stays.
+
+    Return the orders for which it was news.
+    """
     told = {order_id: outcome for order_id, outcome in outcomes.items() if outcome.kind != "not_sent"}
-    if told:
+    if not told:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            RECORD,
+            [
+                numbers(told),
+                words(o.kind for o in told.values()),
+                texts(o.provider_id for o in told.values()),
+                texts(o.code[:40] for o in told.values()),
+                texts(o.message[:200] for o in told.values()),
+                kind.value,
+            ],
+        )
+        return {order_id for (order_id,) in cursor.fetchall()}
+
+
+def forget_unsent(kind: Kind, prepared: Sequence[Prepared]) -> None:
+    """Strike out new transactions of which nothing was sent, so that the next try need not look them up.
+
+    One that another worker has set out to ask meanwhile stays: that one may have been sent.
+    """
+    if prepared:
         with connection.cursor() as cursor:
             cursor.execute(
-                RECORD,
-                [
-                    numbers(told),
-                    words(o.kind for o in told.values()),
-                    texts(o.provider_id for o in told.values()),
-                    texts(o.code[:40] for o in told.values()),
-                    texts(o.message[:200] for o in told.values()),
-                    kind.value,
-                ],
+                FORGET,
+                [[p.request.order_id for p in prepared], [p.asked_at for p in prepared], kind.value],
             )
 
 
-def forget_unsent(kind: Kind, order_ids: Iterable[int]) -> None:
-    """Strike out new transactions of which nothing was sent, so that the next try need not look them up."""
-    Transaction.objects.filter(order_id__in=list(order_ids), kind=kind, state=State.UNKNOWN).delete()
+def reopen(kind: Kind, order_ids: Iterable[int]) -> None:
+    """Forget that the provider said no: somebody has seen to it, and it is to be asked again, under the same key."""
+    Transaction.objects.filter(order_id__in=list(order_ids), kind=kind, state=State.DECLINED).update(
+        state=State.UNKNOWN, code="", message="", finished_at=None
+    )
 
 
 def transactions_of(order_ids: Iterable[int]) -> dict[int, dict[str, Transaction]]:
@@ -227,6 +283,11 @@ def transactions_of(order_ids: Iterable[int]) -> dict[int, dict[str, Transaction
     for transaction in Transaction.objects.filter(order_id__in=list(order_ids)):
         found.setdefault(transaction.order_id, {})[transaction.kind] = transaction
     return found
+
+
+def unknown_of(kind: Kind, order_ids: Iterable[int]) -> list[Transaction]:
+    """Return the orders' transactions of a kind whose outcome is not known."""
+    return list(Transaction.objects.filter(order_id__in=list(order_ids), kind=kind, state=State.UNKNOWN))
 
 
 def as_requests(requests: Iterable[Request], *, parents: dict[int, str]) -> list[Request]:

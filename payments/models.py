@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 
 class Transaction(models.Model):
@@ -37,6 +38,8 @@ class Transaction(models.Model):
     code = models.CharField(max_length=40, blank=True, help_text="Why it was declined, or is unknown.")
     message = models.CharField(max_length=200, blank=True)
     started_at = models.DateTimeField()
+    # When somebody last set out to ask: how long a call may still be on its way counts from here.
+    asked_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True)
 
     class Meta:

@@ -1,0 +1,271 @@
+"""The simulated database: rows, row locks, transactions that commit or roll back, and commits of unknown fate."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from django.db import OperationalError
+
+from inventory.stock import Wanted
+from orders.workflow import JourneyState, Leg, Status
+from tests.simulation.actors import Actor, Clock
+from tests.simulation.dice import Dice
+from tests.simulation.invariants import Watch
+
+
+@dataclass(slots=True)
+class Facts:
+    """What a customer asked for."""
+
+    order_id: int
+    reference: str
+    amount: Decimal
+    token: str
+    country: str
+    lines: dict[int, int]  # units of each product
+    hold: bool
+
+
+@dataclass(slots=True)
+class Row:
+    """A journey as it is committed."""
+
+    state: tuple[Any, ...]  # JourneyState's fields in order, up to `attention`
+    due_at: float | None
+    events: list[tuple[int, str]] = field(default_factory=list)
+
+    @property
+    def status(self) -> Status:
+        return self.state[1]
+
+    @property
+    def attention(self) -> str:
+        return self.state[13]
+
+
+@dataclass(slots=True)
+class Item:
+    """A product's units."""
+
+    on_hand: int
+    reserved: int = 0
+    sold: int = 0
+
+
+@dataclass(slots=True)
+class Transaction:
+    """What a process has locked and will write when it commits."""
+
+    depth: int = 1
+    locks: list[object] = field(default_factory=list)
+    writes: list[Callable[[], None]] = field(default_factory=list)
+    touched: set[int] = field(default_factory=set)
+
+
+class Database:
+    """Everything that outlives a process."""
+
+    def __init__(self, clock: Clock, dice: Dice, watch: Watch) -> None:
+        self.clock, self._dice, self._watch = clock, dice, watch
+        self.facts: dict[int, Facts] = {}
+        self.journeys: dict[int, Row] = {}
+        self.stock: dict[int, Item] = {}
+        self.reservations: dict[int, dict[int, int]] = {}
+        self.payments: dict[tuple[int, str], Any] = {}
+        self.batches: dict[int, tuple[float, int]] = {}  # those under way: started at, size
+        self._batch_numbers = 0
+        self._locked: dict[object, Actor] = {}
+        self._queues: dict[object, list[Actor]] = {}
+
+    # --- Transactions ---
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        """A transaction of the process that runs now; one inside another belongs to the outer."""
+        actor = self.clock.current
+        assert actor is not None
+        if actor.transaction is not None:
+            yield
+            return
+        actor.transaction = transaction = Transaction()
+        try:
+            yield
+            self._commit(transaction)
+        finally:
+            self._release(transaction)
+            actor.transaction = None
+
+    def _commit(self, transaction: Transaction) -> None:
+        fate = self._dice.commit()
+        if fate != "lost before":
+            for write in transaction.writes:
+                write()
+            self._watch.committed(self, transaction.touched)
+        if fate != "committed":
+            raise OperationalError(f"the connection was {fate} the answer to COMMIT")
+
+    def _release(self, transaction: Transaction) -> None:
+        for key in transaction.locks:
+            del self._locked[key]
+            if queue := self._queues.get(key):
+                self.clock.wake(queue)
+
+    def lock(self, key: object) -> None:
+        """Hold a row until the transaction ends; wait for whoever holds it."""
+        actor = self.clock.current
+        assert actor is not None
+        while (holder := self._locked.get(key)) is not None:
+            if holder is actor:
+                return
+            self.clock.wait_in(self._queues.setdefault(key, []))
+        if actor.transaction is not None:
+            self._locked[key] = actor
+            actor.transaction.locks.append(key)
+
+    def write(self, what: Callable[[], None], touched: Iterable[int] = ()) -> None:
+        """Write when the transaction commits; at once if there is none."""
+        assert self.clock.current is not None
+        transaction = self.clock.current.transaction
+        if transaction is None:
+            what()
+            self._watch.committed(self, set(touched))
+        else:
+            transaction.writes.append(what)
+            transaction.touched.update(touched)
+
+    # --- Journeys: stands in for orders.journal ---
+
+    def lock_journeys(self, order_ids: Sequence[int]) -> list[JourneyState]:
+        for order_id in sorted(order_ids):
+            self.lock(order_id)
+        return [self._state(order_id) for order_id in sorted(order_ids) if order_id in self.journeys]
+
+    def lock_batch(self, order_ids: Sequence[int], *, batch_id: int) -> list[JourneyState]:
+        # A row that somebody else holds is waited for, and looked at again once it is ours.
+        candidates = [id_ for id_ in sorted(order_ids) if id_ in self._locked or self._is_in(id_, batch_id)]
+        for order_id in candidates:
+            self.lock(order_id)
+        return [self._state(order_id) for order_id in candidates if self._is_in(order_id, batch_id)]
+
+    def lock_due(self, limit: int) -> list[JourneyState]:
+        now = self.clock.now
+        due = [
+            (row.due_at, order_id)
+            for order_id, row in self.journeys.items()
+            if row.due_at is not None and row.due_at <= now and order_id not in self._locked
+        ]
+        chosen = [order_id for _, order_id in sorted(due)[:limit]]
+        for order_id in chosen:
+            self.lock(order_id)
+        return [self._state(order_id) for order_id in chosen]
+
+    def _is_in(self, order_id: int, batch_id: int) -> bool:
+        return bool(self.journeys[order_id].state[3] == batch_id)
+
+    def _state(self, order_id: int) -> JourneyState:
+        row = self.journeys[order_id]
+        state = JourneyState(*row.state)
+        state.is_due = row.due_at is not None
+        return state
+
+    def save(self, states: Iterable[JourneyState]) -> None:
+        for state in list(states):
+            self.write(self._saving(state), [state.order_id])
+            state.events.clear()
+
+    def _saving(self, s: JourneyState) -> Callable[[], None]:
+        fields = (
+            s.order_id, s.status, s.sequence, s.batch_id, s.attempts, s.stock, s.shipping, s.payment,
+            s.shipping_amount, s.outcome, s.reason, s.completion_requested, s.waiting_for, s.attention,
+        )  # fmt: skip
+        events = [(event.sequence, str(event.type)) for event in s.events]
+        reschedule, due_in = s.reschedule, s.due_in
+
+        def write() -> None:
+            row = self.journeys[s.order_id]
+            row.state = fields
+            row.events += events
+            if reschedule:
+                row.due_at = None if due_in is None else self.clock.now + due_in
+
+        return write
+
+    # --- Batches: stands in for the batch table ---
+
+    def new_batch(self, size: int) -> int:
+        self._batch_numbers += 1
+        number, started = self._batch_numbers, self.clock.now
+        self.write(lambda: self.batches.__setitem__(number, (started, size)))
+        return number
+
+    def finish_batch(self, batch_id: int) -> None:
+        self.write(lambda: self.batches.pop(batch_id, None) and None)
+
+    def under_way(self, lease: float) -> tuple[int, int]:
+        since = self.clock.now - lease
+        sizes = [size for started, size in self.batches.values() if started > since]
+        return len(sizes), sum(sizes)
+
+    # --- Stock: stands in for the statements of inventory.stock ---
+
+    def lock_stock(self, product_ids: Iterable[int]) -> dict[int, int]:
+        products = sorted(set(product_ids))
+        for product_id in products:
+            self.lock(("stock", product_id))
+        return {p: self.stock[p].on_hand - self.stock[p].reserved for p in products}
+
+    def holders(self, order_ids: Iterable[int]) -> list[int]:
+        return [order_id for order_id in order_ids if order_id in self.reservations]
+
+    def hold(self, reserved: Sequence[Wanted]) -> None:
+        def write() -> None:
+            for order_id, product_id, quantity in reserved:
+                self.reservations.setdefault(order_id, {})[product_id] = quantity
+                self.stock[product_id].reserved += quantity
+
+        self.write(write)
+
+    def close(self, order_ids: Iterable[int], *, sold: bool) -> None:
+        held = {id_: self.reservations[id_] for id_ in order_ids if id_ in self.reservations}
+        self.lock_stock(product for lines in held.values() for product in lines)
+
+        def write() -> None:
+            for order_id in held:
+                for product_id, quantity in self.reservations.pop(order_id, {}).items():
+                    item = self.stock[product_id]
+                    item.reserved -= quantity
+                    if sold:
+                        item.on_hand -= quantity
+                        item.sold += quantity
+
+        self.write(write)
+
+    def take_back(self, lines: Sequence[Wanted]) -> None:
+        self.lock_stock(line.product_id for line in lines)
+
+        def write() -> None:
+            for _, product_id, quantity in lines:
+                self.stock[product_id].on_hand += quantity
+                self.stock[product_id].sold -= quantity
+
+        self.write(write)
+
+    # --- Reading ---
+
+    def wanted_units(self, order_ids: Sequence[int]) -> list[Wanted]:
+        return [
+            Wanted(id_, product, units)
+            for id_ in order_ids
+            for product, units in self.facts[id_].lines.items()
+        ]
+
+    def place(self, facts: Facts) -> None:
+        """Store a new order."""
+        fields = (
+            facts.order_id, Status.PENDING, 1, None, 0, Leg.OPEN, Leg.OPEN, Leg.OPEN, None, "", "", False, "", "",
+        )  # fmt: skip
+        self.facts[facts.order_id] = facts
+        due_at = None if facts.hold else self.clock.now
+        self.journeys[facts.order_id] = Row(fields, due_at, [(1, "order_placed")])

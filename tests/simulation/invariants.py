@@ -1,0 +1,108 @@
+"""What must always hold, checked at every commit and at the end of a world."""
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from orders.workflow import STATUS_AFTER, TRANSITIONS, EventType, Leg, Status
+
+if TYPE_CHECKING:
+    from tests.simulation.database import Database, Row
+    from tests.simulation.provider import Provider
+
+AT_REST = frozenset({Status.CONFIRMED, Status.COMPLETED, Status.CANCELLED, Status.REJECTED})
+GOOD = frozenset({Status.CONFIRMED, Status.COMPLETED})
+LEGS = {
+    Status.CONFIRMED: (Leg.RESERVED, Leg.QUOTED, Leg.CAPTURED),
+    Status.COMPLETED: (Leg.SOLD, Leg.QUOTED, Leg.CAPTURED),
+}
+
+
+class Watch:
+    """Sees every commit, and notes what breaks a promise."""
+
+    def __init__(self) -> None:
+        self.violations: list[str] = []
+        self._read: dict[
+            int, tuple[int, Status]
+        ] = {}  # events read of each order, and the status they lead to
+
+    def note(self, what: str) -> None:
+        """Note a violation."""
+        self.violations.append(what)
+
+    def committed(self, database: "Database", touched: set[int]) -> None:
+        """Check what a commit touched."""
+        for order_id in touched:
+            self._check_journal(order_id, database.journeys[order_id])
+            self._check_legs(order_id, database.journeys[order_id])
+        for product_id, item in database.stock.items():
+            if not item.on_hand >= item.reserved >= 0:
+                self.note(f"stock of {product_id}: {item.on_hand} on hand, {item.reserved} reserved")
+
+    def _check_journal(self, order_id: int, row: "Row") -> None:
+        """Gapless, in order, legal moves only, and what it says is so."""
+        read, status = self._read.get(order_id, (1, Status.PENDING))
+        for sequence, type_ in row.events[read:]:
+            read += 1
+            if sequence != read:
+                self.note(f"order {order_id}: event {read} has sequence {sequence}")
+            target = STATUS_AFTER.get(EventType(type_), status)
+            if target is not status and target not in TRANSITIONS[status]:
+                self.note(f"order {order_id}: from {status} to {target}")
+            status = target
+        self._read[order_id] = read, status
+        if (row.state[2], row.status) != (read, status):
+            self.note(
+                f"order {order_id}: is {row.status} at {row.state[2]}, its journal says {status} at {read}"
+            )
+
+    def _check_legs(self, order_id: int, row: "Row") -> None:
+        stock, shipping, payment = row.state[5:8]
+        wanted = LEGS.get(row.status)
+        if wanted and (stock, shipping, payment) != wanted:
+            self.note(f"order {order_id}: {row.status} with {stock!s}, {shipping!s}, {payment!s}")
+        if row.status in (Status.CANCELLED, Status.REJECTED) and (
+            stock in (Leg.RESERVED, Leg.SOLD) or payment in (Leg.AUTHORIZED, Leg.CAPTURED)
+        ):
+            self.note(f"order {order_id}: {row.status} and holds {stock!s}, {payment!s}")
+        if ("Error" in row.attention or "Illegal" in row.attention) and "Planned" not in row.attention:
+            self.note(f"order {order_id}: {row.attention}")
+
+    def ended(self, database: "Database", provider: "Provider", received: dict[int, int]) -> None:
+        """Check everything, once nothing is under way any more."""
+        for order_id, row in database.journeys.items():
+            if row.status not in AT_REST or row.due_at is not None:
+                self.note(
+                    f"order {order_id}: never came to rest: {row.status}, due {row.due_at}, {row.state[12:]}"
+                )
+            self._check_money(order_id, row, database, provider)
+            self._check_holding(order_id, row, database)
+        self._check_stock(database, received)
+
+    def _check_money(self, order_id: int, row: "Row", database: "Database", provider: "Provider") -> None:
+        facts = database.facts[order_id]
+        account = provider.account(facts.reference)
+        owed = facts.amount + (row.state[8] or 0) if row.status in GOOD else Decimal(0)
+        if account.captures > 1 or account.captured - account.refunded != owed or account.held != 0:
+            self.note(
+                f"order {order_id}: {row.status} owes {owed}; provider took {account.captured} in"
+                f" {account.captures}, gave back {account.refunded}, holds {account.held}"
+            )
+
+    def _check_holding(self, order_id: int, row: "Row", database: "Database") -> None:
+        wanted = database.facts[order_id].lines if row.state[5] is Leg.RESERVED else {}
+        if database.reservations.get(order_id, {}) != wanted:
+            self.note(
+                f"order {order_id}: {row.status} holds {database.reservations.get(order_id)}, not {wanted}"
+            )
+
+    def _check_stock(self, database: "Database", received: dict[int, int]) -> None:
+        for product_id, item in database.stock.items():
+            reserved = sum(lines.get(product_id, 0) for lines in database.reservations.values())
+            sold = sum(
+                database.facts[order_id].lines.get(product_id, 0)
+                for order_id, row in database.journeys.items()
+                if row.state[5] is Leg.SOLD
+            )
+            if (item.reserved, item.sold, item.on_hand) != (reserved, sold, received[product_id] - sold):
+                self.note(f"stock of {product_id}: {item}, orders hold {reserved} and took {sold}")

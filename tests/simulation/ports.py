@@ -1,0 +1,257 @@
+"""Where the made-up world is put in the place of the real one: every function that touches anything outside.
+
+The production code calls these through their modules (`journal.lock_batch(…)`), so the modules are the ports:
+nothing in it knows that it can be simulated.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import OperationalError
+
+import faults
+from faults.script import Planned
+from inventory import stock
+from orders import batches, commands, doorbell, journal, queries, steps
+from orders.batches import Claimed
+from payments import ledger, returns
+from payments.gateways.protocol import Outcome
+from payments.ledger import Kind, Prepared, Request, State
+from payments.models import idempotency_key
+from providers.concurrency import Gathered
+from shipping import quotes
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+SHIPPING = Decimal("5.00")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of the payment ledger, as `payments.models.Transaction` has it."""
+
+    order_id: int
+    kind: Kind
+    reference: str
+    amount: Decimal
+    currency: str
+    token: str
+    state: State
+    provider_id: str
+    code: str
+    message: str
+    asked_at: datetime
+
+    @property
+    def key(self) -> str:
+        return idempotency_key(reference=self.reference, kind=self.kind)
+
+
+@contextmanager
+def simulated(world: "World") -> Iterator[None]:
+    """Have the production code live in this world for a while."""
+    saved = []
+    try:
+        for module, name, stand_in in _ports(world):
+            saved.append((module, name, getattr(module, name)))
+            setattr(module, name, stand_in)
+        yield
+    finally:
+        for module, name, original in reversed(saved):
+            setattr(module, name, original)
+
+
+def _ports(world: "World") -> list[tuple[Any, str, Any]]:
+    database, books = world.database, Books(world)
+    transactions = SimpleNamespace(atomic=database.atomic)
+    return [
+        *((module, "transaction", transactions) for module in (steps, batches, commands, returns)),
+        (steps, "database_now", lambda: _moment(world)),
+        (faults, "point", world.point),
+        (journal, "lock", database.lock_journeys),
+        (journal, "lock_batch", database.lock_batch),
+        (journal, "lock_due", database.lock_due),
+        (journal, "save", database.save),
+        (batches, "Batch", _batches(world)),
+        (batches, "under_way", lambda: database.under_way(settings.LEASE_SECONDS)),
+        (batches, "finish", database.finish_batch),
+        (doorbell, "wake_dispatcher", lambda: database.write(world.ring)),
+        (doorbell, "announce_events", lambda: None),
+        (stock, "_lock", database.lock_stock),
+        (stock, "_holders", database.holders),
+        (stock, "_hold", database.hold),
+        (stock, "_close", lambda statement, ids: database.close(ids, sold=statement is stock.SELL)),
+        (stock, "take_back", lambda *, lines: database.take_back(lines)),
+        (quotes, "quote", lambda *, parcels: _quoted(world, parcels)),
+        (queries, "parcels", lambda order_ids: order_ids),
+        (queries, "wanted_units", database.wanted_units),
+        (queries, "charges", books.charges),
+        (ledger, "prepare", books.prepare),
+        (ledger, "record", books.record),
+        (ledger, "forget_unsent", books.forget_unsent),
+        (ledger, "reopen", books.reopen),
+        (ledger, "monotonic", lambda: world.clock.now),
+        (ledger, "transactions_of", books.transactions_of),
+        (ledger, "unknown_of", books.unknown_of),
+        *((module, "gateway", lambda: world.provider) for module in (ledger, returns)),
+        *((module, "concurrently", _concurrently(world)) for module in (ledger, returns)),
+    ]
+
+
+def _moment(world: "World") -> datetime:
+    return EPOCH + timedelta(seconds=world.clock.now)
+
+
+def _batches(world: "World") -> Any:
+    def create(*, size: int) -> SimpleNamespace:
+        return SimpleNamespace(pk=world.database.new_batch(size))
+
+    return SimpleNamespace(objects=SimpleNamespace(create=create))
+
+
+def _quoted(world: "World", order_ids: Sequence[int]) -> dict[int, Decimal | quotes.Refusal]:
+    refusal = quotes.Refusal(quotes.NOT_SHIPPABLE, "We do not deliver there.")
+    return {
+        order_id: SHIPPING if world.database.facts[order_id].country == "US" else refusal
+        for order_id in order_ids
+    }
+
+
+def _concurrently(world: "World") -> Callable[..., Gathered[Any]]:
+    """Make calls one after the other; some answer after the caller has gone on, some never begin."""
+
+    def concurrently(
+        calls: Sequence[Callable[[], Any]],
+        *,
+        patience: float,
+        on_late: Callable[[int, Any], None],
+        inline: bool = False,
+    ) -> Gathered[Any]:
+        until, results, late = world.clock.now + patience, {}, set()
+        for place, call in enumerate(calls):
+            if world.clock.now > until:
+                break
+            if world.dice.happens("slow"):
+                late.add(place)
+                _begin_late(world, place, call, on_late)
+            else:
+                results[place] = call()
+        return Gathered(results, frozenset(late))
+
+    return concurrently
+
+
+def _begin_late(
+    world: "World", place: int, call: Callable[[], Any], on_late: Callable[[int, Any], None]
+) -> None:
+    def report() -> None:
+        with suppress(OperationalError, Planned):  # the pool logs it
+            on_late(place, call())
+
+    world.clock.start("late answer", report, after=world.dice.uniform(2, 20))
+
+
+class Books:
+    """The payment ledger's table."""
+
+    def __init__(self, world: "World") -> None:
+        self._world, self._database, self._statements = world, world.database, 0
+
+    def charges(self, order_ids: Sequence[int]) -> list[Request]:
+        return [self._charge(order_id) for order_id in order_ids]
+
+    def _charge(self, order_id: int) -> Request:
+        facts = self._database.facts[order_id]
+        return Request(order_id, facts.reference, facts.amount + SHIPPING, "USD", facts.token)
+
+    def prepare(self, kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
+        return [self._prepare(kind, request) for request in requests]
+
+    def _prepare(self, kind: Kind, request: Request) -> Prepared:
+        place = (request.order_id, kind)
+        self._database.lock(place)
+        entry = self._database.payments.get(place)
+        if entry is not None:
+            return self._ask_again(place, entry, request)
+        now = self._next_moment()
+        entry = Entry(
+            request.order_id, kind, request.reference, request.amount, request.currency, request.token,
+            State.UNKNOWN, "", "", "", now,
+        )  # fmt: skip
+        self._database.write(partial(self._put, place, entry))
+        return Prepared(request, kind, State.UNKNOWN, True, "", "", now)
+
+    def _ask_again(self, place: tuple[int, Kind], entry: Entry, request: Request) -> Prepared:
+        if entry.state is State.UNKNOWN:
+            entry = replace(entry, asked_at=self._next_moment())
+            self._database.write(partial(self._put, place, entry))
+        return Prepared(request, place[1], entry.state, False, entry.provider_id, entry.code, entry.asked_at)
+
+    def _put(self, place: tuple[int, Kind], entry: Entry) -> None:
+        self._database.payments[place] = entry
+
+    def _next_moment(self) -> datetime:
+        """Return the time by the database's clock, on which no two statements fall together."""
+        self._statements += 1
+        return _moment(self._world) + timedelta(microseconds=self._statements % 1000)
+
+    def record(self, kind: Kind, outcomes: dict[int, Outcome]) -> set[int]:
+        news = set()
+        for order_id, outcome in outcomes.items():
+            if outcome.kind != "not_sent" and self._is_news((order_id, kind), outcome):
+                news.add(order_id)
+        return news
+
+    def _is_news(self, place: tuple[int, Kind], outcome: Outcome) -> bool:
+        self._database.lock(place)
+        entry = self._database.payments.get(place)
+        if entry is None:
+            return False
+        comes_after_all = entry.code == ledger.NEVER_ARRIVED and outcome.kind == "succeeded"
+        if entry.state is not State.UNKNOWN and not comes_after_all:
+            return False
+        known = replace(entry, state=State(outcome.kind), provider_id=outcome.provider_id, code=outcome.code)
+        self._database.write(partial(self._put, place, known))
+        return True
+
+    def forget_unsent(self, kind: Kind, prepared: Sequence[Prepared]) -> None:
+        for one in prepared:
+            self._database.write(partial(self._forget, (one.request.order_id, kind), one.asked_at))
+
+    def _forget(self, place: tuple[int, Kind], asked_at: datetime) -> None:
+        entry = self._database.payments.get(place)
+        if entry is not None and entry.state is State.UNKNOWN and entry.asked_at == asked_at:
+            del self._database.payments[place]
+
+    def reopen(self, kind: Kind, order_ids: Iterable[int]) -> None:
+        for order_id in order_ids:
+            self._database.lock((order_id, kind))
+            entry = self._database.payments.get((order_id, kind))
+            if entry is not None and entry.state is State.DECLINED:
+                self._put((order_id, kind), replace(entry, state=State.UNKNOWN, code=""))
+
+    def transactions_of(self, order_ids: Iterable[int]) -> dict[int, dict[str, Entry]]:
+        found: dict[int, dict[str, Entry]] = {}
+        for order_id in order_ids:
+            for kind in Kind:
+                if entry := self._database.payments.get((order_id, kind)):
+                    found.setdefault(order_id, {})[kind] = entry
+        return found
+
+    def unknown_of(self, kind: Kind, order_ids: Iterable[int]) -> list[Entry]:
+        entries = [self._database.payments.get((order_id, kind)) for order_id in order_ids]
+        return [entry for entry in entries if entry is not None and entry.state is State.UNKNOWN]
+
+
+def send(world: "World") -> Callable[[Claimed], None]:
+    """Return how the dispatcher sends a batch on its way here."""
+    return world.broker.send

@@ -1,0 +1,155 @@
+"""The simulated payment provider: one effect for each key, and every way of not saying so."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+from payments.gateways.in_process import DECLINES
+from payments.gateways.protocol import LedgerLine, Outcome
+from providers.errors import ProviderUnavailable
+from tests.simulation.actors import Clock
+from tests.simulation.dice import Dice
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An entry in the provider's own books."""
+
+    kind: str
+    reference: str
+    parent: str
+    amount: Decimal
+    outcome: Outcome
+
+
+@dataclass(slots=True)
+class Account:
+    """What the provider has of one order."""
+
+    authorized: Decimal = Decimal(0)
+    captured: Decimal = Decimal(0)
+    refunded: Decimal = Decimal(0)
+    voided: Decimal = Decimal(0)
+    captures: int = 0
+
+    @property
+    def held(self) -> Decimal:
+        return self.authorized - self.captured - self.voided
+
+
+class Provider:
+    """A gateway of `payments.gateways.protocol`."""
+
+    waits = True
+
+    def __init__(self, clock: Clock, dice: Dice) -> None:
+        self._clock, self._dice = clock, dice
+        self.books: dict[str, Done] = {}
+        self.down_from, self.down_until = 0.0, 0.0
+        if dice.happens("down"):
+            self.down_from = dice.uniform(0, 10)
+            self.down_until = self.down_from + dice.choice((2, 20, 200))
+
+    # --- The protocol ---
+
+    def authorize(self, *, key: str, reference: str, amount: Decimal, currency: str, token: str) -> Outcome:
+        declined = DECLINES.get(token)
+        outcome = Outcome("declined", code=declined[0]) if declined else Outcome("succeeded", f"auth:{key}")
+        return self._call(key, Done("authorize", reference, "", amount, outcome))
+
+    def capture(
+        self, *, key: str, reference: str, authorization: str, amount: Decimal, currency: str
+    ) -> Outcome:
+        return self._call(key, Done("capture", reference, authorization, amount, _ok("cap", key)))
+
+    def void(self, *, key: str, reference: str, authorization: str) -> Outcome:
+        held = self.books.get(authorization.partition(":")[2])
+        amount = held.amount if held else Decimal(0)
+        return self._call(key, Done("void", reference, authorization, amount, _ok("void", key)))
+
+    def refund(self, *, key: str, reference: str, capture: str, amount: Decimal, currency: str) -> Outcome:
+        return self._call(key, Done("refund", reference, capture, amount, _ok("ref", key)))
+
+    def find(self, *, key: str) -> Outcome | None:
+        self._clock.sleep(0.01)
+        if self._is_down():
+            raise ProviderUnavailable("payments", "it is down")
+        done = self.books.get(key)
+        return done.outcome if done else None
+
+    def ledger(self) -> Iterator[LedgerLine]:
+        raise NotImplementedError
+
+    # --- What befalls a call ---
+
+    def _call(self, key: str, done: Done) -> Outcome:
+        dice = self._dice
+        self._clock.sleep(0.01 + 0.04 * dice.random())
+        if self._is_down():
+            return _silence() if dice.random() < 0.3 else Outcome("not_sent", code="provider_unavailable")
+        if dice.happens("not_sent"):
+            return Outcome("not_sent", code="provider_unavailable")
+        if dice.happens("unanswered_before"):
+            return self._time_out()
+        if dice.happens("arrives_late"):
+            self._clock.at(self._clock.now + dice.uniform(1, 25), lambda: self._arrive(key, done))
+            return self._time_out()
+        outcome = self._do(key, done)
+        return self._time_out() if dice.happens("unanswered_after") else outcome
+
+    def _arrive(self, key: str, done: Done) -> None:
+        """A call that its caller has given up is done after all."""
+        self._do(key, done)
+
+    def _time_out(self) -> Outcome:
+        self._clock.sleep(self._dice.uniform(0.1, 3))
+        return _silence()
+
+    def _do(self, key: str, done: Done) -> Outcome:
+        """Do it, unless it was done under this key already or the rules forbid it."""
+        if first := self.books.get(key):
+            return first.outcome
+        refusal = self._refusal(done)
+        if refusal:
+            return Outcome("declined", code=refusal)
+        self.books[key] = done
+        return done.outcome
+
+    def _refusal(self, done: Done) -> str:
+        taken = {other.kind for other in self.books.values() if other.parent and other.parent == done.parent}
+        if done.kind == "capture" and taken:
+            return "authorization_voided" if "void" in taken else "already_captured"
+        if done.kind == "void" and taken:
+            return "already_voided" if "void" in taken else "already_captured"
+        if done.kind in ("void", "refund") and self._dice.happens("refuses_return"):
+            return "contact_support"
+        # A second refund under another key is taken: a provider that refunds in parts cannot tell.
+        return ""
+
+    def _is_down(self) -> bool:
+        return not self._dice.calm and self.down_from <= self._clock.now < self.down_until
+
+    # --- The books ---
+
+    def account(self, reference: str) -> Account:
+        """Return what the provider has of one order."""
+        account = Account()
+        for done in self.books.values():
+            if done.reference == reference and done.outcome.kind == "succeeded":
+                name = {
+                    "authorize": "authorized",
+                    "capture": "captured",
+                    "refund": "refunded",
+                    "void": "voided",
+                }
+                setattr(account, name[done.kind], getattr(account, name[done.kind]) + done.amount)
+                account.captures += done.kind == "capture"
+        return account
+
+
+def _ok(prefix: str, key: str) -> Outcome:
+    return Outcome("succeeded", provider_id=f"{prefix}:{key}")
+
+
+def _silence() -> Outcome:
+    return Outcome("unknown", code="no_answer")

@@ -1,0 +1,181 @@
+"""One world: a shop, its orders, the people who meddle with them, everything that goes wrong, and the end."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from decimal import Decimal
+
+from django.db import OperationalError
+
+from faults.script import Planned
+from orders import commands, dispatcher
+from orders.workflow import UNDER_WAY, Status
+from tests.simulation.actors import Clock, Crash, Stuck
+from tests.simulation.broker import Broker
+from tests.simulation.database import Database, Facts, Item
+from tests.simulation.dice import Dice
+from tests.simulation.invariants import AT_REST, Watch
+from tests.simulation.ports import simulated
+from tests.simulation.provider import Provider
+
+TROUBLE_SECONDS = 30.0
+PATIENCE_SECONDS = 2_000.0
+PRODUCTS = {1: 8, 2: 20, 3: 1000}
+
+
+class World:
+    """The world of one seed."""
+
+    def __init__(self, seed: int, orders: int, *, tell: Callable[[str], None] | None = None) -> None:
+        self.seed, self._tell = seed, tell
+        self.dice = Dice(seed)
+        self.clock = Clock(self.dice)
+        self.watch = Watch()
+        self.database = Database(self.clock, self.dice, self.watch)
+        self.provider = Provider(self.clock, self.dice)
+        self.broker = Broker(self.clock, self.dice)
+        self.database.stock = {product_id: Item(units) for product_id, units in PRODUCTS.items()}
+        self._rung = False
+        self._orders = orders
+
+    def run(self) -> list[str]:
+        """Live it to its end. Return what broke a promise."""
+        with simulated(self), quiet():
+            for number in range(1, self._orders + 1):
+                self._arrive(number)
+            self.clock.at(TROUBLE_SECONDS, self._become_calm)
+            self._tick()
+            try:
+                self.clock.run(until=self._is_over)
+            except Stuck as stuck:
+                self.watch.note(str(stuck))
+            self.watch.ended(self.database, self.provider, PRODUCTS)
+        return [f"seed {self.seed}: {violation}" for violation in self.watch.violations]
+
+    # --- People ---
+
+    def _arrive(self, number: int) -> None:
+        dice = self.dice
+        facts = Facts(
+            order_id=number,
+            reference=f"r{number}",
+            amount=Decimal(dice.randint(1, 100)),
+            token="tok_declined" if dice.random() < 0.06 else "tok_demo",
+            country="AQ" if dice.random() < 0.04 else "US",
+            lines={
+                product: dice.randint(1, 3) for product in dice.sample(sorted(PRODUCTS), dice.randint(1, 2))
+            },
+            hold=dice.random() < 0.05,
+        )
+        placed_at = dice.random() * dice.choice((0.1, 3, 15))
+        self.clock.at(placed_at, lambda: self._place(facts))
+        if dice.random() < 0.3:
+            self._meddle(number, commands.cancel_order, placed_at, reason="Changed mind")
+        if dice.random() < 0.15:
+            self._meddle(number, commands.complete_order, placed_at)
+        if dice.random() < 0.1:
+            self._meddle(number, commands.cancel_order, placed_at, reason="Came back", returning=True)
+        if dice.random() < 0.1:
+            self._meddle(number, commands.retry_order, placed_at)
+        if facts.hold:
+            self._meddle(number, commands.process_order, placed_at)
+
+    def _place(self, facts: Facts) -> None:
+        self.database.place(facts)
+        self.ring()
+
+    def _meddle(self, number: int, command: Callable[..., object], after: float, **how: object) -> None:
+        moment = after + self.dice.random() * self.dice.choice((0.3, 3, 40))
+        self.clock.at(moment, lambda: self._ask(number, command, **how))
+
+    def _ask(self, number: int, command: Callable[..., object], **how: object) -> None:
+        def asking() -> None:
+            with suppress(commands.NotPossible, OperationalError, Planned):
+                command(order_id=number, **how)
+
+        self.clock.start(command.__name__, asking)
+
+    def _operate(self) -> None:
+        """An operator goes through the list: what is held starts, what needs attention is tried again."""
+        for order_id, row in self.database.journeys.items():
+            if row.due_at is None and row.status in UNDER_WAY:
+                is_held = row.status is Status.PENDING and not row.attention
+                self._ask(order_id, commands.process_order if is_held else commands.retry_order)
+        self.clock.at(self.clock.now + 30, self._operate)
+
+    def _become_calm(self) -> None:
+        self.dice.calm = True
+        self._operate()
+
+    # --- The dispatcher ---
+
+    def ring(self) -> None:
+        """Something is due now."""
+        if not self._rung:
+            self._rung = True
+            self.clock.at(self.clock.now + 0.01, self._answer)
+
+    def _answer(self) -> None:
+        self._rung = False
+        self.clock.start("dispatcher", self._dispatch)
+
+    def _tick(self) -> None:
+        """Look without being rung for, as soon as something is due."""
+        now = self.clock.now
+        due = min(
+            (row.due_at for row in self.database.journeys.values() if row.due_at is not None), default=now + 5
+        )
+        if due <= now:
+            self.clock.start("dispatcher", self._dispatch)
+        self.clock.at(max(now + 0.5, due), self._tick)
+
+    def _dispatch(self) -> None:
+        with suppress(OperationalError, Planned):
+            dispatcher.dispatch_due(send=self.broker.send)
+
+    # --- Trouble ---
+
+    def point(self, place: str, /) -> None:
+        """Pass a kill point: go on, give way, freeze, fail or die."""
+        dice = self.dice
+        if self._tell is not None:
+            self._tell(f"{self.clock.now:9.3f}  {self.clock.current.name:28} {place}")  # type: ignore[union-attr]
+        if dice.calm:
+            return
+        if dice.random() < 0.3:
+            self.clock.give_way()
+        if dice.happens("crash"):
+            raise Crash
+        if dice.happens("planned_error"):
+            raise Planned(place)
+        if dice.happens("freeze"):
+            self._freeze()
+
+    def _freeze(self) -> None:
+        """Stand still past the lease; the database ends the transaction of one who does so inside it."""
+        actor = self.clock.current
+        assert actor is not None
+        if actor.transaction is None:
+            self.clock.sleep(self.dice.choice((1, 9, 20, 60)))
+        else:
+            self.clock.sleep(self.dice.choice((0.1, 2)))
+
+    # --- The end ---
+
+    def _is_over(self) -> bool:
+        if self.clock.now > TROUBLE_SECONDS + PATIENCE_SECONDS:
+            return True
+        journeys = self.database.journeys.values()
+        return self.clock.now > TROUBLE_SECONDS + 100 and all(
+            row.due_at is None and row.status in AT_REST for row in journeys
+        )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Planned errors are no news."""
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
