@@ -32,6 +32,7 @@ from notifications.refusals import (
 )
 from notifications.sockets import REGISTER
 from notifications.wires import PlainWire, SignalRWire, Wire, is_handshake, shake_hands
+from orders import journal
 from orders.journal import Position
 
 T = TypeVar("T")
@@ -256,6 +257,8 @@ class HubConsumer(FeedConsumer):
         return await self._shake_hands(text)
 
     async def _shake_hands(self, text: str) -> Wire:
+        # The client takes the answer for the beginning, so nothing after it may be missed.
+        self._query.setdefault("after", str(await ask(journal.end, SOCKET_THREADS)))
         handshake = shake_hands(text)
         await self._write(handshake.answer)
         if not handshake.agreed:

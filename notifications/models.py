@@ -1,6 +1,7 @@
 """What customers were told by e-mail, and how far the reader that decides it has got in the journal."""
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -83,6 +84,18 @@ class Notification(models.Model):
         """The key under which the provider takes it once."""
         again = f":{self.issue}" if self.issue > 1 else ""
         return f"{self.order_id}:{self.sequence}{again}"
+
+
+class EventCount(models.Model):
+    """How many events of a type the journal's reader has passed, and how long after placement they came."""
+
+    type = models.CharField(max_length=24, primary_key=True)
+    events = models.BigIntegerField(default=0)
+    seconds = models.FloatField(default=0, help_text="From placement to the event, all of them together.")
+    buckets = ArrayField(models.BigIntegerField(), help_text="Events by those seconds, see notifications.tally.")
+
+    def __str__(self) -> str:
+        return f"{self.events} times {self.type}"
 
 
 class JournalCursor(models.Model):

@@ -1,6 +1,6 @@
 """Follows the journal, and puts on record what customers are to be told: each event exactly once.
 
-The records and the reader's place move in one transaction, so a crash repeats a page and changes nothing.
+The records, the counts of events and the reader's place move in one transaction, so a crash repeats a page and changes nothing.
 """
 
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from notifications import tally
 from notifications.models import Channel, JournalCursor, Kind, State
 from orders import journal
 from orders.journal import FeedEvent
@@ -51,6 +52,7 @@ def record_page() -> int:
             return 0
         end = journal.end()
         events = journal.follow(cursor.position, limit=PAGE)
+        tally.count(events)
         _record([event for event in events if event.type in TOLD])
         if events:
             cursor.move_to(events[-1].position)

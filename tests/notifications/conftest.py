@@ -1,17 +1,13 @@
 """What tests of the live feed need."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from threading import Barrier
 
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
-from django.db import connections
 from django.test import Client
 from rest_framework.authtoken.models import Token
 
-from notifications import database
 from tests.factories import make_user
 from tests.notifications.live_server import LiveServer
 
@@ -49,24 +45,6 @@ def alice(transactional_db) -> User:
 def staff(transactional_db) -> User:
     """Somebody who sees every order."""
     return make_user("staff", is_staff=True)
-
-
-@pytest.fixture(scope="package", autouse=True)
-def threads_let_go_of_the_database() -> Iterator[None]:
-    """Else the connections of our threads would keep the test database from being dropped."""
-    yield
-    for pool in (database.JOURNAL_THREAD, database.SOCKET_THREADS):
-        _in_every_thread(pool, connections.close_all)
-
-
-def _in_every_thread(pool: ThreadPoolExecutor, work) -> None:
-    barrier = Barrier(pool._max_workers)
-
-    def once() -> None:
-        barrier.wait(timeout=10)
-        work()
-
-    wait([pool.submit(once) for _ in range(pool._max_workers)])
 
 
 def token_of(user: User) -> str:

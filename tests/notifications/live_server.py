@@ -63,8 +63,9 @@ class LiveServer:
             cwd=ROOT,
             env=os.environ | _environment() | self._environment,
         )
-        until(lambda: not is_free(self.port) or self._process.poll() is not None)
-        assert self._process.poll() is None
+        process = self._process
+        until(lambda: not is_free(self.port) or process.poll() is not None)
+        assert process.poll() is None
         return self
 
     def stop(self) -> None:
@@ -83,13 +84,14 @@ class LiveServer:
         self, path: str, *, origin: bool = True, sock: socket.socket | None = None, **headers: str
     ) -> connect:
         """Open a socket as a page of this site does; without `origin` as a script does."""
+        options: dict[str, Any] = {"sock": sock} if sock else {}
         return connect(
             self.url + path,
             origin=f"http://{self.host}" if origin else None,  # type: ignore[arg-type]
             additional_headers={name.replace("_", "-"): value for name, value in headers.items()},
             compression=None,
             proxy=None,
-            **({"sock": sock} if sock else {}),
+            **options,
         )
 
 

@@ -1,5 +1,7 @@
 """Who may open a socket, from where, and for how long."""
 
+import os
+
 import pytest
 from django.test import Client
 from websockets.exceptions import InvalidStatus
@@ -88,7 +90,7 @@ async def test_a_ticket_opens_one_socket(live, alice):
 
 def test_a_ticket_is_good_for_half_a_minute(alice):
     ticket = tickets.issue(Credential("account", str(alice.pk)))
-    assert 0 < tickets._store(tickets.os.getpid()).ttl(tickets._key(ticket)) <= 30
+    assert 0 < tickets._store(os.getpid()).ttl(tickets._key(ticket)) <= 30
 
 
 def test_a_ticket_takes_a_login(client):

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import threading
+from typing import Any
 
 import pytest
 from django.db import connections, transaction
@@ -83,7 +84,8 @@ async def test_a_batch_feed_puts_what_came_together_into_one_frame(live, alice):
     token, order_id = await in_thread(token_of, alice), await in_thread(make_quiet_order, alice)
     await in_thread(something_happens, order_id, times=3)
     async with live.connect("/ws/orders?after=0&batch=1", authorization=token) as socket:
-        assert [told["sequence"] for told in await next_message(socket)] == [1, 2, 3, 4]
+        frame: Any = await next_message(socket)
+        assert [told["sequence"] for told in frame] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +173,7 @@ async def _write(orders, rounds, seed, pause=0.0):
 
 
 async def _read_order(live, order_id, token, *, until):
-    sequences = []
+    sequences: list[int] = []
     async with live.connect(f"/ws/orders/{order_id}?after=0", authorization=token) as socket:
         while not sequences or sequences[-1] < until:
             sequences.append((await next_message(socket))["sequence"])
@@ -179,7 +181,7 @@ async def _read_order(live, order_id, token, *, until):
 
 
 async def _read_feed(live, token, *, total):
-    events = []
+    events: list[tuple[int, int]] = []
     async with live.connect("/ws/orders?after=0", authorization=token) as socket:
         while len(events) < total:
             told = await next_message(socket)
@@ -188,7 +190,7 @@ async def _read_feed(live, token, *, total):
 
 
 async def _resume_feed(live, token, *, total):
-    seen = []
+    seen: list[dict[str, Any]] = []
     path = lambda: f"/ws/orders?after={seen[-1]['position'] if seen else 0}"  # noqa: E731
     async for told in _unreliable(live, path, token):
         seen.append(told)

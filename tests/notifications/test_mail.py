@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from notifications import delivery, recorder
-from notifications.models import Notification
+from notifications.models import JournalCursor, Notification
 from orders import commands
 from orders.models import Order
 from providers.breaker import breaker
@@ -115,7 +115,7 @@ def test_each_event_is_recorded_once_by_many_workers_at_once(drain):
     _at_once(record_everything, times=6)
     assert Notification.objects.count() == 20
     Notification.objects.update(state="waiting")
-    recorder.JournalCursor.objects.update(transaction_id=0, order_id=0, sequence=0)
+    JournalCursor.objects.update(transaction_id=0, order_id=0, sequence=0)
     record_everything()
     assert Notification.objects.count() == 20
 
