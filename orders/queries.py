@@ -1,11 +1,14 @@
 """Questions about orders: for people, and for the steps of the journey."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import F, QuerySet
+from django.db import connection
+from django.db.models import QuerySet
 
+from database.arrays import numbers
 from inventory.stock import Wanted
 from orders.models import Order, OrderLine, id_of_number
 from payments.ledger import Request
@@ -50,26 +53,37 @@ def _lookup(reference: str) -> dict[str, object]:
 
 
 # --- For the steps ----------------------------------------------------------------------------------------
+# Plain SQL with one array: the ORM would spell out a placeholder for each order of the batch.
+
+UNITS = """
+    SELECT order_id, product_id, quantity FROM orders_orderline
+    WHERE order_id = ANY(%s::bigint[]) ORDER BY order_id, product_id
+"""
+PARCELS = """
+    SELECT id, country, weight_grams, goods_amount, currency FROM orders_order WHERE id = ANY(%s::bigint[])
+"""
+CHARGES = """
+    SELECT o.id, o.uuid::text, o.goods_amount + j.shipping_amount, o.currency, o.payment_token
+    FROM orders_order o JOIN orders_journey j ON j.order_id = o.id WHERE o.id = ANY(%s::bigint[])
+"""
 
 
 def wanted_units(order_ids: Sequence[int]) -> list[Wanted]:
     """Return what the orders want of each product."""
-    lines = OrderLine.objects.filter(order_id__in=order_ids).order_by("order_id", "product_id")
-    return [Wanted(*row) for row in lines.values_list("order_id", "product_id", "quantity")]
+    return [Wanted(*row) for row in _rows(UNITS, order_ids)]
 
 
 def parcels(order_ids: Sequence[int]) -> list[Parcel]:
     """Return what shipping needs to know of the orders."""
-    columns = ("id", "country", "weight_grams", "goods_amount", "currency")
-    return [Parcel(*row) for row in Order.objects.filter(id__in=order_ids).order_by().values_list(*columns)]
+    return [Parcel(*row) for row in _rows(PARCELS, order_ids)]
 
 
 def charges(order_ids: Sequence[int]) -> list[Request]:
     """Return what the orders owe: goods and quoted shipping, on the card they were placed with."""
-    owed = F("goods_amount") + F("journey__shipping_amount")
-    columns = ("id", "uuid", owed, "currency", "payment_token")
-    rows = Order.objects.filter(id__in=order_ids).order_by().values_list(*columns)
-    return [
-        Request(order_id=order_id, reference=str(uuid), amount=amount, currency=currency, token=token)
-        for order_id, uuid, amount, currency, token in rows
-    ]
+    return [Request(*row) for row in _rows(CHARGES, order_ids)]
+
+
+def _rows(statement: str, order_ids: Sequence[int]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [numbers(order_ids)])
+        return list(cursor.fetchall())
