@@ -163,11 +163,16 @@ def entries(events: Sequence[OrderEvent], *, staff: bool) -> list[Entry]:
             after=_after(line.seconds),
             text=sentence(event.type, event.data),
             kind=_kind(event.type),
-            details=line.details if staff or event.type != EventType.ATTENTION_NEEDED else [],
+            details=_details(line.details) if staff or event.type != EventType.ATTENTION_NEEDED else [],
             trouble=line.trouble if staff else "",
         )
         for event, line in told
     ]
+
+
+def _details(details: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Leave out what the sentence says already."""
+    return [(name, value) for name, value in details if name not in ("reason", "outcome")]
 
 
 def _after(seconds: float) -> str:

@@ -621,7 +621,12 @@ async function start(failures = 0) {
   }
 }
 
-// The counts are not sure: ask for all of it once more, and go on from there.
+// A lane has more orders than cards: those above them went on, and the others were not kept.
+function hasGaps() {
+  return model.lanes.some((ids, lane) => ids.length < Math.min(view.limit, model.counts[lane]));
+}
+
+// The counts or the cards are not sure: ask for all of it once more, and go on from there.
 function startAnewSoon() {
   model.isUnsure = false;
   startTimer ||= setTimeout(() => {
@@ -661,6 +666,7 @@ function beginBoard() {
 }
 
 let eventsBefore = 0;
+let filledAt = 0;
 
 function everySecond() {
   const isRush = tally.events - eventsBefore > RUSH;
@@ -668,6 +674,10 @@ function everySecond() {
   if (view.isRush && !isRush) redrawAll();
   view.isRush = isRush;
   document.body.classList.toggle("is-rush", isRush);
+  if (!isRush && link.state === "live" && hasGaps() && performance.now() - filledAt > 5000) {
+    filledAt = performance.now();
+    startAnewSoon();
+  }
   // Silence is not lag: who has been told nothing is behind nothing.
   if (!inbox.length && performance.now() - lagNotedAt > 2000) link.lag = 0;
   showLink({});
