@@ -30,10 +30,10 @@ class StructExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-ca
         schema: dict[str, Any] = schemas.pop(self.target.__name__)
         for name, inner in schemas.items():
             component = ResolvedComponent(  # type: ignore[no-untyped-call]
-                name, ResolvedComponent.SCHEMA, schema=_money(inner), object=_struct(name)
+                name, ResolvedComponent.SCHEMA, schema=_adapted(inner), object=_struct(name)
             )
             auto_schema.registry.register_on_missing(component)
-        return _money(schema)
+        return _adapted(schema)
 
 
 class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -78,13 +78,22 @@ def _custom(kind: type) -> dict[str, Any]:
     raise NotImplementedError(kind)
 
 
-def _money(schema: Any) -> Any:
-    """Return the schema with decimals as what `orders.renderers` makes of them: numbers."""
+def _adapted(schema: Any) -> Any:
+    """Return the schema with decimals as what `orders.renderers` makes of them, numbers, and with typed choices.
+
+    msgspec gives a choice of texts no type, and drf-spectacular stumbles over that.
+    """
     if schema == {"type": "string", "format": "decimal"}:
         return {"type": "number"}
     if isinstance(schema, dict):
-        return {name: _money(value) for name, value in schema.items()}
-    return [_money(value) for value in schema] if isinstance(schema, list) else schema
+        typed = {"type": "string"} if _is_choice_of_texts(schema) else {}
+        return typed | {name: _adapted(value) for name, value in schema.items()}
+    return [_adapted(value) for value in schema] if isinstance(schema, list) else schema
+
+
+def _is_choice_of_texts(schema: dict[str, Any]) -> bool:
+    choices = schema.get("enum")
+    return isinstance(choices, list) and all(isinstance(choice, str) for choice in choices)
 
 
 def refusals(**codes: str) -> dict[int, OpenApiResponse]:

@@ -40,7 +40,12 @@ def program(argument):
     return Program(name=name.removeprefix("engine:"), launch=launch, is_engine=name.startswith("engine:"))
 
 with Guardian() as guardian:
-    Supervisor([program(argument) for argument in sys.argv[1:]], Console(1, colour=False), guardian).run()
+    Supervisor(
+        [program(argument) for argument in sys.argv[1:]],
+        Console(1, colour=False),
+        guardian,
+        on_tick=lambda: print("tick", flush=True),
+    ).run()
 """
 SLEEP = "import time; print('up', flush=True); time.sleep(600)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up'); time.sleep(600)"
@@ -213,6 +218,15 @@ def test_a_flood_of_output_that_nobody_reads_stops_nobody(launch, tmp_path):
     running.process.send_signal(signal.SIGTERM)
     running.wait_for("lines were dropped")
     running.wait_for("All stopped")
+
+
+def test_output_does_not_make_it_tick_faster(launch):
+    lines = 100
+    running = launch(f"web=import time\nfor n in range({lines}): print('line', n); time.sleep(0.01)\n{SLEEP}")
+    running.wait_for(rf"web \| line {lines - 1}\n")
+
+    # A tick for each piece of output would make about as many of them as there are lines.
+    assert running.output.count("tick\n") < lines / 2
 
 
 def test_a_program_that_cannot_start_is_tried_again_and_the_others_live_on(launch):

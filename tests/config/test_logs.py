@@ -1,0 +1,34 @@
+"""What is logged of a request, and how often."""
+
+import logging
+
+import pytest
+import structlog
+
+from config.logs import without_probes
+
+
+@pytest.mark.parametrize("request_line", ["GET /health", "GET /health/ready", "GET /metrics"])
+def test_probes_leave_no_lines(request_line):
+    with pytest.raises(structlog.DropEvent):
+        without_probes(None, "error", {"event": "request_finished", "request": request_line, "code": 503})
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"event": "request_finished", "request": "GET /api/orders", "code": 503},
+        {"event": "request_failed", "request": "GET /health"},
+        {"event": "throttle_unavailable"},
+    ],
+)
+def test_everything_else_is_kept(event):
+    assert without_probes(None, "error", event) is event
+
+
+def test_a_refused_request_is_told_of_once(client, db, caplog):
+    handlers = [*logging.getLogger("django").handlers, *logging.getLogger("django.request").handlers]
+    client.get("/there-is-nothing-here")
+
+    assert handlers == []
+    assert [record.name for record in caplog.records] == ["django_structlog.middlewares.request"]
