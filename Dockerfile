@@ -15,7 +15,7 @@ COPY . .
 # The settings want addresses; collecting files goes nowhere near them.
 RUN SECRET_KEY=build DATABASE_URL=postgres://build@127.0.0.1/build REDIS_URL=redis://127.0.0.1 \
     DATA_DIR=/srv/orders/data python manage.py collectstatic --noinput --verbosity 0 \
-    && python -m compileall -q config board notifications orders inventory payments shipping providers scheduling sandbox
+    && python -m compileall -q config board notifications orders inventory payments shipping providers scheduling telemetry sandbox
 
 FROM python:3.13-slim
 RUN groupadd --system --gid 10001 orders \

@@ -9,6 +9,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Loads the apps, which the consumers' imports need.
 http = get_asgi_application()
 
+from config.system.live import Alive  # noqa: E402
 from notifications import routing  # noqa: E402
 
-application = ProtocolTypeRouter({"http": http, "websocket": routing.application})
+application = Alive(ProtocolTypeRouter({"http": http, "websocket": routing.application}))

@@ -326,7 +326,7 @@ CSRF_FAILURE_VIEW = "config.errors.csrf_failed"
 REST_FRAMEWORK = {
     # The first one says how to log in, in the answer to who did not.
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework.authentication.TokenAuthentication",
+        "orders.authentication.TokenAuthentication",
         "orders.authentication.SessionAuthentication",
         *(["orders.authentication.DemoAuthentication"] if DEMO else []),
     ],
@@ -405,6 +405,7 @@ LOG_FORMAT = env.str("LOG_FORMAT", default="console")
 if LOG_FORMAT not in ("console", "json"):
     raise ImproperlyConfigured(f"LOG_FORMAT must be console or json, not {LOG_FORMAT!r}.")
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # whose address it was is nobody's business
 NODE = env.str("NODE", default=socket.gethostname())
 
 SHARED_PROCESSORS: list[Any] = [

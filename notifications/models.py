@@ -92,7 +92,9 @@ class EventCount(models.Model):
     type = models.CharField(max_length=24, primary_key=True)
     events = models.BigIntegerField(default=0)
     seconds = models.FloatField(default=0, help_text="From placement to the event, all of them together.")
-    buckets = ArrayField(models.BigIntegerField(), help_text="Events by those seconds, see notifications.tally.")
+    buckets = ArrayField(
+        models.BigIntegerField(), help_text="Events by those seconds, see notifications.tally."
+    )
 
     def __str__(self) -> str:
         return f"{self.events} times {self.type}"

@@ -1,6 +1,7 @@
 """Follows the journal, and puts on record what customers are to be told: each event exactly once.
 
-The records, the counts of events and the reader's place move in one transaction, so a crash repeats a page and changes nothing.
+The records, the counts of events and the reader's place move in one transaction, so a crash repeats a page and
+changes nothing.
 """
 
 from collections.abc import Sequence

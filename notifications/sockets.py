@@ -33,6 +33,9 @@ class Register:
         self._per_account: Counter[int] = Counter()
         self._task: asyncio.Task[None] | None = None
 
+    def __len__(self) -> int:
+        return len(self._sockets)
+
     def enter(self, socket: Socket, viewer: Viewer) -> None:
         """Count a socket in. Raises Refused if its account has enough of them."""
         generous = viewer.is_staff or viewer.credential.kind == DEMO

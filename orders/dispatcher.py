@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 import faults
 from orders import batches, doorbell
 from scheduling import heartbeats
+from telemetry import measures
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ def dispatch_due(send: Callable[[batches.Claimed], None] = batches.send) -> int:
             batches.give_back(claimed, seconds=BROKER_PAUSE_SECONDS)
         else:
             sent += len(claimed.order_ids)
+            measures.BATCH_ORDERS.observe(len(claimed.order_ids), claimed.route)
     if sent:
         doorbell.announce_events()
     return sent

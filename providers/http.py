@@ -22,6 +22,7 @@ from urllib3.util import Timeout
 from providers.answers import Answer, TryFailed, read_answer
 from providers.breaker import Admission, breaker
 from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
+from telemetry import measures
 
 logger = logging.getLogger(__name__)
 
@@ -164,6 +165,7 @@ class ProviderClient:
         admission = watch.admit()
         if not admission.allowed:
             wait = admission.retry_after
+            measures.PROVIDER_CALLS.add(self.name, "not_sent")
             raise TryFailed("its breaker is open", in_doubt=False, worth_another=False, retry_after=wait)
         answered = False
         try:
@@ -181,6 +183,16 @@ class ProviderClient:
     # One exchange
 
     def _exchange(self, call: Call, *, patience: float) -> Answer:
+        with measures.PROVIDER_SECONDS.timed(self.name):
+            try:
+                answer = self._asked(call, patience=patience)
+            except TryFailed as failure:
+                measures.PROVIDER_CALLS.add(self.name, "in_doubt" if failure.in_doubt else "failed")
+                raise
+        measures.PROVIDER_CALLS.add(self.name, "refused" if answer.is_refusal else "answered")
+        return answer
+
+    def _asked(self, call: Call, *, patience: float) -> Answer:
         until = time.monotonic() + patience
         try:
             with self._send(call, timeout=max(0.001, patience)) as response:

@@ -1,12 +1,16 @@
-"""Health and metrics answer whatever state the database is in."""
+"""What happens around every request: it is measured; health and metrics answer whatever state the database is in."""
 
+import time
 from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from telemetry import measures
+
 # Addresses that must not touch the session: it lives in the database, whose absence they are to report.
 WITHOUT_SESSION = ("/health", "/metrics")
+METHODS: frozenset[str | None] = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
 class WithoutSession:
@@ -19,3 +23,19 @@ class WithoutSession:
         if request.path_info.startswith(WITHOUT_SESSION):
             request.COOKIES.pop(settings.SESSION_COOKIE_NAME, None)
         return self._get_response(request)
+
+
+class Measured:
+    """Counts requests and measures how long they take, by route: addresses themselves are without number."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        started = time.perf_counter()
+        response = self._get_response(request)
+        method = request.method if request.method in METHODS else "other"
+        route = request.resolver_match.route if request.resolver_match else "unknown"
+        measures.HTTP_REQUESTS.add(method, route, str(response.status_code))
+        measures.HTTP_SECONDS.observe(time.perf_counter() - started, method, route)
+        return response

@@ -4,24 +4,43 @@ So one scrape of one web process tells of all processes. A source that is away l
 only, and `orders_scrape_source_up` says so.
 """
 
-from collections.abc import Callable, Iterator
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
+from django.conf import settings
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from config.system import metrics, status
 from config.system.prober import Prober, Remembered
+from notifications.models import EventCount
+from notifications.tally import BUCKETS
 from orders import figures
+from scheduling import heartbeats
+from telemetry import measures
 
 DEADLINE_SECONDS = 4.0
+VIOLATIONS = re.compile(r"(\d+) violations")
 BREAKER_STATES = ("closed", "open", "half_open", "unknown")
 
 Source = Callable[[], Any]
 SOURCES: dict[str, Source] = {
     **status.QUESTIONS,
     "placed": figures.latest_id,
+    "events": lambda: list(EventCount.objects.order_by("type")),
+    "measures": measures.totals,
+    "live": heartbeats.present,
     "timings": figures.timings,
     "batches": metrics.batches,
     "database": metrics.database,
@@ -100,6 +119,55 @@ def _placed(latest_id: int) -> Iterator[Metric]:
     )
 
 
+def _events(counts: list[EventCount]) -> Iterator[Metric]:
+    events = CounterMetricFamily("orders_events", "Events in the journal so far.", labels=["type"])
+    seconds = HistogramMetricFamily(
+        "orders_event_seconds", "Seconds from an order's placement to an event.", labels=["type"]
+    )
+    for count in counts:
+        events.add_metric([count.type], count.events)
+        seconds.add_metric([count.type], _cumulative(BUCKETS, count.buckets), count.seconds)
+    yield events
+    yield seconds
+
+
+def _cumulative(limits: Sequence[float], counts: Sequence[float]) -> list[tuple[str, float]]:
+    """Return a histogram's buckets as Prometheus has them: each with what the smaller ones hold, too."""
+    names = [*(floatToGoString(limit) for limit in limits), "+Inf"]
+    return list(zip(names, accumulate(counts), strict=True))
+
+
+def _measures(totals: dict[measures.Field, float]) -> Iterator[Metric]:
+    by_name: defaultdict[str, defaultdict[tuple[str, ...], dict[str, float]]]
+    by_name = defaultdict(lambda: defaultdict(dict))
+    for (name, values, part), amount in totals.items():
+        by_name[name][values][part] = amount
+    for measure in measures.ALL:
+        yield _measure(measure, by_name[measure.name])
+
+
+def _measure(measure: measures.Measure, counted: dict[tuple[str, ...], dict[str, float]]) -> Metric:
+    if not measure.buckets:
+        counter = CounterMetricFamily(f"orders_{measure.name}", measure.text, labels=measure.labels)
+        for values, parts in counted.items():
+            counter.add_metric(values, parts[measures.SUM])
+        return counter
+    histogram = HistogramMetricFamily(f"orders_{measure.name}", measure.text, labels=measure.labels)
+    for values, parts in counted.items():
+        counts = [parts.get(str(place), 0.0) for place in range(len(measure.buckets) + 1)]
+        buckets = _cumulative(measure.buckets, counts)
+        histogram.add_metric(values, buckets, parts.get(measures.SUM, 0.0))
+    return histogram
+
+
+def _live(present: list[heartbeats.Presence]) -> Iterator[Metric]:
+    sockets = _gauge("live_sockets", "Open sockets of the live view.", "node", "pid")
+    for server in present:
+        if server.name == "live" and server.is_alive:
+            sockets.add_metric([server.node, str(server.pid)], server.facts.get("sockets", 0))
+    yield sockets
+
+
 def _timings(found: list[figures.Timing]) -> Iterator[Metric]:
     seconds = _gauge(
         "milestone_seconds",
@@ -137,6 +205,11 @@ def _queues(found: dict[str, Any]) -> Iterator[Metric]:
 
 
 def _processes(found: dict[str, Any]) -> Iterator[Metric]:
+    per_queue = _gauge("queue_workers", "Workers alive that fetch from a queue.", "queue")
+    fetching = Counter(q for w in found["workers"] if w["alive"] for q in w.get("queues", ()))
+    for queue in settings.QUEUES:
+        per_queue.add_metric([queue], fetching[queue])
+    yield per_queue
     alive = _gauge("worker_up", "Whether a worker showed a sign of life lately.", "worker")
     active = _gauge("worker_tasks_active", "Tasks that a worker is working on.", "worker")
     processed = CounterMetricFamily(
@@ -164,6 +237,15 @@ def _schedule(found: dict[str, Any]) -> Iterator[Metric]:
         finished.add_metric([run["name"]], run["finishedAt"] is not None)
     yield started
     yield finished
+    yield from _audit({run["name"]: run["outcome"] for run in found["runs"]}.get("audit", ""))
+
+
+def _audit(outcome: str) -> Iterator[Metric]:
+    """The last audit's result; none while it is running, or when it broke down."""
+    violations = _gauge("audit_violations", "Promises that the last audit found broken.")
+    if found := VIOLATIONS.search(outcome):
+        violations.add_metric([], float(found[1]))
+    yield violations
 
 
 def _providers(found: dict[str, Any]) -> Iterator[Metric]:
@@ -208,6 +290,9 @@ FAMILIES: dict[str, Callable[[Any], Iterator[Metric]]] = {
     "providers": _providers,
     "versions": _versions,
     "placed": _placed,
+    "events": _events,
+    "measures": _measures,
+    "live": _live,
     "timings": _timings,
     "batches": _batches,
     "database": _database,

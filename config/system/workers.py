@@ -1,12 +1,13 @@
-"""What each Celery worker says about itself, every two seconds, from its main loop."""
+"""What each Celery worker says about itself: every two seconds from its main loop, and of each task it has ended."""
 
 import time
 from typing import Any
 
-from celery.signals import heartbeat_sent, worker_shutdown
+from celery.signals import heartbeat_sent, task_postrun, task_prerun, worker_shutdown
 from celery.worker import state
 
 from scheduling import heartbeats
+from telemetry import measures
 
 PREFIX = "worker:"
 
@@ -53,3 +54,17 @@ def note_worker(sender: Any, **_: object) -> None:
 def note_end(sender: Any, **_: object) -> None:
     """A worker that ended on purpose is not missed."""
     heartbeats.leave(PREFIX + sender.hostname)
+
+
+@task_prerun.connect
+def start_watch(task: Any, **_: object) -> None:
+    """Note when a task began."""
+    task.request.began = time.perf_counter()
+
+
+@task_postrun.connect
+def stop_watch(task: Any, state: str | None = None, **_: object) -> None:
+    """Count a task that has ended, and how long it took."""
+    measures.TASKS.add(task.name, state or "UNKNOWN")
+    if (began := getattr(task.request, "began", None)) is not None:
+        measures.TASK_SECONDS.observe(time.perf_counter() - began, task.name)

@@ -1,16 +1,23 @@
 """Metrics: for people as JSON, for Prometheus as text."""
 
+import os
+
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from prometheus_client.parser import text_string_to_metric_families
 
 from config.engines import free_port
 from config.system import metrics, prometheus
-from orders import figures
+from notifications import recorder
+from orders import audit, figures
 from orders.models import Order
-from scheduling.slots import database_now
+from scheduling import heartbeats
+from scheduling.slots import database_now, once_per_slot
+from telemetry import measures
 from tests.factories import make_order, make_product, make_shipping, make_user
 from tests.fixtures.pipeline import work_off
+from tests.waiting import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.config.system_urls")]
 
@@ -70,6 +77,49 @@ def test_prometheus_reads_the_whole_system(client, orders_done):
     assert samples["orders_breaker_state", "payments", "closed"] == 1
     assert samples["orders_milestone_seconds", "order_confirmed", "0.95"] > 0
     assert all(samples["orders_scrape_source_up", source] == 1 for source in prometheus.SOURCES)
+
+
+def test_events_are_counted_from_the_journal_once(client, orders_done):
+    before = scrape(client).get(("orders_events_total", "order_confirmed"), 0)
+    while recorder.record_page():
+        pass
+    recorder.record_page()
+    samples = scrape(client)
+    assert samples["orders_events_total", "order_confirmed"] - before == 2
+    assert samples["orders_event_seconds_count", "order_rejected"] == 1
+    assert samples["orders_event_seconds_bucket", "+Inf", "order_rejected"] == 1
+    assert samples["orders_event_seconds_sum", "order_confirmed"] > 0
+
+
+def test_requests_are_counted_by_route(client):
+    before = scrape(client).get(("orders_http_requests_total", "GET", "health/live", "200"), 0)
+    client.get("/health/live")
+    client.get("/nowhere/at/all")
+    measures.flush()
+    samples = scrape(client)
+    assert samples["orders_http_requests_total", "GET", "health/live", "200"] == before + 1
+    assert samples["orders_http_requests_total", "GET", "unknown", "404"] >= 1
+    assert samples["orders_http_request_seconds_count", "GET", "health/live"] >= 1
+
+
+def test_calls_to_a_provider_are_counted_by_what_came_of_them(client, orders_done):
+    measures.flush()
+    samples = scrape(client)
+    assert samples["orders_provider_calls_total", "answered", "payments"] >= 2
+    assert samples["orders_provider_call_seconds_count", "payments"] >= 2
+
+
+def test_the_last_audit_is_told(client):
+    assert ("orders_audit_violations",) not in scrape(client)
+    once_per_slot(name="audit", interval=1, work=lambda: audit.run(with_ledger=False).summary, now=database_now())
+    assert scrape(client)["orders_audit_violations",] == 0
+
+
+def test_sockets_are_told_by_the_live_servers(client):
+    heartbeats.beat("live", sockets=7)
+    until(lambda: ("orders_live_sockets", settings.NODE, str(os.getpid())) in scrape(client))
+    assert scrape(client)["orders_live_sockets", settings.NODE, str(os.getpid())] == 7
+    heartbeats.leave("live")
 
 
 def test_a_source_that_is_away_takes_only_its_own_figures_with_it(client, settings):

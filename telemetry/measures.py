@@ -1,0 +1,165 @@
+"""What all processes count together, so that one scrape tells of all of them.
+
+Counting is an addition in memory. A thread carries the sums to Valkey every two seconds; when it is away they
+add up until it is back. A process that is killed takes the counts of its last two seconds with it, and a Valkey
+that starts empty begins at zero, as Prometheus' counters may.
+"""
+
+import logging
+import os
+import threading
+import time
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+logger = logging.getLogger(__name__)
+
+KEY = "measures"
+CARRY_SECONDS = 2.0
+SOCKET_TIMEOUT_SECONDS = 0.5
+SUM = "sum"
+SEPARATOR = "\x1f"
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+ORDERS = (1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0)
+
+# Name of the measure, values of its labels, and the part of it: a bucket's place, or the sum.
+Field = tuple[str, tuple[str, ...], str]
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """Something that is counted or, with `buckets`, also measured. Names and units as Prometheus has them."""
+
+    name: str
+    text: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+    def add(self, *values: str, amount: float = 1) -> None:
+        """Count, under these values of the labels."""
+        _book.add((self.name, values, SUM), amount)
+
+    def observe(self, value: float, *values: str) -> None:
+        """Count a value in its bucket, and add it to the sum."""
+        _book.add((self.name, values, str(bisect_left(self.buckets, value))), 1)
+        _book.add((self.name, values, SUM), value)
+
+    @contextmanager
+    def timed(self, *values: str) -> Iterator[None]:
+        """Measure in seconds how long what is done inside takes."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.observe(time.perf_counter() - started, *values)
+
+
+HTTP_REQUESTS = Measure("http_requests", "Requests answered.", ("method", "route", "status"))
+HTTP_SECONDS = Measure(
+    "http_request_seconds", "How long answering a request took.", ("method", "route"), SECONDS
+)
+TASKS = Measure("tasks", "Tasks that a worker has ended.", ("task", "state"))
+TASK_SECONDS = Measure(
+    "task_seconds", "How long a task ran: a step of the journey for a whole batch.", ("task",), SECONDS
+)
+BATCH_ORDERS = Measure("batch_orders", "Orders that left together.", ("route",), ORDERS)
+PROVIDER_CALLS = Measure(
+    "provider_calls", "Tries of calls to a provider, by what came of them.", ("provider", "outcome")
+)
+PROVIDER_SECONDS = Measure(
+    "provider_call_seconds", "How long a try of a call to a provider took.", ("provider",), SECONDS
+)
+ALL = (HTTP_REQUESTS, HTTP_SECONDS, TASKS, TASK_SECONDS, BATCH_ORDERS, PROVIDER_CALLS, PROVIDER_SECONDS)
+
+
+def flush() -> None:
+    """Carry what was counted in this process to Valkey now. Raises redis.RedisError when it is away."""
+    _book.carry()
+
+
+def totals() -> dict[Field, float]:
+    """Return what all processes have counted so far. Raises redis.RedisError when Valkey is away."""
+    with _client() as client:
+        stored: dict[str, str] = client.hgetall(KEY)  # type: ignore[assignment]
+    return {_parsed(name): float(amount) for name, amount in stored.items()}
+
+
+def _parsed(text: str) -> Field:
+    name, *values, part = text.split(SEPARATOR)
+    return name, tuple(values), part
+
+
+def _client() -> redis.Redis:
+    return redis.Redis.from_url(
+        settings.CACHE_URL,
+        socket_timeout=SOCKET_TIMEOUT_SECONDS,
+        socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+        decode_responses=True,
+    )
+
+
+class Book:
+    """What this process has counted and not carried to Valkey yet."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: defaultdict[Field, float] = defaultdict(float)
+        self._thread: threading.Thread | None = None
+
+    def add(self, field: Field, amount: float) -> None:
+        """Add, and see to it that somebody carries."""
+        with self._lock:
+            self._counts[field] += amount
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="measures", daemon=True)
+                self._thread.start()
+
+    def carry(self) -> None:
+        """Add the counts to Valkey's; if that fails they are kept for the next time."""
+        with self._lock:
+            counts, self._counts = self._counts, defaultdict(float)
+        if not counts:
+            return
+        try:
+            with _client() as client, client.pipeline(transaction=True) as pipeline:
+                for (name, values, part), amount in counts.items():
+                    pipeline.hincrbyfloat(KEY, SEPARATOR.join((name, *values, part)), amount)
+                pipeline.execute()
+        except (redis.RedisError, OSError):
+            self._take_back(counts)
+            raise
+
+    def _take_back(self, counts: dict[Field, float]) -> None:
+        with self._lock:
+            for field, amount in counts.items():
+                self._counts[field] += amount
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(CARRY_SECONDS)
+            try:
+                self.carry()
+            except (redis.RedisError, OSError) as error:
+                logger.debug("Counts stay here for now: %s", error)
+
+
+_book = Book()
+
+
+def _begin_anew() -> None:
+    """Threads and their locks do not survive a fork, and what the parent counted it carries itself."""
+    global _book  # noqa: PLW0603
+    _book = Book()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
