@@ -16,6 +16,7 @@ from django import db
 from django.core import exceptions as core
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views import csrf, defaults
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions as api
 from rest_framework.response import Response
 
@@ -225,8 +226,12 @@ def response_to(error: Exception) -> HttpResponse:
     return _json(answer_to(error))
 
 
+@csrf_exempt
 def api_not_found(request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
-    """Answer where nothing is under /api; in DEBUG too, where Django would show a page of its own."""
+    """Answer where nothing is under /api; in DEBUG too, where Django would show a page of its own.
+
+    Whoever posts to a mistyped path is told so, and not asked for a CSRF token.
+    """
     return not_found(request)
 
 

@@ -46,6 +46,13 @@ def error_of(response):
     return body["error"]
 
 
+@pytest.mark.parametrize("path", ["/api/nothing", "/api/orders/", "/api/orders/1/proces"])
+def test_a_post_to_a_mistyped_path_is_told_that_nothing_is_there(path):
+    response = Client(enforce_csrf_checks=True).post(path, "{}", content_type="application/json")
+
+    assert (response.status_code, error_of(response)["code"]) == (404, "not_found")
+
+
 # --- What views raise -------------------------------------------------------------------------------------
 
 
