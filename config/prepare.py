@@ -14,7 +14,11 @@ def main() -> None:
     """Migrate; collect the static files where they are not served from their sources; load the demo."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
+    from notifications import restored  # noqa: PLC0415 - its models need the apps
+
     call_command("migrate", verbosity=0, interactive=False)
+    if restored.is_behind():
+        call_command("restored")
     if not settings.DEBUG:
         call_command("collectstatic", verbosity=0, interactive=False)
     if settings.DEMO:

@@ -89,7 +89,7 @@ def flush() -> None:
 def totals() -> dict[Field, float]:
     """Return what all processes have counted so far. Raises redis.RedisError when Valkey is away."""
     with _client() as client:
-        stored: dict[str, str] = client.hgetall(KEY)  # type: ignore[assignment]
+        stored: dict[str, str] = client.hgetall(KEY)
     return {_parsed(name): float(amount) for name, amount in stored.items()}
 
 

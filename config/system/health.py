@@ -22,6 +22,7 @@ from redis.retry import Retry
 
 from config.system.prober import Answer, Prober, Remembered
 from config.system.workers import PREFIX as WORKER
+from notifications import restored
 from providers.breaker import BreakerState, breaker
 from providers.health import HealthReport, last_reports
 from scheduling import heartbeats
@@ -115,6 +116,13 @@ def migrations() -> Finding:
                 State.UNHEALTHY, f"{len(names)} migrations are not applied.", {"missing": names[:20]}
             )
         _migrated = True
+    return Finding()
+
+
+def journal_part() -> Finding:
+    """The journal's readers are not ahead of it: they would be after a restore into another cluster."""
+    if restored.is_behind():
+        return Finding(State.UNHEALTHY, "The database was restored; run `manage.py restored`.")
     return Finding()
 
 
@@ -251,6 +259,7 @@ def valkey(url: str) -> redis.Redis:
 PARTS: dict[str, Callable[[], Finding]] = {
     "database": database,
     "migrations": migrations,
+    "journal": journal_part,
     "broker": broker,
     "cache": cache_part,
     "channelLayer": channel_layer,

@@ -10,7 +10,7 @@ from telemetry import measures
 
 # Addresses that must not touch the session: it lives in the database, whose absence they are to report.
 WITHOUT_SESSION = ("/health", "/metrics")
-METHODS: frozenset[str | None] = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
 class WithoutSession:
@@ -34,7 +34,7 @@ class Measured:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         started = time.perf_counter()
         response = self._get_response(request)
-        method = request.method if request.method in METHODS else "other"
+        method = str(request.method) if request.method in METHODS else "other"
         route = request.resolver_match.route if request.resolver_match else "unknown"
         measures.HTTP_REQUESTS.add(method, route, str(response.status_code))
         measures.HTTP_SECONDS.observe(time.perf_counter() - started, method, route)

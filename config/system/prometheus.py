@@ -20,7 +20,6 @@ from prometheus_client.core import (
     Metric,
 )
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from config.system import metrics, status
 from config.system.prober import Prober, Remembered
@@ -133,7 +132,7 @@ def _events(counts: list[EventCount]) -> Iterator[Metric]:
 
 def _cumulative(limits: Sequence[float], counts: Sequence[float]) -> list[tuple[str, float]]:
     """Return a histogram's buckets as Prometheus has them: each with what the smaller ones hold, too."""
-    names = [*(floatToGoString(limit) for limit in limits), "+Inf"]
+    names = [*(str(limit) for limit in limits), "+Inf"]
     return list(zip(names, accumulate(counts), strict=True))
 
 

@@ -27,7 +27,11 @@ def counted() -> dict:
 
 
 def test_counts_of_all_threads_add_up():
-    threads = [threading.Thread(target=lambda: [COUNTED.add("a") for _ in range(500)]) for _ in range(4)]
+    def count_on():
+        for _ in range(500):
+            COUNTED.add("a")
+
+    threads = [threading.Thread(target=count_on) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

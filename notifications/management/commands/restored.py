@@ -1,0 +1,34 @@
+"""`manage.py restored`: after a dump was restored, let the journal's readers go on where they were."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from notifications import restored
+
+# More than these take longer than stopping the server and telling it the next number.
+MOST = 20_000_000
+
+
+class Command(BaseCommand):
+    help = "Run once after restoring a dump into another cluster, before the processes start. Harmless otherwise."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--check", action="store_true", help="Only say what is missing; fail if anything is."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        count = restored.missing()
+        if not count:
+            self.stdout.write("Nothing to do: this cluster's transaction numbers are past the journal's.")
+            return
+        if options["check"]:
+            raise CommandError(f"{count} transaction numbers are missing: run `manage.py restored`.")
+        if count > MOST:
+            raise CommandError(
+                f"{count} transaction numbers are missing, which takes too long this way: stop the server"
+                " and see pg_resetwal --next-transaction-id in docs/operations.md."
+            )
+        restored.catch_up(count)
+        self.stdout.write(f"{count} transaction numbers used up; {restored.missing()} still missing.")
