@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 
 from database.arrays import numbers
 from inventory.stock import Wanted
-from orders.models import Order, OrderLine, id_of_number
+from orders.models import Order, id_of_number
 from payments.ledger import Request
 from shipping.quotes import Parcel
 
@@ -35,9 +35,14 @@ def visible_to(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Order]:
 def by_reference(user: AbstractBaseUser | AnonymousUser, reference: str) -> Order:
     """Return the order that an id, a UUID or an order number names; OrderNotFound if the user may not see it."""
     order = visible_to(user).filter(**_lookup(reference)).first()
-    if order is None:
+    if order is None or _is_another_number(reference, order):
         raise OrderNotFound(reference)
     return order
+
+
+def _is_another_number(reference: str, order: Order) -> bool:
+    """A mistyped number may end in the id of an order that nobody meant."""
+    return id_of_number(reference) is not None and reference != order.number
 
 
 def _lookup(reference: str) -> dict[str, object]:

@@ -111,6 +111,15 @@ def test_it_finds_an_order_by_its_id_uuid_and_number(as_alice, place, name):
     assert as_alice.get(f"/api/orders/{body[name]}").json()["id"] == body["id"]
 
 
+def test_it_does_not_take_a_mistyped_number_for_another_orders(as_alice, place):
+    number = place()["orderNumber"]
+
+    mistyped = number.replace("ORD-2", "ORD-1")
+
+    assert as_alice.get(f"/api/orders/{number}").status_code == 200
+    assert as_alice.get(f"/api/orders/{mistyped}").status_code == 404
+
+
 @pytest.mark.parametrize(
     "reference", ["0", "999999", "9" * 30, "nonsense", "ORD-20260101000000-0", "%00", "-1", "1.0"]
 )
