@@ -1,0 +1,464 @@
+"""The system as separate processes that can be killed, frozen, multiplied and cut off one by one.
+
+Engines come from `config.engines`, commands from the Procfile, and what dies is started again as
+`config.supervisor` would. Everything ends with us: see `config.child` and `config.guardian`.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+import psycopg
+import redis
+
+from chaos.client import NoAnswer, call
+from chaos.proxy import Proxy
+from config.child import signal_group, start_child
+from config.engines import EngineError, free_port, wait_until_ready
+from config.engines.postgres import Postgres
+from config.engines.valkey import Valkey
+from config.guardian import Guardian
+from config.procfile import PROCFILE, expand, parse
+
+ROOT = Path(__file__).resolve().parent.parent
+WORKERS = ("worker-orders", "worker-inventory", "worker-shipping", "worker-payments", "worker-notifications")
+STEP_WORKERS = WORKERS[:4]
+WEBS = ("web-1", "web-2")
+BASE = ("sandbox", *WEBS, "live", "dispatcher", *WORKERS, "beat")
+LOOK_SECONDS = 0.1
+# On a machine that does much else, a dozen Python processes take their time.
+START_SECONDS = 240.0
+STARTS = 8
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
+
+
+@dataclass(slots=True)
+class Managed:
+    """A process that is to run, and what it was told beyond the others."""
+
+    name: str
+    command: str
+    variables: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+    wanted: bool = True
+    frozen: bool = False
+    starts: int = 0
+
+    @property
+    def pid(self) -> int:
+        """Its process id; that of its group, too."""
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is there."""
+        return self.process is not None and self.process.poll() is None
+
+
+class Rig:
+    """Engines, processes and proxies, in one folder."""
+
+    def __init__(self, folder: Path, guardian: Guardian, **variables: str) -> None:
+        self.folder = folder
+        self._guardian = guardian
+        self._extra = variables
+        self.postgres = Postgres(folder=folder / "postgres", port=free_port(), password=secrets.token_hex(12))
+        self.valkey = Valkey(folder=folder / "valkey", port=free_port(), password=secrets.token_hex(12))
+        self.sandbox_port, self.live_port = free_port(), free_port()
+        self.web_ports = [free_port(), free_port()]
+        self._secret_key = secrets.token_urlsafe(50)
+        self._passwords = {name: secrets.token_hex(8) for name in ("ADMIN", "OPERATOR", "CUSTOMER")}
+        self._commands = {entry.name: entry.command for entry in parse(PROCFILE.read_text())}
+        self.processes: dict[str, Managed] = {}
+        self.engines: dict[str, subprocess.Popen[bytes]] = {}
+        self.proxies: dict[str, Proxy] = {}
+        self._keeper: asyncio.Task[None] | None = None
+        self.kills = 0
+
+    # --- Life ---------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Return once every process runs and answers."""
+        (self.folder / "logs").mkdir(parents=True, exist_ok=True)
+        await self.start_postgres()
+        await self.start_valkey()
+        await asyncio.to_thread(self.postgres.create_database)
+        for name, port in (("postgres", self.postgres.port), ("valkey", self.valkey.port)):
+            self.proxies[name] = Proxy(port)
+        self.proxies["sandbox"] = Proxy(self.sandbox_port)
+        for proxy in self.proxies.values():
+            await proxy.start()
+        await self._prepare()
+        for name in BASE:
+            self.add(name)
+        self._keeper = asyncio.create_task(self._keep())
+        await self.until_ready()
+
+    async def stop(self) -> None:
+        """End everything that was started here."""
+        if self._keeper:
+            self._keeper.cancel()
+        for managed in self.processes.values():
+            self._end(managed)
+        for name, engine in (("valkey", self.valkey), ("postgres", self.postgres)):
+            await asyncio.to_thread(self._end_engine, name, engine.stop_signal)
+        for proxy in self.proxies.values():
+            await proxy.stop()
+
+    async def until_ready(self, *, seconds: float = START_SECONDS) -> None:
+        """Return once both web processes can serve, the live server listens and every worker takes work."""
+        async with asyncio.timeout(seconds):
+            for port in self.web_ports:
+                while not await self._serves(port):
+                    await asyncio.sleep(0.1)
+            while not await self._listens(self.live_port):
+                await asyncio.sleep(0.1)
+            while not await asyncio.to_thread(self.workers_listen):
+                await asyncio.sleep(0.2)
+
+    def workers_listen(self) -> bool:
+        """Whether as many clients wait for messages as there are workers."""
+        try:
+            with self.broker() as client:
+                waiting = [c for c in client.client_list() if c["cmd"] == "brpop"]
+        except redis.RedisError:
+            return False
+        return len(waiting) >= sum(
+            name.startswith("worker") and m.wanted for name, m in self.processes.items()
+        )
+
+    async def _serves(self, port: int) -> bool:
+        try:
+            return (await call(port, "GET", "/health/ready", timeout=5)).status == 200
+        except (NoAnswer, TimeoutError):
+            return False
+
+    async def _listens(self, port: int) -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    async def _prepare(self) -> None:
+        with (self.folder / "logs" / "prepare.log").open("ab") as log:
+            process = start_child(
+                [sys.executable, "-m", "config.prepare"],
+                death_signal=signal.SIGKILL,
+                env=self.environment(),
+                cwd=ROOT,
+                output=log.fileno(),
+            )
+        self._guardian.watch(process.pid)
+        status = await asyncio.to_thread(process.wait)
+        self._guardian.forget(process.pid)
+        if status:
+            raise RuntimeError(f"The database could not be prepared: see {self.folder}/logs/prepare.log")
+
+    # --- What processes are told ----------------------------------------------------------------------------
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        """Return what a process is told: nothing of our own environment that could change what it does."""
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        inherited["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{inherited.get('PATH', os.defpath)}"
+        settings = {
+            "DATA_DIR": str(self.folder),
+            "DATABASE_URL": self.postgres.url,
+            "REDIS_URL": self.valkey.url,
+            "SECRET_KEY": self._secret_key,
+            "DEBUG": "1",
+            "DEMO": "1",
+            "ALLOWED_HOSTS": "127.0.0.1,localhost",
+            "SANDBOX_PORT": str(self.sandbox_port),
+            "SANDBOX_DATA": str(self.folder / "sandbox"),
+            "LIVE_PORT": str(self.live_port),
+            "THROTTLE_WRITES": "off",
+            "THROTTLE_READS": "off",
+            # Shorter than by default, so that a row about time-outs ends within a minute.
+            "EXTERNAL_TIMEOUT_SECONDS": "2",
+            "HEALTH_CHECK_INTERVAL": "5",
+            "INVENTORY_SYNC_INTERVAL": "3600",
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONWARNINGS": "ignore:::celery.platforms",
+        }
+        passwords = {f"DEMO_{name}_PASSWORD": value for name, value in self._passwords.items()}
+        return inherited | settings | passwords | self._extra | variables
+
+    def through_proxies(self, *names: str) -> dict[str, str]:
+        """Return the variables by which a process reaches PostgreSQL, Valkey or the sandbox through a proxy."""
+        found = {}
+        if "postgres" in names:
+            found["DATABASE_URL"] = _at(self.postgres.url, self.proxies["postgres"].port)
+        if "valkey" in names:
+            found["REDIS_URL"] = _at(self.valkey.url, self.proxies["valkey"].port)
+        if "sandbox" in names:
+            found["SANDBOX_URL"] = f"http://127.0.0.1:{self.proxies['sandbox'].port}"
+        return found
+
+    def _variables_of(self, name: str) -> dict[str, str]:
+        if name in WEBS:
+            return {"WEB_PORT": str(self.web_ports[WEBS.index(name)])}
+        return {}
+
+    # --- Processes ------------------------------------------------------------------------------------------
+
+    def add(self, name: str, *, like: str = "", **variables: str) -> Managed:
+        """Start a process of the Procfile; with `like`, another one of the kind that it names."""
+        kind = like or ("web" if name in WEBS else name)
+        command = self._commands[kind]
+        if like.startswith("worker"):  # two workers of one name would take each other for themselves
+            command = command.replace("@%h", f"-{name}@%h")
+        managed = Managed(name, command, self._variables_of(name) | variables)
+        self.processes[name] = managed
+        self._launch(managed)
+        return managed
+
+    def _launch(self, managed: Managed) -> None:
+        environment = self.environment(**managed.variables)
+        argv, assigned = expand(managed.command, environment)
+        with (self.folder / "logs" / f"{managed.name}.log").open("ab") as log:
+            managed.process = start_child(
+                argv, death_signal=signal.SIGKILL, env=environment | assigned, cwd=ROOT, output=log.fileno()
+            )
+        managed.starts, managed.frozen = managed.starts + 1, False
+        self._guardian.watch(managed.pid)
+
+    async def _keep(self) -> None:
+        """Start again what died, after ending what it left behind."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            for managed in list(self.processes.values()):
+                if managed.wanted and not managed.is_running:
+                    self._end(managed)
+                    self._launch(managed)
+
+    def kill(self, *names: str) -> None:
+        """SIGKILL whole process groups; they are started again at once."""
+        for name in names:
+            if self.processes[name].process is not None:
+                signal_group(self.processes[name].process, signal.SIGKILL)  # type: ignore[arg-type]
+                self.kills += 1
+
+    def kill_child(self, name: str) -> None:
+        """SIGKILL the pool's child of a worker: what happens to a step that uses too much memory."""
+        for child in self._children(name):
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+                self.kills += 1
+
+    def _children(self, name: str) -> list[psutil.Process]:
+        try:
+            return psutil.Process(self.processes[name].pid).children(recursive=True)
+        except psutil.Error:
+            return []
+
+    def freeze(self, *names: str) -> None:
+        """SIGSTOP whole process groups."""
+        for name in names:
+            self.processes[name].frozen = True
+            signal_group(self.processes[name].process, signal.SIGSTOP)  # type: ignore[arg-type]
+
+    def thaw(self, *names: str) -> None:
+        """SIGCONT them."""
+        for name in names:
+            self.processes[name].frozen = False
+            signal_group(self.processes[name].process, signal.SIGCONT)  # type: ignore[arg-type]
+
+    async def take_down(
+        self, *names: str, number: signal.Signals = signal.SIGTERM, patience: float = 15
+    ) -> None:
+        """Have processes end and stay away; by force after `patience` seconds."""
+        for name in names:
+            self.processes[name].wanted = False
+            if self.processes[name].is_running:
+                self.processes[name].process.send_signal(number)  # type: ignore[union-attr]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while any(self.processes[name].is_running for name in names):
+                    await asyncio.sleep(0.05)
+        for name in names:
+            self._end(self.processes[name])
+
+    def bring_up(self, *names: str, **variables: str) -> None:
+        """Start processes that were taken down."""
+        for name in names:
+            managed = self.processes[name]
+            managed.variables |= variables
+            managed.wanted = True
+            self._launch(managed)
+
+    async def restart(self, *names: str, **variables: str) -> None:
+        """End them, and start them with these variables on top of what they are told."""
+        await self.take_down(*names)
+        self.bring_up(*names, **variables)
+
+    async def restore(self) -> None:
+        """Bring everything back to how it was at the start."""
+        for proxy in self.proxies.values():
+            proxy.heal()
+        for name in [name for name in self.processes if name not in BASE]:
+            self._end(self.processes.pop(name))
+        if self.valkey.name not in self.engines or self.engines["valkey"].poll() is not None:
+            await self.start_valkey()
+        if self.engines["postgres"].poll() is not None:
+            await self.start_postgres()
+        for name in [m.name for m in self.processes.values() if m.frozen]:
+            self.thaw(name)
+        for managed in self.processes.values():
+            plain = self._variables_of(managed.name)
+            if managed.variables != plain or not managed.wanted:
+                await self.take_down(managed.name, patience=3)
+                managed.variables = plain
+                self.bring_up(managed.name)
+        await self.until_ready()
+
+    def _end(self, managed: Managed) -> None:
+        if managed.process is None:
+            return
+        signal_group(managed.process, signal.SIGCONT)
+        signal_group(managed.process, signal.SIGKILL)
+        managed.process.wait()
+        self._guardian.forget(managed.pid)
+
+    # --- Engines --------------------------------------------------------------------------------------------
+
+    async def start_postgres(self) -> None:
+        """Return once it answers. One that was killed may keep its memory for a moment: hence several tries."""
+        for left in reversed(range(STARTS)):
+            try:
+                await self._start_engine("postgres", self.postgres)
+            except EngineError:
+                if not left:
+                    raise
+                await asyncio.sleep(0.5)
+            else:
+                return
+
+    async def start_valkey(self, *, empty: bool = False) -> None:
+        """Return once it answers; `empty`: after its files were lost."""
+        if empty:
+            for file in self.valkey.folder.glob("appendonlydir/*"):
+                file.unlink()
+        await self._start_engine("valkey", self.valkey)
+
+    async def start_valkey_on_small_disk(self, size: str) -> None:
+        """Run it on an empty file system of that size, in a mount namespace that ends with it (root only)."""
+        await asyncio.to_thread(self.valkey.prepare)
+        configuration = (self.valkey.folder / "valkey.conf").read_text()
+        beside = self.folder / "valkey-small.conf"
+        beside.touch(mode=0o600)
+        beside.write_text(configuration)
+        mount = f"mount -t tmpfs -o size={size} chaos {self.valkey.folder.resolve()}"
+        script = f"{mount} && exec {self.valkey.argv()[0]} {beside}"
+        with self.valkey.log.open("ab") as log:
+            process = start_child(
+                ["unshare", "--mount", "--", "sh", "-c", script],
+                death_signal=signal.SIGTERM,
+                output=log.fileno(),
+            )
+        self.engines["valkey"] = process
+        self._guardian.watch(process.pid, stop_signal=signal.SIGTERM)
+        await asyncio.to_thread(wait_until_ready, self.valkey, process)
+
+    async def _start_engine(self, name: str, engine: Postgres | Valkey) -> None:
+        await asyncio.to_thread(engine.prepare)
+        with engine.log.open("ab") as log:
+            process = start_child(
+                engine.argv(), death_signal=engine.stop_signal, output=log.fileno(), account=engine.account()
+            )
+        self.engines[name] = process
+        self._guardian.watch(process.pid, stop_signal=engine.stop_signal)
+        await asyncio.to_thread(wait_until_ready, engine, process)
+
+    def signal_engine(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to an engine's main process; where that ends it, return once it is gone."""
+        process = self.engines[name]
+        process.send_signal(number)
+        self.kills += number == signal.SIGKILL
+
+    async def end_engine(self, name: str, number: signal.Signals) -> None:
+        """Have an engine end by that signal, and return once it is gone."""
+        self.signal_engine(name, number)
+        await asyncio.to_thread(self.engines[name].wait, 30)
+        self._guardian.forget(self.engines[name].pid)
+
+    def _end_engine(self, name: str, number: signal.Signals) -> None:
+        process = self.engines.get(name)
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(signal.SIGCONT)
+        process.send_signal(number)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    # --- Looking in -----------------------------------------------------------------------------------------
+
+    def usage(self, name: str) -> tuple[float, int]:
+        """Return the memory of a process and its children in MB, and how many files they have open."""
+        members = [psutil.Process(self.processes[name].pid), *self._children(name)]
+        return sum(m.memory_info().rss for m in members) / 1e6, sum(m.num_fds() for m in members)
+
+    def rows(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Ask the database, on a connection of its own."""
+        with psycopg.connect(self.postgres.url, connect_timeout=5, autocommit=True) as connection:
+            return connection.execute(statement, parameters or None).fetchall()
+
+    def do(self, statement: str, *parameters: Any) -> None:
+        """Change something in the database behind everybody's back."""
+        with psycopg.connect(self.postgres.url, connect_timeout=5, autocommit=True) as connection:
+            connection.execute(statement, parameters or None)
+
+    def broker(self, database: int = 0) -> redis.Redis:
+        """A client of Valkey."""
+        return redis.Redis.from_url(
+            f"{self.valkey.url}/{database}", socket_timeout=5, socket_connect_timeout=2, decode_responses=True
+        )
+
+    async def manage(self, *arguments: str) -> tuple[int, str]:
+        """Run `manage.py`; return its exit status and what it said."""
+        process = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=180,
+        )
+        return process.returncode, process.stdout + process.stderr
+
+    async def sandbox(self, method: str, path: str, body: Any = None) -> None:
+        """Turn a knob of the providers' control panel."""
+        answer = await call(self.sandbox_port, method, path, body=body)
+        if answer.status >= 400:
+            raise RuntimeError(f"{method} {path}: {answer.body!r}")
+
+    async def until(self, condition: Callable[[], Any], *, seconds: float) -> bool:
+        """Whether the condition came to hold within so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not await asyncio.to_thread(condition):
+                    await asyncio.sleep(0.1)
+                return True
+        return False
+
+
+def _at(url: str, port: int) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{port}")).geturl()

@@ -1,0 +1,135 @@
+"""Valkey: killed, emptied, frozen, full, cut off."""
+
+import asyncio
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import redis
+
+from chaos.arena import Arena, Skipped, row
+
+EMPTY_BAR = 30.0
+FAST_POST = 0.2
+DISK = "48m"
+
+
+@row("F13", "Valkey killed, its files kept; back after 0.2, 4 and 10 s", post_bar=FAST_POST)
+async def f13(arena: Arena) -> None:
+    for away in (0.2, 4, 10):
+        arena.struck()
+        await arena.rig.end_engine("valkey", signal.SIGKILL)
+        await arena.sleep(away)
+        await arena.rig.start_valkey()
+        await arena.sleep(3)
+
+
+@row("F14", "Valkey killed and its data lost, twice", within=EMPTY_BAR, post_bar=FAST_POST)
+async def f14(arena: Arena) -> None:
+    for away in (1, 5):
+        arena.struck()
+        await arena.rig.end_engine("valkey", signal.SIGKILL)
+        await arena.sleep(away)
+        await arena.rig.start_valkey(empty=True)
+        await arena.sleep(4)
+
+
+@row("F15", "FLUSHALL under load, five times", within=EMPTY_BAR)
+async def f15(arena: Arena) -> None:
+    async for _ in arena.every(2.5, lasting=12):
+        arena.struck()
+        await asyncio.to_thread(_flush, arena)
+
+
+def _flush(arena: Arena) -> None:
+    with arena.rig.broker() as broker:
+        broker.flushall()
+
+
+@row("F16", "Valkey frozen for 15 s", post_bar=FAST_POST)
+async def f16(arena: Arena) -> None:
+    arena.rig.signal_engine("valkey", signal.SIGSTOP)
+    arena.struck()
+    await arena.sleep(15)
+    arena.rig.signal_engine("valkey", signal.SIGCONT)
+
+
+@row("F17", "Valkey out of memory (noeviction) for 8 s", post_bar=FAST_POST)
+async def f17(arena: Arena) -> None:
+    with arena.rig.broker() as broker:
+        before = broker.config_get("maxmemory")["maxmemory"]
+        broker.config_set("maxmemory", "1mb")
+        arena.struck()
+        await arena.sleep(8)
+        broker.config_set("maxmemory", before)
+
+
+@row("F18", "every client of Valkey disconnected every second")
+async def f18(arena: Arena) -> None:
+    async for number in arena.every(1.0, lasting=15):
+        kind = "pubsub" if number % 2 else "normal"
+        arena.struck()
+        await asyncio.to_thread(disconnect, arena, kind)
+
+
+def disconnect(arena: Arena, kind: str) -> None:
+    """Have Valkey hang up on all clients of a kind."""
+    with arena.rig.broker() as broker:
+        broker.client_kill_filter(_type=kind, skipme=True)
+
+
+@row("F19", "workers and dispatcher cut off from Valkey for 8 s, then for 20 s")
+async def f19(arena: Arena) -> None:
+    names = ("worker-payments", "worker-inventory", "worker-orders", "dispatcher")
+    await arena.rig.restart(*names, **arena.rig.through_proxies("valkey"))
+    await arena.sleep(3)
+    for seconds in (8, 20):
+        arena.rig.proxies["valkey"].swallow()
+        arena.struck()
+        await arena.sleep(seconds)
+        arena.rig.proxies["valkey"].cut()
+        arena.rig.proxies["valkey"].heal()
+        await arena.sleep(4)
+
+
+@row("F25", "Valkey's disk is full, then has room again", within=EMPTY_BAR)
+async def f25(arena: Arena) -> None:
+    """Valkey runs on a small file system in a mount namespace of its own, which ends with it. Needs root."""
+    if not await asyncio.to_thread(_may_mount, arena.folder):
+        raise Skipped("a file system of its own needs root and mount namespaces")
+    await arena.rig.end_engine("valkey", signal.SIGTERM)
+    await arena.rig.start_valkey_on_small_disk(DISK)
+    await arena.sleep(4)
+    filler = Path(f"/proc/{arena.rig.engines['valkey'].pid}/root{arena.rig.valkey.folder.resolve()}/filler")
+    await asyncio.to_thread(_fill, filler)
+    arena.struck()
+    await arena.sleep(8)
+    await asyncio.to_thread(filler.unlink)
+    await arena.sleep(3)
+    with arena.rig.broker() as broker:
+        arena.notes.append(f"rejected while full: {_refusals(broker)}")
+    await arena.rig.end_engine("valkey", signal.SIGKILL)
+    await arena.rig.start_valkey()
+
+
+def _may_mount(folder: Path) -> bool:
+    argv = ["unshare", "--mount", "--", "mount", "-t", "tmpfs", "-o", "size=1m", "chaos", str(folder)]
+    try:
+        return subprocess.run(argv, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def _fill(filler: Path) -> None:
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\0" * 65536)
+        except OSError:
+            time.sleep(0)
+
+
+def _refusals(broker: redis.Redis) -> str:
+    errors = broker.info("errorstats")
+    return ", ".join(f"{name.removeprefix('errorstat_')} {value['count']}" for name, value in errors.items())

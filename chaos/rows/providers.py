@@ -1,0 +1,56 @@
+"""The payment provider: late, down, lying, and failing where it is to give back."""
+
+import asyncio
+from typing import Any
+
+from chaos.arena import Arena, row
+
+AFTER_PROVIDERS = 90.0
+
+
+@row("F28", "provider times out after it has charged", within=AFTER_PROVIDERS)
+async def f28(arena: Arena) -> None:
+    await arena.providers(timeoutAfterRate=0.3, timeoutSeconds=10, operations=["authorize", "capture"])
+    arena.struck()
+    await arena.sleep(15)
+    await arena.rig.sandbox("DELETE", "/faults")
+
+
+@row("F29", "provider charges, answers 500, and 500 again for the same key", within=AFTER_PROVIDERS)
+async def f29(arena: Arena) -> None:
+    await arena.providers(status500AfterRate=0.5, operations=["authorize", "capture", "void", "refund"])
+    arena.struck()
+    await arena.sleep(15)
+    await arena.rig.sandbox("DELETE", "/faults")
+
+
+@row("F31", "provider down, erring, slow, talking nonsense, declining", within=AFTER_PROVIDERS)
+async def f31(arena: Arena) -> None:
+    scripts: list[dict[str, Any]] = [
+        {"down": True},
+        {"errorRate": 0.3},
+        {"latencyMs": 1500, "latencyJitterMs": 1500},
+        {"garbageRate": 0.4},
+        {"declineTokens": ["tok_demo"]},
+    ]
+    for script in scripts:
+        await arena.providers(**script)
+        arena.struck()
+        await arena.sleep(6)
+    await arena.rig.sandbox("DELETE", "/faults")
+
+
+@row("F32", "refunds fail again and again, and the process dies between them", within=AFTER_PROVIDERS)
+async def f32(arena: Arena) -> None:
+    await arena.providers(errorRate=0.7, operations=["void", "refund"])
+    script = "return_money.before_record:kill@3,refund.after_call:kill@2,void.before_call:kill@4"
+    await arena.rig.restart("worker-payments", **arena.faults_at(script))
+    for _ in range(max(1, int(15 * arena.scale))):
+        key = f"{arena.load.tag}-refund-{arena.dice.random()}"
+        body = {"customerName": key, "items": [{"sku": "ACC-101", "quantity": 1}]}
+        order_id = await arena.load.place(key, body)
+        if order_id is not None:
+            await asyncio.sleep(arena.dice.uniform(0.3, 1.2))
+            arena.struck()
+            await arena.load.ask(order_id, "cancel")
+    await arena.rig.sandbox("DELETE", "/faults")
