@@ -26,9 +26,19 @@ WHOSE_TOKEN = """
            u.is_staff, u.is_active, u.date_joined
     FROM authtoken_token t JOIN auth_user u ON u.id = t.user_id WHERE t.key = %s
 """
-USER_COLUMNS = (
-    "id password last_login is_superuser username first_name last_name email is_staff is_active date_joined"
-).split()
+USER_COLUMNS = [
+    "id",
+    "password",
+    "last_login",
+    "is_superuser",
+    "username",
+    "first_name",
+    "last_name",
+    "email",
+    "is_staff",
+    "is_active",
+    "date_joined",
+]
 
 
 class TokenAuthentication(authentication.TokenAuthentication):
