@@ -21,7 +21,7 @@ REMEMBER_SECONDS = 5.0
 
 
 # Every request of a program asks this; spelled out by the ORM it costs more than the rest of the request's reading.
-WHOSE_TOKEN = """
+OWNER_OF = """
     SELECT u.id, u.password, u.last_login, u.is_superuser, u.username, u.first_name, u.last_name, u.email,
            u.is_staff, u.is_active, u.date_joined
     FROM authtoken_token t JOIN auth_user u ON u.id = t.user_id WHERE t.key = %s
@@ -47,7 +47,7 @@ class TokenAuthentication(authentication.TokenAuthentication):
     def authenticate_credentials(self, key: str) -> tuple["User", str]:
         """Return whose token it is, and the token; AuthenticationFailed if it is nobody's."""
         with connection.cursor() as cursor:
-            cursor.execute(WHOSE_TOKEN, [key])
+            cursor.execute(OWNER_OF, [key])
             row = cursor.fetchone()
         if row is None:
             raise AuthenticationFailed("There is no such token.")

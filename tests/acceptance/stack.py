@@ -119,7 +119,7 @@ class Stack:
     def rows(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Ask the stack's database."""
         with psycopg.connect(self.environment["DATABASE_URL"]) as connection:
-            return connection.execute(statement, parameters).fetchall()  # type: ignore[call-overload,no-any-return]
+            return connection.execute(statement, parameters).fetchall()
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `manage.py` beside the stack."""
