@@ -9,7 +9,7 @@ NOWHERE := SECRET_KEY=not-used-by-checks-but-long-enough-to-look-like-a-real-one
 	DATABASE_URL=postgres://nobody:nothing@127.0.0.1:1/nowhere REDIS_URL=redis://127.0.0.1:1 \
 	DEBUG=0 DEMO=0 ALLOWED_HOSTS=orders.example DATA_DIR=$(CURDIR)/.data
 
-.PHONY: help run test lint check clean lock
+.PHONY: help run test bench chaos lint check clean lock
 
 help: ## What one can do here
 	@grep -hE '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -21,6 +21,14 @@ run: ## Everything, on http://localhost:8000 (PORT=, FLOWER_PORT=, HOST=, DATABA
 test: ## The whole suite, on engines of its own (ARGS= for pytest)
 	@sh config/venv.sh requirements-dev.txt
 	@exec $(PY) -m pytest $(ARGS)
+
+bench: ## How fast it is, beside the textbook (SCENARIO=, SECONDS=, ROUNDS=, ARGS=--profile)
+	@sh config/venv.sh requirements-dev.txt
+	@exec $(PY) -m bench $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+
+chaos: ## The whole system, broken on purpose, row by row (ROWS=F1,F7 SEED= ORDERS= HOURS=)
+	@sh config/venv.sh requirements-dev.txt
+	@exec $(PY) -m chaos $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED)) $(if $(ORDERS),--orders $(ORDERS)) $(if $(HOURS),--hours $(HOURS)) $(ARGS)
 
 lint: ## Style, types, import contracts, migrations, deploy check
 	@sh config/venv.sh requirements-dev.txt

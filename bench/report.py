@@ -1,0 +1,143 @@
+"""The figures of all runs, as one table and as JSON."""
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypedDict
+
+import psutil
+
+from bench.figures import Figures, median
+from bench.scenarios import Scenario
+
+GROUPS = ("web", "workers", "dispatcher", "live", "sandbox", "postgres", "valkey", "load generator")
+
+
+class Results(TypedDict):
+    """Everything that is kept of a run of the benchmark."""
+
+    at: str
+    rig: dict[str, Any]
+    scenarios: dict[str, dict[str, Any]]
+    failures: list[str]
+    clean: bool
+
+
+def collected(
+    chosen: Sequence[Scenario], runs: Sequence[Figures], failures: list[str], *, seconds: float
+) -> Results:
+    """Return the medians of the runs of each scenario, with the runs themselves."""
+    return Results(
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        rig=rig() | {"seconds of each run": seconds or "as each scenario says"},
+        scenarios={scenario.name: _summary(scenario, runs) for scenario in chosen},
+        failures=failures,
+        clean=all("0 violations" in run.verdict for run in runs if run.contestant == "ours"),
+    )
+
+
+def _summary(scenario: Scenario, runs: Sequence[Figures]) -> dict[str, Any]:
+    summary: dict[str, Any] = {"title": scenario.title}
+    for name in ("ours", "textbook"):
+        own = [run for run in runs if (run.scenario, run.contestant) == (scenario.name, name)]
+        if own:
+            middle = median(own)
+            summary[name] = asdict(middle) | {
+                "rounds": len(own),
+                "per_second": middle.per_second,
+                "micros_per_order": middle.micros_per_order,
+                "runs": [asdict(run) | {"per_second": run.per_second} for run in own],
+            }
+    return summary
+
+
+def rig() -> dict[str, Any]:
+    """Return what the benchmark ran on."""
+    return {
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "memory GB": round(psutil.virtual_memory().total / 2**30),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "engines": "PostgreSQL 18 (fsync and synchronous_commit on), Valkey 9 (AOF every second), on loopback",
+        "where": "engines, processes and load generator all on this machine",
+    }
+
+
+def _cpu_name() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+# --- The table --------------------------------------------------------------------------------------------
+
+HEADINGS = (
+    "scenario", "who", "n", "orders/s", "CPU µs/order", *GROUPS, "p50 ms", "p95 ms", "p99 ms", "PSS MB",
+    "other", "steal", "audit",
+)  # fmt: skip
+
+
+def table(results: Results) -> str:
+    """Return the results as a table in Markdown, and what else there is to say."""
+    rows = [HEADINGS, tuple("---" for _ in HEADINGS)]
+    for name, scenario in results["scenarios"].items():
+        rows += [_row(name, scenario[who]) for who in ("ours", "textbook") if who in scenario]
+        if "ours" in scenario and "textbook" in scenario:
+            rows.append(_ratios(scenario["ours"], scenario["textbook"]))
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    rig_lines = [f"- {name}: {value}" for name, value in results["rig"].items()]
+    notes = [note for name, scenario in results["scenarios"].items() for note in _notes(name, scenario)]
+    failures = [f"- FAILED {failure}" for failure in results["failures"]]
+    return "\n".join([f"# Benchmark of {results['at']}", "", *rig_lines, "", *lines, "", *notes, *failures])
+
+
+def _row(name: str, figures: dict[str, Any]) -> tuple[str, ...]:
+    micros, milliseconds = figures["micros"], figures["milliseconds"]
+    return (
+        name,
+        figures["contestant"],
+        str(figures["rounds"]),
+        _number(figures["per_second"]),
+        _number(figures["micros_per_order"]),
+        *(_number(micros.get(group)) for group in GROUPS),
+        *(_number(milliseconds.get(quantile)) for quantile in ("p50", "p95", "p99")),
+        _number(sum(figures["megabytes"].values())),
+        f"{figures['others']:.0%}",
+        f"{figures['steal']:.0%}",
+        "clean" if "0 violations" in figures["verdict"] else figures["verdict"] or "–",
+    )
+
+
+def _ratios(ours: dict[str, Any], textbook: dict[str, Any]) -> tuple[str, ...]:
+    faster = _times(ours["per_second"], textbook["per_second"])
+    cheaper = _times(textbook["micros_per_order"], ours["micros_per_order"])
+    sooner = [
+        _times(textbook["milliseconds"].get(q, 0), ours["milliseconds"].get(q, 0))
+        for q in ("p50", "p95", "p99")
+    ]
+    return ("", "ratio", "", faster, cheaper, *("" for _ in GROUPS), *sooner, "", "", "", "")
+
+
+def _times(more: float, less: float) -> str:
+    return f"{more / less:,.1f} ×" if more and less else ""
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if value >= 100 else f"{value:,.1f}"
+
+
+def _notes(name: str, scenario: dict[str, Any]) -> list[str]:
+    found = []
+    for who in ("ours", "textbook"):
+        notes = scenario.get(who, {}).get("notes", {})
+        if notes:
+            told = ", ".join(f"{note} {value:,.2f}".removesuffix(".00") for note, value in notes.items())
+            found.append(f"- {name}, {who}: {told}")
+    return found

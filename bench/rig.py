@@ -1,0 +1,229 @@
+"""Engines and processes of one contestant: started together, metered by group, gone at the end."""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import redis
+
+from bench import meters
+from config.child import start_child, stop_child
+from config.engines import Engine, free_port, start_engine, stop_engine
+from config.engines.postgres import Postgres
+from config.engines.valkey import Valkey
+
+ROOT = Path(__file__).resolve().parent.parent
+READY_SECONDS = 60.0
+STOP_SECONDS = 8.0
+POSTGRES = "postgres"
+VALKEY = "valkey"
+
+# Of the shell that started us nothing may reach a contestant's settings.
+FOREIGN = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DEBUG", "DEMO", "DJANGO_SETTINGS_MODULE", "DATA_DIR")
+
+
+class RigError(Exception):
+    """Something did not start, or ended while it was needed."""
+
+
+class Rig:
+    """A folder, durable engines, and the processes of a contestant, each in a group that is metered."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.folder = Path(tempfile.mkdtemp(prefix=f"order-bench-{name}-"))
+        self.folder.chmod(0o711)  # PostgreSQL may have to run as another account
+        self.ports = {port: free_port() for port in ("web", "live", "sandbox", "proxy", "flower")}
+        self._engines: list[tuple[Engine, subprocess.Popen[bytes]]] = []
+        self._processes: dict[str, list[subprocess.Popen[bytes]]] = {}
+        self.environment = self._environment()
+        self.on_ready: Callable[[], None] = _nothing  # called as the first meter is read
+
+    # --- Life ---------------------------------------------------------------------------------------------
+
+    def start_engines(self) -> None:
+        """Start PostgreSQL and Valkey as `make run` does: durable."""
+        folder = self.folder
+        postgres = Postgres(folder=folder / POSTGRES, port=free_port(), password=secrets.token_hex(12))
+        valkey = Valkey(folder=folder / VALKEY, port=free_port(), password=secrets.token_hex(12))
+        self._start_engine(postgres)
+        postgres.create_database()
+        with psycopg.connect(postgres.url, autocommit=True) as connection:
+            # So that latencies can be read off the database to the moment of the commit.
+            connection.execute("ALTER SYSTEM SET track_commit_timestamp = on")
+        stop_engine(*self._engines.pop())
+        self._start_engine(postgres)
+        self._start_engine(valkey)
+        self.environment |= {"DATABASE_URL": postgres.url, "REDIS_URL": valkey.url}
+
+    def _start_engine(self, engine: Engine) -> None:
+        self._engines.append((engine, start_engine(engine)))
+
+    def start(self, group: str, command: Sequence[str], **environment: str) -> subprocess.Popen[bytes]:
+        """Start a process of a group; its output goes to a log in the folder."""
+        with (self.folder / f"{group}.log").open("ab") as log:
+            process = start_child(
+                command,
+                death_signal=signal.SIGTERM,
+                env=self.environment | environment,
+                cwd=ROOT,
+                output=log.fileno(),
+            )
+        self._processes.setdefault(group, []).append(process)
+        return process
+
+    def run(self, *command: str, **environment: str) -> str:
+        """Run a program to its end, and return what it printed. Raises RigError when it fails."""
+        done = subprocess.run(
+            command,
+            env=self.environment | environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        if done.returncode:
+            raise RigError(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()[-2000:]}")
+        return done.stdout
+
+    def start_sandbox(self, *, latency_ms: int) -> None:
+        """Start providers that are reached over HTTP, with an empty book and this latency."""
+        shutil.rmtree(self.folder / "sandbox", ignore_errors=True)
+        self.start("sandbox", [sys.executable, "-m", "sandbox"])
+        url = f"http://127.0.0.1:{self.ports['sandbox']}"
+        self.wait_for(f"{url}/payments/health")
+        script = json.dumps({"latencyMs": latency_ms}).encode()
+        request = urllib.request.Request(f"{url}/faults/payments", script, method="PUT")  # noqa: S310
+        with urllib.request.urlopen(request, timeout=10):  # noqa: S310
+            pass
+
+    def flush_valkey(self) -> None:
+        """Forget all messages, results and caches."""
+        with redis.Redis.from_url(self.environment["REDIS_URL"]) as client:
+            client.flushall()
+
+    def stop_processes(self) -> None:
+        """Stop the contestant's processes; the engines keep its data."""
+        for process in [each for group in self._processes.values() for each in group]:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGCONT)
+                os.killpg(process.pid, signal.SIGTERM)
+        for process in [each for group in self._processes.values() for each in group]:
+            stop_child(process, stop_signal=signal.SIGTERM, timeout=STOP_SECONDS)
+        self._processes.clear()
+
+    def stop(self) -> None:
+        """Stop everything and remove the data."""
+        self.stop_processes()
+        while self._engines:
+            stop_engine(*self._engines.pop())
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # --- Looking ------------------------------------------------------------------------------------------
+
+    def read(self) -> meters.Reading:
+        """Read the meters of all groups."""
+        self.check()
+        self.on_ready()
+        self.on_ready = _nothing
+        return meters.read(self._roots())
+
+    def pss_megabytes(self) -> dict[str, float]:
+        """Return the memory of each group."""
+        return {group: meters.pss_megabytes(pids) for group, pids in self._roots().items()}
+
+    def check(self) -> None:
+        """Raise RigError if a process has ended by itself."""
+        for group, processes in self._processes.items():
+            for process in processes:
+                if process.poll() is not None:
+                    log = self.folder / f"{group}.log"
+                    raise RigError(f"{self.name}'s {group} ended: {log.read_text()[-2000:]}")
+
+    def _roots(self) -> dict[str, list[int]]:
+        roots = {group: [process.pid for process in each] for group, each in self._processes.items()}
+        return roots | {engine.name: [process.pid] for engine, process in self._engines}
+
+    def pids(self, group: str) -> list[int]:
+        """Return the ids of a group's processes (without their children)."""
+        return self._roots().get(group, [])
+
+    @contextlib.contextmanager
+    def frozen(self, group: str) -> Iterator[None]:
+        """Keep a group's processes from doing anything."""
+        self._signal(group, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._signal(group, signal.SIGCONT)
+
+    def _signal(self, group: str, number: signal.Signals) -> None:
+        for pid in self.pids(group):
+            os.killpg(pid, number)
+
+    def wait_for(self, url: str) -> None:
+        """Return once an address answers at all."""
+        self.until(lambda: _answers(url), f"{url} to answer")
+
+    def until(self, condition: Callable[[], bool], what: str, *, seconds: float = READY_SECONDS) -> None:
+        """Return once a condition holds. Raises RigError if it does not in time."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            self.check()
+            if time.monotonic() > deadline:
+                raise RigError(f"{self.name}: waited {seconds:.0f} s in vain for {what}")
+            time.sleep(0.02)
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """Return a connection to the contestant's database, outside any transaction."""
+        return psycopg.connect(self.environment["DATABASE_URL"], autocommit=True)
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+        (self.folder / "data" / "static").mkdir(parents=True)
+        programs = Path(sys.executable).parent
+        return inherited | {
+            "PATH": f"{programs}{os.pathsep}{inherited.get('PATH', '')}",
+            "PYTHONPATH": str(ROOT),
+            "DATA_DIR": str(self.folder / "data"),
+            "SANDBOX_DATA": str(self.folder / "sandbox"),
+            "SECRET_KEY": secrets.token_urlsafe(50),
+            "DEBUG": "0",
+            "DEMO": "0",
+            "HTTPS": "0",
+            "ALLOWED_HOSTS": "*",
+            "LOG_LEVEL": "WARNING",
+            "PORT": str(self.ports["proxy"]),
+            "WEB_PORT": str(self.ports["web"]),
+            "LIVE_PORT": str(self.ports["live"]),
+            "SANDBOX_PORT": str(self.ports["sandbox"]),
+            "FLOWER_PORT": str(self.ports["flower"]),
+        }
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own address
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+def _nothing() -> None:
+    """Do nothing."""

@@ -1,0 +1,203 @@
+"""What is measured: each scenario runs once with one contestant, from stopped processes to figures."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.contestants import Contestant, Ours, Textbook, load
+from bench.figures import Figures, measured, quantiles
+from bench.load import Job, Tally
+from bench.meters import Usage
+
+WARM_UP_ORDERS = 30
+SHARED_WORKERS = 2
+LATE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A name, what it is about, how long it should take, and how it is run."""
+
+    name: str
+    title: str
+    run: Callable[[Contestant, float], Figures]
+    seconds: float
+    contestants: tuple[type, ...] = (Ours, Textbook)
+
+
+# --- Backlog ----------------------------------------------------------------------------------------------
+
+BACKLOG = 50_000
+# What the textbook is given, for each second it has.
+TEXTBOOK_ORDERS_PER_SECOND = 20
+
+
+def backlog(contestant: Contestant, seconds: float) -> Figures:
+    """Orders wait; two workers for all queues work them off."""
+    contestant.start_workers(shared=SHARED_WORKERS)
+    _warm_up(contestant)
+    is_ours = isinstance(contestant, Ours)
+    orders = BACKLOG if is_ours else int(TEXTBOOK_ORDERS_PER_SECOND * seconds)
+    after = contestant.last_id()
+    with contestant.rig.frozen(contestant.freeze()):
+        contestant.place(orders)
+        _settle_down(contestant)
+        before = contestant.rig.read()
+    _until_idle(contestant, after, orders)
+    figures = measured("backlog", contestant.name, orders, contestant.rig.read().since(before))
+    figures.notes["confirmed"] = contestant.finished(after)
+    return figures
+
+
+# --- Intake -----------------------------------------------------------------------------------------------
+
+
+def post(contestant: Contestant, seconds: float) -> Figures:
+    """Single orders over eight connections, each sending again as soon as it is answered."""
+    contestant.start_web()
+    job = Job(contestant.rig.ports["web"], "/api/orders", contestant.tokens, seconds)
+    load(contestant.rig, _shorter(job))
+    return _intake("post", contestant, job)
+
+
+def bulk(contestant: Contestant, seconds: float) -> Figures:
+    """Orders by the thousand in each request (the textbook: by the hundred), over two connections."""
+    contestant.start_web()
+    job = Job(
+        contestant.rig.ports["web"],
+        contestant.bulk_path,
+        contestant.tokens,
+        seconds,
+        connections=2,
+        lines=contestant.bulk_lines,
+        content_type=contestant.bulk_type,
+    )
+    load(contestant.rig, _shorter(job))
+    return _intake("bulk", contestant, job)
+
+
+def _intake(name: str, contestant: Contestant, job: Job) -> Figures:
+    tally, usage = _under_load(contestant, job)
+    figures = measured(name, contestant.name, tally.orders, usage, seconds=tally.seconds)
+    figures.milliseconds = quantiles(tally.milliseconds)
+    figures.notes |= {f"HTTP {status}": count for status, count in tally.statuses.items()}
+    return figures
+
+
+def _under_load(contestant: Contestant, job: Job) -> tuple[Tally, Usage]:
+    before = contestant.rig.read()
+    tally = load(contestant.rig, job)
+    usage = contestant.rig.read().since(before)
+    return tally, usage.with_group("load generator", tally.cpu_seconds)
+
+
+def _shorter(job: Job) -> Job:
+    return Job(job.port, job.path, job.tokens, 1.0, job.connections, 0.0, job.lines, job.content_type)
+
+
+# --- From placed to confirmed -----------------------------------------------------------------------------
+
+
+def quiet(rate: float, *, sandbox: bool = False) -> Callable[[Contestant, float], Figures]:
+    """Return a scenario: orders come one by one at a rate, each queue has a worker of its own."""
+    name = f"quiet-{rate:.0f}" + ("-http" if sandbox else "")
+
+    def run(contestant: Contestant, seconds: float) -> Figures:
+        environment = _with_sandbox(contestant) if sandbox else {}
+        contestant.start_web()
+        contestant.start_workers(environment=environment)
+        job = Job(contestant.rig.ports["web"], "/api/orders", contestant.tokens, seconds, 16, rate)
+        load(contestant.rig, Job(job.port, job.path, job.tokens, 2.0, 4, 10.0))
+        _until_idle(contestant, 0, 1)
+        after = contestant.last_id()
+        tally, usage = _under_load(contestant, job)
+        backlog_seconds = _until_idle(contestant, after, tally.orders)
+        figures = measured(name, contestant.name, tally.orders, usage, seconds=tally.seconds)
+        figures.milliseconds = quantiles(contestant.latencies(after))
+        figures.notes |= {"seconds behind at the end": backlog_seconds}
+        figures.notes |= {f"POST {name} ms": value for name, value in quantiles(tally.milliseconds).items()}
+        return figures
+
+    return run
+
+
+def slow_provider(contestant: Contestant, seconds: float) -> Figures:  # noqa: ARG001 - as many orders as that takes
+    """A payment provider that takes 200 ms for each of two calls per order, for 2,000 orders."""
+    concurrency, latency, orders = 64, 0.2, 2000
+    environment = _with_sandbox(contestant, latency_ms=int(latency * 1000))
+    contestant.start_workers(environment=environment | {"PROVIDER_CONCURRENCY": str(concurrency)})
+    after = contestant.last_id()
+    with contestant.rig.frozen(contestant.freeze()):
+        contestant.place(orders)
+        before = contestant.rig.read()
+    _until_idle(contestant, after, orders, seconds=120)
+    usage = contestant.rig.read().since(before)
+    figures = measured("slow-provider", contestant.name, orders, usage)
+    figures.milliseconds = quantiles(contestant.latencies(after))
+    figures.notes["share of concurrency / latency"] = 2 * orders / usage.seconds / (concurrency / latency)
+    return figures
+
+
+def both(contestant: Contestant, seconds: float) -> Figures:
+    """Orders come in by the thousand and are worked off meanwhile; counts what is confirmed in the time."""
+    contestant.start_web()
+    contestant.start_workers(shared=SHARED_WORKERS)
+    _warm_up(contestant)
+    after = contestant.last_id()
+    job = Job(
+        contestant.rig.ports["web"],
+        contestant.bulk_path,
+        contestant.tokens,
+        seconds,
+        connections=1,
+        lines=contestant.bulk_lines,
+        content_type=contestant.bulk_type,
+    )
+    tally, usage = _under_load(contestant, job)
+    confirmed = contestant.finished(after)
+    figures = measured("both", contestant.name, confirmed, usage, seconds=tally.seconds)
+    figures.notes |= {"placed": tally.orders, "still waiting at the end": tally.orders - confirmed}
+    _until_idle(contestant, after, tally.orders, seconds=120)
+    return figures
+
+
+def _with_sandbox(contestant: Contestant, *, latency_ms: int = 0) -> dict[str, str]:
+    """Start the providers that are reached over HTTP; return what tells a contestant to use them."""
+    contestant.rig.start_sandbox(latency_ms=latency_ms)
+    url = f"http://127.0.0.1:{contestant.rig.ports['sandbox']}/payments"
+    return {"PAYMENT_GATEWAY": "http", "PAYMENT_API_URL": url}
+
+
+def _warm_up(contestant: Contestant) -> None:
+    after = contestant.last_id()
+    contestant.place(WARM_UP_ORDERS)
+    _until_idle(contestant, after, WARM_UP_ORDERS)
+
+
+def _settle_down(contestant: Contestant) -> None:
+    """Leave nothing of the preparation for the database to do later."""
+    with contestant.rig.connect() as connection:
+        connection.execute("CHECKPOINT")
+        connection.execute("VACUUM ANALYZE")
+
+
+def _until_idle(contestant: Contestant, after: int, orders: int, *, seconds: float = 90.0) -> float:
+    """Wait until nothing is under way; return how long that took."""
+    started = time.perf_counter()
+    contestant.rig.until(
+        lambda: contestant.is_idle() and contestant.last_id() - after >= orders, "the orders", seconds=seconds
+    )
+    return time.perf_counter() - started
+
+
+SCENARIOS = [
+    Scenario("backlog", "a backlog of orders drained, two workers", backlog, 10),
+    Scenario("post", "POST /api/orders, 8 connections", post, 8),
+    Scenario("bulk", "bulk intake", bulk, 8),
+    Scenario("quiet-5", "5 orders/s, placed to confirmed", quiet(5), 12),
+    Scenario("quiet-20", "20 orders/s, placed to confirmed", quiet(20), 8),
+    Scenario("quiet-100", "100 orders/s, placed to confirmed", quiet(100), 8, (Ours,)),
+    Scenario("quiet-5-http", "5 orders/s with a provider over HTTP", quiet(5, sandbox=True), 12),
+    Scenario("slow-provider", "2,000 orders, provider takes 200 ms", slow_provider, 30, (Ours,)),
+    Scenario("both", "placed in bulk and worked off together", both, 15),
+]

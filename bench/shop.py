@@ -1,0 +1,75 @@
+"""`python -m bench.shop prepare|place N`: what the benchmark asks of our own shop, in a process of its own."""
+
+import itertools
+import os
+import random
+import sys
+
+import django
+from django.core.management import call_command
+
+from bench.wanted import PRODUCTS, USERS, random_items
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django.setup()
+
+from django.contrib.auth.models import User  # noqa: E402
+from django.db import connection  # noqa: E402
+from rest_framework.authtoken.models import Token  # noqa: E402
+
+from inventory.models import Product, StockItem  # noqa: E402
+from orders.bulk import Accepted, Entry, place_orders  # noqa: E402
+from orders.commands import NewOrder, WantedLine  # noqa: E402
+from shipping.tariff import load_tariff  # noqa: E402
+
+CHUNK = 500
+
+
+def prepare() -> None:
+    """Make the tables, the products and the users; print the users' tokens."""
+    call_command("migrate", verbosity=0)
+    load_tariff(currency="USD")
+    Product.objects.bulk_create(
+        Product(id=n, sku=f"B-{n}", name=f"Thing {n}", price=f"{n % 90 + 5}.99", weight_grams=250)
+        for n in range(1, PRODUCTS + 1)
+    )
+    StockItem.objects.bulk_create(
+        StockItem(product_id=n, on_hand=100_000_000) for n in range(1, PRODUCTS + 1)
+    )
+    for number in range(USERS):
+        user = User.objects.create_user(f"user-{number}", is_staff=number == 0)
+        print(Token.objects.create(user=user).key)
+
+
+def place(count: int, *, hold: bool) -> None:
+    """Place orders, set-wise."""
+    owner_id, rng = User.objects.get(username="user-1").pk, random.Random(count)  # noqa: S311
+    numbers = range(count)
+    while chunk := list(itertools.islice(numbers, CHUNK)):
+        numbers = numbers[len(chunk) :]
+        outcomes = place_orders(entries=[_entry(rng, owner_id, hold=hold) for _ in chunk], owner_id=owner_id)
+        assert all(isinstance(outcome, Accepted) for outcome in outcomes)
+
+
+def _entry(rng: random.Random, owner_id: int, *, hold: bool) -> Entry:
+    lines = [WantedLine(item["quantity"], item["productId"]) for item in random_items(rng)]
+    new = NewOrder(
+        owner_id=owner_id,
+        customer_name=f"Customer {rng.randint(1, 5000)}",
+        email="bench@example.com",
+        lines=lines,
+        currency="USD",
+        country="US",
+        payment_token="tok_demo",  # noqa: S106 - the name of a token
+        hold=hold,
+    )
+    return Entry(new)
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["prepare"]:
+            prepare()
+        case ["place", count, *rest]:
+            place(int(count), hold=rest == ["held"])
+    connection.close()
