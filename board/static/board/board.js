@@ -1043,15 +1043,15 @@ function drawCharts() {
   if (typeof uPlot === "undefined" || !series) return;
   if (!charts.length) {
     charts.push(
-      chart("#chart-rate", [["Placed", "--blue"], ["Confirmed", "--green"]], (value) => rate(value), () => [series.placed, series.confirmed]),
-      chart("#chart-time", [["p50", "--blue"], ["p95", "--amber"]], seconds, () => [series.p50, series.p95], true),
-      chart("#chart-backlog", [["Under way", "--blue"], ["Due now", "--red"]], (value) => short.format(value), () => [series.underWay, series.due]),
+      chart("#chart-rate", [["Placed", "--blue"], ["Confirmed", "--green"]], (value) => rate(value), 1, () => [series.placed, series.confirmed]),
+      chart("#chart-time", [["p50", "--blue"], ["p95", "--amber"]], seconds, 1, () => [series.p50, series.p95], true),
+      chart("#chart-backlog", [["Under way", "--blue"], ["Due now", "--red"]], (value) => short.format(value), 5, () => [series.underWay, series.due]),
     );
   }
   for (const each of charts) each.plot.setData([series.times, ...each.data()]);
 }
 
-function chart(selector, lines, words, data, isSparse = false) {
+function chart(selector, lines, words, least, data, isSparse = false) {
   const root = $(selector);
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(name).trim();
@@ -1063,7 +1063,7 @@ function chart(selector, lines, words, data, isSparse = false) {
       padding: [8, 6, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
-      scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, 0.001) * 1.12] } },
+      scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, least) * 1.12] } },
       axes: [
         { ...axis, grid: { show: false }, size: 22, space: 70, values: (_, times) => times.map((time) => clock.format(time * 1000).slice(0, 5)) },
         { ...axis, grid: { stroke: colour("--line"), width: 1 }, size: 50, space: 34, values: (_, values) => values.map(words) },
