@@ -29,6 +29,7 @@ LONG = ("F7", "F7", "F9", "F13", "F14", "F15", "F21", "F22", "F22", "F18", "F5",
 SKIPPED = {
     "F27": "clock jumps: no faketime library among our dependencies, and the machine's clock is not ours to set"
 }
+LOGS: list[Path] = []
 assert rows  # entering the rows is what it is imported for
 
 
@@ -36,6 +37,7 @@ def main() -> int:
     """The exit status: 0 when everything held."""
     signal.signal(signal.SIGTERM, _interrupt)
     options = _options()
+    LOGS.extend([Path(options.log)] if options.log else [])
     folder = Path(options.folder or tempfile.mkdtemp(prefix="chaos-"))
     with Guardian() as guardian:
         try:
@@ -58,6 +60,8 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--scale", type=float, default=1.0, help="of all durations")
     parser.add_argument("--no-bars", action="store_true", help="print times, but let none fail the run")
+    parser.add_argument("--rate", type=float, default=1.0, help="of the load, in times the usual one")
+    parser.add_argument("--log", default="", help="a file that keeps what is printed")
     parser.add_argument("--folder", default="", help="where data and logs go, and stay")
     return parser.parse_args()
 
@@ -73,6 +77,7 @@ async def _run(options: argparse.Namespace, folder: Path, guardian: Guardian) ->
         )
         say(f"Seed {options.seed}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}{busy}.\n\n{HEADER}")
         campaign = Campaign(rig, seed=options.seed, orders=options.orders, scale=options.scale, say=say)
+        campaign.rate = options.rate
         if options.hours:
             await _long(campaign, until=time.monotonic() + options.hours * 3600)
         else:
@@ -138,6 +143,9 @@ def _summary(campaign: Campaign, seconds: float, *, strict: bool) -> bool:
 def say(text: str) -> None:
     """One line for whoever watches."""
     print(text, flush=True)  # noqa: T201
+    for log in LOGS:
+        with log.open("a") as file:
+            file.write(f"{text}\n")
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

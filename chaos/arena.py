@@ -27,7 +27,12 @@ class Arena:
     faults: list[float] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    healed_at: float = 0.0
+    _keys: int = 0
+
+    def new_key(self, kind: str) -> str:
+        """Return an Idempotency-Key, which is the customer's name, too, of an order that a row places itself."""
+        self._keys += 1
+        return f"{self.load.tag}-{kind}-{self._keys}"
 
     def struck(self) -> None:
         """Note that a fault happens now."""

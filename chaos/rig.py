@@ -38,8 +38,13 @@ BASE = ("sandbox", *WEBS, "live", "dispatcher", *WORKERS, "beat")
 LOOK_SECONDS = 0.1
 # On a machine that does much else, a dozen Python processes take their time.
 START_SECONDS = 240.0
+RESTORE_SECONDS = 60.0
 STARTS = 8
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
+
+
+class NotWell(Exception):
+    """After the faults were taken away, a process still does not do its work."""
 
 
 @dataclass(slots=True)
@@ -322,6 +327,18 @@ class Rig:
                 await self.take_down(managed.name, patience=3)
                 managed.variables = plain
                 self.bring_up(managed.name)
+        try:
+            await self.until_ready(seconds=RESTORE_SECONDS)
+        except TimeoutError:
+            await self._begin_anew()
+            raise NotWell(
+                f"not everything serves again after {RESTORE_SECONDS:.0f} s; all was restarted"
+            ) from None
+
+    async def _begin_anew(self) -> None:
+        names = [name for name in self.processes if name != "sandbox"]
+        await self.take_down(*names, patience=5)
+        self.bring_up(*names)
         await self.until_ready()
 
     def _end(self, managed: Managed) -> None:

@@ -46,7 +46,7 @@ async def f32(arena: Arena) -> None:
     script = "return_money.before_record:kill@3,refund.after_call:kill@2,void.before_call:kill@4"
     await arena.rig.restart("worker-payments", **arena.faults_at(script))
     for _ in range(max(1, int(15 * arena.scale))):
-        key = f"{arena.load.tag}-refund-{arena.dice.random()}"
+        key = arena.new_key("refund")
         body = {"customerName": key, "items": [{"sku": "ACC-101", "quantity": 1}]}
         order_id = await arena.load.place(key, body)
         if order_id is not None:

@@ -107,7 +107,7 @@ async def _insist(arena: Arena, key: str, body: object, number: int) -> Answer:
 @row("F41", "cancel races with charge and confirm")
 async def f41(arena: Arena) -> None:
     async def race() -> None:
-        key = f"{arena.load.tag}-race-{arena.dice.random()}"
+        key = arena.new_key("race")
         body = {"customerName": key, "items": [{"sku": "ACC-101", "quantity": 1}]}
         order_id = await arena.load.place(key, body)
         if order_id is not None:
