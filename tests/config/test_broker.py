@@ -8,11 +8,8 @@ import pytest
 from kombu import Connection, Queue
 from redis.exceptions import RedisError
 
-from config import broker
 from config.engines import free_port, start_engine, stop_engine
 from config.engines.valkey import Valkey
-
-broker.mend()
 
 
 @pytest.mark.parametrize("verdict", ["ack", "reject"])
