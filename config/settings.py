@@ -249,6 +249,12 @@ HEALTH_CHECK_INTERVAL = number("HEALTH_CHECK_INTERVAL", default=60, at_least=1)
 INVENTORY_SYNC_INTERVAL = number("INVENTORY_SYNC_INTERVAL", default=300, at_least=1)
 AUDIT_INTERVAL = number("AUDIT_INTERVAL", default=600, at_least=1)
 
+# How often an order of our own is sent through every queue, in seconds; 0: never. With a real payment provider it
+# moves real money (and back), so there somebody has to ask for it, with a token that the provider knows.
+_IS_PLAY_MONEY = PAYMENT_GATEWAY == "in_process" or PAYMENT_API_URL.startswith(SANDBOX_URL)
+CANARY_INTERVAL = number("CANARY_INTERVAL", default=60 if _IS_PLAY_MONEY else 0, at_least=0)
+CANARY_PAYMENT_TOKEN = env.str("CANARY_PAYMENT_TOKEN", default="tok_demo")
+
 # --- Celery -----------------------------------------------------------------------------------------------
 
 QUEUES = ("orders", "inventory", "shipping", "payments", "notifications")
@@ -265,6 +271,8 @@ CELERY_TASK_ROUTES = {f"{name}.*": {"queue": name} for name in QUEUES} | {
     # Nor on the orders' own: what takes its time must not hold up what settles them.
     "orders.audit": {"queue": "notifications"},
     "orders.clean": {"queue": "notifications"},
+    # It starts on this queue, and its order goes through all the others.
+    "orders.canary": {"queue": "notifications"},
 }
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
@@ -312,6 +320,12 @@ CELERY_BEAT_SCHEDULE = {
     # A tick that nobody took before the next ones came is worth nothing any more.
     "notifications": {"task": "notifications.follow_journal", "schedule": 2.0, "options": {"expires": 10}},
 }
+if CANARY_INTERVAL:
+    CELERY_BEAT_SCHEDULE["canary"] = {
+        "task": "orders.canary",
+        "schedule": CANARY_INTERVAL,
+        "options": {"expires": CANARY_INTERVAL},
+    }
 
 # --- API --------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from notifications.database import SOCKET_THREADS, ask
 from notifications.hub import HUB, Interest, Subscription
 from notifications.messages import Message, snapshot
 from notifications.refusals import MORE_TO_REPLAY, NOT_FOUND, Refusal, Refused, bad_request
-from orders import journal
+from orders import canaries, journal
 from orders.journal import FeedEvent, Position
 from orders.models import Order, OrderEvent
 from orders.queries import OrderNotFound, by_reference
@@ -151,14 +151,20 @@ class Reader:
                 raise Refused(MORE_TO_REPLAY)
 
     async def _next_page(self, after: Position, end: Position) -> list[Message]:
-        events = await ask(journal.follow, SOCKET_THREADS, after, limit=PAGE)
+        events, canary_owner = await ask(_followed, SOCKET_THREADS, after)
         events = [event for event in events if event.position <= end]
         self._read += len(events)
         self.position = events[-1].position if events else end
-        return [Message.of_feed_event(event) for event in events if self._concerns(event)]
+        return [Message.of_feed_event(event) for event in events if self._concerns(event, canary_owner)]
 
-    def _concerns(self, event: FeedEvent) -> bool:
-        return self._interest.owner_id in (None, event.owner_id)
+    def _concerns(self, event: FeedEvent, canary_owner: int | None) -> bool:
+        if self._interest.owner_id is None:
+            return event.owner_id != canary_owner
+        return event.owner_id == self._interest.owner_id
+
+
+def _followed(after: Position) -> tuple[list[FeedEvent], int | None]:
+    return journal.follow(after, limit=PAGE), canaries.owner_id()
 
 
 # Orders get their numbers and their transactions in nearly the same order: nobody's second order is in a

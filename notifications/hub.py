@@ -19,7 +19,7 @@ from django.db import Error as DatabaseFailure
 from notifications.database import JOURNAL_THREAD, ask
 from notifications.messages import Message
 from notifications.refusals import TOO_SLOW, Refusal
-from orders import journal
+from orders import canaries, journal
 from orders.doorbell import JOURNAL
 from orders.journal import FeedEvent, Position
 
@@ -77,6 +77,7 @@ class Page:
 
     events: list[FeedEvent]
     end: Position
+    canary_owner: int | None = None
 
 
 class Hub:
@@ -162,7 +163,7 @@ class Hub:
     def _hand_out(self, page: Page) -> bool:
         """Offer a page's events and move on, in one go: whoever joins is either before it or after it."""
         for event in page.events:
-            concerned = self._concerned(event)
+            concerned = self._concerned(event, canary_owner=page.canary_owner)
             if concerned:
                 message = Message.of_feed_event(event)
                 for subscription in concerned:
@@ -170,10 +171,12 @@ class Hub:
         self._position = page.end
         return not page.events
 
-    def _concerned(self, event: FeedEvent) -> list[Subscription]:
+    def _concerned(self, event: FeedEvent, *, canary_owner: int | None) -> list[Subscription]:
         order = self._by_order.get(event.order_id, ())
         owner = self._by_owner.get(event.owner_id, ())
-        return [*order, *owner, *self._everything]
+        # Who listens to everything wants to hear of customers; a canary is told to who asks for it by number.
+        everything = () if event.owner_id == canary_owner else self._everything
+        return [*order, *owner, *everything]
 
     # --- The wake-up call ----------------------------------------------------------------------------------
 
@@ -207,7 +210,7 @@ def _next_page(after: Position) -> Page:
     if end <= after:
         return Page([], after)
     events = journal.follow(after, limit=PAGE)
-    return Page(events, events[-1].position if events else end)
+    return Page(events, events[-1].position if events else end, canaries.owner_id())
 
 
 HUB = Hub()

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from notifications import tally
 from notifications.models import Channel, JournalCursor, Kind, State
-from orders import journal
+from orders import canaries, journal
 from orders.journal import FeedEvent
 from orders.workflow import EventType
 
@@ -53,8 +53,9 @@ def record_page() -> int:
             return 0
         end = journal.end()
         events = journal.follow(cursor.position, limit=PAGE)
-        tally.count(events)
-        _record([event for event in events if event.type in TOLD])
+        customers = [event for event in events if event.owner_id != canaries.owner_id()]
+        tally.count(customers)
+        _record([event for event in customers if event.type in TOLD])
         if events:
             cursor.move_to(events[-1].position)
         elif end.transaction_id - cursor.transaction_id > IDLE_TRANSACTIONS:

@@ -156,12 +156,14 @@ PLACE = """
 """
 
 
-def place_order(*, new: NewOrder) -> Placed:
+def place_order(*, new: NewOrder, with_retired: bool = False) -> Placed:
     """Store an order, at the catalogue's prices, and have it taken up unless it is held.
+
+    Customers cannot order retired products; `with_retired` is for ourselves.
 
     Raises UnknownProduct, PriceChanged, WrongCurrency, QuantityTooLarge or AmountTooLarge; then nothing is stored.
     """
-    lines, amount = priced(new, Catalogue(new.lines))
+    lines, amount = priced(new, Catalogue(new.lines, with_retired=with_retired))
     uuid = uuid4()
     faults.point("post.before_insert")
     with connection.cursor() as cursor:
@@ -229,14 +231,14 @@ def _check(index: int, wanted: WantedLine, product: ProductInfo, currency: str) 
 class Catalogue:
     """The products that the lines of one or many orders name, found in one statement."""
 
-    def __init__(self, lines: Iterable[WantedLine]) -> None:
+    def __init__(self, lines: Iterable[WantedLine], *, with_retired: bool = False) -> None:
         lines = list(lines)
         products = find_products(
             ids={line.product_id for line in lines if line.product_id is not None},
             skus={line.sku for line in lines if line.sku is not None},
             names={line.product_name for line in lines if line.product_name is not None},
         )
-        active = [product for product in products if product.active]
+        active = [product for product in products if product.active or with_retired]
         self._by_id = {product.id: product for product in active}
         self._by_sku = {product.sku: product for product in active}
         self._by_name = {product.name: product for product in active}

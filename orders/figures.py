@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import connection
 
+from orders import canaries
 from orders.models import order_number
 from orders.workflow import EventType, Status
 
@@ -92,7 +93,8 @@ class Timing:
 
 
 def orders_by_state() -> dict[str, Count]:
-    """Return how many orders stand where. Those that ended well are estimated once they are many."""
+    """Return how many orders of customers stand where. Those that ended well are estimated once they are many."""
+    ours = _canaries_by_state()
     rows = _one(
         "SELECT greatest(pg_stat_get_live_tuples(oid), reltuples)::bigint FROM pg_class"
         " WHERE oid = 'orders_journey'::regclass"
@@ -104,7 +106,24 @@ def orders_by_state() -> dict[str, Count]:
     else:
         found = _others()
         found |= _ended_well(rows - sum(count.orders for count in found.values()), rows)
-    return {status.value: found.get(status.value, Count(0)) for status in Status}
+    return {
+        status.value: _without(found.get(status.value, Count(0)), ours.get(status, 0)) for status in Status
+    }
+
+
+CANARIES = """
+    SELECT j.status, count(*) FROM orders_order o JOIN orders_journey j ON j.order_id = o.id
+    WHERE o.owner_id = %s GROUP BY 1
+"""
+
+
+def _canaries_by_state() -> dict[str, int]:
+    owner = canaries.owner_id()
+    return dict(_all(CANARIES, [owner])) if owner else {}
+
+
+def _without(count: Count, ours: int) -> Count:
+    return Count(max(0, count.orders - ours), count.is_estimate)
 
 
 def _others() -> dict[str, Count]:

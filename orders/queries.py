@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 
 from database.arrays import numbers
 from inventory.stock import Wanted
+from orders.canaries import left_out
 from orders.models import Order, id_of_number
 from payments.ledger import Request
 from shipping.quotes import Parcel
@@ -27,9 +28,9 @@ class OrderNotFound(Exception):
 
 
 def visible_to(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Order]:
-    """Return the orders a user may see: staff all, a customer those placed under their account."""
+    """Return the orders a user may see: staff all but canaries, a customer those placed under their account."""
     orders = Order.objects.select_related("journey")
-    return orders if getattr(user, "is_staff", False) else orders.filter(owner_id=user.pk)
+    return left_out(orders) if getattr(user, "is_staff", False) else orders.filter(owner_id=user.pk)
 
 
 def by_reference(user: AbstractBaseUser | AnonymousUser, reference: str) -> Order:

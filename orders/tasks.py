@@ -9,7 +9,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.conf import settings
 
-from orders import audit, retention, steps
+from orders import audit, canary, retention, steps
 from scheduling.slots import database_now, once_per_slot
 
 
@@ -77,6 +77,19 @@ def clean(**_future: object) -> None:
     """Forget what nobody needs any more, once an hour."""
     now = database_now()
     once_per_slot(name="cleaning", interval=3600, work=lambda: retention.clean(now=now), now=now)
+
+
+@shared_task(name="orders.canary")
+def send_canary(**_future: object) -> None:
+    """See whether orders get where they are going, once per slot; a schedule that is left over does nothing."""
+    now = database_now()
+    if settings.CANARY_INTERVAL:
+        once_per_slot(
+            name="canary",
+            interval=settings.CANARY_INTERVAL,
+            work=lambda: canary.take_turn(now=now),
+            now=now,
+        )
 
 
 @shared_task(name="orders.tick")

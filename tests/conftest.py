@@ -23,6 +23,7 @@ def _configure_django() -> None:
         DEMO="0",
         ALLOWED_HOSTS="*",
         HTTPS="0",
+        CANARY_INTERVAL="0",
         # Nothing of a `make run` beside us: not its secrets and files, not its sandbox.
         DATA_DIR=str(ENGINES.folder),
         SANDBOX_PORT=str(free_port()),

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -23,6 +24,8 @@ from redis.retry import Retry
 from config.system.prober import Answer, Prober, Remembered
 from config.system.workers import PREFIX as WORKER
 from notifications import restored
+from orders import canary
+from orders.models import Batch
 from providers.breaker import BreakerState, breaker
 from providers.health import HealthReport, last_reports
 from scheduling import heartbeats
@@ -35,6 +38,8 @@ LIVE_TIMEOUT_SECONDS = 1.0
 DEAF_SECONDS = 15.0
 FREE_BYTES_WANTED, FREE_BYTES_NEEDED = 1_000_000_000, 100_000_000
 BEAT_INTERVAL = 10.0
+# A canary that takes longer than this is overdue.
+CANARY_PATIENCE = timedelta(seconds=30)
 
 
 class State(StrEnum):
@@ -208,6 +213,42 @@ def beat() -> Finding:
     return Finding(State.DEGRADED, f"No scheduled work has been done {since}.", facts)
 
 
+def canary_part() -> Finding:
+    """The last order of our own that was sent through every queue got there, and in time."""
+    if not settings.CANARY_INTERVAL:
+        return Finding(facts={"lastSuccess": None, "off": True})
+    flight, now = canary.flight(), database_now()
+    facts = {
+        "lastSuccess": flight.last_success_at.isoformat() if flight.last_success_at else None,
+        "seconds": flight.last_seconds,
+    }
+    return Finding(*_judge_flight(flight, now), facts)
+
+
+def _judge_flight(flight: canary.Flight, now: datetime) -> tuple[State, str]:
+    if flight.waiting_since and now - flight.waiting_since > CANARY_PATIENCE:
+        since = f"since {flight.waiting_since:%H:%M:%S}"
+        if flight.waits_for:
+            return State.DEGRADED, f"A canary waits for {flight.waits_for} {since}."
+        # Behind a crowd of orders it waits its turn; as long as batches arrive the queues are read.
+        if _batches_arrive(now):
+            return State.DEGRADED, f"A canary has been under way {since}; there is a backlog."
+        return State.UNHEALTHY, f"A canary has been under way {since}: a queue is not read."
+    if flight.refused:
+        return State.DEGRADED, f"The last canary was refused: {flight.refused}."
+    patience = stale_after(settings.CANARY_INTERVAL)
+    sent = flight.last_sent_at
+    if time.monotonic() - _started < patience.total_seconds() or (sent and now - sent <= patience):
+        return State.HEALTHY, ""
+    return State.DEGRADED, "No canary has been sent for a while."
+
+
+def _batches_arrive(now: datetime) -> bool:
+    """Whether a batch arrived lately."""
+    latest = Batch.objects.order_by("-pk")[:100].values_list("finished_at", flat=True)
+    return any(at and now - at < CANARY_PATIENCE / 2 for at in latest)
+
+
 def providers() -> Finding:
     """The companies we depend on answer, as far as the last scheduled check and their breakers tell."""
     reports = last_reports()
@@ -268,10 +309,11 @@ PARTS: dict[str, Callable[[], Finding]] = {
     "beat": beat,
     "live": live,
     "providers": providers,
+    "canary": canary_part,
     "disk": disk,
 }
 # Parts without which orders are neither stored nor moved. What is wrong with another one degrades the whole.
-VITAL = frozenset({"database", "migrations", "broker", "workers", "dispatcher", "disk"})
+VITAL = frozenset({"database", "migrations", "broker", "workers", "dispatcher", "canary", "disk"})
 NEEDED_TO_STORE = ("database", "migrations")
 
 _everything = Prober(PARTS)

@@ -25,7 +25,8 @@ from config.system import metrics, status
 from config.system.prober import Prober, Remembered
 from notifications.models import EventCount
 from notifications.tally import BUCKETS
-from orders import figures
+from orders import canary, figures
+from orders.canary import Flight
 from scheduling import heartbeats
 from telemetry import measures
 
@@ -39,6 +40,7 @@ SOURCES: dict[str, Source] = {
     "placed": figures.latest_id,
     "events": lambda: list(EventCount.objects.order_by("type")),
     "measures": measures.totals,
+    "canary": canary.flight,
     "live": heartbeats.present,
     "timings": figures.timings,
     "batches": metrics.batches,
@@ -157,6 +159,16 @@ def _measure(measure: measures.Measure, counted: dict[tuple[str, ...], dict[str,
         buckets = _cumulative(measure.buckets, counts)
         histogram.add_metric(values, buckets, parts.get(measures.SUM, 0.0))
     return histogram
+
+
+def _canary(flight: Flight) -> Iterator[Metric]:
+    success = _gauge("canary_success_timestamp_seconds", "When the last canary order was confirmed.")
+    seconds = _gauge("canary_seconds", "How long that took, from placement.")
+    if flight.last_success_at is not None and flight.last_seconds is not None:
+        success.add_metric([], flight.last_success_at.timestamp())
+        seconds.add_metric([], flight.last_seconds)
+    yield success
+    yield seconds
 
 
 def _live(present: list[heartbeats.Presence]) -> Iterator[Metric]:
@@ -291,6 +303,7 @@ FAMILIES: dict[str, Callable[[Any], Iterator[Metric]]] = {
     "placed": _placed,
     "events": _events,
     "measures": _measures,
+    "canary": _canary,
     "live": _live,
     "timings": _timings,
     "batches": _batches,
