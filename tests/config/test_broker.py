@@ -3,6 +3,7 @@
 import secrets
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kombu import Connection, Queue
@@ -19,7 +20,7 @@ def test_a_message_whose_end_the_broker_did_not_confirm_keeps_no_place(tmp_path:
     try:
         impatient = {"socket_timeout": 0.2, "socket_connect_timeout": 0.2}
         with Connection(f"{valkey.url}/0", transport_options=impatient) as connection:
-            channel = connection.default_channel
+            channel: Any = connection.default_channel
             channel.basic_qos(0, 1, False)
             connection.Producer(channel).publish({}, routing_key="q", declare=[Queue("q")])
             message = Queue("q")(channel).get(no_ack=False)
