@@ -16,7 +16,7 @@ def main() -> int:
     from tests.simulation.world import World  # noqa: PLC0415 - only once the settings stand
 
     if options.replay is not None:
-        violations = World(options.replay, options.size, tell=print).run()
+        violations = World(options.replay, options.size, plant=options.plant, tell=print).run()
     else:
         violations = run_many(World, options)
     for violation in violations[:50]:
@@ -28,7 +28,7 @@ def run_many(world: type, options: argparse.Namespace) -> list[str]:
     violations: list[str] = []
     worlds, started = max(1, options.orders // options.size), time.process_time()
     for seed in range(options.seed, options.seed + worlds):
-        violations += world(seed, options.size).run()
+        violations += world(seed, options.size, plant=options.plant).run()
     seconds = time.process_time() - started
     print(  # noqa: T201
         f"{worlds * options.size} orders in {worlds} worlds, seeds {options.seed} to {options.seed + worlds - 1}:"
@@ -42,7 +42,7 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--orders", type=int, default=100_000, help="how many orders in all")
     parser.add_argument("--seed", type=int, default=1, help="the first world's seed; the others follow")
-    parser.add_argument("--size", type=int, default=25, help="orders in each world")
+    parser.add_argument("--size", type=int, default=100, help="orders in each world")
     parser.add_argument("--replay", type=int, help="live one world again and tell what happens in it")
     parser.add_argument("--plant", default="", help="with a fault of tests.planted planted")
     return parser.parse_args()

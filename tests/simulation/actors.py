@@ -15,7 +15,7 @@ class Crash(BaseException):
 
 
 class Stuck(Exception):
-    """Processes wait for each other, and nobody will ever run again."""
+    """Processes wait for each other for ever, or work for ever."""
 
 
 class Actor(greenlet.greenlet):
@@ -82,15 +82,18 @@ class Clock:
         self._ready.extend(queue)
         queue.clear()
 
-    def run(self, *, until: Callable[[], bool]) -> None:
+    def run(self, *, until: Callable[[], bool], most_turns: int) -> None:
         """Run until `until` says so, or nothing is left to do. Raises Stuck, and what a process raised."""
-        ready, dice = self._ready, self._dice
+        ready, dice, turns = self._ready, self._dice, 0
         while True:
             while ready:
                 place = int(dice.random() * len(ready))
                 ready[place], ready[-1] = ready[-1], ready[place]
                 self.current = ready.pop()
                 self.current.switch()
+                turns += 1
+                if turns > most_turns:
+                    raise Stuck("They work and work, and nothing comes of it.")
             self.current = None
             if until() or not self._timers:
                 break

@@ -115,7 +115,7 @@ class Broker:
         except (OperationalError, Planned):
             return
         finally:
-            if not done and self._dice.random() < 0.5:
+            if not done and not self._dice.calm and self._dice.random() < 0.5:
                 again = self._dice.choice((0.5, 2, 15))
                 self._clock.start(task, lambda: self._work(task, claimed, then), after=again)
         then()

@@ -98,6 +98,8 @@ class Database:
             actor.transaction = None
 
     def _commit(self, transaction: Transaction) -> None:
+        if self._dice.random() < 0.2:
+            self.clock.sleep(0.05 * self._dice.random())
         fate = self._dice.commit()
         if fate != "lost before":
             for write in transaction.writes:
@@ -143,8 +145,8 @@ class Database:
         return [self._state(order_id) for order_id in sorted(order_ids) if order_id in self.journeys]
 
     def lock_batch(self, order_ids: Sequence[int], *, batch_id: int) -> list[JourneyState]:
-        # A row that somebody else holds is waited for, and looked at again once it is ours.
-        candidates = [id_ for id_ in sorted(order_ids) if id_ in self._locked or self._is_in(id_, batch_id)]
+        # What is committed is found, waited for if somebody else holds it, and looked at again once it is ours.
+        candidates = [order_id for order_id in sorted(order_ids) if self._is_in(order_id, batch_id)]
         for order_id in candidates:
             self.lock(order_id)
         return [self._state(order_id) for order_id in candidates if self._is_in(order_id, batch_id)]

@@ -38,10 +38,10 @@ class Rates:
 class Dice(random.Random):
     """The one source of chance of a world."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, calm: bool = False) -> None:
         super().__init__(seed)
         self.rates = asdict(Rates.drawn(self))
-        self.calm = False  # once it is, nothing goes wrong any more
+        self.calm = calm  # once it is, nothing goes wrong any more
 
     def happens(self, fault: str) -> bool:
         """Whether a fault happens now."""

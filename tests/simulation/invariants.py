@@ -1,4 +1,7 @@
-"""What must always hold, checked at every commit and at the end of a world."""
+"""What must always hold, checked at every commit and at the end of a world.
+
+In a calm world, where nothing goes wrong, no order ever waits for anything either.
+"""
 
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -20,7 +23,8 @@ LEGS = {
 class Watch:
     """Sees every commit, and notes what breaks a promise."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, calm: bool) -> None:
+        self._calm = calm
         self.violations: list[str] = []
         self._read: dict[
             int, tuple[int, Status]
@@ -57,6 +61,8 @@ class Watch:
             )
 
     def _check_legs(self, order_id: int, row: "Row") -> None:
+        if row.due_at is None and row.status in (Status.PROCESSING, Status.CANCELLING) and not row.attention:
+            self.note(f"order {order_id}: {row.status}, and nobody will look at it")
         stock, shipping, payment = row.state[5:8]
         wanted = LEGS.get(row.status)
         if wanted and (stock, shipping, payment) != wanted:
@@ -77,6 +83,8 @@ class Watch:
                 )
             self._check_money(order_id, row, database, provider)
             self._check_holding(order_id, row, database)
+            if self._calm and (waited := [event for event in row.events if event[1] == EventType.WAITING]):
+                self.note(f"order {order_id}: waited though nothing went wrong: {waited}")
         self._check_stock(database, received)
 
     def _check_money(self, order_id: int, row: "Row", database: "Database", provider: "Provider") -> None:

@@ -45,6 +45,7 @@ class Provider:
     def __init__(self, clock: Clock, dice: Dice) -> None:
         self._clock, self._dice = clock, dice
         self.books: dict[str, Done] = {}
+        self._of_reference: dict[str, list[Done]] = {}
         self.down_from, self.down_until = 0.0, 0.0
         if dice.happens("down"):
             self.down_from = dice.uniform(0, 10)
@@ -113,10 +114,12 @@ class Provider:
         if refusal:
             return Outcome("declined", code=refusal)
         self.books[key] = done
+        self._of_reference.setdefault(done.reference, []).append(done)
         return done.outcome
 
     def _refusal(self, done: Done) -> str:
-        taken = {other.kind for other in self.books.values() if other.parent and other.parent == done.parent}
+        entries = self._of_reference.get(done.reference, ())
+        taken = {other.kind for other in entries if other.parent and other.parent == done.parent}
         if done.kind == "capture" and taken:
             return "authorization_voided" if "void" in taken else "already_captured"
         if done.kind == "void" and taken:
@@ -134,8 +137,8 @@ class Provider:
     def account(self, reference: str) -> Account:
         """Return what the provider has of one order."""
         account = Account()
-        for done in self.books.values():
-            if done.reference == reference and done.outcome.kind == "succeeded":
+        for done in self._of_reference.get(reference, ()):
+            if done.outcome.kind == "succeeded":
                 name = {
                     "authorize": "authorized",
                     "capture": "captured",

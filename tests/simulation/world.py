@@ -10,6 +10,7 @@ from django.db import OperationalError
 from faults.script import Planned
 from orders import commands, dispatcher
 from orders.workflow import UNDER_WAY, Status
+from tests.planted import planted
 from tests.simulation.actors import Clock, Crash, Stuck
 from tests.simulation.broker import Broker
 from tests.simulation.database import Database, Facts, Item
@@ -20,36 +21,47 @@ from tests.simulation.provider import Provider
 
 TROUBLE_SECONDS = 30.0
 PATIENCE_SECONDS = 2_000.0
-PRODUCTS = {1: 8, 2: 20, 3: 1000}
+# Of each product, units in store for each order: the first is always sold out, the last never.
+UNITS = {1: 0.3, 2: 1.0, 3: 10.0}
 
 
 class World:
     """The world of one seed."""
 
-    def __init__(self, seed: int, orders: int, *, tell: Callable[[str], None] | None = None) -> None:
-        self.seed, self._tell = seed, tell
-        self.dice = Dice(seed)
+    def __init__(
+        self,
+        seed: int,
+        orders: int,
+        *,
+        calm: bool = False,
+        plant: str = "",
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        """`calm`: nothing goes wrong. `plant`: with this fault of `tests.planted`. `tell`: hear what happens."""
+        self.seed, self._tell, self._plant = seed, tell, plant
+        self.dice = Dice(seed, calm=calm)
         self.clock = Clock(self.dice)
-        self.watch = Watch()
+        self.watch = Watch(calm=calm)
         self.database = Database(self.clock, self.dice, self.watch)
         self.provider = Provider(self.clock, self.dice)
         self.broker = Broker(self.clock, self.dice)
-        self.database.stock = {product_id: Item(units) for product_id, units in PRODUCTS.items()}
+        self.received = {product_id: int(units * orders) + 1 for product_id, units in UNITS.items()}
+        self.database.stock = {product_id: Item(units) for product_id, units in self.received.items()}
         self._rung = False
         self._orders = orders
 
     def run(self) -> list[str]:
         """Live it to its end. Return what broke a promise."""
-        with simulated(self), quiet():
+        with simulated(self), planted(self._plant), quiet():
             for number in range(1, self._orders + 1):
                 self._arrive(number)
             self.clock.at(TROUBLE_SECONDS, self._become_calm)
             self._tick()
             try:
-                self.clock.run(until=self._is_over)
+                self.clock.run(until=self._is_over, most_turns=1_000 + 500 * self._orders)
             except Stuck as stuck:
                 self.watch.note(str(stuck))
-            self.watch.ended(self.database, self.provider, PRODUCTS)
+            self.watch.ended(self.database, self.provider, self.received)
         return [f"seed {self.seed}: {violation}" for violation in self.watch.violations]
 
     # --- People ---
@@ -62,13 +74,18 @@ class World:
             amount=Decimal(dice.randint(1, 100)),
             token="tok_declined" if dice.random() < 0.06 else "tok_demo",
             country="AQ" if dice.random() < 0.04 else "US",
-            lines={
-                product: dice.randint(1, 3) for product in dice.sample(sorted(PRODUCTS), dice.randint(1, 2))
-            },
+            lines={product: dice.randint(1, 3) for product in dice.sample(sorted(UNITS), dice.randint(1, 2))},
             hold=dice.random() < 0.05,
         )
         placed_at = dice.random() * dice.choice((0.1, 3, 15))
         self.clock.at(placed_at, lambda: self._place(facts))
+        if not dice.calm:
+            self._have_people_meddle(number, placed_at)
+        if facts.hold:
+            self._meddle(number, commands.process_order, placed_at)
+
+    def _have_people_meddle(self, number: int, placed_at: float) -> None:
+        dice = self.dice
         if dice.random() < 0.3:
             self._meddle(number, commands.cancel_order, placed_at, reason="Changed mind")
         if dice.random() < 0.15:
@@ -77,8 +94,6 @@ class World:
             self._meddle(number, commands.cancel_order, placed_at, reason="Came back", returning=True)
         if dice.random() < 0.1:
             self._meddle(number, commands.retry_order, placed_at)
-        if facts.hold:
-            self._meddle(number, commands.process_order, placed_at)
 
     def _place(self, facts: Facts) -> None:
         self.database.place(facts)
@@ -98,9 +113,10 @@ class World:
     def _operate(self) -> None:
         """An operator goes through the list: what is held starts, what needs attention is tried again."""
         for order_id, row in self.database.journeys.items():
-            if row.due_at is None and row.status in UNDER_WAY:
-                is_held = row.status is Status.PENDING and not row.attention
-                self._ask(order_id, commands.process_order if is_held else commands.retry_order)
+            if row.attention and row.status in UNDER_WAY:
+                self._ask(order_id, commands.retry_order)
+            elif row.due_at is None and row.status is Status.PENDING:
+                self._ask(order_id, commands.process_order)
         self.clock.at(self.clock.now + 30, self._operate)
 
     def _become_calm(self) -> None:
@@ -163,7 +179,8 @@ class World:
     # --- The end ---
 
     def _is_over(self) -> bool:
-        if self.clock.now > TROUBLE_SECONDS + PATIENCE_SECONDS:
+        planted_and_caught = self._plant and self.watch.violations
+        if planted_and_caught or self.clock.now > TROUBLE_SECONDS + PATIENCE_SECONDS:
             return True
         journeys = self.database.journeys.values()
         return self.clock.now > TROUBLE_SECONDS + 100 and all(

@@ -1,0 +1,193 @@
+"""Each defect: what it replaces by what. A function, so that it wraps whatever is in place when it is planted."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+from kombu.exceptions import OperationalError as BrokerError
+
+from inventory import stock
+from orders import batches, dispatcher, journal, steps
+from orders.batches import Claimed
+from orders.workflow import JourneyState, Leg
+from payments import ledger, returns
+from payments.gateways.protocol import Outcome, PaymentGateway
+from payments.ledger import Kind, Prepared
+from payments.models import idempotency_key
+
+Replacement = tuple[Any, str, Any]
+
+
+def no_fencing() -> list[Replacement]:
+    """A worker that comes late, or second, works as if the orders were its own and nothing had been done."""
+
+    def lock_batch(order_ids: Sequence[int], *, batch_id: int) -> list[JourneyState]:
+        return journal.lock(order_ids)
+
+    def due(batch_id: int, order_ids: Sequence[int], is_due: object) -> list[JourneyState]:
+        return journal.lock(order_ids)
+
+    return [(journal, "lock_batch", lock_batch), (steps, "_due", due)]
+
+
+def key_per_try() -> list[Replacement]:
+    """The idempotency key is made up anew for each try."""
+    numbers = count(1)
+
+    def key(self: Prepared) -> str:
+        return f"{idempotency_key(reference=self.request.reference, kind=self.kind)}:{next(numbers)}"
+
+    return [(Prepared, "key", property(key))]
+
+
+def outcome_before_call() -> list[Replacement]:
+    """Success is written down first, and the provider is asked afterwards."""
+    ask = ledger.ask
+
+    def hopeful(prepared: Sequence[Prepared], **how: Any) -> dict[int, Outcome]:
+        for one in prepared:
+            hoped = Outcome("succeeded", provider_id=f"hoped:{one.key}")
+            ledger.record(one.kind, {one.request.order_id: hoped})
+        return ask(prepared, **how)
+
+    return [(ledger, "ask", hopeful)]
+
+
+def publish_before_commit() -> list[Replacement]:
+    """A batch is sent inside the transaction that claims it."""
+    claim, send = batches.claim, batches.send
+
+    def claim_and_send() -> list[Claimed]:
+        with batches.transaction.atomic():
+            claimed = claim()
+            for batch in claimed:
+                dispatch(batch)
+            batches.faults.point("claim.before_commit")
+        return claimed
+
+    def dispatch(batch: Claimed) -> None:
+        with suppress(BrokerError):
+            (sender[0] if sender else send)(batch)
+
+    sender: list[Callable[[Claimed], None]] = []
+    dispatch_due = dispatcher.dispatch_due
+
+    def dispatch_all(send: Callable[[Claimed], None] = send) -> int:
+        sender[:] = [send]
+        return dispatch_due(send=lambda _: None)
+
+    return [(batches, "claim", claim_and_send), (dispatcher, "dispatch_due", dispatch_all)]
+
+
+def sequence_with_gaps() -> list[Replacement]:
+    """An event's sequence comes from one counter for all orders, as from a database sequence."""
+    numbers, note = count(1), JourneyState._note
+
+    def numbered(self: JourneyState, event: Any, **data: Any) -> None:
+        self.sequence = max(self.sequence, next(numbers))
+        note(self, event, **data)
+
+    return [(JourneyState, "_note", numbered)]
+
+
+def stock_without_guard() -> list[Replacement]:
+    """Stock is taken without a look at how much there is."""
+    return [(stock, "_shortages", lambda products, available: [])]
+
+
+def refund_twice() -> list[Replacement]:
+    """A refund is sent a second time, under another key."""
+    call = ledger._call
+
+    def twice(provider: PaymentGateway, prepared: Prepared) -> Outcome:
+        outcome = call(provider, prepared)
+        if prepared.kind is Kind.REFUND:
+            request = prepared.request
+            provider.refund(
+                key=f"{prepared.key}:again",
+                reference=request.reference,
+                capture=request.parent,
+                amount=request.amount,
+                currency=request.currency,
+            )
+        return outcome
+
+    return [(ledger, "_call", twice)]
+
+
+def capture_without_join() -> list[Replacement]:
+    """Money is taken as soon as it is held, whatever became of the stock."""
+    return [
+        (
+            JourneyState,
+            "may_be_captured",
+            property(lambda self: self.is_processing and self.payment is Leg.AUTHORIZED),
+        )
+    ]
+
+
+def unknown_is_declined() -> list[Replacement]:
+    """A call that nobody answered counts as declined."""
+    ask = ledger.ask
+
+    def rash(prepared: Sequence[Prepared], **how: Any) -> dict[int, Outcome]:
+        return {
+            order_id: replace(outcome, kind="declined") if outcome.kind == "unknown" else outcome
+            for order_id, outcome in ask(prepared, **how).items()
+        }
+
+    return [(ledger, "ask", rash)]
+
+
+def release_forgotten() -> list[Replacement]:
+    """Undoing an order leaves its units reserved."""
+    return [(stock, "release", lambda *, order_ids: None)]
+
+
+def feed_by_last_id() -> list[Replacement]:
+    """A reader of the whole journal does not wait for transactions that began earlier."""
+    return [(journal, "horizon", lambda: 2**62)]
+
+
+def trust_the_message() -> list[Replacement]:
+    """A claimed order is never looked at again: its message will surely arrive."""
+    claimed = JourneyState.claimed
+
+    def trusting(self: JourneyState, *, lease: float) -> None:
+        claimed(self, lease=lease)
+        self.due_in = None
+
+    return [(JourneyState, "claimed", trusting)]
+
+
+def undo_without_lookup() -> list[Replacement]:
+    """What is not known to have been taken is not given back."""
+    standing = returns._standing
+
+    def careless(book: Any) -> Any:
+        found = standing(book)
+        return returns.Returned.NOTHING if isinstance(found, Outcome) else found
+
+    return [(returns, "_standing", careless)]
+
+
+DEFECTS: dict[str, Callable[[], list[Replacement]]] = {
+    defect.__name__: defect
+    for defect in (
+        no_fencing,
+        key_per_try,
+        outcome_before_call,
+        publish_before_commit,
+        sequence_with_gaps,
+        stock_without_guard,
+        refund_twice,
+        capture_without_join,
+        unknown_is_declined,
+        release_forgotten,
+        feed_by_last_id,
+        trust_the_message,
+        undo_without_lookup,
+    )
+}
