@@ -368,6 +368,7 @@ function receive(text) {
 
 function drain(until) {
   let last;
+  const before = tally.events;
   while (inbox.length && performance.now() < until) {
     for (const message of JSON.parse(inbox.shift())) {
       if (message.position) model.position = message.position;
@@ -377,6 +378,7 @@ function drain(until) {
   }
   if (last) noteLag((Date.now() + model.clockOffset - Date.parse(last)) / 1000);
   if (model.isUnsure) startAnewSoon();
+  if (tally.events - before > RUSH) view.isRush = true;
 }
 
 let lagNotedAt = 0;
@@ -388,7 +390,7 @@ function noteLag(lag) {
 // --- The view of the board ----------------------------------------------------------------------------------------
 
 const FRAME_BUDGET = 7; // milliseconds of a frame that we take at most
-const LANE_PAUSE = 140; // in a rush a lane is drawn again after so many milliseconds; nobody reads faster
+const LANE_PAUSE = 200; // in a rush a lane is drawn again after so many milliseconds; nobody reads faster
 const RUSH = 60; // events per second from which on it is a rush
 const LEG_STATES = {
   "": ["open", "open"], reserved: ["done", "reserved"], sold: ["done", "handed over"], quoted: ["done", "price settled"],
@@ -444,9 +446,13 @@ function drawLane(index) {
   lane.drawnAt = performance.now();
   const isHeld = view.isRush && lane.list.matches(":hover, :focus-within");
   const wanted = isHeld ? lane.shown : model.lanes[index].slice(0, view.limit);
-  const keep = new Set(wanted);
-  for (const id of lane.shown) if (!keep.has(id)) takeDown(id, index);
-  wanted.forEach((id, at) => hangUp(id, at, lane));
+  if (view.isRush) wanted.forEach((id, at) => writeOver(id, at, lane));
+  else {
+    const keep = new Set(wanted);
+    for (const id of lane.shown) if (!keep.has(id)) takeDown(id, index);
+    wanted.forEach((id, at) => hangUp(id, at, lane));
+  }
+  for (const element of [...lane.list.children].slice(wanted.length)) if (!isAboutToMove(element, index)) discard(element);
   lane.shown = [...wanted];
   lane.isHeld = isHeld;
   describeRest(lane, index);
@@ -455,13 +461,35 @@ function drawLane(index) {
 // Take a card away, unless it is about to move to another lane, which then takes it along.
 function takeDown(id, index) {
   const element = view.elements.get(id);
-  if (!element || element.parentNode !== view.lanes[index].list) return;
-  const card = model.cards.get(id);
-  const moves = !view.isRush && card && card.lane !== index && model.lanes[card.lane].indexOf(id) < view.limit;
-  if (moves && model.lanes[card.lane].includes(id)) return;
+  if (element?.parentNode === view.lanes[index].list && !isAboutToMove(element, index)) discard(element);
+}
+
+function isAboutToMove(element, index) {
+  const card = model.cards.get(element.order);
+  if (view.isRush || !card || card.lane === index) return false;
+  return model.lanes[card.lane].slice(0, view.limit).includes(element.order);
+}
+
+function discard(element) {
   element.remove();
-  view.elements.delete(id);
+  if (view.elements.get(element.order) === element) view.elements.delete(element.order);
   if (view.spare.length < 40) view.spare.push(element);
+}
+
+// In a rush the cards stay where they are, and show other orders.
+function writeOver(id, at, lane) {
+  const element = lane.list.children[at] ?? lane.list.appendChild(view.spare.pop() ?? newElement());
+  const card = model.cards.get(id);
+  if (!card) return;
+  if (element.order !== id) assign(element, id);
+  element.isFresh = false;
+  paint(element, card);
+}
+
+function assign(element, id) {
+  if (view.elements.get(element.order) === element) view.elements.delete(element.order);
+  element.order = id;
+  view.elements.set(id, element);
 }
 
 function hangUp(id, at, lane) {
@@ -470,8 +498,7 @@ function hangUp(id, at, lane) {
   if (!card) return;
   if (!element) {
     element = view.spare.pop() ?? newElement();
-    element.id = `order-${id}`;
-    view.elements.set(id, element);
+    assign(element, id);
     element.isFresh = true;
   }
   if (lane.list.children[at] !== element) place(element, lane, at);
