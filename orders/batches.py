@@ -17,6 +17,9 @@ from orders import journal
 from orders.models import Batch
 from orders.workflow import JourneyState, Status
 
+# What dispatchers hold in turn while they claim; any number that nothing else locks.
+CLAIMING = 7_241_001
+
 
 class Route(StrEnum):
     """Which way a batch travels."""
@@ -56,8 +59,12 @@ def claim() -> list[Claimed]:
 
 
 def under_way() -> tuple[int, int]:
-    """Return how many batches are travelling, and how many orders with them. A lost batch counts for one lease."""
+    """Return how many batches are travelling, and how many orders with them. A lost batch counts for one lease.
+
+    Until the transaction ends nobody else counts: two dispatchers that saw the same room would both fill it.
+    """
     with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CLAIMING])
         cursor.execute(
             "SELECT count(*), coalesce(sum(size), 0) FROM orders_batch"
             " WHERE finished_at IS NULL AND started_at > now() - %s * interval '1 second'",

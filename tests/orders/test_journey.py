@@ -1,8 +1,11 @@
 """Orders of each kind, from placing to rest: their states, journal, stock and the provider's own ledger."""
 
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from threading import Barrier
 
 import pytest
+from django.db import connection
 
 from inventory.models import Product, Reservation, StockItem
 from orders import audit, batches, commands, journal
@@ -273,6 +276,26 @@ def test_an_order_that_is_claimed_again_and_again_is_put_before_a_person(setting
     commands.retry_order(order_id=order_id)
     work_off()
     assert journey(order_id).status == Status.CONFIRMED
+
+
+def test_dispatchers_side_by_side_keep_to_the_limit_together(settings) -> None:
+    settings.BATCH_SIZE, settings.MAX_CONCURRENT_BATCHES, settings.MAX_CONCURRENT_ORDERS = 2, 100, 5
+    product = make_product()
+    for _ in range(20):
+        make_order((product, 1))
+    start = Barrier(4)
+
+    def dispatch() -> int:
+        start.wait()
+        try:
+            return sum(len(batch.order_ids) for _ in range(5) for batch in batches.claim())
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as dispatchers:
+        claimed = [running.result() for running in [dispatchers.submit(dispatch) for _ in range(4)]]
+
+    assert sum(claimed) == settings.MAX_CONCURRENT_ORDERS
 
 
 def test_a_repeated_batch_changes_nothing() -> None:
