@@ -4,9 +4,11 @@ Run by the launcher as `python -m config.prepare`. A deployment calls `manage.py
 """
 
 import os
+import sys
 
 import django
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 
 
@@ -19,11 +21,15 @@ def main() -> None:
     call_command("migrate", verbosity=0, interactive=False)
     if restored.is_behind():
         call_command("restored")
-    if not settings.DEBUG:
+    # An image has its files already, and its container may not write.
+    if not settings.DEBUG and os.access(settings.DATA_DIR, os.W_OK):
         call_command("collectstatic", verbosity=0, interactive=False)
     if settings.DEMO:
         call_command("demo")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ImproperlyConfigured as error:  # its sentence says what to change; where it was found says nothing
+        sys.exit(str(error))

@@ -36,6 +36,9 @@ INNER_PORTS = ("WEB_PORT", "LIVE_PORT", "SANDBOX_PORT")
 LOOPBACK = "127.0.0.1"
 ANY_PORT = 0
 LATE_SECONDS = 60.0
+# Celery warns at length of root, with pickled messages in mind (ours are JSON), and at each lost connection of
+# a default that will change (we set it).
+QUIET = "ignore:::celery.platforms,ignore:::celery.worker.consumer.consumer"
 HEALTH_SECONDS = 2.5  # /health looks at every part, and takes no longer than this
 # What it is for, its name, and where its password stands; `manage.py demo` makes them.
 DEMO_ACCOUNTS = (
@@ -171,8 +174,7 @@ def _process_environment(folder: DataFolder) -> dict[str, str]:
     return {
         "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "PYTHONUNBUFFERED": "1",
-        # Celery warns at length of root, with pickled messages in mind; ours are JSON.
-        "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS") or "ignore:::celery.platforms",
+        "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS") or QUIET,
         "DATA_DIR": str(folder.path),
         # An account without a home must not keep a program from starting.
         "HOME": os.environ.get("HOME") or str(folder.path),

@@ -4,6 +4,7 @@ Values come from the environment. What the environment does not say is read from
 `make run` writes, so that `python manage.py …` beside a running stack talks to the same engines.
 """
 
+import math
 import socket
 from datetime import timedelta
 from pathlib import Path
@@ -24,16 +25,23 @@ environ.Env.read_env(DATA_DIR / "env")  # never overrides what the environment s
 
 
 def number(name: str, *, default: float, at_least: float) -> float:
-    """Return the number in environment variable `name`; a value below `at_least` stops the boot."""
-    value: float = env.float(name, default=default)
-    if value < at_least:
-        raise ImproperlyConfigured(f"{name} must be at least {at_least:g}, not {value:g}.")
+    """Return the number in environment variable `name`; what is none, or below `at_least`, stops the boot."""
+    text = env.str(name, default=str(default))
+    try:
+        value = float(text)  # environ's own reading takes "10 apples" for 10 and "1e3" for 13
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be a number, not {text!r}.") from None
+    if not at_least <= value < math.inf:
+        raise ImproperlyConfigured(f"{name} must be at least {at_least:g}, not {text}.")
     return value
 
 
 def whole(name: str, *, default: int, at_least: int) -> int:
-    """Return the whole number in environment variable `name`; a value below `at_least` stops the boot."""
-    return int(number(name, default=default, at_least=at_least))
+    """Return the whole number in environment variable `name`, under the same conditions."""
+    value = number(name, default=default, at_least=at_least)
+    if not value.is_integer():
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {value:g}.")
+    return int(value)
 
 
 # --- Mode -------------------------------------------------------------------------------------------------

@@ -9,11 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema
 import pytest
 import yaml
 
+from config import prepare
 from config.procfile import PROCFILE, parse
 
 ROOT = PROCFILE.parent
@@ -122,6 +124,21 @@ def test_dependencies_and_volumes_exist(services):
         assert named <= volumes
 
 
+def test_processes_find_each_other_by_the_names_of_their_services(services):
+    for variable, name in {"SANDBOX_URL": "sandbox", "LIVE_URL": "live"}.items():
+        assert urlsplit(services["web"]["environment"][variable]).hostname == name
+        assert name in services
+
+
+def test_migrations_run_where_nothing_can_be_written(services, settings, db, tmp_path):
+    settings.DATA_DIR, settings.STATIC_ROOT = tmp_path / "none", tmp_path / "none" / "static"
+    assert (services["migrate"]["entrypoint"], settings.DEBUG) == (["python", "-m", "config.prepare"], False)
+
+    prepare.main()
+
+    assert not settings.STATIC_ROOT.exists()
+
+
 def test_our_processes_have_no_privileges(services):
     for name in set(services) - ENGINES:
         assert services[name]["cap_drop"] == ["ALL"]
@@ -180,6 +197,7 @@ def test_an_unknown_process_is_refused_by_name(image_environment):
 
 EXPAND = """
 import os, sys
+from config import prepare
 from config.procfile import expand
 print("\\n".join(expand(sys.argv[1], os.environ)[0]))
 """
