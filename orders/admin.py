@@ -20,12 +20,13 @@ from django.utils.safestring import SafeString
 
 from inventory.models import Reservation
 from orders.commands import NotPossible
+from orders.explain import explain
 from orders.figures import first_id_since
 from orders.finding import found
 from orders.models import Batch, Order
 from orders.operations import LONGEST_REASON, OPERATIONS, Operation, previews
 from orders.queries import OrderNotFound
-from orders.telling import WAITS, attention, explanation, timeline, waits_for
+from orders.telling import WAITS, attention, timeline, waits_for
 from orders.workflow import UNDER_WAY, Status
 from payments.models import Transaction
 from scheduling.slots import database_now
@@ -265,7 +266,7 @@ class OrderAdmin(ReadOnlyAdmin):
             "order": order,
             "journey": order.journey,
             "badge": status_badge(order.journey.status),
-            "explanation": explanation(order.journey),
+            "explanation": explain(order).text if order.journey.status in UNDER_WAY else "",
             "waits_for": waits_for(order.journey.waiting_for),
             "attention": attention(order.journey.attention),
             "lines": list(order.lines.all()),

@@ -46,6 +46,14 @@ def _is_another_number(reference: str, order: Order) -> bool:
     return id_of_number(reference) is not None and reference != order.number
 
 
+def any_by_reference(reference: str) -> Order:
+    """Return the order that an id, a UUID or an order number names, whoever asks; raises OrderNotFound."""
+    order = Order.objects.select_related("journey").filter(**_lookup(reference)).first()
+    if order is None:
+        raise OrderNotFound(reference)
+    return order
+
+
 def _lookup(reference: str) -> dict[str, object]:
     if reference.isascii() and reference.isdigit() and len(reference) < 19:
         return {"pk": int(reference)}

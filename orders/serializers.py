@@ -16,6 +16,7 @@ from django.conf import settings
 from msgspec import UNSET, Meta, UnsetType
 
 from orders.commands import MAX_QUANTITY, NewOrder, Placed, PlacedLine, WantedLine
+from orders.explain import Explanation, Situation
 from orders.idempotency import KEY
 from orders.models import Journey, Order, OrderEvent, OrderLine
 from orders.parsers import parsed
@@ -353,6 +354,18 @@ class Event(Answer):
     at: datetime
 
 
+class Why(Answer):
+    """Why an order is where it is, in words for operators."""
+
+    situation: Annotated[str, Meta(extra_json_schema={"enum": [situation.value for situation in Situation]})]
+    waiting_for: str
+    since: datetime | None
+    why: str
+    safe_to_retry: bool
+    next_action: str
+    next_look: Annotated[datetime | None, Meta(description="When it goes on without anybody's doing.")]
+
+
 class OrderPage(Answer):
     """Some orders, the newest first, and where the next ones are."""
 
@@ -564,3 +577,16 @@ def _transaction(row: Transaction) -> PaymentTransaction:
 def order_page(orders: Sequence[Order], *, following: str | None, staff: bool) -> OrderPage:
     """Return a page of orders."""
     return OrderPage(next=following, results=[summary(order, staff=staff) for order in orders])
+
+
+def why(explanation: Explanation) -> Why:
+    """Return what is said of why an order is where it is."""
+    return Why(
+        situation=explanation.situation.value,
+        waiting_for=explanation.waiting_for,
+        since=explanation.since,
+        why=explanation.why,
+        safe_to_retry=explanation.safe_to_retry,
+        next_action=explanation.next_action,
+        next_look=explanation.next_look,
+    )

@@ -13,6 +13,7 @@ urlpatterns = [
     path("/customer/<path:name>", views.CustomerOrders.as_view(), name="customer"),
     path("/<str:reference>", views.OneOrder.as_view(), name="order"),
     path("/<str:reference>/events", views.OrderEvents.as_view(), name="events"),
+    path("/<str:reference>/explanation", views.OrderExplanation.as_view(), name="explanation"),
     path("/<str:reference>/process", views.ProcessOrder.as_view(), name="process"),
     path("/<str:reference>/complete", views.CompleteOrder.as_view(), name="complete"),
     path("/<str:reference>/cancel", views.CancelOrder.as_view(), name="cancel"),

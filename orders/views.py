@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+import structlog
 from django.contrib.auth.models import User
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
@@ -15,6 +16,7 @@ from rest_framework.views import APIView
 
 import faults
 from orders import commands, journal, queries, serializers
+from orders.explain import explain
 from orders.filters import FILTER_PARAMETERS, named, narrowed
 from orders.idempotency import answer_once
 from orders.models import Order
@@ -30,6 +32,7 @@ from orders.serializers import (
     OrderDetail,
     OrderPage,
     Reason,
+    Why,
     read,
 )
 from orders.texts import check_text
@@ -180,6 +183,25 @@ class OrderEvents(APIView):
         )
 
 
+class OrderExplanation(APIView):
+    """Why an order is where it is."""
+
+    permission_classes = [IsAuthenticated, OperatorOrDemoOwner]
+
+    @extend_schema(
+        tags=["orders"],
+        operation_id="explain_order",
+        summary="Say what an order waits for, since when, why, and what to do about it (staff)",
+        parameters=[REFERENCE],
+        responses={200: Why},
+    )
+    def get(self, request: Request, reference: str) -> Response:
+        """Explain an order."""
+        order = queries.by_reference(user_of(request), reference)
+        self.check_object_permissions(request, order)
+        return Response(serializers.why(explain(order)))
+
+
 class OrderCommand(APIView):
     """Something that is asked of one order. Subclasses say what, and who may ask it."""
 
@@ -316,6 +338,7 @@ def place(request: Request) -> Response:
     user = user_of(request)
     new = read(request.data, NewOrderRequest).as_new_order(owner_id=user.pk)
     placed = commands.place_order(new=new)
+    structlog.contextvars.bind_contextvars(order_id=placed.order_id)
     body = serializers.placed(placed, new=new, staff=user.is_staff)
     headers = {"Location": body.links.itself, "ETag": _etag(body)}
     return Response(body, status=status.HTTP_201_CREATED, headers=headers)
