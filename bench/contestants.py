@@ -154,6 +154,10 @@ class Ours(_Contestant):
         """Place orders that stay pending until they are released."""
         self.rig.run(sys.executable, "-m", "bench.shop", "place", str(count), "held")
 
+    def release(self, count: int, per_second: float) -> None:
+        """Release the latest held orders, one by one, at a rate."""
+        self.rig.run(sys.executable, "-m", "bench.shop", "release", str(count), str(per_second))
+
     def freeze(self) -> str:
         return "dispatcher"
 

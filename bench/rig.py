@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from config.engines.valkey import Valkey
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 60.0
-STOP_SECONDS = 8.0
+STOP_SECONDS = 20.0
 POSTGRES = "postgres"
 VALKEY = "valkey"
 
@@ -72,13 +72,16 @@ class Rig:
     def _start_engine(self, engine: Engine) -> None:
         self._engines.append((engine, start_engine(engine)))
 
-    def start(self, group: str, command: Sequence[str], **environment: str) -> subprocess.Popen[bytes]:
-        """Start a process of a group; its output goes to a log in the folder."""
+    def start(
+        self, group: str, command: Sequence[str], *, without: Collection[str] = (), **environment: str
+    ) -> subprocess.Popen[bytes]:
+        """Start a process of a group, `without` some variables; its output goes to a log in the folder."""
+        variables = {name: value for name, value in self.environment.items() if name not in without}
         with (self.folder / f"{group}.log").open("ab") as log:
             process = start_child(
                 command,
                 death_signal=signal.SIGTERM,
-                env=self.environment | environment,
+                env=variables | environment,
                 cwd=ROOT,
                 output=log.fileno(),
             )
@@ -213,6 +216,15 @@ class Rig:
             "SANDBOX_PORT": str(self.ports["sandbox"]),
             "FLOWER_PORT": str(self.ports["flower"]),
         }
+
+
+def is_well(url: str) -> bool:
+    """Return whether an address answers with 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=3) as response:  # noqa: S310 - our own address
+            return bool(response.status == 200)
+    except OSError:
+        return False
 
 
 def _answers(url: str) -> bool:

@@ -1,13 +1,16 @@
 """What is measured: each scenario runs once with one contestant, from stopped processes to figures."""
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.contestants import Contestant, Ours, Textbook, load
 from bench.figures import Figures, measured, quantiles
+from bench.live import live
 from bench.load import Job, Tally
 from bench.meters import Usage
+from bench.rig import is_well
 
 WARM_UP_ORDERS = 30
 SHARED_WORKERS = 2
@@ -190,6 +193,58 @@ def _until_idle(contestant: Contestant, after: int, orders: int, *, seconds: flo
     return time.perf_counter() - started
 
 
+# --- The whole stack ----------------------------------------------------------------------------------------
+
+# What `make run` finds out for itself.
+FOUND_OUT = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "SECRET_KEY",
+    "DEBUG",
+    "DEMO",
+    "ALLOWED_HOSTS",
+    "HTTPS",
+    "PAYMENT_GATEWAY",
+)
+IDLE_SETTLE_SECONDS = 5.0
+
+
+def idle(contestant: Contestant, seconds: float) -> Figures:
+    """Everything that `make run` starts, with nothing to do: its memory, and its CPU as microseconds a second."""
+    ready = _start_stack(contestant)
+    time.sleep(IDLE_SETTLE_SECONDS)
+    before = contestant.rig.read()
+    time.sleep(seconds)
+    usage = contestant.rig.read().since(before)
+    figures = Figures("idle", contestant.name, 0, usage.seconds, others=usage.others, steal=usage.steal)
+    figures.notes |= {
+        "PSS MB": contestant.rig.pss_megabytes()["stack"],
+        "% of one core": 100 * usage.groups["stack"] / usage.seconds,
+        "first start s": ready,
+    }
+    return figures
+
+
+def second_start(contestant: Contestant, seconds: float) -> Figures:  # noqa: ARG001 - as long as it takes
+    """`make run` on data that are there already, until it is ready."""
+    _start_stack(contestant)
+    contestant.rig.stop_processes()
+    figures = Figures("second-start", contestant.name, 0, _start_stack(contestant))
+    figures.notes["seconds until ready"] = figures.seconds
+    return figures
+
+
+def _start_stack(contestant: Contestant) -> float:
+    """Start `make run`'s launcher; return after how many seconds /health says that orders can be worked off."""
+    rig = contestant.rig
+    started = time.perf_counter()
+    rig.start(
+        "stack", [sys.executable, "-m", "config.run"], without=FOUND_OUT, DATA_DIR=str(rig.folder / "stack")
+    )
+    rig.until(lambda: is_well(f"http://127.0.0.1:{rig.ports['proxy']}/health"), "the stack", seconds=120)
+    return time.perf_counter() - started
+
+
 SCENARIOS = [
     Scenario("backlog", "a backlog of orders drained, two workers", backlog, 10),
     Scenario("post", "POST /api/orders, 8 connections", post, 8),
@@ -200,4 +255,20 @@ SCENARIOS = [
     Scenario("quiet-5-http", "5 orders/s with a provider over HTTP", quiet(5, sandbox=True), 12),
     Scenario("slow-provider", "2,000 orders, provider takes 200 ms", slow_provider, 30, (Ours,)),
     Scenario("both", "placed in bulk and worked off together", both, 15),
+    Scenario(
+        "live-own",
+        "2,000 sockets, each on its order (deliveries)",
+        live("live-own", sockets=2000, orders=2000, per_second=143, own=True),
+        15,
+        (Ours,),
+    ),
+    Scenario(
+        "live-staff",
+        "500 sockets on the staff's feed (deliveries)",
+        live("live-staff", sockets=500, orders=100, per_second=10, own=False),
+        10,
+        (Ours,),
+    ),
+    Scenario("idle", "the whole stack with nothing to do", idle, 10, (Ours,)),
+    Scenario("second-start", "the whole stack started again", second_start, 10, (Ours,)),
 ]

@@ -1,9 +1,10 @@
-"""`python -m bench.shop prepare|place N`: what the benchmark asks of our own shop, in a process of its own."""
+"""`python -m bench.shop prepare|place N [held]|release N RATE`: what the benchmark asks of our own shop."""
 
 import itertools
 import os
 import random
 import sys
+import time
 
 import django
 from django.core.management import call_command
@@ -19,7 +20,8 @@ from rest_framework.authtoken.models import Token  # noqa: E402
 
 from inventory.models import Product, StockItem  # noqa: E402
 from orders.bulk import Accepted, Entry, place_orders  # noqa: E402
-from orders.commands import NewOrder, WantedLine  # noqa: E402
+from orders.commands import NewOrder, WantedLine, process_order  # noqa: E402
+from orders.models import Order  # noqa: E402
 from shipping.tariff import load_tariff  # noqa: E402
 
 CHUNK = 500
@@ -51,6 +53,15 @@ def place(count: int, *, hold: bool) -> None:
         assert all(isinstance(outcome, Accepted) for outcome in outcomes)
 
 
+def release(count: int, per_second: float) -> None:
+    """Release the latest orders, which are held, at a rate."""
+    order_ids = list(Order.objects.order_by("-pk").values_list("pk", flat=True)[:count])
+    started = time.perf_counter()
+    for number, order_id in enumerate(reversed(order_ids)):
+        time.sleep(max(0.0, started + number / per_second - time.perf_counter()))
+        process_order(order_id=order_id)
+
+
 def _entry(rng: random.Random, owner_id: int, *, hold: bool) -> Entry:
     lines = [WantedLine(item["quantity"], item["productId"]) for item in random_items(rng)]
     new = NewOrder(
@@ -72,4 +83,6 @@ if __name__ == "__main__":
             prepare()
         case ["place", count, *rest]:
             place(int(count), hold=rest == ["held"])
+        case ["release", count, per_second]:
+            release(int(count), float(per_second))
     connection.close()

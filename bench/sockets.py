@@ -1,0 +1,157 @@
+"""`python -m bench.sockets`: many WebSockets in one cheap process, and when each was told what.
+
+A job comes in on stdin as JSON. Once all sockets are open it prints `open`; when every socket has been told of
+as many confirmations as it should (or the time is up), what was told as JSON.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import re
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import uvloop
+
+AT_ONCE = 50  # connections being opened
+EVENT = re.compile(rb'"orderId":(\d+).*?"sequence":(\d+)')
+CONFIRMED = b'"event":"order_confirmed"'
+CLOSE = 0x8
+
+
+@dataclass(slots=True)
+class SocketJob:
+    """Which addresses to open sockets at, and how many confirmations each is to be told of."""
+
+    port: int
+    token: str
+    paths: list[str]
+    confirmations: int
+    seconds: float
+
+
+@dataclass(slots=True)
+class Told:
+    """What the sockets were told: each message as (order, sequence, time), and whether any came twice or not at all."""
+
+    messages: list[tuple[int, int, float]] = field(default_factory=list)
+    lost: int = 0
+    repeated: int = 0
+    closed: int = 0
+    cpu_seconds: float = 0.0
+
+
+class Socket(asyncio.Protocol):
+    """One WebSocket, reading only."""
+
+    def __init__(self, job: SocketJob, path: str, done: asyncio.Semaphore) -> None:
+        self._job, self._path, self._done = job, path, done
+        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.frames: list[tuple[float, bytes]] = []
+        self.is_closed = False
+        self._received = bytearray()
+        self._confirmed = 0
+
+    def connection_made(self, transport: Any) -> None:
+        """Ask to be upgraded."""
+        key = base64.b64encode(os.urandom(16)).decode()
+        transport.write(
+            f"GET {self._path} HTTP/1.1\r\nHost: 127.0.0.1:{self._job.port}\r\nUpgrade: websocket\r\n"
+            f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
+            f"Authorization: Token {self._job.token}\r\n\r\n".encode()
+        )
+
+    def data_received(self, data: bytes) -> None:
+        """Take in the answer to the upgrade, then frames."""
+        self._received += data
+        if not self.opened.done():
+            end = self._received.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            if b" 101 " not in self._received[:20]:
+                self.opened.set_exception(ConnectionError(bytes(self._received[:200]).decode()))
+                return
+            del self._received[: end + 4]
+            self.opened.set_result(None)
+        self._take_frames(time.time())
+
+    def _take_frames(self, now: float) -> None:
+        while len(self._received) >= 2:
+            length, start = self._received[1] & 0x7F, 2
+            if length == 126:
+                length, start = int.from_bytes(self._received[2:4], "big"), 4
+            if len(self._received) < start + length:
+                return
+            if self._received[0] & 0x0F == CLOSE:
+                self.is_closed = True
+            else:
+                self._keep(now, bytes(self._received[start : start + length]))
+            del self._received[: start + length]
+
+    def _keep(self, now: float, payload: bytes) -> None:
+        self.frames.append((now, payload))
+        if CONFIRMED in payload:
+            self._confirmed += 1
+            if self._confirmed == self._job.confirmations:
+                self._done.release()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Note it."""
+        self.is_closed = True
+        if not self.opened.done():
+            self.opened.set_exception(error or ConnectionError("closed"))
+
+
+async def listen(job: SocketJob) -> Told:
+    """Open the sockets, and listen until all have been told, or the time is up."""
+    done, gate = asyncio.Semaphore(0), asyncio.Semaphore(AT_ONCE)
+
+    async def connect(path: str) -> Socket:
+        async with gate:
+            _, socket = await asyncio.get_running_loop().create_connection(
+                lambda: Socket(job, path, done), "127.0.0.1", job.port
+            )
+            await asyncio.wait_for(socket.opened, 30)
+            return socket
+
+    sockets = await asyncio.gather(*(connect(path) for path in job.paths))
+    print("open", flush=True)
+    cpu, end = time.process_time(), time.monotonic() + job.seconds
+    for _ in sockets:
+        try:
+            await asyncio.wait_for(done.acquire(), max(0.001, end - time.monotonic()))
+        except TimeoutError:
+            break
+    told = _told(sockets)
+    told.cpu_seconds = time.process_time() - cpu
+    return told
+
+
+def _told(sockets: list[Socket]) -> Told:
+    told = Told(closed=sum(socket.is_closed for socket in sockets))
+    for socket in sockets:
+        seen: dict[int, int] = {}
+        for at, payload in socket.frames:
+            found = EVENT.search(payload)
+            if found is None or b"OrderSnapshot" in payload[:40]:
+                continue
+            order_id, sequence = int(found[1]), int(found[2])
+            expected = seen.get(order_id, sequence - 1) + 1
+            told.lost += max(0, sequence - expected)
+            told.repeated += sequence < expected
+            seen[order_id] = sequence
+            told.messages.append((order_id, sequence, at))
+    return told
+
+
+def main() -> None:
+    """Do the job on stdin."""
+    told = uvloop.run(listen(SocketJob(**json.loads(sys.stdin.readline()))))
+    json.dump(asdict(told), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
