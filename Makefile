@@ -45,7 +45,7 @@ check: ## Format the code and mend what ruff can mend
 lock: ## Write the requirements anew from pyproject.toml (needs uv)
 	@uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --upgrade --no-emit-index-url \
 		--no-header --no-annotate -q -o requirements.txt
-	@uv pip compile pyproject.toml --extra dev -c requirements.txt --universal --python-version 3.11 --generate-hashes \
+	@uv pip compile pyproject.toml --extra dev --extra otel -c requirements.txt --universal --python-version 3.11 --generate-hashes \
 		--upgrade --no-emit-index-url --no-header --no-annotate -q -o requirements-dev.txt
 
 clean: ## Remove the virtual environment and all data

@@ -5,9 +5,12 @@ import os
 from channels.routing import ProtocolTypeRouter
 from django.core.asgi import get_asgi_application
 
+from telemetry import tracing
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Loads the apps, which the consumers' imports need.
 http = get_asgi_application()
+tracing.start("live")
 
 from config.system.live import Alive  # noqa: E402
 from notifications import routing  # noqa: E402

@@ -1,12 +1,14 @@
 """The Celery application. Tasks live in each app's `tasks` module; queues and schedule in the settings."""
 
 import os
+from typing import Any
 
 from celery import Celery
-from celery.signals import task_prerun
+from celery.signals import before_task_publish, task_prerun
 from django.db import close_old_connections
 
 from config import broker
+from telemetry import tracing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -20,3 +22,10 @@ app.autodiscover_tasks()
 def drop_broken_connections(**_: object) -> None:
     """Close a database connection that broke or aged since the last task: this one gets a good one."""
     close_old_connections()
+
+
+@before_task_publish.connect
+def send_context_along(headers: dict[str, Any] | None = None, **_: object) -> None:
+    """Let the task go on in the trace that sends it."""
+    if headers is not None and (context := tracing.current()):
+        headers[tracing.HEADER] = context

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from typing import TypeVar
 from urllib.parse import parse_qs
 
+import structlog
 from asgiref.typing import WebSocketSendEvent
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import Error as DatabaseFailure
@@ -78,6 +80,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._refusal: Refusal | None = None
         self._gone = False
         self._application = asyncio.current_task()
+        structlog.contextvars.bind_contextvars(socket=secrets.token_hex(6))
         try:
             await super().__call__(scope, receive, send)
         except asyncio.CancelledError:

@@ -19,6 +19,7 @@ from django.db import Error as DatabaseFailure
 from notifications.database import JOURNAL_THREAD, ask
 from notifications.messages import Message
 from notifications.refusals import TOO_SLOW, Refusal
+from notifications.traces import OrderTraces
 from orders import canaries, journal
 from orders.doorbell import JOURNAL
 from orders.journal import FeedEvent, Position
@@ -90,6 +91,7 @@ class Hub:
         self._position: Position | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._hint = asyncio.Event()
+        self._traces = OrderTraces()
 
     async def join(self, subscription: Subscription) -> Position:
         """Subscribe. Every event after the returned position will be offered, and none before.
@@ -164,10 +166,8 @@ class Hub:
         """Offer a page's events and move on, in one go: whoever joins is either before it or after it."""
         for event in page.events:
             concerned = self._concerned(event, canary_owner=page.canary_owner)
-            if concerned:
-                message = Message.of_feed_event(event)
-                for subscription in concerned:
-                    subscription.offer(message)
+            with self._traces.telling(event, sockets=len(concerned)):
+                _offer(event, concerned)
         self._position = page.end
         return not page.events
 
@@ -202,6 +202,13 @@ class Hub:
         finally:
             with suppress(Exception):
                 await layer.group_discard(JOURNAL, channel)
+
+
+def _offer(event: FeedEvent, concerned: list[Subscription]) -> None:
+    if concerned:
+        message = Message.of_feed_event(event)
+        for subscription in concerned:
+            subscription.offer(message)
 
 
 def _next_page(after: Position) -> Page:

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 import faults
 from inventory import stock
 from inventory.catalogue import ProductInfo, find_products
-from orders import doorbell, journal
+from orders import contexts, doorbell, journal
 from orders.models import order_number
 from orders.queries import OrderNotFound
 from orders.workflow import UNDER_WAY, JourneyState, Status
@@ -191,7 +191,9 @@ def _place_parameters(new: NewOrder, lines: list[PlacedLine], amount: Decimal, u
         "quantities": [line.quantity for line in lines],
         "prices": [line.unit_price for line in lines],
         "hold": new.hold,
-        "event": json.dumps({"amount": str(amount), "currency": new.currency, "held": new.hold}),
+        "event": json.dumps(
+            {"amount": str(amount), "currency": new.currency, "held": new.hold} | contexts.of_request()
+        ),
         "channel": doorbell.DUE,
     }
 

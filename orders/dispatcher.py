@@ -6,17 +6,19 @@ It sleeps until PostgreSQL says that something is due, and looks now and then wi
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import psycopg
+import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 import faults
-from orders import batches, doorbell
+from orders import batches, contexts, doorbell
 from scheduling import heartbeats
-from telemetry import measures
+from telemetry import measures, tracing
 
 logger = logging.getLogger(__name__)
 
@@ -72,12 +74,26 @@ class Dispatcher:
             self._doorbell = None
 
 
+def _about(claimed: batches.Claimed) -> dict[str, object]:
+    return contexts.of_batch(claimed.batch_id, claimed.order_ids)
+
+
+def _span_of(claimed: batches.Claimed) -> AbstractContextManager[None]:
+    return tracing.span(
+        f"batch {claimed.route}",
+        parents=contexts.traces_of(claimed.order_ids),
+        batch_id=claimed.batch_id,
+        orders=len(claimed.order_ids),
+    )
+
+
 def dispatch_due(send: Callable[[batches.Claimed], None] = batches.send) -> int:
     """Claim what is due and send it on its way. Return how many orders were sent."""
     sent = 0
     for claimed in batches.claim():
         try:
-            send(claimed)
+            with structlog.contextvars.bound_contextvars(**_about(claimed)), _span_of(claimed):
+                send(claimed)
             faults.point("send.after")
         except (BrokerError, RedisError, OSError) as error:
             logger.warning("The broker is away, %s orders wait: %s", len(claimed.order_ids), error)

@@ -1,13 +1,21 @@
 """What each Celery worker says about itself: every two seconds from its main loop, and of each task it has ended."""
 
 import time
-from typing import Any
+from typing import Any, TypeGuard
 
-from celery.signals import heartbeat_sent, task_postrun, task_prerun, worker_shutdown
+import structlog
+from celery.signals import (
+    heartbeat_sent,
+    task_postrun,
+    task_prerun,
+    worker_process_init,
+    worker_shutdown,
+)
 from celery.worker import state
 
+from orders import contexts
 from scheduling import heartbeats
-from telemetry import measures
+from telemetry import measures, tracing
 
 PREFIX = "worker:"
 
@@ -56,15 +64,36 @@ def note_end(sender: Any, **_: object) -> None:
     heartbeats.leave(PREFIX + sender.hostname)
 
 
+@worker_process_init.connect
+def start_tracing(**_: object) -> None:
+    """Each process of a worker sends its own spans."""
+    tracing.start("worker")
+
+
 @task_prerun.connect
-def start_watch(task: Any, **_: object) -> None:
-    """Note when a task began."""
+def begin_task(task: Any, task_id: str, kwargs: dict[str, Any] | None = None, **_: object) -> None:
+    """Note when a task began and what it is about: in its trace, and in every line of the log that it writes."""
     task.request.began = time.perf_counter()
+    about = contexts.of_batch(kwargs["batch_id"], kwargs.get("order_ids", ())) if _is_step(kwargs) else {}
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id, **about)
+    given = task.request.get(tracing.HEADER)
+    task.request.span = tracing.span(
+        task.name, parents=[given] if given else [], batch_id=str(about.get("batch_id", ""))
+    )
+    task.request.span.__enter__()
+
+
+def _is_step(kwargs: dict[str, Any] | None) -> TypeGuard[dict[str, Any]]:
+    return bool(kwargs) and "batch_id" in (kwargs or {})
 
 
 @task_postrun.connect
-def stop_watch(task: Any, state: str | None = None, **_: object) -> None:
+def end_task(task: Any, state: str | None = None, **_: object) -> None:
     """Count a task that has ended, and how long it took."""
+    if (span := getattr(task.request, "span", None)) is not None:
+        span.__exit__(None, None, None)
+    structlog.contextvars.clear_contextvars()
     measures.TASKS.add(task.name, state or "UNKNOWN")
     if (began := getattr(task.request, "began", None)) is not None:
         measures.TASK_SECONDS.observe(time.perf_counter() - began, task.name)

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from orders.dispatcher import Dispatcher
+from telemetry import tracing
 
 
 class Command(BaseCommand):
@@ -14,6 +15,7 @@ class Command(BaseCommand):
     help = "Claim due orders and send them to the workers, until stopped."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        tracing.start("dispatcher")
         dispatcher = Dispatcher()
         signal.signal(signal.SIGTERM, dispatcher.stop)
         signal.signal(signal.SIGINT, dispatcher.stop)

@@ -1,0 +1,42 @@
+"""Where an order came from, for logs and traces: kept with its first event, read when it goes on its way."""
+
+from collections.abc import Sequence
+
+import structlog
+from django.db import connection
+
+from telemetry import tracing
+
+REQUEST = "request"
+TRACE = "trace"
+# More orders than these have no place in a line of the log, nor as links of a span.
+MOST_ORDERS = 20
+
+TRACES = """
+    SELECT data->>'trace' FROM orders_orderevent
+    WHERE order_id = ANY(%s::bigint[]) AND sequence = 1 AND data ? 'trace' ORDER BY order_id LIMIT %s
+"""
+
+
+def of_request() -> dict[str, str]:
+    """Return what the first event keeps of the request under way: its id in the logs, and its trace if there is one."""
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    found = {REQUEST: str(request_id)[:64]} if request_id else {}
+    trace = tracing.current()
+    return found | {TRACE: trace} if trace else found
+
+
+def traces_of(order_ids: Sequence[int]) -> list[str]:
+    """Return the traces in which orders were placed, of the first so many; none while nothing is traced."""
+    if not tracing.is_on():
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(TRACES, [list(order_ids), tracing.MOST_LINKS])
+        return [trace for (trace,) in cursor.fetchall()]
+
+
+def of_batch(batch_id: object, order_ids: Sequence[int] = ()) -> dict[str, object]:
+    """Return what each line of the log says while a batch is worked on."""
+    orders = list(order_ids)
+    some = {"orders": orders[:MOST_ORDERS], "order_count": len(orders)}
+    return {"batch_id": batch_id} | (some if orders else {})

@@ -1,0 +1,99 @@
+"""Traces by OpenTelemetry: off until OTEL_EXPORTER_OTLP_ENDPOINT is set, and then with the extra `otel` installed.
+
+One trace follows an order: the request that placed it, the batch it left with, each step, and what is told of it at
+the sockets. The request's context is kept with the order's first event, because between request and dispatcher there
+is nothing but the database. A batch of one order goes on in that order's trace; one of many has a trace of its own,
+linked to those of its orders.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+HEADER = "traceparent"
+# Links that one span has at most; OpenTelemetry drops more than 128.
+MOST_LINKS = 100
+
+_tracer: Any = None
+
+
+def is_on() -> bool:
+    """Whether traces are recorded."""
+    return _tracer is not None
+
+
+def start(service: str = "") -> None:
+    """Begin to record, if the environment says where traces go. Once per process, after a fork."""
+    if _tracer is not None or not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        return
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+    except ImportError as error:
+        raise RuntimeError(
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set: install what the extra `otel` in pyproject.toml names."
+        ) from error
+    record_with(BatchSpanProcessor(OTLPSpanExporter()), service=service)
+
+
+def record_with(processor: Any, *, service: str = "") -> None:
+    """Begin to record with a span processor of OpenTelemetry's."""
+    global _tracer  # noqa: PLW0603
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+
+    name = os.environ.get("OTEL_SERVICE_NAME") or f"orders-{service or _program()}"
+    provider = TracerProvider(resource=Resource.create({"service.name": name}))
+    provider.add_span_processor(processor)
+    _tracer = provider.get_tracer("orders")
+
+
+def stop() -> None:
+    """Record no more."""
+    global _tracer  # noqa: PLW0603
+    _tracer = None
+
+
+def _program() -> str:
+    return os.path.basename(sys.argv[0]).removesuffix(".py") or "python"  # noqa: PTH119
+
+
+def span(
+    name: str, *, parents: Sequence[str] = (), **attributes: str | float | bool
+) -> AbstractContextManager[None]:
+    """Record what is done inside, below the span that is under way, or below or linked to `parents`.
+
+    `parents` are contexts as `current` returns them. One is gone on with; several are linked. Free when off.
+    """
+    return _span(name, parents, attributes) if _tracer is not None else nullcontext()
+
+
+@contextmanager
+def _span(name: str, parents: Sequence[str], attributes: Mapping[str, Any]) -> Iterator[None]:
+    from opentelemetry import trace  # noqa: PLC0415
+
+    contexts = [context for text in parents[:MOST_LINKS] if (context := _parsed(text)) is not None]
+    above = trace.set_span_in_context(trace.NonRecordingSpan(contexts[0])) if len(contexts) == 1 else None
+    links = [trace.Link(context) for context in contexts] if len(contexts) > 1 else []
+    with _tracer.start_as_current_span(name, context=above, links=links, attributes=dict(attributes)):
+        yield
+
+
+def current() -> str:
+    """Return the context of the span that is under way, as the header `traceparent` has it; empty if none is."""
+    if _tracer is None:
+        return ""
+    from opentelemetry import trace  # noqa: PLC0415
+
+    context = trace.get_current_span().get_span_context()
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-01" if context.is_valid else ""
+
+
+def _parsed(text: str) -> Any:
+    from opentelemetry.trace import get_current_span  # noqa: PLC0415
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415
+
+    found = get_current_span(TraceContextTextMapPropagator().extract({HEADER: text})).get_span_context()
+    return found if found.is_valid else None
