@@ -31,7 +31,7 @@ async def both(arena: Arena, *names: str) -> None:
 async def f48(arena: Arena) -> None:
     if not (ROOT / "tests" / "simulation" / "__main__.py").exists():
         raise Skipped("there is no simulation here")
-    argv = [sys.executable, "-m", "tests.simulation"]
+    argv = [sys.executable, "-m", "tests.simulation", "--orders", "20000"]
     done = await asyncio.to_thread(
         subprocess.run, argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
     )

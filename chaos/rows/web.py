@@ -36,6 +36,7 @@ async def f3(arena: Arena) -> None:
 async def _kill_webs_at(arena: Arena, place: str) -> None:
     """Every 15th passage of the place ends the web process that passes it; both count together."""
     await arena.rig.restart(*WEBS, **arena.faults_at(f"{place}:kill@%15"))
+    await arena.rig.until_ready()
     before = sum(arena.rig.processes[name].starts for name in WEBS)
     await arena.sleep(10)
     died = sum(arena.rig.processes[name].starts for name in WEBS) - before

@@ -92,7 +92,7 @@ async def _order_and_cancel(arena: Arena, *, after: float) -> None:
 
 @row("F7", "whole worker groups killed at random", resumed_bar=(10.0, 15.0))
 async def f7(arena: Arena) -> None:
-    async for _ in arena.every(1.2, lasting=20):
+    async for _ in arena.every(3, lasting=24):
         arena.struck()
         arena.rig.kill(arena.dice.choice(STEP_WORKERS))
 
@@ -158,8 +158,10 @@ async def f12(arena: Arena) -> None:
 async def f4(arena: Arena) -> None:
     script = "send.after:kill@%7,claim.before_commit:kill@%23,claim.after_commit:kill@%31"
     dispatcher = arena.rig.processes["dispatcher"]
-    await arena.rig.restart("dispatcher", **arena.faults_at(script))
-    before = dispatcher.starts
+    variables = arena.faults_at(script)
+    await arena.rig.restart("dispatcher", **variables)
+    before, folder = dispatcher.starts, Path(variables["FAULTS_DIR"])
+    await arena.rig.until(lambda: any(folder.iterdir()), seconds=30)
     await arena.sleep(25)
     arena.rig.kills += dispatcher.starts - before
     arena.notes.append(f"{dispatcher.starts - before} dispatchers died")
