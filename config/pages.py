@@ -4,7 +4,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponseBase
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.views.decorators.http import require_safe
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.authtoken.models import Token
@@ -29,11 +31,20 @@ PLACES = {
     "metrics": "/api/system/metrics",
     "token": "/api/token",
     "schema": "/api/schema",
+    "asyncapi": "/api/asyncapi.yaml",
     "swagger": "/swagger",
     "redoc": "/redoc",
     "health": "/health",
     "admin": "/admin/",
 }
+
+
+@require_safe
+def asyncapi(_: HttpRequest) -> HttpResponse:
+    """Answer with the description of the WebSockets' messages."""
+    return HttpResponse(
+        (settings.BASE_DIR / "docs" / "asyncapi.yaml").read_bytes(), content_type="application/yaml"
+    )
 
 
 def throttled_login(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:

@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, Spec
 
 from config import errors, pages
 from notifications import signalr
+from orders.payment_webhooks import PaymentWebhook
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("board.urls")),
@@ -18,11 +19,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("api/login/", include("rest_framework.urls")),
     path("api/orders", include("orders.urls")),
+    path("api/payments/webhook", PaymentWebhook.as_view(), name="payment-webhook"),
     path("api/inventory", include("inventory.urls")),
     path("api/notifications", include("notifications.urls")),
     path("api/live", include("notifications.live_urls")),
     path("orderHub/negotiate", signalr.negotiate, name="negotiate"),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/asyncapi.yaml", pages.asyncapi, name="asyncapi"),
     path("swagger", SpectacularSwaggerView.as_view(url_name="schema"), name="swagger"),
     path("redoc", SpectacularRedocView.as_view(url_name="schema", template_name="redoc.html"), name="redoc"),
     path("", include("config.system.urls")),

@@ -16,13 +16,14 @@ from django.db.models import Prefetch
 from inventory.models import Product, StockItem
 from orders import canaries, commands, telling
 from orders.models import Order, OrderEvent
-from orders.workflow import EventType, Status
+from orders.workflow import EventType, Status, Wait
 
 SKU = "CANARY-1"
 UNITS = 100
 KEPT = timedelta(hours=1)
 # Canaries that came to rest are looked at no further back than this, by number.
 LATEST = 100
+OUTSIDE = (Wait.PAYMENT_PROVIDER, Wait.PAYMENT_OUTCOME)
 AT_REST = (Status.CANCELLED, Status.REJECTED)
 FORGET = (
     "DELETE FROM payments_transaction WHERE order_id = ANY(%s)",
@@ -41,7 +42,8 @@ class Flight:
     last_success_at: datetime | None = None
     last_seconds: float | None = None  # that it took, from placement to confirmation
     waiting_since: datetime | None = None  # the one under way was placed
-    waits_for: str = ""  # what its order says it waits for
+    waits_for: str = ""  # what its order says it waits for, or why a person should look at it
+    waits_outside: bool = False  # for somebody else's system, which is no fault of ours
     refused: str = ""  # why the latest one was refused; empty if it was not
 
 
@@ -53,7 +55,12 @@ def take_turn(*, now: datetime) -> str:
     for order in arrived:
         commands.cancel_order(order_id=order.pk, reason="canary")
     forgotten = _forget(owner_id, before=now - KEPT)
-    if any(order.journey.status in (Status.PENDING, Status.PROCESSING) for order in latest):
+    under_way = [order for order in latest if order.journey.status in (Status.PENDING, Status.PROCESSING)]
+    # One that was given up to a person because a queue was not read may go on when it is read again.
+    for order in under_way:
+        if order.journey.attention:
+            commands.retry_order(order_id=order.pk)
+    if under_way:
         return f"{len(arrived)} called off, one is still under way, {forgotten} forgotten"
     _send(owner_id)
     return f"{len(arrived)} called off, one sent, {forgotten} forgotten"
@@ -74,6 +81,7 @@ def flight() -> Flight:
         last_seconds=(last[1] - last[0].placed_at).total_seconds() if last else None,
         waiting_since=under_way[-1].placed_at if under_way else None,
         waits_for=_what_it_waits_for(under_way[-1]) if under_way else "",
+        waits_outside=bool(under_way) and under_way[-1].journey.waiting_for in OUTSIDE,
         refused=orders[0].journey.reason if orders and orders[0].journey.status == Status.REJECTED else "",
     )
 

@@ -228,12 +228,13 @@ def canary_part() -> Finding:
 def _judge_flight(flight: canary.Flight, now: datetime) -> tuple[State, str]:
     if flight.waiting_since and now - flight.waiting_since > CANARY_PATIENCE:
         since = f"since {flight.waiting_since:%H:%M:%S}"
-        if flight.waits_for:
+        if flight.waits_outside:
             return State.DEGRADED, f"A canary waits for {flight.waits_for} {since}."
         # Behind a crowd of orders it waits its turn; as long as batches arrive the queues are read.
-        if _batches_arrive(now):
+        if not flight.waits_for and _batches_arrive(now):
             return State.DEGRADED, f"A canary has been under way {since}; there is a backlog."
-        return State.UNHEALTHY, f"A canary has been under way {since}: a queue is not read."
+        why = flight.waits_for or "a queue is not read"
+        return State.UNHEALTHY, f"A canary has been under way {since}: {why}."
     if flight.refused:
         return State.DEGRADED, f"The last canary was refused: {flight.refused}."
     patience = stale_after(settings.CANARY_INTERVAL)

@@ -89,3 +89,8 @@ def test_every_reference_leads_somewhere():
                 walk(inner)
 
     walk(DOCUMENT)
+
+
+def test_it_is_served(client):
+    answer = client.get("/api/asyncapi.yaml")
+    assert yaml.safe_load(answer.content) == DOCUMENT

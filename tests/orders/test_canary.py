@@ -8,11 +8,12 @@ from config.system import health
 from inventory.models import Product, StockItem
 from notifications import recorder
 from notifications.models import EventCount, Notification
-from orders import audit, canaries, canary, figures
+from orders import audit, batches, canaries, canary, figures
 from orders.models import Order
 from orders.queries import visible_to
 from scheduling.slots import database_now
 from tests.factories import make_order, make_product, make_shipping, make_user
+from tests.fixtures.pipeline import make_everything_due
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -110,6 +111,20 @@ def test_a_provider_that_is_down_makes_it_wait_but_not_red(drain, providers):
     found = health.canary_part()
     assert found.state is health.State.DEGRADED
     assert "payment" in found.summary
+
+
+def test_one_that_was_given_up_to_a_person_turns_health_red_and_goes_on_by_itself(drain, settings):
+    settings.MAX_ATTEMPTS = 1
+    take_turn()
+    batches.claim()  # and nobody works on it
+    make_everything_due()
+    batches.claim()
+    let_pass(timedelta(minutes=1))
+    assert Order.objects.get().journey.attention
+    assert health.canary_part().state is health.State.UNHEALTHY
+    take_turn()
+    drain()
+    assert health.canary_part().state is health.State.HEALTHY
 
 
 def test_one_that_is_refused_says_why(drain):
