@@ -115,6 +115,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
+    "config.system.middleware.NamesRequest",
 ]
 
 TEMPLATES = [
@@ -247,6 +248,10 @@ PAYMENT_API_URL = env.str("PAYMENT_API_URL", default=f"{SANDBOX_URL}/payments").
 INVENTORY_API_URL = env.str("INVENTORY_API_URL", default=f"{SANDBOX_URL}/inventory").rstrip("/")
 EMAIL_SERVICE_URL = env.str("EMAIL_SERVICE_URL", default=f"{SANDBOX_URL}/email").rstrip("/")
 PROVIDERS = {"payments": PAYMENT_API_URL, "inventory": INVENTORY_API_URL, "email": EMAIL_SERVICE_URL}
+# What the payment provider signs its webhooks with, two while one replaces the other; none: no webhooks are taken.
+PAYMENT_WEBHOOK_SECRETS = env.list("PAYMENT_WEBHOOK_SECRETS", default=[])
+if any(len(secret) < 16 for secret in PAYMENT_WEBHOOK_SECRETS):
+    raise ImproperlyConfigured("Each of PAYMENT_WEBHOOK_SECRETS must have at least 16 characters.")
 PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="http")
 if PAYMENT_GATEWAY not in ("http", "in_process"):
     raise ImproperlyConfigured(f"PAYMENT_GATEWAY must be http or in_process, not {PAYMENT_GATEWAY!r}.")
@@ -370,7 +375,9 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Order pipeline",
     "DESCRIPTION": (
         "Orders are stored at once and worked off behind the scenes. Errors always look like "
-        '`{"error": {"code": "…", "message": "…", "field": "…"}}`; codes are stable, messages are for people.'
+        '`{"error": {"code": "…", "message": "…", "field": "…"}}`; codes are stable, messages are for people.\n\n'
+        "What is told at the WebSockets `/ws/orders` and `/ws/orders/<order>` is described in"
+        " [AsyncAPI](/api/asyncapi.yaml)."
     ),
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.1",
