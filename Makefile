@@ -9,7 +9,7 @@ NOWHERE := SECRET_KEY=not-used-by-checks-but-long-enough-to-look-like-a-real-one
 	DATABASE_URL=postgres://nobody:nothing@127.0.0.1:1/nowhere REDIS_URL=redis://127.0.0.1:1 \
 	DEBUG=0 DEMO=0 ALLOWED_HOSTS=orders.example DATA_DIR=$(CURDIR)/.data
 
-.PHONY: help run test bench chaos lint check clean lock
+.PHONY: help run test bench chaos lint check screenshots clean lock
 
 help: ## What one can do here
 	@grep -hE '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -37,6 +37,10 @@ lint: ## Style, types, import contracts, migrations, deploy check
 	@echo "import contracts ..." && $(NOWHERE) $(VENV)/bin/lint-imports --no-cache
 	@echo "migrations ..." && $(NOWHERE) $(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	@echo "deploy check ..." && $(NOWHERE) $(PY) manage.py check --deploy --fail-level WARNING
+
+screenshots: ## The pictures of the README (needs Chromium)
+	@sh config/venv.sh requirements-dev.txt
+	@$(PY) -m tests.board.screenshots
 
 check: ## Format the code and mend what ruff can mend
 	@sh config/venv.sh requirements-dev.txt

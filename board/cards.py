@@ -16,7 +16,7 @@ from orders.models import Journey, Order
 from orders.queries import visible_to
 from orders.serializers import Answer, status_name
 from orders.telling import waits_for
-from orders.workflow import UNDER_WAY, JourneyState, Leg, Status
+from orders.workflow import UNDER_WAY, Status
 from scheduling.slots import database_now
 
 # Cards of a lane that a browser gets to begin with; it shows fewer and keeps the rest in reserve.
@@ -142,7 +142,7 @@ def card(order: Order) -> Card:
         currency=order.currency,
         status=status_name(journey.status),
         version=journey.sequence,
-        progress=progress(journey),
+        progress=journey.progress,
         stock=journey.stock,
         shipping=journey.shipping,
         payment=journey.payment,
@@ -165,20 +165,6 @@ def what_it_waits_for(journey: Journey) -> str:
     if needs_attention(journey) and journey.due_at is None:
         return "a person"
     return waits_for(journey.waiting_for)
-
-
-def progress(journey: Journey) -> int:
-    """Return how much of its journey lies behind an order, in percent."""
-    stock, shipping, payment = Leg(journey.stock), Leg(journey.shipping), Leg(journey.payment)
-    state = JourneyState(
-        journey.pk,
-        Status(journey.status),
-        journey.sequence,
-        stock=stock,
-        shipping=shipping,
-        payment=payment,
-    )
-    return state.progress
 
 
 # --- Lanes ------------------------------------------------------------------------------------------------

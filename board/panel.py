@@ -8,22 +8,24 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from rest_framework.request import Request
+from rest_framework.views import APIView
 
 from board.cards import card, needs_attention, what_it_waits_for
 from notifications.messages import sentence
 from notifications.models import Notification
 from orders import views
+from orders.explain import explain
 from orders.journal import events_of
 from orders.models import Journey, Order, OrderEvent
 from orders.operations import OPERATIONS, previews
-from orders.telling import explanation, timeline
+from orders.telling import timeline
 from orders.workflow import UNDER_WAY, EventType, Leg, Status
 from payments.models import Transaction
 
 MOST_EVENTS = 500
 
 # Which view obeys which operation: it knows who may ask for it.
-OBEYED_BY = {
+OBEYED_BY: dict[str, type[APIView]] = {
     "process": views.ProcessOrder,
     "complete": views.CompleteOrder,
     "retry": views.RetryOrder,
@@ -115,7 +117,7 @@ def context_of(order: Order, request: Request, *, for_customer: bool = False) ->
     user = request.user
     assert isinstance(user, User)
     staff = user.is_staff and not for_customer
-    told = for_customer_of(order.journey) if for_customer else explanation(order.journey)
+    explained = not for_customer and may_be_told(views.OrderExplanation, order, request)
     events = events_of(order.pk, limit=MOST_EVENTS)
     return {
         "order": order,
@@ -127,8 +129,8 @@ def context_of(order: Order, request: Request, *, for_customer: bool = False) ->
         "calls": calls_of(order),
         "notifications": Notification.objects.filter(order_id=order.pk).order_by("id"),
         "headline": HEADLINES[Status(order.journey.status)],
-        "explanation": told,
-        "due_at": None if for_customer else order.journey.due_at,
+        "explanation": explain(order) if explained and order.journey.status in UNDER_WAY else None,
+        "consolation": "" if explained else for_customer_of(order.journey),
         "actions": actions(order, request, for_customer=for_customer),
         "staff": staff,
         "flower_url": settings.FLOWER_URL if staff or settings.DEMO else "",
@@ -163,16 +165,23 @@ def entries(events: Sequence[OrderEvent], *, staff: bool) -> list[Entry]:
             after=_after(line.seconds),
             text=sentence(event.type, event.data),
             kind=_kind(event.type),
-            details=_details(line.details) if staff or event.type != EventType.ATTENTION_NEEDED else [],
+            details=_details(event, line.details, staff=staff),
             trouble=line.trouble if staff else "",
         )
         for event, line in told
     ]
 
 
-def _details(details: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Leave out what the sentence says already."""
-    return [(name, value) for name, value in details if name not in ("reason", "outcome")]
+# The sentence says these already, and those are for operators.
+SAID, INTERNAL = {"reason", "outcome"}, {"request", "batch"}
+
+
+def _details(event: OrderEvent, details: list[tuple[str, str]], *, staff: bool) -> list[tuple[str, str]]:
+    """Return what there is to say beyond the sentence."""
+    if event.type == EventType.ATTENTION_NEEDED and not staff:
+        return []
+    left_out = SAID if staff else SAID | INTERNAL
+    return [(name, value) for name, value in details if name not in left_out]
 
 
 def _after(seconds: float) -> str:
@@ -220,7 +229,7 @@ def _took(row: Transaction) -> str:
 def actions(order: Order, request: Request, *, for_customer: bool = False) -> list[Action]:
     """Return what this user may do to the order and what would have an effect now, with that effect."""
     offered = ["cancel"] if for_customer else list(OBEYED_BY)
-    allowed = [name for name in offered if _may(name, order, request)]
+    allowed = [name for name in offered if may_be_told(OBEYED_BY[name], order, request)]
     shown = [(name, previews(OPERATIONS[name], [order])[0]) for name in allowed]
     useful = {name: preview.effects for name, preview in shown if preview.effects}
     if order.journey.status != Status.COMPLETED:
@@ -237,8 +246,9 @@ def actions(order: Order, request: Request, *, for_customer: bool = False) -> li
     ]
 
 
-def _may(name: str, order: Order, request: Request) -> bool:
-    view = OBEYED_BY[name]()
+def may_be_told(kind: type[APIView], order: Order, request: Request) -> bool:
+    """Return whether a view of the API would answer this user about the order."""
+    view = kind()
     return all(
         permission.has_permission(request, view) and permission.has_object_permission(request, view, order)
         for permission in view.get_permissions()

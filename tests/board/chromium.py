@@ -50,8 +50,8 @@ def browser() -> Iterator[Browser]:
 class Complaints(list[str]):
     """What a page complains about: errors of its script, on its console, and breaches of its policy."""
 
-    # A server that was killed on purpose is no defect of the page.
-    EXPECTED = ("WebSocket connection to", "net::ERR_", "503 (Service Unavailable)")
+    # A server that was killed on purpose is no defect of the page; nor is what other pages lack on the way.
+    EXPECTED = ("WebSocket connection to", "net::ERR_", "503 (Service Unavailable)", "/favicon.ico")
 
     def __init__(self, page: Page) -> None:
         super().__init__()
@@ -59,8 +59,10 @@ class Complaints(list[str]):
         page.on("console", self._note)
 
     def _note(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not any(e in message.text for e in self.EXPECTED):
-            self.append(f"{message.type}: {message.text}")
+        where = message.location.get("url", "")
+        text = f"{message.type}: {message.text} ({where})"
+        if message.type in ("error", "warning") and not any(expected in text for expected in self.EXPECTED):
+            self.append(text)
 
 
 def open_page(browser: Browser, address: str, **context: Any) -> tuple[Page, Complaints]:

@@ -1,6 +1,6 @@
 """People in front of the board, and something for them to look at."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.contrib.auth.models import User
@@ -72,7 +72,7 @@ def browser_of() -> Callable[[User], Client]:
 
 
 @pytest.fixture
-def demo(settings) -> User:
+def demo(settings) -> Iterator[User]:
     """Demo mode, and the customer that a stranger acts as."""
     settings.DEMO = True
     forget_demo_customer()

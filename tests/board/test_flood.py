@@ -6,6 +6,7 @@ for so many seconds.
 
 import os
 import re
+import sys
 from collections.abc import Sequence
 
 import pytest
@@ -54,7 +55,7 @@ def test_every_order_is_counted_and_few_are_drawn(flood):
         assert sum(flood.final.values()) == flood.orders
         assert page.locator(".card").count() <= 7 * 8
         assert complaints == []
-    print("\n" + told(flood, frames))
+    sys.stdout.write(f"\n{told(flood, frames)}\n")
 
 
 def told(flood: Flood, frames: Sequence[float]) -> str:

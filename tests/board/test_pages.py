@@ -199,3 +199,20 @@ def test_in_a_demo_one_can_still_be_somebody_else(browser_of, demo, product):
     other = make_user()
     foreign = make_order((product, 1), owner=demo)
     assert browser_of(other).get(f"/board/orders/{foreign.order_id}").status_code == 404
+
+
+def test_an_order_that_waits_explains_itself_to_operators_and_consoles_its_customer(
+    browser_of, alice, staff, product
+):
+    staff.is_superuser = True
+    staff.save()
+    order = make_order((product, 1), owner=alice)
+    Journey.objects.filter(order_id=order.order_id).update(
+        status="processing", waiting_for="payment_provider", batch_id=None
+    )
+    path = f"/board/orders/{order.order_id}"
+    for_staff, for_alice = browser_of(staff).get(path).content, browser_of(alice).get(path).content
+    assert b"The payment provider cannot be reached." in for_staff
+    assert b"Safe to retry." in for_staff
+    assert b"nothing is charged twice" in for_alice
+    assert b"breaker" not in for_alice

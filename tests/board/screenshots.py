@@ -1,0 +1,85 @@
+"""`make screenshots`: the README's pictures, taken of a running system of its own with the system's Chromium."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect
+
+from tests.acceptance.stack import Stack, running_stack
+from tests.board import chromium
+
+IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
+WIDE, NARROW = {"width": 1360, "height": 860}, {"width": 400, "height": 860}
+SETTLED = 2500  # milliseconds until charts and lamps have been asked and motion is over
+PATIENCE = 60_000
+
+
+def main() -> None:
+    if not chromium.path():
+        sys.exit("make screenshots needs Chromium, and there is none in PATH.")
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_stack(Path(folder)) as stack,
+        chromium.browser() as browser,
+    ):
+        tour(browser, stack)
+
+
+def tour(browser: Browser, stack: Stack) -> None:
+    """Do what a newcomer does, and take a picture of each thing seen."""
+    page = _board(browser, stack, color_scheme="light")
+    _place(page, "a mix of good and bad", "Place 1,000")
+    _break(page, "decline")
+    for _ in range(2):
+        _place(page, "good orders", "Place 1")
+    undone = page.get_by_role("link", name="Look into it").get_attribute("href") or ""
+    page.wait_for_timeout(SETTLED)
+    _break(page, "down")
+    for _ in range(3):
+        _place(page, "good orders", "Place 1")
+    _place(page, "held until you start them", "Place 1")
+    expect(page.locator("[data-lane=processing] .note").first).to_contain_text("Waits for", timeout=PATIENCE)
+    page.wait_for_timeout(SETTLED)
+    _take(page, "board")
+
+    dark = _board(browser, stack, color_scheme="dark")
+    _take(dark, "board-dark")
+    dark.locator("[data-lane=processing] .card").first.click()
+    expect(dark.locator("#panel .explain")).to_be_visible(timeout=PATIENCE)
+    _take(dark, "waiting")
+    _take(_board(browser, stack, viewport=NARROW), "narrow")
+
+    page.goto(f"{stack.url}/{undone}")
+    expect(page.locator("#panel .badge").first).to_have_text("Rejected", timeout=PATIENCE)
+    _take(page, "undone")
+    page.goto(stack.url + (page.get_by_role("link", name="The customer's page").get_attribute("href") or ""))
+    _take(page, "customer")
+
+
+def _board(browser: Browser, stack: Stack, **context: object) -> Page:
+    page, _ = chromium.open_page(browser, stack.url + "/", **({"viewport": WIDE} | context))
+    expect(page.locator("#connection")).to_have_text("Live", timeout=PATIENCE)
+    return page
+
+
+def _place(page: Page, kind: str, button: str) -> None:
+    page.locator("#kind").select_option(label=kind)
+    page.get_by_role("button", name=button, exact=True).click()
+    expect(page.locator("#placed")).to_contain_text("laced. ", timeout=PATIENCE)
+    page.wait_for_timeout(400)
+
+
+def _break(page: Page, trouble: str) -> None:
+    page.locator(f"[data-trouble={trouble}]").click()
+    expect(page.locator(f"[data-trouble={trouble}]")).to_have_attribute("aria-pressed", "true")
+
+
+def _take(page: Page, name: str) -> None:
+    page.wait_for_timeout(SETTLED)
+    page.screenshot(path=IMAGES / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()
