@@ -321,12 +321,13 @@ class Rig:
             await self.start_postgres()
         for name in [m.name for m in self.processes.values() if m.frozen]:
             self.thaw(name)
-        for managed in self.processes.values():
-            plain = self._variables_of(managed.name)
-            if managed.variables != plain or not managed.wanted:
-                await self.take_down(managed.name, patience=3)
-                managed.variables = plain
-                self.bring_up(managed.name)
+        changed = [
+            m for m in self.processes.values() if m.variables != self._variables_of(m.name) or not m.wanted
+        ]
+        await self.take_down(*(managed.name for managed in changed), patience=5)
+        for managed in changed:
+            managed.variables = self._variables_of(managed.name)
+            self.bring_up(managed.name)
         try:
             await self.until_ready(seconds=RESTORE_SECONDS)
         except TimeoutError:
