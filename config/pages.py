@@ -27,6 +27,7 @@ PLACES = {
     "orders": "/api/orders",
     "inventory": "/api/inventory",
     "notifications": "/api/notifications",
+    "analytics": "/api/analytics",
     "status": "/api/system/status",
     "metrics": "/api/system/metrics",
     "token": "/api/token",

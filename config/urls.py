@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, Spec
 
 from config import errors, pages
 from notifications import signalr
+from orders.analytics_views import SalesAnalytics, SalesTable
 from orders.payment_webhooks import PaymentWebhook
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -20,6 +21,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/login/", include("rest_framework.urls")),
     path("api/orders", include("orders.urls")),
     path("api/payments/webhook", PaymentWebhook.as_view(), name="payment-webhook"),
+    path("api/analytics", SalesAnalytics.as_view(), name="analytics"),
+    path("api/analytics.csv", SalesTable.as_view(), name="analytics-table"),
     path("api/inventory", include("inventory.urls")),
     path("api/notifications", include("notifications.urls")),
     path("api/live", include("notifications.live_urls")),
