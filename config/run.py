@@ -111,6 +111,8 @@ def complete_environment(folder: DataFolder) -> dict[str, str]:
     ours["FLOWER_URL"] = (
         os.environ.get("FLOWER_URL") or f"http://{_shown(ours['HOST'])}:{ours['FLOWER_PORT']}"
     )
+    # The sandbox sends webhooks only where SANDBOX_WEBHOOK_URL says; the secret is there for whoever sets it.
+    ours["SANDBOX_WEBHOOK_SECRET"] = ours["PAYMENT_WEBHOOK_SECRETS"].partition(",")[0]
     ours["SANDBOX_DATA"] = os.environ.get("SANDBOX_DATA") or str(folder.path / "sandbox")
     folder.write_environment(ours)
     Path(ours["SANDBOX_DATA"]).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -119,6 +121,7 @@ def complete_environment(folder: DataFolder) -> dict[str, str]:
 
 def _secrets(kept: dict[str, str]) -> dict[str, str]:
     made = {"SECRET_KEY": secrets.token_urlsafe(50), "FLOWER_BASIC_AUTH": f"admin:{secrets.token_urlsafe(9)}"}
+    made["PAYMENT_WEBHOOK_SECRETS"] = secrets.token_urlsafe(32)
     made |= {variable: secrets.token_urlsafe(9) for _, _, variable in DEMO_ACCOUNTS}
     return {name: kept.get(name) or value for name, value in made.items()}
 

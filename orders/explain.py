@@ -147,7 +147,7 @@ def _stopped(facts: Facts) -> Explanation:
 
 
 def _travels(facts: Facts) -> Explanation:
-    batch = Batch.objects.filter(pk=facts.journey.batch_id).first()
+    batch = Batch.objects.filter(pk=facts.journey.batch_id or 0).first()
     return Explanation(
         Situation.UNDER_WAY,
         f"batch {facts.journey.batch_id}",

@@ -63,3 +63,17 @@ class Transaction(models.Model):
 def idempotency_key(*, reference: str, kind: str) -> str:
     """Return the key under which the provider files one kind of transaction of one order."""
     return f"{reference}:{kind}"
+
+
+class WebhookEvent(models.Model):
+    """A webhook of the payment provider that was dealt with: it counts once, however often it is sent."""
+
+    id = models.CharField(primary_key=True, max_length=100)  # the provider's
+    key = models.CharField(max_length=100, help_text="The idempotency key of the call that it is about.")
+    received_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["received_at"], name="payments_webhook_received")]
+
+    def __str__(self) -> str:
+        return self.id

@@ -1,5 +1,6 @@
 """The three providers and their control panel as one Starlette application."""
 
+import os
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -15,6 +16,7 @@ from sandbox.mailbox import Mailbox
 from sandbox.payments import PaymentProvider
 from sandbox.refusals import Refusal
 from sandbox.warehouse import Warehouse
+from sandbox.webhooks import Sender
 from sandbox.wire import answer
 
 
@@ -24,8 +26,9 @@ def create_app(*, data: Path, catalogue: Path) -> Starlette:
     book = open_book(path)
     warehouse, faults = Warehouse(book), Faults(book)
     warehouse.seed(catalogue)
+    sender = Sender.from_environment(faults, os.environ)
     routes = [
-        *PaymentEndpoints(PaymentProvider(book, path), faults).routes(),
+        *PaymentEndpoints(PaymentProvider(book, path), faults, sender).routes(),
         *InventoryEndpoints(warehouse, faults).routes(),
         *EmailEndpoints(Mailbox(book), faults).routes(),
         *FaultEndpoints(faults).routes(),

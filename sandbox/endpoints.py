@@ -17,14 +17,16 @@ from sandbox.payments import Authorization, Capture, Operation, PaymentProvider,
 from sandbox.refusals import Refusal
 from sandbox.script import Stage
 from sandbox.warehouse import Received, Warehouse
+from sandbox.webhooks import Sender
 from sandbox.wire import answer, idempotency_key, limit, read_body
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class PaymentEndpoints:
-    def __init__(self, provider: PaymentProvider, faults: Faults) -> None:
+    def __init__(self, provider: PaymentProvider, faults: Faults, sender: Sender) -> None:
         self._provider = provider
+        self._sender = sender
         self._faults = faults
         self._stage = Stage("payments", faults)
 
@@ -67,10 +69,14 @@ class PaymentEndpoints:
         async def endpoint(request: Request) -> Response:
             order, key = await read_body(request, shape), idempotency_key(request)
             return await self._stage.play(
-                request, operation, key, lambda: _operation(act(key=key, order=order))
+                request, operation, key, lambda: self._done(act(key=key, order=order))
             )
 
         return endpoint
+
+    def _done(self, operation: Operation) -> Response:
+        self._sender.tell(operation.as_json())
+        return answer(operation.http_status, operation.first_answer())
 
     def _authorize(self, *, key: str, order: Authorization) -> Operation:
         return self._provider.authorize(key=key, order=order, decline=self._scripted_decline(order))
@@ -184,10 +190,6 @@ class FaultEndpoints:
         provider, key = _provider(request), request.query_params.get("key", "")
         size = limit(request, default=100, most=10_000)
         return answer(200, {"items": self._faults.tries(provider, key=key, limit=size)})
-
-
-def _operation(operation: Operation) -> Response:
-    return answer(operation.http_status, operation.first_answer())
 
 
 def _provider(request: Request) -> str:

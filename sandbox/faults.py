@@ -32,6 +32,11 @@ class Script(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=
     latency_ms: Milliseconds = 0.0
     latency_jitter_ms: Milliseconds = 0.0  # up to so much more, by the same draw
     timeout_seconds: Annotated[float, msgspec.Meta(ge=0, le=600)] = 30.0
+    webhook_loss_rate: Rate = 0.0
+    webhook_duplicate_rate: Rate = 0.0
+    webhook_delay_ms: Milliseconds = (
+        0.0  # up to so much, by a draw of its own for each: they overtake each other
+    )
     down: bool = False  # hangs up on every call, health checks included
 
     def covers(self, operation: str) -> bool:
@@ -73,6 +78,15 @@ class Try:
     @property
     def answers_garbage(self) -> bool:
         return self._draw("garbage") < self.script.garbage_rate
+
+    @property
+    def webhook_delays(self) -> list[float]:
+        """Seconds after which each copy of the operation's webhook is sent; none if it gets lost."""
+        if self._draw("webhook_loss") < self.script.webhook_loss_rate:
+            return []
+        copies = 2 if self._draw("webhook_duplicate") < self.script.webhook_duplicate_rate else 1
+        longest = self.script.webhook_delay_ms / 1000
+        return [longest * self._draw(f"webhook_delay_{copy}") for copy in range(copies)]
 
     def _draw(self, fault: str) -> float:
         name = f"{self.script.seed}\0{fault}\0{self.key}\0{self.number}"

@@ -18,10 +18,18 @@ START_SECONDS = 15.0
 class SandboxProcess:
     """Start, stop, kill and start again: the book in `data` stays, and so does the port."""
 
-    def __init__(self, *, data: Path, catalogue: Path | None = None, port: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        data: Path,
+        catalogue: Path | None = None,
+        port: int = 0,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.data = data
         self.catalogue = catalogue
         self.port = port or free_port()
+        self._more = environment or {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -77,7 +85,7 @@ class SandboxProcess:
 
     def _environment(self) -> dict[str, str]:
         named = {"SANDBOX_HOST": "127.0.0.1", "SANDBOX_PORT": str(self.port), "SANDBOX_DATA": str(self.data)}
-        return named | ({"SANDBOX_CATALOGUE": str(self.catalogue)} if self.catalogue else {})
+        return named | self._more | ({"SANDBOX_CATALOGUE": str(self.catalogue)} if self.catalogue else {})
 
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + START_SECONDS

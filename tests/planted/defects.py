@@ -8,6 +8,7 @@ from typing import Any
 
 from kombu.exceptions import OperationalError as BrokerError
 
+import faults
 from inventory import stock
 from orders import batches, dispatcher, journal, steps
 from orders.batches import Claimed
@@ -60,11 +61,11 @@ def publish_before_commit() -> list[Replacement]:
     claim, send = batches.claim, batches.send
 
     def claim_and_send() -> list[Claimed]:
-        with batches.transaction.atomic():
+        with vars(batches)["transaction"].atomic():
             claimed = claim()
             for batch in claimed:
                 dispatch(batch)
-            batches.faults.point("claim.before_commit")
+            faults.point("claim.before_commit")
         return claimed
 
     def dispatch(batch: Claimed) -> None:
