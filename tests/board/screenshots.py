@@ -4,9 +4,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+import requests
 from playwright.sync_api import Browser, Page, expect
 
-from tests.acceptance.stack import Stack, running_stack
+from tests.acceptance.stack import Stack, running_stack, wait_until
 from tests.board import chromium
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
@@ -30,16 +31,20 @@ def main() -> None:
 def tour(browser: Browser, stack: Stack) -> None:
     """Do what a newcomer does, and take a picture of each thing seen."""
     page = _board(browser, stack, color_scheme="light")
-    _place(page, "a mix of good and bad", "Place 1,000")
+    _place(page, "a mix", "Place 1,000")
+    _wait_for_confirmed(page, at_least=900)
+    for order_id in range(1, 25):
+        requests.post(f"{stack.url}/api/orders/{order_id}/complete", timeout=10)
     _break(page, "decline")
     for _ in range(2):
         _place(page, "good orders", "Place 1")
     undone = page.get_by_role("link", name="Look into it").get_attribute("href") or ""
     page.wait_for_timeout(SETTLED)
     _break(page, "down")
-    for _ in range(3):
+    for _ in range(8):
         _place(page, "good orders", "Place 1")
-    _place(page, "held until you start them", "Place 1")
+    _place(page, "on hold", "Place 1")
+    page.locator("#kind").select_option(label="good orders")
     expect(page.locator("[data-lane=processing] .note").first).to_contain_text("Waits for", timeout=PATIENCE)
     page.wait_for_timeout(SETTLED)
     _take(page, "board")
@@ -69,6 +74,11 @@ def _place(page: Page, kind: str, button: str) -> None:
     page.get_by_role("button", name=button, exact=True).click()
     expect(page.locator("#placed")).to_contain_text("laced. ", timeout=PATIENCE)
     page.wait_for_timeout(400)
+
+
+def _wait_for_confirmed(page: Page, *, at_least: int) -> None:
+    count = page.locator("[data-lane=confirmed] [data-count]")
+    wait_until(lambda: int(count.inner_text().replace(",", "")) >= at_least, seconds=120, what="the orders")
 
 
 def _break(page: Page, trouble: str) -> None:
