@@ -15,7 +15,7 @@ from django.db import models
 from django.db.models import Func, Q
 from django.db.models.functions import Cast, Now
 
-from orders.workflow import Leg, Status
+from orders.workflow import JourneyState, Leg, Status
 
 NUMBER = re.compile(r"ORD-\d{14}-0*(\d{1,19})", re.ASCII)
 
@@ -154,6 +154,14 @@ class Journey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.order_id}: {self.status}"
+
+    @property
+    def progress(self) -> int:
+        """Percent of the journey that lies behind."""
+        stock, shipping, payment = Leg(self.stock), Leg(self.shipping), Leg(self.payment)
+        return JourneyState(
+            self.pk, Status(self.status), self.sequence, stock=stock, shipping=shipping, payment=payment
+        ).progress
 
 
 class CurrentTransaction(Func):

@@ -18,10 +18,10 @@ from msgspec import UNSET, Meta, UnsetType
 from orders.commands import MAX_QUANTITY, NewOrder, Placed, PlacedLine, WantedLine
 from orders.explain import Explanation, Situation
 from orders.idempotency import KEY
-from orders.models import Journey, Order, OrderEvent, OrderLine
+from orders.models import Order, OrderEvent, OrderLine
 from orders.parsers import parsed
 from orders.problems import Problem
-from orders.workflow import STATUS_AFTER, EventType, JourneyState, Leg, Status
+from orders.workflow import STATUS_AFTER, EventType, Status
 from payments.models import Transaction
 
 LARGEST_ID = 2**63 - 1
@@ -524,7 +524,7 @@ def _facts(order: Order, *, staff: bool) -> dict[str, Any]:
         "customer_name": order.customer_name,
         "status": status_name(journey.status),
         "held": journey.status == Status.PENDING and journey.due_at is None,
-        "progress": _progress(journey),
+        "progress": journey.progress,
         "total_amount": order.total_amount,
         "currency": order.currency,
         "waiting_for": journey.waiting_for or None,
@@ -536,19 +536,6 @@ def _facts(order: Order, *, staff: bool) -> dict[str, Any]:
         "finished_at": journey.finished_at,
         "links": links_of(order.pk),
     }
-
-
-def _progress(journey: Journey) -> int:
-    stock, shipping, payment = Leg(journey.stock), Leg(journey.shipping), Leg(journey.payment)
-    state = JourneyState(
-        journey.pk,
-        Status(journey.status),
-        journey.sequence,
-        stock=stock,
-        shipping=shipping,
-        payment=payment,
-    )
-    return state.progress
 
 
 def _line(line: OrderLine | PlacedLine) -> Line:
