@@ -181,6 +181,7 @@ def test_it_tells_the_current_price_instead_of_using_the_clients(as_alice):
         "79927398713",  # too short
         "5e0d1fe2-4111-1111-1111-111111111111",  # the digits of an id mean nothing
         "+1 555 0100",
+        "ORD-20261121225415-0077",  # by chance, its date and time have the check digit of a card
     ],
 )
 def test_it_takes_digits_that_are_no_card_number(place, harmless):
