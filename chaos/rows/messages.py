@@ -106,10 +106,10 @@ async def f36(arena: Arena) -> None:
             arena.struck()
             await asyncio.to_thread(_lpush, arena, queue, poison)
             await arena.sleep(0.3)
-    before = {name: arena.rig.processes[name].starts for name in STEP_WORKERS}
-    waiting = await arena.rig.until(arena.rig.workers_listen, seconds=15)
-    arena.expect(waiting, "I8: not every worker takes messages again 15 s after the poison")
-    arena.notes.append(f"starts of workers: {before}")
+    began = time.monotonic()
+    waiting = await arena.rig.until(arena.rig.workers_listen, seconds=60)
+    arena.expect(waiting, "I8: not every worker takes messages again 60 s after the poison")
+    arena.notes.append(f"all workers take messages again after {time.monotonic() - began:.1f} s")
 
 
 def _lpush(arena: Arena, queue: str, payload: str) -> None:
