@@ -93,7 +93,7 @@ def _compete(
     turns = [
         (scenario, number, contestant)
         for scenario in chosen
-        for number in range(1, options.rounds + 1)
+        for number in range(1, min(options.rounds, scenario.rounds) + 1)
         for contestant in contestants
         if isinstance(contestant, scenario.contestants) and not (options.ours and contestant.name != "ours")
     ]

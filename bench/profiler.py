@@ -21,7 +21,7 @@ OURS = re.compile(r"\((?:orders|payments|inventory|shipping|notifications|databa
 
 @contextlib.contextmanager
 def profiled(rig: Rig, name: str) -> Iterator[None]:
-    """Sample the rig's Python processes from when they are there until the block ends, and print what was found."""
+    """Sample who holds the interpreter in the rig's processes, from the first meter on; print what was found."""
     program = shutil.which("py-spy", path=rig.environment["PATH"])
     if program is None:
         raise SystemExit("--profile needs py-spy; `pip install py-spy` in the virtual environment.")
@@ -48,7 +48,19 @@ def _start(program: str, rig: Rig) -> list[tuple[str, Path, subprocess.Popen[byt
             # A prefork worker works in its child; anything else in itself.
             for pid in [child.pid for child in children] or [root]:
                 path = rig.folder / f"{group}-{pid}.folded"
-                command = [program, "record", "-p", str(pid), "-r", "200", "-f", "raw", "-o", str(path)]
+                command = [
+                    program,
+                    "record",
+                    "-p",
+                    str(pid),
+                    "-r",
+                    "200",
+                    "--gil",
+                    "-f",
+                    "raw",
+                    "-o",
+                    str(path),
+                ]
                 started.append((f"{group} {pid}", path, _quietly(command)))
     return started
 
