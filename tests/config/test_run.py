@@ -235,9 +235,7 @@ class Running:
     def find(self, *words: str) -> psutil.Process:
         """The oldest process with these words in its command line."""
         found = (
-            one
-            for one in self.family()
-            if set(words) <= set(" ".join(one.cmdline()).replace("/", " ").split())
+            one for one in self.family() if set(words) <= set(command_line(one).replace("/", " ").split())
         )
         return min(found, key=lambda one: one.pid)
 
@@ -268,8 +266,23 @@ def until(condition: Callable[[], Any]) -> None:
         time.sleep(0.1)
 
 
+def command_line(process: psutil.Process) -> str:
+    """Its command line; empty if it ended while we looked."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
 def are_gone(family: list[psutil.Process]) -> bool:
-    return not [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    return not any(is_alive(one) for one in family)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.fixture

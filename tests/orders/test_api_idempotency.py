@@ -6,7 +6,9 @@ import threading
 import pytest
 import requests
 from django.db import connection, transaction
+from requests.adapters import HTTPAdapter
 from rest_framework.authtoken.models import Token
+from urllib3.util import Retry
 
 from orders.models import IdempotencyKey, Order, OrderEvent
 from tests.inventory.goods import at_once
@@ -126,9 +128,14 @@ def test_fifty_repeats_at_once_place_one_order_and_get_one_answer(live_server, a
     headers = KEY | {"Authorization": f"Token {Token.objects.create(user=alice).key}"}
 
     def post() -> tuple[int, bytes]:
-        response = requests.post(
-            f"{live_server.url}/api/orders", json=an_order(), headers=headers, timeout=30
-        )
+        # A connection may be refused in such a crowd; that the request may simply be sent again is the point.
+        with requests.Session() as session:
+            session.mount(
+                "http://", HTTPAdapter(max_retries=Retry(10, backoff_factor=0.1, allowed_methods=None))
+            )
+            response = session.post(
+                f"{live_server.url}/api/orders", json=an_order(), headers=headers, timeout=30
+            )
         return response.status_code, response.content
 
     answers = at_once([post] * 50)
