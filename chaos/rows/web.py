@@ -10,12 +10,12 @@ from chaos.rig import WEBS
 GOOD = Wish("good", 1.0)
 
 
-@row("F1", "web killed between INSERT and COMMIT")
+@row("F1", "web killed between INSERT and COMMIT", may_be_late=True)
 async def f1(arena: Arena) -> None:
     await _kill_webs_at(arena, "post.before_commit")
 
 
-@row("F2", "web killed after COMMIT, before the order is announced")
+@row("F2", "web killed after COMMIT, before the order is announced", may_be_late=True)
 async def f2(arena: Arena) -> None:
     await _kill_webs_at(arena, "post.after_commit")
 
