@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.db.models import F
 
 from inventory.models import StockItem
+from orders import canary
 from orders.bulk import Accepted, Entry, place_orders
 from orders.commands import MAX_QUANTITY, NewOrder, WantedLine
 
@@ -75,6 +76,7 @@ def place_demo_orders(owner: User, *, count: int, kind: str) -> list[int]:
 def _product_ids() -> tuple[list[int], int]:
     """Return the products that there is most of, and the one that there is least of."""
     items = StockItem.objects.filter(product__active=True, product__currency=settings.CURRENCY)
+    items = items.exclude(product__sku=canary.SKU)
     by_units = items.order_by(F("on_hand") - F("reserved")).values_list("product_id", flat=True)
     plentiful = list(by_units.reverse()[:PLENTIFUL])
     if not plentiful:

@@ -23,6 +23,7 @@ from scheduling.slots import database_now
 BUCKET_SECONDS = 2
 SPAN_SECONDS = 300
 REMEMBERED_SECONDS = 1.0
+LOOKS_MISSED = 2
 # Of a longer past than this a first look takes the end.
 MOST_ORDERS = 100_000
 # Seconds to confirm are counted in classes, each so many times the one before: quantiles within 6 %.
@@ -140,6 +141,7 @@ class Series:
         last = _bucket_of(now) - BUCKET_SECONDS  # the one under way would look like a fall
         times = list(range(last - SPAN_SECONDS + BUCKET_SECONDS, last + 1, BUCKET_SECONDS))
         buckets = [self._buckets.get(start, Bucket()) for start in times]
+        backlogs = [self._backlog_at(start) for start in times]
         return SeriesAnswer(
             bucket_seconds=BUCKET_SECONDS,
             times=times,
@@ -148,10 +150,18 @@ class Series:
             ended=[bucket.ended / BUCKET_SECONDS for bucket in buckets],
             p50=[quantile(bucket.classes, 0.5) for bucket in buckets],
             p95=[quantile(bucket.classes, 0.95) for bucket in buckets],
-            under_way=[b.backlog.due + b.backlog.later if b.backlog else None for b in buckets],
-            due=[bucket.backlog.due if bucket.backlog else None for bucket in buckets],
+            under_way=[backlog.due + backlog.later if backlog else None for backlog in backlogs],
+            due=[backlog.due if backlog else None for backlog in backlogs],
             now=self._now(now, buckets),
         )
+
+    def _backlog_at(self, start: int) -> figures.Backlog | None:
+        """Return what was seen then, or shortly before: people look about as often as there are buckets."""
+        for back in range(LOOKS_MISSED + 1):
+            bucket = self._buckets.get(start - back * BUCKET_SECONDS)
+            if bucket and bucket.backlog:
+                return bucket.backlog
+        return None
 
     def _now(self, now: float, buckets: list[Bucket]) -> Now:
         backlog = self._buckets[_bucket_of(now)].backlog

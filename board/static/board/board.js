@@ -220,7 +220,7 @@ const LEG_AFTER = {
   money_returned: ["payment", "refunded"],
 };
 // Events after which a card has to ask what it does not hear: the final amount, what it waits for.
-const ASK_AFTER = new Set(["order_confirmed", "order_waiting", "attention_needed", "order_retried"]);
+const ASK_AFTER = new Set(["order_confirmed", "order_rejected", "order_cancelled", "order_waiting", "attention_needed", "order_retried"]);
 const RESERVE = 120; // cards that a lane keeps in reserve behind those that it shows
 const REMEMBERED = 200_000; // orders whose standing is remembered, for the counts
 
