@@ -84,6 +84,7 @@ class Row:
         None  # p99 and max seconds from a fault to the order's next event
     )
     post_bar: float | None = None  # p99 seconds of an answer
+    post_longest: float | None = None  # seconds of the slowest answer
     may_be_late: bool = False  # the web process itself is hit: lateness of its answers says nothing
 
 

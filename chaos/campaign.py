@@ -158,6 +158,8 @@ def _bars(row: Row, finding: Finding) -> list[str]:
         broken.append(
             f"bar: POST p99 {percentile(finding.post, 99) * 1000:.0f} ms, allowed {row.post_bar * 1000:.0f}"
         )
+    if row.post_longest and finding.post and finding.post[-1] > row.post_longest:
+        broken.append(f"bar: the slowest answer took {finding.post[-1]:.2f} s, allowed {row.post_longest}")
     return broken
 
 

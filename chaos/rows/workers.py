@@ -127,7 +127,7 @@ async def f10(arena: Arena) -> None:
     arena.rig.bring_up(*WORKERS)
 
 
-@row("F11", "rolling restart of every process under load", post_bar=1.0)
+@row("F11", "rolling restart of every process under load", post_longest=1.0)
 async def f11(arena: Arena) -> None:
     """Callers are asked to go elsewhere before a web process is stopped, as a load balancer would do it."""
     for name in (*WEBS, "dispatcher", *WORKERS, "beat", "live"):
@@ -138,8 +138,6 @@ async def f11(arena: Arena) -> None:
         await arena.rig.restart(name)
         await arena.rig.until_ready()
         arena.load.avoid(None)
-    late = [attempt for attempt in arena.load.attempts if attempt.seconds > 1.0]
-    arena.expect(not late, f"I9: {len(late)} answers took over 1 s in a rolling restart, such as {late[:1]}")
 
 
 @row("F12", "a step hangs in its transaction until its time limit; a child runs out of memory", within=90)
