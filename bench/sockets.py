@@ -19,7 +19,7 @@ import uvloop
 AT_ONCE = 50  # connections being opened
 EVENT = re.compile(rb'"orderId":(\d+).*?"sequence":(\d+)')
 CONFIRMED = b'"event":"order_confirmed"'
-CLOSE = 0x8
+CLOSE, PING, PONG = 0x8, 0x9, 0xA
 
 
 @dataclass(slots=True)
@@ -54,9 +54,11 @@ class Socket(asyncio.Protocol):
         self.is_closed = False
         self._received = bytearray()
         self._confirmed = 0
+        self._transport: Any = None
 
     def connection_made(self, transport: Any) -> None:
         """Ask to be upgraded."""
+        self._transport = transport
         key = base64.b64encode(os.urandom(16)).decode()
         transport.write(
             f"GET {self._path} HTTP/1.1\r\nHost: 127.0.0.1:{self._job.port}\r\nUpgrade: websocket\r\n"
@@ -85,11 +87,16 @@ class Socket(asyncio.Protocol):
                 length, start = int.from_bytes(self._received[2:4], "big"), 4
             if len(self._received) < start + length:
                 return
-            if self._received[0] & 0x0F == CLOSE:
-                self.is_closed = True
-            else:
-                self._keep(now, bytes(self._received[start : start + length]))
+            self._take(now, self._received[0] & 0x0F, bytes(self._received[start : start + length]))
             del self._received[: start + length]
+
+    def _take(self, now: float, kind: int, payload: bytes) -> None:
+        if kind == CLOSE:
+            self.is_closed = True
+        elif kind == PING:
+            self._transport.write(bytes([0x80 | PONG, 0x80 | len(payload)]) + bytes(4) + payload)
+        else:
+            self._keep(now, payload)
 
     def _keep(self, now: float, payload: bytes) -> None:
         self.frames.append((now, payload))
