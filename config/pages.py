@@ -28,6 +28,7 @@ PLACES = {
     "inventory": "/api/inventory",
     "notifications": "/api/notifications",
     "analytics": "/api/analytics",
+    "webhooks": "/api/webhooks",
     "status": "/api/system/status",
     "metrics": "/api/system/metrics",
     "token": "/api/token",

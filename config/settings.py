@@ -240,6 +240,11 @@ LIVE_LOGIN_CHECK_INTERVAL = number("LIVE_LOGIN_CHECK_INTERVAL", default=60, at_l
 # An e-mail that the provider would not take is given up after so many tries.
 EMAIL_ATTEMPTS = whole("EMAIL_ATTEMPTS", default=20, at_least=1)
 
+# A webhook that its receiver would not take is given up after so many tries: some four hours.
+WEBHOOK_ATTEMPTS = whole("WEBHOOK_ATTEMPTS", default=15, at_least=1)
+# Webhooks go to public https addresses only, unless somebody tries them out on their own machine.
+WEBHOOK_ALLOW_PRIVATE = env.bool("WEBHOOK_ALLOW_PRIVATE", default=False)
+
 # --- Providers --------------------------------------------------------------------------------------------
 
 SANDBOX_PORT = whole("SANDBOX_PORT", default=8003, at_least=1)

@@ -25,6 +25,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/analytics.csv", SalesTable.as_view(), name="analytics-table"),
     path("api/inventory", include("inventory.urls")),
     path("api/notifications", include("notifications.urls")),
+    path("api/webhooks", include("notifications.webhook_urls")),
     path("api/live", include("notifications.live_urls")),
     path("orderHub/negotiate", signalr.negotiate, name="negotiate"),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),

@@ -247,17 +247,26 @@ class HubConsumer(FeedConsumer):
 
     async def _agree(self) -> Wire:
         negotiated = "id" in self._query
+        joined = str(await ask(journal.end, SOCKET_THREADS))
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS if negotiated else FIRST_WORD_SECONDS):
                 text = await self._first_words.get()
         except TimeoutError:
             if negotiated:
                 raise bad_request("There was no handshake.") from None
-            return await super()._agree()
+            return await self._speak_plainly(joined)
         if not negotiated and not is_handshake(text):
             self._first_words.put_nowait(text)
-            return await super()._agree()
+            return await self._speak_plainly(joined)
         return await self._shake_hands(text)
+
+    async def _speak_plainly(self, joined: str) -> Wire:
+        """Begin the feed where the client joined: it hears of what happened while we waited for its first word."""
+        wire = await super()._agree()
+        if "after" not in self._query:
+            self._query["after"] = joined
+            await self._pass_on(Notice({"type": "Ready", "position": joined}), wire)
+        return wire
 
     async def _shake_hands(self, text: str) -> Wire:
         # The client takes the answer for the beginning, so nothing after it may be missed.

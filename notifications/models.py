@@ -1,5 +1,7 @@
 """What customers were told by e-mail, and how far the reader that decides it has got in the journal."""
 
+import secrets
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -84,6 +86,76 @@ class Notification(models.Model):
         """The key under which the provider takes it once."""
         again = f":{self.issue}" if self.issue > 1 else ""
         return f"{self.order_id}:{self.sequence}{again}"
+
+
+def new_secret() -> str:
+    """Return a secret that nobody guesses."""
+    return f"whsec_{secrets.token_urlsafe(32)}"
+
+
+class Subscription(models.Model):
+    """Another system that wants to be told what happens to orders."""
+
+    url = models.CharField("URL", max_length=500)
+    secret = models.CharField(max_length=100, default=new_secret, help_text="Each message is signed with it.")
+    events = ArrayField(
+        models.CharField(max_length=24),
+        default=list,
+        blank=True,
+        help_text="Types of events, with commas between them; none: those that change an order's status.",
+    )
+    active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.url
+
+
+class Delivery(models.Model):
+    """One event that one subscription is told."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting"  # to be told, or being tried again
+        DELIVERED = "delivered"  # the receiver took it
+        FAILED = "failed"  # given up, with the reason
+
+    subscription = models.ForeignKey(
+        Subscription, on_delete=models.CASCADE, related_name="deliveries", db_index=False
+    )
+    order_id = models.BigIntegerField()
+    sequence = models.IntegerField(help_text="The event of the order.")
+    event = models.CharField(max_length=24)
+    state = models.CharField(max_length=10, choices=State.choices)
+    due_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.SmallIntegerField(default=0, db_default=0)
+    status_code = models.SmallIntegerField(null=True, blank=True, help_text="Of the latest answer.")
+    failure = models.CharField(max_length=200, blank=True, default="", db_default="")
+    created_at = models.DateTimeField(db_default=Now())
+    delivered_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "deliveries"
+        constraints = [
+            # Each event is put on record once for each subscription, however often the journal is read.
+            models.UniqueConstraint(
+                fields=["subscription", "order_id", "sequence"], name="webhooks_once_per_event"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="webhooks_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} of order {self.order_id}"
+
+    @property
+    def key(self) -> str:
+        """What the receiver knows a message by."""
+        return f"{self.order_id}:{self.sequence}"
 
 
 class EventCount(models.Model):

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from notifications import tally
+from notifications import tally, webhooks
 from notifications.models import Channel, JournalCursor, Kind, State
 from orders import canaries, journal
 from orders.journal import FeedEvent
@@ -55,6 +55,7 @@ def record_page() -> int:
         events = journal.follow(cursor.position, limit=PAGE)
         customers = [event for event in events if event.owner_id != canaries.owner_id()]
         tally.count(customers)
+        webhooks.record(customers)
         _record([event for event in customers if event.type in TOLD])
         if events:
             cursor.move_to(events[-1].position)

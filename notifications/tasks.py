@@ -4,7 +4,7 @@ import time
 
 from celery import shared_task
 
-from notifications import delivery, recorder
+from notifications import delivery, recorder, webhooks
 
 # A run ends after so long, well within the task's limit; the next tick of the schedule goes on.
 RUN_SECONDS = 20.0
@@ -19,6 +19,8 @@ def follow_journal(**_future: object) -> None:
     if delivery.is_due():
         # Lost or late, it does not matter: what is due is still due at the next tick.
         deliver.apply_async(expires=30)
+    if webhooks.is_due():
+        deliver_webhooks.apply_async(expires=30)
 
 
 @shared_task(name="notifications.deliver", soft_time_limit=110, time_limit=120)
@@ -26,4 +28,12 @@ def deliver(**_future: object) -> None:
     """Send the e-mails that are due."""
     until = time.monotonic() + RUN_SECONDS
     while delivery.deliver_batch() and time.monotonic() < until:
+        pass
+
+
+@shared_task(name="notifications.deliver_webhooks", soft_time_limit=110, time_limit=120)
+def deliver_webhooks(**_future: object) -> None:
+    """Tell the systems that have subscribed what is due."""
+    until = time.monotonic() + RUN_SECONDS
+    while webhooks.deliver_batch() and time.monotonic() < until:
         pass

@@ -1,0 +1,113 @@
+"""Calls to addresses that somebody else chose: never into our own network, never redirected, never for long.
+
+The name is looked up once; what it leads to is checked and is what we connect to, so that a name cannot lead
+elsewhere between check and call. The certificate is still checked against the name.
+"""
+
+import ipaddress
+import socket
+from collections.abc import Mapping
+from contextlib import closing
+from urllib.parse import SplitResult, urlsplit
+
+import certifi
+import urllib3
+from django.conf import settings
+from urllib3.util import Timeout
+
+CONNECT_SECONDS, READ_SECONDS = 1.0, 5.0
+# Nothing of the answer is needed but its status.
+READ_BYTES = 1024
+PORTS = {"http": 80, "https": 443}
+# Ways to write an IPv4 address as an IPv6 one: what is inside counts.
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class NotAllowed(Exception):
+    """An address that we do not call."""
+
+
+class NotAnswered(Exception):
+    """There was no answer: no such name, no connection, or not in time."""
+
+
+def check_url(url: str) -> SplitResult:
+    """Return the URL's parts. Raises NotAllowed for what we would not call wherever it leads."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise NotAllowed("it is no address") from None
+    if parts.scheme not in PORTS or (parts.scheme == "http" and not settings.WEBHOOK_ALLOW_PRIVATE):
+        raise NotAllowed("only https is called")
+    if not parts.hostname or parts.username is not None or parts.password is not None or port == 0:
+        raise NotAllowed("it has no host, or names a user")
+    if any(ord(character) <= 32 or ord(character) > 126 for character in url):
+        raise NotAllowed("it has characters that do not belong in an address")
+    return parts
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address is out on the Internet and not with us, however it is written."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inside = address.ipv4_mapped or address.sixtofour
+        if address in NAT64:
+            inside = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inside is not None:
+            return is_public(inside)
+        if address.teredo is not None or address.is_site_local:
+            return False
+    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+    """Send it once, and return the status of the answer. Raises NotAllowed or NotAnswered."""
+    parts = check_url(url)
+    pool = _pool(parts, _address_of(parts))
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    try:
+        with closing(pool):
+            response = pool.request(
+                "POST",
+                target,
+                body=body,
+                headers={**headers, "Host": parts.netloc, "Accept-Encoding": "identity"},
+                retries=False,
+                redirect=False,
+                preload_content=False,
+            )
+            response.read(READ_BYTES)
+            response.close()
+    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        raise NotAnswered(f"no answer ({type(error).__name__})") from error
+    return int(response.status)
+
+
+def _address_of(parts: SplitResult) -> Address:
+    """Look the name up. One address that is not allowed is enough to call none."""
+    assert parts.hostname is not None
+    try:
+        found = socket.getaddrinfo(parts.hostname, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise NotAnswered("there is no such name") from error
+    addresses = [ipaddress.ip_address(entry[4][0]) for entry in found]
+    if not settings.WEBHOOK_ALLOW_PRIVATE and not all(is_public(address) for address in addresses):
+        raise NotAllowed("it leads into a private network")
+    return addresses[0]
+
+
+def _pool(parts: SplitResult, address: Address) -> urllib3.HTTPConnectionPool:
+    port, timeout = parts.port or PORTS[parts.scheme], Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+    if parts.scheme == "http":
+        return urllib3.HTTPConnectionPool(str(address), port, timeout=timeout)
+    return urllib3.HTTPSConnectionPool(
+        str(address),
+        port,
+        timeout=timeout,
+        cert_reqs="CERT_REQUIRED",
+        ca_certs=certifi.where(),
+        server_hostname=parts.hostname,
+        assert_hostname=parts.hostname,
+    )

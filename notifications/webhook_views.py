@@ -1,0 +1,215 @@
+"""Webhooks over HTTP: who is told, what was told, and telling it again. For staff."""
+
+from datetime import datetime
+from typing import Annotated
+
+from django.db.models import QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from msgspec import Meta
+from rest_framework import status
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from notifications.models import Delivery, Subscription
+from notifications.outgoing import NotAllowed, check_url
+from notifications.views import LARGEST_ID
+from notifications.webhooks import tell_again
+from orders.pagination import PAGE_PARAMETERS, newest_first
+from orders.problems import Problem
+from orders.schema import refusals
+from orders.serializers import Answer, Nothing, read
+from orders.serializers import Request as Body
+from orders.workflow import EventType
+
+
+class ManagesWebhooks(BasePermission):
+    """Staff who may change subscriptions: what they set up tells others of every order."""
+
+    message = "Only staff who may change subscriptions may do this."
+
+    def has_permission(self, request: Request, view: object) -> bool:  # noqa: ARG002 - DRF's signature
+        """Whether this user may."""
+        user = request.user
+        return bool(user.is_staff and user.has_perm("notifications.change_subscription"))
+
+
+class NewSubscription(Body):
+    """An address to tell, and of what; no events: of those that change an order's status."""
+
+    url: Annotated[str, Meta(min_length=1, max_length=500)]
+    events: Annotated[list[EventType], Meta(max_length=len(EventType))] = []
+
+
+class SubscriptionBody(Answer):
+    """Somebody who is told. The secret is shown when it is made, and never again."""
+
+    id: int
+    url: str
+    events: list[str]
+    active: bool
+    created_at: datetime
+    secret: str | None = None
+
+
+class Subscriptions(Answer):
+    """All of them."""
+
+    results: list[SubscriptionBody]
+
+
+class DeliveryBody(Answer):
+    """An event that a subscription is told."""
+
+    id: int
+    order_id: int
+    sequence: int
+    event: str
+    state: str
+    attempts: int
+    status_code: int | None
+    failure: str | None
+    created_at: datetime
+    delivered_at: datetime | None
+
+
+class DeliveryPage(Answer):
+    """Some deliveries, the newest first, and where the next ones are."""
+
+    next: str | None
+    results: list[DeliveryBody]
+
+
+FORBIDDEN = refusals(_403="permission_denied")
+ID = OpenApiParameter("subscription_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
+
+
+class Webhooks(APIView):
+    """Who is told what happens to orders."""
+
+    permission_classes = [ManagesWebhooks]
+
+    @extend_schema(
+        tags=["notifications"],
+        operation_id="list_webhooks",
+        summary="List the subscriptions to webhooks (staff)",
+        responses={200: Subscriptions} | FORBIDDEN,
+    )
+    def get(self, request: Request) -> Response:  # noqa: ARG002
+        """List them."""
+        return Response(Subscriptions(results=[_subscription(each) for each in Subscription.objects.all()]))
+
+    @extend_schema(
+        tags=["notifications"],
+        operation_id="create_webhook",
+        summary="Have an address told what happens to orders (staff)",
+        description=(
+            "Each event is a POST with the message of the live feed as its body. `Webhook-Id` is the same however"
+            " often it is tried. `Webhook-Signature` is `t=<seconds>,v1=<hex>`: HMAC-SHA256 with the secret over"
+            " `<seconds>.<body>`. Answer with 2xx; anything else is tried again with growing pauses."
+        ),
+        request=NewSubscription,
+        responses={201: SubscriptionBody}
+        | refusals(_400="malformed_json required unknown_field wrong_type invalid address_not_allowed")
+        | FORBIDDEN,
+    )
+    def post(self, request: Request) -> Response:
+        """Subscribe it."""
+        wanted = read(request.data, NewSubscription)
+        try:
+            check_url(wanted.url)
+        except NotAllowed as problem:
+            raise Problem("address_not_allowed", f"Not called: {problem}.", field="url") from None
+        made = Subscription.objects.create(url=wanted.url, events=[event.value for event in wanted.events])
+        made.refresh_from_db()
+        return Response(_subscription(made, secret=made.secret), status=status.HTTP_201_CREATED)
+
+
+class OneWebhook(APIView):
+    """One subscription."""
+
+    permission_classes = [ManagesWebhooks]
+
+    @extend_schema(
+        tags=["notifications"],
+        operation_id="delete_webhook",
+        summary="Tell an address no more (staff)",
+        parameters=[ID],
+        responses={204: OpenApiResponse(description="Gone.")} | refusals(_404="not_found") | FORBIDDEN,
+    )
+    def delete(self, request: Request, subscription_id: int) -> Response:  # noqa: ARG002
+        """Delete it, with the record of what it was told."""
+        _one(subscription_id).delete()
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class Deliveries(APIView):
+    """What a subscription was told."""
+
+    permission_classes = [ManagesWebhooks]
+
+    @extend_schema(
+        tags=["notifications"],
+        operation_id="list_webhook_deliveries",
+        summary="List what a subscription was told, the newest first (staff)",
+        parameters=[ID, *PAGE_PARAMETERS],
+        responses={200: DeliveryPage} | refusals(_400="invalid_parameter", _404="not_found") | FORBIDDEN,
+    )
+    def get(self, request: Request, subscription_id: int) -> Response:
+        """List it."""
+        rows, following = newest_first(request, _one(subscription_id).deliveries.all())
+        return Response(DeliveryPage(next=following, results=[_delivery(row) for row in rows]))
+
+
+class Redelivery(APIView):
+    """Telling something again."""
+
+    permission_classes = [ManagesWebhooks]
+
+    @extend_schema(
+        tags=["notifications"],
+        operation_id="redeliver_webhook",
+        summary="Tell an event once more (staff)",
+        request=Nothing,
+        parameters=[OpenApiParameter("delivery_id", OpenApiTypes.INT64, OpenApiParameter.PATH)],
+        responses={200: DeliveryBody} | refusals(_404="not_found") | FORBIDDEN,
+    )
+    def post(self, request: Request, delivery_id: int) -> Response:
+        """Have it told; one that is waiting is told anyway."""
+        read(request.data, Nothing)
+        found: QuerySet[Delivery] = Delivery.objects.filter(pk=min(delivery_id, LARGEST_ID))
+        tell_again(found)
+        delivery = found.first()
+        if delivery is None:
+            raise Problem("not_found", "There is no such delivery.", status_code=404)
+        return Response(_delivery(delivery))
+
+
+def _one(subscription_id: int) -> Subscription:
+    found = Subscription.objects.filter(pk=min(subscription_id, LARGEST_ID)).first()
+    if found is None:
+        raise Problem("not_found", "There is no such subscription.", status_code=404)
+    return found
+
+
+def _subscription(row: Subscription, *, secret: str | None = None) -> SubscriptionBody:
+    return SubscriptionBody(
+        id=row.pk, url=row.url, events=row.events, active=row.active, created_at=row.created_at, secret=secret
+    )
+
+
+def _delivery(row: Delivery) -> DeliveryBody:
+    return DeliveryBody(
+        id=row.pk,
+        order_id=row.order_id,
+        sequence=row.sequence,
+        event=row.event,
+        state=row.state,
+        attempts=row.attempts,
+        status_code=row.status_code,
+        failure=row.failure or None,
+        created_at=row.created_at,
+        delivered_at=row.delivered_at,
+    )

@@ -1,0 +1,212 @@
+"""Outgoing webhooks: signed, once per event, tried again, and never into our own network."""
+
+import hashlib
+import hmac
+import ipaddress
+import json
+import threading
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from config.engines import free_port
+from notifications import outgoing, recorder, webhooks
+from notifications.models import Delivery, JournalCursor, Subscription
+from notifications.outgoing import NotAllowed, check_url, is_public
+from tests.factories import make_order, make_product, make_user
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Takes messages, and answers as it is told to."""
+
+    answers: list[int] = []
+    got: list[tuple[dict[str, str], bytes]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.got.append((dict(self.headers), body))
+        code = self.answers.pop(0) if self.answers else 204
+        self.send_response(code)
+        if code == 302:
+            self.send_header("Location", "/elsewhere")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def receiver(settings):
+    settings.WEBHOOK_ALLOW_PRIVATE = True
+    Receiver.answers, Receiver.got = [], []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    Subscription.objects.create(
+        url=f"http://127.0.0.1:{server.server_port}/hook?shop=1", events=["order_placed"]
+    )
+    yield Receiver
+    server.shutdown()
+    server.server_close()
+
+
+def tell() -> Delivery:
+    while recorder.record_page():
+        pass
+    webhooks.deliver_batch()
+    return Delivery.objects.get()
+
+
+def make_it_due() -> None:
+    Delivery.objects.filter(due_at__isnull=False).update(due_at=timezone.now() - timedelta(seconds=1))
+
+
+def test_an_event_is_told_once_signed_and_in_the_words_of_the_live_feed(receiver):
+    placed = make_order((make_product(), 1))
+    assert tell().state == "delivered"
+    JournalCursor.objects.update(transaction_id=0, order_id=0, sequence=0)  # the journal is read again
+    assert tell().state == "delivered"
+    ((headers, body),) = receiver.got
+    assert json.loads(body)["orderId"] == placed.order_id
+    assert json.loads(body)["type"] == "OrderCreated"
+    assert headers["Webhook-Id"] == f"{placed.order_id}:1"
+    timestamp, given = (part.partition("=")[2] for part in headers["Webhook-Signature"].split(","))
+    secret = Subscription.objects.get().secret
+    wanted = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+    assert given == wanted
+
+
+@pytest.mark.parametrize("answer", [500, 404, 302])
+def test_what_was_not_taken_is_tried_again_later(receiver, answer):
+    receiver.answers = [answer]
+    make_order((make_product(), 1))
+    delivery = tell()
+    assert (delivery.state, delivery.status_code, delivery.attempts) == ("waiting", answer, 1)
+    assert not webhooks.is_due()
+    make_it_due()
+    assert tell().state == "delivered"
+    assert len(receiver.got) == 2
+    assert len({headers["Webhook-Id"] for headers, _ in receiver.got}) == 1
+
+
+def test_it_is_given_up_after_so_many_tries_and_can_be_told_again(receiver, settings, client):
+    settings.WEBHOOK_ATTEMPTS = 1
+    receiver.answers = [500]
+    make_order((make_product(), 1))
+    delivery = tell()
+    assert (delivery.state, delivery.due_at) == ("failed", None)
+    assert "given up" in delivery.failure
+    client.force_login(User.objects.create_superuser("admin"))
+    answer = client.post(
+        f"/api/webhooks/deliveries/{delivery.pk}/redeliver", {}, content_type="application/json"
+    )
+    assert answer.json()["state"] == "waiting"
+    assert tell().state == "delivered"
+
+
+def test_nobody_there_is_tried_again(settings):
+    settings.WEBHOOK_ALLOW_PRIVATE = True
+    Subscription.objects.create(url=f"http://127.0.0.1:{free_port()}/", events=["order_placed"])
+    make_order((make_product(), 1))
+    assert tell().state == "waiting"
+
+
+def test_only_what_was_asked_for_is_told(receiver, providers, drain):
+    make_order((make_product(), 1))
+    drain()
+    assert tell().event == "order_placed"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "172.16.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.0",  # noqa: S104 - an address to refuse
+        "224.0.0.1",
+        "255.255.255.255",
+        "240.0.0.1",
+        "::1",
+        "::",
+        "fe80::1",
+        "fd00::1",
+        "ff02::1",
+        "::ffff:10.0.0.1",
+        "64:ff9b::a00:1",
+        "2002:a00:1::",
+        "2001:0:a00:1::",
+        "fec0::1",
+    ],
+)
+def test_addresses_of_our_own_network_are_not_public(address):
+    assert not is_public(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize("address", ["93.184.215.14", "2606:4700::1111", "::ffff:93.184.215.14"])
+def test_addresses_on_the_internet_are_public(address):
+    assert is_public(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://shop.example/",
+        "ftp://shop.example/",
+        "https://user:pass@shop.example/",
+        "https:///path",
+        "shop.example",
+        "https://a:99999/",
+        "https://a:0/",
+        "file:///etc/passwd",
+    ],
+)
+def test_what_is_no_https_address_is_not_called(url):
+    with pytest.raises(NotAllowed):
+        check_url(url)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "2130706433", "0x7f.1"])
+def test_a_name_that_leads_to_ourselves_is_not_called(host):
+    with pytest.raises(NotAllowed, match="private"):
+        outgoing.post(f"https://{host}/", b"{}", {})
+
+
+def test_staff_subscribe_and_see_the_secret_once(client):
+    client.force_login(User.objects.create_superuser("admin"))
+    body = {"url": "https://shop.example/hook", "events": ["order_confirmed"]}
+    made = client.post("/api/webhooks", body, content_type="application/json")
+    assert made.status_code == 201
+    assert made.json()["secret"].startswith("whsec_")
+    (listed,) = client.get("/api/webhooks").json()["results"]
+    assert (listed["url"], listed["events"], listed["secret"]) == (body["url"], body["events"], None)
+    assert client.get(f"/api/webhooks/{listed['id']}/deliveries").json()["results"] == []
+    assert client.delete(f"/api/webhooks/{listed['id']}").status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"url": "http://shop.example/"}, "address_not_allowed"),
+        ({"url": "https://shop.example/", "events": ["no_such_event"]}, "invalid"),
+        ({}, "required"),
+    ],
+)
+def test_a_subscription_that_makes_no_sense_is_refused(client, body, code):
+    client.force_login(User.objects.create_superuser("admin"))
+    answer = client.post("/api/webhooks", body, content_type="application/json")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
+
+
+def test_others_may_not_subscribe(client):
+    for user in (make_user(), make_user(is_staff=True)):
+        client.force_login(user)
+        assert client.get("/api/webhooks").status_code == 403
