@@ -20,8 +20,11 @@ def event(sequence: int, kind: str = "stock_reserved", order: int = 7) -> str:
 
 
 @contextmanager
-def server(tell: Callable[[ServerConnection], None]) -> Iterator[Server]:
-    with serve(tell, "127.0.0.1", 0, compression=None) as running:
+def server(tell: Callable[[ServerConnection], object]) -> Iterator[Server]:
+    def handle(socket: ServerConnection) -> None:
+        tell(socket)
+
+    with serve(handle, "127.0.0.1", 0, compression=None) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield running
         running.shutdown()
