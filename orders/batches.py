@@ -129,7 +129,7 @@ def canvas(claimed: Claimed) -> Signature:
 
 def _may_travel(journey: JourneyState) -> bool:
     """Claim one journey, or stop it if it was claimed again and again and never got anywhere."""
-    if journey.attempts >= settings.MAX_ATTEMPTS and not journey.waiting_for.startswith("payment"):
+    if journey.attempts >= settings.MAX_ATTEMPTS and not journey.waits_for_provider:
         journey.need_attention(f"claimed {journey.attempts} times without getting anywhere")
         return False
     journey.claimed(lease=settings.LEASE_SECONDS)

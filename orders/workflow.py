@@ -212,6 +212,11 @@ class JourneyState:
         return self.status is Status.PROCESSING
 
     @property
+    def waits_for_provider(self) -> bool:
+        """Whether it is the payment provider that it waits for: that may take its time and is nobody's fault here."""
+        return self.waiting_for in (Wait.PAYMENT_PROVIDER, Wait.PAYMENT_OUTCOME)
+
+    @property
     def is_cancelling(self) -> bool:
         """Whether what it holds is to be given back."""
         return self.status is Status.CANCELLING

@@ -1,0 +1,30 @@
+"""`manage.py alive NAME`: exit with 0 if the process called NAME showed a sign of life of late."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from scheduling import heartbeats, slots
+
+# Beat leaves its sign through a worker, so it may take as long as a restart of one.
+BEAT_SECONDS = 60.0
+
+
+class Command(BaseCommand):
+    """For the health checks of processes that listen to nobody."""
+
+    help = "Exit with 0 if the dispatcher or beat showed a sign of life of late, else with 1."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", choices=["dispatcher", "beat"])
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        age = _age_of_beat() if options["name"] == "beat" else heartbeats.alive().get(options["name"])
+        if age is None or age > BEAT_SECONDS:
+            raise CommandError(f"No sign of life of {options['name']}.")
+        self.stdout.write(f"{options['name']} was alive {age:.0f} s ago.")
+
+
+def _age_of_beat() -> float | None:
+    started = slots.latest_start("beat")
+    return (slots.database_now() - started).total_seconds() if started else None
