@@ -41,6 +41,7 @@ class Told:
     lost: int = 0
     repeated: int = 0
     closed: int = 0
+    listeners: int = 1  # sockets for each order
     cpu_seconds: float = 0.0
 
 
@@ -48,7 +49,7 @@ class Socket(asyncio.Protocol):
     """One WebSocket, reading only."""
 
     def __init__(self, job: SocketJob, path: str, done: asyncio.Semaphore) -> None:
-        self._job, self._path, self._done = job, path, done
+        self._job, self.path, self._done = job, path, done
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.frames: list[tuple[float, bytes]] = []
         self.is_closed = False
@@ -61,7 +62,7 @@ class Socket(asyncio.Protocol):
         self._transport = transport
         key = base64.b64encode(os.urandom(16)).decode()
         transport.write(
-            f"GET {self._path} HTTP/1.1\r\nHost: 127.0.0.1:{self._job.port}\r\nUpgrade: websocket\r\n"
+            f"GET {self.path} HTTP/1.1\r\nHost: 127.0.0.1:{self._job.port}\r\nUpgrade: websocket\r\n"
             f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
             f"Authorization: Token {self._job.token}\r\n\r\n".encode()
         )
@@ -138,7 +139,8 @@ async def listen(job: SocketJob) -> Told:
 
 
 def _told(sockets: list[Socket]) -> Told:
-    told = Told(closed=sum(socket.is_closed for socket in sockets))
+    shared = len({socket.path for socket in sockets}) == 1
+    told = Told(closed=sum(socket.is_closed for socket in sockets), listeners=len(sockets) if shared else 1)
     for socket in sockets:
         seen: dict[int, int] = {}
         for at, payload in socket.frames:
