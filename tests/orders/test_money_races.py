@@ -4,6 +4,7 @@ Real PostgreSQL, the real sandbox, and threads; what the provider's own ledger s
 """
 
 import threading
+import time
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -95,7 +96,7 @@ def types(order_id: int) -> list[str]:
     return [event.type for event in journal.events_of(order_id)]
 
 
-def net_at_provider(order_id: int) -> tuple[Decimal, Decimal]:
+def net_at_provider(order_id: int) -> tuple[Decimal | int, ...]:
     """What the provider holds, and what it took and kept."""
     reference = str(Transaction.objects.filter(order_id=order_id).values_list("reference", flat=True)[0])
     for line in gateway().ledger():
@@ -162,8 +163,7 @@ def test_a_call_that_was_slept_over_is_not_made(monkeypatch: pytest.MonkeyPatch)
     (claimed,) = batches.claim()
     steps.quote_shipping(batch_id=claimed.batch_id, order_ids=claimed.order_ids)
     prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges([order_id]))
-    awake = ledger.monotonic
-    monkeypatch.setattr(ledger, "monotonic", lambda: awake() + ledger.LONGEST_START + 1)
+    monkeypatch.setattr(ledger, "monotonic", lambda: time.monotonic() + ledger.LONGEST_START + 1)
     outcomes = ledger.ask(prepared, patience=5, on_late=lambda *_: None)
     assert outcomes[order_id] == ledger.TOO_LATE
     assert gateway().find(key=prepared[0].key) is None
@@ -270,10 +270,12 @@ def test_two_undos_side_by_side_refund_once() -> None:
     work_off()
     commands.cancel_order(order_id=order_id, reason="Changed mind")
     claimed = batches.claim()
-    together = [
-        threading.Thread(target=elsewhere, args=[lambda: [run_canvas(batches.canvas(b)) for b in claimed]])
-        for _ in range(4)
-    ]
+
+    def travel() -> None:
+        for batch in claimed:
+            run_canvas(batches.canvas(batch))
+
+    together = [threading.Thread(target=elsewhere, args=[travel]) for _ in range(4)]
     for thread in together:
         thread.start()
     for thread in together:
