@@ -99,9 +99,9 @@ def test_the_scalable_worker_takes_from_every_queue_like_the_others_do(services,
     assert set(one_queue.split()) - {"celery", "orders", "orders@%h"} <= set(words)
 
 
-def test_whatever_listens_or_works_a_queue_has_a_health_check(services):
+def test_every_process_that_stays_has_a_health_check(services):
     without = {name for name, service in services.items() if "healthcheck" not in service}
-    assert without == {"migrate", "dispatcher", "beat"}
+    assert without == {"migrate"}
 
 
 def test_processes_wait_for_healthy_engines_and_finished_migrations(services):
