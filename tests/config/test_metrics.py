@@ -111,7 +111,9 @@ def test_calls_to_a_provider_are_counted_by_what_came_of_them(client, orders_don
 
 def test_the_last_audit_is_told(client):
     assert ("orders_audit_violations",) not in scrape(client)
-    once_per_slot(name="audit", interval=1, work=lambda: audit.run(with_ledger=False).summary, now=database_now())
+    once_per_slot(
+        name="audit", interval=1, work=lambda: audit.run(with_ledger=False).summary, now=database_now()
+    )
     assert scrape(client)["orders_audit_violations",] == 0
 
 
