@@ -55,7 +55,9 @@ SAVE = """
     INSERT INTO orders_orderevent (order_id, sequence, type, progress, data, transaction_id)
     SELECT event.*, (SELECT {number})
     FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::smallint[], %s::jsonb[]) AS event
-""".replace("{number}", CurrentTransaction.template)  # looked up once, not by the column's default for each event
+"""
+# Looked up once for each statement, not by the column's default for each event.
+SAVE = SAVE.replace("{number}", CurrentTransaction.template)
 
 
 def lock(order_ids: Sequence[int]) -> list[JourneyState]:

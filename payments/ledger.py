@@ -280,7 +280,11 @@ def reopen(kind: Kind, order_ids: Iterable[int]) -> None:
 def transactions_of(order_ids: Iterable[int]) -> dict[int, dict[str, Transaction]]:
     """Return what is written down for each order, by kind."""
     found: dict[int, dict[str, Transaction]] = {}
-    for transaction in Transaction.objects.filter(order_id__in=list(order_ids)):
+    # The moments are read for whole batches and used for none: whoever wants one asks for it.
+    rows = Transaction.objects.filter(order_id__in=list(order_ids)).defer(
+        "started_at", "asked_at", "finished_at"
+    )
+    for transaction in rows:
         found.setdefault(transaction.order_id, {})[transaction.kind] = transaction
     return found
 
