@@ -4,7 +4,7 @@ Nobody waits for a batch to fill. What makes batches is the limit on how many ar
 meanwhile leaves together with the next one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -50,6 +50,7 @@ def claim() -> list[Claimed]:
         if batches >= settings.MAX_CONCURRENT_BATCHES or room <= 0:
             return []
         due = journal.lock_due(room)
+        _forgive_lost_messages(due)
         travelling = [journey for journey in due if _may_travel(journey)]
         claimed = [_form_batch(route, journeys) for route, journeys in _by_route(travelling).items()]
         journal.save(sorted(due, key=lambda journey: journey.order_id))
@@ -81,6 +82,29 @@ def finish(batch_id: int) -> None:
             "UPDATE orders_batch SET finished_at = clock_timestamp() WHERE id = %s AND finished_at IS NULL",
             [batch_id],
         )
+
+
+def take_in_hand(batch_id: int) -> None:
+    """Note that a step of the batch begins; committed at once, so that the end of its worker leaves a trace."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE orders_batch SET in_hand = in_hand + 1 WHERE id = %s", [batch_id])
+
+
+def put_down(batch_id: int) -> None:
+    """Note that a step of the batch has ended."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE orders_batch SET in_hand = in_hand - 1 WHERE id = %s", [batch_id])
+
+
+def take_over(batch_ids: Collection[int]) -> set[int]:
+    """End batches that were lost. Return those that were lost on the way: nobody had them in hand."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE orders_batch SET finished_at = coalesce(finished_at, clock_timestamp())"
+            " WHERE id = ANY(%s) RETURNING id, in_hand",
+            [list(batch_ids)],
+        )
+        return {batch_id for batch_id, in_hand in cursor.fetchall() if in_hand <= 0}
 
 
 def give_back(claimed: Claimed, *, seconds: float) -> None:
@@ -134,6 +158,17 @@ def _may_travel(journey: JourneyState) -> bool:
         return False
     journey.claimed(lease=settings.LEASE_SECONDS)
     return True
+
+
+def _forgive_lost_messages(due: Sequence[JourneyState]) -> None:
+    """Give the try back to orders whose batch was lost on the way: without workers nobody's orders get anywhere."""
+    lost = {journey.batch_id for journey in due if journey.batch_id is not None}
+    if not lost:
+        return
+    lost_on_the_way = take_over(lost)
+    for journey in due:
+        if journey.batch_id in lost_on_the_way:
+            journey.attempts = max(0, journey.attempts - 1)
 
 
 def _by_route(journeys: Sequence[JourneyState]) -> dict[Route, list[JourneyState]]:

@@ -219,6 +219,9 @@ class Batch(models.Model):
     size = models.IntegerField()
     # Settled, or taken over by later batches.
     finished_at = models.DateTimeField(null=True)
+    # Steps that began and have not ended. More than none in a lost batch: it was lost in somebody's hands, and
+    # one of its orders may be the cause. None: it was lost on the way, by nobody's fault.
+    in_hand = models.SmallIntegerField(db_default=0)
 
     class Meta:
         verbose_name_plural = "batches"

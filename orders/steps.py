@@ -52,6 +52,12 @@ def for_batch(step: Step) -> Step:
 
     @functools.wraps(step)
     def run(*, batch_id: int, order_ids: Sequence[int]) -> None:
+        batches.take_in_hand(batch_id)
+        run_isolated(batch_id, order_ids)
+        batches.put_down(batch_id)
+        doorbell.announce_events()
+
+    def run_isolated(batch_id: int, order_ids: Sequence[int]) -> None:
         try:
             faults.point(begin)
             step(batch_id=batch_id, order_ids=order_ids)
@@ -66,9 +72,8 @@ def for_batch(step: Step) -> Step:
                 )
             else:
                 middle = len(order_ids) // 2
-                run(batch_id=batch_id, order_ids=order_ids[:middle])
-                run(batch_id=batch_id, order_ids=order_ids[middle:])
-        doorbell.announce_events()
+                run_isolated(batch_id, order_ids[:middle])
+                run_isolated(batch_id, order_ids[middle:])
 
     return run
 

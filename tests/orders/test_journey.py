@@ -269,7 +269,8 @@ def test_an_order_put_before_a_person_goes_on_when_the_cause_is_gone_and_the_per
 def test_an_order_that_is_claimed_again_and_again_is_put_before_a_person(settings) -> None:
     order_id = make_order((make_product(), 1)).order_id
     for _ in range(settings.MAX_ATTEMPTS):
-        assert batches.claim()  # and its canvas is lost
+        for claimed in batches.claim():
+            batches.take_in_hand(claimed.batch_id)  # and its worker dies
         make_everything_due()
     assert batches.claim() == []
     assert "without getting anywhere" in journey(order_id).attention
@@ -296,6 +297,16 @@ def test_dispatchers_side_by_side_keep_to_the_limit_together(settings) -> None:
         claimed = [running.result() for running in [dispatchers.submit(dispatch) for _ in range(4)]]
 
     assert sum(claimed) == settings.MAX_CONCURRENT_ORDERS
+
+
+def test_an_order_whose_messages_are_lost_is_sent_for_as_long_as_it_takes(settings) -> None:
+    order_id = make_order((make_product(), 1)).order_id
+    for _ in range(settings.MAX_ATTEMPTS * 3):
+        assert batches.claim()  # and nobody ever gets its message
+        make_everything_due()
+    assert journey(order_id).attention == ""
+    work_off()
+    assert journey(order_id).status == Status.CONFIRMED
 
 
 def test_a_repeated_batch_changes_nothing() -> None:

@@ -1,5 +1,6 @@
 """The simulated database: rows, row locks, transactions that commit or roll back, and commits of unknown fate."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -74,6 +75,7 @@ class Database:
         self.stock: dict[int, Item] = {}
         self.reservations: dict[int, dict[int, int]] = {}
         self.payments: dict[tuple[int, str], Any] = {}
+        self.in_hand: Counter[int] = Counter()  # steps that began and have not ended, for each batch
         self.batches: dict[int, tuple[float, int]] = {}  # those under way: started at, size
         self._batch_numbers = 0
         self._locked: dict[object, Actor] = {}
@@ -204,6 +206,17 @@ class Database:
 
     def finish_batch(self, batch_id: int) -> None:
         self.write(lambda: self.batches.pop(batch_id, None) and None)
+
+    def take_in_hand(self, batch_id: int) -> None:
+        self.in_hand[batch_id] += 1
+
+    def put_down(self, batch_id: int) -> None:
+        self.in_hand[batch_id] -= 1
+
+    def take_over(self, batch_ids: Iterable[int]) -> set[int]:
+        for batch_id in batch_ids:
+            self.finish_batch(batch_id)
+        return {batch_id for batch_id in batch_ids if self.in_hand[batch_id] <= 0}
 
     def under_way(self, lease: float) -> tuple[int, int]:
         since = self.clock.now - lease
