@@ -93,7 +93,8 @@ def test_an_order_whose_provider_is_away_says_so_and_uses_up_no_attempt(provider
 def test_an_order_before_a_person_says_why_and_that_a_retry_is_safe(settings) -> None:
     order = make_order((make_product(), 1))
     for _ in range(settings.MAX_ATTEMPTS):
-        batches.claim()
+        for claimed in batches.claim():
+            batches.take_in_hand(claimed.batch_id)  # and its worker dies
         make_everything_due()
     batches.claim()
     told = explained(order.order_id)
