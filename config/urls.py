@@ -1,8 +1,10 @@
 """Every address of the HTTP side. WebSockets are in `config.asgi`."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.views import LoginView
 from django.urls import URLPattern, URLResolver, include, path, re_path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
 
 from config import errors, pages
@@ -12,6 +14,7 @@ from orders.payment_webhooks import PaymentWebhook
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("board.urls")),
+    path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}board/icon.svg")),
     path("api", pages.ApiRoot.as_view(), name="api"),
     path("api/token", pages.TokenView.as_view(), name="token"),
     path(

@@ -216,3 +216,9 @@ def test_an_order_that_waits_explains_itself_to_operators_and_consoles_its_custo
     assert b"Safe to retry." in for_staff
     assert b"nothing is charged twice" in for_alice
     assert b"breaker" not in for_alice
+
+
+def test_a_browser_that_asks_for_an_icon_gets_the_boards(client: Client):
+    response = client.get("/favicon.ico")
+    assert response.status_code == 302
+    assert response["Location"] == f"{settings.STATIC_URL}board/icon.svg"
