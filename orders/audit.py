@@ -3,7 +3,6 @@
 Each check is one set-based statement that names what breaks it: nothing found, nothing broken.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -241,10 +240,3 @@ def _load(lines: list[LedgerLine]) -> None:
                 [line.captures for line in lines],
             ],
         )
-
-
-def offenders(report: Report) -> Iterator[int]:
-    """Yield the ids of the orders that a report names."""
-    for violation in report.violations:
-        if violation.subject.isdigit():
-            yield int(violation.subject)

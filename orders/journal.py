@@ -5,7 +5,7 @@ none can turn up behind the reader's back.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -227,11 +227,17 @@ def _read(start: Position, top: int, limit: int) -> list[FeedEvent]:
     }
     with connection.cursor() as cursor:
         cursor.execute(FOLLOW, parameters)
-        return [_feed_event(row, json.loads) for row in cursor.fetchall()]
+        return [_feed_event(row) for row in cursor.fetchall()]
 
 
-def _feed_event(row: tuple[Any, ...], load: Callable[[str], Any]) -> FeedEvent:
+def _feed_event(row: tuple[Any, ...]) -> FeedEvent:
     transaction_id, order_id, sequence, type_, progress, data, *facts = row
     return FeedEvent(
-        Position(transaction_id, order_id, sequence), order_id, sequence, type_, progress, load(data), *facts
+        Position(transaction_id, order_id, sequence),
+        order_id,
+        sequence,
+        type_,
+        progress,
+        json.loads(data),
+        *facts,
     )

@@ -5,20 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from orders.models import Journey, OrderEvent
-from orders.workflow import UNDER_WAY, EventType, Status, Wait
-
-EXPLANATIONS = {
-    Wait.PAYMENT_PROVIDER: (
-        "The payment provider cannot be reached. Nothing was asked of it; the order goes on by itself as"
-        " soon as it answers again."
-    ),
-    Wait.PAYMENT_OUTCOME: (
-        "The payment provider was asked, and nobody knows yet what came of it. It is looked up by its key"
-        " before anything is asked again, so no customer pays twice."
-    ),
-    Wait.LOST_STEP: "A leg did not report back. It is run again; running it twice does no harm.",
-}
+from orders.models import OrderEvent
+from orders.workflow import EventType, Wait
 
 WAITS = {
     Wait.PAYMENT_PROVIDER: "the payment provider",
@@ -38,21 +26,6 @@ def attention(why: str) -> str:
     """Return why a person should look at an order; the codes of what it waited for in words."""
     code, _, rest = why.partition(" ")
     return f"waited for {waits_for(code)} {rest}" if code in set(Wait) and code else why
-
-
-def explanation(journey: Journey) -> str:
-    """Return why an order is not finished yet; nothing for one that is."""
-    if journey.status not in UNDER_WAY:
-        return ""
-    if journey.attention and journey.due_at is None:
-        return f"It stopped and waits for a person: {attention(journey.attention)}."
-    if journey.status == Status.PENDING and journey.due_at is None:
-        return "It is held: it starts when somebody processes it."
-    if journey.waiting_for:
-        return EXPLANATIONS.get(Wait(journey.waiting_for), "")
-    if journey.batch_id is not None:
-        return f"It travels in batch {journey.batch_id}."
-    return "It is due, and leaves with the next batch."
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,33 +2,15 @@
 
 from datetime import UTC, datetime
 
-import pytest
-
-from orders.models import Journey, OrderEvent
-from orders.telling import EXPLANATIONS, WAITS, attention, explanation, timeline, title, waits_for
+from orders.models import OrderEvent
+from orders.telling import WAITS, attention, timeline, title, waits_for
 from orders.workflow import EventType, Wait
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def test_everything_that_an_order_can_wait_for_has_its_words():
-    assert set(EXPLANATIONS) == set(WAITS) == set(Wait) - {Wait.NOBODY}
-
-
-@pytest.mark.parametrize(
-    ("journey", "words"),
-    [
-        (Journey(status="confirmed"), ""),
-        (Journey(status="pending"), "It is held"),
-        (Journey(status="pending", due_at=NOON), "It is due"),
-        (Journey(status="processing", due_at=NOON, batch_id=7), "It travels in batch 7."),
-        (Journey(status="processing", due_at=NOON, waiting_for="payment_provider"), "cannot be reached"),
-        (Journey(status="cancelling", attention="poison"), "It stopped and waits for a person: poison."),
-    ],
-)
-def test_an_order_that_is_not_finished_says_why(journey, words):
-    assert words in explanation(journey)
-    assert bool(explanation(journey)) == bool(words)
+    assert set(WAITS) == set(Wait) - {Wait.NOBODY}
 
 
 def test_codes_are_put_into_words():
