@@ -1,1 +1,1 @@
-"""What PostgreSQL can do that the ORM does not reach."""
+"""What PostgreSQL and Valkey can do that the ORM and the cache do not reach."""

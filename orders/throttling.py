@@ -14,13 +14,12 @@ from typing import Any
 import redis
 import structlog
 from django.conf import settings
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from rest_framework import status
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
+from database import valkey
 from orders.problems import Problem
 
 logger = structlog.get_logger(__name__)
@@ -72,12 +71,7 @@ class Buckets:
     """The token buckets of all users, shared by all processes."""
 
     def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        client = redis.Redis.from_url(
-            url,
-            socket_timeout=PATIENCE_SECONDS,
-            socket_connect_timeout=PATIENCE_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
+        client = valkey.impatient(url, seconds=PATIENCE_SECONDS)
         self._take: Any = client.register_script(TAKE)
         self._clock, self._leave_alone_until = clock, -math.inf
 

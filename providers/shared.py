@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import redis
 from django.conf import settings
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+
+from database import valkey
 
 T = TypeVar("T")
 
@@ -27,13 +27,7 @@ class SharedMemory:
     """One process's way to Valkey. Whoever asks says what to assume when it is away."""
 
     def __init__(self, url: str) -> None:
-        self._redis = redis.Redis.from_url(
-            url,
-            socket_timeout=SOCKET_TIMEOUT_SECONDS,
-            socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-            decode_responses=True,
-        )
+        self._redis = valkey.impatient(url, seconds=SOCKET_TIMEOUT_SECONDS)
         self._away_until = 0.0
         self._scripts: dict[str, Callable[..., Any]] = {}
         self._lock = threading.Lock()

@@ -15,8 +15,8 @@ from typing import Any
 
 import redis
 from django.conf import settings
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+
+from database import valkey
 
 logger = logging.getLogger(__name__)
 
@@ -107,13 +107,7 @@ def _presence(member: str, age: float, facts: str) -> Presence:
 
 
 def _client() -> redis.Redis:
-    return redis.Redis.from_url(
-        settings.CACHE_URL,
-        socket_timeout=SOCKET_TIMEOUT_SECONDS,
-        socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-        decode_responses=True,
-    )
+    return valkey.impatient(settings.CACHE_URL, seconds=SOCKET_TIMEOUT_SECONDS)
 
 
 class Herald:

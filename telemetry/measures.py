@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import redis
 from django.conf import settings
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+
+from database import valkey
 
 logger = logging.getLogger(__name__)
 
@@ -99,13 +99,7 @@ def _parsed(text: str) -> Field:
 
 
 def _client() -> redis.Redis:
-    return redis.Redis.from_url(
-        settings.CACHE_URL,
-        socket_timeout=SOCKET_TIMEOUT_SECONDS,
-        socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-        decode_responses=True,
-    )
+    return valkey.impatient(settings.CACHE_URL, seconds=SOCKET_TIMEOUT_SECONDS)
 
 
 class Book:

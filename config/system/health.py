@@ -18,11 +18,10 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from config.system.prober import Answer, Prober, Remembered
 from config.system.workers import PREFIX as WORKER
+from database.valkey import impatient
 from notifications import restored
 from orders import canary
 from orders.models import Batch
@@ -287,13 +286,7 @@ def _by_room(free: int) -> State:
 
 def valkey(url: str) -> redis.Redis:
     """Return a client that gives up soon and does not try again: a look must not wait."""
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=SOCKET_TIMEOUT_SECONDS,
-        socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-        decode_responses=True,
-    )
+    return impatient(url, seconds=SOCKET_TIMEOUT_SECONDS)
 
 
 # --- All of them ------------------------------------------------------------------------------------------
