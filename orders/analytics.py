@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
+import msgspec
 from django.db import connection
 
 from orders import canaries, figures
@@ -26,9 +27,8 @@ class Span:
     end: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
-    """An hour or a day, in one currency. Revenue is of the orders that stand: confirmed or completed."""
+class PeriodSales(msgspec.Struct, frozen=True, rename="camel"):
+    """An hour or a day. Revenue is of the orders that stand: confirmed or completed, shipping included."""
 
     start: datetime
     currency: str
@@ -41,9 +41,8 @@ class Period:
     p95_seconds_to_confirm: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class ProductSales:
-    """What was sold of a product, in one currency."""
+class TopProduct(msgspec.Struct, frozen=True, rename="camel"):
+    """A product, by what it brought in in one currency; without shipping."""
 
     sku: str
     name: str
@@ -53,21 +52,19 @@ class ProductSales:
     revenue: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusalReason(msgspec.Struct, frozen=True, rename="camel"):
     """Why orders were refused, and how many."""
 
     reason: str
     orders: int
 
 
-@dataclass(frozen=True, slots=True)
-class Analytics:
-    """All of it, for one stretch."""
+class Analytics(msgspec.Struct, frozen=True, rename="camel"):
+    """What became of the orders that were placed in a stretch of days."""
 
-    periods: list[Period]
-    products: list[ProductSales]
-    refusals: list[Refusal]
+    periods: list[PeriodSales]
+    top_products: list[TopProduct]
+    refusal_reasons: list[RefusalReason]
 
 
 PERIODS = """
@@ -112,9 +109,9 @@ def analyse(span: Span, *, unit: Unit) -> Analytics:
         "reasons": TOP_REASONS,
     }
     return Analytics(
-        periods=[Period(*row) for row in _rows(PERIODS, parameters)],
-        products=[ProductSales(*row) for row in _rows(PRODUCTS, parameters)],
-        refusals=[Refusal(*row) for row in _rows(REFUSALS, parameters)],
+        periods=[PeriodSales(*row) for row in _rows(PERIODS, parameters)],
+        top_products=[TopProduct(*row) for row in _rows(PRODUCTS, parameters)],
+        refusal_reasons=[RefusalReason(*row) for row in _rows(REFUSALS, parameters)],
     )
 
 
