@@ -14,10 +14,12 @@ from board.cards import card, needs_attention, what_it_waits_for
 from notifications.messages import sentence
 from notifications.models import Notification
 from orders import views
+from orders.contexts import trace_url
 from orders.explain import explain
 from orders.journal import events_of
 from orders.models import Journey, Order, OrderEvent
 from orders.operations import OPERATIONS, previews
+from orders.runs import flower_url, runs_of
 from orders.telling import timeline
 from orders.workflow import UNDER_WAY, EventType, Leg, Status
 from payments.models import Transaction
@@ -119,6 +121,7 @@ def context_of(order: Order, request: Request, *, for_customer: bool = False) ->
     staff = user.is_staff and not for_customer
     explained = not for_customer and may_be_told(views.OrderExplanation, order, request)
     events = events_of(order.pk, limit=MOST_EVENTS)
+    sees_machinery = staff or (settings.DEMO and not for_customer)
     return {
         "order": order,
         "journey": order.journey,
@@ -133,7 +136,10 @@ def context_of(order: Order, request: Request, *, for_customer: bool = False) ->
         "consolation": "" if explained else for_customer_of(order.journey),
         "actions": actions(order, request, for_customer=for_customer),
         "staff": staff,
-        "flower_url": settings.FLOWER_URL if staff or settings.DEMO else "",
+        "sees_machinery": sees_machinery,
+        "runs": runs_of(order) if sees_machinery else [],
+        "flower_url": flower_url(order.journey.batch_id) if sees_machinery else "",
+        "trace_url": trace_url(next(iter(events), None)) if sees_machinery else "",
     }
 
 

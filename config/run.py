@@ -111,6 +111,7 @@ def complete_environment(folder: DataFolder) -> dict[str, str]:
     ours["FLOWER_URL"] = (
         os.environ.get("FLOWER_URL") or f"http://{_shown(ours['HOST'])}:{ours['FLOWER_PORT']}"
     )
+    ours["PUBLIC_URL"] = os.environ.get("PUBLIC_URL") or f"http://{_shown(ours['HOST'])}:{ours['PORT']}"
     # The sandbox sends webhooks only where SANDBOX_WEBHOOK_URL says; the secret is there for whoever sets it.
     ours["SANDBOX_WEBHOOK_SECRET"] = ours["PAYMENT_WEBHOOK_SECRETS"].partition(",")[0]
     ours["SANDBOX_DATA"] = os.environ.get("SANDBOX_DATA") or str(folder.path / "sandbox")
@@ -347,8 +348,18 @@ def table(environment: dict[str, str]) -> str:
         rows += [
             (f"Login {role}", f"{name} / {environment[variable]}") for role, name, variable in DEMO_ACCOUNTS
         ]
+    else:
+        # Outside the demo there is no account until somebody makes one.
+        rows.append(("First login", f"none yet; make one: {_manage(environment)} createsuperuser"))
     lines = [f"  {title:<16}{value}" for title, value in rows]
     return "\n".join(["", "Ready. Ctrl-C stops all of it.", "", *lines, ""])
+
+
+def _manage(environment: dict[str, str]) -> str:
+    """Return how `manage.py` is called beside this system: it finds the default folder's settings by itself."""
+    folder = environment["DATA_DIR"]
+    elsewhere = "" if Path(folder) == BASE_DIR / ".data" else f"DATA_DIR={folder} "
+    return f"{elsewhere}{os.path.relpath(sys.executable)} manage.py"
 
 
 def _reachable(host: str) -> str:

@@ -302,6 +302,7 @@ CELERY_TASK_TIME_LIMIT = 60
 CELERY_TASK_SOFT_TIME_LIMIT = 50
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_RESULT_EXPIRES = timedelta(minutes=10)
+CELERY_WORKER_POOL = "config.pool:TaskPool"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 20_000
 CELERY_WORKER_SEND_TASK_EVENTS = True
@@ -415,6 +416,12 @@ LIVE_HOST, LIVE_PORT = env.str("LIVE_HOST", default="127.0.0.1"), env.int("LIVE_
 LIVE_URL = env.str("LIVE_URL", default=f"http://{LIVE_HOST}:{LIVE_PORT}")
 # Where people find Flower, for links; empty: no links.
 FLOWER_URL = env.str("FLOWER_URL", default="").rstrip("/")
+# Where people find us, for links from elsewhere: those of Flower's tasks to their orders.
+PUBLIC_URL = env.str("PUBLIC_URL", default="").rstrip("/")
+# Where people look at traces, with {trace_id} in it; empty: no links.
+TRACE_URL = env.str("TRACE_URL", default="")
+if TRACE_URL and "{trace_id}" not in TRACE_URL:
+    raise ImproperlyConfigured("TRACE_URL must have {trace_id} where the trace's id belongs.")
 
 # --- Security ---------------------------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ from datetime import timedelta
 from functools import cached_property, partial
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import PAGE_VAR
 from django.core.exceptions import PermissionDenied
@@ -20,12 +19,14 @@ from django.utils.safestring import SafeString
 
 from inventory.models import Reservation
 from orders.commands import NotPossible
+from orders.contexts import trace_url
 from orders.explain import explain
 from orders.figures import first_id_since
 from orders.finding import found
 from orders.models import Batch, Order
 from orders.operations import LONGEST_REASON, OPERATIONS, Operation, previews
 from orders.queries import OrderNotFound
+from orders.runs import flower_url, runs_in, runs_of
 from orders.telling import WAITS, attention, timeline, waits_for
 from orders.workflow import UNDER_WAY, Status
 from payments.models import Transaction
@@ -260,6 +261,7 @@ class OrderAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "admin/orders/order/order.html", self._order_context(request, order))
 
     def _order_context(self, request: HttpRequest, order: Order) -> dict[str, Any]:
+        events = list(order.events.all())
         return self.admin_site.each_context(request) | {
             "opts": self.opts,
             "title": order.number,
@@ -272,9 +274,11 @@ class OrderAdmin(ReadOnlyAdmin):
             "lines": list(order.lines.all()),
             "transactions": Transaction.objects.filter(order_id=order.pk).order_by("started_at"),
             "reservations": Reservation.objects.filter(order_id=order.pk).select_related("product"),
-            "timeline": timeline(list(order.events.all())),
+            "timeline": timeline(events),
+            "runs": runs_of(order),
+            "flower_url": flower_url(order.journey.batch_id),
+            "trace_url": trace_url(events[0] if events else None),
             "operations": self._possible(request, order),
-            "flower_url": settings.FLOWER_URL,
         }
 
     def _possible(self, request: HttpRequest, order: Order) -> list[Operation]:
@@ -385,7 +389,7 @@ def status_badge(status: str) -> SafeString:
 
 @admin.register(Batch)
 class BatchAdmin(ReadOnlyAdmin):
-    """Batches: which orders travelled together, and how long that took. Kept for some days."""
+    """Batches: which orders travelled together, on which tasks, and how long that took. Kept for some days."""
 
     list_display = ("id", "size", "started_at", "finished_at", "seconds")
     ordering = ("-id",)
@@ -394,3 +398,26 @@ class BatchAdmin(ReadOnlyAdmin):
     def seconds(self, batch: Batch) -> str | None:
         """How long it travelled."""
         return f"{(batch.finished_at - batch.started_at).total_seconds():.3f}" if batch.finished_at else None
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",  # noqa: ARG002 - Django's signature
+        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> HttpResponse:
+        """Show a batch with its orders and its tasks: the way back from Flower."""
+        batch = self.get_object(request, object_id)
+        if batch is None:
+            raise Http404(f"There is no batch {object_id[:40]}; they are kept for some days.")
+        if not self.has_view_permission(request, batch):
+            raise PermissionDenied
+        context = self.admin_site.each_context(request) | {
+            "opts": self.opts,
+            "title": f"Batch {batch.pk}",
+            "batch": batch,
+            "runs": runs_in(batch),
+            "flower_url": flower_url(batch.pk),
+            "orders": Order.objects.filter(pk__in=batch.order_ids).select_related("journey").order_by("pk"),
+        }
+        return TemplateResponse(request, "admin/orders/batch/batch.html", context)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from celery import Signature, chain, chord, signature
+from celery import Signature, chain, chord, current_task, signature
 from django.conf import settings
 from django.db import connection, transaction
 
@@ -90,10 +90,21 @@ def take_in_hand(batch_id: int) -> None:
         cursor.execute("UPDATE orders_batch SET in_hand = in_hand + 1 WHERE id = %s", [batch_id])
 
 
-def put_down(batch_id: int) -> None:
-    """Note that a step of the batch has ended."""
+PUT_DOWN = """
+    UPDATE orders_batch SET in_hand = in_hand - 1, steps = steps || jsonb_build_object(
+        'name', %s::text, 'task', %s::text, 'worker', %s::text, 'seconds', %s::float8, 'ended_at', clock_timestamp())
+    WHERE id = %s
+"""
+
+
+def put_down(batch_id: int, *, step: str, seconds: float) -> None:
+    """Note that a step of the batch has ended: which one, as which task on which worker, and how long it took."""
+    task = current_task.request if current_task else None
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE orders_batch SET in_hand = in_hand - 1 WHERE id = %s", [batch_id])
+        cursor.execute(
+            PUT_DOWN,
+            [step, task.id if task else "", task.hostname if task else "", seconds, batch_id],
+        )
 
 
 def take_over(batch_ids: Collection[int]) -> set[int]:
@@ -185,7 +196,8 @@ def _route(journey: JourneyState) -> Route:
 
 
 def _form_batch(route: Route, journeys: Sequence[JourneyState]) -> Claimed:
-    batch = Batch.objects.create(size=len(journeys))
+    order_ids = sorted(journey.order_id for journey in journeys)
+    batch = Batch.objects.create(size=len(journeys), order_ids=order_ids)
     for journey in journeys:
         journey.batch_id = batch.pk
-    return Claimed(batch.pk, route, sorted(journey.order_id for journey in journeys))
+    return Claimed(batch.pk, route, order_ids)

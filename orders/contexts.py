@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 import structlog
+from django.conf import settings
 from django.db import connection
 
+from orders.models import OrderEvent
 from telemetry import tracing
 
 REQUEST = "request"
@@ -33,6 +35,12 @@ def traces_of(order_ids: Sequence[int]) -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(TRACES, [list(order_ids), tracing.MOST_LINKS])
         return [trace for (trace,) in cursor.fetchall()]
+
+
+def trace_url(event: OrderEvent | None) -> str:
+    """Return where people look at the trace of an order, given its first event; empty if there is none to look at."""
+    trace_id = (event.data.get(TRACE) or "").split("-")[1:2] if event else []
+    return settings.TRACE_URL.replace("{trace_id}", trace_id[0]) if trace_id and settings.TRACE_URL else ""
 
 
 def of_batch(batch_id: object, order_ids: Sequence[int] = ()) -> dict[str, object]:

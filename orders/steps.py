@@ -12,6 +12,7 @@ Every step may run twice, late or beside itself: whoever comes second finds noth
 
 import functools
 import logging
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -53,8 +54,9 @@ def for_batch(step: Step) -> Step:
     @functools.wraps(step)
     def run(*, batch_id: int, order_ids: Sequence[int]) -> None:
         batches.take_in_hand(batch_id)
+        began = time.perf_counter()
         run_isolated(batch_id, order_ids)
-        batches.put_down(batch_id)
+        batches.put_down(batch_id, step=step.__name__, seconds=time.perf_counter() - began)
         doorbell.announce_events()
 
     def run_isolated(batch_id: int, order_ids: Sequence[int]) -> None:

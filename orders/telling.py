@@ -55,6 +55,7 @@ def timeline(events: Sequence[OrderEvent]) -> list[Entry]:
 def _entry(event: OrderEvent, seconds: float) -> Entry:
     data = dict(event.data)
     trouble = str(data.pop("details", "") or "")
+    data.pop("trace", None)  # says nothing to people; there is a link for it
     if "waiting_for" in data:
         data["waiting_for"] = waits_for(data["waiting_for"])
     if "why" in data:

@@ -210,7 +210,7 @@ class Database:
     def take_in_hand(self, batch_id: int) -> None:
         self.in_hand[batch_id] += 1
 
-    def put_down(self, batch_id: int) -> None:
+    def put_down(self, batch_id: int, **_: object) -> None:
         self.in_hand[batch_id] -= 1
 
     def take_over(self, batch_ids: Iterable[int]) -> set[int]:

@@ -1,0 +1,105 @@
+"""Which Celery tasks worked on an order, for people: from an order to its tasks and back.
+
+A batch keeps its orders and each of its steps that has ended. Flower forgets at restart; this does not, for as long
+as batches are kept.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from django.conf import settings
+from django.db import connection
+
+from orders.models import Batch, Order
+
+# An order that waited for days was in thousands of batches: those of its first hour and of its last are looked
+# through, and the latest of them are told.
+HOUR = timedelta(hours=1)
+MOST_BATCHES = 20
+
+BATCHES = """
+    SELECT id FROM orders_batch
+    WHERE (started_at BETWEEN %(placed)s AND %(placed)s + %(hour)s
+           OR started_at BETWEEN coalesce(%(ended)s, now()) - %(hour)s AND coalesce(%(ended)s, now()))
+      AND order_ids @> ARRAY[%(order)s::bigint]
+    ORDER BY id DESC LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A task that worked on a batch, from its first look to its end."""
+
+    batch_id: int
+    orders: int
+    name: str
+    task: str  # Celery's id; empty if it did not run on a worker
+    worker: str
+    seconds: float
+    ended_at: datetime
+
+    @property
+    def title(self) -> str:
+        """What was done, in words."""
+        return self.name.replace("_", " ").capitalize()
+
+    @property
+    def milliseconds(self) -> float:
+        """How long it took."""
+        return self.seconds * 1000
+
+    @property
+    def flower_url(self) -> str:
+        """Where Flower shows it; empty where there is none."""
+        return f"{settings.FLOWER_URL}/task/{self.task}" if settings.FLOWER_URL and self.task else ""
+
+    @property
+    def batch_url(self) -> str:
+        """Where Flower lists the tasks of its batch; empty where there is no Flower."""
+        return flower_url(self.batch_id)
+
+
+def runs_of(order: Order) -> list[Run]:
+    """Return the tasks that worked on an order, whose journey is loaded, in the order in which they ended."""
+    parameters: dict[str, Any] = {
+        "order": order.pk,
+        "placed": order.placed_at,
+        "ended": order.journey.finished_at,
+        "hour": HOUR,
+        "limit": MOST_BATCHES,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(BATCHES, parameters)
+        ids = [batch_id for (batch_id,) in cursor.fetchall()]
+    runs = [run for batch in Batch.objects.filter(pk__in=ids) for run in runs_in(batch)]
+    return sorted(runs, key=lambda run: run.ended_at)
+
+
+def runs_in(batch: Batch) -> list[Run]:
+    """Return the tasks of a batch that have ended."""
+    return [
+        Run(
+            batch_id=batch.pk,
+            orders=batch.size,
+            name=step["name"],
+            task=step["task"],
+            worker=step["worker"],
+            seconds=step["seconds"],
+            ended_at=datetime.fromisoformat(step["ended_at"]),
+        )
+        for step in batch.steps
+    ]
+
+
+def flower_url(batch_id: int | None) -> str:
+    """Return where Flower lists a batch's tasks, or all of them; empty where there is no Flower.
+
+    Flower's list takes no search in its address but that for a task's name, which may go on with another condition.
+    The batch is looked for as text: Flower knows the arguments of a big batch only in part.
+    """
+    if not settings.FLOWER_URL or batch_id is None:
+        return settings.FLOWER_URL and f"{settings.FLOWER_URL}/tasks"
+    search = f"""none OR kwargs:"'batch_id': {batch_id}," """.strip()
+    return f"{settings.FLOWER_URL}/tasks?name={quote(search)}"

@@ -1,0 +1,110 @@
+"""From an order to the tasks that worked on it, and back."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+
+from config.flowerconfig import format_task
+from orders import batches
+from orders.models import Batch, Order
+from orders.runs import flower_url, runs_of
+from tests.factories import make_order, make_product, make_shipping
+from tests.fixtures.pipeline import work_off
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("uncollected_static_files"),
+]
+
+STEPS = ["Authorize payment", "Capture payment", "Quote shipping", "Reserve stock", "Settle"]
+
+
+@pytest.fixture
+def order(providers) -> Order:
+    """An order that was confirmed."""
+    make_shipping()
+    placed = make_order((make_product(), 1))
+    work_off()
+    return Order.objects.select_related("journey").get(pk=placed.order_id)
+
+
+@pytest.fixture
+def admin(client, settings):
+    settings.SECURE_SSL_REDIRECT = False
+    client.force_login(User.objects.create_superuser("admin"))
+    return client
+
+
+class Task:
+    """What Flower knows of a task."""
+
+    def __init__(self, **kwargs: object) -> None:
+        self.kwargs = str(kwargs)
+
+
+def test_an_order_tells_which_tasks_worked_on_it(order):
+    runs = runs_of(order)
+    assert sorted(run.title for run in runs) == STEPS
+    assert {run.orders for run in runs} == {1}
+    assert all(run.seconds > 0 and run.ended_at > order.placed_at for run in runs)
+
+
+def test_an_order_that_has_waited_for_days_tells_the_tasks_of_its_last_hour(order):
+    early = Batch.objects.get()
+    late = Batch.objects.create(size=1, order_ids=[order.pk])
+    batches.put_down(late.pk, step="settle", seconds=1)
+    in_between = Batch.objects.create(size=1, order_ids=[order.pk])
+    batches.put_down(in_between.pk, step="settle", seconds=1)
+    now = order.placed_at + timedelta(days=3)
+    Batch.objects.filter(pk=late.pk).update(started_at=now - timedelta(minutes=1))
+    Batch.objects.filter(pk=in_between.pk).update(started_at=now - timedelta(days=1))
+    order.journey.finished_at = now
+    assert {run.batch_id for run in runs_of(order)} == {early.pk, late.pk}
+
+
+def test_the_desk_links_an_orders_tasks_to_flower_and_its_batch_to_its_orders(admin, order, settings):
+    settings.FLOWER_URL = "http://flower"
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE orders_batch SET steps = jsonb_set(steps, '{0,task}', '\"some-uuid\"')")
+    page = admin.get(f"/admin/orders/order/{order.pk}/change/").content.decode()
+    batch = Batch.objects.get().pk
+    assert 'href="http://flower/task/some-uuid"' in page
+    assert f'href="/admin/orders/batch/{batch}/change/"' in page
+    page = admin.get(f"/admin/orders/batch/{batch}/change/").content.decode()
+    assert f'href="/admin/orders/order/{order.pk}/change/"' in page
+    assert f"{batch}%2C" in page  # looked for in Flower
+
+
+def test_a_batch_that_is_forgotten_is_not_found(admin):
+    assert admin.get("/admin/orders/batch/999/change/").status_code == 404
+
+
+def test_flower_says_where_a_tasks_orders_are(settings):
+    settings.PUBLIC_URL = "https://orders.example"
+    shown = format_task(Task(batch_id=12, order_ids=list(range(100, 600)))).kwargs
+    assert shown.startswith("https://orders.example/admin/orders/batch/12/change/ (orders 100, 101,")
+    assert shown.endswith("…)")
+    assert format_task(Task(batch_id=12, order_ids=[7])).kwargs.endswith("(orders 7)")
+    assert format_task(Task(at_once=True)).kwargs == "{'at_once': True}"
+
+
+def test_nothing_leads_to_flower_where_there_is_none(settings):
+    settings.FLOWER_URL = ""
+    assert flower_url(12) == flower_url(None) == ""
+
+
+def test_a_trace_is_linked_if_there_is_one_and_somebody_shows_it(admin, order, settings):
+    trace = f"00-{'a1' * 16}-{'b2' * 8}-01"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE orders_orderevent SET data = data || jsonb_build_object('trace', %s) WHERE sequence = 1",
+            [trace],
+        )
+    address = f"/admin/orders/order/{order.pk}/change/"
+    assert "a1a1" not in admin.get(address).content.decode()
+    settings.TRACE_URL = "https://traces.example/trace/{trace_id}"
+    assert f'href="https://traces.example/trace/{"a1" * 16}"' in admin.get(address).content.decode()
+    order.events.filter(sequence=1).update(data={})
+    assert "traces.example" not in admin.get(address).content.decode()
