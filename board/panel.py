@@ -244,7 +244,7 @@ def actions(order: Order, request: Request, *, for_customer: bool = False) -> li
         Action(
             name=name,
             label=OPERATIONS[name].label,
-            effects=effects,
+            effects=[str(effect) for effect in effects],
             needs_reason=OPERATIONS[name].needs_reason,
             path=f"/api/orders/{order.pk}/{name}",
         )

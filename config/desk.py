@@ -13,11 +13,14 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 
-from orders import figures, money
+from inventory.listing import running_low
+from orders import causes, figures, money
 from orders.pages import money_at_risk_page
+from orders.permissions import is_operator
 from orders.queries import OrderNotFound, by_reference
 from payments.admin import transactions_page
 from scheduling.admin import runs_page
+from scheduling.slots import database_now
 
 
 @dataclass(frozen=True)
@@ -104,11 +107,16 @@ class Desk(AdminSite):
 
 
 def needs_a_person(request: HttpRequest) -> dict[str, Any]:
-    """Return what the start page tells: orders and money that a person should look at, to who may see them."""
+    """Return what the start page tells: orders, money and stock that a person should look at, to who may see them."""
     found: dict[str, Any] = {}
     if request.user.has_perm("orders.view_order"):
-        found["attention"], _ = figures.attention(limit=0)
+        found["groups"] = causes.groups()
+        found["attention"] = sum(group.orders for group in found["groups"] if group.needs_person)
         found["backlog"] = figures.backlog()
+        found["may_operate"] = is_operator(request.user)
+        found["now"] = database_now()
+    if request.user.has_perm("inventory.view_product"):
+        found["scarce"] = running_low()
     if request.user.has_perm(SEE_PAYMENTS):
         found["sums_at_risk"] = money.sums_at_risk()
     return found

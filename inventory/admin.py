@@ -19,6 +19,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
 from inventory import stock
+from inventory.listing import RUNS_LOW
 from inventory.listing_cache import forget_listings
 from inventory.models import Product, StockChange, StockItem
 from inventory.serializers import LARGEST_ADJUSTMENT
@@ -58,7 +59,7 @@ class StockFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Product]) -> QuerySet[Product]:  # noqa: ARG002
         """Return the products of the choice."""
         if self.value() == "low":
-            return queryset.filter(stock__on_hand__lt=F("stock__reserved") + F("stock__reorder_level"))
+            return queryset.filter(RUNS_LOW)
         if self.value() == "out":
             return queryset.exclude(stock__on_hand__gt=F("stock__reserved"))
         return queryset

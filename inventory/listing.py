@@ -9,6 +9,9 @@ from inventory.catalogue import LARGEST_ID
 from inventory.listing_cache import remembered
 from inventory.models import Product, StockChange, StockItem
 
+# Fewer units can be ordered than the product's reorder level says.
+RUNS_LOW = Q(stock__on_hand__lt=F("stock__reserved") + F("stock__reorder_level"))
+
 
 class ProductNotFound(Exception):
     """No product that the asker may see has this id or SKU."""
@@ -60,6 +63,11 @@ def find_product(*, reference: str, retired_too: bool = False) -> Product:
     for product in sorted(products, key=lambda product: str(product.pk) != reference):
         return _with_stock([product])[0]
     raise ProductNotFound(reference)
+
+
+def running_low() -> int:
+    """Return how many of the products on sale have fewer units left than their reorder level."""
+    return Product.objects.filter(RUNS_LOW, active=True).count()
 
 
 def list_changes(*, product_id: int, page: Page) -> tuple[list[StockChange], int | None]:

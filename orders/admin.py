@@ -1,5 +1,7 @@
 """Orders on the operators' desk: to look at, and to act on through the same commands as the API."""
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property, partial
@@ -11,21 +13,20 @@ from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import OperationalError
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from inventory.models import Reservation
-from orders.commands import NotPossible
+from orders import canaries, causes
 from orders.contexts import trace_url
 from orders.explain import explain
 from orders.figures import first_id_since
 from orders.finding import found
 from orders.models import Batch, Order
-from orders.operations import LONGEST_REASON, OPERATIONS, Operation, previews
-from orders.queries import OrderNotFound
+from orders.operations import LONGEST_REASON, OPERATIONS, Operation, Told, operate, previews, totals
 from orders.runs import flower_url, runs_in, runs_of
 from orders.telling import WAITS, attention, timeline, waits_for
 from orders.workflow import UNDER_WAY, Status
@@ -33,7 +34,10 @@ from payments.models import Transaction
 from scheduling.slots import database_now
 from shipping.models import ZoneCountry
 
-MOST_AT_ONCE = 500
+MOST_AT_ONCE = 5000
+# Of many orders that are acted on together so many are shown, and each of so few is told of by itself.
+SHOWN, TOLD_SINGLY = 100, 10
+IS_ID = re.compile(r"[0-9]{1,18}")
 PAGES_AHEAD = 5
 
 
@@ -155,6 +159,39 @@ class WaitingFilter(OrderFilter):
         return orders.filter(journey__status__in=UNDER_WAY, journey__waiting_for=choice)
 
 
+class CauseFilter(OrderFilter):
+    """What keeps it: only there while it is chosen, which the start page does."""
+
+    title = "what keeps it"
+    parameter_name = "cause"
+
+    def offered(self) -> list[tuple[str, str]]:
+        cause = self.value()
+        return [(cause, causes.title(cause).capitalize())] if cause else []
+
+    def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:
+        return causes.kept_by(choice, orders)
+
+
+class CanaryFilter(OrderFilter):
+    """Whose it is: our own orders, which only see whether the way is clear, are left out unless they are asked for."""
+
+    title = "whose"
+    parameter_name = "whose"
+
+    def offered(self) -> list[tuple[str, str]]:
+        return [("canaries", "Canaries only"), ("everybody", "Canaries, too")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:  # noqa: ARG002
+        match self.value():
+            case "everybody":
+                return queryset
+            case "canaries":
+                return queryset.filter(owner_id=canaries.owner_id() or 0)
+            case _:
+                return canaries.left_out(queryset)
+
+
 class CountryFilter(OrderFilter):
     """Where it goes: too many choices for a list of links."""
 
@@ -193,7 +230,15 @@ class OrderAdmin(ReadOnlyAdmin):
 
     list_display = ("shown_number", "status", "needs", "customer_name", "total", "placed")
     list_display_links = ("shown_number",)
-    list_filter = (StatusFilter, AttentionFilter, WaitingFilter, PlacedFilter, CountryFilter)
+    list_filter = (
+        CauseFilter,
+        StatusFilter,
+        AttentionFilter,
+        WaitingFilter,
+        PlacedFilter,
+        CanaryFilter,
+        CountryFilter,
+    )
     list_select_related = ("journey",)
     ordering = ("-id",)
     # Only switches the search box on: `get_search_results` does the searching.
@@ -324,30 +369,46 @@ class OrderAdmin(ReadOnlyAdmin):
             raise Http404(f"There is no operation {name[:40]}.")
         if not self.has_operate_permission(request):
             raise PermissionDenied
-        ids = (request.POST if request.method == "POST" else request.GET).getlist("order")
-        orders = self.get_queryset(request).filter(
-            pk__in=[id_ for id_ in ids[:MOST_AT_ONCE] if id_.isdigit()]
-        )
+        asked = request.POST if request.method == "POST" else request.GET
+        orders = self._chosen(asked)
         if request.method == "POST":
-            reason = request.POST.get("reason", "").strip()
+            reason = asked.get("reason", "").strip()[:LONGEST_REASON]
             if reason or not operation.needs_reason:
-                return self._operate(request, operation, list(orders), reason)
+                return self._operate(request, operation, list(orders[:MOST_AT_ONCE]), reason)
             self.message_user(request, "Say why: the reason stays with the order.", messages.ERROR)
-        return self.ask(request, operation, orders)
+        return self.ask(request, operation, orders, cause=asked.get("cause", ""))
 
-    def ask(self, request: HttpRequest, operation: Operation, orders: QuerySet[Order]) -> HttpResponse:
-        """Show what the operation would do to each of the orders, and ask whether to go on."""
-        chosen = list(orders.prefetch_related("lines")[: MOST_AT_ONCE + 1])
-        if len(chosen) > MOST_AT_ONCE:
-            self.message_user(request, f"Select at most {MOST_AT_ONCE} orders at a time.", messages.ERROR)
-            return HttpResponseRedirect(reverse("admin:orders_order_changelist"))
-        outlook = previews(operation, chosen)
+    def _chosen(self, asked: QueryDict) -> QuerySet[Order]:
+        """Return the orders that are named, those that a cause keeps, or those named that it still keeps."""
+        orders, cause = (
+            self.model._default_manager.select_related("journey").order_by("-pk"),
+            asked.get("cause"),
+        )
+        if cause:
+            orders = causes.kept_by(cause, orders)
+        if "order" in asked or not cause:
+            ids = ",".join(asked.getlist("order")).split(",")
+            orders = orders.filter(pk__in=[int(id_) for id_ in ids if IS_ID.fullmatch(id_)])
+        return orders
+
+    def ask(
+        self, request: HttpRequest, operation: Operation, orders: QuerySet[Order], cause: str = ""
+    ) -> HttpResponse:
+        """Show what the operation would do to the orders, one by one and added up, and ask whether to go on."""
+        outlook = previews(operation, list(orders.prefetch_related("lines")[:MOST_AT_ONCE]))
+        affected = [preview for preview in outlook if preview.effects]
+        untouched = [preview for preview in outlook if not preview.effects]
         context = self.admin_site.each_context(request) | {
             "opts": self.opts,
-            "title": f"{operation.label}: {len(chosen)} order{'' if len(chosen) == 1 else 's'}",
+            "title": f"{operation.label}: {len(outlook):,} order{'' if len(outlook) == 1 else 's'}",
             "operation": operation,
-            "previews": [preview for preview in outlook if preview.effects],
-            "untouched": [preview for preview in outlook if not preview.effects],
+            "cause": cause,
+            "cause_in_words": causes.title(cause) if cause else "",
+            "totals": totals(affected),
+            "previews": affected,
+            "untouched": untouched,
+            "shown": SHOWN,
+            "most": MOST_AT_ONCE if len(outlook) == MOST_AT_ONCE else 0,
             "longest_reason": LONGEST_REASON,
         }
         return TemplateResponse(request, "admin/orders/order/operate.html", context)
@@ -355,22 +416,28 @@ class OrderAdmin(ReadOnlyAdmin):
     def _operate(
         self, request: HttpRequest, operation: Operation, orders: Sequence[Order], reason: str
     ) -> HttpResponse:
-        for order in orders:
-            self._operate_on(request, operation, order, reason[:LONGEST_REASON])
+        """Run the operation, and tell what came of it."""
+        assert request.user.pk is not None
+        done = operate(operation, [order.pk for order in orders], user_id=request.user.pk, reason=reason)
+        self._tell(request, orders, done)
         if len(orders) == 1:
             return HttpResponseRedirect(reverse("admin:orders_order_change", args=[orders[0].pk]))
+        if "cause" in request.POST:
+            return HttpResponseRedirect(reverse("admin:index"))
         return HttpResponseRedirect(reverse("admin:orders_order_changelist"))
 
-    def _operate_on(self, request: HttpRequest, operation: Operation, order: Order, reason: str) -> None:
-        """Run the command for one order, tell what came of it, and note who did it."""
-        try:
-            outcome = operation.run(order.pk, reason)
-        except (NotPossible, OrderNotFound) as refusal:
-            self.message_user(request, f"{order.number}: {refusal}", messages.WARNING)
+    def _tell(self, request: HttpRequest, orders: Sequence[Order], done: Mapping[int, Told]) -> None:
+        """Tell of each order, or of many by what came of them."""
+        level = {True: messages.SUCCESS, False: messages.WARNING}
+        if not orders:
+            self.message_user(request, "Nothing was left to do: somebody was faster.", messages.WARNING)
+        if len(orders) <= TOLD_SINGLY:
+            for order in orders:
+                told = done[order.pk]
+                self.message_user(request, told.of(order), level[told.is_done])
             return
-        self.message_user(request, f"{order.number} {outcome}.", messages.SUCCESS)
-        because = f" ({reason})" if reason else ""
-        self.log_change(request, order, f"{operation.label}{because}: {outcome}.")
+        for told, count in Counter(done.values()).most_common():
+            self.message_user(request, told.of_many(count), level[told.is_done])
 
 
 def _ask_for(

@@ -4,10 +4,11 @@ Every way in — API, admin, command line — goes through these.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -273,12 +274,7 @@ class Catalogue:
 
 def process_order(*, order_id: int) -> Status:
     """Start a held order. On one that is under way or done this changes nothing. Return its status."""
-    with transaction.atomic():
-        journey = _locked(order_id)
-        if journey.is_held:
-            journey.release()
-            _save_and_wake(journey)
-    return journey.status
+    return _only(process_orders(order_ids=[order_id]), order_id)
 
 
 def complete_order(*, order_id: int) -> bool:
@@ -286,22 +282,7 @@ def complete_order(*, order_id: int) -> bool:
 
     Return False if it is still under way: it will be completed as soon as it is confirmed. Raises NotPossible.
     """
-    with transaction.atomic():
-        journey = _locked(order_id)
-        match journey.status:
-            case Status.COMPLETED:
-                return True
-            case Status.CONFIRMED:
-                stock.sell(order_ids=[order_id])
-                journey.complete()
-                journal.save([journey])
-                return True
-            case Status.PENDING | Status.PROCESSING:
-                journey.request_completion()
-                journal.save([journey])
-                return False
-            case _:
-                raise NotPossible(action="completed", status=journey.status)
+    return _only(complete_orders(order_ids=[order_id]), order_id) is Status.COMPLETED
 
 
 def cancel_order(*, order_id: int, reason: str, returning: bool = False) -> Status:
@@ -310,36 +291,104 @@ def cancel_order(*, order_id: int, reason: str, returning: bool = False) -> Stat
     With `returning` also a completed order, whose goods came back. On one that is cancelled or being
     cancelled this changes nothing. Raises NotPossible.
     """
-    with transaction.atomic():
-        journey = _locked(order_id)
-        if journey.status in (Status.CANCELLED, Status.CANCELLING):
-            return journey.status
-        if journey.status is Status.REJECTED or (journey.status is Status.COMPLETED and not returning):
-            raise NotPossible(action="cancelled", status=journey.status)
-        journey.undo(outcome=Status.CANCELLED, reason=reason)
-        _save_and_wake(journey)
-    return journey.status
+    outcomes = cancel_orders(order_ids=[order_id], reason=reason, returning=returning)
+    return _only(outcomes, order_id)
 
 
 def retry_order(*, order_id: int) -> Status:
     """Have an order that waits, or was put before a person, looked at now. Raises NotPossible if it is at rest."""
-    with transaction.atomic():
-        journey = _locked(order_id)
-        if journey.status not in UNDER_WAY or journey.is_held:
-            raise NotPossible(action="retried", status=journey.status)
-        journey.retry()
-        _save_and_wake(journey)
+    return _only(retry_orders(order_ids=[order_id]), order_id)
+
+
+# --- The same of many at once -----------------------------------------------------------------------------
+
+# What came of a command for each order: its status now, or why it was not possible. Unknown orders are left out.
+Outcomes = dict[int, "Status | NotPossible"]
+
+# So many are locked together: others wait for them no longer than for a batch.
+AT_ONCE = 500
+
+
+def process_orders(*, order_ids: Sequence[int]) -> Outcomes:
+    """Do `process_order` to each."""
+    return _each(order_ids, _process)
+
+
+def complete_orders(*, order_ids: Sequence[int]) -> Outcomes:
+    """Do `complete_order` to each, one by one: each locks the stock of its products."""
+    return {id_: outcome for order_id in order_ids for id_, outcome in _each([order_id], _complete).items()}
+
+
+def cancel_orders(*, order_ids: Sequence[int], reason: str, returning: bool = False) -> Outcomes:
+    """Do `cancel_order` to each."""
+    return _each(order_ids, partial(_cancel, reason=reason, returning=returning))
+
+
+def retry_orders(*, order_ids: Sequence[int]) -> Outcomes:
+    """Do `retry_order` to each."""
+    return _each(order_ids, _retry)
+
+
+def _process(journey: JourneyState) -> None:
+    if journey.is_held:
+        journey.release()
+
+
+def _complete(journey: JourneyState) -> None:
+    match journey.status:
+        case Status.COMPLETED:
+            pass
+        case Status.CONFIRMED:
+            stock.sell(order_ids=[journey.order_id])
+            journey.complete()
+        case Status.PENDING | Status.PROCESSING:
+            journey.request_completion()
+        case _:
+            raise NotPossible(action="completed", status=journey.status)
+
+
+def _cancel(journey: JourneyState, *, reason: str, returning: bool) -> None:
+    if journey.status in (Status.CANCELLED, Status.CANCELLING):
+        return
+    if journey.status is Status.REJECTED or (journey.status is Status.COMPLETED and not returning):
+        raise NotPossible(action="cancelled", status=journey.status)
+    journey.undo(outcome=Status.CANCELLED, reason=reason)
+
+
+def _retry(journey: JourneyState) -> None:
+    if journey.status not in UNDER_WAY or journey.is_held:
+        raise NotPossible(action="retried", status=journey.status)
+    journey.retry()
+
+
+def _each(order_ids: Sequence[int], act: Callable[[JourneyState], None]) -> Outcomes:
+    """Do something to each of the orders that are there, in short transactions of some hundred orders each."""
+    outcomes: Outcomes = {}
+    for start in range(0, len(order_ids), AT_ONCE):
+        with transaction.atomic():
+            journeys = journal.lock(order_ids[start : start + AT_ONCE])
+            outcomes |= {journey.order_id: _outcome(journey, act) for journey in journeys}
+            changed = [journey for journey in journeys if journey.events]
+            journal.save(changed)
+            if any(journey.due_in is not None for journey in changed):
+                doorbell.wake_dispatcher()
+            faults.point("command.before_commit")
+    return outcomes
+
+
+def _outcome(journey: JourneyState, act: Callable[[JourneyState], None]) -> "Status | NotPossible":
+    try:
+        act(journey)
+    except NotPossible as refusal:
+        return refusal
     return journey.status
 
 
-def _locked(order_id: int) -> JourneyState:
-    journeys = journal.lock([order_id])
-    if not journeys:
+def _only(outcomes: Outcomes, order_id: int) -> Status:
+    """Return what came of a command for one order. Raises NotPossible or OrderNotFound."""
+    outcome = outcomes.get(order_id)
+    if outcome is None:
         raise OrderNotFound(order_id)
-    return journeys[0]
-
-
-def _save_and_wake(journey: JourneyState) -> None:
-    journal.save([journey])
-    doorbell.wake_dispatcher()
-    faults.point("command.before_commit")
+    if isinstance(outcome, NotPossible):
+        raise outcome
+    return outcome
