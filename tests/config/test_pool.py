@@ -1,0 +1,42 @@
+"""A worker notices that a child has died, even if it looks too early."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from kombu.asynchronous import Hub
+
+from config.pool import Pool
+
+
+class WithoutRegularLooks(Pool):
+    """Learns of a death from the child's pipe or never."""
+
+    timers: dict[object, float] = {}
+
+
+@contextmanager
+def one_child(hub: Hub) -> Iterator[Any]:
+    pool: Any = WithoutRegularLooks(processes=1, threads=False)
+    pool.register_with_event_loop(hub)
+    try:
+        yield pool
+    finally:
+        pool.terminate()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_that_is_not_gone_yet_when_its_pipe_closes_is_replaced_all_the_same() -> None:
+    hub = Hub()
+    with one_child(hub) as pool:
+        (child,) = pool._pool
+        pool._event_process_exit(hub, child)  # as if its pipe were closed and it itself not gone yet
+        os.kill(child.pid, signal.SIGKILL)
+        deadline = time.monotonic() + 20
+        while pool._pool[0] is child and time.monotonic() < deadline:
+            next(hub.loop)
+        assert pool._pool[0].pid != child.pid
