@@ -26,9 +26,9 @@ bench: ## How fast it is, beside the textbook (SCENARIO=, SECONDS=, ROUNDS=, ARG
 	@sh config/venv.sh requirements-dev.txt
 	@exec $(PY) -m bench $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
-chaos: ## The whole system, broken on purpose, row by row (ROWS=F1,F7 SEED= ORDERS= HOURS=)
+chaos: ## The whole system, broken on purpose, row by row (ROWS=F1,F7 SEED= ORDERS= HOURS= KILLS=)
 	@sh config/venv.sh requirements-dev.txt
-	@exec $(PY) -m chaos $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED)) $(if $(ORDERS),--orders $(ORDERS)) $(if $(HOURS),--hours $(HOURS)) $(ARGS)
+	@exec $(PY) -m chaos $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED)) $(if $(ORDERS),--orders $(ORDERS)) $(if $(HOURS),--hours $(HOURS)) $(if $(KILLS),--kills $(KILLS)) $(ARGS)
 
 lint: ## Style, types, import contracts, migrations, deploy check
 	@sh config/venv.sh requirements-dev.txt

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from chaos import rows
+from chaos import long, rows
 from chaos.arena import ROWS, Row
 from chaos.campaign import HEADER, Campaign
 from chaos.rig import Rig
@@ -58,6 +58,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--hours", type=float, default=0.0, help="long mode: random rows and pairs for so long"
     )
+    parser.add_argument(
+        "--kills", type=int, default=0, help="long mode: so many workers, and servers in proportion"
+    )
     parser.add_argument("--scale", type=float, default=1.0, help="of all durations")
     parser.add_argument("--no-bars", action="store_true", help="print times, but let none fail the run")
     parser.add_argument("--rate", type=float, default=1.0, help="of the load, in times the usual one")
@@ -72,13 +75,15 @@ async def _run(options: argparse.Namespace, folder: Path, guardian: Guardian) ->
     try:
         await rig.start()
         busy = "" if is_quiet else " (too busy to judge speed)"
-        say(
-            f"{len(rig.processes)} processes run after {time.monotonic() - began:.0f} s; logs in {folder}/logs."
-        )
+        print(f"Logs in {folder}/logs.", flush=True)  # noqa: T201 - no place for the log that is kept
+        say(f"{len(rig.processes)} processes run after {time.monotonic() - began:.0f} s.")
         say(f"Seed {options.seed}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}{busy}.\n\n{HEADER}")
         campaign = Campaign(rig, seed=options.seed, orders=options.orders, scale=options.scale, say=say)
         campaign.rate = options.rate
-        if options.hours:
+        if options.kills:
+            campaign.orders = 0  # each round knows its own number
+            await long.kill(campaign, workers=options.kills, say=say)
+        elif options.hours:
             await _long(campaign, until=time.monotonic() + options.hours * 3600)
         else:
             await campaign.run(_chosen(options.rows))

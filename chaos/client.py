@@ -34,7 +34,10 @@ async def call(
     headers: dict[str, str] | None = None,
     timeout: float = 10.0,  # noqa: ASYNC109 - part of what is measured
 ) -> Answer:
-    """Send one request on a connection of its own. Raises NoAnswer, or TimeoutError after `timeout` seconds."""
+    """Send one request on a connection of its own; raises NoAnswer, or TimeoutError after `timeout` seconds.
+
+    A body of bytes goes out as it is, any other as JSON.
+    """
     began = time.monotonic()
     try:
         async with asyncio.timeout(timeout):
@@ -53,7 +56,7 @@ async def call(
 
 
 def _request(port: int, method: str, path: str, body: Any, headers: dict[str, str]) -> bytes:
-    content = b"" if body is None else json.dumps(body).encode()
+    content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     lines = {
         "Host": f"127.0.0.1:{port}",
         "Connection": "close",

@@ -2,6 +2,7 @@
 they were told. What they know is what the oracle holds the system to."""
 
 import asyncio
+import json
 import random
 import time
 from collections import Counter
@@ -15,6 +16,8 @@ ATTEMPT_SECONDS = 10.0
 # A customer who gets no answer gives up after so many seconds; what became of the order, they do not know.
 PATIENCE_SECONDS = 90.0
 LONGEST_PAUSE = 2.0
+BULK_LINES = 100
+BULK_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +104,22 @@ class Load:
 
     async def order(self, wish: Wish | None = None, **more: Any) -> None:
         """Place an order as a customer would, and do with it what they would."""
-        wish = wish or self._dice.choices(MIX, [wish.share for wish in MIX])[0]
+        wish = wish or self._wish()
+        key, body = self._order(wish)
+        order_id = await self.place(key, body | more)
+        if order_id is not None and wish.then:
+            await asyncio.sleep(self._dice.uniform(0, 1.0))
+            await self.ask(order_id, wish.then)
+
+    def _wish(self) -> Wish:
+        return self._dice.choices(MIX, [wish.share for wish in MIX])[0]
+
+    def _order(self, wish: Wish) -> tuple[str, dict[str, Any]]:
         item = SHORT if wish.name == "short" else self._item()
         self._number += 1
         key = f"{self.tag}-{self._number}"
         self.wishes[wish.name] += 1
-        body = {"customerName": key, "items": [item]} | wish.more | more
-        order_id = await self.place(key, body)
-        if order_id is not None and wish.then:
-            await asyncio.sleep(self._dice.uniform(0, 1.0))
-            await self.ask(order_id, wish.then)
+        return key, {"customerName": key, "items": [item]} | wish.more
 
     def _item(self) -> dict[str, Any]:
         return {"sku": self._dice.choice(self._skus), "quantity": self._dice.randint(1, 2)}
@@ -168,6 +177,46 @@ class Load:
         has_hint = answer is not None and "retry-after" in answer.headers
         self.attempts.append(Attempt(at, what, time.monotonic() - began, has_hint))
         return answer
+
+    # --- Many orders ----------------------------------------------------------------------------------------
+
+    async def pour(self, number: int, *, lasting: float) -> None:
+        """Place so many orders in bulk, spread over so many seconds. They are followed by no second wish."""
+        for _ in range(0, number, BULK_LINES):
+            self._begin(self._place_all(dict(self._order(self._wish()) for _ in range(BULK_LINES))))
+            await asyncio.sleep(lasting * BULK_LINES / number)
+
+    async def _place_all(self, orders: dict[str, dict[str, Any]]) -> None:
+        """Send all that are not accepted again, each under its key, until they are."""
+        deadline, pause, refusals = time.monotonic() + PATIENCE_SECONDS, 0.2, ""
+        while orders and time.monotonic() < deadline:
+            for key, answer in zip(list(orders), await self._send_all(orders), strict=False):
+                if "orderId" in answer:
+                    self.accepted[key] = int(answer["orderId"])
+                    del orders[key]
+                else:
+                    refusals = str(answer)
+            await asyncio.sleep(pause if orders else 0)
+            pause = min(LONGEST_PAUSE, pause * 1.5)
+        if orders:
+            self.violations.append(f"{len(orders)} lines were never accepted; the last answer was {refusals}")
+
+    async def _send_all(self, orders: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the answers, one for each line as far as there are any."""
+        lines = b"\n".join(json.dumps(body | {"key": key}).encode() for key, body in orders.items())
+        headers = {"Content-Type": "application/x-ndjson"}
+        try:
+            answer = await call(
+                self._dice.choice(self._ports),
+                "POST",
+                "/api/orders/bulk",
+                body=lines,
+                headers=headers,
+                timeout=BULK_SECONDS,
+            )
+        except (NoAnswer, TimeoutError):
+            return []
+        return [json.loads(line) for line in answer.body.splitlines()] if answer.status == 200 else []
 
     # --- Looking back ---------------------------------------------------------------------------------------
 

@@ -110,7 +110,7 @@ def _accepted_are_there(rig: Rig, load: Load) -> list[str]:
 async def _replays(rig: Rig, load: Load) -> list[str]:
     """The same request again gets the same answer, to the byte."""
     found = []
-    for key in list(load.accepted)[-REPLAYED:]:
+    for key in list(load.first_answers)[-REPLAYED:]:
         headers = {"Idempotency-Key": key}
         try:
             answer = await call(

@@ -11,6 +11,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,7 @@ class Managed:
     wanted: bool = True
     frozen: bool = False
     starts: int = 0
+    since: float = 0.0  # monotonic
 
     @property
     def pid(self) -> int:
@@ -237,7 +239,7 @@ class Rig:
             managed.process = start_child(
                 argv, death_signal=signal.SIGKILL, env=environment | assigned, cwd=ROOT, output=log.fileno()
             )
-        managed.starts, managed.frozen = managed.starts + 1, False
+        managed.starts, managed.frozen, managed.since = managed.starts + 1, False, time.monotonic()
         self._guardian.watch(managed.pid)
 
     async def _keep(self) -> None:
