@@ -21,6 +21,8 @@ WORKERS_FOR_A_SERVER = 10  # for so many workers one PostgreSQL and one Valkey a
 ORDERS_FOR_A_WORKER = 100
 PAUSE_SECONDS = 2.0  # between two kills, on average
 REST_SECONDS = 180.0
+START_SECONDS = 20.0
+UP = 2  # a victim is one of the two workers that have been up the longest
 
 Say = Callable[[str], None]
 
@@ -70,10 +72,16 @@ async def _compare_at_rest(arena: Arena, follower: Follower) -> None:
 
 
 async def _worker(arena: Arena) -> None:
-    """One of the two that have been up the longest: one that has hardly started would have little to lose."""
-    running = [m for name in STEP_WORKERS if (m := arena.rig.processes[name]).is_running]
-    longest = sorted(running, key=lambda managed: managed.since)[:2]
-    arena.rig.kill(arena.dice.choice(longest).name)
+    """Kill one that is up: on a busy machine one that was just started would have nothing to lose for a while."""
+    await arena.rig.until(lambda: len(_up(arena)) >= UP, seconds=START_SECONDS)
+    up = _up(arena) or list(STEP_WORKERS)
+    arena.rig.kill(arena.dice.choice(up[:UP]))
+
+
+def _up(arena: Arena) -> list[str]:
+    """Return the workers that have their pool, those first that were started first."""
+    up = [name for name in STEP_WORKERS if arena.rig.has_children(name)]
+    return sorted(up, key=lambda name: arena.rig.processes[name].since)
 
 
 async def _postgres(arena: Arena) -> None:

@@ -265,6 +265,10 @@ class Rig:
                 child.kill()
                 self.kills += 1
 
+    def has_children(self, name: str) -> bool:
+        """Whether it is so far that it has processes of its own; a worker's are its pool."""
+        return bool(self._children(name))
+
     def _children(self, name: str) -> list[psutil.Process]:
         try:
             return psutil.Process(self.processes[name].pid).children(recursive=True)
