@@ -19,7 +19,7 @@ from orders.explain import explain
 from orders.journal import events_of
 from orders.models import Journey, Order, OrderEvent
 from orders.operations import OPERATIONS, previews
-from orders.runs import flower_url, runs_of
+from orders.runs import flower_url, latest_batch, runs_of
 from orders.telling import timeline
 from orders.workflow import UNDER_WAY, EventType, Leg, Status
 from payments.models import Transaction
@@ -122,6 +122,7 @@ def context_of(order: Order, request: Request, *, for_customer: bool = False) ->
     explained = not for_customer and may_be_told(views.OrderExplanation, order, request)
     events = events_of(order.pk, limit=MOST_EVENTS)
     sees_machinery = staff or (settings.DEMO and not for_customer)
+    runs = runs_of(order) if sees_machinery else []
     return {
         "order": order,
         "journey": order.journey,
@@ -137,8 +138,8 @@ def context_of(order: Order, request: Request, *, for_customer: bool = False) ->
         "actions": actions(order, request, for_customer=for_customer),
         "staff": staff,
         "sees_machinery": sees_machinery,
-        "runs": runs_of(order) if sees_machinery else [],
-        "flower_url": flower_url(order.journey.batch_id) if sees_machinery else "",
+        "runs": runs,
+        "flower_url": flower_url(latest_batch(order.journey, runs)) if sees_machinery else "",
         "trace_url": trace_url(next(iter(events), None)) if sees_machinery else "",
     }
 

@@ -16,7 +16,7 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from inventory.listing import running_low
 from orders import causes, figures, money
 from orders.pages import money_at_risk_page
-from orders.permissions import is_operator
+from orders.permissions import may_operate
 from orders.queries import OrderNotFound, by_reference
 from payments.admin import transactions_page
 from scheduling.admin import runs_page
@@ -113,7 +113,7 @@ def needs_a_person(request: HttpRequest) -> dict[str, Any]:
         found["groups"] = causes.groups()
         found["attention"] = sum(group.orders for group in found["groups"] if group.needs_person)
         found["backlog"] = figures.backlog()
-        found["may_operate"] = is_operator(request.user)
+        found["may"] = {name: may_operate(request.user, name) for name in ("retry", "cancel")}
         found["now"] = database_now()
     if request.user.has_perm("inventory.view_product"):
         found["scarce"] = running_low()

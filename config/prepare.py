@@ -13,12 +13,13 @@ from django.core.management import call_command
 
 
 def main() -> None:
-    """Migrate; collect the static files where they are not served from their sources; load the demo."""
+    """Migrate; add the groups; collect the static files where they are not served from their sources; load the demo."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     from notifications import restored  # noqa: PLC0415 - its models need the apps
 
     call_command("migrate", verbosity=0, interactive=False)
+    call_command("groups")
     if restored.is_behind():
         call_command("restored")
     # An image has its files already, and its container may not write.

@@ -27,7 +27,8 @@ from orders.figures import first_id_since
 from orders.finding import found
 from orders.models import Batch, Order
 from orders.operations import LONGEST_REASON, OPERATIONS, Operation, Told, operate, previews, totals
-from orders.runs import flower_url, runs_in, runs_of
+from orders.permissions import may_operate
+from orders.runs import flower_url, latest_batch, runs_in, runs_of
 from orders.telling import WAITS, attention, timeline, waits_for
 from orders.workflow import UNDER_WAY, Status
 from payments.models import Transaction
@@ -306,7 +307,7 @@ class OrderAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "admin/orders/order/order.html", self._order_context(request, order))
 
     def _order_context(self, request: HttpRequest, order: Order) -> dict[str, Any]:
-        events = list(order.events.all())
+        events, runs = list(order.events.all()), runs_of(order)
         return self.admin_site.each_context(request) | {
             "opts": self.opts,
             "title": order.number,
@@ -320,17 +321,15 @@ class OrderAdmin(ReadOnlyAdmin):
             "transactions": Transaction.objects.filter(order_id=order.pk).order_by("started_at"),
             "reservations": Reservation.objects.filter(order_id=order.pk).select_related("product"),
             "timeline": timeline(events),
-            "runs": runs_of(order),
-            "flower_url": flower_url(order.journey.batch_id),
+            "runs": runs,
+            "flower_url": flower_url(latest_batch(order.journey, runs)),
             "trace_url": trace_url(events[0] if events else None),
             "operations": self._possible(request, order),
         }
 
     def _possible(self, request: HttpRequest, order: Order) -> list[Operation]:
-        """Return the operations that would do something to the order, if the user may do any."""
-        if not self.has_operate_permission(request):
-            return []
-        return [operation for operation in OPERATIONS.values() if previews(operation, [order])[0].effects]
+        """Return the operations that the user may do and that would do something to the order."""
+        return [each for each in self._allowed(request) if previews(each, [order])[0].effects]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
         """Return orders with their journeys, which every page shows."""
@@ -338,21 +337,19 @@ class OrderAdmin(ReadOnlyAdmin):
 
     # --- Acting ---
 
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Whether the user may act on orders."""
-        return request.user.has_perm("orders.operate_order")
+    def _allowed(self, request: HttpRequest) -> list[Operation]:
+        """Return the operations that the user may do."""
+        return [each for each in OPERATIONS.values() if may_operate(request.user, each.name)]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Return the operations as actions on selected orders."""
-        if not self.has_operate_permission(request):
-            return {}
         return {
-            f"ask_{name}": (
+            f"ask_{operation.name}": (
                 partial(_ask_for, operation=operation),
-                f"ask_{name}",
+                f"ask_{operation.name}",
                 f"{operation.label} selected orders",
             )
-            for name, operation in OPERATIONS.items()
+            for operation in self._allowed(request)
         }
 
     def get_urls(self) -> list[URLPattern]:
@@ -367,7 +364,7 @@ class OrderAdmin(ReadOnlyAdmin):
         operation = OPERATIONS.get(name)
         if operation is None:
             raise Http404(f"There is no operation {name[:40]}.")
-        if not self.has_operate_permission(request):
+        if not may_operate(request.user, name):
             raise PermissionDenied
         asked = request.POST if request.method == "POST" else request.GET
         orders = self._chosen(asked)

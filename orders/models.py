@@ -64,7 +64,11 @@ class Order(models.Model):
             models.Index(fields=["owner", "id"], name="orders_by_owner"),
             models.Index(fields=["customer_name", "id"], name="orders_by_customer"),
         ]
-        permissions = [("operate_order", "Can process, complete, cancel and retry any order")]
+        permissions = [
+            ("operate_order", "Can process, complete, cancel, refund and retry any order"),
+            ("complete_order", "Can complete any order"),
+            ("refund_order", "Can refund any order, and retry it"),
+        ]
 
     def __str__(self) -> str:
         return self.number

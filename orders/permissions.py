@@ -9,9 +9,23 @@ from rest_framework.request import Request
 from orders.authentication import DEMO_USERNAME
 from orders.models import Order
 
+# What may be asked of any order with which permission; with `operate_order` everything.
+ALSO_WITH = {
+    "complete": "orders.complete_order",
+    "refund": "orders.refund_order",
+    # A refund that its provider refused is settled there, and then tried again.
+    "retry": "orders.refund_order",
+}
+
+
+def may_operate(user: Any, operation: str) -> bool:
+    """Return whether a user may do something to any order they see."""
+    special = ALSO_WITH.get(operation)
+    return bool(user.has_perm("orders.operate_order") or (special and user.has_perm(special)))
+
 
 def is_operator(user: Any) -> bool:
-    """Return whether a user may operate any order they see."""
+    """Return whether a user may do anything to any order they see."""
     return bool(user.has_perm("orders.operate_order"))
 
 
@@ -26,13 +40,23 @@ class OwnerOrOperator(BasePermission):
 
 
 class Operator(BasePermission):
-    """Only operators may do this."""
+    """Only operators may do this, and those with the permission for what the view is named for."""
 
     message = "Only an operator may do this."
 
     def has_object_permission(self, request: Request, view: Any, obj: Order) -> bool:  # noqa: ARG002
         """Whether this user may do it to this order."""
-        return is_operator(request.user)
+        return may_operate(request.user, getattr(view, "operation", ""))
+
+
+class ReadsExplanations(BasePermission):
+    """Staff, who are to find out why an order is stuck, and in demo mode the demo customer."""
+
+    message = "Only staff may do this."
+
+    def has_object_permission(self, request: Request, view: Any, obj: Order) -> bool:  # noqa: ARG002
+        """Whether this user may read it."""
+        return bool(request.user.is_staff) or _is_own_demo(request.user, obj)
 
 
 class OperatorOrDemoOwner(Operator):
@@ -40,6 +64,8 @@ class OperatorOrDemoOwner(Operator):
 
     def has_object_permission(self, request: Request, view: Any, obj: Order) -> bool:
         """Whether this user may do it to this order."""
-        user = request.user
-        own_demo = settings.DEMO and user.get_username() == DEMO_USERNAME and obj.owner_id == user.pk
-        return own_demo or super().has_object_permission(request, view, obj)
+        return _is_own_demo(request.user, obj) or super().has_object_permission(request, view, obj)
+
+
+def _is_own_demo(user: Any, order: Order) -> bool:
+    return settings.DEMO and user.get_username() == DEMO_USERNAME and order.owner_id == user.pk

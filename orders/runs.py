@@ -4,6 +4,7 @@ A batch keeps its orders and each of its steps that has ended. Flower forgets at
 as batches are kept.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from urllib.parse import quote
 from django.conf import settings
 from django.db import connection
 
-from orders.models import Batch, Order
+from orders.models import Batch, Journey, Order
 
 # An order that waited for days was in thousands of batches: those of its first hour and of its last are looked
 # through, and the latest of them are told.
@@ -55,11 +56,6 @@ class Run:
         """Where Flower shows it; empty where there is none."""
         return f"{settings.FLOWER_URL}/task/{self.task}" if settings.FLOWER_URL and self.task else ""
 
-    @property
-    def batch_url(self) -> str:
-        """Where Flower lists the tasks of its batch; empty where there is no Flower."""
-        return flower_url(self.batch_id)
-
 
 def runs_of(order: Order) -> list[Run]:
     """Return the tasks that worked on an order, whose journey is loaded, in the order in which they ended."""
@@ -91,6 +87,11 @@ def runs_in(batch: Batch) -> list[Run]:
         )
         for step in batch.steps
     ]
+
+
+def latest_batch(journey: Journey, runs: Sequence[Run]) -> int | None:
+    """Return the batch that an order travels with, or has travelled with last, as far as that is known."""
+    return journey.batch_id or (runs[-1].batch_id if runs else None)
 
 
 def flower_url(batch_id: int | None) -> str:

@@ -21,7 +21,7 @@ from orders.filters import FILTER_PARAMETERS, named, narrowed
 from orders.idempotency import answer_once
 from orders.models import Order
 from orders.pagination import PAGE_PARAMETERS, address, newest_first, whole
-from orders.permissions import Operator, OperatorOrDemoOwner, OwnerOrOperator
+from orders.permissions import Operator, OperatorOrDemoOwner, OwnerOrOperator, ReadsExplanations
 from orders.problems import Problem
 from orders.renderers import ENCODER
 from orders.schema import BY_PRODUCT_ID, BY_PRODUCT_NAME, IDEMPOTENCY_KEY, REFERENCE, refusals
@@ -186,7 +186,7 @@ class OrderEvents(APIView):
 class OrderExplanation(APIView):
     """Why an order is where it is."""
 
-    permission_classes = [IsAuthenticated, OperatorOrDemoOwner]
+    permission_classes = [IsAuthenticated, ReadsExplanations]
 
     @extend_schema(
         tags=["orders"],
@@ -268,6 +268,7 @@ class ProcessOrder(OrderCommand):
 class CompleteOrder(OrderCommand):
     """Completes an order; its units are sold."""
 
+    operation = "complete"
     permission_classes = [IsAuthenticated, OperatorOrDemoOwner]
 
     def command(self, request: Request, order_id: int) -> bool:
@@ -310,6 +311,7 @@ class CancelOrder(OrderCommand):
 class RefundOrder(OrderCommand):
     """Takes goods back and returns the money."""
 
+    operation = "refund"
     permission_classes = [IsAuthenticated, Operator]
 
     def command(self, request: Request, order_id: int) -> bool:
@@ -324,6 +326,7 @@ class RefundOrder(OrderCommand):
 class RetryOrder(OrderCommand):
     """Clears an order's call for attention and has it taken up again."""
 
+    operation = "retry"
     permission_classes = [IsAuthenticated, Operator]
 
     def command(self, request: Request, order_id: int) -> bool:

@@ -5,37 +5,15 @@ import secrets
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import Group, User
 from django.core.management.base import BaseCommand
 from django.db import transaction
-from django.db.models import Q
 from rest_framework.authtoken.models import Token
 
+from config.groups import GROUPS, add_groups
+from config.groups import permissions as permissions_of
 from inventory.loader import load_catalogue
 from shipping.tariff import load_tariff
-
-SHOP = ("orders", "inventory", "payments", "shipping", "notifications", "scheduling")
-
-# What each group may do, as (app, code); "view_*" is every view permission of the app.
-GROUPS: dict[str, list[tuple[str, str]]] = {
-    "support": [
-        ("orders", "view_*"),
-        ("orders", "operate_order"),
-        ("inventory", "view_*"),
-        ("shipping", "view_*"),
-    ],
-    "finance": [("orders", "view_*"), ("payments", "view_*"), ("shipping", "view_*")],
-    "warehouse": [
-        ("orders", "view_*"),
-        ("inventory", "view_*"),
-        ("inventory", "add_product"),
-        ("inventory", "change_product"),
-        ("inventory", "change_stockitem"),
-        ("shipping", "view_*"),
-        ("shipping", "change_rate"),
-    ],
-    "read-only": [(app, "view_*") for app in SHOP],
-}
 
 
 class Command(BaseCommand):
@@ -44,7 +22,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self._say("products", load_catalogue(currency=settings.CURRENCY))
         self._say("delivery zones", load_tariff(currency=settings.CURRENCY))
-        self._say("groups", sum(_add_group(name) for name in GROUPS))
+        self._say("groups", add_groups())
         self._add_account("admin", "DEMO_ADMIN_PASSWORD", is_staff=True, is_superuser=True)
         self._add_account("operator", "DEMO_OPERATOR_PASSWORD", groups=list(GROUPS), is_staff=True)
         # The customer may process and complete orders too, but reaches only their own.
@@ -71,26 +49,7 @@ class Command(BaseCommand):
         with transaction.atomic():
             user = User.objects.create_user(name, f"{name}@example.com", password, **flags)
             user.groups.set(Group.objects.filter(name__in=groups or []))
-            user.user_permissions.set(_permissions(permissions or []))
+            user.user_permissions.set(permissions_of(permissions or []))
             token = Token.objects.create(user=user)
         shown = f"the password of {password_variable}" if given else f"password {password}"
         self.stdout.write(f"account {name}: added with {shown}, API token {token.key}")
-
-
-def _add_group(name: str) -> bool:
-    """Add the group with its permissions. One that is there keeps what people gave it."""
-    with transaction.atomic():
-        group, added = Group.objects.get_or_create(name=name)
-        if added:
-            group.permissions.set(_permissions(GROUPS[name]))
-    return added
-
-
-def _permissions(wanted: list[tuple[str, str]]) -> list[Permission]:
-    if not wanted:
-        return []
-    matching = Q()
-    for app, code in wanted:
-        which = {"codename__startswith": code[:-1]} if code.endswith("*") else {"codename": code}
-        matching |= Q(content_type__app_label=app, **which)
-    return list(Permission.objects.filter(matching))

@@ -1,0 +1,65 @@
+"""The groups of people who work at the desk, and what each may do, in admin and over the API alike."""
+
+from collections.abc import Sequence
+
+from django.contrib.auth.models import Group, Permission
+from django.db import transaction
+from django.db.models import Q
+
+SHOP = ("orders", "inventory", "payments", "shipping", "notifications", "scheduling")
+
+# As (app, code); "view_*" is every view permission of the app.
+GROUPS: dict[str, list[tuple[str, str]]] = {
+    "support": [
+        ("orders", "view_*"),
+        ("orders", "operate_order"),
+        ("inventory", "view_*"),
+        ("shipping", "view_*"),
+        ("notifications", "view_notification"),
+        ("notifications", "change_notification"),
+    ],
+    "finance": [
+        ("orders", "view_*"),
+        ("orders", "refund_order"),
+        ("payments", "view_*"),
+        ("shipping", "view_*"),
+    ],
+    "warehouse": [
+        ("orders", "view_*"),
+        ("orders", "complete_order"),
+        ("inventory", "view_*"),
+        ("inventory", "add_product"),
+        ("inventory", "change_product"),
+        ("inventory", "change_stockitem"),
+        ("shipping", "view_*"),
+        ("shipping", "change_zone"),
+        ("shipping", "add_rate"),
+        ("shipping", "change_rate"),
+        ("shipping", "delete_rate"),
+    ],
+    "read-only": [(app, "view_*") for app in SHOP],
+}
+
+
+def add_groups() -> int:
+    """Add the groups that are not there yet. Return how many; one that is there keeps what people gave it."""
+    return sum(_add(name) for name in GROUPS)
+
+
+def permissions(wanted: Sequence[tuple[str, str]]) -> list[Permission]:
+    """Return the permissions that are meant by (app, code)."""
+    if not wanted:
+        return []
+    matching = Q()
+    for app, code in wanted:
+        which = {"codename__startswith": code[:-1]} if code.endswith("*") else {"codename": code}
+        matching |= Q(content_type__app_label=app, **which)
+    return list(Permission.objects.filter(matching))
+
+
+def _add(name: str) -> bool:
+    with transaction.atomic():
+        group, added = Group.objects.get_or_create(name=name)
+        if added:
+            group.permissions.set(permissions(GROUPS[name]))
+    return added

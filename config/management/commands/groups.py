@@ -1,0 +1,15 @@
+"""`manage.py groups`: what people at the desk may do."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from config.groups import add_groups
+
+
+class Command(BaseCommand):
+    help = "Adds the groups support, finance, warehouse and read-only. Those that are there are left alone."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        added = add_groups()
+        self.stdout.write(f"groups: {added} added" if added else "groups: nothing to add")
