@@ -1,4 +1,4 @@
-"""Real engines for the whole run, started before Django reads its settings."""
+"""Real engines for each process that runs tests; the whole suite is spread over several."""
 
 import os
 import secrets
@@ -6,9 +6,14 @@ import signal
 
 import django
 import pytest
+from django.conf import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from config.engines import free_port
+from tests.cleaning import clean_quickly
 from tests.engines import TestEngines
+from tests.workers import WORKERS, ByFile
 
 pytest_plugins = ["tests.fixtures.sandbox", "tests.fixtures.pipeline", "tests.fixtures.pages"]
 
@@ -30,16 +35,39 @@ def _configure_django() -> None:
     )
     (ENGINES.folder / "static").mkdir()  # where WhiteNoise looks, and warns when there is nothing
     django.setup()
+    _relieve_django()
+
+
+def _relieve_django() -> None:
+    """Take away what costs every test much and proves nothing."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # Pages link static files by their plain names: the hashed ones are known to collectstatic only.
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = settings.STORAGES | {"staticfiles": plain}
+    clean_quickly()
 
 
 # At import and not in a hook: the conftest files of the apps are imported next, and they import models.
-ENGINES.start()
+ENGINES.choose()
 _configure_django()
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Some for the whole suite, which spends most of its time waiting; none for tests that are asked for by name."""
+    is_whole_suite = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return WORKERS if is_whole_suite and ENGINES.can_be_many else 0
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Keep together what shares a running system."""
+    return ByFile(config, log)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     # A terminated run ends like an interrupted one, so that the engines below end with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if config.getoption("dist") == "no":  # else this process runs no test, but hands them out
+        ENGINES.start()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -1,4 +1,4 @@
-"""PostgreSQL and Valkey for one run of the tests: ports, passwords and folders of its own."""
+"""PostgreSQL and Valkey for one process of the tests: ports, passwords and folders of its own."""
 
 import os
 import secrets
@@ -13,22 +13,24 @@ from config.engines.valkey import Valkey
 
 
 class TestEngines:
-    """Starts what the environment does not name; `stop` ends it and removes its data."""
+    """Stands in for what the environment does not name; `stop` ends it and removes its data."""
 
     __test__ = False
 
     def __init__(self) -> None:
         self._folder: Path | None = None
+        self._engines: list[Engine] = []
         self._running: list[tuple[Engine, subprocess.Popen[bytes]]] = []
 
-    def start(self) -> None:
+    def choose(self) -> None:
         """Export DATABASE_URL and REDIS_URL: TEST_DATABASE_URL and TEST_REDIS_URL, or servers of our own."""
-        try:
-            self._export("DATABASE_URL", Postgres)
-            self._export("REDIS_URL", Valkey)
-        except BaseException:
-            self.stop()
-            raise
+        os.environ["DATABASE_URL"] = os.environ.get("TEST_DATABASE_URL") or self._own(Postgres)
+        os.environ["REDIS_URL"] = os.environ.get("TEST_REDIS_URL") or self._own(Valkey)
+
+    def start(self) -> None:
+        """Return once our own servers answer."""
+        for engine in self._engines:
+            self._running.append((engine, start_engine(engine)))
 
     def stop(self) -> None:
         while self._running:
@@ -36,21 +38,19 @@ class TestEngines:
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _export(self, variable: str, kind: type[Postgres] | type[Valkey]) -> None:
-        # Exported, so that worker processes of pytest-xdist find the servers of the one that started them.
-        given = f"TEST_{variable}"
-        if given not in os.environ:
-            os.environ[given] = self._start(kind)
-        os.environ[variable] = os.environ[given]
+    @property
+    def can_be_many(self) -> bool:
+        """Whether every process of a run has servers to itself."""
+        return len(self._engines) == 2
 
-    def _start(self, kind: type[Postgres] | type[Valkey]) -> str:
+    def _own(self, kind: type[Postgres] | type[Valkey]) -> str:
         engine = kind(
             folder=self.folder / kind.name,
             port=free_port(),
             password=secrets.token_urlsafe(18),
             durable=False,
         )
-        self._running.append((engine, start_engine(engine)))
+        self._engines.append(engine)
         return engine.url
 
     @property

@@ -14,8 +14,8 @@ from tests.factories import make_product, make_shipping, make_user
 
 
 @pytest.fixture(autouse=True)
-def unlimited(settings, uncollected_static_files) -> None:
-    """Nobody is throttled, and pages need no collected files."""
+def unlimited(settings) -> None:
+    """Nobody is throttled."""
     settings.THROTTLE_RATES = dict.fromkeys(("reads", "writes", "logins"), "off")
 
 

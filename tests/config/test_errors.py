@@ -20,7 +20,7 @@ from config import errors
 from config.engines import free_port
 from orders.commands import AmountTooLarge
 from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
-from tests.orders.conftest import alice, an_order, as_alice, client_of, plain_static_files, shop, unlimited  # noqa: F401
+from tests.orders.conftest import alice, an_order, as_alice, client_of, shop, unlimited  # noqa: F401
 from tests.orders.test_api_bad_input import BAD_BODIES, BAD_FIELDS
 
 
@@ -247,7 +247,7 @@ def test_it_has_the_manuals_examples(schema):
 
 
 @pytest.mark.parametrize("path", ["/swagger", "/redoc", "/api", "/api/schema"])
-def test_the_ways_in_are_open_and_load_nothing_from_elsewhere(db, plain_static_files, path):  # noqa: F811
+def test_the_ways_in_are_open_and_load_nothing_from_elsewhere(db, path):
     page = APIClient().get(path, headers={"Accept": "*/*"})
 
     assert page.status_code == 200

@@ -10,7 +10,7 @@ from django.test import Client
 from inventory.models import Product, StockChange, StockItem
 from tests.inventory.goods import make_product, units
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("uncollected_static_files")]
+pytestmark = pytest.mark.django_db
 
 PRODUCTS = "/admin/inventory/product/"
 CHANGES = "/admin/inventory/stockchange/"

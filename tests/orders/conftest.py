@@ -26,13 +26,6 @@ def unlimited(settings: Any) -> None:
     settings.THROTTLE_RATES = dict.fromkeys(("reads", "writes", "logins"), "off")
 
 
-@pytest.fixture
-def plain_static_files(settings: Any) -> None:
-    """Pages name their static files as they are, without a manifest of those that were collected."""
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = settings.STORAGES | {"staticfiles": plain}
-
-
 def client_of(user: User | None = None, **headers: str) -> APIClient:
     client = APIClient(headers=headers)
     if user:

@@ -20,14 +20,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 CHANGELIST = "/admin/orders/order/"
 
 
-@pytest.fixture(autouse=True)
-def plain_static_files(settings):
-    settings.STORAGES = settings.STORAGES | {
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    }
-    settings.SECURE_SSL_REDIRECT = False
-
-
 @pytest.fixture
 def operator(client) -> User:
     """A member of the staff who may see orders and act on them."""

@@ -411,7 +411,7 @@ def confirm(order_id):
 # --- For people -------------------------------------------------------------------------------------------
 
 
-def test_a_browser_gets_a_page_with_a_form(alice, unlimited, plain_static_files):
+def test_a_browser_gets_a_page_with_a_form(alice, unlimited):
     page = client_of(alice).get("/api/orders", headers={"Accept": "text/html"})
 
     assert page.status_code == 200

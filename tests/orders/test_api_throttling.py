@@ -68,7 +68,7 @@ def test_logins_are_counted_by_address(alice, limited):
 
 
 @pytest.mark.parametrize("path", ["/admin/login/", "/api/login/login/"])
-def test_logins_at_a_form_count_as_well(alice, limited, plain_static_files, path):
+def test_logins_at_a_form_count_as_well(alice, limited, path):
     attempts = [Client().post(path, {"username": "alice", "password": str(n)}) for n in range(4)]
 
     assert codes(attempts) == [200, 200, 200, 429]

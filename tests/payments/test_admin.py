@@ -16,14 +16,6 @@ PAGE = "/admin/payments/transactions/"
 
 
 @pytest.fixture(autouse=True)
-def plain_static_files(settings):
-    settings.STORAGES = settings.STORAGES | {
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    }
-    settings.SECURE_SSL_REDIRECT = False
-
-
-@pytest.fixture(autouse=True)
 def accountant(client):
     user = make_user(is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename="view_transaction"))

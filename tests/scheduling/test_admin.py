@@ -10,14 +10,6 @@ from tests.factories import make_user
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(autouse=True)
-def plain_static_files(settings):
-    settings.STORAGES = settings.STORAGES | {
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    }
-    settings.SECURE_SSL_REDIRECT = False
-
-
 def test_runs_are_shown_with_what_came_of_them(client):
     client.force_login(User.objects.create_superuser("admin"))
     assert "Nothing ran yet." in client.get("/admin/scheduling/runs/").content.decode()

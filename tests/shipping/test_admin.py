@@ -5,7 +5,7 @@ import pytest
 from shipping.models import Rate, Zone, ZoneCountry
 from shipping.tariff import load_tariff
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("uncollected_static_files")]
+pytestmark = pytest.mark.django_db
 
 ZONES = "/admin/shipping/zone/"
 
