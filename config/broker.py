@@ -1,13 +1,19 @@
-"""Mends one thing in kombu's Redis transport: a worker must not go deaf because an acknowledgement failed.
+"""Mends two things in kombu's Redis transport: a worker must not go deaf, and not die of what it is told.
 
-kombu tells the broker first and only then forgets the message itself. When the broker does not answer (it is
-frozen, say), the error is logged and the message keeps its place among those that are being worked on. With one
-place for each child a worker then never fetches another message, although its connection is sound again.
+1. kombu tells the broker first that a message is done and only then forgets it itself. When the broker does not
+   answer (it is frozen, say), the error is logged and the message keeps its place among those that are being worked
+   on. With one place for each child a worker then never fetches another message, although its connection is sound
+   again.
+2. An envelope that is no JSON, or a body that is no base64, ends the worker: kombu lets the error out into its loop.
+   Such a message is in nobody's hands any more, so restarting the worker saves nothing either.
 """
 
+import logging
 from typing import Any
 
 from kombu.transport import redis, virtual
+
+logger = logging.getLogger(__name__)
 
 
 class QoS(redis.QoS):
@@ -30,6 +36,25 @@ class QoS(redis.QoS):
             raise
 
 
-def mend(channel: Any = redis.Channel) -> None:
-    """Have the transport's channels use it."""
-    channel.QoS = QoS
+class Channel(redis.Channel):
+    """Throws away what cannot be read, and goes on. What it held comes round again: the database knows it."""
+
+    QoS = QoS
+
+    def _brpop_read(self, **options: Any) -> Any:
+        before = self._in_hand()
+        try:
+            return super()._brpop_read(**options)  # type: ignore[misc] # the stubs leave it out
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            if self._in_hand() != before:
+                raise  # it could be read, so whoever was given it has failed
+            logger.exception("A message that cannot be read was thrown away: %r", error)
+            return True
+
+    def _in_hand(self) -> int:
+        return len(self.qos._delivered or ())
+
+
+def mend(transport: Any = redis.Transport) -> None:
+    """Have the transport use it."""
+    transport.Channel = Channel

@@ -1,11 +1,15 @@
-"""A worker goes on fetching messages after the broker did not answer for a while."""
+"""A worker goes on fetching messages, after the broker did not answer for a while and after nonsense."""
 
+import json
 import secrets
 import signal
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from kombu import Connection, Queue
 from redis.exceptions import RedisError
 
@@ -13,24 +17,70 @@ from config.engines import free_port, start_engine, stop_engine
 from config.engines.valkey import Valkey
 
 
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[tuple[Valkey, "subprocess.Popen[bytes]"]]:
+    engine = Valkey(folder=tmp_path / "valkey", port=free_port(), password=secrets.token_hex(8))
+    process = start_engine(engine)
+    yield engine, process
+    process.send_signal(signal.SIGCONT)
+    stop_engine(engine, process)
+
+
 @pytest.mark.parametrize("verdict", ["ack", "reject"])
-def test_a_message_whose_end_the_broker_did_not_confirm_keeps_no_place(tmp_path: Path, verdict: str) -> None:
-    valkey = Valkey(folder=tmp_path / "valkey", port=free_port(), password=secrets.token_hex(8))
-    process = start_engine(valkey)
-    try:
-        impatient = {"socket_timeout": 0.2, "socket_connect_timeout": 0.2}
-        with Connection(f"{valkey.url}/0", transport_options=impatient) as connection:
-            channel: Any = connection.default_channel
-            channel.basic_qos(0, 1, False)
-            connection.Producer(channel).publish({}, routing_key="q", declare=[Queue("q")])
-            message = Queue("q")(channel).get(no_ack=False)
-            assert message is not None
-            assert not channel.qos.can_consume()
-            process.send_signal(signal.SIGSTOP)
-            with pytest.raises(RedisError):
-                getattr(message, verdict)()
-            process.send_signal(signal.SIGCONT)
-            assert channel.qos.can_consume()
-    finally:
+def test_a_message_whose_end_the_broker_did_not_confirm_keeps_no_place(
+    valkey: tuple[Valkey, "subprocess.Popen[bytes]"], verdict: str
+) -> None:
+    engine, process = valkey
+    impatient = {"socket_timeout": 0.2, "socket_connect_timeout": 0.2}
+    with Connection(f"{engine.url}/0", transport_options=impatient) as connection:
+        channel: Any = connection.default_channel
+        channel.basic_qos(0, 1, False)
+        connection.Producer(channel).publish({}, routing_key="q", declare=[Queue("q")])
+        message = Queue("q")(channel).get(no_ack=False)
+        assert message is not None
+        assert not channel.qos.can_consume()
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(RedisError):
+            getattr(message, verdict)()
         process.send_signal(signal.SIGCONT)
-        stop_engine(valkey, process)
+        assert channel.qos.can_consume()
+
+
+NO_BASE64 = {"body": "\u00a7\u00a7", "properties": {"body_encoding": "base64", "delivery_tag": "1"}}
+
+
+@pytest.mark.parametrize("nonsense", ["this is no JSON", "{}", "[]", "null", json.dumps(NO_BASE64)])
+def test_what_cannot_be_read_is_thrown_away_and_what_comes_after_it_is_not(
+    valkey: tuple[Valkey, "subprocess.Popen[bytes]"], nonsense: str
+) -> None:
+    engine, _ = valkey
+    heard: list[object] = []
+
+    def hear(body: object, _message: object) -> None:
+        heard.append(body)
+
+    with Connection(f"{engine.url}/0") as connection, redis.Redis.from_url(f"{engine.url}/0") as client:
+        queue = Queue("q")
+        client.lpush("q", nonsense)
+        connection.Producer(connection.default_channel).publish({"good": 1}, routing_key="q", declare=[queue])
+        with connection.Consumer(
+            queue, callbacks=[lambda body, message: heard.append(body) or message.ack()]
+        ):
+            while not heard:
+                connection.drain_events(timeout=10)
+        assert heard == [{"good": 1}]
+        assert client.llen("q") == 0
+
+
+def test_what_goes_wrong_with_a_message_that_could_be_read_is_not_hidden(
+    valkey: tuple[Valkey, "subprocess.Popen[bytes]"],
+) -> None:
+    def stumble(_body: object, _message: object) -> None:
+        raise ValueError("not the message's fault")
+
+    engine, _ = valkey
+    with Connection(f"{engine.url}/0") as connection:
+        queue = Queue("q")
+        connection.Producer(connection.default_channel).publish({}, routing_key="q", declare=[queue])
+        with connection.Consumer(queue, callbacks=[stumble]), pytest.raises(ValueError, match="not the mess"):
+            connection.drain_events(timeout=10)
