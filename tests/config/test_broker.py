@@ -63,9 +63,7 @@ def test_what_cannot_be_read_is_thrown_away_and_what_comes_after_it_is_not(
         queue = Queue("q")
         client.lpush("q", nonsense)
         connection.Producer(connection.default_channel).publish({"good": 1}, routing_key="q", declare=[queue])
-        with connection.Consumer(
-            queue, callbacks=[lambda body, message: heard.append(body) or message.ack()]
-        ):
+        with connection.Consumer(queue, callbacks=[hear], no_ack=True):
             while not heard:
                 connection.drain_events(timeout=10)
         assert heard == [{"good": 1}]
