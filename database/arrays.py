@@ -4,12 +4,16 @@ psycopg can pass lists by itself, but looks at each element on its own, which fo
 than all the rest of a step. A literal is one string, and PostgreSQL takes it apart in C.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+# A column: its type in PostgreSQL, and a value for each row.
+Column = tuple[str, Sequence[Any]]
 
 
 def numbers(values: Iterable[object]) -> str:
     """Return the literal of an array of numbers (None: NULL), also of Decimal."""
-    return "{" + ",".join("NULL" if value is None else str(value) for value in values) + "}"
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 
 
 def words(values: Iterable[object]) -> str:
@@ -17,14 +21,52 @@ def words(values: Iterable[object]) -> str:
 
     An empty text does need it, and gets it.
     """
-    return "{" + ",".join(str(value) or '""' for value in values) + "}"
+    return "{" + ",".join([str(value) or '""' for value in values]) + "}"
 
 
 def texts(values: Iterable[str]) -> str:
     """Return the literal of an array of any texts."""
-    return "{" + ",".join(quoted(value) if value else '""' for value in values) + "}"
+    return "{" + ",".join([quoted(value) if value else '""' for value in values]) + "}"
 
 
 def quoted(text: str) -> str:
     """Return a text as an element of an array literal."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+LITERALS: Mapping[str, Callable[[Iterable[Any]], str]] = {
+    "smallint": numbers,
+    "int": numbers,
+    "bigint": numbers,
+    "float8": numbers,
+    "numeric": numbers,
+    "bool": words,
+    "uuid": words,
+    "text": texts,
+    "jsonb": texts,
+}
+
+
+def rows(columns: Mapping[str, Column]) -> tuple[str, list[str | None]]:
+    """Return rows as a subquery, and its parameters. The first column tells the rows apart.
+
+    Orders of a batch have nearly everything in common: a column whose values are all the same is sent, and
+    taken apart, once. The names and types become part of the statement: they are constants of ours.
+    """
+    _, *others = columns
+    alike = [name for name in others if _are_alike(columns[name][1])]
+    constants = [f", %s::{columns[name][0]} AS {name}" for name in alike]
+    varying = [name for name in columns if name not in alike]
+    arrays = ", ".join(f"%s::{columns[name][0]}[]" for name in varying)
+    subquery = f"(SELECT v.*{''.join(constants)} FROM unnest({arrays}) AS v({', '.join(varying)}))"  # noqa: S608
+    return subquery, [_constant(columns[name][1][0]) for name in alike] + [
+        LITERALS[columns[name][0]](columns[name][1]) for name in varying
+    ]
+
+
+def _are_alike(values: Sequence[Any]) -> bool:
+    return bool(values) and values.count(values[0]) == len(values)
+
+
+def _constant(value: object) -> str | None:
+    return None if value is None else str(value)

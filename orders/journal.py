@@ -12,9 +12,9 @@ from typing import Any, Self
 
 from django.db import connection
 
-from database.arrays import numbers, texts, words
+from database.arrays import Column, numbers, rows
 from orders.models import CurrentTransaction, OrderEvent
-from orders.workflow import JourneyState, Leg, Status
+from orders.workflow import Event, JourneyState, Leg, Status
 
 # Looked up for every order of every step; calling the enumerations costs several times as much.
 STATUSES = {status.value: status for status in Status}
@@ -33,13 +33,7 @@ LOCK_DUE = f"""
 """  # noqa: S608
 
 SAVE = """
-    WITH changed AS (
-        SELECT * FROM unnest(
-            %s::bigint[], %s::text[], %s::int[], %s::bigint[], %s::smallint[], %s::text[], %s::text[], %s::text[],
-            %s::numeric[], %s::text[], %s::text[], %s::bool[], %s::text[], %s::text[], %s::bool[], %s::float8[]
-        ) AS c(order_id, status, sequence, batch_id, attempts, stock, shipping, payment, shipping_amount,
-               outcome, reason, completion_requested, waiting_for, attention, reschedule, due_in)
-    ), saved AS (
+    WITH saved AS (
         UPDATE orders_journey j SET
             status = c.status, sequence = c.sequence, batch_id = c.batch_id, attempts = c.attempts,
             stock = c.stock, shipping = c.shipping, payment = c.payment, shipping_amount = c.shipping_amount,
@@ -50,11 +44,10 @@ SAVE = """
                 WHEN c.status IN ('pending', 'processing', 'cancelling') THEN NULL
                 WHEN c.status = j.status THEN j.finished_at
                 ELSE now() END
-        FROM changed c WHERE j.order_id = c.order_id
+        FROM {changed} c WHERE j.order_id = c.order_id
     )
     INSERT INTO orders_orderevent (order_id, sequence, type, progress, data, transaction_id)
-    SELECT event.*, (SELECT {number})
-    FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::smallint[], %s::jsonb[]) AS event
+    SELECT e.order_id, e.sequence, e.type, e.progress, e.data, (SELECT {number}) FROM {events} e
 """
 # Looked up once for each statement, not by the column's default for each event.
 SAVE = SAVE.replace("{number}", CurrentTransaction.template)
@@ -99,36 +92,43 @@ def save(states: Iterable[JourneyState]) -> None:
     states = list(states)
     if not states:
         return
-    events = [event for state in states for event in state.events]
+    changed, new_values = rows(_journey_columns(states))
+    events, new_events = rows(_event_columns([event for state in states for event in state.events]))
     with connection.cursor() as cursor:
-        cursor.execute(
-            SAVE,
-            [
-                numbers(s.order_id for s in states),
-                words(s.status for s in states),
-                numbers(s.sequence for s in states),
-                numbers(s.batch_id for s in states),
-                numbers(s.attempts for s in states),
-                words(s.stock for s in states),
-                words(s.shipping for s in states),
-                words(s.payment for s in states),
-                numbers(s.shipping_amount for s in states),
-                words(s.outcome for s in states),
-                texts(s.reason for s in states),
-                words(s.completion_requested for s in states),
-                words(s.waiting_for for s in states),
-                texts(s.attention for s in states),
-                words(s.reschedule for s in states),
-                numbers(s.due_in for s in states),
-                numbers(e.order_id for e in events),
-                numbers(e.sequence for e in events),
-                words(e.type for e in events),
-                numbers(e.progress for e in events),
-                texts(json.dumps(e.data) if e.data else "{}" for e in events),
-            ],
-        )
+        cursor.execute(SAVE.format(changed=changed, events=events), new_values + new_events)
     for state in states:
         state.events.clear()
+
+
+def _journey_columns(states: Sequence[JourneyState]) -> dict[str, Column]:
+    return {
+        "order_id": ("bigint", [s.order_id for s in states]),
+        "status": ("text", [s.status for s in states]),
+        "sequence": ("int", [s.sequence for s in states]),
+        "batch_id": ("bigint", [s.batch_id for s in states]),
+        "attempts": ("smallint", [s.attempts for s in states]),
+        "stock": ("text", [s.stock for s in states]),
+        "shipping": ("text", [s.shipping for s in states]),
+        "payment": ("text", [s.payment for s in states]),
+        "shipping_amount": ("numeric", [s.shipping_amount for s in states]),
+        "outcome": ("text", [s.outcome for s in states]),
+        "reason": ("text", [s.reason for s in states]),
+        "completion_requested": ("bool", [s.completion_requested for s in states]),
+        "waiting_for": ("text", [s.waiting_for for s in states]),
+        "attention": ("text", [s.attention for s in states]),
+        "reschedule": ("bool", [s.reschedule for s in states]),
+        "due_in": ("float8", [s.due_in for s in states]),
+    }
+
+
+def _event_columns(events: Sequence[Event]) -> dict[str, Column]:
+    return {
+        "order_id": ("bigint", [e.order_id for e in events]),
+        "sequence": ("int", [e.sequence for e in events]),
+        "type": ("text", [e.type for e in events]),
+        "progress": ("smallint", [e.progress for e in events]),
+        "data": ("jsonb", [json.dumps(e.data) if e.data else "{}" for e in events]),
+    }
 
 
 # --- Reading ----------------------------------------------------------------------------------------------

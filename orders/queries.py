@@ -1,6 +1,7 @@
 """Questions about orders: for people, and for the steps of the journey."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from django.db.models import QuerySet
 from database.arrays import numbers
 from inventory.stock import Wanted
 from orders.canaries import left_out
-from orders.models import Order, id_of_number
+from orders.models import ArchivedOrder, Order, id_of_number
 from payments.ledger import Request
 from shipping.quotes import Parcel
 
@@ -24,6 +25,10 @@ class OrderNotFound(Exception):
         self.reference = reference
 
 
+class OrderArchived(OrderNotFound):
+    """There was such an order. It ended long ago and is in the archive (`orders.archive`)."""
+
+
 # --- For people -------------------------------------------------------------------------------------------
 
 
@@ -34,11 +39,21 @@ def visible_to(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Order]:
 
 
 def by_reference(user: AbstractBaseUser | AnonymousUser, reference: str) -> Order:
-    """Return the order that an id, a UUID or an order number names; OrderNotFound if the user may not see it."""
+    """Return the order that an id, a UUID or an order number names; OrderNotFound if the user may not see it.
+
+    Raises OrderArchived instead if they might have, long ago.
+    """
     order = visible_to(user).filter(**_lookup(reference)).first()
+    if order is None and _was_visible_to(user, reference):
+        raise OrderArchived(reference)
     if order is None or _is_another_number(reference, order):
         raise OrderNotFound(reference)
     return order
+
+
+def _was_visible_to(user: AbstractBaseUser | AnonymousUser, reference: str) -> bool:
+    own = {} if getattr(user, "is_staff", False) else {"owner_id": user.pk}
+    return ArchivedOrder.objects.filter(**_lookup(reference), **own).exists()
 
 
 def _is_another_number(reference: str, order: Order) -> bool:
@@ -82,6 +97,9 @@ CHARGES = """
 """
 
 
+NOTHING_HELD: Mapping[int, str] = MappingProxyType({})
+
+
 def wanted_units(order_ids: Sequence[int]) -> list[Wanted]:
     """Return what the orders want of each product."""
     return [Wanted(*row) for row in _rows(UNITS, order_ids)]
@@ -92,9 +110,15 @@ def parcels(order_ids: Sequence[int]) -> list[Parcel]:
     return [Parcel(*row) for row in _rows(PARCELS, order_ids)]
 
 
-def charges(order_ids: Sequence[int]) -> list[Request]:
-    """Return what the orders owe: goods and quoted shipping, on the card they were placed with."""
-    return [Request(*row) for row in _rows(CHARGES, order_ids)]
+def charges(order_ids: Sequence[int], *, on: Mapping[int, str] = NOTHING_HELD) -> list[Request]:
+    """Return what the orders owe: goods and quoted shipping, on the card they were placed with.
+
+    `on` is, by order, the provider's id of the authorization that holds it already.
+    """
+    return [
+        Request(order_id, reference, amount, currency, token, on.get(order_id, ""))
+        for order_id, reference, amount, currency, token in _rows(CHARGES, order_ids)
+    ]
 
 
 def _rows(statement: str, order_ids: Sequence[int]) -> list[tuple[Any, ...]]:

@@ -148,10 +148,8 @@ def capture_payment(*, batch_id: int, order_ids: Sequence[int]) -> None:
     """Take the money of the orders whose legs have all come out well; only the database says which."""
     with transaction.atomic():
         journeys = _due(batch_id, order_ids, lambda j: j.may_be_captured)
-        held = ledger.transactions_of(_ids(journeys))
-        authorizations = {order_id: book[Kind.AUTHORIZE].provider_id for order_id, book in held.items()}
-        charges = ledger.as_requests(queries.charges(_ids(journeys)), parents=authorizations)
-        prepared = ledger.prepare(Kind.CAPTURE, charges)
+        authorizations = ledger.provider_ids(Kind.AUTHORIZE, _ids(journeys))
+        prepared = ledger.prepare(Kind.CAPTURE, queries.charges(_ids(journeys), on=authorizations))
         faults.point("capture_payment.before_intent_commit")
     _ask_and_record(Kind.CAPTURE, prepared, batch_id)
 

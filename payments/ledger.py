@@ -7,8 +7,8 @@ A row whose outcome is unknown is looked up at the provider by its key before it
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from time import monotonic
 
@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connection
 
 import faults
-from database.arrays import numbers, texts, words
+from database.arrays import numbers, rows
 from payments.gateways import gateway
 from payments.gateways.protocol import Outcome, PaymentGateway
 from payments.models import Transaction, idempotency_key
@@ -48,10 +48,10 @@ class Prepared:
     kind: Kind
     state: State
     is_new: bool
-    provider_id: str
-    code: str
-    # When this try was written down: by the database's clock, and by this process's own.
-    asked_at: datetime
+    # When this try was written down: by the database's clock, in its words, and by this process's own.
+    asked_at: str
+    provider_id: str = ""
+    code: str = ""
     since: float = field(default_factory=lambda: monotonic())  # noqa: PLW0108 - so that a simulation can bring its own
 
     @property
@@ -84,39 +84,33 @@ NEVER_ARRIVED = "never_arrived"
 LONGEST_START = 5.0
 
 PREPARE = """
-    WITH asked AS (
-        SELECT * FROM unnest(%s::bigint[], %s::uuid[], %s::numeric[], %s::text[], %s::text[])
-        AS a(order_id, reference, amount, currency, token)
-    ), fresh AS (
-        INSERT INTO payments_transaction
-            (order_id, kind, reference, amount, currency, token, state, provider_id, code, message,
-             started_at, asked_at)
-        SELECT order_id, %s, reference, amount, currency, token, 'unknown', '', '', '',
-               statement_timestamp(), statement_timestamp() FROM asked
-        ON CONFLICT (order_id, kind) DO NOTHING
-        RETURNING order_id, state, provider_id, code, asked_at
-    ), again AS (
-        UPDATE payments_transaction t SET asked_at = statement_timestamp() FROM asked a
-        WHERE t.order_id = a.order_id AND t.kind = %s AND t.state = 'unknown'
-        RETURNING t.order_id, t.asked_at
-    )
-    SELECT order_id, state, provider_id, code, asked_at, true FROM fresh
-    UNION ALL
-    SELECT t.order_id, t.state, t.provider_id, t.code, coalesce(again.asked_at, t.asked_at), false
-    FROM payments_transaction t JOIN asked a ON a.order_id = t.order_id
-    LEFT JOIN again ON again.order_id = t.order_id
-    WHERE t.kind = %s AND t.order_id NOT IN (SELECT order_id FROM fresh)
+    INSERT INTO payments_transaction AS t
+        (order_id, kind, reference, amount, currency, token, state, provider_id, code, message,
+         started_at, asked_at)
+    SELECT a.order_id, %s, a.reference, a.amount, a.currency, a.token, 'unknown', '', '', '',
+           statement_timestamp(), statement_timestamp()
+    FROM {asked} a
+    ON CONFLICT (order_id, kind) DO UPDATE SET asked_at = statement_timestamp() WHERE t.state = 'unknown'
+    RETURNING order_id, asked_at::text, xmax = 0
+"""
+
+DECIDED = """
+    SELECT order_id, state, provider_id, code, asked_at::text FROM payments_transaction
+    WHERE order_id = ANY(%s::bigint[]) AND kind = %s
 """
 
 RECORD = """
     UPDATE payments_transaction t SET
         state = o.state, provider_id = o.provider_id, code = o.code, message = o.message,
         finished_at = CASE WHEN o.state = 'unknown' THEN NULL ELSE clock_timestamp() END
-    FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[])
-        AS o(order_id, state, provider_id, code, message)
+    FROM {outcomes} o
     WHERE t.order_id = o.order_id AND t.kind = %s
       AND (t.state = 'unknown' OR (t.code = 'never_arrived' AND o.state = 'succeeded'))
     RETURNING t.order_id
+"""
+
+PROVIDER_IDS = """
+    SELECT order_id, provider_id FROM payments_transaction WHERE order_id = ANY(%s::bigint[]) AND kind = %s
 """
 
 # Only if nobody else has set out to ask since.
@@ -133,24 +127,47 @@ def prepare(kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
     """
     if not requests:
         return []
+    asked = _set_out(kind, requests)
+    decided = [request for request in requests if request.order_id not in asked]
+    return [
+        Prepared(request, kind, State.UNKNOWN, is_new=is_new, asked_at=asked_at)
+        for request in requests
+        if request.order_id in asked
+        for asked_at, is_new in [asked[request.order_id]]
+    ] + (_decided(kind, decided) if decided else [])
+
+
+def _set_out(kind: Kind, requests: Sequence[Request]) -> dict[int, tuple[str, bool]]:
+    """Write down that they are asked now. Return when, and whether for the first time; not what is decided."""
+    asked, values = rows(
+        {
+            "order_id": ("bigint", [r.order_id for r in requests]),
+            "reference": ("uuid", [r.reference for r in requests]),
+            "amount": ("numeric", [r.amount for r in requests]),
+            "currency": ("text", [r.currency for r in requests]),
+            "token": ("text", [r.token for r in requests]),
+        }
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(PREPARE.format(asked=asked), [kind.value, *values])
+        return {order_id: (asked_at, is_new) for order_id, asked_at, is_new in cursor.fetchall()}
+
+
+def _decided(kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
     by_order = {request.order_id: request for request in requests}
     with connection.cursor() as cursor:
-        cursor.execute(
-            PREPARE,
-            [
-                numbers(r.order_id for r in requests),
-                words(r.reference for r in requests),
-                numbers(r.amount for r in requests),
-                texts(r.currency for r in requests),
-                texts(r.token for r in requests),
-                kind.value,
-                kind.value,
-                kind.value,
-            ],
-        )
+        cursor.execute(DECIDED, [numbers(by_order), kind.value])
         return [
-            Prepared(by_order[order_id], kind, State(state), is_new, provider_id, code, asked_at)
-            for order_id, state, provider_id, code, asked_at, is_new in cursor.fetchall()
+            Prepared(
+                by_order[order_id],
+                kind,
+                State(state),
+                is_new=False,
+                asked_at=asked_at,
+                provider_id=provider_id,
+                code=code,
+            )
+            for order_id, state, provider_id, code, asked_at in cursor.fetchall()
         ]
 
 
@@ -242,18 +259,17 @@ def record(kind: Kind, outcomes: dict[int, Outcome]) -> set[int]:
     told = {order_id: outcome for order_id, outcome in outcomes.items() if outcome.kind != "not_sent"}
     if not told:
         return set()
+    outcomes_told, values = rows(
+        {
+            "order_id": ("bigint", list(told)),
+            "state": ("text", [o.kind for o in told.values()]),
+            "provider_id": ("text", [o.provider_id for o in told.values()]),
+            "code": ("text", [o.code[:40] for o in told.values()]),
+            "message": ("text", [o.message[:200] for o in told.values()]),
+        }
+    )
     with connection.cursor() as cursor:
-        cursor.execute(
-            RECORD,
-            [
-                numbers(told),
-                words(o.kind for o in told.values()),
-                texts(o.provider_id for o in told.values()),
-                texts(o.code[:40] for o in told.values()),
-                texts(o.message[:200] for o in told.values()),
-                kind.value,
-            ],
-        )
+        cursor.execute(RECORD.format(outcomes=outcomes_told), [*values, kind.value])
         return {order_id for (order_id,) in cursor.fetchall()}
 
 
@@ -294,6 +310,8 @@ def unknown_of(kind: Kind, order_ids: Iterable[int]) -> list[Transaction]:
     return list(Transaction.objects.filter(order_id__in=list(order_ids), kind=kind, state=State.UNKNOWN))
 
 
-def as_requests(requests: Iterable[Request], *, parents: dict[int, str]) -> list[Request]:
-    """Return the requests with the provider's id of what each builds on."""
-    return [replace(request, parent=parents[request.order_id]) for request in requests]
+def provider_ids(kind: Kind, order_ids: Sequence[int]) -> dict[int, str]:
+    """Return the provider's ids of the orders' transactions of a kind, by order."""
+    with connection.cursor() as cursor:
+        cursor.execute(PROVIDER_IDS, [numbers(order_ids), kind.value])
+        return dict(cursor.fetchall())

@@ -4,7 +4,7 @@ The production code calls these through their modules (`journal.lock_batch(…)`
 nothing in it knows that it can be simulated.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,7 @@ from faults.script import Planned
 from inventory import stock
 from orders import batches, commands, doorbell, journal, queries, steps
 from orders.batches import Claimed
+from orders.queries import NOTHING_HELD
 from payments import ledger, returns
 from payments.gateways.protocol import Outcome
 from payments.ledger import Kind, Prepared, Request, State
@@ -104,6 +105,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (ledger, "reopen", books.reopen),
         (ledger, "monotonic", lambda: world.clock.now),
         (ledger, "transactions_of", books.transactions_of),
+        (ledger, "provider_ids", books.provider_ids),
         (ledger, "unknown_of", books.unknown_of),
         *((module, "gateway", lambda: world.provider) for module in (ledger, returns)),
         *((module, "concurrently", _concurrently(world)) for module in (ledger, returns)),
@@ -115,7 +117,7 @@ def _moment(world: "World") -> datetime:
 
 
 def _batches(world: "World") -> Any:
-    def create(*, size: int) -> SimpleNamespace:
+    def create(*, size: int, order_ids: list[int]) -> SimpleNamespace:
         return SimpleNamespace(pk=world.database.new_batch(size))
 
     return SimpleNamespace(objects=SimpleNamespace(create=create))
@@ -169,12 +171,12 @@ class Books:
     def __init__(self, world: "World") -> None:
         self._world, self._database, self._statements = world, world.database, 0
 
-    def charges(self, order_ids: Sequence[int]) -> list[Request]:
-        return [self._charge(order_id) for order_id in order_ids]
+    def charges(self, order_ids: Sequence[int], *, on: Mapping[int, str] = NOTHING_HELD) -> list[Request]:
+        return [self._charge(order_id, on.get(order_id, "")) for order_id in order_ids]
 
-    def _charge(self, order_id: int) -> Request:
+    def _charge(self, order_id: int, parent: str) -> Request:
         facts = self._database.facts[order_id]
-        return Request(order_id, facts.reference, facts.amount + SHIPPING, "USD", facts.token)
+        return Request(order_id, facts.reference, facts.amount + SHIPPING, "USD", facts.token, parent)
 
     def prepare(self, kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
         return [self._prepare(kind, request) for request in requests]
@@ -191,13 +193,14 @@ class Books:
             State.UNKNOWN, "", "", "", now,
         )  # fmt: skip
         self._database.write(partial(self._put, place, entry))
-        return Prepared(request, kind, State.UNKNOWN, True, "", "", now)
+        return Prepared(request, kind, State.UNKNOWN, True, now.isoformat())
 
     def _ask_again(self, place: tuple[int, Kind], entry: Entry, request: Request) -> Prepared:
         if entry.state is State.UNKNOWN:
             entry = replace(entry, asked_at=self._next_moment())
             self._database.write(partial(self._put, place, entry))
-        return Prepared(request, place[1], entry.state, False, entry.provider_id, entry.code, entry.asked_at)
+        asked_at = entry.asked_at.isoformat()
+        return Prepared(request, place[1], entry.state, False, asked_at, entry.provider_id, entry.code)
 
     def _put(self, place: tuple[int, Kind], entry: Entry) -> None:
         self._database.payments[place] = entry
@@ -230,9 +233,9 @@ class Books:
         for one in prepared:
             self._database.write(partial(self._forget, (one.request.order_id, kind), one.asked_at))
 
-    def _forget(self, place: tuple[int, Kind], asked_at: datetime) -> None:
+    def _forget(self, place: tuple[int, Kind], asked_at: str) -> None:
         entry = self._database.payments.get(place)
-        if entry is not None and entry.state is State.UNKNOWN and entry.asked_at == asked_at:
+        if entry is not None and entry.state is State.UNKNOWN and entry.asked_at.isoformat() == asked_at:
             del self._database.payments[place]
 
     def reopen(self, kind: Kind, order_ids: Iterable[int]) -> None:
@@ -249,6 +252,10 @@ class Books:
                 if entry := self._database.payments.get((order_id, kind)):
                     found.setdefault(order_id, {})[kind] = entry
         return found
+
+    def provider_ids(self, kind: Kind, order_ids: Iterable[int]) -> dict[int, str]:
+        books = self.transactions_of(order_ids)
+        return {order_id: book[kind].provider_id for order_id, book in books.items() if kind in book}
 
     def unknown_of(self, kind: Kind, order_ids: Iterable[int]) -> list[Entry]:
         entries = [self._database.payments.get((order_id, kind)) for order_id in order_ids]
