@@ -159,25 +159,16 @@ def test_each_command_is_understood_by_its_program(entry, image_environment):
         text=True,
         check=True,
     ).stdout.splitlines()
-    done = subprocess.run(
-        [program, *words[1:], "--help"],
-        env=image_environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-    )
-    assert done.returncode == 0, done.stderr
+    _is_understood([program, *words[1:]], image_environment)
 
 
 def test_the_scalable_worker_starts_with_its_command(services, image_environment):
+    _is_understood(["celery", *services["worker"]["command"]], image_environment)
+
+
+def _is_understood(argv: list[str], environment: dict[str, str]) -> None:
     done = subprocess.run(
-        ["celery", *services["worker"]["command"], "--help"],
-        env=image_environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
+        [*argv, "--help"], env=environment, capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert done.returncode == 0, done.stderr
 
