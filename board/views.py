@@ -3,7 +3,6 @@
 from typing import Annotated, Literal
 
 from django.contrib.auth.models import User
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from msgspec import Meta
 from rest_framework import status
@@ -24,6 +23,7 @@ from orders.texts import check_text
 
 MOST_ORDERS_AT_ONCE = 1000
 LONGEST_SEARCH = 100
+SEARCHED = {"type": "string", "maxLength": LONGEST_SEARCH, "pattern": r"\S"}
 
 
 def user_of(request: Request) -> User:
@@ -57,7 +57,10 @@ class CardsByIds(APIView):
         parameters=[
             OpenApiParameter(
                 "ids",
-                OpenApiTypes.STR,
+                {
+                    "type": "string",
+                    "pattern": f"^[0-9]{{1,19}}(,[0-9]{{1,19}}){{0,{MOST_CARDS_AT_ONCE - 1}}}$",
+                },
                 required=True,
                 description=f"Ids with commas between them, at most {MOST_CARDS_AT_ONCE}.",
             )
@@ -85,16 +88,16 @@ class Search(APIView):
         tags=["board"],
         operation_id="search_orders",
         summary="Find orders by number, id, UUID, customer or e-mail address",
-        parameters=[OpenApiParameter("q", OpenApiTypes.STR, required=True)],
+        parameters=[OpenApiParameter("q", SEARCHED, required=True)],
         responses={200: Cards} | refusals(_400="invalid_parameter control_characters card_number_refused"),
     )
     def get(self, request: Request) -> Response:
         """Find the newest orders that are meant."""
-        text = request.query_params.get("q", "").strip()
+        text = request.query_params.get("q", "")
         check_text(text, field="q")
-        if not 1 <= len(text) <= LONGEST_SEARCH:
+        if not text.strip() or len(text) > LONGEST_SEARCH:
             raise Problem("invalid_parameter", f"1 to {LONGEST_SEARCH} characters.", field="q")
-        return Response(cards.search(user_of(request), text))
+        return Response(cards.search(user_of(request), text.strip()))
 
 
 class Series(APIView):

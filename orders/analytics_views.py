@@ -111,7 +111,7 @@ def _span(request: Request, unit: Unit) -> Span:
 
 def _day(request: Request, name: str) -> date | None:
     text = request.query_params.get(name)
-    if not text:
+    if text is None:
         return None
     try:
         day = date.fromisoformat(text)

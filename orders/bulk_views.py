@@ -26,7 +26,7 @@ from orders.idempotency import key_of
 from orders.ndjson import Spool, lines_of
 from orders.problems import Problem
 from orders.renderers import ENCODER
-from orders.schema import IDEMPOTENCY_KEY, refusals
+from orders.schema import idempotency_key, refusals
 from orders.serializers import BulkAnswer, BulkOrderRequest, read_bulk_order
 from orders.views import user_of
 
@@ -88,7 +88,7 @@ class BulkOrders(APIView):
             " gives each line without a `key` the key `<Idempotency-Key>/<line>`."
         ),
         request={NDJSON: BulkOrderRequest},
-        parameters=[IDEMPOTENCY_KEY],
+        parameters=[idempotency_key(longest=LONGEST_PREFIX)],
         responses={(200, NDJSON): OpenApiResponse(BulkAnswer, description="What came of each line.")}
         | refusals(_400="invalid_idempotency_key", _415="unsupported_media_type", _503="backlog busy"),
     )

@@ -3,7 +3,6 @@
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.utils.urls import replace_query_param
@@ -18,7 +17,9 @@ ModelType = TypeVar("ModelType", bound=Model)
 
 PAGE_PARAMETERS = [
     OpenApiParameter(
-        "cursor", OpenApiTypes.STR, description="Where the page starts, from the `next` of another."
+        "cursor",
+        {"type": "integer", "minimum": 1, "maximum": LARGEST_ID},
+        description="Where the page starts, from the `next` of another.",
     ),
     OpenApiParameter(
         "pageSize",

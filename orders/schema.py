@@ -9,9 +9,18 @@ from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
+from orders.idempotency import KEY
 from orders.serializers import Error, Price
 
 REF = "#/components/schemas/{name}"
+
+_CUSTOMER = ("customerId", "customerName")
+# Structs with fields of which at least one has to be given.
+AT_LEAST_ONE_OF = {
+    "NewLine": ("productId", "sku", "productName"),
+    "NewOrderRequest": _CUSTOMER,
+    "BulkOrderRequest": _CUSTOMER,
+}
 
 
 class StructExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
@@ -30,10 +39,10 @@ class StructExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-ca
         schema: dict[str, Any] = schemas.pop(self.target.__name__)
         for name, inner in schemas.items():
             component = ResolvedComponent(  # type: ignore[no-untyped-call]
-                name, ResolvedComponent.SCHEMA, schema=_adapted(inner), object=_struct(name)
+                name, ResolvedComponent.SCHEMA, schema=_described(name, inner), object=_struct(name)
             )
             auto_schema.registry.register_on_missing(component)
-        return _adapted(schema)
+        return _described(self.target.__name__, schema)
 
 
 class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -72,6 +81,17 @@ def _struct(name: str, root: type = msgspec.Struct) -> type | None:
     return None
 
 
+def _described(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a struct's schema with what its `__post_init__` asks for and its types cannot say."""
+    rule = {"anyOf": [_given(field) for field in AT_LEAST_ONE_OF[name]]} if name in AT_LEAST_ONE_OF else {}
+    return _adapted(schema) | rule
+
+
+def _given(field: str) -> dict[str, Any]:
+    # A customer's name of nothing but blanks is none.
+    return {"required": [field], "properties": {field: {"type": ["string", "integer"], "pattern": r"\S"}}}
+
+
 def _custom(kind: type) -> dict[str, Any]:
     if kind is Price:
         return {"type": "number", "minimum": 0, "maximum": 9_999_999_999.99}
@@ -83,8 +103,8 @@ def _adapted(schema: Any) -> Any:
 
     msgspec gives a choice of texts no type, and drf-spectacular stumbles over that.
     """
-    if schema == {"type": "string", "format": "decimal"}:
-        return {"type": "number"}
+    if isinstance(schema, dict) and schema.get("format") == "decimal":
+        return {name: value for name, value in schema.items() if name != "format"} | {"type": "number"}
     if isinstance(schema, dict):
         typed = {"type": "string"} if _is_choice_of_texts(schema) else {}
         return typed | {name: _adapted(value) for name, value in schema.items()}
@@ -106,12 +126,17 @@ def refusals(**codes: str) -> dict[int, OpenApiResponse]:
     }
 
 
-IDEMPOTENCY_KEY = OpenApiParameter(
-    "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": 200},
-    OpenApiParameter.HEADER,
-    description="Repeat a request under its key as often as you like: it is done once and answered the same.",
-)
+def idempotency_key(*, longest: int) -> OpenApiParameter:
+    """Return the header under which a request may be repeated."""
+    return OpenApiParameter(
+        "Idempotency-Key",
+        {"type": "string", "minLength": 1, "maxLength": longest, "pattern": f"^{KEY.pattern}$"},
+        OpenApiParameter.HEADER,
+        description="Repeat a request under its key as often as you like: it is done once and answered the same.",
+    )
+
+
+IDEMPOTENCY_KEY = idempotency_key(longest=200)
 REFERENCE = OpenApiParameter(
     "reference", OpenApiTypes.STR, OpenApiParameter.PATH, description="The order's id, UUID or number."
 )

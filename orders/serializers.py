@@ -111,7 +111,7 @@ class NewOrderRequest(Request, kw_only=True):
 
     def _customer(self) -> str:
         customer_id = "" if self.customer_id is None else str(self.customer_id)
-        return (self.customer_name or customer_id).strip()
+        return (self.customer_name or "").strip() or customer_id.strip()
 
     def as_new_order(self, *, owner_id: int) -> NewOrder:
         """Return the order to place for a user, with this shop's defaults where nothing was said."""
@@ -304,7 +304,7 @@ class Links(Answer, kw_only=True):
     cancel: str
 
 
-class OrderSummary(Answer):
+class OrderSummary(Answer, kw_only=True):
     """An order as lists show it."""
 
     id: int
@@ -322,7 +322,7 @@ class OrderSummary(Answer):
     currency: str
     waiting_for: str | None
     reason: str | None
-    attention: str | UnsetType | None  # staff only
+    attention: str | UnsetType | None = UNSET  # staff only
     version: int
     created_at: datetime
     completed_at: datetime | None
@@ -330,7 +330,7 @@ class OrderSummary(Answer):
     links: Links
 
 
-class OrderDetail(OrderSummary):
+class OrderDetail(OrderSummary, kw_only=True):
     """Everything about an order."""
 
     email: str
