@@ -149,6 +149,7 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (commands.WrongCurrency, _wrong_currency),
     (commands.QuantityTooLarge, _quantity_too_large),
     (commands.AmountTooLarge, _amount_too_large),
+    (queries.OrderArchived, _fixed(410, "order_archived", "The order ended long ago and is in the archive.")),
     (bulk.KeyReused, _key_reused),
     (commands.NotPossible, lambda error: Answer(409, "not_possible", str(error))),
     (listing.ProductNotFound, _fixed(404, "not_found", "There is no such product.")),

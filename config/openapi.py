@@ -13,6 +13,7 @@ EVERYWHERE = {
     "503": "`temporarily_unavailable`: repeat it, with the same key, after `Retry-After` seconds.",
 }
 WITH_PATH = {"404": "`not_found`: there is none, or it is not yours."}
+WITH_ORDER = {"410": "`order_archived`: it ended long ago and is in the archive."}
 WITH_BODY = {
     "400": "`malformed_json` · `bad_request`",
     "413": "`body_too_large`",
@@ -32,6 +33,7 @@ def add_common_refusals(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 def _describe(operation: dict[str, Any], path: str, method: str) -> None:
     common = EVERYWHERE | (WITH_PATH if "{" in path else {}) | (WITH_BODY if method != "get" else {})
+    common |= WITH_ORDER if path.startswith("/api/orders/{") else {}
     responses = operation["responses"]
     for status, description in common.items():
         responses.setdefault(status, {"description": description, "content": ERROR_SCHEMA})

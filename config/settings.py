@@ -226,6 +226,8 @@ MAX_ATTEMPTS = whole("MAX_ATTEMPTS", default=5, at_least=1)
 # While more orders than these wait to be taken up, bulk intake makes its clients wait.
 BULK_MAX_WAITING = whole("BULK_MAX_WAITING", default=1_000_000, at_least=1)
 IDEMPOTENCY_KEY_DAYS = number("IDEMPOTENCY_KEY_DAYS", default=3, at_least=1)
+# Whole months after which orders that ended are moved to the archive; 0: never by themselves.
+ARCHIVE_AFTER_MONTHS = whole("ARCHIVE_AFTER_MONTHS", default=0, at_least=0)
 
 # --- Live -------------------------------------------------------------------------------------------------
 
@@ -289,6 +291,7 @@ CELERY_TASK_ROUTES = {f"{name}.*": {"queue": name} for name in QUEUES} | {
     # Nor on the orders' own: what takes its time must not hold up what settles them.
     "orders.audit": {"queue": "notifications"},
     "orders.clean": {"queue": "notifications"},
+    "orders.archive": {"queue": "notifications"},
     # It starts on this queue, and its order goes through all the others.
     "orders.canary": {"queue": "notifications"},
 }
@@ -339,6 +342,8 @@ CELERY_BEAT_SCHEDULE = {
     # A tick that nobody took before the next ones came is worth nothing any more.
     "notifications": {"task": "notifications.follow_journal", "schedule": 2.0, "options": {"expires": 10}},
 }
+if ARCHIVE_AFTER_MONTHS:
+    CELERY_BEAT_SCHEDULE["archive"] = {"task": "orders.archive", "schedule": 300.0}
 if CANARY_INTERVAL:
     CELERY_BEAT_SCHEDULE["canary"] = {
         "task": "orders.canary",

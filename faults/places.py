@@ -40,6 +40,8 @@ PLACES = frozenset(
         *(f"{call}.{place}" for call in CALLS for place in ("before_call", "after_call")),
         # An answer that came after its batch had gone on.
         "late.before_commit",
+        # Moving orders to the archive.
+        "archive.before_commit",
         # A webhook of the payment provider.
         "webhook.before_commit",
         "webhook.after_commit",

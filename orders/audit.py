@@ -77,6 +77,9 @@ CHECKS: dict[str, str] = {
             UNION SELECT order_id, 'reservations' FROM inventory_reservation
         ) child WHERE NOT EXISTS (SELECT FROM orders_order o WHERE o.id = child.order_id)
     """,
+    "Orders are whole: none is archived and here at once": """
+        SELECT o.id::text, 'is in the archive, too' FROM orders_archivedorder a JOIN orders_order o ON o.id = a.id
+    """,
     "Stock: no product is promised twice": """
         SELECT 'product ' || product_id, format('%s on hand, %s reserved', on_hand, reserved)
         FROM inventory_stockitem WHERE NOT (on_hand >= reserved AND reserved >= 0)
@@ -89,12 +92,14 @@ CHECKS: dict[str, str] = {
         WHERE s.reserved <> coalesce(r.units, 0)
     """,
     "Stock: sold is what the completed orders took": """
-        SELECT 'product ' || s.product_id, format('%s sold, completed orders took %s', s.sold, coalesce(c.units, 0))
+        SELECT 'product ' || s.product_id, format('%s sold, completed orders took %s', s.sold,
+               coalesce(c.units, 0) + coalesce(a.quantity, 0))
         FROM inventory_stockitem s
         LEFT JOIN (SELECT l.product_id, sum(l.quantity) AS units FROM orders_orderline l
                    JOIN orders_journey j ON j.order_id = l.order_id WHERE j.stock = 'sold' GROUP BY 1) c
             ON c.product_id = s.product_id
-        WHERE s.sold <> coalesce(c.units, 0)
+        LEFT JOIN orders_archivedunits a ON a.product_id = s.product_id
+        WHERE s.sold <> coalesce(c.units, 0) + coalesce(a.quantity, 0)
     """,
     "Stock: an order holds exactly its lines, or nothing": """
         SELECT l.order_id::text, format('product %s: wants %s, holds %s', l.product_id, l.quantity, r.quantity)
@@ -153,18 +158,20 @@ CHECKS: dict[str, str] = {
 # What the provider has for each order, beside what our books say it should have. Only orders that came to rest
 # before the ledger was read can be held against it.
 LEDGER_CHECK = """
-    SELECT coalesce(o.id::text, 'reference ' || p.reference),
+    SELECT coalesce(o.id::text, a.id::text, 'reference ' || p.reference),
            format('%s: provider took %s in %s captures, gave back %s, holds %s; order owes %s',
-                  coalesce(j.status, 'no order'), p.captured, p.captures, p.refunded, p.held, coalesce(owed.amount, 0))
+                  CASE WHEN a.id IS NOT NULL THEN 'archived' ELSE coalesce(j.status, 'no order') END,
+                  p.captured, p.captures, p.refunded, p.held, owed.amount)
     FROM provider_ledger p
     LEFT JOIN orders_order o ON o.uuid = p.reference
     LEFT JOIN orders_journey j ON j.order_id = o.id
-    LEFT JOIN LATERAL (SELECT CASE WHEN j.status IN ('confirmed', 'completed')
-                              THEN o.goods_amount + j.shipping_amount ELSE 0 END AS amount) owed ON true
+    LEFT JOIN orders_archivedorder a ON a.uuid = p.reference
+    CROSS JOIN LATERAL (SELECT CASE WHEN j.status IN ('confirmed', 'completed') THEN o.goods_amount + j.shipping_amount
+                                    ELSE coalesce(a.kept_amount, 0) END AS amount) owed
     WHERE p.captures > 1
        OR ((o.id IS NULL OR (j.status IN ('confirmed', 'completed', 'cancelled', 'rejected')
                              AND j.finished_at < (SELECT read_at FROM provider_ledger_read)))
-           AND (p.captured - p.refunded <> coalesce(owed.amount, 0) OR p.held <> 0))
+           AND (p.captured - p.refunded <> owed.amount OR p.held <> 0))
     UNION ALL
     SELECT j.order_id::text, j.status || ', but the provider has never heard of it'
     FROM orders_journey j JOIN orders_order o ON o.id = j.order_id

@@ -261,3 +261,38 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class ArchivedOrder(models.Model):
+    """An order of long ago, in one row: moved here by `orders.archive` with everything that belongs to it."""
+
+    id = models.BigIntegerField(primary_key=True)
+    uuid = models.UUIDField("UUID", unique=True)
+    owner_id = models.BigIntegerField()
+    month = models.DateField(help_text="The first day of the month in which it was placed.")
+    # What the payment provider's books should say that we have of it.
+    kept_amount = models.DecimalField(max_digits=12, decimal_places=2)
+    # The rows it was, as JSON: order, journey, lines, events, transactions.
+    document = models.JSONField()
+    archived_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-id"]
+        # Months follow each other as the table grows: this costs its writer next to nothing.
+        indexes = [BrinIndex(fields=["month"], name="orders_archived_month", autosummarize=True)]
+
+    def __str__(self) -> str:
+        return f"archived order {self.pk}"
+
+
+class ArchivedUnits(models.Model):
+    """Units of a product that archived orders took: what is sold is the sum of these and of the orders' lines."""
+
+    product_id = models.BigIntegerField(primary_key=True)
+    quantity = models.BigIntegerField()
+
+    class Meta:
+        verbose_name_plural = "archived units"
+
+    def __str__(self) -> str:
+        return f"{self.quantity} of {self.product_id}"

@@ -77,6 +77,14 @@ def clean(**_future: object) -> None:
     """Forget what nobody needs any more, once an hour."""
     now = database_now()
     once_per_slot(name="cleaning", interval=3600, work=lambda: retention.clean(now=now), now=now)
+@shared_task(name="orders.archive")
+def archive_orders(**_future: object) -> None:
+    """Move some of the orders of long ago to the archive; a schedule that is left over does nothing."""
+    now = database_now()
+    if settings.ARCHIVE_AFTER_MONTHS:
+        once_per_slot(name="archive", interval=300, work=lambda: retention.archive_some(now=now), now=now)
+
+
 
 
 @shared_task(name="orders.canary")

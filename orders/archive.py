@@ -1,0 +1,118 @@
+"""The archive: orders that ended long ago leave the tables of those that still matter, each as one row.
+
+They are moved in small transactions, each of which moves an order wholly or not at all, so the work can be
+broken off anywhere and begun again. It waits for nobody: what somebody holds is left for the next time.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from django.db import connection, transaction
+
+import faults
+from orders.models import ArchivedOrder
+
+# Orders looked at in one transaction: some tens of milliseconds.
+WINDOW = 500
+
+# The next orders by number, and so by age.
+NEXT = "SELECT id, placed_at FROM orders_order WHERE id > %s ORDER BY id LIMIT %s"
+
+# Those of them that nothing is left to be done about. One that still holds units, whose payment is not known, or
+# that a person should look at stays where it is seen.
+LOCK = """
+    SELECT order_id FROM orders_journey j
+    WHERE order_id = ANY(%s::bigint[]) AND status IN ('completed', 'cancelled', 'rejected')
+      AND finished_at < %s AND due_at IS NULL AND attention = ''
+      AND NOT EXISTS (SELECT FROM inventory_reservation r WHERE r.order_id = j.order_id)
+      AND NOT EXISTS (SELECT FROM payments_transaction t WHERE t.order_id = j.order_id AND t.state = 'unknown')
+    ORDER BY order_id FOR UPDATE SKIP LOCKED
+"""
+
+MOVE = """
+    WITH orders AS (DELETE FROM orders_order WHERE id = ANY(%(ids)s::bigint[]) RETURNING *),
+    journeys AS (DELETE FROM orders_journey WHERE order_id = ANY(%(ids)s::bigint[]) RETURNING *),
+    lines AS (DELETE FROM orders_orderline WHERE order_id = ANY(%(ids)s::bigint[]) RETURNING *),
+    events AS (DELETE FROM orders_orderevent WHERE order_id = ANY(%(ids)s::bigint[]) RETURNING *),
+    transactions AS (DELETE FROM payments_transaction WHERE order_id = ANY(%(ids)s::bigint[]) RETURNING *),
+    lines_of AS (
+        SELECT order_id, jsonb_agg(to_jsonb(l) - 'order_id' ORDER BY product_id) AS rows FROM lines l GROUP BY 1
+    ), events_of AS (
+        SELECT order_id, jsonb_agg(to_jsonb(e) - 'order_id' ORDER BY sequence) AS rows FROM events e GROUP BY 1
+    ), transactions_of AS (
+        SELECT order_id, jsonb_agg(to_jsonb(t) - 'order_id' ORDER BY started_at, kind) AS rows
+        FROM transactions t GROUP BY 1
+    ), units AS (
+        INSERT INTO orders_archivedunits AS u (product_id, quantity)
+        SELECT product_id, sum(quantity) FROM lines JOIN journeys USING (order_id) WHERE stock = 'sold'
+        GROUP BY 1 ORDER BY 1
+        ON CONFLICT (product_id) DO UPDATE SET quantity = u.quantity + excluded.quantity
+    )
+    INSERT INTO orders_archivedorder (id, uuid, owner_id, month, kept_amount, document)
+    SELECT o.id, o.uuid, o.owner_id, date_trunc('month', o.placed_at AT TIME ZONE 'UTC'),
+           CASE WHEN j.status = 'completed' THEN o.goods_amount + j.shipping_amount ELSE 0 END,
+           jsonb_build_object(
+               'order', to_jsonb(o), 'journey', to_jsonb(j) - 'order_id',
+               'lines', coalesce(l.rows, '[]'), 'events', coalesce(e.rows, '[]'),
+               'transactions', coalesce(t.rows, '[]'))
+    FROM orders o JOIN journeys j ON j.order_id = o.id LEFT JOIN lines_of l ON l.order_id = o.id
+    LEFT JOIN events_of e ON e.order_id = o.id LEFT JOIN transactions_of t ON t.order_id = o.id
+    ORDER BY o.id
+    RETURNING month
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """How many orders of each month one transaction moved, and how long it took."""
+
+    months: Counter[date]
+    seconds: float
+
+
+def move(*, before: datetime) -> Iterator[Moved]:
+    """Move what was placed and ended before a moment, the oldest first, a window in each step of the iterator."""
+    last_id = 0
+    while window := _window(last_id):
+        last_id = max(window)
+        old = [order_id for order_id, placed_at in window.items() if placed_at < before]
+        if not old:
+            return  # numbers rise with time: what follows is younger
+        started = time.perf_counter()
+        months = _move(old, before)
+        yield Moved(months, time.perf_counter() - started)
+
+
+def _window(after: int) -> dict[int, datetime]:
+    with connection.cursor() as cursor:
+        cursor.execute(NEXT, [after, WINDOW])
+        return dict(cursor.fetchall())
+
+
+def _move(order_ids: Sequence[int], before: datetime) -> Counter[date]:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(LOCK, [order_ids, before])
+        ids = [row[0] for row in cursor.fetchall()]
+        if not ids:
+            return Counter()
+        cursor.execute(MOVE, {"ids": ids})
+        months = Counter(row[0] for row in cursor.fetchall())
+        faults.point("archive.before_commit")
+    return months
+
+
+def months_before(now: datetime, months: int) -> datetime:
+    """Return the beginning of the month that lies so many whole months before this one."""
+    year, month = divmod(now.year * 12 + now.month - 1 - months, 12)
+    return now.replace(year=year, month=month + 1, day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def read(month: date) -> Iterator[dict[str, Any]]:
+    """Yield the archived orders of a month, by number, in constant memory."""
+    documents = ArchivedOrder.objects.filter(month=month).order_by("id").values_list("document", flat=True)
+    with transaction.atomic():
+        yield from documents.iterator(chunk_size=WINDOW)

@@ -1,0 +1,62 @@
+"""`manage.py archive move|read`: put orders of long ago away, and read them again."""
+
+import json
+import time
+from collections import Counter
+from datetime import UTC, date, datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.serializers.json import DjangoJSONEncoder
+
+from orders import archive
+from scheduling.slots import database_now
+
+
+class Command(BaseCommand):
+    """Move finished orders to the archive, month by month, or write a month of it to stdout."""
+
+    help = "Move orders that were placed and ended some months ago to the archive, or read a month of it."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        move = actions.add_parser(
+            "move", help="Move what is older. Beside running processes; may be interrupted."
+        )
+        move.add_argument("--months", type=int, required=True, help="Whole months that stay where they are.")
+        move.add_argument(
+            "--rest", type=float, default=1.0, help="Pause after each step, as a multiple of what it took."
+        )
+        read = actions.add_parser("read", help="Write a month's orders to stdout, one JSON object a line.")
+        read.add_argument("month", help="As 2026-01.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["action"] == "read":
+            self._read(_month(options["month"]))
+        else:
+            self._move(months=options["months"], rest=options["rest"])
+
+    def _move(self, *, months: int, rest: float) -> None:
+        if months < 1 or rest < 0:
+            raise CommandError("--months is at least 1, --rest at least 0.")
+        total: Counter[date] = Counter()
+        for moved in archive.move(before=archive.months_before(database_now(), months)):
+            for month in moved.months.keys() - total.keys():
+                self.stdout.write(f"{month:%Y-%m} ...")
+            total += moved.months
+            time.sleep(moved.seconds * rest)
+        self.stdout.write(
+            "".join(f"{month:%Y-%m}: {orders} orders\n" for month, orders in sorted(total.items()))
+        )
+        self.stdout.write(self.style.SUCCESS(f"{total.total()} orders archived"))
+
+    def _read(self, month: date) -> None:
+        for document in archive.read(month):
+            self.stdout.write(json.dumps(document, cls=DjangoJSONEncoder, separators=(",", ":")))
+
+
+def _month(text: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC).date()
+    except ValueError:
+        raise CommandError(f"{text!r} is no month such as 2026-01.") from None
