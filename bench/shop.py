@@ -1,4 +1,4 @@
-"""`python -m bench.shop prepare|place N [held]|release N RATE`: what the benchmark asks of our own shop."""
+"""`python -m bench.shop prepare|place N [held]|release N RATE|history N`: what the benchmark asks of our own shop."""
 
 import itertools
 import os
@@ -20,8 +20,14 @@ from rest_framework.authtoken.models import Token  # noqa: E402
 
 from inventory.models import Product, StockItem  # noqa: E402
 from orders.bulk import Accepted, Entry, place_orders  # noqa: E402
-from orders.commands import NewOrder, WantedLine, process_order  # noqa: E402
-from orders.models import Order  # noqa: E402
+from orders.commands import (  # noqa: E402
+    NewOrder,
+    WantedLine,
+    cancel_orders,
+    complete_orders,
+    process_order,
+)
+from orders.models import Journey, Order  # noqa: E402
 from shipping.tariff import load_tariff  # noqa: E402
 
 CHUNK = 500
@@ -62,6 +68,17 @@ def release(count: int, per_second: float) -> None:
         process_order(order_id=order_id)
 
 
+def history(count: int) -> None:
+    """Place orders, and once they are confirmed have most completed, some cancelled and a few left as they are."""
+    place(count, hold=False)
+    while Journey.objects.filter(due_at__isnull=False).exists():
+        time.sleep(0.1)
+    order_ids = list(Order.objects.order_by("pk").values_list("pk", flat=True))
+    cancelled, left = order_ids[::20], order_ids[50::100]
+    cancel_orders(order_ids=cancelled, reason="changed my mind")
+    complete_orders(order_ids=sorted({*order_ids} - {*cancelled} - {*left}))
+
+
 def _entry(rng: random.Random, owner_id: int, *, hold: bool) -> Entry:
     lines = [WantedLine(item["quantity"], item["productId"]) for item in random_items(rng)]
     new = NewOrder(
@@ -85,4 +102,6 @@ if __name__ == "__main__":
             place(int(count), hold=rest == ["held"])
         case ["release", count, per_second]:
             release(int(count), float(per_second))
+        case ["history", count]:
+            history(int(count))
     connection.close()
