@@ -16,7 +16,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 import faults
-from orders import batches, contexts, doorbell
+from orders import batches, contexts, doorbell, parked
 from scheduling import heartbeats
 from telemetry import measures, tracing
 
@@ -32,6 +32,7 @@ class Dispatcher:
     def __init__(self) -> None:
         self._stopping = False
         self._doorbell: psycopg.Connection[tuple[object, ...]] | None = None
+        self._provider = parked.ProviderWatch()
 
     def stop(self, *_: object) -> None:
         """Finish what is being done and return from `run`; fit to be a signal handler."""
@@ -45,6 +46,7 @@ class Dispatcher:
                 while not self._stopping:
                     heartbeats.beat("dispatcher")
                     close_old_connections()
+                    self._provider.look()
                     if not dispatch_due():
                         self._sleep()
             except (OperationalError, InterfaceError, psycopg.Error) as error:
