@@ -66,8 +66,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 def pytest_configure(config: pytest.Config) -> None:
     # A terminated run ends like an interrupted one, so that the engines below end with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if config.getoption("dist") == "no":  # else this process runs no test, but hands them out
+    if config.getoption("dist") == "no":
         ENGINES.start()
+    else:  # This process runs no test, but hands them out. pytest-django must not load the workers' settings early.
+        del os.environ["DJANGO_SETTINGS_MODULE"]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
