@@ -1,7 +1,8 @@
 """The last minutes as series for the board's charts.
 
 The journal is read once: each look adds what was appended since the look before, so it costs what happened
-meanwhile and not what is shown. Nobody looking costs nothing.
+meanwhile and not what is shown. Nobody looking costs nothing. The backlog is not in the journal: it is noted with
+each tick of beat, and by whoever looks.
 """
 
 import math
@@ -15,7 +16,7 @@ from typing import Any
 
 from django.db import connection
 
-from orders import figures, journal
+from orders import figures, journal, pulse
 from orders.serializers import Answer
 from orders.workflow import EventType
 from scheduling.slots import database_now
@@ -23,7 +24,7 @@ from scheduling.slots import database_now
 BUCKET_SECONDS = 2
 SPAN_SECONDS = 300
 REMEMBERED_SECONDS = 1.0
-LOOKS_MISSED = 2
+KNOWN_FOR_SECONDS = 12  # of the backlog: until the next tick of beat, with some slack
 # Of a longer past than this a first look takes the end.
 MOST_ORDERS = 100_000
 # Seconds to confirm are counted in classes, each so many times the one before: quantiles within 6 %.
@@ -121,8 +122,14 @@ class Series:
         now = database_now().timestamp()
         self._forget_before(now - SPAN_SECONDS - BUCKET_SECONDS)
         self._read(now)
+        self._remember_backlogs(now)
         self._buckets[_bucket_of(now)].backlog = figures.backlog()
         return self._told(now)
+
+    def _remember_backlogs(self, now: float) -> None:
+        for at, backlog in pulse.since(datetime.fromtimestamp(now - SPAN_SECONDS, tz=UTC)):
+            bucket = self._buckets[_bucket_of(at.timestamp())]
+            bucket.backlog = bucket.backlog or backlog
 
     def _forget_before(self, moment: float) -> None:
         for start in [start for start in self._buckets if start < moment]:
@@ -156,9 +163,9 @@ class Series:
         )
 
     def _backlog_at(self, start: int) -> figures.Backlog | None:
-        """Return what was seen then, or shortly before: people look about as often as there are buckets."""
-        for back in range(LOOKS_MISSED + 1):
-            bucket = self._buckets.get(start - back * BUCKET_SECONDS)
+        """Return what was seen then, or shortly before."""
+        for earlier in range(start, start - KNOWN_FOR_SECONDS - 1, -BUCKET_SECONDS):
+            bucket = self._buckets.get(earlier)
             if bucket and bucket.backlog:
                 return bucket.backlog
         return None

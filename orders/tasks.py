@@ -4,12 +4,10 @@ Names and keywords are a contract with messages that are already on their way: a
 does not know, so that a worker that is a release behind or ahead can still run it.
 """
 
-from datetime import timedelta
-
 from celery import shared_task
 from django.conf import settings
 
-from orders import audit, canary, retention, steps
+from orders import audit, canary, pulse, retention, steps
 from scheduling.slots import database_now, once_per_slot
 
 
@@ -77,14 +75,14 @@ def clean(**_future: object) -> None:
     """Forget what nobody needs any more, once an hour."""
     now = database_now()
     once_per_slot(name="cleaning", interval=3600, work=lambda: retention.clean(now=now), now=now)
+
+
 @shared_task(name="orders.archive")
 def archive_orders(**_future: object) -> None:
     """Move some of the orders of long ago to the archive; a schedule that is left over does nothing."""
     now = database_now()
     if settings.ARCHIVE_AFTER_MONTHS:
         once_per_slot(name="archive", interval=300, work=lambda: retention.archive_some(now=now), now=now)
-
-
 
 
 @shared_task(name="orders.canary")
@@ -102,7 +100,5 @@ def send_canary(**_future: object) -> None:
 
 @shared_task(name="orders.tick")
 def tick(**_future: object) -> None:
-    """Leave a trace of beat: the status page tells by it whether the schedule is alive."""
-    once_per_slot(
-        name="beat", interval=timedelta(seconds=10).total_seconds(), work=lambda: None, now=database_now()
-    )
+    """Leave a trace of beat, and of the backlog."""
+    pulse.take(now=database_now())

@@ -57,6 +57,12 @@ def latest_start(name: str) -> datetime | None:
     )
 
 
+def outcomes_since(name: str, moment: datetime) -> list[tuple[datetime, str]]:
+    """Return when the work called `name` was started since, and what came of it, as far as it has ended."""
+    runs = ScheduledRun.objects.filter(name=name, started_at__gte=moment, finished_at__isnull=False)
+    return list(runs.order_by("started_at").values_list("started_at", "outcome"))
+
+
 # One step per name through the primary key, however many runs there are.
 LATEST_RUNS = """
     WITH RECURSIVE names AS (

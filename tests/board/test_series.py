@@ -1,12 +1,15 @@
 """The last minutes as series."""
 
 import math
+from datetime import timedelta
 
 import pytest
 from django.db import connection
 
 from board.series import CLASSES, LONGEST, SERIES, SHORTEST, Series, quantile
+from orders import pulse
 from orders.commands import process_order
+from scheduling.slots import database_now
 from tests.factories import make_order, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -81,6 +84,17 @@ def test_an_empty_shop_has_series_of_nothing(staff, api):
     series = api(staff).get("/api/board/series").json()
     assert set(series["placed"]) == {0.0}
     assert set(series["p50"]) == {None}
+
+
+def test_the_backlog_is_known_of_minutes_in_which_nobody_looked(product):
+    make_order((product, 1))
+    now = database_now()
+    pulse.take(now=now - timedelta(seconds=100))
+    pulse.take(now=now - timedelta(seconds=90))
+    answer = SERIES.get()
+    known = [time for time, due in zip(answer.times, answer.due, strict=True) if due == 1]
+    assert len(known) >= 10
+    assert max(known) < now.timestamp() - 70
 
 
 def test_customers_do_not_see_how_the_shop_is_doing(api, db):
