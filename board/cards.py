@@ -15,6 +15,7 @@ from orders.finding import found
 from orders.models import Journey, Order
 from orders.queries import visible_to
 from orders.serializers import Answer, status_name
+from orders.telling import attention as in_words
 from orders.telling import waits_for
 from orders.workflow import UNDER_WAY, Status
 from scheduling.slots import database_now
@@ -71,6 +72,7 @@ class Card(Answer):
     waits_for: str
     attention: bool
     reason: str
+    why: str  # a person should look at it; told to staff only
     placed_at: datetime
 
 
@@ -117,21 +119,25 @@ def snapshot(user: User) -> Snapshot:
 
 def cards_of(user: User, order_ids: Iterable[int]) -> Cards:
     """Return the cards of those of the orders that a user may see."""
-    return Cards([card(order) for order in visible_to(user).filter(pk__in=order_ids)])
+    return Cards(_cards(user, visible_to(user).filter(pk__in=order_ids)))
 
 
 def search(user: User, text: str) -> Cards:
     """Return the newest orders that a search means."""
-    return Cards([card(order) for order in found(visible_to(user), text).order_by("-pk")[:FOUND_AT_MOST]])
+    return Cards(_cards(user, found(visible_to(user), text).order_by("-pk")[:FOUND_AT_MOST]))
 
 
 def newest(user: User) -> list[Card]:
     """Return the newest orders, for a page without a script."""
-    return [card(order) for order in visible_to(user).order_by("-pk")[:FOUND_AT_MOST]]
+    return _cards(user, visible_to(user).order_by("-pk")[:FOUND_AT_MOST])
 
 
-def card(order: Order) -> Card:
-    """Return an order's card."""
+def _cards(user: User, orders: Iterable[Order]) -> list[Card]:
+    return [card(order, for_staff=user.is_staff) for order in orders]
+
+
+def card(order: Order, *, for_staff: bool = False) -> Card:
+    """Return an order's card. What broke inside is for staff."""
     journey = order.journey
     return Card(
         id=order.pk,
@@ -149,6 +155,7 @@ def card(order: Order) -> Card:
         waits_for=what_it_waits_for(journey),
         attention=needs_attention(journey),
         reason=journey.reason.replace("_", " "),
+        why=in_words(journey.attention) if for_staff and needs_attention(journey) else "",
         placed_at=order.placed_at,
     )
 
@@ -211,9 +218,7 @@ def _own_by_status(user: User) -> dict[str, LaneCount]:
 
 def _content(user: User, lane: Lane, count: LaneCount) -> LaneContent:
     orders = _orders_in(user, lane).order_by("-pk")[:CARDS_PER_LANE] if count.orders else []
-    return LaneContent(
-        count=count.orders, is_estimate=count.is_estimate, cards=[card(order) for order in orders]
-    )
+    return LaneContent(count=count.orders, is_estimate=count.is_estimate, cards=_cards(user, orders))
 
 
 def _orders_in(user: User, lane: Lane) -> QuerySet[Order]:

@@ -8,7 +8,8 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
-from django.http import Http404, HttpRequest, HttpResponse
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -16,11 +17,10 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 from rest_framework.request import Request
 
-from board import cards, panel
+from board import cards, customer, panel, sales
 from board.viewers import sees_the_shop, viewer_of
 from orders.queries import OrderNotFound, by_reference
-
-THEMES = ("light", "dark")
+from scheduling.slots import database_now
 
 # What there is besides the board, as (title, address).
 PLACES = (
@@ -65,9 +65,15 @@ def board(request: HttpRequest, viewer: User) -> HttpResponse:
         "lanes": LANES,
         "newest": cards.newest(viewer),
         "sees_shop": sees_the_shop(viewer),
-        "places": PLACES + ((("Flower", settings.FLOWER_URL),) if settings.FLOWER_URL else ()),
+        "places": _places(viewer),
     }
     return render(request, "board/board.html", _common(request, viewer) | context)
+
+
+def _places(viewer: User) -> tuple[tuple[str, str], ...]:
+    for_shop = (("Sales", "/sales"),) if sees_the_shop(viewer) else ()
+    flower = (("Flower", settings.FLOWER_URL),) if settings.FLOWER_URL else ()
+    return for_shop + PLACES + flower
 
 
 @page
@@ -86,18 +92,25 @@ def track(request: HttpRequest, viewer: User, uuid: UUID) -> HttpResponse:
     try:
         order = by_reference(viewer, str(uuid))
     except OrderNotFound:
-        raise Http404(str(uuid)) from None
-    facts = panel.context_of(order, _asked_by(viewer, request), for_customer=True)
+        return render(request, "board/no_track.html", _common(request, viewer), status=404)
+    facts = customer.context_of(order, _asked_by(viewer, request))
     # The page asks for its own body again whenever something has happened.
     template = "board/track_body.html" if "body" in request.GET else "board/track.html"
     return render(request, template, _common(request, viewer) | facts)
 
 
+@page
+def sold(request: HttpRequest, viewer: User) -> HttpResponse:
+    """Show what the shop sold, when, and what it refused."""
+    if not sees_the_shop(viewer):
+        raise PermissionDenied
+    facts = sales.context_of(request.GET.get("days", ""), now=database_now())
+    return render(request, "board/sales.html", _common(request, viewer) | facts)
+
+
 def _common(request: HttpRequest, viewer: User) -> dict[str, object]:
-    theme = request.COOKIES.get("theme", "")
     return {
         "viewer": viewer,
-        "theme": theme if theme in THEMES else "",
         "demo": settings.DEMO,
         "is_logged_in": request.user.is_authenticated,
         "sees_all": viewer.is_staff,

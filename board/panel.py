@@ -1,4 +1,4 @@
-"""Everything about one order, told to whoever may see it: the board's panel and the customer's page."""
+"""Everything about one order, told to whoever may see it: the board's panel."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ from payments.models import Transaction
 
 MOST_EVENTS = 500
 
-# Which view obeys which operation: it knows who may ask for it.
+# Which view obeys which operation: it knows who may ask for it. What helps an order that is stuck comes first.
 OBEYED_BY: dict[str, type[APIView]] = {
     "process": views.ProcessOrder,
-    "complete": views.CompleteOrder,
     "retry": views.RetryOrder,
+    "complete": views.CompleteOrder,
     "cancel": views.CancelOrder,
     "refund": views.RefundOrder,
 }
@@ -69,22 +69,11 @@ WORDS_FOR_LEG = {
 LEG_NAMES = {"stock": "Stock", "shipping": "Shipping", "payment": "Payment"}
 
 
-# What a customer reads first.
-HEADLINES = {
-    Status.PENDING: "We have your order",
-    Status.PROCESSING: "We are working on it",
-    Status.CONFIRMED: "Your order is confirmed",
-    Status.COMPLETED: "Your order was handed over",
-    Status.CANCELLING: "Your order is being called off",
-    Status.CANCELLED: "Your order is cancelled",
-    Status.REJECTED: "We could not take your order",
-}
-
-
 @dataclass(frozen=True, slots=True)
 class LegShown:
     """A leg as a light with words."""
 
+    key: str
     name: str
     state: str
     words: str
@@ -99,7 +88,7 @@ class Entry:
     after: str
     text: str
     kind: str
-    details: list[tuple[str, str]]
+    details: list[str]
     trouble: str
 
 
@@ -114,14 +103,13 @@ class Action:
     path: str
 
 
-def context_of(order: Order, request: Request, *, for_customer: bool = False) -> dict[str, Any]:
-    """Return what the templates show of an order. A customer is told less, whoever looks at their page."""
+def context_of(order: Order, request: Request) -> dict[str, Any]:
+    """Return what the panel shows of an order to whoever is asking."""
     user = request.user
     assert isinstance(user, User)
-    staff = user.is_staff and not for_customer
-    explained = not for_customer and may_be_told(views.OrderExplanation, order, request)
+    explained = may_be_told(views.OrderExplanation, order, request)
     events = events_of(order.pk, limit=MOST_EVENTS)
-    sees_machinery = staff or (settings.DEMO and not for_customer)
+    sees_machinery = user.is_staff or settings.DEMO
     runs = runs_of(order) if sees_machinery else []
     return {
         "order": order,
@@ -129,26 +117,27 @@ def context_of(order: Order, request: Request, *, for_customer: bool = False) ->
         "card": card(order),
         "lines": list(order.lines.all()),
         "legs": legs_of(order),
-        "timeline": entries(events, staff=staff),
+        "timeline": entries(events, staff=user.is_staff),
         "calls": calls_of(order),
         "notifications": Notification.objects.filter(order_id=order.pk).order_by("id"),
-        "headline": HEADLINES[Status(order.journey.status)],
         "explanation": explain(order) if explained and order.journey.status in UNDER_WAY else None,
-        "consolation": "" if explained else for_customer_of(order.journey),
-        "actions": actions(order, request, for_customer=for_customer),
-        "staff": staff,
+        "consolation": "" if explained else consolation(order.journey),
+        "actions": actions(order, request),
+        "staff": user.is_staff,
         "sees_machinery": sees_machinery,
+        "demo": settings.DEMO,
         "runs": runs,
         "flower_url": flower_url(latest_batch(order.journey, runs)) if sees_machinery else "",
         "trace_url": trace_url(next(iter(events), None)) if sees_machinery else "",
     }
 
 
-def for_customer_of(journey: Journey) -> str:
-    """Return why a customer has to wait; nothing if they do not."""
+def consolation(journey: Journey) -> str:
+    """Return why a customer has to wait; nothing if they do not, or if it is on hold."""
     if needs_attention(journey):
         return "Something is not as it should be. Our staff is looking into it; you need not do anything."
-    if journey.status in UNDER_WAY and what_it_waits_for(journey):
+    is_held = journey.status == Status.PENDING and journey.due_at is None
+    if not is_held and journey.status in UNDER_WAY and what_it_waits_for(journey):
         return "This takes longer than usual. It goes on by itself, and nothing is charged twice."
     return ""
 
@@ -159,7 +148,7 @@ def legs_of(order: Order) -> list[LegShown]:
 
 
 def _leg(name: str, leg: Leg) -> LegShown:
-    return LegShown(LEG_NAMES[name], STATE_OF_LEG[leg], WORDS_FOR_LEG.get((name, leg), leg.value))
+    return LegShown(name, LEG_NAMES[name], STATE_OF_LEG[leg], WORDS_FOR_LEG.get((name, leg), leg.value))
 
 
 def entries(events: Sequence[OrderEvent], *, staff: bool) -> list[Entry]:
@@ -170,7 +159,7 @@ def entries(events: Sequence[OrderEvent], *, staff: bool) -> list[Entry]:
             sequence=event.sequence,
             at=event.at,
             after=_after(line.seconds),
-            text=sentence(event.type, event.data),
+            text=_text(event, staff=staff),
             kind=_kind(event.type),
             details=_details(event, line.details, staff=staff),
             trouble=line.trouble if staff else "",
@@ -179,16 +168,28 @@ def entries(events: Sequence[OrderEvent], *, staff: bool) -> list[Entry]:
     ]
 
 
+def _text(event: OrderEvent, *, staff: bool) -> str:
+    if staff and event.type == EventType.ATTENTION_NEEDED:
+        return "It was put before a person."  # who is that person, and not told that somebody is
+    return sentence(event.type, event.data)
+
+
 # The sentence says these already, and those are for operators.
-SAID, INTERNAL = {"reason", "outcome"}, {"request", "batch"}
+SAID, INTERNAL = {"reason", "outcome", "currency"}, {"request", "batch"}
 
 
-def _details(event: OrderEvent, details: list[tuple[str, str]], *, staff: bool) -> list[tuple[str, str]]:
+def _details(event: OrderEvent, details: list[tuple[str, str]], *, staff: bool) -> list[str]:
     """Return what there is to say beyond the sentence."""
     if event.type == EventType.ATTENTION_NEEDED and not staff:
         return []
     left_out = SAID if staff else SAID | INTERNAL
-    return [(name, value) for name, value in details if name not in left_out]
+    return [_detail(name, value, event) for name, value in details if name not in left_out]
+
+
+def _detail(name: str, value: str, event: OrderEvent) -> str:
+    if name == "amount":
+        return f"{value} {event.data.get('currency', '')}".strip()
+    return value if name == "why" else f"{name}: {value}"
 
 
 def _after(seconds: float) -> str:
@@ -233,9 +234,8 @@ def _took(row: Transaction) -> str:
 # --- What may be done -------------------------------------------------------------------------------------
 
 
-def actions(order: Order, request: Request, *, for_customer: bool = False) -> list[Action]:
+def actions(order: Order, request: Request, *, offered: Sequence[str] = tuple(OBEYED_BY)) -> list[Action]:
     """Return what this user may do to the order and what would have an effect now, with that effect."""
-    offered = ["cancel"] if for_customer else list(OBEYED_BY)
     allowed = [name for name in offered if may_be_told(OBEYED_BY[name], order, request)]
     shown = [(name, previews(OPERATIONS[name], [order])[0]) for name in allowed]
     useful = {name: preview.effects for name, preview in shown if preview.effects}

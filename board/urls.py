@@ -9,6 +9,7 @@ urlpatterns = [
     path("", pages.board, name="board"),
     path("board/orders/<str:reference>", pages.order_panel, name="panel"),
     path("track/<uuid:uuid>", pages.track, name="track"),
+    path("sales", pages.sold, name="sales"),
     path("api/board", views.Board.as_view(), name="snapshot"),
     path("api/board/cards", views.CardsByIds.as_view(), name="cards"),
     path("api/board/search", views.Search.as_view(), name="search"),

@@ -19,7 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/token", pages.TokenView.as_view(), name="token"),
     path(
         "api/login/login/",
-        pages.throttled_login(LoginView.as_view(template_name="rest_framework/login.html")),
+        pages.throttled_login(LoginView.as_view(template_name="login.html", next_page="/")),
     ),
     path("api/login/", include("rest_framework.urls")),
     path("api/orders", include("orders.urls")),

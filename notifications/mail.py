@@ -21,6 +21,7 @@ SUBJECTS: dict[str, str] = {
 # Why, as one would say it to a customer. Reasons that a person typed are repeated as they are.
 REASONS = {
     "out_of_stock": "Not everything you ordered is in stock.",
+    "not_shippable": "We do not deliver to this address.",
     "card_declined": "Your bank declined the payment.",
     "insufficient_funds": "Your bank declined the payment: there are not enough funds.",
     "expired_card": "The card has expired.",

@@ -166,26 +166,29 @@ function showLink(change) {
   showBanner(behind);
 }
 
+// What changes every second stands beside the words that are read out, so that they are read out once.
 function showBanner(behind) {
-  const banner = $("#banner");
+  const [banner, words, detail, remedy] = ["#banner", "#banner-words", "#banner-detail", "#banner-remedy"].map((id) => $(id));
   const lostFor = link.state === "lost" ? Date.now() - link.since : 0;
-  let text = "";
+  let [text, more, label] = ["", "", ""];
   if (link.state === "failed") text = link.words;
-  if (link.state === "login") text = "You are logged out. What is shown here does not change any more.";
-  if (link.state === "gone") text = "There is no such order any more, or it is not yours to see.";
+  if (link.state === "login") [text, label] = ["You are logged out. What is shown here does not change any more.", "Load again"];
+  if (link.state === "gone") [text, label] = ["There is no such order any more, or it is not yours to see.", "Load again"];
   if (lostFor > 1200) {
     const wait = Math.max(0, Math.ceil((link.again - Date.now()) / 1000));
-    const next = wait ? `Trying again in ${wait} s.` : "Trying again now.";
-    text = `The connection is lost. What you see is from ${clock.format(link.since)}; nothing of it will be missed. ${next}`;
+    text = `The connection is lost. What you see is from ${clock.format(link.since)}; nothing of it will be missed.`;
+    [more, label] = [wait ? `Trying again in ${wait} s.` : "Trying again now.", "Try now"];
   }
-  if (behind) text = `Catching up: what you see is ${Math.round(link.lag)} s old.`;
-  if (text === banner.dataset.text) return;
-  banner.dataset.text = text;
-  banner.hidden = !text;
-  banner.replaceChildren(text);
+  if (behind) [text, more] = ["Catching up with what happened.", `What you see is ${Math.round(link.lag)} s old.`];
   document.body.classList.toggle("is-stale", Boolean(text) && !behind);
-  if (link.state === "lost" && text) banner.append(" ", button("Try now", () => link.socket?.hurry()));
-  if (link.state === "login" || link.state === "gone") banner.append(" ", button("Load again", () => location.reload()));
+  banner.hidden = !text;
+  remedy.hidden = !label;
+  for (const [element, now] of [[words, text], [detail, more], [remedy, label]]) if (element.textContent !== now) element.textContent = now;
+}
+
+function remedyLink() {
+  if (link.state === "lost") link.socket?.hurry();
+  else location.reload();
 }
 
 function button(text, pressed) {
@@ -439,6 +442,14 @@ function drawCounts() {
     lane.count.textContent = lane.shownCount = text;
     if (lane.drawnAt) describeRest(lane, index);
   });
+  showUrgent(Math.max(0, model.counts[ATTENTION]));
+}
+
+// The last lane may be out of sight: that there is something in it is said above all of them.
+function showUrgent(count) {
+  const urgent = $("#urgent");
+  urgent.hidden = !count;
+  urgent.textContent = `${whole.format(count)} ${count === 1 ? "needs" : "need"} attention`;
 }
 
 function drawLane(index) {
@@ -565,7 +576,7 @@ function set(shown, name, value, write) {
 }
 
 function noteOn(card) {
-  if (card.lane === ATTENTION) return card.waitsFor ? `Waits for ${card.waitsFor}` : "A person should look at it";
+  if (card.lane === ATTENTION) return card.why || "Our staff is looking into it";
   if (card.waitsFor) return `Waits for ${card.waitsFor}`;
   if (card.status === "Cancelled" || card.status === "Rejected") return `${card.status}${card.reason ? `: ${card.reason}` : ""}`;
   return card.status === "Cancelling" && card.reason ? card.reason : "";
@@ -618,7 +629,7 @@ async function askForFacts() {
 function learn(fresh) {
   const card = model.cards.get(fresh.id);
   if (!card) return;
-  Object.assign(card, { customer: fresh.customer, amount: fresh.amount, currency: fresh.currency, uuid: fresh.uuid });
+  Object.assign(card, { customer: fresh.customer, amount: fresh.amount, currency: fresh.currency, uuid: fresh.uuid, why: fresh.why });
   if (fresh.version >= card.version) {
     const { stock, shipping, payment, waitsFor, progress } = fresh;
     Object.assign(card, { stock, shipping, payment, waitsFor, progress });
@@ -684,12 +695,20 @@ function beginBoard() {
   document.addEventListener("visibilitychange", redrawAll);
   setInterval(everySecond, 1000);
   setInterval(askForFacts, 350);
-  setInterval(announce, 6000);
+  setInterval(announce, 15_000);
+  $("#urgent").addEventListener("click", goToUrgent);
   beginSearch();
   panel.begin();
   if (page.demo) beginDemo();
   if (page.seesShop) beginWatch();
   start();
+}
+
+function goToUrgent(event) {
+  event.preventDefault();
+  const heading = $("#lane-attention");
+  heading.scrollIntoView({ block: "center", inline: "end", behavior: stillness.matches ? "auto" : "smooth" });
+  heading.focus({ preventScroll: true });
 }
 
 let eventsBefore = 0;
@@ -847,7 +866,6 @@ function beginSearch() {
 
   const show = (isOpen) => {
     results.hidden = !isOpen;
-    field.setAttribute("aria-expanded", String(isOpen));
   };
   const look = async () => {
     const text = field.value.trim();
@@ -862,6 +880,7 @@ function beginSearch() {
     }
     if (number !== asked) return;
     results.replaceChildren(...content);
+    $("#said").textContent = results.children.length ? `${results.querySelectorAll("a").length} found.` : results.textContent;
     show(true);
   };
   field.addEventListener("input", () => {
@@ -1070,7 +1089,7 @@ function drawCharts() {
   if (typeof uPlot === "undefined" || !series) return;
   if (!charts.length) {
     charts.push(
-      chart("#chart-rate", [["Placed", "--blue"], ["Confirmed", "--green"]], (value) => rate(value), 1, () => [series.placed, series.confirmed]),
+      chart("#chart-rate", [["Placed", "--blue"], ["Confirmed", "--green"]], (value) => short.format(value), 1, () => [series.placed, series.confirmed]),
       chart("#chart-time", [["p50", "--blue"], ["p95", "--amber"]], seconds, 1, () => [series.p50, series.p95], true),
       chart("#chart-backlog", [["Under way", "--blue"], ["Due now", "--red"]], (value) => short.format(value), 5, () => [series.underWay, series.due]),
     );
@@ -1080,8 +1099,10 @@ function drawCharts() {
 
 function chart(selector, lines, words, least, data, isSparse = false) {
   const root = $(selector);
-  const style = getComputedStyle(document.documentElement);
-  const colour = (name) => style.getPropertyValue(name).trim();
+  const colour = (name) => {
+    root.style.color = `var(${name})`; // so that light or dark is decided
+    return getComputedStyle(root).color;
+  };
   const axis = { stroke: colour("--muted"), font: "11px system-ui, sans-serif", ticks: { show: false } };
   const plot = new uPlot(
     {
@@ -1092,12 +1113,12 @@ function chart(selector, lines, words, least, data, isSparse = false) {
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, least) * 1.12] } },
       axes: [
-        { ...axis, grid: { show: false }, size: 22, space: 70, values: (_, times) => times.map((time) => clock.format(time * 1000).slice(0, 5)) },
+        { ...axis, grid: { show: false }, size: 22, space: 48, values: (_, times) => times.map((time) => clock.format(time * 1000).slice(0, 5)) },
         { ...axis, grid: { stroke: colour("--line"), width: 1 }, size: 50, space: 34, values: (_, values) => values.map(words) },
       ],
       series: [{}, ...lines.map(([label, name], at) => ({
         label, stroke: colour(name), width: 1.75, points: { show: isSparse, size: 4, fill: colour(name) },
-        fill: at ? undefined : `${colour(name)}22`,
+        fill: at ? undefined : colour(name).replace("rgb(", "rgba(").replace(")", ", 0.13)"),
       }))],
     },
     [series.times, ...data()],
@@ -1138,6 +1159,7 @@ function beginTrack() {
     timer = 0;
     try {
       renew(root, await askForPiece(`${location.pathname}?body`));
+      localise(root);
       const [number, status] = [$(".number", root).textContent, $(".badge", root).textContent];
       document.title = `${number} · ${status}`;
     } catch {
@@ -1158,13 +1180,26 @@ function beginTrack() {
   });
   root.addEventListener("submit", (event) => act(event, refresh));
   setInterval(() => showLink({}), 1000);
+  localise(root);
   link.socket.open();
+}
+
+// A customer's times are those of their own clock.
+function localise(root) {
+  const formats = { clock, day: new Intl.DateTimeFormat(undefined, { dateStyle: "long", timeStyle: "short" }) };
+  for (const time of root.querySelectorAll("time[data-local]")) {
+    time.title = `${time.dateTime.slice(0, 19).replace("T", " ")} UTC`;
+    time.textContent = formats[time.dataset.local].format(Date.parse(time.dateTime));
+  }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------------------------------
 
 document.querySelectorAll("[data-needs-script]").forEach((element) => (element.hidden = false));
-showLink({ state: "loading" });
 beginTheme();
+if ($("#connection")) {
+  showLink({ state: "loading" });
+  $("#banner-remedy").addEventListener("click", remedyLink);
+}
 if (page.page === "board") beginBoard();
-else beginTrack();
+if (page.page === "track") beginTrack();

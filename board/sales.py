@@ -1,0 +1,91 @@
+"""Orders and revenue over time, for people: what the API's analytics say, as a page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from msgspec.structs import replace
+
+from notifications.mail import REASONS
+from orders import analytics
+from orders.analytics import Analytics, PeriodSales, RefusalReason, Span, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A stretch of days that can be looked at."""
+
+    title: str
+    unit: Unit
+    days: int
+
+
+CHOICES = {
+    "today": Choice("Today by hour", "hour", 1),
+    "week": Choice("7 days", "day", 7),
+    "month": Choice("31 days", "day", 31),
+    "year": Choice("A year", "day", 365),
+}
+USUAL = "week"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a table, with its length as a bar: percent of the longest."""
+
+    of: Any
+    percent: int
+
+
+def context_of(chosen: str, *, now: datetime) -> dict[str, Any]:
+    """Return what the page shows of the days up to now, UTC; the usual ones if no known choice is made."""
+    name = chosen if chosen in CHOICES else USUAL
+    choice, today = CHOICES[name], now.astimezone(UTC).date()
+    first = today - timedelta(days=choice.days - 1)
+    start = datetime(first.year, first.month, first.day, tzinfo=UTC)
+    found = analytics.analyse(Span(start, start + timedelta(days=choice.days)), unit=choice.unit)
+    return {
+        "choices": [(key, each.title) for key, each in CHOICES.items()],
+        "chosen": name,
+        "unit": choice.unit,
+        "first": first,
+        "sums": sums(found),
+        "periods": _rows(found.periods[::-1], "revenue"),
+        "products": _rows(found.top_products, "revenue"),
+        "refusals": _rows(list(map(_in_words, found.refusal_reasons)), "orders"),
+    }
+
+
+def sums(found: Analytics) -> list[tuple[str, str]]:
+    """Return the figures of all periods together; revenue for each currency."""
+    placed = sum(period.placed for period in found.periods)
+    confirmed = sum(period.confirmed for period in found.periods)
+    counts = [
+        ("Placed", f"{placed:,}"),
+        ("Confirmed", f"{confirmed:,} · {_percent(confirmed, placed)} %"),
+        ("Refused", f"{sum(period.refused for period in found.periods):,}"),
+        ("Cancelled", f"{sum(period.cancelled for period in found.periods):,}"),
+    ]
+    return counts + [("Revenue", f"{amount:,} {currency}") for currency, amount in _revenue(found.periods)]
+
+
+def _revenue(periods: Sequence[PeriodSales]) -> list[tuple[str, Decimal]]:
+    by_currency: dict[str, Decimal] = {}
+    for period in periods:
+        by_currency[period.currency] = by_currency.get(period.currency, Decimal(0)) + period.revenue
+    return sorted(by_currency.items())
+
+
+def _in_words(refusal: RefusalReason) -> RefusalReason:
+    return replace(refusal, reason=REASONS.get(refusal.reason, refusal.reason.replace("_", " ")))
+
+
+def _rows(found: Sequence[Any], measure: str) -> list[Row]:
+    longest = max((getattr(each, measure) for each in found), default=0)
+    return [Row(each, _percent(getattr(each, measure), longest)) for each in found]
+
+
+def _percent(part: float | Decimal, whole: float | Decimal) -> int:
+    return round(100 * part / whole) if whole else 0

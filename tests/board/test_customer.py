@@ -1,0 +1,109 @@
+"""The customer's page in plain words: what happens, and where the money is."""
+
+import re
+from html import unescape
+
+import pytest
+
+from orders.commands import cancel_order, complete_order
+from orders.models import Journey
+from tests.factories import make_order
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def page(browser_of, alice):
+    """Return the customer's page of an order, without its tags."""
+
+    def read(order) -> str:
+        html = browser_of(alice).get(f"/track/{order.uuid}").content.decode()
+        return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", html)))
+
+    return read
+
+
+@pytest.fixture
+def settled(alice, product, providers, drain):
+    """Return an order that has gone as far as it gets."""
+
+    def order(quantity: int = 1, **how):
+        placed = make_order((product, quantity), owner=alice, **how)
+        drain()
+        return placed
+
+    return order
+
+
+def test_one_that_waits_its_turn_has_cost_nothing(page, alice, product):
+    text = page(make_order((product, 1), owner=alice))
+    assert "We have your order" in text
+    assert "Nothing has been charged so far." in text
+
+
+def test_one_on_hold_is_not_said_to_be_late(page, alice, product):
+    text = page(make_order((product, 1), owner=alice, hold=True))
+    assert "It is on hold" in text
+    assert "longer than usual" not in text
+
+
+def test_a_confirmed_one_is_paid_and_says_what_a_cancellation_brings(page, settled):
+    order = settled(quantity=2)
+    text = page(order)
+    assert "Your order is confirmed" in text
+    assert "25.00 USD is paid" in text
+    assert "You get 25.00 USD back." in text
+    assert "Releases 2 units" not in text
+
+
+def test_one_handed_over_cannot_be_cancelled_any_more(page, settled):
+    order = settled()
+    complete_order(order_id=order.order_id)
+    text = page(order)
+    assert "Your order was handed over" in text
+    assert "Cancel the order" not in text
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ({"token": "tok_declined"}, "Your bank declined the payment."),
+        ({"country": "AQ"}, "We do not deliver to this address."),
+        ({"quantity": 1000}, "Not everything you ordered is in stock."),
+    ],
+)
+def test_a_refused_one_says_why_and_that_it_cost_nothing(page, settled, how, why):
+    settled()  # so that there are not a thousand units any more
+    text = page(settled(**how))
+    assert "We could not take your order" in text
+    assert why in text
+    assert "You were not charged." in text
+
+
+def test_a_cancelled_one_says_that_the_money_went_back_and_repeats_the_reason(page, settled, drain):
+    order = settled(quantity=2)
+    cancel_order(order_id=order.order_id, reason="changed mind")
+    assert "The 25.00 USD that you paid is on its way back to you." in page(order)
+    drain()
+    text = page(order)
+    assert "Your order is cancelled" in text
+    assert "The 25.00 USD that you paid went back to you." in text
+    assert "Reason given: changed mind" in text
+
+
+def test_an_unknown_order_and_a_foreign_one_are_the_same_to_a_stranger(browser_of, alice, product):
+    foreign = make_order((product, 1))
+    for uuid in (foreign.uuid, "00000000-0000-0000-0000-000000000000"):
+        answer = browser_of(alice).get(f"/track/{uuid}")
+        assert answer.status_code == 404
+        assert b"We cannot find this order" in answer.content
+        assert b"You are logged in as alice." in answer.content
+        assert b"default-src" in answer["Content-Security-Policy"].encode()
+
+
+def test_one_that_has_to_wait_says_so_and_goes_on_by_itself(page, alice, product):
+    order = make_order((product, 1), owner=alice)
+    Journey.objects.filter(order_id=order.order_id).update(
+        status="processing", waiting_for="payment_provider"
+    )
+    assert "This takes longer than usual." in page(order)
