@@ -22,6 +22,7 @@ from rest_framework.response import Response
 
 from inventory import listing, stock
 from inventory import views as inventory
+from inventory.serializers import BadParameter
 from orders import bulk, commands, queries
 from orders.problems import Detail, Problem
 from orders.renderers import ENCODER
@@ -125,6 +126,11 @@ def _problem(error: Problem) -> Answer:
     )
 
 
+def _bad_parameter(error: BadParameter) -> Answer:
+    first = next(_flat(error.detail))
+    return Answer(400, "invalid_parameter", first.message, first.field)
+
+
 def _validation_error(error: api.ValidationError) -> Answer:
     details = tuple(_flat(error.detail))
     first = details[0] if details else Detail("invalid", "This is not what is expected here.")
@@ -159,6 +165,7 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (providers.ProviderUnavailable, _provider_unavailable),
     (providers.OutcomeUnknown, _fixed(502, "provider_failed", "The provider gave no usable answer.")),
     (providers.ProviderRefused, _fixed(502, "provider_failed", "The provider refused.")),
+    (BadParameter, _bad_parameter),
     (api.ValidationError, _validation_error),
     (
         api.Throttled,
@@ -193,6 +200,25 @@ def _code_and_message(error: api.APIException) -> tuple[str, str]:
 
 # DRF's own names that do not say enough.
 RENAMED = {"error": "internal_error", "parse_error": "malformed_json"}
+# What its serializers find wrong with a field, as the rest of the API says it.
+RENAMED_OF_FIELDS = {
+    "blank": "too_short",
+    "empty": "too_short",
+    "invalid": "wrong_type",
+    "invalid_choice": "invalid",
+    "max_decimal_places": "too_many_decimals",
+    "max_digits": "too_large",
+    "max_length": "too_long",
+    "max_string_length": "too_long",
+    "max_value": "too_large",
+    "max_whole_digits": "too_large",
+    "min_length": "too_short",
+    "min_value": "too_small",
+    "not_a_list": "wrong_type",
+    "null": "wrong_type",
+    "null_characters_not_allowed": "control_characters",
+    "unique": "already_there",
+}
 
 
 def _flat(detail: Any, path: str = "") -> Iterator[Detail]:
@@ -205,7 +231,8 @@ def _flat(detail: Any, path: str = "") -> Iterator[Detail]:
         for index, inner in enumerate(detail):
             yield from _flat(inner, f"{path}[{index}]" if isinstance(inner, dict) else path)
     else:
-        yield Detail(getattr(detail, "code", "invalid"), str(detail), path)
+        code = getattr(detail, "code", "invalid")
+        yield Detail(RENAMED_OF_FIELDS.get(code, code), str(detail), path)
 
 
 # --- Ways in ----------------------------------------------------------------------------------------------

@@ -395,6 +395,8 @@ SPECTACULAR_SETTINGS = {
     "TAGS": [
         {"name": "orders", "description": "Placing orders, and what may be asked of them."},
         {"name": "inventory", "description": "Products and their stock."},
+        {"name": "payments", "description": "What the payment provider was asked for, and tells us."},
+        {"name": "shipping", "description": "Where the shop delivers to, and what that costs."},
         {"name": "notifications", "description": "What a user was told."},
         {"name": "board", "description": "What the live board asks for."},
         {"name": "system", "description": "How the system is."},

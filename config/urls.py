@@ -10,7 +10,9 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, Spec
 from config import errors, pages
 from notifications import signalr
 from orders.analytics_views import SalesAnalytics, SalesTable
+from orders.desk_views import MoneyAtRisk, Transactions
 from orders.payment_webhooks import PaymentWebhook
+from orders.tariff_views import OneZone, Zones
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("board.urls")),
@@ -23,10 +25,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("api/login/", include("rest_framework.urls")),
     path("api/orders", include("orders.urls")),
+    path("api/payments/at-risk", MoneyAtRisk.as_view(), name="money-at-risk"),
+    path("api/payments/transactions", Transactions.as_view(), name="transactions"),
     path("api/payments/webhook", PaymentWebhook.as_view(), name="payment-webhook"),
     path("api/analytics", SalesAnalytics.as_view(), name="analytics"),
     path("api/analytics.csv", SalesTable.as_view(), name="analytics-table"),
     path("api/inventory", include("inventory.urls")),
+    path("api/shipping/zones", Zones.as_view(), name="zones"),
+    path("api/shipping/zones/<int:zone_id>", OneZone.as_view(), name="zone"),
     path("api/notifications", include("notifications.urls")),
     path("api/webhooks", include("notifications.webhook_urls")),
     path("api/live", include("notifications.live_urls")),

@@ -75,7 +75,7 @@ class ReorderLevelForm(ModelForm):
     def save(self, commit: bool = True) -> StockItem:  # noqa: ARG002, FBT001, FBT002 - as Django calls it
         """Write the one column."""
         level = self.cleaned_data["reorder_level"]
-        StockItem.objects.filter(pk=self.instance.pk).update(reorder_level=level)
+        stock.set_reorder_level(product_id=self.instance.pk, level=level)
         return self.instance
 
 

@@ -28,6 +28,7 @@ class Filters:
     search: str = ""  # in the SKU, the name or the description
     category: str = ""
     in_stock: bool | None = None  # None: either
+    runs_low: bool = False  # only what is about to run out
     retired_too: bool = False  # staff also see what can no longer be ordered
 
 
@@ -41,7 +42,7 @@ class Page:
 
 def list_products(*, filters: Filters, page: Page) -> tuple[list[Product], int | None]:
     """Return a page of products by id, each with its units of this moment, and where the next page starts."""
-    if filters.in_stock is None:
+    if filters.in_stock is None and not filters.runs_low:
         found = remembered((filters, page), lambda: list(_page(_matching(filters), page)))
     else:
         found = list(_page(_matching(filters), page))
@@ -92,6 +93,8 @@ def _matching(filters: Filters) -> QuerySet[Product]:
     if filters.in_stock is not None:
         has_some = Q(stock__on_hand__gt=F("stock__reserved"))
         products = products.filter(has_some if filters.in_stock else ~has_some)
+    if filters.runs_low:
+        products = products.filter(RUNS_LOW)
     return products
 
 

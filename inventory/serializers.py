@@ -100,6 +100,9 @@ class ListingParameters(PageParameters):
     inStock = serializers.BooleanField(  # noqa: N815
         allow_null=True, default=None, help_text="Only those with (or without) units that can be ordered."
     )
+    runsLow = serializers.BooleanField(  # noqa: N815
+        default=False, help_text="Only those with fewer units left than their reorder level."
+    )
 
 
 class AdjustmentSerializer(serializers.Serializer):
@@ -142,8 +145,53 @@ class SyncResult(serializers.Serializer):
     stopped = serializers.CharField(help_text="Why it ended before the last page; empty: it did not.")
 
 
+class ProductFields(serializers.ModelSerializer):
+    """What people say of a product. Its units come by adjustments."""
+
+    weightGrams = serializers.IntegerField(  # noqa: N815
+        source="weight_grams", min_value=0, max_value=2**31 - 1, required=False
+    )
+    reorderLevel = serializers.IntegerField(  # noqa: N815
+        min_value=0, max_value=2**31 - 1, required=False, help_text="Below so many units: reorder."
+    )
+
+    class Meta:
+        model = Product
+        fields = [
+            "sku",
+            "name",
+            "category",
+            "description",
+            "price",
+            "currency",
+            "weightGrams",
+            "active",
+            "reorderLevel",
+        ]
+
+
+class BadParameter(serializers.ValidationError):
+    """A query parameter that means nothing."""
+
+
 def checked(kind: type[serializers.Serializer], data: Any) -> dict[str, Any]:
-    """Return the data as `kind` reads it. Raises DRF's ValidationError, which names the field."""
-    serializer = kind(data=data)
+    """Return the body as `kind` reads it. Raises DRF's ValidationError, which names the field."""
+    return filled(kind(data=data))
+
+
+def filled(serializer: serializers.BaseSerializer) -> dict[str, Any]:
+    """Return the body that a serializer was given. Raises DRF's ValidationError, for unknown fields too."""
+    data, fields = serializer.initial_data, getattr(serializer, "fields", {})
+    unknown = [name for name in data if name not in fields] if isinstance(data, dict) else []
+    if unknown:
+        raise serializers.ValidationError({unknown[0][:80]: "Unknown field."}, code="unknown_field")
     serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
+
+
+def parameters(kind: type[serializers.Serializer], query: Any) -> dict[str, Any]:
+    """Return the query parameters as `kind` reads them. Raises BadParameter, which names the first that is wrong."""
+    serializer = kind(data=query)
+    if not serializer.is_valid():
+        raise BadParameter(serializer.errors)
     return dict(serializer.validated_data)

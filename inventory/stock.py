@@ -215,6 +215,12 @@ def open_stock(*, product_ids: Collection[int]) -> None:
     StockItem.objects.bulk_create((StockItem(product_id=p) for p in product_ids), ignore_conflicts=True)
 
 
+def set_reorder_level(*, product_id: int, level: int) -> None:
+    """Say below how many available units a product is to be reordered."""
+    # The one column: the pipeline is writing to the others.
+    StockItem.objects.filter(product_id=product_id).update(reorder_level=level)
+
+
 def _lock(product_ids: Iterable[int]) -> dict[int, int]:
     """Lock the products' stock rows until the transaction ends. Return the available units of each."""
     with connection.cursor() as cursor:

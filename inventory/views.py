@@ -1,13 +1,14 @@
 """The inventory API: what there is, how much of it, and the corrections that staff make."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 
+from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.db import transaction
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from kombu.exceptions import OperationalError
 from rest_framework import status
-from rest_framework.permissions import BasePermission, IsAdminUser, IsAuthenticated
+from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
@@ -15,13 +16,15 @@ from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
 from inventory import listing, stock
-from inventory.models import StockChange
+from inventory.listing_cache import forget_listings
+from inventory.models import Product, StockChange
 from inventory.serializers import (
     AdjustmentSerializer,
     ChangePage,
     ChangeSerializer,
     ListingParameters,
     PageParameters,
+    ProductFields,
     ProductPage,
     ProductSerializer,
     StaffProductSerializer,
@@ -29,6 +32,8 @@ from inventory.serializers import (
     SyncParameters,
     SyncResult,
     checked,
+    filled,
+    parameters,
 )
 from inventory.sync import sync_stock
 from inventory.tasks import ask_for_sync
@@ -43,8 +48,14 @@ def refusal(codes: str) -> OpenApiResponse:
     return OpenApiResponse({"$ref": "#/components/schemas/Error"}, description=described)
 
 
-BAD_PARAMETER = refusal("invalid max_value min_value max_length null_characters_not_allowed")
-BAD_ADJUSTMENT = refusal("required null invalid blank zero max_value min_value max_length malformed_json")
+BAD_PARAMETER = refusal("invalid_parameter")
+BAD_ADJUSTMENT = refusal(
+    "required wrong_type unknown_field too_short too_long too_small too_large zero control_characters malformed_json"
+)
+BAD_PRODUCT = refusal(
+    "required wrong_type unknown_field too_short too_long too_small too_large too_many_decimals already_there"
+    " control_characters malformed_json"
+)
 REFERENCE = OpenApiParameter("reference", str, OpenApiParameter.PATH, description="The product's id or SKU.")
 
 
@@ -62,10 +73,32 @@ class MayAdjustStock(BasePermission):
         return bool(request.user.is_staff and request.user.has_perm("inventory.change_stockitem"))
 
 
+class MayChangeProducts(BasePermission):
+    """Everybody may look; staff with the permission may add products and change them."""
+
+    message = "Only staff who may add or change products may do this."
+    needed: ClassVar = {"POST": "inventory.add_product", "PATCH": "inventory.change_product"}
+
+    def has_permission(self, request: Request, view: APIView) -> bool:  # noqa: ARG002
+        """Whether this user may do what the request's method says."""
+        permission = self.needed.get(str(request.method))
+        return permission is None or bool(request.user.is_staff and request.user.has_perm(permission))
+
+
+class MaySeeChanges(BasePermission):
+    """Staff with the permission to see corrections."""
+
+    message = "Only staff who may see stock changes may do this."
+
+    def has_permission(self, request: Request, view: APIView) -> bool:  # noqa: ARG002
+        """Whether this user may look at them."""
+        return bool(request.user.is_staff and request.user.has_perm("inventory.view_stockchange"))
+
+
 class ProductsView(APIView):
     """`/api/inventory`"""
 
-    permission_classes = [IsAuthenticated]
+    permission_classes = [IsAuthenticated, MayChangeProducts]
 
     @extend_schema(
         tags=TAGS,
@@ -75,21 +108,33 @@ class ProductsView(APIView):
     )
     def get(self, request: Request) -> Response:
         """List products, each with the units that can be ordered now; staff also see where the others are."""
-        wanted = checked(ListingParameters, request.query_params)
+        wanted = parameters(ListingParameters, request.query_params)
         filters = listing.Filters(
             search=wanted["search"],
             category=wanted["category"],
             in_stock=wanted["inStock"],
+            runs_low=wanted["runsLow"],
             retired_too=_is_staff(request),
         )
         products, following = listing.list_products(filters=filters, page=_page(wanted))
         return Response(_answer(request, _shape(request)(products, many=True).data, following))
 
+    @extend_schema(
+        tags=TAGS,
+        operation_id="inventory_add",
+        request=ProductFields,
+        responses={201: StaffProductSerializer, 400: BAD_PRODUCT},
+    )
+    def post(self, request: Request) -> Response:
+        """Add a product, with no units yet (staff)."""
+        product = _write(request, ProductFields(data=request.data), ADDITION)
+        return Response(StaffProductSerializer(product).data, status=status.HTTP_201_CREATED)
+
 
 class ProductView(APIView):
     """`/api/inventory/{id or SKU}`"""
 
-    permission_classes = [IsAuthenticated]
+    permission_classes = [IsAuthenticated, MayChangeProducts]
 
     @extend_schema(
         tags=TAGS, operation_id="inventory_read", parameters=[REFERENCE], responses=StaffProductSerializer
@@ -98,6 +143,22 @@ class ProductView(APIView):
         """Show a product with the units of it that can be ordered now."""
         product = listing.find_product(reference=reference, retired_too=_is_staff(request))
         return Response(_shape(request)(product).data)
+
+    @extend_schema(
+        tags=TAGS,
+        operation_id="inventory_change",
+        parameters=[REFERENCE],
+        request=ProductFields(partial=True),
+        responses={200: StaffProductSerializer, 400: BAD_PRODUCT},
+    )
+    def patch(self, request: Request, reference: str) -> Response:
+        """Change what is said of a product, retire it (`active`), or set its reorder level (staff).
+
+        Orders that were placed keep their price.
+        """
+        product = listing.find_product(reference=reference, retired_too=True)
+        written = _write(request, ProductFields(product, data=request.data, partial=True), CHANGE)
+        return Response(StaffProductSerializer(written).data)
 
 
 class AdjustView(APIView):
@@ -131,7 +192,7 @@ class AdjustView(APIView):
 class ChangesView(APIView):
     """`/api/inventory/{id or SKU}/changes`"""
 
-    permission_classes = [IsAuthenticated, IsAdminUser]
+    permission_classes = [IsAuthenticated, MaySeeChanges]
 
     @extend_schema(
         tags=TAGS,
@@ -142,7 +203,7 @@ class ChangesView(APIView):
     def get(self, request: Request, reference: str) -> Response:
         """List the corrections of a product's units, by staff and by the inventory sync, the latest first."""
         product = listing.find_product(reference=reference, retired_too=True)
-        page = _page(checked(PageParameters, request.query_params))
+        page = _page(parameters(PageParameters, request.query_params))
         changes, following = listing.list_changes(product_id=product.pk, page=page)
         return Response(_answer(request, ChangeSerializer(changes, many=True).data, following))
 
@@ -161,13 +222,33 @@ class SyncView(APIView):
     )
     def post(self, request: Request) -> Response:
         """Compare our stock with the warehouse's: a worker does it (202), or it is done now (`wait`)."""
-        if checked(SyncParameters, request.query_params)["wait"]:
+        if parameters(SyncParameters, request.query_params)["wait"]:
             return Response(asdict(sync_stock(now=database_now())))
         try:
             ask_for_sync()
         except OperationalError as error:
             raise QueueUnavailable from error
         return Response({"status": "queued"}, status=status.HTTP_202_ACCEPTED)
+
+
+def _write(request: Request, serializer: ProductFields, flag: int) -> Product:
+    """Write a product, note who did it, and let everybody see the new one."""
+    level = filled(serializer).get("reorderLevel")
+    serializer.validated_data.pop("reorderLevel", None)
+    with transaction.atomic():
+        product: Product = serializer.save()
+        stock.open_stock(product_ids=[product.pk])
+        if level is not None:
+            stock.set_reorder_level(product_id=product.pk, level=level)
+        products = Product.objects.filter(pk=product.pk)
+        LogEntry.objects.log_actions(
+            int(request.user.pk or 0),
+            products,
+            flag,
+            change_message=f"Over the API: {', '.join(request.data)}.",
+        )
+        forget_listings()
+    return listing.find_product(reference=str(product.pk), retired_too=True)
 
 
 def _is_staff(request: Request) -> bool:

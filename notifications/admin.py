@@ -37,7 +37,7 @@ class NotificationAdmin(admin.ModelAdmin):
     @admin.action(description="Send again", permissions=["change"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
         """Have the chosen e-mails sent once more."""
-        count = send_again(queryset)
+        count = send_again(queryset, user_id=int(request.user.pk or 0))
         self.message_user(request, f"{count} e-mails will be sent again.", messages.SUCCESS)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:  # noqa: ARG002
@@ -102,7 +102,8 @@ class DeliveryAdmin(admin.ModelAdmin):
     @admin.action(description="Tell again", permissions=["change"])
     def tell_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
         """Have the chosen deliveries that ended told once more."""
-        self.message_user(request, f"{tell_again(queryset)} will be told again.", messages.SUCCESS)
+        count = tell_again(queryset, user_id=int(request.user.pk or 0))
+        self.message_user(request, f"{count} will be told again.", messages.SUCCESS)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:  # noqa: ARG002
         """Every field."""

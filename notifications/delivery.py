@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
@@ -83,13 +84,18 @@ def deliver_batch() -> bool:
     return not later
 
 
-def send_again(notifications: QuerySet[Notification]) -> int:
-    """Have e-mails sent once more, as new messages if they were sent. Return how many."""
-    mails = notifications.filter(channel=Channel.EMAIL)
+def send_again(notifications: QuerySet[Notification], *, user_id: int) -> int:
+    """Have e-mails sent once more, as new messages if they were sent; note who wanted it. Return how many."""
+    mails = notifications.filter(channel=Channel.EMAIL, state__in=(State.FAILED, State.SENT))
     again = {"state": State.WAITING, "due_at": Now(), "attempts": 0, "failure": ""}
-    # One that failed may have got through after all: under its old key it cannot arrive twice.
-    failed = mails.filter(state=State.FAILED).update(**again)
-    return failed + mails.filter(state=State.SENT).update(**again, issue=F("issue") + 1)
+    with transaction.atomic():
+        chosen = list(mails.select_for_update(of=("self",)).values_list("pk", flat=True))
+        rows = Notification.objects.filter(pk__in=chosen)
+        # One that failed may have got through after all: under its old key it cannot arrive twice.
+        rows.filter(state=State.SENT).update(**again, issue=F("issue") + 1)
+        rows.filter(state=State.FAILED).update(**again)
+        LogEntry.objects.log_actions(user_id, rows, CHANGE, change_message="Sent again.")
+    return len(chosen)
 
 
 def _claim() -> list[Notification]:

@@ -11,8 +11,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from notifications import access, serializers, tickets
+from notifications.delivery import send_again
 from notifications.models import Notification
 from notifications.serializers import NotificationBody, NotificationPage, Ticket
+from orders.desk_views import staff_with
 from orders.pagination import PAGE_PARAMETERS, newest_first
 from orders.problems import Problem
 from orders.schema import refusals
@@ -22,9 +24,10 @@ LARGEST_ID = 2**63 - 1
 
 
 def visible_to(user: User) -> QuerySet[Notification]:
-    """Return the notifications a user may see: staff all, a customer their own."""
+    """Return the notifications a user may see: staff who may see any all of them, a customer their own."""
     notifications = Notification.objects.select_related("order")
-    return notifications if user.is_staff else notifications.filter(owner_id=user.pk)
+    sees_all = user.is_staff and user.has_perm("notifications.view_notification")
+    return notifications if sees_all else notifications.filter(owner_id=user.pk)
 
 
 class Notifications(APIView):
@@ -38,7 +41,7 @@ class Notifications(APIView):
         responses={200: NotificationPage} | refusals(_400="invalid_parameter"),
     )
     def get(self, request: Request) -> Response:
-        """List one's own; staff see all."""
+        """List one's own; staff with the permission to see notifications see all."""
         rows, following = newest_first(request, visible_to(_user(request)))
         return Response(NotificationPage(next=following, results=[serializers.body(row) for row in rows]))
 
@@ -70,6 +73,32 @@ class ReadNotification(APIView):
     def patch(self, request: Request, notification_id: int) -> Response:
         """Note it; the first time counts."""
         return self.post(request, notification_id)
+
+
+class SendAgain(APIView):
+    """An e-mail that is to be sent once more."""
+
+    permission_classes = [staff_with("notifications.change_notification")]
+
+    @extend_schema(
+        tags=["notifications"],
+        operation_id="send_notification_again",
+        summary="Have an e-mail sent once more (staff)",
+        request=Nothing,
+        parameters=[OpenApiParameter("notification_id", OpenApiTypes.INT64, OpenApiParameter.PATH)],
+        responses={200: OpenApiResponse(NotificationBody, description="As it is now.")}
+        | refusals(_403="permission_denied", _404="not_found", _409="not_possible"),
+    )
+    def post(self, request: Request, notification_id: int) -> Response:
+        """Have it sent; one that was sent before is another message."""
+        read(request.data, Nothing)
+        found = Notification.objects.select_related("order").filter(pk=min(notification_id, LARGEST_ID))
+        if not found:
+            raise Problem("not_found", "There is no such notification.", status_code=404)
+        if not send_again(found, user_id=_user(request).pk):
+            message = "It was no e-mail, or it is being sent already."
+            raise Problem("not_possible", message, status_code=409)
+        return Response(serializers.body(found.get()))
 
 
 class Tickets(APIView):

@@ -43,6 +43,13 @@ class NewSubscription(Body):
     events: Annotated[list[EventType], Meta(max_length=len(EventType))] = []
 
 
+class ChangedSubscription(Body):
+    """What is to be different. An address does not change: who stands behind another one has another secret."""
+
+    active: bool | None = None
+    events: Annotated[list[EventType], Meta(max_length=len(EventType))] | None = None
+
+
 class SubscriptionBody(Answer):
     """Somebody who is told. The secret is shown when it is made, and never again."""
 
@@ -134,6 +141,26 @@ class OneWebhook(APIView):
 
     @extend_schema(
         tags=["notifications"],
+        operation_id="change_webhook",
+        summary="Switch a subscription off or on, or have it told of other events (staff)",
+        parameters=[ID],
+        request=ChangedSubscription,
+        responses={200: SubscriptionBody}
+        | refusals(_400="malformed_json unknown_field wrong_type invalid", _404="not_found")
+        | FORBIDDEN,
+    )
+    def patch(self, request: Request, subscription_id: int) -> Response:
+        """Change it. What was put on record before for one that is switched off fails."""
+        wanted, found = read(request.data, ChangedSubscription), _one(subscription_id)
+        if wanted.active is not None:
+            found.active = wanted.active
+        if wanted.events is not None:
+            found.events = [event.value for event in wanted.events]
+        found.save(update_fields=["active", "events"])
+        return Response(_subscription(found))
+
+    @extend_schema(
+        tags=["notifications"],
         operation_id="delete_webhook",
         summary="Tell an address no more (staff)",
         parameters=[ID],
@@ -180,7 +207,7 @@ class Redelivery(APIView):
         """Have it told; one that is waiting is told anyway."""
         read(request.data, Nothing)
         found: QuerySet[Delivery] = Delivery.objects.filter(pk=min(delivery_id, LARGEST_ID))
-        tell_again(found)
+        tell_again(found, user_id=int(request.user.pk or 0))
         delivery = found.first()
         if delivery is None:
             raise Problem("not_found", "There is no such delivery.", status_code=404)

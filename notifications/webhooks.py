@@ -13,7 +13,8 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
@@ -104,17 +105,21 @@ def deliver_batch() -> bool:
     return len(deliveries) == BATCH
 
 
-def tell_again(deliveries: QuerySet[Delivery]) -> int:
-    """Have deliveries that ended, well or not, told once more. Return how many."""
+def tell_again(deliveries: QuerySet[Delivery], *, user_id: int) -> int:
+    """Have deliveries that ended, well or not, told once more; note who wanted it. Return how many."""
     ended = deliveries.exclude(state=Delivery.State.WAITING)
-    return ended.update(
-        state=Delivery.State.WAITING,
-        due_at=Now(),
-        attempts=0,
-        failure="",
-        status_code=None,
-        delivered_at=None,
-    )
+    with transaction.atomic():
+        chosen = Delivery.objects.filter(pk__in=list(ended.select_for_update().values_list("pk", flat=True)))
+        told = chosen.update(
+            state=Delivery.State.WAITING,
+            due_at=Now(),
+            attempts=0,
+            failure="",
+            status_code=None,
+            delivered_at=None,
+        )
+        LogEntry.objects.log_actions(user_id, chosen, CHANGE, change_message="Told again.")
+    return told
 
 
 def signature(secret: str, *, timestamp: int, body: bytes) -> str:

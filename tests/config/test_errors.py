@@ -92,7 +92,7 @@ def test_a_serializers_complaints_are_listed_with_their_paths():
     assert (error["code"], error["field"]) == ("required", "name")
     assert [(detail["code"], detail["field"]) for detail in error["details"]] == [
         ("required", "name"),
-        ("min_value", "lines[1].quantity"),
+        ("too_small", "lines[1].quantity"),
     ]
 
 

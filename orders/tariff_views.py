@@ -1,0 +1,206 @@
+"""Where the shop delivers to and what that costs, over HTTP: what the desk has under *Zones*. For staff."""
+
+from decimal import Decimal
+from typing import Annotated
+
+from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
+from django.db import IntegrityError, transaction
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from msgspec import Meta
+from rest_framework import status
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from orders.desk_views import FORBIDDEN
+from orders.problems import Problem
+from orders.schema import refusals
+from orders.serializers import LARGEST_ID, Answer, CountryCode, CurrencyCode, Price, read
+from orders.serializers import Request as Body
+from orders.texts import check_text
+from orders.views import user_of
+from shipping.models import Rate, Zone, ZoneCountry
+
+HEAVIEST = 2**31 - 1
+WRITES = {"POST": "add", "PUT": "change", "DELETE": "delete"}
+BAD_ZONE = refusals(
+    _400="malformed_json required unknown_field wrong_type wrong_format too_short too_long too_small too_large"
+    " too_many_decimals control_characters",
+    _409="already_there",
+)
+ID = OpenApiParameter("zone_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
+
+
+class MayChangeTariff(BasePermission):
+    """Staff who may see zones; to write one takes the permissions for zones, their rates and their countries."""
+
+    message = "Only staff who may change zones, rates and countries may do this."
+
+    def has_permission(self, request: Request, view: object) -> bool:  # noqa: ARG002 - DRF's signature
+        """Whether this user may do what the request's method says."""
+        verb = WRITES.get(str(request.method))
+        codes = [f"shipping.{verb}_{of}" for of in ("zone", "rate", "zonecountry")] if verb else []
+        return bool(request.user.is_staff and request.user.has_perms(codes or ["shipping.view_zone"]))
+
+
+class RateBody(Body, kw_only=True):
+    """The price of a parcel up to a weight."""
+
+    max_weight_grams: Annotated[int, Meta(ge=1, le=HEAVIEST)]
+    price: Price
+    currency: CurrencyCode = "USD"
+    free_from: Annotated[Price, Meta(description="Goods worth this much or more ship free.")] | None = None
+
+
+class ZoneBody(Body, kw_only=True):
+    """Countries that cost the same to deliver to, and what."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=60)]
+    countries: Annotated[list[CountryCode], Meta(max_length=300)]
+    rates: Annotated[list[RateBody], Meta(max_length=200)]
+
+
+class RateShown(Answer):
+    """The price of a parcel up to a weight."""
+
+    max_weight_grams: int
+    price: Decimal
+    currency: str
+    free_from: Decimal | None
+
+
+class ZoneShown(Answer):
+    """A zone with its countries and rates."""
+
+    id: int
+    name: str
+    countries: list[str]
+    rates: list[RateShown]
+
+
+class ZonesShown(Answer):
+    """All zones."""
+
+    results: list[ZoneShown]
+
+
+class Zones(APIView):
+    """Where the shop delivers to."""
+
+    permission_classes = [MayChangeTariff]
+
+    @extend_schema(
+        tags=["shipping"],
+        operation_id="list_zones",
+        summary="List the zones that the shop delivers to, with countries and rates (staff)",
+        responses={200: ZonesShown} | FORBIDDEN,
+    )
+    def get(self, request: Request) -> Response:  # noqa: ARG002 - the same for all
+        """List them."""
+        zones = Zone.objects.prefetch_related("countries", "rates")
+        return Response(ZonesShown(results=[_shown(zone) for zone in zones]))
+
+    @extend_schema(
+        tags=["shipping"],
+        operation_id="add_zone",
+        summary="Add a zone (staff)",
+        request=ZoneBody,
+        responses={201: ZoneShown} | BAD_ZONE | FORBIDDEN,
+    )
+    def post(self, request: Request) -> Response:
+        """Add it."""
+        zone = _write(request, Zone(), ADDITION)
+        return Response(_shown(zone), status=status.HTTP_201_CREATED)
+
+
+class OneZone(APIView):
+    """One zone."""
+
+    permission_classes = [MayChangeTariff]
+
+    @extend_schema(
+        tags=["shipping"],
+        operation_id="replace_zone",
+        summary="Replace a zone's name, countries and rates (staff)",
+        parameters=[ID],
+        request=ZoneBody,
+        responses={200: ZoneShown} | BAD_ZONE | FORBIDDEN | refusals(_404="not_found"),
+    )
+    def put(self, request: Request, zone_id: int) -> Response:
+        """Replace it. Orders that were quoted before keep their price."""
+        return Response(_shown(_write(request, _zone(zone_id), CHANGE)))
+
+    @extend_schema(
+        tags=["shipping"],
+        operation_id="delete_zone",
+        summary="Deliver to a zone no more (staff)",
+        parameters=[ID],
+        responses={204: OpenApiResponse(description="Gone.")} | FORBIDDEN | refusals(_404="not_found"),
+    )
+    def delete(self, request: Request, zone_id: int) -> Response:
+        """Delete it with its countries and rates."""
+        zone = _zone(zone_id)
+        with transaction.atomic():
+            _note(request, zone, DELETION)
+            zone.delete()
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _zone(zone_id: int) -> Zone:
+    zone = Zone.objects.filter(pk=min(zone_id, LARGEST_ID)).first()
+    if zone is None:
+        raise Problem("not_found", "There is no such zone.", status_code=404)
+    return zone
+
+
+def _write(request: Request, zone: Zone, flag: int) -> Zone:
+    """Have a zone be what the request says. Raises Problem if that is nonsense, or belongs to another zone."""
+    wanted = read(request.data, ZoneBody)
+    check_text(wanted.name, field="name")
+    try:
+        with transaction.atomic():
+            zone.name = wanted.name
+            zone.save()
+            zone.countries.all().delete()
+            zone.rates.all().delete()
+            ZoneCountry.objects.bulk_create(ZoneCountry(country=c, zone=zone) for c in wanted.countries)
+            Rate.objects.bulk_create(_rate(zone, rate) for rate in wanted.rates)
+            _note(request, zone, flag)
+    except IntegrityError:
+        message = "Another zone has this name or one of these countries, or a weight comes twice."
+        raise Problem("already_there", message, status_code=409) from None
+    return zone
+
+
+def _note(request: Request, zone: Zone, flag: int) -> None:
+    zones = Zone.objects.filter(pk=zone.pk)
+    LogEntry.objects.log_actions(user_of(request).pk, zones, flag, change_message="Over the API.")
+
+
+def _rate(zone: Zone, rate: RateBody) -> Rate:
+    return Rate(
+        zone=zone,
+        max_weight_grams=rate.max_weight_grams,
+        price=rate.price,
+        currency=rate.currency,
+        free_from=rate.free_from,
+    )
+
+
+def _shown(zone: Zone) -> ZoneShown:
+    return ZoneShown(
+        id=zone.pk,
+        name=zone.name,
+        countries=[country.country for country in zone.countries.all()],
+        rates=[
+            RateShown(
+                max_weight_grams=rate.max_weight_grams,
+                price=rate.price,
+                currency=rate.currency,
+                free_from=rate.free_from,
+            )
+            for rate in zone.rates.all()
+        ],
+    )

@@ -1,0 +1,185 @@
+"""What the desk has is in the API as well: orders by what keeps them, tasks, money, products, the tariff."""
+
+from decimal import Decimal
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from rest_framework.test import APIClient
+
+from inventory.models import Product, StockItem
+from orders.models import Order
+from orders.workflow import Status
+from payments.models import Transaction
+from scheduling.slots import database_now
+from shipping.models import Zone
+from tests.factories import make_order, make_product, make_shipping
+from tests.fixtures.pipeline import work_off
+from tests.orders.conftest import client_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ZONE = {
+    "name": "Islands",
+    "countries": ["IS", "FO"],
+    "rates": [{"maxWeightGrams": 1000, "price": 12.5, "freeFrom": 100}],
+}
+PRODUCT = {"sku": "LMP-1", "name": "Lamp", "price": 12.5, "weightGrams": 300, "reorderLevel": 4}
+
+
+@pytest.fixture
+def api(unlimited) -> APIClient:
+    return client_of(User.objects.create_superuser("admin"))
+
+
+@pytest.fixture
+def stuck() -> Order:
+    """An order of two units of 10 USD that was put before a person."""
+    placed = make_order((make_product(), 2))
+    order = Order.objects.select_related("journey").get(pk=placed.order_id)
+    order.journey.attention, order.journey.due_at = "claimed 5 times without getting anywhere", None
+    order.journey.status = Status.PROCESSING
+    order.journey.save()
+    return order
+
+
+def code_and_field(answer) -> tuple[int, str, str | None]:
+    error = answer.json()["error"]
+    return answer.status_code, error["code"], error.get("field")
+
+
+# --- Orders that do not get on ---
+
+
+def test_what_keeps_orders_is_listed_and_acted_on_as_a_whole(api, stuck):
+    (group,) = api.get("/api/orders/stuck").json()["results"]
+    assert (group["orders"], group["amounts"]) == (1, [{"currency": "USD", "amount": 20.0}])
+    preview = api.post("/api/orders/stuck/retry", {"cause": group["cause"], "preview": True}).json()
+    assert (preview["orders"], preview["done"]) == (1, 0)
+    assert preview["effects"][0] == "Looks at it now and goes on from where it stands: 1 order"
+    done = api.post("/api/orders/stuck/retry", {"cause": group["cause"], "reason": "The cable is in."}).json()
+    assert (done["orders"], done["done"], done["more"]) == (1, 1, False)
+    assert "The cable is in." in LogEntry.objects.get().get_change_message()
+    again = api.post("/api/orders/stuck/retry", {"cause": group["cause"]}).json()
+    assert (again["orders"], again["done"]) == (0, 0)
+
+
+def test_orders_are_not_called_off_without_a_reason(api, stuck):
+    (group,) = api.get("/api/orders/stuck").json()["results"]
+    answer = api.post("/api/orders/stuck/cancel", {"cause": group["cause"]})
+    assert code_and_field(answer) == (400, "required", "reason")
+    stuck.journey.refresh_from_db()
+    assert stuck.journey.status == Status.PROCESSING
+
+
+def test_an_order_tells_its_tasks(api, providers):
+    make_shipping()
+    placed = make_order((make_product(), 1))
+    work_off()
+    tasks = api.get(f"/api/orders/{placed.number}/tasks").json()["results"]
+    assert {task["name"] for task in tasks} >= {"reserve_stock", "capture_payment", "settle"}
+
+
+# --- Money ---
+
+
+def test_transactions_are_listed_by_what_narrows_them(api, stuck):
+    for kind, state in (("authorize", "succeeded"), ("capture", "unknown")):
+        Transaction.objects.create(
+            order_id=stuck.pk,
+            kind=kind,
+            state=state,
+            reference=stuck.uuid,
+            amount=Decimal("41.20"),
+            currency="USD",
+            started_at=database_now().replace(year=2020),
+        )
+    every = api.get("/api/payments/transactions").json()
+    assert ([each["kind"] for each in every["results"]], every["next"]) == (["authorize", "capture"], None)
+    (unknown,) = api.get(f"/api/payments/transactions?state=unknown&order={stuck.number}").json()["results"]
+    assert (unknown["kind"], unknown["amount"]) == ("capture", 41.2)
+    risk = api.get("/api/payments/at-risk").json()
+    assert risk["sums"] == [{"currency": "USD", "amount": 41.2}]
+    assert risk["results"][0]["orderNumber"] == stuck.number
+    answer = api.get("/api/payments/transactions?state=lost")
+    assert code_and_field(answer) == (400, "invalid_parameter", "state")
+
+
+# --- Products ---
+
+
+def test_a_product_is_added_changed_and_retired(api):
+    made = api.post("/api/inventory", PRODUCT)
+    assert made.status_code == 201, made.content
+    assert (made.json()["available"], made.json()["reorderLevel"]) == (0, 4)
+    changed = api.patch("/api/inventory/LMP-1", {"price": 14, "active": False, "reorderLevel": 0}).json()
+    assert (changed["price"], changed["active"], changed["reorderLevel"]) == (14.0, False, 0)
+    assert Product.objects.get(sku="LMP-1").weight_grams == 300
+    assert [entry.user.username for entry in LogEntry.objects.all()] == ["admin", "admin"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code", "field"),
+    [
+        ({"price": -1}, "too_small", "price"),
+        ({"price": "much"}, "wrong_type", "price"),
+        ({"price": 1.234}, "too_many_decimals", "price"),
+        ({"name": ""}, "too_short", "name"),
+        ({"name": "x" * 121}, "too_long", "name"),
+        ({"sku": "SKU-TAKEN"}, "already_there", "sku"),
+        ({"weightGrams": -1}, "too_small", "weightGrams"),
+        ({"onHand": 5}, "unknown_field", "onHand"),
+    ],
+)
+def test_a_product_that_is_nonsense_is_refused(api, wrong, code, field):
+    Product.objects.create(sku="SKU-TAKEN", name="Taken", price=1)
+    assert code_and_field(api.post("/api/inventory", PRODUCT | wrong)) == (400, code, field)
+    assert not StockItem.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        ({"reason": "x"}, "required", "by"),
+        ({"by": "many", "reason": "x"}, "wrong_type", "by"),
+        ({"by": 2_000_000, "reason": "x"}, "too_large", "by"),
+        ({"by": 1, "reason": ""}, "too_short", "reason"),
+        ({"by": 1, "reason": None}, "wrong_type", "reason"),
+        ({"by": 1, "reason": "x", "force": True}, "unknown_field", "force"),
+        ({"by": 0, "reason": "x"}, "zero", "by"),
+    ],
+)
+def test_an_adjustment_is_refused_in_the_words_of_the_rest_of_the_api(api, body, code, field):
+    product = make_product()
+    assert code_and_field(api.post(f"/api/inventory/{product.pk}/adjust", body)) == (400, code, field)
+
+
+def test_what_is_about_to_run_out_is_listed(api):
+    make_product("Plenty", units=100)
+    make_product("Scarce", units=3)
+    listed = api.get("/api/inventory?runsLow=true").json()["results"]
+    assert [product["name"] for product in listed] == ["Scarce"]
+    answer = api.get("/api/inventory?pageSize=0")
+    assert code_and_field(answer) == (400, "invalid_parameter", "pageSize")
+
+
+# --- The tariff ---
+
+
+def test_a_zone_is_added_replaced_and_deleted(api):
+    made = api.post("/api/shipping/zones", ZONE)
+    assert made.status_code == 201, made.content
+    zone = made.json()
+    assert (zone["countries"], zone["rates"][0]["price"]) == (["FO", "IS"], 12.5)
+    replaced = api.put(f"/api/shipping/zones/{zone['id']}", ZONE | {"countries": ["IS"], "rates": []}).json()
+    assert (replaced["countries"], replaced["rates"]) == (["IS"], [])
+    assert api.get("/api/shipping/zones").json()["results"] == [replaced]
+    assert api.delete(f"/api/shipping/zones/{zone['id']}").status_code == 204
+    assert not Zone.objects.exists()
+
+
+def test_a_zone_that_takes_anothers_country_is_refused_and_leaves_all_as_it_was(api):
+    api.post("/api/shipping/zones", ZONE)
+    answer = api.post("/api/shipping/zones", ZONE | {"name": "Other"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "already_there")
+    assert Zone.objects.count() == 1
