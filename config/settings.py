@@ -239,6 +239,9 @@ LIVE_SOCKETS_PER_STAFF = whole("LIVE_SOCKETS_PER_STAFF", default=5000, at_least=
 LIVE_QUEUE_LIMIT = whole("LIVE_QUEUE_LIMIT", default=4000, at_least=100)
 # How often each socket's login is looked at again.
 LIVE_LOGIN_CHECK_INTERVAL = number("LIVE_LOGIN_CHECK_INTERVAL", default=60, at_least=0.05)
+# What customers were told, and what webhooks were told, is kept for so many days.
+NOTIFICATION_DAYS = number("NOTIFICATION_DAYS", default=180, at_least=1)
+DELIVERY_DAYS = number("DELIVERY_DAYS", default=30, at_least=1)
 # An e-mail that the provider would not take is given up after so many tries.
 EMAIL_ATTEMPTS = whole("EMAIL_ATTEMPTS", default=20, at_least=1)
 
@@ -338,6 +341,7 @@ CELERY_BEAT_SCHEDULE = {
     "provider health": {"task": "providers.check_health", "schedule": HEALTH_CHECK_INTERVAL},
     "audit": {"task": "orders.audit", "schedule": AUDIT_INTERVAL},
     "cleaning": {"task": "orders.clean", "schedule": 3600.0},
+    "cleaning of notifications": {"task": "notifications.clean", "schedule": 3600.0},
     "beat tick": {"task": "orders.tick", "schedule": 10.0},
     # A tick that nobody took before the next ones came is worth nothing any more.
     "notifications": {"task": "notifications.follow_journal", "schedule": 2.0, "options": {"expires": 10}},

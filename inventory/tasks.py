@@ -4,11 +4,13 @@ from celery import shared_task
 from django.conf import settings
 from kombu import Connection
 
-from inventory.sync import SyncSummary
 from inventory.sync import sync_stock as sync
 from scheduling.slots import database_now, once_per_slot
 
 NAME = "inventory.sync_stock"
+
+# People who ask again within so many seconds mean the same sync.
+AT_ONCE_SECONDS = 1.0
 
 # Somebody waits for the answer: a broker that does not take a message at once is as good as down.
 IMPATIENCE = {"socket_timeout": 2, "socket_connect_timeout": 1, "max_retries": 0}
@@ -17,16 +19,17 @@ IMPATIENCE = {"socket_timeout": 2, "socket_connect_timeout": 1, "max_retries": 0
 # Longer than other tasks: a warehouse of a million articles is two thousand pages.
 @shared_task(name=NAME, soft_time_limit=500, time_limit=540)
 def sync_stock(*, at_once: bool = False, **_future: object) -> None:
-    """Compare our stock with the warehouse's, once per slot of the schedule; or at once, for people."""
+    """Compare our stock with the warehouse's, once per slot of the schedule; or at once, for people.
+
+    What came of it is kept with the scheduled runs, whoever asked for it.
+    """
     now = database_now()
-
-    def work() -> SyncSummary:
-        return sync(now=now)
-
-    if at_once:
-        work()
-    else:
-        once_per_slot(name=NAME, interval=settings.INVENTORY_SYNC_INTERVAL, work=work, now=now)
+    once_per_slot(
+        name=NAME,
+        interval=AT_ONCE_SECONDS if at_once else settings.INVENTORY_SYNC_INTERVAL,
+        work=lambda: sync(now=now),
+        now=now,
+    )
 
 
 def ask_for_sync() -> None:

@@ -4,7 +4,8 @@ import time
 
 from celery import shared_task
 
-from notifications import delivery, recorder, webhooks
+from notifications import delivery, recorder, retention, webhooks
+from scheduling.slots import database_now, once_per_slot
 
 # A run ends after so long, well within the task's limit; the next tick of the schedule goes on.
 RUN_SECONDS = 20.0
@@ -37,3 +38,12 @@ def deliver_webhooks(**_future: object) -> None:
     until = time.monotonic() + RUN_SECONDS
     while webhooks.deliver_batch() and time.monotonic() < until:
         pass
+
+
+@shared_task(name="notifications.clean", soft_time_limit=280, time_limit=300)
+def clean(**_future: object) -> None:
+    """Forget what was told long ago, once an hour."""
+    now = database_now()
+    once_per_slot(
+        name="cleaning of notifications", interval=3600, work=lambda: retention.clean(now=now), now=now
+    )

@@ -258,7 +258,8 @@ def _breaker(state: BreakerState) -> str:
     match state.state:
         case "open":
             when = f" until {state.retry_at:%H:%M:%S} UTC" if state.retry_at else ""
-            return f"Its breaker is open{when}"
+            failed = f": {state.failures} of {state.calls} calls failed" if state.calls else ""
+            return f"Its breaker is open{when}{failed}"
         case "half_open":
             return "Its breaker is trying one call"
         case "closed":

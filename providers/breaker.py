@@ -69,7 +69,7 @@ class BreakerState:
 
     name: str
     state: str  # closed | open | half_open | unknown (Valkey cannot say)
-    failures: int = 0  # of the window's calls
+    failures: int = 0  # of the window's calls; of one that is not closed, of those that opened it
     calls: int = 0
     opened_at: datetime | None = None
     retry_at: datetime | None = None
@@ -149,6 +149,8 @@ class Breaker:
         for name, count in window.items():
             slot, _, what = name.partition(":")
             counts[what] += int(count) if int(slot) > oldest else 0
+        if state.get("state", "closed") != "closed":
+            counts = {what: int(state.get(what, 0)) for what in counts}
         return BreakerState(
             name=self.name,
             state=state.get("state", "closed"),

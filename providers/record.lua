@@ -12,12 +12,13 @@ local function number(field)
   return tonumber(redis.call('HGET', KEYS[1], field) or '0')
 end
 
-local function open()
+local function open(calls, failed)
   local openings = number('openings')
   local pause = math.min(tonumber(ARGV[8]) * 2 ^ openings, tonumber(ARGV[9]))
   redis.call('DEL', KEYS[1], KEYS[2])
   redis.call('HSET', KEYS[1], 'state', 'open', 'opened_at', stamp,
-    'retry_at', string.format('%.6f', now + pause), 'openings', openings + 1)
+    'retry_at', string.format('%.6f', now + pause), 'openings', openings + 1,
+    'calls', calls, 'failures', failed) -- why it is open, for people: its window begins anew
   return {state, 'open'}
 end
 
@@ -53,11 +54,14 @@ if state == 'half_open' then
   if ARGV[1] ~= redis.call('HGET', KEYS[1], 'probe') then
     return {state, state}
   end
-  return failures > 0 and open() or close()
+  if failures > 0 then
+    return open(number('calls') + 1, number('failures') + 1)
+  end
+  return close()
 end
 local sums = count()
 if sums.calls >= tonumber(ARGV[6]) and sums.failures >= sums.calls * ARGV[7] then
-  return open()
+  return open(sums.calls, sums.failures)
 end
 if now - number('closed_at') > tonumber(ARGV[10]) then
   redis.call('HDEL', KEYS[1], 'openings')

@@ -42,6 +42,11 @@ def _finish(run: ScheduledRun, outcome: str) -> None:
     )
 
 
+def has_failed(run: ScheduledRun) -> bool:
+    """Whether a run ended with an error, or with only part of its work done, which its outcome says."""
+    return run.outcome.startswith("Traceback") or "; stopped: " in run.outcome
+
+
 def forget_before(moment: datetime) -> int:
     """Delete the runs started before `moment`. Return how many."""
     return int(ScheduledRun.objects.filter(started_at__lt=moment).delete()[0])

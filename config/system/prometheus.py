@@ -243,11 +243,16 @@ def _processes(found: dict[str, Any]) -> Iterator[Metric]:
 def _schedule(found: dict[str, Any]) -> Iterator[Metric]:
     started = _gauge("scheduled_run_timestamp_seconds", "When scheduled work was last started.", "name")
     finished = _gauge("scheduled_run_finished", "Whether the last run of scheduled work has ended.", "name")
+    failed = _gauge(
+        "scheduled_run_failed", "Whether the last run of scheduled work failed, or stopped half-way.", "name"
+    )
     for run in found["runs"]:
+        failed.add_metric([run["name"]], run["failed"])
         started.add_metric([run["name"]], run["startedAt"].timestamp())
         finished.add_metric([run["name"]], run["finishedAt"] is not None)
     yield started
     yield finished
+    yield failed
     yield from _audit({run["name"]: run["outcome"] for run in found["runs"]}.get("audit", ""))
 
 

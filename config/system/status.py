@@ -20,7 +20,7 @@ from orders import figures, money
 from providers.breaker import BreakerState, breaker
 from providers.health import HealthReport, last_reports
 from scheduling import heartbeats
-from scheduling.slots import latest_runs
+from scheduling.slots import has_failed, latest_runs
 
 DEADLINE_SECONDS = 3.0
 # Messages that a worker has taken and not finished; beyond so many they are only counted.
@@ -127,6 +127,7 @@ def schedule() -> dict[str, Any]:
                 "name": run.name,
                 "startedAt": run.started_at,
                 "finishedAt": run.finished_at,
+                "failed": has_failed(run),
                 "outcome": run.outcome[-300:],
             }
             for run in runs

@@ -114,6 +114,15 @@ class TestEnvironment:
         shown = table(environment)
         assert f"http://localhost:{environment['PORT']}/swagger" in shown
         assert environment["DEMO_OPERATOR_PASSWORD"] in shown
+        assert "createsuperuser" not in shown
+
+    def test_outside_the_demo_the_table_says_how_to_get_a_login(self, folder, monkeypatch):
+        monkeypatch.setenv("DEBUG", "0")
+        environment = complete_environment(folder)
+        shown = table(environment)
+        assert f"DATA_DIR={folder.path} " in shown
+        assert "manage.py createsuperuser" in shown
+        assert environment["DEMO_OPERATOR_PASSWORD"] not in shown
 
 
 class TestDataFolder:

@@ -10,9 +10,10 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from config.engines import free_port
-from config.system import status
+from config.system import prometheus, status
 from config.system.health import valkey
 from config.system.workers import PREFIX
+from inventory.tasks import sync_stock
 from orders import figures, money
 from orders.commands import cancel_order
 from payments.models import Transaction
@@ -193,6 +194,16 @@ def test_the_schedule_tells_the_outcome_of_each_last_run(look):
     found = look()["schedule"]
     assert {run["name"]: run["outcome"] for run in found["runs"]} == {"audit": "run 2", "beat": "done"}
     assert found["lastTick"]
+
+
+def test_a_stock_sync_that_stops_half_way_leaves_its_trace(look, providers):
+    providers.set_faults("inventory", down=True)
+    sync_stock.run(at_once=True)
+    (run,) = look()["schedule"]["runs"]
+    assert (run["name"], run["failed"]) == ("inventory.sync_stock", True)
+    assert "stopped: inventory" in run["outcome"]
+    prometheus._exposition.forget()
+    assert b'orders_scheduled_run_failed{name="inventory.sync_stock"} 1.0' in prometheus.exposition()
 
 
 def test_what_cannot_be_read_is_null_and_says_why(look, settings):

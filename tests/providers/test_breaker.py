@@ -77,6 +77,14 @@ def test_it_opens_when_enough_calls_failed(name):
     assert 50 < refusal.retry_after <= 60
 
 
+def test_an_open_one_tells_which_failures_opened_it(name):
+    breaker = Breaker(name, PATIENT)
+    breaker.record(CALLED, ok=True)
+    fail(breaker, 3)
+    state = Breaker(name, PATIENT).state()
+    assert (state.state, state.failures, state.calls) == ("open", 3, 4)
+
+
 def test_it_stays_closed_while_most_calls_succeed(name):
     breaker = Breaker(name, PATIENT)
     for _ in range(20):

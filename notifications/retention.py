@@ -1,0 +1,36 @@
+"""Forgetting what was told long ago. What is still to be told is never forgotten."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection
+
+CHUNK = 5000
+MOST_CHUNKS = 200
+
+# The oldest rows by their key, which rises with time: what a run costs follows what there is to forget. The
+# journal's reader is long past their events, so that nothing that is forgotten is told anew.
+FORGET = """
+    DELETE FROM {table} WHERE due_at IS NULL AND id IN (
+        SELECT id FROM (SELECT id, created_at FROM {table} ORDER BY id LIMIT %s) AS oldest WHERE created_at < %s)
+"""
+
+
+def clean(*, now: datetime) -> dict[str, int]:
+    """Delete old notifications and deliveries that are at rest. Return how many of each."""
+    notifications, deliveries = settings.NOTIFICATION_DAYS, settings.DELIVERY_DAYS
+    return {
+        "notifications": _forget("notifications_notification", now - timedelta(days=notifications)),
+        "deliveries": _forget("notifications_delivery", now - timedelta(days=deliveries)),
+    }
+
+
+def _forget(table: str, before: datetime) -> int:
+    forgotten = 0
+    for _ in range(MOST_CHUNKS):
+        with connection.cursor() as cursor:
+            cursor.execute(FORGET.format(table=table), [CHUNK, before])
+            forgotten += cursor.rowcount
+            if not cursor.rowcount:
+                break
+    return forgotten
