@@ -1,13 +1,16 @@
 """The list of what the API has, and how to get a token."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
+from importlib import resources
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerSplitView
 from rest_framework import serializers
 from rest_framework.authtoken.models import Token
 from rest_framework.authtoken.serializers import AuthTokenSerializer
@@ -25,7 +28,11 @@ from orders.throttling import LoginThrottle
 # Where things are, for people and programs.
 PLACES = {
     "orders": "/api/orders",
+    "stuck": "/api/orders/stuck",
     "inventory": "/api/inventory",
+    "shipping": "/api/shipping/zones",
+    "transactions": "/api/payments/transactions",
+    "moneyAtRisk": "/api/payments/at-risk",
     "notifications": "/api/notifications",
     "analytics": "/api/analytics",
     "webhooks": "/api/webhooks",
@@ -63,6 +70,52 @@ def throttled_login(view: Callable[..., HttpResponseBase]) -> Callable[..., Http
         return view(request, *args, **kwargs)
 
     return login
+
+
+# What the pages that describe the API may load: nothing from elsewhere. Both write styles, and ReDoc a worker.
+DESCRIPTION_POLICY = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src 'self' blob:;"
+    " object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+class Redoc(SpectacularRedocView):
+    """The API's description to read."""
+
+    template_name = "redoc.html"
+
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return the page, which loads nothing from elsewhere."""
+        response: Response = super().get(request, *args, **kwargs)
+        response.data["redoc_standalone"] = reverse("redoc-script")
+        response["Content-Security-Policy"] = DESCRIPTION_POLICY
+        return response
+
+
+class Swagger(SpectacularSwaggerSplitView):
+    """The API's description to try out."""
+
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return the page or its script, which load nothing from elsewhere."""
+        response: Response = super().get(request, *args, **kwargs)
+        response["Content-Security-Policy"] = DESCRIPTION_POLICY
+        return response
+
+
+@require_safe
+def redoc_script(_: HttpRequest) -> HttpResponse:
+    """Answer with ReDoc as its package has it, but for the logo that it would ask another server for."""
+    headers = {"Cache-Control": "public, max-age=86400"}
+    return HttpResponse(_redoc_without_logo(), content_type="text/javascript", headers=headers)
+
+
+REDOC = "static/drf_spectacular_sidecar/redoc/bundles/redoc.standalone.js"
+LOGO, NO_LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"data:,"
+
+
+@cache
+def _redoc_without_logo() -> bytes:
+    return resources.files("drf_spectacular_sidecar").joinpath(REDOC).read_bytes().replace(LOGO, NO_LOGO)
 
 
 class ApiRoot(APIView):

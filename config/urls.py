@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.contrib.auth.views import LoginView
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView
 
 from config import errors, pages
 from notifications import signalr
@@ -39,8 +39,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("orderHub/negotiate", signalr.negotiate, name="negotiate"),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/asyncapi.yaml", pages.asyncapi, name="asyncapi"),
-    path("swagger", SpectacularSwaggerView.as_view(url_name="schema"), name="swagger"),
-    path("redoc", SpectacularRedocView.as_view(url_name="schema", template_name="redoc.html"), name="redoc"),
+    path("swagger", pages.Swagger.as_view(url_name="schema"), name="swagger"),
+    path("redoc", pages.Redoc.as_view(url_name="schema"), name="redoc"),
+    path("redoc.js", pages.redoc_script, name="redoc-script"),
     path("", include("config.system.urls")),
     path("admin/login/", pages.throttled_login(admin.site.login)),
     path("admin/", admin.site.urls),

@@ -1,0 +1,26 @@
+"""The pages that describe the API."""
+
+import re
+
+import pytest
+
+from config import pages
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("uncollected_static_files")]
+
+
+@pytest.mark.parametrize("path", ["/swagger", "/redoc"])
+def test_a_description_of_the_api_loads_nothing_from_elsewhere_and_no_inline_script(client, settings, path):
+    settings.SECURE_SSL_REDIRECT = False
+    page = client.get(path)
+    assert page.status_code == 200
+    assert "script-src" not in page["Content-Security-Policy"]  # so it is `default-src 'self'`
+    assert not re.search(r"<script(?![^>]*\bsrc=)[^>]*>", page.content.decode())
+    assert not re.search(r"(src|href)=\"(https?:)?//", page.content.decode())
+
+
+def test_redoc_asks_no_other_server_for_its_logo(client, settings):
+    settings.SECURE_SSL_REDIRECT = False
+    script = client.get("/redoc.js").content
+    assert pages.NO_LOGO in script
+    assert b"cdn.redoc.ly" not in script
