@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from chaos.arena import Arena, row
+from chaos.rig import WEBS
 
 AFTER_PROVIDERS = 90.0
 
@@ -22,6 +23,30 @@ async def f29(arena: Arena) -> None:
     arena.struck()
     await arena.sleep(15)
     await arena.rig.sandbox("DELETE", "/faults")
+
+
+@row(
+    "F30",
+    "webhooks lost, doubled, late and out of order, for calls that get no answer",
+    within=AFTER_PROVIDERS,
+)
+async def f30(arena: Arena) -> None:
+    """What a call does not say a webhook does: before it is looked up, after that, or after the order was cancelled."""
+    secret = f"{arena.dice.getrandbits(128):032x}"
+    url = f"http://127.0.0.1:{arena.rig.web_ports[0]}/api/payments/webhook"
+    await arena.rig.restart(*WEBS, PAYMENT_WEBHOOK_SECRETS=secret)
+    await arena.rig.restart("sandbox", SANDBOX_WEBHOOK_URL=url, SANDBOX_WEBHOOK_SECRET=secret)
+    await arena.rig.until_ready()
+    silence: dict[str, Any] = {"timeoutAfterRate": 0.2, "timeoutSeconds": 10}
+    webhooks: dict[str, Any] = {"webhookLossRate": 0.2, "webhookDuplicateRate": 0.5, "webhookDelayMs": 6000}
+    await arena.providers(**silence, **webhooks)
+    arena.struck()
+    await arena.sleep(20)
+    await arena.rig.sandbox("DELETE", "/faults")
+    await arena.sleep(6)
+    events = (await asyncio.to_thread(arena.rig.rows, "SELECT count(*) FROM payments_webhookevent"))[0][0]
+    arena.notes.append(f"{events} events came in")
+    arena.expect(events, "no webhook came in")
 
 
 @row("F31", "provider down, erring, slow, talking nonsense, declining", within=AFTER_PROVIDERS)

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from chaos.arena import Arena, row
+from chaos.clock import Clock
 from chaos.rig import BASE, STEP_WORKERS, WEBS, WORKERS
 from chaos.rows.web import GOOD
 
@@ -187,6 +188,20 @@ async def f26(arena: Arena) -> None:
         await asyncio.sleep(0.04)
 
 
+@row("F27", "clocks jump: two hours ahead, four back, and home, in web, dispatcher, workers and beat")
+async def f27(arena: Arena) -> None:
+    clock = await asyncio.to_thread(Clock, arena.folder)
+    await arena.rig.restart(
+        "web-1", "dispatcher", "worker-orders", "worker-payments", "beat", **clock.variables
+    )
+    await arena.rig.until_ready()
+    for hours in (2, -2, 0):
+        arena.struck()
+        clock.shift(hours * 3600)
+        await arena.sleep(8)
+    await _expect_ticks(arena)
+
+
 @row("F38", "two beats at once, killed, and none for 25 s")
 async def f38(arena: Arena) -> None:
     arena.rig.add("beat-2", like="beat")
@@ -197,19 +212,22 @@ async def f38(arena: Arena) -> None:
     await arena.rig.take_down("beat", "beat-2", patience=2)
     await arena.sleep(15)
     arena.rig.bring_up("beat")
-    last = await asyncio.to_thread(arena.rig.rows, TICKS)
-
-    def ticks_again() -> bool:
-        return arena.rig.rows(TICKS) > last
-
-    arena.expect(
-        await arena.rig.until(ticks_again, seconds=30), "I8: beat is back and its slots are not worked"
-    )
+    await _expect_ticks(arena)
     twice = await asyncio.to_thread(
         arena.rig.rows,
         "SELECT name, slot, count(*) FROM scheduling_scheduledrun GROUP BY 1, 2 HAVING count(*) > 1",
     )
     arena.expect(not twice, f"slots worked twice: {twice}")
+
+
+async def _expect_ticks(arena: Arena) -> None:
+    """The schedule must go on, and soon."""
+    last = await asyncio.to_thread(arena.rig.rows, TICKS)
+
+    def ticks_again() -> bool:
+        return arena.rig.rows(TICKS) > last
+
+    arena.expect(await arena.rig.until(ticks_again, seconds=30), "I8: beat runs and its slots are not worked")
 
 
 TICKS = "SELECT coalesce(max(slot), 0) FROM scheduling_scheduledrun WHERE name = 'beat' AND finished_at IS NOT NULL"
