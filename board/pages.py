@@ -73,7 +73,8 @@ def board(request: HttpRequest, viewer: User) -> HttpResponse:
 def _places(viewer: User) -> tuple[tuple[str, str], ...]:
     for_shop = (("Sales", "/sales"),) if sees_the_shop(viewer) else ()
     flower = (("Flower", settings.FLOWER_URL),) if settings.FLOWER_URL else ()
-    return for_shop + PLACES + flower
+    mails = (("Inbox", "/inbox"),) if settings.DEMO else ()
+    return for_shop + PLACES + mails + flower
 
 
 @page

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from board import pages, views
+from board import inbox, pages, views
 
 app_name = "board"
 urlpatterns = [
@@ -10,6 +10,8 @@ urlpatterns = [
     path("board/orders/<str:reference>", pages.order_panel, name="panel"),
     path("track/<uuid:uuid>", pages.track, name="track"),
     path("sales", pages.sold, name="sales"),
+    path("inbox", inbox.inbox, name="inbox"),
+    path("inbox/<slug:mail_id>", inbox.letter, name="letter"),
     path("api/board", views.Board.as_view(), name="snapshot"),
     path("api/board/cards", views.CardsByIds.as_view(), name="cards"),
     path("api/board/search", views.Search.as_view(), name="search"),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -108,7 +109,7 @@ class Desk(AdminSite):
 
 def needs_a_person(request: HttpRequest) -> dict[str, Any]:
     """Return what the start page tells: orders, money and stock that a person should look at, to who may see them."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"demo": settings.DEMO}
     if request.user.has_perm("orders.view_order"):
         found["groups"] = causes.groups()
         found["attention"] = sum(group.orders for group in found["groups"] if group.needs_person)
