@@ -9,7 +9,7 @@ NOWHERE := SECRET_KEY=not-used-by-checks-but-long-enough-to-look-like-a-real-one
 	DATABASE_URL=postgres://nobody:nothing@127.0.0.1:1/nowhere REDIS_URL=redis://127.0.0.1:1 \
 	DEBUG=0 DEMO=0 ALLOWED_HOSTS=orders.example DATA_DIR=$(CURDIR)/.data
 
-.PHONY: help run test bench chaos lint check screenshots clean lock
+.PHONY: help run test bench chaos fuzz advisories lint check screenshots clean lock
 
 help: ## What one can do here
 	@grep -hE '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -30,11 +30,20 @@ chaos: ## The whole system, broken on purpose, row by row (ROWS=F1,F7 SEED= ORDE
 	@sh config/venv.sh requirements-dev.txt
 	@exec $(PY) -m chaos $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED)) $(if $(ORDERS),--orders $(ORDERS)) $(if $(HOURS),--hours $(HOURS)) $(if $(KILLS),--kills $(KILLS)) $(ARGS)
 
-lint: ## Style, types, import contracts, migrations, deploy check
+fuzz: ## Requests made up from the API's own description, as three kinds of people (REQUESTS=20000 SEED=1)
+	@sh config/venv.sh requirements-dev.txt
+	@FUZZ_REQUESTS=$(or $(REQUESTS),20000) FUZZ_SEED=$(or $(SEED),1) $(PY) -m pytest -q -s tests/security/test_generated_requests.py $(ARGS)
+
+advisories: ## Known weaknesses of what we depend on (asks the advisory service of the package index)
+	@sh config/venv.sh requirements-dev.txt
+	@$(PY) -m pip_audit --disable-pip --require-hashes --strict -r requirements.txt
+
+lint: ## Style, types, import contracts, weaknesses, migrations, deploy check
 	@sh config/venv.sh requirements-dev.txt
 	@echo "ruff ..." && $(PY) -m ruff check . && $(PY) -m ruff format --check .
 	@echo "mypy ..." && $(NOWHERE) $(PY) -m mypy
 	@echo "import contracts ..." && $(NOWHERE) $(VENV)/bin/lint-imports --no-cache
+	@echo "bandit ..." && $(PY) -m bandit -q -r -c pyproject.toml .
 	@echo "migrations ..." && $(NOWHERE) $(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	@echo "deploy check ..." && $(NOWHERE) $(PY) manage.py check --deploy --fail-level WARNING
 

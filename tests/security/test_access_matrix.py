@@ -1,0 +1,308 @@
+"""Who gets what at every address with every method. A new address without an entry here fails."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.db import connection, transaction
+from django.http import HttpResponseBase
+from django.test.utils import CaptureQueriesContext
+from django.urls import URLPattern, URLResolver, get_resolver
+from drf_spectacular.generators import SchemaGenerator
+from rest_framework.test import APIClient
+
+from inventory.models import Product, StockItem
+from notifications.models import Delivery, Notification, Subscription
+from orders.models import Order
+from tests.factories import make_order, make_user
+from tests.security.conftest import make_operator
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+PEOPLE = ("nobody", "owner", "other", "clerk", "operator")
+
+# Status of the answer to: nobody, the order's owner, another customer, staff who may only look, an operator.
+# 400 and 409 are let in: what they sent, nothing, is judged.
+MATRIX = {
+    # Pages, and what says how the system is
+    "GET /": "302 200 200 200 200",
+    "GET /board/orders/<str:reference>": "302 200 404 200 200",
+    "GET /track/<uuid:uuid>": "302 200 404 200 200",
+    "GET /favicon.ico": "302 302 302 302 302",
+    "POST /favicon.ico": "302 302 302 302 302",
+    "PUT /favicon.ico": "302 302 302 302 302",
+    "PATCH /favicon.ico": "302 302 302 302 302",
+    "DELETE /favicon.ico": "302 302 302 302 302",
+    "GET /sales": "302 403 403 200 200",
+    "GET /swagger": "200 200 200 200 200",
+    "GET /redoc": "200 200 200 200 200",
+    "GET /health": "503 503 503 503 503",  # there are no workers here
+    "GET /health/live": "200 200 200 200 200",
+    "GET /health/ready": "200 200 200 200 200",
+    "GET /metrics": "403 403 403 403 403",  # neither from this machine nor with the token
+    "GET /api/system/status": "401 403 403 200 200",
+    "GET /api/system/metrics": "401 403 403 200 200",
+    # Getting in
+    "GET /api": "200 200 200 200 200",
+    "GET /api/schema": "200 200 200 200 200",
+    "GET /api/asyncapi.yaml": "200 200 200 200 200",
+    "POST /api/token": "400 400 400 400 400",
+    "GET /api/login/login/": "200 200 200 200 200",
+    "POST /api/login/login/": "200 200 200 200 200",
+    "PUT /api/login/login/": "200 200 200 200 200",
+    "POST /api/login/logout/": "200 200 200 200 200",
+    "POST /api/live/tickets": "401 201 201 201 201",
+    "POST /orderHub/negotiate": "200 200 200 200 200",  # tells nothing; its socket lets nobody in by it
+    # Orders
+    "GET /api/orders": "401 200 200 200 200",
+    "POST /api/orders": "401 400 400 400 400",
+    "POST /api/orders/bulk": "401 415 415 415 415",
+    "GET /api/orders/export": "401 200 200 200 200",
+    "GET /api/orders/pending": "401 200 200 200 200",
+    "GET /api/orders/customer/<path:name>": "401 200 200 200 200",
+    "GET /api/orders/<str:reference>": "401 200 404 200 200",
+    "GET /api/orders/<str:reference>/events": "401 200 404 200 200",
+    "GET /api/orders/<str:reference>/explanation": "401 403 404 200 200",
+    "GET /api/orders/<str:reference>/tasks": "401 403 403 200 200",
+    "GET /api/orders/stuck": "401 403 403 200 200",
+    "POST /api/orders/stuck/retry": "401 403 403 403 200",
+    "POST /api/orders/stuck/cancel": "401 403 403 403 200",
+    "POST /api/orders/<str:reference>/process": "401 200 404 403 200",
+    "POST /api/orders/<str:reference>/complete": "401 403 404 403 202",
+    "POST /api/orders/<str:reference>/cancel": "401 200 404 403 200",
+    "POST /api/orders/<str:reference>/refund": "401 403 404 403 200",
+    "POST /api/orders/<str:reference>/retry": "401 403 404 403 409",
+    "POST /api/payments/webhook": "403 403 403 403 403",  # nobody but who knows the secret
+    "GET /api/payments/at-risk": "401 403 403 200 200",
+    "GET /api/payments/transactions": "401 403 403 200 200",
+    # The shop's figures
+    "GET /api/analytics": "401 403 403 200 200",
+    "GET /api/analytics.csv": "401 403 403 200 200",
+    "GET /api/board/cards": "401 200 200 200 200",
+    "GET /api/board/search": "401 200 200 200 200",
+    "GET /api/board/series": "401 403 403 200 200",
+    "POST /api/board/orders": "401 403 403 403 403",  # only in a demo
+    "GET /api/board/trouble": "401 403 403 403 403",
+    "PUT /api/board/trouble": "401 403 403 403 403",
+    # Inventory
+    "GET /api/inventory": "401 200 200 200 200",
+    "POST /api/inventory/sync": "401 403 403 403 202",
+    "GET /api/inventory/<str:reference>": "401 200 200 200 200",
+    "POST /api/inventory/<str:reference>/adjust": "401 403 403 403 400",
+    "GET /api/inventory/<str:reference>/changes": "401 403 403 200 200",
+    # What people and systems are told
+    "GET /api/notifications": "401 200 200 200 200",
+    "POST /api/notifications/<int:notification_id>/read": "401 200 404 200 200",
+    "PATCH /api/notifications/<int:notification_id>/read": "401 200 404 200 200",
+    "GET /api/webhooks": "401 403 403 403 200",
+    "POST /api/webhooks": "401 403 403 403 400",
+    "DELETE /api/webhooks/<int:subscription_id>": "401 403 403 403 204",
+    "GET /api/webhooks/<int:subscription_id>/deliveries": "401 403 403 403 200",
+    "POST /api/webhooks/deliveries/<int:delivery_id>/redeliver": "401 403 403 403 200",
+}
+# It is one consistent picture, which no transaction around it can be part of; it has a test of its own.
+IN_ONE_SNAPSHOT = {"GET /api/board"}
+REFUSED = {"401", "403", "404", "405"}
+# What else a request needs to get as far as the question who sent it.
+QUERIES = {"GET /api/board/cards": "?ids=1", "GET /api/board/search": "?q=a"}
+STUCK = {"cause": "nothing", "reason": "none", "preview": True}
+BODIES = {"POST /api/orders/stuck/retry": STUCK, "POST /api/orders/stuck/cancel": STUCK}
+
+
+def routes(resolver: URLResolver, start: str = "/") -> Iterator[tuple[str, Any]]:
+    """Yield every address below a resolver, as its routes have it, and what answers there."""
+    for entry in resolver.url_patterns:
+        if isinstance(entry, URLResolver):
+            yield from routes(entry, start + str(entry.pattern))
+        elif isinstance(entry, URLPattern):
+            yield start + str(entry.pattern), entry.callback
+
+
+ROUTES = {address: view for address, view in routes(get_resolver()) if "^" not in address}
+EVERY_ADDRESS = list(ROUTES)
+OURS = [address for address in EVERY_ADDRESS if not address.startswith("/admin/")]
+DESK = [
+    address
+    for address in EVERY_ADDRESS
+    if address.startswith("/admin/") and not address.startswith(("/admin/log", "/admin/("))
+]
+
+
+@pytest.fixture
+def world(db: None, settings: Any, uncollected_static_files: None) -> dict[str, Any]:
+    """Alice's held order, all that belongs to it, and everybody who might ask for it."""
+    settings.PAYMENT_WEBHOOK_SECRETS = ["a secret of sixteen"]
+    settings.THROTTLE_RATES = dict.fromkeys(("reads", "writes", "logins"), "off")
+    product = Product.objects.create(sku="TEE-1", name="T-shirt", price="29.99", weight_grams=100)
+    StockItem.objects.create(product=product, on_hand=10)
+    owner, clerk = make_user(), make_user(is_staff=True)
+    clerk.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    order = Order.objects.get(pk=make_order((product, 1), owner=owner, hold=True).order_id)
+    told = Notification.objects.create(
+        order=order, owner_id=owner.pk, sequence=1, kind="confirmed", channel="none", state="recorded"
+    )
+    webhook = Subscription.objects.create(url="https://shop.example/hook", events=[])
+    delivery = Delivery.objects.create(
+        subscription=webhook, order_id=order.pk, sequence=1, event="order_placed"
+    )
+    return {
+        "people": {
+            "nobody": None,
+            "owner": owner,
+            "other": make_user(),
+            "clerk": clerk,
+            "operator": make_operator(),
+        },
+        "order": order,
+        "product": product,
+        "ids": {
+            "<uuid:uuid>": order.uuid,
+            "<path:name>": "Alice",
+            "<int:notification_id>": told.pk,
+            "<int:subscription_id>": webhook.pk,
+            "<int:delivery_id>": delivery.pk,
+        },
+    }
+
+
+def filled(address: str, world: dict[str, Any]) -> str:
+    """Return an address with the ids of what is Alice's in it."""
+    thing = world["product"] if "/inventory" in address else world["order"]
+    for placeholder, value in world["ids"].items():
+        address = address.replace(placeholder, str(value))
+    return address.replace("<str:reference>", str(thing.pk))
+
+
+def asked(user: User | None, method: str, path: str, body: dict[str, Any] | None = None) -> HttpResponseBase:
+    """Return the answer to a request of a user's; what it changed is as before then."""
+    client = APIClient(REMOTE_ADDR="203.0.113.9")
+    if user:
+        client.force_login(user)
+    content = {"data": json.dumps(body), "content_type": "application/json"} if body else {}
+    with transaction.atomic():
+        answer = client.generic(method, path, **content)
+        transaction.set_rollback(True)
+    return answer
+
+
+def test_every_address_has_an_entry_and_every_entry_an_address():
+    known = {entry.partition(" ")[2] for entry in (*MATRIX, *IN_ONE_SNAPSHOT)}
+
+    assert known == set(OURS)
+
+
+def test_every_operation_that_is_described_has_an_entry():
+    described = SchemaGenerator().get_schema(request=None, public=True)["paths"]
+    shape = {entry.split(" ")[0] + " " + _shape(entry.split(" ")[1]) for entry in (*MATRIX, *IN_ONE_SNAPSHOT)}
+    for path, operations in described.items():
+        for method in operations:
+            assert f"{method.upper()} {_shape(path)}" in shape
+
+
+def _shape(address: str) -> str:
+    parts = ("*" if part[:1] in ("<", "{") else part for part in address.split("/"))
+    return "/".join(parts)
+
+
+def test_everybody_gets_what_is_theirs_and_nothing_else(world):
+    found = {entry: statuses_of(entry, world) for entry in MATRIX}
+
+    assert found == MATRIX
+
+
+def test_no_address_has_a_method_that_nobody_wrote_down(world):
+    possible = {
+        f"{method} {address}" for address in OURS for method in METHODS if may_answer(address, method)
+    }
+    others = possible - {*MATRIX, *IN_ONE_SNAPSHOT}
+
+    found = {entry: statuses_of(entry, world, ["owner", "operator"]) for entry in others}
+
+    assert {entry: statuses for entry, statuses in found.items() if set(statuses.split()) - REFUSED} == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_board_shows_the_orders_that_one_may_see(world):
+    seen = {}
+    for who, user in world["people"].items():
+        client = APIClient()
+        if user:
+            client.force_login(user)
+        lanes = client.get("/api/board").json().get("lanes", {})
+        seen[who] = sum(len(lane["cards"]) for lane in lanes.values())
+
+    assert seen == {"nobody": 0, "owner": 1, "other": 0, "clerk": 1, "operator": 1}
+
+
+def may_answer(address: str, method: str) -> bool:
+    """Return whether there is more than Django REST framework's own refusal for a method."""
+    view = getattr(ROUTES[address], "cls", None)
+    return view is None or hasattr(view, method.lower())
+
+
+def statuses_of(entry: str, world: dict[str, Any], people: Sequence[str] = PEOPLE) -> str:
+    """Return what people get there, as the matrix has it."""
+    method, address = entry.split(" ")
+    path = filled(address, world) + QUERIES.get(entry, "")
+    return " ".join(
+        str(asked(world["people"][who], method, path, BODIES.get(entry)).status_code) for who in people
+    )
+
+
+@pytest.mark.parametrize("who", ["nobody", "owner", "other"])
+def test_nobody_but_staff_gets_in_at_the_desk(world, who):
+    let_in = []
+    for address in DESK:
+        path = filled_at_desk(address, world)
+        for method in ("GET", "POST"):
+            answer = asked(world["people"][who], method, path)
+            if answer.status_code != 302 or not answer["Location"].startswith("/admin/login/"):
+                let_in.append(f"{method} {path}: {answer.status_code}")
+    assert let_in == []
+
+
+def test_staff_who_may_only_look_change_nothing_at_the_desk(world):
+    changes = []
+    for address in DESK:
+        if address.startswith("/admin/password_change"):
+            continue  # their own
+        changes += written_by(world["people"]["clerk"], filled_at_desk(address, world))
+    assert changes == []
+
+
+@pytest.mark.parametrize("model", ["orders/order", "orders/batch", "inventory/stockchange"])
+@pytest.mark.parametrize("what", ["add/", "{pk}/delete/", "{pk}/change/"])
+def test_not_even_an_administrator_writes_money_or_stock_at_the_desk(world, model, what):
+    boss = User.objects.create_superuser("boss")
+
+    assert written_by(boss, f"/admin/{model}/{what.format(pk=world['order'].pk)}") == []
+
+
+def test_there_is_no_form_for_payments_or_reservations_or_the_journal_at_the_desk():
+    models = {"/".join(address.split("/")[2:4]) for address in DESK}
+    hidden = ("payments/transaction", "payments/payment", "inventory/reservation", "inventory/stockitem")
+    assert not models & {*hidden, "orders/orderevent", "orders/journey"} - {"payments/transactions"}
+
+
+def written_by(user: User, path: str) -> list[str]:
+    """Return the statements by which a POST of a user's changed anything but their own session."""
+    with CaptureQueriesContext(connection) as captured:
+        answer = asked(user, "POST", path)
+    assert answer.status_code < 500
+    return [f"{path}: {query['sql'][:100]}" for query in captured if _changes_something(query["sql"])]
+
+
+def filled_at_desk(address: str, world: dict[str, Any]) -> str:
+    address = address.replace("<path:content_type_id>/<path:object_id>", "1/1").replace(
+        "<str:name>", "cancel"
+    )
+    thing = world["product"] if "/inventory/" in address else world["order"]
+    return address.replace("<path:object_id>", str(thing.pk)).replace(
+        "<id>", str(world["people"]["other"].pk)
+    )
+
+
+def _changes_something(sql: str) -> bool:
+    is_write = sql.startswith(("INSERT", "UPDATE", "DELETE")) or " RETURNING " in sql
+    return is_write and not any(name in sql for name in ("django_session", '"last_login"'))
