@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import chart, report
-from bench.contestants import Contestant, Ours, Textbook
+from bench.contestants import Contestant, Textbook
 from bench.figures import Figures
 from bench.profiler import profiled
 from bench.rig import RigError
@@ -44,13 +44,14 @@ def main() -> int:
     options = _options()
     # A terminated run ends like an interrupted one, so that everything it started ends with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    chosen = [s for s in SCENARIOS if not options.scenario or s.name in options.scenario.split(",")]
+    wanted = options.scenario.split(",") if options.scenario else [s.name for s in SCENARIOS if s.is_usual]
+    chosen = [s for s in SCENARIOS if s.name in wanted]
     if not chosen:
         sys.exit(f"SCENARIO is one or more of {', '.join(s.name for s in SCENARIOS)}.")
     runs: list[Figures] = []
     failures: list[str] = []
     try:
-        with _contestants() as contestants:
+        with _contestants(chosen) as contestants:
             _compete(chosen, contestants, options, runs, failures)
     except KeyboardInterrupt:
         failures.append("interrupted")
@@ -74,8 +75,9 @@ def _options() -> argparse.Namespace:
 
 
 @contextlib.contextmanager
-def _contestants() -> Iterator[list[Contestant]]:
-    contestants: list[Contestant] = [Ours(), Textbook()]
+def _contestants(chosen: list[Scenario]) -> Iterator[list[Contestant]]:
+    makers = dict.fromkeys(maker for scenario in chosen for maker in scenario.contestants)
+    contestants: list[Contestant] = [maker() for maker in makers]
     try:
         yield contestants
     finally:
@@ -95,7 +97,8 @@ def _compete(
         for scenario in chosen
         for number in range(1, min(options.rounds, scenario.rounds) + 1)
         for contestant in contestants
-        if isinstance(contestant, scenario.contestants) and not (options.ours and contestant.name != "ours")
+        if type(contestant) in scenario.contestants
+        and not (options.ours and contestant.name == Textbook.name)
     ]
     progress = Progress(len(turns))
     prepared: set[str] = set()

@@ -1,6 +1,8 @@
-"""The results as a picture: for each scenario a bar of ours and one of the textbook, on a logarithmic scale."""
+"""The results as a picture: rates, times and what an order costs, ours beside the textbook's, on logarithmic scales."""
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,44 +10,100 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bench.report import Results
 
-WIDTH, ROW, TOP, LEFT, BAR = 1200, 78, 120, 330, 24
-LONGEST = WIDTH - LEFT - 190
-COLOURS = {"ours": "#1f6f54", "textbook": "#b8b4a8"}
+WIDTH, LEFT, MARGIN = 1200, 400, 36
+BAR, GAP = 20, 6
+LONGEST = WIDTH - LEFT - 250
+TOP, HEADING = 110, 64
 INK, FAINT, PAPER = "#1d1d1f", "#6e6e73", "#ffffff"
+OURS, OTHERS = "#1f6f54", "#b8b4a8"
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One kind of figure: its heading, and where it is found in a contestant's figures of a scenario."""
+
+    heading: str
+    value: Callable[[dict[str, Any]], float | None]
+    text: Callable[[dict[str, Any]], str]
+    shows: Callable[[str], bool]
+
+
+def _is_paced(name: str) -> bool:
+    """Whether the rate of a scenario is given, so that it says nothing about who runs it."""
+    return name.startswith("quiet")
+
+
+PANELS = (
+    Panel(
+        "In a second: more is better",
+        lambda figures: figures["per_second"],
+        lambda figures: f"{figures['per_second']:,.0f}",
+        lambda name: not _is_paced(name),
+    ),
+    Panel(
+        "Milliseconds, half of all and 99 of 100: less is better",
+        lambda figures: figures["milliseconds"].get("p50"),
+        lambda figures: f"{figures['milliseconds']['p50']:,.0f} / {figures['milliseconds']['p99']:,.0f}",
+        lambda name: _is_paced(name) or name.startswith(("post", "live")),
+    ),
+    Panel(
+        "Microseconds of CPU for each, the load generator's left out: less is better",
+        lambda figures: figures["micros_per_order"] or None,
+        lambda figures: f"{figures['micros_per_order']:,.0f}",
+        lambda name: not _is_paced(name) and name != "slow-provider",
+    ),
+)
+
+Bars = list[tuple[str, dict[str, dict[str, Any]]]]
 
 
 def draw(results: Results, path: Path) -> None:
     """Write the chart as a PNG."""
-    rows = [
-        (scenario["title"], _values(scenario))
-        for scenario in results["scenarios"].values()
-        if "ours" in scenario
-    ]
-    image = Image.new("RGB", (WIDTH, TOP + ROW * len(rows) + 40), PAPER)
+    panels = [(panel, bars) for panel in PANELS if (bars := _bars(panel, results))]
+    height = TOP + sum(HEADING + _height(bars) for _, bars in panels) + MARGIN
+    image = Image.new("RGB", (WIDTH, height), PAPER)
     canvas = ImageDraw.Draw(image)
-    rig = results["rig"]
-    canvas.text((30, 24), "Orders a second", INK, _font(30))
-    about = (
-        f"{rig['cores']} cores with everything on them, {rig['cpu']}, {results['at'][:10]}; logarithmic scale"
-    )
-    canvas.text((30, 68), about, FAINT, _font(16))
-    top = max((value for _, values in rows for value in values.values()), default=1.0)
-    for index, (title, values) in enumerate(rows):
-        _row(canvas, TOP + index * ROW, title, values, top)
+    _title(canvas, results)
+    y = TOP
+    for panel, bars in panels:
+        canvas.text((MARGIN, y + 18), panel.heading, INK, _font(21))
+        _panel(canvas, y + HEADING, panel, bars)
+        y += HEADING + _height(bars)
     image.save(path, optimize=True)
 
 
-def _values(scenario: dict[str, Any]) -> dict[str, float]:
-    return {who: scenario[who]["per_second"] for who in COLOURS if who in scenario}
+def _bars(panel: Panel, results: Results) -> Bars:
+    """Return by scenario the contestants that have such a figure; nothing for a scenario where ours has none."""
+    found = []
+    for name, scenario in results["scenarios"].items():
+        figures = {who: each for who, each in scenario["who"].items() if panel.value(each)}
+        if figures and panel.shows(name):
+            found.append((scenario["title"], figures))
+    return found
 
 
-def _row(canvas: Any, y: int, title: str, values: dict[str, float], top: float) -> None:
-    canvas.text((30, y + 14), title, INK, _font(17))
-    for line, (who, value) in enumerate(values.items()):
-        at = y + line * (BAR + 4)
-        length = max(2.0, LONGEST * math.log10(max(value, 1.0) * 1.1) / math.log10(top * 1.1))
-        canvas.rectangle((LEFT, at, LEFT + length, at + BAR), fill=COLOURS[who])
-        canvas.text((LEFT + length + 8, at + 2), f"{value:,.0f} {who}", INK, _font(16))
+def _height(bars: Bars) -> int:
+    return sum(len(figures) * (BAR + 2) + 2 * GAP for _, figures in bars)
+
+
+def _title(canvas: Any, results: Results) -> None:
+    rig = results["rig"]
+    canvas.text((MARGIN, 26), "The order pipeline beside the textbook", INK, _font(30))
+    about = f"{rig['cores']} cores with everything on them, {rig['cpu']}, {results['at'][:10]}; logarithmic scales"
+    canvas.text((MARGIN, 72), about, FAINT, _font(16))
+
+
+def _panel(canvas: Any, y: int, panel: Panel, bars: Bars) -> None:
+    values = [panel.value(each) or 1.0 for _, figures in bars for each in figures.values()]
+    least, most = math.log10(min(values)) - 0.3, math.log10(max(values))
+    for title, figures in bars:
+        canvas.text((MARGIN, y + GAP), title, INK, _font(16))
+        for line, (who, each) in enumerate(figures.items()):
+            at = y + GAP + line * (BAR + 2)
+            share = (math.log10(panel.value(each) or 1.0) - least) / (most - least)
+            canvas.rectangle((LEFT, at, LEFT + LONGEST * share, at + BAR), fill=OTHERS if line else OURS)
+            canvas.text((LEFT + LONGEST * share + 8, at), f"{panel.text(each)}  {who}", INK, _font(15))
+        y += len(figures) * (BAR + 2) + 2 * GAP
 
 
 def _font(size: int) -> Any:

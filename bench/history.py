@@ -32,13 +32,14 @@ OVERRIDES = {
 }
 
 
-class WithHistory(Ours):
-    """Our system, with as many orders behind it."""
+class Young(Ours):
+    """Our system, with a few orders behind it."""
 
-    def __init__(self, orders: int) -> None:
+    name, HISTORY = "after 10,000", 10_000
+
+    def __init__(self) -> None:
         super().__init__()
-        self.name = f"after {orders:,}"
-        self._copies = orders // PATTERN - 1
+        self._copies = self.HISTORY // PATTERN - 1
 
     def prepare(self) -> None:
         super().prepare()
@@ -57,6 +58,13 @@ class WithHistory(Ours):
     def reset(self) -> None:
         """Keep all orders: what a round leaves behind is history for the next."""
         self.rig.flush_valkey()
+
+
+class Old(Young):
+    """Our system, with as many orders behind it as `HISTORY` says."""
+
+    HISTORY = int(os.environ.get("HISTORY", "10000000"))
+    name = f"after {HISTORY:,}"
 
 
 def _hurry(connection: psycopg.Connection[Any], settings: dict[str, str] | dict[str, None]) -> None:

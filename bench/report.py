@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 import psutil
 
+from bench.contestants import Textbook
 from bench.figures import Figures, median
 from bench.scenarios import Scenario
 
@@ -35,23 +36,26 @@ def collected(
         rig=rig() | {"seconds of each run": seconds or "as each scenario says"},
         scenarios={scenario.name: _summary(scenario, runs) for scenario in chosen},
         failures=failures,
-        clean=all("0 violations" in run.verdict for run in runs if run.contestant == "ours"),
+        clean=all("0 violations" in run.verdict for run in runs if run.contestant != Textbook.name),
     )
 
 
 def _summary(scenario: Scenario, runs: Sequence[Figures]) -> dict[str, Any]:
-    summary: dict[str, Any] = {"title": scenario.title}
-    for name in ("ours", "textbook"):
-        own = [run for run in runs if (run.scenario, run.contestant) == (scenario.name, name)]
-        if own:
-            middle = median(own)
-            summary[name] = asdict(middle) | {
-                "rounds": len(own),
-                "per_second": middle.per_second,
-                "micros_per_order": middle.micros_per_order,
-                "runs": [asdict(run) | {"per_second": run.per_second} for run in own],
-            }
-    return summary
+    by_name: dict[str, list[Figures]] = {}
+    for run in runs:
+        if run.scenario == scenario.name:
+            by_name.setdefault(run.contestant, []).append(run)
+    return {"title": scenario.title, "who": {name: _middle(own) for name, own in by_name.items()}}
+
+
+def _middle(runs: Sequence[Figures]) -> dict[str, Any]:
+    middle = median(runs)
+    return asdict(middle) | {
+        "rounds": len(runs),
+        "per_second": middle.per_second,
+        "micros_per_order": middle.micros_per_order,
+        "runs": [asdict(run) | {"per_second": run.per_second} for run in runs],
+    }
 
 
 def rig() -> dict[str, Any]:
@@ -86,9 +90,10 @@ def table(results: Results) -> str:
     """Return the results as a table in Markdown, and what else there is to say."""
     rows = [HEADINGS, tuple("---" for _ in HEADINGS)]
     for name, scenario in results["scenarios"].items():
-        rows += [_row(name, scenario[who]) for who in ("ours", "textbook") if who in scenario]
-        if "ours" in scenario and "textbook" in scenario:
-            rows.append(_ratios(scenario["ours"], scenario["textbook"]))
+        competitors = list(scenario["who"].values())
+        rows += [_row(name, figures) for figures in competitors]
+        if len(competitors) == 2:
+            rows.append(_ratios(*competitors))
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     rig_lines = [f"- {name}: {value}" for name, value in results["rig"].items()]
     notes = [note for name, scenario in results["scenarios"].items() for note in _notes(name, scenario)]
@@ -113,11 +118,11 @@ def _row(name: str, figures: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _ratios(ours: dict[str, Any], textbook: dict[str, Any]) -> tuple[str, ...]:
-    faster = _times(ours["per_second"], textbook["per_second"])
-    cheaper = _times(textbook["micros_per_order"], ours["micros_per_order"])
+def _ratios(first: dict[str, Any], second: dict[str, Any]) -> tuple[str, ...]:
+    faster = _times(first["per_second"], second["per_second"])
+    cheaper = _times(second["micros_per_order"], first["micros_per_order"])
     sooner = [
-        _times(textbook["milliseconds"].get(q, 0), ours["milliseconds"].get(q, 0))
+        _times(second["milliseconds"].get(q, 0), first["milliseconds"].get(q, 0))
         for q in ("p50", "p95", "p99")
     ]
     return ("", "ratio", "", faster, cheaper, *("" for _ in GROUPS), *sooner, "", "", "", "")
@@ -135,9 +140,8 @@ def _number(value: float | None) -> str:
 
 def _notes(name: str, scenario: dict[str, Any]) -> list[str]:
     found = []
-    for who in ("ours", "textbook"):
-        notes = scenario.get(who, {}).get("notes", {})
-        if notes:
+    for who, figures in scenario["who"].items():
+        if notes := figures["notes"]:
             told = ", ".join(f"{note} {value:,.2f}".removesuffix(".00") for note, value in notes.items())
             found.append(f"- {name}, {who}: {told}")
     return found

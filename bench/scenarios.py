@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench.contestants import Contestant, Ours, Textbook, load
 from bench.figures import Figures, measured, quantiles
+from bench.history import Old, Young
 from bench.live import live
 from bench.load import Job, Tally
 from bench.meters import Usage
@@ -25,30 +26,40 @@ class Scenario:
     title: str
     run: Callable[[Contestant, float], Figures]
     seconds: float
-    contestants: tuple[type, ...] = (Ours, Textbook)
+    contestants: tuple[Callable[[], Contestant], ...] = (Ours, Textbook)
     rounds: int = 99  # at most, where more would say nothing new
+    is_usual: bool = True  # else it is run only when it is asked for
 
 
 # --- Backlog ----------------------------------------------------------------------------------------------
 
 BACKLOG = 50_000
+BACKLOG_WITH_A_PAST = 20_000
 # What the textbook is given, for each second it has.
 TEXTBOOK_ORDERS_PER_SECOND = 20
 
 
 def backlog(contestant: Contestant, seconds: float) -> Figures:
     """Orders wait; two workers for all queues work them off."""
+    orders = BACKLOG if isinstance(contestant, Ours) else int(TEXTBOOK_ORDERS_PER_SECOND * seconds)
+    return _drained("backlog", contestant, orders)
+
+
+def history(contestant: Contestant, seconds: float) -> Figures:  # noqa: ARG001 - as long as the orders take
+    """The same with fewer orders, and a past in the tables."""
+    return _drained("history", contestant, BACKLOG_WITH_A_PAST)
+
+
+def _drained(name: str, contestant: Contestant, orders: int) -> Figures:
     contestant.start_workers(shared=SHARED_WORKERS)
     _warm_up(contestant)
-    is_ours = isinstance(contestant, Ours)
-    orders = BACKLOG if is_ours else int(TEXTBOOK_ORDERS_PER_SECOND * seconds)
     after = contestant.last_id()
     with contestant.rig.frozen(contestant.freeze()):
         contestant.place(orders)
         _settle_down(contestant)
         before = contestant.rig.read()
     _until_idle(contestant, after, orders)
-    figures = measured("backlog", contestant.name, orders, contestant.rig.read().since(before))
+    figures = measured(name, contestant.name, orders, contestant.rig.read().since(before))
     figures.notes["confirmed"] = contestant.finished(after)
     return figures
 
@@ -272,4 +283,7 @@ SCENARIOS = [
     ),
     Scenario("idle", "the whole stack with nothing to do", idle, 10, (Ours,), 1),
     Scenario("second-start", "the whole stack started again", second_start, 10, (Ours,), 1),
+    Scenario(
+        "history", "a backlog drained with a past (HISTORY=)", history, 10, (Young, Old), is_usual=False
+    ),
 ]
