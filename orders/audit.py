@@ -128,6 +128,11 @@ CHECKS: dict[str, str] = {
           AND coalesce(t.captured, 0) - coalesce(t.refunded, 0)
               <> CASE WHEN j.status IN ('confirmed', 'completed') THEN o.goods_amount + j.shipping_amount ELSE 0 END
     """,
+    "Money: no order at rest waits for the provider's answer": """
+        SELECT j.order_id::text, format('%s, and nobody knows what came of its %s', j.status, t.kind)
+        FROM payments_transaction t JOIN orders_journey j ON j.order_id = t.order_id
+        WHERE t.state = 'unknown' AND j.status NOT IN ('processing', 'cancelling')
+    """,
     "Journal: per order gapless, and as long as the journey says": """
         SELECT j.order_id::text, format('sequence %s, events %s, last %s', j.sequence, e.count, e.last)
         FROM orders_journey j

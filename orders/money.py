@@ -19,8 +19,9 @@ CALL_SECONDS = 15
 AT_RISK = """
     WITH unknown AS (
         SELECT t.order_id, t.kind, t.amount, t.currency, t.started_at AS since, t.code, t.message
-        FROM payments_transaction t
-        WHERE t.state = 'unknown' AND t.started_at < now() - %(seconds)s * interval '1 second'
+        FROM orders_journey j JOIN payments_transaction t ON t.order_id = j.order_id
+        WHERE j.status IN ('processing', 'cancelling') -- nobody else has asked for money, or waits for an answer
+          AND t.state = 'unknown' AND t.started_at < now() - %(seconds)s * interval '1 second'
     ), holding AS (
         SELECT t.order_id, t.kind, t.amount, t.currency, (
                    SELECT max(e.at) FROM orders_orderevent e WHERE e.order_id = j.order_id

@@ -43,10 +43,8 @@ class Transaction(models.Model):
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
-        indexes = [
-            # Read by the money-at-risk list and the status page: small, whatever the history.
-            models.Index(fields=["started_at"], condition=Q(state="unknown"), name="payments_unknown"),
-        ]
+        # No index but the key: a state that is written down once known then stays in its page. What is not
+        # known belongs to an order under way, and those are found by their journeys.
         constraints = [
             models.CheckConstraint(condition=Q(amount__gte=0), name="payments_amount_not_negative"),
         ]
