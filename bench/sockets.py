@@ -1,7 +1,7 @@
 """`python -m bench.sockets`: many WebSockets in one cheap process, and when each was told what.
 
-A job comes in on stdin as JSON. Once all sockets are open it prints `open`; when every socket has been told of
-as many confirmations as it should (or the time is up), what was told as JSON.
+A job comes in on stdin as JSON. Once all sockets were told where things stand it prints `open`; when every socket
+has been told of as many confirmations as it should (or the time is up), what was told as JSON.
 """
 
 import asyncio
@@ -50,10 +50,12 @@ class Socket(asyncio.Protocol):
 
     def __init__(self, job: SocketJob, path: str, done: asyncio.Semaphore) -> None:
         self._job, self.path, self._done = job, path, done
-        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Told where things stand: from here on it is to hear of everything.
+        self.joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.frames: list[tuple[float, bytes]] = []
         self.is_closed = False
         self._received = bytearray()
+        self._is_upgraded = False
         self._confirmed = 0
         self._transport: Any = None
 
@@ -70,16 +72,17 @@ class Socket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take in the answer to the upgrade, then frames."""
         self._received += data
-        if not self.opened.done():
-            end = self._received.find(b"\r\n\r\n")
-            if end < 0:
-                return
-            if b" 101 " not in self._received[:20]:
-                self.opened.set_exception(ConnectionError(bytes(self._received[:200]).decode()))
-                return
+        if self._is_upgraded or self._take_upgrade():
+            self._take_frames(time.time())
+
+    def _take_upgrade(self) -> bool:
+        end = self._received.find(b"\r\n\r\n")
+        if end >= 0 and b" 101 " not in self._received[:20]:
+            self.joined.set_exception(ConnectionError(bytes(self._received[:200]).decode()))
+        elif end >= 0:
             del self._received[: end + 4]
-            self.opened.set_result(None)
-        self._take_frames(time.time())
+            self._is_upgraded = True
+        return self._is_upgraded
 
     def _take_frames(self, now: float) -> None:
         while len(self._received) >= 2:
@@ -101,6 +104,8 @@ class Socket(asyncio.Protocol):
 
     def _keep(self, now: float, payload: bytes) -> None:
         self.frames.append((now, payload))
+        if not self.joined.done():
+            self.joined.set_result(None)
         if CONFIRMED in payload:
             self._confirmed += 1
             if self._confirmed == self._job.confirmations:
@@ -109,8 +114,8 @@ class Socket(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Note it."""
         self.is_closed = True
-        if not self.opened.done():
-            self.opened.set_exception(error or ConnectionError("closed"))
+        if not self.joined.done():
+            self.joined.set_exception(error or ConnectionError("closed"))
 
 
 async def listen(job: SocketJob) -> Told:
@@ -122,7 +127,7 @@ async def listen(job: SocketJob) -> Told:
             _, socket = await asyncio.get_running_loop().create_connection(
                 lambda: Socket(job, path, done), "127.0.0.1", job.port
             )
-            await asyncio.wait_for(socket.opened, 30)
+            await asyncio.wait_for(socket.joined, 30)
             return socket
 
     sockets = await asyncio.gather(*(connect(path) for path in job.paths))

@@ -82,5 +82,9 @@ def test_it_answers_pings():
 
 
 def test_it_gives_up_when_the_time_is_over():
-    with server(lambda socket: socket.recv()) as running:
+    def tell(socket: ServerConnection) -> None:
+        socket.send('{"type":"Ready","position":"1-0-0"}')
+        socket.recv()
+
+    with server(tell) as running:
         assert told_by(running, seconds=0.2).messages == []
