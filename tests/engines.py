@@ -11,6 +11,8 @@ from config.engines import Engine, free_port, start_engine, stop_engine
 from config.engines.postgres import Postgres
 from config.engines.valkey import Valkey
 
+FOLDER = "TESTS_FOLDER"
+
 
 class TestEngines:
     """Stands in for what the environment does not name; `stop` ends it and removes its data."""
@@ -57,7 +59,9 @@ class TestEngines:
     def folder(self) -> Path:
         """An empty folder for the run's files, gone after it."""
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="order-pipeline-tests-"))
+            # Inside the folder of the process that hands out the tests, which cleans up after workers that it kills.
+            self._folder = Path(tempfile.mkdtemp(prefix="order-pipeline-tests-", dir=os.environ.get(FOLDER)))
+            os.environ[FOLDER] = str(self._folder)
             # PostgreSQL may have to run as another account, see config/engines/identity.py.
             self._folder.chmod(0o711)
         return self._folder

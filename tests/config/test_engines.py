@@ -4,6 +4,7 @@ import os
 import pwd
 import secrets
 import signal
+import tempfile
 from pathlib import Path
 
 import psycopg
@@ -60,12 +61,17 @@ def test_postgres_does_not_open_the_folders_above_its_data(tmp_path):
         assert closed.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.fixture
+def place_for_root(monkeypatch):
+    """A folder that everybody may pass through, as /var is."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o711)
+        monkeypatch.setattr("config.engines.identity.PLACE_FOR_ROOT", Path(place))
+        yield
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a program as another account")
-def test_postgres_runs_as_nobody_where_root_has_no_namespaces(tmp_path, monkeypatch):
-    monkeypatch.setattr("config.engines.identity.PLACE_FOR_ROOT", tmp_path / "var")
-    (tmp_path / "var").mkdir()
-    for folder in (tmp_path / "var", tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o711)
+def test_postgres_runs_as_nobody_where_root_has_no_namespaces(tmp_path, place_for_root):
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     nobody = Identity(account=pwd.getpwnam("nobody"))
