@@ -23,7 +23,7 @@ from rest_framework.response import Response
 from inventory import listing, stock
 from inventory import views as inventory
 from inventory.serializers import BadParameter
-from orders import bulk, commands, queries
+from orders import commands, queries
 from orders.problems import Detail, Problem
 from orders.renderers import ENCODER
 from providers import errors as providers
@@ -106,7 +106,7 @@ def _amount_too_large(error: commands.AmountTooLarge) -> Answer:
     return Answer(400, "too_large", str(error), "items")
 
 
-def _key_reused(_: bulk.KeyReused) -> Answer:
+def _key_reused(_: commands.KeyReused) -> Answer:
     return Answer(422, "idempotency_key_reused", "This key was used for another order.", "key")
 
 
@@ -156,7 +156,7 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (commands.QuantityTooLarge, _quantity_too_large),
     (commands.AmountTooLarge, _amount_too_large),
     (queries.OrderArchived, _fixed(410, "order_archived", "The order ended long ago and is in the archive.")),
-    (bulk.KeyReused, _key_reused),
+    (commands.KeyReused, _key_reused),
     (commands.NotPossible, lambda error: Answer(409, "not_possible", str(error))),
     (listing.ProductNotFound, _fixed(404, "not_found", "There is no such product.")),
     (stock.NoStock, _fixed(404, "not_found", "There is no such product.")),

@@ -112,10 +112,9 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "config.system.middleware.MessagesOfPages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
-    "config.system.middleware.NamesRequest",
+    "config.system.middleware.Logged",
 ]
 
 TEMPLATES = [
@@ -156,7 +155,7 @@ WHITENOISE_USE_FINDERS = DEBUG
 # --- Engines ----------------------------------------------------------------------------------------------
 
 COMMAND_TIMEOUT_SECONDS = number("COMMAND_TIMEOUT_SECONDS", default=5, at_least=0.1)
-DATABASES: dict[str, Any] = {"default": env.db_url("DATABASE_URL")}
+DATABASES: dict[str, Any] = {"default": env.db_url("DATABASE_URL", engine="database.postgresql")}
 DATABASES["default"] |= {
     "CONN_MAX_AGE": 60,
     "CONN_HEALTH_CHECKS": True,
@@ -383,6 +382,7 @@ REST_FRAMEWORK = {
         "orders.renderers.FastJSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "orders.renderers.Negotiation",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "COERCE_DECIMAL_TO_STRING": False,
 }

@@ -15,6 +15,7 @@ from orders.payment_webhooks import PaymentWebhook
 from orders.tariff_views import OneZone, Zones
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/orders", include("orders.urls")),  # first, because most requests are for one of these
     path("", include("board.urls")),
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}board/icon.svg")),
     path("api", pages.ApiRoot.as_view(), name="api"),
@@ -24,7 +25,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
         pages.throttled_login(LoginView.as_view(template_name="login.html", next_page="/")),
     ),
     path("api/login/", include("rest_framework.urls")),
-    path("api/orders", include("orders.urls")),
     path("api/payments/at-risk", MoneyAtRisk.as_view(), name="money-at-risk"),
     path("api/payments/transactions", Transactions.as_view(), name="transactions"),
     path("api/payments/webhook", PaymentWebhook.as_view(), name="payment-webhook"),

@@ -18,10 +18,9 @@ CALLS = ("authorize", "capture", "void", "refund", "lookup")
 
 PLACES = frozenset(
     {
-        # Placing an order (rows F1 to F3 of the fault matrix). With an Idempotency-Key the order, its journal
-        # and the key's answer are one transaction; without, the insert is.
+        # Placing an order (rows F1 to F3 of the fault matrix). The order, its journal and its Idempotency-Key are
+        # one statement, which commits by itself: there is no place between the insert and its commit.
         "post.before_insert",
-        "post.before_commit",
         "post.after_commit",
         # Cancelling, completing, retrying, processing.
         "command.before_commit",

@@ -15,17 +15,7 @@ from django.db import connection, transaction
 
 from database.arrays import numbers, texts, words
 from orders import doorbell
-from orders.commands import (
-    AmountTooLarge,
-    Catalogue,
-    NewOrder,
-    PlacedLine,
-    PriceChanged,
-    QuantityTooLarge,
-    UnknownProduct,
-    WrongCurrency,
-    priced,
-)
+from orders.commands import REFUSALS, Catalogue, KeyReused, NewOrder, PlacedLine, priced
 from orders.models import CurrentTransaction, order_number
 
 
@@ -47,11 +37,6 @@ class Accepted:
     replayed: bool = False
 
 
-class KeyReused(Exception):
-    """The key of an entry belongs to another order."""
-
-
-REFUSALS = (UnknownProduct, PriceChanged, WrongCurrency, QuantityTooLarge, AmountTooLarge, KeyReused)
 Outcome = Accepted | Exception
 
 

@@ -117,13 +117,11 @@ def _come_back(code: str, message: str) -> Problem:
 
 def _prefix(request: Request) -> str:
     """Return what the keys of lines without one start with; nothing if the request has no key either."""
-    if "Idempotency-Key" not in request.headers:
-        return ""
     key = key_of(request)
     if len(key) > LONGEST_PREFIX:
         message = f"Of a bulk request, at most {LONGEST_PREFIX} characters."
         raise Problem("invalid_idempotency_key", message, field="Idempotency-Key")
-    return f"{key}/"
+    return f"{key}/" if key else ""
 
 
 def _body(request: Request) -> Callable[[int], bytes]:

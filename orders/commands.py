@@ -5,6 +5,7 @@ Every way in — API, admin, command line — goes through these.
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -12,14 +13,16 @@ from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.db import connection, transaction
+from django.db import OperationalError, transaction
 
 import faults
+from database.arrays import numbers, texts
+from database.prepared import prepared_cursor
 from inventory import stock
-from inventory.catalogue import ProductInfo, find_products
+from inventory.catalogue import ProductInfo, find_products, recall_products
 from orders import contexts, doorbell, journal
-from orders.models import order_number
-from orders.queries import OrderNotFound
+from orders.models import IdempotencyKey, Order, OrderLine, order_number
+from orders.queries import OrderArchived, OrderNotFound
 from orders.workflow import UNDER_WAY, JourneyState, Status
 
 MAX_QUANTITY = 1000
@@ -55,6 +58,14 @@ class NewOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """A name under which an order may be sent again; the fingerprint tells a repeat from another order."""
+
+    text: str
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class PlacedLine:
     """A line as it was stored: duplicates merged, at the catalogue's price."""
 
@@ -68,13 +79,14 @@ class PlacedLine:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An order that is stored and will not be lost."""
+    """An order that is stored and will not be lost; `replayed` if it was before."""
 
     order_id: int
     uuid: UUID
     placed_at: datetime
     goods_amount: Decimal
-    lines: list[PlacedLine]
+    lines: Sequence[PlacedLine | OrderLine]
+    replayed: bool = False
 
     @property
     def number(self) -> str:
@@ -122,6 +134,13 @@ class AmountTooLarge(Exception):
         self.maximum = maximum
 
 
+class KeyReused(Exception):
+    """The key belongs to another order."""
+
+
+REFUSALS = (UnknownProduct, PriceChanged, WrongCurrency, QuantityTooLarge, AmountTooLarge, KeyReused)
+
+
 class NotPossible(Exception):
     """The order stands where this cannot be done."""
 
@@ -132,50 +151,107 @@ class NotPossible(Exception):
 
 # --- Placing ----------------------------------------------------------------------------------------------
 
+# One statement, and so a transaction of its own and one round trip. The lines take name and price from the
+# catalogue; unless each product is still in the version that the order was priced by, nothing is stored.
 PLACE = """
-    WITH placed AS (
-        INSERT INTO orders_order (uuid, owner_id, customer_id, customer_name, email, currency, goods_amount,
+    WITH lines AS (
+        SELECT p.id, p.sku, p.name, wanted.quantity, p.price
+        FROM unnest(%(product_ids)s::bigint[], %(versions)s::text[], %(quantities)s::int[])
+             AS wanted(product_id, version, quantity)
+        JOIN inventory_product p ON p.id = wanted.product_id AND p.xmin || ' ' || p.ctid = wanted.version
+    ), taken AS (
+        {taken}
+    ), placed AS (
+        INSERT INTO orders_order (id, uuid, owner_id, customer_id, customer_name, email, currency, goods_amount,
                                   weight_grams, shipping_address, country, payment_token, placed_at)
-        VALUES (%(uuid)s, %(owner_id)s, %(customer_id)s, %(customer_name)s, %(email)s, %(currency)s,
-                %(goods_amount)s, %(weight_grams)s, %(shipping_address)s, %(country)s, %(payment_token)s, now())
-        RETURNING id, placed_at
-    ), lines AS (
+        SELECT id, %(uuid)s::uuid, %(owner_id)s::bigint, %(customer_id)s::text, %(customer_name)s::text,
+               %(email)s::text, %(currency)s::text, %(goods_amount)s::numeric, %(weight_grams)s::bigint,
+               %(shipping_address)s::jsonb, %(country)s::text, %(payment_token)s::text, now()
+        FROM taken RETURNING id, placed_at
+    ), stored_lines AS (
         INSERT INTO orders_orderline (order_id, product_id, sku, product_name, quantity, unit_price)
-        SELECT placed.id, line.* FROM placed,
-            unnest(%(product_ids)s::bigint[], %(skus)s::text[], %(names)s::text[], %(quantities)s::int[],
-                   %(prices)s::numeric[]) AS line
+        SELECT taken.id, lines.* FROM taken, lines
     ), journey AS (
         INSERT INTO orders_journey (order_id, status, sequence, due_at, attempts, stock, shipping, payment,
                                     outcome, reason, completion_requested, waiting_for, attention)
-        SELECT id, 'pending', 1, CASE WHEN %(hold)s THEN NULL ELSE now() END, 0, '', '', '', '', '', false, '', ''
-        FROM placed
+        SELECT id, 'pending', 1, CASE WHEN NOT %(hold)s::bool THEN now() END,
+               0, '', '', '', '', '', false, '', '' FROM taken
     ), event AS (
         INSERT INTO orders_orderevent (order_id, sequence, type, progress, data)
-        SELECT id, 1, 'order_placed', 0, %(event)s FROM placed
+        SELECT id, 1, 'order_placed', 0, %(event)s::jsonb FROM taken
     )
-    SELECT id, placed_at, CASE WHEN %(hold)s THEN NULL ELSE pg_notify(%(channel)s, '')::text END FROM placed
+    SELECT id, placed_at, CASE WHEN NOT %(hold)s::bool THEN pg_notify(%(channel)s::text, '')::text END FROM placed
 """
+IF_AS_PRICED = "WHERE (SELECT count(*) FROM lines) = %(line_count)s::int"
+TAKE_ID = f"SELECT nextval('orders_order_id_seq') AS id {IF_AS_PRICED}"
+# Waits for a transaction that is just storing the same key. One that is stored already gives no id.
+TAKE_KEY_AND_ID = f"""
+        INSERT INTO orders_idempotencykey (owner_id, key, request_hash, status_code, answer)
+        SELECT %(owner_id)s::bigint, %(key)s::text, %(fingerprint)s::bytea, 201,
+               jsonb_build_object('orderId', nextval('orders_order_id_seq')) {IF_AS_PRICED}
+        ON CONFLICT DO NOTHING RETURNING (answer->'orderId')::bigint AS id
+"""
+PLACE_ONCE, PLACE = PLACE.replace("{taken}", TAKE_KEY_AND_ID), PLACE.replace("{taken}", TAKE_ID)
+
+# How often an order is priced again because the catalogue changed meanwhile.
+PRICINGS = 5
 
 
-def place_order(*, new: NewOrder, with_retired: bool = False) -> Placed:
+def place_order(*, new: NewOrder, key: Key | None = None, with_retired: bool = False) -> Placed:
     """Store an order, at the catalogue's prices, and have it taken up unless it is held.
 
+    With a key, an order that was placed under it before is returned as it was placed then.
     Customers cannot order retired products; `with_retired` is for ourselves.
 
-    Raises UnknownProduct, PriceChanged, WrongCurrency, QuantityTooLarge or AmountTooLarge; then nothing is stored.
+    Raises UnknownProduct, PriceChanged, WrongCurrency, QuantityTooLarge, AmountTooLarge or KeyReused; then nothing
+    is stored.
     """
-    lines, amount = priced(new, Catalogue(new.lines, with_retired=with_retired))
-    uuid = uuid4()
     faults.point("post.before_insert")
-    with connection.cursor() as cursor:
-        cursor.execute(PLACE, _place_parameters(new, lines, amount, uuid))
-        order_id, placed_at, _ = cursor.fetchone()
-    return Placed(order_id, uuid, placed_at, amount, lines)
+    with suppress(*REFUSALS):
+        # What is remembered may be out of date: then it is not stored, and no reason to refuse it either.
+        if placed := _store(new, key, Catalogue(new.lines, with_retired=with_retired, find=recall_products)):
+            return placed
+    for _ in range(PRICINGS):
+        if key and (placed := _placed_before(new.owner_id, key)):
+            return placed
+        if placed := _store(new, key, Catalogue(new.lines, with_retired=with_retired)):
+            return placed
+    raise OperationalError("The catalogue changes faster than an order can be priced.")
 
 
-def _place_parameters(new: NewOrder, lines: list[PlacedLine], amount: Decimal, uuid: UUID) -> dict[str, Any]:
-    return {
+def _store(new: NewOrder, key: Key | None, catalogue: "Catalogue") -> Placed | None:
+    """Store the order as the catalogue has it; None if that is not the current one, or the key is taken."""
+    lines, amount = priced(new, catalogue)
+    uuid = uuid4()
+    parameters = _place_parameters(new, lines, amount) | {
         "uuid": uuid,
+        "versions": texts(catalogue.version_of(line.product_id) for line in lines),
+    }
+    if key:
+        parameters |= {"key": key.text, "fingerprint": key.fingerprint}
+    with prepared_cursor() as cursor:
+        row = cursor.execute(PLACE_ONCE if key else PLACE, parameters).fetchone()
+    return Placed(row[0], uuid, row[1], amount, lines) if row else None
+
+
+def _placed_before(owner_id: int, key: Key) -> Placed | None:
+    """Return the order that was placed under a key; None if there is none. Raises KeyReused or OrderArchived."""
+    stored = IdempotencyKey.objects.filter(owner_id=owner_id, key=key.text).first()
+    if stored is None:
+        return None
+    if bytes(stored.request_hash) != key.fingerprint:
+        raise KeyReused
+    order = Order.objects.filter(pk=stored.answer["orderId"]).first()
+    if order is None:
+        raise OrderArchived(stored.answer["orderId"])
+    return Placed(
+        order.pk, order.uuid, order.placed_at, order.goods_amount, list(order.lines.all()), replayed=True
+    )
+
+
+def _place_parameters(new: NewOrder, lines: list[PlacedLine], amount: Decimal) -> dict[str, Any]:
+    event = {"amount": str(amount), "currency": new.currency, "held": new.hold} | contexts.of_request()
+    return {
         "owner_id": new.owner_id,
         "customer_id": new.customer_id,
         "customer_name": new.customer_name,
@@ -186,15 +262,11 @@ def _place_parameters(new: NewOrder, lines: list[PlacedLine], amount: Decimal, u
         "shipping_address": json.dumps(new.shipping_address or {}),
         "country": new.country,
         "payment_token": new.payment_token,
-        "product_ids": [line.product_id for line in lines],
-        "skus": [line.sku for line in lines],
-        "names": [line.product_name for line in lines],
-        "quantities": [line.quantity for line in lines],
-        "prices": [line.unit_price for line in lines],
+        "product_ids": numbers(line.product_id for line in lines),
+        "quantities": numbers(line.quantity for line in lines),
+        "line_count": len(lines),
         "hold": new.hold,
-        "event": json.dumps(
-            {"amount": str(amount), "currency": new.currency, "held": new.hold} | contexts.of_request()
-        ),
+        "event": json.dumps(event),
         "channel": doorbell.DUE,
     }
 
@@ -232,11 +304,20 @@ def _check(index: int, wanted: WantedLine, product: ProductInfo, currency: str) 
 
 
 class Catalogue:
-    """The products that the lines of one or many orders name, found in one statement."""
+    """The products that the lines of one or many orders name, found in one statement.
 
-    def __init__(self, lines: Iterable[WantedLine], *, with_retired: bool = False) -> None:
+    With `recall_products` for `find` nearly always in none, and as they were when they were last looked up.
+    """
+
+    def __init__(
+        self,
+        lines: Iterable[WantedLine],
+        *,
+        with_retired: bool = False,
+        find: Callable[..., list[ProductInfo]] = find_products,
+    ) -> None:
         lines = list(lines)
-        products = find_products(
+        products = find(
             ids={line.product_id for line in lines if line.product_id is not None},
             skus={line.sku for line in lines if line.sku is not None},
             names={line.product_name for line in lines if line.product_name is not None},
@@ -245,6 +326,10 @@ class Catalogue:
         self._by_id = {product.id: product for product in active}
         self._by_sku = {product.sku: product for product in active}
         self._by_name = {product.name: product for product in active}
+
+    def version_of(self, product_id: int) -> str:
+        """Return the version in which a product was found."""
+        return self._by_id[product_id].version
 
     def product_of(self, index: int, line: WantedLine) -> ProductInfo:
         """Return the product that all the names given in a line agree on; UnknownProduct otherwise."""

@@ -3,12 +3,16 @@
 The key is stored in the transaction that does the work, so a request that was cut off left neither. A repeat
 that comes while the first is under way waits for it at the key's unique index. Refusals are not stored:
 nothing was done, and a repeat may well succeed.
+
+Commands keep their answer with the key. Placing an order keeps the order's id (`orders.commands`): what was asked
+for never changes, so neither does what is said of it.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -18,7 +22,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-import faults
+from orders.commands import KeyReused
 from orders.models import IdempotencyKey
 from orders.problems import Problem
 from orders.renderers import ENCODER
@@ -33,44 +37,44 @@ def answer_once(request: Request, answer: Callable[[], Response]) -> Response:
 
     Raises Problem if the key is no key, belongs to another request, or its first request is still under way.
     """
-    if "Idempotency-Key" not in request.headers:
+    key = key_of(request)
+    if not key:
         return answer()
-    owner_id, key, fingerprint = int(request.user.pk or 0), key_of(request), _fingerprint(request)
+    owner_id, fingerprint = int(request.user.pk or 0), _fingerprint(request)
     with transaction.atomic():
-        if not _claim(owner_id, key, fingerprint):
-            return _replay(IdempotencyKey.objects.get(owner_id=owner_id, key=key), fingerprint)
+        with key_problems():
+            if not _claim(owner_id, key, fingerprint):
+                return _replay(IdempotencyKey.objects.get(owner_id=owner_id, key=key), fingerprint)
         response = answer()
         body = ENCODER.encode(response.data)
         _remember(owner_id, key, response, body)
-        faults.point("post.before_commit")
     response.data = msgspec.Raw(body)
     return response
 
 
 def key_of(request: Request) -> str:
-    """Return the Idempotency-Key of a request that has one; Problem if it is no key."""
-    key: str = request.headers["Idempotency-Key"]
+    """Return the Idempotency-Key of a request; empty if it has none. Raises Problem if it is no key."""
+    key: str | None = request.headers.get("Idempotency-Key")
+    if key is None:
+        return ""
     if not KEY.fullmatch(key):
         message = "An Idempotency-Key is 1 to 200 printable ASCII characters."
         raise Problem("invalid_idempotency_key", message, field="Idempotency-Key")
     return key
 
 
-def _fingerprint(request: Request) -> bytes:
-    asked: list[Any] = [request.method, request.get_full_path(), request.data]
-    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).digest()
-
-
-def _claim(owner_id: int, key: str, fingerprint: bytes) -> bool:
-    """Store the key; False if it is stored already. Waits for a transaction that is just storing it."""
+@contextmanager
+def key_problems() -> Iterator[None]:
+    """Say what is wrong with the request's key, if what is done inside finds that something is."""
     try:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "INSERT INTO orders_idempotencykey (owner_id, key, request_hash, status_code, answer)"
-                " VALUES (%s, %s, %s, 0, '{}') ON CONFLICT DO NOTHING",
-                [owner_id, key, fingerprint],
-            )
-            return cursor.rowcount == 1
+        yield
+    except KeyReused:
+        raise Problem(
+            "idempotency_key_reused",
+            "This Idempotency-Key was used for another request.",
+            field="Idempotency-Key",
+            status_code=status.HTTP_422_UNPROCESSABLE_ENTITY,
+        ) from None
     except OperationalError as error:
         if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
             raise
@@ -81,6 +85,22 @@ def _claim(owner_id: int, key: str, fingerprint: bytes) -> bool:
             status_code=status.HTTP_409_CONFLICT,
             retry_after=1,
         ) from None
+
+
+def _fingerprint(request: Request) -> bytes:
+    asked: list[Any] = [request.method, request.get_full_path(), request.data]
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).digest()
+
+
+def _claim(owner_id: int, key: str, fingerprint: bytes) -> bool:
+    """Store the key; False if it is stored already. Waits for a transaction that is just storing it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO orders_idempotencykey (owner_id, key, request_hash, status_code, answer)"
+            " VALUES (%s, %s, %s, 0, '{}') ON CONFLICT DO NOTHING",
+            [owner_id, key, fingerprint],
+        )
+        return cursor.rowcount == 1
 
 
 def _remember(owner_id: int, key: str, response: Response, body: bytes) -> None:
@@ -96,12 +116,7 @@ def _remember(owner_id: int, key: str, response: Response, body: bytes) -> None:
 
 def _replay(stored: IdempotencyKey, fingerprint: bytes) -> Response:
     if bytes(stored.request_hash) != fingerprint:
-        raise Problem(
-            "idempotency_key_reused",
-            "This Idempotency-Key was used for another request.",
-            field="Idempotency-Key",
-            status_code=status.HTTP_422_UNPROCESSABLE_ENTITY,
-        )
+        raise KeyReused
     body = msgspec.Raw(stored.answer["body"].encode())
     headers = stored.answer["headers"] | {"Idempotency-Replayed": "true"}
     return Response(body, status=stored.status_code, headers=headers)

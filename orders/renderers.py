@@ -1,9 +1,12 @@
 """JSON as it goes out: written by msgspec, money as numbers with exactly the decimals it has."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from rest_framework.renderers import JSONRenderer
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
 
 
@@ -27,3 +30,21 @@ class FastJSONRenderer(JSONRenderer):
         body = ENCODER.encode(data)
         indent = self.get_indent(accepted_media_type or "", renderer_context or {})
         return msgspec.json.format(body, indent=indent) if indent else body
+
+
+class Negotiation(DefaultContentNegotiation):
+    """As ever, but programs, which take anything or JSON, get the first renderer without much ado."""
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        """Return the renderer, and the media type to say."""
+        accepted = request.META.get("HTTP_ACCEPT", "*/*")
+        if (
+            accepted in ("*/*", "application/json")
+            and not request.META.get("QUERY_STRING")
+            and not format_suffix
+        ):
+            renderer = next(iter(renderers))
+            return renderer, renderer.media_type
+        return super().select_renderer(request, renderers, format_suffix)

@@ -113,6 +113,10 @@ class NewOrderRequest(Request, kw_only=True):
         customer_id = "" if self.customer_id is None else str(self.customer_id)
         return (self.customer_name or "").strip() or customer_id.strip()
 
+    def fingerprint(self) -> bytes:
+        """Return what tells a repeat of this request from another one."""
+        return hashlib.sha256(type(self).__name__.encode() + CANONICAL.encode(self)).digest()
+
     def as_new_order(self, *, owner_id: int) -> NewOrder:
         """Return the order to place for a user, with this shop's defaults where nothing was said."""
         address = self.shipping_address
@@ -137,10 +141,6 @@ class BulkOrderRequest(NewOrderRequest, kw_only=True):
     """A line of a bulk request: a new order, and the key under which it may be sent again."""
 
     key: Annotated[str, Meta(pattern=f"^{KEY.pattern}$")] | None = None
-
-    def fingerprint(self) -> bytes:
-        """Return what tells a repeat of this order from another order."""
-        return hashlib.sha256(b"bulk" + CANONICAL.encode(self)).digest()
 
 
 class Reason(Request):

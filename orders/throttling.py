@@ -5,6 +5,7 @@ within `PATIENCE_SECONDS`, those of the next second do not even ask. Only logins
 """
 
 import math
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,8 +72,8 @@ class Buckets:
     """The token buckets of all users, shared by all processes."""
 
     def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        client = valkey.impatient(url, seconds=PATIENCE_SECONDS)
-        self._take: Any = client.register_script(TAKE)
+        self._pool = valkey.impatient(url, seconds=PATIENCE_SECONDS).connection_pool
+        self._own = threading.local()
         self._clock, self._leave_alone_until = clock, -math.inf
 
     def take(self, bucket: str, rate: Rate) -> float:
@@ -80,11 +81,27 @@ class Buckets:
         if self._clock() < self._leave_alone_until:
             raise Unavailable
         try:
-            return float(self._take(keys=[bucket], args=[rate.requests, rate.requests / rate.seconds]))
+            return float(self._ask("EVAL", TAKE, 1, bucket, rate.requests, rate.requests / rate.seconds))
         except redis.RedisError as error:
             self._leave_alone_until = self._clock() + LEAVE_ALONE_SECONDS
             logger.warning("throttle_unavailable", error=type(error).__name__)
             raise Unavailable from error
+
+    def _ask(self, *command: str | float) -> str:
+        """Return the answer to a command, over the thread's own connection: a pool costs more than the command."""
+        connection = getattr(self._own, "connection", None)
+        if connection is None:
+            connection = self._own.connection = self._pool.connection_class(**self._pool.connection_kwargs)
+        try:
+            return _answer(connection, command)
+        except redis.ConnectionError:
+            return _answer(connection, command)  # it was closed since; it connects anew by itself
+
+
+def _answer(connection: Any, command: tuple[str | float, ...]) -> str:
+    connection.send_command(*command)
+    answer: str = connection.read_response()
+    return answer
 
 
 @cache

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import structlog
 from django.contrib.auth.models import User
 from drf_spectacular.types import OpenApiTypes
@@ -18,7 +19,7 @@ import faults
 from orders import commands, journal, queries, serializers
 from orders.explain import explain
 from orders.filters import FILTER_PARAMETERS, named, narrowed
-from orders.idempotency import answer_once
+from orders.idempotency import answer_once, key_of, key_problems
 from orders.models import Order
 from orders.pagination import PAGE_PARAMETERS, address, newest_first, whole
 from orders.permissions import Operator, OperatorOrDemoOwner, OwnerOrOperator, ReadsExplanations
@@ -77,7 +78,7 @@ class Orders(APIView):
     )
     def post(self, request: Request) -> Response:
         """Place an order."""
-        response = answer_once(request, lambda: place(request))
+        response = place(request)
         faults.point("post.after_commit")
         return response
 
@@ -338,13 +339,21 @@ class RetryOrder(OrderCommand):
 
 def place(request: Request) -> Response:
     """Place the order in the request's body, and answer without asking the database for it again."""
-    user = user_of(request)
-    new = read(request.data, NewOrderRequest).as_new_order(owner_id=user.pk)
-    placed = commands.place_order(new=new)
+    user, key = user_of(request), key_of(request)
+    wanted = read(request.data, NewOrderRequest)
+    new = wanted.as_new_order(owner_id=user.pk)
+    with key_problems():
+        placed = commands.place_order(new=new, key=commands.Key(key, wanted.fingerprint()) if key else None)
     structlog.contextvars.bind_contextvars(order_id=placed.order_id)
-    body = serializers.placed(placed, new=new, staff=user.is_staff)
-    headers = {"Location": body.links.itself, "ETag": _etag(body)}
-    return Response(body, status=status.HTTP_201_CREATED, headers=headers)
+    return _answer_with_placed(placed, serializers.placed(placed, new=new, staff=user.is_staff))
+
+
+def _answer_with_placed(placed: commands.Placed, detail: OrderDetail) -> Response:
+    body = ENCODER.encode(detail)
+    headers = {"Location": detail.links.itself, "ETag": _etag(detail.version, body)}
+    if placed.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return Response(msgspec.Raw(body), status=status.HTTP_201_CREATED, headers=headers)
 
 
 def page_of(request: Request, orders: Any) -> Response:
@@ -361,12 +370,12 @@ def answer_with(order: Order, request: Request, code: int = status.HTTP_200_OK) 
         transactions=Transaction.objects.filter(order_id=order.pk).order_by("started_at", "kind"),
         staff=user_of(request).is_staff,
     )
-    return Response(body, status=code, headers={"ETag": _etag(body)})
+    return Response(body, status=code, headers={"ETag": _etag(body.version, ENCODER.encode(body))})
 
 
-def _etag(body: OrderDetail) -> str:
+def _etag(version: int, body: bytes) -> str:
     """Return the order's version, and a digest for what it does not cover: payments, and who is asking."""
-    return f'"{body.version}-{hashlib.sha256(ENCODER.encode(body)).hexdigest()[:16]}"'
+    return f'"{version}-{hashlib.sha256(body).hexdigest()[:16]}"'
 
 
 def _etags(request: Request) -> list[str]:

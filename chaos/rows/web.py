@@ -10,9 +10,9 @@ from chaos.rig import WEBS
 GOOD = Wish("good", 1.0)
 
 
-@row("F1", "web killed between INSERT and COMMIT", may_be_late=True)
+@row("F1", "web killed before the statement that stores the order and commits", may_be_late=True)
 async def f1(arena: Arena) -> None:
-    await _kill_webs_at(arena, "post.before_commit")
+    await _kill_webs_at(arena, "post.before_insert")
 
 
 @row("F2", "web killed after COMMIT, before the order is announced", may_be_late=True)

@@ -2,15 +2,20 @@
 
 import time
 from collections.abc import Callable
+from http import HTTPStatus
+from uuid import uuid4
 
 import structlog
 from django.conf import settings
+from django.contrib.messages.middleware import MessageMiddleware
 from django.http import HttpRequest, HttpResponse
+from django_structlog.middlewares import RequestMiddleware
 
 from telemetry import measures, tracing
 
 # Addresses that must not touch the session: it lives in the database, whose absence they are to report.
 WITHOUT_SESSION = ("/health", "/metrics")
+REQUEST_ID = "X-Request-ID"
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -44,15 +49,29 @@ class Measured:
         return response
 
 
-class NamesRequest:
-    """Says in the answer under which id the request is in the logs: the one that django-structlog, around it, made."""
+class Logged(RequestMiddleware):
+    """Names the request in the log and in the answer, and says in the log what came of it unless all went well.
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self._get_response = get_response
+    django-structlog's own would look up who is asking, twice, for lines that are not written.
+    """
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        request_id = structlog.contextvars.get_contextvars().get("request_id")
-        response = self._get_response(request)
-        if request_id:
-            response.headers["X-Request-ID"] = str(request_id)[:64]
-        return response
+    def prepare(self, request: HttpRequest) -> None:
+        """Give every line of the log the client's `X-Request-ID`, or one made up."""
+        structlog.contextvars.bind_contextvars(request_id=request.headers.get(REQUEST_ID) or str(uuid4()))
+
+    def handle_response(self, request: HttpRequest, response: HttpResponse) -> None:
+        """Log what was refused or failed; a stream may still fail."""
+        response.headers[REQUEST_ID] = str(structlog.contextvars.get_contextvars()["request_id"])[:64]
+        if response.status_code >= HTTPStatus.BAD_REQUEST or response.streaming:
+            super().handle_response(request, response)
+        else:
+            structlog.contextvars.clear_contextvars()
+
+
+class MessagesOfPages(MessageMiddleware):
+    """Messages are for people who look at pages; what programs ask for goes without."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Let a page have messages."""
+        if not request.path_info.startswith("/api/"):
+            super().process_request(request)

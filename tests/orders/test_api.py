@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from inventory.models import Reservation, StockItem
+from inventory.models import Product, Reservation, StockItem
 from orders import commands, journal
 from orders.models import Order, OrderLine
 from payments.models import Transaction
@@ -271,9 +271,32 @@ def test_a_page_asks_the_database_once(as_alice, place, django_assert_num_querie
         as_alice.get("/api/orders")
 
 
-def test_placing_an_order_takes_two_statements(as_alice, django_assert_num_queries):
-    with django_assert_num_queries(2):
-        as_alice.post("/api/orders", an_order())
+def test_placing_an_order_of_known_products_takes_the_one_statement_that_stores_it(
+    as_alice, place, django_assert_num_queries
+):
+    place()
+
+    with django_assert_num_queries(0):  # it is a prepared one, which Django does not see
+        place()
+
+
+def test_a_price_that_is_remembered_is_not_charged_once_it_changed(as_alice, place):
+    place()
+    Product.objects.filter(pk=1).update(price="31.50")
+
+    refused = as_alice.post("/api/orders", an_order())
+    order = place(items=[{"productId": 1, "quantity": 2}])
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "price_changed")
+    assert (order["items"][0]["price"], order["goodsAmount"]) == (31.5, 63.0)
+
+
+def test_a_product_that_is_remembered_is_not_sold_once_it_is_retired(as_alice, place):
+    place()
+    Product.objects.filter(pk=1).update(active=False)
+
+    assert as_alice.post("/api/orders", an_order()).json()["error"]["code"] == "unknown_product"
+    assert Order.objects.count() == 1
 
 
 # --- Commands ---------------------------------------------------------------------------------------------

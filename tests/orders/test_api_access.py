@@ -1,5 +1,7 @@
 """Who may see and do what. A stranger's order does not exist; a clerk sees everything and does nothing."""
 
+import time
+
 import pytest
 from django.contrib.auth.models import User
 from rest_framework.authentication import TokenAuthentication
@@ -7,7 +9,12 @@ from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 from rest_framework.views import APIView
 
-from orders.authentication import DemoAuthentication, SessionAuthentication, forget_demo_customer
+from orders.authentication import (
+    REMEMBER_SECONDS,
+    DemoAuthentication,
+    SessionAuthentication,
+    forget_demo_customer,
+)
 from orders.models import Order, OrderEvent
 from tests.orders.conftest import an_order, client_of
 
@@ -83,6 +90,27 @@ def test_a_token_lets_in(alice, unlimited):
     assert APIClient().post("/api/orders", an_order(), headers=headers).status_code == 201
 
 
+@pytest.mark.parametrize("end", ["withdrawn", "closed"])
+def test_a_token_is_let_in_no_longer_than_it_is_remembered(alice, unlimited, monkeypatch, end):
+    token = Token.objects.create(user=alice)
+    program = client_of(None, Authorization=f"Token {token.key}")
+    assert program.get("/api/orders").status_code == 200
+    token.delete() if end == "withdrawn" else User.objects.update(is_active=False)
+    now = time.monotonic()
+
+    monkeypatch.setattr(time, "monotonic", lambda: now + REMEMBER_SECONDS)
+
+    assert program.get("/api/orders").status_code == 401
+
+
+def test_a_token_is_not_looked_up_for_every_request(alice, unlimited, django_assert_num_queries):
+    program = client_of(None, Authorization=f"Token {Token.objects.create(user=alice).key}")
+    program.get("/api/orders")
+
+    with django_assert_num_queries(1):  # the orders
+        program.get("/api/orders")
+
+
 def test_a_session_needs_its_csrf_token_to_change_anything(alice, unlimited):
     browser = APIClient(enforce_csrf_checks=True)
     browser.force_login(alice)
@@ -154,7 +182,7 @@ def test_outside_demo_mode_the_demo_customer_needs_a_login(demo, settings):
 
 
 def test_the_demo_customer_is_not_looked_up_for_every_request(demo, django_assert_num_queries):
-    demo.post("/api/orders", an_order())
+    demo.get("/api/orders")
 
-    with django_assert_num_queries(2):
-        demo.post("/api/orders", an_order())
+    with django_assert_num_queries(1):  # the orders
+        demo.get("/api/orders")
