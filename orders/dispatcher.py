@@ -16,7 +16,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 import faults
-from orders import batches, contexts, doorbell, parked
+from orders import batches, contexts, deadlines, doorbell, parked
 from scheduling import heartbeats
 from telemetry import measures, tracing
 
@@ -33,6 +33,7 @@ class Dispatcher:
         self._stopping = False
         self._doorbell: psycopg.Connection[tuple[object, ...]] | None = None
         self._provider = parked.ProviderWatch()
+        self._deadlines = deadlines.DeadlineWatch()
 
     def stop(self, *_: object) -> None:
         """Finish what is being done and return from `run`; fit to be a signal handler."""
@@ -47,6 +48,7 @@ class Dispatcher:
                     heartbeats.beat("dispatcher")
                     close_old_connections()
                     self._provider.look()
+                    self._deadlines.look()
                     if not dispatch_due():
                         self._sleep()
             except (OperationalError, InterfaceError, psycopg.Error) as error:

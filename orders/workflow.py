@@ -5,6 +5,7 @@ is one thing that can happen; it changes the state and notes the event. `orders.
 """
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -392,6 +393,12 @@ class JourneyState:
         """Stop, and put it before a person."""
         self.rest()
         self._attend(why, details=details)
+
+    def overdue(self, deadline: timedelta) -> None:
+        """It goes on, and a person is told that it has been in its state for longer than this."""
+        if not self.attention:
+            minutes = int(deadline.total_seconds() // 60)
+            self._attend(f"{self.waiting_for or self.status.value} for over {minutes} minutes")
 
     def retry(self) -> None:
         """A person says: go on."""

@@ -1,0 +1,80 @@
+"""An order that is in a state for too long is put before a person, and goes on."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+
+from orders import deadlines
+from orders.deadlines import DEADLINES, DeadlineWatch
+from orders.models import Journey
+from orders.workflow import STATUS_AFTER, Status, Wait
+from tests.factories import make_order, make_product, make_shipping
+from tests.fixtures.pipeline import work_off
+
+pytestmark = [pytest.mark.django_db(transaction=True)]
+
+
+def order_in(status: Status, *, age: timedelta, **fields: object) -> Journey:
+    """Return an order that came into this state so long ago and is to be looked at again."""
+    journey = Journey.objects.get(pk=make_order((make_product(), 1)).order_id)
+    event = next(event for event, after in STATUS_AFTER.items() if after is status)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE orders_orderevent SET type = %s, at = now() - %s WHERE order_id = %s",
+            [event.value, age, journey.pk],
+        )
+    Journey.objects.filter(pk=journey.pk).update(status=status, **fields)
+    return journey
+
+
+def look() -> None:
+    DeadlineWatch().look()
+
+
+@pytest.mark.parametrize("status", DEADLINES)
+def test_it_is_put_before_a_person_after_its_deadline_and_not_before(status):
+    early = order_in(status, age=DEADLINES[status] - timedelta(minutes=1))
+    late = order_in(status, age=DEADLINES[status] + timedelta(minutes=1))
+    look()
+    early.refresh_from_db()
+    late.refresh_from_db()
+    assert early.attention == ""
+    assert late.attention.startswith(f"{status} for over")
+    assert late.due_at is not None
+
+
+def test_it_says_what_was_waited_for(db):
+    waiting = order_in(Status.PROCESSING, age=timedelta(hours=2), waiting_for=Wait.PAYMENT_PROVIDER)
+    look()
+    waiting.refresh_from_db()
+    assert waiting.attention == "payment_provider for over 15 minutes"
+
+
+def test_what_is_held_or_before_a_person_already_is_left_alone(db):
+    held = order_in(Status.PENDING, age=timedelta(days=2), due_at=None)
+    known = order_in(Status.PROCESSING, age=timedelta(days=2), attention="something else")
+    look()
+    held.refresh_from_db()
+    known.refresh_from_db()
+    assert (held.attention, known.attention) == ("", "something else")
+
+
+def test_it_is_said_once_and_the_order_arrives_all_the_same(providers):
+    make_shipping()
+    late = order_in(Status.PENDING, age=timedelta(hours=2))
+    look()
+    look()
+    work_off()
+    late.refresh_from_db()
+    assert (late.status, late.attention) == (Status.CONFIRMED, "")
+    assert late.order.events.filter(type="attention_needed").count() == 1
+
+
+def test_a_watch_looks_once_a_minute(monkeypatch):
+    looks = []
+    monkeypatch.setattr(deadlines, "call_for_help", lambda status, _: looks.append(status) or 0)
+    watch = DeadlineWatch()
+    watch.look()
+    watch.look()
+    assert looks == list(DEADLINES)
