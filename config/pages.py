@@ -84,6 +84,7 @@ class Redoc(SpectacularRedocView):
 
     template_name = "redoc.html"
 
+    @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return the page, which loads nothing from elsewhere."""
         response: Response = super().get(request, *args, **kwargs)
@@ -95,6 +96,7 @@ class Redoc(SpectacularRedocView):
 class Swagger(SpectacularSwaggerSplitView):
     """The API's description to try out."""
 
+    @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return the page or its script, which load nothing from elsewhere."""
         response: Response = super().get(request, *args, **kwargs)

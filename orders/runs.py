@@ -18,7 +18,7 @@ from orders.models import Batch, Journey, Order
 # An order that waited for days was in thousands of batches: those of its first hour and of its last are looked
 # through, and the latest of them are told.
 HOUR = timedelta(hours=1)
-MOST_BATCHES = 20
+MOST_BATCHES = 5
 
 BATCHES = """
     SELECT id FROM orders_batch
@@ -98,9 +98,8 @@ def flower_url(batch_id: int | None) -> str:
     """Return where Flower lists a batch's tasks, or all of them; empty where there is no Flower.
 
     Flower's list takes no search in its address but that for a task's name, which may go on with another condition.
-    The batch is looked for as text: Flower knows the arguments of a big batch only in part.
     """
     if not settings.FLOWER_URL or batch_id is None:
         return settings.FLOWER_URL and f"{settings.FLOWER_URL}/tasks"
-    search = f"""none OR kwargs:"'batch_id': {batch_id}," """.strip()
+    search = f"""none OR kwargs:"'batch_id': {batch_id}}}" """.strip()
     return f"{settings.FLOWER_URL}/tasks?name={quote(search)}"

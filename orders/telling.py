@@ -1,5 +1,6 @@
 """What an order's journey means, in words that an operator needs no manual for."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,9 @@ WAITS = {
     Wait.LOST_STEP: "a step that did not report back",
 }
 
+# As `orders.steps` puts an order that breaks a step before a person.
+STEP_FAILED = re.compile(r"(?P<step>[a-z]+(?:_[a-z]+)*): (?P<error>\w+\(.*)", re.DOTALL)
+
 HAPPENED = {EventType.ATTENTION_NEEDED: "Put before a person", EventType.MONEY_RETURNED: "Money given back"}
 
 
@@ -24,6 +28,8 @@ def waits_for(code: str) -> str:
 
 def attention(why: str) -> str:
     """Return why a person should look at an order; the codes of what it waited for in words."""
+    if failed := STEP_FAILED.fullmatch(why):
+        return f"the step “{failed['step'].replace('_', ' ')}” failed with {failed['error']}"
     code, _, rest = why.partition(" ")
     return f"waited for {waits_for(code)} {rest}" if code in set(Wait) and code else why
 

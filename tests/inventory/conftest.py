@@ -93,12 +93,15 @@ def customer(db, fresh_cache) -> APIClient:
 @pytest.fixture
 def staff(db, fresh_cache) -> APIClient:
     """Somebody who may look at everything."""
-    return client_of(User.objects.create_user("stan", is_staff=True))
+    user = User.objects.create_user("stan", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_stockchange"))
+    return client_of(user)
 
 
 @pytest.fixture
 def keeper(db, fresh_cache) -> APIClient:
     """Somebody of the warehouse, who may correct stock."""
     user = User.objects.create_user("kim", is_staff=True)
-    user.user_permissions.add(Permission.objects.get(codename="change_stockitem"))
+    codes = ["change_stockitem", "view_stockchange"]
+    user.user_permissions.set(Permission.objects.filter(codename__in=codes))
     return client_of(user)

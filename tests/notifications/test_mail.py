@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.db import connections
 from django.test import Client
 from django.utils import timezone
@@ -214,6 +215,7 @@ def test_sending_again_is_another_e_mail_only_if_the_first_one_went(drain, mailb
 def test_customers_list_their_own_and_note_what_they_have_read(drain):
     make_shipping()
     alice, bob, staff = make_user("alice"), make_user("bob"), make_user("staff", is_staff=True)
+    staff.user_permissions.add(Permission.objects.get(codename="view_notification"))
     product = make_product()
     placed = make_addressed_order((product, 1), owner=alice)
     make_addressed_order((product, 1), owner=bob)
