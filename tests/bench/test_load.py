@@ -77,7 +77,9 @@ def test_each_order_has_a_key_of_its_own_and_the_customers_take_turns():
 
 def test_at_a_rate_it_never_sends_more_than_the_rate_says():
     with shop() as server:
-        assert 0 < done(server, connections=4, rate=50.0).orders <= 15
+        tally = done(server, connections=4, rate=50.0)
+        assert 0 < tally.orders <= 15
+        assert tally.orders <= 1 + 50.0 * tally.seconds  # nor all of them at the start
 
 
 def test_it_counts_the_lines_of_a_bulk_answer():
