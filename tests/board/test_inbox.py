@@ -7,7 +7,7 @@ from django.test import Client
 
 from providers.http import provider
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("uncollected_static_files")]
+pytestmark = pytest.mark.django_db
 
 HTML = '<p style="color: red">Hello</p><script>alert(1)</script>'
 

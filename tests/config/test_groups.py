@@ -12,10 +12,7 @@ from orders.models import Batch, Order
 from shipping.models import Zone
 from tests.factories import make_order, make_product, make_shipping, make_user
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.usefixtures("uncollected_static_files"),
-]
+pytestmark = pytest.mark.django_db
 
 SUPPORT, FINANCE, WAREHOUSE, READ_ONLY = GROUPS
 ALL = set(GROUPS)

@@ -6,7 +6,7 @@ import pytest
 
 from config import pages
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("uncollected_static_files")]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("path", ["/swagger", "/redoc"])

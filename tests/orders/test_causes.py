@@ -14,10 +14,7 @@ from orders.workflow import Status
 from tests.factories import make_order, make_product, make_shipping, make_user
 from tests.fixtures.pipeline import work_off
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.usefixtures("uncollected_static_files"),
-]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 CLAIMED = "attention:claimed N times without getting anywhere"
 PROVIDER = "waiting:payment_provider"
