@@ -134,8 +134,8 @@ def test_all_tries_together_keep_to_their_time(sandbox, payments, key):
     with pytest.raises(OutcomeUnknown):
         authorize(payments, key)
 
-    # Three tries of half a second; the allowance is for a busy machine, the sandbox would hold 30 s each.
-    assert time.monotonic() - started < 1.5 + 3
+    # Three tries of half a second. The sandbox holds each for 30 s, so a busy machine has room and a full wait none.
+    assert time.monotonic() - started < 20
 
 
 def test_a_connection_serves_one_call_after_the_other(sandbox, payments):
