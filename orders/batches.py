@@ -84,10 +84,18 @@ def finish(batch_id: int) -> None:
         )
 
 
-def take_in_hand(batch_id: int) -> None:
-    """Note that a step of the batch begins; committed at once, so that the end of its worker leaves a trace."""
+TAKE_IN_HAND = "UPDATE orders_batch SET in_hand = in_hand + 1 WHERE id = %s RETURNING order_ids"
+
+
+def take_in_hand(batch_id: int) -> list[int]:
+    """Note that a step of the batch begins. Return the batch's orders; none if it is long forgotten.
+
+    Committed at once, so that the end of its worker leaves a trace.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE orders_batch SET in_hand = in_hand + 1 WHERE id = %s", [batch_id])
+        cursor.execute(TAKE_IN_HAND, [batch_id])
+        found = cursor.fetchone()
+    return list(found[0]) if found else []
 
 
 PUT_DOWN = """
@@ -137,12 +145,12 @@ def send(claimed: Claimed) -> None:
 def canvas(claimed: Claimed) -> Signature:
     """Return the Celery canvas of a batch: which task runs where, beside what and after what.
 
-    No result travels from task to task: each reads in the database what the others did.
+    Messages carry the batch's number and nothing else, and no result travels from task to task: each reads in
+    the database what it is about, and what the others did.
     """
 
     def task(name: str) -> Signature:
-        work = {"batch_id": claimed.batch_id, "order_ids": claimed.order_ids}
-        return signature(name, kwargs=work, immutable=True)
+        return signature(name, kwargs={"batch_id": claimed.batch_id}, immutable=True)
 
     match claimed.route:
         case Route.FORWARD:

@@ -18,12 +18,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
+import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 
 import faults
 from inventory import stock
-from orders import batches, doorbell, journal, queries
+from orders import batches, contexts, doorbell, journal, queries
 from orders.workflow import JourneyState, Leg, Status, Wait
 from payments import ledger, returns
 from payments.gateways.protocol import Outcome
@@ -36,26 +37,33 @@ logger = logging.getLogger(__name__)
 
 
 class Step(Protocol):
-    """A step takes a batch: its id, by which late workers are told apart, and its orders."""
+    """A step takes a batch: its id, by which late workers are told apart, and all or some of its orders."""
 
     __name__: str
 
     def __call__(self, *, batch_id: int, order_ids: Sequence[int]) -> None: ...
 
 
-def for_batch(step: Step) -> Step:
-    """Keep one bad order from spoiling its batch: on an unexpected error try each half, down to the one alone.
+class BatchStep(Protocol):
+    """A step as workers are asked for it: for a whole batch."""
 
-    When the database itself is away nothing can be judged: the error goes on, and the orders come round again.
+    def __call__(self, *, batch_id: int) -> None: ...
+
+
+def for_batch(step: Step) -> BatchStep:
+    """Run a step for all orders of a batch, and keep one bad order from spoiling the others.
+
+    On an unexpected error each half is tried by itself, down to the one order alone. When the database itself is away nothing can be judged: the error goes on, and the orders come round again.
     """
 
     begin, end = f"{step.__name__}.begin", f"{step.__name__}.end"
 
     @functools.wraps(step)
-    def run(*, batch_id: int, order_ids: Sequence[int]) -> None:
-        batches.take_in_hand(batch_id)
+    def run(*, batch_id: int) -> None:
+        order_ids = batches.take_in_hand(batch_id)
         began = time.perf_counter()
-        run_isolated(batch_id, order_ids)
+        with structlog.contextvars.bound_contextvars(**contexts.of_batch(batch_id, order_ids)):
+            run_isolated(batch_id, order_ids)
         batches.put_down(batch_id, step=step.__name__, seconds=time.perf_counter() - began)
         doorbell.announce_events()
 

@@ -12,51 +12,51 @@ from scheduling.slots import database_now, once_per_slot
 
 
 @shared_task(name="inventory.reserve_stock", ignore_result=False)
-def reserve_stock(*, batch_id: int, order_ids: list[int], **_future: object) -> None:
+def reserve_stock(*, batch_id: int, **_future: object) -> None:
     """Hold the units of a batch of orders. (A chord counts its header by the results; nobody reads them.)"""
-    steps.reserve_stock(batch_id=batch_id, order_ids=order_ids)
+    steps.reserve_stock(batch_id=batch_id)
 
 
 @shared_task(name="shipping.quote_shipping", ignore_result=False)
-def quote_shipping(*, batch_id: int, order_ids: list[int], **_future: object) -> None:
+def quote_shipping(*, batch_id: int, **_future: object) -> None:
     """Find the price of shipping for a batch of orders."""
-    steps.quote_shipping(batch_id=batch_id, order_ids=order_ids)
+    steps.quote_shipping(batch_id=batch_id)
 
 
 @shared_task(name="payments.authorize_payment", ignore_result=False)
-def authorize_payment(*, batch_id: int, order_ids: list[int], **_future: object) -> None:
+def authorize_payment(*, batch_id: int, **_future: object) -> None:
     """Have the totals of a batch of orders held on their cards."""
-    steps.authorize_payment(batch_id=batch_id, order_ids=order_ids)
+    steps.authorize_payment(batch_id=batch_id)
 
 
 @shared_task(name="payments.capture_payment")
-def capture_payment(*, batch_id: int, order_ids: list[int], **_future: object) -> None:
+def capture_payment(*, batch_id: int, **_future: object) -> None:
     """Take the money of a batch of orders."""
-    steps.capture_payment(batch_id=batch_id, order_ids=order_ids)
+    steps.capture_payment(batch_id=batch_id)
 
 
 @shared_task(name="inventory.release_stock", ignore_result=False)
-def release_stock(*, batch_id: int, order_ids: list[int], **_future: object) -> None:
+def release_stock(*, batch_id: int, **_future: object) -> None:
     """Give the units of a batch of orders back."""
-    steps.release_stock(batch_id=batch_id, order_ids=order_ids)
+    steps.release_stock(batch_id=batch_id)
 
 
 @shared_task(name="payments.return_money", ignore_result=False)
-def return_money(*, batch_id: int, order_ids: list[int], **_future: object) -> None:
+def return_money(*, batch_id: int, **_future: object) -> None:
     """Give the money of a batch of orders back."""
-    steps.return_money(batch_id=batch_id, order_ids=order_ids)
+    steps.return_money(batch_id=batch_id)
 
 
 @shared_task(name="orders.settle")
-def settle(*, batch_id: int, order_ids: list[int], **_future: object) -> None:
+def settle(*, batch_id: int, **_future: object) -> None:
     """Decide where the orders of a batch go now."""
-    steps.settle(batch_id=batch_id, order_ids=order_ids)
+    steps.settle(batch_id=batch_id)
 
 
 @shared_task(name="orders.complete")
-def complete(*, batch_id: int, order_ids: list[int], **_future: object) -> None:
+def complete(*, batch_id: int, **_future: object) -> None:
     """Complete a batch of confirmed orders."""
-    steps.complete(batch_id=batch_id, order_ids=order_ids)
+    steps.complete(batch_id=batch_id)
 
 
 # --- Scheduled --------------------------------------------------------------------------------------------

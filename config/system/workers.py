@@ -74,7 +74,7 @@ def start_tracing(**_: object) -> None:
 def begin_task(task: Any, task_id: str, kwargs: dict[str, Any] | None = None, **_: object) -> None:
     """Note when a task began and what it is about: in its trace, and in every line of the log that it writes."""
     task.request.began = time.perf_counter()
-    about = contexts.of_batch(kwargs["batch_id"], kwargs.get("order_ids", ())) if _is_step(kwargs) else {}
+    about = contexts.of_batch(kwargs["batch_id"]) if _is_step(kwargs) else {}
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id, **about)
     given = task.request.get(tracing.HEADER)

@@ -60,8 +60,8 @@ def test_an_order_under_way_names_its_batch() -> None:
 def test_an_order_whose_step_was_lost_says_which_leg_is_silent() -> None:
     order = make_order((make_product(), 1))
     (claimed,) = batches.claim()
-    steps.quote_shipping(batch_id=claimed.batch_id, order_ids=claimed.order_ids)
-    steps.settle(batch_id=claimed.batch_id, order_ids=claimed.order_ids)
+    steps.quote_shipping(batch_id=claimed.batch_id)
+    steps.settle(batch_id=claimed.batch_id)
     told = explained(order.order_id)
     assert told.situation is Situation.LOST_STEP
     assert "stock and payment" in told.why

@@ -147,7 +147,7 @@ def test_a_worker_that_another_overtook_at_any_point_changes_nothing_any_more(pl
 def test_a_transaction_that_another_worker_is_sending_is_not_struck_out() -> None:
     order_id = make_order((make_product(), 1)).order_id
     (claimed,) = batches.claim()
-    steps.quote_shipping(batch_id=claimed.batch_id, order_ids=claimed.order_ids)
+    steps.quote_shipping(batch_id=claimed.batch_id)
     charges = queries.charges([order_id])
     first = ledger.prepare(Kind.AUTHORIZE, charges)
     second = ledger.prepare(Kind.AUTHORIZE, charges)
@@ -161,7 +161,7 @@ def test_a_transaction_that_another_worker_is_sending_is_not_struck_out() -> Non
 def test_a_call_that_was_slept_over_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
     order_id = make_order((make_product(), 1)).order_id
     (claimed,) = batches.claim()
-    steps.quote_shipping(batch_id=claimed.batch_id, order_ids=claimed.order_ids)
+    steps.quote_shipping(batch_id=claimed.batch_id)
     prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges([order_id]))
     monkeypatch.setattr(ledger, "monotonic", lambda: time.monotonic() + ledger.LONGEST_START + 1)
     outcomes = ledger.ask(prepared, patience=5, on_late=lambda *_: None)
@@ -178,7 +178,7 @@ def test_money_that_arrives_while_the_undo_is_half_done_goes_back_too(providers:
     entry = Transaction.objects.get(order_id=order_id, kind=Kind.AUTHORIZE)
     ledger.record(Kind.AUTHORIZE, {order_id: Outcome("declined", code=ledger.NEVER_ARRIVED)})
     (claimed,) = batches.claim()
-    steps.return_money(batch_id=claimed.batch_id, order_ids=claimed.order_ids)
+    steps.return_money(batch_id=claimed.batch_id)
     assert (journey(order_id).status, journey(order_id).payment) == (Status.CANCELLING, "nothing")
     arrived = gateway().find(key=entry.key)
     assert arrived is not None

@@ -74,7 +74,7 @@ def test_the_desk_links_an_orders_tasks_to_flower_and_its_batch_to_its_orders(ad
     assert f'href="/admin/orders/batch/{batch}/change/"' in page
     page = admin.get(f"/admin/orders/batch/{batch}/change/").content.decode()
     assert f'href="/admin/orders/order/{order.pk}/change/"' in page
-    assert f"{batch}%2C" in page  # looked for in Flower
+    assert f'href="{flower_url(batch)}"' in page
 
 
 def test_a_batch_that_is_forgotten_is_not_found(admin):
@@ -83,10 +83,8 @@ def test_a_batch_that_is_forgotten_is_not_found(admin):
 
 def test_flower_says_where_a_tasks_orders_are(settings):
     settings.PUBLIC_URL = "https://orders.example"
-    shown = format_task(Task(batch_id=12, order_ids=list(range(100, 600)))).kwargs
-    assert shown.startswith("https://orders.example/admin/orders/batch/12/change/ (orders 100, 101,")
-    assert shown.endswith("…)")
-    assert format_task(Task(batch_id=12, order_ids=[7])).kwargs.endswith("(orders 7)")
+    shown = format_task(Task(batch_id=12)).kwargs
+    assert shown == "https://orders.example/admin/orders/batch/12/change/"
     assert format_task(Task(at_once=True)).kwargs == "{'at_once': True}"
 
 

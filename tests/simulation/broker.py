@@ -110,7 +110,7 @@ class Broker:
         """A worker takes the message; one that dies over it gives it back, or loses it."""
         done = False
         try:
-            getattr(steps, STEPS[task])(batch_id=claimed.batch_id, order_ids=claimed.order_ids)
+            getattr(steps, STEPS[task])(batch_id=claimed.batch_id)
             done = True
         except (OperationalError, Planned):
             return

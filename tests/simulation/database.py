@@ -77,6 +77,7 @@ class Database:
         self.payments: dict[tuple[int, str], Any] = {}
         self.in_hand: Counter[int] = Counter()  # steps that began and have not ended, for each batch
         self.batches: dict[int, tuple[float, int]] = {}  # those under way: started at, size
+        self.travellers: dict[int, list[int]] = {}  # each batch's orders
         self._batch_numbers = 0
         self._locked: dict[object, Actor] = {}
         self._queues: dict[object, list[Actor]] = {}
@@ -198,17 +199,19 @@ class Database:
 
     # --- Batches: stands in for the batch table ---
 
-    def new_batch(self, size: int) -> int:
+    def new_batch(self, order_ids: list[int]) -> int:
         self._batch_numbers += 1
         number, started = self._batch_numbers, self.clock.now
-        self.write(lambda: self.batches.__setitem__(number, (started, size)))
+        self.travellers[number] = order_ids
+        self.write(lambda: self.batches.__setitem__(number, (started, len(order_ids))))
         return number
 
     def finish_batch(self, batch_id: int) -> None:
         self.write(lambda: self.batches.pop(batch_id, None) and None)
 
-    def take_in_hand(self, batch_id: int) -> None:
+    def take_in_hand(self, batch_id: int) -> list[int]:
         self.in_hand[batch_id] += 1
+        return self.travellers[batch_id]
 
     def put_down(self, batch_id: int, **_: object) -> None:
         self.in_hand[batch_id] -= 1

@@ -118,7 +118,8 @@ def _moment(world: "World") -> datetime:
 
 def _batches(world: "World") -> Any:
     def create(*, size: int, order_ids: list[int]) -> SimpleNamespace:
-        return SimpleNamespace(pk=world.database.new_batch(size))
+        assert size == len(order_ids)
+        return SimpleNamespace(pk=world.database.new_batch(order_ids))
 
     return SimpleNamespace(objects=SimpleNamespace(create=create))
 
