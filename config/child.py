@@ -8,11 +8,28 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 PR_SET_PDEATHSIG = 1
 
 # Looked up once, before any fork: a forked child should do as little as possible before its exec.
 _libc = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
+
+
+class Process(Protocol):
+    """A child process: what is used of `subprocess.Popen`."""
+
+    pid: int
+    returncode: int | None
+
+    def poll(self) -> int | None:
+        """Return the status once it has ended; negative: the signal that ended it."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the status; raises subprocess.TimeoutExpired."""
+
+    def send_signal(self, number: signal.Signals, /) -> None:
+        """Send it to the process alone, if that has not ended."""
 
 
 def start_child(
@@ -38,14 +55,16 @@ def start_child(
         stdout=output,
         stderr=subprocess.STDOUT if output is not None else None,
         process_group=0,
-        preexec_fn=_die_with_parent(death_signal, os.getpid()),  # noqa: PLW1509 - its callers have a single thread
+        preexec_fn=die_with_parent(death_signal, os.getpid()),  # noqa: PLW1509 - its callers have a single thread
         user=account.pw_uid if account else None,
         group=account.pw_gid if account else None,
         extra_groups=[] if account else None,
     )
 
 
-def _die_with_parent(death_signal: signal.Signals, parent: int) -> Callable[[], None]:
+def die_with_parent(death_signal: signal.Signals, parent: int) -> Callable[[], None]:
+    """Return what a child calls so that the kernel sends it the signal when its parent dies (Linux only)."""
+
     def arrange() -> None:
         if _libc is None:
             return
@@ -56,7 +75,7 @@ def _die_with_parent(death_signal: signal.Signals, parent: int) -> Callable[[], 
     return arrange
 
 
-def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def signal_group(process: Process, number: signal.Signals) -> None:
     """Send a signal to the program and everything it has started; those already gone are no error."""
     try:
         os.killpg(process.pid, number)
@@ -65,7 +84,7 @@ def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> No
         return
 
 
-def stop_child(process: subprocess.Popen[bytes], *, stop_signal: signal.Signals, timeout: float) -> None:
+def stop_child(process: Process, *, stop_signal: signal.Signals, timeout: float) -> None:
     """Ask the program to end; kill its whole group when it has not within `timeout` seconds."""
     process.send_signal(stop_signal)
     try:

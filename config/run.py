@@ -19,8 +19,10 @@ from types import FrameType
 
 import psycopg
 import redis
+from django.core.exceptions import ImproperlyConfigured
 
-from config.child import start_child, stop_child
+from config import preloaded
+from config.child import Process, start_child, stop_child
 from config.console import Console, wants_colour
 from config.data_folder import DataFolder, DataFolderError
 from config.engines import Engine, EngineError, free_port, is_free, start_engine, stop_engine
@@ -82,6 +84,7 @@ def launch(folder: DataFolder, guardian: Guardian) -> None:
     check_servers(environment, engines)
     with contextlib.ExitStack() as stack:
         running = [(engine, stack.enter_context(_started(engine, guardian))) for engine in engines]
+        preload(environment)
         prepare(engines, environment, guardian)
         supervisor = supervise(entries, engines, environment, guardian)
         for engine, process in running:
@@ -229,15 +232,23 @@ def _started(engine: Engine, guardian: Guardian) -> Iterator[subprocess.Popen[by
         guardian.forget(process.pid)
 
 
+def preload(environment: dict[str, str]) -> None:
+    """Import what the processes share, where they can be forked. Raises RunError for settings that are none."""
+    if not preloaded.is_supported():
+        return
+    try:
+        preloaded.preload(environment)
+    except ImproperlyConfigured as error:
+        raise RunError(str(error)) from error
+
+
 def prepare(engines: list[Engine], environment: dict[str, str], guardian: Guardian) -> None:
     """Migrations, static files and the demo. Raises RunError when they fail; the screen says why then."""
     for engine in engines:
         if isinstance(engine, Postgres):
             engine.create_database()
     say("Preparing the database ...")
-    process = start_child(
-        [sys.executable, "-m", "config.prepare"], death_signal=signal.SIGKILL, env=environment, cwd=BASE_DIR
-    )
+    process = start_python([sys.executable, "-m", "config.prepare"], environment, sys.stdout.fileno())
     guardian.watch(process.pid)
     try:
         status = process.wait()
@@ -289,10 +300,22 @@ def _process_program(entry: Entry, environment: dict[str, str]) -> Program:
     variables = environment | assignments
     argv[0] = shutil.which(argv[0], path=variables["PATH"]) or argv[0]
 
-    def start(output: int) -> subprocess.Popen[bytes]:
+    # What is set for one process alone comes too late for settings that have been read.
+    can_be_forked = not assignments and preloaded.is_python(argv)
+
+    def start(output: int) -> Process:
+        if can_be_forked:
+            return start_python(argv, variables, output)
         return start_child(argv, death_signal=signal.SIGKILL, env=variables, cwd=BASE_DIR, output=output)
 
     return Program(name=entry.name, launch=start)
+
+
+def start_python(argv: list[str], environment: dict[str, str], output: int) -> Process:
+    """Start a Python program in our folder: by a fork where that is possible, which saves time and memory."""
+    if preloaded.is_supported():
+        return preloaded.Forked(argv, death_signal=signal.SIGKILL, output=output)
+    return start_child(argv, death_signal=signal.SIGKILL, env=environment, cwd=BASE_DIR, output=output)
 
 
 class Announcement:

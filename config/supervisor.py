@@ -7,13 +7,12 @@ signals and deaths wake the same loop.
 import os
 import selectors
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 
-from config.child import signal_group
+from config.child import Process, signal_group
 from config.console import Console
 from config.guardian import Guardian
 
@@ -39,7 +38,7 @@ class Program:
     """
 
     name: str
-    launch: Callable[[int], subprocess.Popen[bytes]]
+    launch: Callable[[int], Process]
     stop_signal: signal.Signals = signal.SIGTERM
     is_engine: bool = False
 
@@ -49,7 +48,7 @@ class _Watched:
     """A program and what is known of its present run."""
 
     program: Program
-    process: subprocess.Popen[bytes] | None = None
+    process: Process | None = None
     output: int | None = None
     unfinished_line: bytes = b""
     started_at: float = 0.0
@@ -82,7 +81,7 @@ class Supervisor:
         ordered = sorted(self.programs, key=lambda program: not program.is_engine)
         self._watched = [_Watched(program) for program in ordered]
 
-    def adopt(self, name: str, process: subprocess.Popen[bytes]) -> None:
+    def adopt(self, name: str, process: Process) -> None:
         """Take over a program that is running already."""
         watched = next(watched for watched in self._watched if watched.name == name)
         watched.process = process
@@ -191,7 +190,7 @@ class Supervisor:
     def _bury_the_dead(self) -> None:
         for watched in self._watched:
             process = watched.process
-            if process is None or process.poll() is None:
+            if process is None or (status := process.poll()) is None:
                 continue
             # Its children would go on working beside its successor.
             signal_group(process, signal.SIGKILL)
@@ -199,9 +198,7 @@ class Supervisor:
             watched.process = None
             if not self._stops_asked:
                 self._plan_restart(watched)
-                self.console.text(
-                    f"{watched.name} has ended ({_cause(process.returncode)}) and is restarted."
-                )
+                self.console.text(f"{watched.name} has ended ({_cause(status)}) and is restarted.")
 
     def _plan_restart(self, watched: _Watched) -> None:
         now = self.clock()

@@ -13,14 +13,8 @@ BOOK = {"productName": "Book", "quantity": 1}
 
 def processes(stack: Stack, *words: str) -> list[psutil.Process]:
     """The stack's processes whose command line has all the words."""
-    inside = str(stack.folder)
-    found = []
-    for process in psutil.process_iter(["cmdline", "environ"]):
-        line = " ".join(process.info["cmdline"] or [])
-        environment = process.info["environ"] or {}
-        if environment.get("DATA_DIR", "").startswith(inside) and all(word in line for word in words):
-            found.append(process)
-    return found
+    found = [psutil.Process(pid) for pid in stack.pids if psutil.pid_exists(pid)]
+    return [process for process in found if all(word in " ".join(process.cmdline()) for word in words)]
 
 
 def test_orders_are_confirmed_although_every_worker_is_killed(stack: Stack) -> None:

@@ -1,0 +1,105 @@
+"""Programs as forks of the launcher, over real processes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from config import preloaded
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.skipif(not preloaded.is_supported(), reason="no program is forked here")
+
+# A launcher in small: forks the program named by its argument, with a file open that is none of its business.
+LAUNCHER = """
+import os, signal, sys
+from config.preloaded import Forked
+
+reader, writer = os.pipe()
+program = Forked([sys.executable, sys.argv[1], "an argument"], death_signal=signal.SIGKILL, output=1)
+os.close(writer)
+os.read(reader, 1)  # returns when nobody holds the other end any more
+status = program.wait()
+print("ended with", status, flush=True)
+"""
+
+
+def launch(folder: Path, code: str) -> str:
+    """Fork a program with this code; return what it and its launcher printed."""
+    program = folder / "program.py"
+    program.write_text(code)
+    done = subprocess.run(
+        [sys.executable, "-c", LAUNCHER, str(program)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    return done.stdout
+
+
+def test_a_program_has_its_own_arguments_name_title_and_group(tmp_path):
+    output = launch(
+        tmp_path,
+        "import os, pathlib, sys\n"
+        "assert sys.argv[1:] == ['an argument'] and __name__ == '__main__'\n"
+        "assert os.getpgid(0) == os.getpid()\n"
+        "print(pathlib.Path('/proc/self/cmdline').read_text())",
+    )
+    assert f"{tmp_path}/program.py an argument" in output
+    assert "ended with 0" in output
+
+
+@pytest.mark.parametrize(
+    ("last_words", "status"),
+    [
+        ("sys.exit(3)", 3),
+        ("sys.exit('said why')", 1),
+        ("raise ValueError('said why')", 1),
+        ("os.kill(os.getpid(), signal.SIGTERM)", -15),
+    ],
+)
+def test_a_program_ends_with_its_own_status(tmp_path, last_words, status):
+    output = launch(tmp_path, f"import os, signal, sys\n{last_words}")
+    assert output.splitlines()[-1] == f"ended with {status}"
+    assert ("said why" in output) == ("said why" in last_words)
+
+
+def test_a_program_does_at_its_end_what_it_has_put_off_until_then(tmp_path):
+    output = launch(
+        tmp_path,
+        "import atexit, threading, time\n"
+        "atexit.register(print, 'at exit')\n"
+        "threading.Thread(target=lambda: (time.sleep(0.05), print('thread'))).start()",
+    )
+    assert output.splitlines() == ["thread", "at exit", "ended with 0"]
+
+
+def test_only_what_this_interpreter_runs_is_forked(tmp_path):
+    script = tmp_path / "script"
+    script.write_text(f"#!{sys.executable}\n")
+    assert preloaded.is_python([sys.executable, "-m", "sandbox"])
+    assert preloaded.is_python([str(Path(sys.executable).parent / "celery"), "-A", "config"])
+    assert not preloaded.is_python([str(script)])
+    assert not preloaded.is_python(["/bin/sh"])
+
+
+def test_preloading_starts_no_thread_which_a_fork_would_lose():
+    code = (
+        "import os, threading; from config import preloaded; preloaded.preload(os.environ);"
+        " print(threading.active_count())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["1"]
