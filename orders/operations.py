@@ -158,6 +158,13 @@ def _note(operation: Operation, told: dict[int, Told], user_id: int, reason: str
         LogEntry.objects.log_actions(user_id, orders, CHANGE, change_message=message)
 
 
+def note(name: str, order: Order, *, user_id: int) -> None:
+    """Note that somebody did something to an order, whose journey is as it is afterwards: where it stands, and why."""
+    operation = OPERATIONS[name]
+    told = Told(operation.told(Status(order.journey.status)))
+    _note(operation, {order.pk: told}, user_id, order.journey.reason if operation.needs_reason else "")
+
+
 # --- Their outlook ----------------------------------------------------------------------------------------
 
 

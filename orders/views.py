@@ -21,6 +21,7 @@ from orders.explain import explain
 from orders.filters import FILTER_PARAMETERS, named, narrowed
 from orders.idempotency import answer_once, key_of, key_problems
 from orders.models import Order
+from orders.operations import note
 from orders.pagination import PAGE_PARAMETERS, address, newest_first, whole
 from orders.permissions import Operator, OperatorOrDemoOwner, OwnerOrOperator, ReadsExplanations
 from orders.problems import Problem
@@ -206,6 +207,8 @@ class OrderExplanation(APIView):
 class OrderCommand(APIView):
     """Something that is asked of one order. Subclasses say what, and who may ask it."""
 
+    operation = ""  # its name among `orders.operations`
+
     def post(self, request: Request, reference: str) -> Response:
         """Do it, and answer with the order as it is then."""
         return answer_once(request, lambda: self._obey(request, reference))
@@ -213,8 +216,11 @@ class OrderCommand(APIView):
     def _obey(self, request: Request, reference: str) -> Response:
         order = queries.by_reference(user_of(request), reference)
         self.check_object_permissions(request, order)
+        before = order.journey.sequence
         done = self.command(request, order.pk)
         order.journey.refresh_from_db()
+        if user_of(request).is_staff and order.journey.sequence > before:
+            note(self.operation, order, user_id=user_of(request).pk)
         return answer_with(order, request, status.HTTP_200_OK if done else status.HTTP_202_ACCEPTED)
 
     def command(self, request: Request, order_id: int) -> bool:
@@ -251,6 +257,7 @@ def described(
 class ProcessOrder(OrderCommand):
     """Starts an order that was placed with `hold`."""
 
+    operation = "process"
     permission_classes = [IsAuthenticated, OwnerOrOperator]
 
     def command(self, request: Request, order_id: int) -> bool:
@@ -295,6 +302,7 @@ class CompleteOrder(OrderCommand):
 class CancelOrder(OrderCommand):
     """Calls an order off, at whatever stage it is."""
 
+    operation = "cancel"
     permission_classes = [IsAuthenticated, OwnerOrOperator]
 
     def command(self, request: Request, order_id: int) -> bool:

@@ -72,6 +72,14 @@ def test_orders_are_not_called_off_without_a_reason(api, stuck):
     assert stuck.journey.status == Status.PROCESSING
 
 
+def test_what_staff_do_to_one_order_is_noted_once_with_who_and_why(api, stuck):
+    for _ in range(2):
+        api.post(f"/api/orders/{stuck.pk}/cancel", {"reason": "A recall."})
+    (entry,) = LogEntry.objects.all()
+    assert (entry.user.username, entry.object_id) == ("admin", str(stuck.pk))
+    assert entry.get_change_message().startswith("Cancel (A recall.): is cancel")
+
+
 def test_an_order_tells_its_tasks(api, providers):
     make_shipping()
     placed = make_order((make_product(), 1))
