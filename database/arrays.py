@@ -25,13 +25,14 @@ def words(values: Iterable[object]) -> str:
 
 
 def texts(values: Iterable[str]) -> str:
-    """Return the literal of an array of any texts."""
-    return "{" + ",".join([quoted(value) if value else '""' for value in values]) + "}"
-
-
-def quoted(text: str) -> str:
-    """Return a text as an element of an array literal."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    """Return the literal of an array of any texts; PostgreSQL's hold no NUL."""
+    values = list(values)
+    joined = "\0".join(values)
+    if joined.count("\0") >= max(1, len(values)):
+        raise ValueError("A text holds NUL.")
+    # All of them are quoted at once, which is much faster than one after the other.
+    quoted = joined.replace("\\", "\\\\").replace('"', '\\"').replace("\0", '","')
+    return f'{{"{quoted}"}}' if values else "{}"
 
 
 LITERALS: Mapping[str, Callable[[Iterable[Any]], str]] = {

@@ -6,21 +6,20 @@ its own may be sent again, in any other chunk: it is placed once and answered th
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from django.db import connection, transaction
 
-from database.arrays import numbers, texts, words
-from orders import doorbell
+from database.arrays import Column, rows, texts, words
+from orders import contexts, doorbell
 from orders.commands import REFUSALS, Catalogue, KeyReused, NewOrder, PlacedLine, priced
-from orders.models import CurrentTransaction, order_number
+from orders.models import CurrentTransaction, order_numbers
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """An order of a chunk. With a key it may be repeated; the fingerprint tells a repeat from another order."""
 
     new: NewOrder
@@ -28,8 +27,7 @@ class Entry:
     fingerprint: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """An order that is stored and will not be lost; `replayed` if it was before."""
 
     order_id: int
@@ -40,8 +38,7 @@ class Accepted:
 Outcome = Accepted | Exception
 
 
-@dataclass(frozen=True, slots=True)
-class _Priced:
+class _Priced(msgspec.Struct, frozen=True):
     entry: Entry
     lines: list[PlacedLine]
     amount: Decimal
@@ -115,34 +112,32 @@ def _price(
 
 TAKE_IDS = "SELECT now(), array_agg(nextval('orders_order_id_seq')) FROM generate_series(1, %s)"
 
-STORE = f"""
-    WITH wanted AS (
-        SELECT * FROM unnest(
-            %(ids)s::bigint[], %(customer_ids)s::text[], %(customer_names)s::text[], %(emails)s::text[],
-            %(currencies)s::text[], %(amounts)s::numeric[], %(weights)s::bigint[], %(addresses)s::jsonb[],
-            %(countries)s::text[], %(tokens)s::text[], %(held)s::bool[], %(events)s::jsonb[]
-        ) AS o(id, customer_id, customer_name, email, currency, goods_amount, weight_grams, shipping_address,
-               country, payment_token, held, event)
+STORE = """
+    WITH wanted AS MATERIALIZED (
+        SELECT * FROM {orders} AS o
     ), orders AS (
         INSERT INTO orders_order (id, uuid, owner_id, customer_id, customer_name, email, currency, goods_amount,
                                   weight_grams, shipping_address, country, payment_token, placed_at)
-        SELECT id, gen_random_uuid(), %(owner_id)s, customer_id, customer_name, email, currency, goods_amount,
+        SELECT id, gen_random_uuid(), %s, customer_id, customer_name, email, currency, goods_amount,
                weight_grams, shipping_address, country, payment_token, now() FROM wanted
     ), lines AS (
         INSERT INTO orders_orderline (order_id, product_id, sku, product_name, quantity, unit_price)
-        SELECT * FROM unnest(%(line_orders)s::bigint[], %(product_ids)s::bigint[], %(skus)s::text[],
-                             %(names)s::text[], %(quantities)s::int[], %(prices)s::numeric[])
+        SELECT line.order_id, p.id, p.sku, p.name, line.quantity, line.unit_price
+        FROM {lines} AS line JOIN inventory_product p ON p.id = line.product_id
     ), journeys AS (
         INSERT INTO orders_journey (order_id, status, sequence, due_at, attempts, stock, shipping, payment,
                                     outcome, reason, completion_requested, waiting_for, attention)
-        SELECT id, 'pending', 1, CASE WHEN held THEN NULL ELSE now() END, 0, '', '', '', '', '', false, '', ''
+        SELECT id, 'pending', 1, CASE WHEN NOT held THEN now() END, 0, '', '', '', '', '', false, '', ''
         FROM wanted
     ), events AS (
         INSERT INTO orders_orderevent (order_id, sequence, type, progress, data, transaction_id)
-        SELECT id, 1, 'order_placed', 0, event, (SELECT {CurrentTransaction.template}) FROM wanted
+        SELECT id, 1, 'order_placed', 0,
+               jsonb_build_object('amount', goods_amount::text, 'currency', currency, 'held', held) || %s::jsonb,
+               (SELECT {transaction})
+        FROM wanted
     )
-    SELECT pg_notify(%(channel)s, '') WHERE EXISTS (SELECT FROM wanted WHERE NOT held)
-"""  # noqa: S608
+    SELECT pg_notify(%s, '') WHERE EXISTS (SELECT FROM wanted WHERE NOT held)
+"""
 
 
 def _store(candidates: dict[int, _Priced], owner_id: int) -> dict[int, Outcome]:
@@ -151,13 +146,21 @@ def _store(candidates: dict[int, _Priced], owner_id: int) -> dict[int, Outcome]:
         return {}
     placed_at, ids = _take_ids(len(candidates))
     answers = {
-        index: Accepted(order_id, order_number(order_id, placed_at))
-        for index, order_id in zip(candidates, ids, strict=True)
+        index: Accepted(order_id, number)
+        for index, order_id, number in zip(candidates, ids, order_numbers(ids, placed_at), strict=True)
     }
     kept = _claim(candidates, answers, owner_id)
-    with connection.cursor() as cursor:
-        cursor.execute(STORE, _columns({o.order_id: candidates[i] for i, o in kept.items()}, owner_id))
+    _insert({answer.order_id: candidates[index] for index, answer in kept.items()}, owner_id)
     return dict(kept)
+
+
+def _insert(orders: dict[int, _Priced], owner_id: int) -> None:
+    order_rows, order_values = rows(_order_columns(orders))
+    line_rows, line_values = rows(_line_columns(orders))
+    origin = json.dumps(contexts.of_request())
+    statement = STORE.format(orders=order_rows, lines=line_rows, transaction=CurrentTransaction.template)
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*order_values, owner_id, *line_values, origin, doorbell.DUE])
 
 
 def _take_ids(count: int) -> tuple[datetime, list[int]]:
@@ -167,40 +170,38 @@ def _take_ids(count: int) -> tuple[datetime, list[int]]:
     return placed_at, ids
 
 
-def _columns(orders: dict[int, _Priced], owner_id: int) -> dict[str, Any]:
+def _order_columns(orders: dict[int, _Priced]) -> dict[str, Column]:
     news = [order.entry.new for order in orders.values()]
-    lines = [(order_id, line) for order_id, order in orders.items() for line in order.lines]
     return {
-        "owner_id": owner_id,
-        "channel": doorbell.DUE,
-        "ids": numbers(orders),
-        "customer_ids": texts(new.customer_id for new in news),
-        "customer_names": texts(new.customer_name for new in news),
-        "emails": texts(new.email for new in news),
-        "currencies": words(new.currency for new in news),
-        "amounts": numbers(order.amount for order in orders.values()),
-        "weights": numbers(
-            sum(line.weight_grams * line.quantity for line in order.lines) for order in orders.values()
+        "id": ("bigint", list(orders)),
+        "customer_id": ("text", [new.customer_id for new in news]),
+        "customer_name": ("text", [new.customer_name for new in news]),
+        "email": ("text", [new.email for new in news]),
+        "currency": ("text", [new.currency for new in news]),
+        "goods_amount": ("numeric", [order.amount for order in orders.values()]),
+        "weight_grams": ("bigint", [_weight(order.lines) for order in orders.values()]),
+        "shipping_address": (
+            "jsonb",
+            [json.dumps(new.shipping_address) if new.shipping_address else "{}" for new in news],
         ),
-        "addresses": texts(
-            json.dumps(new.shipping_address) if new.shipping_address else "{}" for new in news
-        ),
-        "countries": words(new.country for new in news),
-        "tokens": words(new.payment_token for new in news),
-        "held": words(new.hold for new in news),
-        "events": texts(_event(order) for order in orders.values()),
-        "line_orders": numbers(order_id for order_id, _ in lines),
-        "product_ids": numbers(line.product_id for _, line in lines),
-        "skus": texts(line.sku for _, line in lines),
-        "names": texts(line.product_name for _, line in lines),
-        "quantities": numbers(line.quantity for _, line in lines),
-        "prices": numbers(line.unit_price for _, line in lines),
+        "country": ("text", [new.country for new in news]),
+        "payment_token": ("text", [new.payment_token for new in news]),
+        "held": ("bool", [new.hold for new in news]),
     }
 
 
-def _event(order: _Priced) -> str:
-    new = order.entry.new
-    return f'{{"amount": "{order.amount}", "currency": "{new.currency}", "held": {"true" if new.hold else "false"}}}'
+def _line_columns(orders: dict[int, _Priced]) -> dict[str, Column]:
+    lines = [(order_id, line) for order_id, order in orders.items() for line in order.lines]
+    return {
+        "order_id": ("bigint", [order_id for order_id, _ in lines]),
+        "product_id": ("bigint", [line.product_id for _, line in lines]),
+        "quantity": ("int", [line.quantity for _, line in lines]),
+        "unit_price": ("numeric", [line.unit_price for _, line in lines]),
+    }
+
+
+def _weight(lines: list[PlacedLine]) -> int:
+    return sum([line.weight_grams * line.quantity for line in lines])
 
 
 # --- Keys -------------------------------------------------------------------------------------------------

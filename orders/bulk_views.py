@@ -1,5 +1,6 @@
 """Many orders over HTTP: bulk intake and export. Both stream, in constant memory, whatever the number."""
 
+import contextvars
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -144,7 +145,9 @@ class Intake:
 
     def start(self, *, when_done: Callable[[], None]) -> Iterator[bytes]:
         """Start, and return the answers as they come."""
-        threading.Thread(target=self._run, args=[when_done], name="bulk intake", daemon=True).start()
+        # In the context of the request, so that its log and its orders know which request they belong to.
+        run = contextvars.copy_context().run
+        threading.Thread(target=run, args=[self._run, when_done], name="bulk intake", daemon=True).start()
         return iter(self._answers)
 
     def _run(self, when_done: Callable[[], None]) -> None:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 from django.db import OperationalError, transaction
 
 import faults
@@ -30,8 +31,7 @@ MAX_QUANTITY = 1000
 MAX_AMOUNT = Decimal("100000000.00")
 
 
-@dataclass(frozen=True, slots=True)
-class WantedLine:
+class WantedLine(msgspec.Struct, frozen=True, gc=False):
     """A line as the customer named it: by product id, SKU or name, with the price they were shown, if any."""
 
     quantity: int
@@ -41,8 +41,7 @@ class WantedLine:
     price: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NewOrder:
+class NewOrder(msgspec.Struct, frozen=True):
     """Everything that placing an order takes."""
 
     owner_id: int
@@ -65,8 +64,7 @@ class Key:
     fingerprint: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedLine:
+class PlacedLine(msgspec.Struct, frozen=True, gc=False):
     """A line as it was stored: duplicates merged, at the catalogue's price."""
 
     product_id: int

@@ -6,6 +6,7 @@ an order on its way rewrites a few dozen bytes and two indexes and not its addre
 
 import re
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
@@ -23,7 +24,13 @@ NUMBER = re.compile(r"ORD-\d{14}-0*(\d{1,19})", re.ASCII)
 
 def order_number(order_id: int, placed_at: datetime) -> str:
     """Return the number people call an order by. It ends in the order's id, so no two orders share one."""
-    return f"ORD-{placed_at:%Y%m%d%H%M%S}-{order_id:04d}"
+    return order_numbers([order_id], placed_at)[0]
+
+
+def order_numbers(order_ids: Iterable[int], placed_at: datetime) -> list[str]:
+    """Return the numbers of orders that were placed at the same moment."""
+    prefix = f"ORD-{placed_at:%Y%m%d%H%M%S}-"
+    return [f"{prefix}{order_id:04d}" for order_id in order_ids]
 
 
 def id_of_number(number: str) -> int | None:

@@ -98,6 +98,17 @@ def test_its_orders_are_those_that_single_requests_would_have_made(send, place, 
     assert events[0] == events[1]
 
 
+def test_its_orders_know_the_request_they_came_with(send):
+    send(an_order(), **{"X-Request-ID": "upload-7"})
+
+    assert OrderEvent.objects.get().data == {
+        "amount": "59.98",
+        "currency": "USD",
+        "held": False,
+        "request": "upload-7",
+    }
+
+
 def test_a_bad_line_costs_the_others_nothing(send):
     answers = send(
         an_order(),
