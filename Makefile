@@ -12,7 +12,7 @@ NOWHERE := SECRET_KEY=not-used-by-checks-but-long-enough-to-look-like-a-real-one
 .PHONY: help run test bench chaos fuzz advisories lint check screenshots clean lock
 
 help: ## What one can do here
-	@grep -hE '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 run: ## Everything, on http://localhost:8000 (PORT=, FLOWER_PORT=, HOST=, DATABASE_URL=, REDIS_URL=)
 	@sh config/venv.sh requirements.txt

@@ -1,9 +1,12 @@
-"""What is not worth a line in the log."""
+"""What is not worth a line in the log, and what must never stand in one."""
 
+import logging
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+from telemetry.card_numbers import masked
 
 PROBES = ("/health", "/metrics")
 
@@ -14,3 +17,11 @@ def without_probes(_logger: Any, _method: str, event: MutableMapping[str, Any]) 
     if event.get("event") in ("request_started", "request_finished") and path.startswith(PROBES):
         raise structlog.DropEvent
     return event
+
+
+class WithoutCardNumbers(structlog.stdlib.ProcessorFormatter):
+    """Blacks out card numbers in every line, wherever in it they are: paths, values, tracebacks."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return masked(super().format(record))

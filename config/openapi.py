@@ -5,6 +5,7 @@ from typing import Any
 ERROR_SCHEMA = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
 
 EVERYWHERE = {
+    "400": "`card_number_refused`: in the address or in a header.",
     "401": "`not_authenticated` · `authentication_failed`: see the `WWW-Authenticate` header.",
     "403": "`permission_denied` · `csrf_failed`",
     "406": "`not_acceptable`: the API speaks JSON.",

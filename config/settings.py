@@ -15,7 +15,7 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
-from config.logs import without_probes
+from config.logs import WithoutCardNumbers, without_probes
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -115,6 +115,7 @@ MIDDLEWARE = [
     "config.system.middleware.MessagesOfPages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "config.system.middleware.Logged",
+    "config.system.middleware.RefusesCardNumbers",
 ]
 
 TEMPLATES = [
@@ -486,7 +487,7 @@ LOGGING: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {
         "console": {
-            "()": structlog.stdlib.ProcessorFormatter,
+            "()": WithoutCardNumbers,
             # Plain tracebacks: rich ones take a second each, and print the values of variables, secrets too.
             "processor": structlog.dev.ConsoleRenderer(
                 colors=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
@@ -494,7 +495,7 @@ LOGGING: dict[str, Any] = {
             "foreign_pre_chain": SHARED_PROCESSORS,
         },
         "json": {
-            "()": structlog.stdlib.ProcessorFormatter,
+            "()": WithoutCardNumbers,
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,

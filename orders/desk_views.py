@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 from orders import causes, money, queries, runs
 from orders.models import Order
 from orders.operations import LONGEST_REASON, OPERATIONS, Operation, operate, previews, totals
-from orders.pagination import address, whole
+from orders.pagination import CURSOR, address, whole
 from orders.permissions import may_operate
 from orders.problems import Problem
 from orders.schema import REFERENCE, refusals
@@ -319,7 +319,7 @@ class Transactions(APIView):
             OpenApiParameter("kind", OpenApiTypes.STR, enum=KINDS),
             OpenApiParameter("state", OpenApiTypes.STR, enum=STATES),
             OpenApiParameter("order", OpenApiTypes.STR, description="An order's id, UUID or number."),
-            OpenApiParameter("cursor", OpenApiTypes.INT64, description="From the `next` of another page."),
+            CURSOR,
         ],
         responses={200: OpenApiResponse(TransactionPage)}
         | refusals(_400="invalid_parameter", _404="not_found")

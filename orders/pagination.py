@@ -15,12 +15,13 @@ LARGEST_ID = 2**63 - 1
 
 ModelType = TypeVar("ModelType", bound=Model)
 
+CURSOR = OpenApiParameter(
+    "cursor",
+    {"type": "integer", "minimum": 1, "maximum": LARGEST_ID},
+    description="Where the page starts, from the `next` of another.",
+)
 PAGE_PARAMETERS = [
-    OpenApiParameter(
-        "cursor",
-        {"type": "integer", "minimum": 1, "maximum": LARGEST_ID},
-        description="Where the page starts, from the `next` of another.",
-    ),
+    CURSOR,
     OpenApiParameter(
         "pageSize",
         {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE},

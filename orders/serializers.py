@@ -232,7 +232,7 @@ def _problem(complaint: str, path: str) -> Problem:
         if match := pattern.match(complaint):
             name = match.groupdict().get("name", "")[:80]
             field = f"{path}.{name}" if path and name else path or name
-            facts = [JSON_NAMES.get(word, word) for word in match.groups()]
+            facts = [" | ".join(JSON_NAMES.get(w, w) for w in words.split(" | ")) for words in match.groups()]
             return Problem(code, sentence.format(*facts), field=field)
     return Problem("invalid", "This is not what is expected here.", field=path)
 

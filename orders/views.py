@@ -42,6 +42,7 @@ from orders.workflow import Status
 from payments.models import Transaction
 
 MAX_EVENTS = 1000
+LARGEST_SEQUENCE = 2**31 - 1
 MAX_REASON = 200
 
 BAD_PAGE = refusals(_400="invalid_parameter unknown_parameter control_characters card_number_refused")
@@ -164,7 +165,7 @@ class OrderEvents(APIView):
             REFERENCE,
             OpenApiParameter(
                 "after",
-                {"type": "integer", "minimum": 0, "default": 0},
+                {"type": "integer", "minimum": 0, "maximum": LARGEST_SEQUENCE, "default": 0},
                 description="Only what follows this sequence.",
             ),
         ],
@@ -172,7 +173,7 @@ class OrderEvents(APIView):
     )
     def get(self, request: Request, reference: str) -> Response:
         """List an order's events after a sequence."""
-        after = whole(request, "after", default=0, at_least=0, at_most=2**31 - 1)
+        after = whole(request, "after", default=0, at_least=0, at_most=LARGEST_SEQUENCE)
         user = user_of(request)
         order = queries.by_reference(user, reference)
         events = journal.events_of(order.pk, after=after, limit=MAX_EVENTS)

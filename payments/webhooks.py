@@ -22,6 +22,7 @@ from django.db import connection
 from payments.gateways.protocol import Outcome
 from payments.ledger import Kind
 from payments.models import Transaction, WebhookEvent
+from telemetry.card_numbers import holds_card_number, masked
 
 LARGEST_BODY = 64 * 1024  # bytes
 WINDOW = timedelta(seconds=300)
@@ -87,6 +88,8 @@ def read(body: bytes) -> Event:
         raise NotUnderstood(str(error)) from None
     if not 0 < len(event.id) <= 100 or not event.id.isprintable():
         raise NotUnderstood("An event's id is 1 to 100 printable characters.")
+    if holds_card_number(f"{event.id} {event.operation.key}"):
+        raise NotUnderstood("An event is not named by a card number.")
     return event
 
 
@@ -122,7 +125,7 @@ def news_of(event: Event, *, order_id: int) -> tuple[Kind, Outcome] | None:
 def _outcome(operation: Operation) -> Outcome:
     if operation.status == "succeeded":
         return Outcome("succeeded", provider_id=operation.id[:64])
-    return Outcome("declined", code=operation.code[:40], message=operation.message[:200])
+    return Outcome("declined", code=masked(operation.code)[:40], message=masked(operation.message)[:200])
 
 
 def forget_before(moment: datetime) -> int:

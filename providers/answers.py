@@ -9,6 +9,8 @@ from typing import Any
 
 import requests
 
+from telemetry.card_numbers import masked
+
 LARGEST_ANSWER = 4_000_000  # bytes
 LONGEST_RETRY_AFTER_SECONDS = 5.0
 
@@ -46,7 +48,7 @@ class Answer:
     def error(self) -> tuple[str, str]:
         """The code and message of a refusal, from the body where it has them."""
         try:
-            return str(self.content["error"]["code"]), str(self.content["error"]["message"])
+            return masked(str(self.content["error"]["code"])), masked(str(self.content["error"]["message"]))
         except (LookupError, TypeError):
             return f"http_{self.status}", f"Answered with status {self.status}."
 

@@ -1,8 +1,10 @@
 """What happens around every request: it is measured; health and metrics answer whatever state the database is in."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote_plus
 from uuid import uuid4
 
 import structlog
@@ -11,10 +13,14 @@ from django.contrib.messages.middleware import MessageMiddleware
 from django.http import HttpRequest, HttpResponse
 from django_structlog.middlewares import RequestMiddleware
 
+from config import errors
+from orders.texts import card_number_refused
 from telemetry import measures, tracing
+from telemetry.card_numbers import holds_card_number
 
 # Addresses that must not touch the session: it lives in the database, whose absence they are to report.
 WITHOUT_SESSION = ("/health", "/metrics")
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 REQUEST_ID = "X-Request-ID"
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
@@ -75,3 +81,33 @@ class MessagesOfPages(MessageMiddleware):
         """Let a page have messages."""
         if not request.path_info.startswith("/api/"):
             super().process_request(request)
+
+
+class RefusesCardNumbers:
+    """Refuses card numbers in addresses, forms and keys, before anything keeps or logs them.
+
+    Those in JSON are found where it is read, by `orders.texts`, which also names the field.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self._get_response(request)
+
+    def process_view(self, request: HttpRequest, view: Any, _args: Any, _kwargs: Any) -> HttpResponse | None:
+        """Return the refusal, or nothing if there is none."""
+        reads_forms = request.content_type in FORMS and not hasattr(view, "cls")  # views of the API take none
+        for field, text in _texts(request, with_form=reads_forms):
+            if holds_card_number(text):
+                return errors.response_to(card_number_refused(field))
+        return None
+
+
+def _texts(request: HttpRequest, *, with_form: bool) -> Iterator[tuple[str, str]]:
+    """Yield what somebody may have written into a request, each with its field."""
+    yield "", unquote_plus(request.get_full_path())
+    yield "Idempotency-Key", request.headers.get("Idempotency-Key", "")
+    for name, values in request.POST.lists() if with_form else ():
+        yield "", name
+        yield from ((name, str(value)) for value in values)

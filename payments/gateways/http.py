@@ -8,6 +8,7 @@ from urllib.parse import quote
 from payments.gateways.protocol import Kind, LedgerLine, Outcome
 from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
 from providers.http import ProviderClient, provider
+from telemetry.card_numbers import masked
 
 # Refusals that say: what you ask for is the case already. A call of ours came through under another key.
 ALREADY_DONE = {"capture": "already_captured", "void": "already_voided", "refund": "already_refunded"}
@@ -114,8 +115,8 @@ def _outcome(operation: Any) -> Outcome:
 
 
 def _failed(kind: Kind, code: str, message: str) -> Outcome:
-    # A provider may be wordy; our books have so much room for it.
-    return Outcome(kind, code=code[:40], message=message[:200])
+    # A provider may be wordy, and repeat what it was sent; our books have so much room, and none for cards.
+    return Outcome(kind, code=masked(code)[:40], message=masked(message)[:200])
 
 
 def _ledger_line(line: Any) -> LedgerLine:

@@ -27,8 +27,12 @@ BEYOND_A_SCHEMA = frozenset(
         "wrong_currency",
     }
 )
-# ... and these at these addresses: the days between two dates.
-BEYOND_A_SCHEMA_AT = {("invalid_parameter", "/api/analytics"), ("invalid_parameter", "/api/analytics.csv")}
+# ... and these at these addresses: the days between two dates, and a reason for what is not only a preview.
+BEYOND_A_SCHEMA_AT = {
+    ("invalid_parameter", "/api/analytics"),
+    ("invalid_parameter", "/api/analytics.csv"),
+    ("required", "/api/orders/stuck/cancel"),
+}
 # An integer with a fraction of zero is one to a schema; we take 2 and not 2.0.
 WHOLE_FRACTION = re.compile(r"Expected integer( \| null)?, not fraction\.")
 # A bulk request is answered line by line; a line that is refused does not fail the others.
