@@ -13,7 +13,7 @@ from xdist.scheduler import LoadScopeScheduling
 from config.engines import free_port
 from tests.cleaning import clean_quickly
 from tests.engines import TestEngines
-from tests.workers import WORKERS, ByFile
+from tests.workers import WORKERS, ByFile, slowest_first
 
 pytest_plugins = ["tests.fixtures.sandbox", "tests.fixtures.pipeline", "tests.fixtures.pages"]
 
@@ -61,6 +61,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """Keep together what shares a running system."""
     return ByFile(config, log)
+
+
+@pytest.hookimpl(trylast=True)  # pytest-django has an order of its own
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    slowest_first(items)
 
 
 def pytest_configure(config: pytest.Config) -> None:
