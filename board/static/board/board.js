@@ -26,6 +26,12 @@ function seconds(value) {
   return value < 120 ? `${value.toFixed(1)} s` : `${Math.round(value / 60)} min`;
 }
 
+// On an axis there is room for a few letters only.
+function briefly(value) {
+  if (value < 1) return value ? `${Math.round(value * 1000)} ms` : "0";
+  return value < 120 ? `${short.format(value)} s` : `${short.format(value / 60)} min`;
+}
+
 function rate(value) {
   return value >= 100 ? whole.format(Math.round(value)) : value.toFixed(1);
 }
@@ -159,7 +165,7 @@ const link = { state: "loading", socket: null, lag: 0 };
 function showLink(change) {
   Object.assign(link, change);
   const element = $("#connection");
-  const words = { loading: "Loading", live: "Live", lost: "Reconnecting", login: "Logged out", gone: "Gone" };
+  const words = { loading: "Loading", live: "Live", lost: "Reconnecting", failed: "Not loaded", login: "Logged out", gone: "Gone" };
   const behind = link.state === "live" && link.lag > 3;
   element.dataset.state = behind ? "behind" : link.state;
   $("[data-text]", element).textContent = behind ? "Behind" : words[link.state];
@@ -903,8 +909,7 @@ function beginSearch() {
   results.addEventListener("click", () => show(false));
   document.addEventListener("click", (event) => form.contains(event.target) || show(false));
   document.addEventListener("keydown", (event) => {
-    const typing = event.target.closest?.("input, select, textarea, dialog");
-    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey) {
+    if (event.key === "k" && (event.ctrlKey || event.metaKey) && !event.target.closest?.("dialog")) {
       event.preventDefault();
       field.focus();
     }
@@ -1074,7 +1079,10 @@ const charts = [];
 let series;
 
 async function watchSeries() {
-  series = await ask("/api/board/series");
+  const answer = await ask("/api/board/series").catch(() => null);
+  $(".charts").classList.toggle("is-stale", !answer);
+  if (!answer) return;
+  series = answer;
   const now = series.now;
   const figures = {
     "rate-placed": rate(now.placedPerSecond), "rate-confirmed": rate(now.confirmedPerSecond),
@@ -1090,7 +1098,7 @@ function drawCharts() {
   if (!charts.length) {
     charts.push(
       chart("#chart-rate", [["Placed", "--blue"], ["Confirmed", "--green"]], (value) => short.format(value), 1, () => [series.placed, series.confirmed]),
-      chart("#chart-time", [["p50", "--blue"], ["p95", "--amber"]], seconds, 1, () => [series.p50, series.p95], true),
+      chart("#chart-time", [["p50", "--blue"], ["p95", "--amber"]], briefly, 1, () => [series.p50, series.p95], true),
       chart("#chart-backlog", [["Under way", "--blue"], ["Due now", "--red"]], (value) => short.format(value), 5, () => [series.underWay, series.due]),
     );
   }
@@ -1108,12 +1116,12 @@ function chart(selector, lines, words, least, data, isSparse = false) {
     {
       width: root.clientWidth || 300,
       height: 112,
-      padding: [8, 6, 0, 0],
+      padding: [8, 18, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, least) * 1.12] } },
       axes: [
-        { ...axis, grid: { show: false }, size: 22, space: 48, values: (_, times) => times.map((time) => clock.format(time * 1000).slice(0, 5)) },
+        { ...axis, grid: { show: false }, size: 22, space: 38, values: (_, times) => times.map((time) => clock.format(time * 1000).slice(0, 5)) },
         { ...axis, grid: { stroke: colour("--line"), width: 1 }, size: 50, space: 34, values: (_, values) => values.map(words) },
       ],
       series: [{}, ...lines.map(([label, name], at) => ({
