@@ -358,11 +358,14 @@ class Rig:
 
     # --- Engines --------------------------------------------------------------------------------------------
 
-    async def start_postgres(self) -> None:
-        """Return once it answers. One that was killed may keep its memory for a moment: hence several tries."""
+    async def start_postgres(self, *, entry: tuple[str, ...] = ()) -> None:
+        """Return once it answers. One that was killed may keep its memory for a moment: hence several tries.
+
+        `entry` is put before the command.
+        """
         for left in reversed(range(STARTS)):
             try:
-                await self._start_engine("postgres", self.postgres)
+                await self._start_engine("postgres", self.postgres, entry)
             except EngineError:
                 if not left:
                     raise
@@ -370,37 +373,21 @@ class Rig:
             else:
                 return
 
-    async def start_valkey(self, *, empty: bool = False) -> None:
-        """Return once it answers; `empty`: after its files were lost."""
+    async def start_valkey(self, *, empty: bool = False, entry: tuple[str, ...] = ()) -> None:
+        """Return once it answers; `empty`: after its files were lost. `entry` is put before the command."""
         if empty:
             for file in self.valkey.folder.glob("appendonlydir/*"):
                 file.unlink()
-        await self._start_engine("valkey", self.valkey)
+        await self._start_engine("valkey", self.valkey, entry)
 
-    async def start_valkey_on_small_disk(self, size: str) -> None:
-        """Run it on an empty file system of that size, in a mount namespace that ends with it (root only)."""
-        await asyncio.to_thread(self.valkey.prepare)
-        configuration = (self.valkey.folder / "valkey.conf").read_text()
-        beside = self.folder / "valkey-small.conf"
-        beside.touch(mode=0o600)
-        beside.write_text(configuration)
-        mount = f"mount -t tmpfs -o size={size} chaos {self.valkey.folder.resolve()}"
-        script = f"{mount} && exec {self.valkey.argv()[0]} {beside}"
-        with self.valkey.log.open("ab") as log:
-            process = start_child(
-                ["unshare", "--mount", "--", "sh", "-c", script],
-                death_signal=signal.SIGTERM,
-                output=log.fileno(),
-            )
-        self.engines["valkey"] = process
-        self._guardian.watch(process.pid, stop_signal=signal.SIGTERM)
-        await asyncio.to_thread(wait_until_ready, self.valkey, process)
-
-    async def _start_engine(self, name: str, engine: Postgres | Valkey) -> None:
+    async def _start_engine(self, name: str, engine: Postgres | Valkey, entry: tuple[str, ...]) -> None:
         await asyncio.to_thread(engine.prepare)
         with engine.log.open("ab") as log:
             process = start_child(
-                engine.argv(), death_signal=engine.stop_signal, output=log.fileno(), account=engine.account()
+                [*entry, *engine.argv()],
+                death_signal=engine.stop_signal,
+                output=log.fileno(),
+                account=engine.account(),
             )
         self.engines[name] = process
         self._guardian.watch(process.pid, stop_signal=engine.stop_signal)

@@ -2,17 +2,16 @@
 
 import asyncio
 import signal
-import subprocess
-import time
-from pathlib import Path
 
 import redis
 
-from chaos.arena import Arena, Skipped, row
+from chaos.arena import Arena, row
+from chaos.disk import SmallDisk
 
 EMPTY_BAR = 30.0
 FAST_POST = 0.2
-DISK = "48m"
+VALKEY_ROOM, POSTGRES_ROOM = 48, 64  # megabytes
+AFTER_FULL_DISKS = 60.0
 
 
 @row("F13", "Valkey killed, its files kept; back after 0.2, 4 and 10 s", post_bar=FAST_POST)
@@ -93,41 +92,41 @@ async def f19(arena: Arena) -> None:
         await arena.sleep(4)
 
 
-@row("F25", "Valkey's disk is full, then has room again", within=EMPTY_BAR)
+@row("F25", "Valkey's disk is full, then PostgreSQL's; both have room again", within=AFTER_FULL_DISKS)
 async def f25(arena: Arena) -> None:
-    """Valkey runs on a small file system in a mount namespace of its own, which ends with it. Needs root."""
-    if not await asyncio.to_thread(_may_mount, arena.folder):
-        raise Skipped("a file system of its own needs root and mount namespaces")
-    await arena.rig.end_engine("valkey", signal.SIGTERM)
-    await arena.rig.start_valkey_on_small_disk(DISK)
+    """Each runs for a while on a small file system. What is given up with Valkey's is what it would have lost."""
+    rig = arena.rig
+    await rig.end_engine("valkey", signal.SIGTERM)
+    disk = await asyncio.to_thread(SmallDisk, rig.valkey.folder, room=VALKEY_ROOM)
+    await rig.start_valkey(entry=disk.entry)
+    await _full_for_a_while(arena, disk)
+    with rig.broker() as broker:
+        arena.notes.append(f"Valkey while full: {_refusals(broker)}")
+    await rig.end_engine("valkey", signal.SIGKILL)
+    await rig.start_valkey()
+    disk.end()
+
+    await rig.end_engine("postgres", signal.SIGINT)
+    disk = await asyncio.to_thread(SmallDisk, rig.postgres.data, room=POSTGRES_ROOM)
+    await rig.start_postgres(entry=disk.entry)
+    await _full_for_a_while(arena, disk)
+    if rig.engines["postgres"].poll() is not None:
+        arena.notes.append("PostgreSQL gave up and was started again")
+        await rig.start_postgres(entry=disk.entry)
+        await arena.sleep(3)
+    await rig.end_engine("postgres", signal.SIGINT)
+    await asyncio.to_thread(disk.give_back)
+    await rig.start_postgres()
+    disk.end()
+
+
+async def _full_for_a_while(arena: Arena, disk: SmallDisk) -> None:
     await arena.sleep(4)
-    filler = Path(f"/proc/{arena.rig.engines['valkey'].pid}/root{arena.rig.valkey.folder.resolve()}/filler")
-    await asyncio.to_thread(_fill, filler)
+    await asyncio.to_thread(disk.fill)
     arena.struck()
     await arena.sleep(8)
-    await asyncio.to_thread(filler.unlink)
+    await asyncio.to_thread(disk.empty)
     await arena.sleep(3)
-    with arena.rig.broker() as broker:
-        arena.notes.append(f"rejected while full: {_refusals(broker)}")
-    await arena.rig.end_engine("valkey", signal.SIGKILL)
-    await arena.rig.start_valkey()
-
-
-def _may_mount(folder: Path) -> bool:
-    argv = ["unshare", "--mount", "--", "mount", "-t", "tmpfs", "-o", "size=1m", "chaos", str(folder)]
-    try:
-        return subprocess.run(argv, capture_output=True, check=False).returncode == 0
-    except OSError:
-        return False
-
-
-def _fill(filler: Path) -> None:
-    with filler.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(b"\0" * 65536)
-        except OSError:
-            time.sleep(0)
 
 
 def _refusals(broker: redis.Redis) -> str:

@@ -173,7 +173,7 @@ async def f37(arena: Arena) -> None:
     arena.struck()
     await arena.sleep(4)
     for queue, task in (("orders", "orders.settle"), ("payments", "payments.capture_payment")):
-        future = {"batch_id": 1, "of_the_next_release": True}
+        future: dict[str, object] = {"batch_id": 1, "of_the_next_release": True}
         await asyncio.to_thread(_lpush, arena, queue, _envelope(queue, _encoded([], future), task=task))
         await asyncio.to_thread(
             _lpush, arena, queue, _envelope(queue, _encoded([], {}), task=f"{queue}.renamed")
