@@ -88,10 +88,7 @@ class _Contestant:
             return [float(row[0]) for row in connection.execute(self.LATENCIES, [after])]
 
     def _value(self, statement: str, *parameters: Any) -> Any:
-        with self.rig.connect() as connection:
-            row = connection.execute(statement, parameters).fetchone()
-            assert row is not None
-            return row[0]
+        return self.rig.value(statement, *parameters)
 
 
 class Ours(_Contestant):
