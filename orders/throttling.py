@@ -29,20 +29,19 @@ PATIENCE_SECONDS = 0.05
 LEAVE_ALONE_SECONDS = 1.0
 PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
-# KEYS[1] is the bucket, ARGV the tokens it holds and those it gets per second. Returns the seconds to wait,
-# 0 if let through. Valkey's clock counts, so that all processes agree.
+# KEYS[1] is the bucket, ARGV the tokens it holds and the seconds until it gets another. Returns the seconds to
+# wait, 0 if let through. What is kept is the moment at which the bucket will be full again, so that one number, and
+# one write, is all there is to it. Valkey's clock counts, so that all processes agree; as a fraction it is not exact,
+# hence the thousandth.
 TAKE = """
-local capacity, rate = tonumber(ARGV[1]), tonumber(ARGV[2])
+local capacity, gap = tonumber(ARGV[1]), tonumber(ARGV[2])
 local clock = redis.call('TIME')
 local now = clock[1] + clock[2] / 1000000
-local bucket = redis.call('HMGET', KEYS[1], 'tokens', 'at')
-local gained = math.max(0, now - (tonumber(bucket[2]) or now)) * rate
-local tokens = math.min(capacity, (tonumber(bucket[1]) or capacity) + gained)
-local wait = 0
-if tokens >= 1 then tokens = tokens - 1 else wait = (1 - tokens) / rate end
-redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'at', tostring(now))
-redis.call('PEXPIRE', KEYS[1], math.ceil(capacity / rate * 1000) + 1000)
-return tostring(wait)
+local full_at = math.max(now, tonumber(redis.call('GET', KEYS[1]) or 0)) + gap
+local wait = full_at - now - capacity * gap
+if wait > gap / 1000 then return tostring(wait) end
+redis.call('SET', KEYS[1], string.format('%.6f', full_at), 'PX', math.ceil((full_at - now) * 1000))
+return '0'
 """
 
 
@@ -81,7 +80,7 @@ class Buckets:
         if self._clock() < self._leave_alone_until:
             raise Unavailable
         try:
-            return float(self._ask("EVAL", TAKE, 1, bucket, rate.requests, rate.requests / rate.seconds))
+            return float(self._ask("EVAL", TAKE, 1, bucket, rate.requests, rate.seconds / rate.requests))
         except redis.RedisError as error:
             self._leave_alone_until = self._clock() + LEAVE_ALONE_SECONDS
             logger.warning("throttle_unavailable", error=type(error).__name__)
