@@ -1,6 +1,5 @@
 """What customers read about their order: what happens, what it means for their money, and what they may do."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -12,7 +11,7 @@ from board.cards import card
 from board.panel import Action, Entry
 from notifications.mail import REASONS
 from orders.journal import events_of
-from orders.models import Journey, Order, OrderEvent
+from orders.models import Journey, Order
 from orders.workflow import Leg, Status
 
 HEADLINES = {
@@ -66,7 +65,7 @@ def context_of(order: Order, request: Request) -> dict[str, Any]:
         "consolation": panel.consolation(order.journey),
         "legs": [replace(leg, name=LEG_NAMES[leg.key]) for leg in panel.legs_of(order)],
         "actions": _actions(order, request),
-        "timeline": _timeline(events_of(order.pk, limit=panel.MOST_EVENTS)),
+        "timeline": _timeline(order),
     }
 
 
@@ -99,8 +98,8 @@ def _actions(order: Order, request: Request) -> list[Action]:
     return [replace(action, label="Cancel the order", effects=[effect]) for action in offered]
 
 
-def _timeline(events: Sequence[OrderEvent]) -> list[Entry]:
+def _timeline(order: Order) -> list[Entry]:
     """Return what happened, without figures; what is said again and again is said once."""
-    told = panel.entries(events, staff=False)
+    told = panel.entries(events_of(order.pk, limit=panel.MOST_EVENTS), order.currency, staff=False)
     once = [next(same) for _, same in groupby(told, key=lambda entry: entry.text)]
     return [replace(entry, details=[]) for entry in once]

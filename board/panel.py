@@ -117,7 +117,7 @@ def context_of(order: Order, request: Request) -> dict[str, Any]:
         "card": card(order),
         "lines": list(order.lines.all()),
         "legs": legs_of(order),
-        "timeline": entries(events, staff=user.is_staff),
+        "timeline": entries(events, order.currency, staff=user.is_staff),
         "calls": calls_of(order),
         "notifications": Notification.objects.filter(order_id=order.pk).order_by("id"),
         "explanation": explain(order) if explained and order.journey.status in UNDER_WAY else None,
@@ -151,7 +151,7 @@ def _leg(name: str, leg: Leg) -> LegShown:
     return LegShown(name, LEG_NAMES[name], STATE_OF_LEG[leg], WORDS_FOR_LEG.get((name, leg), leg.value))
 
 
-def entries(events: Sequence[OrderEvent], *, staff: bool) -> list[Entry]:
+def entries(events: Sequence[OrderEvent], currency: str, *, staff: bool) -> list[Entry]:
     """Return the timeline. What is for operators' eyes, such as a traceback, stays out for others."""
     told = zip(events, timeline(events), strict=True)
     return [
@@ -161,7 +161,7 @@ def entries(events: Sequence[OrderEvent], *, staff: bool) -> list[Entry]:
             after=_after(line.seconds),
             text=_text(event, staff=staff),
             kind=_kind(event.type),
-            details=_details(event, line.details, staff=staff),
+            details=_details(event, line.details, currency, staff=staff),
             trouble=line.trouble if staff else "",
         )
         for event, line in told
@@ -178,17 +178,17 @@ def _text(event: OrderEvent, *, staff: bool) -> str:
 SAID, INTERNAL = {"reason", "outcome", "currency"}, {"request", "batch"}
 
 
-def _details(event: OrderEvent, details: list[tuple[str, str]], *, staff: bool) -> list[str]:
+def _details(event: OrderEvent, details: list[tuple[str, str]], currency: str, *, staff: bool) -> list[str]:
     """Return what there is to say beyond the sentence."""
     if event.type == EventType.ATTENTION_NEEDED and not staff:
         return []
     left_out = SAID if staff else SAID | INTERNAL
-    return [_detail(name, value, event) for name, value in details if name not in left_out]
+    return [_detail(name, value, currency) for name, value in details if name not in left_out]
 
 
-def _detail(name: str, value: str, event: OrderEvent) -> str:
+def _detail(name: str, value: str, currency: str) -> str:
     if name == "amount":
-        return f"{value} {event.data.get('currency', '')}".strip()
+        return f"{value} {currency}"
     return value if name == "why" else f"{name}: {value}"
 
 
