@@ -87,7 +87,7 @@ class Redoc(SpectacularRedocView):
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return the page, which loads nothing from elsewhere."""
-        response: Response = super().get(request, *args, **kwargs)
+        response: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
         response.data["redoc_standalone"] = reverse("redoc-script")
         response["Content-Security-Policy"] = DESCRIPTION_POLICY
         return response
@@ -99,7 +99,7 @@ class Swagger(SpectacularSwaggerSplitView):
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return the page or its script, which load nothing from elsewhere."""
-        response: Response = super().get(request, *args, **kwargs)
+        response: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
         response["Content-Security-Policy"] = DESCRIPTION_POLICY
         return response
 
