@@ -93,7 +93,7 @@ class Timing:
 
 
 def orders_by_state() -> dict[str, Count]:
-    """Return how many orders of customers stand where. Those that ended well are estimated once they are many."""
+    """Return how many orders of customers stand where. Those that ended are estimated where they are many."""
     ours = _canaries_by_state()
     rows = _one(
         "SELECT greatest(pg_stat_get_live_tuples(oid), reltuples)::bigint FROM pg_class"
@@ -105,7 +105,8 @@ def orders_by_state() -> dict[str, Count]:
         }
     else:
         found = _others()
-        found |= _ended_well(rows - sum(count.orders for count in found.values()), rows)
+        many = [status.value for status in Status if status.value not in found]
+        found |= _by_sample(many, rows - sum(count.orders for count in found.values()), rows)
     return {
         status.value: _without(found.get(status.value, Count(0)), ours.get(status, 0)) for status in Status
     }
@@ -126,21 +127,32 @@ def _without(count: Count, ours: int) -> Count:
     return Count(max(0, count.orders - ours), count.is_estimate)
 
 
+# The first condition is that of a partial index. Of what is at rest in it no more is counted than is sampled below.
+OTHERS = """
+    SELECT s.status, (SELECT count(*) FROM (
+        SELECT FROM orders_journey j
+        WHERE NOT j.status IN ('confirmed', 'completed') AND j.status = s.status LIMIT s.most) AS few)
+    FROM (VALUES ('pending', NULL), ('processing', NULL), ('cancelling', NULL),
+                 ('cancelled', %(most)s), ('rejected', %(most)s)) AS s(status, most)
+"""
+
+
 def _others() -> dict[str, Count]:
-    rows = _all(
-        "SELECT status, count(*) FROM orders_journey"
-        " WHERE NOT status IN ('confirmed', 'completed') GROUP BY status"
-    )
-    return {status: Count(orders) for status, orders in rows}
+    """Return how many did not end well, without those of which there are too many to count."""
+    counted = _all(OTHERS, {"most": SAMPLED_ROWS + 1})
+    ended = (Status.CANCELLED, Status.REJECTED)
+    return {
+        status: Count(orders) for status, orders in counted if status not in ended or orders <= SAMPLED_ROWS
+    }
 
 
-def _ended_well(orders: int, rows: int) -> dict[str, Count]:
-    """Return how `orders` divide into confirmed and completed, by a sample of the same pages each time."""
+def _by_sample(statuses: list[str], orders: int, rows: int) -> dict[str, Count]:
+    """Return how `orders` divide into those statuses, by a sample of the same pages each time."""
     percent = min(100.0, 100 * SAMPLED_ROWS / rows)
     sample = _all(
         "SELECT status, count(*) FROM orders_journey TABLESAMPLE SYSTEM (%s) REPEATABLE (1)"
-        " WHERE status IN ('confirmed', 'completed') GROUP BY 1",
-        [percent],
+        " WHERE status = ANY(%s) GROUP BY 1",
+        [percent, statuses],
     )
     whole = sum(seen for _, seen in sample) or 1
     return {status: Count(max(0, round(orders * seen / whole)), is_estimate=True) for status, seen in sample}

@@ -92,6 +92,16 @@ def test_many_orders_are_estimated_where_counting_would_take_long(monkeypatch):
     assert counts["completed"].orders == pytest.approx(3000, rel=0.1)
 
 
+def test_those_that_did_not_end_well_are_counted_as_long_as_they_are_few(monkeypatch):
+    monkeypatch.setattr(figures, "COUNTED_ROWS", 0)
+    _write_journeys(completed=20_000, cancelled=12_000, rejected=9_000, pending=11_000)
+    counts = figures.orders_by_state()
+    assert counts["pending"] == figures.Count(11_000)
+    assert counts["rejected"] == figures.Count(9_000)
+    assert counts["cancelled"].is_estimate
+    assert counts["cancelled"].orders == pytest.approx(12_000, rel=0.2)
+
+
 def _write_journeys(**wanted: int) -> None:
     with connection.cursor() as cursor:
         for status_, count in wanted.items():
