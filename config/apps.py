@@ -21,6 +21,8 @@ class ProjectConfig(AppConfig):
         """Have Django run our checks with its own; plant the fault that a test asked for."""
         for check in ours.ALL:
             checks.register(check)
+        for check in ours.DEPLOY:
+            checks.register(check, deploy=True)
         if settings.PLANTED_FAULT:
             # By name: the product knows nothing of its tests unless one of them is looking.
             import_module("tests.planted").plant(settings.PLANTED_FAULT)

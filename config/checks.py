@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from urllib.parse import urlsplit
 
 from celery import current_app
 from django.conf import settings
@@ -81,6 +82,19 @@ def messages_outlive_tasks(**_: object) -> list[CheckMessage]:
     return []
 
 
+def engines_want_passwords(**_: object) -> list[CheckMessage]:
+    """Neither the database nor the broker, whose messages workers obey, lets in whoever finds it."""
+    addresses = {"DATABASE_URL": settings.DATABASES["default"]["PASSWORD"], "REDIS_URL": settings.REDIS_URL}
+    open_to_all = [
+        name
+        for name, value in addresses.items()
+        if not (urlsplit(value).password if name == "REDIS_URL" else value)
+    ]
+    return [Caution(f"{name} has no password.", id="config.W008") for name in open_to_all]
+
+
+# What only matters where strangers could come by.
+DEPLOY = (engines_want_passwords,)
 ALL = (
     schedule_names_tasks,
     routes_lead_somewhere,

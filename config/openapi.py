@@ -20,6 +20,10 @@ WITH_BODY = {
     "413": "`body_too_large`",
     "415": "`unsupported_media_type`: send `application/json`.",
 }
+WITH_KEY = {
+    "409": "`in_progress`: the first request with this key is still under way; see `Retry-After`.",
+    "422": "`idempotency_key_reused`: the key was used for another request.",
+}
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -34,6 +38,8 @@ def add_common_refusals(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 def _describe(operation: dict[str, Any], path: str, method: str) -> None:
     common = EVERYWHERE | (WITH_PATH if "{" in path else {}) | (WITH_BODY if method != "get" else {})
+    if any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", [])):
+        common |= WITH_KEY
     common |= WITH_ORDER if path.startswith("/api/orders/{") else {}
     responses = operation["responses"]
     for status, description in common.items():

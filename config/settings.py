@@ -115,6 +115,7 @@ MIDDLEWARE = [
     "config.system.middleware.MessagesOfPages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "config.system.middleware.Logged",
+    "config.system.middleware.ContentPolicy",
     "config.system.middleware.RefusesCardNumbers",
 ]
 

@@ -7,7 +7,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView
 
-from config import errors, pages
+from config import errors, pages, repeats
 from notifications import signalr
 from orders.analytics_views import SalesAnalytics, SalesTable
 from orders.desk_views import MoneyAtRisk, Transactions
@@ -30,6 +30,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/payments/webhook", PaymentWebhook.as_view(), name="payment-webhook"),
     path("api/analytics", SalesAnalytics.as_view(), name="analytics"),
     path("api/analytics.csv", SalesTable.as_view(), name="analytics-table"),
+    path("api/inventory/<str:reference>/adjust", repeats.AdjustStock.as_view(), name="inventory-adjust"),
     path("api/inventory", include("inventory.urls")),
     path("api/shipping/zones", Zones.as_view(), name="zones"),
     path("api/shipping/zones/<int:zone_id>", OneZone.as_view(), name="zone"),

@@ -17,9 +17,10 @@ from notifications.models import Delivery, Subscription
 from notifications.outgoing import NotAllowed, check_url
 from notifications.views import LARGEST_ID
 from notifications.webhooks import tell_again
+from orders.idempotency import answer_once
 from orders.pagination import PAGE_PARAMETERS, newest_first
 from orders.problems import Problem
-from orders.schema import refusals
+from orders.schema import IDEMPOTENCY_KEY, refusals
 from orders.serializers import Answer, Nothing, read
 from orders.serializers import Request as Body
 from orders.workflow import EventType
@@ -118,12 +119,16 @@ class Webhooks(APIView):
             " `<seconds>.<body>`. Answer with 2xx; anything else is tried again with growing pauses."
         ),
         request=NewSubscription,
+        parameters=[IDEMPOTENCY_KEY],
         responses={201: SubscriptionBody}
         | refusals(_400="malformed_json required unknown_field wrong_type invalid address_not_allowed")
         | FORBIDDEN,
     )
     def post(self, request: Request) -> Response:
-        """Subscribe it."""
+        """Subscribe it, once for each key."""
+        return answer_once(request, lambda: self._subscribe(request))
+
+    def _subscribe(self, request: Request) -> Response:
         wanted = read(request.data, NewSubscription)
         try:
             check_url(wanted.url)

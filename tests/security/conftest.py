@@ -1,6 +1,7 @@
 """A shop with something of everything in it, people who use it, and web processes that serve it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -25,24 +26,16 @@ def shop(transactional_db: None) -> None:
     make_shipping()
 
 
-@pytest.fixture
-def start_web(transactional_db: None) -> Iterator[Callable[..., WebProcess]]:
-    """Start a web process with these settings; it ends with the test."""
-    started: list[WebProcess] = []
-
-    def start(**environment: str) -> WebProcess:
-        started.append(WebProcess(**environment).start())
-        return started[-1]
-
-    yield start
+@pytest.fixture(scope="package")
+def webs(django_db_setup: None, django_db_blocker: Any) -> Iterator[list[WebProcess]]:
+    """Two web processes that throttle nobody, for all tests: each takes a while to start."""
+    limits = {"THROTTLE_WRITES": "off", "THROTTLE_READS": "off", "THROTTLE_LOGINS": "off"}
+    with django_db_blocker.unblock():
+        # The second waits for nobody's lock, so that nobody has to wait for it to give up.
+        started = [WebProcess(**limits).start(), WebProcess(lock_timeout_ms=100, **limits).start()]
+    yield started
     for web in started:
         web.stop()
-
-
-@pytest.fixture
-def unlimited_web(start_web: Callable[..., WebProcess]) -> WebProcess:
-    """A web process that throttles nobody."""
-    return start_web(THROTTLE_WRITES="off", THROTTLE_READS="off", THROTTLE_LOGINS="off")
 
 
 def make_operator() -> User:

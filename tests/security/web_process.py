@@ -21,9 +21,9 @@ from tests.waiting import until
 class WebProcess:
     """granian with `config.wsgi` on a port of its own, and what it writes to its log."""
 
-    def __init__(self, **environment: str) -> None:
+    def __init__(self, *, lock_timeout_ms: int = 3000, **environment: str) -> None:
         self.port = free_port()
-        self._environment = environment
+        self._environment = _environment(lock_timeout_ms) | environment
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this does
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -33,7 +33,7 @@ class WebProcess:
 
     def start(self) -> Self:
         """Return once it listens."""
-        environment = os.environ | _environment() | {"WEB_PORT": str(self.port)} | self._environment
+        environment = os.environ | self._environment | {"WEB_PORT": str(self.port)}
         argv, assignments = expand(_command("web"), environment)
         argv[0] = str(Path(sys.executable).parent / argv[0])
         self._process = start_child(
@@ -63,6 +63,8 @@ def _command(name: str) -> str:
     return next(entry.command for entry in parse(PROCFILE.read_text()) if entry.name == name)
 
 
-def _environment() -> dict[str, str]:
-    database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
+def _environment(lock_timeout_ms: int) -> dict[str, str]:
+    database = urlsplit(os.environ["DATABASE_URL"])._replace(
+        path=f"/{connection.settings_dict['NAME']}", query=f"options=-c%20lock_timeout%3D{lock_timeout_ms}"
+    )
     return {"DATABASE_URL": database.geturl(), "SECRET_KEY": settings.SECRET_KEY}
