@@ -69,7 +69,7 @@ def test_an_order_whose_step_was_lost_says_which_leg_is_silent() -> None:
 
 def test_an_order_whose_charge_nobody_answered_names_the_charge(providers: SandboxProcess) -> None:
     order = make_order((make_product(), 1))
-    providers.set_faults("payments", timeoutAfterRate=1.0, timeoutSeconds=5)
+    providers.set_faults("payments", timeoutAfterRate=1.0, timeoutSeconds=0)
     work_off()
     told = explained(order.order_id)
     assert told.situation is Situation.PAYMENT_OUTCOME

@@ -215,7 +215,7 @@ def test_a_provider_that_is_down_parks_the_order_and_says_so(providers: SandboxP
 
 def test_a_charge_whose_answer_was_lost_is_found_and_not_made_twice(providers: SandboxProcess) -> None:
     order = make_order((make_product(), 1))
-    providers.set_faults("payments", timeoutAfterRate=1.0, timeoutSeconds=5)
+    providers.set_faults("payments", timeoutAfterRate=1.0, timeoutSeconds=0)
     work_off()
     assert journey(order.order_id).waiting_for == "payment_outcome"
     providers.clear_faults()
@@ -228,7 +228,7 @@ def test_a_charge_whose_answer_was_lost_is_found_and_not_made_twice(providers: S
 def test_a_cancel_while_the_charge_is_unknown_gives_back_what_was_held(providers: SandboxProcess) -> None:
     product = make_product(units=2)
     order = make_order((product, 1))
-    providers.set_faults("payments", timeoutAfterRate=1.0, timeoutSeconds=5, operations=["authorize"])
+    providers.set_faults("payments", timeoutAfterRate=1.0, timeoutSeconds=0, operations=["authorize"])
     work_off()
     commands.cancel_order(order_id=order.order_id, reason="Took too long")
     work_off()

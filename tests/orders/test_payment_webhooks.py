@@ -72,7 +72,7 @@ def journey(order_id: int) -> Journey:
 def order_whose_charge_is_unknown(providers: SandboxProcess) -> int:
     order = make_order((make_product(units=5), 1))
     providers.set_faults(
-        "payments", timeoutAfterRate=1.0, timeoutSeconds=3, operations=["authorize", "lookup"]
+        "payments", timeoutAfterRate=1.0, timeoutSeconds=0, operations=["authorize", "lookup"]
     )
     work_off()
     assert journey(order.order_id).waiting_for
@@ -100,7 +100,7 @@ def test_a_webhook_settles_what_nobody_answered_and_the_order_goes_on_at_once(
 def test_a_declined_one_rejects_the_order(providers: SandboxProcess) -> None:
     order = make_order((make_product(units=5), 1))
     providers.set_faults(
-        "payments", timeoutBeforeRate=1.0, timeoutSeconds=3, operations=["authorize", "lookup"]
+        "payments", timeoutBeforeRate=1.0, timeoutSeconds=0, operations=["authorize", "lookup"]
     )
     work_off()
     providers.clear_faults()
