@@ -69,13 +69,16 @@ CHECKS: dict[str, str] = {
         GROUP BY o.id HAVING o.goods_amount IS DISTINCT FROM sum(l.unit_price * l.quantity)
     """,
     "Orders are whole: no orphans": """
-        SELECT order_id::text, 'has ' || what || ' but is no order' FROM (
-            SELECT order_id, 'lines' AS what FROM orders_orderline
-            UNION SELECT order_id, 'events' FROM orders_orderevent
-            UNION SELECT order_id, 'a journey' FROM orders_journey
-            UNION SELECT order_id, 'transactions' FROM payments_transaction
-            UNION SELECT order_id, 'reservations' FROM inventory_reservation
-        ) child WHERE NOT EXISTS (SELECT FROM orders_order o WHERE o.id = child.order_id)
+        SELECT order_id::text, 'has lines but is no order' FROM orders_orderline c
+        WHERE NOT EXISTS (SELECT FROM orders_order o WHERE o.id = c.order_id)
+        UNION ALL SELECT order_id::text, 'has events but is no order' FROM orders_orderevent c
+        WHERE NOT EXISTS (SELECT FROM orders_order o WHERE o.id = c.order_id)
+        UNION ALL SELECT order_id::text, 'has a journey but is no order' FROM orders_journey c
+        WHERE NOT EXISTS (SELECT FROM orders_order o WHERE o.id = c.order_id)
+        UNION ALL SELECT order_id::text, 'has transactions but is no order' FROM payments_transaction c
+        WHERE NOT EXISTS (SELECT FROM orders_order o WHERE o.id = c.order_id)
+        UNION ALL SELECT order_id::text, 'has reservations but is no order' FROM inventory_reservation c
+        WHERE NOT EXISTS (SELECT FROM orders_order o WHERE o.id = c.order_id)
     """,
     "Orders are whole: none is archived and here at once": """
         SELECT o.id::text, 'is in the archive, too' FROM orders_archivedorder a JOIN orders_order o ON o.id = a.id
