@@ -13,10 +13,7 @@ from orders.runs import flower_url, runs_of
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import work_off
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.usefixtures("uncollected_static_files"),
-]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 STEPS = ["Authorize payment", "Capture payment", "Quote shipping", "Reserve stock", "Settle"]
 

@@ -19,7 +19,7 @@ HERE = {"DEBUG": "0", "DEMO": "0", "HTTPS": "1"}
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_every_page_says_what_browsers_may_do_with_it(db, uncollected_static_files, path):
+def test_every_page_says_what_browsers_may_do_with_it(db, path):
     headers = Client().get(path).headers
 
     assert headers["X-Frame-Options"] == "DENY"
@@ -29,7 +29,7 @@ def test_every_page_says_what_browsers_may_do_with_it(db, uncollected_static_fil
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
 
 
-def test_the_desk_runs_no_scripts_but_its_own(db, uncollected_static_files):
+def test_the_desk_runs_no_scripts_but_its_own(db):
     assert "script-src 'self';" in Client().get("/admin/login/")["Content-Security-Policy"]
 
 
