@@ -143,7 +143,7 @@ DESK = [
 
 
 @pytest.fixture
-def world(db: None, settings: Any, uncollected_static_files: None) -> dict[str, Any]:
+def world(db: None, settings: Any) -> dict[str, Any]:
     """Alice's held order, all that belongs to it, and everybody who might ask for it."""
     settings.PAYMENT_WEBHOOK_SECRETS = ["a secret of sixteen"]
     settings.THROTTLE_RATES = dict.fromkeys(("reads", "writes", "logins"), "off")
@@ -194,7 +194,7 @@ def asked(user: User | None, method: str, path: str, body: dict[str, Any] | None
     client = APIClient(REMOTE_ADDR="203.0.113.9")
     if user:
         client.force_login(user)
-    content = {"data": json.dumps(body), "content_type": "application/json"} if body else {}
+    content: dict[str, Any] = {"data": json.dumps(body), "content_type": "application/json"} if body else {}
     with transaction.atomic():
         answer = client.generic(method, path, **content)
         transaction.set_rollback(True)
