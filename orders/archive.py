@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import TextField
+from django.db.models.functions import Cast
 
 import faults
 from orders.models import ArchivedOrder
@@ -95,7 +96,7 @@ def _window(after: int) -> dict[int, datetime]:
 
 def _move(order_ids: Sequence[int], before: datetime) -> Counter[date]:
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(LOCK, [order_ids, before])
+        cursor.execute(LOCK, [list(order_ids), before])
         ids = [row[0] for row in cursor.fetchall()]
         if not ids:
             return Counter()
@@ -111,8 +112,9 @@ def months_before(now: datetime, months: int) -> datetime:
     return now.replace(year=year, month=month + 1, day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
-def read(month: date) -> Iterator[dict[str, Any]]:
-    """Yield the archived orders of a month, by number, in constant memory."""
-    documents = ArchivedOrder.objects.filter(month=month).order_by("id").values_list("document", flat=True)
+def read(month: date) -> Iterator[str]:
+    """Yield a month's archived orders as JSON, by number, in constant memory. Amounts are as they were, to the digit."""
+    orders = ArchivedOrder.objects.filter(month=month).order_by("id")
+    texts = orders.values_list(Cast("document", TextField()), flat=True)
     with transaction.atomic():
-        yield from documents.iterator(chunk_size=WINDOW)
+        yield from texts.iterator(chunk_size=WINDOW)

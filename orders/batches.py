@@ -13,8 +13,8 @@ from django.conf import settings
 from django.db import connection, transaction
 
 import faults
+from database.arrays import numbers
 from orders import journal
-from orders.models import Batch
 from orders.workflow import JourneyState, Status
 
 # What dispatchers hold in turn while they claim; any number that nothing else locks.
@@ -51,7 +51,8 @@ def claim() -> list[Claimed]:
             return []
         due = journal.lock_due(room)
         _forgive_lost_messages(due)
-        travelling = [journey for journey in due if _may_travel(journey)]
+        lease, max_attempts = settings.LEASE_SECONDS, settings.MAX_ATTEMPTS
+        travelling = [journey for journey in due if _may_travel(journey, lease, max_attempts)]
         claimed = [_form_batch(route, journeys) for route, journeys in _by_route(travelling).items()]
         journal.save(sorted(due, key=lambda journey: journey.order_id))
         faults.point("claim.before_commit")
@@ -170,12 +171,12 @@ def canvas(claimed: Claimed) -> Signature:
             return task("orders.complete")
 
 
-def _may_travel(journey: JourneyState) -> bool:
+def _may_travel(journey: JourneyState, lease: float, max_attempts: int) -> bool:
     """Claim one journey, or stop it if it was claimed again and again and never got anywhere."""
-    if journey.attempts >= settings.MAX_ATTEMPTS and not journey.waits_for_provider:
+    if journey.attempts >= max_attempts and not journey.waits_for_provider:
         journey.need_attention(f"claimed {journey.attempts} times without getting anywhere")
         return False
-    journey.claimed(lease=settings.LEASE_SECONDS)
+    journey.claimed(lease=lease)
     return True
 
 
@@ -205,7 +206,16 @@ def _route(journey: JourneyState) -> Route:
 
 def _form_batch(route: Route, journeys: Sequence[JourneyState]) -> Claimed:
     order_ids = sorted(journey.order_id for journey in journeys)
-    batch = Batch.objects.create(size=len(journeys), order_ids=order_ids)
+    batch_id = _new_batch(order_ids)
     for journey in journeys:
-        journey.batch_id = batch.pk
-    return Claimed(batch.pk, route, order_ids)
+        journey.batch_id = batch_id
+    return Claimed(batch_id, route, order_ids)
+
+
+def _new_batch(order_ids: Sequence[int]) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO orders_batch (size, order_ids) VALUES (%s, %s::bigint[]) RETURNING id",
+            [len(order_ids), numbers(order_ids)],
+        )
+        return int(cursor.fetchone()[0])

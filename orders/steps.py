@@ -53,7 +53,8 @@ class BatchStep(Protocol):
 def for_batch(step: Step) -> BatchStep:
     """Run a step for all orders of a batch, and keep one bad order from spoiling the others.
 
-    On an unexpected error each half is tried by itself, down to the one order alone. When the database itself is away nothing can be judged: the error goes on, and the orders come round again.
+    On an unexpected error each half is tried by itself, down to the one order alone. When the database itself is
+    away nothing can be judged: the error goes on, and the orders come round again.
     """
 
     begin, end = f"{step.__name__}.begin", f"{step.__name__}.end"

@@ -13,6 +13,7 @@ from celery.signals import (
 )
 from celery.worker import state
 
+from config import garbage
 from orders import contexts
 from scheduling import heartbeats
 from telemetry import measures, tracing
@@ -65,9 +66,10 @@ def note_end(sender: Any, **_: object) -> None:
 
 
 @worker_process_init.connect
-def start_tracing(**_: object) -> None:
-    """Each process of a worker sends its own spans."""
+def begin_process(**_: object) -> None:
+    """Each process of a worker sends its own spans, and has garbage of its own."""
     tracing.start("worker")
+    garbage.leave_alone()
 
 
 @task_prerun.connect

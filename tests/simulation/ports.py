@@ -82,7 +82,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (journal, "lock_batch", database.lock_batch),
         (journal, "lock_due", database.lock_due),
         (journal, "save", database.save),
-        (batches, "Batch", _batches(world)),
+        (batches, "_new_batch", database.new_batch),
         (batches, "under_way", lambda: database.under_way(settings.LEASE_SECONDS)),
         (batches, "finish", database.finish_batch),
         (batches, "take_in_hand", database.take_in_hand),
@@ -114,14 +114,6 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
 
 def _moment(world: "World") -> datetime:
     return EPOCH + timedelta(seconds=world.clock.now)
-
-
-def _batches(world: "World") -> Any:
-    def create(*, size: int, order_ids: list[int]) -> SimpleNamespace:
-        assert size == len(order_ids)
-        return SimpleNamespace(pk=world.database.new_batch(order_ids))
-
-    return SimpleNamespace(objects=SimpleNamespace(create=create))
 
 
 def _quoted(world: "World", order_ids: Sequence[int]) -> dict[int, Decimal | quotes.Refusal]:
