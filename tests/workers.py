@@ -19,7 +19,7 @@ def slowest_first(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
 
 
-class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+class ByFile(LoadScopeScheduling):
     """Gives a worker a file at a time, or a folder whose tests share a running system."""
 
     def __init__(self, config: pytest.Config, log: Producer) -> None:
