@@ -113,7 +113,7 @@ def months_before(now: datetime, months: int) -> datetime:
 
 
 def read(month: date) -> Iterator[str]:
-    """Yield a month's archived orders as JSON, by number, in constant memory. Amounts are as they were, to the digit."""
+    """Yield a month's archived orders as JSON, by number, in constant memory. Amounts are exact."""
     orders = ArchivedOrder.objects.filter(month=month).order_by("id")
     texts = orders.values_list(Cast("document", TextField()), flat=True)
     with transaction.atomic():

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from io import StringIO
 from urllib.parse import urlsplit
 
@@ -202,7 +203,9 @@ def test_the_command_goes_month_by_month_and_reads_a_month_again(completed):
     assert f"{month:%Y-%m}: 1 orders" in told.getvalue()
     read = StringIO()
     call_command("archive", "read", f"{month:%Y-%m}", stdout=read)
-    assert [json.loads(line)["order"]["id"] for line in read.getvalue().splitlines()] == [first]
+    (line,) = read.getvalue().splitlines()
+    order = json.loads(line, parse_float=Decimal)["order"]
+    assert (order["id"], order["goods_amount"]) == (first, Decimal("20.00"))
     assert Order.objects.get().pk == third
 
 

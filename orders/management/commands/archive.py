@@ -1,13 +1,11 @@
 """`manage.py archive move|read`: put orders of long ago away, and read them again."""
 
-import json
 import time
 from collections import Counter
 from datetime import UTC, date, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.core.serializers.json import DjangoJSONEncoder
 
 from orders import archive
 from scheduling.slots import database_now
@@ -52,7 +50,7 @@ class Command(BaseCommand):
 
     def _read(self, month: date) -> None:
         for document in archive.read(month):
-            self.stdout.write(json.dumps(document, cls=DjangoJSONEncoder, separators=(",", ":")))
+            self.stdout.write(document)
 
 
 def _month(text: str) -> date:
