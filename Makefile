@@ -18,7 +18,7 @@ run: ## Everything, on http://localhost:8000 (PORT=, FLOWER_PORT=, HOST=, DATABA
 	@sh config/venv.sh requirements.txt
 	@exec $(PY) -m config.run
 
-test: ## The whole suite, on engines of its own (ARGS= for pytest)
+test: ## The whole suite, on engines of its own (ARGS= for pytest, e.g. one file or -n 0)
 	@sh config/venv.sh requirements-dev.txt
 	@exec $(PY) -m pytest $(ARGS)
 
