@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 from urllib.parse import urlsplit
@@ -211,16 +211,11 @@ def test_the_command_goes_month_by_month_and_reads_a_month_again(completed):
 
 @pytest.mark.parametrize(
     ("now", "months", "expected"),
-    [
-        ((2026, 11, 22), 1, (2026, 10, 1)),
-        ((2026, 1, 31), 1, (2025, 12, 1)),
-        ((2026, 11, 22), 24, (2024, 11, 1)),
-    ],
+    [("2026-11-22", 1, "2026-10-01"), ("2026-01-31", 1, "2025-12-01"), ("2026-11-22", 24, "2024-11-01")],
 )
 def test_months_are_whole_ones(now, months, expected):
-    assert archive.months_before(datetime(*now, 13, 30, tzinfo=UTC), months) == datetime(
-        *expected, tzinfo=UTC
-    )
+    afternoon = datetime.fromisoformat(f"{now}T13:30:00+00:00")
+    assert archive.months_before(afternoon, months) == datetime.fromisoformat(f"{expected}T00:00:00+00:00")
 
 
 def test_the_schedule_archives_only_where_it_is_asked_for(completed, settings):
