@@ -1,7 +1,6 @@
 """Questions about orders: for people, and for the steps of the journey."""
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -97,9 +96,6 @@ CHARGES = """
 """
 
 
-NOTHING_HELD: Mapping[int, str] = MappingProxyType({})
-
-
 def wanted_units(order_ids: Sequence[int]) -> list[Wanted]:
     """Return what the orders want of each product."""
     return [Wanted(*row) for row in _rows(UNITS, order_ids)]
@@ -110,15 +106,9 @@ def parcels(order_ids: Sequence[int]) -> list[Parcel]:
     return [Parcel(*row) for row in _rows(PARCELS, order_ids)]
 
 
-def charges(order_ids: Sequence[int], *, on: Mapping[int, str] = NOTHING_HELD) -> list[Request]:
-    """Return what the orders owe: goods and quoted shipping, on the card they were placed with.
-
-    `on` is, by order, the provider's id of the authorization that holds it already.
-    """
-    return [
-        Request(order_id, reference, amount, currency, token, on.get(order_id, ""))
-        for order_id, reference, amount, currency, token in _rows(CHARGES, order_ids)
-    ]
+def charges(order_ids: Sequence[int]) -> list[Request]:
+    """Return what the orders owe: goods and quoted shipping, on the card they were placed with."""
+    return [Request(*row) for row in _rows(CHARGES, order_ids)]
 
 
 def _rows(statement: str, order_ids: Sequence[int]) -> list[tuple[Any, ...]]:

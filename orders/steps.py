@@ -157,8 +157,7 @@ def capture_payment(*, batch_id: int, order_ids: Sequence[int]) -> None:
     """Take the money of the orders whose legs have all come out well; only the database says which."""
     with transaction.atomic():
         journeys = _due(batch_id, order_ids, lambda j: j.may_be_captured)
-        authorizations = ledger.provider_ids(Kind.AUTHORIZE, _ids(journeys))
-        prepared = ledger.prepare(Kind.CAPTURE, queries.charges(_ids(journeys), on=authorizations))
+        prepared = ledger.prepare(Kind.CAPTURE, ledger.held(_ids(journeys)))
         faults.point("capture_payment.before_intent_commit")
     _ask_and_record(Kind.CAPTURE, prepared, batch_id)
 

@@ -109,8 +109,9 @@ RECORD = """
     RETURNING t.order_id
 """
 
-PROVIDER_IDS = """
-    SELECT order_id, provider_id FROM payments_transaction WHERE order_id = ANY(%s::bigint[]) AND kind = %s
+HELD = """
+    SELECT order_id, reference::text, amount, currency, '', provider_id FROM payments_transaction
+    WHERE order_id = ANY(%s::bigint[]) AND kind = 'authorize' AND state = 'succeeded'
 """
 
 # Only if nobody else has set out to ask since.
@@ -310,8 +311,8 @@ def unknown_of(kind: Kind, order_ids: Iterable[int]) -> list[Transaction]:
     return list(Transaction.objects.filter(order_id__in=list(order_ids), kind=kind, state=State.UNKNOWN))
 
 
-def provider_ids(kind: Kind, order_ids: Sequence[int]) -> dict[int, str]:
-    """Return the provider's ids of the orders' transactions of a kind, by order."""
+def held(order_ids: Sequence[int]) -> list[Request]:
+    """Return what the provider holds for the orders, as what is to be taken: all of it."""
     with connection.cursor() as cursor:
-        cursor.execute(PROVIDER_IDS, [numbers(order_ids), kind.value])
-        return dict(cursor.fetchall())
+        cursor.execute(HELD, [numbers(order_ids)])
+        return [Request(*row) for row in cursor.fetchall()]

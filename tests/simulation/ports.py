@@ -4,7 +4,7 @@ The production code calls these through their modules (`journal.lock_batch(…)`
 nothing in it knows that it can be simulated.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,6 @@ from faults.script import Planned
 from inventory import stock
 from orders import batches, commands, doorbell, journal, queries, steps
 from orders.batches import Claimed
-from orders.queries import NOTHING_HELD
 from payments import ledger, returns
 from payments.gateways.protocol import Outcome
 from payments.ledger import Kind, Prepared, Request, State
@@ -105,7 +104,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (ledger, "reopen", books.reopen),
         (ledger, "monotonic", lambda: world.clock.now),
         (ledger, "transactions_of", books.transactions_of),
-        (ledger, "provider_ids", books.provider_ids),
+        (ledger, "held", books.held),
         (ledger, "unknown_of", books.unknown_of),
         *((module, "gateway", lambda: world.provider) for module in (ledger, returns)),
         *((module, "concurrently", _concurrently(world)) for module in (ledger, returns)),
@@ -164,12 +163,12 @@ class Books:
     def __init__(self, world: "World") -> None:
         self._world, self._database, self._statements = world, world.database, 0
 
-    def charges(self, order_ids: Sequence[int], *, on: Mapping[int, str] = NOTHING_HELD) -> list[Request]:
-        return [self._charge(order_id, on.get(order_id, "")) for order_id in order_ids]
+    def charges(self, order_ids: Sequence[int]) -> list[Request]:
+        return [self._charge(order_id) for order_id in order_ids]
 
-    def _charge(self, order_id: int, parent: str) -> Request:
+    def _charge(self, order_id: int) -> Request:
         facts = self._database.facts[order_id]
-        return Request(order_id, facts.reference, facts.amount + SHIPPING, "USD", facts.token, parent)
+        return Request(order_id, facts.reference, facts.amount + SHIPPING, "USD", facts.token)
 
     def prepare(self, kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
         return [self._prepare(kind, request) for request in requests]
@@ -246,9 +245,17 @@ class Books:
                     found.setdefault(order_id, {})[kind] = entry
         return found
 
-    def provider_ids(self, kind: Kind, order_ids: Iterable[int]) -> dict[int, str]:
-        books = self.transactions_of(order_ids)
-        return {order_id: book[kind].provider_id for order_id, book in books.items() if kind in book}
+    def held(self, order_ids: Iterable[int]) -> list[Request]:
+        found = [
+            book[Kind.AUTHORIZE]
+            for book in self.transactions_of(order_ids).values()
+            if Kind.AUTHORIZE in book
+        ]
+        return [
+            Request(e.order_id, e.reference, e.amount, e.currency, parent=e.provider_id)
+            for e in found
+            if e.state is State.SUCCEEDED
+        ]
 
     def unknown_of(self, kind: Kind, order_ids: Iterable[int]) -> list[Entry]:
         entries = [self._database.payments.get((order_id, kind)) for order_id in order_ids]
