@@ -67,6 +67,13 @@ def test_an_order_that_needs_a_person_hangs_there_and_nowhere_else(staff, produc
     assert card.attention
 
 
+def test_what_broke_inside_is_for_staff(staff, alice, product):
+    order = make_order((product, 1), owner=alice)
+    Journey.objects.filter(order_id=order.order_id).update(attention="horror", due_at=None)
+    assert [card.why for card in cards.cards_of(staff, [order.order_id]).cards] == ["horror"]
+    assert [card.why for card in cards.cards_of(alice, [order.order_id]).cards] == [""]
+
+
 def test_one_that_came_right_needs_nobody_any_more(staff, product):
     order = make_order((product, 1))
     Journey.objects.filter(order_id=order.order_id).update(attention="slow", status="confirmed")

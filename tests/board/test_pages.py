@@ -5,9 +5,11 @@ from uuid import uuid4
 
 import pytest
 from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
 from django.db import transaction
 from django.test import Client
 
+from config import errors
 from orders import journal
 from orders.models import Journey
 from tests.factories import make_order, make_user
@@ -216,6 +218,24 @@ def test_an_order_that_waits_explains_itself_to_operators_and_consoles_its_custo
     assert b"Safe to retry." in for_staff
     assert b"nothing is charged twice" in for_alice
     assert b"breaker" not in for_alice
+
+
+def test_errors_are_told_on_pages_of_our_own(rf):
+    request = rf.get("/nowhere")
+    for answer, status, words in (
+        (errors.not_found(request), 404, b"There is nothing here"),
+        (errors.bad_request(request, SuspiciousOperation()), 400, b"This request makes no sense to us"),
+        (errors.server_error(request), 500, b"Orders that were placed are safe"),
+    ):
+        assert answer.status_code == status
+        assert words in answer.content
+
+
+def test_whoever_logs_in_comes_to_the_board(client):
+    make_user("carol")
+    assert b"<h1>Log in</h1>" in client.get("/api/login/login/").content
+    answer = client.post("/api/login/login/", {"username": "carol", "password": "a long password"})
+    assert (answer.status_code, answer["Location"]) == (302, "/")
 
 
 def test_a_browser_that_asks_for_an_icon_gets_the_boards(client: Client):
