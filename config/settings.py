@@ -336,7 +336,7 @@ CELERY_REDIS_SOCKET_CONNECT_TIMEOUT = 2
 # A worker keeps its database connection from task to task instead of opening one for each.
 CELERY_DB_REUSE_MAX = 500
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "config.schedule:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "inventory sync": {"task": "inventory.sync_stock", "schedule": INVENTORY_SYNC_INTERVAL},
     "provider health": {"task": "providers.check_health", "schedule": HEALTH_CHECK_INTERVAL},

@@ -1,0 +1,42 @@
+"""Beat goes on after its clock was ahead for a while."""
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+from config.celery import app
+from config.schedule import Scheduler
+
+pytestmark = pytest.mark.django_db(transaction=True)
+AHEAD = timedelta(hours=2)
+
+
+@pytest.fixture
+def task() -> PeriodicTask:
+    """One that ran a second ago by a clock that was two hours ahead."""
+    every = IntervalSchedule.objects.create(every=600, period=IntervalSchedule.SECONDS)
+    last_run_at = timezone.now() + AHEAD - timedelta(seconds=1)
+    return PeriodicTask.objects.create(name="a", task="orders.tick", interval=every, last_run_at=last_run_at)
+
+
+def test_what_ran_in_the_future_is_due_after_its_interval(task: PeriodicTask) -> None:
+    is_due, seconds = Scheduler.Entry(task, app=app).is_due()
+    assert (is_due, seconds <= 600) == (False, True)
+
+
+@pytest.mark.usefixtures("task")
+def test_what_was_planned_while_the_clock_was_ahead_is_planned_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    scheduler: Any = Scheduler(app=app, lazy=True)
+    scheduler.tick()
+    (event,) = scheduler._heap
+    scheduler._heap[:] = [event._replace(time=event.time + AHEAD.total_seconds())]
+    scheduler.tick()
+    assert scheduler._heap[0].time > event.time + 3600
+    earlier = time.time() - 1
+    monkeypatch.setattr(time, "time", lambda: earlier)
+    scheduler.tick()
+    assert scheduler._heap[0].time < event.time + 60
