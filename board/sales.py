@@ -88,4 +88,4 @@ def _rows(found: Sequence[Any], measure: str) -> list[Row]:
 
 
 def _percent(part: float | Decimal, whole: float | Decimal) -> int:
-    return round(100 * part / whole) if whole else 0
+    return round(100 * float(part) / float(whole)) if whole else 0
