@@ -13,6 +13,7 @@ from chaos.rig import Rig
 
 LONGEST_ANSWER = 5.0  # seconds
 REPLAYED = 10
+AUDITS = 3
 AT_REST = "('confirmed', 'completed', 'cancelled', 'rejected')"
 ENDS = "('order_confirmed', 'order_rejected', 'order_cancelled')"
 
@@ -67,10 +68,17 @@ async def judge(
     finding.violations += await _nothing_under_way(rig)
     finding.resumed = await asyncio.to_thread(_seconds, rig, RESUMED, faults, first_order)
     finding.recovered = await asyncio.to_thread(_seconds, rig, RECOVERED, faults, first_order)
-    status, said = await rig.manage("audit")
-    if status or "without the provider" in said:
-        finding.violations.append(f"I2-I5: {said.strip()[-1500:]}")
+    finding.violations += await _audit(rig)
     return finding
+
+
+async def _audit(rig: Rig) -> list[str]:
+    """Prove the books, by the provider's own ledger, too: on a busy machine it may take more than one try to read."""
+    for _ in range(AUDITS):
+        status, said = await rig.manage("audit")
+        if "without the provider" not in said:
+            break
+    return [f"I2-I5: {said.strip()[-1500:]}"] if status or "without the provider" in said else []
 
 
 def unrest(rig: Rig) -> int:
