@@ -46,7 +46,10 @@ def test_a_message_whose_end_the_broker_did_not_confirm_keeps_no_place(
         assert channel.qos.can_consume()
 
 
-NO_BASE64 = {"body": "\u00a7\u00a7\u00a7 not base64", "properties": {"body_encoding": "base64", "delivery_tag": "1"}}
+NO_BASE64 = {
+    "body": "\u00a7\u00a7\u00a7 not base64",
+    "properties": {"body_encoding": "base64", "delivery_tag": "1"},
+}
 
 
 @pytest.mark.parametrize("nonsense", ["this is no JSON", "{}", "[]", "null", json.dumps(NO_BASE64)])
