@@ -36,6 +36,17 @@ def add_common_refusals(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     return result
 
 
+def close_requests(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Say of bodies that they may have no other fields: all that we read refuse those, but for a login's."""
+    for operations in result["paths"].values():
+        for operation in (operations[method] for method in METHODS if method in operations):
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                name = content["schema"].get("$ref", "").rpartition("/")[2]
+                if name not in ("", "AuthToken"):
+                    result["components"]["schemas"][name].setdefault("additionalProperties", False)
+    return result
+
+
 def _describe(operation: dict[str, Any], path: str, method: str) -> None:
     common = EVERYWHERE | (WITH_PATH if "{" in path else {}) | (WITH_BODY if method != "get" else {})
     if any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", [])):

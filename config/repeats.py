@@ -15,7 +15,7 @@ class AdjustStock(AdjustView):
     """Corrects stock, once for each key: units that are added twice are units that nobody has."""
 
     @extend_schema(parameters=[IDEMPOTENCY_KEY])
-    @wraps(AdjustView.post)
-    def post(self, request: Request, reference: str) -> Response:
+    @wraps(AdjustView.post)  # which brings its description
+    def post(self, request: Request, reference: str) -> Response:  # type: ignore[override]
         """Add units to a product's stock or take some, or answer as the first time."""
         return answer_once(request, lambda: AdjustView.post(self, request, reference))

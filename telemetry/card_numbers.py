@@ -2,11 +2,11 @@
 
 import re
 
-# 13 to 19 digits in a row, or in groups that stand alone. The date and time of an order's number alone have as many
+# 13 to 19 digits in a row, or in groups that stand alone, as people or addresses write them. The date and time of an order's number alone have as many
 # digits as a card, and one in ten the check digit: it is matched as a whole, and left alone.
 CANDIDATE = re.compile(
     r"\b(?i:ORD)-\d{14}-\d{4,12}\b"
-    r"|(?P<digits>(?<!\d)\d{13,19}(?!\d)|(?<![\w-])\d(?:[ -]?\d){12,18}(?![\w-]))",
+    r"|(?P<digits>(?<!\d)\d{13,19}(?!\d)|(?<![\w-])\d(?:(?:[ +-]|%20)?\d){12,18}(?![\w-]))",
     re.ASCII,
 )
 # Ids whose digits mean nothing, so that one in a few thousand is not taken for a card.
@@ -32,7 +32,7 @@ def masked(text: str) -> str:
 def _is_card_number(found: re.Match[str]) -> bool:
     if found["digits"] is None:
         return False
-    digits = re.sub(r"\D", "", found["digits"])
+    digits = re.sub(r"%20|\D", "", found["digits"])
     doubled = [sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2]]
     plain = [int(digit) for digit in digits[-1::-2]]
     return (sum(doubled) + sum(plain)) % 10 == 0

@@ -210,7 +210,7 @@ def _value(client: redis.Redis, key: bytes) -> Any:
         b"zset": lambda: client.zrange(key, 0, -1),
         b"none": lambda: None,  # gone meanwhile
     }
-    return readers[client.type(key)]()
+    return readers[bytes(client.type(key))]()
 
 
 def _files_with(stack: Stack, text: str) -> list[str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from rest_framework.authtoken.models import Token
 
 from inventory.models import Product, StockItem
@@ -23,13 +24,17 @@ def shop(transactional_db: None) -> None:
             id=number, sku=f"SKU-{number}", name=name, price=price, weight_grams=100
         )
         StockItem.objects.create(product=product, on_hand=10_000)
+    with connection.cursor() as cursor:  # the next ones get the ids after these
+        cursor.execute(
+            "SELECT setval(pg_get_serial_sequence('inventory_product', 'id'), %s)", [len(PRODUCTS)]
+        )
     make_shipping()
 
 
 @pytest.fixture(scope="package")
 def webs(django_db_setup: None, django_db_blocker: Any) -> Iterator[list[WebProcess]]:
     """Two web processes that throttle nobody, for all tests: each takes a while to start."""
-    limits = {"THROTTLE_WRITES": "off", "THROTTLE_READS": "off", "THROTTLE_LOGINS": "off"}
+    limits: dict[str, Any] = {"THROTTLE_WRITES": "off", "THROTTLE_READS": "off", "THROTTLE_LOGINS": "off"}
     with django_db_blocker.unblock():
         # The second waits for nobody's lock, so that nobody has to wait for it to give up.
         started = [WebProcess(**limits).start(), WebProcess(lock_timeout_ms=100, **limits).start()]

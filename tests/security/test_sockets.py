@@ -1,6 +1,7 @@
 """Who hears what at the sockets. Nobody hears of another's orders; a ticket lets one in, once, and for a while."""
 
 import os
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,7 @@ async def test_a_feed_tells_of_ones_own_orders_only(live, order, other, path):  
     ticket, own = await in_thread(ticket_of, other), await in_thread(make_quiet_order, other)
     async with live.connect(f"{path}?ticket={ticket}&after=0", origin=False) as socket:
         await in_thread(something_happens, order, own)
-        heard = []
+        heard: list[dict[str, Any]] = []
         while not heard or heard[-1].get("sequence") != 2:
             heard.append(await next_message(socket))
     assert {told["orderId"] for told in heard if "orderId" in told} == {own}

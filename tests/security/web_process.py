@@ -44,7 +44,7 @@ class WebProcess:
             output=self._log.fileno(),
         )
         process = self._process
-        until(lambda: not is_free(self.port) or process.poll() is not None)
+        until(lambda: not is_free(self.port) or process.poll() is not None, seconds=60)
         assert process.poll() is None, self.log()
         return self
 

@@ -13,6 +13,7 @@ CARD = "4111111111111111"
         (f"card {CARD} declined", "card [card number] declined"),
         ("4111 1111 1111 1111", "[card number]"),
         ("4111-1111-1111-1111.", "[card number]."),
+        ("GET /a/5500%200055%205555%205559?b=4111+1111+1111+1111", "GET /a/[card number]?b=[card number]"),
         (f"/api/orders/{CARD}?q={CARD}", "/api/orders/[card number]?q=[card number]"),
         (f"ORD-20261121225415-0077 {CARD}", "ORD-20261121225415-0077 [card number]"),
     ],
