@@ -2,8 +2,9 @@
 
 import re
 
-# 13 to 19 digits in a row, or in groups that stand alone, as people or addresses write them. The date and time of an order's number alone have as many
-# digits as a card, and one in ten the check digit: it is matched as a whole, and left alone.
+# 13 to 19 digits in a row, or in groups that stand alone, as people or addresses write them. The date and time of an
+# order's number alone have as many digits as a card, and one in ten the check digit: it is matched as a whole, and
+# left alone.
 CANDIDATE = re.compile(
     r"\b(?i:ORD)-\d{14}-\d{4,12}\b"
     r"|(?P<digits>(?<!\d)\d{13,19}(?!\d)|(?<![\w-])\d(?:(?:[ +-]|%20)?\d){12,18}(?![\w-]))",
