@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from database.arrays import Column, rows, texts, words
 from orders import contexts, doorbell
 from orders.commands import REFUSALS, Catalogue, KeyReused, NewOrder, PlacedLine, priced
-from orders.models import CurrentTransaction, order_numbers
+from orders.models import NEW_UUID, CurrentTransaction, order_numbers
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -118,7 +118,7 @@ STORE = """
     ), orders AS (
         INSERT INTO orders_order (id, uuid, owner_id, customer_id, customer_name, email, currency, goods_amount,
                                   weight_grams, shipping_address, country, payment_token, placed_at)
-        SELECT id, gen_random_uuid(), %s, customer_id, customer_name, email, currency, goods_amount,
+        SELECT id, {new_uuid}, %s, customer_id, customer_name, email, currency, goods_amount,
                weight_grams, shipping_address, country, payment_token, now() FROM wanted
     ), lines AS (
         INSERT INTO orders_orderline (order_id, product_id, sku, product_name, quantity, unit_price)
@@ -158,7 +158,9 @@ def _insert(orders: dict[int, _Priced], owner_id: int) -> None:
     order_rows, order_values = rows(_order_columns(orders))
     line_rows, line_values = rows(_line_columns(orders))
     origin = json.dumps(contexts.of_request())
-    statement = STORE.format(orders=order_rows, lines=line_rows, transaction=CurrentTransaction.template)
+    statement = STORE.format(
+        orders=order_rows, lines=line_rows, new_uuid=NEW_UUID, transaction=CurrentTransaction.template
+    )
     with connection.cursor() as cursor:
         cursor.execute(statement, [*order_values, owner_id, *line_values, origin, doorbell.DUE])
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import msgspec
 from django.db import OperationalError, transaction
@@ -22,7 +22,7 @@ from database.prepared import prepared_cursor
 from inventory import stock
 from inventory.catalogue import ProductInfo, find_products, recall_products
 from orders import contexts, doorbell, journal
-from orders.models import IdempotencyKey, Order, OrderLine, order_number
+from orders.models import IdempotencyKey, Order, OrderLine, new_uuid, order_number
 from orders.queries import OrderArchived, OrderNotFound
 from orders.workflow import UNDER_WAY, JourneyState, Status
 
@@ -220,7 +220,7 @@ def place_order(*, new: NewOrder, key: Key | None = None, with_retired: bool = F
 def _store(new: NewOrder, key: Key | None, catalogue: "Catalogue") -> Placed | None:
     """Store the order as the catalogue has it; None if that is not the current one, or the key is taken."""
     lines, amount = priced(new, catalogue)
-    uuid = uuid4()
+    uuid = new_uuid()
     parameters = _place_parameters(new, lines, amount) | {
         "uuid": uuid,
         "versions": texts(catalogue.version_of(line.product_id) for line in lines),

@@ -98,6 +98,16 @@ def test_its_orders_are_those_that_single_requests_would_have_made(send, place, 
     assert events[0] == events[1]
 
 
+def test_uuids_begin_with_the_time_so_that_new_ones_stand_together(send, place):
+    send(an_order(), an_order())
+    place()
+    orders = Order.objects.all()
+    assert [order.uuid.version for order in orders] == [7] * 3
+    assert len({order.uuid for order in orders}) == 3
+    for order in orders:
+        assert order.uuid.int >> 80 == pytest.approx(order.placed_at.timestamp() * 1000, abs=5000)
+
+
 def test_its_orders_know_the_request_they_came_with(send):
     send(an_order(), **{"X-Request-ID": "upload-7"})
 
