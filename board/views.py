@@ -16,9 +16,9 @@ from board.cards import MOST_CARDS_AT_ONCE, Cards, Snapshot
 from board.series import SERIES, SeriesAnswer
 from board.viewers import InDemo, SeesTheShop
 from orders.problems import Problem
+from orders.requests import LARGEST_ID, Body, read
 from orders.schema import refusals
-from orders.serializers import LARGEST_ID, Answer, read
-from orders.serializers import Request as Body
+from orders.serializers import Answer
 from orders.texts import check_text
 
 MOST_ORDERS_AT_ONCE = 1000

@@ -17,8 +17,8 @@ from notifications.serializers import NotificationBody, NotificationPage, Ticket
 from orders.desk_views import staff_with
 from orders.pagination import PAGE_PARAMETERS, newest_first
 from orders.problems import Problem
+from orders.requests import Nothing, read
 from orders.schema import refusals
-from orders.serializers import Nothing, read
 
 LARGEST_ID = 2**63 - 1
 

@@ -20,9 +20,9 @@ from notifications.webhooks import tell_again
 from orders.idempotency import answer_once
 from orders.pagination import PAGE_PARAMETERS, newest_first
 from orders.problems import Problem
+from orders.requests import Body, Nothing, read
 from orders.schema import IDEMPOTENCY_KEY, refusals
-from orders.serializers import Answer, Nothing, read
-from orders.serializers import Request as Body
+from orders.serializers import Answer
 from orders.workflow import EventType
 
 

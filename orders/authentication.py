@@ -3,7 +3,6 @@
 The settings name these classes, so this module is imported before there are any models.
 """
 
-import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +66,7 @@ class _Owners:
 
     def get(self, key: str) -> tuple[Any, ...] | None:
         """Return the account's columns; None if nobody has this token."""
-        until, row = self._rows.get(key, NEVER)
+        until, row = self._rows.get(key, (0.0, None))
         if time.monotonic() < until:
             return row
         with connection.cursor() as cursor:
@@ -82,14 +81,8 @@ class _Owners:
             self._rows.clear()
         self._rows[key] = (time.monotonic() + REMEMBER_SECONDS, row)
 
-    def forget(self) -> None:
-        """Look each up anew next time."""
-        self._rows.clear()
 
-
-NEVER: tuple[float, tuple[Any, ...]] = (-math.inf, ())
 _owners = _Owners()
-forget_tokens = _owners.forget
 
 
 class SessionAuthentication(authentication.SessionAuthentication):

@@ -27,8 +27,9 @@ from orders.idempotency import key_of
 from orders.ndjson import Spool, lines_of
 from orders.problems import Problem
 from orders.renderers import ENCODER
+from orders.requests import BulkOrderRequest, read_bulk_order
 from orders.schema import idempotency_key, refusals
-from orders.serializers import BulkAnswer, BulkOrderRequest, read_bulk_order
+from orders.serializers import BulkAnswer
 from orders.views import user_of
 
 logger = structlog.get_logger(__name__)

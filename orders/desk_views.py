@@ -19,9 +19,9 @@ from orders.operations import LONGEST_REASON, OPERATIONS, Operation, operate, pr
 from orders.pagination import CURSOR, address, whole
 from orders.permissions import may_operate
 from orders.problems import Problem
+from orders.requests import LARGEST_ID, Body, read
 from orders.schema import REFERENCE, refusals
-from orders.serializers import LARGEST_ID, Answer, read
-from orders.serializers import Request as Body
+from orders.serializers import Answer
 from orders.texts import check_text
 from orders.views import user_of
 from payments.models import Transaction

@@ -10,7 +10,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
 from orders.idempotency import KEY
-from orders.serializers import Error, Price
+from orders.requests import Price
+from orders.serializers import Error
 
 REF = "#/components/schemas/{name}"
 

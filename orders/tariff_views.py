@@ -16,9 +16,9 @@ from rest_framework.views import APIView
 
 from orders.desk_views import FORBIDDEN
 from orders.problems import Problem
+from orders.requests import LARGEST_ID, Body, CountryCode, CurrencyCode, Price, read
 from orders.schema import refusals
-from orders.serializers import LARGEST_ID, Answer, CountryCode, CurrencyCode, Price, read
-from orders.serializers import Request as Body
+from orders.serializers import Answer
 from orders.texts import check_text
 from orders.views import user_of
 from shipping.models import Rate, Zone, ZoneCountry

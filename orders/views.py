@@ -26,17 +26,9 @@ from orders.pagination import PAGE_PARAMETERS, address, newest_first, whole
 from orders.permissions import Operator, OperatorOrDemoOwner, OwnerOrOperator, ReadsExplanations
 from orders.problems import Problem
 from orders.renderers import ENCODER
+from orders.requests import NewOrderRequest, Nothing, Reason, read
 from orders.schema import BY_PRODUCT_ID, BY_PRODUCT_NAME, IDEMPOTENCY_KEY, REFERENCE, refusals
-from orders.serializers import (
-    EventPage,
-    NewOrderRequest,
-    Nothing,
-    OrderDetail,
-    OrderPage,
-    Reason,
-    Why,
-    read,
-)
+from orders.serializers import EventPage, OrderDetail, OrderPage, Why
 from orders.texts import check_text
 from orders.workflow import Status
 from payments.models import Transaction

@@ -19,7 +19,7 @@ from orders.models import IdempotencyKey, Journey, Order, OrderEvent, OrderLine
 from orders.ndjson import Spool, lines_of
 from orders.parsers import parsed
 from orders.problems import Problem
-from orders.serializers import BulkOrderRequest, read, read_bulk_order
+from orders.requests import BulkOrderRequest, read, read_bulk_order
 from tests.orders.conftest import an_order
 
 pytestmark = pytest.mark.django_db(transaction=True)
