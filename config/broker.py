@@ -40,6 +40,15 @@ class Channel(redis.Channel):
     """Throws away what cannot be read, and goes on. What it held comes round again: the database knows it."""
 
     QoS = QoS
+    _commander: Any = None
+
+    def _create_client(self, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - kombu's signature
+        """Return one client for all commands: kombu makes one for each, which takes longer than the command."""
+        if asynchronous:
+            return super()._create_client(asynchronous=True)  # type: ignore[misc] # the stubs leave it out
+        if self._commander is None or self._commander.connection_pool is not self.pool:
+            self._commander = super()._create_client()  # type: ignore[misc]
+        return self._commander
 
     def _brpop_read(self, **options: Any) -> Any:
         before = self._in_hand()

@@ -11,19 +11,19 @@ from orders import audit, canary, pulse, retention, steps
 from scheduling.slots import database_now, once_per_slot
 
 
-@shared_task(name="inventory.reserve_stock", ignore_result=False)
+@shared_task(name="inventory.reserve_stock")
 def reserve_stock(*, batch_id: int, **_future: object) -> None:
-    """Hold the units of a batch of orders. (A chord counts its header by the results; nobody reads them.)"""
+    """Hold the units of a batch of orders."""
     steps.reserve_stock(batch_id=batch_id)
 
 
-@shared_task(name="shipping.quote_shipping", ignore_result=False)
+@shared_task(name="shipping.quote_shipping")
 def quote_shipping(*, batch_id: int, **_future: object) -> None:
     """Find the price of shipping for a batch of orders."""
     steps.quote_shipping(batch_id=batch_id)
 
 
-@shared_task(name="payments.authorize_payment", ignore_result=False)
+@shared_task(name="payments.authorize_payment")
 def authorize_payment(*, batch_id: int, **_future: object) -> None:
     """Have the totals of a batch of orders held on their cards."""
     steps.authorize_payment(batch_id=batch_id)
@@ -35,13 +35,13 @@ def capture_payment(*, batch_id: int, **_future: object) -> None:
     steps.capture_payment(batch_id=batch_id)
 
 
-@shared_task(name="inventory.release_stock", ignore_result=False)
+@shared_task(name="inventory.release_stock")
 def release_stock(*, batch_id: int, **_future: object) -> None:
     """Give the units of a batch of orders back."""
     steps.release_stock(batch_id=batch_id)
 
 
-@shared_task(name="payments.return_money", ignore_result=False)
+@shared_task(name="payments.return_money")
 def return_money(*, batch_id: int, **_future: object) -> None:
     """Give the money of a batch of orders back."""
     steps.return_money(batch_id=batch_id)
