@@ -23,4 +23,6 @@ class Migration(migrations.Migration):
             model_name="orderevent",
             name="orders_event_transaction",
         ),
+        # Who goes on with this connection, as tests do, is to give up as ever.
+        migrations.RunSQL("RESET statement_timeout; RESET lock_timeout", migrations.RunSQL.noop),
     ]
