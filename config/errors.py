@@ -149,13 +149,13 @@ def _fixed(status: int, code: str, message: str) -> Callable[[Any], Answer]:
 # The first line that an error is an instance of counts.
 ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (Problem, _problem),
+    (queries.OrderArchived, _fixed(410, "order_archived", "The order ended long ago and is in the archive.")),
     (queries.OrderNotFound, _fixed(404, "not_found", "There is no such order.")),
     (commands.UnknownProduct, _unknown_product),
     (commands.PriceChanged, _price_changed),
     (commands.WrongCurrency, _wrong_currency),
     (commands.QuantityTooLarge, _quantity_too_large),
     (commands.AmountTooLarge, _amount_too_large),
-    (queries.OrderArchived, _fixed(410, "order_archived", "The order ended long ago and is in the archive.")),
     (commands.KeyReused, _key_reused),
     (commands.NotPossible, lambda error: Answer(409, "not_possible", str(error))),
     (listing.ProductNotFound, _fixed(404, "not_found", "There is no such product.")),

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import psycopg
@@ -210,7 +210,7 @@ def _value(client: redis.Redis, key: bytes) -> Any:
         b"zset": lambda: client.zrange(key, 0, -1),
         b"none": lambda: None,  # gone meanwhile
     }
-    return readers[bytes(client.type(key))]()
+    return readers[cast("bytes", client.type(key))]()
 
 
 def _files_with(stack: Stack, text: str) -> list[str]:

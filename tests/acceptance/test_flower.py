@@ -19,7 +19,11 @@ STEPS = [
 def in_flower(stack: Stack, search: str) -> list[dict[str, Any]]:
     """Return the tasks that Flower lists for a search, as its page asks for them."""
     user, _, password = stack.environment["FLOWER_BASIC_AUTH"].partition(":")
-    columns = {"order[0][column]": 0, "order[0][dir]": "desc", "columns[0][data]": "name"}
+    columns: dict[str, str | int] = {
+        "order[0][column]": 0,
+        "order[0][dir]": "desc",
+        "columns[0][data]": "name",
+    }
     answer = requests.get(
         f"http://127.0.0.1:{stack.flower_port}/tasks/datatable",
         params={"draw": 1, "start": 0, "length": 100, "search[value]": search, **columns},

@@ -14,7 +14,13 @@ CLEAN = "10 orders, 13 checks, 0 violations"
 
 def figures(who: str = "ours", *, orders: int = 100, seconds: float = 1.0, verdict: str = CLEAN) -> Figures:
     return Figures(
-        "post", who, orders, seconds, {"web": 10.0, "load generator": 5.0}, {"p50": 2.0, "p99": 4.0}, verdict=verdict
+        "post",
+        who,
+        orders,
+        seconds,
+        {"web": 10.0, "load generator": 5.0},
+        {"p50": 2.0, "p99": 4.0},
+        verdict=verdict,
     )
 
 

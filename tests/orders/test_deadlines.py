@@ -21,8 +21,8 @@ def order_in(status: Status, *, age: timedelta, **fields: object) -> Journey:
     event = next(event for event, after in STATUS_AFTER.items() if after is status)
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE orders_orderevent SET type = %s, at = now() - %s WHERE order_id = %s",
-            [event.value, age, journey.pk],
+            "UPDATE orders_orderevent SET type = %s, at = now() - %s * interval '1 second' WHERE order_id = %s",
+            [event.value, age.total_seconds(), journey.pk],
         )
     Journey.objects.filter(pk=journey.pk).update(status=status, **fields)
     return journey
@@ -72,8 +72,13 @@ def test_it_is_said_once_and_the_order_arrives_all_the_same(providers):
 
 
 def test_a_watch_looks_once_a_minute(monkeypatch):
-    looks = []
-    monkeypatch.setattr(deadlines, "call_for_help", lambda status, _: looks.append(status) or 0)
+    looks: list[Status] = []
+
+    def look(status: Status, _: timedelta) -> int:
+        looks.append(status)
+        return 0
+
+    monkeypatch.setattr(deadlines, "call_for_help", look)
     watch = DeadlineWatch()
     watch.look()
     watch.look()

@@ -24,7 +24,9 @@ def parked_order(waiting_for: Wait = Wait.PAYMENT_PROVIDER, *, seconds: float = 
 
 
 def seconds_until_due(order_id: int) -> float:
-    return (Journey.objects.get(pk=order_id).due_at - timezone.now()).total_seconds()
+    due_at = Journey.objects.get(pk=order_id).due_at
+    assert due_at is not None
+    return (due_at - timezone.now()).total_seconds()
 
 
 @pytest.fixture

@@ -16,7 +16,10 @@ def test_everything_that_an_order_can_wait_for_has_its_words():
 def test_codes_are_put_into_words():
     assert attention("payment_outcome for 5 attempts") == "waited for the outcome of a payment for 5 attempts"
     assert attention("the step failed") == "the step failed"
-    assert attention("reserve_stock: ValueError('bad')") == "the step “reserve stock” failed with ValueError('bad')"
+    assert (
+        attention("reserve_stock: ValueError('bad')")
+        == "the step “reserve stock” failed with ValueError('bad')"
+    )
     assert attention("") == ""
     assert waits_for("something new") == "something new"
 
