@@ -70,7 +70,7 @@ def views_name_their_permissions(**_: object) -> list[CheckMessage]:
 
 def messages_outlive_tasks(**_: object) -> list[CheckMessage]:
     """A message is not delivered a second time while its task may still be running."""
-    patience = settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"]
+    patience = int(str(settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"]))
     if patience <= settings.CELERY_TASK_TIME_LIMIT:
         return [
             Error(
