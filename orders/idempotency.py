@@ -76,7 +76,7 @@ def key_problems() -> Iterator[None]:
             status_code=status.HTTP_422_UNPROCESSABLE_ENTITY,
         ) from None
     except OperationalError as error:
-        if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+        if not _waited_for_a_key(error.__cause__):
             raise
         raise Problem(
             "in_progress",
@@ -85,6 +85,12 @@ def key_problems() -> Iterator[None]:
             status_code=status.HTTP_409_CONFLICT,
             retry_after=1,
         ) from None
+
+
+def _waited_for_a_key(error: BaseException | None) -> bool:
+    """Whether it was for somebody who is just storing the same key that PostgreSQL would not wait any longer."""
+    context = error.diag.context if isinstance(error, psycopg.errors.LockNotAvailable) else None
+    return IdempotencyKey._meta.db_table in (context or "")
 
 
 def _fingerprint(request: Request) -> bytes:

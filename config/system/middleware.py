@@ -125,6 +125,8 @@ class RefusesCardNumbers:
 
 def _texts(request: HttpRequest, *, with_form: bool) -> Iterator[tuple[str, str]]:
     """Yield what somebody may have written into a request, each with its field."""
+    for name, values in request.GET.lists():
+        yield from ((name[:80], value) for value in values)
     yield "", unquote_plus(request.get_full_path())
     yield "Idempotency-Key", request.headers.get("Idempotency-Key", "")
     for name, values in request.POST.lists() if with_form else ():

@@ -39,6 +39,9 @@ def shop(providers: SandboxProcess, settings) -> Product:
     """A product with few units, and one try for each call to the provider."""
     make_shipping()
     settings.EXTERNAL_RETRY_ATTEMPTS = 1
+    settings.STRAGGLER_PATIENCE_SECONDS = (
+        30  # what is planted is in how answers are read, not in when they come
+    )
     return make_product(units=4)
 
 
