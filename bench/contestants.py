@@ -121,7 +121,7 @@ class Ours(_Contestant):
 
     def prepare(self) -> None:
         self.rig.start_engines()
-        self.rig.environment |= {"PAYMENT_GATEWAY": "in_process", "MAX_CONCURRENT_BATCHES": "4"}
+        self.rig.environment["PAYMENT_GATEWAY"] = "in_process"
         self.tokens = self.rig.run(sys.executable, "-m", "bench.shop", "prepare").split()
 
     def start_web(self) -> None:

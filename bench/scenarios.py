@@ -153,6 +153,11 @@ def slow_provider(contestant: Contestant, seconds: float) -> Figures:  # noqa: A
     return figures
 
 
+# What comes in while orders are worked off, in thousands of orders a second: a little more than the machine
+# can work off beside. Coming in faster would take that from it, and let a backlog grow.
+OFFERED_PER_SECOND = 6.4
+
+
 def both(contestant: Contestant, seconds: float) -> Figures:
     """Orders come in by the thousand and are worked off meanwhile; counts what is confirmed in the time."""
     contestant.start_web()
@@ -164,7 +169,8 @@ def both(contestant: Contestant, seconds: float) -> Figures:
         contestant.bulk_path,
         contestant.tokens,
         seconds,
-        connections=1,
+        connections=2,
+        rate=OFFERED_PER_SECOND * 1000 / contestant.bulk_lines,
         lines=contestant.bulk_lines,
         content_type=contestant.bulk_type,
     )

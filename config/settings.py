@@ -214,8 +214,8 @@ CHANNEL_LAYERS = {
 CURRENCY = env.str("CURRENCY", default="USD")
 DEFAULT_COUNTRY = env.str("DEFAULT_COUNTRY", default="US")
 BATCH_SIZE = whole("BATCH_SIZE", default=1000, at_least=1)
-MAX_CONCURRENT_BATCHES = whole("MAX_CONCURRENT_BATCHES", default=4, at_least=1)
-MAX_CONCURRENT_ORDERS = whole("MAX_CONCURRENT_ORDERS", default=4000, at_least=1)
+MAX_CONCURRENT_BATCHES = whole("MAX_CONCURRENT_BATCHES", default=3, at_least=1)
+MAX_CONCURRENT_ORDERS = whole("MAX_CONCURRENT_ORDERS", default=3000, at_least=1)
 # How long a claimed order is left alone before somebody else may take it up again.
 LEASE_SECONDS = number("LEASE_SECONDS", default=8, at_least=1)
 # The dispatcher is woken by PostgreSQL; this is how long it sleeps when nobody wakes it.
@@ -237,7 +237,7 @@ ARCHIVE_AFTER_MONTHS = whole("ARCHIVE_AFTER_MONTHS", default=0, at_least=0)
 LIVE_SOCKETS_PER_CUSTOMER = whole("LIVE_SOCKETS_PER_CUSTOMER", default=50, at_least=1)
 LIVE_SOCKETS_PER_STAFF = whole("LIVE_SOCKETS_PER_STAFF", default=5000, at_least=1)
 # Messages that may wait for one socket. A client that falls behind further is closed, and goes on with `after`.
-LIVE_QUEUE_LIMIT = whole("LIVE_QUEUE_LIMIT", default=4000, at_least=100)
+LIVE_QUEUE_LIMIT = whole("LIVE_QUEUE_LIMIT", default=3000, at_least=100)
 # How often each socket's login is looked at again.
 LIVE_LOGIN_CHECK_INTERVAL = number("LIVE_LOGIN_CHECK_INTERVAL", default=60, at_least=0.05)
 # What customers were told, and what webhooks were told, is kept for so many days.
@@ -345,7 +345,7 @@ CELERY_BEAT_SCHEDULE = {
     "cleaning of notifications": {"task": "notifications.clean", "schedule": 3600.0},
     "beat tick": {"task": "orders.tick", "schedule": 10.0},
     # A tick that nobody took before the next ones came is worth nothing any more.
-    "notifications": {"task": "notifications.follow_journal", "schedule": 2.0, "options": {"expires": 10}},
+    "notifications": {"task": "notifications.follow_journal", "schedule": 4.0, "options": {"expires": 10}},
 }
 if ARCHIVE_AFTER_MONTHS:
     CELERY_BEAT_SCHEDULE["archive"] = {"task": "orders.archive", "schedule": 300.0}
