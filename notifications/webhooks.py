@@ -135,19 +135,22 @@ def _claim() -> list[Delivery]:
     return list(Delivery.objects.filter(id__in=ids).select_related("subscription").order_by("id"))
 
 
-def _bodies(deliveries: Sequence[Delivery]) -> list[bytes]:
-    """Return the messages, in the words of the live feed."""
+def _bodies(deliveries: Sequence[Delivery]) -> list[bytes | None]:
+    """Return the messages, in the words of the live feed; none for an order that is in the archive by now."""
     orders = Order.objects.in_bulk({delivery.order_id for delivery in deliveries})
     found = OrderEvent.objects.filter(order_id__in=orders)
     events: dict[tuple[int, int], OrderEvent] = {(event.order_id, event.sequence): event for event in found}
     return [
-        Message.of_order_event(events[d.order_id, d.sequence], orders[d.order_id]).plain.encode()
+        Message.of_order_event(event, orders[d.order_id]).plain.encode() if event else None
         for d in deliveries
+        for event in [events.get((d.order_id, d.sequence))]
     ]
 
 
-def _tell(delivery: Delivery, body: bytes, timestamp: int) -> Outcome:
+def _tell(delivery: Delivery, body: bytes | None, timestamp: int) -> Outcome:
     subscription = delivery.subscription
+    if body is None:
+        return Outcome("failed", failure="the order is in the archive")
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "order-pipeline",

@@ -16,6 +16,7 @@ from config.engines import free_port
 from notifications import outgoing, recorder, webhooks
 from notifications.models import Delivery, JournalCursor, Subscription
 from notifications.outgoing import NotAllowed, check_url, is_public
+from orders.models import Order, OrderEvent
 from tests.factories import make_order, make_product, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -107,6 +108,20 @@ def test_it_is_given_up_after_so_many_tries_and_can_be_told_again(receiver, sett
     )
     assert answer.json()["state"] == "waiting"
     assert tell().state == "delivered"
+
+
+def test_what_went_to_the_archive_is_given_up_and_keeps_nobody_waiting(receiver):
+    gone = make_order((make_product(), 1)).order_id
+    make_order((make_product(), 1))
+    while recorder.record_page():
+        pass
+    OrderEvent.objects.filter(order_id=gone).delete()
+    Order.objects.filter(pk=gone).delete()
+    webhooks.deliver_batch()
+    assert list(Delivery.objects.order_by("id").values_list("state", "failure")) == [
+        ("failed", "the order is in the archive"),
+        ("delivered", ""),
+    ]
 
 
 def test_nobody_there_is_tried_again(settings):
