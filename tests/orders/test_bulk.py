@@ -185,7 +185,7 @@ def test_more_lines_than_a_chunk_come_back_in_order(send, monkeypatch):
 def test_the_books_are_right_after_it(send):
     send(*[an_order() for _ in range(20)], b"?")
     assert OrderLine.objects.count() == Journey.objects.count() == OrderEvent.objects.count() == 20
-    assert audit.run().is_clean
+    assert audit.run(with_ledger=False).is_clean  # no provider has heard of them
 
 
 # --- Keys -------------------------------------------------------------------------------------------------
