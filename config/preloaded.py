@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -56,6 +57,8 @@ def preload(environment: Mapping[str, str]) -> None:
     for module in MODULES:
         importlib.import_module(module)
     importlib.import_module("config.celery").app.loader.import_default_modules()
+    # What the interpreter itself reads at its start, and so not in a fork.
+    warnings._processoptions(environment.get("PYTHONWARNINGS", "").split(","))  # type: ignore[attr-defined]
     # The collector would write into every page that the forks share.
     gc.collect()
     gc.freeze()
