@@ -13,8 +13,24 @@ from notifications.outgoing import NotAllowed, check_url
 from notifications.webhooks import tell_again
 
 
+class RecordAdmin(admin.ModelAdmin):
+    """What was told to whom: to be looked at, and acted on only by the page's actions."""
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:  # noqa: ARG002
+        """Every field."""
+        return [field.name for field in self.model._meta.fields]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        """Nobody makes one up."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """They go when they are old, or with their subscription."""
+        return False
+
+
 @admin.register(Notification)
-class NotificationAdmin(admin.ModelAdmin):
+class NotificationAdmin(RecordAdmin):
     """Read-only: the pipeline owns the fields."""
 
     list_display = (
@@ -39,18 +55,6 @@ class NotificationAdmin(admin.ModelAdmin):
         """Have the chosen e-mails sent once more."""
         count = send_again(queryset, user_id=int(request.user.pk or 0))
         self.message_user(request, f"{count} e-mails will be sent again.", messages.SUCCESS)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:  # noqa: ARG002
-        """Every field."""
-        return [field.name for field in self.model._meta.fields]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
-        """Nobody makes one up."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Nobody makes one unsaid."""
-        return False
 
 
 class SubscriptionForm(forms.ModelForm):
@@ -79,7 +83,7 @@ class SubscriptionAdmin(admin.ModelAdmin):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(admin.ModelAdmin):
+class DeliveryAdmin(RecordAdmin):
     """Read-only: the pipeline owns the fields."""
 
     list_display = (
@@ -104,15 +108,3 @@ class DeliveryAdmin(admin.ModelAdmin):
         """Have the chosen deliveries that ended told once more."""
         count = tell_again(queryset, user_id=int(request.user.pk or 0))
         self.message_user(request, f"{count} will be told again.", messages.SUCCESS)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:  # noqa: ARG002
-        """Every field."""
-        return [field.name for field in self.model._meta.fields]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
-        """Nobody makes one up."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """They go with their subscription."""
-        return False
