@@ -62,10 +62,11 @@ class ReadNotification(APIView):
     @extend_schema(operation_id="read_notification", summary="Note that a notification was read")
     def post(self, request: Request, notification_id: int) -> Response:
         """Note it; the first time counts."""
-        read(request.data, Nothing)
         found = visible_to(_user(request)).filter(pk=min(notification_id, LARGEST_ID))
-        if not found.update(read_at=Coalesce("read_at", Now())):
+        if not found:
             raise Problem("not_found", "There is no such notification.", status_code=404)
+        read(request.data, Nothing)
+        found.update(read_at=Coalesce("read_at", Now()))
         return Response(serializers.body(found.get()))
 
     @READ

@@ -116,16 +116,25 @@ class ActedOnCause(Answer):
     more: bool  # there are further orders of this cause: ask again
 
 
+class StaffWhoOperate(BasePermission):
+    """Staff who may do to any order what the view is named for."""
+
+    message = "Only an operator may do this."
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Whether this user may."""
+        return bool(request.user.is_staff and may_operate(request.user, getattr(view, "operation", "")))
+
+
 class StuckCommand(APIView):
     """Something that is asked of all orders that a cause keeps. Asked again, it finds only those that are left."""
 
+    permission_classes = [StaffWhoOperate]
     operation = ""
 
     def post(self, request: Request) -> Response:
         """Do it to at most some thousand, or say what it would bring."""
         user, wanted = user_of(request), read(request.data, ActOnCause)
-        if not (user.is_staff and may_operate(user, self.operation)):
-            self.permission_denied(request, message="Only an operator may do this.")
         check_text(wanted.reason, field="reason")
         operation = OPERATIONS[self.operation]
         if operation.needs_reason and not wanted.reason.strip() and not wanted.preview:
