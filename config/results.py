@@ -25,6 +25,17 @@ class Joins(RedisBackend):
         super().__init__(*args, **options)
         self._arrive = self.client.register_script(ARRIVE)
 
+    def on_task_call(self, producer: Any, task_id: str) -> None:
+        """Called before a task is sent: nobody will ask for its result, so nothing is subscribed to."""
+
+    def add_pending_result(self, result: Any, *_: Any, **__: Any) -> Any:
+        """Return the result as it is: nobody waits for it."""
+        return result
+
+    def remove_pending_result(self, result: Any) -> Any:
+        """Return the result as it is: it was never waited for."""
+        return result
+
     def set_chord_size(self, group_id: str, chord_size: int) -> None:
         """Note how many legs there are; raises what the client raises."""
         self.client.set(self._size_key(group_id), chord_size, ex=EXPIRES_SECONDS)

@@ -10,10 +10,11 @@ from enum import StrEnum
 
 from celery import Signature, chain, chord, current_task, signature
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 import faults
 from database.arrays import numbers
+from database.prepared import prepared_cursor
 from orders import journal
 from orders.workflow import JourneyState, Status
 
@@ -65,20 +66,20 @@ def under_way() -> tuple[int, int]:
 
     Until the transaction ends nobody else counts: two dispatchers that saw the same room would both fill it.
     """
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CLAIMING])
         cursor.execute(
             "SELECT count(*), coalesce(sum(size), 0) FROM orders_batch"
             " WHERE finished_at IS NULL AND started_at > now() - %s * interval '1 second'",
             [settings.LEASE_SECONDS],
         )
-        batches, orders = cursor.fetchone()
+        ((batches, orders),) = cursor.fetchall()
     return int(batches), int(orders)
 
 
 def finish(batch_id: int) -> None:
     """Note that a batch has arrived, which makes room for the next."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             "UPDATE orders_batch SET finished_at = clock_timestamp() WHERE id = %s AND finished_at IS NULL",
             [batch_id],
@@ -93,7 +94,7 @@ def take_in_hand(batch_id: int) -> list[int]:
 
     Committed at once, so that the end of its worker leaves a trace.
     """
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(TAKE_IN_HAND, [batch_id])
         found = cursor.fetchone()
     return list(found[0]) if found else []
@@ -109,7 +110,7 @@ PUT_DOWN = """
 def put_down(batch_id: int, *, step: str, seconds: float) -> None:
     """Note that a step of the batch has ended: which one, as which task on which worker, and how long it took."""
     task = current_task.request if current_task else None
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             PUT_DOWN,
             [step, task.id if task else "", task.hostname if task else "", seconds, batch_id],
@@ -118,7 +119,7 @@ def put_down(batch_id: int, *, step: str, seconds: float) -> None:
 
 def take_over(batch_ids: Collection[int]) -> set[int]:
     """End batches that were lost. Return those that were lost on the way: nobody had them in hand."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             "UPDATE orders_batch SET finished_at = coalesce(finished_at, clock_timestamp())"
             " WHERE id = ANY(%s) RETURNING id, in_hand",
@@ -157,10 +158,11 @@ def canvas(claimed: Claimed) -> Signature:
         case Route.FORWARD:
             return chord(
                 [
-                    task("inventory.reserve_stock"),
+                    # The longer leg first: an order is done when this one is.
                     chain(task("shipping.quote_shipping"), task("payments.authorize_payment")),
+                    task("inventory.reserve_stock"),
                 ],
-                chain(task("payments.capture_payment"), task("orders.settle")),
+                task("payments.capture_payment"),
             )
         case Route.BACK:
             return chord(
@@ -213,9 +215,10 @@ def _form_batch(route: Route, journeys: Sequence[JourneyState]) -> Claimed:
 
 
 def _new_batch(order_ids: Sequence[int]) -> int:
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             "INSERT INTO orders_batch (size, order_ids) VALUES (%s, %s::bigint[]) RETURNING id",
             [len(order_ids), numbers(order_ids)],
         )
-        return int(cursor.fetchone()[0])
+        ((batch_id,),) = cursor.fetchall()
+    return int(batch_id)

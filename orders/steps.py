@@ -149,30 +149,48 @@ def authorize_payment(*, batch_id: int, order_ids: Sequence[int]) -> None:
         journeys = _due(batch_id, order_ids, lambda j: j.may_be_charged)
         prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges(_ids(journeys)))
         faults.point("authorize_payment.before_intent_commit")
-    _ask_and_record(Kind.AUTHORIZE, prepared, batch_id)
+    outcomes = _ask(Kind.AUTHORIZE, prepared)
+    with transaction.atomic():
+        journeys = journal.lock([p.request.order_id for p in prepared])
+        _record(Kind.AUTHORIZE, prepared, outcomes, journeys, batch_id)
+        journal.save(journey for journey in journeys if journey.has_changed)
+        faults.point("authorize_payment.before_commit")
 
 
 @for_batch
 def capture_payment(*, batch_id: int, order_ids: Sequence[int]) -> None:
-    """Take the money of the orders whose legs have all come out well; only the database says which."""
+    """Take the money of the orders whose legs have all come out well, and settle all orders of the batch.
+
+    Only the database says how the legs have come out.
+    """
     with transaction.atomic():
         journeys = _due(batch_id, order_ids, lambda j: j.may_be_captured)
         prepared = ledger.prepare(Kind.CAPTURE, ledger.held(_ids(journeys)))
         faults.point("capture_payment.before_intent_commit")
-    _ask_and_record(Kind.CAPTURE, prepared, batch_id)
+    outcomes = _ask(Kind.CAPTURE, prepared)
+    with transaction.atomic():
+        journeys = journal.lock(order_ids)
+        _record(Kind.CAPTURE, prepared, outcomes, journeys, batch_id)
+        _end_batch(batch_id, journeys)
+        faults.point("capture_payment.before_commit")
 
 
 @for_batch
 def settle(*, batch_id: int, order_ids: Sequence[int]) -> None:
-    """Decide by what is written down where each order of the batch goes now, and end the batch."""
+    """Settle the orders of a batch that has given back what they held."""
     with transaction.atomic():
-        journeys = journal.lock_batch(order_ids, batch_id=batch_id)
-        for journey in journeys:
-            journey.settle()
-        journal.save(journeys)
-        batches.finish(batch_id)
-        doorbell.wake_dispatcher()
+        _end_batch(batch_id, journal.lock_batch(order_ids, batch_id=batch_id))
         faults.point("settle.before_commit")
+
+
+def _end_batch(batch_id: int, journeys: Sequence[JourneyState]) -> None:
+    """Decide by what is written down where each order that is still with the batch goes now, and end it."""
+    for journey in journeys:
+        if journey.batch_id == batch_id:
+            journey.settle()
+    journal.save(journey for journey in journeys if journey.has_changed)
+    batches.finish(batch_id)
+    doorbell.wake_dispatcher()
 
 
 # --- And back: stock beside money -------------------------------------------------------------------------
@@ -224,29 +242,31 @@ def complete(*, batch_id: int, order_ids: Sequence[int]) -> None:
 
 # --- What the provider says -------------------------------------------------------------------------------
 
-RECORDED = {
-    Kind.AUTHORIZE: "authorize_payment.before_commit",
-    Kind.CAPTURE: "capture_payment.before_commit",
-}
 
-
-def _ask_and_record(kind: Kind, prepared: Sequence[Prepared], batch_id: int) -> None:
-    """Call the provider for all of them, and write down what it says of those that answer in time."""
-    outcomes = ledger.ask(
+def _ask(kind: Kind, prepared: Sequence[Prepared]) -> dict[int, Outcome]:
+    """Call the provider for all of them; return what it says of those that answer in time."""
+    return ledger.ask(
         prepared, patience=settings.STRAGGLER_PATIENCE_SECONDS, on_late=partial(_record_late, kind)
     )
-    with transaction.atomic():
-        journeys = journal.lock([p.request.order_id for p in prepared])
-        news = ledger.record(kind, outcomes)
-        ledger.forget_unsent(kind, [p for p in prepared if p.is_new and _was_not_sent(p, outcomes)])
-        for journey in journeys:
-            outcome = outcomes.get(journey.order_id)
-            if journey.batch_id == batch_id:
-                _apply(kind, journey, outcome)
-            elif outcome is not None and journey.order_id in news:
-                _apply_late(kind, journey, outcome)
-        journal.save(journey for journey in journeys if journey.events or journey.reschedule)
-        faults.point(RECORDED[kind])
+
+
+def _record(
+    kind: Kind,
+    prepared: Sequence[Prepared],
+    outcomes: dict[int, Outcome],
+    journeys: Sequence[JourneyState],
+    batch_id: int,
+) -> None:
+    """Write down what the provider said, and say it on the journeys, which are locked, of those it was asked for."""
+    news = ledger.record(kind, outcomes)
+    ledger.forget_unsent(kind, [p for p in prepared if p.is_new and _was_not_sent(p, outcomes)])
+    asked = {p.request.order_id for p in prepared}
+    for journey in journeys:
+        outcome = outcomes.get(journey.order_id)
+        if journey.order_id in asked and journey.batch_id == batch_id:
+            _apply(kind, journey, outcome)
+        elif outcome is not None and journey.order_id in news:
+            _apply_late(kind, journey, outcome)
 
 
 def _was_not_sent(prepared: Prepared, outcomes: Mapping[int, Outcome]) -> bool:
@@ -271,7 +291,7 @@ def record_news(kind: Kind, order_id: int, outcome: Outcome) -> bool:
             return False
         for journey in journeys:
             _apply_late(kind, journey, outcome)
-        journal.save(journey for journey in journeys if journey.events or journey.reschedule)
+        journal.save(journey for journey in journeys if journey.has_changed)
         doorbell.wake_dispatcher()
         faults.point("late.before_commit")
     return True
@@ -286,7 +306,6 @@ def _apply(kind: Kind, journey: JourneyState, outcome: Outcome | None) -> None:
         journey.payment_authorized() if succeeded else journey.payment_declined(outcome.code)
     elif succeeded:
         journey.payment_captured()
-        journey.settle()  # nothing else is open: it need not wait for its batch to be settled
     else:
         journey.capture_declined(outcome.code)
 

@@ -179,6 +179,11 @@ class JourneyState:
         )
 
     @property
+    def has_changed(self) -> bool:
+        """Whether there is anything to save."""
+        return bool(self.events) or self.reschedule
+
+    @property
     def is_refused(self) -> bool:
         """Whether a leg said no, so that the order cannot be confirmed."""
         return Leg.REFUSED in (self.stock, self.shipping, self.payment)

@@ -302,12 +302,12 @@ def test_it_refuses_lines_when_the_backlog_does_not_shrink(send, settings, monke
 
 
 def test_only_so_many_are_served_at_once_and_the_places_become_free_again(post, send):
-    places = [bulk_views.BulkOrders._places.acquire(blocking=False) for _ in range(bulk_views.AT_ONCE)]
+    places = [bulk_views.STREAMS.acquire(blocking=False) for _ in range(bulk_views.STREAMS_AT_ONCE)]
     assert all(places)
     assert post(b"\n").json()["error"]["code"] == "busy"
     for _ in places:
-        bulk_views.BulkOrders._places.release()
-    for _ in range(bulk_views.AT_ONCE + 1):
+        bulk_views.STREAMS.release()
+    for _ in range(bulk_views.STREAMS_AT_ONCE + 1):
         send(an_order())
 
 

@@ -40,8 +40,6 @@ PLACES = (
     "capture.before_call",
     "capture.after_call",
     "capture_payment.end",
-    "settle.begin",
-    "settle.end",
 )
 
 

@@ -15,7 +15,7 @@ from tests.fixtures.pipeline import work_off
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-STEPS = ["Authorize payment", "Capture payment", "Quote shipping", "Reserve stock", "Settle"]
+STEPS = ["Authorize payment", "Capture payment", "Quote shipping", "Reserve stock"]
 
 
 @pytest.fixture
