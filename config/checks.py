@@ -68,20 +68,6 @@ def views_name_their_permissions(**_: object) -> list[CheckMessage]:
     ]
 
 
-def messages_outlive_tasks(**_: object) -> list[CheckMessage]:
-    """A message is not delivered a second time while its task may still be running."""
-    patience = int(str(settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"]))
-    if patience <= settings.CELERY_TASK_TIME_LIMIT:
-        return [
-            Error(
-                f"visibility_timeout ({patience} s) must be longer than CELERY_TASK_TIME_LIMIT"
-                f" ({settings.CELERY_TASK_TIME_LIMIT} s), or running tasks are delivered again.",
-                id="config.E007",
-            )
-        ]
-    return []
-
-
 def engines_want_passwords(**_: object) -> list[CheckMessage]:
     """Neither the database nor the broker, whose messages workers obey, lets in whoever finds it."""
     addresses = {"DATABASE_URL": settings.DATABASES["default"]["PASSWORD"], "REDIS_URL": settings.REDIS_URL}
@@ -100,7 +86,6 @@ ALL = (
     routes_lead_somewhere,
     demo_needs_debug,
     views_name_their_permissions,
-    messages_outlive_tasks,
 )
 
 

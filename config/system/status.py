@@ -1,6 +1,5 @@
 """What the system is doing now, in one answer: for operators, and for the live board."""
 
-import json
 import platform
 import time
 from collections import Counter
@@ -23,8 +22,6 @@ from scheduling import heartbeats
 from scheduling.slots import has_failed, latest_runs
 
 DEADLINE_SECONDS = 3.0
-# Messages that a worker has taken and not finished; beyond so many they are only counted.
-UNACKED_LOOKED_AT = 1000
 
 _started = time.time()
 
@@ -59,23 +56,23 @@ def orders() -> dict[str, Any]:
 
 
 def queues() -> dict[str, Any]:
-    """How many messages wait in each queue, and how many a worker has taken and not finished."""
+    """How many messages wait in each queue, and how many workers have taken and not finished."""
     with valkey(settings.BROKER_URL) as client:
         pipeline = client.pipeline(transaction=False)
         for queue in settings.QUEUES:
             pipeline.llen(queue)
-        pipeline.hlen("unacked")
-        *depths, taken = pipeline.execute()
-        by_queue = _taken_by_queue(client.hvals("unacked")) if taken <= UNACKED_LOOKED_AT else {}
+        depths = pipeline.execute()
+    taken = _taken_by_queue()
     return {
-        queue: {"depth": depth, "unacknowledged": by_queue.get(queue, 0)}
+        queue: {"depth": depth, "unacknowledged": taken[queue]}
         for queue, depth in zip(settings.QUEUES, depths, strict=True)
     }
 
 
-def _taken_by_queue(messages: list[str]) -> Counter[str]:
-    """Count taken messages by the routing key, which kombu keeps with each: (message, exchange, key)."""
-    return Counter(json.loads(message)[2] for message in messages)
+def _taken_by_queue() -> Counter[str]:
+    """Sum up what the workers that are alive last said of themselves."""
+    alive = [p for p in heartbeats.present() if p.is_alive and p.name.startswith(WORKER)]
+    return sum((Counter(p.facts.get("taken", {})) for p in alive), Counter())
 
 
 def processes() -> dict[str, Any]:

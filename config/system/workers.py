@@ -1,6 +1,7 @@
 """What each Celery worker says about itself: every two seconds from its main loop, and of each task it has ended."""
 
 import time
+from collections import Counter
 from typing import Any, TypeGuard
 
 import structlog
@@ -36,6 +37,7 @@ class Activity:
             self._processed, self._idle_since = processed, time.monotonic()
         return {
             "active": len(active),
+            "taken": Counter(request.delivery_info["routing_key"] for request in state.reserved_requests),
             "processed": processed,
             "startedAt": self.started_at,
             "idleSeconds": round(time.monotonic() - self._idle_since, 1),

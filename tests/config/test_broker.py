@@ -26,9 +26,8 @@ def valkey(tmp_path: Path) -> Iterator[tuple[Valkey, "subprocess.Popen[bytes]"]]
     stop_engine(engine, process)
 
 
-@pytest.mark.parametrize("verdict", ["ack", "reject"])
-def test_a_message_whose_end_the_broker_did_not_confirm_keeps_no_place(
-    valkey: tuple[Valkey, "subprocess.Popen[bytes]"], verdict: str
+def test_a_message_that_cannot_be_given_back_keeps_no_place(
+    valkey: tuple[Valkey, "subprocess.Popen[bytes]"],
 ) -> None:
     engine, process = valkey
     impatient = {"socket_timeout": 0.2, "socket_connect_timeout": 0.2}
@@ -41,9 +40,22 @@ def test_a_message_whose_end_the_broker_did_not_confirm_keeps_no_place(
         assert not channel.qos.can_consume()
         process.send_signal(signal.SIGSTOP)
         with pytest.raises(RedisError):
-            getattr(message, verdict)()
+            message.requeue()
         process.send_signal(signal.SIGCONT)
         assert channel.qos.can_consume()
+
+
+def test_what_a_worker_has_in_hand_goes_back_to_its_queue_when_it_stops(
+    valkey: tuple[Valkey, "subprocess.Popen[bytes]"],
+) -> None:
+    engine, _ = valkey
+    with Connection(f"{engine.url}/0") as connection:
+        channel: Any = connection.default_channel
+        connection.Producer(channel).publish({}, routing_key="q", declare=[Queue("q")])
+        assert Queue("q")(channel).get(no_ack=False) is not None
+    with redis.Redis.from_url(f"{engine.url}/0") as client:
+        assert client.llen("q") == 1
+        assert not client.exists("unacked", "unacked_index")
 
 
 NO_BASE64 = {

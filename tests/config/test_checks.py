@@ -69,8 +69,3 @@ urlpatterns = [path("open", Open.as_view()), path("closed", Closed.as_view())]
 def test_an_api_view_without_permissions_is_found():
     (error,) = checks.views_name_their_permissions()
     assert "Open" in error.msg
-
-
-def test_messages_are_not_delivered_again_while_their_task_runs(settings):
-    settings.CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 10}
-    assert ids(checks.messages_outlive_tasks()) == ["config.E007"]

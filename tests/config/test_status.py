@@ -174,13 +174,16 @@ def test_money_of_an_order_that_is_being_undone_is_at_risk_until_it_is_back(prov
 
 
 def test_queues_tell_what_waits_and_what_was_taken(look, settings):
+    worker = f"{PREFIX}all@here"
+    heartbeats.beat(worker, queues=["orders", "payments"], taken={"payments": 1})
+    until(heartbeats.present)
     with valkey(settings.BROKER_URL) as broker:
         broker.lpush("payments", "waiting", "waiting too")
-        broker.hset("unacked", "tag", json.dumps([{}, "", "payments"]))
         try:
             found = look()["queues"]
         finally:
-            broker.delete("payments", "unacked")
+            broker.delete("payments")
+            heartbeats.leave(worker)
     assert found["payments"] == {"depth": 2, "unacknowledged": 1}
     assert found["orders"] == {"depth": 0, "unacknowledged": 0}
 
