@@ -1,7 +1,7 @@
 """Statements that PostgreSQL parses and plans once for each connection, and not each time they are executed.
 
 Django's cursors put the values into the text of a statement, so that each execution is a new one. That is as well
-for most. A large statement with small values, executed for every request, costs more to plan than to execute.
+for most. What is executed for every request and in every step of the journey costs more to plan than to execute.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,8 @@ from django.db import connection
 def prepared_cursor() -> Iterator[psycopg.Cursor[Any]]:
     """Yield a cursor that prepares what it executes. Django's transactions and errors apply as ever.
 
-    The statement's text must always be the same, and its parameters have a type: `%(ids)s::bigint[]`.
+    The statement's text must be one of few, and its parameters have a type: `%(ids)s::bigint[]`. Raises
+    OperationalError if what it answers has changed since it was prepared: with a new connection it works again.
     """
     connection.close_if_health_check_failed()
     connection.ensure_connection()
@@ -26,5 +27,9 @@ def prepared_cursor() -> Iterator[psycopg.Cursor[Any]]:
         raw.prepare_threshold = 0
         try:
             yield cursor
+        except psycopg.errors.FeatureNotSupported as error:
+            # A migration has changed the type of a column since. A new connection will not know the old one.
+            raw.close()
+            raise psycopg.OperationalError(str(error)) from error
         finally:
             raw.prepare_threshold = None

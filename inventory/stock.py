@@ -12,6 +12,7 @@ from typing import NamedTuple
 from django.db import connection
 
 from database.arrays import numbers
+from database.prepared import prepared_cursor
 from inventory.models import StockChange, StockItem
 
 
@@ -223,7 +224,7 @@ def set_reorder_level(*, product_id: int, level: int) -> None:
 
 def _lock(product_ids: Iterable[int]) -> dict[int, int]:
     """Lock the products' stock rows until the transaction ends. Return the available units of each."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(LOCK, [numbers(sorted(set(product_ids)))])
         return dict(cursor.fetchall())
 
@@ -246,7 +247,7 @@ def _units_by_product(lines: Iterable[Wanted]) -> dict[int, int]:
 
 def _holders(order_ids: Collection[int]) -> list[int]:
     """Return those of the orders that hold stock. Asked under the lock: nobody can be just about to."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(HOLDERS, [numbers(order_ids)])
         return [order_id for (order_id,) in cursor.fetchall()]
 
@@ -282,7 +283,7 @@ def _hold(reserved: Sequence[Wanted]) -> None:
         return
     taken = _units_by_product(reserved)
     columns = [numbers(column) for column in zip(*reserved, strict=True)]
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(HOLD, [numbers(taken), numbers(taken.values()), *columns])
 
 

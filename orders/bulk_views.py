@@ -38,8 +38,9 @@ NDJSON = "application/x-ndjson"
 CHUNK_LINES = 500
 LONGEST_LINE = 64 * 1024
 LONGEST_PREFIX = 180
-# Each takes two threads and most of a core of its process; single orders need some, too.
-AT_ONCE = 2
+# A stream keeps a thread for as long as its client likes, and bulk intake most of a core; single requests need some, too.
+STREAMS_AT_ONCE = 2
+STREAMS = threading.BoundedSemaphore(STREAMS_AT_ONCE)
 LOOK_SECONDS = 1.0  # between looks at the backlog
 PATIENCE_SECONDS = 20.0  # for the backlog to shrink, before a line is refused because of it
 RETRY_AFTER_SECONDS = 5
@@ -76,7 +77,6 @@ class BulkOrders(APIView):
 
     content_negotiation_class = ErrorsAsJSON
     parser_classes = [Unread]
-    _places = threading.BoundedSemaphore(AT_ONCE)
 
     @extend_schema(
         tags=["orders"],
@@ -101,16 +101,36 @@ class BulkOrders(APIView):
         prefix = _prefix(request)
         if bulk.is_backlogged(limit=settings.BULK_MAX_WAITING):
             raise _come_back("backlog", "Too many orders wait to be taken up. Try again later.")
-        if not self._places.acquire(blocking=False):
-            raise _come_back("busy", "Other bulk requests are under way. Try again later.")
+        _take_place()
         intake = Intake(_body(request), owner_id=user_of(request).pk, prefix=prefix, judge=self._judge)
-        return StreamingHttpResponse(intake.start(when_done=self._places.release), content_type=NDJSON)
+        return StreamingHttpResponse(_in_its_place(intake.start()), content_type=NDJSON)
 
     def _judge(self, error: Exception) -> dict[str, Any]:
         """Return what the API says of an error, wherever it happened: there is one table of them."""
         response: Response = self.get_exception_handler()(error, self.get_exception_handler_context())
         found: dict[str, Any] = response.data["error"]
         return found
+
+
+def _take_place() -> None:
+    """Take one of the places for streams. Raises Problem when there is none; `_in_its_place` gives it back."""
+    if not STREAMS.acquire(blocking=False):
+        raise _come_back("busy", "Other bulk requests and exports are under way. Try again later.")
+
+
+def _in_its_place(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Return the pieces; when they end, or nobody reads on, the place is given back."""
+
+    def given_back() -> Iterator[bytes]:
+        try:
+            yield b""
+            yield from pieces
+        finally:
+            STREAMS.release()
+
+    started = given_back()
+    next(started)  # Python runs the end of nothing but what was begun
+    return started
 
 
 def _come_back(code: str, message: str) -> Problem:
@@ -144,14 +164,14 @@ class Intake:
         self._answers = Spool()
         self._looked_at = time.monotonic()
 
-    def start(self, *, when_done: Callable[[], None]) -> Iterator[bytes]:
+    def start(self) -> Iterator[bytes]:
         """Start, and return the answers as they come."""
         # In the context of the request, so that its log and its orders know which request they belong to.
         run = contextvars.copy_context().run
-        threading.Thread(target=run, args=[self._run, when_done], name="bulk intake", daemon=True).start()
+        threading.Thread(target=run, args=[self._run], name="bulk intake", daemon=True).start()
         return iter(self._answers)
 
-    def _run(self, when_done: Callable[[], None]) -> None:
+    def _run(self) -> None:
         try:
             while not self._answers.is_abandoned and (chunk := self._next_chunk()):
                 self._answers.write(b"".join(self._worked_off(chunk)))
@@ -160,7 +180,6 @@ class Intake:
         finally:
             self._answers.complete()
             connection.close()
-            when_done()
 
     def _next_chunk(self) -> list[tuple[int, bytes | None]]:
         chunk = []
@@ -239,7 +258,9 @@ class Export(APIView):
             *FILTER_PARAMETERS,
         ],
         responses={(200, NDJSON): OpenApiTypes.STR, (200, "text/csv"): OpenApiTypes.STR}
-        | refusals(_400="invalid_parameter unknown_parameter control_characters card_number_refused"),
+        | refusals(
+            _400="invalid_parameter unknown_parameter control_characters card_number_refused", _503="busy"
+        ),
     )
     def get(self, request: Request) -> StreamingHttpResponse:
         """Export orders."""
@@ -249,8 +270,9 @@ class Export(APIView):
         user = user_of(request)
         form = FORMATS[name]
         orders = narrowed(queries.visible_to(user), request)
+        _take_place()
         return StreamingHttpResponse(
-            form.pieces(orders, staff=user.is_staff),
+            _in_its_place(form.pieces(orders, staff=user.is_staff)),
             content_type=form.content_type,
             headers={"Content-Disposition": f'attachment; filename="orders.{name}"'},
         )

@@ -6,7 +6,8 @@ import os
 import threading
 
 from channels.layers import get_channel_layer
-from django.db import connection
+
+from database.prepared import prepared_cursor
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +17,7 @@ JOURNAL = "journal"  # channel layer group: the journal has grown
 
 def wake_dispatcher() -> None:
     """Tell the dispatchers, once the transaction commits, that there is something due."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute("SELECT pg_notify(%s, '')", [DUE])
 
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from django.db import connection
-
 from database.arrays import Column, numbers, rows
+from database.prepared import prepared_cursor
 from orders.models import CurrentTransaction, OrderEvent
 from orders.workflow import Event, JourneyState, Leg, Status
 
@@ -69,7 +68,7 @@ def lock_due(limit: int) -> list[JourneyState]:
 
 
 def _states(statement: str, parameters: list[Any]) -> list[JourneyState]:
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(statement, parameters)
         return [
             JourneyState(
@@ -94,7 +93,7 @@ def save(states: Iterable[JourneyState]) -> None:
         return
     changed, new_values = rows(_journey_columns(states))
     events, new_events = rows(_event_columns([event for state in states for event in state.events]))
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(SAVE.format(changed=changed, events=events), new_values + new_events)
     for state in states:
         state.events.clear()
@@ -192,9 +191,10 @@ WINDOW = 5_000
 
 def horizon() -> int:
     """Return the number of the oldest transaction that may still append events."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(HORIZON)
-        return int(cursor.fetchone()[0])
+        ((number,),) = cursor.fetchall()
+    return int(number)
 
 
 def end() -> Position:
@@ -225,7 +225,7 @@ def _read(start: Position, top: int, limit: int) -> list[FeedEvent]:
         "horizon": top,
         "limit": limit,
     }
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(FOLLOW, parameters)
         return [_feed_event(row) for row in cursor.fetchall()]
 

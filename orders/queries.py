@@ -5,10 +5,10 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db import connection
 from django.db.models import QuerySet
 
 from database.arrays import numbers
+from database.prepared import prepared_cursor
 from inventory.stock import Wanted
 from orders.canaries import left_out
 from orders.models import ArchivedOrder, Order, id_of_number
@@ -112,6 +112,6 @@ def charges(order_ids: Sequence[int]) -> list[Request]:
 
 
 def _rows(statement: str, order_ids: Sequence[int]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(statement, [numbers(order_ids)])
         return list(cursor.fetchall())

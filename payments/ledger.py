@@ -13,10 +13,10 @@ from decimal import Decimal
 from time import monotonic
 
 from django.conf import settings
-from django.db import connection
 
 import faults
 from database.arrays import numbers, rows
+from database.prepared import prepared_cursor
 from payments.gateways import gateway
 from payments.gateways.protocol import Outcome, PaymentGateway
 from payments.models import Transaction, idempotency_key
@@ -149,14 +149,14 @@ def _set_out(kind: Kind, requests: Sequence[Request]) -> dict[int, tuple[str, bo
             "token": ("text", [r.token for r in requests]),
         }
     )
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(PREPARE.format(asked=asked), [kind.value, *values])
         return {order_id: (asked_at, is_new) for order_id, asked_at, is_new in cursor.fetchall()}
 
 
 def _decided(kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
     by_order = {request.order_id: request for request in requests}
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(DECIDED, [numbers(by_order), kind.value])
         return [
             Prepared(
@@ -269,7 +269,7 @@ def record(kind: Kind, outcomes: dict[int, Outcome]) -> set[int]:
             "message": ("text", [o.message[:200] for o in told.values()]),
         }
     )
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(RECORD.format(outcomes=outcomes_told), [*values, kind.value])
         return {order_id for (order_id,) in cursor.fetchall()}
 
@@ -280,7 +280,7 @@ def forget_unsent(kind: Kind, prepared: Sequence[Prepared]) -> None:
     One that another worker has set out to ask meanwhile stays: that one may have been sent.
     """
     if prepared:
-        with connection.cursor() as cursor:
+        with prepared_cursor() as cursor:
             cursor.execute(
                 FORGET,
                 [[p.request.order_id for p in prepared], [p.asked_at for p in prepared], kind.value],
@@ -313,6 +313,6 @@ def unknown_of(kind: Kind, order_ids: Iterable[int]) -> list[Transaction]:
 
 def held(order_ids: Sequence[int]) -> list[Request]:
     """Return what the provider holds for the orders, as what is to be taken: all of it."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(HELD, [numbers(order_ids)])
         return [Request(*row) for row in cursor.fetchall()]

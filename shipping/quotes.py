@@ -5,13 +5,19 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from shipping.models import ZoneCountry
+from database.prepared import prepared_cursor
 
 NOT_SHIPPABLE = "not_shippable"
 NO_RATE_IN_CURRENCY = "no_rate_in_currency"
 TOO_HEAVY = "too_heavy"
 
 FREE = Decimal("0.00")
+
+PRICE_LISTS = """
+    SELECT c.country, r.currency, r.max_weight_grams, r.price, r.free_from
+    FROM shipping_zonecountry c LEFT JOIN shipping_rate r USING (zone_id)
+    WHERE c.country = ANY(%s::text[]) ORDER BY r.max_weight_grams
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +56,11 @@ def quote(*, parcels: Sequence[Parcel]) -> dict[int, Decimal | Refusal]:
 
 def _price_lists(countries: set[str]) -> dict[str, list[RateLine]]:
     """Return the rates of each country the shop delivers to, the lightest first."""
-    rates = (
-        "zone__rates__currency",
-        "zone__rates__max_weight_grams",
-        "zone__rates__price",
-        "zone__rates__free_from",
-    )
-    rows = (
-        ZoneCountry.objects.filter(country__in=countries)
-        .order_by("zone__rates__max_weight_grams")
-        .values_list("country", *rates)
-    )
     price_lists: dict[str, list[RateLine]] = {}
-    for country, *rate in rows:
-        price_lists.setdefault(country, []).append(RateLine(*rate))
+    with prepared_cursor() as cursor:
+        cursor.execute(PRICE_LISTS, [list(countries)])
+        for country, *rate in cursor:
+            price_lists.setdefault(country, []).append(RateLine(*rate))
     return price_lists
 
 

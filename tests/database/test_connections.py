@@ -52,3 +52,24 @@ def test_a_prepared_statement_is_planned_once() -> None:
 def test_its_errors_are_djangos() -> None:
     with pytest.raises(db.DataError), db.transaction.atomic(), prepared_cursor() as cursor:
         cursor.execute("SELECT 1 / %s::int", [0])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_statement_whose_answer_changed_its_type_is_prepared_anew_on_the_next_connection() -> None:
+    def ask() -> Any:
+        with prepared_cursor() as cursor:
+            return cursor.execute("SELECT a FROM changing").fetchall()
+
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE changing AS SELECT 1::int AS a")
+        try:
+            assert ask() == [(1,)]
+            cursor.execute("ALTER TABLE changing ALTER a TYPE bigint")
+            with pytest.raises(db.OperationalError):
+                ask()
+            assert connection.errors_occurred
+            connection.close_if_unusable_or_obsolete()
+            assert ask() == [(1,)]
+        finally:
+            with connection.cursor() as cleaner:
+                cleaner.execute("DROP TABLE changing")
