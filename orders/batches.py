@@ -7,6 +7,7 @@ meanwhile leaves together with the next one.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from celery import Signature, chain, chord, current_task, signature
 from django.conf import settings
@@ -36,6 +37,13 @@ class Claimed:
 
     batch_id: int
     route: Route
+    order_ids: list[int]
+
+
+class InHand(NamedTuple):
+    """A batch that a step works on: the run of the step, and the orders."""
+
+    run_id: int
     order_ids: list[int]
 
 
@@ -86,46 +94,46 @@ def finish(batch_id: int) -> None:
         )
 
 
-TAKE_IN_HAND = "UPDATE orders_batch SET in_hand = in_hand + 1 WHERE id = %s RETURNING order_ids"
-
-
-def take_in_hand(batch_id: int) -> list[int]:
-    """Note that a step of the batch begins. Return the batch's orders; none if it is long forgotten.
-
-    Committed at once, so that the end of its worker leaves a trace.
-    """
-    with prepared_cursor() as cursor:
-        cursor.execute(TAKE_IN_HAND, [batch_id])
-        found = cursor.fetchone()
-    return list(found[0]) if found else []
-
-
-PUT_DOWN = """
-    UPDATE orders_batch SET in_hand = in_hand - 1, steps = steps || jsonb_build_object(
-        'name', %s::text, 'task', %s::text, 'worker', %s::text, 'seconds', %s::float8, 'ended_at', clock_timestamp())
-    WHERE id = %s
+TAKE_IN_HAND = """
+    WITH run AS (
+        INSERT INTO orders_steprun (batch_id, step, task, worker) VALUES (%s, %s, %s, %s) RETURNING id, batch_id
+    )
+    SELECT run.id, batch.order_ids FROM run JOIN orders_batch batch ON batch.id = run.batch_id
 """
 
 
-def put_down(batch_id: int, *, step: str, seconds: float) -> None:
-    """Note that a step of the batch has ended: which one, as which task on which worker, and how long it took."""
+def take_in_hand(batch_id: int, *, step: str) -> InHand:
+    """Note that a step of the batch begins, as which task on which worker. Return the batch's orders.
+
+    There are none if the batch is long forgotten. Committed at once, so that the end of its worker leaves a trace.
+    """
     task = current_task.request if current_task else None
+    about = (batch_id, step, task.id if task else "", task.hostname if task else "")
     with prepared_cursor() as cursor:
-        cursor.execute(
-            PUT_DOWN,
-            [step, task.id if task else "", task.hostname if task else "", seconds, batch_id],
-        )
+        cursor.execute(TAKE_IN_HAND, about)
+        found = cursor.fetchall()
+    return InHand(*found[0]) if found else InHand(0, [])
+
+
+def put_down(run_id: int) -> None:
+    """Note that a step has ended."""
+    with prepared_cursor() as cursor:
+        cursor.execute("UPDATE orders_steprun SET ended_at = clock_timestamp() WHERE id = %s", [run_id])
+
+
+TAKE_OVER = """
+    UPDATE orders_batch SET finished_at = coalesce(finished_at, clock_timestamp()) WHERE id = ANY(%s::bigint[])
+    RETURNING id, EXISTS (
+        SELECT FROM orders_steprun run WHERE run.batch_id = orders_batch.id AND run.ended_at IS NULL
+    )
+"""
 
 
 def take_over(batch_ids: Collection[int]) -> set[int]:
     """End batches that were lost. Return those that were lost on the way: nobody had them in hand."""
     with prepared_cursor() as cursor:
-        cursor.execute(
-            "UPDATE orders_batch SET finished_at = coalesce(finished_at, clock_timestamp())"
-            " WHERE id = ANY(%s) RETURNING id, in_hand",
-            [list(batch_ids)],
-        )
-        return {batch_id for batch_id, in_hand in cursor.fetchall() if in_hand <= 0}
+        cursor.execute(TAKE_OVER, [numbers(batch_ids)])
+        return {batch_id for batch_id, was_in_hand in cursor.fetchall() if not was_in_hand}
 
 
 def give_back(claimed: Claimed, *, seconds: float) -> None:

@@ -38,7 +38,7 @@ NDJSON = "application/x-ndjson"
 CHUNK_LINES = 500
 LONGEST_LINE = 64 * 1024
 LONGEST_PREFIX = 180
-# A stream keeps a thread for as long as its client likes, and bulk intake most of a core; single requests need some, too.
+# A stream keeps a thread while its client takes its time, and bulk intake most of a core; others need some, too.
 STREAMS_AT_ONCE = 2
 STREAMS = threading.BoundedSemaphore(STREAMS_AT_ONCE)
 LOOK_SECONDS = 1.0  # between looks at the backlog

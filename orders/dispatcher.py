@@ -49,7 +49,7 @@ class Dispatcher:
                     close_old_connections()
                     self._provider.look()
                     self._deadlines.look()
-                    if not dispatch_due():
+                    if dispatch_due() < settings.BATCH_SIZE:  # else there may be more
                         self._sleep()
             except (OperationalError, InterfaceError, psycopg.Error) as error:
                 logger.warning("The database is away: %s", str(error).strip())

@@ -14,6 +14,9 @@ logger = logging.getLogger(__name__)
 DUE = "orders_due"  # PostgreSQL channel: an order is due now
 JOURNAL = "journal"  # channel layer group: the journal has grown
 
+# Who announces is about to send his order's next message, for which somebody waits more than for the news.
+AFTER_SECONDS = 0.01
+
 
 def wake_dispatcher() -> None:
     """Tell the dispatchers, once the transaction commits, that there is something due."""
@@ -48,6 +51,7 @@ class Announcer:
         assert layer is not None, "CHANNEL_LAYERS has no default"
         while True:
             await self._wanted.wait()
+            await asyncio.sleep(AFTER_SECONDS)
             self._wanted.clear()
             try:
                 await asyncio.wait_for(layer.group_send(JOURNAL, {"type": "journal.grown"}), timeout=2)

@@ -246,13 +246,7 @@ class Batch(models.Model):
     size = models.IntegerField()
     # Settled, or taken over by later batches.
     finished_at = models.DateTimeField(null=True)
-    # Steps that began and have not ended. More than none in a lost batch: it was lost in somebody's hands, and
-    # one of its orders may be the cause. None: it was lost on the way, by nobody's fault.
-    in_hand = models.SmallIntegerField(db_default=0)
-    # For people: who travelled, and each step that has ended, with its Celery task, worker and duration. Steps are
-    # appended by the statement that puts them down, so that knowing them costs no statement of its own.
     order_ids = ArrayField(models.BigIntegerField(), db_default=[])
-    steps = models.JSONField(db_default=[])
 
     class Meta:
         verbose_name_plural = "batches"
@@ -265,6 +259,33 @@ class Batch(models.Model):
 
     def __str__(self) -> str:
         return f"batch {self.pk} of {self.size}"
+
+
+class StepRun(models.Model):
+    """A step that works on a batch, or has: as which Celery task, on which worker, from when to when.
+
+    One that began in a lost batch and has not ended says that the batch was lost in somebody's hands, and that one
+    of its orders may be the cause; else it was lost on the way, by nobody's fault.
+
+    The table is unlogged: to write to it costs no wait for the disk, and a crash of PostgreSQL empties it. Tries of
+    orders that were under way are then forgiven, and people see no tasks of earlier batches.
+    """
+
+    # Without a constraint, which would lock the batch for each step.
+    batch = models.ForeignKey(
+        Batch, on_delete=models.DO_NOTHING, db_constraint=False, related_name="step_runs"
+    )
+    step = models.CharField(max_length=40)
+    task = models.CharField(max_length=40, help_text="Celery's id; empty if it did not run on a worker.")
+    worker = models.CharField(max_length=200)
+    began_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["began_at"], name="orders_steprun_began")]
+
+    def __str__(self) -> str:
+        return f"{self.step} of batch {self.batch_id}"
 
 
 class IdempotencyKey(models.Model):

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from orders import archive
-from orders.models import Batch, IdempotencyKey
+from orders.models import Batch, IdempotencyKey, StepRun
 from payments import webhooks
 from scheduling import slots
 
@@ -21,6 +21,7 @@ def clean(*, now: datetime) -> dict[str, int]:
     keys_before = now - timedelta(days=settings.IDEMPOTENCY_KEY_DAYS)
     return {
         "idempotency keys": IdempotencyKey.objects.filter(created_at__lt=keys_before).delete()[0],
+        "steps of batches": StepRun.objects.filter(began_at__lt=now - BATCHES_ARE_KEPT).delete()[0],
         "batches": Batch.objects.filter(started_at__lt=now - BATCHES_ARE_KEPT).delete()[0],
         "webhook events": webhooks.forget_before(now - webhooks.EVENTS_ARE_KEPT),
         "scheduled runs": slots.forget_before(now - RUNS_ARE_KEPT),

@@ -1,7 +1,7 @@
 """Which Celery tasks worked on an order, for people: from an order to its tasks and back.
 
-A batch keeps its orders and each of its steps that has ended. Flower forgets at restart; this does not, for as long
-as batches are kept.
+A batch keeps its orders and the runs of its steps. Flower forgets at restart; this does not, for as long as batches
+are kept and PostgreSQL does not crash.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from urllib.parse import quote
 from django.conf import settings
 from django.db import connection
 
-from orders.models import Batch, Journey, Order
+from orders.models import Batch, Journey, Order, StepRun
 
 # An order that waited for days was in thousands of batches: those of its first hour and of its last are looked
 # through, and the latest of them are told.
@@ -69,23 +69,28 @@ def runs_of(order: Order) -> list[Run]:
     with connection.cursor() as cursor:
         cursor.execute(BATCHES, parameters)
         ids = [batch_id for (batch_id,) in cursor.fetchall()]
-    runs = [run for batch in Batch.objects.filter(pk__in=ids) for run in runs_in(batch)]
-    return sorted(runs, key=lambda run: run.ended_at)
+    return _ended(ids)
 
 
 def runs_in(batch: Batch) -> list[Run]:
-    """Return the tasks of a batch that have ended."""
+    """Return the tasks of a batch that have ended, in that order."""
+    return _ended([batch.pk])
+
+
+def _ended(batch_ids: Sequence[int]) -> list[Run]:
+    ended = StepRun.objects.filter(batch_id__in=batch_ids, ended_at__isnull=False).select_related("batch")
     return [
         Run(
-            batch_id=batch.pk,
-            orders=batch.size,
-            name=step["name"],
-            task=step["task"],
-            worker=step["worker"],
-            seconds=step["seconds"],
-            ended_at=datetime.fromisoformat(step["ended_at"]),
+            batch_id=run.batch_id,
+            orders=run.batch.size,
+            name=run.step,
+            task=run.task,
+            worker=run.worker,
+            seconds=(run.ended_at - run.began_at).total_seconds(),
+            ended_at=run.ended_at,
         )
-        for step in batch.steps
+        for run in ended.order_by("ended_at")
+        if run.ended_at
     ]
 
 

@@ -12,7 +12,6 @@ Every step may run twice, late or beside itself: whoever comes second finds noth
 
 import functools
 import logging
-import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -61,11 +60,10 @@ def for_batch(step: Step) -> BatchStep:
 
     @functools.wraps(step)
     def run(*, batch_id: int) -> None:
-        order_ids = batches.take_in_hand(batch_id)
-        began = time.perf_counter()
+        run_id, order_ids = batches.take_in_hand(batch_id, step=step.__name__)
         with structlog.contextvars.bound_contextvars(**contexts.of_batch(batch_id, order_ids)):
             run_isolated(batch_id, order_ids)
-        batches.put_down(batch_id, step=step.__name__, seconds=time.perf_counter() - began)
+        batches.put_down(run_id)
         doorbell.announce_events()
 
     def run_isolated(batch_id: int, order_ids: Sequence[int]) -> None:

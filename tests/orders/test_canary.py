@@ -118,7 +118,7 @@ def test_one_that_was_given_up_to_a_person_turns_health_red_and_goes_on_by_itsel
     settings.MAX_ATTEMPTS = 1
     take_turn()
     for claimed in batches.claim():
-        batches.take_in_hand(claimed.batch_id)  # and its worker dies
+        batches.take_in_hand(claimed.batch_id, step="reserve_stock")  # and its worker dies
     make_everything_due()
     batches.claim()
     let_pass(timedelta(minutes=1))

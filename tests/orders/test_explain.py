@@ -94,7 +94,7 @@ def test_an_order_before_a_person_says_why_and_that_a_retry_is_safe(settings) ->
     order = make_order((make_product(), 1))
     for _ in range(settings.MAX_ATTEMPTS):
         for claimed in batches.claim():
-            batches.take_in_hand(claimed.batch_id)  # and its worker dies
+            batches.take_in_hand(claimed.batch_id, step="reserve_stock")  # and its worker dies
         make_everything_due()
     batches.claim()
     told = explained(order.order_id)

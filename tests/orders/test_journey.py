@@ -270,7 +270,7 @@ def test_an_order_that_is_claimed_again_and_again_is_put_before_a_person(setting
     order_id = make_order((make_product(), 1)).order_id
     for _ in range(settings.MAX_ATTEMPTS):
         for claimed in batches.claim():
-            batches.take_in_hand(claimed.batch_id)  # and its worker dies
+            batches.take_in_hand(claimed.batch_id, step="reserve_stock")  # and its worker dies
         make_everything_due()
     assert batches.claim() == []
     assert "without getting anywhere" in journey(order_id).attention

@@ -8,7 +8,7 @@ from django.db import connection
 
 from config.flowerconfig import format_task
 from orders import batches
-from orders.models import Batch, Order
+from orders.models import Batch, Order, StepRun
 from orders.runs import flower_url, runs_of
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import work_off
@@ -51,9 +51,9 @@ def test_an_order_tells_which_tasks_worked_on_it(order):
 def test_an_order_that_has_waited_for_days_tells_the_tasks_of_its_last_hour(order):
     early = Batch.objects.get()
     late = Batch.objects.create(size=1, order_ids=[order.pk])
-    batches.put_down(late.pk, step="settle", seconds=1)
+    batches.put_down(batches.take_in_hand(late.pk, step="settle").run_id)
     in_between = Batch.objects.create(size=1, order_ids=[order.pk])
-    batches.put_down(in_between.pk, step="settle", seconds=1)
+    batches.put_down(batches.take_in_hand(in_between.pk, step="settle").run_id)
     now = order.placed_at + timedelta(days=3)
     Batch.objects.filter(pk=late.pk).update(started_at=now - timedelta(minutes=1))
     Batch.objects.filter(pk=in_between.pk).update(started_at=now - timedelta(days=1))
@@ -63,8 +63,7 @@ def test_an_order_that_has_waited_for_days_tells_the_tasks_of_its_last_hour(orde
 
 def test_the_desk_links_an_orders_tasks_to_flower_and_its_batch_to_its_orders(admin, order, settings):
     settings.FLOWER_URL = "http://flower"
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE orders_batch SET steps = jsonb_set(steps, '{0,task}', '\"some-uuid\"')")
+    StepRun.objects.filter(step="reserve_stock").update(task="some-uuid")
     page = admin.get(f"/admin/orders/order/{order.pk}/change/").content.decode()
     batch = Batch.objects.get().pk
     assert 'href="http://flower/task/some-uuid"' in page
@@ -103,3 +102,9 @@ def test_a_trace_is_linked_if_there_is_one_and_somebody_shows_it(admin, order, s
     assert f'href="https://traces.example/trace/{"a1" * 16}"' in admin.get(address).content.decode()
     order.events.filter(sequence=1).update(data={})
     assert "traces.example" not in admin.get(address).content.decode()
+
+
+def test_to_note_a_step_waits_for_no_disk():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT relpersistence FROM pg_class WHERE relname = 'orders_steprun'")
+        assert cursor.fetchone() == ("u",)

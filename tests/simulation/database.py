@@ -10,6 +10,7 @@ from typing import Any
 from django.db import OperationalError
 
 from inventory.stock import Wanted
+from orders.batches import InHand
 from orders.workflow import JourneyState, Leg, Status
 from tests.simulation.actors import Actor, Clock
 from tests.simulation.dice import Dice
@@ -209,12 +210,12 @@ class Database:
     def finish_batch(self, batch_id: int) -> None:
         self.write(lambda: self.batches.pop(batch_id, None) and None)
 
-    def take_in_hand(self, batch_id: int) -> list[int]:
+    def take_in_hand(self, batch_id: int, *, step: str) -> InHand:
         self.in_hand[batch_id] += 1
-        return self.travellers[batch_id]
+        return InHand(batch_id, self.travellers[batch_id])
 
-    def put_down(self, batch_id: int, **_: object) -> None:
-        self.in_hand[batch_id] -= 1
+    def put_down(self, run_id: int) -> None:
+        self.in_hand[run_id] -= 1
 
     def take_over(self, batch_ids: Iterable[int]) -> set[int]:
         for batch_id in batch_ids:
