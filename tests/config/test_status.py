@@ -1,6 +1,5 @@
 """Status: what the system says it is doing."""
 
-import json
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
