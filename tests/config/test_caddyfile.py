@@ -4,25 +4,14 @@ import contextlib
 import http.client
 import http.server
 import json
-import os
-import signal
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection, serve
 
-from config.child import start_child, stop_child
-from config.engines import free_port, is_free
-from config.procfile import PROCFILE
-
-ROOT = PROCFILE.parent
-PATIENCE_SECONDS = 20.0
+from tests.config.proxy import PATIENCE_SECONDS, Proxy
 
 
 class Echo(http.server.BaseHTTPRequestHandler):
@@ -67,56 +56,10 @@ def live(port: int) -> Iterator[None]:
         server.shutdown()
 
 
-class Proxy:
-    """The address of a running Caddy, and the ports that it looks for the others on."""
-
-    def __init__(self) -> None:
-        self.port, self.web_port, self.live_port = free_port(), free_port(), free_port()
-
-    def ask(
-        self, path: str, *, method: str = "GET", body: bytes | None = None, **headers: str
-    ) -> tuple[int, dict]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
-        with contextlib.closing(connection):
-            connection.request(
-                method, path, body, headers={name.replace("_", "-"): it for name, it in headers.items()}
-            )
-            response = connection.getresponse()
-            text = response.read()
-            return response.status, {"retry": response.headers["Retry-After"], **json.loads(text or "{}")}
-
-
 @pytest.fixture
-def proxy(tmp_path: Path) -> Iterator[Proxy]:
-    it = Proxy()
-    ports = {"PORT": it.port, "WEB_PORT": it.web_port, "LIVE_PORT": it.live_port}
-    folders = {"XDG_CONFIG_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path), "HOME": str(tmp_path)}
-    caddy = start_child(
-        [
-            str(Path(sys.executable).parent / "caddy"),
-            "run",
-            "--config",
-            "Caddyfile",
-            "--adapter",
-            "caddyfile",
-        ],
-        death_signal=signal.SIGKILL,
-        env=os.environ | folders | {name: str(port) for name, port in ports.items()},
-        cwd=ROOT,
-        output=subprocess.DEVNULL,
-    )
-    try:
-        until(lambda: not is_free(it.port))
+def proxy() -> Iterator[Proxy]:
+    with Proxy() as it:
         yield it
-    finally:
-        stop_child(caddy, stop_signal=signal.SIGTERM, timeout=10)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
 
 
 def test_http_goes_to_web(proxy):
@@ -164,14 +107,13 @@ def test_a_request_during_a_restart_of_web_waits_for_it(proxy):
     assert answers == [200]
 
 
-def test_a_body_beyond_the_limit_is_refused(proxy):
-    with web(proxy.web_port):
+@pytest.mark.parametrize("path", ["/api/orders", "/orderHub/negotiate"])
+def test_a_body_beyond_the_limit_is_refused(proxy, path):
+    with web(proxy.web_port), web(proxy.live_port):
         connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=PATIENCE_SECONDS)
         with contextlib.closing(connection):
-            connection.putrequest("POST", "/api/orders")
-            connection.putheader("Content-Length", str(65 * 1024 * 1024))
-            connection.endheaders()
-            with contextlib.suppress(OSError):  # it need not read to the end
-                for _ in range(65):
-                    connection.send(b"x" * 1024 * 1024)
-            assert connection.getresponse().status == 413
+            connection.putrequest("POST", path)
+            connection.putheader("Content-Length", str(10**6))
+            connection.endheaders(b"x" * 100_000)
+            answer = connection.getresponse()
+            assert (answer.status, json.load(answer)["error"]["code"]) == (413, "body_too_large")

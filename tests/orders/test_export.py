@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from orders import bulk_views, export
+from orders import export
 from orders.models import Order
 from tests.orders.conftest import client_of
 
@@ -50,18 +50,6 @@ def test_it_comes_in_pieces(as_alice, place, monkeypatch):
     ids = [place()["id"] for _ in range(5)]
     assert [row["id"] for row in rows(as_alice)] == ids
     assert [int(row["id"]) for row in table(as_alice)] == ids
-
-
-def test_only_so_many_are_read_at_once_and_who_reads_no_further_gives_the_place_back(as_alice, place):
-    place()
-    unread = [as_alice.get(EXPORT) for _ in range(bulk_views.STREAMS_AT_ONCE)]
-    refused = as_alice.get(EXPORT)
-    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "busy")
-    next(iter(unread[0].streaming_content))
-    for response in unread:
-        response.close()
-    for _ in range(bulk_views.STREAMS_AT_ONCE + 1):
-        assert len(rows(as_alice)) == 1
 
 
 def test_nobody_sees_the_orders_of_others(as_alice, place, bob, operator, unlimited):

@@ -193,6 +193,8 @@ def asked(user: User | None, method: str, path: str, body: str = "") -> HttpResp
         client.force_login(user)
     with transaction.atomic():
         answer = client.generic(method, path, body, "application/json")
+        if answer.streaming:  # only so many are served at once
+            list(answer.streaming_content)  # type: ignore[attr-defined]
         transaction.set_rollback(True)
     return answer
 
