@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from telemetry.card_numbers import masked
+from telemetry.credentials import without_secrets
 
 PROBES = ("/health", "/metrics")
 
@@ -19,9 +19,9 @@ def without_probes(_logger: Any, _method: str, event: MutableMapping[str, Any]) 
     return event
 
 
-class WithoutCardNumbers(structlog.stdlib.ProcessorFormatter):
-    """Blacks out card numbers in every line, wherever in it they are: paths, values, tracebacks."""
+class WithoutSecrets(structlog.stdlib.ProcessorFormatter):
+    """Blacks out card numbers and credentials in every line, wherever in it they are: paths, values, tracebacks."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        return masked(super().format(record))
+        return without_secrets(super().format(record))

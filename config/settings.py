@@ -15,7 +15,7 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
-from config.logs import WithoutCardNumbers, without_probes
+from config.logs import WithoutSecrets, without_probes
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -486,7 +486,7 @@ LOGGING: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {
         "console": {
-            "()": WithoutCardNumbers,
+            "()": WithoutSecrets,
             # Plain tracebacks: rich ones take a second each, and print the values of variables, secrets too.
             "processor": structlog.dev.ConsoleRenderer(
                 colors=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
@@ -494,7 +494,7 @@ LOGGING: dict[str, Any] = {
             "foreign_pre_chain": SHARED_PROCESSORS,
         },
         "json": {
-            "()": WithoutCardNumbers,
+            "()": WithoutSecrets,
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+from telemetry.credentials import without_secrets
+
 HEADER = "traceparent"
 # Links that one span has at most; OpenTelemetry drops more than 128.
 MOST_LINKS = 100
@@ -77,8 +79,21 @@ def _span(name: str, parents: Sequence[str], attributes: Mapping[str, Any]) -> I
     contexts = [context for text in parents[:MOST_LINKS] if (context := _parsed(text)) is not None]
     above = trace.set_span_in_context(trace.NonRecordingSpan(contexts[0])) if len(contexts) == 1 else None
     links = [trace.Link(context) for context in contexts] if len(contexts) > 1 else []
-    with _tracer.start_as_current_span(name, context=above, links=links, attributes=dict(attributes)):
-        yield
+    with _tracer.start_as_current_span(
+        without_secrets(name),
+        context=above,
+        links=links,
+        attributes=dict(attributes),
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as started:
+        try:
+            yield
+        except Exception as error:
+            # The SDK's own record of it would have its text, and that of others, as it is.
+            status = trace.Status(trace.StatusCode.ERROR, without_secrets(f"{type(error).__name__}: {error}"))
+            started.set_status(status)
+            raise
 
 
 def current() -> str:

@@ -85,8 +85,10 @@ class Logged(RequestMiddleware):
     """
 
     def prepare(self, request: HttpRequest) -> None:
-        """Give every line of the log the client's `X-Request-ID`, or one made up."""
-        structlog.contextvars.bind_contextvars(request_id=request.headers.get(REQUEST_ID) or str(uuid4()))
+        """Give every line of the log the client's `X-Request-ID`, or one made up: orders keep it, too."""
+        given = request.headers.get(REQUEST_ID, "")
+        is_kept = given and not holds_card_number(given)
+        structlog.contextvars.bind_contextvars(request_id=given if is_kept else str(uuid4()))
 
     def handle_response(self, request: HttpRequest, response: HttpResponse) -> None:
         """Log what was refused or failed; a stream may still fail."""

@@ -134,6 +134,7 @@ def _send_around_the_api(stack: Stack, login: dict[str, str], card: str) -> None
         requests.get(get, headers=login | {name: card}, timeout=10)
     requests.get(get, headers={"Authorization": f"Token {card}"}, timeout=10)
     requests.post(post, json=order | {card: 1}, headers=login, timeout=10)
+    requests.post(post, json=order, headers=login | {"X-Request-ID": card}, timeout=10)
     requests.post(post, data=card, headers=login, timeout=10)
     for page in ("/", "/api/", "/admin/", "/board/orders/", "/track/", "/metrics/", "/health/"):
         requests.get(f"{stack.url}{page}{quote(card)}?{quote(card)}={quote(card)}", timeout=10)

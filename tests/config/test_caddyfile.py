@@ -117,3 +117,15 @@ def test_a_body_beyond_the_limit_is_refused(proxy, path):
             connection.endheaders(b"x" * 100_000)
             answer = connection.getresponse()
             assert (answer.status, json.load(answer)["error"]["code"]) == (413, "body_too_large")
+
+
+def test_its_log_lets_nobody_in_and_holds_no_card_number():
+    with Proxy(PROXY_LOG_LEVEL="DEBUG") as proxy, web(proxy.web_port), web(proxy.live_port):
+        for path in ("/ws/orders/4111%201111-1111+1111", "/api/orders/4111111111111111"):
+            proxy.ask(
+                f"{path}/somewhere?ticket=sesame&a=5500005555555559", Idempotency_Key="3782822463-10005"
+            )
+        told = proxy.log()
+    assert told.count("upstream roundtrip") == 2
+    assert '"uri": "/ws/orders/[digits]/somewhere?..."' in told
+    assert not any(secret in told for secret in ("sesame", "1111", "5555", "10005"))

@@ -5,7 +5,7 @@ import logging
 import pytest
 import structlog
 
-from config.logs import without_probes
+from config.logs import WithoutSecrets, without_probes
 
 
 @pytest.mark.parametrize("request_line", ["GET /health", "GET /health/ready", "GET /metrics"])
@@ -32,3 +32,17 @@ def test_a_refused_request_is_told_of_once(client, db, caplog):
 
     assert handlers == []
     assert [record.name for record in caplog.records] == ["django_structlog.middlewares.request"]
+
+
+def test_a_refused_request_is_told_of_without_what_lets_somebody_in(client, db, caplog):
+    client.get("/there-is-nothing-here/4111111111111111?ticket=sesame")
+    (line,) = (formatter().format(record) for record in caplog.records)
+
+    assert "there-is-nothing-here/[card number]?ticket=[secret]" in line
+    assert "sesame" not in line
+
+
+def formatter() -> WithoutSecrets:
+    """Return what formats the lines of every process."""
+    found = (handler.formatter for handler in logging.getLogger().handlers)
+    return next(each for each in found if isinstance(each, WithoutSecrets))

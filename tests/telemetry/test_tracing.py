@@ -86,6 +86,17 @@ def test_a_trace_that_is_none_is_not_gone_on_with(exporter, client):
     assert request.parent is None
 
 
+def test_neither_addresses_nor_errors_bring_secrets_into_a_trace(exporter, client):
+    client.get("/nothing/4111111111111111", {"ticket": "sesame"})
+    with pytest.raises(ValueError, match="sesame"), tracing.span("/ws?ticket=sesame"):
+        raise ValueError("/ws?ticket=sesame declined 4111111111111111")
+    request, failed = exporter.get_finished_spans()
+    assert request.name == "GET /nothing/[card number]"
+    assert failed.name == "/ws?ticket=[secret]"
+    assert failed.status.description == "ValueError: /ws?ticket=[secret] declined [card number]"
+    assert not any(text in span.to_json() for span in (request, failed) for text in ("sesame", "4111"))
+
+
 def test_nothing_is_recorded_while_it_is_off(post):
     assert not tracing.is_on()
     order_id = post()
@@ -101,6 +112,15 @@ def test_an_answer_says_under_which_id_its_request_is_in_the_logs_and_the_order_
     answer = client.post("/api/orders", body, content_type="application/json")
     first = OrderEvent.objects.get(order_id=answer.json()["id"], sequence=1)
     assert answer.headers["X-Request-ID"] == first.data["request"]
+
+
+def test_an_id_that_is_a_card_number_is_replaced_before_the_order_remembers_it(client):
+    client.force_login(make_user())
+    body = {"customerName": "Alice", "items": [{"productId": make_product().pk, "quantity": 1}]}
+    headers = {"X-Request-ID": "4111111111111111"}
+    answer = client.post("/api/orders", body, content_type="application/json", headers=headers)
+    first = OrderEvent.objects.get(order_id=answer.json()["id"], sequence=1)
+    assert "4111" not in f"{first.data} {answer.headers}"
 
 
 def test_lines_about_a_batch_name_some_of_its_orders():
