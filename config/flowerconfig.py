@@ -3,10 +3,15 @@
 Flower makes no links of what tasks carry, so the address stands there to be followed. Read by `flower --conf=…`.
 """
 
+import os
 import re
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+if not os.environ.get("FLOWER_BASIC_AUTH"):
+    raise ImproperlyConfigured("FLOWER_BASIC_AUTH=name:password is not set: Flower would obey anybody.")
 
 BATCH = re.compile(r"\{'batch_id': (?P<id>\d+)\}")
 

@@ -1,12 +1,15 @@
 """From an order to the tasks that worked on it, and back."""
 
+import runpy
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
-from config.flowerconfig import format_task
+from config.procfile import PROCFILE
 from orders import batches
 from orders.models import Batch, Order, StepRun
 from orders.runs import flower_url, runs_of
@@ -77,7 +80,19 @@ def test_a_batch_that_is_forgotten_is_not_found(admin):
     assert admin.get("/admin/orders/batch/999/change/").status_code == 404
 
 
-def test_flower_says_where_a_tasks_orders_are(settings):
+def flowers_settings() -> dict[str, Any]:
+    return runpy.run_path(str(PROCFILE.parent / "config" / "flowerconfig.py"))
+
+
+def test_flower_does_not_start_without_a_login(monkeypatch):
+    monkeypatch.delenv("FLOWER_BASIC_AUTH", raising=False)
+    with pytest.raises(ImproperlyConfigured, match="FLOWER_BASIC_AUTH"):
+        flowers_settings()
+
+
+def test_flower_says_where_a_tasks_orders_are(settings, monkeypatch):
+    monkeypatch.setenv("FLOWER_BASIC_AUTH", "admin:sesame")
+    format_task = flowers_settings()["format_task"]
     settings.PUBLIC_URL = "https://orders.example"
     shown = format_task(Task(batch_id=12)).kwargs
     assert shown == "https://orders.example/admin/orders/batch/12/change/"
