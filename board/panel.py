@@ -15,7 +15,7 @@ from notifications.messages import sentence
 from notifications.models import Notification
 from orders import views
 from orders.contexts import trace_url
-from orders.explain import explain
+from orders.explain import explain, is_at_rest
 from orders.journal import events_of
 from orders.models import Journey, Order, OrderEvent
 from orders.operations import OPERATIONS, previews
@@ -120,7 +120,7 @@ def context_of(order: Order, request: Request) -> dict[str, Any]:
         "timeline": entries(events, order.currency, staff=user.is_staff),
         "calls": calls_of(order),
         "notifications": Notification.objects.filter(order_id=order.pk).order_by("id"),
-        "explanation": explain(order) if explained and order.journey.status in UNDER_WAY else None,
+        "explanation": None if not explained or is_at_rest(order.journey) else explain(order),
         "consolation": "" if explained else consolation(order.journey),
         "actions": actions(order, request),
         "staff": user.is_staff,

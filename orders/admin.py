@@ -22,7 +22,7 @@ from django.utils.safestring import SafeString
 from inventory.models import Reservation
 from orders import canaries, causes
 from orders.contexts import trace_url
-from orders.explain import explain
+from orders.explain import explain, is_at_rest
 from orders.figures import first_id_since
 from orders.finding import found
 from orders.models import Batch, Order
@@ -314,7 +314,7 @@ class OrderAdmin(ReadOnlyAdmin):
             "order": order,
             "journey": order.journey,
             "badge": status_badge(order.journey.status),
-            "explanation": explain(order).text if order.journey.status in UNDER_WAY else "",
+            "explanation": "" if is_at_rest(order.journey) else explain(order).text,
             "waits_for": waits_for(order.journey.waiting_for),
             "attention": attention(order.journey.attention),
             "lines": list(order.lines.all()),

@@ -3,18 +3,24 @@
 The same words in the API, in admin and from `manage.py explain`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
-from orders.models import Batch, Journey, Order, OrderEvent
+from django.conf import settings
+
+from orders import obstacles
+from orders.models import Batch, Journey, Order, OrderEvent, StepRun
+from orders.obstacles import Obstacle
 from orders.telling import attention as in_words
-from orders.workflow import UNDER_WAY, EventType, Status, Wait
+from orders.workflow import UNDER_WAY, EventType, Leg, Status, Wait
 from payments import ledger
-from payments.ledger import State
+from payments.ledger import Kind, State
 from payments.models import Transaction
-from providers.breaker import BreakerState, breaker
+from providers.breaker import breaker
 from scheduling.slots import database_now
 
 # An order that is due for longer than this was not looked at by any dispatcher.
@@ -29,11 +35,22 @@ class Situation(StrEnum):
     DUE = "due"
     NOT_CLAIMED = "not_claimed"  # due, and nobody takes it up
     UNDER_WAY = "under_way"
+    BATCH_LOST = "batch_lost"  # its batch did not end within the lease
+    BROKER = "broker"  # nothing can be sent to the workers
+    NO_WORKER = "no_worker"  # nobody reads a queue that it has to go through
     PAYMENT_PROVIDER = "payment_provider"
     PAYMENT_OUTCOME = "payment_outcome"
     LOST_STEP = "lost_step"
     ATTENTION = "attention"
     COMPLETION = "completion"
+
+
+BECAUSE_OF = {
+    obstacles.Kind.BROKER: Situation.BROKER,
+    obstacles.Kind.DISPATCHER: Situation.NOT_CLAIMED,
+    obstacles.Kind.WORKER: Situation.NO_WORKER,
+    obstacles.Kind.PROVIDER: Situation.PAYMENT_PROVIDER,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +77,24 @@ class Facts(NamedTuple):
     order: Order
     journey: Journey
     now: datetime
-    unknown: list[Transaction]  # payment calls whose outcome is not known, the oldest first
+    book: Mapping[str, Transaction]  # by kind: what the payment provider was asked for
+
+    @property
+    def unknown(self) -> list[Transaction]:
+        """Payment calls whose outcome is not known, the oldest first."""
+        found = (t for t in self.book.values() if t.state == State.UNKNOWN)
+        return sorted(found, key=lambda transaction: transaction.started_at)
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether it is due for so long that somebody should have taken it up."""
+        due_at = self.journey.due_at
+        return due_at is not None and self.now - due_at > DISPATCHER_PATIENCE
+
+    @property
+    def may_be_retried(self) -> bool:
+        """Whether there is a retry for it. Every step bears a repeat, so whatever may be retried is safe to be."""
+        return self.journey.status in UNDER_WAY
 
     def since(self, *types: EventType) -> datetime:
         """Return when the latest event of these types happened; failing that, the latest of all."""
@@ -72,35 +106,28 @@ class Facts(NamedTuple):
 
 def explain(order: Order) -> Explanation:
     """Return why an order is where it is now."""
-    book = ledger.transactions_of([order.pk]).get(order.pk, {})
-    unknown = sorted((t for t in book.values() if t.state == State.UNKNOWN), key=lambda t: t.started_at)
-    facts = Facts(order, order.journey, database_now(), unknown)
+    facts = Facts(order, order.journey, database_now(), ledger.transactions_of([order.pk]).get(order.pk, {}))
     journey = facts.journey
-    if journey.status not in UNDER_WAY:
+    if is_at_rest(journey):
         return _rests(facts)
     if journey.due_at is None:
         return _stopped(facts) if journey.attention else _held(facts)
-    if journey.batch_id is not None and journey.due_at > facts.now:
+    if journey.due_at > facts.now and journey.batch_id is not None:
         return _travels(facts)
     if journey.waiting_for:
         return _waits(facts)
     return _is_due(facts)
 
 
+def is_at_rest(journey: Journey) -> bool:
+    """Whether nothing is under way, and nobody is asked to do anything."""
+    return journey.status not in UNDER_WAY and journey.due_at is None and not journey.attention
+
+
 # --- Nobody has to do anything, or somebody has to do something -------------------------------------------
 
 
 def _rests(facts: Facts) -> Explanation:
-    if facts.journey.due_at is not None:
-        return Explanation(
-            Situation.COMPLETION,
-            "the next batch",
-            facts.journey.due_at,
-            "It is confirmed, and its completion was asked for.",
-            safe_to_retry=False,
-            next_action="Nothing to do: it is completed with the next batch.",
-            next_look=facts.journey.due_at,
-        )
     return Explanation(
         Situation.AT_REST,
         "nothing",
@@ -124,23 +151,25 @@ def _held(facts: Facts) -> Explanation:
 
 def _stopped(facts: Facts) -> Explanation:
     """It stopped, and only a person gets it going."""
-    refused = (
-        facts.journey.status == Status.CANCELLING and "refused by the provider" in facts.journey.attention
-    )
-    risk = f" At risk: {_amount(facts)}." if facts.journey.status == Status.CANCELLING else ""
     return Explanation(
         Situation.ATTENTION,
         "a person",
         facts.since(EventType.ATTENTION_NEEDED),
-        f"It stopped: {in_words(facts.journey.attention)}.{risk}",
-        safe_to_retry=True,
-        next_action=(
+        f"It stopped: {in_words(facts.journey.attention)}.{_money(facts)}",
+        safe_to_retry=facts.may_be_retried,
+        next_action=_way_on(facts),
+    )
+
+
+def _way_on(facts: Facts) -> str:
+    if not facts.may_be_retried:
+        return "Look at the traceback in its events, see to the cause, then complete it again."
+    if facts.journey.status == Status.CANCELLING and "refused by the provider" in facts.journey.attention:
+        return (
             "Settle it with the payment provider, then retry: the same payment is asked for again under the same"
             " key, and a refund made by hand there is recognised."
-            if refused
-            else "Look at the traceback in its events, see to the cause, then retry. Every step bears a repeat."
-        ),
-    )
+        )
+    return "Look at the traceback in its events, see to the cause, then retry. Every step bears a repeat."
 
 
 # --- It goes on by itself ---------------------------------------------------------------------------------
@@ -148,46 +177,70 @@ def _stopped(facts: Facts) -> Explanation:
 
 def _travels(facts: Facts) -> Explanation:
     batch = Batch.objects.filter(pk=facts.journey.batch_id or 0).first()
-    return Explanation(
+    return _goes_on(
+        facts,
         Situation.UNDER_WAY,
         f"batch {facts.journey.batch_id}",
         batch.started_at if batch else facts.since(),
-        f"It travels in batch {facts.journey.batch_id}{f' of {batch.size}' if batch else ''}.{_also(facts)}",
-        safe_to_retry=True,
+        why=f"It travels in batch {facts.journey.batch_id}{f' of {batch.size}' if batch else ''}.",
         next_action="Nothing to do. If its worker is lost, the order is taken up again when its lease ends.",
-        next_look=facts.journey.due_at,
+        in_the_way=_obstacles(facts, is_to_be_claimed=False),
     )
 
 
 def _is_due(facts: Facts) -> Explanation:
-    due_at = facts.journey.due_at
-    assert due_at is not None
-    overdue = facts.now - due_at > DISPATCHER_PATIENCE
-    return Explanation(
-        Situation.NOT_CLAIMED if overdue else Situation.DUE,
-        "a dispatcher" if overdue else "the next batch",
+    journey, in_the_way = facts.journey, _obstacles(facts, is_to_be_claimed=True)
+    assert journey.due_at is not None
+    if facts.is_overdue and not in_the_way:
+        return _is_crowded_out(facts, journey.due_at)
+    if journey.due_at > facts.now:
+        in_the_way = in_the_way or [obstacles.BROKER]
+        why = "It was claimed, and its batch could not be sent."
+    elif journey.batch_id is not None:
+        why = f"{_lost(facts)} It is due again."
+    else:
+        why = "It is due, and leaves with the next batch."
+    if journey.status == Status.CONFIRMED:
+        why = f"It is confirmed, and its completion was asked for. {why}"
+    calm = Situation.BATCH_LOST if journey.batch_id is not None else _calm(facts)
+    return _goes_on(
+        facts,
+        calm,
+        "the next batch",
+        journey.due_at,
+        why=why,
+        next_action="Nothing to do.",
+        in_the_way=in_the_way,
+    )
+
+
+def _calm(facts: Facts) -> Situation:
+    return Situation.COMPLETION if facts.journey.status == Status.CONFIRMED else Situation.DUE
+
+
+def _is_crowded_out(facts: Facts, due_at: datetime) -> Explanation:
+    lease = timedelta(seconds=settings.LEASE_SECONDS)
+    batches = Batch.objects.filter(finished_at=None, started_at__gt=facts.now - lease).count()
+    return _goes_on(
+        facts,
+        Situation.NOT_CLAIMED,
+        "a dispatcher",
         due_at,
-        (
-            "It is due, and no dispatcher takes it up: none is running, or too much is under way."
-            if overdue
-            else "It is due, and leaves with the next batch."
-        ),
-        safe_to_retry=True,
-        next_action="Look at the dispatchers and the batches under way on the status page."
-        if overdue
-        else "",
-        next_look=due_at,
+        why="It is due, and no dispatcher takes it up, although one is running."
+        f" {batches} batches are under way, at most {settings.MAX_CONCURRENT_BATCHES} may be.",
+        next_action="Look at the dispatchers and the batches under way on the status page.",
     )
 
 
 def _waits(facts: Facts) -> Explanation:
     match facts.journey.waiting_for:
         case Wait.PAYMENT_PROVIDER:
-            return _waits_for_provider(facts)
+            told = _waits_for_provider(facts)
         case Wait.PAYMENT_OUTCOME:
-            return _waits_for_outcome(facts)
+            told = _waits_for_outcome(facts)
         case _:
-            return _waits_for_step(facts)
+            told = _waits_for_step(facts)
+    return told
 
 
 def _waits_for_provider(facts: Facts) -> Explanation:
@@ -196,14 +249,14 @@ def _waits_for_provider(facts: Facts) -> Explanation:
         if facts.unknown
         else " Nothing was asked of it."
     )
-    return Explanation(
+    return _goes_on(
+        facts,
         Situation.PAYMENT_PROVIDER,
         "the payment provider",
         facts.since(EventType.WAITING),
-        f"The payment provider cannot be reached. {_breaker(breaker('payments').state())}.{asked}{_also(facts)}",
-        safe_to_retry=True,
+        why=f"The payment provider cannot be reached. {obstacles.told(breaker('payments').state())}.{asked}",
         next_action="Nothing to do: it goes on by itself when the provider answers again, and uses up no attempt.",
-        next_look=facts.journey.due_at,
+        in_the_way=_standing_still(facts),
     )
 
 
@@ -211,35 +264,109 @@ def _waits_for_outcome(facts: Facts) -> Explanation:
     first = facts.unknown[0] if facts.unknown else None
     what = f"{first.kind} of {first.amount} {first.currency}" if first else "payment"
     said = f" The last word was: {first.code}." if first and first.code else ""
-    return Explanation(
+    return _goes_on(
+        facts,
         Situation.PAYMENT_OUTCOME,
         f"the outcome of the {what}",
         first.started_at if first else facts.since(EventType.WAITING),
-        f"The payment provider was asked for the {what}, and nobody knows yet what came of it.{said}{_also(facts)}",
-        safe_to_retry=True,
-        next_action=(
-            "Nothing to do yet: it is looked up by its key before anything is asked again, so nobody pays twice."
-        ),
-        next_look=facts.journey.due_at,
+        why=f"The payment provider was asked for the {what}, and nobody knows yet what came of it.{said}",
+        next_action="Nothing to do yet: it is looked up by its key before anything is asked again; nobody pays twice.",
+        in_the_way=_standing_still(facts),
     )
 
 
 def _waits_for_step(facts: Facts) -> Explanation:
-    journey = facts.journey
-    legs = {"stock": journey.stock, "shipping": journey.shipping, "payment": journey.payment}
-    silent = " and ".join(name for name, leg in legs.items() if not leg) or "settling"
-    return Explanation(
+    silent = " and ".join(_open_legs(facts.journey)) or "settling"
+    return _goes_on(
+        facts,
         Situation.LOST_STEP,
         "a step that did not report back",
         facts.since(EventType.WAITING),
-        f"A step did not report back ({silent}): its worker or its message was lost.{_also(facts)}",
-        safe_to_retry=True,
+        why=f"A step did not report back ({silent}): its worker or its message was lost.",
         next_action="Nothing to do: it is run again, which does no harm. If this goes on, look at its workers.",
-        next_look=journey.due_at,
+        in_the_way=_obstacles(facts, is_to_be_claimed=facts.is_overdue),
     )
 
 
+def _goes_on(
+    facts: Facts,
+    situation: Situation,
+    waiting_for: str,
+    since: datetime,
+    *,
+    why: str,
+    next_action: str,
+    in_the_way: list[Obstacle] | None = None,
+) -> Explanation:
+    """Return how it is with an order that goes on by itself, as soon as nothing is in the way any more."""
+    if in_the_way:
+        first = in_the_way[0]
+        situation, waiting_for, next_action = BECAUSE_OF[first.kind], first.waiting_for, first.next_action
+        why = " ".join([why, *(obstacle.why for obstacle in in_the_way)])
+    return Explanation(
+        situation,
+        waiting_for,
+        since,
+        f"{why}{_money(facts)}{_also(facts)}",
+        safe_to_retry=facts.may_be_retried,
+        next_action=next_action,
+        next_look=facts.journey.due_at,
+    )
+
+
+# --- What is in the way -----------------------------------------------------------------------------------
+
+
+def _obstacles(facts: Facts, *, is_to_be_claimed: bool) -> list[Obstacle]:
+    journey = facts.journey
+    queues = _queues(journey)
+    return obstacles.around(
+        queues=queues, is_to_be_claimed=is_to_be_claimed, needs_provider="payments" in queues
+    )
+
+
+def _standing_still(facts: Facts) -> list[Obstacle]:
+    """What waits for the provider is looked at again and again, unless nobody looks."""
+    if not facts.is_overdue:
+        return []
+    return obstacles.around(queues=_queues(facts.journey), is_to_be_claimed=True, needs_provider=False)
+
+
+def _queues(journey: Journey) -> list[str]:
+    """Return the queues that the order still has to go through."""
+    if journey.status == Status.CONFIRMED:
+        return ["orders"]
+    legs = {"stock": "inventory", "shipping": "shipping", "payment": "payments"}
+    found = [legs[leg] for leg in _open_legs(journey)]
+    return [*found, "orders"] if journey.status == Status.CANCELLING else found or ["payments"]
+
+
+def _open_legs(journey: Journey) -> list[str]:
+    """Return the legs that something is still to come of."""
+    if journey.status == Status.CANCELLING:
+        stock = journey.stock in (Leg.RESERVED, Leg.SOLD)
+        money = journey.shipping == Leg.QUOTED and journey.payment in (Leg.OPEN, Leg.AUTHORIZED, Leg.CAPTURED)
+        return [name for name, is_open in (("stock", stock), ("payment", money)) if is_open]
+    legs = {"stock": journey.stock, "shipping": journey.shipping, "payment": journey.payment}
+    return [name for name, leg in legs.items() if not leg]
+
+
 # --- Words ------------------------------------------------------------------------------------------------
+
+
+def _lost(facts: Facts) -> str:
+    """Return what is known of the end of its batch."""
+    run = (
+        StepRun.objects.filter(batch_id=facts.journey.batch_id or 0, ended_at=None)
+        .order_by("-began_at")
+        .first()
+    )
+    what = (
+        f"the step “{run.step.replace('_', ' ')}” did not end{f' on {run.worker}' if run.worker else ''}"
+        if run
+        else "its message was lost, or waits in a queue"
+    )
+    return f"Batch {facts.journey.batch_id} did not arrive within {settings.LEASE_SECONDS:g} seconds: {what}."
 
 
 def _also(facts: Facts) -> str:
@@ -249,22 +376,31 @@ def _also(facts: Facts) -> str:
     return f" A person was called as well: {in_words(facts.journey.attention)}."
 
 
-def _amount(facts: Facts) -> str:
+def _money(facts: Facts) -> str:
+    """Return what the provider still has of an order that is being called off."""
+    if facts.journey.status != Status.CANCELLING:
+        return ""
+    amount, has = _at_risk(facts.book)
     age = facts.now - facts.since(EventType.CANCELLATION_STARTED, EventType.PAYMENT_ARRIVED_LATE)
-    return f"{facts.order.total_amount} {facts.order.currency}, for {_span(age)}"
+    return (
+        f" At risk: {amount} {facts.order.currency}, which the provider {has}, for {_span(age)}."
+        if has
+        else ""
+    )
 
 
-def _breaker(state: BreakerState) -> str:
-    match state.state:
-        case "open":
-            when = f" until {state.retry_at:%H:%M:%S} UTC" if state.retry_at else ""
-            failed = f": {state.failures} of {state.calls} calls failed" if state.calls else ""
-            return f"Its breaker is open{when}{failed}"
-        case "half_open":
-            return "Its breaker is trying one call"
-        case "closed":
-            return "Its breaker is closed again"
-    return "The state of its breaker is not known"
+def _at_risk(book: Mapping[str, Transaction]) -> tuple[Decimal, str]:
+    """Return how much the provider has of the customer's, and how sure that is; nothing in words if it has none."""
+    given_back = {
+        kind for kind in (Kind.VOID, Kind.REFUND) if kind in book and book[kind].state == State.SUCCEEDED
+    }
+    for kind, has, undo in ((Kind.CAPTURE, "has", Kind.REFUND), (Kind.AUTHORIZE, "holds", Kind.VOID)):
+        asked = book.get(kind)
+        if asked and asked.state in (State.SUCCEEDED, State.UNKNOWN):
+            if given_back & {undo, Kind.REFUND}:
+                return Decimal(0), ""
+            return asked.amount, has if asked.state == State.SUCCEEDED else "may have or hold"
+    return Decimal(0), ""
 
 
 def _span(span: timedelta) -> str:

@@ -1,18 +1,30 @@
 """An order that is not at rest says what it waits for, since when, why, and what to do."""
 
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal
 from io import StringIO
+from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
 
 from orders import batches, steps
 from orders.explain import Explanation, Situation, explain
-from orders.models import Order
-from providers.breaker import breaker
+from orders.models import Batch, Order, StepRun
+from orders.workflow import Leg, Status, Wait
+from payments.models import Transaction
+from providers.breaker import Admission, breaker
 from sandbox.process import SandboxProcess
+from scheduling import heartbeats
+from scheduling.slots import database_now
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import make_everything_due, work_off
+from tests.waiting import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("providers")]
 
@@ -23,6 +35,24 @@ def closed_breaker():
     breaker("payments").reset()
     yield
     breaker("payments").reset()
+
+
+@pytest.fixture(autouse=True)
+def everybody_alive():
+    with alive("dispatcher", *settings.QUEUES):
+        yield
+
+
+@contextmanager
+def alive(*names: str) -> Iterator[None]:
+    """Have a dispatcher, and workers of these queues, show a sign of life."""
+    signs = {"dispatcher" if name == "dispatcher" else f"worker:{name}@test": name for name in names}
+    for sign, queue in signs.items():
+        heartbeats.beat(sign, queues=[queue])
+    until(lambda: heartbeats.alive().keys() >= signs.keys())
+    yield
+    for sign in signs:
+        heartbeats.leave(sign)
 
 
 def explained(order_id: int) -> Explanation:
@@ -90,7 +120,7 @@ def test_an_order_whose_provider_is_away_says_so_and_uses_up_no_attempt(provider
     assert Order.objects.get(pk=order.order_id).journey.attention == ""
 
 
-def test_an_order_before_a_person_says_why_and_that_a_retry_is_safe(settings) -> None:
+def test_an_order_before_a_person_says_why_and_that_a_retry_is_safe() -> None:
     order = make_order((make_product(), 1))
     for _ in range(settings.MAX_ATTEMPTS):
         for claimed in batches.claim():
@@ -128,3 +158,260 @@ def test_operators_read_it_over_the_api_and_customers_do_not(place, as_alice, as
         "situation", "waitingFor", "since", "why", "safeToRetry", "nextAction", "nextLook",
     }  # fmt: skip
     assert as_alice.get(f"/api/orders/{order['id']}/explanation").status_code == 403
+
+
+# --- Every state that an order can wait in ---
+
+SOON, NOW, LONG_AGO = timedelta(seconds=5), timedelta(0), timedelta(minutes=-1)
+FORWARD = {"status": Status.PROCESSING, "stock": Leg.RESERVED, "shipping": Leg.QUOTED}
+BACK = {"status": Status.CANCELLING, "stock": Leg.RELEASED, "shipping": Leg.QUOTED}
+TAKEN = ("capture", "succeeded")
+# What is so: of the journey, its batch and the provider's answers, and what is away. Then what is said of it.
+STATES: dict[str, tuple[dict[str, Any], Situation, str]] = {
+    "held": ({"status": Status.PENDING, "due": None}, Situation.HELD, "placed on hold"),
+    "just placed": ({"status": Status.PENDING, "due": NOW}, Situation.DUE, "leaves with the next batch"),
+    "due, no dispatcher": (
+        {"status": Status.PENDING, "due": NOW, "away": "dispatcher"},
+        Situation.NOT_CLAIMED,
+        "No dispatcher is running",
+    ),
+    "due, too much under way": (
+        {"status": Status.PENDING, "due": LONG_AGO},
+        Situation.NOT_CLAIMED,
+        "although one is running. 0 batches are under way, at most 3",
+    ),
+    "due, broker away": (
+        {"status": Status.PENDING, "due": NOW, "away": "broker"},
+        Situation.BROKER,
+        "Valkey",
+    ),
+    "due, nobody for its queues": (
+        {"status": Status.PENDING, "due": NOW, "away": "inventory"},
+        Situation.NO_WORKER,
+        "No worker reads the queue inventory. Start a worker",
+    ),
+    "its batch could not be sent": (
+        FORWARD | {"due": SOON},
+        Situation.BROKER,
+        "claimed, and its batch could not be sent",
+    ),
+    "travelling": (FORWARD | {"due": SOON, "batch": True}, Situation.UNDER_WAY, "travels in batch"),
+    "travelling and late": (
+        FORWARD | {"due": SOON, "batch": True, "attention": "processing for over 15 minutes"},
+        Situation.UNDER_WAY,
+        "A person was called as well: processing for over 15 minutes",
+    ),
+    "travelling, provider down": (
+        FORWARD | {"due": SOON, "batch": True, "away": "provider"},
+        Situation.PAYMENT_PROVIDER,
+        "The payment provider cannot be reached. Its breaker is open until",
+    ),
+    "travelling, nobody for its queue": (
+        FORWARD | {"due": SOON, "batch": True, "away": "payments"},
+        Situation.NO_WORKER,
+        "No worker reads the queue payments",
+    ),
+    "travelling, the queue that nobody reads lies behind it": (
+        FORWARD | {"due": SOON, "batch": True, "away": "inventory"},
+        Situation.UNDER_WAY,
+        "travels in batch",
+    ),
+    "travelling, dispatcher away": (
+        FORWARD | {"due": SOON, "batch": True, "away": "dispatcher"},
+        Situation.UNDER_WAY,
+        "travels in batch",
+    ),
+    "travelling, broker away": (
+        FORWARD | {"due": SOON, "batch": True, "away": "broker"},
+        Situation.BROKER,
+        "The broker (Valkey) cannot be reached",
+    ),
+    "lease lost, message lost": (
+        FORWARD | {"due": NOW, "batch": True},
+        Situation.BATCH_LOST,
+        "did not arrive within 8 seconds: its message was lost, or waits in a queue. It is due again",
+    ),
+    "lease lost, worker lost": (
+        FORWARD | {"due": NOW, "batch": True, "step": "authorize_payment"},
+        Situation.BATCH_LOST,
+        "the step “authorize payment” did not end on payments@one",
+    ),
+    "lease lost, dispatcher lost": (
+        FORWARD | {"due": LONG_AGO, "batch": True, "away": "dispatcher"},
+        Situation.NOT_CLAIMED,
+        "No dispatcher is running",
+    ),
+    "provider down": (
+        FORWARD | {"due": SOON, "waiting_for": Wait.PAYMENT_PROVIDER, "away": "provider"},
+        Situation.PAYMENT_PROVIDER,
+        "Its breaker is open until",
+    ),
+    "provider down, and something is not known": (
+        FORWARD | {"due": SOON, "waiting_for": Wait.PAYMENT_PROVIDER, "asked": [("authorize", "unknown")]},
+        Situation.PAYMENT_PROVIDER,
+        "What came of the authorize asked for before is not known",
+    ),
+    "provider down, and nobody looks": (
+        FORWARD | {"due": LONG_AGO, "waiting_for": Wait.PAYMENT_PROVIDER, "away": "dispatcher"},
+        Situation.NOT_CLAIMED,
+        "No dispatcher is running",
+    ),
+    "outcome not known": (
+        FORWARD | {"due": SOON, "waiting_for": Wait.PAYMENT_OUTCOME, "asked": [("authorize", "unknown")]},
+        Situation.PAYMENT_OUTCOME,
+        "asked for the authorize of 15.00 USD, and nobody knows yet",
+    ),
+    "step lost": (
+        FORWARD | {"due": SOON, "waiting_for": Wait.LOST_STEP},
+        Situation.LOST_STEP,
+        "A step did not report back (payment)",
+    ),
+    "step lost, and nobody for its queue": (
+        FORWARD | {"due": SOON, "waiting_for": Wait.LOST_STEP, "away": "payments"},
+        Situation.NO_WORKER,
+        "A step did not report back (payment): its worker or its message was lost. No worker reads",
+    ),
+    "given up": (
+        FORWARD | {"due": None, "attention": "authorize_payment: KeyError('a')"},
+        Situation.ATTENTION,
+        "the step “authorize payment” failed with KeyError('a'). Look at the traceback",
+    ),
+    "called off, stock still held": (
+        BACK | {"due": SOON, "stock": Leg.RESERVED, "payment": Leg.VOIDED, "waiting_for": Wait.LOST_STEP},
+        Situation.LOST_STEP,
+        "A step did not report back (stock)",
+    ),
+    "called off, money not returned": (
+        BACK | {"due": SOON, "payment": Leg.CAPTURED, "waiting_for": Wait.PAYMENT_PROVIDER, "asked": [TAKEN]},
+        Situation.PAYMENT_PROVIDER,
+        "At risk: 15.00 USD, which the provider has, for",
+    ),
+    "called off, and nobody knows whether anything was taken": (
+        BACK | {"due": SOON, "waiting_for": Wait.PAYMENT_OUTCOME, "asked": [("authorize", "unknown")]},
+        Situation.PAYMENT_OUTCOME,
+        "At risk: 15.00 USD, which the provider may have or hold, for",
+    ),
+    "called off, refund refused": (
+        BACK
+        | {
+            "due": None,
+            "payment": Leg.CAPTURED,
+            "asked": [TAKEN],
+            "attention": "Refund refused by the provider: x",
+        },
+        Situation.ATTENTION,
+        "At risk: 15.00 USD, which the provider has, for 0 seconds. Settle it with the payment provider, then retry",
+    ),
+    "called off, stopped, nothing at risk": (
+        BACK
+        | {
+            "due": None,
+            "payment": Leg.REFUNDED,
+            "asked": [TAKEN, ("refund", "succeeded")],
+            "attention": "a defect",
+        },
+        Situation.ATTENTION,
+        "It stopped: a defect. Look at",
+    ),
+    "to be handed over": (
+        {"status": Status.CONFIRMED, "due": NOW},
+        Situation.COMPLETION,
+        "its completion was asked for. It is due",
+    ),
+    "to be handed over, nobody for its queue": (
+        {"status": Status.CONFIRMED, "due": NOW, "away": "orders"},
+        Situation.NO_WORKER,
+        "No worker reads the queue orders",
+    ),
+    "handing over failed": (
+        {"status": Status.CONFIRMED, "due": None, "attention": "complete: KeyError('a')"},
+        Situation.ATTENTION,
+        "then complete it again",
+    ),
+    "at rest": ({"status": Status.COMPLETED, "due": None}, Situation.AT_REST, "It is completed."),
+}
+
+
+@pytest.fixture
+def order() -> Order:
+    return Order.objects.select_related("journey").get(pk=make_order((make_product(), 1)).order_id)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_state_is_told_in_words(order, settings, state) -> None:
+    so, situation, words = STATES[state]
+    put(order, **so)
+    with being_away(so.get("away", ""), settings):
+        told = explain(order)
+    assert (told.situation, words in told.text) == (situation, True), told
+    assert told.waiting_for
+    assert told.safe_to_retry == (
+        order.journey.status not in (Status.CONFIRMED, Status.COMPLETED) and state != "held"
+    )
+    assert told.next_look == order.journey.due_at
+    assert bool(told.next_action) == (situation is not Situation.AT_REST)
+
+
+def put(order: Order, *, due: timedelta | None, batch: bool = False, step: str = "", **more: Any) -> None:
+    """Put an order into a state."""
+    journey = order.journey
+    for kind, state in more.pop("asked", ()):
+        Transaction.objects.create(
+            order_id=order.pk,
+            kind=kind,
+            state=state,
+            reference=order.uuid,
+            amount=Decimal("15.00"),
+            currency="USD",
+            started_at=database_now(),
+        )
+    if batch:
+        journey.batch_id = Batch.objects.create(size=1, order_ids=[order.pk]).pk
+    if step:
+        StepRun.objects.create(batch_id=journey.batch_id, step=step, worker="payments@one")
+    more.pop("away", None)
+    for column, value in more.items():
+        setattr(journey, column, value)
+    journey.due_at = None if due is None else database_now() + due
+    journey.save()
+
+
+@contextmanager
+def being_away(who: str, settings: Any) -> Iterator[None]:
+    if who == "broker":
+        settings.CACHE_URL = "redis://127.0.0.1:1"
+    elif who == "provider":
+        for _ in range(10):
+            breaker("payments").record(Admission(allowed=True), ok=False)
+    elif who:
+        heartbeats.leave("dispatcher" if who == "dispatcher" else f"worker:{who}@test")
+    yield
+
+
+STOCK = {Status.PROCESSING: [Leg.OPEN, Leg.RESERVED, Leg.REFUSED], Status.CANCELLING: [*Leg][:5]}
+PAYMENT = {
+    Status.PROCESSING: [Leg.OPEN, Leg.REFUSED, Leg.AUTHORIZED, Leg.CAPTURED],
+    Status.CANCELLING: [
+        Leg.OPEN,
+        Leg.REFUSED,
+        Leg.AUTHORIZED,
+        Leg.CAPTURED,
+        Leg.VOIDED,
+        Leg.REFUNDED,
+        Leg.NOTHING,
+    ],
+}
+
+
+@pytest.mark.parametrize("status", [Status.PROCESSING, Status.CANCELLING])
+def test_whatever_came_of_its_legs_there_are_words_without_codes(order, status) -> None:
+    legs = itertools.product(STOCK[status], [Leg.OPEN, Leg.QUOTED, Leg.REFUSED], PAYMENT[status])
+    for (stock, shipping, payment), wait in itertools.product(legs, Wait):
+        journey = order.journey
+        journey.status, journey.stock, journey.shipping, journey.payment = status, stock, shipping, payment
+        journey.waiting_for, journey.due_at = wait, database_now() + SOON
+        told = explain(order)
+        assert told.waiting_for
+        assert told.since
+        assert told.next_action
+        assert "_" not in f"{told.waiting_for} {told.text}"
