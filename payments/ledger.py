@@ -7,10 +7,10 @@ A row whose outcome is unknown is looked up at the provider by its key before it
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from time import monotonic
+from typing import NamedTuple
 
 from django.conf import settings
 
@@ -27,8 +27,7 @@ Kind = Transaction.Kind
 State = Transaction.State
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """Something to ask of the provider for one order."""
 
     order_id: int
@@ -40,8 +39,7 @@ class Request:
     parent: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A transaction as it is written down: new, asked before with an unknown outcome, or decided."""
 
     request: Request
@@ -50,9 +48,9 @@ class Prepared:
     is_new: bool
     # When this try was written down: by the database's clock, in its words, and by this process's own.
     asked_at: str
+    since: float
     provider_id: str = ""
     code: str = ""
-    since: float = field(default_factory=lambda: monotonic())  # noqa: PLW0108 - so that a simulation can bring its own
 
     @property
     def key(self) -> str:
@@ -128,10 +126,10 @@ def prepare(kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
     """
     if not requests:
         return []
-    asked = _set_out(kind, requests)
+    asked, now = _set_out(kind, requests), monotonic()
     decided = [request for request in requests if request.order_id not in asked]
     return [
-        Prepared(request, kind, State.UNKNOWN, is_new=is_new, asked_at=asked_at)
+        Prepared(request, kind, State.UNKNOWN, is_new, asked_at, now)
         for request in requests
         if request.order_id in asked
         for asked_at, is_new in [asked[request.order_id]]
@@ -165,6 +163,7 @@ def _decided(kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
                 State(state),
                 is_new=False,
                 asked_at=asked_at,
+                since=monotonic(),
                 provider_id=provider_id,
                 code=code,
             )

@@ -1,7 +1,6 @@
 """Giving money back: whatever the provider holds or has for an order, it shall hold and have no longer."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -108,7 +107,7 @@ def _answer(kind: Kind, request: Request, outcome: Outcome | None) -> Answer:
     if kind is Kind.VOID and _was_captured_after_all(request):
         return Outcome(kind="unknown", code="captured_after_all")
     words = f"{kind.label} of {request.amount} {request.currency} refused by the provider: {outcome.code}"
-    return replace(outcome, message=f"{words} {outcome.message}".strip())
+    return outcome._replace(message=f"{words} {outcome.message}".strip())
 
 
 def _was_captured_after_all(request: Request) -> bool:

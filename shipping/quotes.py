@@ -20,8 +20,7 @@ PRICE_LISTS = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(NamedTuple):
     """The goods of one order, on their way to a country (ISO 3166 code)."""
 
     order_id: int

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -135,7 +134,7 @@ def unknown_is_declined() -> list[Replacement]:
 
     def rash(prepared: Sequence[Prepared], **how: Any) -> dict[int, Outcome]:
         return {
-            order_id: replace(outcome, kind="declined") if outcome.kind == "unknown" else outcome
+            order_id: outcome._replace(kind="declined") if outcome.kind == "unknown" else outcome
             for order_id, outcome in ask(prepared, **how).items()
         }
 

@@ -59,7 +59,7 @@ def bad_day(product: Product, provider: SandboxProcess) -> None:
     make_order((product, 1))
     for batch in batches.claim():
         canvas: Any = batches.canvas(batch)
-        run_canvas(canvas.tasks[1])  # the stock leg's message is lost, the body comes early
+        run_canvas(canvas.tasks[0])  # the stock leg's message is lost, the body comes early
         run_canvas(canvas.body)
     make_order((product, 2), (make_product(units=1), 2))
     make_order((product, 1), token="tok_declined")

@@ -185,14 +185,23 @@ class Books:
             State.UNKNOWN, "", "", "", now,
         )  # fmt: skip
         self._database.write(partial(self._put, place, entry))
-        return Prepared(request, kind, State.UNKNOWN, True, now.isoformat())
+        return Prepared(request, kind, State.UNKNOWN, True, now.isoformat(), self._world.clock.now)
 
     def _ask_again(self, place: tuple[int, Kind], entry: Entry, request: Request) -> Prepared:
         if entry.state is State.UNKNOWN:
             entry = replace(entry, asked_at=self._next_moment())
             self._database.write(partial(self._put, place, entry))
         asked_at = entry.asked_at.isoformat()
-        return Prepared(request, place[1], entry.state, False, asked_at, entry.provider_id, entry.code)
+        return Prepared(
+            request,
+            place[1],
+            entry.state,
+            False,
+            asked_at,
+            self._world.clock.now,
+            entry.provider_id,
+            entry.code,
+        )
 
     def _put(self, place: tuple[int, Kind], entry: Entry) -> None:
         self._database.payments[place] = entry
