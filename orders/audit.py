@@ -8,7 +8,7 @@ from itertools import islice
 
 from django.db import connection, transaction
 
-from orders.workflow import STATUS_AFTER, TRANSITIONS
+from orders.workflow import STATUS_AFTER, TRANSITIONS, EventType
 from payments.gateways import gateway
 from payments.gateways.protocol import LedgerLine
 from providers.errors import ProviderUnavailable
@@ -57,11 +57,30 @@ CHECKS: dict[str, str] = {
         LEFT JOIN orders_journey j ON j.order_id = o.id WHERE j.order_id IS NULL
     """,
     "No order is lost: one that is under way is due, held, or before a person": """
-        SELECT order_id::text, status || ' and nobody will look at it' FROM orders_journey
-        WHERE due_at IS NULL AND attention = '' AND
-              (status IN ('processing', 'cancelling') OR (status = 'pending' AND sequence > 1
-               AND NOT EXISTS (SELECT FROM orders_orderevent e WHERE e.order_id = orders_journey.order_id
-                               AND e.type = 'completion_requested')))
+        SELECT j.order_id::text, status || ' and nobody will look at it' FROM orders_journey j
+        LEFT JOIN orders_orderevent placed ON placed.order_id = j.order_id AND placed.sequence = 1
+        WHERE due_at IS NULL AND attention = '' AND status IN ('pending', 'processing', 'cancelling')
+          AND NOT (status = 'pending' AND placed.data->'held' = 'true' AND NOT EXISTS (
+              SELECT FROM orders_orderevent e WHERE e.order_id = j.order_id AND e.type = 'order_released'))
+    """,
+    "No order is lost: what is due is due soon": """
+        SELECT order_id::text, format('%s, and nobody will look at it before %s', status, due_at)
+        FROM orders_journey WHERE due_at > now() + interval '1 day'
+    """,
+    "No order is lost: what a person should look at says why": """
+        SELECT order_id::text, format('%s, its journal does not say why: %s', status, attention)
+        FROM orders_journey j WHERE attention <> '' AND NOT EXISTS (
+            SELECT FROM orders_orderevent e WHERE e.order_id = j.order_id AND e.type = 'attention_needed'
+            AND e.sequence > coalesce((SELECT max(r.sequence) FROM orders_orderevent r
+                                       WHERE r.order_id = j.order_id AND r.type = 'order_retried'), 0))
+    """,
+    "No order is lost: one that ended is at rest, one that did not has no end": """
+        SELECT order_id::text, format('%s, due %s, in batch %s, ended %s', status, due_at, batch_id, finished_at)
+        FROM orders_journey WHERE
+            (status IN ('completed', 'cancelled', 'rejected') AND (due_at IS NOT NULL OR finished_at IS NULL))
+            OR (status = 'confirmed' AND (finished_at IS NULL OR (due_at IS NOT NULL AND NOT completion_requested)))
+            OR (status IN ('pending', 'processing', 'cancelling') AND finished_at IS NOT NULL)
+            OR (due_at IS NULL AND batch_id IS NOT NULL)
     """,
     "Orders are whole: each has lines that add up": """
         SELECT o.id::text, format('goods %s, lines %s', o.goods_amount, sum(l.unit_price * l.quantity))
@@ -110,6 +129,14 @@ CHECKS: dict[str, str] = {
         LEFT JOIN inventory_reservation r ON r.order_id = l.order_id AND r.product_id = l.product_id
         WHERE r.quantity IS DISTINCT FROM CASE WHEN j.stock = 'reserved' THEN l.quantity END
     """,
+    "Stock: units are held for what was ordered, of what there is": """
+        SELECT r.order_id::text, format('holds %s of product %s, which %s', r.quantity, r.product_id,
+               CASE WHEN s.product_id IS NULL THEN 'has no stock' ELSE 'it did not ask for' END)
+        FROM inventory_reservation r
+        LEFT JOIN orders_orderline l ON l.order_id = r.order_id AND l.product_id = r.product_id
+        LEFT JOIN inventory_stockitem s ON s.product_id = r.product_id
+        WHERE l.order_id IS NULL OR s.product_id IS NULL
+    """,
     "Stock and money: a confirmed order has both, one that ended otherwise has neither": """
         SELECT order_id::text,
                format('%s with stock "%s", shipping "%s", payment "%s"', status, stock, shipping, payment)
@@ -131,17 +158,52 @@ CHECKS: dict[str, str] = {
           AND coalesce(t.captured, 0) - coalesce(t.refunded, 0)
               <> CASE WHEN j.status IN ('confirmed', 'completed') THEN o.goods_amount + j.shipping_amount ELSE 0 END
     """,
+    "Money: what was asked for is the order's, under its key": """
+        SELECT t.order_id::text, format('%s of %s %s under %s; the order is %s, of %s %s', t.kind, t.amount, t.currency,
+               t.reference, o.uuid, o.goods_amount + j.shipping_amount, o.currency)
+        FROM payments_transaction t JOIN orders_order o ON o.id = t.order_id JOIN orders_journey j ON j.order_id = o.id
+        WHERE t.reference <> o.uuid OR t.currency <> o.currency
+           OR t.amount IS DISTINCT FROM o.goods_amount + j.shipping_amount
+    """,
+    "Money: nothing is held for an order that ended without it": """
+        SELECT j.order_id::text, format('%s, and %s is neither taken nor let go', j.status, a.amount)
+        FROM payments_transaction a JOIN orders_journey j ON j.order_id = a.order_id
+        WHERE a.kind = 'authorize' AND a.state = 'succeeded' AND j.status IN ('cancelled', 'rejected')
+          AND NOT EXISTS (SELECT FROM payments_transaction t WHERE t.order_id = a.order_id
+                          AND t.kind IN ('capture', 'void') AND t.state = 'succeeded')
+    """,
     "Money: no order at rest waits for the provider's answer": """
         SELECT j.order_id::text, format('%s, and nobody knows what came of its %s', j.status, t.kind)
         FROM payments_transaction t JOIN orders_journey j ON j.order_id = t.order_id
         WHERE t.state = 'unknown' AND j.status NOT IN ('processing', 'cancelling')
     """,
     "Journal: per order gapless, and as long as the journey says": """
-        SELECT j.order_id::text, format('sequence %s, events %s, last %s', j.sequence, e.count, e.last)
+        SELECT j.order_id::text, format('sequence %s, events %s, from %s to %s', j.sequence, e.count, e.first, e.last)
         FROM orders_journey j
-        LEFT JOIN (SELECT order_id, count(*), max(sequence) AS last FROM orders_orderevent GROUP BY 1) e
-            ON e.order_id = j.order_id
-        WHERE (j.sequence, j.sequence) IS DISTINCT FROM (e.count::int, e.last)
+        LEFT JOIN (SELECT order_id, count(*), min(sequence) AS first, max(sequence) AS last
+                   FROM orders_orderevent GROUP BY 1) e ON e.order_id = j.order_id
+        WHERE (1, j.sequence, j.sequence) IS DISTINCT FROM (e.first, e.count::int, e.last)
+    """,
+    "Journal: it begins with the order's placing, and says nothing that nobody knows": """
+        SELECT order_id::text, format('event %%s: %%s', sequence, type) FROM orders_orderevent
+        WHERE (sequence = 1) <> (type = 'order_placed') OR type <> ALL (%(known)s::text[])
+    """,
+    "Journal: what came of each leg is an event": """
+        SELECT j.order_id::text,
+               format('%s with stock "%s", shipping "%s", payment "%s"; its journal has %s',
+                      status, stock, shipping, payment, e.types)
+        FROM orders_journey j
+        LEFT JOIN (SELECT order_id, array_agg(DISTINCT type::text) AS types FROM orders_orderevent
+                   WHERE type LIKE 'stock%' OR type LIKE 'shipping%' OR type LIKE 'payment%' OR type LIKE 'money%'
+                   GROUP BY 1) e ON e.order_id = j.order_id
+        CROSS JOIN LATERAL (SELECT coalesce(e.types, '{}') AS said) s
+        WHERE (stock IN ('reserved', 'released', 'sold')) <> ('stock_reserved' = ANY(said))
+           OR (stock = 'released') <> ('stock_released' = ANY(said))
+           OR (stock = 'refused') <> ('stock_refused' = ANY(said))
+           OR (shipping = 'quoted') <> ('shipping_quoted' = ANY(said))
+           OR (shipping = 'refused') <> ('shipping_refused' = ANY(said))
+           OR (status IN ('confirmed', 'completed') AND 'payment_captured' <> ALL(said))
+           OR (payment IN ('voided', 'refunded') AND 'money_returned' <> ALL(said))
     """,
     "Journal: each change of state is an event, each event a legal move": """
         WITH moves AS (
@@ -160,6 +222,17 @@ CHECKS: dict[str, str] = {
         SELECT j.order_id::text, format('is %%s, its journal says %%s', j.status, m.status)
         FROM moves m JOIN orders_journey j ON j.order_id = m.order_id
         WHERE m.after IS NULL AND m.status <> j.status
+    """,
+    "Repeats: each key leads to an order of its owner, and no two to the same": """
+        SELECT coalesce(k.answer->>'orderId', ''), format('key %s of user %s leads to %s', k.key, k.owner_id,
+               CASE WHEN found.owner_id IS NULL THEN 'no order' WHEN found.owner_id <> k.owner_id
+               THEN 'an order of another' ELSE 'the same order as another key' END)
+        FROM (SELECT *, count(*) OVER (PARTITION BY answer->>'orderId') AS keys FROM orders_idempotencykey
+              WHERE answer ? 'orderId') k
+        LEFT JOIN orders_order o ON o.id = (k.answer->'orderId')::bigint
+        LEFT JOIN orders_archivedorder a ON a.id = (k.answer->'orderId')::bigint
+        CROSS JOIN LATERAL (SELECT coalesce(o.owner_id, a.owner_id) AS owner_id) found
+        WHERE found.owner_id IS DISTINCT FROM k.owner_id OR k.keys > 1
     """,
 }
 
@@ -214,7 +287,7 @@ def run(*, with_ledger: bool = True) -> Report:
 
 def _check(report: Report, name: str, statement: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"{statement} LIMIT {NAMED}", LEGAL if "%(types)s" in statement else None)
+        cursor.execute(f"{statement} LIMIT {NAMED}", LEGAL if "s::text[]" in statement else None)
         report.violations += [Violation(name, subject, details) for subject, details in cursor.fetchall()]
 
 
@@ -223,6 +296,7 @@ LEGAL = {
     "statuses": [status.value for status in STATUS_AFTER.values()],
     "sources": [source.value for source, targets in TRANSITIONS.items() for _ in targets],
     "targets": [target.value for targets in TRANSITIONS.values() for target in targets],
+    "known": [event.value for event in EventType],
 }
 
 

@@ -1,0 +1,116 @@
+"""The audit can fail: each promise that it proves is broken once, and it names the order."""
+
+import pytest
+from django.db import connection
+
+from orders import audit
+from orders.models import IdempotencyKey, Order
+from tests.factories import make_order, make_product, make_shipping
+from tests.fixtures.pipeline import work_off
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("providers")]
+
+# What is done to the books behind our backs, and which promise that breaks. `%(id)s` is an order that was confirmed,
+# `%(held)s` one that is held, `%(refused)s` one whose payment was declined.
+VIOLATIONS = {
+    "UPDATE orders_journey SET due_at = NULL, status = 'pending', finished_at = NULL WHERE order_id = %(id)s": (
+        "No order is lost: one that is under way is due, held, or before a person"
+    ),
+    "UPDATE orders_orderevent SET data = data || '{\"held\": false}' WHERE order_id = %(held)s": (
+        "No order is lost: one that is under way is due, held, or before a person"
+    ),
+    "UPDATE orders_journey SET due_at = now() + interval '2 days' WHERE order_id = %(held)s": (
+        "No order is lost: what is due is due soon"
+    ),
+    "UPDATE orders_journey SET attention = 'poison' WHERE order_id = %(held)s": (
+        "No order is lost: what a person should look at says why"
+    ),
+    "UPDATE orders_journey SET due_at = now() WHERE order_id = %(id)s": (
+        "No order is lost: one that ended is at rest, one that did not has no end"
+    ),
+    "UPDATE orders_journey SET finished_at = NULL WHERE order_id = %(refused)s": (
+        "No order is lost: one that ended is at rest, one that did not has no end"
+    ),
+    "UPDATE orders_journey SET batch_id = 1 WHERE order_id = %(held)s": (
+        "No order is lost: one that ended is at rest, one that did not has no end"
+    ),
+    "UPDATE orders_orderline SET product_id = product_id + 1000 WHERE order_id = %(id)s": (
+        "Stock: units are held for what was ordered, of what there is"
+    ),
+    "DELETE FROM inventory_stockitem USING inventory_reservation r WHERE r.order_id = %(id)s": (
+        "Stock: units are held for what was ordered, of what there is"
+    ),
+    "UPDATE payments_transaction SET reference = gen_random_uuid() WHERE order_id = %(id)s": (
+        "Money: what was asked for is the order's, under its key"
+    ),
+    "UPDATE payments_transaction SET currency = 'EUR' WHERE order_id = %(id)s AND kind = 'authorize'": (
+        "Money: what was asked for is the order's, under its key"
+    ),
+    "UPDATE payments_transaction SET amount = amount + 1 WHERE order_id = %(id)s AND kind = 'authorize'": (
+        "Money: what was asked for is the order's, under its key"
+    ),
+    "UPDATE payments_transaction SET state = 'succeeded' WHERE order_id = %(refused)s": (
+        "Money: nothing is held for an order that ended without it"
+    ),
+    "UPDATE orders_orderevent SET sequence = 0 WHERE order_id = %(held)s": (
+        "Journal: per order gapless, and as long as the journey says"
+    ),
+    "UPDATE orders_orderevent SET type = 'order_waiting' WHERE order_id = %(held)s": (
+        "Journal: it begins with the order's placing, and says nothing that nobody knows"
+    ),
+    "UPDATE orders_orderevent SET type = 'order_blessed' WHERE order_id = %(id)s AND type = 'stock_reserved'": (
+        "Journal: it begins with the order's placing, and says nothing that nobody knows"
+    ),
+    "UPDATE orders_journey SET stock = 'released' WHERE order_id = %(id)s": (
+        "Journal: what came of each leg is an event"
+    ),
+    "UPDATE orders_orderevent SET type = 'order_waiting' WHERE order_id = %(id)s AND type = 'payment_captured'": (
+        "Journal: what came of each leg is an event"
+    ),
+    "UPDATE orders_journey SET payment = 'refunded' WHERE order_id = %(refused)s": (
+        "Journal: what came of each leg is an event"
+    ),
+    "UPDATE orders_idempotencykey SET owner_id = owner_id + 1000": (
+        "Repeats: each key leads to an order of its owner, and no two to the same"
+    ),
+    "UPDATE orders_idempotencykey SET answer = '{\"orderId\": 0}'": (
+        "Repeats: each key leads to an order of its owner, and no two to the same"
+    ),
+}
+
+
+@pytest.fixture
+def orders() -> dict[str, int]:
+    """An order that was confirmed, one that is held, and one whose payment was declined."""
+    make_shipping()
+    product = make_product()
+    placed = {
+        "id": make_order((product, 1)),
+        "held": make_order((product, 1), hold=True),
+        "refused": make_order((product, 1), token="tok_declined"),
+    }
+    IdempotencyKey.objects.create(
+        owner_id=Order.objects.get(pk=placed["id"].order_id).owner_id,
+        key="once",
+        request_hash=b"",
+        status_code=201,
+        answer={"orderId": placed["id"].order_id},
+    )
+    work_off()
+    return {name: order.order_id for name, order in placed.items()}
+
+
+def broken() -> set[str]:
+    return {violation.check for violation in audit.run(with_ledger=False).violations}
+
+
+def test_it_finds_nothing_where_nothing_is(orders):
+    assert broken() == set()
+
+
+@pytest.mark.parametrize("done", VIOLATIONS)
+def test_whatever_is_broken_is_found(orders, done):
+    with connection.cursor() as cursor:
+        cursor.execute(done, orders)
+        assert cursor.rowcount > 0
+    assert VIOLATIONS[done] in broken()
