@@ -368,7 +368,7 @@ def put(order: Order, *, due: timedelta | None, batch: bool = False, step: str =
     if batch:
         journey.batch_id = Batch.objects.create(size=1, order_ids=[order.pk]).pk
     if step:
-        StepRun.objects.create(batch_id=journey.batch_id, step=step, worker="payments@one")
+        StepRun.objects.create(batch_id=journey.batch_id or 0, step=step, worker="payments@one")
     more.pop("away", None)
     for column, value in more.items():
         setattr(journey, column, value)
