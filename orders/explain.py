@@ -66,6 +66,11 @@ class Explanation:
     next_look: datetime | None = None
 
     @property
+    def is_on_its_way(self) -> bool:
+        """Whether it goes as it should, and there is nothing that it waits for in particular."""
+        return self.situation in (Situation.DUE, Situation.UNDER_WAY, Situation.COMPLETION)
+
+    @property
     def text(self) -> str:
         """All of it, in sentences."""
         return " ".join(part for part in (self.why, self.next_action) if part)
@@ -235,12 +240,11 @@ def _is_crowded_out(facts: Facts, due_at: datetime) -> Explanation:
 def _waits(facts: Facts) -> Explanation:
     match facts.journey.waiting_for:
         case Wait.PAYMENT_PROVIDER:
-            told = _waits_for_provider(facts)
+            return _waits_for_provider(facts)
         case Wait.PAYMENT_OUTCOME:
-            told = _waits_for_outcome(facts)
+            return _waits_for_outcome(facts)
         case _:
-            told = _waits_for_step(facts)
-    return told
+            return _waits_for_step(facts)
 
 
 def _waits_for_provider(facts: Facts) -> Explanation:
