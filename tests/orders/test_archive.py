@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
@@ -105,6 +106,14 @@ def test_an_order_of_long_ago_moves_with_everything_and_the_books_stay_right(com
     assert [event["sequence"] for event in kept["events"]] == list(range(1, kept["journey"]["sequence"] + 1))
     assert {each["kind"] for each in kept["transactions"]} == {"authorize", "capture"}
     assert kept["order"]["customer_name"] == "Alice"
+
+
+def test_the_provider_has_to_know_of_what_is_archived_as_paid(completed):
+    (old,) = completed(1)
+    let_pass(14, old)
+    assert move() == 1
+    ArchivedOrder.objects.update(uuid=uuid4())
+    assert [found for found in violations() if f"{old}: archived as paid with 25.00" in found]
 
 
 def test_a_second_run_finds_nothing(completed):
