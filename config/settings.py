@@ -214,9 +214,9 @@ CHANNEL_LAYERS = {
 
 CURRENCY = env.str("CURRENCY", default="USD")
 DEFAULT_COUNTRY = env.str("DEFAULT_COUNTRY", default="US")
-BATCH_SIZE = whole("BATCH_SIZE", default=1000, at_least=1)
+BATCH_SIZE = whole("BATCH_SIZE", default=2000, at_least=1)
 MAX_CONCURRENT_BATCHES = whole("MAX_CONCURRENT_BATCHES", default=3, at_least=1)
-MAX_CONCURRENT_ORDERS = whole("MAX_CONCURRENT_ORDERS", default=3000, at_least=1)
+MAX_CONCURRENT_ORDERS = whole("MAX_CONCURRENT_ORDERS", default=6000, at_least=1)
 # How long a claimed order is left alone before somebody else may take it up again.
 LEASE_SECONDS = number("LEASE_SECONDS", default=8, at_least=1)
 # The dispatcher is woken by PostgreSQL; this is how long it sleeps when nobody wakes it.

@@ -22,6 +22,11 @@ from orders.workflow import JourneyState, Status
 # What dispatchers hold in turn while they claim; any number that nothing else locks.
 CLAIMING = 7_241_001
 
+# A batch that meets no obstacle arrives within so long, and what is due when it does leaves at once and together.
+# Side by side they would only take the processors from each other. One that takes longer waits for a provider,
+# and nobody waits for it.
+FRESH_SECONDS = 0.1
+
 
 class Route(StrEnum):
     """Which way a batch travels."""
@@ -47,16 +52,28 @@ class InHand(NamedTuple):
     order_ids: list[int]
 
 
+class UnderWay(NamedTuple):
+    """What is travelling: batches, the orders in them, and batches that have left just now."""
+
+    batches: int
+    orders: int
+    fresh: int
+
+
 def claim() -> list[Claimed]:
     """Claim as many due orders as may travel now, and make a batch of those that go the same way.
+
+    While a batch has left just now only a full one follows it.
 
     A claimed order is due again after the lease, whatever becomes of its batch: a lost worker, a lost
     message and a lost claim all end there.
     """
     with transaction.atomic():
-        batches, orders = under_way()
-        room = min(settings.BATCH_SIZE, settings.MAX_CONCURRENT_ORDERS - orders)
-        if batches >= settings.MAX_CONCURRENT_BATCHES or room <= 0:
+        before_us = under_way()
+        room = min(settings.BATCH_SIZE, settings.MAX_CONCURRENT_ORDERS - before_us.orders)
+        if before_us.batches >= settings.MAX_CONCURRENT_BATCHES or room <= 0:
+            return []
+        if before_us.fresh and not journal.are_due(room):
             return []
         due = journal.lock_due(room)
         _forgive_lost_messages(due)
@@ -69,7 +86,7 @@ def claim() -> list[Claimed]:
     return claimed
 
 
-def under_way() -> tuple[int, int]:
+def under_way() -> UnderWay:
     """Return how many batches are travelling, and how many orders with them. A lost batch counts for one lease.
 
     Until the transaction ends nobody else counts: two dispatchers that saw the same room would both fill it.
@@ -77,12 +94,12 @@ def under_way() -> tuple[int, int]:
     with prepared_cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CLAIMING])
         cursor.execute(
-            "SELECT count(*), coalesce(sum(size), 0) FROM orders_batch"
-            " WHERE finished_at IS NULL AND started_at > now() - %s * interval '1 second'",
-            [settings.LEASE_SECONDS],
+            "SELECT count(*), coalesce(sum(size), 0)::int,"
+            " count(*) FILTER (WHERE started_at > clock_timestamp() - %s * interval '1 second')"
+            " FROM orders_batch WHERE finished_at IS NULL AND started_at > now() - %s * interval '1 second'",
+            [FRESH_SECONDS, settings.LEASE_SECONDS],
         )
-        ((batches, orders),) = cursor.fetchall()
-    return int(batches), int(orders)
+        return UnderWay(*cursor.fetchall()[0])
 
 
 def finish(batch_id: int) -> None:

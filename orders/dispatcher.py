@@ -16,7 +16,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 import faults
-from orders import batches, contexts, deadlines, doorbell, parked
+from orders import batches, contexts, deadlines, doorbell, journal, parked
 from scheduling import heartbeats
 from telemetry import measures, tracing
 
@@ -49,8 +49,7 @@ class Dispatcher:
                     close_old_connections()
                     self._provider.look()
                     self._deadlines.look()
-                    if dispatch_due() < settings.BATCH_SIZE:  # else there may be more
-                        self._sleep()
+                    self._rest_after(dispatch_due())
             except (OperationalError, InterfaceError, psycopg.Error) as error:
                 logger.warning("The database is away: %s", str(error).strip())
                 self._hang_up()
@@ -65,10 +64,16 @@ class Dispatcher:
         self._doorbell = psycopg.connect(**parameters, autocommit=True)
         self._doorbell.execute(f"LISTEN {doorbell.DUE}")
 
-    def _sleep(self) -> None:
-        """Wait for the doorbell, at most for the polling interval; rings that came together count as one."""
+    def _rest_after(self, sent: int) -> None:
+        """Go on at once after a full batch; look again soon if something is due that may not leave yet."""
+        if sent < settings.BATCH_SIZE:
+            is_held_back = not sent and journal.are_due(1)
+            self._sleep(batches.FRESH_SECONDS if is_held_back else settings.ORDER_PROCESSING_INTERVAL)
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait for the doorbell, at most for so long; rings that came together count as one."""
         assert self._doorbell is not None
-        for _ in self._doorbell.notifies(timeout=settings.ORDER_PROCESSING_INTERVAL, stop_after=1):
+        for _ in self._doorbell.notifies(timeout=seconds, stop_after=1):
             pass
 
     def _hang_up(self) -> None:

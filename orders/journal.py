@@ -31,6 +31,8 @@ LOCK_DUE = f"""
     WHERE due_at <= now() ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
 """  # noqa: S608
 
+ARE_DUE = "SELECT count(*) = %s FROM (SELECT FROM orders_journey WHERE due_at <= now() LIMIT %s) due"
+
 SAVE = """
     WITH saved AS (
         UPDATE orders_journey j SET
@@ -65,6 +67,14 @@ def lock_batch(order_ids: Sequence[int], *, batch_id: int) -> list[JourneyState]
 def lock_due(limit: int) -> list[JourneyState]:
     """Lock up to `limit` journeys that are due by the database's clock and that nobody else holds."""
     return _states(LOCK_DUE, [limit])
+
+
+def are_due(count: int) -> bool:
+    """Whether at least so many journeys are due by the database's clock."""
+    with prepared_cursor() as cursor:
+        cursor.execute(ARE_DUE, [count, count])
+        ((answer,),) = cursor.fetchall()
+    return bool(answer)
 
 
 def _states(statement: str, parameters: list[Any]) -> list[JourneyState]:

@@ -1,15 +1,17 @@
 """Orders of each kind, from placing to rest: their states, journal, stock and the provider's own ledger."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from decimal import Decimal
 from threading import Barrier
 
 import pytest
 from django.db import connection
+from django.db.models.functions import Now
 
 from inventory.models import Product, Reservation, StockItem
 from orders import audit, batches, commands, journal
-from orders.models import Journey, Order, OrderLine
+from orders.models import Batch, Journey, Order, OrderLine
 from orders.workflow import Status
 from payments.gateways import gateway
 from sandbox.process import SandboxProcess
@@ -320,3 +322,29 @@ def test_a_repeated_batch_changes_nothing() -> None:
     assert units(product) == (5, 1, 0)
     assert types(order.order_id).count("order_confirmed") == 1
     assert Reservation.objects.filter(order_id=order.order_id).count() == 1
+
+
+def test_a_batch_that_has_just_left_is_followed_by_full_ones_only(settings, monkeypatch) -> None:
+    settings.BATCH_SIZE = 2
+    monkeypatch.setattr(batches, "FRESH_SECONDS", 600.0)
+    product = make_product()
+    make_order((product, 1))
+    (alone,) = batches.claim()
+    make_order((product, 1))
+    assert batches.claim() == []
+    make_order((product, 1))
+    (full,) = batches.claim()
+    assert len(full.order_ids) == 2
+    make_order((product, 1))
+    run_canvas(batches.canvas(alone))
+    run_canvas(batches.canvas(full))
+    assert len(batches.claim()) == 1
+
+
+def test_what_travels_for_longer_holds_nobody_back() -> None:
+    product = make_product()
+    make_order((product, 1))
+    assert batches.claim()
+    make_order((product, 1))
+    Batch.objects.update(started_at=Now() - timedelta(seconds=batches.FRESH_SECONDS))
+    assert len(batches.claim()) == 1

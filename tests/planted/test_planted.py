@@ -35,9 +35,10 @@ SEEN_BY_THE_AUDIT = (
 
 
 @pytest.fixture
-def shop(providers: SandboxProcess, settings) -> Product:
+def shop(providers: SandboxProcess, settings, monkeypatch) -> Product:
     """A product with few units, and one try for each call to the provider."""
     make_shipping()
+    monkeypatch.setattr(batches, "FRESH_SECONDS", 0.0)  # here batches are lost, and others follow at once
     settings.EXTERNAL_RETRY_ATTEMPTS = 1
     settings.STRAGGLER_PATIENCE_SECONDS = (
         30  # what is planted is in how answers are read, not in when they come

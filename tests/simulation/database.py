@@ -10,7 +10,7 @@ from typing import Any
 from django.db import OperationalError
 
 from inventory.stock import Wanted
-from orders.batches import InHand
+from orders.batches import FRESH_SECONDS, InHand, UnderWay
 from orders.workflow import JourneyState, Leg, Status
 from tests.simulation.actors import Actor, Clock
 from tests.simulation.dice import Dice
@@ -222,10 +222,17 @@ class Database:
             self.finish_batch(batch_id)
         return {batch_id for batch_id in batch_ids if self.in_hand[batch_id] <= 0}
 
-    def under_way(self, lease: float) -> tuple[int, int]:
-        since = self.clock.now - lease
-        sizes = [size for started, size in self.batches.values() if started > since]
-        return len(sizes), sum(sizes)
+    def under_way(self, lease: float) -> UnderWay:
+        now = self.clock.now
+        travelling = [(started, size) for started, size in self.batches.values() if started > now - lease]
+        fresh = [started for started, _ in travelling if started > now - FRESH_SECONDS]
+        return UnderWay(len(travelling), sum(size for _, size in travelling), len(fresh))
+
+    def are_due(self, count: int) -> bool:
+        due = [
+            row for row in self.journeys.values() if row.due_at is not None and row.due_at <= self.clock.now
+        ]
+        return len(due) >= count
 
     # --- Stock: stands in for the statements of inventory.stock ---
 

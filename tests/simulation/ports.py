@@ -80,6 +80,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (journal, "lock", database.lock_journeys),
         (journal, "lock_batch", database.lock_batch),
         (journal, "lock_due", database.lock_due),
+        (journal, "are_due", database.are_due),
         (journal, "save", database.save),
         (batches, "_new_batch", database.new_batch),
         (batches, "under_way", lambda: database.under_way(settings.LEASE_SECONDS)),
