@@ -12,7 +12,7 @@ from database.prepared import prepared_cursor
 from inventory.stock import Wanted
 from orders.canaries import left_out
 from orders.models import ArchivedOrder, Order, id_of_number
-from payments.ledger import Request
+from payments.ledger import Asked
 from shipping.quotes import Parcel
 
 
@@ -91,7 +91,8 @@ PARCELS = """
     SELECT id, country, weight_grams, goods_amount, currency FROM orders_order WHERE id = ANY(%s::bigint[])
 """
 CHARGES = """
-    SELECT o.id, o.uuid::text, o.goods_amount + j.shipping_amount, o.currency, o.payment_token
+    SELECT o.id AS order_id, o.uuid AS reference, o.goods_amount + j.shipping_amount AS amount, o.currency,
+           o.payment_token AS token, '' AS parent
     FROM orders_order o JOIN orders_journey j ON j.order_id = o.id WHERE o.id = ANY(%s::bigint[])
 """
 
@@ -106,9 +107,9 @@ def parcels(order_ids: Sequence[int]) -> list[Parcel]:
     return [Parcel(*row) for row in _rows(PARCELS, order_ids)]
 
 
-def charges(order_ids: Sequence[int]) -> list[Request]:
+def charges(order_ids: Sequence[int]) -> Asked:
     """Return what the orders owe: goods and quoted shipping, on the card they were placed with."""
-    return [Request(*row) for row in _rows(CHARGES, order_ids)]
+    return Asked(CHARGES, [numbers(order_ids)])
 
 
 def _rows(statement: str, order_ids: Sequence[int]) -> list[tuple[Any, ...]]:

@@ -39,6 +39,13 @@ class Request(NamedTuple):
     parent: str = ""
 
 
+class Asked(NamedTuple):
+    """Requests, as a query whose columns are theirs: what the database knows need not be sent to it."""
+
+    query: str
+    parameters: Sequence[str | None]
+
+
 class Prepared(NamedTuple):
     """A transaction as it is written down: new, asked before with an unknown outcome, or decided."""
 
@@ -82,14 +89,18 @@ NEVER_ARRIVED = "never_arrived"
 LONGEST_START = 5.0
 
 PREPARE = """
-    INSERT INTO payments_transaction AS t
-        (order_id, kind, reference, amount, currency, token, state, provider_id, code, message,
-         started_at, asked_at)
-    SELECT a.order_id, %s, a.reference, a.amount, a.currency, a.token, 'unknown', '', '', '',
-           statement_timestamp(), statement_timestamp()
-    FROM {asked} a
-    ON CONFLICT (order_id, kind) DO UPDATE SET asked_at = statement_timestamp() WHERE t.state = 'unknown'
-    RETURNING order_id, asked_at::text, xmax = 0
+    WITH asked AS ({asked}), written AS (
+        INSERT INTO payments_transaction AS t
+            (order_id, kind, reference, amount, currency, token, state, provider_id, code, message,
+             started_at, asked_at)
+        SELECT order_id, %s, reference, amount, currency, token, 'unknown', '', '', '',
+               statement_timestamp(), statement_timestamp()
+        FROM asked
+        ON CONFLICT (order_id, kind) DO UPDATE SET asked_at = statement_timestamp() WHERE t.state = 'unknown'
+        RETURNING order_id, asked_at::text, xmax = 0 AS is_new
+    )
+    SELECT order_id, reference::text, amount, currency, token, parent, asked_at, is_new
+    FROM asked LEFT JOIN written USING (order_id)
 """
 
 DECIDED = """
@@ -108,7 +119,7 @@ RECORD = """
 """
 
 HELD = """
-    SELECT order_id, reference::text, amount, currency, '', provider_id FROM payments_transaction
+    SELECT order_id, reference, amount, currency, '' AS token, provider_id AS parent FROM payments_transaction
     WHERE order_id = ANY(%s::bigint[]) AND kind = 'authorize' AND state = 'succeeded'
 """
 
@@ -119,37 +130,21 @@ FORGET = """
 """
 
 
-def prepare(kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
+def prepare(kind: Kind, asked: Asked) -> list[Prepared]:
     """Write down what is about to be asked. Return each with what is known of it already.
 
     To be called in the transaction that decides to ask, and committed before `ask`.
     """
-    if not requests:
-        return []
-    asked, now = _set_out(kind, requests), monotonic()
-    decided = [request for request in requests if request.order_id not in asked]
-    return [
-        Prepared(request, kind, State.UNKNOWN, is_new, asked_at, now)
-        for request in requests
-        if request.order_id in asked
-        for asked_at, is_new in [asked[request.order_id]]
-    ] + (_decided(kind, decided) if decided else [])
-
-
-def _set_out(kind: Kind, requests: Sequence[Request]) -> dict[int, tuple[str, bool]]:
-    """Write down that they are asked now. Return when, and whether for the first time; not what is decided."""
-    asked, values = rows(
-        {
-            "order_id": ("bigint", [r.order_id for r in requests]),
-            "reference": ("uuid", [r.reference for r in requests]),
-            "amount": ("numeric", [r.amount for r in requests]),
-            "currency": ("text", [r.currency for r in requests]),
-            "token": ("text", [r.token for r in requests]),
-        }
-    )
     with prepared_cursor() as cursor:
-        cursor.execute(PREPARE.format(asked=asked), [kind.value, *values])
-        return {order_id: (asked_at, is_new) for order_id, asked_at, is_new in cursor.fetchall()}
+        cursor.execute(PREPARE.format(asked=asked.query), [*asked.parameters, kind.value])
+        found, now = cursor.fetchall(), monotonic()
+    prepared, decided = [], []
+    for *facts, asked_at, is_new in found:
+        if asked_at is None:
+            decided.append(Request(*facts))
+        else:
+            prepared.append(Prepared(Request(*facts), kind, State.UNKNOWN, is_new, asked_at, now))
+    return prepared + (_decided(kind, decided) if decided else [])
 
 
 def _decided(kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
@@ -310,8 +305,21 @@ def unknown_of(kind: Kind, order_ids: Iterable[int]) -> list[Transaction]:
     return list(Transaction.objects.filter(order_id__in=list(order_ids), kind=kind, state=State.UNKNOWN))
 
 
-def held(order_ids: Sequence[int]) -> list[Request]:
+def held(order_ids: Sequence[int]) -> Asked:
     """Return what the provider holds for the orders, as what is to be taken: all of it."""
-    with prepared_cursor() as cursor:
-        cursor.execute(HELD, [numbers(order_ids)])
-        return [Request(*row) for row in cursor.fetchall()]
+    return Asked(HELD, [numbers(order_ids)])
+
+
+def listed(requests: Sequence[Request]) -> Asked:
+    """Return requests that were made up one by one."""
+    subquery, values = rows(
+        {
+            "order_id": ("bigint", [r.order_id for r in requests]),
+            "reference": ("uuid", [r.reference for r in requests]),
+            "amount": ("numeric", [r.amount for r in requests]),
+            "currency": ("text", [r.currency for r in requests]),
+            "token": ("text", [r.token for r in requests]),
+            "parent": ("text", [r.parent for r in requests]),
+        }
+    )
+    return Asked(f"SELECT * FROM {subquery} listed", values)  # noqa: S608 - names of ours

@@ -89,7 +89,7 @@ def _carry_out(kind: Kind, requests: Sequence[Request], patience: float) -> dict
         return {}
     with transaction.atomic():
         ledger.reopen(kind, [request.order_id for request in requests])
-        prepared = ledger.prepare(kind, requests)
+        prepared = ledger.prepare(kind, ledger.listed(requests))
         faults.point("return_money.before_intent_commit")
     outcomes = ledger.ask(prepared, patience=patience, on_late=partial(_record_late, kind))
     faults.point("return_money.before_record")

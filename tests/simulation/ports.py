@@ -106,6 +106,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (ledger, "monotonic", lambda: world.clock.now),
         (ledger, "transactions_of", books.transactions_of),
         (ledger, "held", books.held),
+        (ledger, "listed", lambda requests: requests),
         (ledger, "unknown_of", books.unknown_of),
         *((module, "gateway", lambda: world.provider) for module in (ledger, returns)),
         *((module, "concurrently", _concurrently(world)) for module in (ledger, returns)),
