@@ -222,7 +222,7 @@ LEASE_SECONDS = number("LEASE_SECONDS", default=8, at_least=1)
 # The dispatcher is woken by PostgreSQL; this is how long it sleeps when nobody wakes it.
 ORDER_PROCESSING_INTERVAL = number("ORDER_PROCESSING_INTERVAL", default=1, at_least=0.05)
 # A step waits this long for the slowest of its batch's provider calls, then goes on with the others.
-STRAGGLER_PATIENCE_SECONDS = number("STRAGGLER_PATIENCE_SECONDS", default=2, at_least=0)
+STRAGGLER_PATIENCE_SECONDS = number("STRAGGLER_PATIENCE_SECONDS", default=2, at_least=0.1)
 # Lost claims in a row before an order is put before a person.
 MAX_ATTEMPTS = whole("MAX_ATTEMPTS", default=5, at_least=1)
 # While more orders than these wait to be taken up, bulk intake makes its clients wait.

@@ -88,6 +88,7 @@ NEVER_ARRIVED = "never_arrived"
 # Seconds within which a call that is written down is on its way, or is not made at all.
 LONGEST_START = 5.0
 
+# Looked up in what was written, not joined with it: the planner knows too little of either to join them well.
 PREPARE = """
     WITH asked AS ({asked}), written AS (
         INSERT INTO payments_transaction AS t
@@ -97,10 +98,11 @@ PREPARE = """
                statement_timestamp(), statement_timestamp()
         FROM asked
         ON CONFLICT (order_id, kind) DO UPDATE SET asked_at = statement_timestamp() WHERE t.state = 'unknown'
-        RETURNING order_id, asked_at::text, xmax = 0 AS is_new
+        RETURNING order_id, xmax = 0 AS is_new
     )
-    SELECT order_id, reference::text, amount, currency, token, parent, asked_at, is_new
-    FROM asked LEFT JOIN written USING (order_id)
+    SELECT order_id, reference::text, amount, currency, token, parent, statement_timestamp()::text,
+           order_id IN (SELECT order_id FROM written), order_id IN (SELECT order_id FROM written WHERE is_new)
+    FROM asked
 """
 
 DECIDED = """
@@ -139,11 +141,11 @@ def prepare(kind: Kind, asked: Asked) -> list[Prepared]:
         cursor.execute(PREPARE.format(asked=asked.query), [*asked.parameters, kind.value])
         found, now = cursor.fetchall(), monotonic()
     prepared, decided = [], []
-    for *facts, asked_at, is_new in found:
-        if asked_at is None:
-            decided.append(Request(*facts))
-        else:
+    for *facts, asked_at, is_open, is_new in found:
+        if is_open:
             prepared.append(Prepared(Request(*facts), kind, State.UNKNOWN, is_new, asked_at, now))
+        else:
+            decided.append(Request(*facts))
     return prepared + (_decided(kind, decided) if decided else [])
 
 

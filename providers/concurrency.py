@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 class Gathered(Generic[T]):
     """What came back in time, by the call's place in the list; `late` are under way and will be reported.
 
-    Calls in neither were never started and never will be: there was no room for them in time.
+    Calls in neither were never started and never will be: there was no room for them, or no time for an answer.
     """
 
     results: dict[int, T]
@@ -45,18 +45,21 @@ def concurrently(
     """
     if inline:
         return Gathered({place: call() for place, call in enumerate(calls)}, frozenset())
-    gathering = _Gathering(on_late)
+    gathering = _Gathering(on_late, until=time.monotonic() + patience)
     pool = _pool(settings.PROVIDER_CONCURRENCY, os.getpid())
     for place, call in enumerate(calls):
         pool.submit(gathering.run, place, call)
-    return gathering.wait(len(calls), until=time.monotonic() + patience)
+    return gathering.wait(len(calls))
 
 
 @dataclass
 class _Gathering(Generic[T]):
-    """The calls of one list: each is not started, started, or in the results, and moves under the lock."""
+    """The calls of one list: each is not started, left out, started, or in the results, and moves under the lock."""
 
     on_late: Callable[[int, T], None]
+    until: float
+    left_out: int = 0
+    seconds: float = 0.0  # that those in the results took together
     started: set[int] = field(default_factory=set)
     results: dict[int, T] = field(default_factory=dict)
     errors: list[Exception] = field(default_factory=list)
@@ -67,21 +70,32 @@ class _Gathering(Generic[T]):
         with self.change:
             if self.over:
                 return
+            if not self.has_time():
+                self.left_out += 1
+                self.change.notify()
+                return
             self.started.add(place)
+        began = time.monotonic()
         try:
             result = call()
         except Exception as error:  # noqa: BLE001 - raised again in the thread that waits for it
             self.failed(place, error)
             return
-        if not self.in_time(place, result):
+        if not self.in_time(place, result, time.monotonic() - began):
             self.report_late(place, result)
 
-    def in_time(self, place: int, result: T) -> bool:
+    def has_time(self) -> bool:
+        """Whether a call that takes as long as the others did would be done in time: a late one costs more."""
+        usual = self.seconds / len(self.results) if self.results else 0.0
+        return time.monotonic() + usual <= self.until
+
+    def in_time(self, place: int, result: T, seconds: float) -> bool:
         with self.change:
             if self.over:
                 return False
             self.started.discard(place)
             self.results[place] = result
+            self.seconds += seconds
             self.change.notify()
             return True
 
@@ -102,10 +116,11 @@ class _Gathering(Generic[T]):
         finally:
             connections.close_all()
 
-    def wait(self, total: int, *, until: float) -> Gathered[T]:
+    def wait(self, total: int) -> Gathered[T]:
         with self.change:
             self.change.wait_for(
-                lambda: self.errors or len(self.results) == total, timeout=max(0.0, until - time.monotonic())
+                lambda: self.errors or len(self.results) + self.left_out == total,
+                timeout=max(0.0, self.until - time.monotonic()),
             )
             self.over = True
             if self.errors:

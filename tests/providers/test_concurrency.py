@@ -2,9 +2,11 @@
 
 import threading
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
+from providers import concurrency
 from providers.concurrency import Gathered, concurrently
 from tests.waiting import until
 
@@ -54,6 +56,19 @@ def test_what_had_no_turn_in_time_is_never_started(settings):
     # The one thread takes calls in order: when it answers again, it has passed over the second.
     concurrently([lambda: None], patience=PATIENT, on_late=never_late)
     assert (started, heard) == ([], [0])
+
+
+def test_what_would_be_late_by_the_others_example_is_not_begun(settings, monkeypatch):
+    settings.PROVIDER_CONCURRENCY = 1
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(concurrency, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    def call() -> float:
+        clock.now += PATIENT / 5 * 2
+        return clock.now
+
+    gathered = concurrently([call] * 3, patience=PATIENT, on_late=never_late)
+    assert gathered == Gathered({0: PATIENT / 5 * 2, 1: PATIENT / 5 * 4}, frozenset())
 
 
 def test_a_call_that_raises_raises_here():
