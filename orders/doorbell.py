@@ -15,7 +15,7 @@ DUE = "orders_due"  # PostgreSQL channel: an order is due now
 JOURNAL = "journal"  # channel layer group: the journal has grown
 
 # Who announces is about to send his order's next message, for which somebody waits more than for the news.
-AFTER_SECONDS = 0.01
+AFTER_SECONDS = 0.02
 
 
 def wake_dispatcher() -> None:

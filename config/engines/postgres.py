@@ -75,7 +75,6 @@ class Postgres:
             "shared_buffers": os.environ.get("POSTGRES_SHARED_BUFFERS", "128MB"),
             "max_connections": 200,
             "max_wal_size": "4GB",
-            "random_page_cost": "1.1",  # as on every disk without moving parts; at 4 a batch would read whole tables
             "jit": "off",  # short statements: compiling them costs more than it saves
             "synchronous_commit": "on" if self.durable else "off",
             "fsync": "on" if self.durable else "off",

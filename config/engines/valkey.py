@@ -87,6 +87,7 @@ class Valkey:
             f"maxmemory {os.environ.get('VALKEY_MAXMEMORY', '512mb')}",
             "maxmemory-policy noeviction",  # a broker must refuse a message rather than forget one
             "loglevel warning",
+            "hz 5",  # looks at its clients so often; nothing here expires to the tenth of a second
             "always-show-logo no",
         ]
 

@@ -1,4 +1,4 @@
-"""What each Celery worker says about itself: every two seconds from its main loop, and of each task it has ended."""
+"""What each Celery worker says about itself: every few seconds from its main loop, and of each task it has ended."""
 
 import time
 from collections import Counter
