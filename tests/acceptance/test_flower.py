@@ -9,7 +9,6 @@ from tests.acceptance.stack import Stack, wait_until
 
 STEPS = [
     "inventory.reserve_stock",
-    "orders.settle",
     "payments.authorize_payment",
     "payments.capture_payment",
     "shipping.quote_shipping",
