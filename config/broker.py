@@ -16,9 +16,6 @@ from kombu.transport import redis, virtual
 
 logger = logging.getLogger(__name__)
 
-# A worker that has nothing to do asks for work again after so long; each time costs both sides something.
-FETCH_SECONDS = 3
-
 
 class QoS(virtual.QoS):
     """The messages in hand. One that cannot be given back is let go: the database knows what it was about."""
@@ -74,4 +71,3 @@ class Channel(redis.Channel):
 def mend(transport: Any = redis.Transport) -> None:
     """Have the transport use it."""
     transport.Channel = Channel
-    transport.brpop_timeout = FETCH_SECONDS

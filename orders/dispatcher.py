@@ -4,6 +4,7 @@ It sleeps until PostgreSQL says that something is due, and looks now and then wi
 """
 
 import logging
+import select
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -47,9 +48,10 @@ class Dispatcher:
                 while not self._stopping:
                     heartbeats.beat("dispatcher")
                     close_old_connections()
+                    sent = dispatch_due()
                     self._provider.look()
                     self._deadlines.look()
-                    self._rest_after(dispatch_due())
+                    self._rest_after(sent)
             except (OperationalError, InterfaceError, psycopg.Error) as error:
                 logger.warning("The database is away: %s", str(error).strip())
                 self._hang_up()
@@ -73,7 +75,8 @@ class Dispatcher:
     def _sleep(self, seconds: float) -> None:
         """Wait for the doorbell, at most for so long; rings that came together count as one."""
         assert self._doorbell is not None
-        for _ in self._doorbell.notifies(timeout=seconds, stop_after=1):
+        select.select([self._doorbell], [], [], seconds)  # psycopg's own waiting wakes up ten times a second
+        for _ in self._doorbell.notifies(timeout=0):
             pass
 
     def _hang_up(self) -> None:
