@@ -2,10 +2,13 @@
 
 The kernel's parent-death signal reaches only our direct children, and only on Linux. The guardian knows each
 child's process group, and learns of our end by the end of a pipe that only we hold open for writing.
+
+It is an interpreter of its own with nothing in it: a mere fork would keep a copy of all that we had imported.
 """
 
 import os
 import signal
+import sys
 import time
 from types import TracebackType
 
@@ -15,14 +18,14 @@ IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 
 
 class Guardian:
-    """Started by a fork, so create it early and in a single thread; it ends with its `with` block."""
+    """Started by a fork, so create it in a single thread; it ends with its `with` block."""
 
     def __init__(self) -> None:
         reader, self._pipe = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
             os.close(self._pipe)
-            _guard(reader)
+            _become(reader)
         os.close(reader)
 
     def __enter__(self) -> "Guardian":
@@ -49,8 +52,8 @@ class Guardian:
             return  # somebody killed the guardian; the parent-death signal still holds
 
 
-def _guard(pipe: int) -> None:
-    """The guardian's whole life; never returns."""
+def _become(pipe: int) -> None:
+    """Be the guardian; never returns. What is ignored here stays ignored there."""
     try:
         os.setsid()
         for number in IGNORED:
@@ -58,9 +61,10 @@ def _guard(pipe: int) -> None:
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(nowhere, stream)
-        _end(_listen(pipe))
+        os.set_inheritable(pipe, True)  # noqa: FBT003 - as the system has it
+        os.execv(sys.executable, [sys.executable, "-I", "-S", __file__, str(pipe)])  # noqa: S606 - our own file
     finally:
-        os._exit(0)
+        os._exit(1)
 
 
 def _listen(pipe: int) -> dict[int, int]:
@@ -94,3 +98,7 @@ def _signal(group: int, number: int) -> bool:
     except OSError:
         return False
     return True
+
+
+if __name__ == "__main__":
+    _end(_listen(int(sys.argv[1])))
