@@ -342,7 +342,7 @@ CELERY_BEAT_SCHEDULE = {
     "cleaning of notifications": {"task": "notifications.clean", "schedule": 3600.0},
     "beat tick": {"task": "orders.tick", "schedule": 10.0},
     # A tick that nobody took before the next ones came is worth nothing any more.
-    "notifications": {"task": "notifications.follow_journal", "schedule": 4.0, "options": {"expires": 10}},
+    "notifications": {"task": "notifications.follow_journal", "schedule": 5.0, "options": {"expires": 10}},
 }
 if ARCHIVE_AFTER_MONTHS:
     CELERY_BEAT_SCHEDULE["archive"] = {"task": "orders.archive", "schedule": 300.0}

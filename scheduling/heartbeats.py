@@ -21,7 +21,7 @@ from database import valkey
 logger = logging.getLogger(__name__)
 
 KEY = "heartbeats"
-PUBLISH_SECONDS = 2.0
+PUBLISH_SECONDS = 3.0
 # A process that was silent for so long counts as gone …
 GONE_SECONDS = 15.0
 # … and is forgotten after so long. Until then its age can be told.
