@@ -21,7 +21,8 @@ UNREST = f"""
     SELECT count(*) FROM orders_journey
     WHERE attention = '' AND (due_at IS NOT NULL OR status NOT IN {AT_REST})
 """  # noqa: S608
-# For every order that was under way at a fault: seconds from the last of these faults to its next event.
+# For every order that was under way at a fault, and did not just wait for the provider: seconds from the last of these
+# faults to its next event.
 RESUMED = """
     SELECT extract(epoch FROM next)::float8 - max(at) FROM (
         SELECT p.order_id, f.at, min(e.at) AS next FROM unnest(%s::float8[]) AS f(at)
@@ -29,6 +30,8 @@ RESUMED = """
         JOIN orders_orderevent e ON e.order_id = p.order_id AND e.at > to_timestamp(f.at)
         WHERE e.sequence <= (SELECT min(sequence) FROM orders_orderevent t
                              WHERE t.order_id = p.order_id AND t.type IN {ends})
+          AND 'order_waiting' <> (SELECT type FROM orders_orderevent t WHERE t.order_id = p.order_id
+                                  AND t.at <= to_timestamp(f.at) ORDER BY t.sequence DESC LIMIT 1)
         GROUP BY p.order_id, f.at
     ) hit GROUP BY order_id, next
 """.replace("{ends}", ENDS)
