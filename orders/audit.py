@@ -3,15 +3,19 @@
 Each check is one set-based statement that names what breaks it: nothing found, nothing broken.
 """
 
+import logging
 from dataclasses import dataclass, field
 from itertools import islice
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
+from orders import journal
 from orders.workflow import STATUS_AFTER, TRANSITIONS, EventType
 from payments.gateways import gateway
 from payments.gateways.protocol import LedgerLine
 from providers.errors import ProviderUnavailable
+
+logger = logging.getLogger(__name__)
 
 # As many offenders are named for each check.
 NAMED = 100
@@ -287,6 +291,32 @@ def run(*, with_ledger: bool = True) -> Report:
     if with_ledger:
         _compare_ledger(report)
     return report
+
+
+def take_turn() -> str:
+    """Audit, and put what is found before people. Return a line for them."""
+    report = run()
+    call_people(report)
+    return report.summary
+
+
+def call_people(report: Report) -> None:
+    """Put the orders that violations name before a person, each once; the log has all violations."""
+    for violation in report.violations:
+        logger.error("The audit found a broken promise: %s", violation)
+        if violation.subject.isdigit():
+            try:
+                _call_for(int(violation.subject), violation)
+            except IntegrityError:  # its journal is what is broken
+                logger.exception("Order %s could not be put before a person", violation.subject)
+
+
+def _call_for(order_id: int, violation: Violation) -> None:
+    with transaction.atomic():
+        journeys = journal.lock([order_id])
+        for journey in journeys:
+            journey.found_wrong(violation.check, details=violation.details)
+        journal.save(journey for journey in journeys if journey.has_changed)
 
 
 def _check(report: Report, name: str, statement: str) -> None:

@@ -379,7 +379,10 @@ def cancel_order(*, order_id: int, reason: str, returning: bool = False) -> Stat
 
 
 def retry_order(*, order_id: int) -> Status:
-    """Have an order that waits, or was put before a person, looked at now. Raises NotPossible if it is at rest."""
+    """Have an order that waits, or was put before a person, looked at now.
+
+    One at rest is only taken off the list of those that need a person. Raises NotPossible if it is not on it.
+    """
     return _only(retry_orders(order_ids=[order_id]), order_id)
 
 
@@ -439,7 +442,7 @@ def _cancel(journey: JourneyState, *, reason: str, returning: bool) -> None:
 
 
 def _retry(journey: JourneyState) -> None:
-    if journey.status not in UNDER_WAY or journey.is_held:
+    if journey.is_held or (journey.status not in UNDER_WAY and not journey.attention):
         raise NotPossible(action="retried", status=journey.status)
     journey.retry()
 

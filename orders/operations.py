@@ -186,9 +186,12 @@ def _outlook_of_complete(order: Order, holding: Holding) -> list[Effect] | str:
 
 def _outlook_of_retry(order: Order, _: Holding) -> list[Effect] | str:
     journey = order.journey
-    if journey.status not in UNDER_WAY or (journey.status == Status.PENDING and journey.due_at is None):
+    is_at_rest = journey.status not in UNDER_WAY
+    if (is_at_rest and not journey.attention) or (
+        journey.status == Status.PENDING and journey.due_at is None
+    ):
         return f"It is {journey.status} and waits for nothing that a retry would bring."
-    effects = [Effect("Looks at it now and goes on from where it stands.")]
+    effects = [] if is_at_rest else [Effect("Looks at it now and goes on from where it stands.")]
     if journey.attention:
         text = f"Takes it off the list of orders that need a person: {in_words(journey.attention)}."
         effects.append(Effect(text, "Takes it off the list of orders that need a person"))

@@ -405,10 +405,16 @@ class JourneyState:
             minutes = int(deadline.total_seconds() // 60)
             self._attend(f"{self.waiting_for or self.status.value} for over {minutes} minutes")
 
+    def found_wrong(self, promise: str, *, details: str) -> None:
+        """The audit found that it breaks a promise: a person is told, and it goes on as it would."""
+        if not self.attention:
+            self._attend(f"the audit found it wrong: {promise}", details=details)
+
     def retry(self) -> None:
-        """A person says: go on."""
+        """A person says: go on; of one that is at rest, that they have seen to it."""
         self.attention, self.attempts = "", 0
-        self.look_again(0)
+        if self.status in UNDER_WAY:
+            self.look_again(0)
         self._note(EventType.RETRIED)
 
     def look_again(self, seconds: float) -> None:

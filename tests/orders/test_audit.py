@@ -3,8 +3,8 @@
 import pytest
 from django.db import connection
 
-from orders import audit
-from orders.models import IdempotencyKey, Order
+from orders import audit, commands
+from orders.models import IdempotencyKey, Journey, Order
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import work_off
 
@@ -114,3 +114,32 @@ def test_whatever_is_broken_is_found(orders, done):
         cursor.execute(done, orders)
         assert cursor.rowcount > 0
     assert VIOLATIONS[done] in broken()
+
+
+def test_what_the_scheduled_audit_finds_is_put_before_a_person_until_they_have_seen_to_it(orders):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE payments_transaction SET amount = amount + 1 WHERE order_id = %s AND kind = 'capture'",
+            [orders["id"]],
+        )
+    for _ in range(2):
+        assert "0 violations" not in audit.take_turn()
+    journey = Journey.objects.get(order_id=orders["id"])
+    assert "the audit found it wrong: Money" in journey.attention
+    assert (journey.status, journey.due_at) == ("confirmed", None)
+    assert journey.order.events.filter(type="attention_needed").count() == 1
+
+    commands.retry_order(order_id=orders["id"])
+    journey.refresh_from_db()
+    assert (journey.attention, journey.status, journey.due_at) == ("", "confirmed", None)
+
+
+def test_an_order_whose_journal_is_broken_does_not_stop_the_audit(orders):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE orders_journey SET sequence = sequence - 1 WHERE order_id = %s", [orders["held"]]
+        )
+        cursor.execute(
+            "UPDATE orders_journey SET sequence = sequence - 1 WHERE order_id = %s", [orders["id"]]
+        )
+    assert "0 violations" not in audit.take_turn()
