@@ -122,7 +122,7 @@ TAKE_IN_HAND = """
 def take_in_hand(batch_id: int, *, step: str) -> InHand:
     """Note that a step of the batch begins, as which task on which worker. Return the batch's orders.
 
-    There are none if the batch is long forgotten. Committed at once, so that the end of its worker leaves a trace.
+    There are none if the batch is forgotten by now. Committed at once, so that the end of its worker leaves a trace.
     """
     task = current_task.request if current_task else None
     about = (batch_id, step, task.id if task else "", task.hostname if task else "")

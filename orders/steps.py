@@ -61,6 +61,8 @@ def for_batch(step: Step) -> BatchStep:
     @functools.wraps(step)
     def run(*, batch_id: int) -> None:
         run_id, order_ids = batches.take_in_hand(batch_id, step=step.__name__)
+        if not order_ids:
+            return  # its message came when the batch was long forgotten
         with structlog.contextvars.bound_contextvars(**contexts.of_batch(batch_id, order_ids)):
             run_isolated(batch_id, order_ids)
         batches.put_down(run_id)

@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from inventory.models import Product, Reservation, StockItem
-from orders import audit, batches, commands, journal
+from orders import audit, batches, commands, journal, steps
 from orders.models import Batch, Journey, Order, OrderLine
 from orders.workflow import Status
 from payments.gateways import gateway
@@ -348,3 +348,10 @@ def test_what_travels_for_longer_holds_nobody_back() -> None:
     make_order((product, 1))
     Batch.objects.update(started_at=Now() - timedelta(seconds=batches.FRESH_SECONDS))
     assert len(batches.claim()) == 1
+
+
+def test_a_message_of_a_batch_that_is_long_forgotten_does_nothing() -> None:
+    order_id = make_order((make_product(), 1)).order_id
+    work_off()
+    steps.capture_payment(batch_id=987_654)
+    assert journey(order_id).status == Status.CONFIRMED
