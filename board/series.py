@@ -138,7 +138,7 @@ class Series:
     def _read(self, now: float) -> None:
         if time.monotonic() - self._looked_at > SPAN_SECONDS:
             self._read_until = None
-        end = journal.horizon()
+        end = journal.end().transaction_id
         start = _transaction_before(now - SPAN_SECONDS, end) if self._read_until is None else self._read_until
         for begin, event, class_, count in _events(start, end):
             self._buckets[begin].add(event, class_, count)

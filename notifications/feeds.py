@@ -108,8 +108,8 @@ async def journal_feed(
     interest = Interest() if getattr(user, "is_staff", False) else Interest(owner_id=user.pk)
     reader = Reader(interest, after)
     # Most of what was missed is read before anything is queued for this socket.
-    end = await ask(journal.end, SOCKET_THREADS)
-    if after is not None and after > end:
+    end, oldest_running = await ask(_ends, SOCKET_THREADS)
+    if after is not None and after.transaction_id > oldest_running:
         raise bad_request("after= is ahead of the journal.")
     async for missed in reader.read_until(end):
         yield missed
@@ -161,6 +161,10 @@ class Reader:
         if self._interest.owner_id is None:
             return event.owner_id != canary_owner
         return event.owner_id == self._interest.owner_id
+
+
+def _ends() -> tuple[Position, int]:
+    return journal.end(), journal.oldest_running()
 
 
 def _followed(after: Position) -> tuple[list[FeedEvent], int | None]:

@@ -27,7 +27,7 @@ USE_UP = """
 def is_behind() -> bool:
     """Return whether a stored place lies ahead of every transaction of this cluster. Cheap."""
     furthest = JournalCursor.objects.aggregate(Max("transaction_id"))["transaction_id__max"] or 0
-    return int(furthest) > journal.horizon()
+    return int(furthest) > journal.oldest_running()
 
 
 def missing() -> int:
@@ -36,7 +36,7 @@ def missing() -> int:
         cursor.execute("SET statement_timeout = 0")
     last = OrderEvent.objects.aggregate(Max("transaction_id"))["transaction_id__max"] or 0
     furthest = JournalCursor.objects.aggregate(Max("transaction_id"))["transaction_id__max"] or 0
-    return max(0, max(int(last), int(furthest)) + 1 - journal.horizon())
+    return max(0, max(int(last), int(furthest)) + 1 - journal.oldest_running())
 
 
 def catch_up(count: int) -> None:

@@ -184,32 +184,42 @@ class FeedEvent:
     placed_at: datetime
 
 
-# A transaction's events may be read once no older transaction can still add any: `pg_snapshot_xmin`.
 FOLLOW = """
     SELECT e.transaction_id, e.order_id, e.sequence, e.type, e.progress, e.data::text, e.at,
            o.owner_id, o.customer_name, o.placed_at
     FROM orders_orderevent e JOIN orders_order o ON o.id = e.order_id
-    WHERE e.transaction_id >= %(transaction_id)s AND e.transaction_id < %(horizon)s
+    WHERE e.transaction_id >= %(transaction_id)s AND e.transaction_id < %(top)s
       AND (e.transaction_id, e.order_id, e.sequence) > (%(transaction_id)s, %(order_id)s, %(sequence)s)
     ORDER BY e.transaction_id, e.order_id, e.sequence LIMIT %(limit)s
 """
-HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+OLDEST_RUNNING = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+# A transaction's events may be read once no older transaction can still add any. A reader then stands just behind
+# an event that is on the disk, and not where the oldest transaction is that runs: when PostgreSQL crashes, it
+# forgets the numbers of those that ended without a trace (rolled back, say), and gives them to other ones.
+END = """
+    SELECT coalesce(max(transaction_id) + 1, 0) FROM orders_orderevent
+    WHERE transaction_id < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+"""
 
 # How many transactions one look spans at first. A reader that is far behind must not sort the whole history.
 WINDOW = 5_000
 
 
-def horizon() -> int:
+def oldest_running() -> int:
     """Return the number of the oldest transaction that may still append events."""
-    with prepared_cursor() as cursor:
-        cursor.execute(HORIZON)
-        ((number,),) = cursor.fetchall()
-    return int(number)
+    return _number(OLDEST_RUNNING)
 
 
 def end() -> Position:
     """Return the position of a reader that has read everything there is to read now."""
-    return Position(transaction_id=horizon())
+    return Position(transaction_id=_number(END))
+
+
+def _number(statement: str) -> int:
+    with prepared_cursor() as cursor:
+        cursor.execute(statement)
+        ((number,),) = cursor.fetchall()
+    return int(number)
 
 
 def follow(after: Position, *, limit: int = 1000) -> list[FeedEvent]:
@@ -217,9 +227,9 @@ def follow(after: Position, *, limit: int = 1000) -> list[FeedEvent]:
 
     An empty answer means that there is nothing more for now.
     """
-    limit_horizon, window, start = horizon(), WINDOW, after
-    while start.transaction_id < limit_horizon:
-        top = min(limit_horizon, start.transaction_id + window)
+    last, window, start = end().transaction_id, WINDOW, after
+    while start.transaction_id < last:
+        top = min(last, start.transaction_id + window)
         found = _read(start, top, limit)
         if found:
             return found
@@ -232,7 +242,7 @@ def _read(start: Position, top: int, limit: int) -> list[FeedEvent]:
         "transaction_id": start.transaction_id,
         "order_id": start.order_id,
         "sequence": start.sequence,
-        "horizon": top,
+        "top": top,
         "limit": limit,
     }
     with prepared_cursor() as cursor:

@@ -117,6 +117,8 @@ class Herald:
         self.pid = os.getpid()
         self._signs: dict[str, tuple[float, dict[str, Any]]] = {}
         self._lock = threading.Lock()
+        # Held while a sign is on its way, so that nobody who signed off is carried in once more behind it.
+        self._carrying = threading.Lock()
         self._published: dict[str, float] = {}
         self._news = threading.Event()
         self._client = _client()
@@ -136,8 +138,9 @@ class Herald:
         with self._lock:
             self._signs.pop(name, None)
         try:
-            self._client.zrem(KEY, self._member(name))
-            self._client.hdel(f"{KEY}:facts", self._member(name))
+            with self._carrying:
+                self._client.zrem(KEY, self._member(name))
+                self._client.hdel(f"{KEY}:facts", self._member(name))
         except (redis.RedisError, OSError) as error:
             logger.info("Could not sign off as %s: %s", name, error)
 
@@ -148,8 +151,9 @@ class Herald:
             with self._lock:
                 signs = dict(self._signs)
             for name, (at, facts) in signs.items():
-                if self._published.get(name) != at and name in self._signs:
-                    self._carry(name, at, facts)
+                with self._carrying:
+                    if self._published.get(name) != at and name in self._signs:
+                        self._carry(name, at, facts)
 
     def _carry(self, name: str, at: float, facts: dict[str, Any]) -> None:
         try:

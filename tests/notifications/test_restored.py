@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def restored_shop(providers):
     """A journal and a reader whose numbers are from a cluster that was 3,000 transactions further."""
     make_order((make_product(), 1))
-    far = journal.horizon() + 3000
+    far = journal.oldest_running() + 3000
     OrderEvent.objects.update(transaction_id=far)
     JournalCursor.objects.create(name=recorder.CURSOR, transaction_id=far, order_id=2**62)
 
