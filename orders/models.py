@@ -267,8 +267,8 @@ class StepRun(models.Model):
     One that began in a lost batch and has not ended says that the batch was lost in somebody's hands, and that one
     of its orders may be the cause; else it was lost on the way, by nobody's fault.
 
-    The table is logged, although what it says is worth no wait for the disk: what commits without waiting may lose its
-    transaction number in a crash to one that comes after it, and readers of the journal are past that number by then.
+    The table is unlogged: to write to it costs no wait for the disk, and a crash of PostgreSQL empties it. Tries of
+    orders that were under way are then forgiven, and people see no tasks of earlier batches.
     """
 
     # Without a constraint, which would lock the batch for each step.

@@ -1,6 +1,6 @@
 """PostgreSQL is killed: what its readers have read then, and what they read afterwards."""
 
-import signal
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -36,18 +36,22 @@ class Cluster:
 
     def kill(self) -> None:
         """Kill every process of it, and start it again on what is on the disk."""
-        everybody = [self.process, *psutil.Process(self.process.pid).children()]
-        for process in everybody:
-            process.send_signal(signal.SIGKILL)
+        backends = psutil.Process(self.process.pid).children()
+        self.process.kill()
+        for backend in backends:
+            with suppress(psutil.NoSuchProcess):  # it went with its server
+                backend.kill()
         self.process.wait()
-        psutil.wait_procs(everybody[1:], timeout=10)
+        psutil.wait_procs(backends, timeout=10)
         connection.close()
         self.process = start_engine(self.engine)
 
 
 @pytest.fixture
 def cluster(monkeypatch):
-    engine = Postgres(folder=Path(settings.DATA_DIR) / "killed", port=free_port(), password="only-for-this-test")
+    engine = Postgres(
+        folder=Path(settings.DATA_DIR) / "killed", port=free_port(), password="only-for-this-test"
+    )
     cluster = Cluster(engine)
     with psycopg.connect(engine.url, autocommit=True) as admin:
         # Otherwise a process in the background may bring even an idle server's log to the disk first.
