@@ -24,7 +24,7 @@ from inventory.catalogue import ProductInfo, find_products, recall_products
 from orders import contexts, doorbell, journal
 from orders.models import IdempotencyKey, Order, OrderLine, new_uuid, order_number
 from orders.queries import OrderArchived, OrderNotFound
-from orders.workflow import UNDER_WAY, JourneyState, Status
+from orders.workflow import JourneyState, Status
 
 MAX_QUANTITY = 1000
 # Leaves room for shipping in what the database and the payment provider can hold.
@@ -442,7 +442,7 @@ def _cancel(journey: JourneyState, *, reason: str, returning: bool) -> None:
 
 
 def _retry(journey: JourneyState) -> None:
-    if journey.is_held or (journey.status not in UNDER_WAY and not journey.attention):
+    if not journey.may_be_retried:
         raise NotPossible(action="retried", status=journey.status)
     journey.retry()
 

@@ -96,11 +96,6 @@ class Facts(NamedTuple):
         due_at = self.journey.due_at
         return due_at is not None and self.now - due_at > DISPATCHER_PATIENCE
 
-    @property
-    def may_be_retried(self) -> bool:
-        """Whether there is a retry for it. Every step bears a repeat, so whatever may be retried is safe to be."""
-        return self.journey.status in UNDER_WAY
-
     def since(self, *types: EventType) -> datetime:
         """Return when the latest event of these types happened; failing that, the latest of all."""
         events = OrderEvent.objects.filter(order_id=self.order.pk)
@@ -155,20 +150,23 @@ def _held(facts: Facts) -> Explanation:
 
 
 def _stopped(facts: Facts) -> Explanation:
-    """It stopped, and only a person gets it going."""
+    """A person was called, and only a person gets it going, or off the list."""
+    attention = in_words(facts.journey.attention)
     return Explanation(
         Situation.ATTENTION,
         "a person",
         facts.since(EventType.ATTENTION_NEEDED),
-        f"It stopped: {in_words(facts.journey.attention)}.{_money(facts)}",
-        safe_to_retry=facts.may_be_retried,
+        f"It is {facts.journey.status}, and a person was called: {attention}."
+        if facts.journey.has_ended
+        else f"It stopped: {attention}.{_money(facts)}",
+        safe_to_retry=facts.journey.may_be_retried,
         next_action=_way_on(facts),
     )
 
 
 def _way_on(facts: Facts) -> str:
-    if not facts.may_be_retried:
-        return "Look at the traceback in its events, see to the cause, then complete it again."
+    if facts.journey.has_ended:
+        return "See to it, then retry: that takes it off the list, and changes nothing else."
     if facts.journey.status == Status.CANCELLING and "refused by the provider" in facts.journey.attention:
         return (
             "Settle it with the payment provider, then retry: the same payment is asked for again under the same"
@@ -312,7 +310,7 @@ def _goes_on(
         waiting_for,
         since,
         f"{why}{_money(facts)}{_also(facts)}",
-        safe_to_retry=facts.may_be_retried,
+        safe_to_retry=facts.journey.may_be_retried,
         next_action=next_action,
         next_look=facts.journey.due_at,
     )

@@ -19,7 +19,7 @@ from django.db import models
 from django.db.models import Func, Q
 from django.db.models.functions import Cast, Now
 
-from orders.workflow import JourneyState, Leg, Status
+from orders.workflow import JourneyState, Leg, Status, has_ended, may_be_retried
 
 NUMBER = re.compile(r"ORD-\d{14}-0*(\d{1,19})", re.ASCII)
 
@@ -194,6 +194,16 @@ class Journey(models.Model):
         return JourneyState(
             self.pk, Status(self.status), self.sequence, stock=stock, shipping=shipping, payment=payment
         ).progress
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more is to come of it by itself."""
+        return has_ended(self.status, completion_requested=self.completion_requested)
+
+    @property
+    def may_be_retried(self) -> bool:
+        """Whether a retry would bring anything."""
+        return may_be_retried(self.status, is_due=self.due_at is not None, attention=self.attention)
 
 
 class CurrentTransaction(Func):

@@ -11,7 +11,7 @@ from inventory.models import Reservation
 from orders import commands
 from orders.models import Order
 from orders.telling import attention as in_words
-from orders.workflow import UNDER_WAY, Leg, Status
+from orders.workflow import Leg, Status
 from payments.models import Transaction
 
 LONGEST_REASON = 200
@@ -186,12 +186,9 @@ def _outlook_of_complete(order: Order, holding: Holding) -> list[Effect] | str:
 
 def _outlook_of_retry(order: Order, _: Holding) -> list[Effect] | str:
     journey = order.journey
-    is_at_rest = journey.status not in UNDER_WAY
-    if (is_at_rest and not journey.attention) or (
-        journey.status == Status.PENDING and journey.due_at is None
-    ):
+    if not journey.may_be_retried:
         return f"It is {journey.status} and waits for nothing that a retry would bring."
-    effects = [] if is_at_rest else [Effect("Looks at it now and goes on from where it stands.")]
+    effects = [] if journey.has_ended else [Effect("Looks at it now and goes on from where it stands.")]
     if journey.attention:
         text = f"Takes it off the list of orders that need a person: {in_words(journey.attention)}."
         effects.append(Effect(text, "Takes it off the list of orders that need a person"))

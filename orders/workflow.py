@@ -131,6 +131,20 @@ class IllegalMove(Exception):
         self.order_id, self.source, self.target = order_id, source, target
 
 
+def has_ended(status: Status | str, *, completion_requested: bool) -> bool:
+    """Whether nothing more is to come of an order by itself."""
+    return status not in UNDER_WAY and not (status == Status.CONFIRMED and completion_requested)
+
+
+def may_be_retried(status: Status | str, *, is_due: bool, attention: str) -> bool:
+    """Whether a retry would bring anything: the order is on its way, or a person was called.
+
+    Every step bears a repeat, so whatever may be retried is safe to be.
+    """
+    is_held = status == Status.PENDING and not is_due
+    return not is_held and (status in UNDER_WAY or bool(attention))
+
+
 @dataclass(slots=True)
 class Event:
     """Something that happened, not yet in the journal."""
@@ -211,6 +225,11 @@ class JourneyState:
     def is_held(self) -> bool:
         """Whether it waits for somebody to start it."""
         return self.status is Status.PENDING and not self.is_due
+
+    @property
+    def may_be_retried(self) -> bool:
+        """Whether a retry would bring anything."""
+        return may_be_retried(self.status, is_due=self.is_due, attention=self.attention)
 
     @property
     def is_processing(self) -> bool:
@@ -413,7 +432,7 @@ class JourneyState:
     def retry(self) -> None:
         """A person says: go on; of one that is at rest, that they have seen to it."""
         self.attention, self.attempts = "", 0
-        if self.status in UNDER_WAY:
+        if not has_ended(self.status, completion_requested=self.completion_requested):
             self.look_again(0)
         self._note(EventType.RETRIED)
 

@@ -14,9 +14,8 @@ from celery.signals import (
 )
 from celery.worker import state
 
-from config import garbage
 from orders import contexts
-from scheduling import heartbeats
+from scheduling import garbage, heartbeats
 from telemetry import measures, tracing
 
 PREFIX = "worker:"

@@ -324,9 +324,19 @@ STATES: dict[str, tuple[dict[str, Any], Situation, str]] = {
         "No worker reads the queue orders",
     ),
     "handing over failed": (
-        {"status": Status.CONFIRMED, "due": None, "attention": "complete: KeyError('a')"},
+        {
+            "status": Status.CONFIRMED,
+            "completion_requested": True,
+            "due": None,
+            "attention": "complete: KeyError('a')",
+        },
         Situation.ATTENTION,
-        "then complete it again",
+        "see to the cause, then retry",
+    ),
+    "found wrong by the audit": (
+        {"status": Status.COMPLETED, "due": None, "attention": "the audit found it wrong: stock"},
+        Situation.ATTENTION,
+        "It is completed, and a person was called: the audit found it wrong: stock. See to it, then retry",
     ),
     "at rest": ({"status": Status.COMPLETED, "due": None}, Situation.AT_REST, "It is completed."),
 }
@@ -346,7 +356,8 @@ def test_every_state_is_told_in_words(order, settings, state) -> None:
     assert (told.situation, words in told.text) == (situation, True), told
     assert told.waiting_for
     assert told.safe_to_retry == (
-        order.journey.status not in (Status.CONFIRMED, Status.COMPLETED) and state != "held"
+        bool(so.get("attention"))
+        or (order.journey.status not in (Status.CONFIRMED, Status.COMPLETED) and state != "held")
     )
     assert told.next_look == order.journey.due_at
     assert bool(told.next_action) == (situation is not Situation.AT_REST)

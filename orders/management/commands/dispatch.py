@@ -1,15 +1,13 @@
 """`manage.py dispatch`: run a dispatcher until SIGTERM or Ctrl-C."""
 
-import gc
 import signal
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
 from orders.dispatcher import Dispatcher
+from scheduling import garbage
 from telemetry import tracing
-
-YOUNG_OBJECTS = 50_000
 
 
 class Command(BaseCommand):
@@ -19,8 +17,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         tracing.start("dispatcher")
-        # A claim makes thousands of objects and lets them go; the collector would look through all others meanwhile.
-        gc.set_threshold(YOUNG_OBJECTS, 10, 10)
+        garbage.leave_alone()
         dispatcher = Dispatcher()
         signal.signal(signal.SIGTERM, dispatcher.stop)
         signal.signal(signal.SIGINT, dispatcher.stop)
