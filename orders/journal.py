@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
+import msgspec
+
 from database.arrays import Column, numbers, rows
 from database.prepared import prepared_cursor
 from orders.models import CurrentTransaction, OrderEvent
@@ -18,6 +20,7 @@ from orders.workflow import Event, JourneyState, Leg, Status
 # Looked up for every order of every step; calling the enumerations costs several times as much.
 STATUSES = {status.value: status for status in Status}
 LEGS = {leg.value: leg for leg in Leg}
+DATA = msgspec.json.Encoder()
 
 COLUMNS = (
     "order_id, status, sequence, batch_id, attempts, stock, shipping, payment, shipping_amount,"
@@ -136,7 +139,7 @@ def _event_columns(events: Sequence[Event]) -> dict[str, Column]:
         "sequence": ("int", [e.sequence for e in events]),
         "type": ("text", [e.type for e in events]),
         "progress": ("smallint", [e.progress for e in events]),
-        "data": ("jsonb", [json.dumps(e.data) if e.data else "{}" for e in events]),
+        "data": ("jsonb", [DATA.encode(e.data).decode() if e.data else "{}" for e in events]),
     }
 
 

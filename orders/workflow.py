@@ -115,12 +115,13 @@ MAX_QUIET_ATTEMPTS = 8
 NO_PROGRESS = frozenset({EventType.WAITING, EventType.ATTENTION_NEEDED})
 
 # What each leg that is done adds to the progress bar, in percent; the rest comes with the end.
-PROGRESS = {
+PROGRESS = dict.fromkeys(Leg, 0) | {
     Leg.RESERVED: 30,
     Leg.QUOTED: 15,
     Leg.AUTHORIZED: 25,
     Leg.CAPTURED: 40,
 }
+WITH_LEGS_UNDER_WAY = frozenset({Status.PROCESSING, Status.CANCELLING})
 
 
 class IllegalMove(Exception):
@@ -184,13 +185,9 @@ class JourneyState:
     @property
     def progress(self) -> int:
         """Percent of the journey that lies behind."""
-        if self.status is Status.PENDING:
-            return 0
-        if self.status not in (Status.PROCESSING, Status.CANCELLING):
-            return 100
-        return (
-            10 + PROGRESS.get(self.stock, 0) + PROGRESS.get(self.shipping, 0) + PROGRESS.get(self.payment, 0)
-        )
+        if self.status in WITH_LEGS_UNDER_WAY:
+            return 10 + PROGRESS[self.stock] + PROGRESS[self.shipping] + PROGRESS[self.payment]
+        return 0 if self.status is Status.PENDING else 100
 
     @property
     def has_changed(self) -> bool:

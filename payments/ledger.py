@@ -100,7 +100,7 @@ PREPARE = """
         ON CONFLICT (order_id, kind) DO UPDATE SET asked_at = statement_timestamp() WHERE t.state = 'unknown'
         RETURNING order_id, xmax = 0 AS is_new
     )
-    SELECT order_id, reference::text, amount, currency, token, parent, statement_timestamp()::text,
+    SELECT order_id, reference::text, amount, currency, token, parent, (SELECT statement_timestamp()::text),
            order_id IN (SELECT order_id FROM written), order_id IN (SELECT order_id FROM written WHERE is_new)
     FROM asked
 """

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import NamedTuple
 
 from payments.gateways.protocol import LedgerLine, Outcome
 
@@ -15,8 +16,7 @@ DECLINES = {
 }
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One thing done, as the memory keeps it."""
 
     kind: str
