@@ -4,7 +4,7 @@ Each order still has its own fate. One that is refused costs the others nothing,
 its own may be sent again, in any other chunk: it is placed once and answered the same.
 """
 
-import json
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from database.arrays import Column, rows, texts, words
 from orders import contexts, doorbell
-from orders.commands import REFUSALS, Catalogue, KeyReused, NewOrder, PlacedLine, priced
+from orders.commands import JSON, REFUSALS, Catalogue, KeyReused, NewOrder, PlacedLine, priced
 from orders.models import NEW_UUID, CurrentTransaction, order_numbers
 
 
@@ -48,7 +48,7 @@ def place_orders(*, entries: Sequence[Entry], owner_id: int) -> list[Outcome]:
     """Store the orders of a chunk for their owner and have them taken up. Return what came of each, in order.
 
     An entry that is refused has its exception (one of REFUSALS) for an outcome, and leaves nothing behind.
-    A few hundred entries make the best chunk. Raises django.db.OperationalError when nothing could be stored.
+    About a thousand entries make the best chunk. Raises django.db.OperationalError when nothing could be stored.
     """
     outcomes: dict[int, Outcome] = {}
     waiting = list(range(len(entries)))
@@ -157,7 +157,7 @@ def _store(candidates: dict[int, _Priced], owner_id: int) -> dict[int, Outcome]:
 def _insert(orders: dict[int, _Priced], owner_id: int) -> None:
     order_rows, order_values = rows(_order_columns(orders))
     line_rows, line_values = rows(_line_columns(orders))
-    origin = json.dumps(contexts.of_request())
+    origin = JSON.encode(contexts.of_request()).decode()
     statement = STORE.format(
         orders=order_rows, lines=line_rows, new_uuid=NEW_UUID, transaction=CurrentTransaction.template
     )
@@ -184,7 +184,7 @@ def _order_columns(orders: dict[int, _Priced]) -> dict[str, Column]:
         "weight_grams": ("bigint", [_weight(order.lines) for order in orders.values()]),
         "shipping_address": (
             "jsonb",
-            [json.dumps(new.shipping_address) if new.shipping_address else "{}" for new in news],
+            [JSON.encode(new.shipping_address or {}).decode() for new in news],
         ),
         "country": ("text", [new.country for new in news]),
         "payment_token": ("text", [new.payment_token for new in news]),
@@ -227,7 +227,8 @@ def _stored(owner_id: int, keys: list[str]) -> dict[str, tuple[bytes, Accepted]]
     with connection.cursor() as cursor:
         cursor.execute(STORED, [owner_id, texts(keys)])
         return {
-            key: (bytes(found), _accepted(json.loads(answer))) for key, found, answer in cursor.fetchall()
+            key: (bytes(found), _accepted(msgspec.json.decode(answer)))
+            for key, found, answer in cursor.fetchall()
         }
 
 
@@ -260,9 +261,23 @@ def _kept(answer: Accepted) -> str:
 
 # --- Back-pressure ----------------------------------------------------------------------------------------
 
+LOOK_SECONDS = 1.0  # between looks at a backlog that leaves room
+
+
+class _Room:
+    """The last look at the backlog that found room. Each look takes the longer, the longer the backlog is."""
+
+    limit = 0
+    until = 0.0
+
 
 def is_backlogged(*, limit: int) -> bool:
-    """Return whether more than `limit` orders are waiting to be taken up."""
+    """Return whether more than `limit` orders are waiting to be taken up, unless there was room within the last second."""
+    if limit == _Room.limit and time.monotonic() < _Room.until:
+        return False
     with connection.cursor() as cursor:
         cursor.execute("SELECT EXISTS (SELECT FROM orders_journey WHERE due_at <= now() OFFSET %s)", [limit])
-        return bool(cursor.fetchone()[0])
+        found = bool(cursor.fetchone()[0])
+    if not found:
+        _Room.limit, _Room.until = limit, time.monotonic() + LOOK_SECONDS
+    return found

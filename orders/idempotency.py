@@ -54,7 +54,7 @@ def answer_once(request: Request, answer: Callable[[], Response]) -> Response:
 
 def key_of(request: Request) -> str:
     """Return the Idempotency-Key of a request; empty if it has none. Raises Problem if it is no key."""
-    key: str | None = request.headers.get("Idempotency-Key")
+    key: str | None = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if key is None:
         return ""
     if not KEY.fullmatch(key):

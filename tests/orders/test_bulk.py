@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rest_framework.authtoken.models import Token
 
 from inventory.models import Product
-from orders import audit, bulk_views
+from orders import audit, bulk, bulk_views
 from orders.models import IdempotencyKey, Journey, Order, OrderEvent, OrderLine
 from orders.ndjson import Spool, lines_of
 from orders.parsers import parsed
@@ -291,7 +291,8 @@ def test_it_asks_to_come_back_when_too_many_orders_wait(post, send, settings):
 
 def test_it_refuses_lines_when_the_backlog_does_not_shrink(send, settings, monkeypatch):
     monkeypatch.setattr(bulk_views, "CHUNK_LINES", 1)
-    monkeypatch.setattr(bulk_views, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(bulk, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(bulk_views, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(bulk_views, "PATIENCE_SECONDS", 0.05)
     settings.BULK_MAX_WAITING = 1
     answers = send(*[an_order()] * 200)
