@@ -272,7 +272,7 @@ class _Room:
 
 
 def is_backlogged(*, limit: int) -> bool:
-    """Return whether more than `limit` orders are waiting to be taken up, unless there was room within the last second."""
+    """Return whether more than `limit` orders wait to be taken up; not, if there was room within the last second."""
     if limit == _Room.limit and time.monotonic() < _Room.until:
         return False
     with connection.cursor() as cursor:
