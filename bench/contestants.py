@@ -26,6 +26,8 @@ class Contestant(Protocol):
     bulk_path: str
     bulk_type: str
     bulk_lines: int
+    # Whether each order's events are numbered 1, 2, 3, …: a listener can tell then that he missed one.
+    numbers_events: bool
 
     def prepare(self) -> None:
         """Start engines; make tables, products and users."""
@@ -39,8 +41,20 @@ class Contestant(Protocol):
     def start_workers(self, *, shared: int = 0, environment: Mapping[str, str] = NOTHING) -> None:
         """Start what works them off: a worker for each queue, or `shared` workers for all of them."""
 
+    def start_live(self) -> None:
+        """Start the server of the WebSockets."""
+
     def place(self, count: int) -> None:
         """Have so many orders wait to be worked off."""
+
+    def place_held(self, count: int) -> None:
+        """Place orders that stay pending until they are released."""
+
+    def release(self, count: int, per_second: float) -> None:
+        """Release the latest held orders, one by one, at a rate."""
+
+    def commits(self, after: int) -> dict[tuple[int, int], float]:
+        """Return when what is told of orders after that id was committed, by order and number of the event."""
 
     def freeze(self) -> str:
         """Return the group of processes to freeze so that orders wait."""
@@ -65,7 +79,7 @@ class _Contestant:
     name = ""
     rig: Rig
     tokens: list[str]
-    FINISHED = IDLE = LATENCIES = LAST = ""
+    FINISHED = IDLE = LATENCIES = LAST = COMMITS = ""
     RESET: tuple[str, ...] = ()
 
     def reset(self) -> None:
@@ -86,6 +100,10 @@ class _Contestant:
     def latencies(self, after: int) -> list[float]:
         with self.rig.connect() as connection:
             return [float(row[0]) for row in connection.execute(self.LATENCIES, [after])]
+
+    def commits(self, after: int) -> dict[tuple[int, int], float]:
+        with self.rig.connect() as connection:
+            return {(order, number): at for order, number, at in connection.execute(self.COMMITS, [after])}
 
     def _value(self, statement: str, *parameters: Any) -> Any:
         return self.rig.value(statement, *parameters)
@@ -112,6 +130,11 @@ class Ours(_Contestant):
         FROM orders_order o JOIN orders_orderevent e ON e.order_id = o.id
         WHERE o.id > %s AND e.type = 'order_confirmed'
     """
+    COMMITS = """
+        SELECT order_id, sequence, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8
+        FROM orders_orderevent WHERE order_id > %s AND sequence > 1
+    """
+    numbers_events = True
 
     def __init__(self) -> None:
         self.rig = Rig(self.name)
@@ -140,7 +163,6 @@ class Ours(_Contestant):
         self._await_workers(shared or len(QUEUES))
 
     def start_live(self) -> None:
-        """Start the server of the WebSockets."""
         self._start("live", "live")
         self.rig.wait_for(f"http://127.0.0.1:{self.rig.ports['live']}/")
 
@@ -148,11 +170,9 @@ class Ours(_Contestant):
         self.rig.run(sys.executable, "-m", "bench.shop", "place", str(count))
 
     def place_held(self, count: int) -> None:
-        """Place orders that stay pending until they are released."""
         self.rig.run(sys.executable, "-m", "bench.shop", "place", str(count), "held")
 
     def release(self, count: int, per_second: float) -> None:
-        """Release the latest held orders, one by one, at a rate."""
         self.rig.run(sys.executable, "-m", "bench.shop", "release", str(count), str(per_second))
 
     def freeze(self) -> str:
@@ -209,6 +229,11 @@ class Textbook(_Contestant):
         FROM textbook_order o JOIN textbook_orderevent e ON e.order_id = o.id
         WHERE o.id > %s AND e.type = 'order_confirmed'
     """
+    COMMITS = """
+        SELECT order_id, id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8
+        FROM textbook_orderevent WHERE order_id > %s AND type <> 'order_placed'
+    """
+    numbers_events = False
 
     def __init__(self) -> None:
         self.rig = Rig(self.name)
@@ -240,8 +265,19 @@ class Textbook(_Contestant):
             self.rig.start("workers", worker.split(), **environment)
         _await_workers(self.rig, "bench.textbook.celery", len(queues))
 
+    def start_live(self) -> None:
+        server = f"uvicorn bench.textbook.asgi:application --port {self.rig.ports['live']} --lifespan off"
+        self.rig.start("live", [*server.split(), "--no-access-log", "--log-level", "warning"])
+        self.rig.wait_for(f"http://127.0.0.1:{self.rig.ports['live']}/")
+
     def place(self, count: int) -> None:
         self.rig.run(sys.executable, "-m", "bench.textbook.control", "place", str(count))
+
+    def place_held(self, count: int) -> None:
+        self.rig.run(sys.executable, "-m", "bench.textbook.control", "place", str(count), "held")
+
+    def release(self, count: int, per_second: float) -> None:
+        self.rig.run(sys.executable, "-m", "bench.textbook.control", "release", str(count), str(per_second))
 
     def freeze(self) -> str:
         return "workers"

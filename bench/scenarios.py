@@ -285,7 +285,6 @@ SCENARIOS = [
         "500 sockets on the staff's feed (deliveries)",
         live("live-staff", sockets=500, orders=100, per_second=10, own=False),
         10,
-        (Ours,),
     ),
     Scenario("idle", "the whole stack with nothing to do", idle, 10, (Ours,), 1),
     Scenario("second-start", "the whole stack started again", second_start, 10, (Ours,), 1),

@@ -17,8 +17,8 @@ from typing import Any
 import uvloop
 
 AT_ONCE = 50  # connections being opened
-EVENT = re.compile(rb'"orderId":(\d+).*?"sequence":(\d+)')
-CONFIRMED = b'"event":"order_confirmed"'
+EVENT = re.compile(rb'"orderId": ?(\d+).*?"sequence": ?(\d+)')
+CONFIRMED = re.compile(rb'"event": ?"order_confirmed"')
 CLOSE, PING, PONG = 0x8, 0x9, 0xA
 
 
@@ -106,7 +106,7 @@ class Socket(asyncio.Protocol):
         self.frames.append((now, payload))
         if not self.joined.done():
             self.joined.set_result(None)
-        if CONFIRMED in payload:
+        if CONFIRMED.search(payload):
             self._confirmed += 1
             if self._confirmed == self._job.confirmations:
                 self._done.release()

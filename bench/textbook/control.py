@@ -1,8 +1,9 @@
-"""`python -m bench.textbook.control prepare|place N`: what the benchmark asks of the textbook's shop."""
+"""`python -m bench.textbook.control prepare|place N [held]|release N RATE`: what the benchmark asks of this shop."""
 
 import os
 import random
 import sys
+import time
 
 import django
 from django.core.management import call_command
@@ -16,7 +17,7 @@ django.setup()
 from django.contrib.auth.models import User  # noqa: E402
 from rest_framework.authtoken.models import Token  # noqa: E402
 
-from bench.textbook.models import Product  # noqa: E402
+from bench.textbook.models import Order, Product  # noqa: E402
 from bench.textbook.serializers import OrderSerializer  # noqa: E402
 from bench.textbook.tasks import process  # noqa: E402
 
@@ -33,15 +34,33 @@ def prepare() -> None:
         print(Token.objects.create(user=User.objects.create_user(f"user-{number}")).key)
 
 
-def place(count: int) -> None:
-    """Place orders and send each on its way."""
+def place(count: int, *, held: bool) -> None:
+    """Place orders and, unless they are held, send each on its way."""
     celery.set_current()
     owner, rng = User.objects.get(username="user-0"), random.Random(count)  # noqa: S311
     for _ in range(count):
         serializer = OrderSerializer(data={"customerName": "Bench", "items": random_items(rng)})
         serializer.is_valid(raise_exception=True)
-        process(serializer.save(owner=owner).pk)
+        order = serializer.save(owner=owner)
+        if not held:
+            process(order.pk)
+
+
+def release(count: int, per_second: float) -> None:
+    """Send the latest orders, which were held, on their way at a rate."""
+    celery.set_current()
+    order_ids = list(Order.objects.order_by("-pk").values_list("pk", flat=True)[:count])
+    started = time.perf_counter()
+    for number, order_id in enumerate(reversed(order_ids)):
+        time.sleep(max(0.0, started + number / per_second - time.perf_counter()))
+        process(order_id)
 
 
 if __name__ == "__main__":
-    prepare() if sys.argv[1] == "prepare" else place(int(sys.argv[2]))
+    match sys.argv[1:]:
+        case ["prepare"]:
+            prepare()
+        case ["place", number, *rest]:
+            place(int(number), held=rest == ["held"])
+        case ["release", number, rate]:
+            release(int(number), float(rate))

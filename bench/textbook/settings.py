@@ -53,4 +53,11 @@ CELERY_TASK_ROUTES = {
     "bench.textbook.tasks.*_payment": {"queue": "payments"},
     "bench.textbook.tasks.confirm_order": {"queue": "orders"},
 }
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": [env.str("REDIS_URL") + "/3"]},
+    }
+}
+IS_LIVE = env.bool("IS_LIVE", default=False)  # whether anybody listens: what nobody hears costs nothing
 PAYMENT_API_URL = env.str("PAYMENT_API_URL", default="")

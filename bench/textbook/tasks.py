@@ -1,13 +1,21 @@
 """One canvas for each order: stock beside shipping and payment, then capture, then confirmation."""
 
 from decimal import Decimal
+from functools import partial
 
 import requests
 from celery import chain, chord, shared_task
 from django.conf import settings
 from django.db import transaction
 
+from bench.textbook.consumers import tell
 from bench.textbook.models import Order, OrderEvent, Payment, Product
+
+
+def happened(order: Order, event: str) -> None:
+    """Keep what happened, and tell it once it is committed."""
+    kept = OrderEvent.objects.create(order=order, type=event)
+    transaction.on_commit(partial(tell, order.pk, kept.pk, event))
 
 
 def process(order_id: int) -> None:
@@ -31,7 +39,7 @@ def reserve_stock(order_id: int) -> None:
             product.save()
             item.reserved = True
             item.save()
-        OrderEvent.objects.create(order=order, type="stock_reserved")
+        happened(order, "stock_reserved")
 
 
 @shared_task
@@ -43,7 +51,7 @@ def quote_shipping(order_id: int) -> None:
         order.shipping_amount = Decimal("4.99") + grams // 1000
         order.total_amount += order.shipping_amount
         order.save()
-        OrderEvent.objects.create(order=order, type="shipping_quoted")
+        happened(order, "shipping_quoted")
 
 
 @shared_task
@@ -55,7 +63,7 @@ def authorize_payment(order_id: int) -> None:
         Payment.objects.create(
             order=order, status="authorized", amount=order.total_amount, reference=reference
         )
-        OrderEvent.objects.create(order=order, type="payment_authorized")
+        happened(order, "payment_authorized")
 
 
 @shared_task
@@ -67,7 +75,7 @@ def capture_payment(order_id: int) -> None:
     with transaction.atomic():
         payment.status = "captured"
         payment.save()
-        OrderEvent.objects.create(order=order, type="payment_captured")
+        happened(order, "payment_captured")
 
 
 @shared_task
@@ -77,7 +85,7 @@ def confirm_order(order_id: int) -> None:
         order = Order.objects.select_for_update().get(pk=order_id)
         order.status = "confirmed"
         order.save()
-        OrderEvent.objects.create(order=order, type="order_confirmed")
+        happened(order, "order_confirmed")
 
 
 def _call(operation: str, order: Order, **details: str) -> str:

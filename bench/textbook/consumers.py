@@ -1,0 +1,39 @@
+"""The live feed, as in Channels' tutorial: a group for each order, and one for the staff."""
+
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from channels.layers import get_channel_layer
+from django.conf import settings
+
+STAFF = "orders"
+
+
+class OrdersConsumer(AsyncJsonWebsocketConsumer):
+    """Follows one order, or all of them."""
+
+    async def connect(self) -> None:
+        """Join the group."""
+        order_id = self.scope["url_route"]["kwargs"].get("order_id")
+        self.group = f"order_{order_id}" if order_id else STAFF
+        await self.channel_layer.group_add(self.group, self.channel_name)
+        await self.accept()
+        await self.send_json({"type": "Ready"})
+
+    async def disconnect(self, code: int) -> None:  # noqa: ARG002 - Channels passes it
+        """Leave it."""
+        await self.channel_layer.group_discard(self.group, self.channel_name)
+
+    async def order_event(self, message: dict[str, Any]) -> None:
+        """Pass on what happened."""
+        await self.send_json(message["event"])
+
+
+def tell(order_id: int, event_id: int, event: str) -> None:
+    """Tell who follows the order, and the staff, what happened to it."""
+    if not settings.IS_LIVE:
+        return
+    body = {"orderId": order_id, "sequence": event_id, "event": event}
+    for group in (f"order_{order_id}", STAFF):
+        async_to_sync(get_channel_layer().group_send)(group, {"type": "order.event", "event": body})
