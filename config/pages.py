@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -64,12 +65,21 @@ def throttled_login(view: Callable[..., HttpResponseBase]) -> Callable[..., Http
         throttle = LoginThrottle()
         try:
             if request.method == "POST" and not throttle.allow_request(Request(request), None):
-                return errors.response_to(Throttled(wait=throttle.wait()))
+                return _refused(request, Throttled(wait=throttle.wait()))
         except Problem as problem:
-            return errors.response_to(problem)
+            return _refused(request, problem)
         return view(request, *args, **kwargs)
 
     return login
+
+
+def _refused(request: HttpRequest, error: Exception) -> HttpResponse:
+    """Answer as the API does, with a page in place of its JSON."""
+    answer = errors.answer_to(error)
+    page = render(request, "login_refused.html", {"message": answer.message}, status=answer.status)
+    for name, value in answer.headers.items():
+        page[name] = value
+    return page
 
 
 # What the pages that describe the API may load: nothing from elsewhere. Both write styles, and ReDoc a worker.

@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from functools import cached_property, partial
 from typing import Any
 
@@ -20,20 +19,26 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from inventory.models import Reservation
-from orders import canaries, causes
+from orders import archive, causes
+from orders.admin_filters import (
+    AttentionFilter,
+    CanaryFilter,
+    CauseFilter,
+    CountryFilter,
+    PlacedFilter,
+    StatusFilter,
+    WaitingFilter,
+)
 from orders.contexts import trace_url
 from orders.explain import explain, is_at_rest
-from orders.figures import first_id_since
-from orders.finding import found
-from orders.models import Batch, Order
+from orders.finding import found, named
+from orders.models import ArchivedOrder, Batch, Order, OrderEvent, OrderLine
 from orders.operations import LONGEST_REASON, OPERATIONS, Operation, Told, operate, previews, totals
 from orders.permissions import may_operate
 from orders.runs import flower_url, latest_batch, runs_in, runs_of
-from orders.telling import WAITS, attention, timeline, waits_for
-from orders.workflow import UNDER_WAY, Status
+from orders.telling import attention, timeline, waits_for
+from orders.workflow import Status
 from payments.models import Transaction
-from scheduling.slots import database_now
-from shipping.models import ZoneCountry
 
 MOST_AT_ONCE = 5000
 # Of many orders that are acted on together so many are shown, and each of so few is told of by itself.
@@ -96,133 +101,6 @@ class NearPaginator(Paginator):
 
 
 # --- The list ---------------------------------------------------------------------------------------------
-
-
-class OrderFilter(admin.SimpleListFilter):
-    """A filter that offers some choices, and narrows the list when one is made."""
-
-    beside: Mapping[str, str] = {}  # what else narrows the list
-
-    def offered(self) -> list[tuple[str, str]]:
-        """Return the choices: value and label."""
-        raise NotImplementedError
-
-    def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:
-        """Return the orders that a choice leaves."""
-        raise NotImplementedError
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
-        apart = (self.parameter_name, PAGE_VAR)
-        self.beside = {name: str(value) for name, value in request.GET.items() if name not in apart}
-        return self.offered()
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:  # noqa: ARG002
-        choice = self.value()
-        return self.narrowed(queryset, choice) if choice in dict(self.offered()) else queryset
-
-
-class StatusFilter(OrderFilter):
-    """Where the order stands."""
-
-    title = parameter_name = "status"
-
-    def offered(self) -> list[tuple[str, str]]:
-        return [(status.value, status.value.capitalize()) for status in Status]
-
-    def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:
-        return orders.filter(journey__status=choice)
-
-
-class AttentionFilter(OrderFilter):
-    """Whether a person should look at it."""
-
-    title = parameter_name = "attention"
-
-    def offered(self) -> list[tuple[str, str]]:
-        return [("needed", "Needs a person")]
-
-    def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:  # noqa: ARG002
-        # Not `exclude`: it would join outwards, past the partial index.
-        return orders.filter(journey__attention__gt="")
-
-
-class WaitingFilter(OrderFilter):
-    """What the order waits for."""
-
-    title = "waiting for"
-    parameter_name = "waiting"
-
-    def offered(self) -> list[tuple[str, str]]:
-        return [(wait.value, text.capitalize()) for wait, text in WAITS.items()]
-
-    def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:
-        # The status brings the partial index in: whoever waits is under way.
-        return orders.filter(journey__status__in=UNDER_WAY, journey__waiting_for=choice)
-
-
-class CauseFilter(OrderFilter):
-    """What keeps it: only there while it is chosen, which the start page does."""
-
-    title = "what keeps it"
-    parameter_name = "cause"
-
-    def offered(self) -> list[tuple[str, str]]:
-        cause = self.value()
-        return [(cause, causes.title(cause).capitalize())] if cause else []
-
-    def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:
-        return causes.kept_by(choice, orders)
-
-
-class CanaryFilter(OrderFilter):
-    """Whose it is: our own orders, which only see whether the way is clear, are left out unless they are asked for."""
-
-    title = "whose"
-    parameter_name = "whose"
-
-    def offered(self) -> list[tuple[str, str]]:
-        return [("canaries", "Canaries only"), ("everybody", "Canaries, too")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:  # noqa: ARG002
-        match self.value():
-            case "everybody":
-                return queryset
-            case "canaries":
-                return queryset.filter(owner_id=canaries.owner_id() or 0)
-            case _:
-                return canaries.left_out(queryset)
-
-
-class CountryFilter(OrderFilter):
-    """Where it goes: too many choices for a list of links."""
-
-    title = parameter_name = "country"
-    template = "admin/orders/order/choice_filter.html"
-
-    def offered(self) -> list[tuple[str, str]]:
-        return [(country, country) for country in ZoneCountry.objects.values_list("country", flat=True)]
-
-    def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:
-        return orders.filter(country=choice)
-
-
-class PlacedFilter(OrderFilter):
-    """When it was placed."""
-
-    title = parameter_name = "placed"
-    spans = {
-        "hour": ("Within the last hour", timedelta(hours=1)),
-        "day": ("Within the last 24 hours", timedelta(days=1)),
-        "week": ("Within the last 7 days", timedelta(days=7)),
-        "month": ("Within the last 30 days", timedelta(days=30)),
-    }
-
-    def offered(self) -> list[tuple[str, str]]:
-        return [(name, text) for name, (text, _) in self.spans.items()]
-
-    def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:
-        _, span = self.spans[choice]
-        return orders.filter(pk__gte=first_id_since(database_now() - span))
 
 
 @admin.register(Order)
@@ -300,6 +178,12 @@ class OrderAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         """Show everything about one order."""
         order = self.get_object(request, object_id)
+        if (
+            order is None
+            and IS_ID.fullmatch(object_id)
+            and ArchivedOrder.objects.filter(pk=object_id).exists()
+        ):
+            return HttpResponseRedirect(reverse("admin:orders_archivedorder_change", args=[object_id]))
         if order is None:
             raise Http404(f"There is no order {object_id[:40]}.")
         if not self.has_view_permission(request, order):
@@ -485,3 +369,81 @@ class BatchAdmin(ReadOnlyAdmin):
             "orders": Order.objects.filter(pk__in=batch.order_ids).select_related("journey").order_by("pk"),
         }
         return TemplateResponse(request, "admin/orders/batch/batch.html", context)
+
+
+@admin.register(ArchivedOrder)
+class ArchivedOrderAdmin(ReadOnlyAdmin):
+    """Orders of long ago, as they were when they were put away."""
+
+    list_display = ("shown_number", "status", "customer_name", "total", "placed")
+    ordering = ("-id",)
+    # Only switches the search box on: `get_search_results` does the searching.
+    search_fields = ("id",)
+    search_help_text = "Number, id or UUID."
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """Whoever may see orders may see those of long ago."""
+        return request.user.has_perm("orders.view_order")
+
+    has_module_permission = has_view_permission
+
+    @admin.display(description="Order")
+    def shown_number(self, archived: ArchivedOrder) -> str:
+        """The number people call it by."""
+        return archive.order_of(archived).number
+
+    @admin.display(description="Status")
+    def status(self, archived: ArchivedOrder) -> SafeString:
+        """How it ended."""
+        return status_badge(archive.order_of(archived).journey.status)
+
+    @admin.display(description="Customer")
+    def customer_name(self, archived: ArchivedOrder) -> str:
+        """Who placed it."""
+        return archive.order_of(archived).customer_name
+
+    @admin.display(description="Total")
+    def total(self, archived: ArchivedOrder) -> str:
+        """What it cost."""
+        return f"{archive.order_of(archived).total_amount:,.2f} {archive.order_of(archived).currency}"
+
+    @admin.display(description="Placed (UTC)")
+    def placed(self, archived: ArchivedOrder) -> str:
+        """When it was placed."""
+        return f"{archive.order_of(archived).placed_at:%Y-%m-%d %H:%M}"
+
+    def get_search_results(
+        self,
+        request: HttpRequest,  # noqa: ARG002 - Django's signature
+        queryset: QuerySet[ArchivedOrder],
+        search_term: str,
+    ) -> tuple[QuerySet[ArchivedOrder], bool]:
+        """Search for the one order that the term names."""
+        return (named(queryset, search_term) if search_term.strip() else queryset), False
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",  # noqa: ARG002 - Django's signature
+        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> HttpResponse:
+        """Show everything about one order, on the page of those that are not archived."""
+        archived = self.get_object(request, object_id)
+        if archived is None:
+            raise Http404(f"There is no order {object_id[:40]} in the archive.")
+        if not self.has_view_permission(request, archived):
+            raise PermissionDenied
+        order = archive.order_of(archived)
+        context = self.admin_site.each_context(request) | {
+            "opts": self.opts,
+            "title": order.number,
+            "archived": archived,
+            "order": order,
+            "journey": order.journey,
+            "badge": status_badge(order.journey.status),
+            "lines": archive.rows_of(archived, "lines", OrderLine),
+            "transactions": archive.rows_of(archived, "transactions", Transaction),
+            "timeline": timeline(archive.rows_of(archived, "events", OrderEvent)),
+        }
+        return TemplateResponse(request, "admin/orders/order/order.html", context)

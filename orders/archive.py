@@ -6,16 +6,19 @@ broken off anywhere and begun again. It waits for nobody: what somebody holds is
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any, TypeVar
 
 from django.db import connection, transaction
-from django.db.models import TextField
+from django.db.models import Model, TextField
 from django.db.models.functions import Cast
 
 import faults
-from orders.models import ArchivedOrder
+from orders.models import ArchivedOrder, Journey, Order
+
+Row = TypeVar("Row", bound=Model)
 
 # Orders looked at in one transaction: some tens of milliseconds.
 WINDOW = 500
@@ -118,3 +121,24 @@ def read(month: date) -> Iterator[str]:
     texts = orders.values_list(Cast("document", TextField()), flat=True)
     with transaction.atomic():
         yield from texts.iterator(chunk_size=WINDOW)
+
+
+def order_of(archived: ArchivedOrder) -> Order:
+    """Return an archived order as it was, with its journey. For reading: saved, it would be there twice."""
+    (order,) = _rows(Order, [archived.document["order"]])
+    (order.journey,) = _rows(Journey, [archived.document["journey"] | {"order_id": archived.pk}])
+    return order
+
+
+def rows_of(archived: ArchivedOrder, name: str, model: type[Row]) -> list[Row]:
+    """Return an archived order's `lines`, `events` or `transactions` as they were. For reading."""
+    return _rows(model, [row | {"order_id": archived.pk} for row in archived.document[name]])
+
+
+def _rows(model: type[Row], rows: Iterable[dict[str, Any]]) -> list[Row]:
+    """Return rows as models; what was stored by a release that had other columns, too."""
+    fields = {field.column: field for field in model._meta.concrete_fields if field.column}
+    return [
+        model(**{fields[name].attname: fields[name].to_python(row[name]) for name in row if name in fields})
+        for row in rows
+    ]

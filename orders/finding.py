@@ -6,7 +6,7 @@ from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 
 from orders.figures import latest_id
-from orders.models import Order, id_of_number
+from orders.models import ArchivedOrder, Order, id_of_number
 
 # Where no index helps, only so many of the latest orders are looked through.
 LOOKED_THROUGH = 200_000
@@ -32,6 +32,14 @@ def found(orders: QuerySet[Order], text: str) -> QuerySet[Order]:
         return orders.filter(Q(owner_id__in=owners) | Q(pk__in=_latest(Q(email__iexact=text))))
     by_customer = Q(customer_name__istartswith=text) | Q(customer_id=text)
     return orders.filter(Q(customer_name=text) | Q(pk__in=_latest(by_customer)))
+
+
+def named(archived: QuerySet[ArchivedOrder], text: str) -> QuerySet[ArchivedOrder]:
+    """Return the archived order that a number, an id or a UUID names."""
+    order_id, uuid = _order_id(text.strip()), _uuid(text.strip())
+    if order_id is not None:
+        return archived.filter(pk=order_id)
+    return archived.none() if uuid is None else archived.filter(uuid=uuid)
 
 
 def _latest(condition: Q) -> list[int]:

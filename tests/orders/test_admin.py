@@ -1,5 +1,6 @@
 """Orders on the operators' desk."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -9,9 +10,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from orders import figures
+from orders import archive, commands, figures
 from orders.models import Order
 from orders.workflow import Status
+from scheduling.slots import database_now
 from tests.factories import make_order, make_product, make_shipping, make_user
 from tests.fixtures.pipeline import work_off
 
@@ -380,6 +382,32 @@ def test_the_desk_shows_each_page_to_those_who_may_see_it(client, operator):
     page = client.get("/admin/").content.decode()
     for title in ("Money at risk", "Transactions", "Scheduled runs"):
         assert title in page
+
+
+def test_an_order_of_long_ago_is_shown_as_it_was(client, operator, confirmed):
+    commands.complete_orders(order_ids=[confirmed.pk])
+    before = page_of(client, confirmed)
+    assert list(archive.move(before=database_now() + timedelta(seconds=1)))
+    assert listed(client) == []
+    number = confirmed.number
+    assert number in client.get("/admin/orders/archivedorder/", {"q": number}).content.decode()
+    assert (
+        number
+        not in client.get("/admin/orders/archivedorder/", {"q": "ORD-20200101000000-1"}).content.decode()
+    )
+    answer = client.get(reverse("admin:orders_order_change", args=[confirmed.pk]), follow=True)
+    page = answer.content.decode()
+    assert "It ended long ago" in page
+    assert not re.search(r"/operate/", page)
+    for told in ("Laptop", "Alice", "Order confirmed", "Capture", str(confirmed.uuid)):
+        assert told in before
+        assert told in page
+    assert client.get("/admin/orders/archivedorder/12345/change/").status_code == 404
+
+
+def test_who_may_see_no_orders_sees_none_of_long_ago(client, operator):
+    operator.user_permissions.set(Permission.objects.filter(codename="view_product"))
+    assert client.get("/admin/orders/archivedorder/").status_code == 403
 
 
 def test_finding_looks_no_further_back_than_said(client, operator, monkeypatch):

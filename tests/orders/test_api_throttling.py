@@ -72,6 +72,8 @@ def test_logins_at_a_form_count_as_well(alice, limited, path):
     attempts = [Client().post(path, {"username": "alice", "password": str(n)}) for n in range(4)]
 
     assert codes(attempts) == [200, 200, 200, 429]
+    assert int(attempts[3]["Retry-After"]) > 0
+    assert "<h1>Not just now</h1>" in attempts[3].content.decode()
     assert Client().get(path).status_code == 200
 
 
