@@ -76,7 +76,8 @@ def throttled_login(view: Callable[..., HttpResponseBase]) -> Callable[..., Http
 def _refused(request: HttpRequest, error: Exception) -> HttpResponse:
     """Answer as the API does, with a page in place of its JSON."""
     answer = errors.answer_to(error)
-    page = render(request, "login_refused.html", {"message": answer.message}, status=answer.status)
+    told = {"message": answer.message, "retry_after": answer.headers.get("Retry-After")}
+    page = render(request, "login_refused.html", told, status=answer.status)
     for name, value in answer.headers.items():
         page[name] = value
     return page
