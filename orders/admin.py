@@ -86,6 +86,36 @@ class ReadOnlyAdmin(admin.ModelAdmin):
             return HttpResponseRedirect(request.path)
 
 
+class PageAdmin(ReadOnlyAdmin):
+    """… with a page of our own for each thing in it."""
+
+    page = ""
+
+    def missing(self, object_id: str) -> HttpResponse:
+        """Answer a request for what is not there; raises Http404."""
+        raise Http404(f"There is no {self.opts.verbose_name} {object_id[:40]}.")
+
+    def context_of(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        """Return what the page shows, and its title."""
+        raise NotImplementedError
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",  # noqa: ARG002 - Django's signature
+        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> HttpResponse:
+        """Show everything about it."""
+        obj = self.get_object(request, object_id)
+        if obj is None:
+            return self.missing(object_id)
+        if not self.has_view_permission(request, obj):
+            raise PermissionDenied
+        context = self.admin_site.each_context(request) | {"opts": self.opts}
+        return TemplateResponse(request, self.page, context | self.context_of(request, obj))
+
+
 class NearPaginator(Paginator):
     """Counts no further than a few pages beyond the one that is shown: counting millions takes seconds."""
 
@@ -104,8 +134,10 @@ class NearPaginator(Paginator):
 
 
 @admin.register(Order)
-class OrderAdmin(ReadOnlyAdmin):
+class OrderAdmin(PageAdmin):
     """Orders: what was asked for, where each stands, and what may be done about it."""
+
+    page = "admin/orders/order/order.html"
 
     list_display = ("shown_number", "status", "needs", "customer_name", "total", "placed")
     list_display_links = ("shown_number",)
@@ -169,31 +201,16 @@ class OrderAdmin(ReadOnlyAdmin):
 
     # --- One order ---
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",  # noqa: ARG002 - Django's signature
-        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
-    ) -> HttpResponse:
-        """Show everything about one order."""
-        order = self.get_object(request, object_id)
-        if (
-            order is None
-            and IS_ID.fullmatch(object_id)
-            and ArchivedOrder.objects.filter(pk=object_id).exists()
-        ):
+    def missing(self, object_id: str) -> HttpResponse:
+        """Lead to the archive, if it is there."""
+        if IS_ID.fullmatch(object_id) and ArchivedOrder.objects.filter(pk=object_id).exists():
             return HttpResponseRedirect(reverse("admin:orders_archivedorder_change", args=[object_id]))
-        if order is None:
-            raise Http404(f"There is no order {object_id[:40]}.")
-        if not self.has_view_permission(request, order):
-            raise PermissionDenied
-        return TemplateResponse(request, "admin/orders/order/order.html", self._order_context(request, order))
+        return super().missing(object_id)
 
-    def _order_context(self, request: HttpRequest, order: Order) -> dict[str, Any]:
+    def context_of(self, request: HttpRequest, order: Order) -> dict[str, Any]:
+        """Return everything about one order."""
         events, runs = list(order.events.all()), runs_of(order)
-        return self.admin_site.each_context(request) | {
-            "opts": self.opts,
+        return {
             "title": order.number,
             "order": order,
             "journey": order.journey,
@@ -336,8 +353,10 @@ def status_badge(status: str) -> SafeString:
 
 
 @admin.register(Batch)
-class BatchAdmin(ReadOnlyAdmin):
+class BatchAdmin(PageAdmin):
     """Batches: which orders travelled together, on which tasks, and how long that took. Kept for some days."""
+
+    page = "admin/orders/batch/batch.html"
 
     list_display = ("id", "size", "started_at", "finished_at", "seconds")
     ordering = ("-id",)
@@ -347,33 +366,22 @@ class BatchAdmin(ReadOnlyAdmin):
         """How long it travelled."""
         return f"{(batch.finished_at - batch.started_at).total_seconds():.3f}" if batch.finished_at else None
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",  # noqa: ARG002 - Django's signature
-        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
-    ) -> HttpResponse:
-        """Show a batch with its orders and its tasks: the way back from Flower."""
-        batch = self.get_object(request, object_id)
-        if batch is None:
-            raise Http404(f"There is no batch {object_id[:40]}; they are kept for some days.")
-        if not self.has_view_permission(request, batch):
-            raise PermissionDenied
-        context = self.admin_site.each_context(request) | {
-            "opts": self.opts,
+    def context_of(self, request: HttpRequest, batch: Batch) -> dict[str, Any]:  # noqa: ARG002
+        """Return a batch with its orders and its tasks: the way back from Flower."""
+        return {
             "title": f"Batch {batch.pk}",
             "batch": batch,
             "runs": runs_in(batch),
             "flower_url": flower_url(batch.pk),
             "orders": Order.objects.filter(pk__in=batch.order_ids).select_related("journey").order_by("pk"),
         }
-        return TemplateResponse(request, "admin/orders/batch/batch.html", context)
 
 
 @admin.register(ArchivedOrder)
-class ArchivedOrderAdmin(ReadOnlyAdmin):
+class ArchivedOrderAdmin(PageAdmin):
     """Orders of long ago, as they were when they were put away."""
+
+    page = "admin/orders/order/order.html"
 
     list_display = ("shown_number", "status", "customer_name", "total", "placed")
     ordering = ("-id",)
@@ -421,22 +429,10 @@ class ArchivedOrderAdmin(ReadOnlyAdmin):
         """Search for the one order that the term names."""
         return (named(queryset, search_term) if search_term.strip() else queryset), False
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",  # noqa: ARG002 - Django's signature
-        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
-    ) -> HttpResponse:
-        """Show everything about one order, on the page of those that are not archived."""
-        archived = self.get_object(request, object_id)
-        if archived is None:
-            raise Http404(f"There is no order {object_id[:40]} in the archive.")
-        if not self.has_view_permission(request, archived):
-            raise PermissionDenied
+    def context_of(self, request: HttpRequest, archived: ArchivedOrder) -> dict[str, Any]:  # noqa: ARG002
+        """Return everything about one order, for the page of those that are not archived."""
         order = archive.order_of(archived)
-        context = self.admin_site.each_context(request) | {
-            "opts": self.opts,
+        return {
             "title": order.number,
             "archived": archived,
             "order": order,
@@ -446,4 +442,3 @@ class ArchivedOrderAdmin(ReadOnlyAdmin):
             "transactions": archive.rows_of(archived, "transactions", Transaction),
             "timeline": timeline(archive.rows_of(archived, "events", OrderEvent)),
         }
-        return TemplateResponse(request, "admin/orders/order/order.html", context)

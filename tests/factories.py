@@ -2,11 +2,15 @@
 
 from decimal import Decimal
 from itertools import count
+from typing import Any
 
 from django.contrib.auth.models import User
 
 from inventory.models import Product, StockItem
 from orders.commands import NewOrder, Placed, WantedLine, place_order
+from orders.models import Order
+from payments.models import Transaction
+from scheduling.slots import database_now
 from shipping.models import Rate, Zone, ZoneCountry
 
 _numbers = count(1)
@@ -40,6 +44,15 @@ def make_shipping(*, country: str = "US", price: str = "5.00", max_weight_grams:
     zone = Zone.objects.create(name=f"Zone of {country}")
     ZoneCountry.objects.create(country=country, zone=zone)
     Rate.objects.create(zone=zone, max_weight_grams=max_weight_grams, price=Decimal(price))
+
+
+def make_transaction(order: Order | Placed, kind: str, *, amount: str = "15.00", **more: Any) -> Transaction:
+    """Write down that the payment provider was asked for something, a moment ago unless more is said."""
+    wanted = {"started_at": database_now(), "currency": "USD"} | more
+    order_id = order.order_id if isinstance(order, Placed) else order.pk
+    return Transaction.objects.create(
+        order_id=order_id, kind=kind, reference=order.uuid, amount=Decimal(amount), **wanted
+    )
 
 
 def make_order(

@@ -10,7 +10,7 @@ from django.utils import timezone
 from inventory.models import Product, Reservation, StockItem
 from orders import commands, journal
 from orders.models import Order, OrderLine
-from payments.models import Transaction
+from tests.factories import make_transaction
 from tests.orders.conftest import an_order, client_of
 
 BY_ID = {
@@ -146,10 +146,7 @@ def test_a_payment_that_has_no_event_yet_changes_the_etag(as_alice, place):
     body = place()
     where = f"/api/orders/{body['id']}"
     etag = as_alice.get(where)["ETag"]
-    Transaction.objects.create(
-        order_id=body["id"], kind="authorize", reference=body["uuid"], amount="59.98", currency="USD",
-        token="tok_demo", started_at=timezone.now(),
-    )  # fmt: skip
+    make_transaction(Order.objects.get(pk=body["id"]), "authorize", amount="59.98", token="tok_demo")
 
     asked = as_alice.get(where, headers={"If-None-Match": etag})
 

@@ -1,7 +1,5 @@
 """What the desk has is in the API as well: orders by what keeps them, tasks, money, products, the tariff."""
 
-from decimal import Decimal
-
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
@@ -10,10 +8,9 @@ from rest_framework.test import APIClient
 from inventory.models import Product, StockItem
 from orders.models import Order
 from orders.workflow import Status
-from payments.models import Transaction
 from scheduling.slots import database_now
 from shipping.models import Zone
-from tests.factories import make_order, make_product, make_shipping
+from tests.factories import make_order, make_product, make_shipping, make_transaction
 from tests.fixtures.pipeline import work_off
 from tests.orders.conftest import client_of
 
@@ -93,15 +90,8 @@ def test_an_order_tells_its_tasks(api, providers):
 
 def test_transactions_are_listed_by_what_narrows_them(api, stuck):
     for kind, state in (("authorize", "succeeded"), ("capture", "unknown")):
-        Transaction.objects.create(
-            order_id=stuck.pk,
-            kind=kind,
-            state=state,
-            reference=stuck.uuid,
-            amount=Decimal("41.20"),
-            currency="USD",
-            started_at=database_now().replace(year=2020),
-        )
+        long_ago = database_now().replace(year=2020)
+        make_transaction(stuck, kind, amount="41.20", state=state, started_at=long_ago)
     every = api.get("/api/payments/transactions").json()
     assert ([each["kind"] for each in every["results"]], every["next"]) == (["authorize", "capture"], None)
     (unknown,) = api.get(f"/api/payments/transactions?state=unknown&order={stuck.number}").json()["results"]

@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from decimal import Decimal
 from io import StringIO
 from typing import Any
 
@@ -17,12 +16,11 @@ from orders import batches, steps
 from orders.explain import Explanation, Situation, explain
 from orders.models import Batch, Order, StepRun
 from orders.workflow import Leg, Status, Wait
-from payments.models import Transaction
 from providers.breaker import Admission, breaker
 from sandbox.process import SandboxProcess
 from scheduling import heartbeats
 from scheduling.slots import database_now
-from tests.factories import make_order, make_product, make_shipping
+from tests.factories import make_order, make_product, make_shipping, make_transaction
 from tests.fixtures.pipeline import make_everything_due, work_off
 from tests.waiting import until
 
@@ -367,15 +365,7 @@ def put(order: Order, *, due: timedelta | None, batch: bool = False, step: str =
     """Put an order into a state."""
     journey = order.journey
     for kind, state in more.pop("asked", ()):
-        Transaction.objects.create(
-            order_id=order.pk,
-            kind=kind,
-            state=state,
-            reference=order.uuid,
-            amount=Decimal("15.00"),
-            currency="USD",
-            started_at=database_now(),
-        )
+        make_transaction(order, kind, state=state)
     if batch:
         journey.batch_id = Batch.objects.create(size=1, order_ids=[order.pk]).pk
     if step:

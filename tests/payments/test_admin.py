@@ -1,14 +1,11 @@
 """Payment transactions on the operators' desk."""
 
-from decimal import Decimal
-
 import pytest
 from django.contrib.auth.models import Permission
 
 from payments import admin
 from payments.models import Transaction
-from scheduling.slots import database_now
-from tests.factories import make_order, make_product, make_user
+from tests.factories import make_order, make_product, make_transaction, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,15 +23,7 @@ def accountant(client):
 def make_transactions(*kinds: str, state: str = Transaction.State.SUCCEEDED):
     placed = make_order((make_product(), 1))
     for kind in kinds:
-        Transaction.objects.create(
-            order_id=placed.order_id,
-            kind=kind,
-            reference=placed.uuid,
-            amount=Decimal("15.00"),
-            currency="USD",
-            state=state,
-            started_at=database_now(),
-        )
+        make_transaction(placed, kind, state=state)
     return placed
 
 
