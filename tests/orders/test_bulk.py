@@ -289,6 +289,11 @@ def test_it_asks_to_come_back_when_too_many_orders_wait(post, send, settings):
     assert int(response["Retry-After"]) > 0
 
 
+def test_the_backlog_is_not_looked_at_for_every_request(django_assert_num_queries):
+    with django_assert_num_queries(1):
+        assert [bulk.is_backlogged(limit=987_654) for _ in range(3)] == [False, False, False]
+
+
 def test_it_refuses_lines_when_the_backlog_does_not_shrink(send, settings, monkeypatch):
     monkeypatch.setattr(bulk_views, "CHUNK_LINES", 1)
     monkeypatch.setattr(bulk, "LOOK_SECONDS", 0.01)
