@@ -12,7 +12,7 @@ from typing import NamedTuple
 from django.db import connection
 
 from database.arrays import numbers
-from database.prepared import prepared_cursor
+from database.prepared import execute
 from inventory.models import StockChange, StockItem
 
 
@@ -224,9 +224,7 @@ def set_reorder_level(*, product_id: int, level: int) -> None:
 
 def _lock(product_ids: Iterable[int]) -> dict[int, int]:
     """Lock the products' stock rows until the transaction ends. Return the available units of each."""
-    with prepared_cursor() as cursor:
-        cursor.execute(LOCK, [numbers(sorted(set(product_ids)))])
-        return dict(cursor.fetchall())
+    return dict(execute(LOCK, [numbers(sorted(set(product_ids)))]))
 
 
 def _by_order(wanted: Sequence[Wanted]) -> dict[int, dict[int, int]]:
@@ -247,9 +245,7 @@ def _units_by_product(lines: Iterable[Wanted]) -> dict[int, int]:
 
 def _holders(order_ids: Collection[int]) -> list[int]:
     """Return those of the orders that hold stock. Asked under the lock: nobody can be just about to."""
-    with prepared_cursor() as cursor:
-        cursor.execute(HOLDERS, [numbers(order_ids)])
-        return [order_id for (order_id,) in cursor.fetchall()]
+    return [order_id for (order_id,) in execute(HOLDERS, [numbers(order_ids)])]
 
 
 def _allocate(
@@ -283,8 +279,7 @@ def _hold(reserved: Sequence[Wanted]) -> None:
         return
     taken = _units_by_product(reserved)
     columns = [numbers(column) for column in zip(*reserved, strict=True)]
-    with prepared_cursor() as cursor:
-        cursor.execute(HOLD, [numbers(taken), numbers(taken.values()), *columns])
+    execute(HOLD, [numbers(taken), numbers(taken.values()), *columns])
 
 
 def _close(statement: str, order_ids: Collection[int]) -> None:

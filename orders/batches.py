@@ -15,7 +15,7 @@ from django.db import transaction
 
 import faults
 from database.arrays import numbers
-from database.prepared import prepared_cursor
+from database.prepared import execute
 from orders import journal
 from orders.workflow import JourneyState, Status
 
@@ -91,24 +91,22 @@ def under_way() -> UnderWay:
 
     Until the transaction ends nobody else counts: two dispatchers that saw the same room would both fill it.
     """
-    with prepared_cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CLAIMING])
-        cursor.execute(
-            "SELECT count(*), coalesce(sum(size), 0)::int,"
-            " count(*) FILTER (WHERE started_at > clock_timestamp() - %s * interval '1 second')"
-            " FROM orders_batch WHERE finished_at IS NULL AND started_at > now() - %s * interval '1 second'",
-            [FRESH_SECONDS, settings.LEASE_SECONDS],
-        )
-        return UnderWay(*cursor.fetchall()[0])
+    execute("SELECT pg_advisory_xact_lock(%s)", [CLAIMING])
+    ((batches, orders, fresh),) = execute(
+        "SELECT count(*), coalesce(sum(size), 0)::int,"
+        " count(*) FILTER (WHERE started_at > clock_timestamp() - %s::float8 * interval '1 second')"
+        " FROM orders_batch WHERE finished_at IS NULL AND started_at > now() - %s::float8 * interval '1 second'",
+        [FRESH_SECONDS, settings.LEASE_SECONDS],
+    )
+    return UnderWay(batches, orders, fresh)
 
 
 def finish(batch_id: int) -> None:
     """Note that a batch has arrived, which makes room for the next."""
-    with prepared_cursor() as cursor:
-        cursor.execute(
-            "UPDATE orders_batch SET finished_at = clock_timestamp() WHERE id = %s AND finished_at IS NULL",
-            [batch_id],
-        )
+    execute(
+        "UPDATE orders_batch SET finished_at = clock_timestamp() WHERE id = %s AND finished_at IS NULL",
+        [batch_id],
+    )
 
 
 TAKE_IN_HAND = """
@@ -126,16 +124,13 @@ def take_in_hand(batch_id: int, *, step: str) -> InHand:
     """
     task = current_task.request if current_task else None
     about = (batch_id, step, task.id if task else "", task.hostname if task else "")
-    with prepared_cursor() as cursor:
-        cursor.execute(TAKE_IN_HAND, about)
-        found = cursor.fetchall()
+    found = execute(TAKE_IN_HAND, about)
     return InHand(*found[0]) if found else InHand(0, [])
 
 
 def put_down(run_id: int) -> None:
     """Note that a step has ended."""
-    with prepared_cursor() as cursor:
-        cursor.execute("UPDATE orders_steprun SET ended_at = clock_timestamp() WHERE id = %s", [run_id])
+    execute("UPDATE orders_steprun SET ended_at = clock_timestamp() WHERE id = %s", [run_id])
 
 
 TAKE_OVER = """
@@ -148,9 +143,8 @@ TAKE_OVER = """
 
 def take_over(batch_ids: Collection[int]) -> set[int]:
     """End batches that were lost. Return those that were lost on the way: nobody had them in hand."""
-    with prepared_cursor() as cursor:
-        cursor.execute(TAKE_OVER, [numbers(batch_ids)])
-        return {batch_id for batch_id, was_in_hand in cursor.fetchall() if not was_in_hand}
+    taken_over = execute(TAKE_OVER, [numbers(batch_ids)])
+    return {batch_id for batch_id, was_in_hand in taken_over if not was_in_hand}
 
 
 def give_back(claimed: Claimed, *, seconds: float) -> None:
@@ -240,10 +234,8 @@ def _form_batch(route: Route, journeys: Sequence[JourneyState]) -> Claimed:
 
 
 def _new_batch(order_ids: Sequence[int]) -> int:
-    with prepared_cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO orders_batch (size, order_ids) VALUES (%s, %s::bigint[]) RETURNING id",
-            [len(order_ids), numbers(order_ids)],
-        )
-        ((batch_id,),) = cursor.fetchall()
+    ((batch_id,),) = execute(
+        "INSERT INTO orders_batch (size, order_ids) VALUES (%s, %s::bigint[]) RETURNING id",
+        [len(order_ids), numbers(order_ids)],
+    )
     return int(batch_id)

@@ -17,7 +17,7 @@ from django.db import OperationalError, transaction
 
 import faults
 from database.arrays import numbers, texts
-from database.prepared import prepared_cursor
+from database.prepared import execute
 from inventory import stock
 from inventory.catalogue import ProductInfo, find_products, recall_products
 from orders import contexts, doorbell, journal
@@ -230,9 +230,9 @@ def _store(new: NewOrder, key: Key | None, catalogue: "Catalogue") -> Placed | N
     }
     if key:
         parameters |= {"key": key.text, "fingerprint": key.fingerprint}
-    with prepared_cursor() as cursor:
-        row = cursor.execute(PLACE_ONCE if key else PLACE, parameters).fetchone()
-    return Placed(row[0], uuid, row[1], amount, lines) if row else None
+    for order_id, placed_at, _ in execute(PLACE_ONCE if key else PLACE, parameters):
+        return Placed(order_id, uuid, placed_at, amount, lines)
+    return None
 
 
 def _placed_before(owner_id: int, key: Key) -> Placed | None:

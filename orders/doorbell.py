@@ -7,7 +7,7 @@ import threading
 
 from channels.layers import get_channel_layer
 
-from database.prepared import prepared_cursor
+from database.prepared import execute
 
 logger = logging.getLogger(__name__)
 
@@ -20,8 +20,7 @@ AFTER_SECONDS = 0.02
 
 def wake_dispatcher() -> None:
     """Tell the dispatchers, once the transaction commits, that there is something due."""
-    with prepared_cursor() as cursor:
-        cursor.execute("SELECT pg_notify(%s, '')", [DUE])
+    execute("SELECT pg_notify(%s, '')", [DUE])
 
 
 def announce_events() -> None:

@@ -13,7 +13,7 @@ from typing import Any, Self
 import msgspec
 
 from database.arrays import Column, numbers, rows
-from database.prepared import prepared_cursor
+from database.prepared import execute
 from orders.models import CurrentTransaction, OrderEvent
 from orders.workflow import Event, JourneyState, Leg, Status
 
@@ -74,29 +74,27 @@ def lock_due(limit: int) -> list[JourneyState]:
 
 def are_due(count: int) -> bool:
     """Whether at least so many journeys are due by the database's clock."""
-    with prepared_cursor() as cursor:
-        cursor.execute(ARE_DUE, [count, count])
-        ((answer,),) = cursor.fetchall()
+    ((answer,),) = execute(ARE_DUE, [count, count])
     return bool(answer)
 
 
 def _states(statement: str, parameters: list[Any]) -> list[JourneyState]:
-    with prepared_cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return [
-            JourneyState(
-                order_id,
-                STATUSES[status],
-                sequence,
-                batch_id,
-                attempts,
-                LEGS[stock],
-                LEGS[shipping],
-                LEGS[payment],
-                *rest,
-            )
-            for order_id, status, sequence, batch_id, attempts, stock, shipping, payment, *rest in cursor.fetchall()
-        ]
+    return [
+        JourneyState(
+            order_id,
+            STATUSES[status],
+            sequence,
+            batch_id,
+            attempts,
+            LEGS[stock],
+            LEGS[shipping],
+            LEGS[payment],
+            *rest,
+        )
+        for order_id, status, sequence, batch_id, attempts, stock, shipping, payment, *rest in execute(
+            statement, parameters
+        )
+    ]
 
 
 def save(states: Iterable[JourneyState]) -> None:
@@ -106,8 +104,7 @@ def save(states: Iterable[JourneyState]) -> None:
         return
     changed, new_values = rows(_journey_columns(states))
     events, new_events = rows(_event_columns([event for state in states for event in state.events]))
-    with prepared_cursor() as cursor:
-        cursor.execute(SAVE.format(changed=changed, events=events), new_values + new_events)
+    execute(SAVE.format(changed=changed, events=events), new_values + new_events)
     for state in states:
         state.events.clear()
 
@@ -219,9 +216,7 @@ def end() -> Position:
 
 
 def _number(statement: str) -> int:
-    with prepared_cursor() as cursor:
-        cursor.execute(statement)
-        ((number,),) = cursor.fetchall()
+    ((number,),) = execute(statement)
     return int(number)
 
 
@@ -248,9 +243,7 @@ def _read(start: Position, top: int, limit: int) -> list[FeedEvent]:
         "top": top,
         "limit": limit,
     }
-    with prepared_cursor() as cursor:
-        cursor.execute(FOLLOW, parameters)
-        return [_feed_event(row) for row in cursor.fetchall()]
+    return [_feed_event(row) for row in execute(FOLLOW, parameters)]
 
 
 def _feed_event(row: tuple[Any, ...]) -> FeedEvent:

@@ -8,7 +8,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import QuerySet
 
 from database.arrays import numbers
-from database.prepared import prepared_cursor
+from database.prepared import execute
 from inventory.stock import Wanted
 from orders.canaries import left_out
 from orders.models import ArchivedOrder, Order, id_of_number
@@ -113,6 +113,4 @@ def charges(order_ids: Sequence[int]) -> Asked:
 
 
 def _rows(statement: str, order_ids: Sequence[int]) -> list[tuple[Any, ...]]:
-    with prepared_cursor() as cursor:
-        cursor.execute(statement, [numbers(order_ids)])
-        return list(cursor.fetchall())
+    return execute(statement, [numbers(order_ids)])

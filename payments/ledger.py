@@ -16,7 +16,7 @@ from django.conf import settings
 
 import faults
 from database.arrays import numbers, rows
-from database.prepared import prepared_cursor
+from database.prepared import execute
 from payments.gateways import gateway
 from payments.gateways.protocol import Outcome, PaymentGateway
 from payments.models import Transaction, idempotency_key
@@ -137,9 +137,8 @@ def prepare(kind: Kind, asked: Asked) -> list[Prepared]:
 
     To be called in the transaction that decides to ask, and committed before `ask`.
     """
-    with prepared_cursor() as cursor:
-        cursor.execute(PREPARE.format(asked=asked.query), [*asked.parameters, kind.value])
-        found, now = cursor.fetchall(), monotonic()
+    found = execute(PREPARE.format(asked=asked.query), [*asked.parameters, kind.value])
+    now = monotonic()
     prepared, decided = [], []
     for *facts, asked_at, is_open, is_new in found:
         if is_open:
@@ -151,21 +150,19 @@ def prepare(kind: Kind, asked: Asked) -> list[Prepared]:
 
 def _decided(kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
     by_order = {request.order_id: request for request in requests}
-    with prepared_cursor() as cursor:
-        cursor.execute(DECIDED, [numbers(by_order), kind.value])
-        return [
-            Prepared(
-                by_order[order_id],
-                kind,
-                State(state),
-                is_new=False,
-                asked_at=asked_at,
-                since=monotonic(),
-                provider_id=provider_id,
-                code=code,
-            )
-            for order_id, state, provider_id, code, asked_at in cursor.fetchall()
-        ]
+    return [
+        Prepared(
+            by_order[order_id],
+            kind,
+            State(state),
+            is_new=False,
+            asked_at=asked_at,
+            since=monotonic(),
+            provider_id=provider_id,
+            code=code,
+        )
+        for order_id, state, provider_id, code, asked_at in execute(DECIDED, [numbers(by_order), kind.value])
+    ]
 
 
 def arrival_grace() -> timedelta:
@@ -265,9 +262,8 @@ def record(kind: Kind, outcomes: dict[int, Outcome]) -> set[int]:
             "message": ("text", [o.message[:200] for o in told.values()]),
         }
     )
-    with prepared_cursor() as cursor:
-        cursor.execute(RECORD.format(outcomes=outcomes_told), [*values, kind.value])
-        return {order_id for (order_id,) in cursor.fetchall()}
+    news = execute(RECORD.format(outcomes=outcomes_told), [*values, kind.value])
+    return {order_id for (order_id,) in news}
 
 
 def forget_unsent(kind: Kind, prepared: Sequence[Prepared]) -> None:
@@ -276,11 +272,7 @@ def forget_unsent(kind: Kind, prepared: Sequence[Prepared]) -> None:
     One that another worker has set out to ask meanwhile stays: that one may have been sent.
     """
     if prepared:
-        with prepared_cursor() as cursor:
-            cursor.execute(
-                FORGET,
-                [[p.request.order_id for p in prepared], [p.asked_at for p in prepared], kind.value],
-            )
+        execute(FORGET, [[p.request.order_id for p in prepared], [p.asked_at for p in prepared], kind.value])
 
 
 def reopen(kind: Kind, order_ids: Iterable[int]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from database.prepared import prepared_cursor
+from database.prepared import execute
 
 NOT_SHIPPABLE = "not_shippable"
 NO_RATE_IN_CURRENCY = "no_rate_in_currency"
@@ -56,10 +56,8 @@ def quote(*, parcels: Sequence[Parcel]) -> dict[int, Decimal | Refusal]:
 def _price_lists(countries: set[str]) -> dict[str, list[RateLine]]:
     """Return the rates of each country the shop delivers to, the lightest first."""
     price_lists: dict[str, list[RateLine]] = {}
-    with prepared_cursor() as cursor:
-        cursor.execute(PRICE_LISTS, [list(countries)])
-        for country, *rate in cursor:
-            price_lists.setdefault(country, []).append(RateLine(*rate))
+    for country, *rate in execute(PRICE_LISTS, [list(countries)]):
+        price_lists.setdefault(country, []).append(RateLine(*rate))
     return price_lists
 
 

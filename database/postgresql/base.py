@@ -1,12 +1,34 @@
 """The module in which Django looks for a database backend's connection."""
 
 import select
+from typing import Any
 
+import psycopg
 from django.db.backends.postgresql import base
+from django.db.backends.utils import debug_transaction
+
+from database.prepared import Statements
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """A connection as Django's, whose health check at the start of a request costs no round trip."""
+    """A connection as Django's, whose health check at the start of a request costs no round trip.
+
+    It keeps what it has prepared (`database.prepared`).
+    """
+
+    statements: Statements
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> psycopg.Connection[Any]:
+        """Return a connection on which nothing is prepared yet."""
+        new: psycopg.Connection[Any] = super().get_new_connection(conn_params)
+        self.statements = Statements(new)
+        return new
+
+    def _commit(self) -> None:
+        """Commit, on the short way."""
+        if self.connection is not None:
+            with debug_transaction(self, "COMMIT"), self.wrap_database_errors:
+                self.statements.commit()
 
     def is_usable(self) -> bool:
         """Return whether the connection is still there.
