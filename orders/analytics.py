@@ -67,6 +67,7 @@ class Analytics(msgspec.Struct, frozen=True, rename="camel"):
     refusal_reasons: list[RefusalReason]
 
 
+# The range is told for the events as well: the planner does not conclude it, and would read all there ever were.
 PERIODS = """
     SELECT date_trunc(%(unit)s, o.placed_at, 'UTC') AS start, o.currency, count(*),
         count(*) FILTER (WHERE e.at IS NOT NULL),
@@ -78,6 +79,7 @@ PERIODS = """
     FROM orders_order o
     JOIN orders_journey j ON j.order_id = o.id
     LEFT JOIN orders_orderevent e ON e.order_id = o.id AND e.type = 'order_confirmed'
+        AND e.order_id >= %(first)s AND e.order_id < %(last)s
     WHERE o.id >= %(first)s AND o.id < %(last)s AND o.owner_id <> %(canary)s
     GROUP BY 1, 2 ORDER BY 1, 2
 """
@@ -93,6 +95,7 @@ REFUSALS = """
     SELECT coalesce(e.data->>'reason', ''), count(DISTINCT o.id)
     FROM orders_order o
     JOIN orders_orderevent e ON e.order_id = o.id AND e.type = 'order_rejected'
+        AND e.order_id >= %(first)s AND e.order_id < %(last)s
     WHERE o.id >= %(first)s AND o.id < %(last)s AND o.owner_id <> %(canary)s
     GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %(reasons)s
 """
