@@ -4,7 +4,7 @@ Nobody waits for a batch to fill. What makes batches is the limit on how many ar
 meanwhile leaves together with the next one.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -26,6 +26,10 @@ CLAIMING = 7_241_001
 # Side by side they would only take the processors from each other. One that takes longer waits for a provider,
 # and nobody waits for it.
 FRESH_SECONDS = 0.1
+
+
+# So many tries leave an order beyond suspicion; with each that follows its batch is so many times smaller.
+CLEAR_ATTEMPTS, SUSPECTS_APART = 2, 8
 
 
 class Route(StrEnum):
@@ -79,7 +83,7 @@ def claim() -> list[Claimed]:
         _forgive_lost_messages(due)
         lease, max_attempts = settings.LEASE_SECONDS, settings.MAX_ATTEMPTS
         travelling = [journey for journey in due if _may_travel(journey, lease, max_attempts)]
-        claimed = [_form_batch(route, journeys) for route, journeys in _by_route(travelling).items()]
+        claimed = [_form_batch(route, journeys) for route, journeys in _companies(travelling)]
         journal.save(sorted(due, key=lambda journey: journey.order_id))
         faults.point("claim.before_commit")
     faults.point("claim.after_commit")
@@ -212,11 +216,24 @@ def _forgive_lost_messages(due: Sequence[JourneyState]) -> None:
             journey.attempts = max(0, journey.attempts - 1)
 
 
-def _by_route(journeys: Sequence[JourneyState]) -> dict[Route, list[JourneyState]]:
-    routes: dict[Route, list[JourneyState]] = {}
+def _companies(journeys: Sequence[JourneyState]) -> Iterator[tuple[Route, Sequence[JourneyState]]]:
+    """Yield those that travel together: they go the same way, and none is more suspect than the others."""
+    alike: dict[tuple[Route, int], list[JourneyState]] = {}
     for journey in journeys:
-        routes.setdefault(_route(journey), []).append(journey)
-    return routes
+        alike.setdefault((_route(journey), _most_with(journey)), []).append(journey)
+    for (route, most), together in alike.items():
+        for start in range(0, len(together), most):
+            yield route, together[start : start + most]
+
+
+def _most_with(journey: JourneyState) -> int:
+    """Return how many may travel with an order: the fewer, the more of its workers did not live to tell.
+
+    One of a lost batch may be what costs its worker its life. It is to take few with it the next time, so that the
+    others get through before their tries are used up.
+    """
+    lost = 0 if journey.waits_for_provider else journey.attempts - CLEAR_ATTEMPTS
+    return int(max(1, settings.BATCH_SIZE // SUSPECTS_APART ** max(0, lost)))
 
 
 def _route(journey: JourneyState) -> Route:

@@ -281,6 +281,25 @@ def test_an_order_that_is_claimed_again_and_again_is_put_before_a_person(setting
     assert journey(order_id).status == Status.CONFIRMED
 
 
+def test_an_order_that_kills_its_worker_takes_fewer_and_fewer_with_it(settings) -> None:
+    settings.BATCH_SIZE = 64
+    product = make_product()
+    orders = [make_order((product, 1)).order_id for _ in range(20)]
+    poison, companions = orders[7], []
+    for _ in range(settings.MAX_ATTEMPTS):
+        for claimed in batches.claim():
+            if poison in claimed.order_ids:
+                batches.take_in_hand(claimed.batch_id, step="reserve_stock")  # and its worker dies
+                companions.append(len(claimed.order_ids) - 1)
+            else:
+                run_canvas(batches.canvas(claimed))
+        make_everything_due()
+    assert batches.claim() == []
+    assert companions == [19, 19, 7, 0, 0]
+    assert "without getting anywhere" in journey(poison).attention
+    assert {journey(order).status for order in orders if order != poison} == {Status.CONFIRMED}
+
+
 def test_dispatchers_side_by_side_keep_to_the_limit_together(settings) -> None:
     settings.BATCH_SIZE, settings.MAX_CONCURRENT_BATCHES, settings.MAX_CONCURRENT_ORDERS = 2, 100, 5
     product = make_product()
