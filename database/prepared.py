@@ -62,9 +62,6 @@ class Statements:
         result = self._libpq.exec_prepared(name, self._values.dump_sequence(values, formats))  # type: ignore[arg-type]
         return self._rows(result)
 
-    def _run(self, command: bytes) -> None:
-        self._check(self._libpq.exec_(command))
-
     def commit(self) -> None:
         """Commit the transaction if there is one; raises psycopg's errors."""
         if self._libpq.transaction_status != TransactionStatus.IDLE:
@@ -74,6 +71,9 @@ class Statements:
         """Begin a transaction if one is wanted and there is none, as psycopg does."""
         if not self._connection.autocommit and self._libpq.transaction_status == TransactionStatus.IDLE:
             self._run(b"BEGIN")
+
+    def _run(self, command: bytes) -> None:
+        self._check(self._libpq.exec_(command))
 
     def _prepare(self, statement: str, sql: bytes) -> bytes:
         if len(self._names) >= MOST_STATEMENTS:
