@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
-# More than there are. Who makes up statements by the thousand has the server forget them now and then.
-MOST_STATEMENTS = 500
+# More than there usually are; with more the server forgets all of them, and those in use are prepared again.
+MOST_STATEMENTS = 200
 PLACEHOLDER = re.compile(r"%(?:%|s|\((\w+)\)s)")
 # What a statement that was prepared cannot be executed for any more; with a new connection it can.
 OUT_OF_DATE = (errors.FeatureNotSupported, errors.InvalidSqlStatementName)

@@ -107,11 +107,11 @@ class PageAdmin(ReadOnlyAdmin):
         extra_context: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> HttpResponse:
         """Show everything about it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         obj = self.get_object(request, object_id)
         if obj is None:
             return self.missing(object_id)
-        if not self.has_view_permission(request, obj):
-            raise PermissionDenied
         context = self.admin_site.each_context(request) | {"opts": self.opts}
         return TemplateResponse(request, self.page, context | self.context_of(request, obj))
 

@@ -125,9 +125,12 @@ def read(month: date) -> Iterator[str]:
 
 def order_of(archived: ArchivedOrder) -> Order:
     """Return an archived order as it was, with its journey. For reading: saved, it would be there twice."""
-    (order,) = _rows(Order, [archived.document["order"]])
-    (order.journey,) = _rows(Journey, [archived.document["journey"] | {"order_id": archived.pk}])
-    return order
+    known: Order | None = archived.__dict__.get("order")
+    if known is None:
+        (known,) = _rows(Order, [archived.document["order"]])
+        (known.journey,) = _rows(Journey, [archived.document["journey"] | {"order_id": archived.pk}])
+        archived.__dict__["order"] = known  # a list asks for it once for each of its columns
+    return known
 
 
 def rows_of(archived: ArchivedOrder, name: str, model: type[Row]) -> list[Row]:

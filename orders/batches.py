@@ -7,6 +7,7 @@ meanwhile leaves together with the next one.
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import NamedTuple
 
 from celery import Signature, chain, chord, current_task, signature
@@ -28,7 +29,8 @@ CLAIMING = 7_241_001
 FRESH_SECONDS = 0.1
 
 
-# So many tries leave an order beyond suspicion; with each that follows its batch is so many times smaller.
+# So many tries leave an order beyond suspicion; with each that follows its batch is so many times smaller, and on
+# its last try it travels alone.
 CLEAR_ATTEMPTS, SUSPECTS_APART = 2, 8
 
 
@@ -81,10 +83,12 @@ def claim() -> list[Claimed]:
             return []
         due = journal.lock_due(room)
         _forgive_lost_messages(due)
-        lease, max_attempts = settings.LEASE_SECONDS, settings.MAX_ATTEMPTS
-        travelling = [journey for journey in due if _may_travel(journey, lease, max_attempts)]
-        claimed = [_form_batch(route, journeys) for route, journeys in _companies(travelling)]
-        journal.save(sorted(due, key=lambda journey: journey.order_id))
+        companies = _companies([journey for journey in due if _may_travel(journey)])
+        may_leave = settings.MAX_CONCURRENT_BATCHES - before_us.batches
+        claimed = [_form_batch(route, journeys) for route, journeys in islice(companies, may_leave)]
+        # Those that found no batch stay as they are, and due.
+        changed = [journey for journey in due if journey.has_changed]
+        journal.save(sorted(changed, key=lambda journey: journey.order_id))
         faults.point("claim.before_commit")
     faults.point("claim.after_commit")
     return claimed
@@ -196,13 +200,12 @@ def canvas(claimed: Claimed) -> Signature:
             return task("orders.complete")
 
 
-def _may_travel(journey: JourneyState, lease: float, max_attempts: int) -> bool:
-    """Claim one journey, or stop it if it was claimed again and again and never got anywhere."""
-    if journey.attempts >= max_attempts and not journey.waits_for_provider:
-        journey.need_attention(f"claimed {journey.attempts} times without getting anywhere")
-        return False
-    journey.claimed(lease=lease)
-    return True
+def _may_travel(journey: JourneyState) -> bool:
+    """Whether it may; if it was claimed again and again and never got anywhere, it is stopped."""
+    if journey.attempts < settings.MAX_ATTEMPTS or journey.waits_for_provider:
+        return True
+    journey.need_attention(f"claimed {journey.attempts} times without getting anywhere")
+    return False
 
 
 def _forgive_lost_messages(due: Sequence[JourneyState]) -> None:
@@ -232,8 +235,10 @@ def _most_with(journey: JourneyState) -> int:
     One of a lost batch may be what costs its worker its life. It is to take few with it the next time, so that the
     others get through before their tries are used up.
     """
-    lost = 0 if journey.waits_for_provider else journey.attempts - CLEAR_ATTEMPTS
-    return int(max(1, settings.BATCH_SIZE // SUSPECTS_APART ** max(0, lost)))
+    tries = 1 if journey.waits_for_provider else journey.attempts + 1
+    if tries >= settings.MAX_ATTEMPTS > 1:
+        return 1
+    return int(max(1, settings.BATCH_SIZE // SUSPECTS_APART ** max(0, tries - CLEAR_ATTEMPTS)))
 
 
 def _route(journey: JourneyState) -> Route:
@@ -246,6 +251,7 @@ def _form_batch(route: Route, journeys: Sequence[JourneyState]) -> Claimed:
     order_ids = sorted(journey.order_id for journey in journeys)
     batch_id = _new_batch(order_ids)
     for journey in journeys:
+        journey.claimed(lease=settings.LEASE_SECONDS)
         journey.batch_id = batch_id
     return Claimed(batch_id, route, order_ids)
 

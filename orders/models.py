@@ -277,8 +277,8 @@ class StepRun(models.Model):
     One that began in a lost batch and has not ended says that the batch was lost in somebody's hands, and that one
     of its orders may be the cause; else it was lost on the way, by nobody's fault.
 
-    The table is unlogged: to write to it costs no wait for the disk, and a crash of PostgreSQL empties it. Tries of
-    orders that were under way are then forgiven, and people see no tasks of earlier batches.
+    The table is logged, although each step waits for the disk twice for it: unlogged, it would be empty after a crash
+    of PostgreSQL, and an order that is the cause of the crash would be forgiven its tries for ever.
     """
 
     # Without a constraint, which would lock the batch for each step.

@@ -1,7 +1,7 @@
 """Which Celery tasks worked on an order, for people: from an order to its tasks and back.
 
 A batch keeps its orders and the runs of its steps. Flower forgets at restart; this does not, for as long as batches
-are kept and PostgreSQL does not crash.
+are kept.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Keep the runs of steps in a table of their own, which is unlogged.
+"""Keep the runs of steps in a table of their own.
 
 The columns in which batches kept them stay for workers of the release before, which still write to them while this
 migration runs; a later release drops them.
@@ -57,7 +57,6 @@ class Migration(migrations.Migration):
                 "indexes": [models.Index(fields=["began_at"], name="orders_steprun_began")],
             },
         ),
-        migrations.RunSQL("ALTER TABLE orders_steprun SET UNLOGGED", "ALTER TABLE orders_steprun SET LOGGED"),
         migrations.RunSQL(COPY, migrations.RunSQL.noop),
         migrations.SeparateDatabaseAndState(
             state_operations=[

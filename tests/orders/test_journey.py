@@ -281,23 +281,41 @@ def test_an_order_that_is_claimed_again_and_again_is_put_before_a_person(setting
     assert journey(order_id).status == Status.CONFIRMED
 
 
-def test_an_order_that_kills_its_worker_takes_fewer_and_fewer_with_it(settings) -> None:
-    settings.BATCH_SIZE = 64
+@pytest.mark.parametrize(("max_attempts", "companions"), [(5, [19, 19, 7, 0, 0]), (3, [19, 19, 0])])
+def test_an_order_that_kills_its_worker_takes_fewer_and_fewer_with_it(
+    settings, max_attempts, companions
+) -> None:
+    settings.BATCH_SIZE, settings.MAX_ATTEMPTS, settings.MAX_CONCURRENT_BATCHES = 64, max_attempts, 30
     product = make_product()
     orders = [make_order((product, 1)).order_id for _ in range(20)]
-    poison, companions = orders[7], []
-    for _ in range(settings.MAX_ATTEMPTS):
+    poison, found = orders[7], []
+    for _ in range(max_attempts):
         for claimed in batches.claim():
             if poison in claimed.order_ids:
                 batches.take_in_hand(claimed.batch_id, step="reserve_stock")  # and its worker dies
-                companions.append(len(claimed.order_ids) - 1)
+                found.append(len(claimed.order_ids) - 1)
             else:
                 run_canvas(batches.canvas(claimed))
         make_everything_due()
     assert batches.claim() == []
-    assert companions == [19, 19, 7, 0, 0]
+    assert found == companions
     assert "without getting anywhere" in journey(poison).attention
     assert {journey(order).status for order in orders if order != poison} == {Status.CONFIRMED}
+
+
+def test_suspects_leave_no_more_batches_at_once_than_may_travel(settings) -> None:
+    settings.MAX_ATTEMPTS, settings.MAX_CONCURRENT_BATCHES = 2, 3
+    product = make_product()
+    orders = [make_order((product, 1)).order_id for _ in range(5)]
+    for claimed in batches.claim():
+        batches.take_in_hand(claimed.batch_id, step="reserve_stock")  # and its worker dies
+    make_everything_due()
+    assert [len(claimed.order_ids) for claimed in batches.claim()] == [1, 1, 1]
+    assert batches.claim() == []
+    make_everything_due()
+    work_off()
+    statuses = [journey(order).status for order in orders]
+    assert statuses.count(Status.CONFIRMED) >= 2
 
 
 def test_dispatchers_side_by_side_keep_to_the_limit_together(settings) -> None:

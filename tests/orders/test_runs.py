@@ -119,7 +119,7 @@ def test_a_trace_is_linked_if_there_is_one_and_somebody_shows_it(admin, order, s
     assert "traces.example" not in admin.get(address).content.decode()
 
 
-def test_to_note_a_step_waits_for_no_disk():
+def test_the_note_of_a_step_outlives_a_crash_of_postgresql():
     with connection.cursor() as cursor:
         cursor.execute("SELECT relpersistence FROM pg_class WHERE relname = 'orders_steprun'")
-        assert cursor.fetchone() == ("u",)
+        assert cursor.fetchone() == ("p",)

@@ -25,6 +25,7 @@ def plant(name: str) -> None:
     if not settings.DEBUG:
         raise Refused("PLANTED_FAULT is refused unless DEBUG=1.")
     for owner, attribute, wrong in DEFECTS[name]():
+        getattr(owner, attribute)  # what is not there would be planted in vain
         setattr(owner, attribute, wrong)
 
 
