@@ -9,7 +9,7 @@ import time
 import django
 from django.core.management import call_command
 
-from bench.wanted import PRODUCTS, USERS, random_items
+from bench.wanted import PRODUCTS, USERS, paced, random_items
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
@@ -62,9 +62,7 @@ def place(count: int, *, hold: bool) -> None:
 def release(count: int, per_second: float) -> None:
     """Release the latest orders, which are held, at a rate."""
     order_ids = list(Order.objects.order_by("-pk").values_list("pk", flat=True)[:count])
-    started = time.perf_counter()
-    for number, order_id in enumerate(reversed(order_ids)):
-        time.sleep(max(0.0, started + number / per_second - time.perf_counter()))
+    for order_id in paced(reversed(order_ids), per_second):
         process_order(order_id=order_id)
 
 

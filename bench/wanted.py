@@ -2,6 +2,8 @@
 
 import json
 import random
+import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 PRODUCTS = 1000
@@ -21,3 +23,11 @@ def random_body(rng: random.Random) -> bytes:
     """Return an order as JSON."""
     order = {"customerName": f"Customer {rng.randint(1, 5000)}", "email": "bench@example.com"}
     return json.dumps(order | {"items": random_items(rng)}).encode()
+
+
+def paced(order_ids: Iterable[int], per_second: float) -> Iterator[int]:
+    """Yield orders at a rate, however long what is done with each takes."""
+    started = time.perf_counter()
+    for number, order_id in enumerate(order_ids):
+        time.sleep(max(0.0, started + number / per_second - time.perf_counter()))
+        yield order_id

@@ -7,6 +7,8 @@ than all the rest of a step. A literal is one string, and PostgreSQL takes it ap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 # A column: its type in PostgreSQL, and a value for each row.
 Column = tuple[str, Sequence[Any]]
 
@@ -33,6 +35,14 @@ def texts(values: Iterable[str]) -> str:
     # All of them are quoted at once, which is much faster than one after the other.
     quoted = joined.replace("\\", "\\\\").replace('"', '\\"').replace("\0", '","')
     return f'{{"{quoted}"}}' if values else "{}"
+
+
+_JSON = msgspec.json.Encoder()
+
+
+def document(value: object) -> str:
+    """Return a value as the text of a jsonb, several times as fast as `json.dumps`."""
+    return _JSON.encode(value).decode()
 
 
 LITERALS: Mapping[str, Callable[[Iterable[Any]], str]] = {

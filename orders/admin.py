@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import PAGE_VAR
@@ -133,11 +133,70 @@ class NearPaginator(Paginator):
 # --- The list ---------------------------------------------------------------------------------------------
 
 
-@admin.register(Order)
-class OrderAdmin(PageAdmin):
-    """Orders: what was asked for, where each stands, and what may be done about it."""
+class OrdersAdmin(PageAdmin):
+    """Orders, archived or not: the same columns, and the same page."""
 
     page = "admin/orders/order/order.html"
+    ordering = ("-id",)
+    # Only switches the search box on: `find` does the searching.
+    search_fields = ("id",)
+
+    def order_of(self, row: Any) -> Order:
+        """Return the order that a row of the list is about."""
+        return cast("Order", row)
+
+    def find(self, queryset: QuerySet[Any], text: str) -> QuerySet[Any]:
+        """Return what a search means."""
+        return found(queryset, text)
+
+    @admin.display(description="Order")
+    def shown_number(self, row: Any) -> str:
+        """The number people call it by."""
+        return self.order_of(row).number
+
+    @admin.display(description="Status")
+    def status(self, row: Any) -> SafeString:
+        """Where it stands: a word, and a mark of a colour and a shape of its own."""
+        return status_badge(self.order_of(row).journey.status)
+
+    @admin.display(description="Customer name")
+    def customer_name(self, row: Any) -> str:
+        """Who placed it."""
+        return self.order_of(row).customer_name
+
+    @admin.display(description="Total")
+    def total(self, row: Any) -> str:
+        """What it costs, as far as that is known."""
+        order = self.order_of(row)
+        return f"{order.total_amount:,.2f} {order.currency}"
+
+    @admin.display(description="Placed (UTC)")
+    def placed(self, row: Any) -> str:
+        """When it was placed."""
+        return f"{self.order_of(row).placed_at:%Y-%m-%d %H:%M}"
+
+    def get_search_results(
+        self,
+        request: HttpRequest,  # noqa: ARG002 - Django's signature
+        queryset: QuerySet[Any],
+        search_term: str,
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search by what the term looks like."""
+        return (self.find(queryset, search_term) if search_term.strip() else queryset), False
+
+    def common_context(self, order: Order) -> dict[str, Any]:
+        """Return what the page shows of any order."""
+        return {
+            "title": order.number,
+            "order": order,
+            "journey": order.journey,
+            "badge": status_badge(order.journey.status),
+        }
+
+
+@admin.register(Order)
+class OrderAdmin(OrdersAdmin):
+    """Orders: what was asked for, where each stands, and what may be done about it."""
 
     list_display = ("shown_number", "status", "needs", "customer_name", "total", "placed")
     list_display_links = ("shown_number",)
@@ -151,33 +210,10 @@ class OrderAdmin(PageAdmin):
         CountryFilter,
     )
     list_select_related = ("journey",)
-    ordering = ("-id",)
-    # Only switches the search box on: `get_search_results` does the searching.
-    search_fields = ("id",)
     search_help_text = (
         "Number, id or UUID; a customer's name or id; an e-mail address. Beginnings of names, customers' ids"
         " and e-mail addresses without an account are found among the latest 200,000 orders."
     )
-
-    @admin.display(description="Order")
-    def shown_number(self, order: Order) -> str:
-        """The number people call it by."""
-        return order.number
-
-    @admin.display(description="Status")
-    def status(self, order: Order) -> SafeString:
-        """Where it stands: a word, and a mark of a colour and a shape of its own."""
-        return status_badge(order.journey.status)
-
-    @admin.display(description="Total")
-    def total(self, order: Order) -> str:
-        """What it costs, as far as that is known."""
-        return f"{order.total_amount:,.2f} {order.currency}"
-
-    @admin.display(description="Placed (UTC)")
-    def placed(self, order: Order) -> str:
-        """When it was placed."""
-        return f"{order.placed_at:%Y-%m-%d %H:%M}"
 
     @admin.display(description="Needs", empty_value="")
     def needs(self, order: Order) -> SafeString | str:
@@ -190,15 +226,6 @@ class OrderAdmin(PageAdmin):
             return "somebody to process it"
         return waits_for(order.journey.waiting_for)
 
-    def get_search_results(
-        self,
-        request: HttpRequest,  # noqa: ARG002 - Django's signature
-        queryset: QuerySet[Order],
-        search_term: str,
-    ) -> tuple[QuerySet[Order], bool]:
-        """Search by what the term looks like."""
-        return (found(queryset, search_term) if search_term.strip() else queryset), False
-
     # --- One order ---
 
     def missing(self, object_id: str) -> HttpResponse:
@@ -210,11 +237,7 @@ class OrderAdmin(PageAdmin):
     def context_of(self, request: HttpRequest, order: Order) -> dict[str, Any]:
         """Return everything about one order."""
         events, runs = list(order.events.all()), runs_of(order)
-        return {
-            "title": order.number,
-            "order": order,
-            "journey": order.journey,
-            "badge": status_badge(order.journey.status),
+        return self.common_context(order) | {
             "explanation": "" if is_at_rest(order.journey) else explain(order).text,
             "waits_for": waits_for(order.journey.waiting_for),
             "attention": attention(order.journey.attention),
@@ -378,15 +401,10 @@ class BatchAdmin(PageAdmin):
 
 
 @admin.register(ArchivedOrder)
-class ArchivedOrderAdmin(PageAdmin):
+class ArchivedOrderAdmin(OrdersAdmin):
     """Orders of long ago, as they were when they were put away."""
 
-    page = "admin/orders/order/order.html"
-
     list_display = ("shown_number", "status", "customer_name", "total", "placed")
-    ordering = ("-id",)
-    # Only switches the search box on: `get_search_results` does the searching.
-    search_fields = ("id",)
     search_help_text = "Number, id or UUID."
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
@@ -395,49 +413,18 @@ class ArchivedOrderAdmin(PageAdmin):
 
     has_module_permission = has_view_permission
 
-    @admin.display(description="Order")
-    def shown_number(self, archived: ArchivedOrder) -> str:
-        """The number people call it by."""
-        return archive.order_of(archived).number
+    def order_of(self, row: ArchivedOrder) -> Order:
+        """Return the order as it was."""
+        return archive.order_of(row)
 
-    @admin.display(description="Status")
-    def status(self, archived: ArchivedOrder) -> SafeString:
-        """How it ended."""
-        return status_badge(archive.order_of(archived).journey.status)
-
-    @admin.display(description="Customer")
-    def customer_name(self, archived: ArchivedOrder) -> str:
-        """Who placed it."""
-        return archive.order_of(archived).customer_name
-
-    @admin.display(description="Total")
-    def total(self, archived: ArchivedOrder) -> str:
-        """What it cost."""
-        return f"{archive.order_of(archived).total_amount:,.2f} {archive.order_of(archived).currency}"
-
-    @admin.display(description="Placed (UTC)")
-    def placed(self, archived: ArchivedOrder) -> str:
-        """When it was placed."""
-        return f"{archive.order_of(archived).placed_at:%Y-%m-%d %H:%M}"
-
-    def get_search_results(
-        self,
-        request: HttpRequest,  # noqa: ARG002 - Django's signature
-        queryset: QuerySet[ArchivedOrder],
-        search_term: str,
-    ) -> tuple[QuerySet[ArchivedOrder], bool]:
-        """Search for the one order that the term names."""
-        return (named(queryset, search_term) if search_term.strip() else queryset), False
+    def find(self, queryset: QuerySet[ArchivedOrder], text: str) -> QuerySet[ArchivedOrder]:
+        """Return the one order that the text names."""
+        return named(queryset, text)
 
     def context_of(self, request: HttpRequest, archived: ArchivedOrder) -> dict[str, Any]:  # noqa: ARG002
         """Return everything about one order, for the page of those that are not archived."""
-        order = archive.order_of(archived)
-        return {
-            "title": order.number,
+        return self.common_context(archive.order_of(archived)) | {
             "archived": archived,
-            "order": order,
-            "journey": order.journey,
-            "badge": status_badge(order.journey.status),
             "lines": archive.rows_of(archived, "lines", OrderLine),
             "transactions": archive.rows_of(archived, "transactions", Transaction),
             "timeline": timeline(archive.rows_of(archived, "events", OrderEvent)),

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 from django.db import connection, transaction
 
-from database.arrays import Column, rows, texts, words
+from database.arrays import Column, document, rows, texts, words
 from orders import contexts, doorbell
-from orders.commands import JSON, REFUSALS, Catalogue, KeyReused, NewOrder, PlacedLine, priced
+from orders.commands import REFUSALS, Catalogue, KeyReused, NewOrder, PlacedLine, priced
 from orders.models import NEW_UUID, CurrentTransaction, order_numbers
 
 
@@ -157,7 +157,7 @@ def _store(candidates: dict[int, _Priced], owner_id: int) -> dict[int, Outcome]:
 def _insert(orders: dict[int, _Priced], owner_id: int) -> None:
     order_rows, order_values = rows(_order_columns(orders))
     line_rows, line_values = rows(_line_columns(orders))
-    origin = JSON.encode(contexts.of_request()).decode()
+    origin = document(contexts.of_request())
     statement = STORE.format(
         orders=order_rows, lines=line_rows, new_uuid=NEW_UUID, transaction=CurrentTransaction.template
     )
@@ -184,7 +184,7 @@ def _order_columns(orders: dict[int, _Priced]) -> dict[str, Column]:
         "weight_grams": ("bigint", [_weight(order.lines) for order in orders.values()]),
         "shipping_address": (
             "jsonb",
-            [JSON.encode(new.shipping_address or {}).decode() for new in news],
+            [document(new.shipping_address or {}) for new in news],
         ),
         "country": ("text", [new.country for new in news]),
         "payment_token": ("text", [new.payment_token for new in news]),

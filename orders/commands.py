@@ -16,7 +16,7 @@ import msgspec
 from django.db import OperationalError, transaction
 
 import faults
-from database.arrays import numbers, texts
+from database.arrays import document, numbers, texts
 from database.prepared import execute
 from inventory import stock
 from inventory.catalogue import ProductInfo, find_products, recall_products
@@ -135,7 +135,6 @@ class KeyReused(Exception):
     """The key belongs to another order."""
 
 
-JSON = msgspec.json.Encoder()
 REFUSALS = (UnknownProduct, PriceChanged, WrongCurrency, QuantityTooLarge, AmountTooLarge, KeyReused)
 
 
@@ -260,14 +259,14 @@ def _place_parameters(new: NewOrder, lines: list[PlacedLine], amount: Decimal) -
         "currency": new.currency,
         "goods_amount": amount,
         "weight_grams": sum(line.weight_grams * line.quantity for line in lines),
-        "shipping_address": JSON.encode(new.shipping_address or {}).decode(),
+        "shipping_address": document(new.shipping_address or {}),
         "country": new.country,
         "payment_token": new.payment_token,
         "product_ids": numbers(line.product_id for line in lines),
         "quantities": numbers(line.quantity for line in lines),
         "line_count": len(lines),
         "hold": new.hold,
-        "event": JSON.encode(event).decode(),
+        "event": document(event),
         "channel": doorbell.DUE,
     }
 

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-import msgspec
-
-from database.arrays import Column, numbers, rows
+from database.arrays import Column, document, numbers, rows
 from database.prepared import execute
 from orders.models import CurrentTransaction, OrderEvent
 from orders.workflow import Event, JourneyState, Leg, Status
@@ -20,7 +18,6 @@ from orders.workflow import Event, JourneyState, Leg, Status
 # Looked up for every order of every step; calling the enumerations costs several times as much.
 STATUSES = {status.value: status for status in Status}
 LEGS = {leg.value: leg for leg in Leg}
-DATA = msgspec.json.Encoder()
 
 COLUMNS = (
     "order_id, status, sequence, batch_id, attempts, stock, shipping, payment, shipping_amount,"
@@ -136,7 +133,7 @@ def _event_columns(events: Sequence[Event]) -> dict[str, Column]:
         "sequence": ("int", [e.sequence for e in events]),
         "type": ("text", [e.type for e in events]),
         "progress": ("smallint", [e.progress for e in events]),
-        "data": ("jsonb", [DATA.encode(e.data).decode() if e.data else "{}" for e in events]),
+        "data": ("jsonb", [document(e.data) if e.data else "{}" for e in events]),
     }
 
 

@@ -3,13 +3,12 @@
 import os
 import random
 import sys
-import time
 
 import django
 from django.core.management import call_command
 
 from bench.textbook.celery import app as celery
-from bench.wanted import PRODUCTS, USERS, random_items
+from bench.wanted import PRODUCTS, USERS, paced, random_items
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bench.textbook.settings")
 django.setup()
@@ -50,9 +49,7 @@ def release(count: int, per_second: float) -> None:
     """Send the latest orders, which were held, on their way at a rate."""
     celery.set_current()
     order_ids = list(Order.objects.order_by("-pk").values_list("pk", flat=True)[:count])
-    started = time.perf_counter()
-    for number, order_id in enumerate(reversed(order_ids)):
-        time.sleep(max(0.0, started + number / per_second - time.perf_counter()))
+    for order_id in paced(reversed(order_ids), per_second):
         process(order_id)
 
 
