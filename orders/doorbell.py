@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 
 from channels.layers import get_channel_layer
 
@@ -29,34 +30,38 @@ def announce_events() -> None:
 
 
 class Announcer:
-    """A thread with an event loop of its own that sends hints: one under way, and at most one waiting."""
+    """A thread that sends hints: one under way, and at most one waiting.
+
+    Nothing but that it is woken happens at once: whoever woke it needs the interpreter for the order's next message.
+    """
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self._wanted = asyncio.Event()
-        self._loop = asyncio.new_event_loop()
+        self._wanted = threading.Event()
         # A daemon, and nothing it waits for is a thread: it never holds up the end of its process.
         threading.Thread(target=self._run, name="announcer", daemon=True).start()
 
     def ring(self) -> None:
         """Ask for a hint to be sent; hints asked for meanwhile become one."""
-        self._loop.call_soon_threadsafe(self._wanted.set)
+        self._wanted.set()
 
     def _run(self) -> None:
-        self._loop.run_until_complete(self._send_forever())
+        with asyncio.Runner() as runner:
+            while True:
+                self._wanted.wait()
+                time.sleep(AFTER_SECONDS)
+                self._wanted.clear()
+                runner.run(_send_hint())
 
-    async def _send_forever(self) -> None:
-        layer = get_channel_layer()
-        assert layer is not None, "CHANNEL_LAYERS has no default"
-        while True:
-            await self._wanted.wait()
-            await asyncio.sleep(AFTER_SECONDS)
-            self._wanted.clear()
-            try:
-                await asyncio.wait_for(layer.group_send(JOURNAL, {"type": "journal.grown"}), timeout=2)
-            except Exception as error:  # noqa: BLE001 - a courtesy; the live server looks every second anyway
-                logger.info("No hint to the live servers: %r", error)
-                await asyncio.sleep(0.5)
+
+async def _send_hint() -> None:
+    layer = get_channel_layer()
+    assert layer is not None, "CHANNEL_LAYERS has no default"
+    try:
+        await asyncio.wait_for(layer.group_send(JOURNAL, {"type": "journal.grown"}), timeout=2)
+    except Exception as error:  # noqa: BLE001 - a courtesy; the live server looks every second anyway
+        logger.info("No hint to the live servers: %r", error)
+        await asyncio.sleep(0.5)
 
 
 _lock = threading.Lock()
