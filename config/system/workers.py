@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from typing import Any, TypeGuard
+from typing import Any
 
 import structlog
 from celery.signals import (
@@ -14,7 +14,6 @@ from celery.signals import (
 )
 from celery.worker import state
 
-from orders import contexts
 from scheduling import garbage, heartbeats
 from telemetry import measures, tracing
 
@@ -75,20 +74,14 @@ def begin_process(**_: object) -> None:
 
 @task_prerun.connect
 def begin_task(task: Any, task_id: str, kwargs: dict[str, Any] | None = None, **_: object) -> None:
-    """Note when a task began and what it is about: in its trace, and in every line of the log that it writes."""
+    """Note when a task began and which it is: in its trace, and in every line of the log that it writes."""
     task.request.began = time.perf_counter()
-    about = contexts.of_batch(kwargs["batch_id"]) if _is_step(kwargs) else {}
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id, **about)
-    given = task.request.get(tracing.HEADER)
-    task.request.span = tracing.span(
-        task.name, parents=[given] if given else [], batch_id=str(about.get("batch_id", ""))
-    )
-    task.request.span.__enter__()
-
-
-def _is_step(kwargs: dict[str, Any] | None) -> TypeGuard[dict[str, Any]]:
-    return bool(kwargs) and "batch_id" in (kwargs or {})
+    structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id)
+    if tracing.is_on():
+        given = task.request.get(tracing.HEADER)
+        about = str((kwargs or {}).get("batch_id", ""))
+        task.request.span = tracing.span(task.name, parents=[given] if given else [], batch_id=about)
+        task.request.span.__enter__()
 
 
 @task_postrun.connect
