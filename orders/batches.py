@@ -52,10 +52,20 @@ class Claimed:
 
 
 class InHand(NamedTuple):
-    """A batch that a step works on: the run of the step, and the orders."""
+    """A batch, or a part of one, that a step works on."""
 
-    run_id: int
-    order_ids: list[int]
+    batch_id: int
+    order_ids: Sequence[int]
+    step: str
+    began_at: str  # by the database's clock, in its words
+    run_id: int | None = None  # of the run, if that was noted beforehand
+    is_whole: bool = True
+
+    def halves(self) -> tuple["InHand", "InHand"]:
+        """Return two parts of it."""
+        middle = len(self.order_ids) // 2
+        first, second = self.order_ids[:middle], self.order_ids[middle:]
+        return self._replace(order_ids=first, is_whole=False), self._replace(order_ids=second, is_whole=False)
 
 
 class UnderWay(NamedTuple):
@@ -117,28 +127,47 @@ def finish(batch_id: int) -> None:
     )
 
 
-TAKE_IN_HAND = """
-    WITH run AS (
-        INSERT INTO orders_steprun (batch_id, step, task, worker) VALUES (%s, %s, %s, %s) RETURNING id, batch_id
-    )
-    SELECT run.id, batch.order_ids FROM run JOIN orders_batch batch ON batch.id = run.batch_id
+BATCH = "SELECT order_ids, is_watched, clock_timestamp()::text FROM orders_batch WHERE id = %s"
+BEGIN_RUN = "INSERT INTO orders_steprun (batch_id, step, task, worker) VALUES (%s, %s, %s, %s) RETURNING id"
+END_RUN = "UPDATE orders_steprun SET ended_at = clock_timestamp() WHERE id = %s"
+NOTE_RUN = """
+    INSERT INTO orders_steprun (batch_id, step, task, worker, began_at, ended_at)
+    VALUES (%s, %s, %s, %s, %s::timestamptz, clock_timestamp())
 """
 
 
-def take_in_hand(batch_id: int, *, step: str) -> InHand:
-    """Note that a step of the batch begins, as which task on which worker. Return the batch's orders.
+def take_in_hand(batch_id: int, *, step: str) -> InHand | None:
+    """Return a batch that a step is to work on; None if it is forgotten by now.
 
-    There are none if the batch is forgotten by now. Committed at once, so that the end of its worker leaves a trace.
+    If it is watched, note that the step begins, committed at once: the end of its worker leaves a trace.
     """
+    found = execute(BATCH, [batch_id])
+    if not found:
+        return None
+    ((order_ids, is_watched, now),) = found
+    in_hand = InHand(batch_id, order_ids, step, now)
+    return in_hand._replace(run_id=_begin_run(in_hand)) if is_watched else in_hand
+
+
+def _begin_run(in_hand: InHand) -> int:
+    ((run_id,),) = execute(BEGIN_RUN, _about(in_hand))
+    return int(run_id)
+
+
+def _about(in_hand: InHand) -> tuple[int, str, str, str]:
     task = current_task.request if current_task else None
-    about = (batch_id, step, task.id if task else "", task.hostname if task else "")
-    found = execute(TAKE_IN_HAND, about)
-    return InHand(*found[0]) if found else InHand(0, [])
+    task_id, worker = (task.id, task.hostname) if task else ("", "")
+    return in_hand.batch_id, in_hand.step, str(task_id), str(worker)
 
 
-def put_down(run_id: int) -> None:
-    """Note that a step has ended."""
-    execute("UPDATE orders_steprun SET ended_at = clock_timestamp() WHERE id = %s", [run_id])
+def put_down(in_hand: InHand) -> None:
+    """Note that a step has ended, in the transaction that says what it did; of a part of a batch nothing is noted."""
+    if not in_hand.is_whole:
+        return
+    if in_hand.run_id is not None:
+        execute(END_RUN, [in_hand.run_id])
+    else:
+        execute(NOTE_RUN, [*_about(in_hand), in_hand.began_at])
 
 
 TAKE_OVER = """
@@ -150,7 +179,10 @@ TAKE_OVER = """
 
 
 def take_over(batch_ids: Collection[int]) -> set[int]:
-    """End batches that were lost. Return those that were lost on the way: nobody had them in hand."""
+    """End batches that were lost. Return those that were lost on the way, as far as is known: nobody's fault.
+
+    Of a batch that is not watched nothing is known. Its orders travel in one that is from now on.
+    """
     taken_over = execute(TAKE_OVER, [numbers(batch_ids)])
     return {batch_id for batch_id, was_in_hand in taken_over if not was_in_hand}
 
@@ -249,16 +281,17 @@ def _route(journey: JourneyState) -> Route:
 
 def _form_batch(route: Route, journeys: Sequence[JourneyState]) -> Claimed:
     order_ids = sorted(journey.order_id for journey in journeys)
-    batch_id = _new_batch(order_ids)
+    was_lost = any(journey.batch_id is not None for journey in journeys)
+    batch_id = _new_batch(order_ids, is_watched=was_lost)
     for journey in journeys:
         journey.claimed(lease=settings.LEASE_SECONDS)
         journey.batch_id = batch_id
     return Claimed(batch_id, route, order_ids)
 
 
-def _new_batch(order_ids: Sequence[int]) -> int:
+def _new_batch(order_ids: Sequence[int], *, is_watched: bool) -> int:
     ((batch_id,),) = execute(
-        "INSERT INTO orders_batch (size, order_ids) VALUES (%s, %s::bigint[]) RETURNING id",
-        [len(order_ids), numbers(order_ids)],
+        "INSERT INTO orders_batch (size, order_ids, is_watched) VALUES (%s, %s::bigint[], %s) RETURNING id",
+        [len(order_ids), numbers(order_ids), is_watched],
     )
     return int(batch_id)

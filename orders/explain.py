@@ -13,7 +13,7 @@ from typing import NamedTuple
 from django.conf import settings
 
 from orders import obstacles
-from orders.models import Batch, Journey, Order, OrderEvent, StepRun
+from orders.models import Batch, Journey, Order, OrderEvent
 from orders.obstacles import Obstacle
 from orders.telling import attention as in_words
 from orders.workflow import UNDER_WAY, EventType, Leg, Status, Wait
@@ -358,16 +358,15 @@ def _open_legs(journey: Journey) -> list[str]:
 
 def _lost(facts: Facts) -> str:
     """Return what is known of the end of its batch."""
-    run = (
-        StepRun.objects.filter(batch_id=facts.journey.batch_id or 0, ended_at=None)
-        .order_by("-began_at")
-        .first()
-    )
-    what = (
-        f"the step “{run.step.replace('_', ' ')}” did not end{f' on {run.worker}' if run.worker else ''}"
-        if run
-        else "its message was lost, or waits in a queue"
-    )
+    batch = Batch.objects.filter(pk=facts.journey.batch_id or 0).first()
+    run = batch.step_runs.filter(ended_at=None).order_by("-began_at").first() if batch else None
+    if run:
+        where = f" on {run.worker}" if run.worker else ""
+        what = f"the step “{run.step.replace('_', ' ')}” did not end{where}"
+    elif batch and batch.is_watched:
+        what = "its message was lost, or waits in a queue"
+    else:
+        what = "a worker or a message was lost, or it waits in a queue"
     return f"Batch {facts.journey.batch_id} did not arrive within {settings.LEASE_SECONDS:g} seconds: {what}."
 
 

@@ -257,6 +257,8 @@ class Batch(models.Model):
     # Settled, or taken over by later batches.
     finished_at = models.DateTimeField(null=True)
     order_ids = ArrayField(models.BigIntegerField(), db_default=[])
+    # Some of its orders come from a batch that was lost. One of them may be the cause: see `StepRun`.
+    is_watched = models.BooleanField(db_default=False)
 
     class Meta:
         verbose_name_plural = "batches"
@@ -272,13 +274,14 @@ class Batch(models.Model):
 
 
 class StepRun(models.Model):
-    """A step that works on a batch, or has: as which Celery task, on which worker, from when to when.
+    """A step that has worked on a batch, or does: as which Celery task, on which worker, from when to when.
 
-    One that began in a lost batch and has not ended says that the batch was lost in somebody's hands, and that one
-    of its orders may be the cause; else it was lost on the way, by nobody's fault.
+    It is noted with what the step did, in the same transaction. Only where a batch is watched is it noted first, and
+    committed: if that batch is lost and the run has not ended, it was lost in somebody's hands, and one of its orders
+    may be the cause; else it was lost on the way, by nobody's fault.
 
-    The table is logged, although each step waits for the disk twice for it: unlogged, it would be empty after a crash
-    of PostgreSQL, and an order that is the cause of the crash would be forgiven its tries for ever.
+    The table is logged: unlogged, it would be empty after a crash of PostgreSQL, and an order that is the cause of
+    the crash would be forgiven its tries for ever.
     """
 
     # Without a constraint, which would lock the batch for each step.

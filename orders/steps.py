@@ -5,7 +5,7 @@ Read from top to bottom it is the product. The dispatcher sends due orders throu
 
 1. locks the journeys that are still its own and for which it is still due,
 2. does its work for all of them at once, calling the outside world with no transaction open,
-3. saves what happened, with the events that say so.
+3. saves what happened, with the events that say so, and notes its own run beside them.
 
 Every step may run twice, late or beside itself: whoever comes second finds nothing left to do.
 """
@@ -24,6 +24,7 @@ from django.db import InterfaceError, OperationalError, transaction
 import faults
 from inventory import stock
 from orders import batches, contexts, doorbell, journal, queries
+from orders.batches import InHand
 from orders.workflow import JourneyState, Leg, Status, Wait
 from payments import ledger, returns
 from payments.gateways.protocol import Outcome
@@ -36,15 +37,15 @@ logger = logging.getLogger(__name__)
 
 
 class Step(Protocol):
-    """A step takes a batch: its id, by which late workers are told apart, and all or some of its orders."""
+    """A step takes a batch, or a part of one."""
 
     __name__: str
 
-    def __call__(self, *, batch_id: int, order_ids: Sequence[int]) -> None: ...
+    def __call__(self, batch: InHand) -> None: ...
 
 
 class BatchStep(Protocol):
-    """A step as workers are asked for it: for a whole batch."""
+    """A step as workers are asked for it."""
 
     def __call__(self, *, batch_id: int) -> None: ...
 
@@ -60,48 +61,44 @@ def for_batch(step: Step) -> BatchStep:
 
     @functools.wraps(step)
     def run(*, batch_id: int) -> None:
-        run_id, order_ids = batches.take_in_hand(batch_id, step=step.__name__)
-        if not order_ids:
+        batch = batches.take_in_hand(batch_id, step=step.__name__)
+        if batch is None:
             return  # its message came when the batch was long forgotten
-        with structlog.contextvars.bound_contextvars(**contexts.of_batch(batch_id, order_ids)):
-            run_isolated(batch_id, order_ids)
-        batches.put_down(run_id)
+        with structlog.contextvars.bound_contextvars(**contexts.of_batch(batch_id, batch.order_ids)):
+            run_isolated(batch)
         doorbell.announce_events()
 
-    def run_isolated(batch_id: int, order_ids: Sequence[int]) -> None:
+    def run_isolated(batch: InHand) -> None:
         try:
             faults.point(begin)
-            step(batch_id=batch_id, order_ids=order_ids)
+            step(batch)
             faults.point(end)
         except (OperationalError, InterfaceError):
             raise
         except Exception as error:
-            if len(order_ids) == 1:
-                logger.exception("Order %s breaks %s", order_ids[0], step.__name__)
-                _put_before_a_person(
-                    batch_id, order_ids, f"{step.__name__}: {error!r}", traceback.format_exc()
-                )
+            if len(batch.order_ids) == 1:
+                logger.exception("Order %s breaks %s", batch.order_ids[0], step.__name__)
+                _put_before_a_person(batch, f"{step.__name__}: {error!r}", traceback.format_exc())
             else:
-                middle = len(order_ids) // 2
-                run_isolated(batch_id, order_ids[:middle])
-                run_isolated(batch_id, order_ids[middle:])
+                for half in batch.halves():
+                    run_isolated(half)
+            batches.put_down(batch)
 
     return run
 
 
-def _put_before_a_person(batch_id: int, order_ids: Sequence[int], why: str, details: str) -> None:
+def _put_before_a_person(batch: InHand, why: str, details: str) -> None:
     with transaction.atomic():
-        journeys = journal.lock_batch(order_ids, batch_id=batch_id)
+        journeys = _due(batch, lambda _: True)
         for journey in journeys:
             journey.need_attention(why, details=details)
         journal.save(journeys)
 
 
-def _due(
-    batch_id: int, order_ids: Sequence[int], is_due: Callable[[JourneyState], bool]
-) -> list[JourneyState]:
+def _due(batch: InHand, is_due: Callable[[JourneyState], bool]) -> list[JourneyState]:
     """Lock the batch's journeys and return those for which a step is still due."""
-    return [journey for journey in journal.lock_batch(order_ids, batch_id=batch_id) if is_due(journey)]
+    journeys = journal.lock_batch(batch.order_ids, batch_id=batch.batch_id)
+    return [journey for journey in journeys if is_due(journey)]
 
 
 def _ids(journeys: Sequence[JourneyState]) -> list[int]:
@@ -112,10 +109,10 @@ def _ids(journeys: Sequence[JourneyState]) -> list[int]:
 
 
 @for_batch
-def reserve_stock(*, batch_id: int, order_ids: Sequence[int]) -> None:
+def reserve_stock(batch: InHand) -> None:
     """Hold every order's units, first come first served, all of an order or none."""
     with transaction.atomic():
-        journeys = _due(batch_id, order_ids, lambda j: j.is_processing and j.stock is Leg.OPEN)
+        journeys = _due(batch, lambda j: j.is_processing and j.stock is Leg.OPEN)
         shortages = stock.reserve(wanted=queries.wanted_units(_ids(journeys)))
         for journey in journeys:
             if missing := shortages.get(journey.order_id):
@@ -123,14 +120,15 @@ def reserve_stock(*, batch_id: int, order_ids: Sequence[int]) -> None:
             else:
                 journey.stock_reserved()
         journal.save(journeys)
+        batches.put_down(batch)
         faults.point("reserve_stock.before_commit")
 
 
 @for_batch
-def quote_shipping(*, batch_id: int, order_ids: Sequence[int]) -> None:
+def quote_shipping(batch: InHand) -> None:
     """Find the price of shipping, which makes the total final; refuse what we do not deliver."""
     with transaction.atomic():
-        journeys = _due(batch_id, order_ids, lambda j: j.is_processing and j.shipping is Leg.OPEN)
+        journeys = _due(batch, lambda j: j.is_processing and j.shipping is Leg.OPEN)
         quoted = quotes.quote(parcels=queries.parcels(_ids(journeys)))
         for journey in journeys:
             quote = quoted[journey.order_id]
@@ -139,57 +137,60 @@ def quote_shipping(*, batch_id: int, order_ids: Sequence[int]) -> None:
             else:
                 journey.shipping_quoted(quote)
         journal.save(journeys)
+        batches.put_down(batch)
         faults.point("quote_shipping.before_commit")
 
 
 @for_batch
-def authorize_payment(*, batch_id: int, order_ids: Sequence[int]) -> None:
+def authorize_payment(batch: InHand) -> None:
     """Have the provider hold the total on the customer's card."""
     with transaction.atomic():
-        journeys = _due(batch_id, order_ids, lambda j: j.may_be_charged)
+        journeys = _due(batch, lambda j: j.may_be_charged)
         prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges(_ids(journeys)))
         faults.point("authorize_payment.before_intent_commit")
     outcomes = _ask(Kind.AUTHORIZE, prepared)
     with transaction.atomic():
         journeys = journal.lock([p.request.order_id for p in prepared])
-        _record(Kind.AUTHORIZE, prepared, outcomes, journeys, batch_id)
+        _record(Kind.AUTHORIZE, prepared, outcomes, journeys, batch)
         journal.save(journey for journey in journeys if journey.has_changed)
+        batches.put_down(batch)
         faults.point("authorize_payment.before_commit")
 
 
 @for_batch
-def capture_payment(*, batch_id: int, order_ids: Sequence[int]) -> None:
+def capture_payment(batch: InHand) -> None:
     """Take the money of the orders whose legs have all come out well, and settle all orders of the batch.
 
     Only the database says how the legs have come out.
     """
     with transaction.atomic():
-        journeys = _due(batch_id, order_ids, lambda j: j.may_be_captured)
+        journeys = _due(batch, lambda j: j.may_be_captured)
         prepared = ledger.prepare(Kind.CAPTURE, ledger.held(_ids(journeys)))
         faults.point("capture_payment.before_intent_commit")
     outcomes = _ask(Kind.CAPTURE, prepared)
     with transaction.atomic():
-        journeys = journal.lock(order_ids)
-        _record(Kind.CAPTURE, prepared, outcomes, journeys, batch_id)
-        _end_batch(batch_id, journeys)
+        journeys = journal.lock(batch.order_ids)
+        _record(Kind.CAPTURE, prepared, outcomes, journeys, batch)
+        _end_batch(batch, journeys)
         faults.point("capture_payment.before_commit")
 
 
 @for_batch
-def settle(*, batch_id: int, order_ids: Sequence[int]) -> None:
+def settle(batch: InHand) -> None:
     """Settle the orders of a batch that has given back what they held."""
     with transaction.atomic():
-        _end_batch(batch_id, journal.lock_batch(order_ids, batch_id=batch_id))
+        _end_batch(batch, _due(batch, lambda _: True))
         faults.point("settle.before_commit")
 
 
-def _end_batch(batch_id: int, journeys: Sequence[JourneyState]) -> None:
+def _end_batch(batch: InHand, journeys: Sequence[JourneyState]) -> None:
     """Decide by what is written down where each order that is still with the batch goes now, and end it."""
     for journey in journeys:
-        if journey.batch_id == batch_id:
+        if journey.batch_id == batch.batch_id:
             journey.settle()
     journal.save(journey for journey in journeys if journey.has_changed)
-    batches.finish(batch_id)
+    batches.finish(batch.batch_id)
+    batches.put_down(batch)
     doorbell.wake_dispatcher()
 
 
@@ -197,29 +198,31 @@ def _end_batch(batch_id: int, journeys: Sequence[JourneyState]) -> None:
 
 
 @for_batch
-def release_stock(*, batch_id: int, order_ids: Sequence[int]) -> None:
+def release_stock(batch: InHand) -> None:
     """Put back on the shelf what the orders hold, and what came back of those that were completed."""
     with transaction.atomic():
-        journeys = _due(batch_id, order_ids, lambda j: j.is_cancelling and j.holds_stock)
+        journeys = _due(batch, lambda j: j.is_cancelling and j.holds_stock)
         stock.release(order_ids=[j.order_id for j in journeys if j.stock is Leg.RESERVED])
         stock.take_back(lines=queries.wanted_units([j.order_id for j in journeys if j.stock is Leg.SOLD]))
         for journey in journeys:
             journey.stock_released()
         journal.save(journeys)
+        batches.put_down(batch)
         faults.point("release_stock.before_commit")
 
 
 @for_batch
-def return_money(*, batch_id: int, order_ids: Sequence[int]) -> None:
+def return_money(batch: InHand) -> None:
     """Void or refund whatever the provider holds or has for the orders, once it is known what that is."""
     with transaction.atomic():
-        to_return = _ids(_due(batch_id, order_ids, lambda j: j.money_to_return))
+        to_return = _ids(_due(batch, lambda j: j.money_to_return))
     returned = returns.give_back(to_return, now=database_now(), patience=settings.STRAGGLER_PATIENCE_SECONDS)
     with transaction.atomic():
-        journeys = _due(batch_id, to_return, lambda j: j.money_to_return)
+        journeys = _due(batch, lambda j: j.money_to_return and j.order_id in returned)
         for journey in journeys:
             _apply_return(journey, returned[journey.order_id])
         journal.save(journeys)
+        batches.put_down(batch)
         faults.point("return_money.before_commit")
 
 
@@ -227,15 +230,16 @@ def return_money(*, batch_id: int, order_ids: Sequence[int]) -> None:
 
 
 @for_batch
-def complete(*, batch_id: int, order_ids: Sequence[int]) -> None:
+def complete(batch: InHand) -> None:
     """Complete the confirmed orders whose completion was asked for while they were still under way."""
     with transaction.atomic():
-        journeys = _due(batch_id, order_ids, lambda j: j.status is Status.CONFIRMED)
+        journeys = _due(batch, lambda j: j.status is Status.CONFIRMED)
         stock.sell(order_ids=_ids(journeys))
         for journey in journeys:
             journey.complete()
         journal.save(journeys)
-        batches.finish(batch_id)
+        batches.finish(batch.batch_id)
+        batches.put_down(batch)
         doorbell.wake_dispatcher()
         faults.point("complete.before_commit")
 
@@ -255,7 +259,7 @@ def _record(
     prepared: Sequence[Prepared],
     outcomes: dict[int, Outcome],
     journeys: Sequence[JourneyState],
-    batch_id: int,
+    batch: InHand,
 ) -> None:
     """Write down what the provider said, and say it on the journeys, which are locked, of those it was asked for."""
     news = ledger.record(kind, outcomes)
@@ -263,7 +267,7 @@ def _record(
     asked = {p.request.order_id for p in prepared}
     for journey in journeys:
         outcome = outcomes.get(journey.order_id)
-        if journey.order_id in asked and journey.batch_id == batch_id:
+        if journey.order_id in asked and journey.batch_id == batch.batch_id:
             _apply(kind, journey, outcome)
         elif outcome is not None and journey.order_id in news:
             _apply_late(kind, journey, outcome)

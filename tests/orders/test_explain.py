@@ -120,7 +120,7 @@ def test_an_order_whose_provider_is_away_says_so_and_uses_up_no_attempt(provider
 
 def test_an_order_before_a_person_says_why_and_that_a_retry_is_safe() -> None:
     order = make_order((make_product(), 1))
-    for _ in range(settings.MAX_ATTEMPTS):
+    for _ in range(settings.MAX_ATTEMPTS + 1):
         for claimed in batches.claim():
             batches.take_in_hand(claimed.batch_id, step="reserve_stock")  # and its worker dies
         make_everything_due()
@@ -223,6 +223,11 @@ STATES: dict[str, tuple[dict[str, Any], Situation, str]] = {
         FORWARD | {"due": SOON, "batch": True, "away": "broker"},
         Situation.BROKER,
         "The broker (Valkey) cannot be reached",
+    ),
+    "lease lost, nobody watched": (
+        FORWARD | {"due": NOW, "batch": True, "is_watched": False},
+        Situation.BATCH_LOST,
+        "did not arrive within 8 seconds: a worker or a message was lost, or it waits in a queue. It is due again",
     ),
     "lease lost, message lost": (
         FORWARD | {"due": NOW, "batch": True},
@@ -366,8 +371,9 @@ def put(order: Order, *, due: timedelta | None, batch: bool = False, step: str =
     journey = order.journey
     for kind, state in more.pop("asked", ()):
         make_transaction(order, kind, state=state)
+    is_watched = more.pop("is_watched", True)
     if batch:
-        journey.batch_id = Batch.objects.create(size=1, order_ids=[order.pk]).pk
+        journey.batch_id = Batch.objects.create(size=1, order_ids=[order.pk], is_watched=is_watched).pk
     if step:
         StepRun.objects.create(batch_id=journey.batch_id or 0, step=step, worker="payments@one")
     more.pop("away", None)

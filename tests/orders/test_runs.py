@@ -10,11 +10,13 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
 from config.procfile import PROCFILE
-from orders import batches
+from inventory import stock
+from orders import batches, steps
 from orders.models import Batch, Order, StepRun
 from orders.runs import flower_url, runs_of
+from orders.workflow import Leg
 from tests.factories import make_order, make_product, make_shipping
-from tests.fixtures.pipeline import work_off
+from tests.fixtures.pipeline import make_everything_due, work_off
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,6 +39,12 @@ def admin(client, settings):
     return client
 
 
+def run_step(batch: Batch) -> None:
+    in_hand = batches.take_in_hand(batch.pk, step="settle")
+    assert in_hand
+    batches.put_down(in_hand)
+
+
 class Task:
     """What Flower knows of a task."""
 
@@ -54,9 +62,9 @@ def test_an_order_tells_which_tasks_worked_on_it(order):
 def test_an_order_that_has_waited_for_days_tells_the_tasks_of_its_last_hour(order):
     early = Batch.objects.get()
     late = Batch.objects.create(size=1, order_ids=[order.pk])
-    batches.put_down(batches.take_in_hand(late.pk, step="settle").run_id)
+    run_step(late)
     in_between = Batch.objects.create(size=1, order_ids=[order.pk])
-    batches.put_down(batches.take_in_hand(in_between.pk, step="settle").run_id)
+    run_step(in_between)
     now = order.placed_at + timedelta(days=3)
     Batch.objects.filter(pk=late.pk).update(started_at=now - timedelta(minutes=1))
     Batch.objects.filter(pk=in_between.pk).update(started_at=now - timedelta(days=1))
@@ -117,6 +125,42 @@ def test_a_trace_is_linked_if_there_is_one_and_somebody_shows_it(admin, order, s
     assert f'href="https://traces.example/trace/{"a1" * 16}"' in admin.get(address).content.decode()
     order.events.filter(sequence=1).update(data={})
     assert "traces.example" not in admin.get(address).content.decode()
+
+
+def test_a_step_is_noted_beforehand_only_where_a_batch_has_been_lost(providers):
+    make_shipping()
+    make_order((make_product(), 1))
+    (claimed,) = batches.claim()
+    assert batches.take_in_hand(claimed.batch_id, step="reserve_stock")  # and its worker dies
+    assert not StepRun.objects.exists()
+    make_everything_due()
+    (again,) = batches.claim()
+    watched = batches.take_in_hand(again.batch_id, step="reserve_stock")
+    assert watched
+    assert [run.ended_at for run in StepRun.objects.all()] == [None]
+    batches.put_down(watched)
+    assert all(run.ended_at for run in StepRun.objects.all())
+
+
+def test_a_step_that_is_tried_in_halves_is_noted_once(providers, monkeypatch):
+    make_shipping()
+    product = make_product()
+    for _ in range(4):
+        make_order((product, 1))
+    reserve = stock.reserve
+
+    def reserve_few(*, wanted):
+        if len(wanted) > 1:
+            raise ValueError("too many")
+        return reserve(wanted=wanted)
+
+    monkeypatch.setattr(stock, "reserve", reserve_few)
+    (claimed,) = batches.claim()
+    steps.reserve_stock(batch_id=claimed.batch_id)
+    assert [(run.step, run.ended_at is not None) for run in StepRun.objects.all()] == [
+        ("reserve_stock", True)
+    ]
+    assert Order.objects.filter(journey__stock=Leg.RESERVED).count() == 4
 
 
 def test_the_note_of_a_step_outlives_a_crash_of_postgresql():

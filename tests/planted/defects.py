@@ -26,8 +26,8 @@ def no_fencing() -> list[Replacement]:
     def lock_batch(order_ids: Sequence[int], *, batch_id: int) -> list[JourneyState]:
         return journal.lock(order_ids)
 
-    def due(batch_id: int, order_ids: Sequence[int], is_due: object) -> list[JourneyState]:
-        return journal.lock(order_ids)
+    def due(batch: batches.InHand, is_due: object) -> list[JourneyState]:
+        return journal.lock(batch.order_ids)
 
     return [(journal, "lock_batch", lock_batch), (steps, "_due", due)]
 

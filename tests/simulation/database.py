@@ -76,7 +76,8 @@ class Database:
         self.stock: dict[int, Item] = {}
         self.reservations: dict[int, dict[int, int]] = {}
         self.payments: dict[tuple[int, str], Any] = {}
-        self.in_hand: Counter[int] = Counter()  # steps that began and have not ended, for each batch
+        self.in_hand: Counter[int] = Counter()  # steps that began and have not ended, for each watched batch
+        self.watched: set[int] = set()
         self.batches: dict[int, tuple[float, int]] = {}  # those under way: started at, size
         self.travellers: dict[int, list[int]] = {}  # each batch's orders
         self._batch_numbers = 0
@@ -200,8 +201,10 @@ class Database:
 
     # --- Batches: stands in for the batch table ---
 
-    def new_batch(self, order_ids: list[int]) -> int:
+    def new_batch(self, order_ids: list[int], *, is_watched: bool) -> int:
         self._batch_numbers += 1
+        if is_watched:
+            self.watched.add(self._batch_numbers)
         number, started = self._batch_numbers, self.clock.now
         self.travellers[number] = order_ids
         self.write(lambda: self.batches.__setitem__(number, (started, len(order_ids))))
@@ -211,11 +214,15 @@ class Database:
         self.write(lambda: self.batches.pop(batch_id, None) and None)
 
     def take_in_hand(self, batch_id: int, *, step: str) -> InHand:
-        self.in_hand[batch_id] += 1
-        return InHand(batch_id, self.travellers[batch_id])
+        run_id = None
+        if batch_id in self.watched:
+            self.in_hand[batch_id] += 1
+            run_id = batch_id
+        return InHand(batch_id, self.travellers[batch_id], step, "", run_id)
 
-    def put_down(self, run_id: int) -> None:
-        self.in_hand[run_id] -= 1
+    def put_down(self, in_hand: InHand) -> None:
+        if in_hand.is_whole and in_hand.run_id is not None:
+            self.write(lambda: self.in_hand.subtract([in_hand.batch_id]))
 
     def take_over(self, batch_ids: Iterable[int]) -> set[int]:
         for batch_id in batch_ids:
