@@ -127,7 +127,7 @@ def finish(batch_id: int) -> None:
     )
 
 
-BATCH = "SELECT order_ids, is_watched, clock_timestamp()::text FROM orders_batch WHERE id = %s"
+BATCH = "SELECT order_ids, is_watched, clock_timestamp()::text FROM orders_batch WHERE id = %s AND finished_at IS NULL"
 BEGIN_RUN = "INSERT INTO orders_steprun (batch_id, step, task, worker) VALUES (%s, %s, %s, %s) RETURNING id"
 END_RUN = "UPDATE orders_steprun SET ended_at = clock_timestamp() WHERE id = %s"
 NOTE_RUN = """
@@ -137,7 +137,7 @@ NOTE_RUN = """
 
 
 def take_in_hand(batch_id: int, *, step: str) -> InHand | None:
-    """Return a batch that a step is to work on; None if it is forgotten by now.
+    """Return a batch that a step is to work on; None if it has arrived, or is forgotten by now.
 
     If it is watched, note that the step begins, committed at once: the end of its worker leaves a trace.
     """
@@ -207,7 +207,8 @@ def canvas(claimed: Claimed) -> Signature:
     """Return the Celery canvas of a batch: which task runs where, beside what and after what.
 
     Messages carry the batch's number and nothing else, and no result travels from task to task: each reads in
-    the database what it is about, and what the others did.
+    the database what it is about, and what the others did. There, too, the legs join: the body is for those of the
+    batch whose payment leg could not go on by itself, because their stock came last or never.
     """
 
     def task(name: str) -> Signature:

@@ -63,7 +63,7 @@ def for_batch(step: Step) -> BatchStep:
     def run(*, batch_id: int) -> None:
         batch = batches.take_in_hand(batch_id, step=step.__name__)
         if batch is None:
-            return  # its message came when the batch was long forgotten
+            return  # its last order has been settled, and may be long ago
         with structlog.contextvars.bound_contextvars(**contexts.of_batch(batch_id, batch.order_ids)):
             run_isolated(batch)
         doorbell.announce_events()
@@ -143,7 +143,10 @@ def quote_shipping(batch: InHand) -> None:
 
 @for_batch
 def authorize_payment(batch: InHand) -> None:
-    """Have the provider hold the total on the customer's card."""
+    """Have the provider hold the total on the customer's card.
+
+    Where the other leg has arrived by then, nothing is left to wait for, and the money is taken at once.
+    """
     with transaction.atomic():
         journeys = _due(batch, lambda j: j.may_be_charged)
         prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges(_ids(journeys)))
@@ -153,8 +156,13 @@ def authorize_payment(batch: InHand) -> None:
         journeys = journal.lock([p.request.order_id for p in prepared])
         _record(Kind.AUTHORIZE, prepared, outcomes, journeys, batch)
         journal.save(journey for journey in journeys if journey.has_changed)
-        batches.put_down(batch)
+        joined = _prepare_capture([j for j in journeys if j.batch_id == batch.batch_id and j.may_be_captured])
+        if not joined:
+            batches.put_down(batch)
         faults.point("authorize_payment.before_commit")
+    if joined:
+        is_all = batch.is_whole and len(joined) == len(batch.order_ids)
+        _take_money(batch, joined, [p.request.order_id for p in joined], ends_batch=is_all)
 
 
 @for_batch
@@ -164,14 +172,29 @@ def capture_payment(batch: InHand) -> None:
     Only the database says how the legs have come out.
     """
     with transaction.atomic():
-        journeys = _due(batch, lambda j: j.may_be_captured)
-        prepared = ledger.prepare(Kind.CAPTURE, ledger.held(_ids(journeys)))
-        faults.point("capture_payment.before_intent_commit")
+        prepared = _prepare_capture(_due(batch, lambda j: j.may_be_captured))
+    _take_money(batch, prepared, batch.order_ids, ends_batch=True)
+
+
+def _prepare_capture(journeys: Sequence[JourneyState]) -> list[Prepared]:
+    """Write down that the money is about to be taken of orders, which are locked."""
+    prepared = ledger.prepare(Kind.CAPTURE, ledger.held(_ids(journeys))) if journeys else []
+    faults.point("capture_payment.before_intent_commit")
+    return prepared
+
+
+def _take_money(
+    batch: InHand, prepared: Sequence[Prepared], order_ids: Sequence[int], *, ends_batch: bool
+) -> None:
+    """Take what is prepared, and settle these orders of the batch."""
     outcomes = _ask(Kind.CAPTURE, prepared)
     with transaction.atomic():
-        journeys = journal.lock(batch.order_ids)
+        journeys = journal.lock(order_ids)
         _record(Kind.CAPTURE, prepared, outcomes, journeys, batch)
-        _end_batch(batch, journeys)
+        _settle(batch, journeys)
+        if ends_batch:
+            _end_batch(batch)
+        batches.put_down(batch)
         faults.point("capture_payment.before_commit")
 
 
@@ -179,18 +202,23 @@ def capture_payment(batch: InHand) -> None:
 def settle(batch: InHand) -> None:
     """Settle the orders of a batch that has given back what they held."""
     with transaction.atomic():
-        _end_batch(batch, _due(batch, lambda _: True))
+        _settle(batch, _due(batch, lambda _: True))
+        _end_batch(batch)
+        batches.put_down(batch)
         faults.point("settle.before_commit")
 
 
-def _end_batch(batch: InHand, journeys: Sequence[JourneyState]) -> None:
-    """Decide by what is written down where each order that is still with the batch goes now, and end it."""
+def _settle(batch: InHand, journeys: Sequence[JourneyState]) -> None:
+    """Decide by what is written down where each of these that is still with the batch goes now."""
     for journey in journeys:
         if journey.batch_id == batch.batch_id:
             journey.settle()
     journal.save(journey for journey in journeys if journey.has_changed)
+
+
+def _end_batch(batch: InHand) -> None:
+    """Note that the batch has arrived, which makes room for the next."""
     batches.finish(batch.batch_id)
-    batches.put_down(batch)
     doorbell.wake_dispatcher()
 
 
@@ -238,9 +266,8 @@ def complete(batch: InHand) -> None:
         for journey in journeys:
             journey.complete()
         journal.save(journeys)
-        batches.finish(batch.batch_id)
+        _end_batch(batch)
         batches.put_down(batch)
-        doorbell.wake_dispatcher()
         faults.point("complete.before_commit")
 
 

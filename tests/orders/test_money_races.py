@@ -41,6 +41,11 @@ PLACES = (
     "capture.after_call",
     "capture_payment.end",
 )
+# The money is taken where the legs join: by the payment leg, or by the chord's body if stock is last.
+PLACES_BY_LAST_LEG = [
+    *((place, False) for place in PLACES if not place.startswith("capture_payment.")),
+    *((place, True) for place in PLACES),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -103,9 +108,9 @@ def net_at_provider(order_id: int) -> tuple[Decimal | int, ...]:
     return Decimal(0), Decimal(0)
 
 
-def settle_down(rounds: int = 4) -> None:
+def settle_down(rounds: int = 4, *, stock_last: bool = False) -> None:
     for _ in range(rounds):
-        work_off()
+        work_off(stock_last=stock_last)
         make_everything_due()
     work_off()
 
@@ -113,19 +118,21 @@ def settle_down(rounds: int = 4) -> None:
 # --- The worst moment --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_a_cancel_at_any_point_gives_everything_back(place: str, at) -> None:
+@pytest.mark.parametrize(("place", "stock_last"), PLACES_BY_LAST_LEG)
+def test_a_cancel_at_any_point_gives_everything_back(place: str, stock_last: bool, at) -> None:
     product = make_product(units=3)
     order_id = make_order((product, 1)).order_id
     at(place, lambda: commands.cancel_order(order_id=order_id, reason="Now"))
-    settle_down()
+    settle_down(stock_last=stock_last)
     assert journey(order_id).status == Status.CANCELLED
     if Transaction.objects.filter(order_id=order_id).exists():
         assert net_at_provider(order_id) == (0, 0)
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_a_worker_that_another_overtook_at_any_point_changes_nothing_any_more(place: str, at) -> None:
+@pytest.mark.parametrize(("place", "stock_last"), PLACES_BY_LAST_LEG)
+def test_a_worker_that_another_overtook_at_any_point_changes_nothing_any_more(
+    place: str, stock_last: bool, at
+) -> None:
     order_id = make_order((make_product(units=3), 1)).order_id
 
     def overtake() -> None:
@@ -133,7 +140,7 @@ def test_a_worker_that_another_overtook_at_any_point_changes_nothing_any_more(pl
         work_off()
 
     at(place, overtake)
-    settle_down()
+    settle_down(stock_last=stock_last)
     assert journey(order_id).status == Status.CONFIRMED
     assert net_at_provider(order_id) == (0, Decimal("15.00"))
     assert types(order_id).count("order_confirmed") == 1

@@ -20,7 +20,7 @@ from tests.fixtures.pipeline import make_everything_due, work_off
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-STEPS = ["Authorize payment", "Capture payment", "Quote shipping", "Reserve stock"]
+STEPS = ["Authorize payment", "Quote shipping", "Reserve stock"]
 
 
 @pytest.fixture
@@ -57,6 +57,14 @@ def test_an_order_tells_which_tasks_worked_on_it(order):
     assert sorted(run.title for run in runs) == STEPS
     assert {run.orders for run in runs} == {1}
     assert all(run.seconds > 0 and run.ended_at > order.placed_at for run in runs)
+
+
+def test_the_task_that_took_the_money_is_told_if_stock_came_last(providers):
+    make_shipping()
+    placed = make_order((make_product(), 1))
+    work_off(stock_last=True)
+    order = Order.objects.select_related("journey").get(pk=placed.order_id)
+    assert sorted(run.title for run in runs_of(order)) == sorted([*STEPS, "Capture payment"])
 
 
 def test_an_order_that_has_waited_for_days_tells_the_tasks_of_its_last_hour(order):
