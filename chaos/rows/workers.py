@@ -64,7 +64,7 @@ async def _strike(arena: Arena, file: Path) -> bool:
     _arm(file)
     for number in range(200):
         if number % 50 == 0:
-            for after in (0.05, 1.5):
+            for after in (0.0, 0.01, 0.03, 1.5):
                 asyncio.ensure_future(_order_and_cancel(arena, after=after))  # noqa: RUF006
         if _passages(file) >= ARMED:
             arena.struck()
