@@ -223,7 +223,7 @@ LEASE_SECONDS = number("LEASE_SECONDS", default=8, at_least=1)
 ORDER_PROCESSING_INTERVAL = number("ORDER_PROCESSING_INTERVAL", default=1, at_least=0.05)
 # A step waits this long for the slowest of its batch's provider calls, then goes on with the others.
 STRAGGLER_PATIENCE_SECONDS = number("STRAGGLER_PATIENCE_SECONDS", default=2, at_least=0.1)
-# Lost claims in a row before an order is put before a person.
+# Claims in a row that were lost in a worker's hands before an order is put before a person; of the first nobody knows.
 MAX_ATTEMPTS = whole("MAX_ATTEMPTS", default=5, at_least=1)
 # While more orders than these wait to be taken up, bulk intake makes its clients wait.
 BULK_MAX_WAITING = whole("BULK_MAX_WAITING", default=1_000_000, at_least=1)

@@ -56,25 +56,21 @@ class Statements:
         """Return the statement's rows; raises psycopg's errors."""
         sql, names = _parsed(statement)
         values = [cast("Mapping[str, Any]", parameters)[name] for name in names] if names else parameters
-        self._begin_if_wanted()
+        self._begin()
         name = self._names.get(statement) or self._prepare(statement, sql)
         formats = [PyFormat.TEXT] * len(values)
         result = self._libpq.exec_prepared(name, self._values.dump_sequence(values, formats))  # type: ignore[arg-type]
         return self._rows(result)
-
-    def begin(self) -> None:
-        """Begin a transaction; raises psycopg's errors."""
-        self._run(b"BEGIN")
 
     def commit(self) -> None:
         """Commit the transaction if there is one; raises psycopg's errors."""
         if self._libpq.transaction_status != TransactionStatus.IDLE:
             self._run(b"COMMIT")
 
-    def _begin_if_wanted(self) -> None:
-        """Begin a transaction where none is under way and nothing commits by itself, as psycopg does."""
+    def _begin(self) -> None:
+        """Begin a transaction if one is wanted and there is none, as psycopg does."""
         if not self._connection.autocommit and self._libpq.transaction_status == TransactionStatus.IDLE:
-            self.begin()
+            self._run(b"BEGIN")
 
     def _run(self, command: bytes) -> None:
         self._check(self._libpq.exec_(command))

@@ -30,7 +30,8 @@ PLACES = frozenset(
         "send.after",
         # The steps (F6).
         *(f"{step}.{place}" for step in STEPS for place in ("begin", "before_commit", "end")),
-        # Those that call the provider commit twice: what they are about to ask, and what came of it.
+        # Those that call the provider commit before and after: what they are about to ask, and what came of it. The
+        # capture is part of whichever step joins the legs.
         "authorize_payment.before_intent_commit",
         "capture_payment.before_intent_commit",
         "return_money.before_intent_commit",

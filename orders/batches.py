@@ -60,12 +60,16 @@ class InHand(NamedTuple):
     began_at: str  # by the database's clock, in its words
     run_id: int | None = None  # of the run, if that was noted beforehand
     is_whole: bool = True
+    is_last: bool = True  # of the parts, if it is one
 
     def halves(self) -> tuple["InHand", "InHand"]:
         """Return two parts of it."""
         middle = len(self.order_ids) // 2
-        first, second = self.order_ids[:middle], self.order_ids[middle:]
-        return self._replace(order_ids=first, is_whole=False), self._replace(order_ids=second, is_whole=False)
+        part = self._replace(is_whole=False)
+        return (
+            part._replace(order_ids=self.order_ids[:middle], is_last=False),
+            part._replace(order_ids=self.order_ids[middle:]),
+        )
 
 
 class UnderWay(NamedTuple):
@@ -92,7 +96,7 @@ def claim() -> list[Claimed]:
         if before_us.fresh and not journal.are_due(room):
             return []
         due = journal.lock_due(room)
-        _forgive_lost_messages(due)
+        _forgive_losses(due)
         companies = _companies([journey for journey in due if _may_travel(journey)])
         may_leave = settings.MAX_CONCURRENT_BATCHES - before_us.batches
         claimed = [_form_batch(route, journeys) for route, journeys in islice(companies, may_leave)]
@@ -161,7 +165,7 @@ def _about(in_hand: InHand) -> tuple[int, str, str, str]:
 
 
 def put_down(in_hand: InHand) -> None:
-    """Note that a step has ended, in the transaction that says what it did; of a part of a batch nothing is noted."""
+    """Note that a step has ended: with what it did, as far as that succeeds. Of a part of a batch nothing is noted."""
     if not in_hand.is_whole:
         return
     if in_hand.run_id is not None:
@@ -188,12 +192,14 @@ def take_over(batch_ids: Collection[int]) -> set[int]:
 
 
 def give_back(claimed: Claimed, *, seconds: float) -> None:
-    """Undo a claim whose canvas could not be sent: the orders are due again in so many seconds."""
+    """Have the orders of a batch whose canvas could not be sent due again in so many seconds.
+
+    They stay with it, lost on the way as it is: the claim that finds them gives their try back.
+    """
     with transaction.atomic():
         journeys = journal.lock_batch(claimed.order_ids, batch_id=claimed.batch_id)
         for journey in journeys:
-            journey.attempts = max(0, journey.attempts - 1)  # nothing was tried, so no try is used up
-            journey.look_again(seconds)
+            journey.put_off(seconds)
         journal.save(journeys)
         finish(claimed.batch_id)
 
@@ -241,8 +247,11 @@ def _may_travel(journey: JourneyState) -> bool:
     return False
 
 
-def _forgive_lost_messages(due: Sequence[JourneyState]) -> None:
-    """Give the try back to orders whose batch was lost on the way: without workers nobody's orders get anywhere."""
+def _forgive_losses(due: Sequence[JourneyState]) -> None:
+    """Give the try back to orders whose batch was lost, but not in somebody's hands as far as is known.
+
+    Without workers nobody's orders get anywhere; and to have been in a lost batch once proves nothing.
+    """
     lost = {journey.batch_id for journey in due if journey.batch_id is not None}
     if not lost:
         return

@@ -80,6 +80,12 @@ def for_batch(step: Step) -> BatchStep:
                 logger.exception("Order %s breaks %s", batch.order_ids[0], step.__name__)
                 _put_before_a_person(batch, f"{step.__name__}: {error!r}", traceback.format_exc())
             else:
+                logger.warning(
+                    "%s fails for %s orders: each half for itself",
+                    step.__name__,
+                    len(batch.order_ids),
+                    exc_info=True,
+                )
                 for half in batch.halves():
                     run_isolated(half)
             batches.put_down(batch)
@@ -217,9 +223,10 @@ def _settle(batch: InHand, journeys: Sequence[JourneyState]) -> None:
 
 
 def _end_batch(batch: InHand) -> None:
-    """Note that the batch has arrived, which makes room for the next."""
-    batches.finish(batch.batch_id)
-    doorbell.wake_dispatcher()
+    """Note that the batch has arrived, which makes room for the next; if it goes in parts, with the last of them."""
+    if batch.is_last:
+        batches.finish(batch.batch_id)
+        doorbell.wake_dispatcher()
 
 
 # --- And back: stock beside money -------------------------------------------------------------------------

@@ -25,13 +25,13 @@ def quote_shipping(*, batch_id: int, **_future: object) -> None:
 
 @shared_task(name="payments.authorize_payment")
 def authorize_payment(*, batch_id: int, **_future: object) -> None:
-    """Have the totals of a batch of orders held on their cards."""
+    """Have the totals of a batch of orders held on their cards, and taken where stock is held already."""
     steps.authorize_payment(batch_id=batch_id)
 
 
 @shared_task(name="payments.capture_payment")
 def capture_payment(*, batch_id: int, **_future: object) -> None:
-    """Take the money of a batch of orders."""
+    """Take the money of those of a batch whose stock came last, and settle the batch."""
     steps.capture_payment(batch_id=batch_id)
 
 

@@ -110,6 +110,8 @@ LONGEST_WAIT = 60.0
 PROVIDER_WAIT = 5.0
 # An order that goes on trying is put before a person as well after so many tries.
 MAX_QUIET_ATTEMPTS = 8
+# Tries are counted up to here: one that waits for a provider for weeks is looked at every minute.
+MOST_ATTEMPTS = 1_000
 
 # Events that do not mean that the order got anywhere.
 NO_PROGRESS = frozenset({EventType.WAITING, EventType.ATTENTION_NEEDED})
@@ -332,7 +334,8 @@ class JourneyState:
 
     def claimed(self, *, lease: float) -> None:
         """A dispatcher takes it up: nobody else looks at it for the length of the lease, in seconds."""
-        self.reschedule, self.due_in, self.attempts = True, lease, self.attempts + 1
+        self.put_off(lease)
+        self.attempts = min(self.attempts + 1, MOST_ATTEMPTS)
         if self.waiting_for == Wait.LOST_STEP:
             self.waiting_for = Wait.NOBODY
         if self.status is Status.PENDING:
@@ -433,9 +436,14 @@ class JourneyState:
             self.look_again(0)
         self._note(EventType.RETRIED)
 
+    def put_off(self, seconds: float) -> None:
+        """Be due in so many seconds."""
+        self.reschedule, self.due_in = True, seconds
+
     def look_again(self, seconds: float) -> None:
         """Let go of the batch and be due in so many seconds."""
-        self.reschedule, self.due_in, self.batch_id = True, seconds, None
+        self.put_off(seconds)
+        self.batch_id = None
 
     def rest(self) -> None:
         """Let go of the batch; nothing more is to be done."""

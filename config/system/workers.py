@@ -74,13 +74,14 @@ def begin_process(**_: object) -> None:
 
 @task_prerun.connect
 def begin_task(task: Any, task_id: str, kwargs: dict[str, Any] | None = None, **_: object) -> None:
-    """Note when a task began and which it is: in its trace, and in every line of the log that it writes."""
+    """Note when a task began and what it is about: in its trace, and in every line of the log that it writes."""
     task.request.began = time.perf_counter()
-    structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id)
+    about = {"batch_id": kwargs["batch_id"]} if kwargs and "batch_id" in kwargs else {}
+    structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id, **about)
     if tracing.is_on():
         given = task.request.get(tracing.HEADER)
-        about = str((kwargs or {}).get("batch_id", ""))
-        task.request.span = tracing.span(task.name, parents=[given] if given else [], batch_id=about)
+        attributes = {name: str(value) for name, value in about.items()}
+        task.request.span = tracing.span(task.name, parents=[given] if given else [], **attributes)
         task.request.span.__enter__()
 
 

@@ -24,15 +24,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.statements = Statements(new)
         return new
 
-    def _start_transaction_under_autocommit(self) -> None:
-        """Begin, on the short way: psycopg's connection commits by itself as ever, for which it need not be told."""
-        with debug_transaction(self, "BEGIN"), self.wrap_database_errors:
-            self.statements.begin()
-
-    def _set_autocommit(self, autocommit: bool) -> None:  # noqa: FBT001 - Django's signature
-        if self.connection is not None and self.connection.autocommit != autocommit:
-            super()._set_autocommit(autocommit)  # type: ignore[misc] # the stubs leave it out
-
     def _commit(self) -> None:
         """Commit, on the short way."""
         if self.connection is not None:

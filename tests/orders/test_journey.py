@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from inventory.models import Product, Reservation, StockItem
 from orders import audit, batches, commands, journal, steps
 from orders.models import Batch, Journey, Order, OrderLine
-from orders.workflow import Status
+from orders.workflow import JourneyState, Status
 from payments.gateways import gateway
 from sandbox.process import SandboxProcess
 from tests.factories import make_order, make_product, make_shipping
@@ -347,6 +347,56 @@ def test_an_order_whose_messages_are_lost_is_sent_for_as_long_as_it_takes(settin
     assert journey(order_id).attention == ""
     work_off()
     assert journey(order_id).status == Status.CONFIRMED
+
+
+def test_a_batch_that_cannot_be_sent_uses_up_no_try_and_makes_no_loss_forgotten() -> None:
+    order_id = make_order((make_product(), 1)).order_id
+    (lost,) = batches.claim()
+    batches.take_in_hand(lost.batch_id, step="reserve_stock")  # and its worker dies
+    make_everything_due()
+    (unsent,) = batches.claim()
+    batches.give_back(unsent, seconds=0)
+    (watched,) = batches.claim()
+    in_hand = batches.take_in_hand(watched.batch_id, step="reserve_stock")
+    assert in_hand
+    assert in_hand.run_id is not None
+    assert journey(order_id).attempts == 1
+
+
+def test_a_batch_that_goes_in_halves_has_not_arrived_before_the_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    product = make_product()
+    for _ in range(2):
+        make_order((product, 1))
+    (claimed,) = batches.claim()
+    settle, arrived = JourneyState.settle, []
+
+    def settle_alone(state: JourneyState) -> None:
+        arrived.append(Batch.objects.get().finished_at is not None)
+        if len(arrived) == 1:
+            raise ValueError("not with another one")
+        settle(state)
+
+    monkeypatch.setattr(JourneyState, "settle", settle_alone)
+    run_canvas(batches.canvas(claimed), stock_last=True)
+    assert arrived == [False, False, False]
+    assert Batch.objects.get().finished_at
+    assert set(Journey.objects.values_list("status", flat=True)) == {Status.CONFIRMED}
+
+
+def test_a_batch_of_which_one_has_to_be_refused_waits_for_it() -> None:
+    product = make_product(units=1)
+    orders = [make_order((product, 1)).order_id for _ in range(2)]
+    (claimed,) = batches.claim()
+    steps.reserve_stock(batch_id=claimed.batch_id)
+    steps.quote_shipping(batch_id=claimed.batch_id)
+    steps.authorize_payment(batch_id=claimed.batch_id)
+    assert [journey(order).status for order in orders] == [Status.CONFIRMED, Status.PROCESSING]
+    assert Batch.objects.get().finished_at is None
+    steps.capture_payment(batch_id=claimed.batch_id)
+    assert journey(orders[1]).status == Status.CANCELLING
+    assert Batch.objects.get().finished_at
 
 
 def test_a_repeated_batch_changes_nothing() -> None:

@@ -131,6 +131,15 @@ def test_waits_grow_and_are_capped() -> None:
     assert set(delays[6:]) == {60}
 
 
+def test_an_order_that_waits_for_weeks_is_still_looked_at() -> None:
+    state = journey(waiting_for=Wait.PAYMENT_OUTCOME, attention="seen")
+    for _ in range(40_000):
+        state.claimed(lease=8)
+        state.wait()
+    assert state.due_in == 60
+    assert state.attempts < 2**15
+
+
 def test_a_wait_for_the_provider_uses_up_no_try() -> None:
     state = journey(waiting_for=Wait.PAYMENT_PROVIDER, attempts=3)
     state.wait()

@@ -213,7 +213,9 @@ class Database:
     def finish_batch(self, batch_id: int) -> None:
         self.write(lambda: self.batches.pop(batch_id, None) and None)
 
-    def take_in_hand(self, batch_id: int, *, step: str) -> InHand:
+    def take_in_hand(self, batch_id: int, *, step: str) -> InHand | None:
+        if batch_id not in self.batches:
+            return None
         run_id = None
         if batch_id in self.watched:
             self.in_hand[batch_id] += 1
