@@ -346,11 +346,11 @@ class Transactions(APIView):
 def _conditions(request: Request) -> dict[str, Any]:
     conditions: dict[str, Any] = {}
     for name, known in (("kind", KINDS), ("state", STATES)):
-        if value := request.query_params.get(name):
+        if (value := request.query_params.get(name)) is not None:
             if value not in known:
                 raise Problem("invalid_parameter", f"One of {', '.join(known)}.", field=name)
             conditions[name] = value
-    if reference := request.query_params.get("order"):
+    if (reference := request.query_params.get("order")) is not None:
         conditions["order_id"] = queries.by_reference(user_of(request), reference).pk
     if "cursor" in request.query_params:
         conditions["order_id__lt"] = whole(request, "cursor", default=1, at_least=1, at_most=LARGEST_ID)
