@@ -19,6 +19,11 @@ def nobody_yet():
         client.delete(KEY, f"{KEY}:facts")
 
 
+def seen(*names: str) -> list[str]:
+    """Who of these is remembered; a live server that another test has left running may be, too."""
+    return [presence.name for presence in present() if presence.name in names]
+
+
 def test_a_process_that_beats_is_alive():
     beat("dispatcher")
     until(lambda: "dispatcher" in alive())
@@ -27,15 +32,16 @@ def test_a_process_that_beats_is_alive():
 
 def test_it_tells_what_the_process_says_about_itself():
     beat("worker:orders@here", queues=["orders"], active=1)
-    until(present)
-    assert present()[0].facts == {"queues": ["orders"], "active": 1}
+    until(lambda: seen("worker:orders@here"))
+    (facts,) = [each.facts for each in present() if each.name == "worker:orders@here"]
+    assert facts == {"queues": ["orders"], "active": 1}
 
 
 def test_a_loop_that_hangs_grows_old_although_its_process_lives():
     # What a loop said long ago is carried with the age it has by now.
     Herald()._carry("dispatcher", time.monotonic() - GONE_SECONDS - 1, {})
-    assert alive() == {}
-    assert [p.name for p in present()] == ["dispatcher"]
+    assert "dispatcher" not in alive()
+    assert seen("dispatcher") == ["dispatcher"]
 
 
 def test_the_youngest_of_several_speaks_for_a_name():
@@ -43,7 +49,7 @@ def test_the_youngest_of_several_speaks_for_a_name():
     old.pid = 1
     old._carry("dispatcher", time.monotonic() - 10, {})
     Herald()._carry("dispatcher", time.monotonic() - 1, {})
-    assert len(present()) == 2
+    assert seen("dispatcher") == ["dispatcher", "dispatcher"]
     assert alive()["dispatcher"] < 9
 
 
@@ -51,17 +57,17 @@ def test_a_process_that_ended_on_purpose_is_not_missed():
     beat("dispatcher")
     until(lambda: "dispatcher" in alive())
     leave("dispatcher")
-    assert present() == []
+    assert seen("dispatcher") == []
 
 
 def test_the_long_gone_are_forgotten():
     gone = Herald()
     gone.pid = 1
     gone._carry("dispatcher", time.monotonic() - heartbeats.FORGOTTEN_SECONDS - 1, {})
-    Herald()._carry("live", time.monotonic(), {})
-    assert [p.name for p in present()] == ["live"]
+    Herald()._carry("worker:orders@here", time.monotonic(), {})
+    assert seen("dispatcher", "worker:orders@here") == ["worker:orders@here"]
     with heartbeats._client() as client:
-        assert client.hlen(f"{KEY}:facts") == 1
+        assert not [name for name in client.hkeys(f"{KEY}:facts") if name.startswith("dispatcher")]
 
 
 def test_a_beat_never_raises_and_a_look_says_when_valkey_is_away(settings):
