@@ -14,6 +14,7 @@ from celery.signals import (
 )
 from celery.worker import state
 
+from orders import contexts
 from scheduling import garbage, heartbeats
 from telemetry import measures, tracing
 
@@ -76,7 +77,7 @@ def begin_process(**_: object) -> None:
 def begin_task(task: Any, task_id: str, kwargs: dict[str, Any] | None = None, **_: object) -> None:
     """Note when a task began and what it is about: in its trace, and in every line of the log that it writes."""
     task.request.began = time.perf_counter()
-    about = {"batch_id": kwargs["batch_id"]} if kwargs and "batch_id" in kwargs else {}
+    about = contexts.of_batch(kwargs["batch_id"]) if kwargs and "batch_id" in kwargs else {}
     structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id, **about)
     if tracing.is_on():
         given = task.request.get(tracing.HEADER)

@@ -50,7 +50,7 @@ def test_an_orders_tasks_are_found_in_flower_and_lead_back_to_it(stack: Stack) -
     operator = stack.session("operator")
     tasks = operator.get(f"{stack.url}/api/orders/{order['orderId']}/tasks", timeout=10).json()["results"]
     # Where the legs have joined before, nothing is left to do for the one that would take the money.
-    assert len(tasks) >= 3
-    assert {task["task"] for task in tasks} <= {task["uuid"] for task in found}
+    idle = {task["uuid"] for task in found if task["name"] == "payments.capture_payment"}
+    assert {task["task"] for task in tasks} | idle == {task["uuid"] for task in found}
     assert address == f"{stack.environment['PUBLIC_URL']}/admin/orders/batch/{tasks[0]['batch']}/change/"
     assert order["orderNumber"] in operator.get(stack.url + urlsplit(address).path, timeout=10).text

@@ -13,7 +13,7 @@ from orders.models import Order
 from orders.queries import visible_to
 from scheduling.slots import database_now
 from tests.factories import make_order, make_product, make_shipping, make_user
-from tests.fixtures.pipeline import make_everything_due
+from tests.fixtures.pipeline import lose_workers
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -117,10 +117,7 @@ def test_a_provider_that_is_down_makes_it_wait_but_not_red(drain, providers):
 def test_one_that_was_given_up_to_a_person_turns_health_red_and_goes_on_by_itself(drain, settings):
     settings.MAX_ATTEMPTS = 1
     take_turn()
-    for _ in range(2):
-        for claimed in batches.claim():
-            batches.take_in_hand(claimed.batch_id, step="reserve_stock")  # and its worker dies
-        make_everything_due()
+    lose_workers(2)
     batches.claim()
     let_pass(timedelta(minutes=1))
     assert Order.objects.get().journey.attention

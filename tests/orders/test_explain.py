@@ -21,7 +21,7 @@ from sandbox.process import SandboxProcess
 from scheduling import heartbeats
 from scheduling.slots import database_now
 from tests.factories import make_order, make_product, make_shipping, make_transaction
-from tests.fixtures.pipeline import make_everything_due, work_off
+from tests.fixtures.pipeline import lose_workers, make_everything_due, work_off
 from tests.waiting import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("providers")]
@@ -120,10 +120,7 @@ def test_an_order_whose_provider_is_away_says_so_and_uses_up_no_attempt(provider
 
 def test_an_order_before_a_person_says_why_and_that_a_retry_is_safe() -> None:
     order = make_order((make_product(), 1))
-    for _ in range(settings.MAX_ATTEMPTS + 1):
-        for claimed in batches.claim():
-            batches.take_in_hand(claimed.batch_id, step="reserve_stock")  # and its worker dies
-        make_everything_due()
+    lose_workers(settings.MAX_ATTEMPTS + 1)
     batches.claim()
     told = explained(order.order_id)
     assert told.situation is Situation.ATTENTION

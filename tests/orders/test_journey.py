@@ -16,7 +16,7 @@ from orders.workflow import JourneyState, Status
 from payments.gateways import gateway
 from sandbox.process import SandboxProcess
 from tests.factories import make_order, make_product, make_shipping
-from tests.fixtures.pipeline import make_everything_due, run_canvas, work_off
+from tests.fixtures.pipeline import lose_workers, make_everything_due, run_canvas, work_off
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("providers", "books_balance")]
 
@@ -270,10 +270,7 @@ def test_an_order_put_before_a_person_goes_on_when_the_cause_is_gone_and_the_per
 
 def test_an_order_that_is_claimed_again_and_again_is_put_before_a_person(settings) -> None:
     order_id = make_order((make_product(), 1)).order_id
-    for _ in range(settings.MAX_ATTEMPTS + 1):  # what becomes of its first batch nobody has watched
-        for claimed in batches.claim():
-            batches.take_in_hand(claimed.batch_id, step="reserve_stock")  # and its worker dies
-        make_everything_due()
+    lose_workers(settings.MAX_ATTEMPTS + 1)  # what becomes of its first batch nobody has watched
     assert batches.claim() == []
     assert "without getting anywhere" in journey(order_id).attention
     commands.retry_order(order_id=order_id)
@@ -307,10 +304,7 @@ def test_suspects_leave_no_more_batches_at_once_than_may_travel(settings) -> Non
     settings.MAX_ATTEMPTS, settings.MAX_CONCURRENT_BATCHES = 2, 3
     product = make_product()
     orders = [make_order((product, 1)).order_id for _ in range(5)]
-    for _ in range(2):
-        for claimed in batches.claim():
-            batches.take_in_hand(claimed.batch_id, step="reserve_stock")  # and its worker dies
-        make_everything_due()
+    lose_workers(2)
     assert [len(claimed.order_ids) for claimed in batches.claim()] == [1, 1, 1]
     assert batches.claim() == []
     make_everything_due()
@@ -351,9 +345,7 @@ def test_an_order_whose_messages_are_lost_is_sent_for_as_long_as_it_takes(settin
 
 def test_a_batch_that_cannot_be_sent_uses_up_no_try_and_makes_no_loss_forgotten() -> None:
     order_id = make_order((make_product(), 1)).order_id
-    (lost,) = batches.claim()
-    batches.take_in_hand(lost.batch_id, step="reserve_stock")  # and its worker dies
-    make_everything_due()
+    lose_workers(1)
     (unsent,) = batches.claim()
     batches.give_back(unsent, seconds=0)
     (watched,) = batches.claim()
