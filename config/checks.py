@@ -68,6 +68,23 @@ def views_name_their_permissions(**_: object) -> list[CheckMessage]:
     ]
 
 
+def lease_outlasts_patience(**_: object) -> list[CheckMessage]:
+    """A batch waits for slow answers to its authorizations, to its captures and to those of its latecomers.
+
+    If its orders are claimed again meanwhile, nothing goes wrong, but what is done is done for nothing.
+    """
+    lease, enough = settings.LEASE_SECONDS, 4 * settings.STRAGGLER_PATIENCE_SECONDS
+    if lease < enough:
+        return [
+            Caution(
+                f"LEASE_SECONDS is {lease:g}: a batch may still wait for its provider then."
+                f" It should be {enough:g}, four times STRAGGLER_PATIENCE_SECONDS.",
+                id="config.W009",
+            )
+        ]
+    return []
+
+
 def engines_want_passwords(**_: object) -> list[CheckMessage]:
     """Neither the database nor the broker, whose messages workers obey, lets in whoever finds it."""
     addresses = {"DATABASE_URL": settings.DATABASES["default"]["PASSWORD"], "REDIS_URL": settings.REDIS_URL}
@@ -86,6 +103,7 @@ ALL = (
     routes_lead_somewhere,
     demo_needs_debug,
     views_name_their_permissions,
+    lease_outlasts_patience,
 )
 
 

@@ -96,7 +96,7 @@ def claim() -> list[Claimed]:
         if before_us.fresh and not journal.are_due(room):
             return []
         due = journal.lock_due(room)
-        _forgive_losses(due)
+        _judge_losses(due)
         companies = _companies([journey for journey in due if _may_travel(journey)])
         may_leave = settings.MAX_CONCURRENT_BATCHES - before_us.batches
         claimed = [_form_batch(route, journeys) for route, journeys in islice(companies, may_leave)]
@@ -176,19 +176,26 @@ def put_down(in_hand: InHand) -> None:
 
 TAKE_OVER = """
     UPDATE orders_batch SET finished_at = coalesce(finished_at, clock_timestamp()) WHERE id = ANY(%s::bigint[])
-    RETURNING id, EXISTS (
+    RETURNING id, losses, EXISTS (
         SELECT FROM orders_steprun run WHERE run.batch_id = orders_batch.id AND run.ended_at IS NULL
     )
 """
 
 
-def take_over(batch_ids: Collection[int]) -> set[int]:
-    """End batches that were lost. Return those that were lost on the way, as far as is known: nobody's fault.
+class Lost(NamedTuple):
+    """A batch that was lost: after so many before it, and in somebody's hands or, as far as is known, on the way."""
+
+    batch_id: int
+    losses: int
+    was_in_hand: bool
+
+
+def take_over(batch_ids: Collection[int]) -> list[Lost]:
+    """End batches that were lost, and return what is known of their ends.
 
     Of a batch that is not watched nothing is known. Its orders travel in one that is from now on.
     """
-    taken_over = execute(TAKE_OVER, [numbers(batch_ids)])
-    return {batch_id for batch_id, was_in_hand in taken_over if not was_in_hand}
+    return [Lost(*found) for found in execute(TAKE_OVER, [numbers(batch_ids)])]
 
 
 def give_back(claimed: Claimed, *, seconds: float) -> None:
@@ -241,24 +248,23 @@ def canvas(claimed: Claimed) -> Signature:
 
 def _may_travel(journey: JourneyState) -> bool:
     """Whether it may; if it was claimed again and again and never got anywhere, it is stopped."""
-    if journey.attempts < settings.MAX_ATTEMPTS or journey.waits_for_provider:
+    if journey.tries < settings.MAX_ATTEMPTS:
         return True
-    journey.need_attention(f"claimed {journey.attempts} times without getting anywhere")
+    journey.need_attention(f"claimed {journey.tries} times without getting anywhere")
     return False
 
 
-def _forgive_losses(due: Sequence[JourneyState]) -> None:
-    """Give the try back to orders whose batch was lost, but not in somebody's hands as far as is known.
+def _judge_losses(due: Sequence[JourneyState]) -> None:
+    """Say on orders whose batch was lost what that means for them.
 
-    Without workers nobody's orders get anywhere; and to have been in a lost batch once proves nothing.
+    They get their try back if it was not lost in somebody's hands, as far as is known: without workers nobody's orders
+    get anywhere, and to have been in a lost batch once proves nothing.
     """
-    lost = {journey.batch_id for journey in due if journey.batch_id is not None}
-    if not lost:
-        return
-    lost_on_the_way = take_over(lost)
+    left_behind = {journey.batch_id for journey in due if journey.batch_id is not None}
+    lost = {batch.batch_id: batch for batch in take_over(left_behind)} if left_behind else {}
     for journey in due:
-        if journey.batch_id in lost_on_the_way:
-            journey.attempts = max(0, journey.attempts - 1)
+        if batch := lost.get(journey.batch_id or 0):
+            journey.batch_was_lost(before=batch.losses, in_hand=batch.was_in_hand)
 
 
 def _companies(journeys: Sequence[JourneyState]) -> Iterator[tuple[Route, Sequence[JourneyState]]]:
@@ -277,7 +283,7 @@ def _most_with(journey: JourneyState) -> int:
     One of a lost batch may be what costs its worker its life. It is to take few with it the next time, so that the
     others get through before their tries are used up.
     """
-    tries = 1 if journey.waits_for_provider else journey.attempts + 1
+    tries = journey.tries + 1
     if tries >= settings.MAX_ATTEMPTS > 1:
         return 1
     return int(max(1, settings.BATCH_SIZE // SUSPECTS_APART ** max(0, tries - CLEAR_ATTEMPTS)))
@@ -292,16 +298,17 @@ def _route(journey: JourneyState) -> Route:
 def _form_batch(route: Route, journeys: Sequence[JourneyState]) -> Claimed:
     order_ids = sorted(journey.order_id for journey in journeys)
     was_lost = any(journey.batch_id is not None for journey in journeys)
-    batch_id = _new_batch(order_ids, is_watched=was_lost)
+    losses = max(journey.losses for journey in journeys)
+    batch_id = _new_batch(order_ids, is_watched=was_lost, losses=losses)
     for journey in journeys:
         journey.claimed(lease=settings.LEASE_SECONDS)
         journey.batch_id = batch_id
     return Claimed(batch_id, route, order_ids)
 
 
-def _new_batch(order_ids: Sequence[int], *, is_watched: bool) -> int:
+def _new_batch(order_ids: Sequence[int], *, is_watched: bool, losses: int) -> int:
     ((batch_id,),) = execute(
-        "INSERT INTO orders_batch (size, order_ids, is_watched) VALUES (%s, %s::bigint[], %s) RETURNING id",
-        [len(order_ids), numbers(order_ids), is_watched],
+        "INSERT INTO orders_batch (size, order_ids, is_watched, losses) VALUES (%s, %s::bigint[], %s, %s) RETURNING id",
+        [len(order_ids), numbers(order_ids), is_watched, losses],
     )
     return int(batch_id)

@@ -259,6 +259,8 @@ class Batch(models.Model):
     order_ids = ArrayField(models.BigIntegerField(), db_default=[])
     # Some of its orders come from a batch that was lost. One of them may be the cause: see `StepRun`.
     is_watched = models.BooleanField(db_default=False)
+    # Batches in a row, before it, that orders of it were lost with in somebody's hands; of the one most often lost.
+    losses = models.SmallIntegerField(db_default=0)
 
     class Meta:
         verbose_name_plural = "batches"

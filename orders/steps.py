@@ -5,7 +5,7 @@ Read from top to bottom it is the product. The dispatcher sends due orders throu
 
 1. locks the journeys that are still its own and for which it is still due,
 2. does its work for all of them at once, calling the outside world with no transaction open,
-3. saves what happened, with the events that say so, and notes its own run beside them.
+3. saves what happened, with the events that say so, and notes its own run beside them (`_last_transaction`).
 
 Every step may run twice, late or beside itself: whoever comes second finds nothing left to do.
 """
@@ -13,7 +13,8 @@ Every step may run twice, late or beside itself: whoever comes second finds noth
 import functools
 import logging
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Protocol
 
@@ -107,6 +108,15 @@ def _due(batch: InHand, is_due: Callable[[JourneyState], bool]) -> list[JourneyS
     return [journey for journey in journeys if is_due(journey)]
 
 
+@contextmanager
+def _last_transaction(batch: InHand, *, step: str) -> Iterator[None]:
+    """Save what a step did, with the note that it has done it."""
+    with transaction.atomic():
+        yield
+        batches.put_down(batch)
+        faults.point(f"{step}.before_commit")
+
+
 def _ids(journeys: Sequence[JourneyState]) -> list[int]:
     return [journey.order_id for journey in journeys]
 
@@ -117,7 +127,7 @@ def _ids(journeys: Sequence[JourneyState]) -> list[int]:
 @for_batch
 def reserve_stock(batch: InHand) -> None:
     """Hold every order's units, first come first served, all of an order or none."""
-    with transaction.atomic():
+    with _last_transaction(batch, step="reserve_stock"):
         journeys = _due(batch, lambda j: j.is_processing and j.stock is Leg.OPEN)
         shortages = stock.reserve(wanted=queries.wanted_units(_ids(journeys)))
         for journey in journeys:
@@ -126,14 +136,12 @@ def reserve_stock(batch: InHand) -> None:
             else:
                 journey.stock_reserved()
         journal.save(journeys)
-        batches.put_down(batch)
-        faults.point("reserve_stock.before_commit")
 
 
 @for_batch
 def quote_shipping(batch: InHand) -> None:
     """Find the price of shipping, which makes the total final; refuse what we do not deliver."""
-    with transaction.atomic():
+    with _last_transaction(batch, step="quote_shipping"):
         journeys = _due(batch, lambda j: j.is_processing and j.shipping is Leg.OPEN)
         quoted = quotes.quote(parcels=queries.parcels(_ids(journeys)))
         for journey in journeys:
@@ -143,8 +151,6 @@ def quote_shipping(batch: InHand) -> None:
             else:
                 journey.shipping_quoted(quote)
         journal.save(journeys)
-        batches.put_down(batch)
-        faults.point("quote_shipping.before_commit")
 
 
 @for_batch
@@ -194,24 +200,20 @@ def _take_money(
 ) -> None:
     """Take what is prepared, and settle these orders of the batch."""
     outcomes = _ask(Kind.CAPTURE, prepared)
-    with transaction.atomic():
+    with _last_transaction(batch, step="capture_payment"):
         journeys = journal.lock(order_ids)
         _record(Kind.CAPTURE, prepared, outcomes, journeys, batch)
         _settle(batch, journeys)
         if ends_batch:
             _end_batch(batch)
-        batches.put_down(batch)
-        faults.point("capture_payment.before_commit")
 
 
 @for_batch
 def settle(batch: InHand) -> None:
     """Settle the orders of a batch that has given back what they held."""
-    with transaction.atomic():
+    with _last_transaction(batch, step="settle"):
         _settle(batch, _due(batch, lambda _: True))
         _end_batch(batch)
-        batches.put_down(batch)
-        faults.point("settle.before_commit")
 
 
 def _settle(batch: InHand, journeys: Sequence[JourneyState]) -> None:
@@ -235,15 +237,13 @@ def _end_batch(batch: InHand) -> None:
 @for_batch
 def release_stock(batch: InHand) -> None:
     """Put back on the shelf what the orders hold, and what came back of those that were completed."""
-    with transaction.atomic():
+    with _last_transaction(batch, step="release_stock"):
         journeys = _due(batch, lambda j: j.is_cancelling and j.holds_stock)
         stock.release(order_ids=[j.order_id for j in journeys if j.stock is Leg.RESERVED])
         stock.take_back(lines=queries.wanted_units([j.order_id for j in journeys if j.stock is Leg.SOLD]))
         for journey in journeys:
             journey.stock_released()
         journal.save(journeys)
-        batches.put_down(batch)
-        faults.point("release_stock.before_commit")
 
 
 @for_batch
@@ -252,13 +252,11 @@ def return_money(batch: InHand) -> None:
     with transaction.atomic():
         to_return = _ids(_due(batch, lambda j: j.money_to_return))
     returned = returns.give_back(to_return, now=database_now(), patience=settings.STRAGGLER_PATIENCE_SECONDS)
-    with transaction.atomic():
+    with _last_transaction(batch, step="return_money"):
         journeys = _due(batch, lambda j: j.money_to_return and j.order_id in returned)
         for journey in journeys:
             _apply_return(journey, returned[journey.order_id])
         journal.save(journeys)
-        batches.put_down(batch)
-        faults.point("return_money.before_commit")
 
 
 # --- On: handing over -------------------------------------------------------------------------------------
@@ -267,15 +265,13 @@ def return_money(batch: InHand) -> None:
 @for_batch
 def complete(batch: InHand) -> None:
     """Complete the confirmed orders whose completion was asked for while they were still under way."""
-    with transaction.atomic():
+    with _last_transaction(batch, step="complete"):
         journeys = _due(batch, lambda j: j.status is Status.CONFIRMED)
         stock.sell(order_ids=_ids(journeys))
         for journey in journeys:
             journey.complete()
         journal.save(journeys)
         _end_batch(batch)
-        batches.put_down(batch)
-        faults.point("complete.before_commit")
 
 
 # --- What the provider says -------------------------------------------------------------------------------

@@ -178,6 +178,7 @@ class JourneyState:
     waiting_for: str = ""
     attention: str = ""
     is_due: bool = False
+    losses: int = 0  # batches in a row that it was lost with in somebody's hands: its batch remembers it
     due_in: float | None = None
     reschedule: bool = False
     events: list[Event] = field(default_factory=list)
@@ -239,6 +240,11 @@ class JourneyState:
     def waits_for_provider(self) -> bool:
         """Whether it is the payment provider that it waits for: that may take its time and is nobody's fault here."""
         return self.waiting_for in (Wait.PAYMENT_PROVIDER, Wait.PAYMENT_OUTCOME)
+
+    @property
+    def tries(self) -> int:
+        """Claims that count against it: of one that waits for its provider, those that it was lost with."""
+        return self.losses if self.waits_for_provider else self.attempts
 
     @property
     def is_cancelling(self) -> bool:
@@ -341,6 +347,13 @@ class JourneyState:
         if self.status is Status.PENDING:
             self._move(Status.PROCESSING)
             self._note(EventType.STARTED)
+
+    def batch_was_lost(self, *, before: int, in_hand: bool) -> None:
+        """Its batch never arrived, after so many `before` it. Unless it was in somebody's hands that is no try."""
+        if in_hand:
+            self.losses = min(before + 1, MOST_ATTEMPTS)
+        else:
+            self.losses, self.attempts = before, max(0, self.attempts - 1)
 
     def settle(self) -> None:
         """Decide by what the legs say, and by nothing else, where the order goes now."""

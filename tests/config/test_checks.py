@@ -54,6 +54,12 @@ def test_demo_mode_needs_debug(settings, demo, debug, found):
     assert ids(checks.demo_needs_debug()) == found
 
 
+@pytest.mark.parametrize(("lease", "patience", "found"), [(8, 2, []), (7.9, 2, ["config.W009"])])
+def test_a_batch_has_time_to_wait_for_its_provider(settings, lease, patience, found):
+    settings.LEASE_SECONDS, settings.STRAGGLER_PATIENCE_SECONDS = lease, patience
+    assert ids(checks.lease_outlasts_patience()) == found
+
+
 class Open(APIView):
     permission_classes = ()
 

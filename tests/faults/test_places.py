@@ -14,19 +14,22 @@ from faults.places import CALLS, PLACES, STEPS
 from faults.script import BadScript, Planned, Rule, Script, passages, reset
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-NAMED = re.compile(r'faults\.point\((f?)"([^"]+)"\)|^\s+Kind\.\w+: "(\w+\.before_commit)"', re.MULTILINE)
+NAMED = re.compile(
+    r'faults\.point\((?:f"{([\w.]+)}\.(\w+)"|"([^"]+)")\)|_last_transaction\(\w+, step="(\w+)"\)'
+)
 
 
 def places_in_the_code() -> set[str]:
     found: set[str] = set()
     for folder in ("orders", "payments"):
         for file in (ROOT / folder).glob("*.py"):
-            for formatted, name, recorded in NAMED.findall(file.read_text()):
-                if formatted:
-                    suffix = name.rpartition(".")[2]
-                    found |= {f"{call}.{suffix}" for call in CALLS if call != "lookup"}
-                else:
-                    found.add(name or recorded)
+            for variable, place, name, step in NAMED.findall(file.read_text()):
+                if step:
+                    found.add(f"{step}.before_commit")
+                elif name:
+                    found.add(name)
+                elif variable != "step":
+                    found |= {f"{call}.{place}" for call in CALLS if call != "lookup"}
     # The wrapper of every step passes these two.
     return found | {f"{step}.{place}" for step in STEPS for place in ("begin", "end")}
 

@@ -300,6 +300,47 @@ def test_an_order_that_kills_its_worker_takes_fewer_and_fewer_with_it(
     assert {journey(order).status for order in orders if order != poison} == {Status.CONFIRMED}
 
 
+NOT_ANSWERED = {"timeoutBeforeRate": 1.0, "timeoutSeconds": 0, "operations": ["authorize"]}
+
+
+@pytest.mark.parametrize(("faults", "wait"), [({"down": True}, "provider"), (NOT_ANSWERED, "outcome")])
+def test_an_order_that_waits_for_its_provider_and_kills_its_workers_is_put_before_a_person(
+    settings, providers: SandboxProcess, faults, wait
+) -> None:
+    product = make_product()
+    orders = [make_order((product, 1)).order_id for _ in range(2)]
+    settings.EXTERNAL_RETRY_ATTEMPTS = 1  # so few calls open no breaker
+    providers.set_faults("payments", **faults)
+    for _ in range(2):
+        work_off()
+        make_everything_due()
+    assert {journey(order).waiting_for for order in orders} == {f"payment_{wait}"}
+    lose_workers(settings.MAX_ATTEMPTS)
+    last_tries = batches.claim()
+    assert [len(claimed.order_ids) for claimed in last_tries] == [1, 1]
+    for claimed in last_tries:
+        batches.take_in_hand(claimed.batch_id, step="reserve_stock")  # and its worker dies
+    make_everything_due()
+    assert batches.claim() == []
+    assert all("claimed 5 times" in journey(order).attention for order in orders)
+    assert {journey(order).due_at for order in orders} == {None}
+
+
+def test_an_order_that_waits_and_gets_through_once_is_under_no_suspicion_any_more(
+    settings, providers: SandboxProcess
+) -> None:
+    order_id = make_order((make_product(), 1)).order_id
+    settings.EXTERNAL_RETRY_ATTEMPTS = 1  # so few calls open no breaker
+    providers.set_faults("payments", **NOT_ANSWERED)
+    for _ in range(3):
+        work_off()
+        make_everything_due()
+        lose_workers(settings.MAX_ATTEMPTS)
+    providers.clear_faults()
+    work_off()
+    assert journey(order_id).status == Status.CONFIRMED
+
+
 def test_suspects_leave_no_more_batches_at_once_than_may_travel(settings) -> None:
     settings.MAX_ATTEMPTS, settings.MAX_CONCURRENT_BATCHES = 2, 3
     product = make_product()

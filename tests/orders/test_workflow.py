@@ -146,6 +146,16 @@ def test_a_wait_for_the_provider_uses_up_no_try() -> None:
     assert state.attempts == 0
 
 
+def test_only_lost_batches_count_against_an_order_that_waits_for_its_provider() -> None:
+    state = journey(waiting_for=Wait.PAYMENT_OUTCOME, attempts=7)
+    state.batch_was_lost(before=0, in_hand=False)
+    assert state.tries == 0
+    state.batch_was_lost(before=2, in_hand=True)
+    assert state.tries == 3
+    state.waiting_for = Wait.NOBODY
+    assert state.tries == state.attempts == 6
+
+
 def test_an_outcome_that_stays_unknown_is_put_before_a_person_and_still_retried() -> None:
     state = journey(waiting_for=Wait.PAYMENT_OUTCOME, attempts=MAX_QUIET_ATTEMPTS)
     state.wait()

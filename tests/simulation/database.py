@@ -10,7 +10,7 @@ from typing import Any
 from django.db import OperationalError
 
 from inventory.stock import Wanted
-from orders.batches import FRESH_SECONDS, InHand, UnderWay
+from orders.batches import FRESH_SECONDS, InHand, Lost, UnderWay
 from orders.workflow import JourneyState, Leg, Status
 from tests.simulation.actors import Actor, Clock
 from tests.simulation.dice import Dice
@@ -78,6 +78,7 @@ class Database:
         self.payments: dict[tuple[int, str], Any] = {}
         self.in_hand: Counter[int] = Counter()  # steps that began and have not ended, for each watched batch
         self.watched: set[int] = set()
+        self.losses: dict[int, int] = {}
         self.batches: dict[int, tuple[float, int]] = {}  # those under way: started at, size
         self.travellers: dict[int, list[int]] = {}  # each batch's orders
         self._batch_numbers = 0
@@ -201,8 +202,9 @@ class Database:
 
     # --- Batches: stands in for the batch table ---
 
-    def new_batch(self, order_ids: list[int], *, is_watched: bool) -> int:
+    def new_batch(self, order_ids: list[int], *, is_watched: bool, losses: int) -> int:
         self._batch_numbers += 1
+        self.losses[self._batch_numbers] = losses
         if is_watched:
             self.watched.add(self._batch_numbers)
         number, started = self._batch_numbers, self.clock.now
@@ -226,10 +228,10 @@ class Database:
         if in_hand.is_whole and in_hand.run_id is not None:
             self.write(lambda: self.in_hand.subtract([in_hand.batch_id]))
 
-    def take_over(self, batch_ids: Iterable[int]) -> set[int]:
+    def take_over(self, batch_ids: Iterable[int]) -> list[Lost]:
         for batch_id in batch_ids:
             self.finish_batch(batch_id)
-        return {batch_id for batch_id in batch_ids if self.in_hand[batch_id] <= 0}
+        return [Lost(id_, self.losses[id_], was_in_hand=self.in_hand[id_] > 0) for id_ in batch_ids]
 
     def under_way(self, lease: float) -> UnderWay:
         now = self.clock.now
