@@ -52,7 +52,9 @@ class ChangeSerializer(serializers.ModelSerializer):
     """A correction of a product's units."""
 
     onHandAfter = serializers.IntegerField(source="on_hand_after")  # noqa: N815
-    madeBy = serializers.CharField(source="made_by")  # noqa: N815
+    madeBy = serializers.CharField(  # noqa: N815
+        source="made_by", allow_blank=True, help_text="The user name; empty for the sync."
+    )
     madeAt = serializers.DateTimeField(source="made_at")  # noqa: N815
 
     class Meta:
@@ -142,7 +144,9 @@ class SyncResult(serializers.Serializer):
     differences = serializers.IntegerField()
     applied = serializers.IntegerField(help_text="Differences that are gone.")
     unknown = serializers.IntegerField(help_text="SKUs of the warehouse that are not sold here.")
-    stopped = serializers.CharField(help_text="Why it ended before the last page; empty: it did not.")
+    stopped = serializers.CharField(
+        allow_blank=True, help_text="Why it ended before the last page; empty: it did not."
+    )
 
 
 class ProductFields(serializers.ModelSerializer):

@@ -4,10 +4,12 @@ from decimal import Decimal
 
 import pytest
 from django.conf import settings as django_settings
+from django.utils import timezone
 from kombu import Connection
 from rest_framework.test import APIClient
 
 from config.celery import app
+from inventory import stock
 from inventory.listing_cache import forget_listings
 from inventory.models import Product, StockChange
 from sandbox.process import free_port
@@ -252,6 +254,12 @@ class TestChanges:
         second = keeper.get(first["next"]).json()
         assert [change["wanted"] for change in first["results"] + second["results"]] == [3, 2, 1]
         assert second["next"] is None
+
+    def test_those_of_the_sync_are_nobodys(self, keeper):
+        make_product(1)
+        stock.take_over(received={1: 12}, reason="warehouse count", now=timezone.now())
+        [change] = keeper.get("/api/inventory/1/changes").json()["results"]
+        assert (change["source"], change["madeBy"], change["applied"]) == ("sync", "", 2)
 
     def test_they_are_for_staff(self, customer, staff):
         make_product(1)

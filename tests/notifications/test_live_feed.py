@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connections, transaction
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidMessage
 
 from orders import journal
 from orders.models import Order
@@ -221,7 +221,7 @@ async def _unreliable(live: LiveServer, path, token):
                     yield told
         except TimeoutError:
             socket.transport.abort()
-        except (ConnectionClosed, OSError):
+        except (ConnectionClosed, InvalidMessage, OSError):
             await asyncio.sleep(0.05)
 
 
