@@ -69,9 +69,10 @@ def views_name_their_permissions(**_: object) -> list[CheckMessage]:
 
 
 def lease_outlasts_patience(**_: object) -> list[CheckMessage]:
-    """A batch waits for slow answers to its authorizations, to its captures and to those of its latecomers.
+    """A batch may wait three times for slow answers, one time after the other, and is to have arrived by then.
 
-    If its orders are claimed again meanwhile, nothing goes wrong, but what is done is done for nothing.
+    There for authorizations, captures and those of its latecomers, back for look-ups, returns and what was captured
+    after all. If it is claimed again meanwhile, that looks like the loss of a worker.
     """
     lease, enough = settings.LEASE_SECONDS, 4 * settings.STRAGGLER_PATIENCE_SECONDS
     if lease < enough:

@@ -183,7 +183,7 @@ TAKE_OVER = """
 
 
 class Lost(NamedTuple):
-    """A batch that was lost: after so many before it, and in somebody's hands or, as far as is known, on the way."""
+    """A batch that was lost, as its orders were so many times before; in somebody's hands, as far as is known."""
 
     batch_id: int
     losses: int
@@ -250,7 +250,10 @@ def _may_travel(journey: JourneyState) -> bool:
     """Whether it may; if it was claimed again and again and never got anywhere, it is stopped."""
     if journey.tries < settings.MAX_ATTEMPTS:
         return True
-    journey.need_attention(f"claimed {journey.tries} times without getting anywhere")
+    if journey.waits_for_provider:
+        journey.need_attention(f"lost with its worker {journey.tries} times in a row")
+    else:
+        journey.need_attention(f"claimed {journey.tries} times without getting anywhere")
     return False
 
 
@@ -263,16 +266,17 @@ def _judge_losses(due: Sequence[JourneyState]) -> None:
     left_behind = {journey.batch_id for journey in due if journey.batch_id is not None}
     lost = {batch.batch_id: batch for batch in take_over(left_behind)} if left_behind else {}
     for journey in due:
-        if batch := lost.get(journey.batch_id or 0):
+        if journey.batch_id in lost:
+            batch = lost[journey.batch_id]
             journey.batch_was_lost(before=batch.losses, in_hand=batch.was_in_hand)
 
 
 def _companies(journeys: Sequence[JourneyState]) -> Iterator[tuple[Route, Sequence[JourneyState]]]:
     """Yield those that travel together: they go the same way, and none is more suspect than the others."""
-    alike: dict[tuple[Route, int], list[JourneyState]] = {}
+    alike: dict[tuple[Route, int, int], list[JourneyState]] = {}
     for journey in journeys:
-        alike.setdefault((_route(journey), _most_with(journey)), []).append(journey)
-    for (route, most), together in alike.items():
+        alike.setdefault((_route(journey), _most_with(journey), journey.losses), []).append(journey)
+    for (route, most, _), together in alike.items():
         for start in range(0, len(together), most):
             yield route, together[start : start + most]
 
@@ -298,8 +302,7 @@ def _route(journey: JourneyState) -> Route:
 def _form_batch(route: Route, journeys: Sequence[JourneyState]) -> Claimed:
     order_ids = sorted(journey.order_id for journey in journeys)
     was_lost = any(journey.batch_id is not None for journey in journeys)
-    losses = max(journey.losses for journey in journeys)
-    batch_id = _new_batch(order_ids, is_watched=was_lost, losses=losses)
+    batch_id = _new_batch(order_ids, is_watched=was_lost, losses=journeys[0].losses)
     for journey in journeys:
         journey.claimed(lease=settings.LEASE_SECONDS)
         journey.batch_id = batch_id

@@ -259,7 +259,7 @@ class Batch(models.Model):
     order_ids = ArrayField(models.BigIntegerField(), db_default=[])
     # Some of its orders come from a batch that was lost. One of them may be the cause: see `StepRun`.
     is_watched = models.BooleanField(db_default=False)
-    # Batches in a row, before it, that orders of it were lost with in somebody's hands; of the one most often lost.
+    # Times in a row that its orders, each of them, had been lost in somebody's hands before they were claimed for it.
     losses = models.SmallIntegerField(db_default=0)
 
     class Meta:

@@ -150,8 +150,9 @@ class ErrorDetail(Answer, omit_defaults=True):
     code: str
     message: str
     field: str = ""
-    current: Decimal | UnsetType = UNSET
+    current: Decimal | UnsetType = UNSET  # of price_changed
     currency: str | UnsetType = UNSET
+    available: int | UnsetType = UNSET  # of not_enough_free
 
 
 class ErrorFacts(Answer, omit_defaults=True):

@@ -178,7 +178,9 @@ class JourneyState:
     waiting_for: str = ""
     attention: str = ""
     is_due: bool = False
-    losses: int = 0  # batches in a row that it was lost with in somebody's hands: its batch remembers it
+    losses: int = (
+        0  # times in a row that it was lost in somebody's hands: its batch remembers, who claims it knows
+    )
     due_in: float | None = None
     reschedule: bool = False
     events: list[Event] = field(default_factory=list)

@@ -1,6 +1,6 @@
 """Giving money back: whatever the provider holds or has for an order, it shall hold and have no longer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -28,6 +28,9 @@ class Returned(StrEnum):
 # What came of it: done, and how; or what the provider said, or did not say, instead.
 Answer = Returned | Outcome
 
+CAPTURED_AFTER_ALL = Outcome(kind="unknown", code="captured_after_all")
+NO_ANSWER_YET = Outcome(kind="unknown", code="no_answer_yet")
+
 DONE_BY = {Kind.VOID: Returned.VOIDED, Kind.REFUND: Returned.REFUNDED}
 
 
@@ -37,15 +40,17 @@ def give_back(order_ids: Sequence[int], *, now: datetime, patience: float) -> di
     1. Look up by key what is not known to have happened. 2. Void what was only authorized, refund what was
     captured. A transaction that the provider has not seen after `ledger.arrival_grace` never arrives there.
     An order whose void or refund was declined is asked for again under the same key: a person wants it so.
+
+    Waits `patience` seconds at most for each of these, and as long again where a void was declined.
     """
     _look_up(order_ids, now=now, patience=patience)
     books = ledger.transactions_of(order_ids)
     answers: dict[int, Answer] = {order_id: _standing(books.get(order_id, {})) for order_id in order_ids}
-    answers |= _carry_out(Kind.VOID, [_void(books[o]) for o in _those(answers, Returned.VOIDED)], patience)
-    answers |= _carry_out(
-        Kind.REFUND, [_refund(books[o]) for o in _those(answers, Returned.REFUNDED)], patience
-    )
-    return answers
+    to_do = {
+        Kind.VOID: [_request(books[o][Kind.AUTHORIZE]) for o in _those(answers, Returned.VOIDED)],
+        Kind.REFUND: [_request(books[o][Kind.CAPTURE]) for o in _those(answers, Returned.REFUNDED)],
+    }
+    return answers | _carry_out(to_do, now=now, patience=patience)
 
 
 def _those(answers: dict[int, Answer], how: Returned) -> list[int]:
@@ -65,14 +70,6 @@ def _standing(book: dict[str, Transaction]) -> Answer:
     return Returned.NOTHING
 
 
-def _void(book: dict[str, Transaction]) -> Request:
-    return _request(book[Kind.AUTHORIZE])
-
-
-def _refund(book: dict[str, Transaction]) -> Request:
-    return _request(book[Kind.CAPTURE])
-
-
 def _request(base: Transaction) -> Request:
     return Request(
         order_id=base.order_id,
@@ -83,56 +80,89 @@ def _request(base: Transaction) -> Request:
     )
 
 
-def _carry_out(kind: Kind, requests: Sequence[Request], patience: float) -> dict[int, Answer]:
-    """Void or refund, and return for each order that it is done, or what was said instead."""
-    if not requests:
+def _carry_out(
+    to_do: Mapping[Kind, Sequence[Request]], *, now: datetime, patience: float
+) -> dict[int, Answer]:
+    """Void and refund side by side, and return for each order that it is done, or what was said instead."""
+    if not any(to_do.values()):
         return {}
     with transaction.atomic():
-        ledger.reopen(kind, [request.order_id for request in requests])
-        prepared = ledger.prepare(kind, ledger.listed(requests))
+        prepared = [one for kind, requests in to_do.items() for one in _prepare(kind, requests)]
         faults.point("return_money.before_intent_commit")
-    outcomes = ledger.ask(prepared, patience=patience, on_late=partial(_record_late, kind))
+    outcomes = ledger.ask(prepared, patience=patience, on_late=_record_late)
     faults.point("return_money.before_record")
-    ledger.record(kind, outcomes)
-    return {request.order_id: _answer(kind, request, outcomes.get(request.order_id)) for request in requests}
+    for kind in to_do:
+        ledger.record(kind, _outcomes_of(kind, prepared, outcomes))
+    voids = _outcomes_of(Kind.VOID, prepared, outcomes)
+    captured = _captured_after_all([o for o, said in voids.items() if said.kind == "declined"], now, patience)
+    return {
+        p.request.order_id: CAPTURED_AFTER_ALL
+        if p.request.order_id in captured
+        else _answer(p, outcomes.get(p.request.order_id, NO_ANSWER_YET))
+        for p in prepared
+    }
 
 
-def _answer(kind: Kind, request: Request, outcome: Outcome | None) -> Answer:
-    if outcome is None:
-        return Outcome(kind="unknown", code="no_answer_yet")
+def _prepare(kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
+    if not requests:
+        return []
+    ledger.reopen(kind, [request.order_id for request in requests])
+    return ledger.prepare(kind, ledger.listed(requests))
+
+
+def _outcomes_of(
+    kind: Kind, prepared: Sequence[Prepared], outcomes: Mapping[int, Outcome]
+) -> dict[int, Outcome]:
+    order_ids = [p.request.order_id for p in prepared if p.kind is kind]
+    return {order_id: outcomes[order_id] for order_id in order_ids if order_id in outcomes}
+
+
+def _answer(prepared: Prepared, outcome: Outcome) -> Answer:
     if outcome.kind == "succeeded":
-        return DONE_BY[kind]
+        return DONE_BY[prepared.kind]
     if outcome.kind != "declined":
         return outcome
-    if kind is Kind.VOID and _was_captured_after_all(request):
-        return Outcome(kind="unknown", code="captured_after_all")
-    words = f"{kind.label} of {request.amount} {request.currency} refused by the provider: {outcome.code}"
-    return outcome._replace(message=f"{words} {outcome.message}".strip())
+    asked = f"{prepared.kind.label} of {prepared.request.amount} {prepared.request.currency}"
+    return outcome._replace(
+        message=f"{asked} refused by the provider: {outcome.code} {outcome.message}".strip()
+    )
 
 
-def _was_captured_after_all(request: Request) -> bool:
-    """Whether a capture that we had given up arrived there, so that a refund and no void is what is needed."""
-    capture = ledger.transactions_of([request.order_id])[request.order_id].get(Kind.CAPTURE)
-    if capture is None:
-        return False
-    try:
-        found = ledger.look_up(gateway(), key=capture.key)
-    except ProviderUnavailable:
-        return True  # not known, so not refused: look again
-    return found is not None and request.order_id in ledger.record(Kind.CAPTURE, {request.order_id: found})
+def _captured_after_all(order_ids: Sequence[int], now: datetime, patience: float) -> set[int]:
+    """Return those whose capture, which we had given up, arrived there, so that a refund and no void is needed.
+
+    Also those of which nobody says that it did not: nothing is refused there, and it is looked at again.
+    """
+    captures = [
+        book[Kind.CAPTURE] for book in ledger.transactions_of(order_ids).values() if Kind.CAPTURE in book
+    ]
+    found = _find_all(captures, now=now, patience=patience)
+    arrived = {entry.order_id: said for entry, said in found if said.kind == "succeeded"}
+    ledger.record(Kind.CAPTURE, arrived)
+    never_arrived = {entry.order_id for entry, said in found if said.kind == "declined"}
+    return {capture.order_id for capture in captures} - never_arrived
 
 
-def _record_late(kind: Kind, prepared: Prepared, outcome: Outcome) -> None:
-    ledger.record(kind, {prepared.request.order_id: outcome})
+def _record_late(prepared: Prepared, outcome: Outcome) -> None:
+    ledger.record(prepared.kind, {prepared.request.order_id: outcome})
 
 
 def _look_up(order_ids: Sequence[int], *, now: datetime, patience: float) -> None:
     """Ask the provider by key what came of every authorization and capture that is not known."""
-    for kind in (Kind.AUTHORIZE, Kind.CAPTURE):
-        unknown = ledger.unknown_of(kind, order_ids)
-        calls = [partial(_find, entry, now) for entry in unknown]
-        gathered = concurrently(calls, patience=patience, on_late=_ignore, inline=not gateway().waits)
-        ledger.record(kind, {unknown[index].order_id: answer for index, answer in gathered.results.items()})
+    kinds = (Kind.AUTHORIZE, Kind.CAPTURE)
+    unknown = [entry for kind in kinds for entry in ledger.unknown_of(kind, order_ids)]
+    found = _find_all(unknown, now=now, patience=patience)
+    for kind in kinds:
+        ledger.record(kind, {entry.order_id: said for entry, said in found if entry.kind == kind})
+
+
+def _find_all(
+    entries: Sequence[Transaction], *, now: datetime, patience: float
+) -> list[tuple[Transaction, Outcome]]:
+    """Return what the provider says of transactions, of those for which it does so in time."""
+    calls = [partial(_find, entry, now) for entry in entries]
+    gathered = concurrently(calls, patience=patience, on_late=_ignore, inline=not gateway().waits)
+    return [(entries[place], said) for place, said in gathered.results.items()]
 
 
 def _ignore(index: int, answer: Outcome) -> None:

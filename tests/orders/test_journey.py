@@ -14,6 +14,7 @@ from orders import audit, batches, commands, journal, steps
 from orders.models import Batch, Journey, Order, OrderLine
 from orders.workflow import JourneyState, Status
 from payments.gateways import gateway
+from providers.breaker import breaker
 from sandbox.process import SandboxProcess
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import lose_workers, make_everything_due, run_canvas, work_off
@@ -322,8 +323,42 @@ def test_an_order_that_waits_for_its_provider_and_kills_its_workers_is_put_befor
         batches.take_in_hand(claimed.batch_id, step="reserve_stock")  # and its worker dies
     make_everything_due()
     assert batches.claim() == []
-    assert all("claimed 5 times" in journey(order).attention for order in orders)
+    assert {journey(order).attention for order in orders} == {"lost with its worker 5 times in a row"}
     assert {journey(order).due_at for order in orders} == {None}
+
+
+def test_orders_that_wait_beside_one_that_kills_its_workers_are_not_blamed_for_it(
+    settings, providers: SandboxProcess
+) -> None:
+    settings.MAX_CONCURRENT_BATCHES, settings.BATCH_SIZE = 30, 64
+    product = make_product()
+    orders = [make_order((product, 1)).order_id for _ in range(20)]
+    poison = orders[7]
+    providers.set_faults("payments", down=True)
+    work_off()
+    for _ in range(settings.MAX_ATTEMPTS * 2):
+        make_everything_due()
+        for claimed in batches.claim():
+            if poison in claimed.order_ids:
+                batches.take_in_hand(claimed.batch_id, step="reserve_stock")  # and its worker dies
+            else:
+                run_canvas(batches.canvas(claimed))
+    assert [order for order in orders if journey(order).attention] == [poison]
+    providers.clear_faults()
+    breaker("payments").reset()
+    make_everything_due()
+    work_off()
+    assert {journey(order).status for order in orders if order != poison} == {Status.CONFIRMED}
+
+
+def test_orders_travel_with_those_that_were_lost_as_often() -> None:
+    product = make_product()
+    orders = [make_order((product, 1)).order_id for _ in range(4)]
+    for losses, pair in ((3, orders[:2]), (0, orders[2:])):
+        lost = Batch.objects.create(size=2, order_ids=pair, losses=losses, finished_at=Now())
+        Journey.objects.filter(order_id__in=pair).update(batch_id=lost.pk)
+    assert sorted(claimed.order_ids for claimed in batches.claim()) == [orders[:2], orders[2:]]
+    assert list(Batch.objects.order_by("id").values_list("losses", flat=True)[2:]) in ([3, 0], [0, 3])
 
 
 def test_an_order_that_waits_and_gets_through_once_is_under_no_suspicion_any_more(

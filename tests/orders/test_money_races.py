@@ -207,6 +207,24 @@ def test_a_void_that_a_capture_overtook_becomes_a_refund() -> None:
     assert net_at_provider(order_id) == (0, 0)
 
 
+def test_a_void_that_a_capture_may_have_overtaken_is_no_refusal(providers: SandboxProcess) -> None:
+    order_id = make_order((make_product(units=3), 1)).order_id
+    work_off()
+    commands.cancel_order(order_id=order_id, reason="Changed mind")
+    Transaction.objects.filter(order_id=order_id, kind=Kind.CAPTURE).update(
+        state="declined", code=ledger.NEVER_ARRIVED, provider_id=""
+    )
+    providers.set_faults("payments", errorRate=1.0, operations=["lookup"])
+    work_off()
+    waiting = journey(order_id)
+    assert (waiting.status, waiting.waiting_for, waiting.attention) == ("cancelling", "payment_outcome", "")
+    assert waiting.due_at is not None
+    providers.clear_faults()
+    settle_down()
+    assert journey(order_id).status == Status.CANCELLED
+    assert net_at_provider(order_id) == (0, 0)
+
+
 # --- The provider says no ----------------------------------------------------------------------------------
 
 
