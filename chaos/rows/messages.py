@@ -7,7 +7,8 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 import redis
 
@@ -31,7 +32,7 @@ async def f34(arena: Arena) -> None:
 
 
 async def _copy_messages(arena: Arena, *, seconds: float, copies: int, late: tuple[float, float]) -> None:
-    """Watch what is pushed, and push it again under another delivery tag."""
+    """Watch what is pushed, and push it again under another delivery tag; while Valkey is away, wait for it."""
     waiting: list[tuple[float, str, str]] = []
     done = 0
     watching = asyncio.create_task(
@@ -40,10 +41,11 @@ async def _copy_messages(arena: Arena, *, seconds: float, copies: int, late: tup
     while not watching.done() or waiting:
         now = time.monotonic()
         for entry in [entry for entry in waiting if entry[0] <= now]:
-            waiting.remove(entry)
-            await asyncio.to_thread(_push, arena, entry[1], entry[2])
-            arena.struck()
-            done += 1
+            with suppress(redis.ConnectionError):
+                await asyncio.to_thread(_push, arena, entry[1], entry[2])
+                waiting.remove(entry)
+                arena.struck()
+                done += 1
         await asyncio.sleep(0.02)
     arena.notes.append(f"{done} copies")
     arena.expect(done, "no message was copied")
@@ -57,21 +59,27 @@ def _watch(
     waiting: list[tuple[float, str, str]],
 ) -> None:
     deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with suppress(redis.ConnectionError, redis.TimeoutError):
+            for line in _what_valkey_does(arena, deadline):
+                found = PUSHED.search(line)
+                if found and MARK not in line:
+                    payload = ast.literal_eval(found[2])
+                    due = [time.monotonic() + arena.dice.uniform(*late) for _ in range(copies)]
+                    waiting.extend((moment, found[1], payload) for moment in due)
+        time.sleep(0.1)
+
+
+def _what_valkey_does(arena: Arena, deadline: float) -> Iterator[str]:
     with arena.rig.broker() as broker:
         connection = broker.connection_pool.get_connection()
-        connection.send_command("MONITOR")
-        connection.read_response()
-        while time.monotonic() < deadline:
-            try:
-                line = str(connection.read_response())
-            except redis.TimeoutError:
-                break
-            found = PUSHED.search(line)
-            if found and MARK not in line:
-                payload = ast.literal_eval(found[2])
-                due = [time.monotonic() + arena.dice.uniform(*late) for _ in range(copies)]
-                waiting.extend((moment, found[1], payload) for moment in due)
-        connection.disconnect()
+        try:
+            connection.send_command("MONITOR")
+            connection.read_response()
+            while time.monotonic() < deadline:
+                yield str(connection.read_response())
+        finally:
+            connection.disconnect()
 
 
 def _push(arena: Arena, queue: str, payload: str) -> None:
