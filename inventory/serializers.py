@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.http import QueryDict
 from rest_framework import serializers
 
 from inventory.models import Product, StockChange
@@ -193,9 +194,10 @@ def filled(serializer: serializers.BaseSerializer) -> dict[str, Any]:
     return dict(serializer.validated_data)
 
 
-def parameters(kind: type[serializers.Serializer], query: Any) -> dict[str, Any]:
+def parameters(kind: type[serializers.Serializer], query: QueryDict) -> dict[str, Any]:
     """Return the query parameters as `kind` reads them. Raises BadParameter, which names the first that is wrong."""
-    serializer = kind(data=query)
+    # As a plain dict: DRF takes an empty parameter of a QueryDict, as of a form, for one that is not there.
+    serializer = kind(data=query.dict())
     if not serializer.is_valid():
         raise BadParameter(serializer.errors)
     return dict(serializer.validated_data)

@@ -79,6 +79,7 @@ class TestList:
             ("inStock=false", [2, 4]),
             ("category=Music&search=piano&inStock=true", [1]),
             ("search=nothing+of+the+kind", []),
+            ("category=&search=&inStock=", [1, 2, 3, 4]),
         ],
     )
     def test_it_can_be_searched_and_filtered(self, customer, query, expected):
@@ -107,6 +108,9 @@ class TestList:
             ("pageSize=x", "pageSize"),
             ("cursor=-1", "cursor"),
             ("cursor=99999999999999999999999", "cursor"),
+            ("pageSize=", "pageSize"),
+            ("cursor=", "cursor"),
+            ("runsLow=", "runsLow"),
             ("inStock=perhaps", "inStock"),
             (f"search={'x' * 101}", "search"),
             ("search=a%00b", "search"),

@@ -1,0 +1,39 @@
+"""A parameter without a value is not taken for one that is not there: what was meant is not known."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from rest_framework.test import APIClient
+
+from tests.factories import make_order, make_product
+from tests.fixtures.described import description, validator
+from tests.security.conftest import make_operator
+
+# Null is a value there, and an empty text is how an address says it.
+MAY_BE_EMPTY = {("/api/inventory", "inStock")}
+
+
+def parameters() -> Iterator[tuple[str, str, str]]:
+    """Yield the method, path and name of every parameter whose description knows no empty text."""
+    for path, operations in description()["paths"].items():
+        for method, operation in operations.items():
+            for parameter in operation.get("parameters", []):
+                known = validator(json.dumps(parameter["schema"]))
+                if parameter["in"] == "query" and not known.is_valid(""):
+                    yield method, path, parameter["name"]
+
+
+@pytest.mark.django_db
+def test_no_parameter_may_be_empty_unless_its_description_says_so() -> None:
+    order_id = make_order((make_product(), 1)).order_id
+    operator = APIClient()
+    operator.force_authenticate(make_operator())
+    asked = [each for each in parameters() if each[1:] not in MAY_BE_EMPTY]
+    assert ("post", "/api/inventory/sync", "wait") in asked
+    for method, path, name in asked:
+        address = re.sub(r"\{\w+\}", str(order_id), path)
+        answer = operator.generic(method.upper(), f"{address}?{name}=")
+        if answer.status_code != 404:  # not every number is that of a subscription
+            assert answer.json()["error"]["field"] == name, address
