@@ -72,7 +72,7 @@ def lease_outlasts_patience(**_: object) -> list[CheckMessage]:
     """A batch may wait three times for slow answers, one time after the other, and is to have arrived by then.
 
     There for authorizations, captures and those of its latecomers, back for look-ups, returns and what was captured
-    after all. If it is claimed again meanwhile, that looks like the loss of a worker.
+    after all. If it is claimed again meanwhile, that looks like a lost worker, and the second time counts as one.
     """
     lease, enough = settings.LEASE_SECONDS, 4 * settings.STRAGGLER_PATIENCE_SECONDS
     if lease < enough:

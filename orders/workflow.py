@@ -178,9 +178,8 @@ class JourneyState:
     waiting_for: str = ""
     attention: str = ""
     is_due: bool = False
-    losses: int = (
-        0  # times in a row that it was lost in somebody's hands: its batch remembers, who claims it knows
-    )
+    # Times in a row that it was lost in somebody's hands: its batch remembers it, and who claims it knows.
+    losses: int = 0
     due_in: float | None = None
     reschedule: bool = False
     events: list[Event] = field(default_factory=list)

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from django.conf import settings
+from django.db.models import Q
 
 import faults
 from database.arrays import numbers, rows
@@ -297,6 +298,12 @@ def transactions_of(order_ids: Iterable[int]) -> dict[int, dict[str, Transaction
 def unknown_of(kind: Kind, order_ids: Iterable[int]) -> list[Transaction]:
     """Return the orders' transactions of a kind whose outcome is not known."""
     return list(Transaction.objects.filter(order_id__in=list(order_ids), kind=kind, state=State.UNKNOWN))
+
+
+def not_refused(kind: Kind, order_ids: Iterable[int]) -> list[Transaction]:
+    """Return the orders' transactions of a kind but for those to which the provider said no: given up is not no."""
+    refused = Q(state=State.DECLINED) & ~Q(code=NEVER_ARRIVED)
+    return list(Transaction.objects.filter(order_id__in=list(order_ids), kind=kind).exclude(refused))
 
 
 def held(order_ids: Sequence[int]) -> Asked:

@@ -95,12 +95,12 @@ def _carry_out(
         ledger.record(kind, _outcomes_of(kind, prepared, outcomes))
     voids = _outcomes_of(Kind.VOID, prepared, outcomes)
     captured = _captured_after_all([o for o, said in voids.items() if said.kind == "declined"], now, patience)
-    return {
-        p.request.order_id: CAPTURED_AFTER_ALL
-        if p.request.order_id in captured
-        else _answer(p, outcomes.get(p.request.order_id, NO_ANSWER_YET))
-        for p in prepared
-    }
+    asked = [request.order_id for requests in to_do.values() for request in requests]
+    answers: dict[int, Answer] = dict.fromkeys(asked, NO_ANSWER_YET)
+    for one in prepared:
+        if outcome := outcomes.get(one.request.order_id):
+            answers[one.request.order_id] = _answer(one, outcome)
+    return answers | dict.fromkeys(captured, CAPTURED_AFTER_ALL)
 
 
 def _prepare(kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
@@ -133,9 +133,7 @@ def _captured_after_all(order_ids: Sequence[int], now: datetime, patience: float
 
     Also those of which nobody says that it did not: nothing is refused there, and it is looked at again.
     """
-    captures = [
-        book[Kind.CAPTURE] for book in ledger.transactions_of(order_ids).values() if Kind.CAPTURE in book
-    ]
+    captures = ledger.not_refused(Kind.CAPTURE, order_ids)
     found = _find_all(captures, now=now, patience=patience)
     arrived = {entry.order_id: said for entry, said in found if said.kind == "succeeded"}
     ledger.record(Kind.CAPTURE, arrived)

@@ -41,12 +41,13 @@ async def _copy_messages(arena: Arena, *, seconds: float, copies: int, late: tup
     while not watching.done() or waiting:
         now = time.monotonic()
         for entry in [entry for entry in waiting if entry[0] <= now]:
-            with suppress(redis.ConnectionError):
+            with suppress(redis.ConnectionError, redis.TimeoutError):
                 await asyncio.to_thread(_push, arena, entry[1], entry[2])
                 waiting.remove(entry)
                 arena.struck()
                 done += 1
         await asyncio.sleep(0.02)
+    await watching
     arena.notes.append(f"{done} copies")
     arena.expect(done, "no message was copied")
 

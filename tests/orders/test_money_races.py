@@ -6,11 +6,13 @@ Real PostgreSQL, the real sandbox, and threads; what the provider's own ledger s
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 import requests
 from django.db import connections
+from django.db.models.functions import Now
 
 import faults
 from orders import audit, batches, commands, journal, queries, steps
@@ -220,6 +222,38 @@ def test_a_void_that_a_capture_may_have_overtaken_is_no_refusal(providers: Sandb
     assert (waiting.status, waiting.waiting_for, waiting.attention) == ("cancelling", "payment_outcome", "")
     assert waiting.due_at is not None
     providers.clear_faults()
+    settle_down()
+    assert journey(order_id).status == Status.CANCELLED
+    assert net_at_provider(order_id) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "asked_ago", "is_refusal"),
+    [
+        (ledger.NEVER_ARRIVED, timedelta(hours=1), True),
+        (ledger.NEVER_ARRIVED, timedelta(0), False),  # it may still arrive
+        ("capture_expired", timedelta(0), True),
+    ],
+)
+def test_a_void_is_refused_once_no_capture_can_have_overtaken_it(
+    providers: SandboxProcess, code: str, asked_ago: timedelta, is_refusal: bool
+) -> None:
+    order_id = make_order((make_product(units=3), 1)).order_id
+    providers.set_faults("payments", timeoutBeforeRate=1.0, timeoutSeconds=0, operations=["capture"])
+    work_off()
+    providers.clear_faults()
+    captures = Transaction.objects.filter(order_id=order_id, kind=Kind.CAPTURE)
+    assert captures.update(state="declined", code=code, asked_at=Now() - asked_ago) == 1
+    authorizations = Transaction.objects.filter(order_id=order_id, kind=Kind.AUTHORIZE)
+    provider_id = authorizations.get().provider_id
+    authorizations.update(provider_id="auth_of_nobody")
+    commands.cancel_order(order_id=order_id, reason="Changed mind")
+    work_off()
+    stuck = journey(order_id)
+    assert (stuck.due_at is None) == is_refusal
+    assert ("Void of 15.00 USD refused by the provider" in stuck.attention) == is_refusal
+    authorizations.update(provider_id=provider_id)
+    commands.retry_order(order_id=order_id)
     settle_down()
     assert journey(order_id).status == Status.CANCELLED
     assert net_at_provider(order_id) == (0, 0)

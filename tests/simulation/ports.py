@@ -108,6 +108,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (ledger, "held", books.held),
         (ledger, "listed", lambda requests: requests),
         (ledger, "unknown_of", books.unknown_of),
+        (ledger, "not_refused", books.not_refused),
         *((module, "gateway", lambda: world.provider) for module in (ledger, returns)),
         *((module, "concurrently", _concurrently(world)) for module in (ledger, returns)),
     ]
@@ -269,8 +270,18 @@ class Books:
         ]
 
     def unknown_of(self, kind: Kind, order_ids: Iterable[int]) -> list[Entry]:
+        return [entry for entry in self._entries(kind, order_ids) if entry.state is State.UNKNOWN]
+
+    def not_refused(self, kind: Kind, order_ids: Iterable[int]) -> list[Entry]:
+        return [
+            entry
+            for entry in self._entries(kind, order_ids)
+            if entry.state is not State.DECLINED or entry.code == ledger.NEVER_ARRIVED
+        ]
+
+    def _entries(self, kind: Kind, order_ids: Iterable[int]) -> list[Entry]:
         entries = [self._database.payments.get((order_id, kind)) for order_id in order_ids]
-        return [entry for entry in entries if entry is not None and entry.state is State.UNKNOWN]
+        return [entry for entry in entries if entry is not None]
 
 
 def send(world: "World") -> Callable[[Claimed], None]:
