@@ -10,7 +10,6 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import InterfaceError, OperationalError, connection
 from django.test import Client, RequestFactory
-from drf_spectacular.generators import SchemaGenerator
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.test import APIClient, APIRequestFactory
@@ -20,6 +19,7 @@ from config import errors
 from config.engines import free_port
 from orders.commands import AmountTooLarge
 from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
+from tests.fixtures.described import description
 from tests.orders.conftest import alice, an_order, as_alice, client_of, shop, unlimited  # noqa: F401
 from tests.orders.test_api_bad_input import BAD_BODIES, BAD_FIELDS
 
@@ -206,7 +206,7 @@ def connection_parameters():
 
 @pytest.fixture(scope="module")
 def schema():
-    return SchemaGenerator().get_schema(request=None, public=True)
+    return description()
 
 
 def test_the_description_is_valid_and_nothing_in_it_is_guessed():

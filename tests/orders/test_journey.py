@@ -279,6 +279,18 @@ def test_an_order_that_is_claimed_again_and_again_is_put_before_a_person(setting
     assert journey(order_id).status == Status.CONFIRMED
 
 
+def work_off_but(poison: int) -> list[int]:
+    """Run what is due; who takes this order in hand dies. Return how many went with it, if it was due."""
+    companions = []
+    for claimed in batches.claim():
+        if poison in claimed.order_ids:
+            batches.take_in_hand(claimed.batch_id, step="reserve_stock")  # and its worker dies
+            companions.append(len(claimed.order_ids) - 1)
+        else:
+            run_canvas(batches.canvas(claimed))
+    return companions
+
+
 @pytest.mark.parametrize(("max_attempts", "companions"), [(5, [19, 19, 19, 7, 0, 0]), (3, [19, 19, 19, 0])])
 def test_an_order_that_kills_its_worker_takes_fewer_and_fewer_with_it(
     settings, max_attempts, companions
@@ -288,12 +300,7 @@ def test_an_order_that_kills_its_worker_takes_fewer_and_fewer_with_it(
     orders = [make_order((product, 1)).order_id for _ in range(20)]
     poison, found = orders[7], []
     for _ in range(max_attempts + 1):
-        for claimed in batches.claim():
-            if poison in claimed.order_ids:
-                batches.take_in_hand(claimed.batch_id, step="reserve_stock")  # and its worker dies
-                found.append(len(claimed.order_ids) - 1)
-            else:
-                run_canvas(batches.canvas(claimed))
+        found += work_off_but(poison)
         make_everything_due()
     assert batches.claim() == []
     assert found == companions
@@ -338,11 +345,7 @@ def test_orders_that_wait_beside_one_that_kills_its_workers_are_not_blamed_for_i
     work_off()
     for _ in range(settings.MAX_ATTEMPTS * 2):
         make_everything_due()
-        for claimed in batches.claim():
-            if poison in claimed.order_ids:
-                batches.take_in_hand(claimed.batch_id, step="reserve_stock")  # and its worker dies
-            else:
-                run_canvas(batches.canvas(claimed))
+        work_off_but(poison)
     assert [order for order in orders if journey(order).attention] == [poison]
     providers.clear_faults()
     breaker("payments").reset()
