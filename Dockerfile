@@ -15,7 +15,7 @@ COPY . .
 # The settings want addresses; collecting files goes nowhere near them.
 RUN SECRET_KEY=build DATABASE_URL=postgres://build@127.0.0.1/build REDIS_URL=redis://127.0.0.1 \
     DATA_DIR=/srv/orders/data python manage.py collectstatic --noinput --verbosity 0 \
-    && python -m compileall -q config board notifications orders inventory payments shipping providers scheduling telemetry sandbox
+    && python -m compileall -q api config board launcher live monitoring notifications orders inventory payments shipping providers scheduling runtime database faults telemetry sandbox
 
 FROM python:3.13-slim
 RUN groupadd --system --gid 10001 orders \
@@ -40,5 +40,5 @@ EXPOSE 8001
 # For the default process; docker-compose.yml gives every other one a check of its own.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8001/health/live', timeout=4)"]
-ENTRYPOINT ["python", "-m", "config.procfile"]
+ENTRYPOINT ["python", "-m", "launcher.procfile"]
 CMD ["web"]

@@ -16,7 +16,7 @@ help: ## What one can do here
 
 run: ## Everything, on http://localhost:8000 (PORT=, FLOWER_PORT=, HOST=, DATABASE_URL=, REDIS_URL=)
 	@sh config/venv.sh requirements.txt
-	@exec $(PY) -m config.run
+	@exec $(PY) -m launcher.run
 
 test: ## The whole suite, on engines of its own (ARGS= for pytest, e.g. one file or -n 0)
 	@sh config/venv.sh requirements-dev.txt

@@ -15,7 +15,7 @@ from bench.figures import Figures
 from bench.profiler import profiled
 from bench.rig import RigError
 from bench.scenarios import SCENARIOS, Scenario
-from config.engines import EngineError
+from launcher.engines import EngineError
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "bench"
 

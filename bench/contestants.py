@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from bench.load import Job, Tally
 from bench.rig import ROOT, Rig, RigError
-from config.procfile import expand, parse
+from launcher.procfile import expand, parse
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 PROCFILE = ROOT / "Procfile"

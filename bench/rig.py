@@ -20,10 +20,10 @@ import psycopg
 import redis
 
 from bench import meters
-from config.child import start_child, stop_child
-from config.engines import Engine, free_port, start_engine, stop_engine
-from config.engines.postgres import Postgres
-from config.engines.valkey import Valkey
+from launcher.child import start_child, stop_child
+from launcher.engines import Engine, free_port, start_engine, stop_engine
+from launcher.engines.postgres import Postgres
+from launcher.engines.valkey import Valkey
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 60.0

@@ -257,7 +257,7 @@ def _start_stack(contestant: Contestant) -> float:
     rig = contestant.rig
     started = time.perf_counter()
     rig.start(
-        "stack", [sys.executable, "-m", "config.run"], without=FOUND_OUT, DATA_DIR=str(rig.folder / "stack")
+        "stack", [sys.executable, "-m", "launcher.run"], without=FOUND_OUT, DATA_DIR=str(rig.folder / "stack")
     )
     rig.until(lambda: is_well(f"http://127.0.0.1:{rig.ports['proxy']}/health"), "the stack", seconds=120)
     return time.perf_counter() - started

@@ -19,7 +19,6 @@ from django.db import connection  # noqa: E402
 from rest_framework.authtoken.models import Token  # noqa: E402
 
 from inventory.models import Product, StockItem  # noqa: E402
-from orders.bulk import Accepted, Entry, place_orders  # noqa: E402
 from orders.commands import (  # noqa: E402
     NewOrder,
     WantedLine,
@@ -27,6 +26,7 @@ from orders.commands import (  # noqa: E402
     complete_orders,
     process_order,
 )
+from orders.intake import Accepted, Entry, place_orders  # noqa: E402
 from orders.models import Journey, Order  # noqa: E402
 from shipping.tariff import load_tariff  # noqa: E402
 

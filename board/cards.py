@@ -10,13 +10,14 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.models import Count, Q, QuerySet
 
-from orders import figures, journal
-from orders.finding import found
+from orders import journal
+from orders.http.responses import Answer, status_name
 from orders.models import Journey, Order
+from orders.operators.search import found
+from orders.operators.wording import attention as in_words
+from orders.operators.wording import waits_for
 from orders.queries import visible_to
-from orders.serializers import Answer, status_name
-from orders.telling import attention as in_words
-from orders.telling import waits_for
+from orders.reporting import stats
 from orders.workflow import UNDER_WAY, Status
 from scheduling.slots import database_now
 
@@ -198,7 +199,7 @@ def lane_counts(user: User) -> dict[Lane, LaneCount]:
 
 
 def _all_by_status() -> dict[str, LaneCount]:
-    counted = figures.orders_by_state()
+    counted = stats.orders_by_state()
     return {status: LaneCount(count.orders, count.is_estimate) for status, count in counted.items()}
 
 
@@ -229,7 +230,7 @@ def _orders_in(user: User, lane: Lane) -> QuerySet[Order]:
     orders = orders.filter(journey__status__in=statuses)
     if UNDER_WAY.issuperset(statuses):
         return orders.filter(journey__attention="")
-    return orders.filter(pk__gt=figures.latest_id() - LOOKED_THROUGH)
+    return orders.filter(pk__gt=stats.latest_id() - LOOKED_THROUGH)
 
 
 COUNTED = """

@@ -10,9 +10,9 @@ from django.contrib.auth.models import User
 from django.db.models import F
 
 from inventory.models import StockItem
-from orders import canary
-from orders.bulk import Accepted, Entry, place_orders
 from orders.commands import MAX_QUANTITY, NewOrder, WantedLine
+from orders.intake import Accepted, Entry, place_orders
+from orders.maintenance import canary
 
 TIMEOUT_SECONDS = 3
 CUSTOMERS = (

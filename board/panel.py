@@ -11,16 +11,16 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from board.cards import card, needs_attention, what_it_waits_for
-from notifications.messages import sentence
+from live.messages import sentence
 from notifications.models import Notification
-from orders import views
-from orders.contexts import trace_url
-from orders.explain import explain, is_at_rest
+from orders.http import views
 from orders.journal import events_of
+from orders.log_context import trace_url
 from orders.models import Journey, Order, OrderEvent
-from orders.operations import OPERATIONS, previews
-from orders.runs import flower_url, latest_batch, runs_of
-from orders.telling import timeline
+from orders.operators.actions import OPERATIONS, previews
+from orders.operators.explain import explain, is_at_rest
+from orders.operators.runs import flower_url, latest_batch, runs_of
+from orders.operators.wording import timeline
 from orders.workflow import UNDER_WAY, EventType, Leg, Status
 from payments.models import Transaction
 

@@ -9,8 +9,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from notifications.mail import REASONS
-from orders import analytics
-from orders.analytics import Analytics, PeriodSales, RefusalReason, Span, Unit
+from orders.reporting import analytics
+from orders.reporting.analytics import Analytics, PeriodSales, RefusalReason, Span, Unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,10 @@ from typing import Any
 
 from django.db import connection
 
-from orders import figures, journal, pulse
-from orders.serializers import Answer
+from orders import journal
+from orders.http.responses import Answer
+from orders.maintenance import backlog_samples
+from orders.reporting import stats
 from orders.workflow import EventType
 from scheduling.slots import database_now
 
@@ -81,7 +83,7 @@ class Bucket:
     confirmed: int = 0
     ended: int = 0
     classes: dict[int, int] = field(default_factory=dict)  # seconds to confirm
-    backlog: figures.Backlog | None = None
+    backlog: stats.Backlog | None = None
 
     def add(self, event: str, class_: int | None, count: int) -> None:
         """Count events."""
@@ -123,11 +125,11 @@ class Series:
         self._forget_before(now - SPAN_SECONDS - BUCKET_SECONDS)
         self._read(now)
         self._remember_backlogs(now)
-        self._buckets[_bucket_of(now)].backlog = figures.backlog()
+        self._buckets[_bucket_of(now)].backlog = stats.backlog()
         return self._told(now)
 
     def _remember_backlogs(self, now: float) -> None:
-        for at, backlog in pulse.since(datetime.fromtimestamp(now - SPAN_SECONDS, tz=UTC)):
+        for at, backlog in backlog_samples.since(datetime.fromtimestamp(now - SPAN_SECONDS, tz=UTC)):
             bucket = self._buckets[_bucket_of(at.timestamp())]
             bucket.backlog = bucket.backlog or backlog
 
@@ -162,7 +164,7 @@ class Series:
             now=self._now(now, buckets),
         )
 
-    def _backlog_at(self, start: int) -> figures.Backlog | None:
+    def _backlog_at(self, start: int) -> stats.Backlog | None:
         """Return what was seen then, or shortly before."""
         for earlier in range(start, start - KNOWN_FOR_SECONDS - 1, -BUCKET_SECONDS):
             bucket = self._buckets.get(earlier)
@@ -210,9 +212,7 @@ def _bucket_of(moment: float) -> int:
 
 def _transaction_before(moment: float, end: int) -> int:
     """Return a transaction that is not later than the first order placed at or after a moment."""
-    first = max(
-        figures.first_id_since(datetime.fromtimestamp(moment, tz=UTC)), figures.latest_id() - MOST_ORDERS
-    )
+    first = max(stats.first_id_since(datetime.fromtimestamp(moment, tz=UTC)), stats.latest_id() - MOST_ORDERS)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT transaction_id FROM orders_orderevent WHERE order_id >= %s AND sequence = 1"

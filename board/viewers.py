@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from orders.authentication import DEMO_USERNAME
+from api.authentication import DEMO_USERNAME
 
 
 def viewer_of(request: HttpRequest) -> User | None:

@@ -11,15 +11,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from api.problems import Problem
+from api.schema import refusals
+from api.validators import check_text
 from board import cards, demo
 from board.cards import MOST_CARDS_AT_ONCE, Cards, Snapshot
 from board.series import SERIES, SeriesAnswer
 from board.viewers import InDemo, SeesTheShop
-from orders.problems import Problem
-from orders.requests import LARGEST_ID, Body, read
-from orders.schema import refusals
-from orders.serializers import Answer
-from orders.texts import check_text
+from orders.http.requests import LARGEST_ID, Body, read
+from orders.http.responses import Answer
 
 MOST_ORDERS_AT_ONCE = 1000
 LONGEST_SEARCH = 100

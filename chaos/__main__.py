@@ -17,7 +17,7 @@ from chaos.arena import ROWS, Row
 from chaos.campaign import HEADER, Campaign
 from chaos.rig import Rig
 from chaos.rows.mixed import both
-from config.guardian import Guardian
+from launcher.guardian import Guardian
 
 # In order of importance: what comes first has been seen most often in the wild.
 ORDER = tuple(

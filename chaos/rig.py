@@ -1,7 +1,7 @@
 """The system as separate processes that can be killed, frozen, multiplied and cut off one by one.
 
-Engines come from `config.engines`, commands from the Procfile, and what dies is started again as
-`config.supervisor` would. Everything ends with us: see `config.child` and `config.guardian`.
+Engines come from `launcher.engines`, commands from the Procfile, and what dies is started again as
+`launcher.supervisor` would. Everything ends with us: see `launcher.child` and `launcher.guardian`.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ import redis
 
 from chaos.client import NoAnswer, call
 from chaos.proxy import Proxy
-from config.child import signal_group, start_child
-from config.engines import EngineError, free_port, wait_until_ready
-from config.engines.postgres import Postgres
-from config.engines.valkey import Valkey
-from config.guardian import Guardian
-from config.procfile import PROCFILE, expand, parse
+from launcher.child import signal_group, start_child
+from launcher.engines import EngineError, free_port, wait_until_ready
+from launcher.engines.postgres import Postgres
+from launcher.engines.valkey import Valkey
+from launcher.guardian import Guardian
+from launcher.procfile import PROCFILE, expand, parse
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKERS = ("worker-orders", "worker-inventory", "worker-shipping", "worker-payments", "worker-notifications")

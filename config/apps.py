@@ -32,4 +32,4 @@ class DeskConfig(admin.AdminConfig):
     """Django's admin with the operators' pages."""
 
     default = False
-    default_site = "config.desk.Desk"
+    default_site = "config.admin_site.Desk"

@@ -12,7 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 http = get_asgi_application()
 tracing.start("live")
 
-from config.system.live import Alive  # noqa: E402
-from notifications import routing  # noqa: E402
+from live import routing  # noqa: E402
+from live.heartbeat import Alive  # noqa: E402
 
 application = Alive(ProtocolTypeRouter({"http": http, "websocket": routing.application}))

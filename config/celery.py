@@ -7,12 +7,12 @@ from celery import Celery
 from celery.signals import before_task_publish, task_prerun
 from django.db import DEFAULT_DB_ALIAS, connections
 
-from config import broker
+from config.celery_ext import redis_transport
 from telemetry import tracing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-broker.mend()
+redis_transport.mend()
 app = Celery("orders")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

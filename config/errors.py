@@ -20,12 +20,12 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions as api
 from rest_framework.response import Response
 
+from api.problems import Detail, Problem
+from api.renderers import ENCODER
 from inventory import listing, stock
 from inventory import views as inventory
 from inventory.serializers import BadParameter
 from orders import commands, queries
-from orders.problems import Detail, Problem
-from orders.renderers import ENCODER
 from providers import errors as providers
 
 logger = structlog.get_logger(__name__)

@@ -21,10 +21,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from api.problems import Problem
+from api.schema import refusals
+from api.throttling import LoginThrottle
 from config import errors
-from orders.problems import Problem
-from orders.schema import refusals
-from orders.throttling import LoginThrottle
 
 # Where things are, for people and programs.
 PLACES = {

@@ -6,9 +6,9 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from api.idempotency import answer_once
+from api.schema import IDEMPOTENCY_KEY
 from inventory.views import AdjustView
-from orders.idempotency import answer_once
-from orders.schema import IDEMPOTENCY_KEY
 
 
 class AdjustStock(AdjustView):

@@ -104,20 +104,20 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "config.system.middleware.Measured",
-    "config.system.middleware.RefusesLargeBodies",
+    "config.middleware.Measured",
+    "config.middleware.RefusesLargeBodies",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "config.system.middleware.WithoutSession",
+    "config.middleware.WithoutSession",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "config.system.middleware.MessagesOfPages",
+    "config.middleware.MessagesOfPages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "config.system.middleware.Logged",
-    "config.system.middleware.ContentPolicy",
-    "config.system.middleware.RefusesCardNumbers",
+    "config.middleware.Logged",
+    "config.middleware.ContentPolicy",
+    "config.middleware.RefusesCardNumbers",
 ]
 
 TEMPLATES = [
@@ -285,7 +285,7 @@ CANARY_PAYMENT_TOKEN = env.str("CANARY_PAYMENT_TOKEN", default="tok_demo")
 QUEUES = ("orders", "inventory", "shipping", "payments", "notifications")
 
 CELERY_BROKER_URL = BROKER_URL
-CELERY_RESULT_BACKEND = f"config.results:Joins+{RESULTS_URL}"
+CELERY_RESULT_BACKEND = f"config.celery_ext.chord_results:Joins+{RESULTS_URL}"
 CELERY_TASK_QUEUES = [Queue(name) for name in QUEUES]
 CELERY_TASK_DEFAULT_QUEUE = "orders"
 CELERY_TASK_CREATE_MISSING_QUEUES = False
@@ -310,12 +310,12 @@ CELERY_TASK_TIME_LIMIT = 60
 CELERY_TASK_SOFT_TIME_LIMIT = 50
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_RESULT_EXPIRES = timedelta(minutes=10)
-CELERY_WORKER_POOL = "config.pool:TaskPool"
+CELERY_WORKER_POOL = "config.celery_ext.prefork_pool:TaskPool"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 20_000
 CELERY_WORKER_SEND_TASK_EVENTS = True
-CELERY_WORKER_CONSUMER = "config.consumer:Consumer"
-CELERY_IMPORTS = ["config.system.workers"]
+CELERY_WORKER_CONSUMER = "config.celery_ext.event_batching:Consumer"
+CELERY_IMPORTS = ["monitoring.workers"]
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -333,7 +333,7 @@ CELERY_REDIS_SOCKET_CONNECT_TIMEOUT = 2
 # A worker keeps its database connection from task to task instead of opening one for each.
 CELERY_DB_REUSE_MAX = 500
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULER = "config.schedule:Scheduler"
+CELERY_BEAT_SCHEDULER = "config.celery_ext.beat_scheduler:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "inventory sync": {"task": "inventory.sync_stock", "schedule": INVENTORY_SYNC_INTERVAL},
     "provider health": {"task": "providers.check_health", "schedule": HEALTH_CHECK_INTERVAL},
@@ -366,22 +366,22 @@ CSRF_FAILURE_VIEW = "config.errors.csrf_failed"
 REST_FRAMEWORK = {
     # The first one says how to log in, in the answer to who did not.
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "orders.authentication.TokenAuthentication",
-        "orders.authentication.SessionAuthentication",
-        *(["orders.authentication.DemoAuthentication"] if DEMO else []),
+        "api.authentication.TokenAuthentication",
+        "api.authentication.SessionAuthentication",
+        *(["api.authentication.DemoAuthentication"] if DEMO else []),
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_THROTTLE_CLASSES": ["orders.throttling.Throttle"],
+    "DEFAULT_THROTTLE_CLASSES": ["api.throttling.Throttle"],
     # Whose X-Forwarded-For is believed: that of so many proxies in front, counted from here.
     "NUM_PROXIES": whole("NUM_PROXIES", default=1, at_least=0),
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "config.errors.handle",
-    "DEFAULT_PARSER_CLASSES": ["orders.parsers.StrictJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": [
-        "orders.renderers.FastJSONRenderer",
+        "api.renderers.FastJSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "orders.renderers.Negotiation",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "api.renderers.Negotiation",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "COERCE_DECIMAL_TO_STRING": False,
 }
@@ -410,8 +410,8 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "config.openapi.add_common_refusals",
-        "config.openapi.close_requests",
+        "api.openapi.add_common_refusals",
+        "api.openapi.close_requests",
     ],
     "ENFORCE_NON_BLANK_FIELDS": True,
     "SWAGGER_UI_DIST": "SIDECAR",

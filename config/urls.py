@@ -8,14 +8,14 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView
 
 from config import errors, pages, repeats
-from notifications import signalr
-from orders.analytics_views import SalesAnalytics, SalesTable
-from orders.desk_views import MoneyAtRisk, Transactions
-from orders.payment_webhooks import PaymentWebhook
+from live import signalr
+from orders.http.payment_webhooks import PaymentWebhook
+from orders.operators.views import MoneyAtRisk, Transactions
+from orders.reporting.views import SalesAnalytics, SalesTable
 from orders.tariff_views import OneZone, Zones
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("api/orders", include("orders.urls")),  # first, because most requests are for one of these
+    path("api/orders", include("orders.http.urls")),  # first, because most requests are for one of these
     path("", include("board.urls")),
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}board/icon.svg")),
     path("api", pages.ApiRoot.as_view(), name="api"),
@@ -36,14 +36,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/shipping/zones/<int:zone_id>", OneZone.as_view(), name="zone"),
     path("api/notifications", include("notifications.urls")),
     path("api/webhooks", include("notifications.webhook_urls")),
-    path("api/live", include("notifications.live_urls")),
+    path("api/live", include("live.urls")),
     path("orderHub/negotiate", signalr.negotiate, name="negotiate"),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/asyncapi.yaml", pages.asyncapi, name="asyncapi"),
     path("swagger", pages.Swagger.as_view(url_name="schema"), name="swagger"),
     path("redoc", pages.Redoc.as_view(url_name="schema"), name="redoc"),
     path("redoc.js", pages.redoc_script, name="redoc-script"),
-    path("", include("config.system.urls")),
+    path("", include("monitoring.urls")),
     path("admin/login/", pages.throttled_login(admin.site.login)),
     path("admin/", admin.site.urls),
     re_path(r"^api(/.*)?$", errors.api_not_found),

@@ -4,11 +4,11 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from scheduling import garbage
+from runtime import gc
 from telemetry import tracing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 application = get_wsgi_application()
 tracing.start("web")
-garbage.leave_alone()
+gc.leave_alone()

@@ -165,7 +165,7 @@ class EventCount(models.Model):
     events = models.BigIntegerField(default=0)
     seconds = models.FloatField(default=0, help_text="From placement to the event, all of them together.")
     buckets = ArrayField(
-        models.BigIntegerField(), help_text="Events by those seconds, see notifications.tally."
+        models.BigIntegerField(), help_text="Events by those seconds, see notifications.event_counters."
     )
 
     def __str__(self) -> str:

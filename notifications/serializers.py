@@ -4,7 +4,7 @@ from datetime import datetime
 
 from notifications import mail
 from notifications.models import Notification
-from orders.serializers import Answer
+from orders.http.responses import Answer
 
 
 class NotificationBody(Answer):

@@ -4,7 +4,7 @@ import time
 
 from celery import shared_task
 
-from notifications import delivery, recorder, retention, webhooks
+from notifications import delivery, journal_reader, retention, webhooks
 from scheduling.slots import database_now, once_per_slot
 
 # A run ends after so long, well within the task's limit; the next tick of the schedule goes on.
@@ -15,7 +15,7 @@ RUN_SECONDS = 20.0
 def follow_journal(**_future: object) -> None:
     """Put on record what customers are to be told, and have it sent."""
     until = time.monotonic() + RUN_SECONDS
-    while recorder.record_page() and time.monotonic() < until:
+    while journal_reader.record_page() and time.monotonic() < until:
         pass
     if delivery.is_due():
         # Lost or late, it does not matter: what is due is still due at the next tick.

@@ -10,15 +10,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from notifications import access, serializers, tickets
+from api.pagination import PAGE_PARAMETERS, newest_first
+from api.problems import Problem
+from api.schema import refusals
+from live import access, tickets
+from notifications import serializers
 from notifications.delivery import send_again
 from notifications.models import Notification
 from notifications.serializers import NotificationBody, NotificationPage, Ticket
-from orders.desk_views import staff_with
-from orders.pagination import PAGE_PARAMETERS, newest_first
-from orders.problems import Problem
-from orders.requests import Nothing, read
-from orders.schema import refusals
+from orders.http.requests import Nothing, read
+from orders.operators.views import staff_with
 
 LARGEST_ID = 2**63 - 1
 

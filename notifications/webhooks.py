@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from notifications.messages import STATUS, Message
+from live.messages import STATUS, Message
 from notifications.models import Delivery, Subscription
 from notifications.outgoing import NotAllowed, NotAnswered, post
 from orders.journal import FeedEvent

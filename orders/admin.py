@@ -19,8 +19,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from inventory.models import Reservation
-from orders import archive, causes
-from orders.admin_filters import (
+from orders.http.permissions import may_operate
+from orders.log_context import trace_url
+from orders.maintenance import archive
+from orders.models import ArchivedOrder, Batch, Order, OrderEvent, OrderLine
+from orders.operators import stuck_reasons
+from orders.operators.actions import LONGEST_REASON, OPERATIONS, Operation, Told, operate, previews, totals
+from orders.operators.admin_filters import (
     AttentionFilter,
     CanaryFilter,
     CauseFilter,
@@ -29,14 +34,10 @@ from orders.admin_filters import (
     StatusFilter,
     WaitingFilter,
 )
-from orders.contexts import trace_url
-from orders.explain import explain, is_at_rest
-from orders.finding import found, named
-from orders.models import ArchivedOrder, Batch, Order, OrderEvent, OrderLine
-from orders.operations import LONGEST_REASON, OPERATIONS, Operation, Told, operate, previews, totals
-from orders.permissions import may_operate
-from orders.runs import flower_url, latest_batch, runs_in, runs_of
-from orders.telling import attention, timeline, waits_for
+from orders.operators.explain import explain, is_at_rest
+from orders.operators.runs import flower_url, latest_batch, runs_in, runs_of
+from orders.operators.search import found, named
+from orders.operators.wording import attention, timeline, waits_for
 from orders.workflow import Status
 from payments.models import Transaction
 
@@ -306,7 +307,7 @@ class OrderAdmin(OrdersAdmin):
             asked.get("cause"),
         )
         if cause:
-            orders = causes.kept_by(cause, orders)
+            orders = stuck_reasons.kept_by(cause, orders)
         if "order" in asked or not cause:
             ids = ",".join(asked.getlist("order")).split(",")
             orders = orders.filter(pk__in=[int(id_) for id_ in ids if IS_ID.fullmatch(id_)])
@@ -324,7 +325,7 @@ class OrderAdmin(OrdersAdmin):
             "title": f"{operation.label}: {len(outlook):,} order{'' if len(outlook) == 1 else 's'}",
             "operation": operation,
             "cause": cause,
-            "cause_in_words": causes.title(cause) if cause else "",
+            "cause_in_words": stuck_reasons.title(cause) if cause else "",
             "totals": totals(affected),
             "previews": affected,
             "untouched": untouched,

@@ -20,7 +20,7 @@ from database.arrays import document, numbers, texts
 from database.prepared import execute
 from inventory import stock
 from inventory.catalogue import ProductInfo, find_products, recall_products
-from orders import contexts, doorbell, journal
+from orders import journal, log_context, wakeup
 from orders.models import IdempotencyKey, Order, OrderLine, new_uuid, order_number
 from orders.queries import OrderArchived, OrderNotFound
 from orders.workflow import JourneyState, Status
@@ -250,7 +250,7 @@ def _placed_before(owner_id: int, key: Key) -> Placed | None:
 
 
 def _place_parameters(new: NewOrder, lines: list[PlacedLine], amount: Decimal) -> dict[str, Any]:
-    event = {"amount": str(amount), "currency": new.currency, "held": new.hold} | contexts.of_request()
+    event = {"amount": str(amount), "currency": new.currency, "held": new.hold} | log_context.of_request()
     return {
         "owner_id": new.owner_id,
         "customer_id": new.customer_id,
@@ -267,7 +267,7 @@ def _place_parameters(new: NewOrder, lines: list[PlacedLine], amount: Decimal) -
         "line_count": len(lines),
         "hold": new.hold,
         "event": document(event),
-        "channel": doorbell.DUE,
+        "channel": wakeup.DUE,
     }
 
 
@@ -459,7 +459,7 @@ def _each(order_ids: Sequence[int], act: Callable[[JourneyState], None]) -> Outc
             changed = [journey for journey in journeys if journey.events]
             journal.save(changed)
             if any(journey.due_in is not None for journey in changed):
-                doorbell.wake_dispatcher()
+                wakeup.wake_dispatcher()
             faults.point("command.before_commit")
     return outcomes
 

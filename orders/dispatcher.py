@@ -17,8 +17,9 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 import faults
-from orders import batches, contexts, deadlines, doorbell, journal, parked
-from scheduling import heartbeats
+from orders import batches, journal, log_context, resume, wakeup
+from orders.maintenance import deadlines
+from runtime import heartbeats
 from telemetry import measures, tracing
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ class Dispatcher:
     def __init__(self) -> None:
         self._stopping = False
         self._doorbell: psycopg.Connection[tuple[object, ...]] | None = None
-        self._provider = parked.ProviderWatch()
+        self._provider = resume.ProviderWatch()
         self._deadlines = deadlines.DeadlineWatch()
 
     def stop(self, *_: object) -> None:
@@ -64,7 +65,7 @@ class Dispatcher:
         parameters.pop("cursor_factory", None)
         parameters.pop("context", None)
         self._doorbell = psycopg.connect(**parameters, autocommit=True)
-        self._doorbell.execute(f"LISTEN {doorbell.DUE}")
+        self._doorbell.execute(f"LISTEN {wakeup.DUE}")
 
     def _rest_after(self, sent: int) -> None:
         """Go on at once after a full batch; look again soon if something is due that may not leave yet."""
@@ -87,13 +88,13 @@ class Dispatcher:
 
 
 def _about(claimed: batches.Claimed) -> dict[str, object]:
-    return contexts.of_batch(claimed.batch_id, claimed.order_ids)
+    return log_context.of_batch(claimed.batch_id, claimed.order_ids)
 
 
 def _span_of(claimed: batches.Claimed) -> AbstractContextManager[None]:
     return tracing.span(
         f"batch {claimed.route}",
-        parents=contexts.traces_of(claimed.order_ids),
+        parents=log_context.traces_of(claimed.order_ids),
         batch_id=claimed.batch_id,
         orders=len(claimed.order_ids),
     )
@@ -114,5 +115,5 @@ def dispatch_due(send: Callable[[batches.Claimed], None] = batches.send) -> int:
             sent += len(claimed.order_ids)
             measures.BATCH_ORDERS.observe(len(claimed.order_ids), claimed.route)
     if sent:
-        doorbell.announce_events()
+        wakeup.announce_events()
     return sent

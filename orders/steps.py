@@ -24,7 +24,7 @@ from django.db import InterfaceError, OperationalError, transaction
 
 import faults
 from inventory import stock
-from orders import batches, contexts, doorbell, journal, queries
+from orders import batches, journal, log_context, queries, wakeup
 from orders.batches import InHand
 from orders.workflow import JourneyState, Leg, Status, Wait
 from payments import ledger, returns
@@ -65,9 +65,9 @@ def for_batch(step: Step) -> BatchStep:
         batch = batches.take_in_hand(batch_id, step=step.__name__)
         if batch is None:
             return  # its last order has been settled, and may be long ago
-        with structlog.contextvars.bound_contextvars(**contexts.of_batch(batch_id, batch.order_ids)):
+        with structlog.contextvars.bound_contextvars(**log_context.of_batch(batch_id, batch.order_ids)):
             run_isolated(batch)
-        doorbell.announce_events()
+        wakeup.announce_events()
 
     def run_isolated(batch: InHand) -> None:
         try:
@@ -228,7 +228,7 @@ def _end_batch(batch: InHand) -> None:
     """Note that the batch has arrived, which makes room for the next; if it goes in parts, with the last of them."""
     if batch.is_last:
         batches.finish(batch.batch_id)
-        doorbell.wake_dispatcher()
+        wakeup.wake_dispatcher()
 
 
 # --- And back: stock beside money -------------------------------------------------------------------------
@@ -326,7 +326,7 @@ def record_news(kind: Kind, order_id: int, outcome: Outcome) -> bool:
         for journey in journeys:
             _apply_late(kind, journey, outcome)
         journal.save(journey for journey in journeys if journey.has_changed)
-        doorbell.wake_dispatcher()
+        wakeup.wake_dispatcher()
         faults.point("late.before_commit")
     return True
 

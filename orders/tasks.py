@@ -7,7 +7,8 @@ does not know, so that a worker that is a release behind or ahead can still run 
 from celery import shared_task
 from django.conf import settings
 
-from orders import audit, canary, pulse, retention, steps
+from orders import steps
+from orders.maintenance import audit, backlog_samples, canary, retention
 from scheduling.slots import database_now, once_per_slot
 
 
@@ -99,4 +100,4 @@ def send_canary(**_future: object) -> None:
 @shared_task(name="orders.tick")
 def tick(**_future: object) -> None:
     """Leave a trace of beat, and of the backlog."""
-    pulse.take(now=database_now())
+    backlog_samples.take(now=database_now())

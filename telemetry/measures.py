@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import redis
 from django.conf import settings
 
-from database import valkey
+from runtime import optional_valkey
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ def _parsed(text: str) -> Field:
 
 
 def _client() -> redis.Redis:
-    return valkey.impatient(settings.CACHE_URL, seconds=SOCKET_TIMEOUT_SECONDS)
+    return optional_valkey.impatient(settings.CACHE_URL, seconds=SOCKET_TIMEOUT_SECONDS)
 
 
 class Book:

@@ -10,7 +10,7 @@ from django.conf import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from config.engines import free_port
+from launcher.engines import free_port
 from tests.cleaning import clean_quickly
 from tests.engines import TestEngines
 from tests.workers import WORKERS, ByFile, slowest_first

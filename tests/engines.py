@@ -7,9 +7,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from config.engines import Engine, free_port, start_engine, stop_engine
-from config.engines.postgres import Postgres
-from config.engines.valkey import Valkey
+from launcher.engines import Engine, free_port, start_engine, stop_engine
+from launcher.engines.postgres import Postgres
+from launcher.engines.valkey import Valkey
 
 FOLDER = "TESTS_FOLDER"
 

@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
                 ('type', models.CharField(max_length=24, primary_key=True, serialize=False)),
                 ('events', models.BigIntegerField(default=0)),
                 ('seconds', models.FloatField(default=0, help_text='From placement to the event, all of them together.')),
-                ('buckets', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), help_text='Events by those seconds, see notifications.tally.', size=None)),
+                ('buckets', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), help_text='Events by those seconds, see notifications.event_counters.', size=None)),
             ],
         ),
     ]

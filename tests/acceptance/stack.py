@@ -14,7 +14,7 @@ import psycopg
 import requests
 from dotenv import dotenv_values
 
-from config.engines import free_port
+from launcher.engines import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 180.0
@@ -42,7 +42,7 @@ class Stack:
         }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "config.run"],
+                [sys.executable, "-m", "launcher.run"],
                 cwd=ROOT,
                 env=inherited | chosen | environment,
                 stdin=subprocess.DEVNULL,

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 from django.db import connection
 
-from config.engines import free_port, running
-from config.engines.postgres import Postgres, _package
-from notifications import recorder
+from launcher.engines import free_port, running
+from launcher.engines.postgres import Postgres, _package
+from notifications import journal_reader
 from orders import journal
 from orders.models import Order
 from tests.factories import make_order, make_product, make_shipping
@@ -56,7 +56,7 @@ def test_a_backup_is_restored_on_another_server_and_its_readers_go_on(providers,
     for _ in range(3):
         make_order((product, 1))
     drain()
-    while recorder.record_page():
+    while journal_reader.record_page():
         pass
     dump = tmp_path / "orders.dump"
     subprocess.run(

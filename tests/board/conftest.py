@@ -7,9 +7,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from rest_framework.test import APIClient
 
+from api.authentication import forget_demo_customer
 from board.series import SERIES
 from inventory.models import Product
-from orders.authentication import forget_demo_customer
 from tests.factories import make_product, make_shipping, make_user
 
 

@@ -22,7 +22,7 @@ from starlette.websockets import WebSocket
 
 from board.cards import Lane
 from board.pages import LANES
-from config.engines import free_port
+from launcher.engines import free_port
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]

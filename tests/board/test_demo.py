@@ -3,7 +3,7 @@
 import pytest
 
 from board.demo import MIXED, NOWHERE, TROUBLES
-from config.engines import free_port
+from launcher.engines import free_port
 from orders.models import Journey, Order
 from tests.factories import make_user
 

@@ -7,8 +7,8 @@ import pytest
 from django.db import connection
 
 from board.series import CLASSES, LONGEST, SERIES, SHORTEST, Series, quantile
-from orders import pulse
 from orders.commands import process_order
+from orders.maintenance import backlog_samples
 from scheduling.slots import database_now
 from tests.factories import make_order, make_user
 
@@ -89,8 +89,8 @@ def test_an_empty_shop_has_series_of_nothing(staff, api):
 def test_the_backlog_is_known_of_minutes_in_which_nobody_looked(product):
     make_order((product, 1))
     now = database_now()
-    pulse.take(now=now - timedelta(seconds=100))
-    pulse.take(now=now - timedelta(seconds=90))
+    backlog_samples.take(now=now - timedelta(seconds=100))
+    backlog_samples.take(now=now - timedelta(seconds=90))
     answer = SERIES.get()
     known = [time for time, due in zip(answer.times, answer.due, strict=True) if due == 1]
     assert len(known) >= 10

@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
-from config.child import start_child, stop_child
-from config.engines import free_port, is_free
-from config.procfile import PROCFILE
+from launcher.child import start_child, stop_child
+from launcher.engines import free_port, is_free
+from launcher.procfile import PROCFILE
 from tests.waiting import until
 
 PATIENCE_SECONDS = 20.0

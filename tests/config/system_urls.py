@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 urlpatterns = [
-    path("", include("config.system.urls")),
+    path("", include("monitoring.urls")),
     path("admin/", admin.site.urls),
     path("", include("board.urls")),
 ]

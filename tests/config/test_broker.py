@@ -13,8 +13,8 @@ import redis
 from kombu import Connection, Queue
 from redis.exceptions import RedisError
 
-from config.engines import free_port, start_engine, stop_engine
-from config.engines.valkey import Valkey
+from launcher.engines import free_port, start_engine, stop_engine
+from launcher.engines.valkey import Valkey
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from config import prepare
-from config.procfile import PROCFILE, parse
+from launcher.procfile import PROCFILE, parse
 
 ROOT = PROCFILE.parent
 # `${NAME}`, `${NAME:-default}`, `${NAME:?message}`, and `$$` for a dollar.
@@ -175,7 +175,7 @@ def _is_understood(argv: list[str], environment: dict[str, str]) -> None:
 
 def test_an_unknown_process_is_refused_by_name(image_environment):
     done = subprocess.run(
-        [sys.executable, "-m", "config.procfile", "nobody"],
+        [sys.executable, "-m", "launcher.procfile", "nobody"],
         env=image_environment,
         capture_output=True,
         text=True,
@@ -189,7 +189,7 @@ def test_an_unknown_process_is_refused_by_name(image_environment):
 EXPAND = """
 import os, sys
 from config import prepare
-from config.procfile import expand
+from launcher.procfile import expand
 print("\\n".join(expand(sys.argv[1], os.environ)[0]))
 """
 

@@ -11,10 +11,10 @@ import psycopg
 import pytest
 import redis
 
-from config.engines import EngineError, free_port, running, start_engine, stop_engine
-from config.engines.identity import Identity
-from config.engines.postgres import Postgres
-from config.engines.valkey import Valkey
+from launcher.engines import EngineError, free_port, running, start_engine, stop_engine
+from launcher.engines.identity import Identity
+from launcher.engines.postgres import Postgres
+from launcher.engines.valkey import Valkey
 
 
 def make_postgres(folder: Path, *, port: int | None = None, password: str = "secret-1") -> Postgres:
@@ -66,7 +66,7 @@ def place_for_root(monkeypatch):
     """A folder that everybody may pass through, as /var is."""
     with tempfile.TemporaryDirectory() as place:
         Path(place).chmod(0o711)
-        monkeypatch.setattr("config.engines.identity.PLACE_FOR_ROOT", Path(place))
+        monkeypatch.setattr("launcher.engines.identity.PLACE_FOR_ROOT", Path(place))
         yield
 
 

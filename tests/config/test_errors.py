@@ -16,7 +16,7 @@ from rest_framework.test import APIClient, APIRequestFactory
 from rest_framework.views import APIView
 
 from config import errors
-from config.engines import free_port
+from launcher.engines import free_port
 from orders.commands import AmountTooLarge
 from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
 from tests.fixtures.described import description

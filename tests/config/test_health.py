@@ -13,11 +13,11 @@ from django.conf import settings as django_settings
 from django.db import connections
 from django.test import override_settings
 
-from config.engines import free_port, start_engine, stop_engine
-from config.engines.valkey import Valkey
-from config.system import health
+from launcher.engines import free_port, start_engine, stop_engine
+from launcher.engines.valkey import Valkey
+from monitoring import health
 from providers.breaker import breaker
-from scheduling import heartbeats
+from runtime import heartbeats
 from scheduling.models import ScheduledRun
 from scheduling.slots import database_now
 

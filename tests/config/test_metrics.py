@@ -7,12 +7,13 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from prometheus_client.parser import text_string_to_metric_families
 
-from config.engines import free_port
-from config.system import metrics, prometheus
-from notifications import recorder
-from orders import audit, figures
+from launcher.engines import free_port
+from monitoring import metrics, prometheus
+from notifications import journal_reader
+from orders.maintenance import audit
 from orders.models import Order
-from scheduling import heartbeats
+from orders.reporting import stats
+from runtime import heartbeats
 from scheduling.slots import database_now, once_per_slot
 from telemetry import measures
 from tests.factories import make_order, make_product, make_shipping, make_user
@@ -81,9 +82,9 @@ def test_prometheus_reads_the_whole_system(client, orders_done):
 
 def test_events_are_counted_from_the_journal_once(client, orders_done):
     before = scrape(client).get(("orders_events_total", "order_confirmed"), 0)
-    while recorder.record_page():
+    while journal_reader.record_page():
         pass
-    recorder.record_page()
+    journal_reader.record_page()
     samples = scrape(client)
     assert samples["orders_events_total", "order_confirmed"] - before == 2
     assert samples["orders_event_seconds_count", "order_rejected"] == 1
@@ -167,14 +168,14 @@ def test_orders_since_a_moment_are_found_without_an_index_on_time():
     placed = [make_order((make_product(), 1)) for _ in range(9)]
     Order.objects.filter(pk=placed[4].order_id).delete()
     for since in (placed[0].placed_at, placed[4].placed_at, placed[6].placed_at, database_now()):
-        by_id = Order.objects.filter(pk__gte=figures.first_id_since(since))
+        by_id = Order.objects.filter(pk__gte=stats.first_id_since(since))
         assert set(by_id) == set(Order.objects.filter(placed_at__gte=since))
 
 
 def test_a_stretch_with_too_many_orders_is_cut_to_its_end(monkeypatch):
     placed = [make_order((make_product(), 1)) for _ in range(9)]
-    monkeypatch.setattr(figures, "LONGEST_STRETCH", 3)
+    monkeypatch.setattr(stats, "LONGEST_STRETCH", 3)
     now = database_now()
-    stretch = figures.last_minutes(60, now=now)
+    stretch = stats.last_minutes(60, now=now)
     assert stretch.placed == 4
     assert stretch.seconds == (now - placed[5].placed_at).total_seconds()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from config.system import prometheus
+from monitoring import prometheus
 
 ROOT = Path(__file__).parent.parent.parent
 ALERTS = yaml.safe_load((ROOT / "ops/prometheus/alerts.yml").read_text())

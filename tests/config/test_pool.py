@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from kombu.asynchronous import Hub
 
-from config.pool import Pool
+from config.celery_ext.prefork_pool import Pool
 
 
 class WithoutRegularLooks(Pool):

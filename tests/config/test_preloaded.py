@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from config import preloaded
+from launcher import prefork
 
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = pytest.mark.skipif(not preloaded.is_supported(), reason="no program is forked here")
+pytestmark = pytest.mark.skipif(not prefork.is_supported(), reason="no program is forked here")
 
 # A launcher in small: forks the program named by its argument, with a file open that is none of its business.
 LAUNCHER = """
 import os, signal, sys
-from config.preloaded import Forked
+from launcher.prefork import Forked
 
 reader, writer = os.pipe()
 program = Forked([sys.executable, sys.argv[1], "an argument"], death_signal=signal.SIGKILL, output=1)
@@ -83,10 +83,10 @@ def test_a_program_does_at_its_end_what_it_has_put_off_until_then(tmp_path):
 def test_only_what_this_interpreter_runs_is_forked(tmp_path):
     script = tmp_path / "script"
     script.write_text(f"#!{sys.executable}\n")
-    assert preloaded.is_python([sys.executable, "-m", "sandbox"])
-    assert preloaded.is_python([str(Path(sys.executable).parent / "celery"), "-A", "config"])
-    assert not preloaded.is_python([str(script)])
-    assert not preloaded.is_python(["/bin/sh"])
+    assert prefork.is_python([sys.executable, "-m", "sandbox"])
+    assert prefork.is_python([str(Path(sys.executable).parent / "celery"), "-A", "config"])
+    assert not prefork.is_python([str(script)])
+    assert not prefork.is_python(["/bin/sh"])
 
 
 def test_preloading_starts_no_thread_which_a_fork_would_lose():

@@ -3,7 +3,7 @@
 import threading
 from itertools import count
 
-from config.system.prober import Prober, Remembered
+from monitoring.prober import Prober, Remembered
 from tests.waiting import until
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from config.procfile import PROCFILE, Entry, ProcfileError, expand, parse
+from launcher.procfile import PROCFILE, Entry, ProcfileError, expand, parse
 
 
 def test_entries_come_in_order_without_comments():

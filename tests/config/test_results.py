@@ -9,7 +9,7 @@ from celery import signature, states
 from django.conf import settings
 
 from config.celery import app
-from config.results import Joins
+from config.celery_ext.chord_results import Joins
 
 QUEUE = "notifications"
 

@@ -17,10 +17,10 @@ from typing import Any
 import psutil
 import pytest
 
-from config.data_folder import DataFolder, DataFolderError
-from config.engines import free_port
-from config.procfile import PROCFILE, parse
-from config.run import RunError, complete_environment, table
+from launcher.data_folder import DataFolder, DataFolderError
+from launcher.engines import free_port
+from launcher.procfile import PROCFILE, parse
+from launcher.run import RunError, complete_environment, table
 
 ROOT = PROCFILE.parent
 START_SECONDS = 90.0
@@ -51,7 +51,7 @@ def bare_environment(monkeypatch) -> None:
 
 
 def run_until_it_ends(**variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "config.run"]
+    command = [sys.executable, "-m", "launcher.run"]
     return subprocess.run(
         command, cwd=ROOT, env=os.environ | variables, capture_output=True, text=True, check=False, timeout=60
     )
@@ -228,7 +228,7 @@ class Running:
         self._log = log
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "config.run"],
+                [sys.executable, "-m", "launcher.run"],
                 cwd=ROOT,
                 env=os.environ | {"DATA_DIR": str(data)},
                 stdin=subprocess.DEVNULL,

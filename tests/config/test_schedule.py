@@ -9,7 +9,7 @@ from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from config.celery import app
-from config.schedule import Scheduler
+from config.celery_ext.beat_scheduler import Scheduler
 
 pytestmark = pytest.mark.django_db(transaction=True)
 AHEAD = timedelta(hours=2)

@@ -8,14 +8,15 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
-from config.engines import free_port
-from config.system import prometheus, status
-from config.system.health import valkey
-from config.system.workers import PREFIX
 from inventory.tasks import sync_stock
-from orders import figures, money
+from launcher.engines import free_port
+from monitoring import prometheus, status
+from monitoring.health import valkey
+from monitoring.workers import PREFIX
 from orders.commands import cancel_order
-from scheduling import heartbeats
+from orders.operators import money_at_risk
+from orders.reporting import stats
+from runtime import heartbeats
 from scheduling.slots import database_now, once_per_slot
 from tests.factories import make_order, make_product, make_shipping, make_transaction, make_user
 from tests.fixtures.pipeline import work_off
@@ -80,10 +81,10 @@ def test_orders_are_counted_by_state(look, providers):
 
 
 def test_many_orders_are_estimated_where_counting_would_take_long(monkeypatch):
-    monkeypatch.setattr(figures, "COUNTED_ROWS", 0)
+    monkeypatch.setattr(stats, "COUNTED_ROWS", 0)
     _write_journeys(confirmed=6000, completed=3000, rejected=500)
-    counts = figures.orders_by_state()
-    assert counts["rejected"] == figures.Count(500)
+    counts = stats.orders_by_state()
+    assert counts["rejected"] == stats.Count(500)
     assert counts["confirmed"].is_estimate
     assert counts["completed"].is_estimate
     assert counts["confirmed"].orders == pytest.approx(6000, rel=0.1)
@@ -91,11 +92,11 @@ def test_many_orders_are_estimated_where_counting_would_take_long(monkeypatch):
 
 
 def test_those_that_did_not_end_well_are_counted_as_long_as_they_are_few(monkeypatch):
-    monkeypatch.setattr(figures, "COUNTED_ROWS", 0)
+    monkeypatch.setattr(stats, "COUNTED_ROWS", 0)
     _write_journeys(completed=20_000, cancelled=12_000, rejected=9_000, pending=11_000)
-    counts = figures.orders_by_state()
-    assert counts["pending"] == figures.Count(11_000)
-    assert counts["rejected"] == figures.Count(9_000)
+    counts = stats.orders_by_state()
+    assert counts["pending"] == stats.Count(11_000)
+    assert counts["rejected"] == stats.Count(9_000)
     assert counts["cancelled"].is_estimate
     assert counts["cancelled"].orders == pytest.approx(12_000, rel=0.2)
 
@@ -150,7 +151,7 @@ def test_money_that_nobody_knows_about_is_at_risk(look):
     long_ago = database_now() - timedelta(minutes=5)
     make_transaction(placed, "authorize", amount="41.20", started_at=long_ago, code="timeout")
     assert look()["orders"]["moneyAtRisk"] == [{"currency": "USD", "orders": 1, "amount": 41.2}]
-    (risk,) = money.at_risk()
+    (risk,) = money_at_risk.at_risk()
     assert (risk.number, risk.cause) == (placed.number, "Nobody knows what came of the authorize.")
 
 
@@ -159,11 +160,11 @@ def test_money_of_an_order_that_is_being_undone_is_at_risk_until_it_is_back(prov
     placed = make_order((make_product(), 1))
     work_off()
     cancel_order(order_id=placed.order_id, reason="changed my mind")
-    (risk,) = money.at_risk()
+    (risk,) = money_at_risk.at_risk()
     assert (risk.amount, risk.cause, risk.is_unknown) == (Decimal("15.00"), "The provider has it.", False)
 
     work_off()
-    assert money.at_risk() == []
+    assert money_at_risk.at_risk() == []
 
 
 def test_queues_tell_what_waits_and_what_was_taken(look, settings):

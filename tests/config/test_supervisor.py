@@ -20,14 +20,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 20.0
 
-# `config.run` in small: supervises what its arguments say, as `NAME=python code`; `engine:` marks an engine.
+# `launcher.run` in small: supervises what its arguments say, as `NAME=python code`; `engine:` marks an engine.
 LAUNCHER = """
 import os, signal, sys
-from config.child import start_child
-from config.console import Console
-from config.guardian import Guardian
+from launcher.child import start_child
+from launcher.console import Console
+from launcher.guardian import Guardian
 from config import supervisor
-from config.supervisor import Program, Supervisor
+from launcher.supervisor import Program, Supervisor
 
 MISSING = "/there/is/no/such/program"
 supervisor.STOP_SECONDS = float(os.environ["STOP_SECONDS"])

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from config.system.workers import PREFIX
-from scheduling import heartbeats
+from monitoring.workers import PREFIX
+from runtime import heartbeats
 from tests.waiting import until
 
 NAME = f"{PREFIX}shipping@here"

@@ -3,7 +3,7 @@
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from orders import doorbell, journal
+from orders import journal, wakeup
 from orders.workflow import Wait
 from tests.factories import make_order, make_product
 
@@ -28,7 +28,7 @@ def something_happens(*order_ids: int, times: int = 1, announce: bool = True) ->
                 state.retry()
             journal.save(states)
         if announce:
-            doorbell.announce_events()
+            wakeup.announce_events()
 
 
 def it_waits(order_id: int) -> None:

@@ -17,8 +17,8 @@ from django.db import connection
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from config.child import start_child, stop_child
-from config.engines import free_port, is_free
+from launcher.child import start_child, stop_child
+from launcher.engines import free_port, is_free
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent.parent

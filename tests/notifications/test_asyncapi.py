@@ -9,14 +9,14 @@ import jsonschema
 import pytest
 import yaml
 
-from notifications import messages, refusals
-from notifications.messages import Message, snapshot
-from notifications.routing import routes
-from notifications.wires import PlainWire
+from live import close_codes, messages
+from live.messages import Message, snapshot
+from live.protocols import PlainWire
+from live.routing import routes
+from orders.http.responses import status_name
 from orders.journal import FeedEvent, Position
 from orders.models import Order
 from orders.queries import visible_to
-from orders.serializers import status_name
 from orders.workflow import EventType, Status
 from tests.factories import make_order, make_product, make_user
 
@@ -72,9 +72,9 @@ def test_every_address_and_every_way_to_be_closed_is_named():
     ]
     for route in routes[:-1]:  # the last one catches what is no address
         assert any(route.pattern.match(address) for address in addresses)
-    codes = [r.code for r in vars(refusals).values() if isinstance(r, refusals.Refusal)]
+    codes = [r.code for r in vars(close_codes).values() if isinstance(r, close_codes.Refusal)]
     assert not [
-        code for code in [*codes, refusals.BAD_REQUEST] if str(code) not in DOCUMENT["info"]["description"]
+        code for code in [*codes, close_codes.BAD_REQUEST] if str(code) not in DOCUMENT["info"]["description"]
     ]
 
 

@@ -9,8 +9,8 @@ import redis
 from django.db import connection
 from websockets.exceptions import ConnectionClosed
 
-from config.engines import free_port, start_engine, stop_engine
-from config.engines.valkey import Valkey
+from launcher.engines import free_port, start_engine, stop_engine
+from launcher.engines.valkey import Valkey
 from tests.notifications.conftest import token_of
 from tests.notifications.factories import make_quiet_order, make_quiet_orders, something_happens
 from tests.notifications.live_server import APPLICATION_NAME, close_of, next_message, next_messages

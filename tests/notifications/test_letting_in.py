@@ -6,9 +6,9 @@ import pytest
 from django.test import Client
 from websockets.exceptions import InvalidStatus
 
-from config.engines import free_port
-from notifications import tickets
-from notifications.access import Credential
+from launcher.engines import free_port
+from live import tickets
+from live.access import Credential
 from tests.factories import make_user
 from tests.notifications.conftest import cookie_of, log_out, token_of
 from tests.notifications.factories import make_quiet_order

@@ -9,7 +9,7 @@ from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
-from notifications import delivery, recorder
+from notifications import delivery, journal_reader
 from notifications.models import JournalCursor, Notification
 from orders import commands
 from orders.models import Order
@@ -36,7 +36,7 @@ def make_addressed_order(*lines, email="alice@example.com", **options):
 
 
 def record_everything():
-    while recorder.record_page():
+    while journal_reader.record_page():
         pass
 
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from notifications import refusals
-from notifications.messages import SENTENCES, Message
-from notifications.refusals import Refusal
+from live import close_codes
+from live.close_codes import Refusal
+from live.messages import SENTENCES, Message
 from orders.journal import FeedEvent, Position
 from orders.workflow import STATUS_AFTER, EventType
 
@@ -49,7 +49,7 @@ def test_an_event_that_has_no_name_here_yet_is_told_as_progress():
 
 
 def test_a_reason_fits_into_a_close_frame():
-    reasons = [value.reason for value in vars(refusals).values() if isinstance(value, Refusal)]
+    reasons = [value.reason for value in vars(close_codes).values() if isinstance(value, Refusal)]
     assert reasons
     assert max(len(reason.encode()) for reason in reasons) <= 123
 

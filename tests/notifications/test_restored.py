@@ -3,8 +3,8 @@
 import pytest
 from django.core.management import CommandError, call_command
 
-from config.system import health
-from notifications import recorder, restored
+from monitoring import health
+from notifications import journal_reader, restored
 from notifications.models import JournalCursor, Notification
 from orders import journal
 from orders.models import OrderEvent
@@ -19,11 +19,11 @@ def restored_shop(providers):
     make_order((make_product(), 1))
     far = journal.oldest_running() + 3000
     OrderEvent.objects.update(transaction_id=far)
-    JournalCursor.objects.create(name=recorder.CURSOR, transaction_id=far, order_id=2**62)
+    JournalCursor.objects.create(name=journal_reader.CURSOR, transaction_id=far, order_id=2**62)
 
 
 def read_on() -> int:
-    return sum(iter(recorder.record_page, 0))
+    return sum(iter(journal_reader.record_page, 0))
 
 
 def test_a_reader_ahead_of_the_cluster_is_noticed(restored_shop):

@@ -12,8 +12,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from config.engines import free_port
-from notifications import outgoing, recorder, webhooks
+from launcher.engines import free_port
+from notifications import journal_reader, outgoing, webhooks
 from notifications.models import Delivery, JournalCursor, Subscription
 from notifications.outgoing import NotAllowed, check_url, is_public
 from orders.models import Order, OrderEvent
@@ -57,7 +57,7 @@ def receiver(settings):
 
 
 def tell() -> Delivery:
-    while recorder.record_page():
+    while journal_reader.record_page():
         pass
     webhooks.deliver_batch()
     return Delivery.objects.get()
@@ -113,7 +113,7 @@ def test_it_is_given_up_after_so_many_tries_and_can_be_told_again(receiver, sett
 def test_what_went_to_the_archive_is_given_up_and_keeps_nobody_waiting(receiver):
     gone = make_order((make_product(), 1)).order_id
     make_order((make_product(), 1))
-    while recorder.record_page():
+    while journal_reader.record_page():
         pass
     OrderEvent.objects.filter(order_id=gone).delete()
     Order.objects.filter(pk=gone).delete()

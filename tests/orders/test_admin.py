@@ -10,8 +10,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from orders import archive, commands, figures
+from orders import commands
+from orders.maintenance import archive
 from orders.models import Order
+from orders.reporting import stats
 from orders.workflow import Status
 from scheduling.slots import database_now
 from tests.factories import make_order, make_product, make_shipping, make_user
@@ -412,8 +414,8 @@ def test_who_may_see_no_orders_sees_none_of_long_ago(client, operator):
 
 def test_finding_looks_no_further_back_than_said(client, operator, monkeypatch):
     old = make_order((make_product(), 1), customer_name="Alice Old")
-    monkeypatch.setattr("orders.finding.LOOKED_THROUGH", 1)
+    monkeypatch.setattr("orders.operators.search.LOOKED_THROUGH", 1)
     new = make_order((make_product(), 1), customer_name="Alice New")
     assert listed(client, "?q=alice") == [new.number]
     assert listed(client, "?q=Alice+Old") == [old.number]
-    assert figures.latest_id() == new.order_id
+    assert stats.latest_id() == new.order_id

@@ -9,7 +9,7 @@ from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 from rest_framework.views import APIView
 
-from orders.authentication import (
+from api.authentication import (
     REMEMBER_SECONDS,
     DemoAuthentication,
     SessionAuthentication,

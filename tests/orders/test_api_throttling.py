@@ -7,9 +7,9 @@ import redis
 from django.test import Client
 from rest_framework.test import APIClient
 
-from config.engines import free_port
-from orders import throttling
-from orders.throttling import Buckets, Rate, Unavailable
+from api import throttling
+from api.throttling import Buckets, Rate, Unavailable
+from launcher.engines import free_port
 from tests.inventory.goods import at_once
 from tests.orders.conftest import an_order, client_of
 

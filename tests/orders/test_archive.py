@@ -18,7 +18,8 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from inventory.models import Reservation, StockItem
-from orders import archive, audit, commands, retention, tasks
+from orders import commands, tasks
+from orders.maintenance import archive, audit, retention
 from orders.models import ArchivedOrder, ArchivedUnits, Journey, Order, OrderEvent, OrderLine
 from payments.models import Transaction
 from scheduling.slots import database_now

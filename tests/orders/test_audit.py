@@ -3,7 +3,8 @@
 import pytest
 from django.db import connection
 
-from orders import audit, commands
+from orders import commands
+from orders.maintenance import audit
 from orders.models import IdempotencyKey, Journey, Order
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import work_off

@@ -13,13 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework.authtoken.models import Token
 
+from api.ndjson import Spool, lines_of
+from api.parsers import parsed
+from api.problems import Problem
 from inventory.models import Product
-from orders import audit, bulk, bulk_views
+from orders import intake as bulk
+from orders.http import bulk_views
+from orders.http.requests import BulkOrderRequest, read, read_bulk_order
+from orders.maintenance import audit
 from orders.models import IdempotencyKey, Journey, Order, OrderEvent, OrderLine
-from orders.ndjson import Spool, lines_of
-from orders.parsers import parsed
-from orders.problems import Problem
-from orders.requests import BulkOrderRequest, read, read_bulk_order
 from tests.orders.conftest import an_order
 
 pytestmark = pytest.mark.django_db(transaction=True)

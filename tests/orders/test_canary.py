@@ -4,13 +4,15 @@ from datetime import timedelta
 
 import pytest
 
-from config.system import health
 from inventory.models import Product, StockItem
-from notifications import recorder
+from monitoring import health
+from notifications import journal_reader
 from notifications.models import EventCount, Notification
-from orders import audit, batches, canaries, canary, figures
+from orders import batches
+from orders.maintenance import audit, canary, canary_account
 from orders.models import Order
 from orders.queries import visible_to
+from orders.reporting import stats
 from scheduling.slots import database_now
 from tests.factories import make_order, make_product, make_shipping, make_user
 from tests.fixtures.pipeline import lose_workers
@@ -21,10 +23,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def on(settings, providers):
     settings.CANARY_INTERVAL = 60
-    canaries.forget_owner()
+    canary_account.forget_owner()
     make_shipping()
     yield
-    canaries.forget_owner()
+    canary_account.forget_owner()
 
 
 def take_turn() -> None:
@@ -83,8 +85,8 @@ def test_nobody_is_told_of_it_and_nothing_counts_it(drain):
     take_turn()
     drain()
     assert {order.customer_name for order in visible_to(make_user(is_staff=True))} == {"Alice"}
-    assert figures.orders_by_state()["confirmed"].orders == 1
-    while recorder.record_page():
+    assert stats.orders_by_state()["confirmed"].orders == 1
+    while journal_reader.record_page():
         pass
     assert Notification.objects.count() == 1
     assert EventCount.objects.get(type="order_confirmed").events == 1

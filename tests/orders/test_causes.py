@@ -8,8 +8,9 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from orders import canaries, causes
+from orders.maintenance import canary_account
 from orders.models import Order
+from orders.operators import stuck_reasons
 from orders.workflow import Status
 from tests.factories import make_order, make_product, make_shipping, make_user
 from tests.fixtures.pipeline import work_off
@@ -64,7 +65,7 @@ def test_orders_are_told_by_cause_with_their_number_and_amount():
     stuck(2, attention="claimed 5 times without getting anywhere")
     stuck(1, attention="claimed 7 times without getting anywhere")
     stuck(1, waiting_for="payment_provider")
-    person, provider = causes.groups()
+    person, provider = stuck_reasons.groups()
     assert (person.cause, person.orders, person.needs_person) == (CLAIMED, 3, True)
     assert str(person.amounts["USD"]) == "60.00"
     assert (provider.cause, provider.orders, provider.needs_person) == (PROVIDER, 1, False)
@@ -125,7 +126,7 @@ def test_orders_that_came_in_after_the_preview_are_left_alone(client, operator):
     client.post(
         "/admin/orders/order/operate/retry/", {"cause": "attention:poison", "order": str(shown[0].pk)}
     )
-    assert causes.groups()[0].orders == len(later)
+    assert stuck_reasons.groups()[0].orders == len(later)
 
 
 def test_a_thousand_orders_cost_hardly_more_statements_than_ten(client, operator):
@@ -150,8 +151,8 @@ def test_only_operators_act_on_a_cause(client):
 
 
 def test_our_own_canaries_are_listed_only_on_request(client, operator):
-    canaries.forget_owner()
-    ours = make_order((make_product(), 1), owner=make_user(canaries.USERNAME))
+    canary_account.forget_owner()
+    ours = make_order((make_product(), 1), owner=make_user(canary_account.USERNAME))
     theirs = make_order((make_product(), 1))
 
     def listed(query: str) -> list[str]:
@@ -161,7 +162,7 @@ def test_our_own_canaries_are_listed_only_on_request(client, operator):
     assert listed("") == [theirs.number]
     assert listed("?whose=canaries") == [ours.number]
     assert listed("?whose=everybody") == [theirs.number, ours.number]
-    canaries.forget_owner()
+    canary_account.forget_owner()
 
 
 def test_nonsense_is_no_cause(client, operator):

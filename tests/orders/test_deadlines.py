@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from orders import deadlines
-from orders.deadlines import DEADLINES, DeadlineWatch
+from orders.maintenance import deadlines
+from orders.maintenance.deadlines import DEADLINES, DeadlineWatch
 from orders.models import Journey
 from orders.workflow import STATUS_AFTER, Status, Wait
 from tests.factories import make_order, make_product, make_shipping

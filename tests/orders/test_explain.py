@@ -13,12 +13,12 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from orders import batches, steps
-from orders.explain import Explanation, Situation, explain
 from orders.models import Batch, Order, StepRun
+from orders.operators.explain import Explanation, Situation, explain
 from orders.workflow import Leg, Status, Wait
 from providers.breaker import Admission, breaker
+from runtime import heartbeats
 from sandbox.process import SandboxProcess
-from scheduling import heartbeats
 from scheduling.slots import database_now
 from tests.factories import make_order, make_product, make_shipping, make_transaction
 from tests.fixtures.pipeline import lose_workers, make_everything_due, work_off

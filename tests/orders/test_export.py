@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from orders import export
 from orders.models import Order
+from orders.reporting import export
 from tests.orders.conftest import client_of
 
 EXPORT = "/api/orders/export"

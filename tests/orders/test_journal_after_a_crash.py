@@ -10,8 +10,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
-from config.engines import free_port, start_engine, stop_engine
-from config.engines.postgres import DATABASE, Postgres
+from launcher.engines import free_port, start_engine, stop_engine
+from launcher.engines.postgres import DATABASE, Postgres
 from orders import journal
 from orders.journal import Position
 from tests.factories import make_order, make_product

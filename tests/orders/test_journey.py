@@ -10,7 +10,8 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from inventory.models import Product, Reservation, StockItem
-from orders import audit, batches, commands, journal, steps
+from orders import batches, commands, journal, steps
+from orders.maintenance import audit
 from orders.models import Batch, Journey, Order, OrderLine
 from orders.workflow import JourneyState, Status
 from payments.gateways import gateway

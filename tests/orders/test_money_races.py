@@ -15,7 +15,8 @@ from django.db import connections
 from django.db.models.functions import Now
 
 import faults
-from orders import audit, batches, commands, journal, queries, steps
+from orders import batches, commands, journal, queries, steps
+from orders.maintenance import audit
 from orders.models import Journey
 from orders.workflow import Status
 from payments import ledger

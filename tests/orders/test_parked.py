@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from orders import parked
+from orders import resume
 from orders.models import Journey
-from orders.parked import ProviderWatch
+from orders.resume import ProviderWatch
 from orders.workflow import Wait
 from providers.breaker import Admission, breaker
 from tests.factories import make_order, make_product, make_shipping
@@ -32,7 +32,7 @@ def seconds_until_due(order_id: int) -> float:
 @pytest.fixture
 def watch(monkeypatch):
     """A watch that looks each time it is asked to, at a breaker that is open."""
-    monkeypatch.setattr(parked, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(resume, "LOOK_SECONDS", 0.0)
     breaker("payments").reset()
     for _ in range(10):
         breaker("payments").record(Admission(allowed=True), ok=False)
@@ -74,7 +74,7 @@ def test_what_waits_for_something_else_goes_on_waiting(watch):
 
 
 def test_they_come_back_one_after_the_other_the_oldest_first_and_none_later_than_before(watch, monkeypatch):
-    monkeypatch.setattr(parked, "RAMP", 0.1)
+    monkeypatch.setattr(resume, "RAMP", 0.1)
     first, second, third, soon = (parked_order(seconds=s) for s in (60, 60, 60, 1))
     close_the_breaker()
     watch.look()

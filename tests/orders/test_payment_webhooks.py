@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from orders import audit, commands, journal
+from orders import commands, journal
+from orders.maintenance import audit
 from orders.models import Journey, Order
 from orders.workflow import Status
 from payments import ledger, webhooks

@@ -9,11 +9,11 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
-from config.procfile import PROCFILE
 from inventory import stock
+from launcher.procfile import PROCFILE
 from orders import batches, steps
 from orders.models import Batch, Order, StepRun
-from orders.runs import flower_url, runs_of
+from orders.operators.runs import flower_url, runs_of
 from orders.workflow import Leg
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import make_everything_due, work_off

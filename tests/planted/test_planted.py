@@ -7,7 +7,8 @@ import pytest
 from django.db import connection, transaction
 
 from inventory.models import Product
-from orders import audit, batches, commands, journal
+from orders import batches, commands, journal
+from orders.maintenance import audit
 from orders.models import Journey, OrderEvent
 from orders.workflow import UNDER_WAY
 from sandbox.process import SandboxProcess

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from config.engines import free_port
+from launcher.engines import free_port
 from providers.breaker import Admission, Breaker, BreakerState, Policy, all_states, breaker
 from providers.errors import ProviderUnavailable
 from providers.http import provider

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from config.engines import free_port
+from launcher.engines import free_port
 from providers.breaker import Admission, breaker
 from providers.health import check_all, last_reports
 from tests.waiting import until

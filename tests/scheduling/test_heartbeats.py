@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from config.engines import free_port
-from scheduling import heartbeats
-from scheduling.heartbeats import GONE_SECONDS, KEY, Herald, Unreachable, alive, beat, leave, present
+from launcher.engines import free_port
+from runtime import heartbeats
+from runtime.heartbeats import GONE_SECONDS, KEY, Herald, Unreachable, alive, beat, leave, present
 from tests.waiting import until
 
 

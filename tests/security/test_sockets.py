@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from notifications import tickets
-from notifications.access import Credential
+from live import tickets
+from live.access import Credential
 from tests.factories import make_user
 from tests.notifications.conftest import live, start_live  # noqa: F401 - fixtures
 from tests.notifications.factories import make_quiet_order, something_happens

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.db import connection
 
-from config.child import start_child, stop_child
-from config.engines import free_port, is_free
-from config.procfile import PROCFILE, expand, parse
+from launcher.child import start_child, stop_child
+from launcher.engines import free_port, is_free
+from launcher.procfile import PROCFILE, expand, parse
 from tests.waiting import until
 
 

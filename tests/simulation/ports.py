@@ -19,7 +19,7 @@ from django.db import OperationalError
 import faults
 from faults.script import Planned
 from inventory import stock
-from orders import batches, commands, doorbell, journal, queries, steps
+from orders import batches, commands, journal, queries, steps, wakeup
 from orders.batches import Claimed
 from payments import ledger, returns
 from payments.gateways.protocol import Outcome
@@ -88,8 +88,8 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (batches, "take_in_hand", database.take_in_hand),
         (batches, "put_down", database.put_down),
         (batches, "take_over", database.take_over),
-        (doorbell, "wake_dispatcher", lambda: database.write(world.ring)),
-        (doorbell, "announce_events", lambda: None),
+        (wakeup, "wake_dispatcher", lambda: database.write(world.ring)),
+        (wakeup, "announce_events", lambda: None),
         (stock, "_lock", database.lock_stock),
         (stock, "_holders", database.holders),
         (stock, "_hold", database.hold),

@@ -6,7 +6,7 @@ import threading
 import pytest
 import redis
 
-from config.engines import free_port
+from launcher.engines import free_port
 from telemetry import measures
 from telemetry.measures import Measure
 

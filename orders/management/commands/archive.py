@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from orders import archive
+from orders.maintenance import archive
 from scheduling.slots import database_now
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from orders import audit
+from orders.maintenance import audit
 
 
 class Command(BaseCommand):

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from orders.dispatcher import Dispatcher
-from scheduling import garbage
+from runtime import gc
 from telemetry import tracing
 
 
@@ -17,7 +17,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         tracing.start("dispatcher")
-        garbage.leave_alone()
+        gc.leave_alone()
         dispatcher = Dispatcher()
         signal.signal(signal.SIGTERM, dispatcher.stop)
         signal.signal(signal.SIGINT, dispatcher.stop)

@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from orders import queries
-from orders.explain import explain
 from orders.models import Order
+from orders.operators.explain import explain
 
 
 class Command(BaseCommand):

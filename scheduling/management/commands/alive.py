@@ -4,7 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from scheduling import heartbeats, slots
+from runtime import heartbeats
+from scheduling import slots
 
 # Beat leaves its sign through a worker, so it may take as long as a restart of one.
 BEAT_SECONDS = 60.0

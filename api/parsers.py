@@ -1,0 +1,68 @@
+"""JSON as it comes in, read once and strictly."""
+
+import json
+from decimal import Decimal, InvalidOperation
+from typing import IO, Any, NoReturn
+
+from rest_framework.parsers import JSONParser
+
+from api.problems import Problem
+from api.validators import check_texts
+
+
+class StrictJSONParser(JSONParser):
+    """Reads what RFC 8259 calls interoperable JSON: UTF-8, each name once, no NaN, sane depth.
+
+    Numbers with a fraction become `Decimal`, so that 29.99 is 29.99. Every text is checked (`api.validators`).
+    """
+
+    def parse(self, stream: IO[bytes], *_: Any, **__: Any) -> Any:
+        """Return the value the body stands for; Problem if it stands for none."""
+        return parsed(stream.read())
+
+
+def parsed(body: bytes) -> Any:
+    """Return the value that JSON stands for; Problem if it stands for none that we would take."""
+    try:
+        value = DECODER.decode(body.decode())
+    except UnicodeDecodeError:
+        raise Problem("malformed_json", "The body is not UTF-8.") from None
+    except RecursionError:
+        raise Problem("malformed_json", "The body is nested too deeply.") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise Problem("malformed_json", f"The body is not JSON: {error.msg} ({where}).") from None
+    except ValueError as error:  # ours below, or an integer of more digits than Python reads
+        message = str(error) if isinstance(error, NotInteroperable) else "A number has too many digits."
+        raise Problem("malformed_json", message) from None
+    check_texts(value)
+    return value
+
+
+class NotInteroperable(ValueError):
+    """JSON that different readers read differently."""
+
+
+def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise NotInteroperable("An object has the same name twice.")
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise NotInteroperable(f"{name} is not JSON.")
+
+
+def _decimal(digits: str) -> Decimal:
+    if len(digits) > 100:
+        raise NotInteroperable("A number has too many digits.")
+    try:
+        return Decimal(digits)
+    except InvalidOperation:
+        raise NotInteroperable("An exponent is too large.") from None
+
+
+DECODER = json.JSONDecoder(
+    object_pairs_hook=_each_name_once, parse_constant=_refuse_constant, parse_float=_decimal
+)

@@ -1,0 +1,151 @@
+"""The operators' desk: Django's admin, and pages for what its lists cannot show.
+
+A model with a key of two columns cannot be registered with Django's admin; its page stands here instead.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.contrib.admin import AdminSite
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path, reverse
+
+from inventory.listing import running_low
+from orders.http.permissions import may_operate
+from orders.operators import money_at_risk, stuck_reasons
+from orders.operators.pages import money_at_risk_page
+from orders.queries import OrderNotFound, by_reference
+from orders.reporting import stats
+from payments.admin import transactions_page
+from scheduling.admin import runs_page
+from scheduling.slots import database_now
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page beside the models' lists. Its view gets the request and the context that all pages need."""
+
+    app_label: str  # of the app that it stands with
+    app_name: str
+    title: str
+    path: str
+    permission: str
+    view: Callable[[HttpRequest, dict[str, Any]], HttpResponse]
+
+    @property
+    def url_name(self) -> str:
+        """Its name among the admin's addresses."""
+        return self.path.replace("/", "_").replace("-", "_")
+
+
+def _transactions(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    def find_order(reference: str) -> int | None:
+        try:
+            return int(by_reference(request.user, reference).pk)
+        except OrderNotFound:
+            return None
+
+    return transactions_page(request, context, find_order=find_order)
+
+
+SEE_PAYMENTS = "payments.view_transaction"
+PAGES = (
+    Page("payments", "Payments", "Money at risk", "payments/money-at-risk", SEE_PAYMENTS, money_at_risk_page),
+    Page("payments", "Payments", "Transactions", "payments/transactions", SEE_PAYMENTS, _transactions),
+    Page(
+        "django_celery_beat",
+        "Periodic tasks",
+        "Scheduled runs",
+        "scheduling/runs",
+        "scheduling.view_scheduledrun",
+        runs_page,
+    ),
+)
+
+# What operators come for stands first; the rest follows by name.
+FIRST = ("orders", "payments", "inventory", "shipping", "notifications", "django_celery_beat")
+
+
+class Desk(AdminSite):
+    """The admin site."""
+
+    site_header = "Order pipeline"
+    site_title = "Order pipeline"
+    index_title = "Operators' desk"
+
+    index_template = "admin/desk.html"
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """Show what needs a person, above everything else that there is."""
+        return super().index(request, (extra_context or {}) | needs_a_person(request))
+
+    def get_urls(self) -> list[URLResolver | URLPattern]:
+        """Return the admin's addresses with those of the pages."""
+        pages: list[URLResolver | URLPattern] = [
+            path(f"{page.path}/", self.admin_view(self._view(page)), name=page.url_name) for page in PAGES
+        ]
+        return [*pages, *super().get_urls()]
+
+    def _view(self, page: Page) -> Callable[[HttpRequest], HttpResponse]:
+        def view(request: HttpRequest) -> HttpResponse:
+            if not request.user.has_perm(page.permission):
+                raise PermissionDenied
+            return page.view(request, self.each_context(request) | {"title": page.title})
+
+        return view
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Return the apps with their models, and the pages among them."""
+        apps = {app["app_label"]: app for app in super().get_app_list(request, app_label)}
+        for page in PAGES:
+            if app_label in (None, page.app_label) and request.user.has_perm(page.permission):
+                app = apps.setdefault(page.app_label, _app_without_models(page))
+                app["models"].append(_entry(page))
+        return sorted(apps.values(), key=_place)
+
+
+def needs_a_person(request: HttpRequest) -> dict[str, Any]:
+    """Return what the start page tells: orders, money and stock that a person should look at, to who may see them."""
+    found: dict[str, Any] = {"demo": settings.DEMO}
+    if request.user.has_perm("orders.view_order"):
+        found["groups"] = stuck_reasons.groups()
+        found["attention"] = sum(group.orders for group in found["groups"] if group.needs_person)
+        found["backlog"] = stats.backlog()
+        found["may"] = {name: may_operate(request.user, name) for name in ("retry", "cancel")}
+        found["now"] = database_now()
+    if request.user.has_perm("inventory.view_product"):
+        found["scarce"] = running_low()
+    if request.user.has_perm(SEE_PAYMENTS):
+        found["sums_at_risk"] = money_at_risk.sums_at_risk()
+    return found
+
+
+def _place(app: dict[str, Any]) -> tuple[int, str]:
+    label = app["app_label"]
+    return FIRST.index(label) if label in FIRST else len(FIRST), app["name"].lower()
+
+
+def _app_without_models(page: Page) -> dict[str, Any]:
+    return {
+        "name": page.app_name,
+        "app_label": page.app_label,
+        "app_url": reverse(f"admin:{page.url_name}"),
+        "has_module_perms": True,
+        "models": [],
+    }
+
+
+def _entry(page: Page) -> dict[str, Any]:
+    """Return a page as the admin's index shows a model that may only be viewed."""
+    return {
+        "name": page.title,
+        "object_name": page.url_name,
+        "perms": {"add": False, "change": False, "delete": False, "view": True},
+        "admin_url": reverse(f"admin:{page.url_name}"),
+        "add_url": None,
+        "view_only": True,
+    }

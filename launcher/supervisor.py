@@ -1,0 +1,257 @@
+"""Keeps a set of programs running: starts them in order, restarts what dies, stops all of it.
+
+One thread and one selector: a program's output is read as it comes, so none ever blocks on a full pipe;
+signals and deaths wake the same loop.
+"""
+
+import os
+import selectors
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+
+from launcher.child import Process, signal_group
+from launcher.console import Console
+from launcher.guardian import Guardian
+
+FIRST_DELAY_SECONDS = 0.5
+LONGEST_DELAY_SECONDS = 30.0
+# Alive for so long, a program counts as healthy again: its next death starts from the first delay.
+HEALTHY_SECONDS = 30.0
+# All of it is gone within 15 s: the programs have ten to end their work, the engines four after them.
+STOP_SECONDS = 10.0
+ENGINES_STOP_SECONDS = 4.0
+LAST_WORDS_SECONDS = 1.0
+LONGEST_LINE_BYTES = 64 * 1024
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+TICK_SECONDS = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """Something to keep running. `launch` starts it with its output going to the given file descriptor.
+
+    Engines start before everything else and stop after it. Whatever stops gets its signal alone, without its
+    children (a Celery worker lets its child finish the task); what is left of its group afterwards is killed.
+    """
+
+    name: str
+    launch: Callable[[int], Process]
+    stop_signal: signal.Signals = signal.SIGTERM
+    is_engine: bool = False
+
+
+@dataclass
+class _Watched:
+    """A program and what is known of its present run."""
+
+    program: Program
+    process: Process | None = None
+    output: int | None = None
+    unfinished_line: bytes = b""
+    started_at: float = 0.0
+    deaths_in_a_row: int = 0
+    restart_at: float | None = None
+
+    @property
+    def name(self) -> str:
+        return self.program.name
+
+
+@dataclass
+class Supervisor:
+    """`run` blocks until a stop signal has come and every program has ended.
+
+    `on_tick` is called about twice a second, however much output there is; its work must be short.
+    """
+
+    programs: Sequence[Program]
+    console: Console
+    guardian: Guardian
+    on_tick: Callable[[], None] = lambda: None
+    clock: Callable[[], float] = time.monotonic
+    _watched: list[_Watched] = field(init=False)
+    _selector: selectors.BaseSelector = field(init=False, default_factory=selectors.DefaultSelector)
+    _stops_asked: int = field(init=False, default=0)
+    _next_tick: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        ordered = sorted(self.programs, key=lambda program: not program.is_engine)
+        self._watched = [_Watched(program) for program in ordered]
+
+    def adopt(self, name: str, process: Process) -> None:
+        """Take over a program that is running already."""
+        watched = next(watched for watched in self._watched if watched.name == name)
+        watched.process = process
+        watched.started_at = self.clock()
+
+    def run(self) -> None:
+        """Start what is not running yet, keep all of it running, stop it when asked."""
+        wake_up = self._listen_to_signals()
+        try:
+            for watched in self._watched:
+                if watched.process is None:
+                    self._start(watched)
+            while not self._stops_asked:
+                self._turn(TICK_SECONDS)
+                self._restart_the_dead()
+                self._tick()
+            self._stop()
+        finally:
+            self._kill_what_is_left()
+            signal.set_wakeup_fd(-1)
+            os.close(wake_up)
+            self._selector.close()
+
+    # --- signals --------------------------------------------------------------------------------------
+
+    def _listen_to_signals(self) -> int:
+        """Wake the loop on each signal, also on the death of a child; the pipe's end to close afterwards."""
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in STOP_SIGNALS:
+            signal.signal(number, self._ask_to_stop)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._selector.register(reader, selectors.EVENT_READ, lambda: os.read(reader, 4096))
+        return writer
+
+    def _ask_to_stop(self, _number: int, _frame: FrameType | None) -> None:
+        self._stops_asked += 1
+
+    # --- one turn of the loop -------------------------------------------------------------------------
+
+    def _turn(self, longest_wait: float) -> None:
+        """Wait for output, a signal or a death, for at most so long, and deal with it."""
+        self._watch_for_room()
+        for key, _ in self._selector.select(longest_wait):
+            key.data()
+        self._bury_the_dead()
+
+    def _tick(self) -> None:
+        """Keep a pace of our own: a tick that makes a program write would otherwise bring on the next one."""
+        if self.clock() >= self._next_tick:
+            self.on_tick()
+            self._next_tick = self.clock() + TICK_SECONDS
+
+    def _watch_for_room(self) -> None:
+        """Listen for room behind the console only while something waits for it."""
+        registered = self.console.output in self._selector.get_map()
+        if self.console and not registered:
+            try:
+                self._selector.register(self.console.output, selectors.EVENT_WRITE, self.console.write)
+            except PermissionError:
+                # A plain file is always ready, and cannot be listened to.
+                while self.console:
+                    self.console.write()
+        elif registered and not self.console:
+            self._selector.unregister(self.console.output)
+
+    def _read(self, watched: _Watched) -> None:
+        if watched.output is None:
+            return
+        piece = os.read(watched.output, LONGEST_LINE_BYTES)
+        *lines, watched.unfinished_line = (watched.unfinished_line + piece).split(b"\n")
+        ended = not piece
+        if ended or len(watched.unfinished_line) > LONGEST_LINE_BYTES:
+            lines.append(watched.unfinished_line)
+            watched.unfinished_line = b""
+        for line in lines:
+            if line.strip():
+                self.console.line(watched.name, line.decode(errors="replace").rstrip())
+        if ended:
+            self._selector.unregister(watched.output)
+            os.close(watched.output)
+            watched.output = None
+
+    # --- lives and deaths -----------------------------------------------------------------------------
+
+    def _start(self, watched: _Watched) -> None:
+        if watched.output is not None:  # a grandchild of the previous run still holds its end
+            self._selector.unregister(watched.output)
+            os.close(watched.output)
+        watched.output, writer = os.pipe()
+        watched.restart_at = None
+        watched.started_at = self.clock()
+        try:
+            watched.process = watched.program.launch(writer)
+            signal_first = watched.program.stop_signal if watched.program.is_engine else None
+            self.guardian.watch(watched.process.pid, stop_signal=signal_first)
+        except Exception as error:  # noqa: BLE001 - whatever keeps one program from starting, the others live on
+            self.console.text(f"{watched.name} cannot start: {error}")
+            self._plan_restart(watched)
+        finally:
+            os.close(writer)
+        self._selector.register(watched.output, selectors.EVENT_READ, lambda: self._read(watched))
+
+    def _bury_the_dead(self) -> None:
+        for watched in self._watched:
+            process = watched.process
+            if process is None or (status := process.poll()) is None:
+                continue
+            # Its children would go on working beside its successor.
+            signal_group(process, signal.SIGKILL)
+            self.guardian.forget(process.pid)
+            watched.process = None
+            if not self._stops_asked:
+                self._plan_restart(watched)
+                self.console.text(f"{watched.name} has ended ({_cause(status)}) and is restarted.")
+
+    def _plan_restart(self, watched: _Watched) -> None:
+        now = self.clock()
+        if now - watched.started_at >= HEALTHY_SECONDS:
+            watched.deaths_in_a_row = 0
+        delay = min(FIRST_DELAY_SECONDS * 2**watched.deaths_in_a_row, LONGEST_DELAY_SECONDS)
+        watched.deaths_in_a_row = min(watched.deaths_in_a_row + 1, 10)
+        watched.restart_at = now + delay
+
+    def _restart_the_dead(self) -> None:
+        for watched in self._watched:
+            if (
+                watched.restart_at is not None
+                and watched.restart_at <= self.clock()
+                and not self._stops_asked
+            ):
+                self._start(watched)
+
+    # --- the end --------------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        self.console.text("Stopping; once more to stop at once.")
+        self._stop_some([watched for watched in self._watched if not watched.program.is_engine], STOP_SECONDS)
+        # The last one started is the first to go: PostgreSQL outlives everything.
+        for engine in reversed([watched for watched in self._watched if watched.program.is_engine]):
+            self._stop_some([engine], ENGINES_STOP_SECONDS / 2)
+        self.console.text("All stopped.")
+        self._say_the_last_words()
+
+    def _say_the_last_words(self) -> None:
+        deadline = self.clock() + LAST_WORDS_SECONDS
+        while self.console and self.clock() < deadline:
+            self._turn(TICK_SECONDS)
+
+    def _stop_some(self, some: Sequence[_Watched], patience: float) -> None:
+        for watched in reversed(some):
+            if watched.process:
+                watched.process.send_signal(watched.program.stop_signal)
+        deadline = self.clock() + patience
+        while any(watched.process for watched in some) and self.clock() < deadline and self._stops_asked < 2:
+            self._turn(max(0.0, min(TICK_SECONDS, deadline - self.clock())))
+        for watched in some:
+            if watched.process:
+                signal_group(watched.process, signal.SIGKILL)
+
+    def _kill_what_is_left(self) -> None:
+        for watched in self._watched:
+            if watched.process:
+                signal_group(watched.process, signal.SIGKILL)
+                watched.process.wait()
+                self.guardian.forget(watched.process.pid)
+                watched.process = None
+
+
+def _cause(status: int) -> str:
+    return f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"

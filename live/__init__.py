@@ -1,0 +1,1 @@
+"""The live side: WebSockets that follow the journal and miss nothing."""

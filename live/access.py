@@ -1,0 +1,95 @@
+"""Who is at the other end of a socket, and whether they still are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from importlib import import_module
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user, get_user_model
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+from rest_framework.authtoken.models import Token
+
+from api.authentication import DEMO_USERNAME
+
+SESSION, TOKEN, ACCOUNT, DEMO = "session", "token", "account", "demo"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What somebody showed to get in: a session's key, an API token, or an account that a ticket named."""
+
+    kind: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """An account, and the credential that it is let in by for as long as that holds."""
+
+    user: User
+    credential: Credential
+
+    @property
+    def is_staff(self) -> bool:
+        """Whether they see every order."""
+        return self.user.is_staff
+
+
+def viewer_of(credential: Credential) -> Viewer | None:
+    """Return who the credential lets in now; None if nobody."""
+    user = _FINDERS[credential.kind](credential.value)
+    return Viewer(user, credential) if user and user.is_active else None
+
+
+def shown_by(headers: Mapping[str, str], *, trust_cookies: bool) -> Credential | None:
+    """Return the credential among the headers: a token before a cookie; in demo mode nobody needs one."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "token":
+        return Credential(TOKEN, token.strip())
+    session_key = _cookie(headers.get("cookie", "")) if trust_cookies else ""
+    if session_key and viewer_of(session := Credential(SESSION, session_key)):
+        return session
+    return Credential(DEMO, DEMO_USERNAME) if settings.DEMO else None
+
+
+def of_request(request: Any) -> Credential:
+    """Return what an API request was let in by, for a ticket to stand for."""
+    session = getattr(request, "session", None)
+    if request.auth is None and session is not None and session.session_key:
+        return Credential(SESSION, session.session_key)
+    return Credential(ACCOUNT, str(request.user.pk))
+
+
+def _cookie(header: str) -> str:
+    try:
+        cookie = SimpleCookie(header).get(settings.SESSION_COOKIE_NAME)
+    except CookieError:
+        return ""
+    return cookie.value if cookie else ""
+
+
+def _by_session(session_key: str) -> User | None:
+    # Django's own rules: the session must not have expired, and the password not have changed since.
+    request = HttpRequest()
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
+    user = get_user(request)
+    return user if isinstance(user, get_user_model()) else None
+
+
+def _by_token(key: str) -> User | None:
+    token = Token.objects.select_related("user").filter(key=key).first()
+    return token.user if token else None
+
+
+def _by_id(pk: str) -> User | None:
+    return User.objects.filter(pk=int(pk)).first()
+
+
+def _by_name(username: str) -> User | None:
+    return User.objects.filter(username=username).first()
+
+
+_FINDERS = {SESSION: _by_session, TOKEN: _by_token, ACCOUNT: _by_id, DEMO: _by_name}

@@ -1,0 +1,299 @@
+"""A socket's life: let somebody in, agree on how to talk, pass on what a feed tells, close with a reason."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
+from typing import TypeVar
+from urllib.parse import parse_qs
+
+import structlog
+from asgiref.typing import WebSocketSendEvent
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import Error as DatabaseFailure
+
+from live import tickets
+from live.access import Viewer, shown_by, viewer_of
+from live.asgi import Receive, Scope, Send, headers_of
+from live.close_codes import (
+    END,
+    FAILED,
+    FLOOD,
+    NO_SUCH_PATH,
+    NOT_LOGGED_IN,
+    TOO_BIG,
+    TRY_AGAIN,
+    Refusal,
+    Refused,
+    bad_request,
+)
+from live.database_threads import SOCKET_THREADS, ask
+from live.feeds import Notice, Said, journal_feed, order_feed
+from live.origins import ORIGIN_VERIFIED
+from live.protocols import PlainWire, SignalRWire, Wire, is_handshake, shake_hands
+from live.sockets import REGISTER
+from orders import journal
+from orders.journal import Position
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+LARGEST_MESSAGE = 4096  # characters; nothing that a client has to say is near that
+BURST = 20  # messages that a client may send at once ...
+MESSAGES_PER_SECOND = 2.0  # ... and how fast that allowance comes back
+CLOSE_SECONDS = 10.0  # how long a client that does not read may keep us from telling it so
+HANDSHAKE_SECONDS = 15.0  # as SignalR's servers have it
+SIGNALR_PING_SECONDS = 10.0  # its clients give up after 30 seconds of silence
+# A client of /orderHub that has nothing to say within this time speaks plain JSON.
+FIRST_WORD_SECONDS = 1.0
+
+
+class Allowance:
+    """A token bucket: what a client may still send."""
+
+    def __init__(self) -> None:
+        self._left, self._at = float(BURST), time.monotonic()
+
+    def take(self) -> bool:
+        """Use up one message; False if there is none left."""
+        now = time.monotonic()
+        self._left = min(BURST, self._left + (now - self._at) * MESSAGES_PER_SECOND) - 1
+        self._at = now
+        return self._left >= 0
+
+
+class LiveConsumer(AsyncWebsocketConsumer):
+    """A socket that is told things. Subclasses say which, and how they are written."""
+
+    # No channel of its own: the hub has the one subscription of the process.
+    channel_layer_alias = "none"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        self._query = {name: values[-1] for name, values in query.items()}
+        self._allowance = Allowance()
+        self._wire: Wire | None = None
+        self._first_words: asyncio.Queue[str] = asyncio.Queue(maxsize=BURST)
+        self._refusal: Refusal | None = None
+        self._gone = False
+        self._application = asyncio.current_task()
+        structlog.contextvars.bind_contextvars(socket=secrets.token_hex(6))
+        try:
+            await super().__call__(scope, receive, send)
+        except asyncio.CancelledError:
+            # Either the server stops, or `_say_goodbye` gave up on a client that reads nothing.
+            if self._refusal is None:
+                raise
+
+    async def connect(self) -> None:
+        """Accept before anything is checked: a browser only sees the close code of an accepted socket."""
+        await self.accept()
+        self._telling = asyncio.create_task(self._tell())
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:  # noqa: ARG002
+        """Answer what a client says, as long as it is little."""
+        if not self._allowance.take():
+            self.stop(FLOOD)
+        elif text_data is None or len(text_data) > LARGEST_MESSAGE:
+            self.stop(TOO_BIG)
+        elif self._wire is None:
+            self._first_words.put_nowait(text_data)
+        else:
+            await self._answer(text_data, self._wire)
+
+    async def disconnect(self, code: int) -> None:  # noqa: ARG002
+        """End the telling with the socket."""
+        self._gone = True
+        self.stop(END)
+        with suppress(asyncio.CancelledError):
+            await self._telling
+
+    def stop(self, refusal: Refusal) -> None:
+        """Close the socket for that reason, even in the middle of a message that its client does not read."""
+        self._refusal = self._refusal or refusal
+        self._telling.cancel()
+
+    def feed(self, viewer: Viewer) -> AsyncGenerator[Said, None]:
+        """Return what is told on this socket."""
+        raise NotImplementedError
+
+    # --- Telling -------------------------------------------------------------------------------------------
+
+    async def _tell(self) -> None:
+        try:
+            refusal = await self._tell_until_refused()
+        except OSError:
+            return  # the client went in the middle of a message
+        await self._say_goodbye(refusal)
+
+    async def _tell_until_refused(self) -> Refusal:
+        try:
+            viewer = await self._let_in()
+            REGISTER.enter(self, viewer)
+            await self._tell_all(viewer, await self._agree())
+        except Refused as refused:
+            return refused.refusal
+        except (DatabaseFailure, tickets.NoTickets):
+            return TRY_AGAIN
+        except asyncio.CancelledError:
+            if self._gone or self._refusal is None:
+                raise
+            return self._refusal
+        except OSError:
+            raise
+        except Exception:
+            logger.exception("A live socket failed.")
+            return FAILED
+        finally:
+            REGISTER.leave(self)
+        return END
+
+    async def _let_in(self) -> Viewer:
+        viewer = await ask(self._identify, SOCKET_THREADS)
+        if viewer is None:
+            raise Refused(NOT_LOGGED_IN)
+        return viewer
+
+    def _identify(self) -> Viewer | None:
+        ticket = self._query.get("ticket", self._query.get("access_token"))
+        if ticket is not None:
+            credential = tickets.redeem(ticket)
+        else:
+            verified = bool(self.scope.get(ORIGIN_VERIFIED))
+            credential = shown_by(headers_of(self.scope), trust_cookies=verified)
+        return viewer_of(credential) if credential else None
+
+    async def _agree(self) -> Wire:
+        return PlainWire(batch=self._query.get("batch") == "1")
+
+    async def _tell_all(self, viewer: Viewer, wire: Wire) -> None:
+        self._wire = wire
+        while not self._first_words.empty():
+            await self._answer(self._first_words.get_nowait(), wire)
+        pings = asyncio.create_task(self._ping(wire))
+        try:
+            async with aclosing(self.feed(viewer)) as feed:
+                async for said in feed:
+                    await self._pass_on(said, wire)
+        finally:
+            pings.cancel()
+
+    async def _pass_on(self, said: Said, wire: Wire) -> None:
+        if isinstance(said, Notice):
+            await self._write(wire.notice(said.body))
+        elif said:
+            for frame in wire.frames(said):
+                await self._write(frame)
+
+    async def _answer(self, text: str, wire: Wire) -> None:
+        try:
+            await self._write(wire.reply(text))
+        except Refused as refused:
+            self.stop(refused.refusal)
+
+    async def _ping(self, wire: Wire) -> None:
+        with suppress(OSError):
+            while wire.ping:
+                await asyncio.sleep(SIGNALR_PING_SECONDS)
+                await self._write(wire.ping)
+
+    async def _write(self, frame: str) -> None:
+        if frame:
+            await self.base_send(WebSocketSendEvent(type="websocket.send", text=frame, bytes=None))
+
+    async def _say_goodbye(self, refusal: Refusal) -> None:
+        self._refusal = self._refusal or refusal
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._write(self._wire.farewell(refusal) if self._wire else "")
+                await self.close(code=refusal.code, reason=refusal.reason)
+        except TimeoutError:
+            if self._application:
+                self._application.cancel()
+        except (OSError, RuntimeError):
+            pass  # it went by itself meanwhile
+
+    def _after(self, parse: Callable[[str], T]) -> T | None:
+        if "after" not in self._query:
+            return None
+        try:
+            return parse(self._query["after"])
+        except ValueError:
+            raise bad_request("after= is no place in the journal.") from None
+
+
+class OrderConsumer(LiveConsumer):
+    """/ws/orders/<id, UUID or number>[?after=<sequence>]: one order."""
+
+    def feed(self, viewer: Viewer) -> AsyncGenerator[Said, None]:
+        reference = self.scope["url_route"]["kwargs"]["reference"]
+        return order_feed(
+            user=viewer.user, reference=reference, after=self._after(parse_sequence), close=self.stop
+        )
+
+
+class FeedConsumer(LiveConsumer):
+    """/ws/orders[?after=<position>]: the viewer's own orders, for staff all of them."""
+
+    def feed(self, viewer: Viewer) -> AsyncGenerator[Said, None]:
+        return journal_feed(user=viewer.user, after=self._after(parse_position), close=self.stop)
+
+
+class HubConsumer(FeedConsumer):
+    """/orderHub: the same in SignalR's protocol, for who begins with its handshake or comes with its `id`."""
+
+    async def _agree(self) -> Wire:
+        negotiated = "id" in self._query
+        joined = str(await ask(journal.end, SOCKET_THREADS))
+        try:
+            async with asyncio.timeout(HANDSHAKE_SECONDS if negotiated else FIRST_WORD_SECONDS):
+                text = await self._first_words.get()
+        except TimeoutError:
+            if negotiated:
+                raise bad_request("There was no handshake.") from None
+            return await self._speak_plainly(joined)
+        if not negotiated and not is_handshake(text):
+            self._first_words.put_nowait(text)
+            return await self._speak_plainly(joined)
+        return await self._shake_hands(text)
+
+    async def _speak_plainly(self, joined: str) -> Wire:
+        """Begin the feed where the client joined: it hears of what happened while we waited for its first word."""
+        wire = await super()._agree()
+        if "after" not in self._query:
+            self._query["after"] = joined
+            await self._pass_on(Notice({"type": "Ready", "position": joined}), wire)
+        return wire
+
+    async def _shake_hands(self, text: str) -> Wire:
+        # The client takes the answer for the beginning, so nothing after it may be missed.
+        self._query.setdefault("after", str(await ask(journal.end, SOCKET_THREADS)))
+        handshake = shake_hands(text)
+        await self._write(handshake.answer)
+        if not handshake.agreed:
+            raise bad_request("Only version 1 of SignalR's JSON protocol is spoken here.")
+        if handshake.rest:
+            self._first_words.put_nowait(handshake.rest)
+        return SignalRWire()
+
+
+class NowhereConsumer(LiveConsumer):
+    """Any other path. Without it the server would answer with an error of ours."""
+
+    async def _let_in(self) -> Viewer:
+        raise Refused(NO_SUCH_PATH)
+
+
+def parse_sequence(text: str) -> int:
+    """Return the sequence; ValueError if the text is none."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ValueError(text)
+    return int(text)
+
+
+def parse_position(text: str) -> Position:
+    """Return the position; a bare 0 is the beginning. ValueError if the text is none."""
+    return Position() if text == "0" else Position.parse(text)

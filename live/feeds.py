@@ -1,0 +1,189 @@
+"""What one socket is told, in order: what it missed, then what happens, with no gap and no repeat.
+
+A feed subscribes before it reads the last of what was missed. What it reads and what it is offered may then
+overlap but never leave a gap; the overlap is recognised by the order's sequence or the journal's position.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+
+from live.close_codes import MORE_TO_REPLAY, NOT_FOUND, Refusal, Refused, bad_request
+from live.database_threads import SOCKET_THREADS, ask
+from live.hub import HUB, Interest, Subscription
+from live.messages import Message, snapshot
+from orders import journal
+from orders.journal import FeedEvent, Position
+from orders.maintenance import canary_account
+from orders.models import Order, OrderEvent
+from orders.queries import OrderNotFound, by_reference
+
+PAGE = 500
+# Events of the whole journal that one connection looks through for what it missed. A client that was away for
+# longer comes back as often as it takes, so nobody keeps the threads from the others.
+REPLAY_LIMIT = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something said to one socket alone that is no event: where things stand as it joins."""
+
+    body: dict[str, Any]
+
+
+Said = Sequence[Message] | Notice
+Close = Callable[[Refusal], None]
+
+
+# --- One order --------------------------------------------------------------------------------------------
+
+
+async def order_feed(
+    *, user: AbstractBaseUser, reference: str, after: int | None, close: Close
+) -> AsyncGenerator[Said, None]:
+    """Tell one order: its snapshot, or what follows sequence `after`; then each event as it happens."""
+    order = await ask(_order, SOCKET_THREADS, user, reference)
+    subscription = Subscription(Interest(order_id=order.pk), close=close)
+    await HUB.join(subscription)
+    try:
+        if after is None:
+            order, event = await ask(_standing, SOCKET_THREADS, user, order)
+            yield Notice(snapshot(order, progress=event.progress, at=event.at))
+            last = event.sequence
+        else:
+            last = min(after, order.journey.sequence)
+            async for missed in _missed_events(order, last):
+                yield missed
+                last = missed[-1].sequence
+        while True:
+            offered = await subscription.take()
+            async for fresh in _in_sequence(offered, order, last):
+                yield fresh
+                last = fresh[-1].sequence
+    finally:
+        HUB.leave(subscription)
+
+
+async def _in_sequence(
+    offered: list[Message], order: Order, last: int
+) -> AsyncGenerator[list[Message], None]:
+    """Drop what was told before; where anything is missing or misplaced, read the order's own journal."""
+    fresh = [message for message in offered if message.sequence > last]
+    if [message.sequence for message in fresh] == list(range(last + 1, last + 1 + len(fresh))):
+        if fresh:
+            yield fresh
+        return
+    async for missed in _missed_events(order, last):
+        yield missed
+
+
+async def _missed_events(order: Order, last: int) -> AsyncGenerator[list[Message], None]:
+    while events := await ask(journal.events_of, SOCKET_THREADS, order.pk, after=last, limit=PAGE):
+        yield [Message.of_order_event(event, order) for event in events]
+        last = events[-1].sequence
+
+
+def _order(user: AbstractBaseUser, reference: str) -> Order:
+    try:
+        return by_reference(user, reference)
+    except OrderNotFound:
+        raise Refused(NOT_FOUND) from None
+
+
+def _standing(user: AbstractBaseUser, order: Order) -> tuple[Order, OrderEvent]:
+    """Return the order as it is now, and the event that made it so."""
+    order = _order(user, str(order.pk))
+    (event,) = journal.events_of(order.pk, after=order.journey.sequence - 1, limit=1)
+    return order, event
+
+
+# --- All orders that a user may see -----------------------------------------------------------------------
+
+
+async def journal_feed(
+    *, user: AbstractBaseUser, after: Position | None, close: Close
+) -> AsyncGenerator[Said, None]:
+    """Tell a user's own orders, staff all: what follows position `after`, then each event as it happens."""
+    interest = Interest() if getattr(user, "is_staff", False) else Interest(owner_id=user.pk)
+    reader = Reader(interest, after)
+    # Most of what was missed is read before anything is queued for this socket.
+    end, oldest_running = await ask(_ends, SOCKET_THREADS)
+    if after is not None and after.transaction_id > oldest_running:
+        raise bad_request("after= is ahead of the journal.")
+    async for missed in reader.read_until(end):
+        yield missed
+    subscription = Subscription(interest, close=close)
+    joined = await HUB.join(subscription)
+    try:
+        if reader.position is None:
+            reader.position = joined
+            yield Notice({"type": "Ready", "position": str(joined)})
+        async for missed in reader.read_until(joined):
+            yield missed
+        while True:
+            offered = await subscription.take()
+            # A socket that comes from another server may have seen more than this one has told yet.
+            if fresh := [message for message in offered if message.position > reader.position]:
+                yield fresh
+    finally:
+        HUB.leave(subscription)
+
+
+class Reader:
+    """Reads for one socket what it missed. `position` is how far it is; None: it starts with the news."""
+
+    def __init__(self, interest: Interest, after: Position | None) -> None:
+        self._interest = interest
+        self.position = after
+        self._read = 0
+
+    async def read_until(self, end: Position) -> AsyncGenerator[Said, None]:
+        """Yield what concerns the socket up to and including `end`, a page at a time."""
+        if self.position is None or self.position >= end:
+            return
+        if not self._read:
+            self.position = max(self.position, await ask(_beginning, SOCKET_THREADS, self._interest))
+        while self.position < end:
+            yield await self._next_page(self.position, end)
+            if self._read >= REPLAY_LIMIT:
+                yield Notice({"type": "Position", "position": str(self.position)})
+                raise Refused(MORE_TO_REPLAY)
+
+    async def _next_page(self, after: Position, end: Position) -> list[Message]:
+        events, canary_owner = await ask(_followed, SOCKET_THREADS, after)
+        events = [event for event in events if event.position <= end]
+        self._read += len(events)
+        self.position = events[-1].position if events else end
+        return [Message.of_feed_event(event) for event in events if self._concerns(event, canary_owner)]
+
+    def _concerns(self, event: FeedEvent, canary_owner: int | None) -> bool:
+        if self._interest.owner_id is None:
+            return event.owner_id != canary_owner
+        return event.owner_id == self._interest.owner_id
+
+
+def _ends() -> tuple[Position, int]:
+    return journal.end(), journal.oldest_running()
+
+
+def _followed(after: Position) -> tuple[list[FeedEvent], int | None]:
+    return journal.follow(after, limit=PAGE), canary_account.owner_id()
+
+
+# Orders get their numbers and their transactions in nearly the same order: nobody's second order is in a
+# transaction that many before their first one's.
+SLACK = 50_000
+
+
+def _beginning(interest: Interest) -> Position:
+    """Return a position before all that concerns the reader: a newcomer's `after=0` skips the history."""
+    if interest.owner_id is None:
+        return Position()
+    own = Order.objects.filter(owner_id=interest.owner_id).order_by("id")
+    first = own.values_list("id", flat=True).first()
+    if first is None:
+        return Position()
+    (event,) = journal.events_of(first, limit=1)
+    return Position(max(0, event.transaction_id - SLACK))

@@ -1,0 +1,160 @@
+"""What people are told of an event. Each event of the journal is one message of one kind, with one text."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import msgspec
+
+from orders.http.responses import status_name
+from orders.journal import FeedEvent, Position
+from orders.models import Order, OrderEvent, order_number
+from orders.workflow import STATUS_AFTER, EventType
+
+CREATED = "OrderCreated"
+STATUS_UPDATED = "OrderStatusUpdated"
+PROGRESSED = "OrderProcessingProgress"
+
+RECORD_SEPARATOR = "\x1e"  # ends every record of SignalR's JSON protocol
+
+# The status an order has after an event. By plain strings: during a deploy there may be events in the journal
+# that this process has no name for, and those are told as progress.
+STATUS = {event.value: status_name(status) for event, status in STATUS_AFTER.items()}
+
+# One sentence for people per event.
+SENTENCES: dict[str, str] = {
+    EventType.PLACED: "The order was placed.",
+    EventType.RELEASED: "The order was released for processing.",
+    EventType.STARTED: "Processing has started.",
+    EventType.STOCK_RESERVED: "All items are reserved.",
+    EventType.STOCK_REFUSED: "Not all items are in stock.",
+    EventType.SHIPPING_QUOTED: "The shipping cost is settled.",
+    EventType.SHIPPING_REFUSED: "The order cannot be delivered to this address.",
+    EventType.PAYMENT_AUTHORIZED: "The payment is authorised.",
+    EventType.PAYMENT_DECLINED: "The payment was declined.",
+    EventType.PAYMENT_CAPTURED: "The payment was taken.",
+    EventType.CAPTURE_DECLINED: "The payment could not be taken.",
+    EventType.CONFIRMED: "The order is confirmed.",
+    EventType.COMPLETION_REQUESTED: "The order will be completed as soon as it is confirmed.",
+    EventType.COMPLETED: "The order is completed.",
+    EventType.CANCELLATION_STARTED: "The order is being undone.",
+    EventType.STOCK_RELEASED: "The items went back on the shelf.",
+    EventType.MONEY_RETURNED: "The money went back.",
+    EventType.PAYMENT_ARRIVED_LATE: "A payment came through after the end; it goes back.",
+    EventType.CANCELLED: "The order is cancelled.",
+    EventType.REJECTED: "The order was refused.",
+    EventType.WAITING: "The order is waiting and will be tried again.",
+    EventType.ATTENTION_NEEDED: "Our staff is looking into the order.",
+    EventType.RETRIED: "The order is being tried again.",
+}
+
+
+class Message:
+    """An event as the live feed tells it. The texts are built once, however many sockets get them."""
+
+    __slots__ = ("_body", "_invocation", "_plain", "order_id", "position", "sequence")
+
+    def __init__(self, body: dict[str, Any], *, order_id: int, sequence: int, position: Position) -> None:
+        self.order_id, self.sequence, self.position = order_id, sequence, position
+        self._body = body
+        self._plain = self._invocation = ""
+
+    @classmethod
+    def of_feed_event(cls, event: FeedEvent) -> Self:
+        """Tell an event of the journal of all orders."""
+        number = order_number(event.order_id, event.placed_at)
+        return cls._of(event, number, event.position, event.customer_name)
+
+    @classmethod
+    def of_order_event(cls, event: OrderEvent, order: Order) -> Self:
+        """Tell an event that was read from its order's own journal."""
+        position = Position(event.transaction_id, event.order_id, event.sequence)
+        return cls._of(event, order.number, position, order.customer_name)
+
+    @classmethod
+    def _of(cls, event: FeedEvent | OrderEvent, number: str, position: Position, customer: str) -> Self:
+        body = _body(event, number, position)
+        if event.type == EventType.PLACED:
+            # With this a card can be shown without asking.
+            body["customerName"] = customer
+            body |= {name: event.data[name] for name in ("amount", "currency", "held") if name in event.data}
+        return cls(body, order_id=event.order_id, sequence=event.sequence, position=position)
+
+    @property
+    def plain(self) -> str:
+        """The message as one JSON object."""
+        if not self._plain:
+            self._plain = encode(self._body)
+        return self._plain
+
+    @property
+    def invocation(self) -> str:
+        """The message as a record of SignalR's JSON protocol."""
+        if not self._invocation:
+            self._invocation = invocation_of(self._body)
+        return self._invocation
+
+
+def _body(event: FeedEvent | OrderEvent, number: str, position: Position) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "type": _kind(event.type),
+        "orderId": event.order_id,
+        "orderNumber": number,
+        "sequence": event.sequence,
+        "position": str(position),
+        "timestamp": event.at.astimezone(UTC),
+        "event": event.type,
+        "progress": event.progress,
+        "message": sentence(event.type, event.data),
+    }
+    if event.type in STATUS:
+        body["status"] = STATUS[event.type]
+    if event.data.get("reason"):
+        body["reason"] = event.data["reason"]
+    return body
+
+
+def _kind(event_type: str) -> str:
+    if event_type == EventType.PLACED:
+        return CREATED
+    return STATUS_UPDATED if event_type in STATUS else PROGRESSED
+
+
+def sentence(event_type: str, data: Mapping[str, Any]) -> str:
+    """Return the sentence for people. What changes the status says the reason as well, if there is one."""
+    text = SENTENCES.get(event_type, "The order made progress.")
+    reason = str(data.get("reason") or "").replace("_", " ")
+    return f"{text[:-1]}: {reason}." if reason and event_type in STATUS else text
+
+
+def snapshot(order: Order, *, progress: int, at: datetime) -> dict[str, Any]:
+    """Return where the order stands: the first message of a socket that did not say what it has seen."""
+    return {
+        "type": "OrderSnapshot",
+        "orderId": order.pk,
+        "orderNumber": order.number,
+        "status": status_name(order.journey.status),
+        "sequence": order.journey.sequence,
+        "progress": progress,
+        "timestamp": at.astimezone(UTC),
+        "placedAt": order.placed_at.astimezone(UTC),
+    } | ({"reason": order.journey.reason} if order.journey.reason else {})
+
+
+# The arguments in the order that callers of the hub's methods expect; the whole message comes last.
+ARGUMENTS = {
+    CREATED: ("orderId",),
+    STATUS_UPDATED: ("orderId", "status", "timestamp"),
+    PROGRESSED: ("orderId", "progress", "message"),
+}
+
+
+def invocation_of(body: Mapping[str, Any]) -> str:
+    """Return a message as the SignalR record that calls the method of its name at the client."""
+    arguments = [*(body[name] for name in ARGUMENTS[body["type"]]), body]
+    return encode({"type": 1, "target": body["type"], "arguments": arguments}) + RECORD_SEPARATOR
+
+
+def encode(body: Mapping[str, Any]) -> str:
+    """Return the JSON text. Times are UTC with a Z."""
+    return msgspec.json.encode(body).decode()

@@ -1,0 +1,91 @@
+"""The sockets of this process: how many each account may hold, and whether their logins still hold."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from typing import Protocol
+
+from django.conf import settings
+from django.db import Error as DatabaseFailure
+
+from live.access import DEMO, Credential, Viewer, viewer_of
+from live.close_codes import NOT_LOGGED_IN, TOO_MANY_SOCKETS, Refusal, Refused
+from live.database_threads import SOCKET_THREADS, ask
+
+logger = logging.getLogger(__name__)
+
+LOGINS_AT_ONCE = 100
+
+
+class Socket(Protocol):
+    """What the register needs of a socket."""
+
+    def stop(self, refusal: Refusal) -> None:
+        """Close it for that reason."""
+
+
+class Register:
+    """Who is there. While anybody is, their logins are looked at again every so often."""
+
+    def __init__(self) -> None:
+        self._sockets: dict[Socket, Viewer] = {}
+        self._per_account: Counter[int] = Counter()
+        self._task: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._sockets)
+
+    def enter(self, socket: Socket, viewer: Viewer) -> None:
+        """Count a socket in. Raises Refused if its account has enough of them."""
+        generous = viewer.is_staff or viewer.credential.kind == DEMO
+        limit = settings.LIVE_SOCKETS_PER_STAFF if generous else settings.LIVE_SOCKETS_PER_CUSTOMER
+        if self._per_account[viewer.user.pk] >= limit:
+            raise Refused(TOO_MANY_SOCKETS)
+        self._per_account[viewer.user.pk] += 1
+        self._sockets[socket] = viewer
+        if self._task is None:
+            self._task = asyncio.create_task(self._check_on())
+
+    def leave(self, socket: Socket) -> None:
+        """Count it out, if it was counted in."""
+        viewer = self._sockets.pop(socket, None)
+        if viewer is None:
+            return
+        self._per_account[viewer.user.pk] -= 1
+        if not self._per_account[viewer.user.pk]:
+            del self._per_account[viewer.user.pk]
+        if not self._sockets and self._task:
+            self._task.cancel()
+            self._task = None
+
+    async def _check_on(self) -> None:
+        while True:
+            await asyncio.sleep(settings.LIVE_LOGIN_CHECK_INTERVAL)
+            try:
+                await self._check()
+            except DatabaseFailure as error:
+                logger.warning("Logins cannot be checked now; the sockets stay: %s", error)
+
+    async def _check(self) -> None:
+        # Sockets that came in by the same login are one question.
+        logins = list({viewer.credential: viewer for viewer in self._sockets.values()}.values())
+        changed: set[Credential] = set()
+        for start in range(0, len(logins), LOGINS_AT_ONCE):
+            changed |= await ask(_changed, SOCKET_THREADS, logins[start : start + LOGINS_AT_ONCE])
+        for socket, viewer in list(self._sockets.items()):
+            if viewer.credential in changed:
+                socket.stop(NOT_LOGGED_IN)
+
+
+def _changed(viewers: Iterable[Viewer]) -> set[Credential]:
+    """Return the credentials that let nobody in any more, or somebody who may see more or less."""
+    return {viewer.credential for viewer in viewers if not _still_holds(viewer)}
+
+
+def _still_holds(viewer: Viewer) -> bool:
+    now = viewer_of(viewer.credential)
+    return now is not None and (now.user.pk, now.is_staff) == (viewer.user.pk, viewer.is_staff)
+
+
+REGISTER = Register()

@@ -1,0 +1,347 @@
+"""Is the system able to do its job? Each part is asked for itself, all at once, within two seconds.
+
+`unhealthy` as a whole (503) means that orders cannot be stored or cannot move; whatever merely hurts (a
+provider that is down, mails that wait, no live view) is `degraded`.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import redis
+import requests
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from monitoring.prober import Answer, Prober, Remembered
+from monitoring.workers import PREFIX as WORKER
+from notifications import restored
+from orders.maintenance import canary
+from orders.models import Batch
+from providers.breaker import BreakerState, breaker
+from providers.health import HealthReport, last_reports
+from runtime import heartbeats
+from runtime.optional_valkey import impatient
+from scheduling.slots import database_now, latest_start, stale_after
+
+DEADLINE_SECONDS = 1.5
+SOCKET_TIMEOUT_SECONDS = 0.5
+LIVE_TIMEOUT_SECONDS = 1.0
+# A worker that has rested for so long while messages wait in its queue no longer fetches.
+DEAF_SECONDS = 15.0
+FREE_BYTES_WANTED, FREE_BYTES_NEEDED = 1_000_000_000, 100_000_000
+BEAT_INTERVAL = 10.0
+# A canary that takes longer than this is overdue.
+CANARY_PATIENCE = timedelta(seconds=30)
+
+
+class State(StrEnum):
+    """How well a part is, or all of it."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"  # something hurts; orders are taken and move, or wait for somebody else's system
+    UNHEALTHY = "unhealthy"  # it does not do its job
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a look at a part showed. `summary` and `facts` may name addresses: they are for our own people."""
+
+    state: State = State.HEALTHY
+    summary: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the system, as it was found."""
+
+    name: str
+    finding: Finding
+    milliseconds: float | None
+
+    @property
+    def state(self) -> State:
+        """How well it is."""
+        return self.finding.state
+
+
+@dataclass(frozen=True)
+class Report:
+    """All parts, and what they come to."""
+
+    state: State
+    parts: tuple[Part, ...]
+
+    @property
+    def is_able(self) -> bool:
+        """Whether the system can do its job."""
+        return self.state is not State.UNHEALTHY
+
+
+# --- The parts --------------------------------------------------------------------------------------------
+
+
+def database() -> Finding:
+    """PostgreSQL takes new connections and answers."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), current_setting('max_connections')::int, pg_is_in_recovery()"
+            " FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        )
+        used, maximum, is_standby = cursor.fetchone()
+    facts = {"connections": used, "maxConnections": maximum}
+    if is_standby:
+        return Finding(State.UNHEALTHY, "This server is a standby and takes no writes.", facts)
+    if used > maximum * 0.9:
+        return Finding(State.DEGRADED, f"{used} of {maximum} connections are taken.", facts)
+    return Finding(facts=facts)
+
+
+_started = time.monotonic()
+_migrated = False
+
+
+def migrations() -> Finding:
+    """The tables are those that this code was written for. Looked up until it is so, then known."""
+    global _migrated  # noqa: PLW0603 - true for good: this process's code does not change
+    if not _migrated:
+        executor = MigrationExecutor(connection)
+        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        if missing:
+            names = [f"{migration.app_label}.{migration.name}" for migration, _ in missing]
+            return Finding(
+                State.UNHEALTHY, f"{len(names)} migrations are not applied.", {"missing": names[:20]}
+            )
+        _migrated = True
+    return Finding()
+
+
+def journal_part() -> Finding:
+    """The journal's readers are not ahead of it: they would be after a restore into another cluster."""
+    if restored.is_behind():
+        return Finding(State.UNHEALTHY, "The database was restored; run `manage.py restored`.")
+    return Finding()
+
+
+def broker() -> Finding:
+    """Valkey takes a write: one that is full answers a ping as if nothing were wrong."""
+    with valkey(settings.BROKER_URL) as client:
+        client.set("health:probe", "1", ex=10)
+    return Finding()
+
+
+def cache_part() -> Finding:
+    """The cache gives back what was put in."""
+    cache.set("health:probe", "kept", 10)
+    if cache.get("health:probe") != "kept":
+        return Finding(State.DEGRADED, "It does not keep what it is given.")
+    return Finding()
+
+
+def channel_layer() -> Finding:
+    """The hints to the live servers get through to Valkey."""
+    with valkey(settings.CHANNEL_LAYER_URL) as client:
+        client.publish("live__health", "")
+    return Finding()
+
+
+def workers() -> Finding:
+    """Each queue has a worker that is alive and fetches."""
+    with valkey(settings.BROKER_URL) as client:
+        pipeline = client.pipeline(transaction=False)
+        for queue in settings.QUEUES:
+            pipeline.llen(queue)
+        depths = dict(zip(settings.QUEUES, pipeline.execute(), strict=True))
+    present = [p for p in heartbeats.present() if p.name.startswith(WORKER) and p.is_alive]
+    idle = _idle_by_queue(present)
+    missing = [queue for queue in settings.QUEUES if queue not in idle]
+    deaf = [queue for queue in idle if depths.get(queue) and idle[queue] > DEAF_SECONDS]
+    return _judge_workers(missing, deaf, {"alive": len(present), "missing": missing, "notFetching": deaf})
+
+
+def _idle_by_queue(present: list[heartbeats.Presence]) -> dict[str, float]:
+    """Return for each queue how long the busiest of its workers has been idle."""
+    idle: dict[str, float] = {}
+    for worker in present:
+        for queue in worker.facts.get("queues", []):
+            idle[queue] = min(idle.get(queue, float("inf")), worker.facts.get("idleSeconds", 0.0))
+    return idle
+
+
+def _judge_workers(missing: list[str], deaf: list[str], facts: Mapping[str, Any]) -> Finding:
+    problems = [f"No worker for {', '.join(missing)}."] if missing else []
+    problems += [f"Workers alive but not fetching from {', '.join(deaf)}."] if deaf else []
+    if not problems:
+        return Finding(facts=facts)
+    # Without notifications orders still get where they are going; without any other queue none does.
+    only_mail = {*missing, *deaf} == {"notifications"}
+    return Finding(State.DEGRADED if only_mail else State.UNHEALTHY, " ".join(problems), facts)
+
+
+def dispatcher() -> Finding:
+    """Somebody sends due orders on their way."""
+    age = heartbeats.alive().get("dispatcher")
+    if age is None:
+        return Finding(State.UNHEALTHY, "No dispatcher is alive: orders are taken but do not move.")
+    return Finding(facts={"lastSeenSeconds": round(age, 1)})
+
+
+def live() -> Finding:
+    """Somebody serves the live view: its loop answers."""
+    answer = requests.get(f"{settings.LIVE_URL}/health/live", timeout=LIVE_TIMEOUT_SECONDS)
+    if answer.status_code >= 500:
+        return Finding(State.DEGRADED, f"The live server answers with {answer.status_code}.")
+    return Finding()
+
+
+def beat() -> Finding:
+    """The schedule is alive: its tick went through a queue and was worked, unless we have only just started."""
+    last, now = latest_start("beat"), database_now()
+    facts = {"lastTick": last.isoformat() if last else None}
+    patience = stale_after(BEAT_INTERVAL)
+    if (last and now - last <= patience) or time.monotonic() - _started < patience.total_seconds():
+        return Finding(facts=facts)
+    since = f"since {last:%Y-%m-%d %H:%M:%S}" if last else "so far"
+    return Finding(State.DEGRADED, f"No scheduled work has been done {since}.", facts)
+
+
+def canary_part() -> Finding:
+    """The last order of our own that was sent through every queue got there, and in time."""
+    if not settings.CANARY_INTERVAL:
+        return Finding(facts={"lastSuccess": None, "off": True})
+    flight, now = canary.flight(), database_now()
+    facts = {
+        "lastSuccess": flight.last_success_at.isoformat() if flight.last_success_at else None,
+        "seconds": flight.last_seconds,
+    }
+    return Finding(*_judge_flight(flight, now), facts)
+
+
+def _judge_flight(flight: canary.Flight, now: datetime) -> tuple[State, str]:
+    if flight.waiting_since and now - flight.waiting_since > CANARY_PATIENCE:
+        since = f"since {flight.waiting_since:%H:%M:%S}"
+        if flight.waits_outside:
+            return State.DEGRADED, f"A canary waits for {flight.waits_for} {since}."
+        # Behind a crowd of orders it waits its turn; as long as batches arrive the queues are read.
+        if not flight.waits_for and _batches_arrive(now):
+            return State.DEGRADED, f"A canary has been under way {since}; there is a backlog."
+        why = flight.waits_for or "a queue is not read"
+        return State.UNHEALTHY, f"A canary has been under way {since}: {why}."
+    if flight.refused:
+        return State.DEGRADED, f"The last canary was refused: {flight.refused}."
+    patience = stale_after(settings.CANARY_INTERVAL)
+    sent = flight.last_sent_at
+    if time.monotonic() - _started < patience.total_seconds() or (sent and now - sent <= patience):
+        return State.HEALTHY, ""
+    return State.DEGRADED, "No canary has been sent for a while."
+
+
+def _batches_arrive(now: datetime) -> bool:
+    """Whether a batch arrived lately."""
+    latest = Batch.objects.order_by("-pk")[:100].values_list("finished_at", flat=True)
+    return any(at and now - at < CANARY_PATIENCE / 2 for at in latest)
+
+
+def providers() -> Finding:
+    """The companies we depend on answer, as far as the last scheduled check and their breakers tell."""
+    reports = last_reports()
+    facts = {name: _about(breaker(name).state(), reports.get(name)) for name in settings.PROVIDERS}
+    ailing = [name for name, fact in facts.items() if fact["breaker"] != "closed" or fact["ok"] is False]
+    if ailing:
+        return Finding(State.DEGRADED, f"Not well: {', '.join(ailing)}. Their orders wait.", facts)
+    return Finding(facts=facts)
+
+
+def _about(state: BreakerState, report: HealthReport | None) -> dict[str, Any]:
+    return {
+        "breaker": state.state,
+        "ok": report.ok if report else None,
+        "latencyMs": report.latency_ms if report else None,
+        "checkedAt": report.checked_at.isoformat() if report else None,
+        "detail": report.detail if report else "not checked yet",
+    }
+
+
+def disk() -> Finding:
+    """There is room to write."""
+    folder = settings.DATA_DIR if settings.DATA_DIR.exists() else settings.BASE_DIR
+    free = shutil.disk_usage(folder).free
+    return Finding(
+        _by_room(free), "" if free >= FREE_BYTES_WANTED else "Little room left.", {"freeBytes": free}
+    )
+
+
+def _by_room(free: int) -> State:
+    if free < FREE_BYTES_NEEDED:
+        return State.UNHEALTHY
+    return State.DEGRADED if free < FREE_BYTES_WANTED else State.HEALTHY
+
+
+def valkey(url: str) -> redis.Redis:
+    """Return a client that gives up soon and does not try again: a look must not wait."""
+    return impatient(url, seconds=SOCKET_TIMEOUT_SECONDS)
+
+
+# --- All of them ------------------------------------------------------------------------------------------
+
+PARTS: dict[str, Callable[[], Finding]] = {
+    "database": database,
+    "migrations": migrations,
+    "journal": journal_part,
+    "broker": broker,
+    "cache": cache_part,
+    "channelLayer": channel_layer,
+    "workers": workers,
+    "dispatcher": dispatcher,
+    "beat": beat,
+    "live": live,
+    "providers": providers,
+    "canary": canary_part,
+    "disk": disk,
+}
+# Parts without which orders are neither stored nor moved. What is wrong with another one degrades the whole.
+VITAL = frozenset({"database", "migrations", "broker", "workers", "dispatcher", "canary", "disk"})
+NEEDED_TO_STORE = ("database", "migrations")
+
+_everything = Prober(PARTS)
+_storing = Prober({name: PARTS[name] for name in NEEDED_TO_STORE})
+
+
+def report() -> Report:
+    """Return how every part is. Shared by everybody who asks within a second."""
+    return _report.get()
+
+
+def readiness() -> Report:
+    """Return whether orders can be stored: the database answers, and its tables are ours."""
+    return _judge(_storing.ask(seconds=DEADLINE_SECONDS))
+
+
+def _judge(answers: Mapping[str, Answer]) -> Report:
+    parts = tuple(_part(name, answer) for name, answer in answers.items())
+    return Report(_overall(parts), parts)
+
+
+def _part(name: str, answer: Answer) -> Part:
+    milliseconds = None if answer.seconds is None else round(answer.seconds * 1000, 1)
+    if isinstance(answer.value, Finding):
+        return Part(name, answer.value, milliseconds)
+    state = State.UNHEALTHY if name in VITAL else State.DEGRADED
+    summary = f"{type(answer.error).__name__}: {answer.error}" if answer.is_back else "It does not answer."
+    return Part(name, Finding(state, summary), milliseconds)
+
+
+def _overall(parts: tuple[Part, ...]) -> State:
+    if any(part.name in VITAL and part.state is State.UNHEALTHY for part in parts):
+        return State.UNHEALTHY
+    return State.HEALTHY if all(part.state is State.HEALTHY for part in parts) else State.DEGRADED
+
+
+_report = Remembered(lambda: _judge(_everything.ask(seconds=DEADLINE_SECONDS)), seconds=1.0)

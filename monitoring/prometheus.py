@@ -1,0 +1,323 @@
+"""The whole system for Prometheus, read from PostgreSQL and Valkey when it asks.
+
+So one scrape of one web process tells of all processes. A source that is away leaves out its own figures
+only, and `orders_scrape_source_up` says so.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+from typing import Any
+
+from django.conf import settings
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from monitoring import metrics, status
+from monitoring.prober import Prober, Remembered
+from notifications.event_counters import BUCKETS
+from notifications.models import EventCount
+from orders.maintenance import canary
+from orders.maintenance.canary import Flight
+from orders.reporting import stats
+from runtime import heartbeats
+from telemetry import measures
+
+DEADLINE_SECONDS = 4.0
+VIOLATIONS = re.compile(r"(\d+) violations")
+BREAKER_STATES = ("closed", "open", "half_open", "unknown")
+
+Source = Callable[[], Any]
+SOURCES: dict[str, Source] = {
+    **status.QUESTIONS,
+    "placed": stats.latest_id,
+    "events": lambda: list(EventCount.objects.order_by("type")),
+    "measures": measures.totals,
+    "canary": canary.flight,
+    "live": heartbeats.present,
+    "timings": stats.timings,
+    "batches": metrics.batches,
+    "database": metrics.database,
+    "valkey": metrics.memory,
+}
+_prober = Prober(SOURCES)
+
+
+def exposition() -> bytes:
+    """Return the metrics in Prometheus' text format; those of concurrent scrapes are the same."""
+    return _exposition.get()
+
+
+class _SystemCollector(Collector):
+    def collect(self) -> Iterator[Metric]:
+        """Yield what every source tells; sources are asked side by side."""
+        answers = _prober.ask(seconds=DEADLINE_SECONDS)
+        up = _gauge("scrape_source_up", "Whether a source could be read for this scrape.", "source")
+        took = _gauge("scrape_source_seconds", "How long reading a source took.", "source")
+        for name, answer in answers.items():
+            up.add_metric([name], float(answer.is_back and answer.error is None))
+            if answer.seconds is not None:
+                took.add_metric([name], answer.seconds)
+            if answer.is_back and answer.error is None:
+                yield from FAMILIES[name](answer.value)
+        yield up
+        yield took
+
+
+def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"orders_{name}", text, labels=labels)
+
+
+def _value(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"orders_{name}", text, value=value)
+
+
+def _orders(found: dict[str, Any]) -> Iterator[Metric]:
+    current = _gauge(
+        "current", "Orders by state; confirmed and completed are estimates once they are many.", "state"
+    )
+    for state, count in found["byState"].items():
+        current.add_metric([state], count["orders"])
+    yield current
+    oldest = found["oldestDue"]
+    yield _value("due", "Orders that are due for a look now.", found["due"])
+    yield _value("due_later", "Orders that are due for a look later.", found["dueLater"])
+    yield _value(
+        "due_age_seconds", "How late the oldest due order is.", oldest["lateSeconds"] if oldest else 0
+    )
+    yield _value(
+        "needing_attention", "Orders that a person should look at.", found["needsAttention"]["orders"]
+    )
+    yield from _money(found["moneyAtRisk"])
+    under_way = found["batches"]
+    yield _value("batches_under_way", "Batches that travel now.", len(under_way))
+    oldest_batch = max((batch["seconds"] for batch in under_way), default=0)
+    yield _value("batch_oldest_age_seconds", "Age of the oldest batch under way.", oldest_batch)
+
+
+def _money(risks: list[dict[str, Any]]) -> Iterator[Metric]:
+    orders = _gauge(
+        "money_at_risk_orders", "Orders whose money is not where it should be, or may not be.", "currency"
+    )
+    amount = _gauge("money_at_risk_amount", "That money, in units of its currency.", "currency")
+    for risk in risks:
+        orders.add_metric([risk["currency"]], risk["orders"])
+        amount.add_metric([risk["currency"]], float(risk["amount"]))
+    yield orders
+    yield amount
+
+
+def _placed(latest_id: int) -> Iterator[Metric]:
+    yield CounterMetricFamily(
+        "orders_placed", "Orders placed so far, by the latest order's id.", value=latest_id
+    )
+
+
+def _events(counts: list[EventCount]) -> Iterator[Metric]:
+    events = CounterMetricFamily("orders_events", "Events in the journal so far.", labels=["type"])
+    seconds = HistogramMetricFamily(
+        "orders_event_seconds", "Seconds from an order's placement to an event.", labels=["type"]
+    )
+    for count in counts:
+        events.add_metric([count.type], count.events)
+        seconds.add_metric([count.type], _cumulative(BUCKETS, count.buckets), count.seconds)
+    yield events
+    yield seconds
+
+
+def _cumulative(limits: Sequence[float], counts: Sequence[float]) -> list[tuple[str, float]]:
+    """Return a histogram's buckets as Prometheus has them: each with what the smaller ones hold, too."""
+    names = [*(str(limit) for limit in limits), "+Inf"]
+    return list(zip(names, accumulate(counts), strict=True))
+
+
+def _measures(totals: dict[measures.Field, float]) -> Iterator[Metric]:
+    by_name: defaultdict[str, defaultdict[tuple[str, ...], dict[str, float]]]
+    by_name = defaultdict(lambda: defaultdict(dict))
+    for (name, values, part), amount in totals.items():
+        by_name[name][values][part] = amount
+    for measure in measures.ALL:
+        yield _measure(measure, by_name[measure.name])
+
+
+def _measure(measure: measures.Measure, counted: dict[tuple[str, ...], dict[str, float]]) -> Metric:
+    if not measure.buckets:
+        counter = CounterMetricFamily(f"orders_{measure.name}", measure.text, labels=measure.labels)
+        for values, parts in counted.items():
+            counter.add_metric(values, parts[measures.SUM])
+        return counter
+    histogram = HistogramMetricFamily(f"orders_{measure.name}", measure.text, labels=measure.labels)
+    for values, parts in counted.items():
+        counts = [parts.get(str(place), 0.0) for place in range(len(measure.buckets) + 1)]
+        buckets = _cumulative(measure.buckets, counts)
+        histogram.add_metric(values, buckets, parts.get(measures.SUM, 0.0))
+    return histogram
+
+
+def _canary(flight: Flight) -> Iterator[Metric]:
+    success = _gauge("canary_success_timestamp_seconds", "When the last canary order was confirmed.")
+    seconds = _gauge("canary_seconds", "How long that took, from placement.")
+    if flight.last_success_at is not None and flight.last_seconds is not None:
+        success.add_metric([], flight.last_success_at.timestamp())
+        seconds.add_metric([], flight.last_seconds)
+    yield success
+    yield seconds
+
+
+def _live(present: list[heartbeats.Presence]) -> Iterator[Metric]:
+    sockets = _gauge("live_sockets", "Open sockets of the live view.", "node", "pid")
+    for server in present:
+        if server.name == "live" and server.is_alive:
+            sockets.add_metric([server.node, str(server.pid)], server.facts.get("sockets", 0))
+    yield sockets
+
+
+def _timings(found: list[stats.Timing]) -> Iterator[Metric]:
+    seconds = _gauge(
+        "milestone_seconds",
+        "Seconds from placement to a milestone, of the latest confirmed orders.",
+        "milestone",
+        "quantile",
+    )
+    for timing in found:
+        for quantile, value in timing.quantiles.items():
+            seconds.add_metric([timing.milestone, f"{quantile:g}"], value)
+    yield seconds
+
+
+def _batches(found: dict[str, Any]) -> Iterator[Metric]:
+    yield _value("batches_recent", "Batches of the last five minutes.", found["batches"])
+    yield _value("batch_size_average", "Orders per batch, over the last five minutes.", found["averageSize"])
+    yield _value(
+        "batch_size_largest", "Orders of the largest batch of the last five minutes.", found["largestSize"]
+    )
+    seconds = _gauge("batch_seconds", "How long the batches of the last five minutes took.", "quantile")
+    for quantile, name in (("0.5", "p50Seconds"), ("0.95", "p95Seconds")):
+        if found[name] is not None:
+            seconds.add_metric([quantile], found[name])
+    yield seconds
+
+
+def _queues(found: dict[str, Any]) -> Iterator[Metric]:
+    waiting = _gauge("queue_messages", "Messages that wait in a queue.", "queue")
+    taken = _gauge("queue_unacknowledged", "Messages that a worker has taken and not finished.", "queue")
+    for queue, counts in found.items():
+        waiting.add_metric([queue], counts["depth"])
+        taken.add_metric([queue], counts["unacknowledged"])
+    yield waiting
+    yield taken
+
+
+def _processes(found: dict[str, Any]) -> Iterator[Metric]:
+    per_queue = _gauge("queue_workers", "Workers alive that fetch from a queue.", "queue")
+    fetching = Counter(q for w in found["workers"] if w["alive"] for q in w.get("queues", ()))
+    for queue in settings.QUEUES:
+        per_queue.add_metric([queue], fetching[queue])
+    yield per_queue
+    alive = _gauge("worker_up", "Whether a worker showed a sign of life lately.", "worker")
+    active = _gauge("worker_tasks_active", "Tasks that a worker is working on.", "worker")
+    processed = CounterMetricFamily(
+        "orders_worker_tasks", "Tasks that a worker has taken up.", labels=["worker"]
+    )
+    busy = _gauge("worker_busy_seconds", "How long a worker's current task has been running.", "worker")
+    for worker in found["workers"]:
+        name = f"{worker['name']}:{worker['pid']}"
+        alive.add_metric([name], worker["alive"])
+        active.add_metric([name], worker.get("active", 0))
+        processed.add_metric([name], worker.get("processed", 0))
+        busy.add_metric([name], worker.get("busySeconds", 0))
+    yield from (alive, active, processed, busy)
+    others = _gauge("process_up", "Whether a process showed a sign of life lately.", "process", "pid")
+    for other in found["others"]:
+        others.add_metric([other["name"], str(other["pid"])], other["alive"])
+    yield others
+
+
+def _schedule(found: dict[str, Any]) -> Iterator[Metric]:
+    started = _gauge("scheduled_run_timestamp_seconds", "When scheduled work was last started.", "name")
+    finished = _gauge("scheduled_run_finished", "Whether the last run of scheduled work has ended.", "name")
+    failed = _gauge(
+        "scheduled_run_failed", "Whether the last run of scheduled work failed, or stopped half-way.", "name"
+    )
+    for run in found["runs"]:
+        failed.add_metric([run["name"]], run["failed"])
+        started.add_metric([run["name"]], run["startedAt"].timestamp())
+        finished.add_metric([run["name"]], run["finishedAt"] is not None)
+    yield started
+    yield finished
+    yield failed
+    yield from _audit({run["name"]: run["outcome"] for run in found["runs"]}.get("audit", ""))
+
+
+def _audit(outcome: str) -> Iterator[Metric]:
+    """The last audit's result; none while it is running, or when it broke down."""
+    violations = _gauge("audit_violations", "Promises that the last audit found broken.")
+    if found := VIOLATIONS.search(outcome):
+        violations.add_metric([], float(found[1]))
+    yield violations
+
+
+def _providers(found: dict[str, Any]) -> Iterator[Metric]:
+    state = _gauge("breaker_state", "1 for the state that a provider's breaker is in.", "provider", "state")
+    up = _gauge("provider_up", "Whether a provider was well when it was last checked.", "provider")
+    latency = _gauge("provider_latency_seconds", "How long that check took.", "provider")
+    for name, facts in found.items():
+        for possible in BREAKER_STATES:
+            state.add_metric([name, possible], facts["breaker"]["state"] == possible)
+        if facts["lastCheck"]:
+            up.add_metric([name], facts["lastCheck"]["ok"])
+            latency.add_metric([name], facts["lastCheck"]["latencyMs"] / 1000)
+    yield from (state, up, latency)
+
+
+def _database(found: dict[str, Any]) -> Iterator[Metric]:
+    connections = _gauge("database_connections", "Connections to PostgreSQL by what they do.", "state")
+    for state, count in found["connections"].items():
+        connections.add_metric([state], count)
+    yield connections
+    yield _value(
+        "database_connections_max", "Connections that PostgreSQL takes at most.", found["maxConnections"]
+    )
+    yield _value("database_size_bytes", "What PostgreSQL keeps.", found["sizeBytes"])
+
+
+def _valkey(found: dict[str, Any]) -> Iterator[Metric]:
+    yield _value("valkey_memory_bytes", "What Valkey holds.", found["memoryBytes"])
+    yield _value("valkey_memory_max_bytes", "What Valkey may hold; 0: no limit.", found["maxMemoryBytes"])
+    yield _value("valkey_clients", "Connections to Valkey.", found["clients"])
+
+
+def _versions(found: dict[str, Any]) -> Iterator[Metric]:
+    yield InfoMetricFamily("orders_build", "What runs here.", value=found)
+
+
+FAMILIES: dict[str, Callable[[Any], Iterator[Metric]]] = {
+    "orders": _orders,
+    "queues": _queues,
+    "processes": _processes,
+    "schedule": _schedule,
+    "providers": _providers,
+    "versions": _versions,
+    "placed": _placed,
+    "events": _events,
+    "measures": _measures,
+    "canary": _canary,
+    "live": _live,
+    "timings": _timings,
+    "batches": _batches,
+    "database": _database,
+    "valkey": _valkey,
+}
+
+_registry = CollectorRegistry()
+# Not described at registration: that would read everything once at import.
+_registry.register(_SystemCollector())
+_exposition = Remembered(lambda: generate_latest(_registry), seconds=1.0)

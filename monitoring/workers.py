@@ -1,0 +1,97 @@
+"""What each Celery worker says about itself: every few seconds from its main loop, and of each task it has ended."""
+
+import time
+from collections import Counter
+from typing import Any
+
+import structlog
+from celery.signals import (
+    heartbeat_sent,
+    task_postrun,
+    task_prerun,
+    worker_process_init,
+    worker_shutdown,
+)
+from celery.worker import state
+
+from orders import log_context
+from runtime import gc, heartbeats
+from telemetry import measures, tracing
+
+PREFIX = "worker:"
+
+
+class Activity:
+    """Since when a worker has had nothing to do: one that rests while its queue is full no longer fetches."""
+
+    def __init__(self) -> None:
+        self.started_at = time.time()
+        self._processed = -1
+        self._idle_since = time.monotonic()
+
+    def look(self) -> dict[str, Any]:
+        """Return what the worker is doing now."""
+        processed, active = state.all_total_count[0], list(state.active_requests)
+        if active or processed != self._processed:
+            self._processed, self._idle_since = processed, time.monotonic()
+        return {
+            "active": len(active),
+            "taken": Counter(request.delivery_info["routing_key"] for request in state.reserved_requests),
+            "processed": processed,
+            "startedAt": self.started_at,
+            "idleSeconds": round(time.monotonic() - self._idle_since, 1),
+            "busySeconds": round(max((_running_for(request) for request in active), default=0.0), 1),
+        }
+
+
+def _running_for(request: Any) -> float:
+    started = getattr(request, "time_start", None)
+    return max(0.0, time.time() - started) if started else 0.0
+
+
+_activity = Activity()
+
+
+@heartbeat_sent.connect
+def note_worker(sender: Any, **_: object) -> None:
+    """Pass the worker's own heartbeat on, with the queues it reads."""
+    eventer = sender.eventer  # the sender is a celery.worker.heartbeat.Heart
+    queues = sorted(eventer.app.amqp.queues.consume_from)
+    heartbeats.beat(PREFIX + eventer.hostname, queues=queues, **_activity.look())
+
+
+@worker_shutdown.connect
+def note_end(sender: Any, **_: object) -> None:
+    """A worker that ended on purpose is not missed."""
+    heartbeats.leave(PREFIX + sender.hostname)
+
+
+@worker_process_init.connect
+def begin_process(**_: object) -> None:
+    """Each process of a worker sends its own spans, and has garbage of its own."""
+    tracing.start("worker")
+    gc.leave_alone()
+
+
+@task_prerun.connect
+def begin_task(task: Any, task_id: str, kwargs: dict[str, Any] | None = None, **_: object) -> None:
+    """Note when a task began and what it is about: in its trace, and in every line of the log that it writes."""
+    task.request.began = time.perf_counter()
+    about = log_context.of_batch(kwargs["batch_id"]) if kwargs and "batch_id" in kwargs else {}
+    structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id, **about)
+    if tracing.is_on():
+        given = task.request.get(tracing.HEADER)
+        attributes = {name: str(value) for name, value in about.items()}
+        task.request.span = tracing.span(task.name, parents=[given] if given else [], **attributes)
+        task.request.span.__enter__()
+
+
+@task_postrun.connect
+def end_task(task: Any, state: str | None = None, **_: object) -> None:
+    """Count a task that has ended, and how long it took."""
+    if (span := getattr(task.request, "span", None)) is not None:
+        span.__exit__(None, None, None)
+    structlog.contextvars.clear_contextvars()
+    measures.TASKS.add(task.name, state or "UNKNOWN")
+    if (began := getattr(task.request, "began", None)) is not None:
+        measures.TASK_SECONDS.observe(time.perf_counter() - began, task.name)

@@ -1,0 +1,275 @@
+"""Many orders over HTTP: bulk intake and export. Both stream, in constant memory, whatever the number."""
+
+import contextvars
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import connection
+from django.http import StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.exceptions import UnsupportedMediaType
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from api.idempotency import key_of
+from api.ndjson import Spool, lines_of
+from api.problems import Problem
+from api.renderers import ENCODER
+from api.schema import idempotency_key, refusals
+from orders import intake as bulk
+from orders import queries
+from orders.http.filters import FILTER_PARAMETERS, narrowed
+from orders.http.requests import BulkOrderRequest, read_bulk_order
+from orders.http.responses import BulkAnswer
+from orders.http.views import user_of
+from orders.reporting.export import FORMATS
+
+logger = structlog.get_logger(__name__)
+
+NDJSON = "application/x-ndjson"
+CHUNK_LINES = 1000
+LONGEST_LINE = 64 * 1024
+LONGEST_PREFIX = 180
+# A stream keeps a thread while its client takes its time, and bulk intake most of a core; others need some, too.
+STREAMS_AT_ONCE = 2
+STREAMS = threading.BoundedSemaphore(STREAMS_AT_ONCE)
+PAUSE_SECONDS = 0.2  # between looks at a backlog that is too long
+PATIENCE_SECONDS = 20.0  # for the backlog to shrink, before a line is refused because of it
+RETRY_AFTER_SECONDS = 5
+
+Judge = Callable[[Exception], dict[str, Any]]
+
+
+class ErrorsAsJSON(BaseContentNegotiation):
+    """Answers that are no stream are JSON, whatever was asked for."""
+
+    def select_parser(self, request: Request, parsers: Iterable[Any]) -> Any:  # noqa: ARG002
+        """Return the first."""
+        return next(iter(parsers))
+
+    def select_renderer(
+        self,
+        request: Request,  # noqa: ARG002
+        renderers: Iterable[Any],
+        format_suffix: str | None = None,  # noqa: ARG002
+    ) -> tuple[Any, str]:
+        """Return the first."""
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type
+
+
+class Unread(BaseParser):
+    """Names the media type of a body that the view itself reads, line by line."""
+
+    media_type = NDJSON
+
+
+class BulkOrders(APIView):
+    """Bulk intake."""
+
+    content_negotiation_class = ErrorsAsJSON
+    parser_classes = [Unread]
+
+    @extend_schema(
+        tags=["orders"],
+        operation_id="create_orders_in_bulk",
+        summary="Place many orders",
+        description=(
+            "NDJSON: each line is an order as for `POST /api/orders`, with a `key` if it may be sent again."
+            f" Lines of up to {LONGEST_LINE // 1024} KB, as many as you like. The answer has a line for each"
+            " that is not empty, in their order and while they come in: `orderId` and `orderNumber`, or the"
+            " `error`. A line that is refused costs the others nothing. An `Idempotency-Key` of the request"
+            " gives each line without a `key` the key `<Idempotency-Key>/<line>`."
+        ),
+        request={NDJSON: BulkOrderRequest},
+        parameters=[idempotency_key(longest=LONGEST_PREFIX)],
+        responses={(200, NDJSON): OpenApiResponse(BulkAnswer, description="What came of each line.")}
+        | refusals(_400="invalid_idempotency_key", _415="unsupported_media_type", _503="backlog busy"),
+    )
+    def post(self, request: Request) -> StreamingHttpResponse:
+        """Place the orders in the lines of the body."""
+        if (request.content_type or "").partition(";")[0].strip().lower() != NDJSON:
+            raise UnsupportedMediaType(request.content_type or "")
+        prefix = _prefix(request)
+        if bulk.is_backlogged(limit=settings.BULK_MAX_WAITING):
+            raise _come_back("backlog", "Too many orders wait to be taken up. Try again later.")
+        _take_place()
+        intake = Intake(_body(request), owner_id=user_of(request).pk, prefix=prefix, judge=self._judge)
+        return StreamingHttpResponse(_in_its_place(intake.start()), content_type=NDJSON)
+
+    def _judge(self, error: Exception) -> dict[str, Any]:
+        """Return what the API says of an error, wherever it happened: there is one table of them."""
+        response: Response = self.get_exception_handler()(error, self.get_exception_handler_context())
+        found: dict[str, Any] = response.data["error"]
+        return found
+
+
+def _take_place() -> None:
+    """Take one of the places for streams. Raises Problem when there is none; `_in_its_place` gives it back."""
+    if not STREAMS.acquire(blocking=False):
+        raise _come_back("busy", "Other bulk requests and exports are under way. Try again later.")
+
+
+def _in_its_place(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Return the pieces; when they end, or nobody reads on, the place is given back."""
+
+    def given_back() -> Iterator[bytes]:
+        try:
+            yield b""
+            yield from pieces
+        finally:
+            STREAMS.release()
+
+    started = given_back()
+    next(started)  # Python runs the end of nothing but what was begun
+    return started
+
+
+def _come_back(code: str, message: str) -> Problem:
+    return Problem(code, message, status_code=HTTPStatus.SERVICE_UNAVAILABLE, retry_after=RETRY_AFTER_SECONDS)
+
+
+def _prefix(request: Request) -> str:
+    """Return what the keys of lines without one start with; nothing if the request has no key either."""
+    key = key_of(request)
+    if len(key) > LONGEST_PREFIX:
+        message = f"Of a bulk request, at most {LONGEST_PREFIX} characters."
+        raise Problem("invalid_idempotency_key", message, field="Idempotency-Key")
+    return f"{key}/" if key else ""
+
+
+def _body(request: Request) -> Callable[[int], bytes]:
+    """Return how to read the body. Django takes one without a Content-Length for empty."""
+    environ = request._request.META
+    if not environ.get("CONTENT_LENGTH") and environ.get("wsgi.input_terminated"):
+        read: Callable[[int], bytes] = environ["wsgi.input"].read
+        return read
+    return request._request.read
+
+
+class Intake:
+    """Reads orders from a body, and places them chunk by chunk, in a thread of its own."""
+
+    def __init__(self, read: Callable[[int], bytes], *, owner_id: int, prefix: str, judge: Judge) -> None:
+        self._lines = enumerate(lines_of(read, longest=LONGEST_LINE), start=1)
+        self._owner_id, self._prefix, self._judge = owner_id, prefix, judge
+        self._answers = Spool()
+
+    def start(self) -> Iterator[bytes]:
+        """Start, and return the answers as they come."""
+        # In the context of the request, so that its log and its orders know which request they belong to.
+        run = contextvars.copy_context().run
+        threading.Thread(target=run, args=[self._run], name="bulk intake", daemon=True).start()
+        return iter(self._answers)
+
+    def _run(self) -> None:
+        try:
+            while not self._answers.is_abandoned and (chunk := self._next_chunk()):
+                self._answers.write(b"".join(self._worked_off(chunk)))
+        except Exception as error:  # noqa: BLE001 - the client is gone, most likely; the rest was not stored
+            logger.info("bulk_intake_ended_early", error=repr(error))
+        finally:
+            self._answers.complete()
+            connection.close()
+
+    def _next_chunk(self) -> list[tuple[int, bytes | None]]:
+        chunk = []
+        for number, line in self._lines:
+            if line is None or line.strip():
+                chunk.append((number, line))
+                if len(chunk) == CHUNK_LINES:
+                    break
+        return chunk
+
+    def _worked_off(self, chunk: list[tuple[int, bytes | None]]) -> list[bytes]:
+        """Place what a chunk of lines asks for. Return the answers, in order."""
+        outcomes: dict[int, bulk.Accepted | Exception] = {}
+        entries: dict[int, bulk.Entry] = {}
+        for number, line in chunk:
+            try:
+                entries[number] = self._entry(number, line)
+            except Problem as problem:
+                outcomes[number] = problem
+        outcomes |= self._place(entries)
+        # Lines that failed together have one error between them.
+        errors = {id(each): each for each in outcomes.values() if isinstance(each, Exception)}
+        facts = {key: self._judge(error) for key, error in errors.items()}
+        return [_answer(number, outcomes[number], facts) for number, _ in chunk]
+
+    def _entry(self, number: int, line: bytes | None) -> bulk.Entry:
+        if line is None:
+            raise Problem("line_too_long", f"At most {LONGEST_LINE} bytes.")
+        order = read_bulk_order(line)
+        key = order.key or (f"{self._prefix}{number}" if self._prefix else "")
+        new = order.as_new_order(owner_id=self._owner_id)
+        return bulk.Entry(new, key, order.fingerprint() if key else b"")
+
+    def _place(self, entries: dict[int, bulk.Entry]) -> dict[int, bulk.Accepted | Exception]:
+        try:
+            self._await_room()
+            outcomes = bulk.place_orders(entries=list(entries.values()), owner_id=self._owner_id)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is what these lines are told
+            return dict.fromkeys(entries, error)
+        return dict(zip(entries, outcomes, strict=True))
+
+    def _await_room(self) -> None:
+        """Wait while there is too much of a backlog, and give up after a while."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while bulk.is_backlogged(limit=settings.BULK_MAX_WAITING):
+            if time.monotonic() > deadline:
+                raise _come_back(
+                    "backlog", "Too many orders wait to be taken up. Send this line again later."
+                )
+            time.sleep(PAUSE_SECONDS)
+
+
+def _answer(number: int, outcome: bulk.Accepted | Exception, facts: dict[int, dict[str, Any]]) -> bytes:
+    if isinstance(outcome, Exception):
+        return ENCODER.encode({"line": number, "error": facts[id(outcome)]}) + b"\n"
+    replayed = ',"replayed":true' if outcome.replayed else ""
+    text = f'{{"line":{number},"orderId":{outcome.order_id},"orderNumber":"{outcome.number}"{replayed}}}\n'
+    return text.encode()
+
+
+class Export(APIView):
+    """Export."""
+
+    content_negotiation_class = ErrorsAsJSON
+
+    @extend_schema(
+        tags=["orders"],
+        operation_id="export_orders",
+        summary="Export the orders you may see, the oldest first",
+        description="One consistent picture of them, streamed, however many there are.",
+        parameters=[
+            OpenApiParameter("format", OpenApiTypes.STR, enum=list(FORMATS), default="ndjson"),
+            *FILTER_PARAMETERS,
+        ],
+        responses={(200, NDJSON): OpenApiTypes.STR, (200, "text/csv"): OpenApiTypes.STR}
+        | refusals(
+            _400="invalid_parameter unknown_parameter control_characters card_number_refused", _503="busy"
+        ),
+    )
+    def get(self, request: Request) -> StreamingHttpResponse:
+        """Export orders."""
+        name = request.query_params.get("format", "ndjson")
+        if name not in FORMATS:
+            raise Problem("invalid_parameter", f"One of {', '.join(FORMATS)}.", field="format")
+        user = user_of(request)
+        form = FORMATS[name]
+        orders = narrowed(queries.visible_to(user), request)
+        _take_place()
+        return StreamingHttpResponse(
+            _in_its_place(form.pieces(orders, staff=user.is_staff)),
+            content_type=form.content_type,
+            headers={"Content-Disposition": f'attachment; filename="orders.{name}"'},
+        )

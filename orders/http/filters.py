@@ -1,0 +1,88 @@
+"""How a list of orders can be narrowed down. Query parameters that nobody knows are refused."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
+
+from api.problems import Problem
+from api.validators import check_text
+from orders.models import Order
+from orders.workflow import Status
+
+STATUSES = frozenset(status.value for status in Status)
+STATUS_NAMES = [status.value.capitalize() for status in Status]
+
+FILTER_PARAMETERS = [
+    OpenApiParameter(
+        "status",
+        {"type": "array", "items": {"type": "string", "enum": STATUS_NAMES}},
+        explode=True,
+        description="Any of these; case does not matter, commas separate as well.",
+    ),
+    OpenApiParameter("customer", OpenApiTypes.STR, description="The customer's name, as it was given."),
+    OpenApiParameter(
+        "createdFrom",
+        OpenApiTypes.DATETIME,
+        description="Placed then or later (ISO 8601, UTC if it says nothing).",
+    ),
+    OpenApiParameter("createdTo", OpenApiTypes.DATETIME, description="Placed before then."),
+]
+PAGE_NAMES = {"cursor", "pageSize", "format"}
+
+
+def narrowed(orders: QuerySet[Order], request: Request) -> QuerySet[Order]:
+    """Return the orders that the request's query parameters leave; Problem on one that means nothing."""
+    conditions: dict[str, Any] = {}
+    for name in request.query_params:
+        if name in PAGE_NAMES:
+            continue
+        if name not in READERS:
+            raise Problem("unknown_parameter", "There is no such query parameter.", field=name[:80])
+        lookup, read = READERS[name]
+        conditions[lookup] = read(name, request.query_params.getlist(name))
+    return orders.filter(**conditions)
+
+
+def named(orders: QuerySet[Order], customer: str) -> QuerySet[Order]:
+    """Return the orders of customers of this very name."""
+    return orders.filter(customer_name=_text("customer", [customer]))
+
+
+def _statuses(name: str, values: list[str]) -> list[str]:
+    wanted = [status.strip().lower() for value in values for status in value.split(",")]
+    if not STATUSES.issuperset(wanted):
+        raise Problem("invalid_parameter", f"One or more of {', '.join(STATUS_NAMES)}.", field=name)
+    return wanted
+
+
+def _text(name: str, values: list[str]) -> str:
+    check_text(_only(name, values), field=name)
+    return values[0]
+
+
+def _moment(name: str, values: list[str]) -> datetime:
+    try:
+        text = _only(name, values)
+        # A plus sign that the client did not encode arrives as a space.
+        moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise Problem("invalid_parameter", "A date or time as in ISO 8601.", field=name) from None
+
+
+def _only(name: str, values: list[str]) -> str:
+    if len(values) > 1:
+        raise Problem("invalid_parameter", "Give this once.", field=name)
+    return values[0]
+
+
+READERS: dict[str, tuple[str, Any]] = {
+    "status": ("journey__status__in", _statuses),
+    "customer": ("customer_name", _text),
+    "createdFrom": ("placed_at__gte", _moment),
+    "createdTo": ("placed_at__lt", _moment),
+}

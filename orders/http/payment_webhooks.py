@@ -1,0 +1,75 @@
+"""POST /api/payments/webhook: what the payment provider tells us without being asked.
+
+It is one more answer to a call of ours, and nothing depends on it: what it does not tell is looked up.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.http import Http404
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+import faults
+from api.problems import Problem
+from orders import queries, wakeup
+from orders.steps import record_news
+from payments import webhooks
+from scheduling.slots import database_now
+
+
+class PaymentWebhook(APIView):
+    """Takes signed webhooks; there is nothing here (404) unless PAYMENT_WEBHOOK_SECRETS is set."""
+
+    authentication_classes: list[Any] = []  # the signature says who it is
+    permission_classes = [AllowAny]
+
+    @extend_schema(exclude=True)
+    def post(self, request: Request) -> Response:
+        """Take a webhook. 200 means that it need not be sent again, whether or not it changed anything."""
+        if not settings.PAYMENT_WEBHOOK_SECRETS:
+            raise Http404
+        event = _genuine(request)
+        with transaction.atomic():
+            status_now = _take(event)
+            faults.point("webhook.before_commit")
+        faults.point("webhook.after_commit")
+        wakeup.announce_events()
+        return Response({"status": status_now})
+
+
+def _genuine(request: Request) -> webhooks.Event:
+    """Return what the request says if the provider signed it; the raw bytes count, before anything is parsed."""
+    raw = request._request
+    if int(raw.headers.get("Content-Length") or 0) > webhooks.LARGEST_BODY:
+        message = f"At most {webhooks.LARGEST_BODY} bytes."
+        raise Problem("body_too_large", message, status_code=status.HTTP_413_REQUEST_ENTITY_TOO_LARGE)
+    try:
+        header, secrets = raw.headers.get("Webhook-Signature", ""), settings.PAYMENT_WEBHOOK_SECRETS
+        webhooks.verify(header=header, body=raw.body, secrets=secrets, now=database_now())
+        return webhooks.read(raw.body)
+    except webhooks.NotGenuine as error:
+        field, code = "Webhook-Signature", status.HTTP_403_FORBIDDEN
+        raise Problem("invalid_signature", str(error), field=field, status_code=code) from None
+    except webhooks.NotUnderstood:
+        raise Problem("malformed_event", "This is no event that can be read.") from None
+
+
+def _take(event: webhooks.Event) -> str:
+    """Deal with an event. Return what came of it: applied, nothing_new or duplicate."""
+    if not webhooks.is_new(event):
+        return "duplicate"
+    try:
+        order_id = queries.any_by_reference(event.operation.reference).pk
+    except queries.OrderNotFound:
+        return "nothing_new"
+    news = webhooks.news_of(event, order_id=order_id)
+    if news is None:
+        return "nothing_new"
+    kind, outcome = news
+    return "applied" if record_news(kind, order_id, outcome) else "nothing_new"

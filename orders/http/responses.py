@@ -1,0 +1,344 @@
+"""What goes out about orders, as structs: each is rendering and API schema in one. Names are camelCase on the wire."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from orders.commands import NewOrder, Placed, PlacedLine
+from orders.models import Order, OrderEvent, OrderLine
+from orders.operators.explain import Explanation, Situation
+from orders.workflow import STATUS_AFTER, EventType, Status
+from payments.models import Transaction
+
+StatusName = Annotated[
+    str,
+    Meta(
+        extra_json_schema={"enum": [status.value.capitalize() for status in Status]}, examples=["Completed"]
+    ),
+]
+
+
+class Answer(msgspec.Struct, rename="camel", kw_only=True):
+    """A body that we send."""
+
+
+class Line(Answer):
+    """A line of an order, at the price it was placed at."""
+
+    product_id: int
+    sku: str
+    product_name: str
+    quantity: int
+    price: Decimal
+    amount: Decimal
+
+
+class Legs(Answer):
+    """What came of each leg of the journey; `open` until something has."""
+
+    stock: str
+    shipping: str
+    payment: str
+
+
+class PaymentTransaction(Answer):
+    """One thing we asked the payment provider to do for the order."""
+
+    kind: str
+    state: str
+    amount: Decimal
+    currency: str
+    code: str | None
+    started_at: datetime
+    finished_at: datetime | None
+
+
+class Links(Answer, kw_only=True):
+    """Where else to look, and what can be asked."""
+
+    itself: str = msgspec.field(name="self")
+    events: str
+    process: str
+    complete: str
+    cancel: str
+
+
+class OrderSummary(Answer, kw_only=True):
+    """An order as lists show it."""
+
+    id: int
+    order_id: int
+    order_number: str
+    uuid: UUID
+    customer_id: str
+    customer_name: str
+    status: StatusName
+    held: bool
+    progress: int
+    total_amount: Annotated[
+        Decimal, Meta(description="Goods and shipping; goods alone until shipping is quoted.")
+    ]
+    currency: str
+    waiting_for: str | None
+    reason: str | None
+    attention: str | UnsetType | None = UNSET  # staff only
+    version: int
+    created_at: datetime
+    completed_at: datetime | None
+    finished_at: datetime | None
+    links: Links
+
+
+class OrderDetail(OrderSummary, kw_only=True):
+    """Everything about an order."""
+
+    email: str
+    goods_amount: Decimal
+    shipping_amount: Decimal | None
+    shipping_address: dict[str, str]
+    country: str
+    items: list[Line]
+    legs: Legs
+    payments: list[PaymentTransaction]
+
+
+class Event(Answer):
+    """Something that happened to an order. Sequences of an order are gapless."""
+
+    sequence: int
+    type: str
+    status: Annotated[str, Meta(description="The status it brought about.")] | None
+    progress: int
+    data: dict[str, Any]
+    at: datetime
+
+
+class Why(Answer):
+    """Why an order is where it is, in words for operators."""
+
+    situation: Annotated[str, Meta(extra_json_schema={"enum": [situation.value for situation in Situation]})]
+    waiting_for: str
+    since: datetime | None
+    why: str
+    safe_to_retry: bool
+    next_action: str
+    next_look: Annotated[datetime | None, Meta(description="When it goes on without anybody's doing.")]
+
+
+class OrderPage(Answer):
+    """Some orders, the newest first, and where the next ones are."""
+
+    next: str | None
+    results: list[OrderSummary]
+
+
+class EventPage(Answer):
+    """Some events of an order, the oldest first, and where the next ones are."""
+
+    next: str | None
+    results: list[Event]
+
+
+class ErrorDetail(Answer, omit_defaults=True):
+    """One of the things that are wrong, with the facts that help to mend it."""
+
+    code: str
+    message: str
+    field: str = ""
+    current: Decimal | UnsetType = UNSET  # of price_changed
+    currency: str | UnsetType = UNSET
+    available: int | UnsetType = UNSET  # of not_enough_free
+
+
+class ErrorFacts(Answer, omit_defaults=True):
+    """What is wrong. `code` is stable, `field` is the path of the field that is meant."""
+
+    code: str
+    message: str
+    field: str = ""
+    details: list[ErrorDetail] = []
+
+
+class Error(Answer):
+    """The body of every answer from 400 on."""
+
+    error: ErrorFacts
+
+
+class BulkAnswer(Answer, omit_defaults=True):
+    """What came of a line of a bulk request: the order that it became, or the error."""
+
+    line: int
+    order_id: int | UnsetType = UNSET
+    order_number: str | UnsetType = UNSET
+    replayed: Annotated[bool, Meta(description="It was placed before, under the same key.")] = False
+    error: ErrorFacts | UnsetType = UNSET
+
+
+def status_name(status: str) -> str:
+    """Return a status as the wire spells it: Pending, Processing, Confirmed, Completed, …"""
+    return status.capitalize()
+
+
+def links_of(order_id: int) -> Links:
+    """Return the addresses that concern an order."""
+    at = f"/api/orders/{order_id}"
+    return Links(
+        itself=at,
+        events=f"{at}/events",
+        process=f"{at}/process",
+        complete=f"{at}/complete",
+        cancel=f"{at}/cancel",
+    )
+
+
+def placed(order: Placed, *, new: NewOrder, staff: bool) -> OrderDetail:
+    """Return the detail of an order that was placed just now, without asking the database again."""
+    return OrderDetail(
+        **_placed_facts(order, new),
+        status="Pending",
+        held=new.hold,
+        progress=0,
+        waiting_for=None,
+        reason=None,
+        attention=None if staff else UNSET,
+        version=1,
+        completed_at=None,
+        finished_at=None,
+        shipping_amount=None,
+        legs=Legs(stock="open", shipping="open", payment="open"),
+        payments=[],
+    )
+
+
+def _placed_facts(order: Placed, new: NewOrder) -> dict[str, Any]:
+    return {
+        "id": order.order_id,
+        "order_id": order.order_id,
+        "order_number": order.number,
+        "uuid": order.uuid,
+        "customer_id": new.customer_id,
+        "customer_name": new.customer_name,
+        "email": new.email,
+        "currency": new.currency,
+        "total_amount": order.goods_amount,
+        "goods_amount": order.goods_amount,
+        "shipping_address": new.shipping_address or {},
+        "country": new.country,
+        "created_at": order.placed_at,
+        "items": [_line(line) for line in order.lines],
+        "links": links_of(order.order_id),
+    }
+
+
+def summary(order: Order, *, staff: bool) -> OrderSummary:
+    """Return an order as lists show it. Only staff are told why a person should look at it."""
+    return OrderSummary(**_facts(order, staff=staff))
+
+
+def detail(
+    order: Order, *, lines: Iterable[OrderLine], transactions: Iterable[Transaction], staff: bool
+) -> OrderDetail:
+    """Return everything about an order that its owner, or staff, may know."""
+    journey = order.journey
+    return OrderDetail(
+        **_facts(order, staff=staff),
+        email=order.email,
+        goods_amount=order.goods_amount,
+        shipping_amount=journey.shipping_amount,
+        shipping_address=order.shipping_address,
+        country=order.country,
+        items=[_line(line) for line in lines],
+        legs=Legs(**{leg: getattr(journey, leg) or "open" for leg in ("stock", "shipping", "payment")}),
+        payments=[_transaction(row) for row in transactions],
+    )
+
+
+def event(row: OrderEvent, *, staff: bool) -> Event:
+    """Return an event. What is for operators' eyes, such as a traceback, stays out."""
+    becomes = STATUS_AFTER.get(EventType(row.type))
+    internal = row.type == EventType.ATTENTION_NEEDED
+    shown = (
+        {}
+        if internal and not staff
+        else {name: value for name, value in row.data.items() if name != "details"}
+    )
+    return Event(
+        sequence=row.sequence,
+        type=row.type,
+        status=status_name(becomes) if becomes else None,
+        progress=row.progress,
+        data=shown,
+        at=row.at,
+    )
+
+
+def _facts(order: Order, *, staff: bool) -> dict[str, Any]:
+    journey = order.journey
+    return {
+        "id": order.pk,
+        "order_id": order.pk,
+        "order_number": order.number,
+        "uuid": order.uuid,
+        "customer_id": order.customer_id,
+        "customer_name": order.customer_name,
+        "status": status_name(journey.status),
+        "held": journey.status == Status.PENDING and journey.due_at is None,
+        "progress": journey.progress,
+        "total_amount": order.total_amount,
+        "currency": order.currency,
+        "waiting_for": journey.waiting_for or None,
+        "reason": journey.reason or None,
+        "attention": (journey.attention or None) if staff else UNSET,
+        "version": journey.sequence,
+        "created_at": order.placed_at,
+        "completed_at": journey.finished_at if journey.status == Status.COMPLETED else None,
+        "finished_at": journey.finished_at,
+        "links": links_of(order.pk),
+    }
+
+
+def _line(line: OrderLine | PlacedLine) -> Line:
+    return Line(
+        product_id=line.product_id,
+        sku=line.sku,
+        product_name=line.product_name,
+        quantity=line.quantity,
+        price=line.unit_price,
+        amount=line.unit_price * line.quantity,
+    )
+
+
+def _transaction(row: Transaction) -> PaymentTransaction:
+    return PaymentTransaction(
+        kind=row.kind,
+        state=row.state,
+        amount=row.amount,
+        currency=row.currency,
+        code=row.code or None,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
+
+
+def order_page(orders: Sequence[Order], *, following: str | None, staff: bool) -> OrderPage:
+    """Return a page of orders."""
+    return OrderPage(next=following, results=[summary(order, staff=staff) for order in orders])
+
+
+def why(explanation: Explanation) -> Why:
+    """Return what is said of why an order is where it is."""
+    return Why(
+        situation=explanation.situation.value,
+        waiting_for=explanation.waiting_for,
+        since=explanation.since,
+        why=explanation.why,
+        safe_to_retry=explanation.safe_to_retry,
+        next_action=explanation.next_action,
+        next_look=explanation.next_look,
+    )

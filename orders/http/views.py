@@ -1,0 +1,394 @@
+"""The HTTP side of orders: read the request, make one call into the domain, say what came of it."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import structlog
+from django.contrib.auth.models import User
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework import status
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+import faults
+from api.idempotency import answer_once, key_of, key_problems
+from api.pagination import PAGE_PARAMETERS, address, newest_first, whole
+from api.problems import Problem
+from api.renderers import ENCODER
+from api.schema import BY_PRODUCT_ID, BY_PRODUCT_NAME, IDEMPOTENCY_KEY, REFERENCE, refusals
+from api.validators import check_text
+from orders import commands, journal, queries
+from orders.http import responses as serializers
+from orders.http.filters import FILTER_PARAMETERS, named, narrowed
+from orders.http.permissions import Operator, OperatorOrDemoOwner, OwnerOrOperator, ReadsExplanations
+from orders.http.requests import NewOrderRequest, Nothing, Reason, read
+from orders.http.responses import EventPage, OrderDetail, OrderPage, Why
+from orders.models import Order
+from orders.operators.actions import note
+from orders.operators.explain import explain
+from orders.workflow import Status
+from payments.models import Transaction
+
+MAX_EVENTS = 1000
+LARGEST_SEQUENCE = 2**31 - 1
+MAX_REASON = 200
+
+BAD_PAGE = refusals(_400="invalid_parameter unknown_parameter control_characters card_number_refused")
+DETAIL = OpenApiResponse(OrderDetail, description="The order as it is now.")
+
+
+def user_of(request: Request) -> User:
+    """Return who is asking; the permissions have seen to it that somebody is."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
+class Orders(APIView):
+    """Orders: place one, or list those you may see."""
+
+    @extend_schema(
+        tags=["orders"],
+        operation_id="create_order",
+        summary="Place an order",
+        description=(
+            "Stores the order and answers at once; stock, shipping and payment follow. A `price` is compared"
+            " with the catalogue's and never used. Lines of the same product are merged."
+        ),
+        request=NewOrderRequest,
+        parameters=[IDEMPOTENCY_KEY],
+        examples=[BY_PRODUCT_ID, BY_PRODUCT_NAME],
+        responses={201: OpenApiResponse(OrderDetail, description="Stored. `Location` says where it is.")}
+        | refusals(
+            _400="malformed_json required unknown_field wrong_type wrong_format too_short too_long too_small"
+            " too_large too_many_decimals control_characters card_number_refused unknown_product"
+            " wrong_currency invalid_idempotency_key",
+            _409="price_changed in_progress",
+            _422="idempotency_key_reused",
+        ),
+    )
+    def post(self, request: Request) -> Response:
+        """Place an order."""
+        response = place(request)
+        faults.point("post.after_commit")
+        return response
+
+    @extend_schema(
+        tags=["orders"],
+        operation_id="list_orders",
+        summary="List orders, the newest first",
+        parameters=[*FILTER_PARAMETERS, *PAGE_PARAMETERS],
+        responses={200: OrderPage} | BAD_PAGE,
+    )
+    def get(self, request: Request) -> Response:
+        """List the orders you may see."""
+        return page_of(request, narrowed(queries.visible_to(user_of(request)), request))
+
+
+@extend_schema_view(
+    get=extend_schema(
+        tags=["orders"],
+        operation_id="list_pending_orders",
+        summary="List the orders that are pending: held, or not taken up yet",
+        parameters=PAGE_PARAMETERS,
+        responses={200: OrderPage} | BAD_PAGE,
+    )
+)
+class PendingOrders(APIView):
+    """Orders that are stored and not taken up yet."""
+
+    def get(self, request: Request) -> Response:
+        """List the pending orders you may see."""
+        return page_of(request, queries.visible_to(user_of(request)).filter(journey__status=Status.PENDING))
+
+
+@extend_schema_view(
+    get=extend_schema(
+        tags=["orders"],
+        operation_id="list_orders_of_customer",
+        summary="List a customer's orders, the newest first",
+        parameters=[
+            OpenApiParameter("name", OpenApiTypes.STR, OpenApiParameter.PATH, description="As it was given."),
+            *PAGE_PARAMETERS,
+        ],
+        responses={200: OrderPage} | BAD_PAGE,
+    )
+)
+class CustomerOrders(APIView):
+    """Orders of the customers of one name."""
+
+    def get(self, request: Request, name: str) -> Response:
+        """List those you may see."""
+        return page_of(request, named(queries.visible_to(user_of(request)), name))
+
+
+class OneOrder(APIView):
+    """One order: what was asked for, where it stands, and what is next."""
+
+    @extend_schema(
+        tags=["orders"],
+        operation_id="get_order",
+        summary="Get an order",
+        parameters=[
+            REFERENCE,
+            OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER, description="The ETag you have."),
+        ],
+        responses={200: DETAIL, 304: OpenApiResponse(description="You have it already.")},
+    )
+    def get(self, request: Request, reference: str) -> Response:
+        """Get an order by its id, UUID or number."""
+        response = answer_with(queries.by_reference(user_of(request), reference), request)
+        if {response["ETag"], "*"} & set(_etags(request)):
+            return Response(status=status.HTTP_304_NOT_MODIFIED, headers={"ETag": response["ETag"]})
+        return response
+
+
+class OrderEvents(APIView):
+    """What happened to an order."""
+
+    @extend_schema(
+        tags=["orders"],
+        operation_id="list_order_events",
+        summary="List what happened to an order, the oldest first",
+        parameters=[
+            REFERENCE,
+            OpenApiParameter(
+                "after",
+                {"type": "integer", "minimum": 0, "maximum": LARGEST_SEQUENCE, "default": 0},
+                description="Only what follows this sequence.",
+            ),
+        ],
+        responses={200: EventPage} | refusals(_400="invalid_parameter"),
+    )
+    def get(self, request: Request, reference: str) -> Response:
+        """List an order's events after a sequence."""
+        after = whole(request, "after", default=0, at_least=0, at_most=LARGEST_SEQUENCE)
+        user = user_of(request)
+        order = queries.by_reference(user, reference)
+        events = journal.events_of(order.pk, after=after, limit=MAX_EVENTS)
+        full = len(events) == MAX_EVENTS
+        return Response(
+            EventPage(
+                next=address(request, after=events[-1].sequence) if full else None,
+                results=[serializers.event(row, staff=user.is_staff) for row in events],
+            )
+        )
+
+
+class OrderExplanation(APIView):
+    """Why an order is where it is."""
+
+    permission_classes = [IsAuthenticated, ReadsExplanations]
+
+    @extend_schema(
+        tags=["orders"],
+        operation_id="explain_order",
+        summary="Say what an order waits for, since when, why, and what to do about it (staff)",
+        parameters=[REFERENCE],
+        responses={200: Why},
+    )
+    def get(self, request: Request, reference: str) -> Response:
+        """Explain an order."""
+        order = queries.by_reference(user_of(request), reference)
+        self.check_object_permissions(request, order)
+        return Response(serializers.why(explain(order)))
+
+
+class OrderCommand(APIView):
+    """Something that is asked of one order. Subclasses say what, and who may ask it."""
+
+    operation = ""  # its name among `orders.operators.actions`
+
+    def post(self, request: Request, reference: str) -> Response:
+        """Do it, and answer with the order as it is then."""
+        return answer_once(request, lambda: self._obey(request, reference))
+
+    def _obey(self, request: Request, reference: str) -> Response:
+        order = queries.by_reference(user_of(request), reference)
+        self.check_object_permissions(request, order)
+        before = order.journey.sequence
+        done = self.command(request, order.pk)
+        order.journey.refresh_from_db()
+        if user_of(request).is_staff and order.journey.sequence > before:
+            note(self.operation, order, user_id=user_of(request).pk)
+        return answer_with(order, request, status.HTTP_200_OK if done else status.HTTP_202_ACCEPTED)
+
+    def command(self, request: Request, order_id: int) -> bool:
+        """Return whether it is done; False if it is only under way."""
+        raise NotImplementedError
+
+
+def described(
+    name: str, summary: str, *, later: str = "", body: type = Nothing, codes: str = ""
+) -> Callable[..., Any]:
+    """Describe a command's POST: what it is called, and what 202 means for it."""
+    conflicts = f"{codes} in_progress".strip()
+    responses: dict[int, Any] = {200: DETAIL} | refusals(
+        _400="malformed_json unknown_field wrong_type too_long control_characters card_number_refused"
+        " invalid_idempotency_key",
+        _409=conflicts,
+        _422="idempotency_key_reused",
+    )
+    if later:
+        responses[202] = OpenApiResponse(OrderDetail, description=later)
+    return extend_schema_view(
+        post=extend_schema(
+            tags=["orders"],
+            operation_id=name,
+            summary=summary,
+            request=body,
+            parameters=[REFERENCE, IDEMPOTENCY_KEY],
+            responses=responses,
+        )
+    )
+
+
+@described("process_order", "Start a held order; on any other this changes nothing")
+class ProcessOrder(OrderCommand):
+    """Starts an order that was placed with `hold`."""
+
+    operation = "process"
+    permission_classes = [IsAuthenticated, OwnerOrOperator]
+
+    def command(self, request: Request, order_id: int) -> bool:
+        """Start it."""
+        read(request.data, Nothing)
+        commands.process_order(order_id=order_id)
+        return True
+
+
+@described(
+    "complete_order",
+    "Note that an order was handed over",
+    later="Still under way: it is completed as soon as it is confirmed.",
+    codes="not_possible",
+)
+class CompleteOrder(OrderCommand):
+    """Completes an order; its units are sold."""
+
+    operation = "complete"
+    permission_classes = [IsAuthenticated, OperatorOrDemoOwner]
+
+    def command(self, request: Request, order_id: int) -> bool:
+        """Complete it, now or as soon as it is confirmed."""
+        read(request.data, Nothing)
+        return commands.complete_order(order_id=order_id)
+
+
+@described(
+    "cancel_order",
+    "Call an order off; stock and money go back",
+    later="Stock and money are on their way back.",
+    body=Reason,
+    codes="not_possible",
+)
+@extend_schema_view(
+    post=extend_schema(
+        parameters=[
+            OpenApiParameter("reason", {"type": "string", "maxLength": MAX_REASON}, description="Why.")
+        ]
+    )
+)
+class CancelOrder(OrderCommand):
+    """Calls an order off, at whatever stage it is."""
+
+    operation = "cancel"
+    permission_classes = [IsAuthenticated, OwnerOrOperator]
+
+    def command(self, request: Request, order_id: int) -> bool:
+        """Cancel it."""
+        return commands.cancel_order(order_id=order_id, reason=_reason(request)) is Status.CANCELLED
+
+
+@described(
+    "refund_order",
+    "Take an order back, a completed one too: stock and money go back (staff)",
+    later="Stock and money are on their way back.",
+    body=Reason,
+    codes="not_possible",
+)
+class RefundOrder(OrderCommand):
+    """Takes goods back and returns the money."""
+
+    operation = "refund"
+    permission_classes = [IsAuthenticated, Operator]
+
+    def command(self, request: Request, order_id: int) -> bool:
+        """Refund it."""
+        now = commands.cancel_order(order_id=order_id, reason=_reason(request), returning=True)
+        return now is Status.CANCELLED
+
+
+@described(
+    "retry_order", "Look again, now, at an order that waits or needs attention (staff)", codes="not_possible"
+)
+class RetryOrder(OrderCommand):
+    """Clears an order's call for attention and has it taken up again."""
+
+    operation = "retry"
+    permission_classes = [IsAuthenticated, Operator]
+
+    def command(self, request: Request, order_id: int) -> bool:
+        """Retry it."""
+        read(request.data, Nothing)
+        commands.retry_order(order_id=order_id)
+        return True
+
+
+def place(request: Request) -> Response:
+    """Place the order in the request's body, and answer without asking the database for it again."""
+    user, key = user_of(request), key_of(request)
+    wanted = read(request.data, NewOrderRequest)
+    new = wanted.as_new_order(owner_id=user.pk)
+    with key_problems():
+        placed = commands.place_order(new=new, key=commands.Key(key, wanted.fingerprint()) if key else None)
+    structlog.contextvars.bind_contextvars(order_id=placed.order_id)
+    return _answer_with_placed(placed, serializers.placed(placed, new=new, staff=user.is_staff))
+
+
+def _answer_with_placed(placed: commands.Placed, detail: OrderDetail) -> Response:
+    body = ENCODER.encode(detail)
+    headers = {"Location": detail.links.itself, "ETag": _etag(detail.version, body)}
+    if placed.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return Response(msgspec.Raw(body), status=status.HTTP_201_CREATED, headers=headers)
+
+
+def page_of(request: Request, orders: Any) -> Response:
+    """Answer with the page of these orders that the request asks for."""
+    rows, following = newest_first(request, orders)
+    return Response(serializers.order_page(rows, following=following, staff=user_of(request).is_staff))
+
+
+def answer_with(order: Order, request: Request, code: int = status.HTTP_200_OK) -> Response:
+    """Answer with everything about an order."""
+    body = serializers.detail(
+        order,
+        lines=order.lines.all(),
+        transactions=Transaction.objects.filter(order_id=order.pk).order_by("started_at", "kind"),
+        staff=user_of(request).is_staff,
+    )
+    return Response(body, status=code, headers={"ETag": _etag(body.version, ENCODER.encode(body))})
+
+
+def _etag(version: int, body: bytes) -> str:
+    """Return the order's version, and a digest for what it does not cover: payments, and who is asking."""
+    return f'"{version}-{hashlib.sha256(body).hexdigest()[:16]}"'
+
+
+def _etags(request: Request) -> list[str]:
+    return [tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")]
+
+
+def _reason(request: Request) -> str:
+    """Return the reason in the query or, failing that, in the body."""
+    in_body = read(request.data, Reason).reason
+    reason: str = request.query_params.get("reason", in_body)
+    check_text(reason, field="reason")
+    if len(reason) > MAX_REASON:
+        raise Problem("too_long", f"At most {MAX_REASON} long.", field="reason")
+    return reason

@@ -1,0 +1,283 @@
+"""Placing many orders at once: set-wise, in one transaction of a few statements for a whole chunk.
+
+Each order still has its own fate. One that is refused costs the others nothing, and one that carries a key of
+its own may be sent again, in any other chunk: it is placed once and answered the same.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from django.db import connection, transaction
+
+from database.arrays import Column, document, rows, texts, words
+from orders import log_context, wakeup
+from orders.commands import REFUSALS, Catalogue, KeyReused, NewOrder, PlacedLine, priced
+from orders.models import NEW_UUID, CurrentTransaction, order_numbers
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """An order of a chunk. With a key it may be repeated; the fingerprint tells a repeat from another order."""
+
+    new: NewOrder
+    key: str = ""
+    fingerprint: bytes = b""
+
+
+class Accepted(msgspec.Struct, frozen=True, gc=False):
+    """An order that is stored and will not be lost; `replayed` if it was before."""
+
+    order_id: int
+    number: str
+    replayed: bool = False
+
+
+Outcome = Accepted | Exception
+
+
+class _Priced(msgspec.Struct, frozen=True):
+    entry: Entry
+    lines: list[PlacedLine]
+    amount: Decimal
+
+
+def place_orders(*, entries: Sequence[Entry], owner_id: int) -> list[Outcome]:
+    """Store the orders of a chunk for their owner and have them taken up. Return what came of each, in order.
+
+    An entry that is refused has its exception (one of REFUSALS) for an outcome, and leaves nothing behind.
+    About a thousand entries make the best chunk. Raises django.db.OperationalError when nothing could be stored.
+    """
+    outcomes: dict[int, Outcome] = {}
+    waiting = list(range(len(entries)))
+    while waiting:
+        outcomes |= _round({index: entries[index] for index in waiting}, owner_id)
+        # Left over: a key that somebody else stored just now, or whose first order here was refused.
+        waiting = [index for index in waiting if index not in outcomes]
+    return [outcomes[index] for index in range(len(entries))]
+
+
+def _round(entries: dict[int, Entry], owner_id: int) -> dict[int, Outcome]:
+    """Settle at least the first entry of each key, and all that can be told from it."""
+    first = {entry.key: index for index, entry in reversed(entries.items()) if entry.key}
+    with transaction.atomic():
+        outcomes, candidates = _price(
+            {index: entry for index, entry in entries.items() if first.get(entry.key, index) == index},
+            _stored(owner_id, list(first)),
+        )
+        outcomes |= _store(candidates, owner_id)
+    for index, entry in entries.items():
+        if index not in outcomes and (original := outcomes.get(first[entry.key])) is not None:
+            told = _told_from(original, entry, entries[first[entry.key]])
+            if told is not None:
+                outcomes[index] = told
+    return outcomes
+
+
+def _told_from(original: Outcome, entry: Entry, first: Entry) -> Outcome | None:
+    """Return what the outcome of a key's first entry means for another; None if that has to be tried itself."""
+    if entry.fingerprint == first.fingerprint:
+        return (
+            Accepted(original.order_id, original.number, replayed=True)
+            if isinstance(original, Accepted)
+            else original
+        )
+    return KeyReused() if isinstance(original, Accepted) else None
+
+
+def _price(
+    entries: dict[int, Entry], stored: dict[str, tuple[bytes, Accepted]]
+) -> tuple[dict[int, Outcome], dict[int, _Priced]]:
+    """Return the outcomes of those that are repeated or refused, and the others with their prices."""
+    outcomes: dict[int, Outcome] = {}
+    candidates: dict[int, _Priced] = {}
+    catalogue = Catalogue(
+        line for entry in entries.values() if entry.key not in stored for line in entry.new.lines
+    )
+    for index, entry in entries.items():
+        if entry.key in stored:
+            fingerprint, answer = stored[entry.key]
+            outcomes[index] = answer if fingerprint == entry.fingerprint else KeyReused()
+            continue
+        try:
+            candidates[index] = _Priced(entry, *priced(entry.new, catalogue))
+        except REFUSALS as refusal:
+            outcomes[index] = refusal
+    return outcomes, candidates
+
+
+# --- Storing ----------------------------------------------------------------------------------------------
+
+TAKE_IDS = "SELECT now(), array_agg(nextval('orders_order_id_seq')) FROM generate_series(1, %s)"
+
+STORE = """
+    WITH wanted AS MATERIALIZED (
+        SELECT * FROM {orders} AS o
+    ), orders AS (
+        INSERT INTO orders_order (id, uuid, owner_id, customer_id, customer_name, email, currency, goods_amount,
+                                  weight_grams, shipping_address, country, payment_token, placed_at)
+        SELECT id, {new_uuid}, %s, customer_id, customer_name, email, currency, goods_amount,
+               weight_grams, shipping_address, country, payment_token, now() FROM wanted
+    ), lines AS (
+        INSERT INTO orders_orderline (order_id, product_id, sku, product_name, quantity, unit_price)
+        SELECT line.order_id, p.id, p.sku, p.name, line.quantity, line.unit_price
+        FROM {lines} AS line JOIN inventory_product p ON p.id = line.product_id
+    ), journeys AS (
+        INSERT INTO orders_journey (order_id, status, sequence, due_at, attempts, stock, shipping, payment,
+                                    outcome, reason, completion_requested, waiting_for, attention)
+        SELECT id, 'pending', 1, CASE WHEN NOT held THEN now() END, 0, '', '', '', '', '', false, '', ''
+        FROM wanted
+    ), events AS (
+        INSERT INTO orders_orderevent (order_id, sequence, type, progress, data, transaction_id)
+        SELECT id, 1, 'order_placed', 0,
+               jsonb_build_object('amount', goods_amount::text, 'currency', currency, 'held', held) || %s::jsonb,
+               (SELECT {transaction})
+        FROM wanted
+    )
+    SELECT pg_notify(%s, '') WHERE EXISTS (SELECT FROM wanted WHERE NOT held)
+"""
+
+
+def _store(candidates: dict[int, _Priced], owner_id: int) -> dict[int, Outcome]:
+    """Store the orders; those whose key somebody else is just storing are left out."""
+    if not candidates:
+        return {}
+    placed_at, ids = _take_ids(len(candidates))
+    answers = {
+        index: Accepted(order_id, number)
+        for index, order_id, number in zip(candidates, ids, order_numbers(ids, placed_at), strict=True)
+    }
+    kept = _claim(candidates, answers, owner_id)
+    _insert({answer.order_id: candidates[index] for index, answer in kept.items()}, owner_id)
+    return dict(kept)
+
+
+def _insert(orders: dict[int, _Priced], owner_id: int) -> None:
+    order_rows, order_values = rows(_order_columns(orders))
+    line_rows, line_values = rows(_line_columns(orders))
+    origin = document(log_context.of_request())
+    statement = STORE.format(
+        orders=order_rows, lines=line_rows, new_uuid=NEW_UUID, transaction=CurrentTransaction.template
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*order_values, owner_id, *line_values, origin, wakeup.DUE])
+
+
+def _take_ids(count: int) -> tuple[datetime, list[int]]:
+    with connection.cursor() as cursor:
+        cursor.execute(TAKE_IDS, [count])
+        placed_at, ids = cursor.fetchone()
+    return placed_at, ids
+
+
+def _order_columns(orders: dict[int, _Priced]) -> dict[str, Column]:
+    news = [order.entry.new for order in orders.values()]
+    return {
+        "id": ("bigint", list(orders)),
+        "customer_id": ("text", [new.customer_id for new in news]),
+        "customer_name": ("text", [new.customer_name for new in news]),
+        "email": ("text", [new.email for new in news]),
+        "currency": ("text", [new.currency for new in news]),
+        "goods_amount": ("numeric", [order.amount for order in orders.values()]),
+        "weight_grams": ("bigint", [_weight(order.lines) for order in orders.values()]),
+        "shipping_address": (
+            "jsonb",
+            [document(new.shipping_address or {}) for new in news],
+        ),
+        "country": ("text", [new.country for new in news]),
+        "payment_token": ("text", [new.payment_token for new in news]),
+        "held": ("bool", [new.hold for new in news]),
+    }
+
+
+def _line_columns(orders: dict[int, _Priced]) -> dict[str, Column]:
+    lines = [(order_id, line) for order_id, order in orders.items() for line in order.lines]
+    return {
+        "order_id": ("bigint", [order_id for order_id, _ in lines]),
+        "product_id": ("bigint", [line.product_id for _, line in lines]),
+        "quantity": ("int", [line.quantity for _, line in lines]),
+        "unit_price": ("numeric", [line.unit_price for _, line in lines]),
+    }
+
+
+def _weight(lines: list[PlacedLine]) -> int:
+    return sum([line.weight_grams * line.quantity for line in lines])
+
+
+# --- Keys -------------------------------------------------------------------------------------------------
+
+STORED = """
+    SELECT key, request_hash, answer FROM orders_idempotencykey WHERE owner_id = %s AND key = ANY(%s::text[])
+"""
+# In the order of the keys, so that two chunks with the same ones wait for each other and not in a circle.
+CLAIM = """
+    INSERT INTO orders_idempotencykey (owner_id, key, request_hash, status_code, answer)
+    SELECT %s, key, decode(fingerprint, 'hex'), 201, answer
+    FROM unnest(%s::text[], %s::text[], %s::jsonb[]) AS k(key, fingerprint, answer) ORDER BY key
+    ON CONFLICT DO NOTHING RETURNING key
+"""
+
+
+def _stored(owner_id: int, keys: list[str]) -> dict[str, tuple[bytes, Accepted]]:
+    """Return, for the keys that are known already, whose they are and what was answered."""
+    if not keys:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(STORED, [owner_id, texts(keys)])
+        return {
+            key: (bytes(found), _accepted(msgspec.json.decode(answer)))
+            for key, found, answer in cursor.fetchall()
+        }
+
+
+def _accepted(answer: dict[str, Any]) -> Accepted:
+    """Return a stored answer; one to a request of another kind, whose fingerprint never matches, as nothing."""
+    return Accepted(answer.get("orderId", 0), answer.get("orderNumber", ""), replayed=True)
+
+
+def _claim(
+    candidates: dict[int, _Priced], answers: dict[int, Accepted], owner_id: int
+) -> dict[int, Accepted]:
+    """Store the keys with their answers. Return the answers to those that were new, and to those without a key."""
+    keyed = {index: order.entry for index, order in candidates.items() if order.entry.key}
+    if not keyed:
+        return answers
+    columns = [
+        texts(entry.key for entry in keyed.values()),
+        words(entry.fingerprint.hex() for entry in keyed.values()),
+        texts(_kept(answers[index]) for index in keyed),
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM, [owner_id, *columns])
+        claimed = {key for (key,) in cursor.fetchall()}
+    return {i: answer for i, answer in answers.items() if i not in keyed or keyed[i].key in claimed}
+
+
+def _kept(answer: Accepted) -> str:
+    return f'{{"orderId": {answer.order_id}, "orderNumber": "{answer.number}"}}'
+
+
+# --- Back-pressure ----------------------------------------------------------------------------------------
+
+LOOK_SECONDS = 1.0  # between looks at a backlog that leaves room
+
+
+class _Room:
+    """The last look at the backlog that found room. Each look takes the longer, the longer the backlog is."""
+
+    limit = 0
+    until = 0.0
+
+
+def is_backlogged(*, limit: int) -> bool:
+    """Return whether more than `limit` orders wait to be taken up; not, if there was room within the last second."""
+    if limit == _Room.limit and time.monotonic() < _Room.until:
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM orders_journey WHERE due_at <= now() OFFSET %s)", [limit])
+        found = bool(cursor.fetchone()[0])
+    if not found:
+        _Room.limit, _Room.until = limit, time.monotonic() + LOOK_SECONDS
+    return found

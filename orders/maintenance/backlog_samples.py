@@ -1,0 +1,29 @@
+"""The backlog every few seconds, kept with the trace of beat: charts know of minutes in which nobody looked."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import msgspec
+
+from orders.reporting import stats
+from orders.reporting.stats import Backlog
+from scheduling.slots import once_per_slot, outcomes_since
+
+NAME, INTERVAL = "beat", 10.0
+
+
+def take(*, now: datetime) -> None:
+    """Leave a trace of beat, by which the status page tells that the schedule is alive, and in it the backlog."""
+    once_per_slot(
+        name=NAME,
+        interval=INTERVAL,
+        work=lambda: msgspec.json.encode(stats.backlog()).decode(),
+        now=now,
+    )
+
+
+def since(moment: datetime) -> Iterator[tuple[datetime, Backlog]]:
+    """Yield the backlogs that were noted since, with their times."""
+    for at, outcome in outcomes_since(NAME, moment):
+        if outcome.startswith("{"):
+            yield at, msgspec.json.decode(outcome, type=Backlog)

@@ -1,0 +1,152 @@
+"""The canary: an order that is sent through every queue now and then, to see whether it gets there.
+
+A worker that is alive and answers its health check may still not fetch its messages; a canary that does not
+arrive says so. It is confirmed like any order and cancelled at the next turn, so stock and money are as before.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import connection, transaction
+from django.db.models import Prefetch
+
+from inventory.models import Product, StockItem
+from orders import commands
+from orders.maintenance import canary_account
+from orders.models import Order, OrderEvent
+from orders.operators import wording
+from orders.workflow import EventType, Status, Wait
+
+SKU = "CANARY-1"
+UNITS = 100
+KEPT = timedelta(hours=1)
+# Canaries that came to rest are looked at no further back than this, by number.
+LATEST = 100
+OUTSIDE = (Wait.PAYMENT_PROVIDER, Wait.PAYMENT_OUTCOME)
+AT_REST = (Status.CANCELLED, Status.REJECTED)
+FORGET = (
+    "DELETE FROM payments_transaction WHERE order_id = ANY(%s)",
+    "DELETE FROM orders_orderline WHERE order_id = ANY(%s)",
+    "DELETE FROM orders_orderevent WHERE order_id = ANY(%s)",
+    "DELETE FROM orders_journey WHERE order_id = ANY(%s)",
+    "DELETE FROM orders_order WHERE id = ANY(%s)",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """How canaries fared lately. Times by the database's clock; None: there is none."""
+
+    last_sent_at: datetime | None = None
+    last_success_at: datetime | None = None
+    last_seconds: float | None = None  # that it took, from placement to confirmation
+    waiting_since: datetime | None = None  # the one under way was placed
+    waits_for: str = ""  # what its order says it waits for, or why a person should look at it
+    waits_outside: bool = False  # for somebody else's system, which is no fault of ours
+    refused: str = ""  # why the latest one was refused; empty if it was not
+
+
+def take_turn(*, now: datetime) -> str:
+    """Call off those that arrived, send the next unless one is under way, forget old ones. Return what was done."""
+    owner_id = _account()
+    latest = list(_latest(owner_id))
+    arrived = [order for order in latest if order.journey.status == Status.CONFIRMED]
+    for order in arrived:
+        commands.cancel_order(order_id=order.pk, reason="canary")
+    forgotten = _forget(owner_id, before=now - KEPT)
+    under_way = [order for order in latest if order.journey.status in (Status.PENDING, Status.PROCESSING)]
+    # One that was given up to a person because a queue was not read may go on when it is read again.
+    for order in under_way:
+        if order.journey.attention:
+            commands.retry_order(order_id=order.pk)
+    if under_way:
+        return f"{len(arrived)} called off, one is still under way, {forgotten} forgotten"
+    _send(owner_id)
+    return f"{len(arrived)} called off, one sent, {forgotten} forgotten"
+
+
+def flight() -> Flight:
+    """Return how canaries fared lately, without touching anything."""
+    owner_id = canary_account.owner_id()
+    if owner_id is None:
+        return Flight()
+    orders = list(_latest(owner_id))
+    arrivals = [(order, at) for order in orders if (at := _confirmed_at(order))]
+    under_way = [o for o in orders if o.journey.status in (Status.PENDING, Status.PROCESSING)]
+    last = arrivals[0] if arrivals else None
+    return Flight(
+        last_sent_at=orders[0].placed_at if orders else None,
+        last_success_at=last[1] if last else None,
+        last_seconds=(last[1] - last[0].placed_at).total_seconds() if last else None,
+        waiting_since=under_way[-1].placed_at if under_way else None,
+        waits_for=_what_it_waits_for(under_way[-1]) if under_way else "",
+        waits_outside=bool(under_way) and under_way[-1].journey.waiting_for in OUTSIDE,
+        refused=orders[0].journey.reason if orders and orders[0].journey.status == Status.REJECTED else "",
+    )
+
+
+def _latest(owner_id: int) -> list[Order]:
+    arrivals = OrderEvent.objects.filter(type=EventType.CONFIRMED)
+    orders = Order.objects.filter(owner_id=owner_id).select_related("journey").order_by("-pk")
+    return list(orders.prefetch_related(Prefetch("events", arrivals, to_attr="arrivals"))[:LATEST])
+
+
+def _what_it_waits_for(order: Order) -> str:
+    return wording.attention(order.journey.attention) or wording.waits_for(order.journey.waiting_for)
+
+
+def _confirmed_at(order: Order) -> datetime | None:
+    arrivals: list[OrderEvent] = getattr(order, "arrivals", [])
+    return arrivals[0].at if arrivals else None
+
+
+def _send(owner_id: int) -> None:
+    new = commands.NewOrder(
+        owner_id=owner_id,
+        customer_name="Canary",
+        lines=[commands.WantedLine(quantity=1, sku=SKU)],
+        currency=settings.CURRENCY,
+        country=settings.DEFAULT_COUNTRY,
+        payment_token=settings.CANARY_PAYMENT_TOKEN,
+    )
+    commands.place_order(new=new, with_retired=True)
+
+
+def _account() -> int:
+    """Return the account of canaries. It has no password and is not active; its product is not for sale."""
+    user, is_new = User.objects.get_or_create(username=canary_account.USERNAME, defaults={"is_active": False})
+    if is_new:
+        user.set_unusable_password()
+        user.save()
+    canary_account.forget_owner()
+    _product()
+    return int(user.pk)
+
+
+def _product() -> None:
+    product, _ = Product.objects.get_or_create(
+        sku=SKU,
+        defaults={
+            "name": "Canary",
+            "description": "Travels through the pipeline to see whether it works. Not for sale.",
+            "price": Decimal("1.00"),
+            "currency": settings.CURRENCY,
+            "active": False,
+        },
+    )
+    StockItem.objects.get_or_create(product=product, defaults={"on_hand": UNITS, "reorder_level": 0})
+
+
+def _forget(owner_id: int, *, before: datetime) -> int:
+    """Delete canaries that came to rest long ago, with all that belongs to them. Return how many."""
+    old = Order.objects.filter(owner_id=owner_id, placed_at__lt=before, journey__status__in=AT_REST)
+    ids = list(old.order_by("pk").values_list("pk", flat=True)[:LATEST])
+    if not ids:
+        return 0
+    with transaction.atomic(), connection.cursor() as cursor:
+        for statement in FORGET:
+            cursor.execute(statement, [ids])
+    return len(ids)

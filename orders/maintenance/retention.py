@@ -1,0 +1,40 @@
+"""Forgetting what nobody needs any more. Orders and their journal are never forgotten here, only moved away."""
+
+import time
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from orders.maintenance import archive
+from orders.models import Batch, IdempotencyKey, StepRun
+from payments import webhooks
+from scheduling import slots
+
+BATCHES_ARE_KEPT = timedelta(days=7)
+RUNS_ARE_KEPT = timedelta(days=2)
+# What is left to be archived after so long is for the next time.
+ARCHIVING_SECONDS = 20.0
+
+
+def clean(*, now: datetime) -> dict[str, int]:
+    """Delete old idempotency keys, batches, webhook events and scheduled runs. Return how many of each."""
+    keys_before = now - timedelta(days=settings.IDEMPOTENCY_KEY_DAYS)
+    return {
+        "idempotency keys": IdempotencyKey.objects.filter(created_at__lt=keys_before).delete()[0],
+        "steps of batches": StepRun.objects.filter(began_at__lt=now - BATCHES_ARE_KEPT).delete()[0],
+        "batches": Batch.objects.filter(started_at__lt=now - BATCHES_ARE_KEPT).delete()[0],
+        "webhook events": webhooks.forget_before(now - webhooks.EVENTS_ARE_KEPT),
+        "scheduled runs": slots.forget_before(now - RUNS_ARE_KEPT),
+    }
+
+
+def archive_some(*, now: datetime) -> str:
+    """Archive orders older than `ARCHIVE_AFTER_MONTHS` for a while, resting as long as it works. Return how many."""
+    before = archive.months_before(now, settings.ARCHIVE_AFTER_MONTHS)
+    orders, end = 0, time.monotonic() + ARCHIVING_SECONDS
+    for moved in archive.move(before=before):
+        orders += moved.months.total()
+        if time.monotonic() > end:
+            return f"{orders} orders archived, and there may be more"
+        time.sleep(moved.seconds)
+    return f"{orders} orders archived"

@@ -1,0 +1,1 @@
+"""What operators see and do: the desk, explanations, stuck orders, money at risk."""

@@ -1,0 +1,301 @@
+"""What an operator may do with orders, and what doing it would bring, told beforehand; and who did it, and why."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.contrib.admin.models import CHANGE, LogEntry
+
+from inventory.models import Reservation
+from orders import commands
+from orders.models import Order
+from orders.operators.wording import attention as in_words
+from orders.workflow import Leg, Status
+from payments.models import Transaction
+
+LONGEST_REASON = 200
+UNITS = "units"
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What is held for an order: units in the warehouse, money at the provider."""
+
+    units: int
+    transactions: Sequence[Transaction]
+
+    def amount(self, kind: Transaction.Kind) -> Decimal | None:
+        """Return the amount of the order's successful transaction of a kind."""
+        found = (
+            t.amount for t in self.transactions if t.kind == kind and t.state == Transaction.State.SUCCEEDED
+        )
+        return next(found, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Something that an operation would do to an order; those that move money or units can be added up."""
+
+    text: str
+    verb: str = ""
+    amount: Decimal = Decimal(0)
+    unit: str = ""  # a currency, or units
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an operation would do to an order. Without effects it would do nothing, for the reason given."""
+
+    order: Order
+    effects: list[Effect]
+    reason_for_nothing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A command as an operator sees it."""
+
+    name: str
+    label: str
+    explanation: str
+    run: Callable[[Sequence[int], str], commands.Outcomes]
+    told: Callable[[Status], str]
+    preview: Callable[[Order, Holding], list[Effect] | str]
+    needs_reason: bool = False
+
+
+def previews(operation: Operation, orders: Sequence[Order]) -> list[Preview]:
+    """Return what the operation would do to each of the orders, whose journeys are loaded."""
+    units, transactions = _units(orders), _transactions(orders)
+    return [
+        _preview(operation, order, Holding(units.get(order.pk, 0), transactions.get(order.pk, [])))
+        for order in orders
+    ]
+
+
+def _preview(operation: Operation, order: Order, holding: Holding) -> Preview:
+    outlook = operation.preview(order, holding)
+    return Preview(order, [], outlook) if isinstance(outlook, str) else Preview(order, outlook)
+
+
+def _units(orders: Sequence[Order]) -> dict[int, int]:
+    held: dict[int, int] = {}
+    for reservation in Reservation.objects.filter(order_id__in=[order.pk for order in orders]):
+        held[reservation.order_id] = held.get(reservation.order_id, 0) + reservation.quantity
+    return held
+
+
+def _transactions(orders: Sequence[Order]) -> dict[int, list[Transaction]]:
+    found: dict[int, list[Transaction]] = {}
+    for transaction in Transaction.objects.filter(order_id__in=[order.pk for order in orders]):
+        found.setdefault(transaction.order_id, []).append(transaction)
+    return found
+
+
+def totals(outlook: Iterable[Preview]) -> list[str]:
+    """Return what an operation would do to many orders, added up: money by currency, units, the rest by its words."""
+    orders: Counter[tuple[str, str]] = Counter()
+    amounts: dict[tuple[str, str], Decimal] = {}
+    for effect in (effect for preview in outlook for effect in preview.effects):
+        what = (effect.verb or effect.text, effect.unit)
+        orders[what] += 1
+        amounts[what] = amounts.get(what, Decimal(0)) + effect.amount
+    return [_total(*what, amounts[what], orders[what]) for what in orders]
+
+
+def _total(verb: str, unit: str, amount: Decimal, orders: int) -> str:
+    of_orders = "1 order" if orders == 1 else f"{orders:,} orders"
+    if not unit:
+        return f"{verb.removesuffix('.')}: {of_orders}"
+    quantity = _count(int(amount)) if unit == UNITS else f"{amount:,.2f} {unit}"
+    return f"{verb.format(quantity).removesuffix('.')}: {of_orders}"
+
+
+# --- Doing it ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What came of an operation for an order, in words."""
+
+    text: str
+    is_done: bool = True
+
+    def of(self, order: Order) -> str:
+        """Return it told of one order."""
+        return f"{order.number} {self.text}." if self.is_done else f"{order.number}: {self.text}"
+
+    def of_many(self, orders: int) -> str:
+        """Return it told of many orders at once."""
+        return f"{orders:,} orders: each {self.text}." if self.is_done else f"{orders:,} orders: {self.text}"
+
+
+def operate(
+    operation: Operation, order_ids: Sequence[int], *, user_id: int, reason: str = ""
+) -> dict[int, Told]:
+    """Run an operation for any number of orders, note who did it and why, and return what came of it for each."""
+    outcomes = operation.run(order_ids, reason)
+    told = {
+        id_: Told(operation.told(now)) if isinstance(now, Status) else Told(str(now), is_done=False)
+        for id_, now in outcomes.items()
+    }
+    _note(operation, told, user_id, reason)
+    return {id_: told.get(id_, GONE) for id_ in order_ids}
+
+
+GONE = Told("There is no such order.", is_done=False)
+
+
+def _note(operation: Operation, told: dict[int, Told], user_id: int, reason: str) -> None:
+    because = f" ({reason})" if reason else ""
+    for outcome in sorted({each.text for each in told.values() if each.is_done}):
+        orders = Order.objects.filter(pk__in=[id_ for id_, each in told.items() if each.text == outcome])
+        message = f"{operation.label}{because}: {outcome}."
+        LogEntry.objects.log_actions(user_id, orders, CHANGE, change_message=message)
+
+
+def note(name: str, order: Order, *, user_id: int) -> None:
+    """Note that somebody did something to an order, whose journey is as it is afterwards: where it stands, and why."""
+    operation = OPERATIONS[name]
+    told = Told(operation.told(Status(order.journey.status)))
+    _note(operation, {order.pk: told}, user_id, order.journey.reason if operation.needs_reason else "")
+
+
+# --- Their outlook ----------------------------------------------------------------------------------------
+
+
+def _outlook_of_process(order: Order, _: Holding) -> list[Effect] | str:
+    journey = order.journey
+    if journey.status == Status.PENDING and journey.due_at is None:
+        return [Effect("Starts it: it was held until now.")]
+    return f"It is {journey.status} already."
+
+
+def _outlook_of_complete(order: Order, holding: Holding) -> list[Effect] | str:
+    status = order.journey.status
+    if status == Status.CONFIRMED:
+        return [_units_move("Hands over {}: they count as sold.", holding.units)]
+    if status in (Status.PENDING, Status.PROCESSING):
+        return [Effect("Completes it as soon as it is confirmed.")]
+    return f"It is {status}."
+
+
+def _outlook_of_retry(order: Order, _: Holding) -> list[Effect] | str:
+    journey = order.journey
+    if not journey.may_be_retried:
+        return f"It is {journey.status} and waits for nothing that a retry would bring."
+    effects = [] if journey.has_ended else [Effect("Looks at it now and goes on from where it stands.")]
+    if journey.attention:
+        text = f"Takes it off the list of orders that need a person: {in_words(journey.attention)}."
+        effects.append(Effect(text, "Takes it off the list of orders that need a person"))
+    return effects
+
+
+def _outlook_of_cancel(order: Order, holding: Holding) -> list[Effect] | str:
+    if order.journey.status == Status.COMPLETED:
+        return "It is completed: its goods were handed over. Refund it when they came back."
+    return _outlook_of_refund(order, holding)
+
+
+def _outlook_of_refund(order: Order, holding: Holding) -> list[Effect] | str:
+    journey = order.journey
+    if journey.status in (Status.CANCELLING, Status.CANCELLED, Status.REJECTED):
+        return f"It is {journey.status} already."
+    return [_outlook_for_money(order, holding), _outlook_for_stock(order, holding)]
+
+
+def _outlook_for_money(order: Order, holding: Holding) -> Effect:
+    if any(t.state == Transaction.State.UNKNOWN for t in holding.transactions):
+        return Effect(
+            "Asks the payment provider what came of its last call, and has whatever it took given back."
+        )
+    captured = holding.amount(Transaction.Kind.CAPTURE)
+    if captured is not None:
+        return _money_moves("Refunds {}.", captured, order.currency)
+    authorized = holding.amount(Transaction.Kind.AUTHORIZE)
+    if authorized is not None:
+        return _money_moves("Lets go of the {} held on the card.", authorized, order.currency)
+    return Effect("No money was asked for.")
+
+
+def _outlook_for_stock(order: Order, holding: Holding) -> Effect:
+    if order.journey.stock == Leg.SOLD:
+        units = sum(line.quantity for line in order.lines.all())
+        return _units_move("Puts {} back on the shelf.", units)
+    return _units_move("Releases {}.", holding.units) if holding.units else Effect("No units are held.")
+
+
+def _money_moves(verb: str, amount: Decimal, currency: str) -> Effect:
+    return Effect(verb.format(f"{amount} {currency}"), verb, amount, currency)
+
+
+def _units_move(verb: str, units: int) -> Effect:
+    return Effect(verb.format(_count(units)), verb, Decimal(units), UNITS)
+
+
+def _count(units: int) -> str:
+    return "1 unit" if units == 1 else f"{units} units"
+
+
+# --- All of them ------------------------------------------------------------------------------------------
+
+
+def _told_of_completion(now: Status) -> str:
+    return "is completed" if now is Status.COMPLETED else "will be completed as soon as it is confirmed"
+
+
+def _refund(order_ids: Sequence[int], reason: str) -> commands.Outcomes:
+    return commands.cancel_orders(order_ids=order_ids, reason=reason, returning=True)
+
+
+OPERATIONS = {
+    operation.name: operation
+    for operation in (
+        Operation(
+            "process",
+            "Process",
+            "Starts orders that are held.",
+            run=lambda ids, _: commands.process_orders(order_ids=ids),
+            told="is {}".format,
+            preview=_outlook_of_process,
+        ),
+        Operation(
+            "retry",
+            "Retry now",
+            "Looks at orders that wait, or that were put before a person, at once.",
+            run=lambda ids, _: commands.retry_orders(order_ids=ids),
+            told="is {} and will be looked at now".format,
+            preview=_outlook_of_retry,
+        ),
+        Operation(
+            "complete",
+            "Complete",
+            "Notes that the goods were handed over.",
+            run=lambda ids, _: commands.complete_orders(order_ids=ids),
+            told=_told_of_completion,
+            preview=_outlook_of_complete,
+        ),
+        Operation(
+            "cancel",
+            "Cancel",
+            "Calls orders off. Stock and money go back.",
+            run=lambda ids, reason: commands.cancel_orders(order_ids=ids, reason=reason),
+            told="is {}".format,
+            preview=_outlook_of_cancel,
+            needs_reason=True,
+        ),
+        Operation(
+            "refund",
+            "Refund",
+            "Takes orders back, completed ones too: units go back on the shelf, money to the customer.",
+            run=_refund,
+            told="is {}".format,
+            preview=_outlook_of_refund,
+            needs_reason=True,
+        ),
+    )
+}

@@ -1,0 +1,62 @@
+"""Finding orders as people look for them, at a cost that does not grow with the history."""
+
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db.models import Q, QuerySet
+
+from orders.models import ArchivedOrder, Order, id_of_number
+from orders.reporting.stats import latest_id
+
+# Where no index helps, only so many of the latest orders are looked through.
+LOOKED_THROUGH = 200_000
+MOST_FOUND = 1000
+LARGEST_ID = 2**63 - 1
+
+
+def found(orders: QuerySet[Order], text: str) -> QuerySet[Order]:
+    """Return the orders that a search means: by number, id or UUID; by customer's name or id; by e-mail.
+
+    A number, an id and a UUID name one order of any age, a customer's exact name all of theirs, and an e-mail
+    address all orders of the account that has it. Anything else is found among the latest orders.
+    """
+    text = text.strip()
+    order_id = _order_id(text)
+    if order_id is not None:
+        return orders.filter(Q(pk=order_id) | Q(pk__in=_latest(Q(customer_id=text))))
+    uuid = _uuid(text)
+    if uuid is not None:
+        return orders.filter(uuid=uuid)
+    if "@" in text:
+        owners = list(User.objects.filter(email__iexact=text).values_list("pk", flat=True)[:10])
+        return orders.filter(Q(owner_id__in=owners) | Q(pk__in=_latest(Q(email__iexact=text))))
+    by_customer = Q(customer_name__istartswith=text) | Q(customer_id=text)
+    return orders.filter(Q(customer_name=text) | Q(pk__in=_latest(by_customer)))
+
+
+def named(archived: QuerySet[ArchivedOrder], text: str) -> QuerySet[ArchivedOrder]:
+    """Return the archived order that a number, an id or a UUID names."""
+    order_id, uuid = _order_id(text.strip()), _uuid(text.strip())
+    if order_id is not None:
+        return archived.filter(pk=order_id)
+    return archived.none() if uuid is None else archived.filter(uuid=uuid)
+
+
+def _latest(condition: Q) -> list[int]:
+    """Return matching ids among the latest orders. As a list: "OR id IN (query)" would use no index."""
+    latest = Order.objects.filter(condition, pk__gt=latest_id() - LOOKED_THROUGH)
+    return list(latest.order_by("-pk").values_list("pk", flat=True)[:MOST_FOUND])
+
+
+def _order_id(text: str) -> int | None:
+    number = id_of_number(text.upper())
+    if number is None and text.isascii() and text.isdigit():
+        number = int(text)
+    return number if number is not None and number <= LARGEST_ID else None
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,112 @@
+"""Orders that do not get on, by what keeps them: what an operator sees first, and acts on as a whole.
+
+A cause is a person who is called for (`attention:` and why, numbers left out: "claimed N times …" is one cause)
+or something that is waited for (`waiting:` and its code).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection
+from django.db.models import F, Func, QuerySet, Value
+
+from orders.maintenance import canary_account
+from orders.models import Order
+from orders.operators.wording import attention as in_words
+from orders.operators.wording import waits_for
+from orders.workflow import UNDER_WAY
+
+ATTENTION, WAITING = "attention", "waiting"
+MOST_CAUSES = 50
+
+# The predicates bring the partial indexes in: the cost follows what does not get on, and not the history.
+GROUPS = """
+    WITH stuck AS (
+        SELECT order_id, shipping_amount, 'attention:' || regexp_replace(attention, '[0-9]+', 'N', 'g') AS cause
+        FROM orders_journey WHERE NOT attention = ''
+        UNION ALL
+        SELECT order_id, shipping_amount, 'waiting:' || waiting_for
+        FROM orders_journey
+        WHERE status = ANY(%(under_way)s) AND NOT status IN ('confirmed', 'completed')
+          AND NOT waiting_for = '' AND attention = ''
+    )
+    SELECT cause, currency, count(*), sum(goods_amount + coalesce(shipping_amount, 0)), min(placed_at)
+    FROM stuck JOIN orders_order o ON o.id = stuck.order_id
+    WHERE o.owner_id IS DISTINCT FROM %(canary)s
+    GROUP BY cause, currency ORDER BY cause, currency
+"""
+
+
+@dataclass(slots=True)
+class Group:
+    """The orders that one cause keeps."""
+
+    cause: str
+    orders: int = 0
+    amounts: dict[str, Decimal] = field(default_factory=dict)  # by currency
+    oldest_at: datetime | None = None
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether they wait for a person; otherwise they go on by themselves."""
+        return self.cause.startswith(ATTENTION)
+
+    @property
+    def title(self) -> str:
+        """The cause in words."""
+        return title(self.cause)
+
+    def add(self, currency: str, orders: int, amount: Decimal, oldest_at: datetime) -> None:
+        """Count orders of a currency."""
+        self.orders += orders
+        self.amounts[currency] = amount
+        self.oldest_at = min(self.oldest_at or oldest_at, oldest_at)
+
+
+def groups() -> list[Group]:
+    """Return what keeps orders, those that need a person first, the most orders first."""
+    found: dict[str, Group] = {}
+    for cause, *facts in _rows():
+        found.setdefault(cause, Group(cause)).add(*facts)
+    return sorted(found.values(), key=lambda group: (not group.needs_person, -group.orders))[:MOST_CAUSES]
+
+
+def title(cause: str) -> str:
+    """Return a cause in words."""
+    kind, _, what = cause.partition(":")
+    return in_words(what) if kind == ATTENTION else f"waits for {waits_for(what)}"
+
+
+def kept_by(cause: str, orders: QuerySet[Order]) -> QuerySet[Order]:
+    """Return those of the orders that a cause keeps; none if this is no cause."""
+    kind, _, what = cause.partition(":")
+    if not what or "\0" in what:
+        return orders.none()
+    if kind == ATTENTION:
+        # Not `exclude`: it would join outwards, past the partial index.
+        called_for = orders.filter(journey__attention__gt="").annotate(why=WITHOUT_NUMBERS)
+        return canary_account.left_out(called_for.filter(why=what))
+    if kind == WAITING:
+        waiting = orders.filter(
+            journey__status__in=UNDER_WAY, journey__waiting_for=what, journey__attention=""
+        )
+        return canary_account.left_out(waiting)
+    return orders.none()
+
+
+WITHOUT_NUMBERS = Func(
+    F("journey__attention"), Value("[0-9]+"), Value("N"), Value("g"), function="regexp_replace"
+)
+
+
+def _rows() -> Iterable[tuple[Any, ...]]:
+    parameters: dict[str, Any] = {
+        "under_way": [status.value for status in UNDER_WAY],
+        "canary": canary_account.owner_id(),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(GROUPS, parameters)
+        return cursor.fetchall()

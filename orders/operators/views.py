@@ -1,0 +1,372 @@
+"""What the desk has beside single orders, over HTTP: orders by what keeps them, money, tasks. For staff."""
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
+from msgspec import Meta
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from api.pagination import CURSOR, address, whole
+from api.problems import Problem
+from api.schema import REFERENCE, refusals
+from api.validators import check_text
+from orders import queries
+from orders.http.permissions import may_operate
+from orders.http.requests import LARGEST_ID, Body, read
+from orders.http.responses import Answer
+from orders.http.views import user_of
+from orders.models import Order
+from orders.operators import money_at_risk, runs, stuck_reasons
+from orders.operators.actions import LONGEST_REASON, OPERATIONS, Operation, operate, previews, totals
+from payments.models import Transaction
+
+MOST_AT_ONCE = 5000
+FORBIDDEN = refusals(_403="permission_denied")
+
+
+def staff_with(*permissions: str) -> type[BasePermission]:
+    """Return the permission class of views that are for staff with these permissions."""
+
+    class StaffWith(BasePermission):
+        """Staff who have them."""
+
+        message = f"Only staff with the permission {' and '.join(permissions)} may do this."
+
+        def has_permission(self, request: Request, view: object) -> bool:  # noqa: ARG002 - DRF's signature
+            """Whether this user may."""
+            return bool(request.user.is_staff and request.user.has_perms(permissions))
+
+    return StaffWith
+
+
+# --- Orders that do not get on ----------------------------------------------------------------------------
+
+
+class Money(Answer):
+    """An amount in one currency."""
+
+    currency: str
+    amount: Decimal
+
+
+class StuckGroup(Answer):
+    """Orders that one cause keeps."""
+
+    cause: str  # to name it by
+    title: str
+    needs_person: bool
+    orders: int
+    amounts: list[Money]
+    oldest_placed_at: datetime | None
+
+
+class StuckGroups(Answer):
+    """All causes, those that need a person first."""
+
+    results: list[StuckGroup]
+
+
+class Stuck(APIView):
+    """What keeps orders."""
+
+    permission_classes = [staff_with("orders.view_order")]
+
+    @extend_schema(
+        tags=["orders"],
+        operation_id="list_stuck_orders",
+        summary="List what keeps orders from getting on, with how many and how much (staff)",
+        responses={200: StuckGroups} | FORBIDDEN,
+    )
+    def get(self, request: Request) -> Response:  # noqa: ARG002 - the same for all
+        """List the causes."""
+        return Response(StuckGroups(results=[_group(group) for group in stuck_reasons.groups()]))
+
+
+def _group(group: stuck_reasons.Group) -> StuckGroup:
+    return StuckGroup(
+        cause=group.cause,
+        title=group.title,
+        needs_person=group.needs_person,
+        orders=group.orders,
+        amounts=[Money(currency=currency, amount=amount) for currency, amount in group.amounts.items()],
+        oldest_placed_at=group.oldest_at,
+    )
+
+
+class ActOnCause(Body, kw_only=True):
+    """What to do to all orders that a cause keeps; with `preview` only to say what that would bring."""
+
+    cause: Annotated[str, Meta(min_length=1, max_length=250)]
+    reason: Annotated[str, Meta(max_length=LONGEST_REASON)] = ""
+    preview: bool = False
+
+
+class ActedOnCause(Answer):
+    """What came of it. With `preview` nothing was done."""
+
+    orders: int
+    done: int
+    effects: list[str]
+    more: bool  # there are further orders of this cause: ask again
+
+
+class StaffWhoOperate(BasePermission):
+    """Staff who may do to any order what the view is named for."""
+
+    message = "Only an operator may do this."
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Whether this user may."""
+        return bool(request.user.is_staff and may_operate(request.user, getattr(view, "operation", "")))
+
+
+class StuckCommand(APIView):
+    """Something that is asked of all orders that a cause keeps. Asked again, it finds only those that are left."""
+
+    permission_classes = [StaffWhoOperate]
+    operation = ""
+
+    def post(self, request: Request) -> Response:
+        """Do it to at most some thousand, or say what it would bring."""
+        user, wanted = user_of(request), read(request.data, ActOnCause)
+        check_text(wanted.reason, field="reason")
+        operation = OPERATIONS[self.operation]
+        if operation.needs_reason and not wanted.reason.strip() and not wanted.preview:
+            raise Problem("required", "Say why: the reason stays with the orders.", field="reason")
+        return Response(_act(operation, wanted, user.pk))
+
+
+def _act(operation: Operation, wanted: ActOnCause, user_id: int) -> ActedOnCause:
+    kept = stuck_reasons.kept_by(wanted.cause, Order.objects.select_related("journey").order_by("pk"))
+    orders = list(kept.prefetch_related("lines")[: MOST_AT_ONCE + 1])
+    chosen = [preview for preview in previews(operation, orders[:MOST_AT_ONCE]) if preview.effects]
+    done = 0
+    if not wanted.preview:
+        told = operate(operation, [p.order.pk for p in chosen], user_id=user_id, reason=wanted.reason)
+        done = sum(each.is_done for each in told.values())
+    return ActedOnCause(
+        orders=len(chosen), done=done, effects=totals(chosen), more=len(orders) > MOST_AT_ONCE
+    )
+
+
+def described(name: str, summary: str) -> Callable[..., Any]:
+    """Describe such a command's POST."""
+    return extend_schema_view(
+        post=extend_schema(
+            tags=["orders"],
+            operation_id=name,
+            summary=summary,
+            request=ActOnCause,
+            responses={200: ActedOnCause}
+            | refusals(_400="malformed_json required unknown_field wrong_type too_long control_characters")
+            | FORBIDDEN,
+        )
+    )
+
+
+@described("retry_stuck_orders", "Look again, now, at all orders that a cause keeps (staff)")
+class RetryStuck(StuckCommand):
+    """Has all of them looked at now."""
+
+    operation = "retry"
+
+
+@described("cancel_stuck_orders", "Call all orders off that a cause keeps (staff)")
+class CancelStuck(StuckCommand):
+    """Calls all of them off."""
+
+    operation = "cancel"
+
+
+# --- Tasks ------------------------------------------------------------------------------------------------
+
+
+class TaskRun(Answer):
+    """A Celery task that worked on the batch that an order was in."""
+
+    task: str
+    name: str
+    batch: int
+    orders: int  # in that batch
+    worker: str
+    seconds: float
+    ended_at: datetime
+
+
+class TaskRuns(Answer):
+    """The tasks that worked on an order, in the order in which they ended."""
+
+    results: list[TaskRun]
+
+
+class OrderTasks(APIView):
+    """Which tasks worked on an order."""
+
+    permission_classes = [staff_with("orders.view_order")]
+
+    @extend_schema(
+        tags=["orders"],
+        operation_id="list_order_tasks",
+        summary="List the tasks that worked on an order, with worker and duration (staff)",
+        parameters=[REFERENCE],
+        responses={200: TaskRuns} | refusals(_404="not_found") | FORBIDDEN,
+    )
+    def get(self, request: Request, reference: str) -> Response:
+        """List them."""
+        order = queries.by_reference(user_of(request), reference)
+        return Response(TaskRuns(results=[_run(run) for run in runs.runs_of(order)]))
+
+
+def _run(run: runs.Run) -> TaskRun:
+    return TaskRun(
+        task=run.task,
+        name=run.name,
+        batch=run.batch_id,
+        orders=run.orders,
+        worker=run.worker,
+        seconds=run.seconds,
+        ended_at=run.ended_at,
+    )
+
+
+# --- Money ------------------------------------------------------------------------------------------------
+
+
+class RiskBody(Answer):
+    """Money of one order that is not where it should be, or may not be."""
+
+    order_id: int
+    order_number: str
+    amount: Decimal
+    currency: str
+    since: datetime
+    cause: str
+    provider_code: str | None
+    next_step: str
+    next_look: datetime | None
+
+
+class Risks(Answer):
+    """Money at risk, the longest standing first, and how much that is in all."""
+
+    results: list[RiskBody]
+    sums: list[Money]
+
+
+class MoneyAtRisk(APIView):
+    """Money at risk."""
+
+    permission_classes = [staff_with("payments.view_transaction")]
+
+    @extend_schema(
+        tags=["payments"],
+        operation_id="list_money_at_risk",
+        summary="List money that is not where it should be, or may not be (staff)",
+        responses={200: Risks} | FORBIDDEN,
+    )
+    def get(self, request: Request) -> Response:  # noqa: ARG002 - the same for all
+        """List it."""
+        sums = [Money(currency=each.currency, amount=each.amount) for each in money_at_risk.sums_at_risk()]
+        return Response(Risks(results=[_risk(risk) for risk in money_at_risk.at_risk()], sums=sums))
+
+
+def _risk(risk: money_at_risk.Risk) -> RiskBody:
+    return RiskBody(
+        order_id=risk.order_id,
+        order_number=risk.number,
+        amount=risk.amount,
+        currency=risk.currency,
+        since=risk.since,
+        cause=risk.cause,
+        provider_code=risk.code or None,
+        next_step=risk.next_step,
+        next_look=risk.due_at,
+    )
+
+
+class TransactionBody(Answer):
+    """Something that the payment provider was asked for."""
+
+    order_id: int
+    kind: str
+    state: str
+    amount: Decimal
+    currency: str
+    provider_id: str | None
+    code: str | None
+    started_at: datetime
+    finished_at: datetime | None
+
+
+class TransactionPage(Answer):
+    """Some transactions, the latest orders' first, and where the next ones are."""
+
+    next: str | None
+    results: list[TransactionBody]
+
+
+# An order has at most so many: pages end between orders.
+PAGE, KINDS, STATES = 100, Transaction.Kind.values, Transaction.State.values
+
+
+class Transactions(APIView):
+    """What the payment provider was asked for."""
+
+    permission_classes = [staff_with("payments.view_transaction")]
+
+    @extend_schema(
+        tags=["payments"],
+        operation_id="list_transactions",
+        summary="List what the payment provider was asked for, the latest orders' first (staff)",
+        parameters=[
+            OpenApiParameter("kind", OpenApiTypes.STR, enum=KINDS),
+            OpenApiParameter("state", OpenApiTypes.STR, enum=STATES),
+            OpenApiParameter("order", OpenApiTypes.STR, description="An order's id, UUID or number."),
+            CURSOR,
+        ],
+        responses={200: OpenApiResponse(TransactionPage)}
+        | refusals(_400="invalid_parameter", _404="not_found")
+        | FORBIDDEN,
+    )
+    def get(self, request: Request) -> Response:
+        """List them."""
+        found = Transaction.objects.filter(**_conditions(request)).order_by("-order_id", "kind")
+        rows = list(found[: PAGE + len(KINDS)])
+        shown = [row for row in rows if len(rows) <= PAGE or row.order_id > rows[PAGE].order_id]
+        following = address(request, cursor=shown[-1].order_id) if len(shown) < len(rows) else None
+        return Response(TransactionPage(next=following, results=[_transaction(row) for row in shown]))
+
+
+def _conditions(request: Request) -> dict[str, Any]:
+    conditions: dict[str, Any] = {}
+    for name, known in (("kind", KINDS), ("state", STATES)):
+        if (value := request.query_params.get(name)) is not None:
+            if value not in known:
+                raise Problem("invalid_parameter", f"One of {', '.join(known)}.", field=name)
+            conditions[name] = value
+    if (reference := request.query_params.get("order")) is not None:
+        conditions["order_id"] = queries.by_reference(user_of(request), reference).pk
+    if "cursor" in request.query_params:
+        conditions["order_id__lt"] = whole(request, "cursor", default=1, at_least=1, at_most=LARGEST_ID)
+    return conditions
+
+
+def _transaction(row: Transaction) -> TransactionBody:
+    return TransactionBody(
+        order_id=row.order_id,
+        kind=row.kind,
+        state=row.state,
+        amount=row.amount,
+        currency=row.currency,
+        provider_id=row.provider_id or None,
+        code=row.code or None,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )

@@ -1,0 +1,125 @@
+"""What the shop sold, when, and what it refused: set-based, over the orders placed within a stretch of days.
+
+Orders are found by their ids, which rise with time, so the cost follows the stretch and not the history.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+from django.db import connection
+
+from orders.maintenance import canary_account
+from orders.reporting import stats
+
+Unit = Literal["hour", "day"]
+TOP_PRODUCTS = 20
+TOP_REASONS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Orders by when they were placed: from `start` on, before `end`."""
+
+    start: datetime
+    end: datetime
+
+
+class PeriodSales(msgspec.Struct, frozen=True, rename="camel"):
+    """An hour or a day. Revenue is of the orders that stand: confirmed or completed, shipping included."""
+
+    start: datetime
+    currency: str
+    placed: int
+    confirmed: int
+    refused: int
+    cancelled: int
+    revenue: Decimal
+    median_seconds_to_confirm: float | None
+    p95_seconds_to_confirm: float | None
+
+
+class TopProduct(msgspec.Struct, frozen=True, rename="camel"):
+    """A product, by what it brought in in one currency; without shipping."""
+
+    sku: str
+    name: str
+    currency: str
+    units: int
+    orders: int
+    revenue: Decimal
+
+
+class RefusalReason(msgspec.Struct, frozen=True, rename="camel"):
+    """Why orders were refused, and how many."""
+
+    reason: str
+    orders: int
+
+
+class Analytics(msgspec.Struct, frozen=True, rename="camel"):
+    """What became of the orders that were placed in a stretch of days."""
+
+    periods: list[PeriodSales]
+    top_products: list[TopProduct]
+    refusal_reasons: list[RefusalReason]
+
+
+# The range is told for the events as well: the planner does not conclude it, and would read all there ever were.
+PERIODS = """
+    SELECT date_trunc(%(unit)s, o.placed_at, 'UTC') AS start, o.currency, count(*),
+        count(*) FILTER (WHERE e.at IS NOT NULL),
+        count(*) FILTER (WHERE j.status = 'rejected'),
+        count(*) FILTER (WHERE j.status = 'cancelled'),
+        coalesce(sum(o.goods_amount + j.shipping_amount) FILTER (WHERE j.status IN ('confirmed', 'completed')), 0),
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM e.at - o.placed_at)::float8),
+        percentile_cont(0.95) WITHIN GROUP (ORDER BY extract(epoch FROM e.at - o.placed_at)::float8)
+    FROM orders_order o
+    JOIN orders_journey j ON j.order_id = o.id
+    LEFT JOIN orders_orderevent e ON e.order_id = o.id AND e.type = 'order_confirmed'
+        AND e.order_id >= %(first)s AND e.order_id < %(last)s
+    WHERE o.id >= %(first)s AND o.id < %(last)s AND o.owner_id <> %(canary)s
+    GROUP BY 1, 2 ORDER BY 1, 2
+"""
+PRODUCTS = """
+    SELECT l.sku, max(l.product_name), o.currency, sum(l.quantity), count(*), sum(l.quantity * l.unit_price)
+    FROM orders_order o
+    JOIN orders_journey j ON j.order_id = o.id AND j.status IN ('confirmed', 'completed')
+    JOIN orders_orderline l ON l.order_id = o.id
+    WHERE o.id >= %(first)s AND o.id < %(last)s AND o.owner_id <> %(canary)s
+    GROUP BY l.sku, o.currency ORDER BY 6 DESC, 1 LIMIT %(products)s
+"""
+REFUSALS = """
+    SELECT coalesce(e.data->>'reason', ''), count(DISTINCT o.id)
+    FROM orders_order o
+    JOIN orders_orderevent e ON e.order_id = o.id AND e.type = 'order_rejected'
+        AND e.order_id >= %(first)s AND e.order_id < %(last)s
+    WHERE o.id >= %(first)s AND o.id < %(last)s AND o.owner_id <> %(canary)s
+    GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %(reasons)s
+"""
+
+
+def analyse(span: Span, *, unit: Unit) -> Analytics:
+    """Return what became of the orders placed within the span, by hour or by day (UTC)."""
+    parameters = {
+        "unit": unit,
+        "first": stats.first_id_since(span.start),
+        "last": stats.first_id_since(span.end),
+        "canary": canary_account.owner_id() or 0,
+        "products": TOP_PRODUCTS,
+        "reasons": TOP_REASONS,
+    }
+    return Analytics(
+        periods=[PeriodSales(*row) for row in _rows(PERIODS, parameters)],
+        top_products=[TopProduct(*row) for row in _rows(PRODUCTS, parameters)],
+        refusal_reasons=[RefusalReason(*row) for row in _rows(REFUSALS, parameters)],
+    )
+
+
+def _rows(statement: str, parameters: dict[str, Any]) -> Sequence[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchall()

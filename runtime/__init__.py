@@ -1,0 +1,1 @@
+"""What every process does alike: heartbeats, garbage collection, Valkey that may be away."""
