@@ -22,10 +22,9 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from api.models import IdempotencyKey, KeyReused
 from api.problems import Problem
 from api.renderers import ENCODER
-from orders.commands import KeyReused
-from orders.models import IdempotencyKey
 
 KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,198}[\x21-\x7e])?")
 # What an answer tells in headers, and a repeat has to tell again.

@@ -1,4 +1,4 @@
-"""The words of the API's description: structs as schemas, examples from the manual, and what can go wrong."""
+"""How the API describes itself: structs as schemas, ways to authenticate, refusals and the Idempotency-Key."""
 
 from typing import Any
 
@@ -7,21 +7,13 @@ from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
 from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
 from api.idempotency import KEY
-from orders.http.requests import Price
-from orders.http.responses import Error
+from api.requests import Price
+from api.responses import Error
 
 REF = "#/components/schemas/{name}"
-
-_CUSTOMER = ("customerId", "customerName")
-# Structs with fields of which at least one has to be given.
-AT_LEAST_ONE_OF = {
-    "NewLine": ("productId", "sku", "productName"),
-    "NewOrderRequest": _CUSTOMER,
-    "BulkOrderRequest": _CUSTOMER,
-}
 
 
 class StructExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
@@ -84,7 +76,8 @@ def _struct(name: str, root: type = msgspec.Struct) -> type | None:
 
 def _described(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     """Return a struct's schema with what its `__post_init__` asks for and its types cannot say."""
-    rule = {"anyOf": [_given(field) for field in AT_LEAST_ONE_OF[name]]} if name in AT_LEAST_ONE_OF else {}
+    needed: tuple[str, ...] = getattr(_struct(name), "at_least_one_of", ())
+    rule = {"anyOf": [_given(field) for field in needed]} if needed else {}
     return _adapted(schema) | rule
 
 
@@ -140,27 +133,4 @@ def idempotency_key(*, longest: int) -> OpenApiParameter:
 IDEMPOTENCY_KEY = idempotency_key(longest=200)
 REFERENCE = OpenApiParameter(
     "reference", OpenApiTypes.STR, OpenApiParameter.PATH, description="The order's id, UUID or number."
-)
-
-BY_PRODUCT_ID = OpenApiExample(
-    "By customer and product id",
-    value={
-        "customerId": "1",
-        "items": [
-            {"productId": 1, "quantity": 2, "price": 29.99},
-            {"productId": 2, "quantity": 1, "price": 149.99},
-        ],
-    },
-    request_only=True,
-)
-BY_PRODUCT_NAME = OpenApiExample(
-    "By customer and product name",
-    value={
-        "customerName": "John Doe",
-        "items": [
-            {"productName": "Laptop", "quantity": 1, "price": 999.99},
-            {"productName": "Mouse", "quantity": 2, "price": 29.99},
-        ],
-    },
-    request_only=True,
 )

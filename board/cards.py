@@ -10,14 +10,15 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.models import Count, Q, QuerySet
 
+from api.responses import Answer
 from orders import journal
-from orders.http.responses import Answer, status_name
+from orders.http.responses import status_name
 from orders.models import Journey, Order
 from orders.operators.search import found
-from orders.operators.wording import attention as in_words
-from orders.operators.wording import waits_for
 from orders.queries import visible_to
 from orders.reporting import stats
+from orders.wording import attention as in_words
+from orders.wording import waits_for
 from orders.workflow import UNDER_WAY, Status
 from scheduling.slots import database_now
 

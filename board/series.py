@@ -16,8 +16,8 @@ from typing import Any
 
 from django.db import connection
 
+from api.responses import Answer
 from orders import journal
-from orders.http.responses import Answer
 from orders.maintenance import backlog_samples
 from orders.reporting import stats
 from orders.workflow import EventType

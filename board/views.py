@@ -12,14 +12,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.problems import Problem
+from api.requests import LARGEST_ID, Body, read
+from api.responses import Answer
 from api.schema import refusals
 from api.validators import check_text
 from board import cards, demo
 from board.cards import MOST_CARDS_AT_ONCE, Cards, Snapshot
 from board.series import SERIES, SeriesAnswer
 from board.viewers import InDemo, SeesTheShop
-from orders.http.requests import LARGEST_ID, Body, read
-from orders.http.responses import Answer
 
 MOST_ORDERS_AT_ONCE = 1000
 LONGEST_SEARCH = 100

@@ -15,9 +15,9 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 
 from inventory.listing import running_low
-from orders.http.permissions import may_operate
 from orders.operators import money_at_risk, stuck_reasons
 from orders.operators.pages import money_at_risk_page
+from orders.operators.permissions import may_operate
 from orders.queries import OrderNotFound, by_reference
 from orders.reporting import stats
 from payments.admin import transactions_page

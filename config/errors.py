@@ -20,6 +20,7 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions as api
 from rest_framework.response import Response
 
+from api.models import KeyReused
 from api.problems import Detail, Problem
 from api.renderers import ENCODER
 from inventory import listing, stock
@@ -106,7 +107,7 @@ def _amount_too_large(error: commands.AmountTooLarge) -> Answer:
     return Answer(400, "too_large", str(error), "items")
 
 
-def _key_reused(_: commands.KeyReused) -> Answer:
+def _key_reused(_: KeyReused) -> Answer:
     return Answer(422, "idempotency_key_reused", "This key was used for another order.", "key")
 
 
@@ -156,7 +157,7 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (commands.WrongCurrency, _wrong_currency),
     (commands.QuantityTooLarge, _quantity_too_large),
     (commands.AmountTooLarge, _amount_too_large),
-    (commands.KeyReused, _key_reused),
+    (KeyReused, _key_reused),
     (commands.NotPossible, lambda error: Answer(409, "not_possible", str(error))),
     (listing.ProductNotFound, _fixed(404, "not_found", "There is no such product.")),
     (stock.NoStock, _fixed(404, "not_found", "There is no such product.")),

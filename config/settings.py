@@ -92,6 +92,7 @@ INSTALLED_APPS = [
     "channels",
     "django_celery_beat",
     "django_structlog",
+    "api",
     "scheduling",
     "providers",
     "inventory",

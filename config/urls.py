@@ -7,12 +7,13 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView
 
-from config import errors, pages, repeats
+from config import errors, pages
 from live import signalr
+from orders import queries
 from orders.http.payment_webhooks import PaymentWebhook
-from orders.operators.views import MoneyAtRisk, Transactions
+from orders.operators.views import MoneyAtRisk
 from orders.reporting.views import SalesAnalytics, SalesTable
-from orders.tariff_views import OneZone, Zones
+from payments.views import Transactions
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/orders", include("orders.http.urls")),  # first, because most requests are for one of these
@@ -26,14 +27,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("api/login/", include("rest_framework.urls")),
     path("api/payments/at-risk", MoneyAtRisk.as_view(), name="money-at-risk"),
-    path("api/payments/transactions", Transactions.as_view(), name="transactions"),
+    path(
+        "api/payments/transactions",
+        Transactions.as_view(find_order=lambda user, reference: queries.by_reference(user, reference).pk),
+        name="transactions",
+    ),
     path("api/payments/webhook", PaymentWebhook.as_view(), name="payment-webhook"),
     path("api/analytics", SalesAnalytics.as_view(), name="analytics"),
     path("api/analytics.csv", SalesTable.as_view(), name="analytics-table"),
-    path("api/inventory/<str:reference>/adjust", repeats.AdjustStock.as_view(), name="inventory-adjust"),
     path("api/inventory", include("inventory.urls")),
-    path("api/shipping/zones", Zones.as_view(), name="zones"),
-    path("api/shipping/zones/<int:zone_id>", OneZone.as_view(), name="zone"),
+    path("api/shipping", include("shipping.urls")),
     path("api/notifications", include("notifications.urls")),
     path("api/webhooks", include("notifications.webhook_urls")),
     path("api/live", include("live.urls")),

@@ -1,4 +1,4 @@
-"""Addresses below `/api/inventory`, without trailing slashes. Corrections of stock are in `config.repeats`."""
+"""Addresses below `/api/inventory`, without trailing slashes."""
 
 from django.urls import path
 
@@ -8,5 +8,6 @@ urlpatterns = [
     path("", views.ProductsView.as_view(), name="inventory-products"),
     path("/sync", views.SyncView.as_view(), name="inventory-sync"),
     path("/<str:reference>", views.ProductView.as_view(), name="inventory-product"),
+    path("/<str:reference>/adjust", views.AdjustView.as_view(), name="inventory-adjust"),
     path("/<str:reference>/changes", views.ChangesView.as_view(), name="inventory-changes"),
 ]

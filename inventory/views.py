@@ -15,6 +15,8 @@ from rest_framework.serializers import Serializer
 from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
+from api.idempotency import answer_once
+from api.schema import IDEMPOTENCY_KEY
 from inventory import listing, stock
 from inventory.listing_cache import forget_listings
 from inventory.models import Product, StockChange
@@ -169,12 +171,15 @@ class AdjustView(APIView):
     @extend_schema(
         tags=TAGS,
         operation_id="inventory_adjust",
-        parameters=[REFERENCE],
+        parameters=[REFERENCE, IDEMPOTENCY_KEY],
         request=AdjustmentSerializer,
         responses={200: ChangeSerializer, 400: BAD_ADJUSTMENT, 409: refusal("not_enough_free")},
     )
     def post(self, request: Request, reference: str) -> Response:
         """Add units to a product's stock or take some. Units that orders have reserved cannot be taken."""
+        return answer_once(request, lambda: self._adjust(request, reference))
+
+    def _adjust(self, request: Request, reference: str) -> Response:
         product = listing.find_product(reference=reference, retired_too=True)
         wanted = checked(AdjustmentSerializer, request.data)
         with transaction.atomic():

@@ -14,9 +14,8 @@ from live.close_codes import MORE_TO_REPLAY, NOT_FOUND, Refusal, Refused, bad_re
 from live.database_threads import SOCKET_THREADS, ask
 from live.hub import HUB, Interest, Subscription
 from live.messages import Message, snapshot
-from orders import journal
+from orders import canary_account, journal
 from orders.journal import FeedEvent, Position
-from orders.maintenance import canary_account
 from orders.models import Order, OrderEvent
 from orders.queries import OrderNotFound, by_reference
 

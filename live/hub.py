@@ -20,9 +20,8 @@ from live.close_codes import TOO_SLOW, Refusal
 from live.database_threads import JOURNAL_THREAD, ask
 from live.messages import Message
 from live.traces import OrderTraces
-from orders import journal
+from orders import canary_account, journal
 from orders.journal import FeedEvent, Position
-from orders.maintenance import canary_account
 from orders.wakeup import JOURNAL
 
 logger = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from notifications import views
+from live import views
 
 app_name = "live"
 urlpatterns = [path("/tickets", views.Tickets.as_view(), name="tickets")]

@@ -11,9 +11,8 @@ from django.db import connection, transaction
 
 from notifications import event_counters, webhooks
 from notifications.models import Channel, JournalCursor, Kind, State
-from orders import journal
+from orders import canary_account, journal
 from orders.journal import FeedEvent
-from orders.maintenance import canary_account
 from orders.workflow import EventType
 
 CURSOR = "notifications"

@@ -1,10 +1,10 @@
-"""What goes over the wire about notifications and tickets."""
+"""What goes over the wire about notifications."""
 
 from datetime import datetime
 
+from api.responses import Answer
 from notifications import mail
 from notifications.models import Notification
-from orders.http.responses import Answer
 
 
 class NotificationBody(Answer):
@@ -30,13 +30,6 @@ class NotificationPage(Answer):
 
     next: str | None
     results: list[NotificationBody]
-
-
-class Ticket(Answer):
-    """Opens one socket, once: `/ws/orders?ticket=…`."""
-
-    ticket: str
-    expires_in: int  # seconds
 
 
 def body(notification: Notification) -> NotificationBody:

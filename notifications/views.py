@@ -1,25 +1,23 @@
-"""The HTTP side of notifications, and of the live feed."""
+"""Notifications over HTTP."""
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.db.models.functions import Coalesce, Now
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.pagination import PAGE_PARAMETERS, newest_first
+from api.permissions import staff_with, user_of
 from api.problems import Problem
+from api.requests import Nothing, read
 from api.schema import refusals
-from live import access, tickets
 from notifications import serializers
 from notifications.delivery import send_again
 from notifications.models import Notification
-from notifications.serializers import NotificationBody, NotificationPage, Ticket
-from orders.http.requests import Nothing, read
-from orders.operators.views import staff_with
+from notifications.serializers import NotificationBody, NotificationPage
 
 LARGEST_ID = 2**63 - 1
 
@@ -43,7 +41,7 @@ class Notifications(APIView):
     )
     def get(self, request: Request) -> Response:
         """List one's own; staff with the permission to see notifications see all."""
-        rows, following = newest_first(request, visible_to(_user(request)))
+        rows, following = newest_first(request, visible_to(user_of(request)))
         return Response(NotificationPage(next=following, results=[serializers.body(row) for row in rows]))
 
 
@@ -63,7 +61,7 @@ class ReadNotification(APIView):
     @extend_schema(operation_id="read_notification", summary="Note that a notification was read")
     def post(self, request: Request, notification_id: int) -> Response:
         """Note it; the first time counts."""
-        found = visible_to(_user(request)).filter(pk=min(notification_id, LARGEST_ID))
+        found = visible_to(user_of(request)).filter(pk=min(notification_id, LARGEST_ID))
         if not found:
             raise Problem("not_found", "There is no such notification.", status_code=404)
         read(request.data, Nothing)
@@ -97,38 +95,7 @@ class SendAgain(APIView):
         found = Notification.objects.select_related("order").filter(pk=min(notification_id, LARGEST_ID))
         if not found:
             raise Problem("not_found", "There is no such notification.", status_code=404)
-        if not send_again(found, user_id=_user(request).pk):
+        if not send_again(found, user_id=user_of(request).pk):
             message = "It was no e-mail, or it is being sent already."
             raise Problem("not_possible", message, status_code=409)
         return Response(serializers.body(found.get()))
-
-
-class Tickets(APIView):
-    """Tickets for the live feed."""
-
-    @extend_schema(
-        tags=["notifications"],
-        operation_id="create_live_ticket",
-        summary="Get a ticket that opens one live socket",
-        description=(
-            "For clients that can send neither header nor cookie with their WebSocket. The ticket works once,"
-            " within 30 seconds: `/ws/orders?ticket=…`, `/ws/orders/<order>?ticket=…`."
-        ),
-        request=Nothing,
-        responses={201: Ticket},
-    )
-    def post(self, request: Request) -> Response:
-        """Issue a ticket that stands for the login of this request."""
-        read(request.data, Nothing)
-        try:
-            ticket = tickets.issue(access.of_request(request))
-        except tickets.NoTickets:
-            message = "Tickets cannot be issued just now. Try again."
-            raise Problem("temporarily_unavailable", message, status_code=503, retry_after=1) from None
-        body = Ticket(ticket=ticket, expires_in=tickets.SECONDS)
-        return Response(body, status=status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
-
-
-def _user(request: Request) -> User:
-    assert isinstance(request.user, User)
-    return request.user

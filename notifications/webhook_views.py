@@ -16,13 +16,13 @@ from rest_framework.views import APIView
 from api.idempotency import answer_once
 from api.pagination import PAGE_PARAMETERS, newest_first
 from api.problems import Problem
+from api.requests import Body, Nothing, read
+from api.responses import Answer
 from api.schema import IDEMPOTENCY_KEY, refusals
 from notifications.models import Delivery, Subscription
 from notifications.outgoing import NotAllowed, check_url
 from notifications.views import LARGEST_ID
 from notifications.webhooks import tell_again
-from orders.http.requests import Body, Nothing, read
-from orders.http.responses import Answer
 from orders.workflow import EventType
 
 

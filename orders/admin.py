@@ -19,7 +19,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from inventory.models import Reservation
-from orders.http.permissions import may_operate
 from orders.log_context import trace_url
 from orders.maintenance import archive
 from orders.models import ArchivedOrder, Batch, Order, OrderEvent, OrderLine
@@ -35,9 +34,10 @@ from orders.operators.admin_filters import (
     WaitingFilter,
 )
 from orders.operators.explain import explain, is_at_rest
+from orders.operators.permissions import may_operate
 from orders.operators.runs import flower_url, latest_batch, runs_in, runs_of
 from orders.operators.search import found, named
-from orders.operators.wording import attention, timeline, waits_for
+from orders.wording import attention, timeline, waits_for
 from orders.workflow import Status
 from payments.models import Transaction
 

@@ -16,12 +16,13 @@ import msgspec
 from django.db import OperationalError, transaction
 
 import faults
+from api.models import IdempotencyKey, KeyReused
 from database.arrays import document, numbers, texts
 from database.prepared import execute
 from inventory import stock
 from inventory.catalogue import ProductInfo, find_products, recall_products
 from orders import journal, log_context, wakeup
-from orders.models import IdempotencyKey, Order, OrderLine, new_uuid, order_number
+from orders.models import Order, OrderLine, new_uuid, order_number
 from orders.queries import OrderArchived, OrderNotFound
 from orders.workflow import JourneyState, Status
 
@@ -129,10 +130,6 @@ class AmountTooLarge(Exception):
     def __init__(self, *, maximum: Decimal) -> None:
         super().__init__(f"One order may be worth at most {maximum}.")
         self.maximum = maximum
-
-
-class KeyReused(Exception):
-    """The key belongs to another order."""
 
 
 REFUSALS = (UnknownProduct, PriceChanged, WrongCurrency, QuantityTooLarge, AmountTooLarge, KeyReused)

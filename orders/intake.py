@@ -13,9 +13,10 @@ from typing import Any
 import msgspec
 from django.db import connection, transaction
 
+from api.models import KeyReused
 from database.arrays import Column, document, rows, texts, words
 from orders import log_context, wakeup
-from orders.commands import REFUSALS, Catalogue, KeyReused, NewOrder, PlacedLine, priced
+from orders.commands import REFUSALS, Catalogue, NewOrder, PlacedLine, priced
 from orders.models import NEW_UUID, CurrentTransaction, order_numbers
 
 

@@ -303,24 +303,6 @@ class StepRun(models.Model):
         return f"{self.step} of batch {self.batch_id}"
 
 
-class IdempotencyKey(models.Model):
-    """A request that was answered: a repeat under the same key gets the same answer."""
-
-    pk = models.CompositePrimaryKey("owner_id", "key")
-    owner_id = models.BigIntegerField()
-    key = models.CharField(max_length=200)
-    request_hash = models.BinaryField(max_length=32)
-    status_code = models.SmallIntegerField()
-    answer = models.JSONField()
-    created_at = models.DateTimeField(db_default=Now())
-
-    class Meta:
-        indexes = [models.Index(fields=["created_at"], name="orders_idempotency_created")]
-
-    def __str__(self) -> str:
-        return self.key
-
-
 class ArchivedOrder(models.Model):
     """An order of long ago, in one row: moved here by `orders.archive` with everything that belongs to it."""
 

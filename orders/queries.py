@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from database.arrays import numbers
 from database.prepared import execute
 from inventory.stock import Wanted
-from orders.maintenance.canary_account import left_out
+from orders.canary_account import left_out
 from orders.models import ArchivedOrder, Order, id_of_number
 from payments.ledger import Asked
 from shipping.quotes import Parcel

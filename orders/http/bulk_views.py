@@ -22,6 +22,7 @@ from rest_framework.views import APIView
 
 from api.idempotency import key_of
 from api.ndjson import Spool, lines_of
+from api.permissions import user_of
 from api.problems import Problem
 from api.renderers import ENCODER
 from api.schema import idempotency_key, refusals
@@ -30,7 +31,6 @@ from orders import queries
 from orders.http.filters import FILTER_PARAMETERS, narrowed
 from orders.http.requests import BulkOrderRequest, read_bulk_order
 from orders.http.responses import BulkAnswer
-from orders.http.views import user_of
 from orders.reporting.export import FORMATS
 
 logger = structlog.get_logger(__name__)

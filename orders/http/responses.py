@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from api.responses import Answer, ErrorFacts
 from orders.commands import NewOrder, Placed, PlacedLine
 from orders.models import Order, OrderEvent, OrderLine
 from orders.operators.explain import Explanation, Situation
@@ -21,10 +22,6 @@ StatusName = Annotated[
         extra_json_schema={"enum": [status.value.capitalize() for status in Status]}, examples=["Completed"]
     ),
 ]
-
-
-class Answer(msgspec.Struct, rename="camel", kw_only=True):
-    """A body that we send."""
 
 
 class Line(Answer):
@@ -142,32 +139,6 @@ class EventPage(Answer):
 
     next: str | None
     results: list[Event]
-
-
-class ErrorDetail(Answer, omit_defaults=True):
-    """One of the things that are wrong, with the facts that help to mend it."""
-
-    code: str
-    message: str
-    field: str = ""
-    current: Decimal | UnsetType = UNSET  # of price_changed
-    currency: str | UnsetType = UNSET
-    available: int | UnsetType = UNSET  # of not_enough_free
-
-
-class ErrorFacts(Answer, omit_defaults=True):
-    """What is wrong. `code` is stable, `field` is the path of the field that is meant."""
-
-    code: str
-    message: str
-    field: str = ""
-    details: list[ErrorDetail] = []
-
-
-class Error(Answer):
-    """The body of every answer from 400 on."""
-
-    error: ErrorFacts
 
 
 class BulkAnswer(Answer, omit_defaults=True):

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 import structlog
-from django.contrib.auth.models import User
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import status
@@ -18,15 +17,18 @@ from rest_framework.views import APIView
 import faults
 from api.idempotency import answer_once, key_of, key_problems
 from api.pagination import PAGE_PARAMETERS, address, newest_first, whole
+from api.permissions import user_of
 from api.problems import Problem
 from api.renderers import ENCODER
-from api.schema import BY_PRODUCT_ID, BY_PRODUCT_NAME, IDEMPOTENCY_KEY, REFERENCE, refusals
+from api.requests import Nothing, read
+from api.schema import IDEMPOTENCY_KEY, REFERENCE, refusals
 from api.validators import check_text
 from orders import commands, journal, queries
 from orders.http import responses as serializers
+from orders.http.examples import BY_PRODUCT_ID, BY_PRODUCT_NAME
 from orders.http.filters import FILTER_PARAMETERS, named, narrowed
 from orders.http.permissions import Operator, OperatorOrDemoOwner, OwnerOrOperator, ReadsExplanations
-from orders.http.requests import NewOrderRequest, Nothing, Reason, read
+from orders.http.requests import NewOrderRequest, Reason
 from orders.http.responses import EventPage, OrderDetail, OrderPage, Why
 from orders.models import Order
 from orders.operators.actions import note
@@ -40,12 +42,6 @@ MAX_REASON = 200
 
 BAD_PAGE = refusals(_400="invalid_parameter unknown_parameter control_characters card_number_refused")
 DETAIL = OpenApiResponse(OrderDetail, description="The order as it is now.")
-
-
-def user_of(request: Request) -> User:
-    """Return who is asking; the permissions have seen to it that somebody is."""
-    assert isinstance(request.user, User)
-    return request.user
 
 
 class Orders(APIView):

@@ -14,10 +14,8 @@ from django.db import connection, transaction
 from django.db.models import Prefetch
 
 from inventory.models import Product, StockItem
-from orders import commands
-from orders.maintenance import canary_account
+from orders import canary_account, commands, wording
 from orders.models import Order, OrderEvent
-from orders.operators import wording
 from orders.workflow import EventType, Status, Wait
 
 SKU = "CANARY-1"

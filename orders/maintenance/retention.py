@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
+from api.models import IdempotencyKey
 from orders.maintenance import archive
-from orders.models import Batch, IdempotencyKey, StepRun
+from orders.models import Batch, StepRun
 from payments import webhooks
 from scheduling import slots
 

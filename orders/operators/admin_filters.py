@@ -9,11 +9,11 @@ from django.contrib.admin.views.main import PAGE_VAR
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from orders.maintenance import canary_account
+from orders import canary_account
 from orders.models import Order
 from orders.operators import stuck_reasons
-from orders.operators.wording import WAITS
 from orders.reporting.stats import first_id_since
+from orders.wording import WAITS
 from orders.workflow import UNDER_WAY, Status
 from scheduling.slots import database_now
 from shipping.models import ZoneCountry

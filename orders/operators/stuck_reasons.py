@@ -13,10 +13,10 @@ from typing import Any
 from django.db import connection
 from django.db.models import F, Func, QuerySet, Value
 
-from orders.maintenance import canary_account
+from orders import canary_account
 from orders.models import Order
-from orders.operators.wording import attention as in_words
-from orders.operators.wording import waits_for
+from orders.wording import attention as in_words
+from orders.wording import waits_for
 from orders.workflow import UNDER_WAY
 
 ATTENTION, WAITING = "attention", "waiting"

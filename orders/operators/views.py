@@ -5,47 +5,26 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from msgspec import Meta
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api.pagination import CURSOR, address, whole
+from api.permissions import FORBIDDEN, staff_with, user_of
 from api.problems import Problem
+from api.requests import Body, read
+from api.responses import Answer
 from api.schema import REFERENCE, refusals
 from api.validators import check_text
 from orders import queries
-from orders.http.permissions import may_operate
-from orders.http.requests import LARGEST_ID, Body, read
-from orders.http.responses import Answer
-from orders.http.views import user_of
 from orders.models import Order
 from orders.operators import money_at_risk, runs, stuck_reasons
 from orders.operators.actions import LONGEST_REASON, OPERATIONS, Operation, operate, previews, totals
-from payments.models import Transaction
+from orders.operators.permissions import may_operate
 
 MOST_AT_ONCE = 5000
-FORBIDDEN = refusals(_403="permission_denied")
-
-
-def staff_with(*permissions: str) -> type[BasePermission]:
-    """Return the permission class of views that are for staff with these permissions."""
-
-    class StaffWith(BasePermission):
-        """Staff who have them."""
-
-        message = f"Only staff with the permission {' and '.join(permissions)} may do this."
-
-        def has_permission(self, request: Request, view: object) -> bool:  # noqa: ARG002 - DRF's signature
-            """Whether this user may."""
-            return bool(request.user.is_staff and request.user.has_perms(permissions))
-
-    return StaffWith
-
-
 # --- Orders that do not get on ----------------------------------------------------------------------------
 
 
@@ -288,85 +267,4 @@ def _risk(risk: money_at_risk.Risk) -> RiskBody:
         provider_code=risk.code or None,
         next_step=risk.next_step,
         next_look=risk.due_at,
-    )
-
-
-class TransactionBody(Answer):
-    """Something that the payment provider was asked for."""
-
-    order_id: int
-    kind: str
-    state: str
-    amount: Decimal
-    currency: str
-    provider_id: str | None
-    code: str | None
-    started_at: datetime
-    finished_at: datetime | None
-
-
-class TransactionPage(Answer):
-    """Some transactions, the latest orders' first, and where the next ones are."""
-
-    next: str | None
-    results: list[TransactionBody]
-
-
-# An order has at most so many: pages end between orders.
-PAGE, KINDS, STATES = 100, Transaction.Kind.values, Transaction.State.values
-
-
-class Transactions(APIView):
-    """What the payment provider was asked for."""
-
-    permission_classes = [staff_with("payments.view_transaction")]
-
-    @extend_schema(
-        tags=["payments"],
-        operation_id="list_transactions",
-        summary="List what the payment provider was asked for, the latest orders' first (staff)",
-        parameters=[
-            OpenApiParameter("kind", OpenApiTypes.STR, enum=KINDS),
-            OpenApiParameter("state", OpenApiTypes.STR, enum=STATES),
-            OpenApiParameter("order", OpenApiTypes.STR, description="An order's id, UUID or number."),
-            CURSOR,
-        ],
-        responses={200: OpenApiResponse(TransactionPage)}
-        | refusals(_400="invalid_parameter", _404="not_found")
-        | FORBIDDEN,
-    )
-    def get(self, request: Request) -> Response:
-        """List them."""
-        found = Transaction.objects.filter(**_conditions(request)).order_by("-order_id", "kind")
-        rows = list(found[: PAGE + len(KINDS)])
-        shown = [row for row in rows if len(rows) <= PAGE or row.order_id > rows[PAGE].order_id]
-        following = address(request, cursor=shown[-1].order_id) if len(shown) < len(rows) else None
-        return Response(TransactionPage(next=following, results=[_transaction(row) for row in shown]))
-
-
-def _conditions(request: Request) -> dict[str, Any]:
-    conditions: dict[str, Any] = {}
-    for name, known in (("kind", KINDS), ("state", STATES)):
-        if (value := request.query_params.get(name)) is not None:
-            if value not in known:
-                raise Problem("invalid_parameter", f"One of {', '.join(known)}.", field=name)
-            conditions[name] = value
-    if (reference := request.query_params.get("order")) is not None:
-        conditions["order_id"] = queries.by_reference(user_of(request), reference).pk
-    if "cursor" in request.query_params:
-        conditions["order_id__lt"] = whole(request, "cursor", default=1, at_least=1, at_most=LARGEST_ID)
-    return conditions
-
-
-def _transaction(row: Transaction) -> TransactionBody:
-    return TransactionBody(
-        order_id=row.order_id,
-        kind=row.kind,
-        state=row.state,
-        amount=row.amount,
-        currency=row.currency,
-        provider_id=row.provider_id or None,
-        code=row.code or None,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
     )

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 from django.db import connection
 
-from orders.maintenance import canary_account
+from orders import canary_account
 from orders.reporting import stats
 
 Unit = Literal["hour", "day"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connection
 
-from orders.maintenance import canary_account
+from orders import canary_account
 from orders.models import order_number
 from orders.workflow import EventType, Status
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orders.models import IdempotencyKey, Order, OrderEvent, OrderLine
+from api.models import IdempotencyKey
+from orders.models import Order, OrderEvent, OrderLine
 from tests.orders.conftest import an_order
 
 LINE = {"productId": 1, "quantity": 2, "price": 29.99}

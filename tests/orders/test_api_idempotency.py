@@ -10,7 +10,8 @@ from requests.adapters import HTTPAdapter
 from rest_framework.authtoken.models import Token
 from urllib3.util import Retry
 
-from orders.models import IdempotencyKey, Order, OrderEvent
+from api.models import IdempotencyKey
+from orders.models import Order, OrderEvent
 from tests.inventory.goods import at_once
 from tests.orders.conftest import an_order, client_of
 

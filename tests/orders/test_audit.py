@@ -3,9 +3,10 @@
 import pytest
 from django.db import connection
 
+from api.models import IdempotencyKey
 from orders import commands
 from orders.maintenance import audit
-from orders.models import IdempotencyKey, Journey, Order
+from orders.models import Journey, Order
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import work_off
 

@@ -13,15 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework.authtoken.models import Token
 
+from api.models import IdempotencyKey
 from api.ndjson import Spool, lines_of
 from api.parsers import parsed
 from api.problems import Problem
+from api.requests import read
 from inventory.models import Product
 from orders import intake as bulk
 from orders.http import bulk_views
-from orders.http.requests import BulkOrderRequest, read, read_bulk_order
+from orders.http.requests import BulkOrderRequest, read_bulk_order
 from orders.maintenance import audit
-from orders.models import IdempotencyKey, Journey, Order, OrderEvent, OrderLine
+from orders.models import Journey, Order, OrderEvent, OrderLine
 from tests.orders.conftest import an_order
 
 pytestmark = pytest.mark.django_db(transaction=True)

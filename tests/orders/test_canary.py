@@ -8,8 +8,8 @@ from inventory.models import Product, StockItem
 from monitoring import health
 from notifications import journal_reader
 from notifications.models import EventCount, Notification
-from orders import batches
-from orders.maintenance import audit, canary, canary_account
+from orders import batches, canary_account
+from orders.maintenance import audit, canary
 from orders.models import Order
 from orders.queries import visible_to
 from orders.reporting import stats

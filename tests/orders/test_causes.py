@@ -8,7 +8,7 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from orders.maintenance import canary_account
+from orders import canary_account
 from orders.models import Order
 from orders.operators import stuck_reasons
 from orders.workflow import Status

@@ -8,8 +8,9 @@ from django.db import transaction
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from api.models import IdempotencyKey
 from inventory.models import StockItem
-from orders.models import IdempotencyKey, Order, OrderEvent
+from orders.models import Order, OrderEvent
 from tests.factories import make_user
 from tests.inventory.goods import at_once
 from tests.security.conftest import make_operator, token_of

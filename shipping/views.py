@@ -14,13 +14,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from api.permissions import FORBIDDEN, user_of
 from api.problems import Problem
+from api.requests import LARGEST_ID, Body, CountryCode, CurrencyCode, Price, read
+from api.responses import Answer
 from api.schema import refusals
 from api.validators import check_text
-from orders.http.requests import LARGEST_ID, Body, CountryCode, CurrencyCode, Price, read
-from orders.http.responses import Answer
-from orders.http.views import user_of
-from orders.operators.views import FORBIDDEN
 from shipping.models import Rate, Zone, ZoneCountry
 
 HEAVIEST = 2**31 - 1

@@ -1,0 +1,27 @@
+"""Requests that may be repeated, and what they were answered."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class KeyReused(Exception):
+    """The Idempotency-Key belongs to another request."""
+
+
+class IdempotencyKey(models.Model):
+    """A request that was answered: a repeat under the same key gets the same answer."""
+
+    pk = models.CompositePrimaryKey("owner_id", "key")
+    owner_id = models.BigIntegerField()
+    key = models.CharField(max_length=200)
+    request_hash = models.BinaryField(max_length=32)
+    status_code = models.SmallIntegerField()
+    answer = models.JSONField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "orders_idempotencykey"  # where it was before the API had an app of its own
+        indexes = [models.Index(fields=["created_at"], name="orders_idempotency_created")]
+
+    def __str__(self) -> str:
+        return self.key
