@@ -53,6 +53,7 @@ def preload(environment: Mapping[str, str]) -> None:
     """Import what the programs share, with the settings that the environment says. Starts no thread."""
     getproctitle()  # finds where titles go, which a changed environment would hide
     os.environ.update(environment)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     for module in MODULES:
         importlib.import_module(module)

@@ -3,6 +3,7 @@
 import os
 import secrets
 import signal
+from typing import Any
 
 import django
 import pytest
@@ -11,6 +12,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from launcher.engines import free_port
+from tests.board import chromium
 from tests.cleaning import clean_quickly
 from tests.engines import TestEngines
 from tests.workers import WORKERS, ByFile, slowest_first
@@ -75,6 +77,13 @@ def pytest_configure(config: pytest.Config) -> None:
         ENGINES.start()
     else:  # This process runs no test, but hands them out. pytest-django must not load the workers' settings early.
         del os.environ["DJANGO_SETTINGS_MODULE"]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Warn when no browser was found: a skip among two thousand passes is easily overlooked."""
+    if not chromium.path():
+        terminalreporter.section("browser tests skipped", sep="!")
+        terminalreporter.write_line(chromium.MISSING)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

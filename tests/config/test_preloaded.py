@@ -91,7 +91,7 @@ def test_only_what_this_interpreter_runs_is_forked(tmp_path):
 
 def test_preloading_starts_no_thread_which_a_fork_would_lose():
     code = (
-        "import os, threading; from config import preloaded; preloaded.preload(os.environ);"
+        "import os, threading; from launcher import prefork; prefork.preload(os.environ);"
         " print(threading.active_count())"
     )
     done = subprocess.run(

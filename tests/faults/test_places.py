@@ -22,7 +22,7 @@ NAMED = re.compile(
 def places_in_the_code() -> set[str]:
     found: set[str] = set()
     for folder in ("orders", "payments"):
-        for file in (ROOT / folder).glob("*.py"):
+        for file in (ROOT / folder).rglob("*.py"):
             for variable, place, name, step in NAMED.findall(file.read_text()):
                 if step:
                     found.add(f"{step}.before_commit")

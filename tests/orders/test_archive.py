@@ -172,7 +172,7 @@ def _move_and_die_in_the_second_step(folder) -> subprocess.CompletedProcess[str]
     code = """
 import django; django.setup()
 from datetime import UTC, datetime
-from orders import archive
+from orders.maintenance import archive
 archive.WINDOW = 2
 list(archive.move(before=archive.months_before(datetime.now(UTC), 12)))
 """
