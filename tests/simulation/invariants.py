@@ -65,7 +65,7 @@ class Watch:
 
     def _check_legs(self, order_id: int, row: "Row") -> None:
         if row.due_at is None and row.status in (Status.PROCESSING, Status.CANCELLING) and not row.attention:
-            self.note(f"order {order_id}: {row.status}, and nobody will look at it")
+            self.note(f"order {order_id}: {row.status}, and it is never due again")
         stock, shipping, payment = row.state[5:8]
         wanted = LEGS.get(row.status)
         if wanted and (stock, shipping, payment) != wanted:
