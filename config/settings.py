@@ -225,6 +225,8 @@ ORDER_PROCESSING_INTERVAL = number("ORDER_PROCESSING_INTERVAL", default=1, at_le
 STRAGGLER_PATIENCE_SECONDS = number("STRAGGLER_PATIENCE_SECONDS", default=2, at_least=0.1)
 # Claims in a row that were lost in a worker's hands before an order is put before a person; of the first nobody knows.
 MAX_ATTEMPTS = whole("MAX_ATTEMPTS", default=5, at_least=1)
+# An order whose units are held by orders that are not paid yet waits for them so long before it is refused; 0: not at all.
+STOCK_WAIT_SECONDS = number("STOCK_WAIT_SECONDS", default=90, at_least=0)
 # While more orders than these wait to be taken up, bulk intake makes its clients wait.
 BULK_MAX_WAITING = whole("BULK_MAX_WAITING", default=1_000_000, at_least=1)
 IDEMPOTENCY_KEY_DAYS = number("IDEMPOTENCY_KEY_DAYS", default=3, at_least=1)
