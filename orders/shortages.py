@@ -1,7 +1,7 @@
 """Shortages that may pass: units are there, but orders that are not paid hold them.
 
-Such an order may yet lose its units (its card is declined, it is cancelled), so a shortage that it causes is no reason to
-refuse others: they queue for the units, for `STOCK_WAIT_SECONDS` at most. What cannot be served even if all unpaid
+Such an order may yet lose its units (its card is declined, it is cancelled), so a shortage that it causes is no reason
+to refuse others: they queue for the units, for `STOCK_WAIT_SECONDS` at most. What cannot be served even if all unpaid
 orders went away is refused at once. The queue is in order of placement: an order takes no units that an earlier one in
 the queue can have now. A queued order that cannot be served from what is free holds up nobody behind it, so an order
 for many units may see smaller ones pass, until its time is up.
@@ -36,7 +36,8 @@ WANTED = """
         SELECT order_id, product_id, quantity FROM orders_orderline WHERE order_id = ANY(%(order_ids)s::bigint[])
     ), queue AS MATERIALIZED (
         SELECT order_id FROM orders_journey
-        WHERE stock = 'short' AND due_at IS NOT NULL AND order_id < %(last)s::bigint ORDER BY order_id LIMIT %(most)s::int
+        WHERE stock = 'short' AND due_at IS NOT NULL AND order_id < %(last)s::bigint
+        ORDER BY order_id LIMIT %(most)s::int
     ), ahead AS (
         SELECT DISTINCT queue.order_id FROM queue CROSS JOIN LATERAL (
             SELECT product_id FROM orders_orderline line WHERE line.order_id = queue.order_id OFFSET 0

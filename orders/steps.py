@@ -24,7 +24,7 @@ from django.db import InterfaceError, OperationalError, transaction
 
 import faults
 from inventory import stock
-from orders import batches, journal, log_context, queries, shortages, wakeup
+from orders import batches, declines, journal, log_context, queries, shortages, wakeup
 from orders.batches import InHand
 from orders.workflow import JourneyState, Leg, Status, Wait
 from payments import ledger, returns
@@ -181,6 +181,7 @@ def authorize_payment(batch: InHand) -> None:
         if not joined:
             batches.put_down(batch)
         faults.point("authorize_payment.before_commit")
+    declines.note(outcomes)
     if joined:
         is_all = batch.is_whole and len(joined) == len(batch.order_ids)
         _take_money(batch, joined, [p.request.order_id for p in joined], ends_batch=is_all)

@@ -19,7 +19,7 @@ from django.db import OperationalError
 import faults
 from faults.script import Planned
 from inventory import stock
-from orders import batches, commands, journal, queries, shortages, steps, wakeup
+from orders import batches, commands, declines, journal, queries, shortages, steps, wakeup
 from orders.batches import Claimed
 from payments import ledger, returns
 from payments.gateways.protocol import Outcome
@@ -103,6 +103,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (shortages, "_out_of_patience", database.out_of_patience),
         (shortages, "_queue", database.queue),
         (shortages, "_make_due", lambda order_ids: _woken(world, order_ids)),
+        (declines, "note", lambda outcomes: None),
         (queries, "charges", books.charges),
         (ledger, "prepare", books.prepare),
         (ledger, "record", books.record),
