@@ -10,7 +10,8 @@ UNITS, BUYERS, BUYER_EVERY = 800, 60, 0.4
 ATTACK = Wish("declined", 1.0, {"payment": {"token": "tok_declined"}})
 NEW_PRODUCT = """
     WITH p AS (
-        INSERT INTO inventory_product (sku, name, category, description, price, currency, weight_grams, active, updated_at)
+        INSERT INTO inventory_product
+            (sku, name, category, description, price, currency, weight_grams, active, updated_at)
         VALUES (%s, %s, '', '', 10, 'USD', 1, true, now()) RETURNING id
     )
     INSERT INTO inventory_stockitem (product_id, on_hand, reserved, sold, reorder_level) SELECT id, %s, 0, 0, 0 FROM p
