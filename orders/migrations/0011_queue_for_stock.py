@@ -13,6 +13,32 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        # The new choice, which is no business of the database's.
+        *(
+            migrations.AlterField(
+                model_name="journey",
+                name=leg,
+                field=models.CharField(
+                    blank=True,
+                    choices=[
+                        ("", ""),
+                        ("refused", "refused"),
+                        ("short", "short"),
+                        ("reserved", "reserved"),
+                        ("released", "released"),
+                        ("sold", "sold"),
+                        ("quoted", "quoted"),
+                        ("authorized", "authorized"),
+                        ("captured", "captured"),
+                        ("voided", "voided"),
+                        ("refunded", "refunded"),
+                        ("nothing", "nothing"),
+                    ],
+                    max_length=10,
+                ),
+            )
+            for leg in ("stock", "shipping", "payment")
+        ),
         # A large table takes minutes, and waits for transactions that began before.
         migrations.RunSQL("SET statement_timeout = 0; SET lock_timeout = 0", migrations.RunSQL.noop),
         AddIndexConcurrently(

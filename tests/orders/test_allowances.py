@@ -53,7 +53,7 @@ def lines(alice: User, unlimited: None) -> Lines:
 
     def send(*orders: dict[str, Any]) -> list[dict[str, Any]]:
         body = b"\n".join(json.dumps(order).encode() for order in orders)
-        response = client.post("/api/orders/bulk", body, content_type="application/x-ndjson")
+        response: Any = client.post("/api/orders/bulk", body, content_type="application/x-ndjson")
         assert response.status_code == 200
         return [json.loads(line) for line in b"".join(response.streaming_content).splitlines()]
 
