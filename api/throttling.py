@@ -96,6 +96,17 @@ class Buckets:
         except redis.ConnectionError:
             return _answer(connection, command)  # it was closed since; it connects anew by itself
 
+    def ask(self, *command: str | float) -> Any:
+        """Return the answer to a command; Unavailable if nobody can tell."""
+        if self._clock() < self._leave_alone_until:
+            raise Unavailable
+        try:
+            return self._ask(*command)
+        except redis.RedisError as error:
+            self._leave_alone_until = self._clock() + LEAVE_ALONE_SECONDS
+            logger.warning("throttle_unavailable", error=type(error).__name__)
+            raise Unavailable from error
+
 
 def _answer(connection: Any, command: tuple[str | float, ...]) -> str:
     connection.send_command(*command)

@@ -30,6 +30,10 @@ STORIES = {
     Status.CANCELLING: "What was set aside for you goes back on the shelf.",
 }
 HELD = "It is on hold: nothing is set aside or charged before it is started."
+IN_THE_QUEUE = (
+    "Others have the last items in their hands and have not paid yet. You are next in line for what they leave."
+    " You are charged only once the items are yours."
+)
 NEXT_IN_LINE = "It is next in line. Nothing has been charged so far."
 
 MONEY_ON_ITS_WAY = {
@@ -75,6 +79,8 @@ def story(order: Order) -> str:
     status, payment = Status(journey.status), Leg(journey.payment)
     if status is Status.PENDING:
         return HELD if journey.due_at is None else NEXT_IN_LINE
+    if status is Status.PROCESSING and journey.stock == Leg.SHORT:
+        return IN_THE_QUEUE
     sentences = [_why(journey), STORIES.get(status, "")]
     if status is Status.CANCELLING:
         sentences.append(MONEY_ON_ITS_WAY.get(payment, ""))

@@ -48,9 +48,11 @@ STATE_OF_LEG = {
     Leg.REFUNDED: RETURNED,
     Leg.NOTHING: RETURNED,
     Leg.OPEN: OPEN,
+    Leg.SHORT: OPEN,
 }
 WORDS_FOR_LEG = {
     ("stock", Leg.OPEN): "not reserved yet",
+    ("stock", Leg.SHORT): "others hold the last items and have not paid yet",
     ("stock", Leg.RESERVED): "every item is reserved",
     ("stock", Leg.REFUSED): "not all of it is in stock",
     ("stock", Leg.RELEASED): "the items went back on the shelf",

@@ -193,6 +193,7 @@ class Rig:
             "LIVE_PORT": str(self.live_port),
             "THROTTLE_WRITES": "off",
             "THROTTLE_READS": "off",
+            "DECLINES_PER_ACCOUNT": "off",
             # Shorter than by default, so that a row about time-outs ends within a minute.
             "EXTERNAL_TIMEOUT_SECONDS": "2",
             "HEALTH_CHECK_INTERVAL": "5",

@@ -5,6 +5,7 @@ Values come from the environment. What the environment does not say is read from
 """
 
 import math
+import re
 import socket
 from datetime import timedelta
 from pathlib import Path
@@ -226,6 +227,22 @@ ORDER_PROCESSING_INTERVAL = number("ORDER_PROCESSING_INTERVAL", default=1, at_le
 STRAGGLER_PATIENCE_SECONDS = number("STRAGGLER_PATIENCE_SECONDS", default=2, at_least=0.1)
 # Claims in a row that were lost in a worker's hands before an order is put before a person; of the first nobody knows.
 MAX_ATTEMPTS = whole("MAX_ATTEMPTS", default=5, at_least=1)
+# An order whose units are held by orders that are not paid yet waits so long for them before it is refused; 0: it does
+# not wait.
+STOCK_WAIT_SECONDS = number("STOCK_WAIT_SECONDS", default=90, at_least=0)
+# Declined payments that an account may have, each with a burst of the same size, before it places no more orders for a
+# while; "off" for no limit. They count where fewer than half of its latest orders were paid …
+DECLINES_PER_ACCOUNT = env.str("DECLINES_PER_ACCOUNT", default="60/h")
+if not re.fullmatch(r"off|[1-9][0-9]*/[smhd][a-z]*", DECLINES_PER_ACCOUNT):
+    raise ImproperlyConfigured(
+        f'DECLINES_PER_ACCOUNT must be like "60/h", or off, not {DECLINES_PER_ACCOUNT!r}.'
+    )
+# … and while they do, it may have only so many orders, and units in them, under way that are not paid.
+UNPAID_ORDERS_PER_ACCOUNT = whole("UNPAID_ORDERS_PER_ACCOUNT", default=20, at_least=1)
+UNPAID_UNITS_PER_ACCOUNT = whole("UNPAID_UNITS_PER_ACCOUNT", default=200, at_least=1)
+# Orders that an account may have on hold, and the days after which one that nobody started is cancelled; 0: never.
+HELD_ORDERS_PER_ACCOUNT = whole("HELD_ORDERS_PER_ACCOUNT", default=1000, at_least=1)
+HELD_ORDER_DAYS = number("HELD_ORDER_DAYS", default=30, at_least=0)
 # While more orders than these wait to be taken up, bulk intake makes its clients wait.
 BULK_MAX_WAITING = whole("BULK_MAX_WAITING", default=1_000_000, at_least=1)
 IDEMPOTENCY_KEY_DAYS = number("IDEMPOTENCY_KEY_DAYS", default=3, at_least=1)

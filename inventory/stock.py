@@ -129,20 +129,26 @@ SELECT product_id, wanted, applied FROM difference ORDER BY product_id
 """
 
 
-def reserve(*, wanted: Sequence[Wanted]) -> dict[int, list[Shortage]]:
+def reserve(*, wanted: Sequence[Wanted], ahead: Sequence[Wanted] = ()) -> dict[int, list[Shortage]]:
     """Hold stock for orders: all lines of an order or none, in order of placement (ascending order id).
 
+    Units that orders of `ahead` could have now, each in its turn, are left to them.
     Returns the shortages of the orders that were refused; every other order of `wanted` is reserved now.
     An order that holds stock already is left as it is. Whether an order still wants stock at all (it may
     have been cancelled or completed since) is for the caller to know.
     """
     if not wanted:
         return {}
-    available = _lock(line.product_id for line in wanted)
-    lines = _by_order(wanted)
+    everybody = [*wanted, *ahead]
+    available = _lock(line.product_id for line in everybody)
+    lines = _by_order(everybody)
     for order_id in _holders(lines):
         del lines[order_id]
     reserved, refused = _allocate(lines, available)
+    if ahead:
+        others = {line.order_id for line in ahead}
+        reserved = [line for line in reserved if line.order_id not in others]
+        refused = {order_id: short for order_id, short in refused.items() if order_id not in others}
     _hold(reserved)
     return refused
 

@@ -409,6 +409,12 @@ def cancel_orders(*, order_ids: Sequence[int], reason: str, returning: bool = Fa
     return _each(order_ids, partial(_cancel, reason=reason, returning=returning))
 
 
+def cancel_held_orders(*, order_ids: Sequence[int], reason: str) -> int:
+    """Cancel those of the orders that are still on hold. Return how many are cancelled by now."""
+    outcomes = _each(order_ids, partial(_cancel_held, reason=reason))
+    return sum(outcome is Status.CANCELLED for outcome in outcomes.values())
+
+
 def retry_orders(*, order_ids: Sequence[int]) -> Outcomes:
     """Do `retry_order` to each."""
     return _each(order_ids, _retry)
@@ -438,6 +444,11 @@ def _cancel(journey: JourneyState, *, reason: str, returning: bool) -> None:
     if journey.status is Status.REJECTED or (journey.status is Status.COMPLETED and not returning):
         raise NotPossible(action="cancelled", status=journey.status)
     journey.undo(outcome=Status.CANCELLED, reason=reason)
+
+
+def _cancel_held(journey: JourneyState, *, reason: str) -> None:
+    if journey.is_held:
+        journey.undo(outcome=Status.CANCELLED, reason=reason)
 
 
 def _retry(journey: JourneyState) -> None:

@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 import faults
-from orders import batches, journal, log_context, resume, wakeup
+from orders import batches, journal, log_context, resume, shortages, wakeup
 from orders.maintenance import deadlines
 from runtime import heartbeats
 from telemetry import measures, tracing
@@ -36,6 +36,7 @@ class Dispatcher:
         self._doorbell: psycopg.Connection[tuple[object, ...]] | None = None
         self._provider = resume.ProviderWatch()
         self._deadlines = deadlines.DeadlineWatch()
+        self._stock = shortages.StockWatch()
 
     def stop(self, *_: object) -> None:
         """Finish what is being done and return from `run`; fit to be a signal handler."""
@@ -52,6 +53,7 @@ class Dispatcher:
                     sent = dispatch_due()
                     self._provider.look()
                     self._deadlines.look()
+                    self._stock.look()
                     self._rest_after(sent)
             except (OperationalError, InterfaceError, psycopg.Error) as error:
                 logger.warning("The database is away: %s", str(error).strip())

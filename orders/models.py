@@ -182,6 +182,12 @@ class Journey(models.Model):
                 name="orders_not_confirmed",
             ),
             models.Index(fields=["order"], condition=~Q(attention=""), name="orders_attention"),
+            # The queue for units that unpaid orders hold: nearly always empty.
+            models.Index(fields=["order"], condition=Q(stock="short"), name="orders_short_of_stock"),
+            # Placed on hold and not started: counted for each account, and cancelled when they are too old.
+            models.Index(
+                fields=["order"], condition=Q(status="pending", due_at__isnull=True), name="orders_held"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -24,7 +24,7 @@ from django.db import InterfaceError, OperationalError, transaction
 
 import faults
 from inventory import stock
-from orders import batches, journal, log_context, queries, wakeup
+from orders import batches, declines, journal, log_context, queries, shortages, wakeup
 from orders.batches import InHand
 from orders.workflow import JourneyState, Leg, Status, Wait
 from payments import ledger, returns
@@ -126,16 +126,25 @@ def _ids(journeys: Sequence[JourneyState]) -> list[int]:
 
 @for_batch
 def reserve_stock(batch: InHand) -> None:
-    """Hold every order's units, first come first served, all of an order or none."""
+    """Hold every order's units, first come first served, all of an order or none.
+
+    An order that is short only because of units that unpaid orders hold queues for them.
+    """
     with _last_transaction(batch, step="reserve_stock"):
-        journeys = _due(batch, lambda j: j.is_processing and j.stock is Leg.OPEN)
-        shortages = stock.reserve(wanted=queries.wanted_units(_ids(journeys)))
+        journeys = _due(batch, lambda j: j.wants_stock)
+        wanted, ahead = shortages.wanted(_ids(journeys))
+        short = stock.reserve(wanted=wanted, ahead=ahead)
+        queued = [journey.order_id for journey in journeys if journey.stock is Leg.SHORT]
+        passing = shortages.passing(short, queued)
         for journey in journeys:
-            if missing := shortages.get(journey.order_id):
-                journey.stock_refused([shortage._asdict() for shortage in missing])
-            else:
+            missing = short.get(journey.order_id)
+            if not missing:
                 journey.stock_reserved()
-        journal.save(journeys)
+            elif journey.order_id in passing:
+                journey.stock_short()
+            else:
+                journey.stock_refused([shortage._asdict() for shortage in missing])
+        journal.save(journey for journey in journeys if journey.has_changed)
 
 
 @for_batch
@@ -172,6 +181,7 @@ def authorize_payment(batch: InHand) -> None:
         if not joined:
             batches.put_down(batch)
         faults.point("authorize_payment.before_commit")
+    declines.note(outcomes)
     if joined:
         is_all = batch.is_whole and len(joined) == len(batch.order_ids)
         _take_money(batch, joined, [p.request.order_id for p in joined], ends_batch=is_all)

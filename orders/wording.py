@@ -13,6 +13,7 @@ WAITS = {
     Wait.PAYMENT_PROVIDER: "the payment provider",
     Wait.PAYMENT_OUTCOME: "the outcome of a payment",
     Wait.LOST_STEP: "a step that did not report back",
+    Wait.STOCK: "units that unpaid orders hold",
 }
 
 # As `orders.steps` puts an order that breaks a step before a person.

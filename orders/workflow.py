@@ -43,6 +43,7 @@ class Leg(StrEnum):
 
     OPEN = ""  # not tried, or not known yet
     REFUSED = "refused"  # out of stock, not deliverable, declined
+    SHORT = "short"  # stock: units held by orders that are not paid; tried again when those end
     RESERVED = "reserved"  # stock: units held
     RELEASED = "released"  # stock: units given back
     SOLD = "sold"  # stock: units handed over
@@ -102,12 +103,16 @@ class Wait(StrEnum):
     PAYMENT_PROVIDER = "payment_provider"  # the provider cannot be reached; nothing was asked of it this time
     PAYMENT_OUTCOME = "payment_outcome"  # we asked and do not know what came of it
     LOST_STEP = "lost_step"  # a leg did not report back
+    STOCK = "stock_reserved_by_others"  # enough is there, but orders that are not paid hold it
 
 
 # Seconds until the next look at an order that waits, by how often it was tried: 1, 2, 4, … capped.
 LONGEST_WAIT = 60.0
 # … and at one whose provider was not even asked, because it is known to be down.
 PROVIDER_WAIT = 5.0
+# … and at one that waits for units: it is woken as soon as they are free, this is only the safety net.
+STOCK_WAIT = 10.0
+UNCOUNTED_WAITS = {Wait.PAYMENT_PROVIDER: PROVIDER_WAIT, Wait.STOCK: STOCK_WAIT}
 # An order that goes on trying is put before a person as well after so many tries.
 MAX_QUIET_ATTEMPTS = 8
 # Tries are counted up to here: one that waits for a provider for weeks is looked at every minute.
@@ -204,6 +209,11 @@ class JourneyState:
         return Leg.REFUSED in (self.stock, self.shipping, self.payment)
 
     @property
+    def wants_stock(self) -> bool:
+        """Whether its units are still to be held: not tried yet, or held by others the last time."""
+        return self.is_processing and self.stock in (Leg.OPEN, Leg.SHORT)
+
+    @property
     def may_be_charged(self) -> bool:
         """Whether the payment leg is still to be tried: the total is final and nothing spoke against it."""
         return (
@@ -279,11 +289,24 @@ class JourneyState:
 
     def stock_reserved(self) -> None:
         """Every line's units are held."""
+        self._leave_queue()
         self.stock = Leg.RESERVED
         self._note(EventType.STOCK_RESERVED)
 
+    def stock_short(self) -> None:
+        """Units would do, but orders that are not paid hold them: none is held, and it is tried again.
+
+        The first time is always noted, beside whatever else it waits for: the wait is bounded from then on.
+        """
+        if self.stock is not Leg.SHORT:
+            self.stock = Leg.SHORT
+            self._note(EventType.WAITING, waiting_for=Wait.STOCK.value)
+            if not self.waits_for_provider:
+                self.waiting_for = Wait.STOCK
+
     def stock_refused(self, shortages: list[dict[str, Any]]) -> None:
         """At least one line's units are not there; none is held."""
+        self._leave_queue()
         self.stock = Leg.REFUSED
         self._refuse("out_of_stock", EventType.STOCK_REFUSED, shortages=shortages)
 
@@ -299,7 +322,9 @@ class JourneyState:
 
     def payment_authorized(self) -> None:
         """The provider holds the amount."""
-        self.payment, self.waiting_for = Leg.AUTHORIZED, Wait.NOBODY
+        self.payment = Leg.AUTHORIZED
+        if self.waiting_for != Wait.STOCK:
+            self.waiting_for = Wait.NOBODY
         self._note(EventType.PAYMENT_AUTHORIZED)
 
     def payment_declined(self, code: str) -> None:
@@ -396,6 +421,7 @@ class JourneyState:
     def undo(self, *, outcome: Status, reason: str = "") -> None:
         """Head for `outcome`, at once if nothing is held, else by way of giving everything back."""
         self.outcome, self.reason = outcome.value, reason or self.reason
+        self._leave_queue()
         if not self.holds_stock and not self.may_hold_money:
             self._end(outcome)
             return
@@ -418,10 +444,10 @@ class JourneyState:
 
     def wait(self) -> None:
         """Look again later: soon after a first try, less and less often after many."""
-        self.blocked(Wait(self.waiting_for) or Wait.LOST_STEP)
-        if self.waiting_for == Wait.PAYMENT_PROVIDER:
+        self.blocked(self._cause_of_wait())
+        if self.waiting_for in UNCOUNTED_WAITS:
             self.attempts = 0  # nothing was tried, so no try is used up
-            self.look_again(PROVIDER_WAIT)
+            self.look_again(UNCOUNTED_WAITS[Wait(self.waiting_for)])
             return
         if self.attempts >= MAX_QUIET_ATTEMPTS and not self.attention:
             self._attend(f"{self.waiting_for} for {self.attempts} attempts")
@@ -465,6 +491,18 @@ class JourneyState:
         self.waiting_for = Wait.NOBODY
 
     # --- Inside --------------------------------------------------------------------------------------------
+
+    def _leave_queue(self) -> None:
+        """Queue for units no longer."""
+        if self.stock is Leg.SHORT:
+            self.stock = Leg.OPEN
+        if self.waiting_for == Wait.STOCK:
+            self.waiting_for = Wait.NOBODY
+
+    def _cause_of_wait(self) -> Wait:
+        if self.waits_for_provider:
+            return Wait(self.waiting_for)
+        return Wait.STOCK if self.stock is Leg.SHORT else Wait.LOST_STEP
 
     def _refuse(self, reason: str, event: EventType, **data: Any) -> None:
         self.reason = self.reason or reason

@@ -31,6 +31,8 @@ def _configure_django() -> None:
         ALLOWED_HOSTS="*",
         HTTPS="0",
         CANARY_INTERVAL="0",
+        # Accounts of different tests have the same id, and its declines would add up.
+        DECLINES_PER_ACCOUNT="off",
         # Nothing of a `make run` beside us: not its secrets and files, not its sandbox.
         DATA_DIR=str(ENGINES.folder),
         SANDBOX_PORT=str(free_port()),

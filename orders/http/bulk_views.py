@@ -26,8 +26,8 @@ from api.permissions import user_of
 from api.problems import Problem
 from api.renderers import ENCODER
 from api.schema import idempotency_key, refusals
+from orders import allowances, queries
 from orders import intake as bulk
-from orders import queries
 from orders.http.filters import FILTER_PARAMETERS, narrowed
 from orders.http.requests import BulkOrderRequest, read_bulk_order
 from orders.http.responses import BulkAnswer
@@ -87,8 +87,10 @@ class BulkOrders(APIView):
             "NDJSON: each line is an order as for `POST /api/orders`, with a `key` if it may be sent again."
             f" Lines of up to {LONGEST_LINE // 1024} KB, as many as you like. The answer has a line for each"
             " that is not empty, in their order and while they come in: `orderId` and `orderNumber`, or the"
-            " `error`. A line that is refused costs the others nothing. An `Idempotency-Key` of the request"
-            " gives each line without a `key` the key `<Idempotency-Key>/<line>`."
+            " `error`. A line that is refused costs the others nothing: because the account has too many orders on"
+            " hold (`too_many_held_orders`), say, or because most of its payments were declined"
+            " (`too_many_declines`, `too_many_unpaid_orders`: send the line again later). An `Idempotency-Key` of the"
+            " request gives each line without a `key` the key `<Idempotency-Key>/<line>`."
         ),
         request={NDJSON: BulkOrderRequest},
         parameters=[idempotency_key(longest=LONGEST_PREFIX)],
@@ -216,10 +218,18 @@ class Intake:
     def _place(self, entries: dict[int, bulk.Entry]) -> dict[int, bulk.Accepted | Exception]:
         try:
             self._await_room()
-            outcomes = bulk.place_orders(entries=list(entries.values()), owner_id=self._owner_id)
+            refused = self._refused(entries)
+            admitted = {number: entry for number, entry in entries.items() if number not in refused}
+            outcomes = bulk.place_orders(entries=list(admitted.values()), owner_id=self._owner_id)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what these lines are told
             return dict.fromkeys(entries, error)
-        return dict(zip(entries, outcomes, strict=True))
+        return refused | dict(zip(admitted, outcomes, strict=True))
+
+    def _refused(self, entries: dict[int, bulk.Entry]) -> dict[int, Problem]:
+        """Return the lines that the account may not place now, and why."""
+        wishes = [allowances.Wish(entry.new, entry.key) for entry in entries.values()]
+        refusals, numbers = allowances.refusals(self._owner_id, wishes), list(entries)
+        return {numbers[place]: problem for place, problem in refusals.items()}
 
     def _await_room(self) -> None:
         """Wait while there is too much of a backlog, and give up after a while."""

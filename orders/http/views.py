@@ -23,7 +23,7 @@ from api.renderers import ENCODER
 from api.requests import Nothing, read
 from api.schema import IDEMPOTENCY_KEY, REFERENCE, refusals
 from api.validators import check_text
-from orders import commands, journal, queries
+from orders import allowances, commands, journal, queries
 from orders.http import responses as serializers
 from orders.http.examples import BY_PRODUCT_ID, BY_PRODUCT_NAME
 from orders.http.filters import FILTER_PARAMETERS, named, narrowed
@@ -54,6 +54,8 @@ class Orders(APIView):
         description=(
             "Stores the order and answers at once; stock, shipping and payment follow. A `price` is compared"
             " with the catalogue's and never used. Lines of the same product are merged."
+            " An order for units that others hold and have not paid for yet waits for them a while. An account"
+            " whose payments are mostly declined has to slow down: 429 with `Retry-After`."
         ),
         request=NewOrderRequest,
         parameters=[IDEMPOTENCY_KEY],
@@ -63,8 +65,9 @@ class Orders(APIView):
             _400="malformed_json required unknown_field wrong_type wrong_format too_short too_long too_small"
             " too_large too_many_decimals control_characters card_number_refused unknown_product"
             " wrong_currency invalid_idempotency_key",
-            _409="price_changed in_progress",
+            _409="price_changed in_progress too_many_held_orders",
             _422="idempotency_key_reused",
+            _429="throttled too_many_declines too_many_unpaid_orders",
         ),
     )
     def post(self, request: Request) -> Response:
@@ -340,6 +343,8 @@ def place(request: Request) -> Response:
     user, key = user_of(request), key_of(request)
     wanted = read(request.data, NewOrderRequest)
     new = wanted.as_new_order(owner_id=user.pk)
+    for problem in allowances.refusals(user.pk, [allowances.Wish(new, key)]).values():
+        raise problem
     with key_problems():
         placed = commands.place_order(new=new, key=commands.Key(key, wanted.fingerprint()) if key else None)
     structlog.contextvars.bind_contextvars(order_id=placed.order_id)

@@ -141,6 +141,10 @@ CHECKS: dict[str, str] = {
         LEFT JOIN inventory_stockitem s ON s.product_id = r.product_id
         WHERE l.order_id IS NULL OR s.product_id IS NULL
     """,
+    "Stock: only an order that is being processed queues for units": """
+        SELECT order_id::text, format('%s, and in the queue for units', status) FROM orders_journey
+        WHERE stock = 'short' AND status <> 'processing'
+    """,
     "Stock and money: a confirmed order has both, one that ended otherwise has neither": """
         SELECT order_id::text,
                format('%s with stock "%s", shipping "%s", payment "%s"', status, stock, shipping, payment)

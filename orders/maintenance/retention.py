@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from api.models import IdempotencyKey
+from orders import held
 from orders.maintenance import archive
 from orders.models import Batch, StepRun
 from payments import webhooks
@@ -18,9 +19,12 @@ ARCHIVING_SECONDS = 20.0
 
 
 def clean(*, now: datetime) -> dict[str, int]:
-    """Delete old idempotency keys, batches, webhook events and scheduled runs. Return how many of each."""
+    """Cancel orders on hold that nobody started, and delete old idempotency keys, batches, webhook events and
+    scheduled runs. Return how many of each.
+    """
     keys_before = now - timedelta(days=settings.IDEMPOTENCY_KEY_DAYS)
     return {
+        "orders on hold": held.expire(now=now),
         "idempotency keys": IdempotencyKey.objects.filter(created_at__lt=keys_before).delete()[0],
         "steps of batches": StepRun.objects.filter(began_at__lt=now - BATCHES_ARE_KEPT).delete()[0],
         "batches": Batch.objects.filter(started_at__lt=now - BATCHES_ARE_KEPT).delete()[0],

@@ -41,6 +41,7 @@ class Situation(StrEnum):
     PAYMENT_PROVIDER = "payment_provider"
     PAYMENT_OUTCOME = "payment_outcome"
     LOST_STEP = "lost_step"
+    STOCK = "stock_reserved_by_others"
     ATTENTION = "attention"
     COMPLETION = "completion"
 
@@ -241,6 +242,8 @@ def _waits(facts: Facts) -> Explanation:
             return _waits_for_provider(facts)
         case Wait.PAYMENT_OUTCOME:
             return _waits_for_outcome(facts)
+        case Wait.STOCK:
+            return _waits_for_stock(facts)
         case _:
             return _waits_for_step(facts)
 
@@ -273,6 +276,21 @@ def _waits_for_outcome(facts: Facts) -> Explanation:
         first.started_at if first else facts.since(EventType.WAITING),
         why=f"The payment provider was asked for the {what}, and nobody knows yet what came of it.{said}",
         next_action="Nothing to do yet: it is looked up by its key before anything is asked again; nobody pays twice.",
+        in_the_way=_standing_still(facts),
+    )
+
+
+def _waits_for_stock(facts: Facts) -> Explanation:
+    since = facts.since(EventType.WAITING)
+    until = since + timedelta(seconds=settings.STOCK_WAIT_SECONDS)
+    return _goes_on(
+        facts,
+        Situation.STOCK,
+        "units that unpaid orders hold",
+        since,
+        why="Enough units are on hand, but orders that are not paid yet hold them. It is in the queue for them, and"
+        f" is refused as out of stock if it has none at {until:%H:%M:%S} UTC.",
+        next_action="Nothing to do: it goes on as soon as the units are free, or sold to others.",
         in_the_way=_standing_still(facts),
     )
 
@@ -350,7 +368,7 @@ def _open_legs(journey: Journey) -> list[str]:
         money = journey.shipping == Leg.QUOTED and journey.payment in (Leg.OPEN, Leg.AUTHORIZED, Leg.CAPTURED)
         return [name for name, is_open in (("stock", stock), ("payment", money)) if is_open]
     legs = {"stock": journey.stock, "shipping": journey.shipping, "payment": journey.payment}
-    return [name for name, leg in legs.items() if not leg]
+    return [name for name, leg in legs.items() if leg in (Leg.OPEN, Leg.SHORT)]
 
 
 # --- Words ------------------------------------------------------------------------------------------------

@@ -101,6 +101,16 @@ def test_an_unknown_order_and_a_foreign_one_are_the_same_to_a_stranger(browser_o
         assert b"default-src" in answer["Content-Security-Policy"].encode()
 
 
+def test_one_that_queues_for_the_last_items_says_so_and_that_it_costs_nothing(page, alice, product):
+    order = make_order((product, 1), owner=alice)
+    Journey.objects.filter(order_id=order.order_id).update(
+        status="processing", stock="short", waiting_for="stock_reserved_by_others"
+    )
+    text = page(order)
+    assert "You are next in line for what they leave." in text
+    assert "You are charged only once the items are yours." in text
+
+
 def test_one_that_has_to_wait_says_so_and_goes_on_by_itself(page, alice, product):
     order = make_order((product, 1), owner=alice)
     Journey.objects.filter(order_id=order.order_id).update(

@@ -19,7 +19,7 @@ class Dispatcher:
 def consumer(monkeypatch):
     monkeypatch.setattr(event_batching, "NEWS_SECONDS", 0)
     consumer = event_batching.Consumer.__new__(event_batching.Consumer)  # without a broker
-    consumer.hub, consumer.event_dispatcher = Hub(), Dispatcher()
+    vars(consumer).update(hub=Hub(), event_dispatcher=Dispatcher())
     return consumer
 
 

@@ -56,6 +56,25 @@ class TestReserve:
         assert set(stock.reserve(wanted=[Wanted(9, 1, 3), Wanted(8, 1, 3), Wanted(7, 1, 1)])) == {9}
         assert set(reservations()) == {7, 8}
 
+    def test_units_are_left_to_those_ahead_who_could_have_them_now(self):
+        make_product(1, on_hand=5)
+        refused = stock.reserve(wanted=[Wanted(9, 1, 3)], ahead=[Wanted(7, 1, 3)])
+        assert refused == {9: [Shortage(product_id=1, wanted=3, available=2)]}
+        assert reservations() == {}
+
+    def test_and_nothing_to_those_who_could_not_or_who_come_later(self):
+        make_product(1, on_hand=5)
+        make_product(2, on_hand=0)
+        ahead = [Wanted(6, 1, 6), Wanted(7, 1, 4), Wanted(7, 2, 1), Wanted(10, 1, 5)]
+        assert stock.reserve(wanted=[Wanted(9, 1, 3)], ahead=ahead) == {}
+        assert reservations() == {9: {1: 3}}
+
+    def test_one_ahead_that_has_its_units_by_now_gets_no_others(self):
+        make_product(1, on_hand=5)
+        stock.reserve(wanted=[Wanted(7, 1, 2)])
+        assert stock.reserve(wanted=[Wanted(9, 1, 3)], ahead=[Wanted(7, 1, 2)]) == {}
+        assert reservations() == {7: {1: 2}, 9: {1: 3}}
+
     def test_a_refused_order_takes_nothing_from_those_behind_it(self):
         make_product(1, on_hand=5)
         assert set(stock.reserve(wanted=[Wanted(1, 1, 6), Wanted(2, 1, 5)])) == {1}

@@ -271,6 +271,22 @@ STATES: dict[str, tuple[dict[str, Any], Situation, str]] = {
         Situation.NO_WORKER,
         "A step did not report back (payment): its worker or its message was lost. No worker reads",
     ),
+    "units held by orders that are not paid": (
+        FORWARD | {"due": SOON, "stock": Leg.SHORT, "waiting_for": Wait.STOCK},
+        Situation.STOCK,
+        "orders that are not paid yet hold them. It is in the queue for them",
+    ),
+    "units held by others, and nobody looks": (
+        FORWARD | {"due": LONG_AGO, "stock": Leg.SHORT, "waiting_for": Wait.STOCK, "away": "dispatcher"},
+        Situation.NOT_CLAIMED,
+        "No dispatcher is running",
+    ),
+    "units held by others, travelling, and nobody for its queue": (
+        FORWARD
+        | {"due": SOON, "stock": Leg.SHORT, "waiting_for": Wait.STOCK, "batch": True, "away": "inventory"},
+        Situation.NO_WORKER,
+        "No worker reads the queue inventory",
+    ),
     "given up": (
         FORWARD | {"due": None, "attention": "authorize_payment: KeyError('a')"},
         Situation.ATTENTION,

@@ -459,7 +459,7 @@ def test_a_batch_that_goes_in_halves_has_not_arrived_before_the_second(
 
 def test_a_batch_of_which_one_has_to_be_refused_waits_for_it() -> None:
     product = make_product(units=1)
-    orders = [make_order((product, 1)).order_id for _ in range(2)]
+    orders = [make_order((product, quantity)).order_id for quantity in (1, 2)]
     (claimed,) = batches.claim()
     steps.reserve_stock(batch_id=claimed.batch_id)
     steps.quote_shipping(batch_id=claimed.batch_id)

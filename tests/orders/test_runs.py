@@ -163,10 +163,10 @@ def test_a_step_that_is_tried_in_halves_is_noted_once(providers, monkeypatch):
         make_order((product, 1))
     reserve = stock.reserve
 
-    def reserve_few(*, wanted):
+    def reserve_few(*, wanted, ahead):
         if len(wanted) > 1:
             raise ValueError("too many")
-        return reserve(wanted=wanted)
+        return reserve(wanted=wanted, ahead=ahead)
 
     monkeypatch.setattr(stock, "reserve", reserve_few)
     (claimed,) = batches.claim()

@@ -1,6 +1,7 @@
 """The rules of the journey, without a database: every pair of states, every verdict."""
 
 import itertools
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from orders.workflow import (
     MAX_QUIET_ATTEMPTS,
     STATUS_AFTER,
+    STOCK_WAIT,
     TRANSITIONS,
     EventType,
     IllegalMove,
@@ -144,6 +146,53 @@ def test_a_wait_for_the_provider_uses_up_no_try() -> None:
     state = journey(waiting_for=Wait.PAYMENT_PROVIDER, attempts=3)
     state.wait()
     assert state.attempts == 0
+
+
+def test_an_order_that_is_short_of_units_waits_without_a_try_and_says_so_once() -> None:
+    state = journey(shipping=Leg.QUOTED, payment=Leg.AUTHORIZED, attempts=3)
+    for _ in range(3):
+        state.stock_short()
+        state.settle()
+    assert (state.waiting_for, state.attempts, state.due_in) == (Wait.STOCK, 0, STOCK_WAIT)
+    assert types(state) == [EventType.WAITING]
+    assert not state.may_be_captured
+
+
+def test_the_wait_for_units_and_the_one_for_the_provider_take_turns_without_a_flood_of_events() -> None:
+    state = journey(shipping=Leg.QUOTED)
+    for _ in range(5):
+        state.stock_short()
+        state.blocked(Wait.PAYMENT_PROVIDER)
+        state.settle()
+    assert state.waiting_for == Wait.PAYMENT_PROVIDER
+    assert types(state) == [EventType.WAITING] * 2
+    state.payment_authorized()
+    state.settle()
+    assert state.waiting_for == Wait.STOCK
+
+
+def test_a_card_that_is_authorized_meanwhile_leaves_the_wait_for_units_as_it_is() -> None:
+    state = journey(shipping=Leg.QUOTED)
+    state.stock_short()
+    state.payment_authorized()
+    state.settle()
+    assert types(state) == [EventType.WAITING, EventType.PAYMENT_AUTHORIZED]
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        lambda state: state.stock_reserved(),
+        lambda state: state.stock_refused([]),
+        lambda state: state.undo(outcome=Status.CANCELLED),
+    ],
+)
+def test_whoever_leaves_the_queue_waits_for_units_no_longer(leave: Callable[[JourneyState], None]) -> None:
+    state = journey(shipping=Leg.QUOTED, payment=Leg.AUTHORIZED)
+    state.stock_short()
+    leave(state)
+    assert state.stock is not Leg.SHORT
+    assert state.waiting_for == Wait.NOBODY
 
 
 def test_only_lost_batches_count_against_an_order_that_waits_for_its_provider() -> None:

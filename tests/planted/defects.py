@@ -9,7 +9,7 @@ from kombu.exceptions import OperationalError as BrokerError
 
 import faults
 from inventory import stock
-from orders import batches, dispatcher, journal, steps
+from orders import batches, dispatcher, journal, shortages, steps
 from orders.batches import Claimed
 from orders.workflow import JourneyState, Leg
 from payments import ledger, returns
@@ -97,6 +97,11 @@ def stock_without_guard() -> list[Replacement]:
     return [(stock, "_shortages", lambda products, available: [])]
 
 
+def shortage_is_final() -> list[Replacement]:
+    """Whoever comes while others hold the units is refused, although those may never pay."""
+    return [(shortages, "passing", lambda short, queued: set())]
+
+
 def refund_twice() -> list[Replacement]:
     """A refund is sent a second time, under another key."""
     call = ledger._call
@@ -182,6 +187,7 @@ DEFECTS: dict[str, Callable[[], list[Replacement]]] = {
         publish_before_commit,
         sequence_with_gaps,
         stock_without_guard,
+        shortage_is_final,
         refund_twice,
         capture_without_join,
         unknown_is_declined,

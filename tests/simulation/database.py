@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.db import OperationalError
 
 from inventory.stock import Wanted
 from orders.batches import FRESH_SECONDS, InHand, Lost, UnderWay
-from orders.workflow import JourneyState, Leg, Status
+from orders.shortages import Queue, Units
+from orders.workflow import EventType, JourneyState, Leg, Status
 from tests.simulation.actors import Actor, Clock
 from tests.simulation.dice import Dice
 from tests.simulation.invariants import Watch
@@ -37,6 +39,7 @@ class Row:
     state: tuple[Any, ...]  # JourneyState's fields in order, up to `attention`
     due_at: float | None
     events: list[tuple[int, str]] = field(default_factory=list)
+    waits: list[str] = field(default_factory=list)  # for what it waited
 
     @property
     def status(self) -> Status:
@@ -45,6 +48,11 @@ class Row:
     @property
     def attention(self) -> str:
         return self.state[13]
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether it waits for units, and is tried again."""
+        return self.state[5] is Leg.SHORT and self.due_at is not None
 
 
 @dataclass(slots=True)
@@ -79,6 +87,7 @@ class Database:
         self.in_hand: Counter[int] = Counter()  # steps that began and have not ended, for each watched batch
         self.watched: set[int] = set()
         self.losses: dict[int, int] = {}
+        self.queued_at: dict[int, float] = {}  # since when orders queue for units
         self.batches: dict[int, tuple[float, int]] = {}  # those under way: started at, size
         self.travellers: dict[int, list[int]] = {}  # each batch's orders
         self._batch_numbers = 0
@@ -180,6 +189,7 @@ class Database:
 
     def save(self, states: Iterable[JourneyState]) -> None:
         for state in list(states):
+            self._watch.about_to_save(self, state)
             self.write(self._saving(state), [state.order_id])
             state.events.clear()
 
@@ -189,12 +199,16 @@ class Database:
             s.shipping_amount, s.outcome, s.reason, s.completion_requested, s.waiting_for, s.attention,
         )  # fmt: skip
         events = [(event.sequence, str(event.type)) for event in s.events]
+        waits = [event.data["waiting_for"] for event in s.events if event.type is EventType.WAITING]
         reschedule, due_in = s.reschedule, s.due_in
 
         def write() -> None:
             row = self.journeys[s.order_id]
+            if s.stock is Leg.SHORT:
+                self.queued_at.setdefault(s.order_id, self.clock.now)
             row.state = fields
             row.events += events
+            row.waits += waits
             if reschedule:
                 row.due_at = None if due_in is None else self.clock.now + due_in
 
@@ -288,6 +302,56 @@ class Database:
                 self.stock[product_id].sold -= quantity
 
         self.write(write)
+
+    # --- The queue for units: stands in for the statements of orders.shortages ---
+
+    def wanted(self, order_ids: Sequence[int]) -> tuple[list[Wanted], list[Wanted]]:
+        own = self.wanted_units(order_ids)
+        products, last = {line.product_id for line in own}, max(order_ids, default=0)
+        ahead = [
+            order_id
+            for order_id, row in sorted(self.journeys.items())
+            if row.is_queued and order_id < last and order_id not in order_ids
+        ]
+        return own, self.wanted_units([id_ for id_ in ahead if products & self.facts[id_].lines.keys()])
+
+    def units(self, product_ids: Iterable[int]) -> dict[int, Units]:
+        return {product_id: self._units(product_id) for product_id in product_ids}
+
+    def _units(self, product_id: int) -> Units:
+        # What this transaction is about to hold is not written yet: its own orders are not paid either.
+        item = self.stock[product_id]
+        free = item.on_hand - item.reserved
+        return Units(free, free + self.unpaid(product_id))
+
+    def unpaid(self, product_id: int) -> int:
+        """Units of a product that orders hold which may yet lose them."""
+        holders = [id_ for id_, lines in self.reservations.items() if product_id in lines]
+        return sum(
+            self.reservations[id_][product_id] for id_ in holders if self._may_lose(self.journeys[id_])
+        )
+
+    def _may_lose(self, row: Row) -> bool:
+        is_paid = row.state[7] is Leg.CAPTURED
+        return row.status is Status.CANCELLING or (row.status is Status.PROCESSING and not is_paid)
+
+    def out_of_patience(self, order_ids: Iterable[int]) -> set[int]:
+        before = self.clock.now - settings.STOCK_WAIT_SECONDS
+        return {order_id for order_id in order_ids if self.queued_at[order_id] <= before}
+
+    def queue(self) -> Queue:
+        now = self.clock.now
+        return {
+            order_id: (self.facts[order_id].lines, row.due_at <= now or row.state[3] is not None)
+            for order_id, row in sorted(self.journeys.items())
+            if row.is_queued and row.due_at is not None
+        }
+
+    def make_due(self, order_ids: Iterable[int]) -> int:
+        asleep = [id_ for id_ in order_ids if id_ not in self._locked and self.journeys[id_].state[3] is None]
+        for order_id in asleep:
+            self.journeys[order_id].due_at = self.clock.now
+        return len(asleep)
 
     # --- Reading ---
 

@@ -1,12 +1,14 @@
 """What must always hold, checked at every commit and at the end of a world.
 
-In a calm world, where nothing goes wrong, no order ever waits for anything either.
+In a calm world, where nothing goes wrong, no order ever waits for anything but units that others may yet leave.
 """
 
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from orders.workflow import STATUS_AFTER, TRANSITIONS, EventType, Leg, Status
+from django.conf import settings
+
+from orders.workflow import STATUS_AFTER, TRANSITIONS, EventType, JourneyState, Leg, Status, Wait
 
 if TYPE_CHECKING:
     from tests.simulation.database import Database, Row
@@ -42,6 +44,16 @@ class Watch:
         for product_id, item in database.stock.items():
             if not item.on_hand >= item.reserved >= 0:
                 self.note(f"stock of {product_id}: {item.on_hand} on hand, {item.reserved} reserved")
+
+    def about_to_save(self, database: "Database", state: JourneyState) -> None:
+        """Check what a process is about to write, under the locks that it decided under."""
+        if not any(event.type is EventType.STOCK_REFUSED for event in state.events):
+            return
+        lines, now = database.facts[state.order_id].lines, database.clock.now
+        within_reach = all(units <= database.units([id_])[id_].reachable for id_, units in lines.items())
+        time_left = database.queued_at.get(state.order_id, now) + settings.STOCK_WAIT_SECONDS - now
+        if within_reach and time_left > 0:
+            self.note(f"order {state.order_id}: refused, though only orders that are not paid hold its units")
 
     def _check_journal(self, order_id: int, row: "Row") -> None:
         """Gapless, in order, legal moves only, and what it says is so."""
@@ -86,7 +98,7 @@ class Watch:
                 )
             self._check_money(order_id, row, database, provider)
             self._check_holding(order_id, row, database)
-            if self._calm and (waited := [event for event in row.events if event[1] == EventType.WAITING]):
+            if self._calm and (waited := [wait for wait in row.waits if wait != Wait.STOCK]):
                 self.note(f"order {order_id}: waited though nothing went wrong: {waited}")
         self._check_stock(database, received)
 

@@ -19,7 +19,7 @@ from django.db import OperationalError
 import faults
 from faults.script import Planned
 from inventory import stock
-from orders import batches, commands, journal, queries, steps, wakeup
+from orders import batches, commands, declines, journal, queries, shortages, steps, wakeup
 from orders.batches import Claimed
 from payments import ledger, returns
 from payments.gateways.protocol import Outcome
@@ -98,6 +98,12 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (quotes, "quote", lambda *, parcels: _quoted(world, parcels)),
         (queries, "parcels", lambda order_ids: order_ids),
         (queries, "wanted_units", database.wanted_units),
+        (shortages, "wanted", database.wanted),
+        (shortages, "units", database.units),
+        (shortages, "_out_of_patience", database.out_of_patience),
+        (shortages, "_queue", database.queue),
+        (shortages, "_make_due", lambda order_ids: _woken(world, order_ids)),
+        (declines, "note", lambda outcomes: None),
         (queries, "charges", books.charges),
         (ledger, "prepare", books.prepare),
         (ledger, "record", books.record),
@@ -116,6 +122,13 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
 
 def _moment(world: "World") -> datetime:
     return EPOCH + timedelta(seconds=world.clock.now)
+
+
+def _woken(world: "World", order_ids: Sequence[int]) -> int:
+    woken = world.database.make_due(order_ids)
+    if woken:
+        world.ring()
+    return woken
 
 
 def _quoted(world: "World", order_ids: Sequence[int]) -> dict[int, Decimal | quotes.Refusal]:

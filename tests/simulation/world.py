@@ -8,7 +8,7 @@ from decimal import Decimal
 from django.db import OperationalError
 
 from faults.script import Planned
-from orders import commands, dispatcher
+from orders import commands, dispatcher, shortages
 from orders.workflow import UNDER_WAY, Status
 from tests.planted import planted
 from tests.simulation.actors import Clock, Crash, Stuck
@@ -148,6 +148,7 @@ class World:
     def _dispatch(self) -> None:
         with suppress(OperationalError, Planned):
             dispatcher.dispatch_due(send=self.broker.send)
+            shortages.wake()
 
     # --- Trouble ---
 

@@ -4,7 +4,7 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    dependencies = [("orders", "0010_losses_of_batches"), ("api", "0001_initial")]
+    dependencies = [("orders", "0011_queue_for_stock"), ("api", "0001_initial")]
 
     operations = [
         migrations.SeparateDatabaseAndState(

@@ -1,0 +1,104 @@
+"""What one account may have under way without paying for it: decided when orders are placed, alone or in bulk."""
+
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from typing import NamedTuple
+
+from django.conf import settings
+
+from api.problems import Problem
+from database.arrays import texts
+from database.prepared import execute
+from orders import declines
+from orders.commands import NewOrder
+
+RETRY_AFTER_SECONDS = 5
+# Of an account's orders so many, the latest, are looked at: the others have ended, or are not its doing.
+LATEST = 2000
+
+HELD = """
+    SELECT count(*) FROM (
+        SELECT FROM orders_journey j JOIN orders_order o ON o.id = j.order_id
+        WHERE j.status = 'pending' AND j.due_at IS NULL AND o.owner_id = %s::bigint LIMIT %s::int
+    ) held
+"""
+UNPAID = """
+    SELECT count(*), coalesce(sum(goods.units), 0)::bigint FROM (
+        SELECT id FROM orders_order WHERE owner_id = %s::bigint ORDER BY id DESC LIMIT %s::int
+    ) latest
+    JOIN orders_journey j ON j.order_id = latest.id
+    CROSS JOIN LATERAL (SELECT sum(quantity) AS units FROM orders_orderline WHERE order_id = latest.id) goods
+    WHERE j.due_at IS NOT NULL AND j.status IN ('pending', 'processing') AND NOT j.payment = 'captured'
+"""
+STORED = "SELECT key FROM orders_idempotencykey WHERE owner_id = %s::bigint AND key = ANY(%s::text[])"
+
+
+class Wish(NamedTuple):
+    """An order that is to be placed, and the key that it may have been placed under before."""
+
+    new: NewOrder
+    key: str = ""
+
+
+def refusals(owner_id: int, wishes: Sequence[Wish]) -> dict[int, Problem]:
+    """Return which of the orders may not be placed now, by their place, and why. A repeat is never refused."""
+    refused = _of_holders(owner_id, wishes) | _of_decliners(owner_id, wishes)
+    keys = [wishes[place].key for place in refused if wishes[place].key]
+    repeats = {key for (key,) in execute(STORED, [owner_id, texts(keys)])} if keys else set()
+    return {place: problem for place, problem in refused.items() if wishes[place].key not in repeats}
+
+
+def _of_holders(owner_id: int, wishes: Sequence[Wish]) -> dict[int, Problem]:
+    """An account may have so many orders on hold, which are nobody's business until they are started."""
+    held = [place for place, wish in enumerate(wishes) if wish.new.hold]
+    if not held:
+        return {}
+    most = settings.HELD_ORDERS_PER_ACCOUNT
+    ((count,),) = execute(HELD, [owner_id, most])
+    return dict.fromkeys(held[most - count :], _too_many_held(most))
+
+
+def _of_decliners(owner_id: int, wishes: Sequence[Wish]) -> dict[int, Problem]:
+    """An account whose payments are mostly declined has to wait, and may have only so much under way."""
+    standing = declines.standing(owner_id)
+    if standing.wait:
+        return dict.fromkeys(range(len(wishes)), _too_many_declines(standing.wait))
+    if not standing.is_watched:
+        return {}
+    ((orders, units),) = execute(UNPAID, [owner_id, LATEST])
+    problem, refused = _too_much_unpaid(), {}
+    for place, wish in _that_start(wishes):
+        more = sum(line.quantity for line in wish.new.lines)
+        if orders >= settings.UNPAID_ORDERS_PER_ACCOUNT or units + more > settings.UNPAID_UNITS_PER_ACCOUNT:
+            refused[place] = problem
+        else:
+            orders, units = orders + 1, units + more
+    return refused
+
+
+def _that_start(wishes: Sequence[Wish]) -> Iterable[tuple[int, Wish]]:
+    return ((place, wish) for place, wish in enumerate(wishes) if not wish.new.hold)
+
+
+def _too_many_held(most: int) -> Problem:
+    message = f"At most {most} orders of one account may be on hold. Process or cancel some."
+    return Problem("too_many_held_orders", message, field="hold", status_code=HTTPStatus.CONFLICT)
+
+
+def _too_many_declines(wait: float) -> Problem:
+    message = "Most payments of this account were declined. Try again later."
+    return Problem("too_many_declines", message, status_code=HTTPStatus.TOO_MANY_REQUESTS, retry_after=wait)
+
+
+def _too_much_unpaid() -> Problem:
+    message = (
+        "Payments of this account were declined, so it may have at most"
+        f" {settings.UNPAID_ORDERS_PER_ACCOUNT} orders and {settings.UNPAID_UNITS_PER_ACCOUNT} units under way"
+        " that are not paid yet."
+    )
+    return Problem(
+        "too_many_unpaid_orders",
+        message,
+        status_code=HTTPStatus.TOO_MANY_REQUESTS,
+        retry_after=RETRY_AFTER_SECONDS,
+    )

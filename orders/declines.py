@@ -1,0 +1,83 @@
+"""Declined payments slow their account down: who does not pay may not go on ordering at full speed.
+
+Each decline takes a token from the account's bucket in Valkey, unless at least half of its latest orders were paid: a
+shop whose customers mistype a card now and then never notices. While the bucket is empty the account places no orders;
+after a few declines it may have only so many unpaid orders under way (`orders.allowances`).
+Without Valkey nobody is slowed down.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from api.throttling import Rate, Unavailable, buckets
+from database.arrays import numbers
+from database.prepared import execute
+from payments.gateways.protocol import Outcome
+
+# Of orders before the latest declined one: those that came later have not been tried yet, most likely.
+LATEST = 50
+CULPRITS = """
+    WITH declined AS (
+        SELECT owner_id, count(*) AS count, max(id) AS latest FROM orders_order
+        WHERE id = ANY(%s::bigint[]) GROUP BY owner_id
+    )
+    SELECT owner_id, declined.count FROM declined CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE j.payment = 'refused') AS refused,
+               count(*) FILTER (WHERE j.payment IN ('captured', 'refunded')) AS paid
+        FROM (
+            SELECT id FROM orders_order o WHERE o.owner_id = declined.owner_id AND o.id <= declined.latest
+            ORDER BY id DESC LIMIT %s::int
+        ) latest JOIN orders_journey j ON j.order_id = latest.id
+    ) outcomes WHERE outcomes.refused > outcomes.paid
+"""
+
+# A bucket is a key that lives for as long as it takes to fill up again. ARGV: milliseconds to take, and at most.
+TAKE = """
+local left = math.max(0, redis.call('PTTL', KEYS[1]))
+redis.call('SET', KEYS[1], 1, 'PX', math.min(left + tonumber(ARGV[1]), tonumber(ARGV[2])))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What an account's declined payments mean for its next order: seconds to wait, and whether it is watched."""
+
+    wait: float = 0.0
+    is_watched: bool = False
+
+
+# Declines after which an account is watched: a card that was mistyped, and the next one, are no reason.
+MISTYPED = 4
+GOOD = Standing()
+
+
+def note(outcomes: Mapping[int, Outcome]) -> None:
+    """Note what the provider declined, by order; on the accounts that do not pay for most of their orders."""
+    declined = [order_id for order_id, outcome in outcomes.items() if outcome.kind == "declined"]
+    rate = Rate.parse(settings.DECLINES_PER_ACCOUNT)
+    if not declined or rate is None:
+        return
+    gap = rate.seconds / rate.requests * 1000
+    with suppress(Unavailable):
+        for owner_id, count in execute(CULPRITS, [numbers(declined), LATEST]):
+            buckets().ask("EVAL", TAKE, 1, _bucket(owner_id), int(gap * count), int(rate.seconds * 1000))
+
+
+def standing(owner_id: int) -> Standing:
+    """Return how an account stands."""
+    rate = Rate.parse(settings.DECLINES_PER_ACCOUNT)
+    if rate is None:
+        return GOOD
+    try:
+        until_full = float(buckets().ask("PTTL", _bucket(owner_id))) / 1000
+    except Unavailable:
+        return GOOD
+    gap = rate.seconds / rate.requests
+    return Standing(max(0.0, until_full - rate.seconds + gap), is_watched=until_full > MISTYPED * gap)
+
+
+def _bucket(owner_id: int) -> str:
+    return f"throttle:declines:{owner_id}"
