@@ -188,7 +188,11 @@ CACHES = {
         "LOCATION": CACHE_URL,
         "TIMEOUT": CACHE_EXPIRATION_MINUTES * 60,
         "KEY_PREFIX": "cache",
-        "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
+        "OPTIONS": {
+            "socket_timeout": 0.5,
+            "socket_connect_timeout": 0.5,
+            "serializer": "database.serializer.JsonSerializer",
+        },
     }
 }
 

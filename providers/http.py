@@ -107,7 +107,7 @@ class ProviderClient:
             ):
                 response.raise_for_status()
                 yield from read_lines(response)
-        except (requests.RequestException, ValueError) as error:
+        except (HTTPError, OSError, ValueError) as error:
             raise ProviderUnavailable(self.name, _describe(error)) from error
 
     def check(self, path: str) -> None:
