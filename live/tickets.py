@@ -40,7 +40,7 @@ def redeem(ticket: str) -> Credential | None:
     return _credential(stored) if stored else None
 
 
-def _credential(stored: str) -> Credential | None:
+def _credential(stored: bytes | str) -> Credential | None:
     """What a ticket stands for; None for what is none: anybody who can write to Valkey may have stored it."""
     try:
         return Credential(*msgspec.json.decode(stored, type=tuple[str, str]))

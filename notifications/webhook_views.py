@@ -165,7 +165,7 @@ class OneWebhook(APIView):
     def patch(self, request: Request, subscription_id: int) -> Response:
         """Change it. What was recorded before for one that is switched off fails; on again, it starts afresh."""
         wanted, found = read(request.data, ChangedSubscription), _one(subscription_id)
-        changed = []
+        changed: list[str] = []
         if wanted.active:
             switch_on(found)
             changed += SWITCH_ON_FIELDS

@@ -153,7 +153,8 @@ def _send_lane(
     lane: Sequence[Delivery], bodies: Mapping[int, bytes], timestamp: int
 ) -> list[tuple[Delivery, Outcome]]:
     """Send one after the other, until one is not taken or the lane's time is up. Return what was tried."""
-    until, tried = time.monotonic() + LANE_SECONDS, []
+    until = time.monotonic() + LANE_SECONDS
+    tried: list[tuple[Delivery, Outcome]] = []
     for delivery in lane:
         if tried and time.monotonic() > until:
             break

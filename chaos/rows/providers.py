@@ -91,7 +91,7 @@ async def f32(arena: Arena) -> None:
     "F50", "a receiver of webhooks drips its answers, then the payment provider, too", within=AFTER_PROVIDERS
 )
 async def f50(arena: Arena) -> None:
-    """One byte now and then keeps every timeout of a socket from passing: only the deadline of the whole call ends it."""
+    """A byte now and then keeps every timeout of a socket from passing: only the deadline of the whole call ends it."""
     rig, well, drip = arena.rig, Receiver(drips=False), Receiver(drips=True)
     variables = {"WEBHOOK_ALLOW_PRIVATE": "1", "WEBHOOK_TIMEOUT_SECONDS": "1"}
     await rig.restart("worker-notifications", **variables)

@@ -65,9 +65,12 @@ def drip(request):
     """A receiver that never ends the head of its answer, or its handshake."""
     is_head = request.param == "head"
     server = DripServer(beginning=HEAD if is_head else HANDSHAKE)
-    server.at = server.url if is_head else server.url.replace("http:", "https:")
     yield server
     server.stop()
+
+
+def address_of(drip: DripServer) -> str:
+    return drip.url.replace("http:", "https:") if drip.beginning == HANDSHAKE else drip.url
 
 
 def subscribe(url: str, **fields) -> Subscription:
@@ -92,7 +95,7 @@ def deliver_until(condition) -> bool:
 
 def test_a_well_receiver_gets_everything_while_others_drip(drip, well):
     for _ in range(6):  # more than there are threads
-        subscribe(drip.at)
+        subscribe(address_of(drip))
     place_orders()
 
     assert deliver_until(lambda: len(Well.got) == ORDERS)
@@ -104,7 +107,7 @@ def test_mails_and_health_checks_go_on_while_every_receiver_drips(drip, provider
     breaker("email").reset()
     settings.WEBHOOK_TIMEOUT_SECONDS = 5.0  # all the time that the rest takes
     for _ in range(6):
-        subscribe(drip.at)
+        subscribe(address_of(drip))
     place_orders()
     webhooks.deliver_batch()
     assert until(lambda: drip.open == settings.WEBHOOK_CONCURRENCY)
@@ -124,7 +127,7 @@ def test_mails_and_health_checks_go_on_while_every_receiver_drips(drip, provider
 
 def test_so_many_calls_go_to_one_subscription_at_once_however_often_they_are_due(drip, settings):
     settings.WEBHOOK_CONCURRENCY = 16
-    subscribe(drip.at)
+    subscribe(address_of(drip))
     place_orders()
 
     for _ in range(4):
@@ -171,7 +174,7 @@ def test_what_a_lane_did_not_get_to_has_used_up_no_try(settings):
 
 
 def test_one_that_hangs_is_left_alone_for_longer_each_time_and_then_probed_with_one_call(drip):
-    slow = subscribe(drip.at)
+    slow = subscribe(address_of(drip))
     place_orders()
     pauses = []
     for _ in range(4):
@@ -179,6 +182,8 @@ def test_one_that_hangs_is_left_alone_for_longer_each_time_and_then_probed_with_
         webhooks.deliver_batch()
         assert until(no_call_is_under_way)
         slow.refresh_from_db()
+        assert slow.retry_at is not None
+        assert slow.leased_until is not None
         pauses.append(round((slow.retry_at - slow.leased_until).total_seconds()))
         assert not webhooks.is_due()
         Subscription.objects.update(retry_at=None)
@@ -201,7 +206,7 @@ def test_one_that_took_nothing_for_a_day_is_switched_off_and_its_owner_is_notifi
     providers.call("DELETE", "/email/messages")
     owner = make_user()
     User.objects.filter(pk=owner.pk).update(email="owner@example.com")
-    off = subscribe(drip.at, owner=owner)
+    off = subscribe(address_of(drip), owner=owner)
     place_orders()
 
     fail_for_a_day(off)
@@ -219,7 +224,7 @@ def test_one_that_took_nothing_for_a_day_is_switched_off_and_its_owner_is_notifi
 
 
 def test_what_waited_for_one_that_was_switched_off_is_given_up_and_can_be_sent_again(drip):
-    off = subscribe(drip.at)
+    off = subscribe(address_of(drip))
     place_orders()
     fail_for_a_day(off)
     assert webhooks.is_due()
@@ -279,7 +284,7 @@ def test_staff_switch_it_on_again_and_it_starts_afresh(way, client, well):
 
 
 def test_a_quiet_receiver_is_not_switched_off_for_one_failure(drip):
-    quiet = subscribe(drip.at)
+    quiet = subscribe(address_of(drip))
     Subscription.objects.update(failures=1, failing_since=timezone.now() - timedelta(days=3))
     place_orders(1)
     webhooks.deliver_batch()

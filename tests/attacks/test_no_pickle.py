@@ -5,6 +5,7 @@ import base64
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -12,6 +13,7 @@ from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.conf import settings as django_settings
 from django.core.cache import cache
+from kombu.exceptions import ContentDisallowed
 from rest_framework.test import APIClient
 
 from config.celery import app
@@ -124,13 +126,13 @@ def test_processes_are_found_beside_pickles(bomb, valkey):
 
 
 def test_hints_of_the_channel_layer_are_read_as_messages_without_code(bomb):
-    layer = get_channel_layer()
+    layer: Any = get_channel_layer()
 
     async def publish_and_receive() -> None:
         channel = await layer.new_channel()
         with redis.Redis.from_url(django_settings.CHANNEL_LAYER_URL) as client:
             await asyncio.to_thread(until, lambda: client.publish(channel, bomb))
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError):  # noqa: PT011 - msgpack has many kinds of it
             await layer.receive(channel)
 
     async_to_sync(publish_and_receive)()
@@ -145,7 +147,8 @@ def test_celery_takes_no_pickles():
 @pytest.mark.parametrize("encoding", ["base64", "utf-8"])
 def test_a_message_that_is_a_pickle_is_not_decoded(bomb, encoding):
     body = base64.b64encode(bomb).decode() if encoding == "base64" else bomb.decode("latin-1")
-    with app.connection_for_read() as connection, connection.channel() as channel:
+    with app.connection_for_read() as connection:
+        channel: Any = connection.channel()
         envelope = {
             "body": body,
             "content-type": "application/x-python-serialize",
@@ -154,18 +157,19 @@ def test_a_message_that_is_a_pickle_is_not_decoded(bomb, encoding):
             "properties": {"body_encoding": encoding, "delivery_tag": "1", "delivery_info": {}},
         }
         message = channel.message_to_python(json.loads(json.dumps(envelope)))
-        with pytest.raises(Exception, match="pickle|disallow|untrusted|Refusing"):
-            message.accept = set(app.conf.accept_content)
+        message.accept = set(app.conf.accept_content)
+        with pytest.raises(ContentDisallowed):
             message.decode()
 
 
 def test_a_result_that_is_a_pickle_is_not_decoded(bomb):
-    backend = app.backend
+    backend: Any = app.backend
     backend.client.set(backend.get_key_for_task("made-up"), bomb)
     with pytest.raises(Exception):  # noqa: B017, PT011 - whatever it is, it is no result
         backend.get_task_meta("made-up", cache=False)
 
 
 def test_sessions_and_settings_name_no_pickle():
+    options: Any = django_settings.CACHES["default"]["OPTIONS"]
     assert django_settings.SESSION_SERIALIZER == "django.contrib.sessions.serializers.JSONSerializer"
-    assert django_settings.CACHES["default"]["OPTIONS"]["serializer"] == "database.serializer.JsonSerializer"
+    assert options["serializer"] == "database.serializer.JsonSerializer"

@@ -318,7 +318,7 @@ class TestSync:
 
 
 def test_however_many_questions_are_asked_few_answers_are_kept_and_none_in_valkey(customer):
-    make_product("Lamp")
+    make_product(1)
     with redis.Redis.from_url(django_settings.CACHE_URL) as valkey:
         customer.get("/api/inventory")
         before = valkey.dbsize()

@@ -133,8 +133,8 @@ def test_an_answer_that_drips_inside_tls_is_cut_off(tmp_path, tls_certificate):
                 return
 
     threading.Thread(target=drip, daemon=True).start()
+    url = f"https://127.0.0.1:{server.getsockname()[1]}"
     with pytest.raises(DeadlinePassed):
-        url = f"https://127.0.0.1:{server.getsockname()[1]}"
         fetch("GET", url, seconds=SOON * 2, verify=str(tls_certificate))
     server.close()
 
