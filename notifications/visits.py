@@ -16,6 +16,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Count, Q
 
 from notifications.models import Delivery, Subscription
 
@@ -157,6 +158,17 @@ def is_due() -> bool:
     with connection.cursor() as cursor:
         cursor.execute(IS_DUE)
         return bool(cursor.fetchone()[0])
+
+
+def standings() -> dict[str, int]:
+    """Return how many subscriptions are well, failing, switched off by themselves, and off by a person's hand."""
+    itself = Q(switched_off_at__isnull=False)
+    return Subscription.objects.aggregate(
+        well=Count("pk", filter=Q(active=True, failing_since=None)),
+        failing=Count("pk", filter=Q(active=True, failing_since__isnull=False)),
+        switched_off=Count("pk", filter=Q(active=False) & itself),
+        off=Count("pk", filter=Q(active=False) & ~itself),
+    )
 
 
 def claim() -> list[Visit]:
