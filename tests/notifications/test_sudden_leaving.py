@@ -5,10 +5,10 @@ import logging
 
 import pytest
 
-from live import consumers
 from live.consumers import FeedConsumer
 from live.feeds import Notice
 from live.protocols import PlainWire
+from live.sockets import REGISTER
 
 SCOPE = {"type": "websocket", "path": "/ws/orders", "query_string": b"", "headers": []}
 
@@ -30,7 +30,7 @@ class Leaving(FeedConsumer):
 
 @pytest.mark.parametrize("error", [RuntimeError("after sending 'websocket.close'"), ConnectionResetError()])
 async def test_one_that_left_while_it_was_written_to_is_not_logged(error, caplog, monkeypatch):
-    monkeypatch.setattr(consumers.REGISTER, "enter", lambda *_: None)
+    monkeypatch.setattr(REGISTER, "enter", lambda *_: None)
     caplog.set_level(logging.WARNING)
     events: asyncio.Queue = asyncio.Queue()
     gone = asyncio.Event()
