@@ -11,7 +11,7 @@ for never changes, so neither does what is said of it.
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,9 +31,12 @@ KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,198}[\x21-\x7e])?")
 HEADERS = ("Location", "ETag")
 
 
-def answer_once(request: Request, answer: Callable[[], Response]) -> Response:
+def answer_once(
+    request: Request, answer: Callable[[], Response], *, once_only: Sequence[str] = ()
+) -> Response:
     """Return `answer()`, or what it was the first time if the request repeats an Idempotency-Key.
 
+    Fields of the answer that are `once_only`, such as secrets, are not stored: a repeat has null for them.
     Raises Problem if the key is no key, belongs to another request, or its first request is still under way.
     """
     key = key_of(request)
@@ -46,7 +49,7 @@ def answer_once(request: Request, answer: Callable[[], Response]) -> Response:
                 return _replay(IdempotencyKey.objects.get(owner_id=owner_id, key=key), fingerprint)
         response = answer()
         body = ENCODER.encode(response.data)
-        _remember(owner_id, key, response, body)
+        _remember(owner_id, key, response, _without(body, once_only))
     response.data = msgspec.Raw(body)
     return response
 
@@ -106,6 +109,13 @@ def _claim(owner_id: int, key: str, fingerprint: bytes) -> bool:
             [owner_id, key, fingerprint],
         )
         return cursor.rowcount == 1
+
+
+def _without(body: bytes, once_only: Sequence[str]) -> bytes:
+    if not once_only:
+        return body
+    content: dict[str, Any] = msgspec.json.decode(body)
+    return ENCODER.encode(content | dict.fromkeys(once_only))
 
 
 def _remember(owner_id: int, key: str, response: Response, body: bytes) -> None:

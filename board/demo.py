@@ -4,7 +4,6 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-import requests
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import F
@@ -13,6 +12,7 @@ from inventory.models import StockItem
 from orders.commands import MAX_QUANTITY, NewOrder, WantedLine
 from orders.intake import Accepted, Entry, place_orders
 from orders.maintenance import canary
+from providers.deadline import fetch
 
 TIMEOUT_SECONDS = 3
 CUSTOMERS = (
@@ -135,8 +135,8 @@ def _what_matters(script: dict[str, Any]) -> dict[str, Any]:
 
 def _ask(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     try:
-        answer = requests.request(method, settings.SANDBOX_URL + path, json=body, timeout=TIMEOUT_SECONDS)
+        answer = fetch(method, settings.SANDBOX_URL + path, json=body, seconds=TIMEOUT_SECONDS)
         answer.raise_for_status()
         return dict(answer.json())
-    except (requests.RequestException, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise SandboxUnreachable from error

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import requests
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse
@@ -14,6 +13,7 @@ from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_safe
 
 from board.pages import page
+from providers.deadline import fetch
 
 TIMEOUT_SECONDS = 3
 SHOWN, LOOKED_THROUGH = 50, 1000
@@ -80,14 +80,15 @@ def _by_id(mail_id: str) -> Mail | None:
 
 def _newest(*, to: str = "", limit: int) -> list[Mail]:
     try:
-        answer = requests.get(
+        answer = fetch(
+            "GET",
             f"{settings.EMAIL_SERVICE_URL}/messages",
             params={"to": to, "limit": str(limit)},
-            timeout=TIMEOUT_SECONDS,
+            seconds=TIMEOUT_SECONDS,
         )
         answer.raise_for_status()
         return [_mail(**item) for item in answer.json()["items"]]
-    except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ProviderUnreachable from error
 
 

@@ -1,4 +1,4 @@
-"""A TCP proxy that can be told to misbehave: cut, swallow, delay, or lose an answer on its way."""
+"""A TCP proxy that can be told to misbehave: cut, swallow, delay, drip, or lose an answer on its way."""
 
 import asyncio
 import contextlib
@@ -32,6 +32,7 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self.delay = 0.0  # seconds that each chunk of an answer is held back
+        self.drip = 0.0  # seconds between two bytes of an answer; 0: it is passed on whole
         self._is_fateful: Callable[[bytes], bool] = lambda _: False
         self.lost_answers = 0
 
@@ -63,7 +64,7 @@ class Proxy:
     def heal(self) -> None:
         """Let everything through again, without delay."""
         self._flowing.set()
-        self.delay = 0.0
+        self.delay = self.drip = 0.0
         self._is_fateful = lambda _: False
 
     def lose_answers_to(self, is_fateful: Callable[[bytes], bool]) -> None:
@@ -103,6 +104,16 @@ class Proxy:
                 if link.doomed:
                     self.lost_answers += 1
                     break
-                link.client.write(data)
-                await link.client.drain()
+                await self._pass_on(data, link)
         link.cut()
+
+    async def _pass_on(self, data: bytes, link: Link) -> None:
+        """Pass an answer on: one byte after the other for as long as it is to drip, then the rest."""
+        sent = 0
+        while self.drip and sent < len(data):
+            link.client.write(data[sent : sent + 1])
+            await link.client.drain()
+            sent += 1
+            await asyncio.sleep(self.drip)
+        link.client.write(data[sent:])
+        await link.client.drain()

@@ -190,7 +190,11 @@ CACHES = {
         "LOCATION": CACHE_URL,
         "TIMEOUT": CACHE_EXPIRATION_MINUTES * 60,
         "KEY_PREFIX": "cache",
-        "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
+        "OPTIONS": {
+            "socket_timeout": 0.5,
+            "socket_connect_timeout": 0.5,
+            "serializer": "database.serializer.JsonSerializer",
+        },
     }
 }
 
@@ -264,9 +268,20 @@ NOTIFICATION_DAYS = number("NOTIFICATION_DAYS", default=180, at_least=1)
 DELIVERY_DAYS = number("DELIVERY_DAYS", default=30, at_least=1)
 # An e-mail that the provider would not take is given up after so many tries.
 EMAIL_ATTEMPTS = whole("EMAIL_ATTEMPTS", default=20, at_least=1)
+# Further e-mails to one address, and of one account's orders, are dropped until the hour is over; 0: no limit.
+MAILS_PER_RECIPIENT_PER_HOUR = whole("MAILS_PER_RECIPIENT_PER_HOUR", default=30, at_least=0)
+MAILS_PER_ACCOUNT_PER_HOUR = whole("MAILS_PER_ACCOUNT_PER_HOUR", default=1000, at_least=0)
 
 # A webhook that its receiver would not take is given up after so many tries: some four hours.
 WEBHOOK_ATTEMPTS = whole("WEBHOOK_ATTEMPTS", default=15, at_least=1)
+# Calls of webhooks under way at once in one process, and to one subscription; how long each may take in all.
+WEBHOOK_CONCURRENCY = whole("WEBHOOK_CONCURRENCY", default=16, at_least=1)
+WEBHOOK_CALLS_PER_SUBSCRIPTION = whole("WEBHOOK_CALLS_PER_SUBSCRIPTION", default=4, at_least=1)
+WEBHOOK_TIMEOUT_SECONDS = number("WEBHOOK_TIMEOUT_SECONDS", default=5, at_least=0.1)
+if WEBHOOK_TIMEOUT_SECONDS > 30:
+    raise ImproperlyConfigured("WEBHOOK_TIMEOUT_SECONDS must be at most 30: a lease must outlive a call.")
+# A subscription that took nothing for so many hours is switched off.
+WEBHOOK_SWITCH_OFF_HOURS = number("WEBHOOK_SWITCH_OFF_HOURS", default=24, at_least=0)
 # Webhooks go to public https addresses only, unless somebody tries them out on their own machine.
 WEBHOOK_ALLOW_PRIVATE = env.bool("WEBHOOK_ALLOW_PRIVATE", default=False)
 
@@ -286,6 +301,8 @@ PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="http")
 if PAYMENT_GATEWAY not in ("http", "in_process"):
     raise ImproperlyConfigured(f"PAYMENT_GATEWAY must be http or in_process, not {PAYMENT_GATEWAY!r}.")
 EXTERNAL_TIMEOUT_SECONDS = number("EXTERNAL_TIMEOUT_SECONDS", default=10, at_least=0.05)
+# How long the download of the payment provider's ledger may take in all; the audit ends 60 s later.
+LEDGER_TIMEOUT_SECONDS = number("LEDGER_TIMEOUT_SECONDS", default=240, at_least=1)
 EXTERNAL_RETRY_ATTEMPTS = whole("EXTERNAL_RETRY_ATTEMPTS", default=3, at_least=1)
 PROVIDER_CONCURRENCY = whole("PROVIDER_CONCURRENCY", default=16, at_least=1)
 HEALTH_CHECK_INTERVAL = number("HEALTH_CHECK_INTERVAL", default=60, at_least=1)

@@ -1,6 +1,7 @@
 """Products with their units, as the API lists them."""
 
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 
 from django.db.models import F, Q, QuerySet
@@ -43,7 +44,8 @@ class Page:
 def list_products(*, filters: Filters, page: Page) -> tuple[list[Product], int | None]:
     """Return a page of products by id, each with its units of this moment, and where the next page starts."""
     if filters.in_stock is None and not filters.runs_low:
-        found = remembered((filters, page), lambda: list(_page(_matching(filters), page)))
+        kept = remembered((filters, page), lambda: list(_page(_matching(filters), page)))
+        found = [copy(product) for product in kept]  # each answer has units of its own
     else:
         found = list(_page(_matching(filters), page))
     products = found[: page.size]

@@ -24,21 +24,23 @@ logger = logging.getLogger(__name__)
 
 PROVIDER = "inventory"
 PAGE_SIZE = 500
+# A page may be longer than we asked for, within reason.
+MOST_ITEMS, LONGEST_SKU = 10_000, 200
 SEVERAL = 5  # unknown SKUs named in a log line; the warehouse may well have thousands that we do not sell
 
 
 class Counted(msgspec.Struct, frozen=True):
     """Units of an article that the warehouse ever received, less what it wrote off."""
 
-    sku: str
+    sku: Annotated[str, msgspec.Meta(max_length=LONGEST_SKU)]
     received: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 
 
 class Page(msgspec.Struct, frozen=True):
     """Articles in ascending order of SKU; `next` is where the following page starts, None on the last."""
 
-    items: list[Counted]
-    next: str | None
+    items: Annotated[list[Counted], msgspec.Meta(max_length=MOST_ITEMS)]
+    next: Annotated[str, msgspec.Meta(max_length=LONGEST_SKU)] | None
 
 
 class Ours(NamedTuple):

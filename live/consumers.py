@@ -193,6 +193,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self._write(wire.reply(text))
         except Refused as refused:
             self.stop(refused.refusal)
+        except OSError:
+            self.stop(END)  # it went before it had its answer
 
     async def _ping(self, wire: Wire) -> None:
         with suppress(OSError):
@@ -201,8 +203,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 await self._write(wire.ping)
 
     async def _write(self, frame: str) -> None:
-        if frame:
+        """Send a frame. Raises OSError if the client is gone; the server has an error of its own for that."""
+        if not frame:
+            return
+        try:
             await self.base_send(WebSocketSendEvent(type="websocket.send", text=frame, bytes=None))
+        except RuntimeError as error:
+            raise ConnectionResetError(str(error)) from error
 
     async def _say_goodbye(self, refusal: Refusal) -> None:
         self._refusal = self._refusal or refusal

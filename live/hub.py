@@ -197,7 +197,8 @@ class Hub:
             await layer.group_add(JOURNAL, channel)
             self._hint.set()  # what was announced before we could hear it
             while True:
-                await layer.receive(channel)
+                with suppress(ValueError):  # whatever it contains, it is a hint
+                    await layer.receive(channel)
                 self._hint.set()
         finally:
             with suppress(Exception):

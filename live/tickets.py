@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 
+import msgspec
 import redis
 from django.conf import settings
 
@@ -36,7 +37,15 @@ def redeem(ticket: str) -> Credential | None:
         stored = _store(os.getpid()).getdel(_key(ticket))
     except redis.RedisError as error:
         raise NoTickets from error
-    return Credential(*json.loads(stored)) if stored else None
+    return _credential(stored) if stored else None
+
+
+def _credential(stored: bytes | str) -> Credential | None:
+    """What a ticket stands for; None for what is none: anybody who can write to Valkey may have stored it."""
+    try:
+        return Credential(*msgspec.json.decode(stored, type=tuple[str, str]))
+    except (msgspec.DecodeError, UnicodeError):
+        return None
 
 
 def _key(ticket: str) -> str:
@@ -46,5 +55,9 @@ def _key(ticket: str) -> str:
 @functools.lru_cache(maxsize=1)
 def _store(pid: int) -> redis.Redis:  # noqa: ARG001 - connections are not carried across a fork
     return redis.Redis.from_url(
-        settings.CACHE_URL, socket_timeout=1, socket_connect_timeout=1, decode_responses=True
+        settings.CACHE_URL,
+        socket_timeout=1,
+        socket_connect_timeout=1,
+        decode_responses=True,
+        encoding_errors="replace",
     )

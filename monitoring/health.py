@@ -13,7 +13,6 @@ from enum import StrEnum
 from typing import Any
 
 import redis
-import requests
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
@@ -25,6 +24,7 @@ from notifications import restored
 from orders.maintenance import canary
 from orders.models import Batch
 from providers.breaker import BreakerState, breaker
+from providers.deadline import fetch
 from providers.health import HealthReport, last_reports
 from runtime import heartbeats
 from runtime.optional_valkey import impatient
@@ -195,7 +195,7 @@ def dispatcher() -> Finding:
 
 def live() -> Finding:
     """Somebody serves the live view: its loop answers."""
-    answer = requests.get(f"{settings.LIVE_URL}/health/live", timeout=LIVE_TIMEOUT_SECONDS)
+    answer = fetch("GET", f"{settings.LIVE_URL}/health/live", seconds=LIVE_TIMEOUT_SECONDS)
     if answer.status_code >= 500:
         return Finding(State.DEGRADED, f"The live server answers with {answer.status_code}.")
     return Finding()

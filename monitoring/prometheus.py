@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 
 from monitoring import metrics, status
 from monitoring.prober import Prober, Remembered
+from notifications import visits
 from notifications.event_counters import BUCKETS
 from notifications.models import EventCount
 from orders.maintenance import canary
@@ -33,6 +34,7 @@ from telemetry import measures
 
 DEADLINE_SECONDS = 4.0
 VIOLATIONS = re.compile(r"(\d+) violations")
+FOREIGN_LINES = re.compile(r"(\d+) ledger lines of others")
 BREAKER_STATES = ("closed", "open", "half_open", "unknown")
 
 Source = Callable[[], Any]
@@ -43,6 +45,7 @@ SOURCES: dict[str, Source] = {
     "measures": measures.totals,
     "canary": canary.flight,
     "live": heartbeats.present,
+    "webhooks": visits.standings,
     "timings": stats.timings,
     "batches": metrics.batches,
     "database": metrics.database,
@@ -180,6 +183,13 @@ def _live(present: list[heartbeats.Presence]) -> Iterator[Metric]:
     yield sockets
 
 
+def _webhooks(found: dict[str, int]) -> Iterator[Metric]:
+    subscriptions = _gauge("webhook_subscriptions", "Subscriptions to webhooks, by how they fare.", "state")
+    for state, count in found.items():
+        subscriptions.add_metric([state], count)
+    yield subscriptions
+
+
 def _timings(found: list[stats.Timing]) -> Iterator[Metric]:
     seconds = _gauge(
         "milestone_seconds",
@@ -263,6 +273,11 @@ def _audit(outcome: str) -> Iterator[Metric]:
     if found := VIOLATIONS.search(outcome):
         violations.add_metric([], float(found[1]))
     yield violations
+    foreign = _gauge("audit_foreign_ledger_lines", "Lines of the provider's ledger about nothing of ours.")
+    if found:
+        others = FOREIGN_LINES.search(outcome)
+        foreign.add_metric([], float(others[1]) if others else 0.0)
+    yield foreign
 
 
 def _providers(found: dict[str, Any]) -> Iterator[Metric]:
@@ -311,6 +326,7 @@ FAMILIES: dict[str, Callable[[Any], Iterator[Metric]]] = {
     "measures": _measures,
     "canary": _canary,
     "live": _live,
+    "webhooks": _webhooks,
     "timings": _timings,
     "batches": _batches,
     "database": _database,

@@ -10,7 +10,18 @@ from django.http import HttpRequest
 from notifications.delivery import send_again
 from notifications.models import Delivery, Notification, Subscription
 from notifications.outgoing import NotAllowed, check_url
-from notifications.webhooks import tell_again
+from notifications.webhooks import SWITCH_ON_FIELDS, switch_on, tell_again
+
+# How a subscription fares: shown, and never typed.
+STANDING = (
+    "owner",
+    "failures",
+    "failing_since",
+    "retry_at",
+    "switched_off_at",
+    "switched_off_reason",
+    "owner_notified_at",
+)
 
 
 class RecordAdmin(admin.ModelAdmin):
@@ -78,8 +89,37 @@ class SubscriptionAdmin(admin.ModelAdmin):
     """Who is told what happens to orders."""
 
     form = SubscriptionForm
-    list_display = ("url", "events", "active", "created_at")
+    list_display = (
+        "url",
+        "events",
+        "active",
+        "failing_since",
+        "switched_off_at",
+        "switched_off_reason",
+        "owner",
+    )
     list_filter = ("active",)
+    list_select_related = ("owner",)
+    fields = ("url", "events", "active", "secret", *STANDING)
+    readonly_fields = STANDING
+    actions = ["switch_on"]
+
+    def save_model(self, request: HttpRequest, obj: Subscription, form: Any, change: bool) -> None:  # noqa: FBT001
+        """Note who made it; one that is switched on starts afresh."""
+        if not change:
+            obj.owner_id = request.user.pk
+        if change and obj.active and "active" in form.changed_data:
+            switch_on(obj)
+        super().save_model(request, obj, form, change)
+
+    @admin.action(description="Switch on", permissions=["change"])
+    def switch_on(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
+        """Have the chosen subscriptions called again, as if they had never failed."""
+        for subscription in queryset:
+            switch_on(subscription)
+            subscription.save(update_fields=SWITCH_ON_FIELDS)
+            self.log_change(request, subscription, "Switched on.")
+        self.message_user(request, "They are switched on.", messages.SUCCESS)
 
 
 @admin.register(Delivery)

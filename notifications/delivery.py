@@ -77,7 +77,7 @@ def deliver_batch() -> bool:
         return False
     mails = compose(notifications)
     calls = [partial(_send, n, mail) for n, mail in zip(notifications, mails, strict=True)]
-    done = concurrently(calls, patience=PATIENCE_SECONDS, on_late=_settler(notifications))
+    done = concurrently(calls, patience=PATIENCE_SECONDS, on_late=_settler(notifications), pool="mails")
     for place, outcome in done.results.items():
         _settle(notifications[place], outcome)
     later = any(outcome.says_later for outcome in done.results.values())
@@ -86,14 +86,15 @@ def deliver_batch() -> bool:
 
 def send_again(notifications: QuerySet[Notification], *, user_id: int) -> int:
     """Have e-mails sent once more, as new messages if they were sent; note who wanted it. Return how many."""
-    mails = notifications.filter(channel=Channel.EMAIL, state__in=(State.FAILED, State.SENT))
+    ended = (State.FAILED, State.SENT, State.DROPPED)
+    mails = notifications.filter(channel=Channel.EMAIL, state__in=ended)
     again = {"state": State.WAITING, "due_at": Now(), "attempts": 0, "failure": ""}
     with transaction.atomic():
         chosen = list(mails.select_for_update(of=("self",)).values_list("pk", flat=True))
         rows = Notification.objects.filter(pk__in=chosen)
         # One that failed may have got through after all: under its old key it cannot arrive twice.
         rows.filter(state=State.SENT).update(**again, issue=F("issue") + 1)
-        rows.filter(state=State.FAILED).update(**again)
+        rows.filter(state__in=(State.FAILED, State.DROPPED)).update(**again)
         LogEntry.objects.log_actions(user_id, rows, CHANGE, change_message="Sent again.")
     return len(chosen)
 

@@ -7,6 +7,7 @@ changes nothing.
 from collections.abc import Sequence
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from notifications import event_counters, webhooks
@@ -24,17 +25,67 @@ TOLD: dict[str, Kind] = {
     EventType.CANCELLED: Kind.CANCELLED,
 }
 
+# Where an account had an order confirmed it may get bad news, too. Before the others: they look here.
+CONFIRM = """
+    INSERT INTO notifications_confirmedaddress (owner_id, address)
+    SELECT DISTINCT o.owner_id, lower(o.email)
+    FROM unnest(%(order_ids)s::bigint[], %(kinds)s::text[]) AS e(order_id, kind)
+    JOIN orders_order o ON o.id = e.order_id AND o.email <> ''
+    WHERE e.kind = %(confirmed)s
+    ON CONFLICT DO NOTHING
+"""
+# Anybody may order to anybody's address. So what is sent without an order being paid goes only where the customer is
+# known to be reached, and no more than so many e-mails an hour go to one address, or are caused by one account.
 RECORD = """
+    WITH counts AS NOT MATERIALIZED (
+        SELECT name, mails FROM notifications_mailcount WHERE since > now() - interval '1 hour'
+    ), told AS (
+        SELECT e.order_id, e.sequence, e.kind, o.owner_id, o.email, lower(o.email) AS address,
+            e.kind = %(confirmed)s OR lower(u.email) = lower(o.email) OR EXISTS (
+                SELECT FROM notifications_confirmedaddress c
+                WHERE c.owner_id = o.owner_id AND c.address = lower(o.email)) AS is_known
+        FROM unnest(%(order_ids)s::bigint[], %(sequences)s::int[], %(kinds)s::text[])
+            AS e(order_id, sequence, kind)
+        JOIN orders_order o ON o.id = e.order_id
+        LEFT JOIN auth_user u ON u.id = o.owner_id
+        WHERE NOT EXISTS (SELECT FROM notifications_notification n
+                          WHERE n.order_id = e.order_id AND n.sequence = e.sequence)
+    ), by_address AS (
+        SELECT t.*, %(per_recipient)s = 0 OR coalesce(c.mails, 0) + count(*) FILTER (WHERE is_known)
+            OVER (PARTITION BY address ORDER BY order_id, sequence) <= %(per_recipient)s AS fits_address
+        FROM told t LEFT JOIN counts c ON c.name = 'to ' || t.address
+    ), by_account AS (
+        SELECT a.*, %(per_account)s = 0 OR coalesce(c.mails, 0)
+            + count(*) FILTER (WHERE email <> '' AND is_known AND fits_address)
+            OVER (PARTITION BY owner_id ORDER BY order_id, sequence) <= %(per_account)s AS fits_account
+        FROM by_address a LEFT JOIN counts c ON c.name = 'by ' || a.owner_id
+    ), decided AS (
+        SELECT *, CASE
+            WHEN email = '' THEN ''
+            WHEN NOT coalesce(is_known, false) THEN 'no order of this account was confirmed to this address'
+            WHEN NOT fits_address THEN 'too many e-mails to this address within an hour'
+            WHEN NOT fits_account THEN 'too many e-mails of this account within an hour'
+            ELSE '' END AS obstacle
+        FROM by_account
+    ), counted AS (
+        INSERT INTO notifications_mailcount AS m (name, since, mails)
+        SELECT 'to ' || address, now(), count(*) FROM decided
+        WHERE email <> '' AND obstacle = '' AND %(per_recipient)s > 0 GROUP BY 1
+        UNION ALL SELECT 'by ' || owner_id, now(), count(*) FROM decided
+        WHERE email <> '' AND obstacle = '' AND %(per_account)s > 0 GROUP BY 1
+        ON CONFLICT (name) DO UPDATE SET
+            mails = excluded.mails + CASE WHEN m.since > now() - interval '1 hour' THEN m.mails ELSE 0 END,
+            since = CASE WHEN m.since > now() - interval '1 hour' THEN m.since ELSE now() END
+    )
     INSERT INTO notifications_notification
-        (order_id, sequence, owner_id, kind, recipient, channel, state, due_at)
-    SELECT e.order_id, e.sequence, o.owner_id, e.kind, o.email,
-        CASE WHEN o.email = '' THEN %(none)s ELSE %(email)s END,
-        CASE WHEN o.email = '' THEN %(recorded)s ELSE %(waiting)s END,
-        CASE WHEN o.email = '' THEN NULL ELSE now() END
-    FROM unnest(%(order_ids)s::bigint[], %(sequences)s::int[], %(kinds)s::text[])
-        AS e(order_id, sequence, kind)
-    JOIN orders_order o ON o.id = e.order_id
-    ORDER BY e.order_id, e.sequence
+        (order_id, sequence, owner_id, kind, recipient, channel, state, failure, due_at)
+    SELECT order_id, sequence, owner_id, kind, email,
+        CASE WHEN email = '' THEN %(none)s ELSE %(email)s END,
+        CASE WHEN email = '' THEN %(recorded)s WHEN obstacle <> '' THEN %(dropped)s ELSE %(waiting)s END,
+        obstacle,
+        CASE WHEN email <> '' AND obstacle = '' THEN now() END
+    FROM decided
+    ORDER BY order_id, sequence
     ON CONFLICT (order_id, sequence) DO NOTHING
 """
 
@@ -67,9 +118,14 @@ def _record(events: Sequence[FeedEvent]) -> None:
         "email": Channel.EMAIL.value,
         "recorded": State.RECORDED.value,
         "waiting": State.WAITING.value,
+        "dropped": State.DROPPED.value,
+        "confirmed": Kind.CONFIRMED.value,
+        "per_recipient": settings.MAILS_PER_RECIPIENT_PER_HOUR,
+        "per_account": settings.MAILS_PER_ACCOUNT_PER_HOUR,
         "order_ids": [event.order_id for event in events],
         "sequences": [event.sequence for event in events],
         "kinds": [TOLD[event.type].value for event in events],
     }
     with connection.cursor() as cursor:
+        cursor.execute(CONFIRM, parameters)
         cursor.execute(RECORD, parameters)

@@ -1,5 +1,7 @@
 """The words of an e-mail. They depend on nothing that can still change, so that each try says the same."""
 
+import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +31,13 @@ REASONS = {
     "capture_declined": "The payment could not be completed.",
 }
 
+# A name in a greeting, as long as it can be nothing else: an order may be placed to anybody's address, and what it
+# says there must lead nowhere. No addresses, links, numbers or whole sentences.
+LONGEST_NAME, MOST_WORDS = 60, 5
+AROUND_LETTERS = " .,'\N{RIGHT SINGLE QUOTATION MARK}-"
+# A link or an address, as mail programs make one of what looks like it.
+LINK = re.compile(r"://|www\.|@|\w[.\u3002\uff0e\uff61][^\W\d_]{2,}", re.IGNORECASE)
+
 # The events that a mail quotes: what shipping costs, what became of the money.
 QUOTED = (EventType.SHIPPING_QUOTED, EventType.MONEY_RETURNED)
 
@@ -46,6 +55,23 @@ class Mail:
 def subject_of(notification: Notification) -> str:
     """Return the subject line."""
     return SUBJECTS[notification.kind].format(number=notification.order.number)
+
+
+def name_to_greet(name: str) -> str:
+    """Return the name if it is one by its looks; empty for anything that could be an address, a link or a message."""
+    words = name.split()
+    if not words or len(name) > LONGEST_NAME or len(words) > MOST_WORDS:
+        return ""
+    is_plain = all(unicodedata.category(char)[0] in "LM" or char in AROUND_LETTERS for char in name)
+    # A dot ends a word or makes a link.
+    has_link = any("." in word.rstrip(".,") for word in words)
+    return name if is_plain and not has_link else ""
+
+
+def _reason_in_words(reason: str) -> str:
+    """Return why, for the customer; nothing for what a person typed that leads somewhere."""
+    said = REASONS.get(reason, reason.replace("_", " "))
+    return "" if LINK.search(said) else said
 
 
 def compose(notifications: Sequence[Notification]) -> list[Mail]:
@@ -74,15 +100,16 @@ def _compose(notification: Notification, lines: list[OrderLine], events: list[Or
 
 
 def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> dict[str, Any]:
-    """Return what the templates may say, from the events up to the one that is told."""
+    """Return what the templates may include, from the events up to the one that is told."""
     data = {event.type: event.data for event in events}
     shipping = data.get(EventType.SHIPPING_QUOTED, {}).get("amount")
     reason = str(events[-1].data.get("reason") or "") if events else ""
     return {
         "order": order,
+        "name": name_to_greet(order.customer_name),
         "lines": lines,
         "shipping": Decimal(shipping) if shipping is not None else None,
         "total": order.goods_amount + Decimal(shipping or 0),
-        "reason": REASONS.get(reason, reason.replace("_", " ")),
+        "reason": _reason_in_words(reason),
         "refunded": data.get(EventType.MONEY_RETURNED, {}).get("how") == Leg.REFUNDED,
     }

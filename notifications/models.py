@@ -34,6 +34,7 @@ class State(models.TextChoices):
     WAITING = "waiting"  # to be sent, or being tried again
     SENT = "sent"  # the provider took it
     FAILED = "failed"  # given up, with the reason
+    DROPPED = "dropped"  # never sent: over a limit, or to an address that is not known to be the customer's
 
 
 class Notification(models.Model):
@@ -93,6 +94,31 @@ def new_secret() -> str:
     return f"whsec_{secrets.token_urlsafe(32)}"
 
 
+class MailCount(models.Model):
+    """How many e-mails went to one address, or were caused by one account, within an hour from the first of them."""
+
+    name = models.CharField(max_length=300, primary_key=True)  # "to <address>" or "by <user's id>"
+    since = models.DateTimeField()
+    mails = models.IntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["since"], name="notifications_mails_since")]
+
+    def __str__(self) -> str:
+        return f"{self.mails} e-mails {self.name}"
+
+
+class ConfirmedAddress(models.Model):
+    """An address to which an account had an order confirmed: it may get bad news of this account's orders, too."""
+
+    pk = models.CompositePrimaryKey("owner_id", "address")
+    owner_id = models.BigIntegerField()
+    address = models.CharField(max_length=254)  # in lower case
+
+    def __str__(self) -> str:
+        return f"{self.address} of user {self.owner_id}"
+
+
 class Subscription(models.Model):
     """Another system that wants to be told what happens to orders."""
 
@@ -106,6 +132,20 @@ class Subscription(models.Model):
     )
     active = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now())
+    # Who made it, and gets an e-mail when it is switched off.
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    # One process at a time makes calls to it. In the past: when the last visit ended.
+    leased_until = models.DateTimeField(null=True, blank=True)
+    failures = models.IntegerField(
+        default=0, db_default=0, help_text="Visits in a row in which it took nothing."
+    )
+    failing_since = models.DateTimeField(null=True, blank=True)
+    retry_at = models.DateTimeField(null=True, blank=True, help_text="It is left alone until then.")
+    switched_off_at = models.DateTimeField(null=True, blank=True, help_text="By itself, as it took nothing.")
+    switched_off_reason = models.CharField(max_length=200, blank=True, default="", db_default="")
+    owner_notified_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["id"]
@@ -146,7 +186,12 @@ class Delivery(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="webhooks_due"),
+            # The queue of each subscription.
+            models.Index(
+                fields=["subscription", "due_at"],
+                condition=Q(due_at__isnull=False),
+                name="webhooks_due_by_one",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -15,9 +15,9 @@ import urllib3
 from django.conf import settings
 from urllib3.util import Timeout
 
-CONNECT_SECONDS, READ_SECONDS = 1.0, 5.0
-# Nothing of the answer is needed but its status.
-READ_BYTES = 1024
+from providers.deadline import Deadline, DeadlinePassed, HttpPool, HttpsPool
+
+CONNECT_SECONDS = 1.0
 PORTS = {"http": 80, "https": 443}
 # Ways to write an IPv4 address as an IPv6 one: what is inside counts.
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -30,7 +30,11 @@ class NotAllowed(Exception):
 
 
 class NotAnswered(Exception):
-    """There was no answer: no such name, no connection, or not in time."""
+    """There was no answer: no such name, no connection, or not in time. `hung`: it kept us waiting to the end."""
+
+    def __init__(self, reason: str, *, hung: bool = False) -> None:
+        super().__init__(reason)
+        self.hung = hung
 
 
 def check_url(url: str) -> SplitResult:
@@ -63,26 +67,36 @@ def is_public(address: Address) -> bool:
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
-    """Send it once, and return the status of the answer. Raises NotAllowed or NotAnswered."""
+    """Send it once, and return the status of the answer. Raises NotAllowed or NotAnswered.
+
+    Everything together takes at most WEBHOOK_TIMEOUT_SECONDS, besides a name that the resolver is slow to find.
+    """
     parts = check_url(url)
-    pool = _pool(parts, _address_of(parts))
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    with_host = {**headers, "Host": parts.netloc, "Accept-Encoding": "identity"}
     try:
-        with closing(pool):
-            response = pool.request(
-                "POST",
-                target,
-                body=body,
-                headers={**headers, "Host": parts.netloc, "Accept-Encoding": "identity"},
-                retries=False,
-                redirect=False,
-                preload_content=False,
-            )
-            response.read(READ_BYTES)
-            response.close()
+        with Deadline(settings.WEBHOOK_TIMEOUT_SECONDS) as deadline, deadline.sockets():
+            return _send(_pool(parts, _address_of(parts), deadline.seconds_left), parts, body, with_host)
+    except (DeadlinePassed, urllib3.exceptions.TimeoutError) as error:
+        raise NotAnswered("no answer in time", hung=True) from error
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         raise NotAnswered(f"no answer ({type(error).__name__})") from error
-    return int(response.status)
+
+
+def _send(
+    pool: urllib3.HTTPConnectionPool, parts: SplitResult, body: bytes, headers: Mapping[str, str]
+) -> int:
+    with closing(pool):
+        response = pool.request(
+            "POST",
+            (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+            body=body,
+            headers=headers,
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+        response.close()  # its status is all that is needed
+        return int(response.status)
 
 
 def _address_of(parts: SplitResult) -> Address:
@@ -98,11 +112,11 @@ def _address_of(parts: SplitResult) -> Address:
     return addresses[0]
 
 
-def _pool(parts: SplitResult, address: Address) -> urllib3.HTTPConnectionPool:
-    port, timeout = parts.port or PORTS[parts.scheme], Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+def _pool(parts: SplitResult, address: Address, seconds: float) -> urllib3.HTTPConnectionPool:
+    port, timeout = parts.port or PORTS[parts.scheme], _timeout(max(0.001, seconds))
     if parts.scheme == "http":
-        return urllib3.HTTPConnectionPool(str(address), port, timeout=timeout)
-    return urllib3.HTTPSConnectionPool(
+        return HttpPool(str(address), port, timeout=timeout)
+    return HttpsPool(
         str(address),
         port,
         timeout=timeout,
@@ -111,3 +125,7 @@ def _pool(parts: SplitResult, address: Address) -> urllib3.HTTPConnectionPool:
         server_hostname=parts.hostname,
         assert_hostname=parts.hostname,
     )
+
+
+def _timeout(seconds: float) -> Timeout:
+    return Timeout(connect=min(CONNECT_SECONDS, seconds), read=seconds)

@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import connection
 
+from notifications.models import MailCount
+
 CHUNK = 5000
 MOST_CHUNKS = 200
 
@@ -17,10 +19,11 @@ FORGET = """
 
 
 def clean(*, now: datetime) -> dict[str, int]:
-    """Delete old notifications and deliveries that are at rest. Return how many of each."""
+    """Delete old notifications and deliveries that are at rest, and counts of e-mails. Return how many of each."""
     notifications, deliveries = settings.NOTIFICATION_DAYS, settings.DELIVERY_DAYS
     return {
         "notifications": _forget("notifications_notification", now - timedelta(days=notifications)),
+        "mail_counts": MailCount.objects.filter(since__lt=now - timedelta(hours=1)).delete()[0],
         "deliveries": _forget("notifications_delivery", now - timedelta(days=deliveries)),
     }
 

@@ -4,7 +4,7 @@ import time
 
 from celery import shared_task
 
-from notifications import delivery, journal_reader, retention, webhooks
+from notifications import delivery, journal_reader, notices, retention, webhooks
 from scheduling.slots import database_now, once_per_slot
 
 # A run ends after so long, well within the task's limit; the next tick of the schedule goes on.
@@ -22,6 +22,8 @@ def follow_journal(**_future: object) -> None:
         deliver.apply_async(expires=30)
     if webhooks.is_due():
         deliver_webhooks.apply_async(expires=30)
+    if notices.is_due():
+        notify_owners.apply_async(expires=30)
 
 
 @shared_task(name="notifications.deliver", soft_time_limit=110, time_limit=120)
@@ -38,6 +40,12 @@ def deliver_webhooks(**_future: object) -> None:
     until = time.monotonic() + RUN_SECONDS
     while webhooks.deliver_batch() and time.monotonic() < until:
         pass
+
+
+@shared_task(name="notifications.notify_owners", soft_time_limit=110, time_limit=120)
+def notify_owners(**_future: object) -> None:
+    """Send an e-mail to the owners of webhooks that were switched off."""
+    notices.notify_owners()
 
 
 @shared_task(name="notifications.clean", soft_time_limit=280, time_limit=300)

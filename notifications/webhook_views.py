@@ -22,7 +22,7 @@ from api.schema import IDEMPOTENCY_KEY, refusals
 from notifications.models import Delivery, Subscription
 from notifications.outgoing import NotAllowed, check_url
 from notifications.views import LARGEST_ID
-from notifications.webhooks import tell_again
+from notifications.webhooks import SWITCH_ON_FIELDS, switch_on, tell_again
 from orders.workflow import EventType
 
 
@@ -52,13 +52,18 @@ class ChangedSubscription(Body):
 
 
 class SubscriptionBody(Answer):
-    """Somebody who is told. The secret is shown when it is made, and never again."""
+    """A receiver. The secret is in the first answer to its creation and never again: a repeat with the same
+    Idempotency-Key has null. One that took nothing for long is switched off, with the time and the reason."""
 
     id: int
     url: str
     events: list[str]
     active: bool
     created_at: datetime
+    failing_since: datetime | None
+    retry_at: datetime | None
+    switched_off_at: datetime | None
+    switched_off_reason: str | None
     secret: str | None = None
 
 
@@ -116,7 +121,9 @@ class Webhooks(APIView):
         description=(
             "Each event is a POST with the message of the live feed as its body. `Webhook-Id` is the same however"
             " often it is tried. `Webhook-Signature` is `t=<seconds>,v1=<hex>`: HMAC-SHA256 with the secret over"
-            " `<seconds>.<body>`. Answer with 2xx; anything else is tried again with growing pauses."
+            " `<seconds>.<body>`. Answer with 2xx; anything else is tried again with growing pauses.\n\n"
+            "The secret is in this answer only: a repeat with the same `Idempotency-Key` has null instead. If the"
+            " first answer was lost, delete the subscription and make another."
         ),
         request=NewSubscription,
         parameters=[IDEMPOTENCY_KEY],
@@ -126,7 +133,7 @@ class Webhooks(APIView):
     )
     def post(self, request: Request) -> Response:
         """Subscribe it, once for each key."""
-        return answer_once(request, lambda: self._subscribe(request))
+        return answer_once(request, lambda: self._subscribe(request), once_only=("secret",))
 
     def _subscribe(self, request: Request) -> Response:
         wanted = read(request.data, NewSubscription)
@@ -134,7 +141,8 @@ class Webhooks(APIView):
             check_url(wanted.url)
         except NotAllowed as problem:
             raise Problem("address_not_allowed", f"Not called: {problem}.", field="url") from None
-        made = Subscription.objects.create(url=wanted.url, events=[event.value for event in wanted.events])
+        events, owner_id = [event.value for event in wanted.events], request.user.pk
+        made = Subscription.objects.create(url=wanted.url, events=events, owner_id=owner_id)
         made.refresh_from_db()
         return Response(_subscription(made, secret=made.secret), status=status.HTTP_201_CREATED)
 
@@ -155,13 +163,20 @@ class OneWebhook(APIView):
         | FORBIDDEN,
     )
     def patch(self, request: Request, subscription_id: int) -> Response:
-        """Change it. What was put on record before for one that is switched off fails."""
+        """Change it. What was recorded before for one that is switched off fails; on again, it starts afresh."""
         wanted, found = read(request.data, ChangedSubscription), _one(subscription_id)
-        if wanted.active is not None:
-            found.active = wanted.active
+        changed: list[str] = []
+        if wanted.active:
+            switch_on(found)
+            changed += SWITCH_ON_FIELDS
+        elif wanted.active is not None:
+            found.active = False
+            changed += ["active"]
         if wanted.events is not None:
             found.events = [event.value for event in wanted.events]
-        found.save(update_fields=["active", "events"])
+            changed += ["events"]
+        if changed:
+            found.save(update_fields=changed)
         return Response(_subscription(found))
 
     @extend_schema(
@@ -228,7 +243,16 @@ def _one(subscription_id: int) -> Subscription:
 
 def _subscription(row: Subscription, *, secret: str | None = None) -> SubscriptionBody:
     return SubscriptionBody(
-        id=row.pk, url=row.url, events=row.events, active=row.active, created_at=row.created_at, secret=secret
+        id=row.pk,
+        url=row.url,
+        events=row.events,
+        active=row.active,
+        created_at=row.created_at,
+        failing_since=row.failing_since,
+        retry_at=row.retry_at,
+        switched_off_at=row.switched_off_at,
+        switched_off_reason=row.switched_off_reason or None,
+        secret=secret,
     )
 
 

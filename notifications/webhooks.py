@@ -6,9 +6,8 @@ subscription, or tried until it is. A row that is still due is the retry; a pers
 
 import hashlib
 import hmac
-import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,18 +18,18 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from live.messages import STATUS, Message
+from notifications import visits
 from notifications.models import Delivery, Subscription
 from notifications.outgoing import NotAllowed, NotAnswered, post
+from notifications.visits import Outcome
 from orders.journal import FeedEvent
 from orders.models import Order, OrderEvent
 from providers.concurrency import concurrently
 from scheduling.slots import database_now
 
-logger = logging.getLogger(__name__)
-
-BATCH = 50
-LEASE_SECONDS = 60
-PATIENCE_SECONDS = 20.0
+# A batch waits so long for its slowest calls, then goes on with the others; those end by their own deadline.
+PATIENCE_SECONDS = 2.0
+LANE_SECONDS = 10.0
 LONGEST_WAIT_SECONDS = 3600.0
 # What a subscription that names no events is told: whatever changes an order's status.
 USUAL = tuple(STATUS)
@@ -44,29 +43,14 @@ RECORD = """
     ORDER BY e.order_id, e.sequence
     ON CONFLICT DO NOTHING
 """
-CLAIM = """
-    UPDATE notifications_delivery SET attempts = attempts + 1, due_at = now() + %s * interval '1 second'
-    WHERE id IN (SELECT id FROM notifications_delivery WHERE due_at <= now() ORDER BY due_at LIMIT %s
-                 FOR UPDATE SKIP LOCKED)
-    RETURNING id
-"""
-SETTLE = """
+# What was recorded for a subscription before it was switched off, some at a time.
+FAIL_SWITCHED_OFF = """
     UPDATE notifications_delivery
-    SET state = %(state)s, failure = %(failure)s, status_code = %(status)s,
-        delivered_at = CASE WHEN %(state)s = 'delivered' THEN now() END,
-        due_at = now() + %(due_in)s * interval '1 second'
-    WHERE id = %(id)s AND state = 'waiting' AND attempts = %(attempts)s
+    SET state = 'failed', due_at = NULL, failure = 'the subscription is switched off'
+    WHERE id IN (SELECT d.id FROM notifications_subscription s
+                 JOIN notifications_delivery d ON d.subscription_id = s.id AND d.due_at IS NOT NULL
+                 WHERE NOT s.active LIMIT 1000 FOR UPDATE OF d SKIP LOCKED)
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a try. `due_in` is when to try again, in seconds; None: never."""
-
-    state: str
-    status: int | None = None
-    failure: str = ""
-    due_in: float | None = None
 
 
 def record(events: Sequence[FeedEvent]) -> None:
@@ -84,25 +68,50 @@ def record(events: Sequence[FeedEvent]) -> None:
 
 
 def is_due() -> bool:
-    """Return whether there is anything to tell now."""
-    return Delivery.objects.filter(due_at__lte=Now()).exists()
+    """Return whether anything is to be sent, or given up, now."""
+    off = Delivery.objects.filter(subscription__active=False, due_at__isnull=False)
+    return visits.is_due() or off.exists()
 
 
 def deliver_batch() -> bool:
-    """Try to tell what is due, at most a batch of it. Return whether there may be more."""
-    deliveries, timestamp = _claim(), int(database_now().timestamp())
-    calls = [
-        partial(_tell, delivery, body, timestamp)
-        for delivery, body in zip(deliveries, _bodies(deliveries), strict=True)
-    ]
+    """Send some of what is due to each subscription that may be called. Return whether there may be more."""
+    with connection.cursor() as cursor:
+        cursor.execute(FAIL_SWITCHED_OFF)
+        given_up = cursor.rowcount
+    claimed = visits.claim()
+    timestamp = int(database_now().timestamp())
+    lanes = [(visit, lane) for visit in claimed for lane in visit.lanes]
+    bodies = _bodies([delivery for _, lane in lanes for delivery in lane])
     done = concurrently(
-        calls,
+        [partial(_send_lane, lane, bodies, timestamp) for _, lane in lanes],
         patience=PATIENCE_SECONDS,
-        on_late=lambda place, outcome: _settle(deliveries[place], outcome),
+        on_late=lambda place, sent: lanes[place][0].lane_ended(lanes[place][1], sent),
+        pool="webhooks",
+        places=settings.WEBHOOK_CONCURRENCY,
     )
-    for place, outcome in done.results.items():
-        _settle(deliveries[place], outcome)
-    return len(deliveries) == BATCH
+    for place, (visit, lane) in enumerate(lanes):
+        if place not in done.late:
+            visit.lane_ended(lane, done.results.get(place, []))
+    return bool(given_up or any(done.results.values()))
+
+
+def switch_on(subscription: Subscription) -> None:
+    """Have a subscription called again as if it had never failed. The caller saves it."""
+    subscription.active = True
+    subscription.failures, subscription.failing_since, subscription.retry_at = 0, None, None
+    subscription.switched_off_at, subscription.switched_off_reason = None, ""
+    subscription.owner_notified_at = None
+
+
+SWITCH_ON_FIELDS = (
+    "active",
+    "failures",
+    "failing_since",
+    "retry_at",
+    "switched_off_at",
+    "switched_off_reason",
+    "owner_notified_at",
+)
 
 
 def tell_again(deliveries: QuerySet[Delivery], *, user_id: int) -> int:
@@ -128,26 +137,35 @@ def signature(secret: str, *, timestamp: int, body: bytes) -> str:
     return f"t={timestamp},v1={digest}"
 
 
-def _claim() -> list[Delivery]:
-    with connection.cursor() as cursor:
-        cursor.execute(CLAIM, [LEASE_SECONDS, BATCH])
-        ids = [row[0] for row in cursor.fetchall()]
-    return list(Delivery.objects.filter(id__in=ids).select_related("subscription").order_by("id"))
-
-
-def _bodies(deliveries: Sequence[Delivery]) -> list[bytes | None]:
-    """Return the messages, in the words of the live feed; none for an order that is in the archive by now."""
+def _bodies(deliveries: Sequence[Delivery]) -> dict[int, bytes]:
+    """Return the messages by delivery, in the words of the live feed; none of an order that is in the archive."""
     orders = Order.objects.in_bulk({delivery.order_id for delivery in deliveries})
     found = OrderEvent.objects.filter(order_id__in=orders)
     events: dict[tuple[int, int], OrderEvent] = {(event.order_id, event.sequence): event for event in found}
-    return [
-        Message.of_order_event(event, orders[d.order_id]).plain.encode() if event else None
+    return {
+        d.pk: Message.of_order_event(event, orders[d.order_id]).plain.encode()
         for d in deliveries
-        for event in [events.get((d.order_id, d.sequence))]
-    ]
+        if (event := events.get((d.order_id, d.sequence)))
+    }
 
 
-def _tell(delivery: Delivery, body: bytes | None, timestamp: int) -> Outcome:
+def _send_lane(
+    lane: Sequence[Delivery], bodies: Mapping[int, bytes], timestamp: int
+) -> list[tuple[Delivery, Outcome]]:
+    """Send one after the other, until one is not taken or the lane's time is up. Return what was tried."""
+    until = time.monotonic() + LANE_SECONDS
+    tried: list[tuple[Delivery, Outcome]] = []
+    for delivery in lane:
+        if tried and time.monotonic() > until:
+            break
+        outcome = _send(delivery, bodies.get(delivery.pk), timestamp)
+        tried.append((delivery, outcome))
+        if outcome.taken is False:
+            break
+    return tried
+
+
+def _send(delivery: Delivery, body: bytes | None, timestamp: int) -> Outcome:
     subscription = delivery.subscription
     if body is None:
         return Outcome("failed", failure="the order is in the archive")
@@ -158,36 +176,20 @@ def _tell(delivery: Delivery, body: bytes | None, timestamp: int) -> Outcome:
         "Webhook-Id": delivery.key,
         "Webhook-Signature": signature(subscription.secret, timestamp=timestamp, body=body),
     }
-    if not subscription.active:
-        return Outcome("failed", failure="the subscription is switched off")
     try:
         status = post(subscription.url, body, headers)
-    except (NotAllowed, NotAnswered) as problem:
-        return _try_later(delivery, str(problem), None)
+    except NotAllowed as problem:
+        return _retry_later(delivery, str(problem), None)
+    except NotAnswered as problem:
+        return _retry_later(delivery, str(problem), None, hung=problem.hung)
     if 200 <= status < 300:
-        return Outcome("delivered", status)
-    return _try_later(delivery, f"it answered {status}", status)
+        return Outcome("delivered", status, taken=True)
+    return _retry_later(delivery, f"it answered {status}", status)
 
 
-def _try_later(delivery: Delivery, why: str, status: int | None) -> Outcome:
+def _retry_later(delivery: Delivery, why: str, status: int | None, *, hung: bool = False) -> Outcome:
     if delivery.attempts >= settings.WEBHOOK_ATTEMPTS:
-        return Outcome("failed", status, f"given up after {delivery.attempts} tries: {why}"[:200])
+        given_up = f"given up after {delivery.attempts} tries: {why}"[:200]
+        return Outcome("failed", status, given_up, taken=False, hung=hung)
     wait = min(LONGEST_WAIT_SECONDS, 2.0 ** (delivery.attempts - 1))
-    return Outcome("waiting", status, why[:200], due_in=wait)
-
-
-def _settle(delivery: Delivery, outcome: Outcome) -> None:
-    parameters: dict[str, Any] = {
-        "id": delivery.pk,
-        "attempts": delivery.attempts,
-        "state": outcome.state,
-        "status": outcome.status,
-        "failure": outcome.failure,
-        "due_in": outcome.due_in,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(SETTLE, parameters)
-    if outcome.state == "failed":
-        logger.warning(
-            "The webhook %s to %s was given up: %s", delivery.key, delivery.subscription, outcome.failure
-        )
+    return Outcome("waiting", status, why[:200], due_in=wait, taken=False, hung=hung)

@@ -14,17 +14,27 @@ do not matter.
 import hashlib
 import hmac
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-import msgspec
 from django.db import connection
 
 from payments.gateways.protocol import Outcome
 from payments.ledger import Kind
 from payments.models import Transaction, WebhookEvent
-from telemetry.card_numbers import holds_card_number, masked
+from providers.answers import (
+    LONGEST_CODE,
+    LONGEST_MESSAGE,
+    Unreadable,
+    parse,
+    read_id,
+    read_words,
+)
+from telemetry.card_numbers import holds_card_number
 
 LARGEST_BODY = 64 * 1024  # bytes
+LONGEST_NAME = 100  # characters, of an event's id, and of a key or reference in it
 WINDOW = timedelta(seconds=300)
 # Longer than any sender goes on trying. The window alone keeps older ones out.
 EVENTS_ARE_KEPT = timedelta(days=7)
@@ -38,7 +48,8 @@ class NotUnderstood(Exception):
     """It is signed, and says nothing we know how to read."""
 
 
-class Operation(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Operation:
     """What the provider did, or would not do. Fields that we do not know are left alone."""
 
     id: str
@@ -48,11 +59,12 @@ class Operation(msgspec.Struct, frozen=True):
     key: str
     amount: str
     currency: str
-    code: str = ""
-    message: str = ""
+    code: str
+    message: str
 
 
-class Event(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Event:
     """A webhook's body."""
 
     id: str
@@ -82,15 +94,30 @@ def sign(*, timestamp: str, body: bytes, secret: str) -> str:
 
 def read(body: bytes) -> Event:
     """Return what a webhook says; raises NotUnderstood."""
+    content = parse(body)
     try:
-        event = msgspec.json.decode(body, type=Event)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        event = Event(read_id(content, "id", longest=LONGEST_NAME), _operation(content))
+    except Unreadable as error:
         raise NotUnderstood(str(error)) from None
-    if not 0 < len(event.id) <= 100 or not event.id.isprintable():
-        raise NotUnderstood("An event's id is 1 to 100 printable characters.")
     if holds_card_number(f"{event.id} {event.operation.key}"):
         raise NotUnderstood("An event is not named by a card number.")
     return event
+
+
+def _operation(content: Any) -> Operation:
+    """Raises Unreadable."""
+    operation = content.get("operation")
+    return Operation(
+        id=read_id(operation, "id"),
+        kind=read_id(operation, "kind"),
+        status=read_id(operation, "status"),
+        reference=read_id(operation, "reference", longest=LONGEST_NAME),
+        key=read_id(operation, "key", longest=LONGEST_NAME),
+        amount=read_id(operation, "amount"),
+        currency=read_id(operation, "currency"),
+        code=read_words(operation, "code", longest=LONGEST_CODE),
+        message=read_words(operation, "message", longest=LONGEST_MESSAGE),
+    )
 
 
 def is_new(event: Event) -> bool:
@@ -98,7 +125,7 @@ def is_new(event: Event) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO payments_webhookevent (id, key) VALUES (%s, %s) ON CONFLICT DO NOTHING",
-            [event.id, event.operation.key[:100]],
+            [event.id, event.operation.key],
         )
         return cursor.rowcount == 1
 
@@ -124,8 +151,8 @@ def news_of(event: Event, *, order_id: int) -> tuple[Kind, Outcome] | None:
 
 def _outcome(operation: Operation) -> Outcome:
     if operation.status == "succeeded":
-        return Outcome("succeeded", provider_id=operation.id[:64])
-    return Outcome("declined", code=masked(operation.code)[:40], message=masked(operation.message)[:200])
+        return Outcome("succeeded", provider_id=operation.id)
+    return Outcome("declined", code=operation.code, message=operation.message)
 
 
 def forget_before(moment: datetime) -> int:

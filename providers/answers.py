@@ -1,9 +1,16 @@
-"""Reading what a provider answered, and telling an answer from noise."""
+"""Reading what a provider answered, and telling an answer from noise.
+
+Whatever a provider sends, as an answer, a line of its ledger or a webhook, is read by the functions at the end: they
+know the type and the size that we have room for, and raise `Unreadable` for anything else.
+"""
 
 import json
+import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -12,12 +19,22 @@ import requests
 from telemetry.card_numbers import masked
 
 LARGEST_ANSWER = 4_000_000  # bytes
+LONGEST_LINE = 64 * 1024  # bytes, of an answer in lines
+LONGEST_ID, LONGEST_CODE, LONGEST_MESSAGE = 64, 40, 200  # characters
+LARGEST_AMOUNT = Decimal(10) ** 12
+LARGEST_COUNT = 2**31 - 1
 LONGEST_RETRY_AFTER_SECONDS = 5.0
 
 TRY_AGAIN = {408, 425, 429}  # and everything from 500; any other 4xx is a refusal
 NOTHING_DONE = {425, 429}  # turned away at the door; the others may have failed after the deed
 
 NOT_JSON = object()
+
+AMOUNT = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,8})?", re.ASCII)
+
+
+class Unreadable(Exception):
+    """Part of what a provider sent is missing, of another type, or beyond what we have room for."""
 
 
 class TryFailed(Exception):
@@ -47,10 +64,11 @@ class Answer:
     @property
     def error(self) -> tuple[str, str]:
         """The code and message of a refusal, from the body where it has them."""
-        try:
-            return masked(str(self.content["error"]["code"])), masked(str(self.content["error"]["message"]))
-        except (LookupError, TypeError):
+        error = self.content.get("error") if isinstance(self.content, dict) else None
+        code = read_words(error, "code", longest=LONGEST_CODE)
+        if not code:
             return f"http_{self.status}", f"Answered with status {self.status}."
+        return code, read_words(error, "message", longest=LONGEST_MESSAGE)
 
 
 def read_answer(response: requests.Response, *, until: float) -> Answer:
@@ -63,7 +81,7 @@ def read_answer(response: requests.Response, *, until: float) -> Answer:
         )
     if 300 <= status < 400:
         raise TryFailed(f"it answered {status}", in_doubt=True, worth_another=False)
-    content = _parse(body)
+    content = parse(body)
     if status < 300 and content is NOT_JSON:
         raise TryFailed("its answer is not JSON", in_doubt=True)
     return Answer(status, content)
@@ -76,15 +94,35 @@ def _read_body(response: requests.Response, until: float) -> bytes:
         body += chunk
         if len(body) > LARGEST_ANSWER:
             raise TryFailed(f"its answer exceeds {LARGEST_ANSWER} bytes", in_doubt=True)
-        if time.monotonic() > until:
-            raise TryFailed("its answer did not end in time", in_doubt=True)
+        _check_time(until)
+    _check_time(until)  # a socket that was shut down looks like the end
     return bytes(body)
 
 
-def _parse(body: bytes) -> Any:
+def _check_time(until: float) -> None:
+    if time.monotonic() > until:
+        raise TryFailed("its answer did not end in time", in_doubt=True)
+
+
+def read_lines(response: requests.Response) -> Iterator[Any]:
+    """Yield each line of an answer as what its JSON means; NOT_JSON for one that has none, or is too long."""
+    rest, is_too_long = b"", False
+    while chunk := response.raw.read1(65536):
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield NOT_JSON if is_too_long or len(line) > LONGEST_LINE else parse(line)
+            is_too_long = False
+        if len(rest) > LONGEST_LINE:
+            rest, is_too_long = b"", True
+    if rest or is_too_long:
+        yield NOT_JSON if is_too_long else parse(rest)
+
+
+def parse(body: bytes) -> Any:
+    """Return what JSON means; NOT_JSON for what is none."""
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return NOT_JSON
 
 
@@ -101,3 +139,60 @@ def _retry_after(response: requests.Response) -> float | None:
 def _seconds_until(date: str) -> float:
     moment = parsedate_to_datetime(date)
     return (moment - datetime.now(moment.tzinfo and UTC)).total_seconds()
+
+
+# --- Parts of what a provider sends -----------------------------------------------------------------------
+
+
+def read_id(content: Any, name: str, *, longest: int = LONGEST_ID) -> str:
+    """Return a name that is stored and repeated as it is: a text or whole number, printable. Raises Unreadable."""
+    value = _field(content, name)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**18:
+        value = str(value)
+    if not isinstance(value, str) or not 0 < len(value) <= longest or not value.isprintable():
+        raise Unreadable(f"{name} is not 1 to {longest} printable characters")
+    return value
+
+
+def read_words(content: Any, name: str, *, longest: int) -> str:
+    """Return what is only shown: shortened, without characters that cannot be printed or card numbers; or nothing."""
+    value = content.get(name) if isinstance(content, dict) else None
+    if not isinstance(value, str | int | float):
+        return ""
+    printable = "".join(char if char.isprintable() else " " for char in str(value)[: longest * 4])
+    return masked(printable)[:longest].strip()
+
+
+def read_amount(content: Any, name: str) -> Decimal:
+    """Return an amount of money. Raises Unreadable, also for one that is no money at all, such as NaN or 1e400."""
+    value = _field(content, name)
+    text = str(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else ""
+    try:
+        amount = Decimal(text) if len(text) <= 32 and AMOUNT.fullmatch(text) else None
+    except InvalidOperation:
+        amount = None
+    if amount is None or abs(amount) > LARGEST_AMOUNT:
+        raise Unreadable(f"{name} is no amount")
+    return amount
+
+
+def read_count(content: Any, name: str) -> int:
+    """Return a number of things. Raises Unreadable."""
+    value = _field(content, name)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST_COUNT:
+        raise Unreadable(f"{name} is no number of things")
+    return value
+
+
+def read_list(content: Any, name: str) -> list[Any]:
+    """Return a list of anything. Raises Unreadable."""
+    value = _field(content, name)
+    if not isinstance(value, list):
+        raise Unreadable(f"{name} is no list")
+    return value
+
+
+def _field(content: Any, name: str) -> Any:
+    if not isinstance(content, dict) or name not in content:
+        raise Unreadable(f"{name} is missing")
+    return content[name]

@@ -35,8 +35,13 @@ def concurrently(
     patience: float,
     on_late: Callable[[int, T], None],
     inline: bool = False,
+    pool: str = "provider",
+    places: int | None = None,
 ) -> Gathered[T]:
-    """Run the calls on this process's pool and return what is done within `patience` seconds.
+    """Run the calls on one of this process's pools and return what is done within `patience` seconds.
+
+    Pools of different names share no thread, so that calls that hang hold up only calls of their own kind.
+    `places` is how many calls one may have under way at once: by default settings.PROVIDER_CONCURRENCY.
 
     Each call that was started is heard of exactly once: in the result, or later through
     `on_late(place, result)` on a thread of the pool, whose database connections are closed afterwards.
@@ -46,9 +51,9 @@ def concurrently(
     if inline:
         return Gathered({place: call() for place, call in enumerate(calls)}, frozenset())
     gathering = _Gathering(on_late, until=time.monotonic() + patience)
-    pool = _pool(settings.PROVIDER_CONCURRENCY, os.getpid())
+    threads = _pool(pool, places or settings.PROVIDER_CONCURRENCY, os.getpid())
     for place, call in enumerate(calls):
-        pool.submit(gathering.run, place, call)
+        threads.submit(gathering.run, place, call)
     return gathering.wait(len(calls))
 
 
@@ -128,6 +133,6 @@ class _Gathering(Generic[T]):
             return Gathered(self.results, frozenset(self.started))
 
 
-@functools.lru_cache(maxsize=4)
-def _pool(size: int, pid: int) -> ThreadPoolExecutor:  # noqa: ARG001 - threads do not survive a fork
-    return ThreadPoolExecutor(size, thread_name_prefix="provider")
+@functools.lru_cache(maxsize=16)
+def _pool(name: str, size: int, pid: int) -> ThreadPoolExecutor:  # noqa: ARG001 - threads do not survive a fork
+    return ThreadPoolExecutor(size, thread_name_prefix=name)

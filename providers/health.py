@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+import msgspec
 from django.conf import settings
 
 from providers.concurrency import concurrently
@@ -33,7 +34,13 @@ def check_all(now: datetime) -> list[HealthReport]:
     """Ask every provider, also one whose breaker is open, and remember what they said."""
     names = list(settings.PROVIDERS)
     checks = [partial(_check, name, now) for name in names]
-    gathered = concurrently(checks, patience=PATIENCE_SECONDS, on_late=lambda _, report: _remember([report]))
+    gathered = concurrently(
+        checks,
+        patience=PATIENCE_SECONDS,
+        on_late=lambda _, report: _remember([report]),
+        pool="health",
+        places=len(names),
+    )
     reports = [gathered.results.get(place) or _no_answer(name, now) for place, name in enumerate(names)]
     _remember(reports)
     return reports
@@ -42,7 +49,8 @@ def check_all(now: datetime) -> list[HealthReport]:
 def last_reports() -> dict[str, HealthReport]:
     """What `check_all` found last, by provider; empty before the first time and while Valkey is away."""
     stored: dict[Any, Any] = shared_memory().ask(lambda valkey: valkey.hgetall(REPORTS), otherwise={})
-    return {name: _from_json(text) for name, text in stored.items() if name in settings.PROVIDERS}
+    reports = {name: _from_json(text) for name, text in stored.items() if name in settings.PROVIDERS}
+    return {name: report for name, report in reports.items() if report is not None}
 
 
 def _check(name: str, now: datetime) -> HealthReport:
@@ -67,6 +75,9 @@ def _remember(reports: list[HealthReport]) -> None:
     shared_memory().ask(lambda valkey: valkey.hset(REPORTS, mapping=stored), otherwise=0)
 
 
-def _from_json(text: str) -> HealthReport:
-    fields: dict[str, Any] = json.loads(text)
-    return HealthReport(**fields | {"checked_at": datetime.fromisoformat(fields["checked_at"])})
+def _from_json(text: str) -> HealthReport | None:
+    """A stored report; None for what is none: anybody who can write to Valkey may have stored it."""
+    try:
+        return msgspec.json.decode(text, type=HealthReport)
+    except (msgspec.DecodeError, UnicodeError):
+        return None

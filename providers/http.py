@@ -15,12 +15,12 @@ from typing import Any
 
 import requests
 from django.conf import settings
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError, ReadTimeoutError
 from urllib3.util import Timeout
 
-from providers.answers import Answer, TryFailed, read_answer
+from providers.answers import Answer, TryFailed, read_answer, read_lines
 from providers.breaker import Admission, breaker
+from providers.deadline import Deadline, DeadlinePassed, session
 from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
 from telemetry import measures
 
@@ -97,13 +97,17 @@ class ProviderClient:
     def lines(self, path: str) -> Iterator[Any]:
         """Read an answer of any length, one line of JSON after the other, in one try.
 
-        Raises ProviderUnavailable, also in the middle when the stream breaks off.
+        Raises ProviderUnavailable, also in the middle when the stream breaks off or takes too long in all.
         """
+        pause = settings.EXTERNAL_TIMEOUT_SECONDS
         try:
-            with self._send(Call("GET", path, {}), timeout=settings.EXTERNAL_TIMEOUT_SECONDS) as response:
+            with (
+                Deadline(settings.LEDGER_TIMEOUT_SECONDS) as deadline,
+                self._send(Call("GET", path, {}), deadline, timeout=pause) as response,
+            ):
                 response.raise_for_status()
-                yield from map(json.loads, response.iter_lines(chunk_size=65536))
-        except (requests.RequestException, ValueError) as error:
+                yield from read_lines(response)
+        except (HTTPError, OSError, ValueError) as error:
             raise ProviderUnavailable(self.name, _describe(error)) from error
 
     def check(self, path: str) -> None:
@@ -193,26 +197,27 @@ class ProviderClient:
         return answer
 
     def _asked(self, call: Call, *, patience: float) -> Answer:
-        until = time.monotonic() + patience
+        seconds = max(0.001, patience)
         try:
-            with self._send(call, timeout=max(0.001, patience)) as response:
-                return read_answer(response, until=until)
+            with Deadline(seconds) as deadline, self._send(call, deadline, timeout=seconds) as response:
+                return read_answer(response, until=deadline.at)
         except (requests.RequestException, HTTPError, OSError) as error:
             raise TryFailed(_describe(error), in_doubt=not _never_sent(error)) from error
 
-    def _send(self, call: Call, *, timeout: float) -> requests.Response:
+    def _send(self, call: Call, deadline: Deadline, *, timeout: float) -> requests.Response:
         url = self._base_url + call.path
         request = requests.Request(call.method, url, call.headers, params=call.query, data=call.body)
         # Connecting and waiting share the time, so that no try outlives it.
         shared = Timeout(total=timeout, connect=min(LONGEST_CONNECT_SECONDS, timeout))
-        return self._session.send(
-            request.prepare(),
-            stream=True,
-            timeout=shared,  # type: ignore[arg-type] # requests takes it; its stubs know numbers only
-            allow_redirects=False,  # a redirected POST would become a GET
-            verify=self._session.verify,
-            proxies=self._session.proxies,
-        )
+        with deadline.sockets():
+            return self._session.send(
+                request.prepare(),
+                stream=True,
+                timeout=shared,  # type: ignore[arg-type] # requests takes it; its stubs know numbers only
+                allow_redirects=False,  # a redirected POST would become a GET
+                verify=self._session.verify,
+                proxies=self._session.proxies,
+            )
 
 
 def provider(name: str) -> ProviderClient:
@@ -226,15 +231,12 @@ def _provider(name: str, base_url: str, concurrency: int, pid: int) -> ProviderC
 
 
 def _session(base_url: str, *, pool: int) -> requests.Session:
-    session = requests.Session()
+    calls = session(pool=pool)
     # What the environment says of proxies and certificates is read once, here, not for every request.
-    said = session.merge_environment_settings(base_url, {}, None, None, None)
-    session.trust_env, session.proxies, session.verify = False, said["proxies"], said["verify"]
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = HTTPAdapter(pool_connections=1, pool_maxsize=pool)
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    return session
+    said = calls.merge_environment_settings(base_url, {}, None, None, None)
+    calls.trust_env, calls.proxies, calls.verify = False, said["proxies"], said["verify"]
+    calls.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return calls
 
 
 def _never_sent(error: Exception) -> bool:
@@ -247,7 +249,7 @@ def _never_sent(error: Exception) -> bool:
 def _describe(error: Exception) -> str:
     if _never_sent(error):
         return "no connection"
-    if isinstance(error, requests.Timeout | ReadTimeoutError):
+    if isinstance(error, requests.Timeout | ReadTimeoutError | DeadlinePassed):
         return "no answer in time"
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"it answered {error.response.status_code}"

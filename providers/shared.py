@@ -33,7 +33,7 @@ class SharedMemory:
         self._lock = threading.Lock()
 
     def ask(self, question: Callable[[redis.Redis], T], *, otherwise: T) -> T:
-        """The answer, or `otherwise` when Valkey is away or was a moment ago."""
+        """The answer, or `otherwise` when Valkey is away or was a moment ago, or holds what makes no sense."""
         if time.monotonic() < self._away_until:
             return otherwise
         try:
@@ -41,6 +41,9 @@ class SharedMemory:
         except (redis.RedisError, OSError) as error:
             self._away_until = time.monotonic() + AWAY_SECONDS
             logger.warning("The shared state of the providers is out of reach: %s", error)
+            return otherwise
+        except (ValueError, LookupError, TypeError) as error:
+            logger.warning("The shared state of the providers cannot be read: %r", error)
             return otherwise
 
     def run(self, script: str, *, keys: list[str], args: list[Any], otherwise: T) -> T:

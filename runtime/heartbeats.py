@@ -95,15 +95,20 @@ def present() -> list[Presence]:
     except (redis.RedisError, OSError) as error:
         raise Unreachable(str(error)) from error
     now = seconds + micros / 1e6
+    found = (_presence(member, now - beat_at, facts.get(member, "{}")) for member, beat_at in members)
     return sorted(
-        (_presence(member, now - beat_at, facts.get(member, "{}")) for member, beat_at in members),
+        (presence for presence in found if presence is not None),
         key=lambda presence: (presence.name, presence.node, presence.pid),
     )
 
 
-def _presence(member: str, age: float, facts: str) -> Presence:
-    name, node, pid = member.split("|")
-    return Presence(name, node, int(pid), max(0.0, age), json.loads(facts))
+def _presence(member: str, age: float, facts: str) -> Presence | None:
+    """A process; None for what is none: anybody who can write to Valkey may have stored it."""
+    try:
+        name, node, pid = member.split("|")
+        return Presence(name, node, int(pid), max(0.0, age), dict(json.loads(facts)))
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def _client() -> redis.Redis:

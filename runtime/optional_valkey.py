@@ -13,4 +13,5 @@ def impatient(url: str, *, seconds: float) -> redis.Redis:
         socket_connect_timeout=seconds,
         retry=Retry(NoBackoff(), 0),
         decode_responses=True,
+        encoding_errors="replace",  # bytes that are no text are no reason to stop
     )

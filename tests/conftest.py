@@ -17,7 +17,12 @@ from tests.cleaning import clean_quickly
 from tests.engines import TestEngines
 from tests.workers import WORKERS, ByFile, slowest_first
 
-pytest_plugins = ["tests.fixtures.described", "tests.fixtures.sandbox", "tests.fixtures.pipeline"]
+pytest_plugins = [
+    "tests.fixtures.described",
+    "tests.fixtures.sandbox",
+    "tests.fixtures.pipeline",
+    "tests.fixtures.dripping",
+]
 
 ENGINES = TestEngines()
 

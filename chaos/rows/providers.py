@@ -4,8 +4,14 @@ import asyncio
 from typing import Any
 
 from chaos.arena import Arena, row
+from chaos.receivers import Receiver
 from chaos.rig import WEBS
 
+SUBSCRIBE = """
+    INSERT INTO notifications_subscription (url, secret, events, active)
+    VALUES (%s, 'whsec_of_the_campaign', '{order_placed}', true)
+"""
+MOST_CALLS = 4 + 1  # at once to one receiver, and one that it has not noticed to be over
 AFTER_PROVIDERS = 90.0
 
 
@@ -79,3 +85,32 @@ async def f32(arena: Arena) -> None:
             arena.struck()
             await arena.load.ask(order_id, "cancel")
     await arena.rig.sandbox("DELETE", "/faults")
+
+
+@row(
+    "F50", "a receiver of webhooks drips its answers, then the payment provider, too", within=AFTER_PROVIDERS
+)
+async def f50(arena: Arena) -> None:
+    """A byte now and then keeps every timeout of a socket from passing: only the deadline of the whole call ends it."""
+    rig, well, drip = arena.rig, Receiver(drips=False), Receiver(drips=True)
+    variables = {"WEBHOOK_ALLOW_PRIVATE": "1", "WEBHOOK_TIMEOUT_SECONDS": "1"}
+    await rig.restart("worker-notifications", **variables)
+    await rig.restart("worker-payments", **rig.through_proxies("sandbox"))
+    await rig.until_ready()
+    for receiver in (well, drip):
+        await receiver.start()
+        await asyncio.to_thread(rig.do, SUBSCRIBE, receiver.url)
+    arena.struck()
+    await arena.sleep(12)
+    taken = well.calls
+    arena.expect(taken > 12 * arena.scale, f"the well receiver got {taken} webhooks while the other dripped")
+    rig.proxies["sandbox"].drip = 0.2
+    arena.struck()
+    await arena.sleep(12)
+    rig.proxies["sandbox"].heal()
+    arena.expect(well.calls > taken, "the well receiver got nothing while the provider dripped")
+    arena.expect(drip.most_open <= MOST_CALLS, f"{drip.most_open} calls at once hung at one receiver")
+    arena.notes.append(f"{well.calls} webhooks taken, {drip.calls} dripped, {drip.most_open} at once")
+    await asyncio.to_thread(rig.do, "UPDATE notifications_subscription SET active = false")
+    for receiver in (well, drip):
+        await receiver.stop()

@@ -4,6 +4,7 @@ Each check is one set-based statement that names what breaks it: nothing found, 
 """
 
 import logging
+import re
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -16,6 +17,8 @@ from payments.gateways.protocol import LedgerLine
 from providers.errors import ProviderUnavailable
 
 logger = logging.getLogger(__name__)
+
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 # As many offenders are named for each check.
 NAMED = 100
@@ -42,6 +45,8 @@ class Report:
     checks: int = 0
     # Why the provider's ledger could not be compared; empty if it was.
     ledger_skipped: str = ""
+    # Lines of the ledger about what others do with the account: nothing of ours.
+    foreign_lines: int = 0
 
     @property
     def is_clean(self) -> bool:
@@ -52,7 +57,9 @@ class Report:
     def summary(self) -> str:
         """One line for people."""
         ledger = f" (without the provider's ledger: {self.ledger_skipped})" if self.ledger_skipped else ""
-        return f"{self.orders} orders, {self.checks} checks, {len(self.violations)} violations{ledger}"
+        foreign = f"; {self.foreign_lines} ledger lines of others" if self.foreign_lines else ""
+        found = f"{self.orders} orders, {self.checks} checks, {len(self.violations)} violations"
+        return f"{found}{foreign}{ledger}"
 
 
 CHECKS: dict[str, str] = {
@@ -244,12 +251,29 @@ CHECKS: dict[str, str] = {
     """,
 }
 
-# What the provider has for each order, beside what our books say it should have. Only orders that came to rest
+# A reference is ours if an order, here or in the archive, has it. Others may use the provider's account, too.
+IS_FOREIGN = """
+    NOT EXISTS (SELECT FROM orders_order o WHERE o.uuid = p.reference)
+    AND NOT EXISTS (SELECT FROM orders_archivedorder a WHERE a.uuid = p.reference)
+"""
+LET_FOREIGN_GO = f"DELETE FROM provider_ledger p WHERE {IS_FOREIGN}"  # noqa: S608
+
+# What the provider has for each order, beside what our ledger says it should have. Only orders that came to rest
 # before the ledger was read can be held against it.
 LEDGER_CHECK = """
-    SELECT coalesce(o.id::text, a.id::text, 'reference ' || p.reference),
+    WITH provider_ledger AS (
+        SELECT reference, sum(captured) AS captured, sum(refunded) AS refunded, sum(held) AS held,
+               sum(captures) AS captures, max(flaw) AS flaw
+        FROM pg_temp.provider_ledger GROUP BY reference)
+    SELECT coalesce(o.id, a.id)::text, 'the provider''s line of it cannot be read: ' || p.flaw
+    FROM provider_ledger p
+    LEFT JOIN orders_order o ON o.uuid = p.reference
+    LEFT JOIN orders_archivedorder a ON a.uuid = p.reference
+    WHERE p.flaw <> ''
+    UNION ALL
+    SELECT coalesce(o.id, a.id)::text,
            format('%s: provider took %s in %s captures, gave back %s, holds %s; order owes %s',
-                  CASE WHEN a.id IS NOT NULL THEN 'archived' ELSE coalesce(j.status, 'no order') END,
+                  CASE WHEN a.id IS NOT NULL THEN 'archived' ELSE j.status END,
                   p.captured, p.captures, p.refunded, p.held, owed.amount)
     FROM provider_ledger p
     LEFT JOIN orders_order o ON o.uuid = p.reference
@@ -257,10 +281,10 @@ LEDGER_CHECK = """
     LEFT JOIN orders_archivedorder a ON a.uuid = p.reference
     CROSS JOIN LATERAL (SELECT CASE WHEN j.status IN ('confirmed', 'completed') THEN o.goods_amount + j.shipping_amount
                                     ELSE coalesce(a.kept_amount, 0) END AS amount) owed
-    WHERE p.captures > 1
+    WHERE p.flaw = '' AND (p.captures > 1
        OR ((o.id IS NULL OR (j.status IN ('confirmed', 'completed', 'cancelled', 'rejected')
                              AND j.finished_at < (SELECT read_at FROM provider_ledger_read)))
-           AND (p.captured - p.refunded <> owed.amount OR p.held <> 0))
+           AND (p.captured - p.refunded <> owed.amount OR p.held <> 0)))
     UNION ALL
     SELECT j.order_id::text, j.status || ', but the provider has never heard of it'
     FROM orders_journey j JOIN orders_order o ON o.id = j.order_id
@@ -275,7 +299,7 @@ LEDGER_CHECK = """
 OPEN_LEDGER = """
     DROP TABLE IF EXISTS pg_temp.provider_ledger, pg_temp.provider_ledger_read;
     CREATE TEMPORARY TABLE provider_ledger (
-        reference uuid PRIMARY KEY, captured numeric, refunded numeric, held numeric, captures int);
+        reference uuid, captured numeric, refunded numeric, held numeric, captures bigint, flaw text);
     CREATE TEMPORARY TABLE provider_ledger_read AS SELECT clock_timestamp() AS read_at
 """
 CLOSE_LEDGER = "DROP TABLE IF EXISTS pg_temp.provider_ledger, pg_temp.provider_ledger_read"
@@ -345,7 +369,10 @@ def _compare_ledger(report: Report) -> None:
         try:
             lines = iter(gateway().ledger())
             while page := list(islice(lines, 5000)):
-                _load(page)
+                report.foreign_lines += _load(page)
+            cursor.execute("ANALYZE provider_ledger")
+            cursor.execute(LET_FOREIGN_GO)
+            report.foreign_lines += cursor.rowcount
             _check(report, "Money: the provider's ledger says of each order what it owes", LEDGER_CHECK)
             report.checks += 1
         except ProviderUnavailable as unavailable:
@@ -354,16 +381,20 @@ def _compare_ledger(report: Report) -> None:
             cursor.execute(CLOSE_LEDGER)
 
 
-def _load(lines: list[LedgerLine]) -> None:
+def _load(lines: list[LedgerLine]) -> int:
+    """Store the lines that may be ours. Return how many are not: their reference is no UUID as we write it."""
+    ours = [line for line in lines if UUID.fullmatch(line.reference)]
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO provider_ledger SELECT * FROM unnest(%s::uuid[], %s::numeric[], %s::numeric[],"
-            " %s::numeric[], %s::int[])",
+            " %s::numeric[], %s::bigint[], %s::text[])",
             [
-                [line.reference for line in lines],
-                [line.captured for line in lines],
-                [line.refunded for line in lines],
-                [line.authorized - line.captured - line.voided for line in lines],
-                [line.captures for line in lines],
+                [line.reference for line in ours],
+                [line.captured for line in ours],
+                [line.refunded for line in ours],
+                [line.authorized - line.captured - line.voided for line in ours],
+                [line.captures for line in ours],
+                [line.flaw for line in ours],
             ],
         )
+    return len(lines) - len(ours)

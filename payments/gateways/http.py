@@ -6,6 +6,16 @@ from typing import Any
 from urllib.parse import quote
 
 from payments.gateways.protocol import Kind, LedgerLine, Outcome
+from providers.answers import (
+    LONGEST_CODE,
+    LONGEST_MESSAGE,
+    Unreadable,
+    read_amount,
+    read_count,
+    read_id,
+    read_list,
+    read_words,
+)
 from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
 from providers.http import ProviderClient, provider
 from telemetry.card_numbers import masked
@@ -14,6 +24,7 @@ from telemetry.card_numbers import masked
 ALREADY_DONE = {"capture": "already_captured", "void": "already_voided", "refund": "already_refunded"}
 # Our own account is the trouble, not this payment; somebody will put it right.
 OUR_FAULT = {401, 403, 405}
+LONGEST_REFERENCE = 100
 
 
 class HttpGateway:
@@ -51,8 +62,8 @@ class HttpGateway:
             if refused.status == 404 and refused.code == "not_found":
                 return None
             raise ProviderUnavailable(refused.provider, str(refused)) from refused
-        except (LookupError, TypeError) as error:
-            raise ProviderUnavailable("payments", "its answer makes no sense") from error
+        except Unreadable as error:
+            raise ProviderUnavailable("payments", f"its answer makes no sense: {error}") from error
 
     def ledger(self) -> Iterator[LedgerLine]:
         for line in self._client.lines("/ledger"):
@@ -72,8 +83,8 @@ class HttpGateway:
             return _failed("not_sent", "provider_unavailable", str(unavailable))
         except OutcomeUnknown as unknown:
             return _failed("unknown", "no_answer", str(unknown))
-        except (LookupError, TypeError):
-            return _failed("unknown", "no_answer", "The provider's answer makes no sense.")
+        except Unreadable as error:
+            return _failed("unknown", "no_answer", f"The provider's answer makes no sense: {error}.")
         except ProviderRefused as refused:
             return self._refusal(kind, body, refused)
 
@@ -90,45 +101,56 @@ class HttpGateway:
     def _done_before(self, kind: str, body: Mapping[str, str], refused: ProviderRefused) -> Outcome:
         """Find the operation that had this very effect; when it is another's effect, the refusal stands."""
         try:
-            items = self._client.get("/operations", reference=body["reference"])["items"]
-            same = [item for item in items if item["kind"] == kind and _has_effect(item, body)]
+            items = read_list(self._client.get("/operations", reference=body["reference"]), "items")
+            same = [item for item in items if _has_effect(item, kind, body)]
+            return _outcome(same[0]) if same else _failed("declined", refused.code, refused.message)
         except (ProviderUnavailable, ProviderRefused) as trouble:
             return _failed("unknown", refused.code, str(trouble))
-        except (LookupError, TypeError):
-            return _failed("unknown", refused.code, "The provider's list makes no sense.")
-        return _outcome(same[0]) if same else _failed("declined", refused.code, refused.message)
+        except Unreadable as error:
+            return _failed("unknown", refused.code, f"The provider's list makes no sense: {error}.")
 
 
-def _has_effect(item: Mapping[str, Any], body: Mapping[str, str]) -> bool:
+def _has_effect(item: Any, kind: str, body: Mapping[str, str]) -> bool:
+    """Whether it is an operation that did what was wanted. Raises Unreadable if it is none at all."""
+    if (read_id(item, "kind"), read_id(item, "status")) != (kind, "succeeded"):
+        return False
     asked = {name: body[name] for name in ("authorization", "capture", "amount", "currency") if name in body}
-    return item["status"] == "succeeded" and all(item.get(name) == value for name, value in asked.items())
+    return all(item.get(name) == value for name, value in asked.items())
 
 
 def _outcome(operation: Any) -> Outcome:
-    """An operation as the provider shows it. Raises LookupError or TypeError when it is none."""
-    status, provider_id = operation["status"], operation["id"]
+    """An operation as the provider shows it. Raises Unreadable when it is none."""
+    status, provider_id = read_id(operation, "status"), read_id(operation, "id")
     if status == "succeeded":
         return Outcome("succeeded", provider_id=provider_id)
     if status == "declined":
-        return _failed("declined", operation["code"], operation["message"])
-    raise LookupError(f"an operation has no status {status!r}")
+        # A provider may be wordy, and repeat what it was sent.
+        code = read_words(operation, "code", longest=LONGEST_CODE) or "declined"
+        return Outcome(
+            "declined", code=code, message=read_words(operation, "message", longest=LONGEST_MESSAGE)
+        )
+    raise Unreadable(f"an operation has no status {status!r}")
 
 
 def _failed(kind: Kind, code: str, message: str) -> Outcome:
-    # A provider may be wordy, and repeat what it was sent; our books have so much room, and none for cards.
-    return Outcome(kind, code=masked(code)[:40], message=masked(message)[:200])
+    return Outcome(kind, code=masked(code)[:LONGEST_CODE], message=masked(message)[:LONGEST_MESSAGE])
 
 
 def _ledger_line(line: Any) -> LedgerLine:
-    return LedgerLine(
-        reference=line["reference"],
-        currency=line["currency"],
-        authorized=Decimal(line["authorized"]),
-        captured=Decimal(line["captured"]),
-        refunded=Decimal(line["refunded"]),
-        voided=Decimal(line["voided"]),
-        captures=line["captures"],
-    )
+    """A line of the ledger; what cannot be read of it is left out."""
+    reference = read_words(line, "reference", longest=LONGEST_REFERENCE)
+    try:
+        return LedgerLine(
+            reference=reference,
+            currency=read_id(line, "currency"),
+            authorized=read_amount(line, "authorized"),
+            captured=read_amount(line, "captured"),
+            refunded=read_amount(line, "refunded"),
+            voided=read_amount(line, "voided"),
+            captures=read_count(line, "captures"),
+        )
+    except Unreadable as error:
+        return LedgerLine(reference=reference, flaw=str(error))
 
 
 def _money(amount: Decimal, currency: str) -> dict[str, str]:

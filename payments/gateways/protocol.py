@@ -23,15 +23,19 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class LedgerLine:
-    """What the provider's own books say of one reference in one currency. Amounts count what succeeded."""
+    """What the provider's own ledger says of one reference in one currency. Amounts count what succeeded.
+
+    The account may be used by others too: a reference is any text, ours or not.
+    """
 
     reference: str
-    currency: str
-    authorized: Decimal
-    captured: Decimal
-    refunded: Decimal
-    voided: Decimal  # the authorized amount that was let go
-    captures: int
+    currency: str = ""
+    authorized: Decimal = Decimal(0)
+    captured: Decimal = Decimal(0)
+    refunded: Decimal = Decimal(0)
+    voided: Decimal = Decimal(0)  # the authorized amount that was let go
+    captures: int = 0
+    flaw: str = ""  # why the line could not be read beyond its reference; empty if it was
 
 
 class PaymentGateway(Protocol):

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+import redis
 from django.conf import settings as django_settings
 from django.utils import timezone
 from kombu import Connection
@@ -10,7 +11,7 @@ from rest_framework.test import APIClient
 
 from config.celery import app
 from inventory import stock
-from inventory.listing_cache import forget_listings
+from inventory.listing_cache import ANSWERS, MOST_ANSWERS, MOST_ITEMS, Answers, forget_listings, remembered
 from inventory.models import Product, StockChange
 from sandbox.process import free_port
 from tests.inventory.goods import make_product, units
@@ -314,3 +315,28 @@ class TestSync:
     def test_it_is_for_staff_who_may_change_stock(self, customer, staff):
         for somebody in (customer, staff):
             assert somebody.post("/api/inventory/sync").status_code == 403
+
+
+def test_however_many_questions_are_asked_few_answers_are_kept_and_none_in_valkey(customer):
+    make_product(1)
+    with redis.Redis.from_url(django_settings.CACHE_URL) as valkey:
+        customer.get("/api/inventory")
+        before = valkey.dbsize()
+        for number in range(10_000):
+            remembered(("made up", number), lambda: [1])
+        for number in range(300):
+            customer.get(f"/api/inventory?search={number}")
+        assert valkey.dbsize() - before < 10  # the limits of requests are counted there, too
+    assert len(ANSWERS) <= MOST_ANSWERS
+
+
+def test_large_answers_push_out_others_sooner():
+    answers = Answers()
+    for number in range(20):
+        answers.keep("a generation", number, [0] * (MOST_ITEMS // 4))
+    assert len(answers) == 4
+    assert answers.get("a generation", 19) is not None
+    assert answers.get("a generation", 0) is None
+    assert answers.get("another generation", 19) is None
+    answers.keep("a generation", "huge", [0] * (MOST_ITEMS + 1))
+    assert len(answers) == 0

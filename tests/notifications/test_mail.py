@@ -10,7 +10,8 @@ from django.test import Client
 from django.utils import timezone
 
 from notifications import delivery, journal_reader
-from notifications.models import JournalCursor, Notification
+from notifications.mail import name_to_greet
+from notifications.models import JournalCursor, MailCount, Notification
 from orders import commands
 from orders.models import Order
 from providers.breaker import breaker
@@ -69,9 +70,17 @@ def test_a_confirmed_order_is_told_of_in_an_e_mail(drain, mailbox):
     assert Notification.objects.get().state == "sent"
 
 
+def make_customer(address="alice@example.com"):
+    """Somebody whose account has this address."""
+    user = make_user()
+    user.email = address
+    user.save()
+    return user
+
+
 def test_a_refused_order_is_told_why(drain, mailbox):
     make_shipping()
-    make_addressed_order((make_product(units=0), 1))
+    make_addressed_order((make_product(units=0), 1), owner=make_customer("Alice@Example.com"))
     drain()
     record_everything()
     send_everything()
@@ -94,6 +103,132 @@ def test_a_cancelled_order_is_told_what_becomes_of_the_money(drain, mailbox):
     assert "The 15.00 USD that you paid are on their way back" in cancelled["text"]
     assert "Changed my mind <b>" in cancelled["text"]
     assert "Changed my mind &lt;b&gt;" in cancelled["html"]
+
+
+def test_bad_news_go_to_no_address_that_nothing_was_confirmed_to(drain, mailbox):
+    make_shipping()
+    make_addressed_order((make_product(units=0), 1))
+    held = make_addressed_order((make_product(), 1), hold=True)
+    commands.cancel_order(order_id=held.order_id, reason="")
+    drain()
+    record_everything()
+    send_everything()
+    assert mails(mailbox) == []
+    for dropped in Notification.objects.all():
+        assert (dropped.state, dropped.due_at) == ("dropped", None)
+        assert dropped.failure == "no order of this account was confirmed to this address"
+
+
+def test_bad_news_go_where_an_order_of_the_same_account_was_confirmed(drain, mailbox):
+    make_shipping()
+    owner = make_user()
+    make_addressed_order((make_product(), 1), owner=owner)
+    drain()
+    record_everything()
+    make_addressed_order((make_product(units=0), 1), owner=owner, email="ALICE@example.com")
+    make_addressed_order((make_product(units=0), 1))  # another account's
+    drain()
+    record_everything()
+    send_everything()
+    assert len(mails(mailbox)) == 2
+    assert list(Notification.objects.order_by("id").values_list("state", flat=True)) == [
+        "sent",
+        "sent",
+        "dropped",
+    ]
+
+
+def test_an_address_gets_so_many_e_mails_an_hour_and_more_in_the_next(drain, mailbox, settings):
+    settings.MAILS_PER_RECIPIENT_PER_HOUR = 3
+    make_shipping()
+    product = make_product(units=100)
+    for _ in range(5):
+        make_addressed_order((product, 1))
+    make_addressed_order((product, 1), email="bob@example.com")
+    drain()
+    record_everything()
+    dropped = Notification.objects.filter(state="dropped")
+    assert (
+        list(dropped.values_list("recipient", "failure"))
+        == [("alice@example.com", "too many e-mails to this address within an hour")] * 2
+    )
+    MailCount.objects.update(since=timezone.now() - timedelta(minutes=61))
+    make_addressed_order((product, 1))
+    drain()
+    record_everything()
+    send_everything()
+    assert len(mails(mailbox)) == 5
+    assert dropped.count() == 2
+
+
+def test_an_account_causes_so_many_e_mails_an_hour(drain, settings):
+    settings.MAILS_PER_ACCOUNT_PER_HOUR = 3
+    make_shipping()
+    owner, product = make_user(), make_product(units=100)
+    for number in range(5):
+        make_addressed_order((product, 1), owner=owner, email=f"customer{number}@example.com")
+    make_addressed_order((product, 1))
+    drain()
+    record_everything()
+    dropped = Notification.objects.filter(state="dropped")
+    assert {each.failure for each in dropped} == {"too many e-mails of this account within an hour"}
+    assert dropped.count() == 2
+
+
+def test_reading_the_journal_again_counts_nothing_twice(drain):
+    make_shipping()
+    make_addressed_order((make_product(), 1))
+    drain()
+    record_everything()
+    JournalCursor.objects.update(transaction_id=0, order_id=0, sequence=0)
+    record_everything()
+    assert set(MailCount.objects.values_list("mails", flat=True)) == {1}
+
+
+def test_no_limit_is_no_limit_and_counts_nothing(drain, settings):
+    settings.MAILS_PER_RECIPIENT_PER_HOUR = settings.MAILS_PER_ACCOUNT_PER_HOUR = 0
+    make_shipping()
+    make_addressed_order((make_product(), 1))
+    drain()
+    record_everything()
+    assert Notification.objects.get().state == "waiting"
+    assert not MailCount.objects.exists()
+
+
+def test_what_was_dropped_can_be_sent_by_staff(drain, mailbox):
+    make_shipping()
+    make_addressed_order((make_product(units=0), 1))
+    drain()
+    record_everything()
+    assert delivery.send_again(Notification.objects.all(), user_id=make_user().pk) == 1
+    send_everything()
+    assert len(mails(mailbox)) == 1
+
+
+@pytest.mark.parametrize("name", ["Alice", "Dr. Anna-Lena O\u2019Neil Jr.", "José", "張 偉", "محمد علي"])
+def test_a_name_is_greeted(name):
+    assert name_to_greet(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "Claim at https://evil.example/claim",
+        "evil.example",
+        "evil\uff0eexample",
+        "evil\u3002example",
+        "a@b.example",
+        "Call 555 1234",
+        "You won! Hurry",
+        "you have won a price please come and get it",
+        "x" * 61,
+        "www.evil",
+        "Alice <b>",
+    ],
+)
+def test_what_could_be_a_link_or_a_message_is_not_greeted(name):
+    assert name_to_greet(name) == ""
 
 
 def test_an_order_without_an_address_is_only_on_record(drain, mailbox):

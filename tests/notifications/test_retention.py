@@ -43,7 +43,11 @@ def test_old_notifications_and_deliveries_go_and_others_stay(settings):
         )
         for n, days in ((1, 11), (2, 9))
     ]
-    assert retention.clean(now=database_now()) == {"notifications": 1, "deliveries": 1}
+    assert retention.clean(now=database_now()) == {
+        "notifications": 1,
+        "mail_counts": 0,
+        "deliveries": 1,
+    }
     assert set(Notification.objects.all()) == {waiting, recent}
     assert list(Delivery.objects.all()) == told[1:]
 

@@ -12,6 +12,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from api.models import IdempotencyKey
 from launcher.engines import free_port
 from notifications import journal_reader, outgoing, webhooks
 from notifications.models import Delivery, JournalCursor, Subscription
@@ -205,6 +206,21 @@ def test_staff_subscribe_and_see_the_secret_once(client):
     assert (listed["url"], listed["events"], listed["secret"]) == (body["url"], body["events"], None)
     assert client.get(f"/api/webhooks/{listed['id']}/deliveries").json()["results"] == []
     assert client.delete(f"/api/webhooks/{listed['id']}").status_code == 204
+
+
+def test_a_repeat_of_the_creation_does_not_show_the_secret_and_it_is_not_stored(client):
+    client.force_login(User.objects.create_superuser("admin"))
+    request = {
+        "data": {"url": "https://shop.example/hook"},
+        "content_type": "application/json",
+        "headers": {"Idempotency-Key": "once"},
+    }
+    first, again = (client.post("/api/webhooks", **request) for _ in range(2))
+    secret = first.json()["secret"]
+    assert secret == Subscription.objects.get().secret
+    assert (again.status_code, again.headers["Idempotency-Replayed"]) == (201, "true")
+    assert again.json() == first.json() | {"secret": None}
+    assert secret not in json.dumps(IdempotencyKey.objects.get().answer)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,18 @@
 """The audit can fail: each promise that it proves is broken once, and it names the order."""
 
+import uuid
+from decimal import Decimal
+
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
 from api.models import IdempotencyKey
 from orders import commands
 from orders.maintenance import audit
 from orders.models import Journey, Order
+from payments.gateways import LedgerLine, gateway
+from providers.http import provider
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import work_off
 
@@ -134,6 +140,61 @@ def test_what_the_scheduled_audit_finds_is_put_before_a_person_until_they_have_s
     commands.retry_order(order_id=orders["id"])
     journey.refresh_from_db()
     assert (journey.attention, journey.status, journey.due_at) == ("", "confirmed", None)
+
+
+def charge(reference: str, **changes) -> None:
+    """Have somebody else use the provider's account."""
+    body = {"reference": reference, "amount": "12.00", "currency": "USD", "token": "tok_visa"} | changes
+    provider("payments").post("/authorizations", body, key=str(uuid.uuid4()))
+
+
+def test_lines_of_the_ledger_that_are_others_are_counted_and_no_violation(orders):
+    before = audit.run().foreign_lines
+    tag = uuid.uuid4().hex[:8]
+    for reference in [f"phone-order-{tag}", "17", str(uuid.uuid4()), f"{{{uuid.uuid4()}}}", "Ü" * 50]:
+        charge(reference)
+    charge(f"phone-order-{tag}", currency="EUR")
+
+    report = audit.run()
+
+    assert report.violations == []
+    assert report.foreign_lines > before + 3
+    assert f"; {report.foreign_lines} ledger lines of others" in report.summary
+
+
+def test_a_foreign_line_is_shown_by_the_command(orders, capsys):
+    charge("phone-order-17")
+    call_command("audit")
+    assert "ledger lines of others" in capsys.readouterr().out
+
+
+class Ledger:
+    """A payment provider whose ledger is what a test says."""
+
+    def __init__(self, *lines: LedgerLine) -> None:
+        self.lines = lines
+
+    def ledger(self):
+        return iter(self.lines)
+
+
+def test_a_line_of_ours_that_cannot_be_read_is_a_violation_and_hides_no_other(orders, monkeypatch):
+    order = Order.objects.get(pk=orders["id"])
+    lines = [*gateway().ledger(), LedgerLine(str(order.uuid), flaw="captured is no amount")]
+    lines.append(LedgerLine("of others", flaw="captured is no amount"))
+    monkeypatch.setattr(audit, "gateway", lambda: Ledger(*lines))
+    report = audit.run()
+    (violation,) = report.violations
+    assert (violation.subject, "captured is no amount" in violation.details) == (str(order.pk), True)
+
+
+def test_an_order_of_ours_in_two_currencies_is_a_violation(orders, monkeypatch):
+    order = Order.objects.get(pk=orders["id"])
+    more = LedgerLine(str(order.uuid), "EUR", Decimal(1), Decimal(1), captures=1)
+    lines = [*gateway().ledger(), more]
+    monkeypatch.setattr(audit, "gateway", lambda: Ledger(*lines))
+    (violation,) = audit.run().violations
+    assert violation.subject == str(order.pk)
 
 
 def test_an_order_whose_journal_is_broken_does_not_stop_the_audit(orders):

@@ -198,10 +198,49 @@ def test_it_refuses_what_is_not_signed_or_too_old(how: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b'{"id": ""}', b'{"id": "evt_1", "operation": 7}', b"\xff", b"[" * 5000]
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"id": ""}',
+        b'{"id": "evt_1", "operation": 7}',
+        b"\xff",
+        b"[" * 5000,
+        b'{"id": ' + b"9" * 5000 + b"}",
+    ],
 )
 def test_it_refuses_what_cannot_be_read(body: bytes) -> None:
     assert answer(send(body)) == (400, "malformed_event")
+
+
+@pytest.mark.parametrize("field", ["id", "key", "reference", "kind", "status", "amount", "currency"])
+@pytest.mark.parametrize(
+    "value", ["a\0b", "\ud800", "\u2028", "x" * 5000, 10**30, None, [], {}, True, 1e300], ids=repr
+)
+def test_it_refuses_what_its_parts_cannot_be(field: str, value: Any) -> None:
+    order = make_order((make_product(), 1))
+    work_off()
+    said = event(order.order_id, "capture", **{field: value})
+    assert answer(send(said)) == (400, "malformed_event")
+    assert answer(send(said | {"operation": said["operation"] | {field: "x"}, "id": value})) == (
+        400,
+        "malformed_event",
+    )
+    assert not WebhookEvent.objects.exists()
+
+
+@pytest.mark.parametrize("value", ["a\0b", "\ud800", "x" * 5000, 10**30, None, [], {"a": 1}], ids=repr)
+def test_words_of_the_provider_are_shortened_and_cleaned(value: Any, providers: SandboxProcess) -> None:
+    order = make_order((make_product(units=5), 1))
+    providers.set_faults(
+        "payments", timeoutBeforeRate=1.0, timeoutSeconds=0, operations=["authorize", "lookup"]
+    )
+    work_off()
+    providers.clear_faults()
+    declined = event(order.order_id, "authorize", "declined", code=value, message=value)
+    assert answer(send(declined)) == (200, "applied")
 
 
 def test_it_refuses_more_than_an_event_can_be() -> None:

@@ -8,6 +8,7 @@ import pytest
 from payments.gateways import LedgerLine, Outcome, PaymentGateway, gateway
 from payments.gateways.in_process import InProcessGateway, Memory
 from providers.errors import ProviderUnavailable
+from providers.http import ProviderClient
 from sandbox.process import SandboxProcess, free_port
 
 AMOUNT = Decimal("20.00")
@@ -279,3 +280,43 @@ def test_the_same_key_for_something_else_is_for_a_person_to_look_at(http):
     conflict = order.authorize(amount=Decimal("21.00"))
 
     assert (conflict.kind, conflict.code) == ("unknown", "idempotency_conflict")
+
+
+# Answers that no provider should give
+
+
+@pytest.mark.parametrize(
+    "provider_id", ["", "x" * 65, "a\0b", "\ud800", None, True, [], {}, 10**30], ids=repr
+)
+def test_an_operation_without_a_usable_id_leaves_us_in_doubt(provider_id, monkeypatch):
+    answer = {"status": "succeeded", "id": provider_id}
+    monkeypatch.setattr(ProviderClient, "post", lambda *_, **__: answer)
+    assert Order(gateway()).authorize().kind == "unknown"
+
+
+@pytest.mark.parametrize(
+    "answer", [None, [], 7, "done", {"status": []}, {"id": "a"}, {"status": "gift", "id": "a"}]
+)
+def test_an_answer_that_is_no_operation_leaves_us_in_doubt(answer, monkeypatch):
+    monkeypatch.setattr(ProviderClient, "post", lambda *_, **__: answer)
+    monkeypatch.setattr(ProviderClient, "get", lambda *_, **__: answer)
+    order = Order(gateway())
+    assert order.authorize().kind == "unknown"
+    with pytest.raises(ProviderUnavailable):
+        order.find("authorize")
+
+
+@pytest.mark.parametrize("amount", ["NaN", "1e400", "-Infinity", "9" * 40, "", None, [], True, {}], ids=repr)
+def test_a_line_of_the_ledger_that_cannot_be_read_keeps_its_reference(amount, monkeypatch):
+    line = {
+        "reference": "r",
+        "currency": "USD",
+        "authorized": amount,
+        "captured": "1",
+        "refunded": "0",
+        "captures": 1,
+    }
+    monkeypatch.setattr(ProviderClient, "lines", lambda *_: iter([line, None, [], "text"]))
+    first, *others = gateway().ledger()
+    assert (first.reference, first.flaw) == ("r", "authorized is no amount")
+    assert all(other.reference == "" and other.flaw for other in others)

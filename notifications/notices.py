@@ -1,0 +1,59 @@
+"""E-mails to the owners of webhook subscriptions that were switched off. A row that is not noted is the retry."""
+
+import logging
+
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+from django.template.loader import render_to_string
+
+from notifications.models import Subscription
+from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
+from providers.http import provider
+
+logger = logging.getLogger(__name__)
+
+BATCH = 50
+SUBJECT = "Your webhook was switched off"
+TEMPLATE = "notifications/webhook_switched_off"
+
+
+def is_due() -> bool:
+    """Return whether an owner does not know yet."""
+    return _waiting().exists()
+
+
+def notify_owners() -> int:
+    """Send each owner one e-mail for each subscription that was switched off. Return how many are done with."""
+    done = 0
+    for subscription in _waiting().select_related("owner")[:BATCH]:
+        if not _notify(subscription):
+            break  # the provider is away: the next tick tries again
+        # Unless it was switched on meanwhile.
+        _waiting().filter(pk=subscription.pk).update(owner_notified_at=Now())
+        done += 1
+    return done
+
+
+def _waiting() -> QuerySet[Subscription]:
+    return Subscription.objects.filter(switched_off_at__isnull=False, owner_notified_at=None).order_by("id")
+
+
+def _notify(subscription: Subscription) -> bool:
+    """Send it. Return whether that is done with, also because there is no address or it was refused."""
+    owner, at = subscription.owner, subscription.switched_off_at
+    if owner is None or not owner.email or at is None:
+        return True
+    context = {"subscription": subscription}
+    body = {
+        "to": owner.email,
+        "subject": SUBJECT,
+        "text": render_to_string(f"{TEMPLATE}.txt", context),
+        "html": render_to_string(f"{TEMPLATE}.html", context),
+    }
+    try:
+        provider("email").post("/messages", body, key=f"webhook:{subscription.pk}:{at.timestamp():.0f}")
+    except ProviderRefused as refused:
+        logger.warning("The e-mail about the subscription %s was refused: %s", subscription, refused)
+    except (ProviderUnavailable, OutcomeUnknown):
+        return False
+    return True

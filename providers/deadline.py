@@ -1,0 +1,245 @@
+"""A deadline for a whole exchange: connection, TLS, what is sent, head and body of the answer, together.
+
+Timeouts of sockets start again with each byte, so that a peer who sends one now and then holds a thread for as long
+as it likes. Here a thread of the process watches the calls under way, and shuts down the socket of one whose time is
+up: whoever waits in `recv` or `send` on it returns at once. It holds a duplicate of the descriptor, which leads to the
+connection whatever became of the socket since: TLS takes its socket over, and http.client closes its own early.
+
+    with Deadline(5) as deadline:
+        with deadline.sockets():
+            response = session.send(...)
+        read(response)
+
+Looking a name up is not cut short, only counted: how long that may take is up to the system's resolver.
+"""
+
+import functools
+import math
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.client import HTTPException
+from types import TracebackType
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError, NameResolutionError
+from urllib3.util.connection import allowed_gai_family
+
+# What a socket that is shut down under them makes libraries raise.
+CUT_SHORT = (OSError, HTTPError, HTTPException, ValueError)
+
+
+class DeadlinePassed(TimeoutError):
+    """The exchange was cut short: its time was up."""
+
+
+class Deadline:
+    """Watches the socket of one exchange from `with` to its end. Leaving it raises DeadlinePassed if it was cut."""
+
+    def __init__(self, seconds: float) -> None:
+        self.at = time.monotonic() + seconds
+        self.has_passed = False
+        self._twin: socket.socket | None = None
+
+    def __enter__(self) -> "Deadline":
+        _watchdog(os.getpid()).watch(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _watchdog(os.getpid()).release(self)
+        # What never had a connection was not cut short: its own error says more.
+        had_connection = self._twin is not None
+        self._replace_twin(None)
+        if self.has_passed and had_connection and (error is None or isinstance(error, CUT_SHORT)):
+            raise DeadlinePassed("The exchange did not end in time.") from error
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until it passes; never negative."""
+        return max(0.0, self.at - time.monotonic())
+
+    @contextmanager
+    def sockets(self) -> Iterator[None]:
+        """Attach the socket of the call that this thread makes inside."""
+        before, _here.deadline = _current(), self
+        try:
+            yield
+        finally:
+            _here.deadline = before
+
+    def attach(self, descriptor: int) -> None:
+        """Watch this socket from now on; one that comes too late is shut down at once."""
+        _watchdog(os.getpid()).attach(self, socket.socket(fileno=os.dup(descriptor)))
+
+    def cut(self) -> None:
+        """Shut the socket down. Only the watchdog calls this."""
+        self.has_passed = True
+        if self._twin is not None:
+            with suppress(OSError):  # the peer was faster
+                self._twin.shutdown(socket.SHUT_RDWR)
+
+    def _replace_twin(self, twin: socket.socket | None) -> None:
+        if self._twin is not None:
+            self._twin.close()
+        self._twin = twin
+
+
+class _Watchdog:
+    """One process's: sleeps until the next deadline of those that it watches."""
+
+    def __init__(self) -> None:
+        self._change = threading.Condition()
+        self._live: set[Deadline] = set()
+        self._wakes_at = math.inf
+        threading.Thread(target=self._run, name="deadlines", daemon=True).start()
+
+    def watch(self, deadline: Deadline) -> None:
+        with self._change:
+            self._live.add(deadline)
+            if deadline.at < self._wakes_at:
+                self._change.notify()
+
+    def attach(self, deadline: Deadline, twin: socket.socket) -> None:
+        with self._change:
+            deadline._replace_twin(twin)
+            if deadline.has_passed:
+                deadline.cut()
+
+    def release(self, deadline: Deadline) -> None:
+        with self._change:
+            self._live.discard(deadline)
+
+    def _run(self) -> None:
+        with self._change:
+            while True:
+                self._cut_late()
+                self._wakes_at = min((deadline.at for deadline in self._live), default=math.inf)
+                pause = None if self._wakes_at == math.inf else max(0.0, self._wakes_at - time.monotonic())
+                self._change.wait(pause)
+
+    def _cut_late(self) -> None:
+        now = time.monotonic()
+        for deadline in [each for each in self._live if each.at <= now]:
+            self._live.discard(deadline)
+            deadline.cut()
+
+
+@functools.lru_cache(maxsize=4)
+def _watchdog(pid: int) -> _Watchdog:  # noqa: ARG001 - threads do not survive a fork
+    return _Watchdog()
+
+
+_here = threading.local()
+
+
+def _current() -> Deadline | None:
+    found: Deadline | None = getattr(_here, "deadline", None)
+    return found
+
+
+# --- Connections that attach themselves -------------------------------------------------------------------
+
+
+class _Attached(HTTPConnection):
+    """Attaches its socket to the deadline of the call, when it connects and when it is used again."""
+
+    def _new_conn(self) -> socket.socket:
+        deadline = _current()
+        if deadline is None:
+            return super()._new_conn()
+        made = self._connect_to_one(deadline)
+        deadline.attach(made.fileno())
+        return made
+
+    def request(self, *args: Any, **options: Any) -> None:
+        """Send a request, on the connection that is there or on a new one."""
+        deadline = _current()
+        if deadline is not None and self.sock is not None:
+            deadline.attach(self.sock.fileno())
+        super().request(*args, **options)
+
+    def _connect_to_one(self, deadline: Deadline) -> socket.socket:
+        """Try the host's addresses in turn. urllib3 would give each of them the whole of the time."""
+        name, wanted = self._dns_host, self.timeout
+        addresses = self._addresses(name)
+        try:
+            for place, address in enumerate(addresses):
+                self._dns_host = address
+                self.timeout = min(wanted or math.inf, max(0.001, deadline.seconds_left))
+                try:
+                    return super()._new_conn()
+                except HTTPError:
+                    if place + 1 == len(addresses) or deadline.seconds_left <= 0:
+                        raise
+        finally:
+            self._dns_host, self.timeout = name, wanted
+        raise AssertionError("the last address returns or raises")
+
+    def _addresses(self, name: str) -> list[str]:
+        try:
+            found = socket.getaddrinfo(name.strip("[]"), self.port, allowed_gai_family(), socket.SOCK_STREAM)
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        except UnicodeError as error:
+            raise NameResolutionError(self.host, self, socket.gaierror(str(error))) from error
+        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+class _AttachedTls(_Attached, HTTPSConnection):
+    """The same with TLS around it."""
+
+
+class HttpPool(HTTPConnectionPool):
+    """urllib3's, with connections that keep to the deadline."""
+
+    ConnectionCls = _Attached
+
+
+class HttpsPool(HTTPSConnectionPool):
+    """urllib3's, with connections that keep to the deadline."""
+
+    ConnectionCls = _AttachedTls
+
+
+POOLS = {"http": HttpPool, "https": HttpsPool}
+
+
+class _Adapter(HTTPAdapter):
+    """Makes requests keep to the deadline, through a proxy too."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = POOLS
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **options)
+        if not proxy.lower().startswith("socks"):  # it has connections of its own, and is not installed
+            manager.pool_classes_by_scheme = POOLS
+        return manager
+
+
+def session(*, pool: int) -> requests.Session:
+    """Return a session of requests whose calls keep to the deadline around them, with so many connections a host."""
+    made = requests.Session()
+    adapter = _Adapter(pool_connections=1, pool_maxsize=pool)
+    made.mount("http://", adapter)
+    made.mount("https://", adapter)
+    return made
+
+
+def fetch(method: str, url: str, *, seconds: float, **options: Any) -> requests.Response:
+    """Return the answer to one call, read to its end within so many seconds.
+
+    Raises requests.RequestException, or DeadlinePassed.
+    """
+    with session(pool=1) as calls, Deadline(seconds) as deadline, deadline.sockets():
+        return calls.request(method, url, timeout=seconds, **options)
