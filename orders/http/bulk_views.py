@@ -13,7 +13,7 @@ from django.db import connection
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework.exceptions import UnsupportedMediaType
+from rest_framework.exceptions import Throttled, UnsupportedMediaType
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
@@ -21,16 +21,19 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.idempotency import key_of
-from api.ndjson import Spool, lines_of
+from api.ndjson import Pace, Spool, lines_of
 from api.problems import Problem
 from api.renderers import ENCODER
 from api.schema import idempotency_key, refusals
+from api.throttling import Unavailable, buckets, rate_of
+from limits.rates import Rate
 from orders import intake as bulk
 from orders import queries
 from orders.http.filters import FILTER_PARAMETERS, narrowed
 from orders.http.requests import BulkOrderRequest, read_bulk_order
 from orders.http.responses import BulkAnswer
 from orders.http.views import user_of
+from orders.places import EXPORTS, EXPORTS_OF_STAFF, INTAKES, RETRY_AFTER_SECONDS
 from orders.reporting.export import FORMATS
 
 logger = structlog.get_logger(__name__)
@@ -39,12 +42,8 @@ NDJSON = "application/x-ndjson"
 CHUNK_LINES = 1000
 LONGEST_LINE = 64 * 1024
 LONGEST_PREFIX = 180
-# A stream keeps a thread while its client takes its time, and bulk intake most of a core; others need some, too.
-STREAMS_AT_ONCE = 2
-STREAMS = threading.BoundedSemaphore(STREAMS_AT_ONCE)
 PAUSE_SECONDS = 0.2  # between looks at a backlog that is too long
 PATIENCE_SECONDS = 20.0  # for the backlog to shrink, before a line is refused because of it
-RETRY_AFTER_SECONDS = 5
 
 Judge = Callable[[Exception], dict[str, Any]]
 
@@ -88,12 +87,18 @@ class BulkOrders(APIView):
             f" Lines of up to {LONGEST_LINE // 1024} KB, as many as you like. The answer has a line for each"
             " that is not empty, in their order and while they come in: `orderId` and `orderNumber`, or the"
             " `error`. A line that is refused costs the others nothing. An `Idempotency-Key` of the request"
-            " gives each line without a `key` the key `<Idempotency-Key>/<line>`."
+            " gives each line without a `key` the key `<Idempotency-Key>/<line>`. Lines beyond the account's rate"
+            " are read more slowly, or refused as `throttled`; a body that hardly comes ends with a line `too_slow`."
         ),
         request={NDJSON: BulkOrderRequest},
         parameters=[idempotency_key(longest=LONGEST_PREFIX)],
         responses={(200, NDJSON): OpenApiResponse(BulkAnswer, description="What came of each line.")}
-        | refusals(_400="invalid_idempotency_key", _415="unsupported_media_type", _503="backlog busy"),
+        | refusals(
+            _400="invalid_idempotency_key",
+            _415="unsupported_media_type",
+            _429="throttled too_many_requests_at_once",
+            _503="backlog busy",
+        ),
     )
     def post(self, request: Request) -> StreamingHttpResponse:
         """Place the orders in the lines of the body."""
@@ -102,36 +107,19 @@ class BulkOrders(APIView):
         prefix = _prefix(request)
         if bulk.is_backlogged(limit=settings.BULK_MAX_WAITING):
             raise _come_back("backlog", "Too many orders wait to be taken up. Try again later.")
-        _take_place()
-        intake = Intake(_body(request), owner_id=user_of(request).pk, prefix=prefix, judge=self._judge)
-        return StreamingHttpResponse(_in_its_place(intake.start()), content_type=NDJSON)
+        owner_id = user_of(request).pk
+        lines_allowed = rate_of("bulk_lines", owner_id)
+        INTAKES.take(owner_id)
+        intake = Intake(
+            _body(request), owner_id=owner_id, prefix=prefix, judge=self._judge, lines_allowed=lines_allowed
+        )
+        return StreamingHttpResponse(INTAKES.keep(owner_id, intake.start()), content_type=NDJSON)
 
     def _judge(self, error: Exception) -> dict[str, Any]:
         """Return what the API says of an error, wherever it happened: there is one table of them."""
         response: Response = self.get_exception_handler()(error, self.get_exception_handler_context())
         found: dict[str, Any] = response.data["error"]
         return found
-
-
-def _take_place() -> None:
-    """Take one of the places for streams. Raises Problem when there is none; `_in_its_place` gives it back."""
-    if not STREAMS.acquire(blocking=False):
-        raise _come_back("busy", "Other bulk requests and exports are under way. Try again later.")
-
-
-def _in_its_place(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Return the pieces; when they end, or nobody reads on, the place is given back."""
-
-    def given_back() -> Iterator[bytes]:
-        try:
-            yield b""
-            yield from pieces
-        finally:
-            STREAMS.release()
-
-    started = given_back()
-    next(started)  # Python runs the end of nothing but what was begun
-    return started
 
 
 def _come_back(code: str, message: str) -> Problem:
@@ -157,24 +145,50 @@ def _body(request: Request) -> Callable[[int], bytes]:
 
 
 class Intake:
-    """Reads orders from a body, and places them chunk by chunk, in a thread of its own."""
+    """Reads orders from a body, and places them chunk by chunk, in a thread of its own.
 
-    def __init__(self, read: Callable[[int], bytes], *, owner_id: int, prefix: str, judge: Judge) -> None:
-        self._lines = enumerate(lines_of(read, longest=LONGEST_LINE), start=1)
+    The account's rate of lines makes it read more slowly; so does a client that does not read its answers.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[int], bytes],
+        *,
+        owner_id: int,
+        prefix: str,
+        judge: Judge,
+        lines_allowed: Rate | None = None,
+    ) -> None:
+        self._pace = Pace(
+            read,
+            bytes_per_second=settings.BULK_MIN_BYTES_PER_SECOND,
+            within=settings.BULK_SLOW_SECONDS,
+        )
+        self._lines = enumerate(lines_of(self._pace.read, longest=LONGEST_LINE), start=1)
+        self._answered = 0  # lines
         self._owner_id, self._prefix, self._judge = owner_id, prefix, judge
-        self._answers = Spool()
+        self._allowed = lines_allowed
+        self._chunk_lines = min(CHUNK_LINES, lines_allowed.requests) if lines_allowed else CHUNK_LINES
+        self._answers = Spool(size=settings.BULK_UNREAD_MEGABYTES * 1024 * 1024)
 
     def start(self) -> Iterator[bytes]:
         """Start, and return the answers as they come."""
         # In the context of the request, so that its log and its orders know which request they belong to.
         run = contextvars.copy_context().run
         threading.Thread(target=run, args=[self._run], name="bulk intake", daemon=True).start()
-        return iter(self._answers)
+        return self._told()
+
+    def _told(self) -> Iterator[bytes]:
+        """Yield the answers, and in the end that the body came too slowly, if it did."""
+        yield from self._answers.pieces(is_over=self._pace.is_too_slow, look_seconds=PAUSE_SECONDS)
+        if self._pace.is_too_slow():
+            yield _refusal(self._answered + 1, self._judge(_too_slow()))
 
     def _run(self) -> None:
         try:
             while not self._answers.is_abandoned and (chunk := self._next_chunk()):
                 self._answers.write(b"".join(self._worked_off(chunk)))
+                self._answered = chunk[-1][0]
         except Exception as error:  # noqa: BLE001 - the client is gone, most likely; the rest was not stored
             logger.info("bulk_intake_ended_early", error=repr(error))
         finally:
@@ -186,7 +200,7 @@ class Intake:
         for number, line in self._lines:
             if line is None or line.strip():
                 chunk.append((number, line))
-                if len(chunk) == CHUNK_LINES:
+                if len(chunk) == self._chunk_lines:
                     break
         return chunk
 
@@ -215,11 +229,29 @@ class Intake:
 
     def _place(self, entries: dict[int, bulk.Entry]) -> dict[int, bulk.Accepted | Exception]:
         try:
+            self._pay_for(len(entries))
             self._await_room()
             outcomes = bulk.place_orders(entries=list(entries.values()), owner_id=self._owner_id)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what these lines are told
             return dict.fromkeys(entries, error)
         return dict(zip(entries, outcomes, strict=True))
+
+    def _pay_for(self, lines: int) -> None:
+        """Have the account pay for the lines: wait until it can, or refuse them if that takes too long."""
+        if self._allowed is None or not lines:
+            return
+        try:
+            taken = buckets().request(
+                f"throttle:bulk_lines:user:{self._owner_id}",
+                self._allowed,
+                tokens=lines,
+                ready_to_wait=PATIENCE_SECONDS,
+            )
+        except Unavailable:
+            return
+        if taken.wait > PATIENCE_SECONDS:
+            raise Throttled(wait=taken.wait)
+        time.sleep(taken.wait)
 
     def _await_room(self) -> None:
         """Wait while there is too much of a backlog, and give up after a while."""
@@ -232,9 +264,19 @@ class Intake:
             time.sleep(PAUSE_SECONDS)
 
 
+def _too_slow() -> Problem:
+    least = f"{settings.BULK_MIN_BYTES_PER_SECOND:g} bytes a second"
+    message = f"At least {least}. Send this line and those after it again."
+    return Problem("too_slow", message, status_code=HTTPStatus.REQUEST_TIMEOUT)
+
+
+def _refusal(number: int, error: dict[str, Any]) -> bytes:
+    return ENCODER.encode({"line": number, "error": error}) + b"\n"
+
+
 def _answer(number: int, outcome: bulk.Accepted | Exception, facts: dict[int, dict[str, Any]]) -> bytes:
     if isinstance(outcome, Exception):
-        return ENCODER.encode({"line": number, "error": facts[id(outcome)]}) + b"\n"
+        return _refusal(number, facts[id(outcome)])
     replayed = ',"replayed":true' if outcome.replayed else ""
     text = f'{{"line":{number},"orderId":{outcome.order_id},"orderNumber":"{outcome.number}"{replayed}}}\n'
     return text.encode()
@@ -243,6 +285,7 @@ def _answer(number: int, outcome: bulk.Accepted | Exception, facts: dict[int, di
 class Export(APIView):
     """Export."""
 
+    read_cost = 20
     content_negotiation_class = ErrorsAsJSON
 
     @extend_schema(
@@ -256,7 +299,9 @@ class Export(APIView):
         ],
         responses={(200, NDJSON): OpenApiTypes.STR, (200, "text/csv"): OpenApiTypes.STR}
         | refusals(
-            _400="invalid_parameter unknown_parameter control_characters card_number_refused", _503="busy"
+            _400="invalid_parameter unknown_parameter control_characters card_number_refused",
+            _429="throttled too_many_requests_at_once",
+            _503="busy",
         ),
     )
     def get(self, request: Request) -> StreamingHttpResponse:
@@ -267,9 +312,10 @@ class Export(APIView):
         user = user_of(request)
         form = FORMATS[name]
         orders = narrowed(queries.visible_to(user), request)
-        _take_place()
+        places = EXPORTS_OF_STAFF if user.is_staff else EXPORTS
+        places.take(user.pk)
         return StreamingHttpResponse(
-            _in_its_place(form.pieces(orders, staff=user.is_staff)),
+            places.keep(user.pk, form.pieces(orders, staff=user.is_staff)),
             content_type=form.content_type,
             headers={"Content-Disposition": f'attachment; filename="orders.{name}"'},
         )

@@ -76,6 +76,7 @@ class StuckGroups(Answer):
 class Stuck(APIView):
     """What keeps orders."""
 
+    read_cost = 10
     permission_classes = [staff_with("orders.view_order")]
 
     @extend_schema(
@@ -263,6 +264,7 @@ class Risks(Answer):
 class MoneyAtRisk(APIView):
     """Money at risk."""
 
+    read_cost = 10
     permission_classes = [staff_with("payments.view_transaction")]
 
     @extend_schema(
@@ -319,6 +321,7 @@ PAGE, KINDS, STATES = 100, Transaction.Kind.values, Transaction.State.values
 class Transactions(APIView):
     """What the payment provider was asked for."""
 
+    read_cost = 5
     permission_classes = [staff_with("payments.view_transaction")]
 
     @extend_schema(

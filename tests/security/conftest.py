@@ -46,7 +46,7 @@ def webs(django_db_setup: None, django_db_blocker: Any) -> Iterator[list[WebProc
 def make_operator() -> User:
     """Return staff who may do everything that is not an administrator's alone."""
     user = make_user(is_staff=True)
-    ours = ("orders", "inventory", "payments", "shipping", "notifications", "scheduling")
+    ours = ("orders", "inventory", "payments", "shipping", "notifications", "scheduling", "limits")
     user.user_permissions.set(Permission.objects.filter(content_type__app_label__in=ours))
     return user
 
