@@ -15,47 +15,69 @@ class Places:
 
     def __init__(self, count: int, *, of_account: int) -> None:
         self._count, self._of_account = count, of_account
-        self._taken = Counter[int]()
+        self._in_use, self._taken = 0, Counter[int]()
         self._lock = threading.Lock()
 
-    def take(self, account: int) -> None:
-        """Take a place; `keep` gives it back. Raises Problem if there is none, or the account has its part."""
+    def take(self, account: int) -> "Place":
+        """Take a place. Raises Problem if there is none, or the account has its part."""
         with self._lock:
             if self._taken[account] >= self._of_account:
-                raise Problem(
-                    "too_many_requests_at_once",
-                    f"At most {self._of_account} of these at once. Wait until one of yours has ended.",
-                    status_code=HTTPStatus.TOO_MANY_REQUESTS,
-                    retry_after=RETRY_AFTER_SECONDS,
-                )
-            if self._taken.total() >= self._count:
-                raise Problem(
-                    "busy",
-                    "Other requests like this are under way. Try again later.",
-                    status_code=HTTPStatus.SERVICE_UNAVAILABLE,
-                    retry_after=RETRY_AFTER_SECONDS,
-                )
+                message = f"At most {self._of_account} of these at once. Wait until one of yours has ended."
+                raise _refusal("too_many_requests_at_once", message, HTTPStatus.TOO_MANY_REQUESTS)
+            if self._in_use >= self._count:
+                message = "Other requests like this are under way. Try again later."
+                raise _refusal("busy", message, HTTPStatus.SERVICE_UNAVAILABLE)
+            self._in_use += 1
             self._taken[account] += 1
+        return Place(self, account)
 
-    def keep(self, account: int, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """Return the pieces; when they end, or nobody reads on, the account's place is released."""
+    def make_room(self) -> None:
+        """Let somebody else have a place; the account's part stays taken."""
+        with self._lock:
+            self._in_use -= 1
+
+    def release(self, account: int) -> None:
+        """Let the account have another one."""
+        with self._lock:
+            self._taken[account] -= 1
+            if not self._taken[account]:
+                del self._taken[account]
+
+
+class Place:
+    """A place that was taken."""
+
+    def __init__(self, places: Places, account: int) -> None:
+        self._places, self._account, self._is_counted = places, account, True
+
+    def leave_to_others(self) -> None:
+        """Keep nobody else waiting any more; it counts as the account's until it is released."""
+        if self._is_counted:
+            self._is_counted = False
+            self._places.make_room()
+
+    def release(self) -> None:
+        """Give it up."""
+        self.leave_to_others()
+        self._places.release(self._account)
+
+    def keep_for(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Return the pieces; when they end, or nobody reads on, the place is released."""
 
         def released_in_the_end() -> Iterator[bytes]:
             try:
                 yield b""
                 yield from pieces
             finally:
-                self._release(account)
+                self.release()
 
         started = released_in_the_end()
         next(started)  # Python runs the end of nothing but what was begun
         return started
 
-    def _release(self, account: int) -> None:
-        with self._lock:
-            self._taken[account] -= 1
-            if not self._taken[account]:
-                del self._taken[account]
+
+def _refusal(code: str, message: str, status: HTTPStatus) -> Problem:
+    return Problem(code, message, status_code=status, retry_after=RETRY_AFTER_SECONDS)
 
 
 # Bulk intake takes most of a core, too. Nobody's upload closes the exports, and no customer's those of staff.

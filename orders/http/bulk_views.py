@@ -109,11 +109,16 @@ class BulkOrders(APIView):
             raise _come_back("backlog", "Too many orders wait to be taken up. Try again later.")
         owner_id = user_of(request).pk
         lines_allowed = rate_of("bulk_lines", owner_id)
-        INTAKES.take(owner_id)
+        place = INTAKES.take(owner_id)
         intake = Intake(
-            _body(request), owner_id=owner_id, prefix=prefix, judge=self._judge, lines_allowed=lines_allowed
+            _body(request),
+            owner_id=owner_id,
+            prefix=prefix,
+            judge=self._judge,
+            lines_allowed=lines_allowed,
+            on_slow=place.leave_to_others,
         )
-        return StreamingHttpResponse(INTAKES.keep(owner_id, intake.start()), content_type=NDJSON)
+        return StreamingHttpResponse(place.keep_for(intake.start()), content_type=NDJSON)
 
     def _judge(self, error: Exception) -> dict[str, Any]:
         """Return what the API says of an error, wherever it happened: there is one table of them."""
@@ -157,7 +162,8 @@ class Intake:
         owner_id: int,
         prefix: str,
         judge: Judge,
-        lines_allowed: Rate | None = None,
+        lines_allowed: Rate | None,
+        on_slow: Callable[[], None],
     ) -> None:
         self._pace = Pace(
             read,
@@ -167,7 +173,8 @@ class Intake:
         self._lines = enumerate(lines_of(self._pace.read, longest=LONGEST_LINE), start=1)
         self._answered = 0  # lines
         self._owner_id, self._prefix, self._judge = owner_id, prefix, judge
-        self._allowed = lines_allowed
+        self._allowed, self._on_slow = lines_allowed, on_slow
+        self._has_ended = threading.Event()
         self._chunk_lines = min(CHUNK_LINES, lines_allowed.requests) if lines_allowed else CHUNK_LINES
         self._answers = Spool(size=settings.BULK_UNREAD_MEGABYTES * 1024 * 1024)
 
@@ -179,10 +186,16 @@ class Intake:
         return self._told()
 
     def _told(self) -> Iterator[bytes]:
-        """Yield the answers, and in the end that the body came too slowly, if it did."""
+        """Yield the answers, and in the end that the body came too slowly, if it did.
+
+        The web server hangs when an answer ends while somebody still reads its request. So this one goes on until the
+        client sends another byte or leaves, and keeps nobody but its own account from a place.
+        """
         yield from self._answers.pieces(is_over=self._pace.is_too_slow, look_seconds=PAUSE_SECONDS)
         if self._pace.is_too_slow():
             yield _refusal(self._answered + 1, self._judge(_too_slow()))
+            self._on_slow()
+            self._has_ended.wait()
 
     def _run(self) -> None:
         try:
@@ -193,6 +206,7 @@ class Intake:
             logger.info("bulk_intake_ended_early", error=repr(error))
         finally:
             self._answers.complete()
+            self._has_ended.set()
             connection.close()
 
     def _next_chunk(self) -> list[tuple[int, bytes | None]]:
@@ -313,9 +327,9 @@ class Export(APIView):
         form = FORMATS[name]
         orders = narrowed(queries.visible_to(user), request)
         places = EXPORTS_OF_STAFF if user.is_staff else EXPORTS
-        places.take(user.pk)
+        place = places.take(user.pk)
         return StreamingHttpResponse(
-            places.keep(user.pk, form.pieces(orders, staff=user.is_staff)),
+            place.keep_for(form.pieces(orders, staff=user.is_staff)),
             content_type=form.content_type,
             headers={"Content-Disposition": f'attachment; filename="orders.{name}"'},
         )
