@@ -1,5 +1,6 @@
 """Bodies of many lines: read and answered piece by piece, whatever their length, in the memory of one piece."""
 
+import math
 import os
 import tempfile
 import threading
@@ -7,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 
 PIECE_BYTES = 64 * 1024
+SLOW_PIECE_BYTES = 4096
 LOOK_SECONDS = 1.0  # between looks at a stream of which nothing comes
 
 
@@ -29,9 +31,10 @@ class TooSlow(Exception):
 
 
 class Pace:
-    """Whether a body comes fast enough: bytes in the time that its reader waits for them, and in no other.
+    """Whether a body comes fast enough: in the time that its reader waits for it, and in no other.
 
-    What the reader does between two pieces is not the client's slowness.
+    The web server hands over a piece when all of it is there, so pieces are small, and each has its time. What the
+    reader does between two of them is not the client's slowness.
     """
 
     def __init__(
@@ -39,30 +42,30 @@ class Pace:
         read: Callable[[int], bytes],
         *,
         bytes_per_second: float,
-        within: float,
+        at_least_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._read, self._clock = read, clock
-        self._wanted, self._within = bytes_per_second * within, within
-        self._came, self._waited, self._waits_since = 0, 0.0, 0.0
+        needed = SLOW_PIECE_BYTES / bytes_per_second if bytes_per_second else math.inf
+        self._allowed = max(at_least_seconds, needed)
+        self._waits_since: float | None = None
 
     def read(self, size: int) -> bytes:
-        """Read as the body does. Raises TooSlow once it is known to be."""
+        """Read as the body does, a small piece at most. Raises TooSlow if it took too long to come."""
         self._waits_since = self._clock()
-        piece = self._read(size)
+        piece = self._read(min(size, SLOW_PIECE_BYTES))
         if self.is_too_slow():
             raise TooSlow
-        waited, self._waits_since = self._clock() - self._waits_since, 0.0
-        self._came, self._waited = self._came + len(piece), self._waited + waited
-        if self._waited >= self._within or self._came >= self._wanted:
-            self._came, self._waited = 0, 0.0
+        self._waits_since = None
         return piece
 
     def is_too_slow(self) -> bool:
-        """Whether the reader has waited too long for too little; to be asked by another thread meanwhile."""
+        """Whether the reader has waited too long for a piece; to be asked by another thread meanwhile.
+
+        Once it is, it stays so: that piece is not taken any more.
+        """
         since = self._waits_since
-        waited = self._waited + (self._clock() - since if since else 0.0)
-        return waited > self._within and self._came < self._wanted
+        return since is not None and self._clock() - since > self._allowed
 
 
 class Spool:

@@ -229,7 +229,8 @@ STRAGGLER_PATIENCE_SECONDS = number("STRAGGLER_PATIENCE_SECONDS", default=2, at_
 MAX_ATTEMPTS = whole("MAX_ATTEMPTS", default=5, at_least=1)
 # While more orders than these wait to be taken up, bulk intake makes its clients wait.
 BULK_MAX_WAITING = whole("BULK_MAX_WAITING", default=1_000_000, at_least=1)
-# A bulk body that comes more slowly than this for `BULK_SLOW_SECONDS` is not read on: it keeps a place of others.
+# A bulk body that comes more slowly than this is not read on: it keeps a place from others. Each piece of 4 KB has as
+# long as it needs at this rate, and `BULK_SLOW_SECONDS` at least; 0 for no limit.
 BULK_MIN_BYTES_PER_SECOND = number("BULK_MIN_BYTES_PER_SECOND", default=100, at_least=0)
 BULK_SLOW_SECONDS = number("BULK_SLOW_SECONDS", default=30, at_least=0.1)
 # Answers that may wait for their client to read them; while there are so many, the request is not read on.

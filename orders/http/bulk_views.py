@@ -168,7 +168,7 @@ class Intake:
         self._pace = Pace(
             read,
             bytes_per_second=settings.BULK_MIN_BYTES_PER_SECOND,
-            within=settings.BULK_SLOW_SECONDS,
+            at_least_seconds=settings.BULK_SLOW_SECONDS,
         )
         self._lines = enumerate(lines_of(self._pace.read, longest=LONGEST_LINE), start=1)
         self._answered = 0  # lines
@@ -189,7 +189,7 @@ class Intake:
         """Yield the answers, and in the end that the body came too slowly, if it did.
 
         The web server hangs when an answer ends while somebody still reads its request. So this one goes on until the
-        client sends another byte or leaves, and keeps nobody but its own account from a place.
+        client leaves or the proxy gives it up, and keeps nobody but its own account from a place.
         """
         yield from self._answers.pieces(is_over=self._pace.is_too_slow, look_seconds=PAUSE_SECONDS)
         if self._pace.is_too_slow():

@@ -346,7 +346,7 @@ def test_an_account_that_is_a_little_over_its_rate_is_slowed_and_not_refused(sen
 
 
 def test_a_body_that_hardly_comes_ends_with_a_line_that_says_so(alice, unlimited, settings):
-    settings.BULK_SLOW_SECONDS, settings.BULK_MIN_BYTES_PER_SECOND = 0.2, 1000
+    settings.BULK_SLOW_SECONDS, settings.BULK_MIN_BYTES_PER_SECOND = 0.2, 100_000
     pieces, client_goes = iter([body_of([an_order()]), b""]), threading.Event()
 
     class Dribble(io.BytesIO):

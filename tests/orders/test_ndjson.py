@@ -62,44 +62,55 @@ def test_a_spool_that_nobody_reads_any_more_lets_its_writer_go():
 class Body:
     """A body whose pieces each come after so many seconds of a clock of its own."""
 
-    def __init__(self, *pieces: tuple[float, bytes]) -> None:
-        self.now, self._pieces = 100.0, list(pieces)
+    def __init__(self, *seconds: float) -> None:
+        self.now, self._seconds = 100.0, list(seconds)
 
-    def read(self, _size: int) -> bytes:
-        seconds, piece = self._pieces.pop(0)
-        self.now += seconds
-        return piece
-
-
-def paced(body: Body) -> Pace:
-    return Pace(body.read, bytes_per_second=10, within=10, clock=lambda: body.now)
+    def read(self, size: int) -> bytes:
+        self.now += self._seconds.pop(0)
+        return b"a" * size
 
 
-def test_a_body_that_comes_fast_enough_is_read_on():
-    pace = paced(Body((5, b"a" * 60), (4, b"a" * 60), (9, b"")))
-    assert [pace.read(100) for _ in range(3)] == [b"a" * 60, b"a" * 60, b""]
+def paced(body: Body, *, bytes_per_second: float = 409.6) -> Pace:
+    return Pace(body.read, bytes_per_second=bytes_per_second, at_least_seconds=5, clock=lambda: body.now)
+
+
+def test_a_body_that_comes_fast_enough_is_read_on_in_small_pieces():
+    pace = paced(Body(9, 9, 9))
+    assert [len(pace.read(64 * 1024)) for _ in range(3)] == [4096] * 3
 
 
 def test_a_body_that_dribbles_is_not_read_on():
-    pace = paced(Body(*[(3, b"a")] * 5))
-    for _ in range(3):
-        assert pace.read(100) == b"a"
+    pace = paced(Body(9, 11))
+    pace.read(100)
     with pytest.raises(TooSlow):
         pace.read(100)
+    assert pace.is_too_slow()
+
+
+def test_without_a_rate_a_body_may_take_its_time():
+    assert paced(Body(1e9), bytes_per_second=0).read(1) == b"a"
 
 
 def test_time_that_the_reader_takes_is_not_held_against_the_body():
-    body = Body(*[(1, b"a" * 20)] * 9)
+    body = Body(*[1] * 9)
     pace = paced(body)
     for _ in range(9):
         pace.read(100)
         body.now += 60
+        assert not pace.is_too_slow()
 
 
 def test_that_a_body_has_stopped_is_known_while_it_is_waited_for():
-    body = Body((0, b"a"))
-    pace = paced(body)
-    pace._waits_since = body.now
-    assert not pace.is_too_slow()
-    body.now += 11
-    assert pace.is_too_slow()
+    seen: list[bool] = []
+    pace = paced(body := Body())
+
+    def read(_size: int) -> bytes:
+        for seconds in (9, 2):
+            body.now += seconds
+            seen.append(pace.is_too_slow())
+        return b""
+
+    pace._read = read
+    with pytest.raises(TooSlow):
+        pace.read(100)
+    assert seen == [False, True]
