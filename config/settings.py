@@ -378,7 +378,7 @@ THROTTLE_RATES = {
 WEB_THREADS = whole("WEB_THREADS", default=32, at_least=1)
 WEB_AT_ONCE = whole("WEB_AT_ONCE", default=8, at_least=1)
 # Requests that one account, or one anonymous address, may have in a web process at once, waiting ones included.
-REQUESTS_AT_ONCE = whole("REQUESTS_AT_ONCE", default=16, at_least=1)
+REQUESTS_AT_ONCE = whole("REQUESTS_AT_ONCE", default=10, at_least=1)
 CSRF_FAILURE_VIEW = "config.errors.csrf_failed"
 REST_FRAMEWORK = {
     # The first one says how to log in, in the answer to who did not.

@@ -1,45 +1,41 @@
-"""The limits of single accounts, as each process knows them: read once every few seconds, for all requests.
-
-Authentication uses this, and is imported before there are any models: hence the model by its name.
-"""
+"""The limits of single accounts, as each process knows them: read once every few seconds, for all requests."""
 
 import threading
 import time
-from typing import TYPE_CHECKING
 
 import structlog
-from django.apps import apps
 from django.db import DatabaseError, transaction
 
-if TYPE_CHECKING:
-    from limits.models import AccountLimit
+from database.prepared import execute
 
 logger = structlog.get_logger(__name__)
 
 CACHE_SECONDS = 5.0
+SCOPES = ("writes", "reads", "bulk_lines")
+READ = f"SELECT user_id, {', '.join(SCOPES)} FROM limits_accountlimit"  # noqa: S608 - our own columns
 
 
 class _Overrides:
     """All accounts with limits of their own. They are few, so that one read answers for every account."""
 
     def __init__(self) -> None:
-        self._by_user: dict[int, AccountLimit] = {}
+        self._by_user: dict[int, dict[str, str]] = {}
         self._fresh_until = 0.0
         self._lock = threading.Lock()
 
-    def of(self, user_id: int) -> "AccountLimit | None":
+    def of(self, user_id: int) -> dict[str, str]:
         if time.monotonic() >= self._fresh_until and self._lock.acquire(blocking=False):
             try:
                 self._read()
             finally:
                 self._lock.release()
-        return self._by_user.get(user_id)
+        return self._by_user.get(user_id, {})
 
     def _read(self) -> None:
         self._fresh_until = time.monotonic() + CACHE_SECONDS
         try:
             self._by_user = {
-                limit.user_id: limit for limit in apps.get_model("limits", "AccountLimit").objects.all()
+                user_id: dict(zip(SCOPES, rates, strict=True)) for user_id, *rates in execute(READ, [])
             }
         except DatabaseError:  # what was known holds on; the request itself reports the database
             logger.warning("account_limits_unreadable")
@@ -56,8 +52,7 @@ def override_of(user_id: int | None, scope: str) -> str:
 
     Other processes follow a change within `CACHE_SECONDS`.
     """
-    limit = _overrides.of(user_id) if user_id is not None else None
-    return str(getattr(limit, scope, "")) if limit else ""
+    return _overrides.of(user_id).get(scope, "") if user_id is not None else ""
 
 
 def forget() -> None:

@@ -23,6 +23,7 @@ from tests.waiting import until
 
 PATIENCE_SECONDS = 30.0
 CONNECTIONS = 32
+A_LOT = 20_000_000
 ORDER = {"customerName": "Honest", "items": [{"productId": 1, "quantity": 1}]}
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
@@ -65,11 +66,11 @@ class Upload:
         self._socket.sendall(b"%x\r\n%b\r\n" % (len(data), data))
 
     def send_until_not_read(self, data: bytes) -> int:
-        """Send the same again and again without reading, until no more is taken. Return the bytes sent."""
-        self._socket.settimeout(2)
+        """Send the same again and again without reading, until no more is taken or it is a lot. Return the bytes."""
+        self._socket.settimeout(3)
         sent = 0
         with contextlib.suppress(TimeoutError):
-            while True:
+            while sent < A_LOT:
                 self.send(data)
                 sent += len(data)
         return sent
@@ -123,9 +124,8 @@ def test_uploads_that_dribble_end_with_a_line_that_says_so(web, attacker, honest
 
 def test_a_client_that_does_not_read_its_answers_is_not_read_either(web, attacker, honest):
     upload = Upload(web, attacker)
-    # Some 75 bytes of answer for two of a line: without a limit, all of this would be taken.
-    sent = upload.send_until_not_read(b"1\n" * 30_000)
-    assert sent < 2_000_000
+    # Some 60 bytes of answer for each two of a line: without a limit, all of this would be taken.
+    assert upload.send_until_not_read(b"1\n" * 30_000) < A_LOT
     assert json.loads(bulk(web, honest).content)["orderId"]
     upload.close()
     until(lambda: [bulk(web, attacker).status_code for _ in range(2)] == [200, 200])
@@ -180,7 +180,7 @@ def test_orders_are_placed_before_the_lists_that_one_account_asks_for(web, attac
         reading = requests.get(f"{web.url}/api/orders/1", headers=token_of(honest), timeout=PATIENCE_SECONDS)
     assert placed == [201] * 20
     assert lists_meanwhile < 20 * CONNECTIONS / 4
-    assert reading.status_code in (200, 404)
+    assert reading.status_code in (200, 404), reading.text
 
 
 def test_an_account_that_an_operator_has_blocked_is_refused_and_others_are_not(web, attacker, honest):
@@ -191,8 +191,8 @@ def test_an_account_that_an_operator_has_blocked_is_refused_and_others_are_not(w
 
     assert post(attacker).status_code == 201
     AccountLimit.objects.create(user=attacker, writes="0", reason="stolen cards")
-    refused = until(lambda: next((a for a in [post(attacker)] if a.status_code != 201), None))
-    assert refused is not None
+    until(lambda: post(attacker).status_code != 201)
+    refused = post(attacker)
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "account_blocked")
     assert post(honest).status_code == 201
     assert Order.objects.filter(owner=honest).count() == 1
