@@ -5,7 +5,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 PIECE_BYTES = 64 * 1024
 SLOW_PIECE_BYTES = 4096
@@ -105,7 +105,7 @@ class Spool:
             self._is_complete = True
             self._changed.notify_all()
 
-    def pieces(self, *, is_over: Callable[[], bool], look_seconds: float) -> Iterator[bytes]:
+    def pieces(self, *, is_over: Callable[[], bool], look_seconds: float) -> Generator[bytes]:
         """Yield what was written, as it is written, until it is complete or `is_over`, which is asked now and then.
 
         `is_abandoned` tells that nobody reads on.

@@ -10,7 +10,7 @@ from limits.models import AccountLimit
 
 
 @admin.register(AccountLimit)
-class AccountLimitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class AccountLimitAdmin(admin.ModelAdmin):
     """Slow an account down, stop it, or let it do more than others."""
 
     list_display = ("user", "writes", "reads", "bulk_lines", "reason", "changed_at")

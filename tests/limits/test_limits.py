@@ -51,7 +51,7 @@ def test_a_blocked_account_may_still_read_if_only_its_writes_are(alice):  # noqa
 def test_lines_of_bulk_can_be_blocked_alone(alice):  # noqa: F811
     limit(alice, bulk_lines="0")
     client = client_of(alice)
-    bulk = client.generic("POST", "/api/orders/bulk", b"{}\n", "application/x-ndjson")
+    bulk = client.generic("POST", "/api/orders/bulk", "{}\n", "application/x-ndjson")
     assert (bulk.status_code, bulk.json()["error"]["code"]) == (403, "account_blocked")
     assert codes(client, 1) == [201]
 

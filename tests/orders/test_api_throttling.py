@@ -8,8 +8,9 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from api import throttling
-from api.throttling import Buckets, Rate, Unavailable
+from api.throttling import Buckets, Unavailable
 from launcher.engines import free_port
+from limits.rates import Rate
 from tests.inventory.goods import at_once
 from tests.orders.conftest import an_order, client_of
 

@@ -338,7 +338,7 @@ def test_lines_pay_and_those_that_the_account_cannot_pay_for_soon_are_refused(se
 
 def test_an_account_that_is_a_little_over_its_rate_is_slowed_and_not_refused(send, settings, monkeypatch):
     pauses: list[float] = []
-    monkeypatch.setattr(bulk_views.time, "sleep", pauses.append)
+    monkeypatch.setattr("orders.http.bulk_views.time.sleep", pauses.append)
     settings.THROTTLE_RATES = settings.THROTTLE_RATES | {"bulk_lines": "60/m"}
     answers = send(*[an_order()] * 70)
     assert [answer for answer in answers if "error" in answer] == []

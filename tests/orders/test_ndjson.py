@@ -51,7 +51,7 @@ def test_a_spool_that_nobody_reads_any_more_lets_its_writer_go():
     spool.write(b"a" * 10)
     writer = threading.Thread(target=spool.write, args=[b"b"])
     writer.start()
-    answers = iter(spool)
+    answers = spool.pieces(is_over=lambda: False, look_seconds=1)
     next(answers)
     answers.close()
     writer.join(20)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -291,7 +292,9 @@ def ahead(name: str, **moments: str) -> Breaker:
     """Return a breaker whose state was written while the clock was three days ahead."""
     breaker = Breaker(name, PATIENT)
     future = str(shared_memory().ask(lambda valkey: valkey.time()[0], otherwise=0) + AHEAD)
-    state = {field: future if value == "future" else value for field, value in moments.items()}
+    state: dict[Any, Any] = {
+        field: future if value == "future" else value for field, value in moments.items()
+    }
     shared_memory().ask(lambda valkey: valkey.hset(breaker._keys[0], mapping=state), otherwise=0)
     return breaker
 
@@ -313,7 +316,7 @@ def test_one_that_closed_while_the_clock_was_ahead_lets_calls_through(name):
 def test_failures_counted_while_the_clock_was_ahead_are_forgotten(name):
     breaker = Breaker(name, PATIENT)
     slot = int(shared_memory().ask(lambda valkey: valkey.time()[0], otherwise=0) + AHEAD) // int(PATIENT.slot)
-    window = {f"{slot}:calls": 100, f"{slot}:failures": 100}
+    window: dict[Any, Any] = {f"{slot}:calls": 100, f"{slot}:failures": 100}
     shared_memory().ask(lambda valkey: valkey.hset(breaker._keys[1], mapping=window), otherwise=0)
     fail(breaker, 1)
     state = breaker.state()
