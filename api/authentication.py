@@ -12,6 +12,9 @@ from django.db import DEFAULT_DB_ALIAS, connection
 from rest_framework import authentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+from api import wrong_tokens
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -47,9 +50,17 @@ class TokenAuthentication(authentication.TokenAuthentication):
     that was closed, is still let in by a process that has just seen it.
     """
 
+    _address = ""
+
+    def authenticate(self, request: Request) -> tuple["User", str] | None:
+        """Return whose token it is, and the token; None if there is none. Throttled after too many wrong ones."""
+        self._address = str(BaseThrottle().get_ident(request))
+        found: tuple[User, str] | None = super().authenticate(request)
+        return found
+
     def authenticate_credentials(self, key: str) -> tuple["User", str]:
         """Return whose token it is, and the token; AuthenticationFailed if it is nobody's."""
-        row = _owners.get(key)
+        row = _owners.get(key, address=self._address)
         if row is None:
             raise AuthenticationFailed("There is no such token.")
         user: User = get_user_model().from_db(DEFAULT_DB_ALIAS, USER_COLUMNS, row)
@@ -64,16 +75,20 @@ class _Owners:
     def __init__(self) -> None:
         self._rows: dict[str, tuple[float, tuple[Any, ...]]] = {}
 
-    def get(self, key: str) -> tuple[Any, ...] | None:
-        """Return the account's columns; None if nobody has this token."""
+    def get(self, key: str, *, address: str) -> tuple[Any, ...] | None:
+        """Return the account's columns; None if nobody has this token. Raises Throttled."""
         until, row = self._rows.get(key, (0.0, None))
         if time.monotonic() < until:
             return row
+        wrong_tokens.take_turn(address, key)
         with connection.cursor() as cursor:
             cursor.execute(OWNER_OF, [key])
             found: tuple[Any, ...] | None = cursor.fetchone()
         if found:
+            wrong_tokens.note_right(address, key)
             self._remember(key, found)
+        else:
+            wrong_tokens.note_wrong(key)
         return found
 
     def _remember(self, key: str, row: tuple[Any, ...]) -> None:

@@ -1,11 +1,15 @@
 """Bodies of many lines: read and answered piece by piece, whatever their length, in the memory of one piece."""
 
+import math
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 
 PIECE_BYTES = 64 * 1024
+SLOW_PIECE_BYTES = 4096
+LOOK_SECONDS = 1.0  # between looks at a stream of which nothing comes
 
 
 def lines_of(read: Callable[[int], bytes], *, longest: int) -> Iterator[bytes | None]:
@@ -22,46 +26,119 @@ def lines_of(read: Callable[[int], bytes], *, longest: int) -> Iterator[bytes | 
         yield None if is_too_long else rest
 
 
+class TooSlow(Exception):
+    """A body came more slowly than it may."""
+
+
+class Pace:
+    """Whether a body comes fast enough: in the time that its reader waits for it, and in no other.
+
+    The web server hands over a piece when all of it is there, so pieces are small, and each has its time. What the
+    reader does between two of them is not the client's slowness.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[int], bytes],
+        *,
+        bytes_per_second: float,
+        at_least_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._read, self._clock = read, clock
+        needed = SLOW_PIECE_BYTES / bytes_per_second if bytes_per_second else math.inf
+        self._allowed = max(at_least_seconds, needed)
+        self._waits_since: float | None = None
+
+    def read(self, size: int) -> bytes:
+        """Read as the body does, a small piece at most. Raises TooSlow if it took too long to come."""
+        self._waits_since = self._clock()
+        piece = self._read(min(size, SLOW_PIECE_BYTES))
+        if self.is_too_slow():
+            raise TooSlow
+        self._waits_since = None
+        return piece
+
+    def is_too_slow(self) -> bool:
+        """Whether the reader has waited too long for a piece; to be asked by another thread meanwhile.
+
+        Once it is, it stays so: that piece is not taken any more.
+        """
+        since = self._waits_since
+        return since is not None and self._clock() - since > self._allowed
+
+
 class Spool:
     """What one thread writes and another reads meanwhile: in a file, so that neither waits for the other.
 
     A client that sends all of its body before it reads any of the answer would otherwise wait for us to
-    read on, while we wait for it to read.
+    read on, while we wait for it to read. The file is a ring: once it is full of what nobody has read yet, its writer
+    waits after all.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, size: int) -> None:
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives as long as this does
-        self._written, self._is_complete, self.is_abandoned = 0, False, False
+        self._size = size
+        self._written, self._read, self._is_complete, self.is_abandoned = 0, 0, False, False
         self._changed = threading.Condition()
 
     def write(self, data: bytes) -> None:
-        """Append."""
-        self._file.write(data)
+        """Append, as soon as there is room; nothing if nobody reads on."""
+        rest = memoryview(data)
+        while rest and (room := self._await_room()):
+            at = self._written % self._size
+            count = os.pwrite(self._file.fileno(), rest[: min(room, self._size - at)], at)
+            rest = rest[count:]
+            with self._changed:
+                self._written += count
+                self._changed.notify_all()
+
+    def _await_room(self) -> int:
+        """Wait until something may be written, and return how much; 0 if nobody reads on."""
         with self._changed:
-            self._written += len(data)
-            self._changed.notify()
+            self._changed.wait_for(lambda: self._written - self._read < self._size or self.is_abandoned)
+            return 0 if self.is_abandoned else self._size - (self._written - self._read)
 
     def complete(self) -> None:
         """Say that nothing follows."""
         with self._changed:
             self._is_complete = True
-            self._changed.notify()
+            self._changed.notify_all()
 
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield what was written, as it is written, until it is complete. `is_abandoned` tells if nobody reads on."""
-        position = 0
+    def pieces(self, *, is_over: Callable[[], bool], look_seconds: float) -> Generator[bytes]:
+        """Yield what was written, as it is written, until it is complete or `is_over`, which is asked now and then.
+
+        `is_abandoned` tells that nobody reads on.
+        """
         try:
             while True:
-                if not self._grown_beyond(position):
+                if available := self._await_more(look_seconds):
+                    yield self._next_piece(available)
+                elif self._is_finished() or is_over():
                     return
-                piece = os.pread(self._file.fileno(), PIECE_BYTES, position)
-                position += len(piece)
-                yield piece
         finally:
-            self.is_abandoned = True
+            with self._changed:
+                self.is_abandoned = True
+                self._changed.notify_all()
 
-    def _grown_beyond(self, position: int) -> bool:
-        """Wait until there is more; False once there will be none."""
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield what was written, as it is written, until it is complete."""
+        return self.pieces(is_over=lambda: False, look_seconds=LOOK_SECONDS)
+
+    def _next_piece(self, available: int) -> bytes:
+        at = self._read % self._size
+        piece = os.pread(self._file.fileno(), min(PIECE_BYTES, available, self._size - at), at)
         with self._changed:
-            self._changed.wait_for(lambda: self._written > position or self._is_complete)
-            return self._written > position
+            self._read += len(piece)
+            self._changed.notify_all()
+        return piece
+
+    def _is_finished(self) -> bool:
+        with self._changed:
+            return self._is_complete and self._written == self._read
+
+    def _await_more(self, seconds: float) -> int:
+        """Wait until there is more, at most for so long. Return how much there is."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._written > self._read or self._is_complete, seconds)
+            return self._written - self._read

@@ -7,11 +7,11 @@ ERROR_SCHEMA = {"application/json": {"schema": {"$ref": "#/components/schemas/Er
 EVERYWHERE = {
     "400": "`card_number_refused`: in the address or in a header.",
     "401": "`not_authenticated` · `authentication_failed`: see the `WWW-Authenticate` header.",
-    "403": "`permission_denied` · `csrf_failed`",
+    "403": "`permission_denied` · `csrf_failed` · `account_blocked`: an operator has stopped the account.",
     "406": "`not_acceptable`: the API speaks JSON.",
-    "429": "`throttled`: see the `Retry-After` header.",
+    "429": "`throttled` · `too_many_requests_at_once`: see the `Retry-After` header.",
     "500": "`internal_error`: a defect of ours; nothing was stored.",
-    "503": "`temporarily_unavailable`: repeat it, with the same key, after `Retry-After` seconds.",
+    "503": "`temporarily_unavailable` · `busy`: repeat it, with the same key, after `Retry-After` seconds.",
 }
 WITH_PATH = {"404": "`not_found`: there is none, or it is not yours."}
 WITH_ORDER = {"410": "`order_archived`: it ended long ago and is in the archive."}

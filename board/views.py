@@ -35,6 +35,8 @@ def user_of(request: Request) -> User:
 class Board(APIView):
     """All lanes at one moment."""
 
+    read_cost = 20
+
     @extend_schema(
         tags=["board"],
         operation_id="get_board",
@@ -49,6 +51,8 @@ class Board(APIView):
 
 class CardsByIds(APIView):
     """Some orders as cards."""
+
+    read_cost = 2
 
     @extend_schema(
         tags=["board"],
@@ -84,6 +88,8 @@ def _ids(text: str) -> list[int]:
 class Search(APIView):
     """Finding orders."""
 
+    read_cost = 10
+
     @extend_schema(
         tags=["board"],
         operation_id="search_orders",
@@ -103,6 +109,7 @@ class Search(APIView):
 class Series(APIView):
     """The last minutes."""
 
+    read_cost = 2
     permission_classes = [IsAuthenticated, SeesTheShop]
 
     @extend_schema(

@@ -194,6 +194,9 @@ class Rig:
             "THROTTLE_WRITES": "off",
             "THROTTLE_READS": "off",
             "DECLINES_PER_ACCOUNT": "off",
+            "THROTTLE_BULK_LINES": "off",
+            "THROTTLE_WRONG_TOKENS": "off",
+            "REQUESTS_AT_ONCE": "1000",
             # Shorter than by default, so that a row about time-outs ends within a minute.
             "EXTERNAL_TIMEOUT_SECONDS": "2",
             "HEALTH_CHECK_INTERVAL": "5",

@@ -6,7 +6,7 @@ from django.contrib.auth.models import Group, Permission
 from django.db import transaction
 from django.db.models import Q
 
-SHOP = ("orders", "inventory", "payments", "shipping", "notifications", "scheduling")
+SHOP = ("orders", "inventory", "payments", "shipping", "notifications", "scheduling", "limits")
 
 # As (app, code); "view_*" is every view permission of the app, "*" each of its permissions.
 GROUPS: dict[str, list[tuple[str, str]]] = {

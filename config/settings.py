@@ -95,6 +95,7 @@ INSTALLED_APPS = [
     "django_structlog",
     "api",
     "scheduling",
+    "limits",
     "providers",
     "inventory",
     "payments",
@@ -107,6 +108,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "config.middleware.Measured",
+    "config.admission.Admitted",
     "config.middleware.RefusesLargeBodies",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -249,6 +251,12 @@ HELD_ORDERS_PER_ACCOUNT = whole("HELD_ORDERS_PER_ACCOUNT", default=1000, at_leas
 HELD_ORDER_DAYS = number("HELD_ORDER_DAYS", default=30, at_least=0)
 # While more orders than these wait to be taken up, bulk intake makes its clients wait.
 BULK_MAX_WAITING = whole("BULK_MAX_WAITING", default=1_000_000, at_least=1)
+# A bulk body that comes more slowly than this is not read on: it keeps a place from others. Each piece of 4 KB has as
+# long as it needs at this rate, and `BULK_SLOW_SECONDS` at least; 0 for no limit.
+BULK_MIN_BYTES_PER_SECOND = number("BULK_MIN_BYTES_PER_SECOND", default=100, at_least=0)
+BULK_SLOW_SECONDS = number("BULK_SLOW_SECONDS", default=30, at_least=0.1)
+# Answers that may wait for their client to read them; while there are so many, the request is not read on.
+BULK_UNREAD_MEGABYTES = whole("BULK_UNREAD_MEGABYTES", default=128, at_least=1)
 IDEMPOTENCY_KEY_DAYS = number("IDEMPOTENCY_KEY_DAYS", default=3, at_least=1)
 # Whole months after which orders that ended are moved to the archive; 0: never by themselves.
 ARCHIVE_AFTER_MONTHS = whole("ARCHIVE_AFTER_MONTHS", default=0, at_least=0)
@@ -391,12 +399,21 @@ if CANARY_INTERVAL:
 # --- API --------------------------------------------------------------------------------------------------
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
-# How much one user may ask, each with a burst of the same size; "off" for no limit. Logins count by address.
+# How much one account may ask, each with a burst of the same size; "off" for no limit. Logins, and tokens that
+# nobody has, count by address. Reading one order pays one token of `reads`, a list or the board more: `read_cost`.
 THROTTLE_RATES = {
     "writes": env.str("THROTTLE_WRITES", default="200/s"),
     "reads": env.str("THROTTLE_READS", default="200/s"),
+    # Of a bulk request, on top of the one write that it is.
+    "bulk_lines": env.str("THROTTLE_BULK_LINES", default="300000/minute"),
     "logins": env.str("THROTTLE_LOGINS", default="10/minute"),
+    "wrong_tokens": env.str("THROTTLE_WRONG_TOKENS", default="30/minute"),
 }
+# Threads of a web process (the Procfile starts as many), and how many of them work at a time; the others wait.
+WEB_THREADS = whole("WEB_THREADS", default=32, at_least=1)
+WEB_AT_ONCE = whole("WEB_AT_ONCE", default=8, at_least=1)
+# Requests that one account, or one anonymous address, may have in a web process at once, waiting ones included.
+REQUESTS_AT_ONCE = whole("REQUESTS_AT_ONCE", default=10, at_least=1)
 CSRF_FAILURE_VIEW = "config.errors.csrf_failed"
 REST_FRAMEWORK = {
     # The first one says how to log in, in the answer to who did not.

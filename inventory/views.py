@@ -100,6 +100,7 @@ class MaySeeChanges(BasePermission):
 class ProductsView(APIView):
     """`/api/inventory`"""
 
+    read_cost = 2
     permission_classes = [IsAuthenticated, MayChangeProducts]
 
     @extend_schema(

@@ -65,6 +65,7 @@ def metrics_for_prometheus(request: HttpRequest) -> HttpResponse:
 class SystemStatus(APIView):
     """What the system is doing now: orders by state, queues, workers, schedule, providers."""
 
+    read_cost = 5
     permission_classes = (IsStaffOrDemo,)
 
     @extend_schema(tags=["system"], responses=OpenApiTypes.OBJECT)
@@ -76,6 +77,7 @@ class SystemStatus(APIView):
 class SystemMetrics(APIView):
     """Figures over time: throughput, durations, batches, and what the engines use."""
 
+    read_cost = 5
     permission_classes = (IsStaffOrDemo,)
 
     @extend_schema(tags=["system"], responses=OpenApiTypes.OBJECT)

@@ -117,8 +117,10 @@ def under_way() -> UnderWay:
     ((batches, orders, fresh),) = execute(
         "SELECT count(*), coalesce(sum(size), 0)::int,"
         " count(*) FILTER (WHERE started_at > clock_timestamp() - %s::float8 * interval '1 second')"
-        " FROM orders_batch WHERE finished_at IS NULL AND started_at > now() - %s::float8 * interval '1 second'",
-        [FRESH_SECONDS, settings.LEASE_SECONDS],
+        " FROM orders_batch WHERE finished_at IS NULL AND started_at > now() - %s::float8 * interval '1 second'"
+        # A batch that starts in the future was lost, and the clock put right since.
+        " AND started_at < now() + %s::float8 * interval '1 second'",
+        [FRESH_SECONDS, settings.LEASE_SECONDS, settings.LEASE_SECONDS],
     )
     return UnderWay(batches, orders, fresh)
 

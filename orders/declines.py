@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from api.throttling import Rate, Unavailable, buckets
+from api.throttling import Unavailable, buckets
 from database.arrays import numbers
 from database.prepared import execute
+from limits.rates import Rate
 from payments.gateways.protocol import Outcome
 
 # Of orders before the latest declined one: those that came later have not been tried yet, most likely.

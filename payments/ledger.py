@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db.models import Q
 
 import faults
-from database.arrays import numbers, rows
+from database.arrays import numbers, rows, texts, words
 from database.prepared import execute
 from payments.gateways import gateway
 from payments.gateways.protocol import Outcome, PaymentGateway
@@ -170,6 +170,23 @@ def arrival_grace() -> timedelta:
     """Return how long after it was last set out for a call may still reach the provider."""
     tries = settings.EXTERNAL_TIMEOUT_SECONDS * settings.EXTERNAL_RETRY_ATTEMPTS
     return timedelta(seconds=tries + LONGEST_START)
+
+
+RESTART_GRACE = """
+    UPDATE payments_transaction t SET asked_at = statement_timestamp()
+    FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[]) AS o(order_id, kind, asked_at)
+    WHERE t.order_id = o.order_id AND t.kind = o.kind AND t.asked_at = o.asked_at AND t.state = 'unknown'
+"""
+
+
+def restart_grace(entries: Sequence[Transaction]) -> None:
+    """Count the grace of calls from now on, whose time was noted by a clock that was ahead and was put right since."""
+    columns = [
+        numbers(entry.order_id for entry in entries),
+        words(str(entry.kind) for entry in entries),
+        texts(entry.asked_at.isoformat() for entry in entries),
+    ]
+    execute(RESTART_GRACE, columns)
 
 
 def ask(

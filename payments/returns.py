@@ -158,6 +158,8 @@ def _find_all(
     entries: Sequence[Transaction], *, now: datetime, patience: float
 ) -> list[tuple[Transaction, Outcome]]:
     """Return what the provider says of transactions, of those for which it does so in time."""
+    if early := [entry for entry in entries if entry.asked_at > now + ledger.arrival_grace()]:
+        ledger.restart_grace(early)
     calls = [partial(_find, entry, now) for entry in entries]
     gathered = concurrently(calls, patience=patience, on_late=_ignore, inline=not gateway().waits)
     return [(entries[place], said) for place, said in gathered.results.items()]

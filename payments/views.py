@@ -52,6 +52,7 @@ PAGE, KINDS, STATES = 100, Transaction.Kind.values, Transaction.State.values
 class Transactions(APIView):
     """What the payment provider was asked for."""
 
+    read_cost = 5
     permission_classes = [staff_with("payments.view_transaction")]
     # Payments know orders by their ids only; whoever gives this view an address brings the look-up.
     find_order: FindOrder = staticmethod(lambda _user, _reference: 0)

@@ -1,6 +1,7 @@
 -- May this call go through?
 -- KEYS: state, window.  ARGV: name of the probe it would be, seconds a probe may take, seconds of the ramp,
--- calls allowed in the ramp's first second.
+-- calls allowed in the ramp's first second, the longest pause.
+-- A moment that cannot be yet comes from a clock that was put right since, and counts as over.
 -- Answers {verdict, seconds until the next chance}; the verdict is closed, ramping, probe or refused.
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
@@ -13,7 +14,7 @@ end
 if state == 'closed' then
   -- A provider that has just come back gets its traffic back second by second, twice as much in each.
   local since = now - number('closed_at')
-  if since >= tonumber(ARGV[3]) then
+  if since >= tonumber(ARGV[3]) or since < 0 then
     return {'closed', '0'}
   end
   local second = math.floor(since)
@@ -24,7 +25,8 @@ if state == 'closed' then
 end
 
 local wait = (state == 'open' and number('retry_at') or number('probe_until')) - now
-if wait > 0 then
+local longest = tonumber(state == 'open' and ARGV[5] or ARGV[2])
+if wait > 0 and wait <= longest then
   return {'refused', tostring(wait)}
 end
 -- One call finds out for all. Should its process die, another may try after a while.

@@ -93,7 +93,7 @@ class Breaker:
         if time.monotonic() < self._closed_until:
             return Admission(allowed=True)
         probe, policy = secrets.token_hex(8), self._policy
-        args = [probe, policy.probe_patience, policy.ramp, policy.first_allowance]
+        args = [probe, policy.probe_patience, policy.ramp, policy.first_allowance, policy.longest_pause]
         verdict, wait = shared_memory().run(ADMIT, keys=self._keys, args=args, otherwise=["unknown", "0"])
         if verdict == "closed":
             self._closed_until = time.monotonic() + BELIEF_SECONDS
@@ -144,11 +144,12 @@ class Breaker:
         reading.hgetall(self._keys[1])
         reading.time()
         state, window, (now, _) = reading.execute()
-        oldest = now // self._policy.slot - self._policy.slots
+        latest = now // self._policy.slot
+        oldest = latest - self._policy.slots
         counts = {"calls": 0, "failures": 0}
         for name, count in window.items():
             slot, _, what = name.partition(":")
-            counts[what] += int(count) if int(slot) > oldest else 0
+            counts[what] += int(count) if oldest < int(slot) <= latest else 0
         if state.get("state", "closed") != "closed":
             counts = {what: int(state.get(what, 0)) for what in counts}
         return BreakerState(

@@ -38,6 +38,11 @@ for _, member in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', moment - ARGV[4], 
   redis.call('ZREM', KEYS[1], member)
   redis.call('HDEL', KEYS[2], member)
 end
+-- A beat to come was noted by a clock that was put right since. Whoever lives beats again at once.
+for _, member in ipairs(redis.call('ZRANGE', KEYS[1], '(' .. (moment + ARGV[5]), '+inf', 'BYSCORE')) do
+  redis.call('ZREM', KEYS[1], member)
+  redis.call('HDEL', KEYS[2], member)
+end
 """
 
 
@@ -103,10 +108,12 @@ def present() -> list[Presence]:
 
 
 def _presence(member: str, age: float, facts: str) -> Presence | None:
-    """A process; None for what is none: anybody who can write to Valkey may have stored it."""
+    """Return a process; None for an entry that no process of ours has written."""
+    # A beat that is yet to come says nothing about now: the clock was put right since.
+    age = GONE_SECONDS if age < -GONE_SECONDS else max(0.0, age)
     try:
         name, node, pid = member.split("|")
-        return Presence(name, node, int(pid), max(0.0, age), dict(json.loads(facts)))
+        return Presence(name, node, int(pid), age, dict(json.loads(facts)))
     except (ValueError, TypeError, RecursionError):
         return None
 
@@ -164,7 +171,13 @@ class Herald:
         try:
             self._publish(
                 keys=[KEY, f"{KEY}:facts"],
-                args=[self._member(name), time.monotonic() - at, json.dumps(facts), FORGOTTEN_SECONDS],
+                args=[
+                    self._member(name),
+                    time.monotonic() - at,
+                    json.dumps(facts),
+                    FORGOTTEN_SECONDS,
+                    GONE_SECONDS,
+                ],
             )
             self._published[name] = at
         except (redis.RedisError, OSError) as error:

@@ -13,7 +13,7 @@ from django.db import connection
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework.exceptions import UnsupportedMediaType
+from rest_framework.exceptions import Throttled, UnsupportedMediaType
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
@@ -21,14 +21,17 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.idempotency import key_of
-from api.ndjson import Spool, lines_of
+from api.ndjson import Pace, Spool, lines_of
 from api.permissions import user_of
 from api.problems import Problem
 from api.renderers import ENCODER
 from api.schema import idempotency_key, refusals
+from api.throttling import Unavailable, buckets, rate_of
+from limits.rates import Rate
 from orders import allowances, queries
 from orders import intake as bulk
 from orders.http.filters import FILTER_PARAMETERS, narrowed
+from orders.http.places import EXPORTS, EXPORTS_OF_STAFF, INTAKES, RETRY_AFTER_SECONDS
 from orders.http.requests import BulkOrderRequest, read_bulk_order
 from orders.http.responses import BulkAnswer
 from orders.reporting.export import FORMATS
@@ -39,12 +42,8 @@ NDJSON = "application/x-ndjson"
 CHUNK_LINES = 1000
 LONGEST_LINE = 64 * 1024
 LONGEST_PREFIX = 180
-# A stream keeps a thread while its client takes its time, and bulk intake most of a core; others need some, too.
-STREAMS_AT_ONCE = 2
-STREAMS = threading.BoundedSemaphore(STREAMS_AT_ONCE)
 PAUSE_SECONDS = 0.2  # between looks at a backlog that is too long
 PATIENCE_SECONDS = 20.0  # for the backlog to shrink, before a line is refused because of it
-RETRY_AFTER_SECONDS = 5
 
 Judge = Callable[[Exception], dict[str, Any]]
 
@@ -90,12 +89,18 @@ class BulkOrders(APIView):
             " `error`. A line that is refused costs the others nothing: because the account has too many orders on"
             " hold (`too_many_held_orders`), say, or because most of its payments were declined"
             " (`too_many_declines`, `too_many_unpaid_orders`: send the line again later). An `Idempotency-Key` of the"
-            " request gives each line without a `key` the key `<Idempotency-Key>/<line>`."
+            " request gives each line without a `key` the key `<Idempotency-Key>/<line>`. Lines beyond the account's"
+            " rate are read more slowly, or refused as `throttled`; a body that hardly comes ends with `too_slow`."
         ),
         request={NDJSON: BulkOrderRequest},
         parameters=[idempotency_key(longest=LONGEST_PREFIX)],
         responses={(200, NDJSON): OpenApiResponse(BulkAnswer, description="What came of each line.")}
-        | refusals(_400="invalid_idempotency_key", _415="unsupported_media_type", _503="backlog busy"),
+        | refusals(
+            _400="invalid_idempotency_key",
+            _415="unsupported_media_type",
+            _429="throttled too_many_requests_at_once",
+            _503="backlog busy",
+        ),
     )
     def post(self, request: Request) -> StreamingHttpResponse:
         """Place the orders in the lines of the body."""
@@ -104,36 +109,24 @@ class BulkOrders(APIView):
         prefix = _prefix(request)
         if bulk.is_backlogged(limit=settings.BULK_MAX_WAITING):
             raise _come_back("backlog", "Too many orders wait to be taken up. Try again later.")
-        _take_place()
-        intake = Intake(_body(request), owner_id=user_of(request).pk, prefix=prefix, judge=self._judge)
-        return StreamingHttpResponse(_in_its_place(intake.start()), content_type=NDJSON)
+        owner_id = user_of(request).pk
+        lines_allowed = rate_of("bulk_lines", owner_id)
+        place = INTAKES.take(owner_id)
+        intake = Intake(
+            _body(request),
+            owner_id=owner_id,
+            prefix=prefix,
+            judge=self._judge,
+            lines_allowed=lines_allowed,
+            on_slow=place.leave_to_others,
+        )
+        return StreamingHttpResponse(place.keep_for(intake.start()), content_type=NDJSON)
 
     def _judge(self, error: Exception) -> dict[str, Any]:
         """Return what the API says of an error, wherever it happened: there is one table of them."""
         response: Response = self.get_exception_handler()(error, self.get_exception_handler_context())
         found: dict[str, Any] = response.data["error"]
         return found
-
-
-def _take_place() -> None:
-    """Take one of the places for streams. Raises Problem when there is none; `_in_its_place` gives it back."""
-    if not STREAMS.acquire(blocking=False):
-        raise _come_back("busy", "Other bulk requests and exports are under way. Try again later.")
-
-
-def _in_its_place(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Return the pieces; when they end, or nobody reads on, the place is given back."""
-
-    def given_back() -> Iterator[bytes]:
-        try:
-            yield b""
-            yield from pieces
-        finally:
-            STREAMS.release()
-
-    started = given_back()
-    next(started)  # Python runs the end of nothing but what was begun
-    return started
 
 
 def _come_back(code: str, message: str) -> Problem:
@@ -159,28 +152,63 @@ def _body(request: Request) -> Callable[[int], bytes]:
 
 
 class Intake:
-    """Reads orders from a body, and places them chunk by chunk, in a thread of its own."""
+    """Reads orders from a body, and places them chunk by chunk, in a thread of its own.
 
-    def __init__(self, read: Callable[[int], bytes], *, owner_id: int, prefix: str, judge: Judge) -> None:
-        self._lines = enumerate(lines_of(read, longest=LONGEST_LINE), start=1)
+    The account's rate of lines makes it read more slowly; so does a client that does not read its answers.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[int], bytes],
+        *,
+        owner_id: int,
+        prefix: str,
+        judge: Judge,
+        lines_allowed: Rate | None,
+        on_slow: Callable[[], None],
+    ) -> None:
+        self._pace = Pace(
+            read,
+            bytes_per_second=settings.BULK_MIN_BYTES_PER_SECOND,
+            at_least_seconds=settings.BULK_SLOW_SECONDS,
+        )
+        self._lines = enumerate(lines_of(self._pace.read, longest=LONGEST_LINE), start=1)
+        self._answered = 0  # lines
         self._owner_id, self._prefix, self._judge = owner_id, prefix, judge
-        self._answers = Spool()
+        self._allowed, self._on_slow = lines_allowed, on_slow
+        self._has_ended = threading.Event()
+        self._chunk_lines = min(CHUNK_LINES, lines_allowed.requests) if lines_allowed else CHUNK_LINES
+        self._answers = Spool(size=settings.BULK_UNREAD_MEGABYTES * 1024 * 1024)
 
     def start(self) -> Iterator[bytes]:
         """Start, and return the answers as they come."""
         # In the context of the request, so that its log and its orders know which request they belong to.
         run = contextvars.copy_context().run
         threading.Thread(target=run, args=[self._run], name="bulk intake", daemon=True).start()
-        return iter(self._answers)
+        return self._told()
+
+    def _told(self) -> Iterator[bytes]:
+        """Yield the answers, and in the end that the body came too slowly, if it did.
+
+        The web server hangs when an answer ends while somebody still reads its request. So this one goes on until the
+        client leaves or the proxy gives it up, and keeps nobody but its own account from a place.
+        """
+        yield from self._answers.pieces(is_over=self._pace.is_too_slow, look_seconds=PAUSE_SECONDS)
+        if self._pace.is_too_slow():
+            yield _refusal(self._answered + 1, self._judge(_too_slow()))
+            self._on_slow()
+            self._has_ended.wait()
 
     def _run(self) -> None:
         try:
             while not self._answers.is_abandoned and (chunk := self._next_chunk()):
                 self._answers.write(b"".join(self._worked_off(chunk)))
+                self._answered = chunk[-1][0]
         except Exception as error:  # noqa: BLE001 - the client is gone, most likely; the rest was not stored
             logger.info("bulk_intake_ended_early", error=repr(error))
         finally:
             self._answers.complete()
+            self._has_ended.set()
             connection.close()
 
     def _next_chunk(self) -> list[tuple[int, bytes | None]]:
@@ -188,7 +216,7 @@ class Intake:
         for number, line in self._lines:
             if line is None or line.strip():
                 chunk.append((number, line))
-                if len(chunk) == CHUNK_LINES:
+                if len(chunk) == self._chunk_lines:
                     break
         return chunk
 
@@ -217,6 +245,7 @@ class Intake:
 
     def _place(self, entries: dict[int, bulk.Entry]) -> dict[int, bulk.Accepted | Exception]:
         try:
+            self._pay_for(len(entries))
             self._await_room()
             refused = self._refused(entries)
             admitted = {number: entry for number, entry in entries.items() if number not in refused}
@@ -231,6 +260,23 @@ class Intake:
         refusals, numbers = allowances.refusals(self._owner_id, wishes), list(entries)
         return {numbers[place]: problem for place, problem in refusals.items()}
 
+    def _pay_for(self, lines: int) -> None:
+        """Have the account pay for the lines: wait until it can, or refuse them if that takes too long."""
+        if self._allowed is None or not lines:
+            return
+        try:
+            taken = buckets().request(
+                f"throttle:bulk_lines:user:{self._owner_id}",
+                self._allowed,
+                tokens=lines,
+                ready_to_wait=PATIENCE_SECONDS,
+            )
+        except Unavailable:
+            return
+        if taken.wait > PATIENCE_SECONDS:
+            raise Throttled(wait=taken.wait)
+        time.sleep(taken.wait)
+
     def _await_room(self) -> None:
         """Wait while there is too much of a backlog, and give up after a while."""
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -242,9 +288,19 @@ class Intake:
             time.sleep(PAUSE_SECONDS)
 
 
+def _too_slow() -> Problem:
+    least = f"{settings.BULK_MIN_BYTES_PER_SECOND:g} bytes a second"
+    message = f"At least {least}. Send this line and those after it again."
+    return Problem("too_slow", message, status_code=HTTPStatus.REQUEST_TIMEOUT)
+
+
+def _refusal(number: int, error: dict[str, Any]) -> bytes:
+    return ENCODER.encode({"line": number, "error": error}) + b"\n"
+
+
 def _answer(number: int, outcome: bulk.Accepted | Exception, facts: dict[int, dict[str, Any]]) -> bytes:
     if isinstance(outcome, Exception):
-        return ENCODER.encode({"line": number, "error": facts[id(outcome)]}) + b"\n"
+        return _refusal(number, facts[id(outcome)])
     replayed = ',"replayed":true' if outcome.replayed else ""
     text = f'{{"line":{number},"orderId":{outcome.order_id},"orderNumber":"{outcome.number}"{replayed}}}\n'
     return text.encode()
@@ -253,6 +309,7 @@ def _answer(number: int, outcome: bulk.Accepted | Exception, facts: dict[int, di
 class Export(APIView):
     """Export."""
 
+    read_cost = 20
     content_negotiation_class = ErrorsAsJSON
 
     @extend_schema(
@@ -266,7 +323,9 @@ class Export(APIView):
         ],
         responses={(200, NDJSON): OpenApiTypes.STR, (200, "text/csv"): OpenApiTypes.STR}
         | refusals(
-            _400="invalid_parameter unknown_parameter control_characters card_number_refused", _503="busy"
+            _400="invalid_parameter unknown_parameter control_characters card_number_refused",
+            _429="throttled too_many_requests_at_once",
+            _503="busy",
         ),
     )
     def get(self, request: Request) -> StreamingHttpResponse:
@@ -277,9 +336,10 @@ class Export(APIView):
         user = user_of(request)
         form = FORMATS[name]
         orders = narrowed(queries.visible_to(user), request)
-        _take_place()
+        places = EXPORTS_OF_STAFF if user.is_staff else EXPORTS
+        place = places.take(user.pk)
         return StreamingHttpResponse(
-            _in_its_place(form.pieces(orders, staff=user.is_staff)),
+            place.keep_for(form.pieces(orders, staff=user.is_staff)),
             content_type=form.content_type,
             headers={"Content-Disposition": f'attachment; filename="orders.{name}"'},
         )

@@ -47,6 +47,8 @@ DETAIL = OpenApiResponse(OrderDetail, description="The order as it is now.")
 class Orders(APIView):
     """Orders: place one, or list those you may see."""
 
+    read_cost = 3
+
     @extend_schema(
         tags=["orders"],
         operation_id="create_order",
@@ -100,6 +102,8 @@ class Orders(APIView):
 class PendingOrders(APIView):
     """Orders that are stored and not taken up yet."""
 
+    read_cost = 5
+
     def get(self, request: Request) -> Response:
         """List the pending orders you may see."""
         return page_of(request, queries.visible_to(user_of(request)).filter(journey__status=Status.PENDING))
@@ -119,6 +123,8 @@ class PendingOrders(APIView):
 )
 class CustomerOrders(APIView):
     """Orders of the customers of one name."""
+
+    read_cost = 5
 
     def get(self, request: Request, name: str) -> Response:
         """List those you may see."""
@@ -181,6 +187,7 @@ class OrderEvents(APIView):
 class OrderExplanation(APIView):
     """Why an order is where it is."""
 
+    read_cost = 3
     permission_classes = [IsAuthenticated, ReadsExplanations]
 
     @extend_schema(

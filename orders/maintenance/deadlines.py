@@ -8,10 +8,11 @@ import logging
 import time
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from orders import journal
-from orders.workflow import STATUS_AFTER, Status
+from orders.workflow import LONGEST_WAIT, STATUS_AFTER, Status
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,15 @@ LATE = """
     LIMIT %s
 """
 
+# No order waits for as long as this. Whatever is due later was put off by a clock that was put right since.
+WAITS_TOO_LONG = 15 * LONGEST_WAIT
+REJOIN = """
+    UPDATE orders_journey SET due_at = now() WHERE order_id IN (
+        SELECT order_id FROM orders_journey WHERE due_at > now() + %s * interval '1 second'
+        LIMIT %s FOR UPDATE SKIP LOCKED
+    )
+"""
+
 
 class DeadlineWatch:
     """One dispatcher's eye on the deadlines."""
@@ -45,6 +55,8 @@ class DeadlineWatch:
         if time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + LOOK_SECONDS
+        if early := reschedule_from_the_future():
+            logger.warning("%d orders were due long after they can be: the clock was ahead", early)
         for status, deadline in DEADLINES.items():
             if late := call_for_help(status, deadline):
                 logger.warning("%d orders are %s for over %s", late, status, deadline)
@@ -62,3 +74,11 @@ def call_for_help(status: Status, deadline: timedelta) -> int:
             journey.overdue(deadline)
         journal.save(journeys)
     return len(journeys)
+
+
+def reschedule_from_the_future() -> int:
+    """Make orders due whose time was set by a clock that was ahead. Return how many; at most AT_ONCE."""
+    longest = max(WAITS_TOO_LONG, 2 * settings.LEASE_SECONDS)
+    with connection.cursor() as cursor:
+        cursor.execute(REJOIN, [longest, AT_ONCE])
+        return int(cursor.rowcount)

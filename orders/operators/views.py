@@ -55,6 +55,7 @@ class StuckGroups(Answer):
 class Stuck(APIView):
     """What keeps orders."""
 
+    read_cost = 10
     permission_classes = [staff_with("orders.view_order")]
 
     @extend_schema(
@@ -242,6 +243,7 @@ class Risks(Answer):
 class MoneyAtRisk(APIView):
     """Money at risk."""
 
+    read_cost = 10
     permission_classes = [staff_with("payments.view_transaction")]
 
     @extend_schema(

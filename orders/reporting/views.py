@@ -35,6 +35,7 @@ PARAMETERS = [
 class SalesAnalytics(APIView):
     """Orders and revenue over time, top products, reasons of refusals, time to confirm."""
 
+    read_cost = 20
     permission_classes = [IsAdminUser]
 
     @extend_schema(
@@ -52,6 +53,7 @@ class SalesAnalytics(APIView):
 class SalesTable(APIView):
     """Orders and revenue over time, for spreadsheets."""
 
+    read_cost = 20
     permission_classes = [IsAdminUser]
 
     @extend_schema(

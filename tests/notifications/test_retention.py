@@ -57,3 +57,16 @@ def test_any_number_is_forgotten_in_short_statements(settings, monkeypatch):
     for order_id in range(1, 6):
         notify(order_id, days_ago=1000)
     assert retention.clean(now=database_now())["notifications"] == 5
+
+
+def test_what_was_put_off_by_a_clock_that_was_ahead_is_due_at_once():
+    now = database_now()
+    ahead, later = (notify(order_id, days_ago=0, state=State.WAITING) for order_id in (1, 2))
+    Notification.objects.filter(pk=ahead.pk).update(due_at=now + timedelta(days=3))
+    Notification.objects.filter(pk=later.pk).update(due_at=now + timedelta(hours=1))
+    retention.clean(now=now)
+    due = dict(Notification.objects.values_list("pk", "due_at"))
+    became = due[ahead.pk]
+    assert became is not None
+    assert became <= database_now()
+    assert due[later.pk] == now + timedelta(hours=1)

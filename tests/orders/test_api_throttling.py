@@ -8,8 +8,9 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from api import throttling
-from api.throttling import Buckets, Rate, Unavailable
+from api.throttling import Buckets, Unavailable
 from launcher.engines import free_port
+from limits.rates import Rate
 from tests.inventory.goods import at_once
 from tests.orders.conftest import an_order, client_of
 
@@ -149,3 +150,56 @@ def test_it_reads_a_rate(text, rate):
 def test_it_refuses_what_is_no_rate(text):
     with pytest.raises(ValueError, match="A rate is like"):
         Rate.parse(text)
+
+
+# --- Clocks, costs and headers ----------------------------------------------------------------------------
+
+THREE_DAYS = 3 * 86_400
+
+
+@pytest.mark.parametrize("bucket", ["throttle:reads:user:1", "throttle:logins:ip:192.0.2.1"])
+def test_a_bucket_filled_by_a_clock_that_was_ahead_locks_nobody_out(settings, bucket):
+    empty_buckets(settings.CACHE_URL)
+    valkey = redis.Redis.from_url(settings.CACHE_URL)
+    valkey.set(bucket, f"{valkey.time()[0] + THREE_DAYS}.000000")
+    shared, rate = Buckets(settings.CACHE_URL), Rate(2, 3600)
+    assert [shared.take(bucket, rate) == 0 for _ in range(3)] == [True, True, False]
+    assert shared.take(bucket, rate) <= 3600
+
+
+def test_reading_costs_by_what_it_takes(alice, settings):
+    empty_buckets(settings.CACHE_URL)
+    settings.THROTTLE_RATES = settings.THROTTLE_RATES | {"reads": "30/h"}
+    client = client_of(alice)
+
+    def left(path: str) -> int:
+        return int(client.get(path)["RateLimit-Remaining"])
+
+    assert [left("/api/orders/1"), left("/api/board/search?q=a"), left("/api/orders?pageSize=20")] == [
+        29,
+        19,
+        15,
+    ]
+    assert codes(client.get("/api/orders?pageSize=200") for _ in range(2)) == [200, 429]
+    assert left("/api/orders/1") == 1
+
+
+def test_what_costs_more_than_there_ever_is_costs_all_there_is(alice, limited):
+    client = client_of(alice)
+    assert codes([client.get("/api/board/search?q=a"), client.get("/api/orders/1")]) == [200, 429]
+
+
+def test_answers_say_how_much_is_left(alice, limited):
+    client = client_of(alice)
+    seen = [client.post("/api/orders", an_order()).headers for _ in range(4)]
+    assert [headers["RateLimit-Remaining"] for headers in seen] == ["2", "1", "0", "0"]
+    assert {headers["RateLimit-Limit"] for headers in seen} == {"3"}
+    assert 2300 < int(seen[1]["RateLimit-Reset"]) <= 2400
+
+
+def test_tokens_that_one_is_ready_to_wait_for_are_taken_at_once(settings):
+    empty_buckets(settings.CACHE_URL)
+    shared, rate = Buckets(settings.CACHE_URL), Rate(10, 10)
+    waits = [shared.request("throttle:test", rate, tokens=8, ready_to_wait=7).wait for _ in range(3)]
+    assert waits == [0, pytest.approx(6, abs=1), pytest.approx(14, abs=1)]
+    assert shared.request("throttle:test", rate, tokens=1, ready_to_wait=7).wait <= 7

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from rest_framework.authtoken.models import Token
 
 from api.models import IdempotencyKey
-from api.ndjson import Spool, lines_of
+from api.ndjson import lines_of
 from api.parsers import parsed
 from api.problems import Problem
 from api.requests import read
 from inventory.models import Product
 from orders import intake as bulk
 from orders.http import bulk_views
+from orders.http.places import INTAKES
 from orders.http.requests import BulkOrderRequest, read_bulk_order
 from orders.maintenance import audit
 from orders.models import Journey, Order, OrderEvent, OrderLine
@@ -311,14 +312,66 @@ def test_it_refuses_lines_when_the_backlog_does_not_shrink(send, settings, monke
     assert Order.objects.count() == codes.count(None)
 
 
-def test_only_so_many_are_served_at_once_and_the_places_become_free_again(post, send):
-    places = [bulk_views.STREAMS.acquire(blocking=False) for _ in range(bulk_views.STREAMS_AT_ONCE)]
-    assert all(places)
-    assert post(b"\n").json()["error"]["code"] == "busy"
-    for _ in places:
-        bulk_views.STREAMS.release()
-    for _ in range(bulk_views.STREAMS_AT_ONCE + 1):
+def test_an_account_has_a_part_of_the_places_and_they_become_free_again(post, send, alice):
+    places = [INTAKES.take(alice.pk) for _ in range(2)]
+    refused = post(b"\n")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "too_many_requests_at_once")
+    assert int(refused["Retry-After"]) > 0
+    for place in places:
+        place.release()
+    for _ in range(3):
         send(an_order())
+
+
+def test_when_others_have_all_places_it_asks_to_come_back(post):
+    places = [INTAKES.take(other) for other in (-1, -1, -2)]
+    refused = post(b"\n")
+    for place in places:
+        place.release()
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "busy")
+
+
+def test_lines_pay_and_those_that_the_account_cannot_pay_for_soon_are_refused(send, settings):
+    settings.THROTTLE_RATES = settings.THROTTLE_RATES | {"bulk_lines": "3/h"}
+    answers = send(*[an_order()] * 5)
+    assert [answer.get("error", {}).get("code") for answer in answers] == [None] * 3 + ["throttled"] * 2
+    assert Order.objects.count() == 3
+
+
+def test_an_account_that_is_a_little_over_its_rate_is_slowed_and_not_refused(send, settings, monkeypatch):
+    pauses: list[float] = []
+    monkeypatch.setattr("orders.http.bulk_views.time.sleep", pauses.append)
+    settings.THROTTLE_RATES = settings.THROTTLE_RATES | {"bulk_lines": "60/m"}
+    answers = send(*[an_order()] * 70)
+    assert [answer for answer in answers if "error" in answer] == []
+    assert max(pauses) == pytest.approx(10, abs=5)
+
+
+def test_a_body_that_hardly_comes_ends_with_a_line_that_says_so(alice, unlimited, settings):
+    settings.BULK_SLOW_SECONDS, settings.BULK_MIN_BYTES_PER_SECOND = 0.2, 100_000
+    pieces, client_goes = iter([body_of([an_order()]), b""]), threading.Event()
+
+    class Dribble(io.BytesIO):
+        def read(self, _size: int | None = -1) -> bytes:
+            piece = next(pieces)
+            if not piece:
+                client_goes.wait(20)
+            return piece
+
+    dribbling: dict[str, Any] = {
+        "CONTENT_LENGTH": "",
+        "CONTENT_TYPE": "application/x-ndjson",
+        "HTTP_AUTHORIZATION": f"Token {Token.objects.create(user=alice).key}",
+        "wsgi.input": Dribble(),
+        "wsgi.input_terminated": True,
+    }
+    response: Any = Client().generic("POST", BULK, **dribbling)
+    line = next(filter(None, response.streaming_content))
+    client_goes.set()
+    assert list(response.streaming_content) == []
+    assert json.loads(line)["line"] == 1
+    assert json.loads(line)["error"]["code"] == "too_slow"
+    assert not Order.objects.exists()
 
 
 def test_a_body_without_its_length_is_read_to_its_end(alice, unlimited):
@@ -397,13 +450,3 @@ def test_lines_are_the_same_however_the_body_arrives(lines, size):
     assert found == [
         None if len(line) > 10 else line for line in (expected if expected[-1] else expected[:-1])
     ]
-
-
-def test_a_spool_is_read_while_it_is_written():
-    spool = Spool()
-    answers = iter(spool)
-    spool.write(b"one")
-    assert next(answers) == b"one"
-    spool.write(b"two")
-    spool.complete()
-    assert list(answers) == [b"two"]

@@ -3,12 +3,14 @@
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
+from orders import batches
 from orders.maintenance import deadlines
 from orders.maintenance.deadlines import DEADLINES, DeadlineWatch
-from orders.models import Journey
+from orders.models import Batch, Journey
 from orders.workflow import STATUS_AFTER, Status, Wait
+from scheduling.slots import database_now
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import work_off
 
@@ -83,3 +85,22 @@ def test_a_watch_looks_once_a_minute(monkeypatch):
     watch.look()
     watch.look()
     assert looks == list(DEADLINES)
+
+
+def test_an_order_put_off_by_a_clock_that_was_ahead_is_due_at_once():
+    ahead, waiting = (Journey.objects.get(pk=make_order((make_product(), 1)).order_id) for _ in range(2))
+    now = database_now()
+    Journey.objects.filter(pk=ahead.pk).update(due_at=now + timedelta(days=3))
+    Journey.objects.filter(pk=waiting.pk).update(due_at=now + timedelta(minutes=1))
+    look()
+    ahead.refresh_from_db()
+    waiting.refresh_from_db()
+    assert ahead.due_at is not None
+    assert ahead.due_at < now + timedelta(minutes=1)
+    assert waiting.due_at == now + timedelta(minutes=1)
+
+
+def test_a_batch_that_starts_in_the_future_takes_nobodys_room():
+    Batch.objects.create(started_at=database_now() + timedelta(days=3), size=10)
+    with transaction.atomic():
+        assert batches.under_way() == (0, 0, 0)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from launcher.engines import free_port
 from providers.breaker import Admission, Breaker, BreakerState, Policy, all_states, breaker
 from providers.errors import ProviderUnavailable
 from providers.http import provider
+from providers.shared import shared_memory
 from tests.waiting import until
 
 # Quick to open and quick to forgive, so that a test need not wait for either.
@@ -279,3 +281,43 @@ def refusal_of(client) -> str:
     except ProviderUnavailable as unavailable:
         return unavailable.reason
     return ""
+
+
+# --- A clock that was ahead -------------------------------------------------------------------------------
+
+AHEAD = 3 * 86_400
+
+
+def ahead(name: str, **moments: str) -> Breaker:
+    """Return a breaker whose state was written while the clock was three days ahead."""
+    breaker = Breaker(name, PATIENT)
+    future = str(shared_memory().ask(lambda valkey: valkey.time()[0], otherwise=0) + AHEAD)
+    state: dict[Any, Any] = {
+        field: future if value == "future" else value for field, value in moments.items()
+    }
+    shared_memory().ask(lambda valkey: valkey.hset(breaker._keys[0], mapping=state), otherwise=0)
+    return breaker
+
+
+def test_one_that_opened_while_the_clock_was_ahead_lets_a_probe_through(name):
+    admission = ahead(name, state="open", retry_at="future", opened_at="future").admit()
+    assert admission.allowed
+    assert admission.probe
+
+
+def test_a_probe_that_was_lost_while_the_clock_was_ahead_is_followed_by_another(name):
+    assert ahead(name, state="half_open", probe="lost", probe_until="future").admit().probe
+
+
+def test_one_that_closed_while_the_clock_was_ahead_lets_calls_through(name):
+    assert ahead(name, state="closed", closed_at="future").admit().allowed
+
+
+def test_failures_counted_while_the_clock_was_ahead_are_forgotten(name):
+    breaker = Breaker(name, PATIENT)
+    slot = int(shared_memory().ask(lambda valkey: valkey.time()[0], otherwise=0) + AHEAD) // int(PATIENT.slot)
+    window: dict[Any, Any] = {f"{slot}:calls": 100, f"{slot}:failures": 100}
+    shared_memory().ask(lambda valkey: valkey.hset(breaker._keys[1], mapping=window), otherwise=0)
+    fail(breaker, 1)
+    state = breaker.state()
+    assert (state.state, state.calls) == ("closed", 1)

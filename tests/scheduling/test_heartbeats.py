@@ -75,3 +75,11 @@ def test_a_beat_never_raises_and_a_look_says_when_valkey_is_away(settings):
     Herald()._carry("dispatcher", time.monotonic(), {})
     with pytest.raises(Unreachable):
         alive()
+
+
+def test_a_beat_of_a_clock_that_was_ahead_keeps_nobody_alive():
+    with heartbeats._client() as client:
+        client.zadd(KEY, {"dispatcher|here|1": client.time()[0] + 3 * 86_400})
+    assert "dispatcher" not in alive()
+    Herald()._carry("web", time.monotonic(), {})
+    assert seen("dispatcher", "web") == ["web"]

@@ -35,6 +35,7 @@ def shop(transactional_db: None) -> None:
 def webs(django_db_setup: None, django_db_blocker: Any) -> Iterator[list[WebProcess]]:
     """Two web processes that throttle nobody, for all tests: each takes a while to start."""
     limits: dict[str, Any] = {"THROTTLE_WRITES": "off", "THROTTLE_READS": "off", "THROTTLE_LOGINS": "off"}
+    limits |= {"REQUESTS_AT_ONCE": "1000", "THROTTLE_WRONG_TOKENS": "off"}
     with django_db_blocker.unblock():
         # The second waits for nobody's lock, so that nobody has to wait for it to give up.
         started = [WebProcess(**limits).start(), WebProcess(lock_timeout_ms=100, **limits).start()]
@@ -46,7 +47,7 @@ def webs(django_db_setup: None, django_db_blocker: Any) -> Iterator[list[WebProc
 def make_operator() -> User:
     """Return staff who may do everything that is not an administrator's alone."""
     user = make_user(is_staff=True)
-    ours = ("orders", "inventory", "payments", "shipping", "notifications", "scheduling")
+    ours = ("orders", "inventory", "payments", "shipping", "notifications", "scheduling", "limits")
     user.user_permissions.set(Permission.objects.filter(content_type__app_label__in=ours))
     return user
 

@@ -1,0 +1,34 @@
+"""Limits of single accounts on the operators' desk."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from limits import overrides
+from limits.models import AccountLimit
+
+
+@admin.register(AccountLimit)
+class AccountLimitAdmin(admin.ModelAdmin):
+    """Slow an account down, stop it, or let it do more than others."""
+
+    list_display = ("user", "writes", "reads", "bulk_lines", "reason", "changed_at")
+    list_select_related = ("user",)
+    search_fields = ("user__username",)
+    raw_id_fields = ("user",)
+    show_full_result_count = False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:  # noqa: ARG002
+        """The account of a limit stays the same."""
+        return ("user",) if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: AccountLimit, form: Any, change: bool) -> None:  # noqa: FBT001
+        """Store it; it holds here at once, and in other processes within seconds."""
+        super().save_model(request, obj, form, change)
+        overrides.forget()
+
+    def delete_model(self, request: HttpRequest, obj: AccountLimit) -> None:
+        """Delete it; the limits for everybody hold again."""
+        super().delete_model(request, obj)
+        overrides.forget()
