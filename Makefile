@@ -7,7 +7,8 @@ PY := $(VENV)/bin/python
 # What lint and the locks need of the settings: nothing that leads anywhere.
 NOWHERE := SECRET_KEY=not-used-by-checks-but-long-enough-to-look-like-a-real-one-0123456789 \
 	DATABASE_URL=postgres://nobody:nothing@127.0.0.1:1/nowhere REDIS_URL=redis://:nothing@127.0.0.1:1 \
-	DEBUG=0 DEMO=0 ALLOWED_HOSTS=orders.example DATA_DIR=$(CURDIR)/.data/nowhere
+	DEBUG=0 DEMO=0 ALLOW_SANDBOX=1 ALLOWED_HOSTS=orders.example TRUSTED_PROXIES=192.0.2.1 \
+	DATA_DIR=$(CURDIR)/.data/nowhere
 
 .PHONY: help run test bench chaos fuzz advisories lint check screenshots clean lock
 

@@ -142,7 +142,7 @@ def _engine_address(kept: str | None, kind: type[Postgres] | type[Valkey]) -> st
         return kind(folder=nowhere, port=free_port(), password=secrets.token_urlsafe(24)).url
     engine = kind.at(kept, folder=nowhere)
     if is_free(engine.port):
-        return kept
+        return engine.url
     return kind(folder=nowhere, port=free_port(), password=engine.password).url
 
 

@@ -26,8 +26,10 @@ def _configure_django() -> None:
         SECRET_KEY=secrets.token_urlsafe(50),
         DEBUG="0",
         DEMO="0",
-        ALLOWED_HOSTS="*",
+        ALLOWED_HOSTS="localhost,127.0.0.1,testserver,.example",
         HTTPS="0",
+        ALLOW_SANDBOX="1",
+        DEFAULT_PAYMENT_TOKEN="tok_demo",
         CANARY_INTERVAL="0",
         # Nothing of a `make run` beside us: not its secrets and files, not its sandbox.
         DATA_DIR=str(ENGINES.folder),

@@ -33,6 +33,8 @@ class TestEngines:
         """Return once our own servers answer."""
         for engine in self._engines:
             self._running.append((engine, start_engine(engine)))
+            if isinstance(engine, Postgres):
+                engine.create_database()
 
     def stop(self) -> None:
         while self._running:
@@ -46,12 +48,10 @@ class TestEngines:
         return len(self._engines) == 2
 
     def _own(self, kind: type[Postgres] | type[Valkey]) -> str:
-        engine = kind(
-            folder=self.folder / kind.name,
-            port=free_port(),
-            password=secrets.token_urlsafe(18),
-            durable=False,
-        )
+        place = {"folder": self.folder / kind.name, "port": free_port(), "durable": False}
+        if kind is Postgres:
+            place["role_attributes"] = "CREATEDB"  # for the tests' databases
+        engine = kind(password=secrets.token_urlsafe(18), **place)
         self._engines.append(engine)
         return engine.url
 

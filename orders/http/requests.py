@@ -18,7 +18,6 @@ from api.problems import Problem
 from orders.commands import MAX_QUANTITY, NewOrder, WantedLine
 
 LARGEST_ID = 2**63 - 1
-DEMO_TOKEN = "tok_demo"  # noqa: S105 the name of a token, good in the sandbox only
 LARGEST_PRICE = Decimal("9999999999.99")
 
 Id = Annotated[int, Meta(ge=1, le=LARGEST_ID)]
@@ -72,7 +71,11 @@ class ShippingAddress(Body):
 class PaymentMeans(Body):
     """What to charge: a token of the payment provider, never a card number."""
 
-    token: Token = DEMO_TOKEN
+    token: Token | None = None
+
+    def __post_init__(self) -> None:
+        if self.token is None and not settings.DEFAULT_PAYMENT_TOKEN:
+            raise ValueError("missing token")
 
 
 class NewOrderRequest(Body, kw_only=True):
@@ -92,6 +95,8 @@ class NewOrderRequest(Body, kw_only=True):
     def __post_init__(self) -> None:
         if not self._customer():
             raise ValueError("missing customerName")
+        if self.payment is None and not settings.DEFAULT_PAYMENT_TOKEN:
+            raise ValueError("missing payment")
 
     def _customer(self) -> str:
         customer_id = "" if self.customer_id is None else str(self.customer_id)
@@ -116,7 +121,7 @@ class NewOrderRequest(Body, kw_only=True):
             currency=self.currency or settings.CURRENCY,
             shipping_address=address.as_given() if address else {},
             country=(address and address.country) or settings.DEFAULT_COUNTRY,
-            payment_token=self.payment.token if self.payment else DEMO_TOKEN,
+            payment_token=(self.payment and self.payment.token) or settings.DEFAULT_PAYMENT_TOKEN,
             hold=self.hold,
         )
 
@@ -207,7 +212,7 @@ def _names_in(order: BulkOrderRequest) -> int:
     if order.shipping_address:
         names += 1 + len(order.shipping_address.as_given())
     if order.payment:
-        names += 1 + (order.payment.token != DEMO_TOKEN)
+        names += 1 + (order.payment.token is not None)
     return names
 
 
