@@ -21,8 +21,14 @@ PATIENCE_SECONDS = 20.0
 class Proxy:
     """The address of a running Caddy, the ports that it looks for the others on, and what it writes to its log."""
 
-    def __init__(self, *, web_port: int | None = None, **environment: str) -> None:
-        self.port, self.web_port, self.live_port = free_port(), web_port or free_port(), free_port()
+    def __init__(
+        self, *, web_port: int | None = None, live_port: int | None = None, **environment: str
+    ) -> None:
+        self.port, self.web_port, self.live_port = (
+            free_port(),
+            web_port or free_port(),
+            live_port or free_port(),
+        )
         self._environment = environment
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this does
 
