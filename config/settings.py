@@ -455,6 +455,8 @@ SPECTACULAR_SETTINGS = {
 
 # Who reads /metrics and the details of /health from elsewhere sends this as `Authorization: Bearer …`.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+# A file that processes touch while their loop runs, for the health checks of containers; empty: none.
+HEARTBEAT_FILE = env.str("HEARTBEAT_FILE", default="")
 # Where the live server answers us (people reach it through the proxy).
 LIVE_HOST, LIVE_PORT = env.str("LIVE_HOST", default="127.0.0.1"), env.int("LIVE_PORT", default=8002)
 LIVE_URL = env.str("LIVE_URL", default=f"http://{LIVE_HOST}:{LIVE_PORT}")
