@@ -267,12 +267,13 @@ WEBHOOK_ALLOW_PRIVATE = env.bool("WEBHOOK_ALLOW_PRIVATE", default=False)
 
 SANDBOX_PORT = whole("SANDBOX_PORT", default=8003, at_least=1)
 SANDBOX_URL = env.str("SANDBOX_URL", default=f"http://127.0.0.1:{SANDBOX_PORT}").rstrip("/")
-PAYMENT_API_URL = env.str("PAYMENT_API_URL", default=f"{SANDBOX_URL}/payments").rstrip("/")
-INVENTORY_API_URL = env.str("INVENTORY_API_URL", default=f"{SANDBOX_URL}/inventory").rstrip("/")
-EMAIL_SERVICE_URL = env.str("EMAIL_SERVICE_URL", default=f"{SANDBOX_URL}/email").rstrip("/")
+# An empty value, as in a copy of .env.example, is none.
+PAYMENT_API_URL = (env.str("PAYMENT_API_URL", default="") or f"{SANDBOX_URL}/payments").rstrip("/")
+INVENTORY_API_URL = (env.str("INVENTORY_API_URL", default="") or f"{SANDBOX_URL}/inventory").rstrip("/")
+EMAIL_SERVICE_URL = (env.str("EMAIL_SERVICE_URL", default="") or f"{SANDBOX_URL}/email").rstrip("/")
 PROVIDERS = {"payments": PAYMENT_API_URL, "inventory": INVENTORY_API_URL, "email": EMAIL_SERVICE_URL}
 # The sandbox takes any order for paid and mails nobody: it stands in for a provider by mistake only in DEBUG.
-ALLOW_SANDBOX = env.bool("ALLOW_SANDBOX", default=DEBUG)
+ALLOW_SANDBOX = DEBUG or env.bool("ALLOW_SANDBOX", default=False)
 # What the payment provider signs its webhooks with, two while one replaces the other; none: no webhooks are taken.
 PAYMENT_WEBHOOK_SECRETS = env.list("PAYMENT_WEBHOOK_SECRETS", default=[])
 if any(len(secret) < 16 for secret in PAYMENT_WEBHOOK_SECRETS):

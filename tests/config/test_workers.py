@@ -20,6 +20,8 @@ NAME = f"{PREFIX}shipping@here"
 @pytest.fixture
 def start_worker():
     started = []
+    with heartbeats._client() as client:  # what the worker of the test before left when it was killed
+        client.delete(heartbeats.KEY)
 
     def start(**environment: str) -> subprocess.Popen[bytes]:
         command = [
