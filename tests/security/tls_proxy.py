@@ -72,7 +72,7 @@ class FrontProxy:
 
     def _shakes_hands(self) -> bool:
         """Whether it has its certificate, which comes a moment after it listens."""
-        if not self._root.exists():
+        if not self.root.exists():
             return False
         try:
             with socket.create_connection(("localhost", self.port), PATIENCE_SECONDS) as plain:
@@ -83,13 +83,20 @@ class FrontProxy:
         return True
 
     @property
-    def _root(self) -> Path:
+    def certificate(self) -> tuple[Path, Path]:
+        """Its certificate for localhost, and the key: for a test that serves something else than HTTP."""
+        place = self.root.parents[3] / "certificates" / "local" / "localhost"
+        return place / "localhost.crt", place / "localhost.key"
+
+    @property
+    def root(self) -> Path:
+        """The certificate that signed it."""
         return Path(self._folder.name) / "caddy" / "pki" / "authorities" / "local" / "root.crt"
 
     @property
     def trust(self) -> ssl.SSLContext | None:
         """What a client needs to believe the certificate."""
-        return ssl.create_default_context(cafile=str(self._root)) if self.tls else None
+        return ssl.create_default_context(cafile=str(self.root)) if self.tls else None
 
 
 def ask(
