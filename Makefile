@@ -35,9 +35,9 @@ fuzz: ## Requests made up from the API's own description, as three kinds of peop
 	@sh config/venv.sh requirements-dev.txt
 	@FUZZ_REQUESTS=$(or $(REQUESTS),20000) FUZZ_SEED=$(or $(SEED),1) $(PY) -m pytest -q -s tests/security/test_generated_requests.py $(ARGS)
 
-advisories: ## Known weaknesses of what we depend on (asks the advisory service of the package index)
+advisories: ## Known weaknesses of what we depend on (asks the package index, or DATA=folder or zip of OSV records)
 	@sh config/venv.sh requirements-dev.txt
-	@$(PY) -m pip_audit --disable-pip --require-hashes --strict -r requirements.txt
+	@$(if $(DATA),$(PY) -m config.advisories requirements.txt "$(DATA)",$(PY) -m pip_audit --disable-pip --require-hashes --strict -r requirements.txt)
 
 lint: ## Style, types, import contracts, weaknesses, migrations, deploy check
 	@sh config/venv.sh requirements-dev.txt

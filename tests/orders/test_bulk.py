@@ -405,3 +405,12 @@ def test_a_spool_is_read_while_it_is_written():
     spool.write(b"two")
     spool.complete()
     assert list(answers) == [b"two"]
+
+
+def test_without_a_default_token_a_line_has_to_name_what_pays(send, settings):
+    settings.DEFAULT_PAYMENT_TOKEN = ""
+
+    refused, taken = send(an_order(), an_order(payment={"token": "tok_real"}))
+
+    assert (refused["error"]["code"], refused["error"]["field"]) == ("required", "payment")
+    assert Order.objects.get(pk=taken["orderId"]).payment_token == "tok_real"
