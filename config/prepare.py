@@ -13,21 +13,21 @@ from django.core.management import CommandError, call_command
 
 
 def main() -> None:
-    """Check the configuration, migrate, add the groups, collect static files outside DEBUG, load the demo."""
+    """Collect static files and check the configuration outside DEBUG; migrate, add the groups, load the demo."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     from config import demo_accounts  # noqa: PLC0415 - their models need the apps
     from notifications import restored  # noqa: PLC0415
 
+    # An image has its files already, and its container may not write.
+    if not settings.DEBUG and os.access(settings.DATA_DIR, os.W_OK):
+        call_command("collectstatic", verbosity=0, interactive=False)
     if not settings.DEBUG:
         call_command("check", deploy=True, fail_level="ERROR")
     call_command("migrate", verbosity=0, interactive=False)
     call_command("groups")
     if restored.is_behind():
         call_command("restored")
-    # An image has its files already, and its container may not write.
-    if not settings.DEBUG and os.access(settings.DATA_DIR, os.W_OK):
-        call_command("collectstatic", verbosity=0, interactive=False)
     if settings.DEMO:
         call_command("demo")
     elif names := demo_accounts.switch_off():

@@ -21,7 +21,7 @@ import psycopg
 import redis
 from django.core.exceptions import ImproperlyConfigured
 
-from config.environment import database_url, read_secret_files, redis_url
+from config.environment import database_url, read_secret_files, redis_url, weakness_of_key
 from launcher import prefork
 from launcher.child import Process, start_child, stop_child
 from launcher.console import Console, wants_colour
@@ -147,6 +147,8 @@ def _secrets(kept: dict[str, str]) -> dict[str, str]:
     made = {"SECRET_KEY": secrets.token_urlsafe(50), "FLOWER_BASIC_AUTH": f"admin:{secrets.token_urlsafe(9)}"}
     made["PAYMENT_WEBHOOK_SECRETS"] = secrets.token_urlsafe(32)
     made |= {variable: secrets.token_urlsafe(9) for _, _, variable in DEMO_ACCOUNTS}
+    if weakness_of_key(kept.get("SECRET_KEY", "")):  # one that was given once, and refused
+        kept = kept | {"SECRET_KEY": ""}
     return {name: kept.get(name) or value for name, value in made.items()}
 
 
