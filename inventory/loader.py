@@ -22,8 +22,8 @@ FROM pg_get_serial_sequence('inventory_product', 'id') AS counter
 def load_catalogue(path: Path = CATALOGUE, *, currency: str) -> int:
     """Add the products of a CSV file that are missing, with their first stock. Return how many were added.
 
-    Columns: id, sku, name, category, description, price (in `currency`), weight_grams, stock, and `active`, 0 for what is
-    not for sale; without it all is.
+    Columns: id, sku, name, category, description, price (in `currency`), weight_grams, stock; and `active`, which
+    is 0 for what is not for sale and may be left out.
     """
     with path.open(newline="", encoding="utf-8") as file:
         listed = list(csv.DictReader(file))

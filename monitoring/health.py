@@ -235,12 +235,12 @@ def canary_part() -> Finding:
         "lastSuccess": flight.last_success_at.isoformat() if flight.last_success_at else None,
         "seconds": flight.last_seconds,
     }
+    if flight.waiting_since and flight.waiting_since - now > CLOCK_TOLERANCE:
+        return Finding(State.DEGRADED, "A canary was placed in the future: the clock was set back.", facts)
     return Finding(*_judge_flight(flight, now), facts)
 
 
 def _judge_flight(flight: canary.Flight, now: datetime) -> tuple[State, str]:
-    if flight.waiting_since and flight.waiting_since - now > CLOCK_TOLERANCE:
-        return State.DEGRADED, "A canary was placed in the future: the clock was set back."
     if flight.waiting_since and now - flight.waiting_since > CANARY_PATIENCE:
         since = f"since {flight.waiting_since:%H:%M:%S}"
         if flight.waits_outside:

@@ -5,6 +5,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from launcher.engines import Engine, free_port, start_engine, stop_engine
@@ -48,10 +49,14 @@ class TestEngines:
         return len(self._engines) == 2
 
     def _own(self, kind: type[Postgres] | type[Valkey]) -> str:
-        place = {"folder": self.folder / kind.name, "port": free_port(), "durable": False}
-        if kind is Postgres:
-            place["role_attributes"] = "CREATEDB"  # for the tests' databases
-        engine = kind(password=secrets.token_urlsafe(18), **place)
+        engine = kind(
+            folder=self.folder / kind.name,
+            port=free_port(),
+            password=secrets.token_urlsafe(18),
+            durable=False,
+        )
+        if isinstance(engine, Postgres):
+            engine = replace(engine, role_attributes="CREATEDB")  # for the tests' databases
         self._engines.append(engine)
         return engine.url
 

@@ -24,7 +24,7 @@ class Entry(ModelEntry):
     def is_due(self) -> Any:
         """Return whether it is due, and how many seconds until the next check."""
         now = maybe_make_aware(self._default_now())
-        last_run_at: Any = self.last_run_at  # type: ignore[has-type] # the stubs leave it out
+        last_run_at: Any = self.last_run_at
         if maybe_make_aware(last_run_at) > now:
             self._reset(now)
         return super().is_due()

@@ -55,7 +55,7 @@ def give_database(
         sql.SQL("{} ROLE {} LOGIN NOSUPERUSER NOREPLICATION NOCREATEROLE {} PASSWORD {}").format(
             verb,
             name,
-            sql.SQL(attributes),  # type: ignore[arg-type] # from our own code, never from outside
+            sql.SQL(attributes),  # from our own code, never from outside
             sql.Literal(secret),
         )
     )

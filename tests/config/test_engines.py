@@ -183,8 +183,10 @@ def test_the_application_is_no_superuser_and_owns_its_database(tmp_path):
     with running(postgres):
         postgres.create_database()
         with psycopg.connect(postgres.url) as connection:
-            attributes = "rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls"
-            role = connection.execute(f"SELECT {attributes} FROM pg_roles WHERE rolname = current_user")
+            role = connection.execute(
+                "SELECT rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls"
+                " FROM pg_roles WHERE rolname = current_user"
+            )
             assert role.fetchone() == (False,) * 5
             connection.execute("CREATE TABLE mine (id int)")
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -203,10 +205,10 @@ CREATE FUNCTION seven() RETURNS int LANGUAGE sql AS 'SELECT 7'
 
 def make_data_of_an_earlier_release(postgres: Postgres) -> None:
     """Make a database as an earlier release did: the superuser's, with the password that is kept."""
-    address = {"host": "127.0.0.1", "port": postgres.port, "user": "orders", "password": postgres.password}
-    with psycopg.connect(**address, dbname="postgres", autocommit=True) as connection:
+    server = f"postgres://orders:{postgres.password}@127.0.0.1:{postgres.port}"
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
         connection.execute("CREATE DATABASE orders")
-    with psycopg.connect(**address, dbname="orders", autocommit=True) as connection:
+    with psycopg.connect(f"{server}/orders", autocommit=True) as connection:
         connection.execute("CREATE EXTENSION pg_stat_statements")
         connection.execute(OLD_DATA)
 

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def run(script: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """Run a script after Django's setup, on the tests' database unless `environment` names another."""
-    setup = "import django; django.setup(); from django.db import connection as c; from django.conf import settings as s;"
+    setup = "import django; django.setup(); from django.db import connection as c;"
     return subprocess.run(
         [sys.executable, "-c", f"{setup} {script}"],
         cwd=ROOT,
@@ -44,7 +44,10 @@ def database(port: int | None = None) -> str:
 
 # --- PostgreSQL -------------------------------------------------------------------------------------------
 
-SHOWS = "k = c.cursor(); [print(k.execute('SHOW ' + n).fetchone()[0]) for n in ('statement_timeout', 'jit', 'lock_timeout')]"
+SHOWS = (
+    "names = ('statement_timeout', 'jit', 'lock_timeout');"
+    " [print(c.cursor().execute('SHOW ' + name).fetchone()[0]) for name in names]"
+)
 
 
 @pytest.mark.parametrize("pooler", ["1", "0"])

@@ -7,7 +7,7 @@ import sys
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from config import settings
+from config import environment
 from config.environment import redis_url
 
 
@@ -16,20 +16,20 @@ def test_what_is_no_sensible_whole_number_is_refused_by_name(monkeypatch, text):
     monkeypatch.setenv("BATCH_SIZE", text)
 
     with pytest.raises(ImproperlyConfigured, match=r"^BATCH_SIZE must be "):
-        settings.whole("BATCH_SIZE", default=500, at_least=1)
+        environment.whole("BATCH_SIZE", default=500, at_least=1)
 
 
 @pytest.mark.parametrize(("text", "value"), [("7", 7), ("1e3", 1000), (" 20 ", 20)])
 def test_a_number_is_read_as_it_is_written(monkeypatch, text, value):
     monkeypatch.setenv("BATCH_SIZE", text)
 
-    assert settings.whole("BATCH_SIZE", default=500, at_least=1) == value
+    assert environment.whole("BATCH_SIZE", default=500, at_least=1) == value
 
 
 def test_what_is_not_said_is_the_default(monkeypatch):
     monkeypatch.delenv("BATCH_SIZE", raising=False)
 
-    assert settings.number("BATCH_SIZE", default=0.5, at_least=0) == 0.5
+    assert environment.number("BATCH_SIZE", default=0.5, at_least=0) == 0.5
 
 
 def test_a_boot_that_is_stopped_ends_in_one_sentence():

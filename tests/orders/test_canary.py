@@ -161,3 +161,12 @@ def test_its_product_is_not_for_sale_even_in_the_demos_catalogue(client, drain):
 def test_the_demos_catalogue_does_not_sell_its_product():
     load_catalogue(currency=django_settings.CURRENCY)
     assert not Product.objects.get(sku=canary.SKU).active
+
+
+def test_a_canary_in_the_future_is_not_taken_for_a_healthy_one():
+    take_turn()
+    let_pass(-timedelta(days=3))
+
+    finding = health.canary_part()
+
+    assert (finding.state, "clock was set back" in finding.summary) == (health.State.DEGRADED, True)
