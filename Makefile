@@ -7,7 +7,8 @@ PY := $(VENV)/bin/python
 # What lint and the locks need of the settings: nothing that leads anywhere.
 NOWHERE := SECRET_KEY=not-used-by-checks-but-long-enough-to-look-like-a-real-one-0123456789 \
 	DATABASE_URL=postgres://nobody:nothing@127.0.0.1:1/nowhere REDIS_URL=redis://:nothing@127.0.0.1:1 \
-	DEBUG=0 DEMO=0 ALLOWED_HOSTS=orders.example DATA_DIR=$(CURDIR)/.data/nowhere
+	DEBUG=0 DEMO=0 ALLOW_SANDBOX=1 ALLOWED_HOSTS=orders.example TRUSTED_PROXIES=192.0.2.1 \
+	DATA_DIR=$(CURDIR)/.data/nowhere
 
 .PHONY: help run test bench chaos fuzz advisories lint check screenshots clean lock
 
@@ -34,9 +35,9 @@ fuzz: ## Requests made up from the API's own description, as three kinds of peop
 	@sh config/venv.sh requirements-dev.txt
 	@FUZZ_REQUESTS=$(or $(REQUESTS),20000) FUZZ_SEED=$(or $(SEED),1) $(PY) -m pytest -q -s tests/security/test_generated_requests.py $(ARGS)
 
-advisories: ## Known weaknesses of what we depend on (asks the advisory service of the package index)
+advisories: ## Known weaknesses of what we depend on (asks the package index, or DATA=folder or zip of OSV records)
 	@sh config/venv.sh requirements-dev.txt
-	@$(PY) -m pip_audit --disable-pip --require-hashes --strict -r requirements.txt
+	@$(if $(DATA),$(PY) -m config.advisories requirements.txt "$(DATA)",$(PY) -m pip_audit --disable-pip --require-hashes --strict -r requirements.txt)
 
 lint: ## Style, types, import contracts, weaknesses, migrations, deploy check
 	@sh config/venv.sh requirements-dev.txt

@@ -58,15 +58,16 @@ class Rig:
     def start_engines(self) -> None:
         """Start PostgreSQL and Valkey as `make run` does: durable."""
         folder = self.folder
-        postgres = Postgres(folder=folder / POSTGRES, port=free_port(), password=secrets.token_hex(12))
+        postgres = Postgres(
+            folder=folder / POSTGRES,
+            port=free_port(),
+            password=secrets.token_hex(12),
+            # So that latencies can be read off the database to the moment of the commit.
+            parameters={"track_commit_timestamp": "on"},
+        )
         valkey = Valkey(folder=folder / VALKEY, port=free_port(), password=secrets.token_hex(12))
         self._start_engine(postgres)
         postgres.create_database()
-        with psycopg.connect(postgres.url, autocommit=True) as connection:
-            # So that latencies can be read off the database to the moment of the commit.
-            connection.execute("ALTER SYSTEM SET track_commit_timestamp = on")
-        stop_engine(*self._engines.pop())
-        self._start_engine(postgres)
         self._start_engine(valkey)
         self.environment |= {"DATABASE_URL": postgres.url, "REDIS_URL": valkey.url}
 
@@ -219,7 +220,9 @@ class Rig:
             "DEBUG": "0",
             "DEMO": "0",
             "HTTPS": "0",
-            "ALLOWED_HOSTS": "*",
+            "ALLOWED_HOSTS": "localhost,127.0.0.1",
+            "ALLOW_SANDBOX": "1",
+            "DEFAULT_PAYMENT_TOKEN": "tok_demo",
             "LOG_LEVEL": "WARNING",
             "PORT": str(self.ports["proxy"]),
             "WEB_PORT": str(self.ports["web"]),

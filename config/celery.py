@@ -15,6 +15,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 redis_transport.mend()
 app = Celery("orders")
 app.config_from_object("django.conf:settings", namespace="CELERY")
+app.Task.Request = "monitoring.workers:Request"
 app.autodiscover_tasks()
 
 

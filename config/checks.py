@@ -97,8 +97,21 @@ def engines_want_passwords(**_: object) -> list[CheckMessage]:
     return [Caution(f"{name} has no password.", id="config.W008") for name in open_to_all]
 
 
+def https_wants_a_trusted_proxy(**_: object) -> list[CheckMessage]:
+    """With HTTPS=1 somebody in front speaks TLS, and our own proxy has to believe what it says of the scheme."""
+    if settings.SECURE_SSL_REDIRECT and not settings.TRUSTED_PROXIES:
+        return [
+            Caution(
+                "HTTPS is on and TRUSTED_PROXIES names no proxy: behind the Caddyfile every answer would be a"
+                " redirect to itself.",
+                id="config.W010",
+            )
+        ]
+    return []
+
+
 # What only matters where strangers could come by.
-DEPLOY = (engines_want_passwords,)
+DEPLOY = (engines_want_passwords, https_wants_a_trusted_proxy)
 ALL = (
     schedule_names_tasks,
     routes_lead_somewhere,

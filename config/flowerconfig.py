@@ -10,8 +10,12 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-if not os.environ.get("FLOWER_BASIC_AUTH"):
+from config.flower_guard import Guard
+
+if not os.environ.get("FLOWER_BASIC_AUTH"):  # also of FLOWER_BASIC_AUTH_FILE: the settings have read it
     raise ImproperlyConfigured("FLOWER_BASIC_AUTH=name:password is not set: Flower would obey anybody.")
+basic_auth = os.environ["FLOWER_BASIC_AUTH"].split(",")
+Guard().install()
 
 BATCH = re.compile(r"\{'batch_id': (?P<id>\d+)\}")
 

@@ -9,24 +9,29 @@ import sys
 import django
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 
 def main() -> None:
-    """Migrate; add the groups; collect the static files where they are not served from their sources; load the demo."""
+    """Collect static files and check the configuration outside DEBUG; migrate, add the groups, load the demo."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
-    from notifications import restored  # noqa: PLC0415 - its models need the apps
+    from config import demo_accounts  # noqa: PLC0415 - their models need the apps
+    from notifications import restored  # noqa: PLC0415
 
+    # An image has its files already, and its container may not write.
+    if not settings.DEBUG and os.access(settings.DATA_DIR, os.W_OK):
+        call_command("collectstatic", verbosity=0, interactive=False)
+    if not settings.DEBUG:
+        call_command("check", deploy=True, fail_level="ERROR")
     call_command("migrate", verbosity=0, interactive=False)
     call_command("groups")
     if restored.is_behind():
         call_command("restored")
-    # An image has its files already, and its container may not write.
-    if not settings.DEBUG and os.access(settings.DATA_DIR, os.W_OK):
-        call_command("collectstatic", verbosity=0, interactive=False)
     if settings.DEMO:
         call_command("demo")
+    elif names := demo_accounts.switch_off():
+        print(f"The demo's accounts are switched off: {', '.join(names)}. DEMO=1 switches them on again.")  # noqa: T201
 
 
 if __name__ == "__main__":
@@ -34,3 +39,5 @@ if __name__ == "__main__":
         main()
     except ImproperlyConfigured as error:  # its sentence says what to change; where it was found says nothing
         sys.exit(str(error))
+    except CommandError as error:  # what the check found
+        sys.exit(f"The configuration is refused.\n{error}")

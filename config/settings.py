@@ -4,7 +4,6 @@ Values come from the environment. What the environment does not say is read from
 `make run` writes, so that `python manage.py …` beside a running stack talks to the same engines.
 """
 
-import math
 import re
 import socket
 from datetime import timedelta
@@ -16,34 +15,23 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
+from config.environment import (
+    database_url,
+    env,
+    networks,
+    number,
+    read_secret_files,
+    redis_url,
+    weakness_of_key,
+    whole,
+)
 from config.logs import WithoutSecrets, without_probes
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / ".data")))
+read_secret_files()
 environ.Env.read_env(DATA_DIR / "env")  # never overrides what the environment says; a missing file is fine
-
-
-def number(name: str, *, default: float, at_least: float) -> float:
-    """Return the number in environment variable `name`; what is none, or below `at_least`, stops the boot."""
-    text = env.str(name, default=str(default))
-    try:
-        value = float(text)  # environ's own reading takes "10 apples" for 10 and "1e3" for 13
-    except ValueError:
-        raise ImproperlyConfigured(f"{name} must be a number, not {text!r}.") from None
-    if not at_least <= value < math.inf:
-        raise ImproperlyConfigured(f"{name} must be at least {at_least:g}, not {text}.")
-    return value
-
-
-def whole(name: str, *, default: int, at_least: int) -> int:
-    """Return the whole number in environment variable `name`, under the same conditions."""
-    value = number(name, default=default, at_least=at_least)
-    if not value.is_integer():
-        raise ImproperlyConfigured(f"{name} must be a whole number, not {value:g}.")
-    return int(value)
-
 
 # --- Mode -------------------------------------------------------------------------------------------------
 
@@ -65,8 +53,17 @@ if not DEBUG and (PLANTED_FAULT or env.str("FAULTS", default="")):
 SECRET_KEY = env.str("SECRET_KEY", default="")
 if not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY is not set. `make run` generates one; set your own anywhere else.")
+if not DEBUG and (weakness := weakness_of_key(SECRET_KEY)):
+    raise ImproperlyConfigured(
+        f"SECRET_KEY {weakness}: whoever guesses it can log in as anybody. Make one with"
+        " python3 -c 'import secrets; print(secrets.token_urlsafe(50))'."
+    )
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
+if not DEBUG and "*" in ALLOWED_HOSTS:
+    raise ImproperlyConfigured(
+        "ALLOWED_HOSTS=* accepts any Host header; name your hosts, with commas between."
+    )
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -162,28 +159,42 @@ WHITENOISE_USE_FINDERS = DEBUG
 # --- Engines ----------------------------------------------------------------------------------------------
 
 COMMAND_TIMEOUT_SECONDS = number("COMMAND_TIMEOUT_SECONDS", default=5, at_least=0.1)
-DATABASES: dict[str, Any] = {"default": env.db_url("DATABASE_URL", engine="database.postgresql")}
+DATABASE_URL = database_url(env.str("DATABASE_URL"), password=env.str("DATABASE_PASSWORD", default=""))
+DATABASES: dict[str, Any] = {"default": env.db_url_config(DATABASE_URL, engine="database.postgresql")}
+# One clock decides: every process reads PostgreSQL's. A statement or a lock that takes too long
+# gives up, so that nothing hangs and a lease is never outlived by accident.
+_SESSION = {
+    "statement_timeout": str(int(COMMAND_TIMEOUT_SECONDS * 1000)),
+    "lock_timeout": "3000",
+    "idle_in_transaction_session_timeout": "15000",
+    "jit": "off",
+    # Batches look rows up by key in tables of any size; on flash that is as cheap as reading on.
+    "random_page_cost": "1.1",
+}
+# A pooler such as PgBouncer refuses start-up options: behind one, each new connection sets them with a statement.
+DATABASE_POOLER = env.bool("DATABASE_POOLER", default=False)
 DATABASES["default"] |= {
+    "SESSION": _SESSION if DATABASE_POOLER else {},
     "CONN_MAX_AGE": 60,
     "CONN_HEALTH_CHECKS": True,
     "OPTIONS": {
         "connect_timeout": 3,
         "keepalives_idle": 10,
-        # One clock decides: every process reads PostgreSQL's. A statement or a lock that takes too long
-        # gives up, so that nothing hangs and a lease is never outlived by accident.
-        "options": (
-            f"-c statement_timeout={int(COMMAND_TIMEOUT_SECONDS * 1000)} -c lock_timeout=3000"
-            " -c idle_in_transaction_session_timeout=15000 -c jit=off"
-            # Batches look rows up by key in tables of any size; on flash that is as cheap as reading on.
-            " -c random_page_cost=1.1"
+        **(
+            {}
+            if DATABASE_POOLER
+            else {"options": " ".join(f"-c {name}={value}" for name, value in _SESSION.items())}
         ),
     }
     | DATABASES["default"].get("OPTIONS", {}),
     "TEST": {"NAME": env.str("TEST_DATABASE_NAME", default=None)},
 }
 
-REDIS_URL = env.str("REDIS_URL").rstrip("/")
-BROKER_URL, CACHE_URL, CHANNEL_LAYER_URL, RESULTS_URL = (f"{REDIS_URL}/{db}" for db in range(4))
+REDIS_URL = env.str("REDIS_URL")
+_REDIS_PASSWORD = env.str("REDIS_PASSWORD", default="")
+BROKER_URL, CACHE_URL, CHANNEL_LAYER_URL, RESULTS_URL = (
+    redis_url(REDIS_URL, database, password=_REDIS_PASSWORD) for database in range(4)
+)
 
 CACHE_EXPIRATION_MINUTES = number("CACHE_EXPIRATION_MINUTES", default=15, at_least=0)
 CACHES = {
@@ -297,10 +308,13 @@ WEBHOOK_ALLOW_PRIVATE = env.bool("WEBHOOK_ALLOW_PRIVATE", default=False)
 
 SANDBOX_PORT = whole("SANDBOX_PORT", default=8003, at_least=1)
 SANDBOX_URL = env.str("SANDBOX_URL", default=f"http://127.0.0.1:{SANDBOX_PORT}").rstrip("/")
-PAYMENT_API_URL = env.str("PAYMENT_API_URL", default=f"{SANDBOX_URL}/payments").rstrip("/")
-INVENTORY_API_URL = env.str("INVENTORY_API_URL", default=f"{SANDBOX_URL}/inventory").rstrip("/")
-EMAIL_SERVICE_URL = env.str("EMAIL_SERVICE_URL", default=f"{SANDBOX_URL}/email").rstrip("/")
+# An empty value, as in a copy of .env.example, is none.
+PAYMENT_API_URL = (env.str("PAYMENT_API_URL", default="") or f"{SANDBOX_URL}/payments").rstrip("/")
+INVENTORY_API_URL = (env.str("INVENTORY_API_URL", default="") or f"{SANDBOX_URL}/inventory").rstrip("/")
+EMAIL_SERVICE_URL = (env.str("EMAIL_SERVICE_URL", default="") or f"{SANDBOX_URL}/email").rstrip("/")
 PROVIDERS = {"payments": PAYMENT_API_URL, "inventory": INVENTORY_API_URL, "email": EMAIL_SERVICE_URL}
+# The sandbox takes any order for paid and mails nobody: it stands in for a provider by mistake only in DEBUG.
+ALLOW_SANDBOX = DEBUG or env.bool("ALLOW_SANDBOX", default=False)
 # What the payment provider signs its webhooks with, two while one replaces the other; none: no webhooks are taken.
 PAYMENT_WEBHOOK_SECRETS = env.list("PAYMENT_WEBHOOK_SECRETS", default=[])
 if any(len(secret) < 16 for secret in PAYMENT_WEBHOOK_SECRETS):
@@ -308,6 +322,23 @@ if any(len(secret) < 16 for secret in PAYMENT_WEBHOOK_SECRETS):
 PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="http")
 if PAYMENT_GATEWAY not in ("http", "in_process"):
     raise ImproperlyConfigured(f"PAYMENT_GATEWAY must be http or in_process, not {PAYMENT_GATEWAY!r}.")
+_ADDRESSES = {
+    "PAYMENT_API_URL": PAYMENT_API_URL,
+    "INVENTORY_API_URL": INVENTORY_API_URL,
+    "EMAIL_SERVICE_URL": EMAIL_SERVICE_URL,
+}
+_PLAYED = [name for name, address in _ADDRESSES.items() if address.startswith(SANDBOX_URL)]
+if PAYMENT_GATEWAY == "in_process":
+    _PLAYED.append("PAYMENT_GATEWAY")
+if _PLAYED and not ALLOW_SANDBOX:
+    raise ImproperlyConfigured(
+        f"{', '.join(_PLAYED)} lead to the sandbox, which moves no money, no goods and no mail: name your"
+        " providers, or allow it with ALLOW_SANDBOX=1."
+    )
+# What an order pays with that names nothing; empty: it is refused. A token of the sandbox has no place elsewhere.
+DEFAULT_PAYMENT_TOKEN = env.str("DEFAULT_PAYMENT_TOKEN", default="tok_demo" if DEBUG else "")
+if DEFAULT_PAYMENT_TOKEN and not ALLOW_SANDBOX:
+    raise ImproperlyConfigured("DEFAULT_PAYMENT_TOKEN is for the sandbox only; it needs ALLOW_SANDBOX=1.")
 EXTERNAL_TIMEOUT_SECONDS = number("EXTERNAL_TIMEOUT_SECONDS", default=10, at_least=0.05)
 # How long the download of the payment provider's ledger may take in all; the audit ends 60 s later.
 LEDGER_TIMEOUT_SECONDS = number("LEDGER_TIMEOUT_SECONDS", default=240, at_least=1)
@@ -319,7 +350,7 @@ AUDIT_INTERVAL = number("AUDIT_INTERVAL", default=600, at_least=1)
 
 # How often an order of our own is sent through every queue, in seconds; 0: never. With a real payment provider it
 # moves real money (and back), so there somebody has to ask for it, with a token that the provider knows.
-_IS_PLAY_MONEY = PAYMENT_GATEWAY == "in_process" or PAYMENT_API_URL.startswith(SANDBOX_URL)
+_IS_PLAY_MONEY = PAYMENT_GATEWAY == "in_process" or "PAYMENT_API_URL" in _PLAYED
 CANARY_INTERVAL = number("CANARY_INTERVAL", default=60 if _IS_PLAY_MONEY else 0, at_least=0)
 CANARY_PAYMENT_TOKEN = env.str("CANARY_PAYMENT_TOKEN", default="tok_demo")
 
@@ -477,6 +508,8 @@ SPECTACULAR_SETTINGS = {
 
 # Who reads /metrics and the details of /health from elsewhere sends this as `Authorization: Bearer …`.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+# A file that processes touch while their loop runs, for the health checks of containers; empty: none.
+HEARTBEAT_FILE = env.str("HEARTBEAT_FILE", default="")
 # Where the live server answers us (people reach it through the proxy).
 LIVE_HOST, LIVE_PORT = env.str("LIVE_HOST", default="127.0.0.1"), env.int("LIVE_PORT", default=8002)
 LIVE_URL = env.str("LIVE_URL", default=f"http://{LIVE_HOST}:{LIVE_PORT}")
@@ -496,6 +529,8 @@ X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# Whose X-Forwarded-* our own proxy believes: the networks of the proxies in front of it (Caddyfile).
+TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
 if not DEBUG:
     HTTPS = env.bool("HTTPS", default=True)
     SECURE_SSL_REDIRECT = HTTPS

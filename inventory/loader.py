@@ -22,7 +22,8 @@ FROM pg_get_serial_sequence('inventory_product', 'id') AS counter
 def load_catalogue(path: Path = CATALOGUE, *, currency: str) -> int:
     """Add the products of a CSV file that are missing, with their first stock. Return how many were added.
 
-    Columns: id, sku, name, category, description, price (in `currency`), weight_grams, stock.
+    Columns: id, sku, name, category, description, price (in `currency`), weight_grams, stock; and `active`, which
+    is 0 for what is not for sale and may be left out.
     """
     with path.open(newline="", encoding="utf-8") as file:
         listed = list(csv.DictReader(file))
@@ -47,6 +48,7 @@ def _product(row: Mapping[str, str], currency: str) -> Product:
         price=Decimal(row["price"]),
         currency=currency,
         weight_grams=int(row["weight_grams"]),
+        active=row.get("active", "1") == "1",
     )
 
 

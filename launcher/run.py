@@ -21,6 +21,7 @@ import psycopg
 import redis
 from django.core.exceptions import ImproperlyConfigured
 
+from config.environment import database_url, read_secret_files, redis_url, weakness_of_key
 from launcher import prefork
 from launcher.child import Process, start_child, stop_child
 from launcher.console import Console, wants_colour
@@ -35,6 +36,19 @@ from launcher.supervisor import Program, Supervisor
 BASE_DIR = Path(__file__).resolve().parent.parent
 PUBLIC_PORTS = {"PORT": 8000, "FLOWER_PORT": 5555}
 INNER_PORTS = ("WEB_PORT", "LIVE_PORT", "SANDBOX_PORT")
+PASSED_ON = (
+    "ALLOW_SANDBOX",
+    "DEFAULT_PAYMENT_TOKEN",
+    "PAYMENT_API_URL",
+    "INVENTORY_API_URL",
+    "EMAIL_SERVICE_URL",
+    "PAYMENT_GATEWAY",
+    "SANDBOX_URL",
+    "DATABASE_PASSWORD",
+    "DATABASE_POOLER",
+    "REDIS_PASSWORD",
+    "TRUSTED_PROXIES",
+)
 LOOPBACK = "127.0.0.1"
 ANY_PORT = 0
 LATE_SECONDS = 60.0
@@ -77,6 +91,10 @@ def main() -> int:
 
 def launch(folder: DataFolder, guardian: Guardian) -> None:
     """Start everything in `folder` and return when it has been stopped."""
+    try:
+        read_secret_files()
+    except ImproperlyConfigured as error:
+        raise RunError(str(error)) from error
     environment = complete_environment(folder)
     entries = parse(PROCFILE.read_text())
     check_procfile(entries, environment)
@@ -109,6 +127,8 @@ def complete_environment(folder: DataFolder) -> dict[str, str]:
     ours |= {name: os.environ[name] for name in ours if os.environ.get(name)}
     if os.environ.get("DEBUG") in ("0", "false", "False", "no"):
         ours["DEMO"] = os.environ.get("DEMO") or "0"
+    # For `manage.py` beside the system: without them its settings would be others, or refused.
+    ours |= {name: os.environ[name] for name in PASSED_ON if os.environ.get(name)}
     _check_public_addresses(ours)
     ours["ALLOWED_HOSTS"] = os.environ.get("ALLOWED_HOSTS") or _host_names(ours["HOST"])
     ours["FLOWER_URL"] = (
@@ -127,6 +147,8 @@ def _secrets(kept: dict[str, str]) -> dict[str, str]:
     made = {"SECRET_KEY": secrets.token_urlsafe(50), "FLOWER_BASIC_AUTH": f"admin:{secrets.token_urlsafe(9)}"}
     made["PAYMENT_WEBHOOK_SECRETS"] = secrets.token_urlsafe(32)
     made |= {variable: secrets.token_urlsafe(9) for _, _, variable in DEMO_ACCOUNTS}
+    if weakness_of_key(kept.get("SECRET_KEY", "")):  # one that was given once, and refused
+        kept = kept | {"SECRET_KEY": ""}
     return {name: kept.get(name) or value for name, value in made.items()}
 
 
@@ -142,7 +164,7 @@ def _engine_address(kept: str | None, kind: type[Postgres] | type[Valkey]) -> st
         return kind(folder=nowhere, port=free_port(), password=secrets.token_urlsafe(24)).url
     engine = kind.at(kept, folder=nowhere)
     if is_free(engine.port):
-        return kept
+        return engine.url
     return kind(folder=nowhere, port=free_port(), password=engine.password).url
 
 
@@ -208,9 +230,13 @@ def check_servers(environment: dict[str, str], engines: list[Engine]) -> None:
     ours = {engine.name for engine in engines}
     try:
         if Postgres.name not in ours:
-            psycopg.connect(environment["DATABASE_URL"], connect_timeout=5).close()
+            address = database_url(
+                environment["DATABASE_URL"], password=environment.get("DATABASE_PASSWORD", "")
+            )
+            psycopg.connect(address, connect_timeout=5).close()
         if Valkey.name not in ours:
-            with redis.Redis.from_url(environment["REDIS_URL"], socket_connect_timeout=5) as client:
+            address = redis_url(environment["REDIS_URL"], 0, password=environment.get("REDIS_PASSWORD", ""))
+            with redis.Redis.from_url(address, socket_connect_timeout=5) as client:
                 client.ping()
     except psycopg.Error as error:
         raise RunError(f"DATABASE_URL does not lead to a PostgreSQL that lets us in: {error}") from error
@@ -372,8 +398,8 @@ def table(environment: dict[str, str]) -> str:
             (f"Login {role}", f"{name} / {environment[variable]}") for role, name, variable in DEMO_ACCOUNTS
         ]
     else:
-        # Outside the demo there is no account until somebody makes one.
-        rows.append(("First login", f"none yet; make one: {_manage(environment)} createsuperuser"))
+        # Outside the demo there is no account until one is made: the demo's are switched off.
+        rows.append(("First login", f"{_manage(environment)} createsuperuser"))
     lines = [f"  {title:<16}{value}" for title, value in rows]
     return "\n".join(["", "Ready. Ctrl-C stops all of it.", "", *lines, ""])
 

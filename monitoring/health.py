@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Any
 
 import redis
@@ -39,6 +40,12 @@ FREE_BYTES_WANTED, FREE_BYTES_NEEDED = 1_000_000_000, 100_000_000
 BEAT_INTERVAL = 10.0
 # A canary that takes longer than this is overdue.
 CANARY_PATIENCE = timedelta(seconds=30)
+
+
+# What lies further in the future was written by a clock that was ahead.
+CLOCK_TOLERANCE = timedelta(seconds=5)
+# Tasks of a worker that failed one after the other, and none that did not.
+FAILURES_IN_A_ROW = 5
 
 
 class State(StrEnum):
@@ -160,28 +167,34 @@ def workers() -> Finding:
             pipeline.llen(queue)
         depths = dict(zip(settings.QUEUES, pipeline.execute(), strict=True))
     present = [p for p in heartbeats.present() if p.name.startswith(WORKER) and p.is_alive]
-    idle = _idle_by_queue(present)
+    idle = _least_by_queue(present, "idleSeconds")
     missing = [queue for queue in settings.QUEUES if queue not in idle]
     deaf = [queue for queue in idle if depths.get(queue) and idle[queue] > DEAF_SECONDS]
-    return _judge_workers(missing, deaf, {"alive": len(present), "missing": missing, "notFetching": deaf})
+    failed = _least_by_queue(present, "failedInARow")
+    failing = [queue for queue in failed if failed[queue] >= FAILURES_IN_A_ROW]
+    facts = {"alive": len(present), "missing": missing, "notFetching": deaf, "failing": failing}
+    return _judge_workers(missing, deaf, failing, facts)
 
 
-def _idle_by_queue(present: list[heartbeats.Presence]) -> dict[str, float]:
-    """Return for each queue how long the busiest of its workers has been idle."""
-    idle: dict[str, float] = {}
+def _least_by_queue(present: list[heartbeats.Presence], fact: str) -> dict[str, float]:
+    """Return for each queue the least that one of its workers reports, which speaks for the best of them."""
+    least: dict[str, float] = {}
     for worker in present:
         for queue in worker.facts.get("queues", []):
-            idle[queue] = min(idle.get(queue, float("inf")), worker.facts.get("idleSeconds", 0.0))
-    return idle
+            least[queue] = min(least.get(queue, float("inf")), worker.facts.get(fact, 0.0))
+    return least
 
 
-def _judge_workers(missing: list[str], deaf: list[str], facts: Mapping[str, Any]) -> Finding:
+def _judge_workers(
+    missing: list[str], deaf: list[str], failing: list[str], facts: Mapping[str, Any]
+) -> Finding:
     problems = [f"No worker for {', '.join(missing)}."] if missing else []
     problems += [f"Workers alive but not fetching from {', '.join(deaf)}."] if deaf else []
+    problems += [f"Every task from {', '.join(failing)} fails."] if failing else []
     if not problems:
         return Finding(facts=facts)
     # Without notifications orders still get where they are going; without any other queue none does.
-    only_mail = {*missing, *deaf} == {"notifications"}
+    only_mail = {*missing, *deaf, *failing} == {"notifications"}
     return Finding(State.DEGRADED if only_mail else State.UNHEALTHY, " ".join(problems), facts)
 
 
@@ -196,14 +209,15 @@ def dispatcher() -> Finding:
 def live() -> Finding:
     """Somebody serves the live view: its loop answers."""
     answer = fetch("GET", f"{settings.LIVE_URL}/health/live", seconds=LIVE_TIMEOUT_SECONDS)
-    if answer.status_code >= 500:
+    if answer.status_code != HTTPStatus.OK:
         return Finding(State.DEGRADED, f"The live server answers with {answer.status_code}.")
     return Finding()
 
 
 def beat() -> Finding:
     """The schedule is alive: its tick went through a queue and was worked, unless we have only just started."""
-    last, now = latest_start("beat"), database_now()
+    now = database_now()
+    last = latest_start("beat", until=now)
     facts = {"lastTick": last.isoformat() if last else None}
     patience = stale_after(BEAT_INTERVAL)
     if (last and now - last <= patience) or time.monotonic() - _started < patience.total_seconds():
@@ -221,6 +235,8 @@ def canary_part() -> Finding:
         "lastSuccess": flight.last_success_at.isoformat() if flight.last_success_at else None,
         "seconds": flight.last_seconds,
     }
+    if flight.waiting_since and flight.waiting_since - now > CLOCK_TOLERANCE:
+        return Finding(State.DEGRADED, "A canary was placed in the future: the clock was set back.", facts)
     return Finding(*_judge_flight(flight, now), facts)
 
 
@@ -238,7 +254,9 @@ def _judge_flight(flight: canary.Flight, now: datetime) -> tuple[State, str]:
         return State.DEGRADED, f"The last canary was refused: {flight.refused}."
     patience = stale_after(settings.CANARY_INTERVAL)
     sent = flight.last_sent_at
-    if time.monotonic() - _started < patience.total_seconds() or (sent and now - sent <= patience):
+    if time.monotonic() - _started < patience.total_seconds() or (
+        sent and -CLOCK_TOLERANCE <= now - sent <= patience
+    ):
         return State.HEALTHY, ""
     return State.DEGRADED, "No canary has been sent for a while."
 

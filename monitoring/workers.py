@@ -12,7 +12,7 @@ from celery.signals import (
     worker_process_init,
     worker_shutdown,
 )
-from celery.worker import state
+from celery.worker import request, state
 
 from orders import log_context
 from runtime import gc, heartbeats
@@ -27,6 +27,7 @@ class Activity:
     def __init__(self) -> None:
         self.started_at = time.time()
         self._processed = -1
+        self._failed = self._failed_before = self._done_before = self._failed_in_a_row = 0
         self._idle_since = time.monotonic()
 
     def look(self) -> dict[str, Any]:
@@ -36,16 +37,37 @@ class Activity:
             self._processed, self._idle_since = processed, time.monotonic()
         return {
             "active": len(active),
-            "taken": Counter(request.delivery_info["routing_key"] for request in state.reserved_requests),
+            "taken": Counter(taken.delivery_info["routing_key"] for taken in state.reserved_requests),
             "processed": processed,
             "startedAt": self.started_at,
+            "failedInARow": self._count_failures(done=processed - len(active)),
             "idleSeconds": round(time.monotonic() - self._idle_since, 1),
-            "busySeconds": round(max((_running_for(request) for request in active), default=0.0), 1),
+            "busySeconds": round(max((_running_for(task) for task in active), default=0.0), 1),
         }
 
+    def note_failure(self) -> None:
+        """Count a task that failed."""
+        self._failed += 1
 
-def _running_for(request: Any) -> float:
-    started = getattr(request, "time_start", None)
+    def _count_failures(self, *, done: int) -> int:
+        """Return how many tasks have failed since the last one that did not, as far as earlier calls tell."""
+        ended, failed = done - self._done_before, self._failed - self._failed_before
+        self._done_before, self._failed_before = done, self._failed
+        self._failed_in_a_row = 0 if ended > failed else self._failed_in_a_row + failed
+        return self._failed_in_a_row
+
+
+class Request(request.Request):
+    """A task in the worker's main process, which hears of its failure whatever the child could still do."""
+
+    def on_failure(self, *arguments: Any, **options: Any) -> Any:
+        """Called by the pool."""
+        _activity.note_failure()
+        return super().on_failure(*arguments, **options)
+
+
+def _running_for(task: Any) -> float:
+    started = getattr(task, "time_start", None)
     return max(0.0, time.time() - started) if started else 0.0
 
 

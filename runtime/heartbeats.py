@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -76,6 +77,16 @@ def leave(name: str) -> None:
     _herald().leave(name)
 
 
+def touch() -> None:
+    """Note in HEARTBEAT_FILE that this process's loop runs, for a health check that costs next to nothing."""
+    if not settings.HEARTBEAT_FILE:
+        return
+    try:
+        Path(settings.HEARTBEAT_FILE).touch()
+    except OSError as error:
+        logger.debug("No heartbeat in %s: %s", settings.HEARTBEAT_FILE, error)
+
+
 def alive() -> dict[str, float]:
     """Return how many seconds ago each process that counts as alive last beat, the youngest of each name.
 
@@ -132,6 +143,7 @@ class Herald:
         # Held while a sign is on its way, so that nobody who signed off is carried in once more behind it.
         self._carrying = threading.Lock()
         self._published: dict[str, float] = {}
+        self._touched: dict[str, float] = {}
         self._news = threading.Event()
         self._client = _client()
         self._publish = self._client.register_script(PUBLISH)
@@ -163,6 +175,9 @@ class Herald:
             with self._lock:
                 signs = dict(self._signs)
             for name, (at, facts) in signs.items():
+                if self._touched.get(name) != at:
+                    self._touched[name] = at
+                    touch()
                 with self._carrying:
                     if self._published.get(name) != at and name in self._signs:
                         self._carry(name, at, facts)

@@ -9,6 +9,9 @@ from django.db.models.functions import Now
 
 from scheduling.models import ScheduledRun
 
+# What was started so much later than now was started by a clock that was ahead.
+AHEAD = timedelta(minutes=5)
+
 
 def database_now() -> datetime:
     """Return the time by the database's clock, the only one that decides anything."""
@@ -24,6 +27,8 @@ def once_per_slot(*, name: str, interval: float, work: Callable[[], object], now
     The outcome (or the traceback, which is raised on) stays in `ScheduledRun` for whoever looks.
     """
     slot = int(now.timestamp() // interval)
+    # Left by a clock that was ahead: those slots would be taken for worked once they come.
+    ScheduledRun.objects.filter(name=name, slot__gt=slot, started_at__gt=now + AHEAD).delete()
     run, won = ScheduledRun.objects.get_or_create(name=name, slot=slot, defaults={"started_at": now})
     if not won:
         return False
@@ -52,10 +57,13 @@ def forget_before(moment: datetime) -> int:
     return int(ScheduledRun.objects.filter(started_at__lt=moment).delete()[0])
 
 
-def latest_start(name: str) -> datetime | None:
-    """Return when the scheduled work called `name` was last started; None if never."""
+def latest_start(name: str, *, until: datetime) -> datetime | None:
+    """Return when the scheduled work called `name` was last started; None if never.
+
+    What was started after `until` was started by a clock that was ahead, and says nothing about today.
+    """
     return (
-        ScheduledRun.objects.filter(name=name)
+        ScheduledRun.objects.filter(name=name, started_at__lte=until)
         .order_by("-started_at")
         .values_list("started_at", flat=True)
         .first()

@@ -33,8 +33,10 @@ def _configure_django() -> None:
         SECRET_KEY=secrets.token_urlsafe(50),
         DEBUG="0",
         DEMO="0",
-        ALLOWED_HOSTS="*",
+        ALLOWED_HOSTS="localhost,127.0.0.1,testserver,.example",
         HTTPS="0",
+        ALLOW_SANDBOX="1",
+        DEFAULT_PAYMENT_TOKEN="tok_demo",
         CANARY_INTERVAL="0",
         # Accounts of different tests have the same id, and its declines would add up.
         DECLINES_PER_ACCOUNT="off",

@@ -5,6 +5,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from launcher.engines import Engine, free_port, start_engine, stop_engine
@@ -33,6 +34,8 @@ class TestEngines:
         """Return once our own servers answer."""
         for engine in self._engines:
             self._running.append((engine, start_engine(engine)))
+            if isinstance(engine, Postgres):
+                engine.create_database()
 
     def stop(self) -> None:
         while self._running:
@@ -52,6 +55,8 @@ class TestEngines:
             password=secrets.token_urlsafe(18),
             durable=False,
         )
+        if isinstance(engine, Postgres):
+            engine = replace(engine, role_attributes="CREATEDB")  # for the tests' databases
         self._engines.append(engine)
         return engine.url
 

@@ -21,8 +21,17 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> psycopg.Connection[Any]:
         """Return a connection on which nothing is prepared yet."""
         new: psycopg.Connection[Any] = super().get_new_connection(conn_params)
+        self._set_session(new)
         self.statements = Statements(new)
         return new
+
+    def _set_session(self, new: psycopg.Connection[Any]) -> None:
+        """Set with a statement what a pooler does not let us set at start-up."""
+        session: dict[str, str] = self.settings_dict.get("SESSION", {})
+        if session:
+            calls = ", ".join("set_config(%s, %s, false)" for _ in session)
+            new.execute(f"SELECT {calls}", [word for pair in session.items() for word in pair])
+            new.commit()
 
     def _commit(self) -> None:
         """Commit, on the short way."""

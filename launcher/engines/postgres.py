@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -23,8 +23,9 @@ import psycopg
 
 from launcher.engines import EngineError
 from launcher.engines.identity import Identity, unprivileged
+from launcher.engines.roles import ROLE, give_database
 
-USER = "orders"
+SUPERUSER = "orders"  # without a password once the database is made: nobody can log in as it
 DATABASE = "orders"
 MAJOR_VERSION = "18"
 PREVIOUS_SECONDS = 15.0
@@ -43,6 +44,8 @@ class Postgres:
     port: int
     password: str
     durable: bool = True
+    parameters: Mapping[str, str] = field(default_factory=dict)  # of the server, beyond ours
+    role_attributes: str = ""  # of the application's role: tests make databases of their own
     identity: Identity = field(default_factory=unprivileged)
 
     @classmethod
@@ -53,7 +56,7 @@ class Postgres:
 
     @property
     def url(self) -> str:
-        return f"postgres://{USER}:{self.password}@127.0.0.1:{self.port}/{DATABASE}"
+        return f"postgres://{ROLE}:{self.password}@127.0.0.1:{self.port}/{DATABASE}"
 
     @property
     def log(self) -> Path:
@@ -82,6 +85,7 @@ class Postgres:
             "shared_preload_libraries": "pg_stat_statements",
             "timezone": "UTC",
             "log_timezone": "UTC",
+            **self.parameters,
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return [*self._program("postgres"), "-D", str(self.data), *options]
@@ -100,26 +104,45 @@ class Postgres:
             with self._connect():
                 return True
         except psycopg.OperationalError as error:
-            if "password authentication failed" in str(error):
+            if "password authentication failed" not in str(error):
+                return False
+            if self._has_role():
                 raise EngineError(
                     f"The PostgreSQL data in {self.folder} were made with another password than the kept one."
                 ) from error
-            return False
+            return True
 
     def create_database(self) -> None:
-        """Make our database and the statistics of its statements, unless they are there."""
-        with self._connect() as connection:
+        """Make our database, its role and the statistics of its statements, unless they are there.
+
+        Data that an earlier release made belong to the superuser, with the password that is now the role's.
+        """
+        if self._has_role():
+            return
+        with self._connect(user=SUPERUSER) as connection:
             known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
             if not known:
                 connection.execute(f"CREATE DATABASE {DATABASE}")
-        with self._connect(DATABASE) as connection:
+        with self._connect(DATABASE, user=SUPERUSER) as connection, connection.transaction():
             connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+            give_database(connection, password=self.password, attributes=self.role_attributes)
+            connection.execute(f"ALTER ROLE {SUPERUSER} PASSWORD NULL")
 
-    def _connect(self, database: str = "postgres") -> psycopg.Connection:
+    def _has_role(self) -> bool:
+        """Whether the superuser is closed to us, as it is from the moment on in which the role is made."""
+        try:
+            self._connect(user=SUPERUSER).close()
+        except psycopg.OperationalError as error:
+            if "password authentication failed" in str(error):
+                return True
+            raise
+        return False
+
+    def _connect(self, database: str = "postgres", *, user: str = ROLE) -> psycopg.Connection:
         return psycopg.connect(
             host="127.0.0.1",
             port=self.port,
-            user=USER,
+            user=user,
             password=self.password,
             dbname=database,
             connect_timeout=2,
@@ -154,7 +177,7 @@ class Postgres:
     def _initdb(self, folder: Path, secret: Path) -> None:
         command = [
             *self._program("initdb"),
-            *("-D", str(folder), "-U", USER, f"--pwfile={secret}", "--auth=scram-sha-256"),
+            *("-D", str(folder), "-U", SUPERUSER, f"--pwfile={secret}", "--auth=scram-sha-256"),
             # PostgreSQL's own UTF-8 collation: the same order on every machine, whatever locales it has.
             *("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
             *([] if self.durable else ["--no-sync"]),

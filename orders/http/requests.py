@@ -17,7 +17,6 @@ from api.parsers import parsed
 from api.requests import LARGEST_ID, Body, CountryCode, CurrencyCode, Email, Id, Price, Text, read, read_price
 from orders.commands import MAX_QUANTITY, NewOrder, WantedLine
 
-DEMO_TOKEN = "tok_demo"  # noqa: S105 the name of a token, good in the sandbox only
 Token = Annotated[str, Meta(pattern=r"^tok_[A-Za-z0-9_]{1,60}$")]
 
 
@@ -58,7 +57,11 @@ class ShippingAddress(Body):
 class PaymentMeans(Body):
     """What to charge: a token of the payment provider, never a card number."""
 
-    token: Token = DEMO_TOKEN
+    token: Token | None = None
+
+    def __post_init__(self) -> None:
+        if self.token is None and not settings.DEFAULT_PAYMENT_TOKEN:
+            raise ValueError("missing token")
 
 
 class NewOrderRequest(Body, kw_only=True):
@@ -80,6 +83,8 @@ class NewOrderRequest(Body, kw_only=True):
     def __post_init__(self) -> None:
         if not self._customer():
             raise ValueError("missing customerName")
+        if self.payment is None and not settings.DEFAULT_PAYMENT_TOKEN:
+            raise ValueError("missing payment")
 
     def _customer(self) -> str:
         customer_id = "" if self.customer_id is None else str(self.customer_id)
@@ -104,7 +109,7 @@ class NewOrderRequest(Body, kw_only=True):
             currency=self.currency or settings.CURRENCY,
             shipping_address=address.as_given() if address else {},
             country=(address and address.country) or settings.DEFAULT_COUNTRY,
-            payment_token=self.payment.token if self.payment else DEMO_TOKEN,
+            payment_token=(self.payment and self.payment.token) or settings.DEFAULT_PAYMENT_TOKEN,
             hold=self.hold,
         )
 
@@ -152,7 +157,7 @@ def _names_in(order: BulkOrderRequest) -> int:
     if order.shipping_address:
         names += 1 + len(order.shipping_address.as_given())
     if order.payment:
-        names += 1 + (order.payment.token != DEMO_TOKEN)
+        names += 1 + (order.payment.token is not None)
     return names
 
 

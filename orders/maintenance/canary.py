@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.models import Prefetch
 
+from inventory.listing_cache import forget_listings
 from inventory.models import Product, StockItem
 from orders import canary_account, commands, wording
 from orders.models import Order, OrderEvent
@@ -135,6 +136,9 @@ def _product() -> None:
             "active": False,
         },
     )
+    if product.active:  # the demo's catalogue once had it on sale
+        Product.objects.filter(pk=product.pk).update(active=False)
+        forget_listings()
     StockItem.objects.get_or_create(product=product, defaults={"on_hand": UNITS, "reorder_level": 0})
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -21,9 +22,20 @@ PATIENCE_SECONDS = 20.0
 class Proxy:
     """The address of a running Caddy, the ports that it looks for the others on, and what it writes to its log."""
 
-    def __init__(self, *, web_port: int | None = None, **environment: str) -> None:
-        self.port, self.web_port, self.live_port = free_port(), web_port or free_port(), free_port()
-        self._environment = environment
+    def __init__(
+        self,
+        limits: Mapping[str, str] | None = None,
+        *,
+        web_port: int = 0,
+        live_port: int = 0,
+        **environment: str,
+    ) -> None:
+        self.port, self.web_port, self.live_port = (
+            free_port(),
+            web_port or free_port(),
+            live_port or free_port(),
+        )
+        self._environment = {**(limits or {}), **environment}
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this does
 
     def __enter__(self) -> Self:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,13 +23,17 @@ ROOT = PROCFILE.parent
 # `${NAME}`, `${NAME:-default}`, `${NAME:?message}`, and `$$` for a dollar.
 INTERPOLATION = re.compile(r"\$\$|\$\{(\w+)(?::([-?])([^}]*))?\}")
 SECRETS = {
-    "SECRET_KEY": "key",
+    "SECRET_KEY": "the-key",
     "POSTGRES_PASSWORD": "word-1",
+    "DATABASE_PASSWORD": "word-3",
     "VALKEY_PASSWORD": "word-2",
-    "FLOWER_BASIC_AUTH": "a:b",
+    "FLOWER_BASIC_AUTH": "admin:word-4",
 }
 ENGINES = {"postgres", "valkey", "proxy"}
-WITHOUT_PROCFILE = {"migrate", "worker"}
+ONCE = {"roles", "migrate"}
+WITHOUT_PROCFILE = {*ONCE, "worker"}
+# Neither is ours to configure: it has variables of its own.
+APART = {"sandbox", "roles"}
 
 
 def interpolate(value: Any, variables: dict[str, str]) -> Any:
@@ -101,12 +106,12 @@ def test_the_scalable_worker_takes_from_every_queue_like_the_others_do(services,
 
 def test_every_process_that_stays_has_a_health_check(services):
     without = {name for name, service in services.items() if "healthcheck" not in service}
-    assert without == {"migrate"}
+    assert without == ONCE
 
 
 def test_processes_wait_for_healthy_engines_and_finished_migrations(services):
     for name, service in services.items():
-        if name in ENGINES | {"migrate"}:
+        if name in ENGINES | ONCE | APART:
             continue
         conditions = {on: wish["condition"] for on, wish in service["depends_on"].items()}
         assert conditions == {
@@ -139,10 +144,132 @@ def test_migrations_run_where_nothing_can_be_written(services, settings, db, tmp
     assert not settings.STATIC_ROOT.exists()
 
 
+def test_the_image_runs_as_a_number_and_its_code_is_roots():
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    assert "USER 10001:10001" in lines
+    assert not any(line.startswith(("VOLUME", "# syntax")) or "--chown" in line for line in lines)
+    left_out = (ROOT / ".dockerignore").read_text().split()
+    assert {"tests", "bench", "chaos", "requirements-dev.txt", ".env"} <= set(left_out)
+
+
 def test_our_processes_have_no_privileges(services):
     for name in set(services) - ENGINES:
         assert services[name]["cap_drop"] == ["ALL"]
         assert services[name]["read_only"] is True
+        assert "size=" in services[name]["tmpfs"][0]
+
+
+def test_every_container_has_bounds(services):
+    assert all({"mem_limit", "pids_limit"} <= set(service) for service in services.values())
+
+
+def test_images_of_ours_are_built_and_never_pulled(services):
+    policies = {name: service["pull_policy"] for name, service in services.items() if name not in ENGINES}
+    assert {name for name, policy in policies.items() if policy == "build"} == {"roles"}
+    assert set(policies.values()) == {"build", "never"}
+
+
+def test_each_secret_is_only_where_it_is_needed(services):
+    """A variable that is set to nothing hides the one that .env would bring."""
+
+    def holders(secret: str) -> set[str]:
+        return {
+            name
+            for name, service in services.items()
+            if any(secret in str(value) for value in service.get("environment", {}).values())
+        }
+
+    ours = set(services) - ENGINES - APART
+    assert holders("word-1") == {"postgres", "roles"}
+    assert holders("word-2") == ours | {"valkey"}
+    assert holders("word-3") == (ours - {"flower"}) | {"roles"}
+    assert holders(SECRETS["SECRET_KEY"]) == ours - {"flower"}
+    assert holders(SECRETS["FLOWER_BASIC_AUTH"]) == {"flower"}
+    hidden = {"POSTGRES_PASSWORD", "VALKEY_PASSWORD", "SANDBOX_WEBHOOK_SECRET"}
+    for name in ours:
+        assert services[name]["env_file"] == [{"path": ".env", "required": False}]
+        assert hidden <= {key for key, value in services[name]["environment"].items() if value == ""}
+    assert not any("env_file" in services[name] for name in ENGINES | APART)
+
+
+def test_no_password_is_in_a_command(services):
+    assert not any(
+        secret in json.dumps(service.get("command", ""))
+        for service in services.values()
+        for secret in SECRETS.values()
+    )
+    assert (
+        "$VALKEY_PASSWORD" not in " ".join(services["valkey"]["command"]).partition("exec valkey-server")[2]
+    )
+
+
+def test_the_sandbox_and_the_proxy_cannot_reach_the_engines(services):
+    networks = {name: set(service["networks"]) for name, service in services.items()}
+    assert networks["postgres"] == networks["valkey"] == {"engines"}
+    assert read()["networks"]["engines"]["internal"] is True
+    assert "engines" not in networks["sandbox"] | networks["proxy"]
+
+
+@pytest.mark.parametrize("age", [None, 5, 300])
+def test_a_silent_loop_is_found_by_its_file(services, tmp_path, age):
+    """The check of workers, dispatcher and beat, as it stands there, on a file of that many seconds."""
+    file = tmp_path / "heartbeat"
+    if age is not None:
+        file.touch()
+        os.utime(file, (time.time() - age,) * 2)
+    kind, command = services["dispatcher"]["healthcheck"]["test"]
+    here = command.replace("/tmp/heartbeat", str(file))  # noqa: S108 - in the container
+    done = subprocess.run(["sh", "-c", here], capture_output=True, check=False)
+    assert (kind, done.returncode == 0) == ("CMD-SHELL", age == 5)
+
+
+def test_processes_may_be_asked_by_the_names_that_they_have_here(services):
+    hosts = services["live"]["environment"]["ALLOWED_HOSTS"].split(",")
+    assert urlsplit(services["web"]["environment"]["LIVE_URL"]).hostname in hosts
+
+
+def settings_variables() -> set[str]:
+    """The variables that settings.py reads."""
+    text = (ROOT / "config" / "settings.py").read_text()
+    return set(re.findall(r"(?:env\.\w+|number|whole|networks)\(\s*\"([A-Z_]+)\"", text))
+
+
+def test_what_the_readme_names_is_read_somewhere():
+    table = (ROOT / "README.md").read_text().partition("## Configuration")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`([A-Z]{3,}(?:_[A-Z]+)*)`", table)) - {"FLOWER_BASIC_AUTH"}
+    processes = set(re.findall(r"\$\{?([A-Z_]+)", (ROOT / "Procfile").read_text()))
+    caddy = set(re.findall(r"\{\$([A-Z_]+)", (ROOT / "Caddyfile").read_text()))
+    assert named <= settings_variables() | processes | caddy | {"PORT", "FLOWER_PORT", "HOST"}
+
+
+def test_what_has_to_be_set_in_production_stands_in_the_example_and_in_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    example = (ROOT / ".env.example").read_text()
+    needed = {
+        "SECRET_KEY",
+        "ALLOWED_HOSTS",
+        "CSRF_TRUSTED_ORIGINS",
+        "DATABASE_PASSWORD",
+        "PAYMENT_API_URL",
+        "INVENTORY_API_URL",
+        "EMAIL_SERVICE_URL",
+        "ALLOW_SANDBOX",
+        "PAYMENT_WEBHOOK_SECRETS",
+        "METRICS_TOKEN",
+        "HTTPS",
+        "TRUSTED_PROXIES",
+    }
+    assert needed <= settings_variables()
+    assert needed <= set(re.findall(r"(?m)^(\w+)=", example))
+    assert needed <= set(re.findall(r"`([A-Z_]+)`", readme))
+
+
+def test_the_example_names_nothing_that_nobody_reads():
+    named = set(re.findall(r"(?m)^#? ?([A-Z_]+)=", (ROOT / ".env.example").read_text()))
+    compose = {m[1] for m in INTERPOLATION.finditer((ROOT / "docker-compose.yml").read_text()) if m[1]}
+    assert named <= settings_variables() | compose | set(
+        re.findall(r"\$\{?([A-Z_]+)", (ROOT / "Procfile").read_text())
+    )
 
 
 @pytest.mark.parametrize("entry", parse(PROCFILE.read_text()), ids=lambda entry: entry.name)

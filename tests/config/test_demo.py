@@ -4,10 +4,14 @@ from io import StringIO
 
 import pytest
 from django.contrib.auth import authenticate
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group, User
 from django.core.management import call_command
+from django.test import Client
 from rest_framework.authtoken.models import Token
 
+from api.authentication import _owners
+from config import prepare
 from inventory.models import Product
 from shipping.models import Zone
 
@@ -66,3 +70,40 @@ def test_the_read_only_group_can_look_at_everything_and_change_nothing():
     codes = set(Group.objects.get(name="read-only").permissions.values_list("codename", flat=True))
     assert {"view_order", "view_product", "view_transaction", "view_zone"} <= codes
     assert all(code.startswith("view_") for code in codes)
+
+
+@pytest.fixture
+def token_of_demos_admin() -> str:
+    demo()
+    return str(Token.objects.get(user__username="admin").key)
+
+
+def status_of(path: str, token: str) -> int:
+    _owners._rows.clear()
+    return int(Client().get(path, headers={"Authorization": f"Token {token}"}).status_code)
+
+
+def test_the_demos_accounts_work_in_a_demo_only(token_of_demos_admin, capsys):
+    User.objects.filter(username="admin").update(password=make_password("correct horse"))
+    assert status_of("/api/orders", token_of_demos_admin) == 200
+
+    prepare.main()  # with DEMO=0
+
+    assert "switched off: admin, demo, operator" in capsys.readouterr().out
+    assert status_of("/api/orders", token_of_demos_admin) == 401
+    assert authenticate(username="admin", password="correct horse") is None
+    prepare.main()
+    assert "switched off" not in capsys.readouterr().out
+
+    demo()
+
+    assert status_of("/api/orders", token_of_demos_admin) == 200
+    assert authenticate(username="admin", password="correct horse")
+
+
+def test_an_account_that_a_person_made_under_such_a_name_stays(capsys):
+    User.objects.create_user("admin", "jane@shop.example", "pass")
+
+    prepare.main()
+
+    assert User.objects.get(username="admin").is_active

@@ -4,6 +4,8 @@ import os
 import pwd
 import secrets
 import signal
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -174,3 +176,84 @@ def test_stopping_an_engine_leaves_no_process_behind(tmp_path):
     stop_engine(postgres, process)
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, signal.SIGCONT)
+
+
+def test_the_application_is_no_superuser_and_owns_its_database(tmp_path):
+    postgres = make_postgres(tmp_path)
+    with running(postgres):
+        postgres.create_database()
+        with psycopg.connect(postgres.url) as connection:
+            role = connection.execute(
+                "SELECT rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls"
+                " FROM pg_roles WHERE rolname = current_user"
+            )
+            assert role.fetchone() == (False,) * 5
+            connection.execute("CREATE TABLE mine (id int)")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute("COPY mine FROM PROGRAM 'true'")
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            psycopg.connect(postgres.url.replace("orders_app:", "orders:"))
+
+
+OLD_DATA = """
+CREATE TABLE kept (id bigserial PRIMARY KEY, value int); INSERT INTO kept (value) VALUES (7);
+CREATE VIEW seen AS SELECT value FROM kept;
+CREATE SEQUENCE counter;
+CREATE FUNCTION seven() RETURNS int LANGUAGE sql AS 'SELECT 7'
+"""
+
+
+def make_data_of_an_earlier_release(postgres: Postgres) -> None:
+    """Make a database as an earlier release did: the superuser's, with the password that is kept."""
+    server = f"postgres://orders:{postgres.password}@127.0.0.1:{postgres.port}"
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute("CREATE DATABASE orders")
+    with psycopg.connect(f"{server}/orders", autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION pg_stat_statements")
+        connection.execute(OLD_DATA)
+
+
+def test_data_of_an_earlier_release_become_the_applications(tmp_path):
+    postgres = make_postgres(tmp_path)
+    with running(postgres):
+        make_data_of_an_earlier_release(postgres)
+    for _ in range(2):  # the second start finds nothing left to do
+        with running(postgres):
+            postgres.create_database()
+            with psycopg.connect(postgres.url) as connection:
+                assert connection.execute("SELECT value, seven() FROM seen").fetchone() == (7, 7)
+                connection.execute("INSERT INTO kept (value) VALUES (nextval('counter'))")
+                connection.execute("ALTER TABLE kept ADD COLUMN IF NOT EXISTS more int")
+                connection.execute("ALTER FUNCTION seven() RENAME TO eight")
+                connection.rollback()
+                super_ = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+                assert connection.execute(super_).fetchone() == (False,)
+
+
+def test_the_role_of_a_server_of_ones_own_is_made_and_made_again_with_another_password(tmp_path):
+    postgres = make_postgres(tmp_path)
+    with running(postgres):
+        make_data_of_an_earlier_release(postgres)
+        for password in ("with@and/and:", "another"):
+            owner = {
+                "PGHOST": "127.0.0.1",
+                "PGPORT": str(postgres.port),
+                "PGUSER": "orders",
+                "PGDATABASE": "orders",
+            }
+            secret = tmp_path / "password"
+            secret.write_text(f"{password}\n")
+            done = subprocess.run(
+                [sys.executable, "-m", "launcher.engines.roles"],
+                env=os.environ
+                | owner
+                | {"PGPASSWORD": postgres.password, "DATABASE_PASSWORD_FILE": str(secret)},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            with psycopg.connect(
+                host="127.0.0.1", port=postgres.port, user="orders_app", password=password, dbname="orders"
+            ) as connection:
+                connection.execute("ALTER TABLE kept ADD COLUMN IF NOT EXISTS more int")

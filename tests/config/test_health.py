@@ -38,8 +38,10 @@ def looked_at_anew():
 class LiveServer(BaseHTTPRequestHandler):
     """Answers like the live server: that it is there."""
 
+    status = 200
+
     def do_GET(self) -> None:
-        self.send_response(200)
+        self.send_response(self.status)
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
@@ -150,6 +152,29 @@ def test_a_schedule_that_stopped_is_told(client, everybody_there, monkeypatch):
     ScheduledRun.objects.update(started_at=database_now() - timedelta(minutes=5))
     code, overall, parts = states(client)
     assert (code, overall, parts["beat"]) == (200, "degraded", "degraded")
+
+
+def test_a_tick_in_the_future_says_nothing_about_today(client, everybody_there, monkeypatch):
+    monkeypatch.setattr(health, "_started", time.monotonic() - 3600)
+    ScheduledRun.objects.update(started_at=database_now() + timedelta(days=3))
+    _, overall, parts = states(client)
+    assert (overall, parts["beat"]) == ("degraded", "degraded")
+
+
+def test_a_queue_whose_every_task_fails_is_not_healthy(client, everybody_there):
+    _beat("worker:payments@here", queues=["payments"], idleSeconds=0.0, failedInARow=health.FAILURES_IN_A_ROW)
+    code, overall, parts = states(client)
+    assert (code, overall, parts["workers"]) == (503, "unhealthy", "unhealthy")
+    detail = client.get("/health").json()["parts"]["workers"]["detail"]
+    assert detail == "Every task from payments fails."
+    # Another worker of the same queue does its work: orders move.
+    _beat("worker:payments@there", queues=["payments"], idleSeconds=0.0, failedInARow=0)
+    assert states(client)[2]["workers"] == "healthy"
+
+
+def test_a_live_server_that_refuses_the_question_is_not_healthy(client, everybody_there, monkeypatch):
+    monkeypatch.setattr(LiveServer, "status", 400)
+    assert states(client)[2]["live"] == "degraded"
 
 
 def test_a_provider_that_is_down_degrades_but_does_not_turn_orders_away(client, everybody_there):

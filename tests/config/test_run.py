@@ -75,6 +75,19 @@ class TestEnvironment:
         monkeypatch.delenv("DATABASE_URL")
         assert "@127.0.0.1:" in complete_environment(folder)["DATABASE_URL"]
 
+    def test_a_weak_key_that_was_given_once_is_not_kept(self, folder, monkeypatch):
+        monkeypatch.setenv("SECRET_KEY", "a")
+        assert complete_environment(folder)["SECRET_KEY"] == "a"
+        monkeypatch.delenv("SECRET_KEY")
+        assert len(complete_environment(folder)["SECRET_KEY"]) > 50
+
+    def test_what_manage_py_needs_beside_the_system_is_passed_on(self, folder, monkeypatch):
+        monkeypatch.setenv("ALLOW_SANDBOX", "1")
+        monkeypatch.setenv("PAYMENT_API_URL", "https://pay.example")
+        complete_environment(folder)
+        kept = folder.read_environment()
+        assert (kept["ALLOW_SANDBOX"], kept["PAYMENT_API_URL"]) == ("1", "https://pay.example")
+
     def test_an_inner_port_that_somebody_took_meanwhile_is_replaced(self, folder):
         before = complete_environment(folder)
         with listening(int(before["WEB_PORT"])):

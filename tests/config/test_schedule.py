@@ -40,3 +40,17 @@ def test_what_was_planned_while_the_clock_was_ahead_is_planned_anew(monkeypatch:
     monkeypatch.setattr(time, "time", lambda: earlier)
     scheduler.tick()
     assert scheduler._heap[0].time < event.time + 60
+
+
+def test_the_table_has_no_last_run_in_the_future_any_more(task: PeriodicTask) -> None:
+    """The scheduler reads the table again every five minutes: what has a longer interval would never be due."""
+    Scheduler.Entry(task, app=app).is_due()
+
+    read_again = PeriodicTask.objects.get(pk=task.pk)
+
+    assert read_again.last_run_at is not None
+    assert read_again.last_run_at <= timezone.now()
+    first = read_again.last_run_at
+    Scheduler.Entry(read_again, app=app).is_due()
+    read_again.refresh_from_db()
+    assert read_again.last_run_at == first

@@ -244,3 +244,23 @@ def test_whatever_bytes_come_they_are_refused_with_a_reason(as_alice, body):
     assert response.status_code == 400
     assert response.json()["error"]["code"]
     assert nothing_is_stored()
+
+
+@pytest.mark.parametrize(
+    ("payment", "field"),
+    [(..., "payment"), (None, "payment"), ({}, "payment.token"), ({"token": None}, "payment.token")],
+)
+def test_without_a_default_token_an_order_has_to_name_what_pays(as_alice, settings, payment, field):
+    settings.DEFAULT_PAYMENT_TOKEN = ""
+    body = an_order() | ({} if payment is ... else {"payment": payment})
+
+    response = as_alice.post("/api/orders", json.dumps(body), content_type="application/json")
+
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["field"]) == (400, "required", field)
+    assert nothing_is_stored()
+    named = as_alice.post(
+        "/api/orders", json.dumps(an_order(payment={"token": "tok_real"})), content_type="application/json"
+    )
+    assert named.status_code == 201
+    assert Order.objects.get().payment_token == "tok_real"

@@ -450,3 +450,12 @@ def test_lines_are_the_same_however_the_body_arrives(lines, size):
     assert found == [
         None if len(line) > 10 else line for line in (expected if expected[-1] else expected[:-1])
     ]
+
+
+def test_without_a_default_token_a_line_has_to_name_what_pays(send, settings):
+    settings.DEFAULT_PAYMENT_TOKEN = ""
+
+    refused, taken = send(an_order(), an_order(payment={"token": "tok_real"}))
+
+    assert (refused["error"]["code"], refused["error"]["field"]) == ("required", "payment")
+    assert Order.objects.get(pk=taken["orderId"]).payment_token == "tok_real"

@@ -3,7 +3,10 @@
 from datetime import timedelta
 
 import pytest
+from django.conf import settings as django_settings
+from rest_framework.authtoken.models import Token
 
+from inventory.loader import load_catalogue
 from inventory.models import Product, StockItem
 from monitoring import health
 from notifications import journal_reader
@@ -136,3 +139,34 @@ def test_one_that_is_refused_says_why(drain):
     found = health.canary_part()
     assert found.state is health.State.DEGRADED
     assert "out_of_stock" in found.summary
+
+
+def test_its_product_is_not_for_sale_even_in_the_demos_catalogue(client, drain):
+    load_catalogue(currency=django_settings.CURRENCY)
+    Product.objects.filter(sku=canary.SKU).update(active=True)  # as the catalogue had it once
+    user = make_user()
+    take_turn()
+    drain()
+    assert canary.flight().last_success_at is not None
+
+    client.force_login(user)
+    listed = client.get("/api/inventory?q=CANARY&pageSize=200").json()
+    assert canary.SKU not in str(listed)
+    body = {"customerName": "A", "items": [{"sku": canary.SKU, "quantity": 1}]}
+    headers = {"Authorization": f"Token {Token.objects.create(user=user).key}"}
+    answer = client.post("/api/orders", body, content_type="application/json", headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unknown_product")
+
+
+def test_the_demos_catalogue_does_not_sell_its_product():
+    load_catalogue(currency=django_settings.CURRENCY)
+    assert not Product.objects.get(sku=canary.SKU).active
+
+
+def test_a_canary_in_the_future_is_not_taken_for_a_healthy_one():
+    take_turn()
+    let_pass(-timedelta(days=3))
+
+    finding = health.canary_part()
+
+    assert (finding.state, "clock was set back" in finding.summary) == (health.State.DEGRADED, True)

@@ -50,13 +50,13 @@ class Cluster:
 @pytest.fixture
 def cluster(monkeypatch):
     engine = Postgres(
-        folder=Path(settings.DATA_DIR) / "killed", port=free_port(), password="only-for-this-test"
+        folder=Path(settings.DATA_DIR) / "killed",
+        port=free_port(),
+        password="only-for-this-test",
+        # Otherwise a process in the background may bring even an idle server's log to the disk first.
+        parameters={"wal_writer_delay": "10s"},
     )
     cluster = Cluster(engine)
-    with psycopg.connect(engine.url, autocommit=True) as admin:
-        # Otherwise a process in the background may bring even an idle server's log to the disk first.
-        admin.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
-        admin.execute("SELECT pg_reload_conf()")
     connection.close()
     with monkeypatch.context() as elsewhere:
         for name, value in {"NAME": DATABASE, "PORT": engine.port, "PASSWORD": engine.password}.items():

@@ -73,8 +73,8 @@ def test_the_latest_run_of_each_kind_is_found():
         ("audit", NOON + timedelta(hours=2)),
         ("cleaning", NOON),
     ]
-    assert latest_start("audit") == NOON + timedelta(hours=2)
-    assert latest_start("never") is None
+    assert latest_start("audit", until=NOON + timedelta(hours=3)) == NOON + timedelta(hours=2)
+    assert latest_start("never", until=NOON) is None
 
 
 @pytest.mark.django_db
@@ -93,3 +93,25 @@ def test_old_runs_are_forgotten():
 @pytest.mark.django_db
 def test_time_is_the_databases():
     assert database_now().tzinfo is not None
+
+
+@pytest.mark.django_db
+def test_what_a_clock_that_was_ahead_started_takes_no_slot_later():
+    ahead = NOON + timedelta(days=3)
+    runs: list[str] = []
+
+    def work() -> None:
+        runs.append("ran")
+
+    for now in (ahead, NOON, ahead):
+        assert once_per_slot(name="audit", interval=600, work=work, now=now)
+
+    assert len(runs) == 3
+
+
+@pytest.mark.django_db
+def test_a_start_in_the_future_is_not_the_latest():
+    ScheduledRun.objects.create(name="beat", slot=1, started_at=NOON - timedelta(minutes=1))
+    ScheduledRun.objects.create(name="beat", slot=2, started_at=NOON + timedelta(days=3))
+
+    assert latest_start("beat", until=NOON) == NOON - timedelta(minutes=1)

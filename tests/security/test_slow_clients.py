@@ -46,7 +46,7 @@ MANY_ORDERS = """
 def proxy(webs) -> Iterator[Proxy]:
     """Caddy in front of a web process, and less patient than usual."""
     limits = {"PROXY_HEAD_TIMEOUT": "1s", "PROXY_REQUEST_TIMEOUT": "2s", "PROXY_ANSWER_TIMEOUT": "5s"}
-    with Proxy(web_port=webs[0].port, **limits, PROXY_IDLE_TIMEOUT="1s") as it:
+    with Proxy(limits, web_port=webs[0].port, PROXY_IDLE_TIMEOUT="1s") as it:
         yield it
 
 

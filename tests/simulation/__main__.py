@@ -53,6 +53,7 @@ def _settle_in() -> None:
     os.environ.setdefault("DATABASE_URL", "postgres://nobody:nothing@127.0.0.1:1/nowhere")
     os.environ.setdefault("REDIS_URL", "redis://127.0.0.1:1")
     os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(50))
+    os.environ.setdefault("ALLOW_SANDBOX", "1")
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
     django.setup()
 

@@ -10,6 +10,8 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 from rest_framework.authtoken.models import Token
 
+from config import demo_accounts
+from config.demo_accounts import address_of
 from config.groups import GROUPS, add_groups
 from config.groups import permissions as permissions_of
 from inventory.loader import load_catalogue
@@ -27,6 +29,7 @@ class Command(BaseCommand):
         self._add_account("operator", "DEMO_OPERATOR_PASSWORD", groups=list(GROUPS), is_staff=True)
         # The customer may process and complete orders too, but reaches only their own.
         self._add_account("demo", "DEMO_CUSTOMER_PASSWORD", permissions=[("orders", "operate_order")])
+        demo_accounts.switch_on()
 
     def _say(self, what: str, added: int) -> None:
         self.stdout.write(f"{what}: {added} added" if added else f"{what}: nothing to add")
@@ -47,7 +50,7 @@ class Command(BaseCommand):
         given = os.environ.get(password_variable)
         password = given or secrets.token_urlsafe(12)
         with transaction.atomic():
-            user = User.objects.create_user(name, f"{name}@example.com", password, **flags)
+            user = User.objects.create_user(name, address_of(name), password, **flags)
             user.groups.set(Group.objects.filter(name__in=groups or []))
             user.user_permissions.set(permissions_of(permissions or []))
             token = Token.objects.create(user=user)

@@ -27,5 +27,6 @@ class Command(BaseCommand):
 
 
 def _age_of_beat() -> float | None:
-    started = slots.latest_start("beat")
-    return (slots.database_now() - started).total_seconds() if started else None
+    now = slots.database_now()
+    started = slots.latest_start("beat", until=now)
+    return (now - started).total_seconds() if started else None

@@ -1,0 +1,118 @@
+"""How settings are read from the environment: numbers, secrets from files, addresses of the engines."""
+
+import ipaddress
+import math
+import os
+from collections.abc import MutableMapping
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+# Each may be given as a file instead, as container platforms mount them: SECRET_KEY_FILE=/run/secrets/secret_key.
+SECRETS = (
+    "SECRET_KEY",
+    "DATABASE_URL",
+    "DATABASE_PASSWORD",
+    "REDIS_URL",
+    "REDIS_PASSWORD",
+    "METRICS_TOKEN",
+    "PAYMENT_WEBHOOK_SECRETS",
+    "FLOWER_BASIC_AUTH",
+)
+SECRET_KEY_LENGTH, SECRET_KEY_DIFFERENT = 40, 12
+PRIVATE_RANGES = "private_ranges"  # Caddy's name for the networks of RFC 1918 and their like
+
+env = environ.Env()
+
+
+def read_secret_files(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Set each secret whose `…_FILE` names a file to what the file holds, without the line's end.
+
+    Raises ImproperlyConfigured for a file that cannot be read, and for a secret that is given both ways.
+    """
+    for name in SECRETS:
+        path = environment.get(f"{name}_FILE")
+        if not path:
+            continue
+        if environment.get(name):
+            raise ImproperlyConfigured(f"{name} and {name}_FILE are both set; keep one of them.")
+        try:
+            environment[name] = Path(path).read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ImproperlyConfigured(f"{name}_FILE={path} cannot be read: {error}.") from None
+        # A process that inherits the secret would otherwise see it given twice.
+        del environment[f"{name}_FILE"]
+
+
+def number(name: str, *, default: float, at_least: float) -> float:
+    """Return the number in environment variable `name`; what is none, or below `at_least`, stops the boot."""
+    text = env.str(name, default=str(default))
+    try:
+        value = float(text)  # environ's own reading takes "10 apples" for 10 and "1e3" for 13
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be a number, not {text!r}.") from None
+    if not at_least <= value < math.inf:
+        raise ImproperlyConfigured(f"{name} must be at least {at_least:g}, not {text}.")
+    return value
+
+
+def whole(name: str, *, default: int, at_least: int) -> int:
+    """Return the whole number in environment variable `name`, under the same conditions."""
+    value = number(name, default=default, at_least=at_least)
+    if not value.is_integer():
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {value:g}.")
+    return int(value)
+
+
+def networks(name: str) -> list[str]:
+    """Return the networks in environment variable `name`, separated by blanks as the Caddyfile wants them."""
+    given = env.str(name, default="").split()
+    for network in given:
+        try:
+            network == PRIVATE_RANGES or ipaddress.ip_network(network)
+        except ValueError:
+            raise ImproperlyConfigured(
+                f"{name} must be networks with blanks between, such as 10.0.0.0/8 192.0.2.7, not {network!r}."
+            ) from None
+    return given
+
+
+def weakness_of_key(key: str) -> str:
+    """Return in a few words why a SECRET_KEY can be guessed; empty if it cannot."""
+    if len(key) < SECRET_KEY_LENGTH:
+        return f"has {len(key)} characters, fewer than {SECRET_KEY_LENGTH}"
+    if len(set(key)) < SECRET_KEY_DIFFERENT:
+        return f"has {len(set(key))} different characters, fewer than {SECRET_KEY_DIFFERENT}"
+    if key.startswith("django-insecure-"):
+        return "is one that Django generates for development"
+    return ""
+
+
+def redis_url(url: str, database: int, *, password: str = "") -> str:
+    """Return the URL of one database of the server that `url` names.
+
+    The password may come separately, so that it needs no escaping. With `rediss` the server's certificate is
+    checked unless the URL's `ssl_cert_reqs` differs: Celery refuses to start without that parameter.
+    """
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if parts.scheme == "rediss":
+        query.setdefault("ssl_cert_reqs", "required")
+    place = parts.netloc
+    if password:
+        login, _, host = place.rpartition("@")
+        place = f"{login.partition(':')[0]}:{quote(password, safe='')}@{host}"
+    path = f"{parts.path.rstrip('/')}/{database}"
+    return urlunsplit(parts._replace(netloc=place, path=path, query=urlencode(query)))
+
+
+def database_url(url: str, *, password: str = "") -> str:
+    """Return the URL of the database, with a password that comes separately in its place."""
+    if not password:
+        return url
+    parts = urlsplit(url)
+    login, _, host = parts.netloc.rpartition("@")
+    place = f"{login.partition(':')[0]}:{quote(password, safe='')}@{host}"
+    return urlunsplit(parts._replace(netloc=place))
