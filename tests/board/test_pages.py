@@ -116,7 +116,7 @@ def test_a_customer_is_told_nothing_that_is_for_operators(browser_of, alice, sta
     Journey.objects.filter(order_id=order.order_id).update(attention="Traceback of horror", due_at=None)
     for user in (alice, staff):
         page = browser_of(user).get(f"/track/{order.uuid}").content
-        assert b"Our staff is looking into it" in page
+        assert b"Our team is on it" in page
         assert b"horror" not in page
 
 
@@ -216,15 +216,15 @@ def test_an_order_that_waits_explains_itself_to_operators_and_consoles_its_custo
     for_staff, for_alice = browser_of(staff).get(path).content, browser_of(alice).get(path).content
     assert b"The payment provider cannot be reached." in for_staff
     assert b"Safe to retry." in for_staff
-    assert b"nothing is charged twice" in for_alice
+    assert b"be charged twice" in for_alice
     assert b"breaker" not in for_alice
 
 
 def test_errors_are_told_on_pages_of_our_own(rf):
     request = rf.get("/nowhere")
     for answer, status, words in (
-        (errors.not_found(request), 404, b"There is nothing here"),
-        (errors.bad_request(request, SuspiciousOperation()), 400, b"This request makes no sense to us"),
+        (errors.not_found(request), 404, b"Page not found"),
+        (errors.bad_request(request, SuspiciousOperation()), 400, b"Bad request"),
         (errors.server_error(request), 500, b"Orders that were placed are safe"),
     ):
         assert answer.status_code == status
