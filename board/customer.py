@@ -24,7 +24,8 @@ HEADLINES = {
     Status.REJECTED: "We couldn't process your order",
 }
 STORIES = {
-    Status.PROCESSING: "We're reserving your items, calculating shipping and authorizing the payment. This takes a moment.",
+    Status.PROCESSING: "We're reserving your items, calculating shipping and authorizing the payment."
+    " This takes a moment.",
     Status.CONFIRMED: "Your items are reserved and {total} is paid. We'll show it here when your order ships.",
     Status.COMPLETED: "{total} is paid. Thank you for your order.",
 }

@@ -39,7 +39,7 @@ class Board(APIView):
         tags=["board"],
         operation_id="get_board",
         summary="Get the live board: lanes and journal position",
-        description="Resume at `/ws/orders?after=<position>`; the board already includes events up to the sequences in `counted`.",
+        description="Resume at `/ws/orders?after=<position>`; events up to the sequences in `counted` are included.",
         responses={200: Snapshot},
     )
     def get(self, request: Request) -> Response:

@@ -54,7 +54,14 @@ def _transactions(request: HttpRequest, context: dict[str, Any]) -> HttpResponse
 
 SEE_PAYMENTS = "payments.view_transaction"
 PAGES = (
-    Page("payments", "Payments", "Unresolved payments", "payments/money-at-risk", SEE_PAYMENTS, money_at_risk_page),
+    Page(
+        "payments",
+        "Payments",
+        "Unresolved payments",
+        "payments/money-at-risk",
+        SEE_PAYMENTS,
+        money_at_risk_page,
+    ),
     Page("payments", "Payments", "Transactions", "payments/transactions", SEE_PAYMENTS, _transactions),
     Page(
         "django_celery_beat",

@@ -180,7 +180,9 @@ class ProductAdmin(admin.ModelAdmin):
                 )
                 self.log_change(request, product, f"Stock adjusted by {change.applied:+d}: {change.reason}")
         except stock.NotEnoughFree as refusal:
-            form.add_error("by", f"Only {refusal.available:,} units are available; the rest is reserved by orders.")
+            form.add_error(
+                "by", f"Only {refusal.available:,} units are available; the rest is reserved by orders."
+            )
             return False
         self.message_user(request, f"{product}: {change.on_hand_after} units on hand now.", messages.SUCCESS)
         return True

@@ -54,7 +54,9 @@ class NotificationAdmin(RecordAdmin):
     def send_again(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
         """Have the chosen e-mails sent once more."""
         count = send_again(queryset, user_id=int(request.user.pk or 0))
-        self.message_user(request, f"{count} e-mail{'' if count == 1 else 's'} will be resent.", messages.SUCCESS)
+        self.message_user(
+            request, f"{count} e-mail{'' if count == 1 else 's'} will be resent.", messages.SUCCESS
+        )
 
 
 class SubscriptionForm(forms.ModelForm):
@@ -107,4 +109,5 @@ class DeliveryAdmin(RecordAdmin):
     def tell_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
         """Have the chosen deliveries that ended told once more."""
         count = tell_again(queryset, user_id=int(request.user.pk or 0))
-        self.message_user(request, f"{count} deliver{'y' if count == 1 else 'ies'} will be redelivered.", messages.SUCCESS)
+        deliveries = "1 delivery" if count == 1 else f"{count} deliveries"
+        self.message_user(request, f"{deliveries} will be redelivered.", messages.SUCCESS)

@@ -22,7 +22,7 @@ from django.utils.timesince import timesince
 from inventory.models import Reservation
 from orders.log_context import trace_url
 from orders.maintenance import archive
-from orders.models import ArchivedOrder, Batch, Order, OrderEvent, OrderLine
+from orders.models import ArchivedOrder, Batch, Journey, Order, OrderEvent, OrderLine
 from orders.operators import stuck_reasons
 from orders.operators.actions import LONGEST_REASON, OPERATIONS, Operation, Told, operate, previews, totals
 from orders.operators.admin_filters import (
@@ -39,7 +39,7 @@ from orders.operators.permissions import may_operate
 from orders.operators.runs import flower_url, latest_batch, runs_in, runs_of
 from orders.operators.search import found, named
 from orders.wording import attention, timeline, waits_for
-from orders.workflow import Status
+from orders.workflow import Leg, Status
 from payments.models import Transaction
 
 MOST_AT_ONCE = 5000
@@ -84,7 +84,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         except OperationalError:
             if not request.GET:
                 raise
-            self.message_user(request, "The query took too long. Filter by date to narrow it down.", messages.WARNING)
+            self.message_user(
+                request, "The query took too long. Filter by date to narrow it down.", messages.WARNING
+            )
             return HttpResponseRedirect(request.path)
 
 
@@ -159,7 +161,7 @@ class OrdersAdmin(PageAdmin):
     @admin.display(description="Status")
     def status(self, row: Any) -> SafeString:
         """Where it stands: a word, and a mark of a colour and a shape of its own."""
-        return status_badge(self.order_of(row).journey.status)
+        return status_badge(self.order_of(row).journey)
 
     @admin.display(description="Customer name")
     def customer_name(self, row: Any) -> str:
@@ -197,7 +199,7 @@ class OrdersAdmin(PageAdmin):
             "title": order.number,
             "order": order,
             "journey": order.journey,
-            "badge": status_badge(order.journey.status),
+            "badge": status_badge(order.journey),
         }
 
 
@@ -205,7 +207,7 @@ class OrdersAdmin(PageAdmin):
 class OrderAdmin(OrdersAdmin):
     """Orders: what was asked for, where each stands, and what may be done about it."""
 
-    list_display = ("shown_number", "status", "needs", "customer_name", "total", "placed", "age")
+    list_display = ("shown_number", "status", "age", "needs", "customer_name", "total", "placed")
     list_display_links = ("shown_number",)
     list_filter = (
         CauseFilter,
@@ -358,7 +360,9 @@ class OrderAdmin(OrdersAdmin):
         """Tell of each order, or of many by what came of them."""
         level = {True: messages.SUCCESS, False: messages.WARNING}
         if not orders:
-            self.message_user(request, "Nothing left to do: the orders have changed meanwhile.", messages.WARNING)
+            self.message_user(
+                request, "Nothing left to do: the orders have changed meanwhile.", messages.WARNING
+            )
         if len(orders) <= TOLD_SINGLY:
             for order in orders:
                 told = done[order.pk]
@@ -374,9 +378,10 @@ def _ask_for(
     return model_admin.ask(request, operation, queryset)
 
 
-def status_badge(status: str) -> SafeString:
-    """Return a status as a word with a mark; the word says it to those who do not see the mark."""
-    return format_html('<span class="status status-{}">{}</span>', status, status.capitalize())
+def status_badge(journey: Journey) -> SafeString:
+    """Return a status as a label with a mark, and whether the payment is refunded."""
+    label = journey.status.capitalize() + (", refunded" if journey.payment == Leg.REFUNDED else "")
+    return format_html('<span class="status status-{}">{}</span>', journey.status, label)
 
 
 # --- Beside the orders ------------------------------------------------------------------------------------

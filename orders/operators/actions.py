@@ -210,9 +210,7 @@ def _outlook_of_refund(order: Order, holding: Holding) -> list[Effect] | str:
 
 def _outlook_for_money(order: Order, holding: Holding) -> Effect:
     if any(t.state == Transaction.State.UNKNOWN for t in holding.transactions):
-        return Effect(
-            "Looks up the outcome of the last payment call, and refunds anything it captured."
-        )
+        return Effect("Looks up the outcome of the last payment call, and refunds anything it captured.")
     captured = holding.amount(Transaction.Kind.CAPTURE)
     if captured is not None:
         return _money_moves("Refunds {}.", captured, order.currency)

@@ -50,6 +50,7 @@ def _on_the_way(queues: Collection[str], *, is_to_be_claimed: bool) -> list[Obst
     return found
 
 
+NO_ATTEMPT = "This does not count as an attempt."
 BROKER = Obstacle(
     Kind.BROKER,
     "the broker",
@@ -70,7 +71,7 @@ def _workers(queues: list[str]) -> Obstacle:
         Kind.WORKER,
         f"a worker for {named}",
         f"No worker reads {named}.",
-        f"Start a worker for {named}. The order then continues automatically; this does not count as an attempt.",
+        f"Start a worker for {named}. The order then continues automatically. {NO_ATTEMPT}",
     )
 
 
@@ -79,7 +80,7 @@ def _provider(state: BreakerState) -> Obstacle:
         Kind.PROVIDER,
         "the payment provider",
         f"The payment provider cannot be reached. {told(state)}.",
-        "No action needed: it continues automatically once the provider responds. This does not count as an attempt.",
+        f"No action needed: it continues automatically once the provider responds. {NO_ATTEMPT}",
     )
 
 

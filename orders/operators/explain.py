@@ -257,7 +257,8 @@ def _waits_for_provider(facts: Facts) -> Explanation:
         "the payment provider",
         facts.since(EventType.WAITING),
         why=f"The payment provider cannot be reached. {blockers.told(breaker('payments').state())}.{asked}",
-        next_action="No action needed: it continues automatically once the provider responds. This does not count as an attempt.",
+        next_action="No action needed: it continues automatically once the provider responds."
+        f" {blockers.NO_ATTEMPT}",
         in_the_way=_standing_still(facts),
     )
 
@@ -272,7 +273,8 @@ def _waits_for_outcome(facts: Facts) -> Explanation:
         f"the outcome of the {what}",
         first.started_at if first else facts.since(EventType.WAITING),
         why=f"The outcome of the {what} at the payment provider is unknown.{said}",
-        next_action="No action needed yet: it is looked up by its idempotency key before anything is repeated; no double charges.",
+        next_action="No action needed yet: it is looked up by its idempotency key before anything is repeated."
+        " No double charges.",
         in_the_way=_standing_still(facts),
     )
 

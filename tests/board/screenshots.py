@@ -48,7 +48,9 @@ def tour(browser: Browser, stack: Stack) -> None:
     _tell(stack, range(31, 34), "cancel")
     _place(page, "on hold", "Place 1")
     page.locator("#kind").select_option(label="good orders")
-    expect(page.locator("[data-lane=processing] .note").first).to_contain_text("Waiting for", timeout=PATIENCE)
+    expect(page.locator("[data-lane=processing] .note").first).to_contain_text(
+        "Waiting for", timeout=PATIENCE
+    )
     page.wait_for_timeout(SETTLED)
     _take(page, "board")
 

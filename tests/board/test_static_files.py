@@ -45,13 +45,17 @@ def test_a_module_imports_only_hashed_names_that_exist(storage, entry):
 
 
 def test_a_module_is_loaded_once_under_one_name(storage):
-    entries = [storage.stored_name(f"board/{name}").removeprefix("board/") for name in ("board.js", "track.js")]
+    entries = [
+        storage.stored_name(f"board/{name}").removeprefix("board/") for name in ("board.js", "track.js")
+    ]
     names = {name for entry in entries for name in modules_from(storage, entry)}
     assert len({name.split(".")[0] for name in names}) == len(names)
 
 
 def test_the_pages_load_every_module(storage):
-    entries = [storage.stored_name(f"board/{name}.js").removeprefix("board/") for name in ("board", "track", "page")]
+    entries = [
+        storage.stored_name(f"board/{name}.js").removeprefix("board/") for name in ("board", "track", "page")
+    ]
     loaded = {name.split(".")[0] for entry in entries for name in modules_from(storage, entry)}
     assert loaded == {path.stem for path in SCRIPTS.glob("*.js")}
 
@@ -75,7 +79,8 @@ def test_a_browser_runs_the_hashed_modules(storage):
 
 PARTS = """
 <p id="connection"><span data-text></span></p><button id="theme"></button><p id="said"></p>
-<div id="banner"><span id="banner-words"></span><span id="banner-detail"></span><button id="banner-remedy"></button></div>
+<div id="banner"><span id="banner-words"></span><span id="banner-detail"></span>
+<button id="banner-remedy"></button></div>
 <article id="track"></article>
 """
 

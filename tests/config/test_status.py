@@ -161,7 +161,11 @@ def test_money_of_an_order_that_is_being_undone_is_at_risk_until_it_is_back(prov
     work_off()
     cancel_order(order_id=placed.order_id, reason="changed my mind")
     (risk,) = money_at_risk.at_risk()
-    assert (risk.amount, risk.cause, risk.is_unknown) == (Decimal("15.00"), "Captured, not refunded yet.", False)
+    assert (risk.amount, risk.cause, risk.is_unknown) == (
+        Decimal("15.00"),
+        "Captured, not refunded yet.",
+        False,
+    )
 
     work_off()
     assert money_at_risk.at_risk() == []

@@ -300,7 +300,7 @@ STATES: dict[str, tuple[dict[str, Any], Situation, str]] = {
             "attention": "Refund refused by the provider: x",
         },
         Situation.ATTENTION,
-        "Unresolved payment: the provider has 15.00 USD, for 0 seconds. Resolve this in the payment provider's dashboard",
+        "Unresolved payment: the provider has 15.00 USD, for 0 seconds. Resolve this in the payment",
     ),
     "called off, stopped, nothing at risk": (
         BACK
