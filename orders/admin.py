@@ -97,7 +97,7 @@ class PageAdmin(ReadOnlyAdmin):
 
     def missing(self, object_id: str) -> HttpResponse:
         """Answer a request for what is not there; raises Http404."""
-        raise Http404(f"{self.opts.verbose_name.capitalize()} {object_id[:40]} not found.")
+        raise Http404(f"No {self.opts.verbose_name} {object_id[:40]}.")
 
     def context_of(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         """Return what the page shows, and its title."""

@@ -11,7 +11,7 @@ from django.test import Client
 
 from config import errors
 from orders import journal
-from orders.models import Journey
+from orders.models import Journey, Order
 from tests.factories import make_order, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -143,6 +143,21 @@ def test_a_foreign_order_is_not_there(browser_of, alice, product):
     response = browser_of(alice).get(f"/board/orders/{order.order_id}")
     assert response.status_code == 404
     assert order.number.encode() not in response.content
+
+
+def test_an_address_reads_as_on_an_envelope(browser_of, alice, product):
+    order = make_order((product, 1), owner=alice)
+    lines = {"city": "Austin", "name": "Ann", "line1": "1 Main St", "region": "TX", "postalCode": "78701"}
+    Order.objects.filter(pk=order.order_id).update(shipping_address=lines | {"country": "US"})
+    page = browser_of(alice).get(f"/board/orders/{order.order_id}").content.decode()
+    assert "Ann<br>1 Main St<br>Austin, TX 78701<br>US</dd>" in re.sub(r"\s*\n\s*", "", page)
+
+
+def test_what_cannot_be_undone_asks_first(browser_of, alice, product):
+    order = make_order((product, 1), owner=alice)
+    for path in (f"/board/orders/{order.order_id}", f"/track/{order.uuid}"):
+        page = browser_of(alice).get(path).content.decode()
+        assert f'data-confirm="Cancel order {order.number}?"' in page
 
 
 def buttons(page: bytes) -> set[str]:

@@ -264,7 +264,10 @@ def test_cancelling_gives_money_and_units_back(client, operator, confirmed):
     assert status_of(confirmed) == Status.CANCELLING
     work_off()
     assert status_of(confirmed) == Status.CANCELLED
-    assert "Payment returned" in page_of(client, confirmed)
+    page = page_of(client, confirmed)
+    assert "Payment returned" in page
+    assert "Cancelled, refunded" in page
+    assert "Cancelled, refunded" in client.get("/admin/orders/order/").content.decode()
 
 
 def test_cancelling_wants_a_reason(client, operator, confirmed):
@@ -287,7 +290,7 @@ def test_a_completed_order_is_refunded_but_not_cancelled(client, operator, confi
     page = client.get(f"/admin/orders/order/operate/cancel/?order={confirmed.pk}").content.decode()
     assert "Refund it when the goods are returned." in page
     page = client.get(f"/admin/orders/order/operate/refund/?order={confirmed.pk}").content.decode()
-    assert "Puts 2 units back on the shelf." in page
+    assert "Returns 2 units to stock." in page
     operate(client, "refund", confirmed, reason="Came back.")
     work_off()
     assert status_of(confirmed) == Status.CANCELLED
@@ -365,9 +368,9 @@ def test_money_at_risk_is_told_with_what_happens_next(client, operator, confirme
     operate(client, "cancel", confirmed, reason="The customer called.")
     page = client.get("/admin/payments/money-at-risk/").content.decode()
     assert "25.00 USD in 1 order" in page
-    assert "The provider has it." in page
+    assert "Captured, not refunded yet." in page
     work_off()
-    assert "No money is at risk." in client.get("/admin/payments/money-at-risk/").content.decode()
+    assert "No unresolved payments." in client.get("/admin/payments/money-at-risk/").content.decode()
 
 
 def test_batches_can_be_looked_at(client, confirmed):
