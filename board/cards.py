@@ -33,7 +33,7 @@ LOOKED_THROUGH = 20_000
 
 
 class Lane(StrEnum):
-    """Where a card hangs. Follows the order's status, except for those that a person should look at."""
+    """The lane of a card: by status, except for orders that need attention."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -74,7 +74,7 @@ class Card(Answer):
     waits_for: str
     attention: bool
     reason: str
-    why: str  # a person should look at it; told to staff only
+    why: str  # it needs attention; for staff only
     placed_at: datetime
 
 
@@ -163,16 +163,16 @@ def card(order: Order, *, for_staff: bool = False) -> Card:
 
 
 def needs_attention(journey: Journey) -> bool:
-    """Whether a person should look at it. What came right meanwhile needs nobody any more."""
+    """Whether an order needs attention. One that has ended well since does not."""
     return bool(journey.attention) and journey.status in UNDER_WAY
 
 
 def what_it_waits_for(journey: Journey) -> str:
-    """Return in a few words what an order waits for; nothing if it does not."""
+    """Return what an order waits for, in a few words; "" if it does not wait."""
     if journey.status == Status.PENDING and journey.due_at is None:
-        return "somebody to start it"
+        return "manual release"
     if needs_attention(journey) and journey.due_at is None:
-        return "a person"
+        return "manual action"
     return waits_for(journey.waiting_for)
 
 

@@ -1,4 +1,4 @@
-"""What customers read about their order: what happens, what it means for their money, and what they may do."""
+"""The customer's page: where an order stands, what that means for their money, and what they can do."""
 
 from dataclasses import replace
 from itertools import groupby
@@ -15,55 +15,55 @@ from orders.models import Journey, Order
 from orders.workflow import Leg, Status
 
 HEADLINES = {
-    Status.PENDING: "We have your order",
-    Status.PROCESSING: "We are working on it",
+    Status.PENDING: "We've received your order",
+    Status.PROCESSING: "We're processing your order",
     Status.CONFIRMED: "Your order is confirmed",
-    Status.COMPLETED: "Your order was handed over",
-    Status.CANCELLING: "Your order is being called off",
+    Status.COMPLETED: "Your order has shipped",
+    Status.CANCELLING: "Your order is being cancelled",
     Status.CANCELLED: "Your order is cancelled",
-    Status.REJECTED: "We could not take your order",
+    Status.REJECTED: "We couldn't process your order",
 }
 STORIES = {
-    Status.PROCESSING: "We set the items aside, settle the shipping and ask for the payment. It takes a moment.",
-    Status.CONFIRMED: "The items are set aside for you and {total} is paid. The next step is to hand it over.",
-    Status.COMPLETED: "The items are yours and {total} is paid. Thank you.",
-    Status.CANCELLING: "What was set aside for you goes back on the shelf.",
+    Status.PROCESSING: "We're reserving your items, calculating shipping and authorizing the payment."
+    " This takes a moment.",
+    Status.CONFIRMED: "Your items are reserved and {total} is paid. We'll show it here when your order ships.",
+    Status.COMPLETED: "{total} is paid. Thank you for your order.",
 }
-HELD = "It is on hold: nothing is set aside or charged before it is started."
+HELD = "Your order is on hold. Nothing is reserved or charged until it is released."
 IN_THE_QUEUE = (
-    "Others have the last items in their hands and have not paid yet. You are next in line for what they leave."
-    " You are charged only once the items are yours."
+    "The last items are reserved by orders that are not paid yet. You're next in line if any become available."
+    " We charge you only once the items are yours."
 )
-NEXT_IN_LINE = "It is next in line. Nothing has been charged so far."
+NEXT_IN_LINE = "Your order is next in line. Nothing has been charged yet."
 
 MONEY_ON_ITS_WAY = {
-    Leg.CAPTURED: "The {total} that you paid is on its way back to you.",
-    Leg.AUTHORIZED: "The {total} held on your card is being released.",
-    Leg.OPEN: "If anything is charged meanwhile, it goes back to you.",
+    Leg.CAPTURED: "Your refund of {total} is on its way.",
+    Leg.AUTHORIZED: "The {total} hold on your card is being released.",
+    Leg.OPEN: "If anything is charged in the meantime, it will be refunded.",
 }
 MONEY_AT_THE_END = {
-    Leg.REFUNDED: "The {total} that you paid went back to you.",
-    Leg.VOIDED: "The {total} held on your card was released. You were not charged.",
+    Leg.REFUNDED: "You were refunded {total}.",
+    Leg.VOIDED: "The {total} hold on your card was released. You were not charged.",
 }
 NOT_CHARGED = "You were not charged."
 
 EFFECTS = {
-    Leg.CAPTURED: "You get {total} back.",
-    Leg.AUTHORIZED: "The {total} held on your card is released.",
+    Leg.CAPTURED: "You'll be refunded {total}.",
+    Leg.AUTHORIZED: "The {total} hold on your card will be released.",
 }
-NOTHING_CHARGED = "Nothing has been charged so far."
+NOTHING_CHARGED = "Nothing has been charged yet."
 
 LEG_NAMES = {"stock": "Items", "shipping": "Delivery", "payment": "Payment"}
 
 
 def context_of(order: Order, request: Request) -> dict[str, Any]:
-    """Return what the page of an order shows to its customer, whoever looks at it."""
+    """Return what the page shows: to staff the same as to the customer."""
     return {
         "order": order,
         "journey": order.journey,
         "card": card(order),
         "lines": list(order.lines.all()),
-        "headline": HEADLINES[Status(order.journey.status)],
+        "headline": headline(order.journey),
         "story": story(order),
         "given_reason": "" if order.journey.reason in REASONS else order.journey.reason.replace("_", " "),
         "consolation": panel.consolation(order.journey),
@@ -73,8 +73,15 @@ def context_of(order: Order, request: Request) -> dict[str, Any]:
     }
 
 
+def headline(journey: Journey) -> str:
+    """Return where an order stands. A cancelled order whose money went back says so."""
+    if journey.status == Status.CANCELLED and journey.payment == Leg.REFUNDED:
+        return "Your order is cancelled and refunded"
+    return HEADLINES[Status(journey.status)]
+
+
 def story(order: Order) -> str:
-    """Return in a few sentences where an order stands, why, and where its money is."""
+    """Return where an order stands, why, and where the money is."""
     journey = order.journey
     status, payment = Status(journey.status), Leg(journey.payment)
     if status is Status.PENDING:
@@ -90,22 +97,22 @@ def story(order: Order) -> str:
 
 
 def _why(journey: Journey) -> str:
-    """Return why an order was refused. What a person gave as the reason stands beside the status as it is."""
+    """Return why an order was rejected. A reason that staff typed is shown beside the status."""
     return REASONS.get(journey.reason, "")
 
 
 def _total(order: Order) -> str:
-    return f"{order.total_amount} {order.currency}"
+    return f"{order.total_amount:,.2f} {order.currency}"
 
 
 def _actions(order: Order, request: Request) -> list[Action]:
     effect = EFFECTS.get(Leg(order.journey.payment), NOTHING_CHARGED).format(total=_total(order))
     offered = panel.actions(order, request, offered=("cancel",))
-    return [replace(action, label="Cancel the order", effects=[effect]) for action in offered]
+    return [replace(action, label="Cancel order", effects=[effect]) for action in offered]
 
 
 def _timeline(order: Order) -> list[Entry]:
-    """Return what happened, without figures; what is said again and again is said once."""
+    """Return the history without details; the same text in a row appears once."""
     told = panel.entries(events_of(order.pk, limit=panel.MOST_EVENTS), order.currency, staff=False)
     once = [next(same) for _, same in groupby(told, key=lambda entry: entry.text)]
     return [replace(entry, details=[]) for entry in once]

@@ -71,7 +71,7 @@ def letter(request: HttpRequest, mail_id: str) -> HttpResponse:  # noqa: ARG001
 
 def _only_in_demo() -> None:
     if not settings.DEMO:
-        raise Http404("Only a demo has an inbox.")
+        raise Http404("The inbox exists only in a demo.")
 
 
 def _by_id(mail_id: str) -> Mail | None:

@@ -1,4 +1,4 @@
-"""The board's pages, and the pieces of page that it fetches."""
+"""The board's pages, and the fragments that it fetches."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -22,7 +22,7 @@ from board.viewers import sees_the_shop, viewer_of
 from orders.queries import OrderNotFound, by_reference
 from scheduling.slots import database_now
 
-# What there is besides the board, as (title, address).
+# Links in the footer, as (title, address).
 PLACES = (
     ("API", "/api"),
     ("Swagger", "/swagger"),
@@ -34,7 +34,7 @@ PLACES = (
 
 
 def content_security_policy(request: HttpRequest) -> str:
-    """Return the policy of every page here: only what this server serves as files, and nothing written inline."""
+    """Return the policy of every page here: files of this server only, nothing inline."""
     socket = f"{'wss' if request.is_secure() else 'ws'}://{request.get_host()}"
     return (
         f"default-src 'self'; connect-src 'self' {socket}; img-src 'self' data:; object-src 'none';"
@@ -43,7 +43,7 @@ def content_security_policy(request: HttpRequest) -> str:
 
 
 def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Make a view a page of the board: for somebody whom we know, with its policy, and never out of a cache."""
+    """Make a view a page of the board: for known users, with the policy above, never cached."""
 
     @wraps(view)
     def shown(request: HttpRequest, **parameters: Any) -> HttpResponse:
@@ -60,7 +60,7 @@ def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
 @page
 def board(request: HttpRequest, viewer: User) -> HttpResponse:
-    """Show all orders that the viewer may see, as they move."""
+    """Show all orders that the viewer may see, live."""
     context = {
         "lanes": LANES,
         "newest": cards.newest(viewer),
@@ -79,7 +79,7 @@ def _places(viewer: User) -> tuple[tuple[str, str], ...]:
 
 @page
 def order_panel(request: HttpRequest, viewer: User, reference: str) -> HttpResponse:
-    """Return the piece of page that tells everything about one order."""
+    """Return the fragment with everything about one order."""
     try:
         order = by_reference(viewer, reference)
     except OrderNotFound:
@@ -89,20 +89,20 @@ def order_panel(request: HttpRequest, viewer: User, reference: str) -> HttpRespo
 
 @page
 def track(request: HttpRequest, viewer: User, uuid: UUID) -> HttpResponse:
-    """Show a customer their order. Only its UUID leads here: an order's number can be guessed."""
+    """Show a customer their order, by UUID only: numbers can be guessed."""
     try:
         order = by_reference(viewer, str(uuid))
     except OrderNotFound:
         return render(request, "board/no_track.html", _common(request, viewer), status=404)
     facts = customer.context_of(order, _asked_by(viewer, request))
-    # The page asks for its own body again whenever something has happened.
+    # The page fetches its own body after each event.
     template = "board/track_body.html" if "body" in request.GET else "board/track.html"
     return render(request, template, _common(request, viewer) | facts)
 
 
 @page
 def sold(request: HttpRequest, viewer: User) -> HttpResponse:
-    """Show what the shop sold, when, and what it refused."""
+    """Show sales over time, and rejections by reason."""
     if not sees_the_shop(viewer):
         raise PermissionDenied
     facts = sales.context_of(request.GET.get("days", ""), now=database_now())
@@ -125,13 +125,13 @@ def _asked_by(viewer: User, request: HttpRequest) -> Request:
     return asked
 
 
-# What the lanes are called, and what stands there while they are empty.
+# Key, title and the text of an empty lane.
 LANES = (
-    ("pending", "Pending", "Nothing waits to be taken up."),
-    ("processing", "Processing", "Nothing is under way."),
-    ("confirmed", "Confirmed", "No order is confirmed yet."),
-    ("completed", "Completed", "No order was handed over yet."),
-    ("undoing", "Undoing", "Nothing is being given back."),
-    ("ended", "Ended", "None was cancelled or refused."),
-    ("attention", "Needs attention", "Nobody has to step in."),
+    ("pending", "Pending", "No pending orders."),
+    ("processing", "Processing", "Nothing in progress."),
+    ("confirmed", "Confirmed", "No confirmed orders yet."),
+    ("completed", "Completed", "No completed orders yet."),
+    ("undoing", "Cancelling / refunding", "No cancellations in progress."),
+    ("ended", "Closed", "No cancelled or rejected orders."),
+    ("attention", "Needs attention", "Nothing needs attention."),
 )

@@ -1,4 +1,4 @@
-"""Everything about one order, told to whoever may see it: the board's panel."""
+"""The board's panel: everything about one order that the viewer may see."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from payments.models import Transaction
 
 MOST_EVENTS = 500
 
-# Which view obeys which operation: it knows who may ask for it. What helps an order that is stuck comes first.
+# The view of each operation: it knows who has permission. What helps a stuck order comes first.
 OBEYED_BY: dict[str, type[APIView]] = {
     "process": views.ProcessOrder,
     "retry": views.RetryOrder,
@@ -52,28 +52,28 @@ STATE_OF_LEG = {
 }
 WORDS_FOR_LEG = {
     ("stock", Leg.OPEN): "not reserved yet",
-    ("stock", Leg.SHORT): "others hold the last items and have not paid yet",
-    ("stock", Leg.RESERVED): "every item is reserved",
-    ("stock", Leg.REFUSED): "not all of it is in stock",
-    ("stock", Leg.RELEASED): "the items went back on the shelf",
-    ("stock", Leg.SOLD): "handed over",
-    ("shipping", Leg.OPEN): "not quoted yet",
-    ("shipping", Leg.QUOTED): "the price is settled",
+    ("stock", Leg.SHORT): "waiting for items reserved by unpaid orders",
+    ("stock", Leg.RESERVED): "all items reserved",
+    ("stock", Leg.REFUSED): "not all items in stock",
+    ("stock", Leg.RELEASED): "released",
+    ("stock", Leg.SOLD): "fulfilled",
+    ("shipping", Leg.OPEN): "not calculated yet",
+    ("shipping", Leg.QUOTED): "shipping calculated",
     ("shipping", Leg.REFUSED): "no delivery to this address",
-    ("payment", Leg.OPEN): "nothing taken yet",
-    ("payment", Leg.AUTHORIZED): "the amount is held on the card",
+    ("payment", Leg.OPEN): "not charged yet",
+    ("payment", Leg.AUTHORIZED): "authorized",
     ("payment", Leg.CAPTURED): "paid",
     ("payment", Leg.REFUSED): "declined",
-    ("payment", Leg.VOIDED): "the hold on the card was let go",
-    ("payment", Leg.REFUNDED): "the money went back",
-    ("payment", Leg.NOTHING): "nothing had been taken",
+    ("payment", Leg.VOIDED): "authorization voided",
+    ("payment", Leg.REFUNDED): "refunded",
+    ("payment", Leg.NOTHING): "nothing to refund",
 }
 LEG_NAMES = {"stock": "Stock", "shipping": "Shipping", "payment": "Payment"}
 
 
 @dataclass(frozen=True, slots=True)
 class LegShown:
-    """A leg as a light with words."""
+    """A leg as a light with a label."""
 
     key: str
     name: str
@@ -96,7 +96,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A button: where it leads, and what it would bring."""
+    """A button: its address, and what it would do."""
 
     name: str
     label: str
@@ -106,7 +106,7 @@ class Action:
 
 
 def context_of(order: Order, request: Request) -> dict[str, Any]:
-    """Return what the panel shows of an order to whoever is asking."""
+    """Return what the panel shows of an order to the user."""
     user = request.user
     assert isinstance(user, User)
     explained = may_be_told(views.OrderExplanation, order, request)
@@ -135,12 +135,12 @@ def context_of(order: Order, request: Request) -> dict[str, Any]:
 
 
 def consolation(journey: Journey) -> str:
-    """Return why a customer has to wait; nothing if they do not, or if it is on hold."""
+    """Return why a customer has to wait; "" if they do not, or if the order is on hold."""
     if needs_attention(journey):
-        return "Something is not as it should be. Our staff is looking into it; you need not do anything."
+        return "There's a problem with this order. Our team is on it; no action needed."
     is_held = journey.status == Status.PENDING and journey.due_at is None
     if not is_held and journey.status in UNDER_WAY and what_it_waits_for(journey):
-        return "This takes longer than usual. It goes on by itself, and nothing is charged twice."
+        return "This is taking longer than usual. We keep retrying, and you won't be charged twice."
     return ""
 
 
@@ -154,7 +154,7 @@ def _leg(name: str, leg: Leg) -> LegShown:
 
 
 def entries(events: Sequence[OrderEvent], currency: str, *, staff: bool) -> list[Entry]:
-    """Return the timeline. What is for operators' eyes, such as a traceback, stays out for others."""
+    """Return the timeline; for others than staff without internals such as tracebacks."""
     told = zip(events, timeline(events), strict=True)
     return [
         Entry(
@@ -172,7 +172,7 @@ def entries(events: Sequence[OrderEvent], currency: str, *, staff: bool) -> list
 
 def _text(event: OrderEvent, *, staff: bool) -> str:
     if staff and event.type == EventType.ATTENTION_NEEDED:
-        return "It was put before a person."  # who is that person, and not told that somebody is
+        return "Escalated to staff."
     return sentence(event.type, event.data)
 
 
@@ -207,7 +207,7 @@ BACK = {"cancellation_started", "stock_released", "money_returned", "order_cance
 
 
 def _kind(event_type: str) -> str:
-    """Return how an event is marked: good, bad, something given back, or a wait."""
+    """Return how an event is marked: good, bad, back (released or refunded), or wait."""
     if event_type in (EventType.WAITING, EventType.ATTENTION_NEEDED):
         return "wait"
     if event_type in BACK:
@@ -224,20 +224,20 @@ class Call:
 
 
 def calls_of(order: Order) -> list[Call]:
-    """Return what the payment provider was asked for an order."""
+    """Return the calls to the payment provider for an order."""
     rows = Transaction.objects.filter(order_id=order.pk).order_by("started_at", "kind")
     return [Call(row, _took(row)) for row in rows]
 
 
 def _took(row: Transaction) -> str:
-    return _after((row.finished_at - row.started_at).total_seconds())[1:] if row.finished_at else "still open"
+    return _after((row.finished_at - row.started_at).total_seconds())[1:] if row.finished_at else "pending"
 
 
 # --- What may be done -------------------------------------------------------------------------------------
 
 
 def actions(order: Order, request: Request, *, offered: Sequence[str] = tuple(OBEYED_BY)) -> list[Action]:
-    """Return what this user may do to the order and what would have an effect now, with that effect."""
+    """Return the operations that this user may run and that would have an effect now, with that effect."""
     allowed = [name for name in offered if may_be_told(OBEYED_BY[name], order, request)]
     shown = [(name, previews(OPERATIONS[name], [order])[0]) for name in allowed]
     useful = {name: preview.effects for name, preview in shown if preview.effects}

@@ -26,7 +26,7 @@ CHOICES = {
     "today": Choice("Today by hour", "hour", 1),
     "week": Choice("7 days", "day", 7),
     "month": Choice("31 days", "day", 31),
-    "year": Choice("A year", "day", 365),
+    "year": Choice("365 days", "day", 365),
 }
 USUAL = "week"
 
@@ -65,7 +65,7 @@ def sums(found: Analytics) -> list[tuple[str, str]]:
     counts = [
         ("Placed", f"{placed:,}"),
         ("Confirmed", f"{confirmed:,} · {_percent(confirmed, placed)} %"),
-        ("Refused", f"{sum(period.refused for period in found.periods):,}"),
+        ("Rejected", f"{sum(period.refused for period in found.periods):,}"),
         ("Cancelled", f"{sum(period.cancelled for period in found.periods):,}"),
     ]
     return counts + [("Revenue", f"{amount:,} {currency}") for currency, amount in _revenue(found.periods)]

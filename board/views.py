@@ -1,4 +1,4 @@
-"""What the board asks for over HTTP."""
+"""The board's API."""
 
 from typing import Annotated, Literal
 
@@ -27,7 +27,7 @@ SEARCHED = {"type": "string", "maxLength": LONGEST_SEARCH, "pattern": r"\S"}
 
 
 def user_of(request: Request) -> User:
-    """Return who is asking; the permissions have seen to it that somebody is."""
+    """Return the user; permissions guarantee that there is one."""
     assert isinstance(request.user, User)
     return request.user
 
@@ -40,12 +40,12 @@ class Board(APIView):
     @extend_schema(
         tags=["board"],
         operation_id="get_board",
-        summary="Get the live board: its lanes, and where in the journal to go on",
-        description="Then follow `/ws/orders?after=<position>`; events up to what `counted` says are in it.",
+        summary="Get the live board: lanes and journal position",
+        description="Resume at `/ws/orders?after=<position>`; events up to the sequences in `counted` are included.",
         responses={200: Snapshot},
     )
     def get(self, request: Request) -> Response:
-        """Get the board with the orders you may see."""
+        """Return the board with the orders that you may see."""
         return Response(cards.snapshot(user_of(request)), headers={"Cache-Control": "no-store"})
 
 
@@ -57,7 +57,7 @@ class CardsByIds(APIView):
     @extend_schema(
         tags=["board"],
         operation_id="get_cards",
-        summary="Get some orders as the board's cards",
+        summary="Get orders as cards",
         parameters=[
             OpenApiParameter(
                 "ids",
@@ -66,13 +66,13 @@ class CardsByIds(APIView):
                     "pattern": f"^[0-9]{{1,19}}(,[0-9]{{1,19}}){{0,{MOST_CARDS_AT_ONCE - 1}}}$",
                 },
                 required=True,
-                description=f"Ids with commas between them, at most {MOST_CARDS_AT_ONCE}.",
+                description=f"Comma-separated ids, at most {MOST_CARDS_AT_ONCE}.",
             )
         ],
         responses={200: Cards} | refusals(_400="invalid_parameter"),
     )
     def get(self, request: Request) -> Response:
-        """Get those of the orders that you may see."""
+        """Return the orders among these that you may see."""
         return Response(cards.cards_of(user_of(request), _ids(request.query_params.get("ids", ""))))
 
 
@@ -80,25 +80,25 @@ def _ids(text: str) -> list[int]:
     words = text.split(",")
     are_numbers = all(word.isascii() and word.isdigit() and len(word) < 20 for word in words)
     if not are_numbers or len(words) > MOST_CARDS_AT_ONCE:
-        message = f"Ids with commas between them, at most {MOST_CARDS_AT_ONCE}."
+        message = f"Comma-separated ids, at most {MOST_CARDS_AT_ONCE}."
         raise Problem("invalid_parameter", message, field="ids")
     return [min(int(word), LARGEST_ID) for word in words]
 
 
 class Search(APIView):
-    """Finding orders."""
+    """Search of orders."""
 
     read_cost = 10
 
     @extend_schema(
         tags=["board"],
         operation_id="search_orders",
-        summary="Find orders by number, id, UUID, customer or e-mail address",
+        summary="Search orders by number, id, UUID, customer or e-mail address",
         parameters=[OpenApiParameter("q", SEARCHED, required=True)],
         responses={200: Cards} | refusals(_400="invalid_parameter control_characters card_number_refused"),
     )
     def get(self, request: Request) -> Response:
-        """Find the newest orders that are meant."""
+        """Return the newest matching orders."""
         text = request.query_params.get("q", "")
         check_text(text, field="q")
         if not text.strip() or len(text) > LONGEST_SEARCH:
@@ -115,11 +115,11 @@ class Series(APIView):
     @extend_schema(
         tags=["board"],
         operation_id="get_series",
-        summary="Get the last five minutes as series: rates, time to confirm, backlog (staff)",
+        summary="Get rates, time to confirm and backlog of the last five minutes (staff)",
         responses={200: SeriesAnswer} | refusals(_403="permission_denied"),
     )
     def get(self, request: Request) -> Response:  # noqa: ARG002 - the same for all
-        """Get the series."""
+        """Return the series."""
         return Response(SERIES.get(), headers={"Cache-Control": "no-store"})
 
 
@@ -127,7 +127,7 @@ class Series(APIView):
 
 
 class DemoOrders(Body):
-    """Orders to place: how many, and what they are to show."""
+    """Orders to place: how many, and of which kind."""
 
     count: Annotated[int, Meta(ge=1, le=MOST_ORDERS_AT_ONCE)] = 1
     kind: Literal["good", "declined", "unshippable", "out_of_stock", "held", "mixed"] = "good"
@@ -142,14 +142,14 @@ class DemoOrdersPlaced(Answer):
 
 
 class PlaceDemoOrders(APIView):
-    """Customers, by the thousand."""
+    """Demo orders."""
 
     permission_classes = [IsAuthenticated, InDemo]
 
     @extend_schema(
         tags=["board"],
         operation_id="place_demo_orders",
-        summary="Place up to 1,000 orders (only in a demo)",
+        summary="Place up to 1,000 demo orders (demo only)",
         request=DemoOrders,
         responses={201: DemoOrdersPlaced}
         | refusals(
@@ -159,41 +159,41 @@ class PlaceDemoOrders(APIView):
         ),
     )
     def post(self, request: Request) -> Response:
-        """Place them in the name of who asks."""
+        """Place orders as the current user."""
         wanted = read(request.data, DemoOrders)
         try:
             placed = demo.place_demo_orders(user_of(request), count=wanted.count, kind=wanted.kind)
         except demo.NothingToSell:
-            raise Problem("nothing_to_sell", "There are no products to order.", status_code=409) from None
+            raise Problem("nothing_to_sell", "No products to order.", status_code=409) from None
         body = DemoOrdersPlaced(placed=len(placed), first_id=placed[0], last_id=placed[-1])
         return Response(body, status=status.HTTP_201_CREATED)
 
 
 class Trouble(Body):
-    """What is done to the payment provider."""
+    """A fault of the payment provider."""
 
     payments: Literal["none", "decline", "slow", "timeout", "down"]
 
 
 class TroubleNow(Answer):
-    """What is done to the payment provider; `other` if somebody wrote a script of their own."""
+    """The active fault of the payment provider; `other` for a custom script."""
 
     payments: str
 
 
 class BreakPayments(APIView):
-    """The payment provider of the demo, to be broken on purpose."""
+    """Faults of the demo's payment provider."""
 
     permission_classes = [IsAuthenticated, InDemo]
 
     @extend_schema(
         tags=["board"],
         operation_id="get_trouble",
-        summary="Tell how the payment provider was broken (only in a demo)",
+        summary="Get the fault injected into the payment provider (demo only)",
         responses={200: TroubleNow} | refusals(_403="permission_denied", _503="sandbox_unreachable"),
     )
     def get(self, request: Request) -> Response:  # noqa: ARG002
-        """Tell it."""
+        """Return the active fault."""
         try:
             return Response(TroubleNow(payments=demo.trouble()))
         except demo.SandboxUnreachable:
@@ -202,9 +202,9 @@ class BreakPayments(APIView):
     @extend_schema(
         tags=["board"],
         operation_id="make_trouble",
-        summary="Break the payment provider, or mend it (only in a demo)",
+        summary="Inject a fault into the payment provider, or clear it (demo only)",
         request=Trouble,
-        responses={200: OpenApiResponse(TroubleNow, description="So it is from now on.")}
+        responses={200: OpenApiResponse(TroubleNow, description="The fault that is now active.")}
         | refusals(
             _400="malformed_json required unknown_field wrong_type invalid",
             _403="permission_denied",
@@ -212,7 +212,7 @@ class BreakPayments(APIView):
         ),
     )
     def put(self, request: Request) -> Response:
-        """Break it."""
+        """Inject a fault and return it."""
         wanted = read(request.data, Trouble).payments
         try:
             demo.make_trouble(wanted)
@@ -222,5 +222,5 @@ class BreakPayments(APIView):
 
 
 def _unreachable() -> Problem:
-    message = "The sandbox, which plays the payment provider, does not answer."
+    message = "The sandbox payment provider is not responding."
     return Problem("sandbox_unreachable", message, status_code=503, retry_after=2)

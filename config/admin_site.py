@@ -54,7 +54,14 @@ def _transactions(request: HttpRequest, context: dict[str, Any]) -> HttpResponse
 
 SEE_PAYMENTS = "payments.view_transaction"
 PAGES = (
-    Page("payments", "Payments", "Money at risk", "payments/money-at-risk", SEE_PAYMENTS, money_at_risk_page),
+    Page(
+        "payments",
+        "Payments",
+        "Unresolved payments",
+        "payments/money-at-risk",
+        SEE_PAYMENTS,
+        money_at_risk_page,
+    ),
     Page("payments", "Payments", "Transactions", "payments/transactions", SEE_PAYMENTS, _transactions),
     Page(
         "django_celery_beat",
@@ -75,13 +82,13 @@ class Desk(AdminSite):
 
     site_header = "Order pipeline"
     site_title = "Order pipeline"
-    index_title = "Operators' desk"
+    index_title = "Operations"
 
     index_template = "admin/desk.html"
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        """Show what needs a person, above everything else that there is."""
-        return super().index(request, (extra_context or {}) | needs_a_person(request))
+        """Show what needs attention above everything else."""
+        return super().index(request, (extra_context or {}) | needs_attention(request))
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         """Return the admin's addresses with those of the pages."""
@@ -108,8 +115,8 @@ class Desk(AdminSite):
         return sorted(apps.values(), key=_place)
 
 
-def needs_a_person(request: HttpRequest) -> dict[str, Any]:
-    """Return what the start page tells: orders, money and stock that a person should look at, to who may see them."""
+def needs_attention(request: HttpRequest) -> dict[str, Any]:
+    """Return the orders, payments and stock that need attention, as far as the user may see them."""
     found: dict[str, Any] = {"demo": settings.DEMO}
     if request.user.has_perm("orders.view_order"):
         found["groups"] = stuck_reasons.groups()

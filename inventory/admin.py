@@ -34,7 +34,7 @@ class AdjustmentForm(forms.Form):
         label="Units to add",
         min_value=-LARGEST_ADJUSTMENT,
         max_value=LARGEST_ADJUSTMENT,
-        help_text="Negative: to take. What orders have reserved cannot be taken.",
+        help_text="Use a negative number to remove units. Reserved units cannot be removed.",
     )
     reason = forms.CharField(max_length=200)
 
@@ -42,7 +42,7 @@ class AdjustmentForm(forms.Form):
         """Refuse a correction that corrects nothing."""
         by: int = self.cleaned_data["by"]
         if by == 0:
-            raise forms.ValidationError("Zero changes nothing.")
+            raise forms.ValidationError("Enter a number other than zero.")
         return by
 
 
@@ -125,7 +125,7 @@ class ProductAdmin(admin.ModelAdmin):
     def adjust(self, product: Product) -> str:
         """Return the way to the form that corrects them."""
         if product.pk is None:
-            return "none yet"
+            return "no stock yet"
         return format_html(
             '<a href="{}">Adjust stock</a>', reverse("admin:inventory_adjust", args=[product.pk])
         )
@@ -180,7 +180,9 @@ class ProductAdmin(admin.ModelAdmin):
                 )
                 self.log_change(request, product, f"Stock adjusted by {change.applied:+d}: {change.reason}")
         except stock.NotEnoughFree as refusal:
-            form.add_error("by", f"Only {refusal.available} units are free; orders have reserved the others.")
+            form.add_error(
+                "by", f"Only {refusal.available:,} units are available; the rest is reserved by orders."
+            )
             return False
         self.message_user(request, f"{product}: {change.on_hand_after} units on hand now.", messages.SUCCESS)
         return True

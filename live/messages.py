@@ -9,7 +9,7 @@ import msgspec
 from orders.http.responses import status_name
 from orders.journal import FeedEvent, Position
 from orders.models import Order, OrderEvent, order_number
-from orders.workflow import STATUS_AFTER, EventType
+from orders.workflow import STATUS_AFTER, EventType, Leg
 
 CREATED = "OrderCreated"
 STATUS_UPDATED = "OrderStatusUpdated"
@@ -25,28 +25,29 @@ STATUS = {event.value: status_name(status) for event, status in STATUS_AFTER.ite
 SENTENCES: dict[str, str] = {
     EventType.PLACED: "The order was placed.",
     EventType.RELEASED: "The order was released for processing.",
-    EventType.STARTED: "Processing has started.",
-    EventType.STOCK_RESERVED: "All items are reserved.",
+    EventType.STARTED: "Processing started.",
+    EventType.STOCK_RESERVED: "All items reserved.",
     EventType.STOCK_REFUSED: "Not all items are in stock.",
-    EventType.SHIPPING_QUOTED: "The shipping cost is settled.",
-    EventType.SHIPPING_REFUSED: "The order cannot be delivered to this address.",
-    EventType.PAYMENT_AUTHORIZED: "The payment is authorised.",
-    EventType.PAYMENT_DECLINED: "The payment was declined.",
-    EventType.PAYMENT_CAPTURED: "The payment was taken.",
-    EventType.CAPTURE_DECLINED: "The payment could not be taken.",
+    EventType.SHIPPING_QUOTED: "Shipping cost calculated.",
+    EventType.SHIPPING_REFUSED: "We don't deliver to this address.",
+    EventType.PAYMENT_AUTHORIZED: "Payment authorized.",
+    EventType.PAYMENT_DECLINED: "Payment declined.",
+    EventType.PAYMENT_CAPTURED: "Payment received.",
+    EventType.CAPTURE_DECLINED: "Payment could not be collected.",
     EventType.CONFIRMED: "The order is confirmed.",
     EventType.COMPLETION_REQUESTED: "The order will be completed as soon as it is confirmed.",
     EventType.COMPLETED: "The order is completed.",
-    EventType.CANCELLATION_STARTED: "The order is being undone.",
-    EventType.STOCK_RELEASED: "The items went back on the shelf.",
-    EventType.MONEY_RETURNED: "The money went back.",
-    EventType.PAYMENT_ARRIVED_LATE: "A payment came through after the end; it goes back.",
+    EventType.CANCELLATION_STARTED: "The order is being cancelled.",
+    EventType.STOCK_RELEASED: "Items released.",
+    EventType.MONEY_RETURNED: "Payment returned.",
+    EventType.PAYMENT_ARRIVED_LATE: "A late payment arrived; it is being returned.",
     EventType.CANCELLED: "The order is cancelled.",
-    EventType.REJECTED: "The order was refused.",
-    EventType.WAITING: "The order is waiting and will be tried again.",
-    EventType.ATTENTION_NEEDED: "Our staff is looking into the order.",
-    EventType.RETRIED: "The order is being tried again.",
+    EventType.REJECTED: "The order was rejected.",
+    EventType.WAITING: "The order is waiting and will be retried.",
+    EventType.ATTENTION_NEEDED: "Our team is looking into the order.",
+    EventType.RETRIED: "The order is being retried.",
 }
+RETURNED = {Leg.REFUNDED.value: "Payment refunded.", Leg.VOIDED.value: "Authorization voided."}
 
 
 class Message:
@@ -122,7 +123,8 @@ def _kind(event_type: str) -> str:
 
 def sentence(event_type: str, data: Mapping[str, Any]) -> str:
     """Return the sentence for people. What changes the status says the reason as well, if there is one."""
-    text = SENTENCES.get(event_type, "The order made progress.")
+    text = RETURNED.get(data.get("how", "")) if event_type == EventType.MONEY_RETURNED else None
+    text = text or SENTENCES.get(event_type, "The order made progress.")
     reason = str(data.get("reason") or "").replace("_", " ")
     return f"{text[:-1]}: {reason}." if reason and event_type in STATUS else text
 

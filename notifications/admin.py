@@ -61,11 +61,13 @@ class NotificationAdmin(RecordAdmin):
     show_full_result_count = False
     actions = ["send_again"]
 
-    @admin.action(description="Send again", permissions=["change"])
+    @admin.action(description="Resend selected mails", permissions=["change"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
         """Have the chosen e-mails sent once more."""
         count = send_again(queryset, user_id=int(request.user.pk or 0))
-        self.message_user(request, f"{count} e-mails will be sent again.", messages.SUCCESS)
+        self.message_user(
+            request, f"{count} e-mail{'' if count == 1 else 's'} will be resent.", messages.SUCCESS
+        )
 
 
 class SubscriptionForm(forms.ModelForm):
@@ -143,8 +145,9 @@ class DeliveryAdmin(RecordAdmin):
     show_full_result_count = False
     actions = ["tell_again"]
 
-    @admin.action(description="Tell again", permissions=["change"])
+    @admin.action(description="Redeliver selected deliveries", permissions=["change"])
     def tell_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
         """Have the chosen deliveries that ended told once more."""
         count = tell_again(queryset, user_id=int(request.user.pk or 0))
-        self.message_user(request, f"{count} will be told again.", messages.SUCCESS)
+        deliveries = "1 delivery" if count == 1 else f"{count} deliveries"
+        self.message_user(request, f"{deliveries} will be redelivered.", messages.SUCCESS)

@@ -1,4 +1,4 @@
-"""The words of an e-mail. They depend on nothing that can still change, so that each try says the same."""
+"""The text of e-mails. It depends on nothing that can still change, so every attempt sends the same."""
 
 import re
 import unicodedata
@@ -16,17 +16,17 @@ from orders.workflow import EventType, Leg
 
 SUBJECTS: dict[str, str] = {
     Kind.CONFIRMED: "Your order {number} is confirmed",
-    Kind.REJECTED: "We could not accept your order {number}",
+    Kind.REJECTED: "We couldn't accept your order {number}",
     Kind.CANCELLED: "Your order {number} is cancelled",
 }
 
-# Why, as one would say it to a customer. Reasons that a person typed are repeated as they are.
+# Reasons for customers. A reason that staff typed is quoted as it is.
 REASONS = {
     "out_of_stock": "Not everything you ordered is in stock.",
-    "not_shippable": "We do not deliver to this address.",
+    "not_shippable": "We don't deliver to this address.",
     "card_declined": "Your bank declined the payment.",
-    "insufficient_funds": "Your bank declined the payment: there are not enough funds.",
-    "expired_card": "The card has expired.",
+    "insufficient_funds": "Your bank declined the payment: insufficient funds.",
+    "expired_card": "Your card has expired.",
     "payment_declined": "The payment was declined.",
     "capture_declined": "The payment could not be completed.",
 }
@@ -38,7 +38,7 @@ AROUND_LETTERS = " .,'\N{RIGHT SINGLE QUOTATION MARK}-"
 # A link or an address, as mail programs make one of what looks like it.
 LINK = re.compile(r"://|www\.|@|\w[.\u3002\uff0e\uff61][^\W\d_]{2,}", re.IGNORECASE)
 
-# The events that a mail quotes: what shipping costs, what became of the money.
+# The events that a mail quotes: the shipping cost and the refund.
 QUOTED = (EventType.SHIPPING_QUOTED, EventType.MONEY_RETURNED)
 
 

@@ -80,7 +80,7 @@ class Notification(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} of order {self.order_id}"
+        return f"Order {self.order_id} {self.kind}"
 
     @property
     def key(self) -> str:
@@ -195,7 +195,7 @@ class Delivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.event} of order {self.order_id}"
+        return f"{self.event} for order {self.order_id}"
 
     @property
     def key(self) -> str:

@@ -17,11 +17,12 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
 
 from inventory.models import Reservation
 from orders.log_context import trace_url
 from orders.maintenance import archive
-from orders.models import ArchivedOrder, Batch, Order, OrderEvent, OrderLine
+from orders.models import ArchivedOrder, Batch, Journey, Order, OrderEvent, OrderLine
 from orders.operators import stuck_reasons
 from orders.operators.actions import LONGEST_REASON, OPERATIONS, Operation, Told, operate, previews, totals
 from orders.operators.admin_filters import (
@@ -38,7 +39,7 @@ from orders.operators.permissions import may_operate
 from orders.operators.runs import flower_url, latest_batch, runs_in, runs_of
 from orders.operators.search import found, named
 from orders.wording import attention, timeline, waits_for
-from orders.workflow import Status
+from orders.workflow import Leg, Status
 from payments.models import Transaction
 
 MOST_AT_ONCE = 5000
@@ -83,7 +84,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         except OperationalError:
             if not request.GET:
                 raise
-            self.message_user(request, "That took too long. Narrow it down by date.", messages.WARNING)
+            self.message_user(
+                request, "The query took too long. Filter by date to narrow it down.", messages.WARNING
+            )
             return HttpResponseRedirect(request.path)
 
 
@@ -94,7 +97,7 @@ class PageAdmin(ReadOnlyAdmin):
 
     def missing(self, object_id: str) -> HttpResponse:
         """Answer a request for what is not there; raises Http404."""
-        raise Http404(f"There is no {self.opts.verbose_name} {object_id[:40]}.")
+        raise Http404(f"No {self.opts.verbose_name} {object_id[:40]}.")
 
     def context_of(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         """Return what the page shows, and its title."""
@@ -158,7 +161,7 @@ class OrdersAdmin(PageAdmin):
     @admin.display(description="Status")
     def status(self, row: Any) -> SafeString:
         """Where it stands: a word, and a mark of a colour and a shape of its own."""
-        return status_badge(self.order_of(row).journey.status)
+        return status_badge(self.order_of(row).journey)
 
     @admin.display(description="Customer name")
     def customer_name(self, row: Any) -> str:
@@ -176,6 +179,11 @@ class OrdersAdmin(PageAdmin):
         """When it was placed."""
         return f"{self.order_of(row).placed_at:%Y-%m-%d %H:%M}"
 
+    @admin.display(description="Age")
+    def age(self, row: Any) -> str:
+        """Time since it was placed, in its largest unit."""
+        return timesince(self.order_of(row).placed_at, depth=1)
+
     def get_search_results(
         self,
         request: HttpRequest,  # noqa: ARG002 - Django's signature
@@ -191,7 +199,7 @@ class OrdersAdmin(PageAdmin):
             "title": order.number,
             "order": order,
             "journey": order.journey,
-            "badge": status_badge(order.journey.status),
+            "badge": status_badge(order.journey),
         }
 
 
@@ -199,7 +207,7 @@ class OrdersAdmin(PageAdmin):
 class OrderAdmin(OrdersAdmin):
     """Orders: what was asked for, where each stands, and what may be done about it."""
 
-    list_display = ("shown_number", "status", "needs", "customer_name", "total", "placed")
+    list_display = ("shown_number", "status", "age", "needs", "customer_name", "total", "placed")
     list_display_links = ("shown_number",)
     list_filter = (
         CauseFilter,
@@ -212,19 +220,19 @@ class OrderAdmin(OrdersAdmin):
     )
     list_select_related = ("journey",)
     search_help_text = (
-        "Number, id or UUID; a customer's name or id; an e-mail address. Beginnings of names, customers' ids"
-        " and e-mail addresses without an account are found among the latest 200,000 orders."
+        "Order number, ID or UUID, customer name or ID, or e-mail address. Name prefixes, customer IDs and guest"
+        " e-mails are searched in the latest 200,000 orders."
     )
 
-    @admin.display(description="Needs", empty_value="")
+    @admin.display(description="Waiting on", empty_value="")
     def needs(self, order: Order) -> SafeString | str:
-        """Why a person should look at it, or else what it waits for."""
+        """Why it needs attention, or what it waits for."""
         if order.journey.attention:
             return format_html(
-                '<span class="desk-urgent">a person: {}</span>', attention(order.journey.attention)
+                '<span class="desk-urgent">attention: {}</span>', attention(order.journey.attention)
             )
         if order.journey.status == Status.PENDING and order.journey.due_at is None:
-            return "somebody to process it"
+            return "manual release"
         return waits_for(order.journey.waiting_for)
 
     # --- One order ---
@@ -288,7 +296,7 @@ class OrderAdmin(OrdersAdmin):
         """Show what an operation would do; when that is confirmed, do it."""
         operation = OPERATIONS.get(name)
         if operation is None:
-            raise Http404(f"There is no operation {name[:40]}.")
+            raise Http404(f"Unknown operation {name[:40]}.")
         if not may_operate(request.user, name):
             raise PermissionDenied
         asked = request.POST if request.method == "POST" else request.GET
@@ -297,7 +305,7 @@ class OrderAdmin(OrdersAdmin):
             reason = asked.get("reason", "").strip()[:LONGEST_REASON]
             if reason or not operation.needs_reason:
                 return self._operate(request, operation, list(orders[:MOST_AT_ONCE]), reason)
-            self.message_user(request, "Say why: the reason stays with the order.", messages.ERROR)
+            self.message_user(request, "A reason is required. It is recorded with the order.", messages.ERROR)
         return self.ask(request, operation, orders, cause=asked.get("cause", ""))
 
     def _chosen(self, asked: QueryDict) -> QuerySet[Order]:
@@ -352,7 +360,9 @@ class OrderAdmin(OrdersAdmin):
         """Tell of each order, or of many by what came of them."""
         level = {True: messages.SUCCESS, False: messages.WARNING}
         if not orders:
-            self.message_user(request, "Nothing was left to do: somebody was faster.", messages.WARNING)
+            self.message_user(
+                request, "Nothing left to do: the orders have changed meanwhile.", messages.WARNING
+            )
         if len(orders) <= TOLD_SINGLY:
             for order in orders:
                 told = done[order.pk]
@@ -368,9 +378,10 @@ def _ask_for(
     return model_admin.ask(request, operation, queryset)
 
 
-def status_badge(status: str) -> SafeString:
-    """Return a status as a word with a mark; the word says it to those who do not see the mark."""
-    return format_html('<span class="status status-{}">{}</span>', status, status.capitalize())
+def status_badge(journey: Journey) -> SafeString:
+    """Return a status as a label with a mark, and whether the payment is refunded."""
+    label = journey.status.capitalize() + (", refunded" if journey.payment == Leg.REFUNDED else "")
+    return format_html('<span class="status status-{}">{}</span>', journey.status, label)
 
 
 # --- Beside the orders ------------------------------------------------------------------------------------
@@ -385,7 +396,7 @@ class BatchAdmin(PageAdmin):
     list_display = ("id", "size", "started_at", "finished_at", "seconds")
     ordering = ("-id",)
 
-    @admin.display(description="Seconds", empty_value="under way")
+    @admin.display(description="Seconds", empty_value="in progress")
     def seconds(self, batch: Batch) -> str | None:
         """How long it travelled."""
         return f"{(batch.finished_at - batch.started_at).total_seconds():.3f}" if batch.finished_at else None

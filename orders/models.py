@@ -278,7 +278,7 @@ class Batch(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"batch {self.pk} of {self.size}"
+        return f"Batch {self.pk} ({self.size} orders)"
 
 
 class StepRun(models.Model):

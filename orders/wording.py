@@ -1,4 +1,4 @@
-"""What an order's journey means, in words that an operator needs no manual for."""
+"""The wording of an order's journey, for operators."""
 
 import re
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ WAITS = {
     Wait.STOCK: "units that unpaid orders hold",
 }
 
-# As `orders.steps` puts an order that breaks a step before a person.
+# The text with which `orders.steps` escalates an order that breaks a step.
 STEP_FAILED = re.compile(r"(?P<step>[a-z]+(?:_[a-z]+)*): (?P<error>\w+\(.*)", re.DOTALL)
 
-HAPPENED = {EventType.ATTENTION_NEEDED: "Put before a person", EventType.MONEY_RETURNED: "Money given back"}
+HAPPENED = {EventType.ATTENTION_NEEDED: "Escalated to staff", EventType.MONEY_RETURNED: "Payment returned"}
 
 
 def waits_for(code: str) -> str:
-    """Return what an order waits for, in a few words; nothing for an order that does not wait."""
+    """Return what an order waits for, in a few words; "" for one that does not wait."""
     return WAITS.get(Wait(code), "") if code in set(Wait) else code
 
 
 def attention(why: str) -> str:
-    """Return why a person should look at an order; the codes of what it waited for in words."""
+    """Return why an order needs attention, with the code of its wait in words."""
     if failed := STEP_FAILED.fullmatch(why):
         return f"the step “{failed['step'].replace('_', ' ')}” failed with {failed['error']}"
     code, _, rest = why.partition(" ")
@@ -54,7 +54,7 @@ class Entry:
 
 
 def timeline(events: Sequence[OrderEvent]) -> list[Entry]:
-    """Return an order's events as people read them."""
+    """Return an order's events as lines of a timeline."""
     start = events[0].at if events else None
     return [_entry(event, (event.at - start).total_seconds() if start else 0.0) for event in events]
 
@@ -62,7 +62,7 @@ def timeline(events: Sequence[OrderEvent]) -> list[Entry]:
 def _entry(event: OrderEvent, seconds: float) -> Entry:
     data = dict(event.data)
     trouble = str(data.pop("details", "") or "")
-    data.pop("trace", None)  # says nothing to people; there is a link for it
+    data.pop("trace", None)  # shown as a link instead
     if "waiting_for" in data:
         data["waiting_for"] = waits_for(data["waiting_for"])
     if "why" in data:
@@ -72,7 +72,7 @@ def _entry(event: OrderEvent, seconds: float) -> Entry:
 
 
 def title(event_type: str) -> str:
-    """Return what an event's type says, as a sentence would."""
+    """Return the title of an event type."""
     known = HAPPENED.get(EventType(event_type)) if event_type in set(EventType) else None
     return known or event_type.replace("_", " ").capitalize()
 

@@ -24,7 +24,7 @@ def transactions_page(
         found = list(_transactions(chosen, find_order)[: PAGE + 1])
         trouble = ""
     except OperationalError:  # a combination so rare that the database gave up looking for it
-        found, trouble = [], "That took too long. Narrow it down by order or by state."
+        found, trouble = [], "The query took too long. Filter by order or state to narrow it down."
     shown, older = _whole_orders(found)
     return TemplateResponse(
         request,

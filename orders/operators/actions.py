@@ -1,4 +1,4 @@
-"""What an operator may do with orders, and what doing it would bring, told beforehand; and who did it, and why."""
+"""What operators can do with orders: a preview of the effect, the operation, and a record of who did it and why."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -35,7 +35,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Something that an operation would do to an order; those that move money or units can be added up."""
+    """An effect of an operation on an order; those that move money or units can be added up."""
 
     text: str
     verb: str = ""
@@ -97,7 +97,7 @@ def _transactions(orders: Sequence[Order]) -> dict[int, list[Transaction]]:
 
 
 def totals(outlook: Iterable[Preview]) -> list[str]:
-    """Return what an operation would do to many orders, added up: money by currency, units, the rest by its words."""
+    """Return the effects on many orders, added up: money by currency, units, the rest by text."""
     orders: Counter[tuple[str, str]] = Counter()
     amounts: dict[tuple[str, str], Decimal] = {}
     for effect in (effect for preview in outlook for effect in preview.effects):
@@ -120,7 +120,7 @@ def _total(verb: str, unit: str, amount: Decimal, orders: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What came of an operation for an order, in words."""
+    """The outcome of an operation for an order, in words."""
 
     text: str
     is_done: bool = True
@@ -137,7 +137,7 @@ class Told:
 def operate(
     operation: Operation, order_ids: Sequence[int], *, user_id: int, reason: str = ""
 ) -> dict[int, Told]:
-    """Run an operation for any number of orders, note who did it and why, and return what came of it for each."""
+    """Run an operation for any number of orders, record who did it and why, and return each outcome."""
     outcomes = operation.run(order_ids, reason)
     told = {
         id_: Told(operation.told(now)) if isinstance(now, Status) else Told(str(now), is_done=False)
@@ -147,7 +147,7 @@ def operate(
     return {id_: told.get(id_, GONE) for id_ in order_ids}
 
 
-GONE = Told("There is no such order.", is_done=False)
+GONE = Told("Order not found.", is_done=False)
 
 
 def _note(operation: Operation, told: dict[int, Told], user_id: int, reason: str) -> None:
@@ -159,7 +159,7 @@ def _note(operation: Operation, told: dict[int, Told], user_id: int, reason: str
 
 
 def note(name: str, order: Order, *, user_id: int) -> None:
-    """Note that somebody did something to an order, whose journey is as it is afterwards: where it stands, and why."""
+    """Record an operation on an order whose journey is as it is afterwards."""
     operation = OPERATIONS[name]
     told = Told(operation.told(Status(order.journey.status)))
     _note(operation, {order.pk: told}, user_id, order.journey.reason if operation.needs_reason else "")
@@ -171,14 +171,14 @@ def note(name: str, order: Order, *, user_id: int) -> None:
 def _outlook_of_process(order: Order, _: Holding) -> list[Effect] | str:
     journey = order.journey
     if journey.status == Status.PENDING and journey.due_at is None:
-        return [Effect("Starts it: it was held until now.")]
-    return f"It is {journey.status} already."
+        return [Effect("Releases it from hold.")]
+    return f"It is already {journey.status}."
 
 
 def _outlook_of_complete(order: Order, holding: Holding) -> list[Effect] | str:
     status = order.journey.status
     if status == Status.CONFIRMED:
-        return [_units_move("Hands over {}: they count as sold.", holding.units)]
+        return [_units_move("Marks {} as sold.", holding.units)]
     if status in (Status.PENDING, Status.PROCESSING):
         return [Effect("Completes it as soon as it is confirmed.")]
     return f"It is {status}."
@@ -187,46 +187,44 @@ def _outlook_of_complete(order: Order, holding: Holding) -> list[Effect] | str:
 def _outlook_of_retry(order: Order, _: Holding) -> list[Effect] | str:
     journey = order.journey
     if not journey.may_be_retried:
-        return f"It is {journey.status} and waits for nothing that a retry would bring."
-    effects = [] if journey.has_ended else [Effect("Looks at it now and goes on from where it stands.")]
+        return f"It is {journey.status}, and there is nothing to retry."
+    effects = [] if journey.has_ended else [Effect("Retries it now, from where it stopped.")]
     if journey.attention:
-        text = f"Takes it off the list of orders that need a person: {in_words(journey.attention)}."
-        effects.append(Effect(text, "Takes it off the list of orders that need a person"))
+        text = f"Clears “needs attention”: {in_words(journey.attention).rstrip('. ')}."
+        effects.append(Effect(text, "Clears “needs attention”"))
     return effects
 
 
 def _outlook_of_cancel(order: Order, holding: Holding) -> list[Effect] | str:
     if order.journey.status == Status.COMPLETED:
-        return "It is completed: its goods were handed over. Refund it when they came back."
+        return "It is completed. Refund it when the goods are returned."
     return _outlook_of_refund(order, holding)
 
 
 def _outlook_of_refund(order: Order, holding: Holding) -> list[Effect] | str:
     journey = order.journey
     if journey.status in (Status.CANCELLING, Status.CANCELLED, Status.REJECTED):
-        return f"It is {journey.status} already."
+        return f"It is already {journey.status}."
     return [_outlook_for_money(order, holding), _outlook_for_stock(order, holding)]
 
 
 def _outlook_for_money(order: Order, holding: Holding) -> Effect:
     if any(t.state == Transaction.State.UNKNOWN for t in holding.transactions):
-        return Effect(
-            "Asks the payment provider what came of its last call, and has whatever it took given back."
-        )
+        return Effect("Looks up the outcome of the last payment call, and refunds anything it captured.")
     captured = holding.amount(Transaction.Kind.CAPTURE)
     if captured is not None:
         return _money_moves("Refunds {}.", captured, order.currency)
     authorized = holding.amount(Transaction.Kind.AUTHORIZE)
     if authorized is not None:
-        return _money_moves("Lets go of the {} held on the card.", authorized, order.currency)
-    return Effect("No money was asked for.")
+        return _money_moves("Voids the {} authorization.", authorized, order.currency)
+    return Effect("No payment to reverse.")
 
 
 def _outlook_for_stock(order: Order, holding: Holding) -> Effect:
     if order.journey.stock == Leg.SOLD:
         units = sum(line.quantity for line in order.lines.all())
-        return _units_move("Puts {} back on the shelf.", units)
-    return _units_move("Releases {}.", holding.units) if holding.units else Effect("No units are held.")
+        return _units_move("Returns {} to stock.", units)
+    return _units_move("Releases {}.", holding.units) if holding.units else Effect("No units to release.")
 
 
 def _money_moves(verb: str, amount: Decimal, currency: str) -> Effect:
@@ -258,23 +256,23 @@ OPERATIONS = {
         Operation(
             "process",
             "Process",
-            "Starts orders that are held.",
+            "Releases orders from hold.",
             run=lambda ids, _: commands.process_orders(order_ids=ids),
             told="is {}".format,
             preview=_outlook_of_process,
         ),
         Operation(
             "retry",
-            "Retry now",
-            "Looks at orders that wait, or that were put before a person, at once.",
+            "Retry",
+            "Retries waiting or stopped orders now, without waiting for the next automatic retry.",
             run=lambda ids, _: commands.retry_orders(order_ids=ids),
-            told="is {} and will be looked at now".format,
+            told="is {} and will be retried now".format,
             preview=_outlook_of_retry,
         ),
         Operation(
             "complete",
             "Complete",
-            "Notes that the goods were handed over.",
+            "Marks orders as completed: the goods have shipped.",
             run=lambda ids, _: commands.complete_orders(order_ids=ids),
             told=_told_of_completion,
             preview=_outlook_of_complete,
@@ -282,7 +280,7 @@ OPERATIONS = {
         Operation(
             "cancel",
             "Cancel",
-            "Calls orders off. Stock and money go back.",
+            "Cancels the orders, releases stock and refunds payments.",
             run=lambda ids, reason: commands.cancel_orders(order_ids=ids, reason=reason),
             told="is {}".format,
             preview=_outlook_of_cancel,
@@ -291,7 +289,7 @@ OPERATIONS = {
         Operation(
             "refund",
             "Refund",
-            "Takes orders back, completed ones too: units go back on the shelf, money to the customer.",
+            "Refunds orders, including completed ones, and returns their units to stock.",
             run=_refund,
             told="is {}".format,
             preview=_outlook_of_refund,

@@ -60,7 +60,7 @@ class AttentionFilter(OrderFilter):
     title = parameter_name = "attention"
 
     def offered(self) -> list[tuple[str, str]]:
-        return [("needed", "Needs a person")]
+        return [("needed", "Needs attention")]
 
     def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:  # noqa: ARG002
         # Not `exclude`: it would join outwards, past the partial index.
@@ -70,7 +70,7 @@ class AttentionFilter(OrderFilter):
 class WaitingFilter(OrderFilter):
     """What the order waits for."""
 
-    title = "waiting for"
+    title = "waiting on"
     parameter_name = "waiting"
 
     def offered(self) -> list[tuple[str, str]]:
@@ -84,7 +84,7 @@ class WaitingFilter(OrderFilter):
 class CauseFilter(OrderFilter):
     """What keeps it: only there while it is chosen, which the start page does."""
 
-    title = "what keeps it"
+    title = "cause"
     parameter_name = "cause"
 
     def offered(self) -> list[tuple[str, str]]:
@@ -98,11 +98,11 @@ class CauseFilter(OrderFilter):
 class CanaryFilter(OrderFilter):
     """Whose it is: our own orders, which only see whether the way is clear, are left out unless they are asked for."""
 
-    title = "whose"
+    title = "test orders"
     parameter_name = "whose"
 
     def offered(self) -> list[tuple[str, str]]:
-        return [("canaries", "Canaries only"), ("everybody", "Canaries, too")]
+        return [("canaries", "Test orders only"), ("everybody", "Include test orders")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:  # noqa: ARG002
         match self.value():
@@ -132,10 +132,10 @@ class PlacedFilter(OrderFilter):
 
     title = parameter_name = "placed"
     spans = {
-        "hour": ("Within the last hour", timedelta(hours=1)),
-        "day": ("Within the last 24 hours", timedelta(days=1)),
-        "week": ("Within the last 7 days", timedelta(days=7)),
-        "month": ("Within the last 30 days", timedelta(days=30)),
+        "hour": ("Last hour", timedelta(hours=1)),
+        "day": ("Last 24 hours", timedelta(days=1)),
+        "week": ("Last 7 days", timedelta(days=7)),
+        "month": ("Last 30 days", timedelta(days=30)),
     }
 
     def offered(self) -> list[tuple[str, str]]:

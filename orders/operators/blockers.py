@@ -1,4 +1,4 @@
-"""What stands in the way of orders outside of them: the broker, dispatchers, workers, the payment provider."""
+"""What blocks orders from outside: the broker, dispatchers, workers, the payment provider."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from runtime import heartbeats
 
 
 class Kind(StrEnum):
-    """What is in the way."""
+    """The kind of a blocker."""
 
     BROKER = "broker"
     DISPATCHER = "dispatcher"
@@ -21,7 +21,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Something in the way: what an order waits for because of it, why, and what to do about it."""
+    """A blocker: what orders wait for because of it, why, and what to do."""
 
     kind: Kind
     waiting_for: str
@@ -30,7 +30,7 @@ class Obstacle:
 
 
 def around(*, queues: Collection[str], is_to_be_claimed: bool, needs_provider: bool) -> list[Obstacle]:
-    """Return what is in the way of an order that still has to go through these queues, the first thing first."""
+    """Return what blocks an order that still has to pass these queues, the first blocker first."""
     found = _on_the_way(queues, is_to_be_claimed=is_to_be_claimed)
     state = breaker("payments").state()
     return [*found, _provider(state)] if needs_provider and state.state in ("open", "half_open") else found
@@ -50,17 +50,18 @@ def _on_the_way(queues: Collection[str], *, is_to_be_claimed: bool) -> list[Obst
     return found
 
 
+NO_ATTEMPT = "This does not count as an attempt."
 BROKER = Obstacle(
     Kind.BROKER,
     "the broker",
     "The broker (Valkey) cannot be reached, so nothing can be sent to the workers.",
-    "See to Valkey. The order is safe in the database, and goes on by itself when Valkey is back.",
+    "Check Valkey. The order is safe in the database and continues automatically once Valkey is back.",
 )
 DISPATCHER = Obstacle(
     Kind.DISPATCHER,
     "a dispatcher",
-    "No dispatcher is running, so nothing that is due is taken up.",
-    "Start a dispatcher. The order then goes on by itself.",
+    "No dispatcher is running, so due orders are not claimed.",
+    "Start a dispatcher. The order then continues automatically.",
 )
 
 
@@ -70,7 +71,7 @@ def _workers(queues: list[str]) -> Obstacle:
         Kind.WORKER,
         f"a worker for {named}",
         f"No worker reads {named}.",
-        f"Start a worker for {named}. The order then goes on by itself; this uses up none of its tries.",
+        f"Start a worker for {named}. The order then continues automatically. {NO_ATTEMPT}",
     )
 
 
@@ -79,19 +80,19 @@ def _provider(state: BreakerState) -> Obstacle:
         Kind.PROVIDER,
         "the payment provider",
         f"The payment provider cannot be reached. {told(state)}.",
-        "Nothing to do: it goes on by itself when the provider answers again, and uses up no attempt.",
+        f"No action needed: it continues automatically once the provider responds. {NO_ATTEMPT}",
     )
 
 
 def told(state: BreakerState) -> str:
-    """Return what a breaker does, in words."""
+    """Return the state of a breaker in words."""
     match state.state:
         case "open":
             when = f" until {state.retry_at:%H:%M:%S} UTC" if state.retry_at else ""
             failed = f": {state.failures} of {state.calls} calls failed" if state.calls else ""
-            return f"Its breaker is open{when}{failed}"
+            return f"Its circuit breaker is open{when}{failed}"
         case "half_open":
-            return "Its breaker is trying one call"
+            return "Its circuit breaker is trying one call"
         case "closed":
-            return "Its breaker is closed again"
-    return "The state of its breaker is not known"
+            return "Its circuit breaker is closed again"
+    return "The state of its circuit breaker is unknown"

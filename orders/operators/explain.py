@@ -1,4 +1,4 @@
-"""Why an order is where it is: what it waits for, since when, whether a retry is safe, and what to do about it.
+"""Why an order is where it is: what it waits for, since when, whether a retry is safe, and what to do.
 
 The same words in the API, in admin and from `manage.py explain`.
 """
@@ -23,7 +23,7 @@ from payments.models import Transaction
 from providers.breaker import breaker
 from scheduling.slots import database_now
 
-# An order that is due for longer than this was not looked at by any dispatcher.
+# An order that is due for longer than this is polled by no dispatcher.
 DISPATCHER_PATIENCE = timedelta(seconds=15)
 
 
@@ -33,11 +33,11 @@ class Situation(StrEnum):
     AT_REST = "at_rest"
     HELD = "held"
     DUE = "due"
-    NOT_CLAIMED = "not_claimed"  # due, and nobody takes it up
+    NOT_CLAIMED = "not_claimed"  # due, and no dispatcher claims it
     UNDER_WAY = "under_way"
-    BATCH_LOST = "batch_lost"  # its batch did not end within the lease
+    BATCH_LOST = "batch_lost"  # its batch did not finish within the lease
     BROKER = "broker"  # nothing can be sent to the workers
-    NO_WORKER = "no_worker"  # nobody reads a queue that it has to go through
+    NO_WORKER = "no_worker"  # a queue on its way has no worker
     PAYMENT_PROVIDER = "payment_provider"
     PAYMENT_OUTCOME = "payment_outcome"
     LOST_STEP = "lost_step"
@@ -56,7 +56,7 @@ BECAUSE_OF = {
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why an order is where it is. `next_look` is when it is looked at without anybody's doing."""
+    """Why an order is where it is. `next_look` is the next automatic retry."""
 
     situation: Situation
     waiting_for: str
@@ -68,7 +68,7 @@ class Explanation:
 
     @property
     def is_on_its_way(self) -> bool:
-        """Whether it goes as it should, and there is nothing that it waits for in particular."""
+        """Whether it progresses normally, and waits for nothing in particular."""
         return self.situation in (Situation.DUE, Situation.UNDER_WAY, Situation.COMPLETION)
 
     @property
@@ -83,17 +83,17 @@ class Facts(NamedTuple):
     order: Order
     journey: Journey
     now: datetime
-    book: Mapping[str, Transaction]  # by kind: what the payment provider was asked for
+    book: Mapping[str, Transaction]  # by kind: the calls to the payment provider
 
     @property
     def unknown(self) -> list[Transaction]:
-        """Payment calls whose outcome is not known, the oldest first."""
+        """Payment calls whose outcome is unknown, the oldest first."""
         found = (t for t in self.book.values() if t.state == State.UNKNOWN)
         return sorted(found, key=lambda transaction: transaction.started_at)
 
     @property
     def is_overdue(self) -> bool:
-        """Whether it is due for so long that somebody should have taken it up."""
+        """Whether it is due for so long that a dispatcher should have claimed it."""
         due_at = self.journey.due_at
         return due_at is not None and self.now - due_at > DISPATCHER_PATIENCE
 
@@ -121,11 +121,11 @@ def explain(order: Order) -> Explanation:
 
 
 def is_at_rest(journey: Journey) -> bool:
-    """Whether nothing is under way, and nobody is asked to do anything."""
+    """Whether nothing is in progress, and nothing needs attention."""
     return journey.status not in UNDER_WAY and journey.due_at is None and not journey.attention
 
 
-# --- Nobody has to do anything, or somebody has to do something -------------------------------------------
+# --- At rest, held, or stopped ---------------------------------------------------------------------------
 
 
 def _rests(facts: Facts) -> Explanation:
@@ -133,7 +133,7 @@ def _rests(facts: Facts) -> Explanation:
         Situation.AT_REST,
         "nothing",
         facts.journey.finished_at,
-        f"It is {facts.journey.status}. Nothing is under way.",
+        f"It is {facts.journey.status}. Nothing is in progress.",
         safe_to_retry=False,
         next_action="",
     )
@@ -142,24 +142,24 @@ def _rests(facts: Facts) -> Explanation:
 def _held(facts: Facts) -> Explanation:
     return Explanation(
         Situation.HELD,
-        "somebody to start it",
+        "manual release",
         facts.order.placed_at,
-        "It was placed on hold. No stock is reserved and no money was asked for.",
+        "It was placed on hold. No stock is reserved and nothing is charged.",
         safe_to_retry=False,
-        next_action="Process it to start it, or cancel it.",
+        next_action="Process it to release it, or cancel it.",
     )
 
 
 def _stopped(facts: Facts) -> Explanation:
-    """A person was called, and only a person gets it going, or off the list."""
+    """It needs manual action, to continue or to leave the list."""
     attention = in_words(facts.journey.attention)
     return Explanation(
         Situation.ATTENTION,
-        "a person",
+        "manual action",
         facts.since(EventType.ATTENTION_NEEDED),
-        f"It is {facts.journey.status}, and a person was called: {attention}."
+        f"It is {facts.journey.status} and needs attention: {_ended(attention)}"
         if facts.journey.has_ended
-        else f"It stopped: {attention}.{_money(facts)}",
+        else f"It stopped: {_ended(attention)}{_money(facts)}",
         safe_to_retry=facts.journey.may_be_retried,
         next_action=_way_on(facts),
     )
@@ -167,16 +167,16 @@ def _stopped(facts: Facts) -> Explanation:
 
 def _way_on(facts: Facts) -> str:
     if facts.journey.has_ended:
-        return "See to it, then retry: that takes it off the list, and changes nothing else."
+        return "Fix it, then Retry to clear it. The order itself does not change."
     if facts.journey.status == Status.CANCELLING and "refused by the provider" in facts.journey.attention:
         return (
-            "Settle it with the payment provider, then retry: the same payment is asked for again under the same"
-            " key, and a refund made by hand there is recognised."
+            "Resolve this in the payment provider's dashboard, then retry. The call is repeated with the same"
+            " idempotency key, and a full refund made there is recognized."
         )
-    return "Look at the traceback in its events, see to the cause, then retry. Every step bears a repeat."
+    return "Check the traceback in the timeline, fix the cause, then retry. Every step is safe to retry."
 
 
-# --- It goes on by itself ---------------------------------------------------------------------------------
+# --- Continues automatically ------------------------------------------------------------------------------
 
 
 def _travels(facts: Facts) -> Explanation:
@@ -186,8 +186,8 @@ def _travels(facts: Facts) -> Explanation:
         Situation.UNDER_WAY,
         f"batch {facts.journey.batch_id}",
         batch.started_at if batch else facts.since(),
-        why=f"It travels in batch {facts.journey.batch_id}{f' of {batch.size}' if batch else ''}.",
-        next_action="Nothing to do. If its worker is lost, the order is taken up again when its lease ends.",
+        why=f"Being processed (batch {facts.journey.batch_id}{_size(batch)}).",
+        next_action="No action needed. If its worker crashes, the order is retried when its lease expires.",
         in_the_way=_obstacles(facts, is_to_be_claimed=False),
     )
 
@@ -199,13 +199,13 @@ def _is_due(facts: Facts) -> Explanation:
         return _is_crowded_out(facts, journey.due_at)
     if journey.due_at > facts.now:
         in_the_way = in_the_way or [blockers.BROKER]
-        why = "It was claimed, and its batch could not be sent."
+        why = "It was claimed, but its batch could not be sent to a worker."
     elif journey.batch_id is not None:
         why = f"{_lost(facts)} It is due again."
     else:
-        why = "It is due, and leaves with the next batch."
+        why = "It is due and goes into the next batch."
     if journey.status == Status.CONFIRMED:
-        why = f"It is confirmed, and its completion was asked for. {why}"
+        why = f"It is confirmed, and its completion was requested. {why}"
     calm = Situation.BATCH_LOST if journey.batch_id is not None else _calm(facts)
     return _goes_on(
         facts,
@@ -213,7 +213,7 @@ def _is_due(facts: Facts) -> Explanation:
         "the next batch",
         journey.due_at,
         why=why,
-        next_action="Nothing to do.",
+        next_action="No action needed.",
         in_the_way=in_the_way,
     )
 
@@ -230,9 +230,9 @@ def _is_crowded_out(facts: Facts, due_at: datetime) -> Explanation:
         Situation.NOT_CLAIMED,
         "a dispatcher",
         due_at,
-        why="It is due, and no dispatcher takes it up, although one is running."
-        f" {batches} batches are under way, at most {settings.MAX_CONCURRENT_BATCHES} may be.",
-        next_action="Look at the dispatchers and the batches under way on the status page.",
+        why="It is due, but no dispatcher claims it, although one is running."
+        f" {batches} of at most {settings.MAX_CONCURRENT_BATCHES} batches are in progress.",
+        next_action="Check the dispatchers and the batches in progress on the status page.",
     )
 
 
@@ -250,9 +250,9 @@ def _waits(facts: Facts) -> Explanation:
 
 def _waits_for_provider(facts: Facts) -> Explanation:
     asked = (
-        f" What came of the {facts.unknown[0].kind} asked for before is not known; it is looked up first."
+        f" The outcome of the earlier {facts.unknown[0].kind} call is unknown; it is looked up first."
         if facts.unknown
-        else " Nothing was asked of it."
+        else " Nothing was sent to it."
     )
     return _goes_on(
         facts,
@@ -260,7 +260,8 @@ def _waits_for_provider(facts: Facts) -> Explanation:
         "the payment provider",
         facts.since(EventType.WAITING),
         why=f"The payment provider cannot be reached. {blockers.told(breaker('payments').state())}.{asked}",
-        next_action="Nothing to do: it goes on by itself when the provider answers again, and uses up no attempt.",
+        next_action="No action needed: it continues automatically once the provider responds."
+        f" {blockers.NO_ATTEMPT}",
         in_the_way=_standing_still(facts),
     )
 
@@ -268,14 +269,15 @@ def _waits_for_provider(facts: Facts) -> Explanation:
 def _waits_for_outcome(facts: Facts) -> Explanation:
     first = facts.unknown[0] if facts.unknown else None
     what = f"{first.kind} of {first.amount} {first.currency}" if first else "payment"
-    said = f" The last word was: {first.code}." if first and first.code else ""
+    said = f" Last response: {first.code}." if first and first.code else ""
     return _goes_on(
         facts,
         Situation.PAYMENT_OUTCOME,
         f"the outcome of the {what}",
         first.started_at if first else facts.since(EventType.WAITING),
-        why=f"The payment provider was asked for the {what}, and nobody knows yet what came of it.{said}",
-        next_action="Nothing to do yet: it is looked up by its key before anything is asked again; nobody pays twice.",
+        why=f"The outcome of the {what} at the payment provider is unknown.{said}",
+        next_action="No action needed yet: it is looked up by its idempotency key before anything is repeated."
+        " No double charges.",
         in_the_way=_standing_still(facts),
     )
 
@@ -296,14 +298,14 @@ def _waits_for_stock(facts: Facts) -> Explanation:
 
 
 def _waits_for_step(facts: Facts) -> Explanation:
-    silent = " and ".join(_open_legs(facts.journey)) or "settling"
+    silent = " and ".join(_open_legs(facts.journey)) or "fan-in"
     return _goes_on(
         facts,
         Situation.LOST_STEP,
         "a step that did not report back",
         facts.since(EventType.WAITING),
-        why=f"A step did not report back ({silent}): its worker or its message was lost.",
-        next_action="Nothing to do: it is run again, which does no harm. If this goes on, look at its workers.",
+        why=f"A step did not report back ({silent}): its worker crashed or its message was lost.",
+        next_action="No action needed: it is run again, which is safe. If this persists, check its workers.",
         in_the_way=_obstacles(facts, is_to_be_claimed=facts.is_overdue),
     )
 
@@ -318,7 +320,7 @@ def _goes_on(
     next_action: str,
     in_the_way: list[Obstacle] | None = None,
 ) -> Explanation:
-    """Return how it is with an order that goes on by itself, as soon as nothing is in the way any more."""
+    """Return the explanation of an order that continues automatically, once nothing blocks it."""
     if in_the_way:
         first = in_the_way[0]
         situation, waiting_for, next_action = BECAUSE_OF[first.kind], first.waiting_for, first.next_action
@@ -334,7 +336,7 @@ def _goes_on(
     )
 
 
-# --- What is in the way -----------------------------------------------------------------------------------
+# --- Blockers ---------------------------------------------------------------------------------------------
 
 
 def _obstacles(facts: Facts, *, is_to_be_claimed: bool) -> list[Obstacle]:
@@ -346,7 +348,7 @@ def _obstacles(facts: Facts, *, is_to_be_claimed: bool) -> list[Obstacle]:
 
 
 def _standing_still(facts: Facts) -> list[Obstacle]:
-    """What waits for the provider is looked at again and again, unless nobody looks."""
+    """Return what blocks the polling of an order that waits for the provider."""
     if not facts.is_overdue:
         return []
     return blockers.around(queues=_queues(facts.journey), is_to_be_claimed=True, needs_provider=False)
@@ -374,35 +376,44 @@ def _open_legs(journey: Journey) -> list[str]:
 # --- Words ------------------------------------------------------------------------------------------------
 
 
+def _ended(text: str) -> str:
+    """Return a text as a sentence; a provider's message may bring its own full stop."""
+    return f"{text.rstrip('. ')}."
+
+
+def _size(batch: Batch | None) -> str:
+    return f", {batch.size} order{'' if batch.size == 1 else 's'}" if batch else ""
+
+
 def _lost(facts: Facts) -> str:
     """Return what is known of the end of its batch."""
     batch = Batch.objects.filter(pk=facts.journey.batch_id or 0).first()
     run = batch.step_runs.filter(ended_at=None).order_by("-began_at").first() if batch else None
     if run:
         where = f" on {run.worker}" if run.worker else ""
-        what = f"the step “{run.step.replace('_', ' ')}” did not end{where}"
+        what = f"the step “{run.step.replace('_', ' ')}” did not finish{where}"
     elif batch and batch.is_watched:
-        what = "its message was lost, or waits in a queue"
+        what = "its message was lost or is still queued"
     else:
-        what = "a worker or a message was lost, or it waits in a queue"
-    return f"Batch {facts.journey.batch_id} did not arrive within {settings.LEASE_SECONDS:g} seconds: {what}."
+        what = "a worker crashed, or a message was lost or is still queued"
+    return f"Batch {facts.journey.batch_id} did not finish within {settings.LEASE_SECONDS:g} seconds: {what}."
 
 
 def _also(facts: Facts) -> str:
-    """Return that it goes on although a person was called, if so."""
+    """Return why an order needs attention although it continues."""
     if not facts.journey.attention:
         return ""
-    return f" A person was called as well: {in_words(facts.journey.attention)}."
+    return f" It needs attention as well: {_ended(in_words(facts.journey.attention))}"
 
 
 def _money(facts: Facts) -> str:
-    """Return what the provider still has of an order that is being called off."""
+    """Return what the provider still holds of an order that is being cancelled."""
     if facts.journey.status != Status.CANCELLING:
         return ""
     amount, has = _at_risk(facts.book)
     age = facts.now - facts.since(EventType.CANCELLATION_STARTED, EventType.PAYMENT_ARRIVED_LATE)
     return (
-        f" At risk: {amount} {facts.order.currency}, which the provider {has}, for {_span(age)}."
+        f" Unresolved payment: the provider {has} {amount} {facts.order.currency}, for {_span(age)}."
         if has
         else ""
     )
@@ -418,7 +429,7 @@ def _at_risk(book: Mapping[str, Transaction]) -> tuple[Decimal, str]:
         if asked and asked.state in (State.SUCCEEDED, State.UNKNOWN):
             if given_back & {undo, Kind.REFUND}:
                 return Decimal(0), ""
-            return asked.amount, has if asked.state == State.SUCCEEDED else "may have or hold"
+            return asked.amount, has if asked.state == State.SUCCEEDED else "may hold"
     return Decimal(0), ""
 
 

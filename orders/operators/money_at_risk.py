@@ -1,6 +1,6 @@
-"""Money at risk: what the provider holds or has of a customer's although it should not, or perhaps does.
+"""Unresolved payments: customer money that should be returned, or whose status is unknown.
 
-Each of these orders is looked at again by itself; the list shows a person what is slow to come right.
+Each of these orders is retried automatically; the list shows what takes long.
 """
 
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from django.db import connection
 from orders.models import order_number
 from orders.workflow import Wait
 
-# A call that is under way is unknown too; it is no risk before it has had its time.
+# A call in flight is unknown too, and normal for this long.
 CALL_SECONDS = 15
 
 AT_RISK = """
     WITH unknown AS (
         SELECT t.order_id, t.kind, t.amount, t.currency, t.started_at AS since, t.code, t.message
         FROM orders_journey j JOIN payments_transaction t ON t.order_id = j.order_id
-        WHERE j.status IN ('processing', 'cancelling') -- nobody else has asked for money, or waits for an answer
+        WHERE j.status IN ('processing', 'cancelling') -- no other order has a call in flight
           AND t.state = 'unknown' AND t.started_at < now() - %(seconds)s * interval '1 second'
     ), holding AS (
         SELECT t.order_id, t.kind, t.amount, t.currency, (
@@ -44,15 +44,16 @@ LIST = f"""{AT_RISK}
 
 SUMS = f"{AT_RISK} SELECT currency, count(DISTINCT order_id), sum(amount) FROM risks GROUP BY 1 ORDER BY 1"  # noqa: S608
 
+OUTCOME_OF = {"authorize": "Authorization", "capture": "Capture", "void": "Void", "refund": "Refund"}
 NEXT_STEP = {
-    Wait.PAYMENT_PROVIDER: "Asked for again as soon as the provider can be reached.",
-    Wait.PAYMENT_OUTCOME: "Looked up at the provider by its key before anything else is done.",
+    Wait.PAYMENT_PROVIDER: "Repeated as soon as the provider can be reached.",
+    Wait.PAYMENT_OUTCOME: "Looked up at the provider by its idempotency key first.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """Money of one order that is not where it should be, or may not be."""
+    """An unresolved payment of one order."""
 
     order_id: int
     placed_at: datetime
@@ -70,27 +71,27 @@ class Risk:
 
     @property
     def number(self) -> str:
-        """The number people call the order by."""
+        """The order number."""
         return order_number(self.order_id, self.placed_at)
 
     @property
     def cause(self) -> str:
         """What is wrong, in words."""
         if self.is_unknown:
-            return f"Nobody knows what came of the {self.kind}."
-        return "The provider holds it." if self.kind == "authorize" else "The provider has it."
+            return f"{OUTCOME_OF[self.kind]} outcome unknown."
+        return "Authorized, not voided yet." if self.kind == "authorize" else "Captured, not refunded yet."
 
     @property
     def next_step(self) -> str:
         """What happens next, in words."""
         if self.attention and self.due_at is None:
-            return "A person has to decide: look at the order, then retry it."
-        return NEXT_STEP.get(Wait(self.waiting_for), "Given back with the order's next look.")
+            return "Needs manual action: check the order, then retry it."
+        return NEXT_STEP.get(Wait(self.waiting_for), "Returned with the order's next retry.")
 
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """Money at risk in one currency."""
+    """Unresolved payments in one currency."""
 
     currency: str
     orders: int
@@ -98,12 +99,12 @@ class Sum:
 
 
 def at_risk(*, limit: int = 200) -> list[Risk]:
-    """Return money at risk, the longest standing first."""
+    """Return unresolved payments, the oldest first."""
     return [Risk(*row) for row in _rows(LIST, {"limit": limit})]
 
 
 def sums_at_risk() -> list[Sum]:
-    """Return how much money of how many orders is at risk, by currency."""
+    """Return the sums of unresolved payments by currency."""
     return [Sum(*row) for row in _rows(SUMS, {})]
 
 

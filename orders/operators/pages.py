@@ -10,7 +10,7 @@ from scheduling.slots import database_now
 
 
 def money_at_risk_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-    """Show money that is not where it should be, or may not be."""
+    """Show unresolved payments."""
     return TemplateResponse(
         request,
         "admin/orders/money_at_risk.html",

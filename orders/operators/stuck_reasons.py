@@ -1,7 +1,7 @@
-"""Orders that do not get on, by what keeps them: what an operator sees first, and acts on as a whole.
+"""Stuck orders by cause: what an operator sees first, and acts on as a whole.
 
-A cause is a person who is called for (`attention:` and why, numbers left out: "claimed N times …" is one cause)
-or something that is waited for (`waiting:` and its code).
+A cause is why orders need attention (`attention:` and the text, with N for numbers: "claimed N times …" is one
+cause) or what they wait for (`waiting:` and its code).
 """
 
 from collections.abc import Iterable
@@ -42,7 +42,7 @@ GROUPS = """
 
 @dataclass(slots=True)
 class Group:
-    """The orders that one cause keeps."""
+    """Stuck orders of one cause."""
 
     cause: str
     orders: int = 0
@@ -51,7 +51,7 @@ class Group:
 
     @property
     def needs_person(self) -> bool:
-        """Whether they wait for a person; otherwise they go on by themselves."""
+        """Whether they need manual action; otherwise they are retried automatically."""
         return self.cause.startswith(ATTENTION)
 
     @property
@@ -67,7 +67,7 @@ class Group:
 
 
 def groups() -> list[Group]:
-    """Return what keeps orders, those that need a person first, the most orders first."""
+    """Return the causes, those that need attention first, then by number of orders."""
     found: dict[str, Group] = {}
     for cause, *facts in _rows():
         found.setdefault(cause, Group(cause)).add(*facts)
@@ -77,11 +77,11 @@ def groups() -> list[Group]:
 def title(cause: str) -> str:
     """Return a cause in words."""
     kind, _, what = cause.partition(":")
-    return in_words(what) if kind == ATTENTION else f"waits for {waits_for(what)}"
+    return in_words(what) if kind == ATTENTION else f"waiting for {waits_for(what)}"
 
 
 def kept_by(cause: str, orders: QuerySet[Order]) -> QuerySet[Order]:
-    """Return those of the orders that a cause keeps; none if this is no cause."""
+    """Return the orders stuck by a cause; none if it is no cause."""
     kind, _, what = cause.partition(":")
     if not what or "\0" in what:
         return orders.none()

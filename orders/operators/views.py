@@ -1,4 +1,4 @@
-"""What the desk has beside single orders, over HTTP: orders by what keeps them, money, tasks. For staff."""
+"""For staff over HTTP: stuck orders by cause, unresolved payments, tasks."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -36,7 +36,7 @@ class Money(Answer):
 
 
 class StuckGroup(Answer):
-    """Orders that one cause keeps."""
+    """Orders stuck by one cause."""
 
     cause: str  # to name it by
     title: str
@@ -47,13 +47,13 @@ class StuckGroup(Answer):
 
 
 class StuckGroups(Answer):
-    """All causes, those that need a person first."""
+    """All causes, those that need attention first."""
 
     results: list[StuckGroup]
 
 
 class Stuck(APIView):
-    """What keeps orders."""
+    """Stuck orders by cause."""
 
     read_cost = 10
     permission_classes = [staff_with("orders.view_order")]
@@ -61,11 +61,11 @@ class Stuck(APIView):
     @extend_schema(
         tags=["orders"],
         operation_id="list_stuck_orders",
-        summary="List what keeps orders from getting on, with how many and how much (staff)",
+        summary="List stuck orders by cause, with counts and amounts (staff)",
         responses={200: StuckGroups} | FORBIDDEN,
     )
     def get(self, request: Request) -> Response:  # noqa: ARG002 - the same for all
-        """List the causes."""
+        """Return the causes."""
         return Response(StuckGroups(results=[_group(group) for group in stuck_reasons.groups()]))
 
 
@@ -81,7 +81,7 @@ def _group(group: stuck_reasons.Group) -> StuckGroup:
 
 
 class ActOnCause(Body, kw_only=True):
-    """What to do to all orders that a cause keeps; with `preview` only to say what that would bring."""
+    """An operation on all orders stuck by a cause; with `preview` nothing changes."""
 
     cause: Annotated[str, Meta(min_length=1, max_length=250)]
     reason: Annotated[str, Meta(max_length=LONGEST_REASON)] = ""
@@ -89,18 +89,18 @@ class ActOnCause(Body, kw_only=True):
 
 
 class ActedOnCause(Answer):
-    """What came of it. With `preview` nothing was done."""
+    """The outcome. With `preview` nothing has changed."""
 
     orders: int
     done: int
     effects: list[str]
-    more: bool  # there are further orders of this cause: ask again
+    more: bool  # more orders of this cause are left: repeat
 
 
 class StaffWhoOperate(BasePermission):
     """Staff who may do to any order what the view is named for."""
 
-    message = "Only an operator may do this."
+    message = "Only operators have permission for this."
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         """Whether this user may."""
@@ -108,18 +108,18 @@ class StaffWhoOperate(BasePermission):
 
 
 class StuckCommand(APIView):
-    """Something that is asked of all orders that a cause keeps. Asked again, it finds only those that are left."""
+    """An operation on all orders stuck by a cause. Repeated, it finds only those that are left."""
 
     permission_classes = [StaffWhoOperate]
     operation = ""
 
     def post(self, request: Request) -> Response:
-        """Do it to at most some thousand, or say what it would bring."""
+        """Run the operation on up to 5,000 orders, or preview it."""
         user, wanted = user_of(request), read(request.data, ActOnCause)
         check_text(wanted.reason, field="reason")
         operation = OPERATIONS[self.operation]
         if operation.needs_reason and not wanted.reason.strip() and not wanted.preview:
-            raise Problem("required", "Say why: the reason stays with the orders.", field="reason")
+            raise Problem("required", "A reason is required. It is recorded with the orders.", field="reason")
         return Response(_act(operation, wanted, user.pk))
 
 
@@ -151,16 +151,16 @@ def described(name: str, summary: str) -> Callable[..., Any]:
     )
 
 
-@described("retry_stuck_orders", "Look again, now, at all orders that a cause keeps (staff)")
+@described("retry_stuck_orders", "Retry all orders stuck by a cause (staff)")
 class RetryStuck(StuckCommand):
-    """Has all of them looked at now."""
+    """Retries all of them now."""
 
     operation = "retry"
 
 
-@described("cancel_stuck_orders", "Call all orders off that a cause keeps (staff)")
+@described("cancel_stuck_orders", "Cancel all orders stuck by a cause (staff)")
 class CancelStuck(StuckCommand):
-    """Calls all of them off."""
+    """Cancels all of them."""
 
     operation = "cancel"
 
@@ -199,7 +199,7 @@ class OrderTasks(APIView):
         responses={200: TaskRuns} | refusals(_404="not_found") | FORBIDDEN,
     )
     def get(self, request: Request, reference: str) -> Response:
-        """List them."""
+        """Return the tasks."""
         order = queries.by_reference(user_of(request), reference)
         return Response(TaskRuns(results=[_run(run) for run in runs.runs_of(order)]))
 
@@ -220,7 +220,7 @@ def _run(run: runs.Run) -> TaskRun:
 
 
 class RiskBody(Answer):
-    """Money of one order that is not where it should be, or may not be."""
+    """An unresolved payment of one order."""
 
     order_id: int
     order_number: str
@@ -234,14 +234,14 @@ class RiskBody(Answer):
 
 
 class Risks(Answer):
-    """Money at risk, the longest standing first, and how much that is in all."""
+    """Unresolved payments, the oldest first, and their sums."""
 
     results: list[RiskBody]
     sums: list[Money]
 
 
 class MoneyAtRisk(APIView):
-    """Money at risk."""
+    """Unresolved payments."""
 
     read_cost = 10
     permission_classes = [staff_with("payments.view_transaction")]
@@ -249,11 +249,11 @@ class MoneyAtRisk(APIView):
     @extend_schema(
         tags=["payments"],
         operation_id="list_money_at_risk",
-        summary="List money that is not where it should be, or may not be (staff)",
+        summary="List unresolved payments (staff)",
         responses={200: Risks} | FORBIDDEN,
     )
     def get(self, request: Request) -> Response:  # noqa: ARG002 - the same for all
-        """List it."""
+        """Return the unresolved payments."""
         sums = [Money(currency=each.currency, amount=each.amount) for each in money_at_risk.sums_at_risk()]
         return Response(Risks(results=[_risk(risk) for risk in money_at_risk.at_risk()], sums=sums))
 

@@ -46,7 +46,13 @@ def open_board(browser: Browser, stack: Stack, **context) -> tuple[Page, chromiu
 
 def place_one(page: Page) -> None:
     page.get_by_role("button", name="Place 1", exact=True).click()
-    page.get_by_role("link", name="Look into it").click()
+    page.get_by_role("link", name="View order").click()
+
+
+def confirm(page: Page, what: str) -> None:
+    dialog = page.locator("dialog.confirm")
+    expect(dialog.locator("button").first).to_be_focused()  # the choice that changes nothing
+    dialog.get_by_role("button", name=what).click()
 
 
 def expect_status(page: Page, status: str) -> None:
@@ -61,7 +67,7 @@ def test_a_newcomer_places_an_order_and_watches_it_confirm(browser: Browser, sta
     page, complaints = open_board(browser, stack)
     place_one(page)
     expect_status(page, "Confirmed")
-    expect(page.locator("#panel .timeline")).to_contain_text("The payment was taken.")
+    expect(page.locator("#panel .timeline")).to_contain_text("Payment received.")
     page.keyboard.press("Escape")
     expect(page.locator("#panel")).not_to_be_visible()
     expect(page.locator("[data-lane=confirmed] .card").first).to_be_visible()
@@ -74,7 +80,7 @@ def test_a_newcomer_breaks_payments_and_sees_an_order_undo_itself(browser: Brows
     expect(page.locator("[data-trouble=decline]")).to_have_attribute("aria-pressed", "true")
     place_one(page)
     expect_status(page, "Rejected")
-    expect(page.locator("#panel .timeline")).to_contain_text("The items went back on the shelf.")
+    expect(page.locator("#panel .timeline")).to_contain_text("Items released.")
     page.keyboard.press("Escape")
     expect(page.locator("[data-lane=ended] .card").first).to_contain_text("card declined")
     assert complaints == []
@@ -85,7 +91,7 @@ def test_an_order_that_waits_says_what_for_and_goes_on(browser: Browser, stack: 
     page.get_by_role("button", name="Down", exact=True).click()
     expect(page.locator("[data-trouble=down]")).to_have_attribute("aria-pressed", "true")
     place_one(page)
-    expect(page.locator("#panel .explain h3")).to_contain_text("Waits for", timeout=PATIENCE)
+    expect(page.locator("#panel .explain h3")).to_contain_text("Waiting for", timeout=PATIENCE)
     expect(page.locator("#panel").get_by_role("button", name="Cancel")).to_be_visible()
     page.keyboard.press("Escape")
     page.locator("[data-trouble=none]").click()
@@ -132,8 +138,10 @@ def test_an_operator_acts_from_the_board(browser: Browser, stack: Stack) -> None
     expect_status(page, "Confirmed")
     page.locator("#panel").get_by_label("Reason").fill("came back")
     page.locator("#panel").get_by_role("button", name="Cancel").click()
+    confirm(page, "Cancel order")
     expect_status(page, "Cancelled")
-    expect(page.locator("#panel .timeline")).to_contain_text("The money went back.")
+    expect(page.locator("#panel .badge", has_text="Refunded")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#panel .timeline")).to_contain_text("Payment refunded.")
     assert complaints == []
 
 
@@ -175,20 +183,27 @@ def test_light_and_dark_can_be_chosen_and_stay(browser: Browser, stack: Stack) -
 def test_a_customer_follows_their_order(browser: Browser, stack: Stack) -> None:
     order = stack.place(BOOK, hold=True)
     page, complaints = chromium.open_page(browser, f"{stack.url}/track/{order['uuid']}")
-    expect(page.get_by_role("heading", level=1)).to_have_text("We have your order")
+    expect(page.get_by_role("heading", level=1)).to_have_text("We've received your order")
     expect(page.locator("#connection")).to_have_text("Live", timeout=PATIENCE)
 
     requests.post(f"{stack.url}/api/orders/{order['orderId']}/process", timeout=10)
     expect(page.get_by_role("heading", level=1)).to_have_text("Your order is confirmed", timeout=PATIENCE)
-    page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Your order is cancelled", timeout=PATIENCE)
+    headline = page.get_by_role("heading", level=1)
+    page.get_by_role("button", name="Cancel order").click()
+    page.get_by_role("button", name="Keep order").click()
+    expect(page.locator("dialog.confirm")).to_have_count(0)
+    expect(headline).to_have_text("Your order is confirmed")
+
+    page.get_by_role("button", name="Cancel order").click()
+    confirm(page, "Cancel order")
+    expect(headline).to_have_text("Your order is cancelled and refunded", timeout=PATIENCE)
     assert complaints == []
 
 
 def test_without_javascript_it_is_said_in_words(browser: Browser, stack: Stack) -> None:
     order = stack.place(BOOK)
     page, complaints = chromium.open_page(browser, stack.url + "/", java_script_enabled=False)
-    expect(page.get_by_role("heading", name="This board moves with JavaScript")).to_be_visible()
+    expect(page.get_by_role("heading", name="The live board needs JavaScript")).to_be_visible()
     path = page.get_by_role("link", name=order["orderNumber"]).get_attribute("href")
     assert complaints == []
 

@@ -34,13 +34,13 @@ def main() -> None:
 def tour(browser: Browser, stack: Stack) -> None:
     """Do what a newcomer does, and take a picture of each thing seen."""
     page = _board(browser, stack, color_scheme="light")
-    _place(page, "a mix", "Place 1,000")
+    _place(page, "mixed", "Place 1,000")
     _wait_for_confirmed(page, at_least=900)
     _tell(stack, range(1, 25), "complete")
     _break(page, "decline")
     for _ in range(2):
         _place(page, "good orders", "Place 1")
-    undone = page.get_by_role("link", name="Look into it").get_attribute("href") or ""
+    undone = page.get_by_role("link", name="View order").get_attribute("href") or ""
     page.wait_for_timeout(SETTLED)
     _break(page, "down")
     for _ in range(8):
@@ -48,7 +48,9 @@ def tour(browser: Browser, stack: Stack) -> None:
     _tell(stack, range(31, 34), "cancel")
     _place(page, "on hold", "Place 1")
     page.locator("#kind").select_option(label="good orders")
-    expect(page.locator("[data-lane=processing] .note").first).to_contain_text("Waits for", timeout=PATIENCE)
+    expect(page.locator("[data-lane=processing] .note").first).to_contain_text(
+        "Waiting for", timeout=PATIENCE
+    )
     page.wait_for_timeout(SETTLED)
     _take(page, "board")
 
@@ -62,7 +64,7 @@ def tour(browser: Browser, stack: Stack) -> None:
     page.goto(f"{stack.url}/{undone}")
     expect(page.locator("#panel .badge").first).to_have_text("Rejected", timeout=PATIENCE)
     _take(page, "undone")
-    page.goto(stack.url + (page.get_by_role("link", name="The customer's page").get_attribute("href") or ""))
+    page.goto(stack.url + (page.get_by_role("link", name="Customer page").get_attribute("href") or ""))
     _take(page, "customer")
     page.goto(f"{stack.url}/sales?days=today")
     _take(page, "sales")

@@ -56,7 +56,7 @@ def test_orders_hang_where_they_stand(staff, product, providers, drain):
 def test_a_held_order_says_so(staff, product):
     make_order((product, 1), hold=True)
     (card,) = cards.snapshot(staff).lanes["pending"].cards
-    assert card.waits_for == "somebody to start it"
+    assert card.waits_for == "manual release"
 
 
 def test_an_order_that_needs_a_person_hangs_there_and_nowhere_else(staff, product):

@@ -47,7 +47,7 @@ def test_mails_are_narrowed_down_by_address(client: Client, mailbox):
     page = client.get("/inbox?to=ada@example.com").content.decode()
     assert "Hers" in page
     assert "His" not in page
-    assert "Nobody was mailed at" in client.get("/inbox?to=nobody@example.com").content.decode()
+    assert "No mail to nobody@example.com." in client.get("/inbox?to=nobody@example.com").content.decode()
 
 
 def test_a_letter_stands_in_a_frame_where_nothing_of_it_runs(client: Client, mailbox):
@@ -70,7 +70,7 @@ def test_a_provider_that_is_away_is_told_of_and_breaks_nothing(client: Client, d
     settings.EMAIL_SERVICE_URL = "http://127.0.0.1:1/email"
     page = client.get("/inbox")
     assert page.status_code == 200
-    assert "does not answer" in page.content.decode()
+    assert "is not responding" in page.content.decode()
     assert client.get("/inbox/msg_none").status_code == 404
 
 

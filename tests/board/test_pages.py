@@ -11,7 +11,7 @@ from django.test import Client
 
 from config import errors
 from orders import journal
-from orders.models import Journey
+from orders.models import Journey, Order
 from tests.factories import make_order, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -116,7 +116,7 @@ def test_a_customer_is_told_nothing_that_is_for_operators(browser_of, alice, sta
     Journey.objects.filter(order_id=order.order_id).update(attention="Traceback of horror", due_at=None)
     for user in (alice, staff):
         page = browser_of(user).get(f"/track/{order.uuid}").content
-        assert b"Our staff is looking into it" in page
+        assert b"Our team is on it" in page
         assert b"horror" not in page
 
 
@@ -143,6 +143,21 @@ def test_a_foreign_order_is_not_there(browser_of, alice, product):
     response = browser_of(alice).get(f"/board/orders/{order.order_id}")
     assert response.status_code == 404
     assert order.number.encode() not in response.content
+
+
+def test_an_address_reads_as_on_an_envelope(browser_of, alice, product):
+    order = make_order((product, 1), owner=alice)
+    lines = {"city": "Austin", "name": "Ann", "line1": "1 Main St", "region": "TX", "postalCode": "78701"}
+    Order.objects.filter(pk=order.order_id).update(shipping_address=lines | {"country": "US"})
+    page = browser_of(alice).get(f"/board/orders/{order.order_id}").content.decode()
+    assert "Ann<br>1 Main St<br>Austin, TX 78701<br>US</dd>" in re.sub(r"\s*\n\s*", "", page)
+
+
+def test_what_cannot_be_undone_asks_first(browser_of, alice, product):
+    order = make_order((product, 1), owner=alice)
+    for path in (f"/board/orders/{order.order_id}", f"/track/{order.uuid}"):
+        page = browser_of(alice).get(path).content.decode()
+        assert f'data-confirm="Cancel order {order.number}?"' in page
 
 
 def buttons(page: bytes) -> set[str]:
@@ -216,15 +231,15 @@ def test_an_order_that_waits_explains_itself_to_operators_and_consoles_its_custo
     for_staff, for_alice = browser_of(staff).get(path).content, browser_of(alice).get(path).content
     assert b"The payment provider cannot be reached." in for_staff
     assert b"Safe to retry." in for_staff
-    assert b"nothing is charged twice" in for_alice
+    assert b"be charged twice" in for_alice
     assert b"breaker" not in for_alice
 
 
 def test_errors_are_told_on_pages_of_our_own(rf):
     request = rf.get("/nowhere")
     for answer, status, words in (
-        (errors.not_found(request), 404, b"There is nothing here"),
-        (errors.bad_request(request, SuspiciousOperation()), 400, b"This request makes no sense to us"),
+        (errors.not_found(request), 404, b"Page not found"),
+        (errors.bad_request(request, SuspiciousOperation()), 400, b"Bad request"),
         (errors.server_error(request), 500, b"Orders that were placed are safe"),
     ):
         assert answer.status_code == status

@@ -152,7 +152,7 @@ def test_money_that_nobody_knows_about_is_at_risk(look):
     make_transaction(placed, "authorize", amount="41.20", started_at=long_ago, code="timeout")
     assert look()["orders"]["moneyAtRisk"] == [{"currency": "USD", "orders": 1, "amount": 41.2}]
     (risk,) = money_at_risk.at_risk()
-    assert (risk.number, risk.cause) == (placed.number, "Nobody knows what came of the authorize.")
+    assert (risk.number, risk.cause) == (placed.number, "Authorization outcome unknown.")
 
 
 def test_money_of_an_order_that_is_being_undone_is_at_risk_until_it_is_back(providers):
@@ -161,7 +161,11 @@ def test_money_of_an_order_that_is_being_undone_is_at_risk_until_it_is_back(prov
     work_off()
     cancel_order(order_id=placed.order_id, reason="changed my mind")
     (risk,) = money_at_risk.at_risk()
-    assert (risk.amount, risk.cause, risk.is_unknown) == (Decimal("15.00"), "The provider has it.", False)
+    assert (risk.amount, risk.cause, risk.is_unknown) == (
+        Decimal("15.00"),
+        "Captured, not refunded yet.",
+        False,
+    )
 
     work_off()
     assert money_at_risk.at_risk() == []

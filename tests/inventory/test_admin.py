@@ -124,8 +124,8 @@ class TestAdjusting:
     @pytest.mark.parametrize(
         ("sent", "said"),
         [
-            ({"by": "-7", "reason": "lost"}, "Only 6 units are free"),
-            ({"by": "0", "reason": "x"}, "Zero changes nothing"),
+            ({"by": "-7", "reason": "lost"}, "Only 6 units are available"),
+            ({"by": "0", "reason": "x"}, "Enter a number other than zero"),
             ({"by": "1", "reason": " "}, "This field is required"),
             ({"by": "1.5", "reason": "x"}, "Enter a whole number"),
             ({"by": "1", "reason": "a\0b"}, "Null characters are not allowed"),

@@ -85,7 +85,7 @@ def test_a_refused_order_is_told_why(drain, mailbox):
     record_everything()
     send_everything()
     (mail,) = mails(mailbox)
-    assert "could not accept" in mail["subject"]
+    assert "couldn't accept" in mail["subject"]
     assert "Not everything you ordered is in stock." in mail["text"]
     assert "You were not charged." in mail["text"]
 
@@ -100,7 +100,7 @@ def test_a_cancelled_order_is_told_what_becomes_of_the_money(drain, mailbox):
     send_everything()
     cancelled, confirmed = mails(mailbox)
     assert confirmed["subject"].endswith("is confirmed")
-    assert "The 15.00 USD that you paid are on their way back" in cancelled["text"]
+    assert "Your refund of 15.00 USD is on its way." in cancelled["text"]
     assert "Changed my mind <b>" in cancelled["text"]
     assert "Changed my mind &lt;b&gt;" in cancelled["html"]
 

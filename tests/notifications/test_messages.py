@@ -35,7 +35,7 @@ def test_each_event_is_one_message_of_one_kind(event_type):
 def test_a_change_of_status_says_why():
     body = told(EventType.REJECTED, reason="out_of_stock")
     assert (body["status"], body["reason"]) == ("Rejected", "out_of_stock")
-    assert body["message"] == "The order was refused: out of stock."
+    assert body["message"] == "The order was rejected: out of stock."
 
 
 def test_what_is_for_operators_eyes_is_not_told():

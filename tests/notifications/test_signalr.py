@@ -50,7 +50,7 @@ async def test_it_calls_the_clients_methods_with_the_arguments_they_expect(live,
         (progressed,) = await records(socket)
         assert progressed["target"] == "OrderProcessingProgress"
         told_order, progress, message, whole = progressed["arguments"]
-        assert (told_order, progress, message) == (order_id, 0, "The order is being tried again.")
+        assert (told_order, progress, message) == (order_id, 0, "The order is being retried.")
         assert whole["sequence"] == 2
 
 

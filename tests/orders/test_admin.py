@@ -264,12 +264,15 @@ def test_cancelling_gives_money_and_units_back(client, operator, confirmed):
     assert status_of(confirmed) == Status.CANCELLING
     work_off()
     assert status_of(confirmed) == Status.CANCELLED
-    assert "Money given back" in page_of(client, confirmed)
+    page = page_of(client, confirmed)
+    assert "Payment returned" in page
+    assert "Cancelled, refunded" in page
+    assert "Cancelled, refunded" in client.get("/admin/orders/order/").content.decode()
 
 
 def test_cancelling_wants_a_reason(client, operator, confirmed):
     answer = operate(client, "cancel", confirmed, reason="  ")
-    assert said(answer) == ["Say why: the reason stays with the order."]
+    assert said(answer) == ["A reason is required. It is recorded with the order."]
     assert status_of(confirmed) == Status.CONFIRMED
 
 
@@ -285,9 +288,9 @@ def test_a_completed_order_is_refunded_but_not_cancelled(client, operator, confi
     operate(client, "complete", confirmed)
     assert status_of(confirmed) == Status.COMPLETED
     page = client.get(f"/admin/orders/order/operate/cancel/?order={confirmed.pk}").content.decode()
-    assert "Refund it when they came back." in page
+    assert "Refund it when the goods are returned." in page
     page = client.get(f"/admin/orders/order/operate/refund/?order={confirmed.pk}").content.decode()
-    assert "Puts 2 units back on the shelf." in page
+    assert "Returns 2 units to stock." in page
     operate(client, "refund", confirmed, reason="Came back.")
     work_off()
     assert status_of(confirmed) == Status.CANCELLED
@@ -364,10 +367,10 @@ def test_money_at_risk_is_told_with_what_happens_next(client, operator, confirme
     operator.user_permissions.add(Permission.objects.get(codename="view_transaction"))
     operate(client, "cancel", confirmed, reason="The customer called.")
     page = client.get("/admin/payments/money-at-risk/").content.decode()
-    assert "25.00 USD of 1 order" in page
-    assert "The provider has it." in page
+    assert "25.00 USD in 1 order" in page
+    assert "Captured, not refunded yet." in page
     work_off()
-    assert "No money is at risk." in client.get("/admin/payments/money-at-risk/").content.decode()
+    assert "No unresolved payments." in client.get("/admin/payments/money-at-risk/").content.decode()
 
 
 def test_batches_can_be_looked_at(client, confirmed):
@@ -376,13 +379,13 @@ def test_batches_can_be_looked_at(client, confirmed):
 
 
 def test_the_desk_shows_each_page_to_those_who_may_see_it(client, operator):
-    assert "Money at risk" not in client.get("/admin/").content.decode()
+    assert "Unresolved payments" not in client.get("/admin/").content.decode()
     assert client.get("/admin/payments/money-at-risk/").status_code == 403
     operator.user_permissions.set(
         Permission.objects.filter(codename__in=["view_transaction", "view_scheduledrun"])
     )
     page = client.get("/admin/").content.decode()
-    for title in ("Money at risk", "Transactions", "Scheduled runs"):
+    for title in ("Unresolved payments", "Transactions", "Scheduled runs"):
         assert title in page
 
 
@@ -399,7 +402,7 @@ def test_an_order_of_long_ago_is_shown_as_it_was(client, operator, confirmed):
     )
     answer = client.get(reverse("admin:orders_order_change", args=[confirmed.pk]), follow=True)
     page = answer.content.decode()
-    assert "It ended long ago" in page
+    assert "Archived orders are read-only" in page
     assert not re.search(r"/operate/", page)
     for told in ("Laptop", "Alice", "Order confirmed", "Capture", str(confirmed.uuid)):
         assert told in before

@@ -69,7 +69,7 @@ def test_orders_are_told_by_cause_with_their_number_and_amount():
     assert (person.cause, person.orders, person.needs_person) == (CLAIMED, 3, True)
     assert str(person.amounts["USD"]) == "60.00"
     assert (provider.cause, provider.orders, provider.needs_person) == (PROVIDER, 1, False)
-    assert provider.title == "waits for the payment provider"
+    assert provider.title == "waiting for the payment provider"
 
 
 def test_the_start_page_shows_what_keeps_orders_and_leads_to_them(client, operator):
@@ -83,14 +83,14 @@ def test_the_start_page_shows_what_keeps_orders_and_leads_to_them(client, operat
 
 
 def test_the_start_page_says_so_when_nothing_is_stuck(client, operator):
-    assert "every order gets on" in client.get("/admin/").content.decode()
+    assert "No stuck orders" in client.get("/admin/").content.decode()
 
 
 def test_a_cause_is_acted_on_as_a_whole_once_its_effects_were_shown(client, operator):
     stuck(12, attention="poison")
     page = client.get("/admin/orders/order/operate/cancel/?cause=attention:poison").content.decode()
     assert "Releases 24 units: 12 orders" in page
-    assert "No money was asked for: 12 orders" in page
+    assert "No payment to reverse: 12 orders" in page
 
 
 def test_a_cause_is_cancelled_with_who_when_and_why(client, operator, providers):
@@ -115,7 +115,7 @@ def test_what_is_done_is_not_done_again(client, operator):
     client.post("/admin/orders/order/operate/retry/", form)
     sequences = list(Order.objects.values_list("journey__sequence", flat=True))
     answer = client.post("/admin/orders/order/operate/retry/", form, follow=True)
-    assert "somebody was faster" in answer.content.decode()
+    assert "the orders have changed meanwhile" in answer.content.decode()
     assert list(Order.objects.values_list("journey__sequence", flat=True)) == sequences
     assert LogEntry.objects.count() == 2
 
@@ -170,5 +170,5 @@ def test_nonsense_is_no_cause(client, operator):
     stuck(1, attention="poison")
     for cause in ("", "attention:", "poison", "waiting:nothing", "attention:%00"):
         listed = client.get(f"/admin/orders/order/operate/retry/?cause={cause}&order=")
-        assert "There is nothing to do" in listed.content.decode(), cause
+        assert "Nothing to do." in listed.content.decode(), cause
     assert client.get("/admin/orders/order/?cause=attention:%00").status_code == 200

@@ -53,7 +53,7 @@ def test_what_keeps_orders_is_listed_and_acted_on_as_a_whole(api, stuck):
     assert (group["orders"], group["amounts"]) == (1, [{"currency": "USD", "amount": 20.0}])
     preview = api.post("/api/orders/stuck/retry", {"cause": group["cause"], "preview": True}).json()
     assert (preview["orders"], preview["done"]) == (1, 0)
-    assert preview["effects"][0] == "Looks at it now and goes on from where it stands: 1 order"
+    assert preview["effects"][0] == "Retries it now, from where it stopped: 1 order"
     done = api.post("/api/orders/stuck/retry", {"cause": group["cause"], "reason": "The cable is in."}).json()
     assert (done["orders"], done["done"], done["more"]) == (1, 1, False)
     assert "The cable is in." in LogEntry.objects.get().get_change_message()

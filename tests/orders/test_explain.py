@@ -139,7 +139,7 @@ def test_the_command_line_says_the_same() -> None:
     order = make_order((make_product(), 1), hold=True)
     out = StringIO()
     call_command("explain", order.number, stdout=out)
-    assert "somebody to start it" in out.getvalue()
+    assert "manual release" in out.getvalue()
     with pytest.raises(CommandError):
         call_command("explain", "ORD-20260101000000-999999999")
 
@@ -164,7 +164,7 @@ TAKEN = ("capture", "succeeded")
 # What is so: of the journey, its batch and the provider's answers, and what is away. Then what is said of it.
 STATES: dict[str, tuple[dict[str, Any], Situation, str]] = {
     "held": ({"status": Status.PENDING, "due": None}, Situation.HELD, "placed on hold"),
-    "just placed": ({"status": Status.PENDING, "due": NOW}, Situation.DUE, "leaves with the next batch"),
+    "just placed": ({"status": Status.PENDING, "due": NOW}, Situation.DUE, "goes into the next batch"),
     "due, no dispatcher": (
         {"status": Status.PENDING, "due": NOW, "away": "dispatcher"},
         Situation.NOT_CLAIMED,
@@ -173,7 +173,7 @@ STATES: dict[str, tuple[dict[str, Any], Situation, str]] = {
     "due, too much under way": (
         {"status": Status.PENDING, "due": LONG_AGO},
         Situation.NOT_CLAIMED,
-        "although one is running. 0 batches are under way, at most 3",
+        "although one is running. 0 of at most 3 batches are in progress",
     ),
     "due, broker away": (
         {"status": Status.PENDING, "due": NOW, "away": "broker"},
@@ -188,18 +188,18 @@ STATES: dict[str, tuple[dict[str, Any], Situation, str]] = {
     "its batch could not be sent": (
         FORWARD | {"due": SOON},
         Situation.BROKER,
-        "claimed, and its batch could not be sent",
+        "claimed, but its batch could not be sent",
     ),
-    "travelling": (FORWARD | {"due": SOON, "batch": True}, Situation.UNDER_WAY, "travels in batch"),
+    "travelling": (FORWARD | {"due": SOON, "batch": True}, Situation.UNDER_WAY, "Being processed (batch "),
     "travelling and late": (
         FORWARD | {"due": SOON, "batch": True, "attention": "processing for over 15 minutes"},
         Situation.UNDER_WAY,
-        "A person was called as well: processing for over 15 minutes",
+        "It needs attention as well: processing for over 15 minutes",
     ),
     "travelling, provider down": (
         FORWARD | {"due": SOON, "batch": True, "away": "provider"},
         Situation.PAYMENT_PROVIDER,
-        "The payment provider cannot be reached. Its breaker is open until",
+        "The payment provider cannot be reached. Its circuit breaker is open until",
     ),
     "travelling, nobody for its queue": (
         FORWARD | {"due": SOON, "batch": True, "away": "payments"},
@@ -209,12 +209,12 @@ STATES: dict[str, tuple[dict[str, Any], Situation, str]] = {
     "travelling, the queue that nobody reads lies behind it": (
         FORWARD | {"due": SOON, "batch": True, "away": "inventory"},
         Situation.UNDER_WAY,
-        "travels in batch",
+        "Being processed (batch ",
     ),
     "travelling, dispatcher away": (
         FORWARD | {"due": SOON, "batch": True, "away": "dispatcher"},
         Situation.UNDER_WAY,
-        "travels in batch",
+        "Being processed (batch ",
     ),
     "travelling, broker away": (
         FORWARD | {"due": SOON, "batch": True, "away": "broker"},
@@ -224,17 +224,17 @@ STATES: dict[str, tuple[dict[str, Any], Situation, str]] = {
     "lease lost, nobody watched": (
         FORWARD | {"due": NOW, "batch": True, "is_watched": False},
         Situation.BATCH_LOST,
-        "did not arrive within 8 seconds: a worker or a message was lost, or it waits in a queue. It is due again",
+        "did not finish within 8 seconds: a worker crashed, or a message was lost or is still queued. It is due again",
     ),
     "lease lost, message lost": (
         FORWARD | {"due": NOW, "batch": True},
         Situation.BATCH_LOST,
-        "did not arrive within 8 seconds: its message was lost, or waits in a queue. It is due again",
+        "did not finish within 8 seconds: its message was lost or is still queued. It is due again",
     ),
     "lease lost, worker lost": (
         FORWARD | {"due": NOW, "batch": True, "step": "authorize_payment"},
         Situation.BATCH_LOST,
-        "the step “authorize payment” did not end on payments@one",
+        "the step “authorize payment” did not finish on payments@one",
     ),
     "lease lost, dispatcher lost": (
         FORWARD | {"due": LONG_AGO, "batch": True, "away": "dispatcher"},
@@ -244,12 +244,12 @@ STATES: dict[str, tuple[dict[str, Any], Situation, str]] = {
     "provider down": (
         FORWARD | {"due": SOON, "waiting_for": Wait.PAYMENT_PROVIDER, "away": "provider"},
         Situation.PAYMENT_PROVIDER,
-        "Its breaker is open until",
+        "Its circuit breaker is open until",
     ),
     "provider down, and something is not known": (
         FORWARD | {"due": SOON, "waiting_for": Wait.PAYMENT_PROVIDER, "asked": [("authorize", "unknown")]},
         Situation.PAYMENT_PROVIDER,
-        "What came of the authorize asked for before is not known",
+        "The outcome of the earlier authorize call is unknown",
     ),
     "provider down, and nobody looks": (
         FORWARD | {"due": LONG_AGO, "waiting_for": Wait.PAYMENT_PROVIDER, "away": "dispatcher"},
@@ -259,7 +259,7 @@ STATES: dict[str, tuple[dict[str, Any], Situation, str]] = {
     "outcome not known": (
         FORWARD | {"due": SOON, "waiting_for": Wait.PAYMENT_OUTCOME, "asked": [("authorize", "unknown")]},
         Situation.PAYMENT_OUTCOME,
-        "asked for the authorize of 15.00 USD, and nobody knows yet",
+        "The outcome of the authorize of 15.00 USD at the payment provider is unknown.",
     ),
     "step lost": (
         FORWARD | {"due": SOON, "waiting_for": Wait.LOST_STEP},
@@ -269,7 +269,7 @@ STATES: dict[str, tuple[dict[str, Any], Situation, str]] = {
     "step lost, and nobody for its queue": (
         FORWARD | {"due": SOON, "waiting_for": Wait.LOST_STEP, "away": "payments"},
         Situation.NO_WORKER,
-        "A step did not report back (payment): its worker or its message was lost. No worker reads",
+        "A step did not report back (payment): its worker crashed or its message was lost. No worker reads",
     ),
     "units held by orders that are not paid": (
         FORWARD | {"due": SOON, "stock": Leg.SHORT, "waiting_for": Wait.STOCK},
@@ -290,7 +290,7 @@ STATES: dict[str, tuple[dict[str, Any], Situation, str]] = {
     "given up": (
         FORWARD | {"due": None, "attention": "authorize_payment: KeyError('a')"},
         Situation.ATTENTION,
-        "the step “authorize payment” failed with KeyError('a'). Look at the traceback",
+        "the step “authorize payment” failed with KeyError('a'). Check the traceback",
     ),
     "called off, stock still held": (
         BACK | {"due": SOON, "stock": Leg.RESERVED, "payment": Leg.VOIDED, "waiting_for": Wait.LOST_STEP},
@@ -300,12 +300,12 @@ STATES: dict[str, tuple[dict[str, Any], Situation, str]] = {
     "called off, money not returned": (
         BACK | {"due": SOON, "payment": Leg.CAPTURED, "waiting_for": Wait.PAYMENT_PROVIDER, "asked": [TAKEN]},
         Situation.PAYMENT_PROVIDER,
-        "At risk: 15.00 USD, which the provider has, for",
+        "Unresolved payment: the provider has 15.00 USD, for",
     ),
     "called off, and nobody knows whether anything was taken": (
         BACK | {"due": SOON, "waiting_for": Wait.PAYMENT_OUTCOME, "asked": [("authorize", "unknown")]},
         Situation.PAYMENT_OUTCOME,
-        "At risk: 15.00 USD, which the provider may have or hold, for",
+        "Unresolved payment: the provider may hold 15.00 USD, for",
     ),
     "called off, refund refused": (
         BACK
@@ -316,7 +316,7 @@ STATES: dict[str, tuple[dict[str, Any], Situation, str]] = {
             "attention": "Refund refused by the provider: x",
         },
         Situation.ATTENTION,
-        "At risk: 15.00 USD, which the provider has, for 0 seconds. Settle it with the payment provider, then retry",
+        "Unresolved payment: the provider has 15.00 USD, for 0 seconds. Resolve this in the payment",
     ),
     "called off, stopped, nothing at risk": (
         BACK
@@ -327,12 +327,12 @@ STATES: dict[str, tuple[dict[str, Any], Situation, str]] = {
             "attention": "a defect",
         },
         Situation.ATTENTION,
-        "It stopped: a defect. Look at",
+        "It stopped: a defect. Check",
     ),
     "to be handed over": (
         {"status": Status.CONFIRMED, "due": NOW},
         Situation.COMPLETION,
-        "its completion was asked for. It is due",
+        "its completion was requested. It is due",
     ),
     "to be handed over, nobody for its queue": (
         {"status": Status.CONFIRMED, "due": NOW, "away": "orders"},
@@ -347,12 +347,12 @@ STATES: dict[str, tuple[dict[str, Any], Situation, str]] = {
             "attention": "complete: KeyError('a')",
         },
         Situation.ATTENTION,
-        "see to the cause, then retry",
+        "fix the cause, then retry",
     ),
     "found wrong by the audit": (
         {"status": Status.COMPLETED, "due": None, "attention": "the audit found it wrong: stock"},
         Situation.ATTENTION,
-        "It is completed, and a person was called: the audit found it wrong: stock. See to it, then retry",
+        "It is completed and needs attention: the audit found it wrong: stock. Fix it, then Retry",
     ),
     "at rest": ({"status": Status.COMPLETED, "due": None}, Situation.AT_REST, "It is completed."),
 }

@@ -40,7 +40,7 @@ def test_a_timeline_tells_what_happened_when_and_how():
         [("amount", "10.00")],
         "2026-11-21 12:00:00.000",
     )
-    assert (troubled.title, troubled.seconds, troubled.trouble) == ("Put before a person", 1.0, "Traceback …")
+    assert (troubled.title, troubled.seconds, troubled.trouble) == ("Escalated to staff", 1.0, "Traceback …")
 
 
 def test_every_event_has_a_title():

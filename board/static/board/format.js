@@ -1,0 +1,43 @@
+// Numbers, money and times as text.
+
+export const whole = new Intl.NumberFormat("en");
+export const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+export const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+export const localDay = new Intl.DateTimeFormat("en-GB", {
+  day: "numeric", month: "long", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
+});
+const moneyFormats = new Map();
+
+export function money(amount, currency) {
+  if (!moneyFormats.has(currency)) {
+    moneyFormats.set(currency, new Intl.NumberFormat("en", { style: "currency", currency, currencyDisplay: "narrowSymbol" }));
+  }
+  return moneyFormats.get(currency).format(amount);
+}
+
+export function seconds(value) {
+  if (value === null || value === undefined) return "–";
+  if (value < 1) return `${Math.round(value * 1000)} ms`;
+  return value < 120 ? `${value.toFixed(1)} s` : `${Math.round(value / 60)} min`;
+}
+
+// An axis has room for a few characters.
+export function axisSeconds(value) {
+  if (value < 1) return value ? `${Math.round(value * 1000)} ms` : "0";
+  return value < 120 ? `${short.format(value)} s` : `${short.format(value / 60)} min`;
+}
+
+export function age(milliseconds) {
+  const minutes = Math.floor(milliseconds / 60_000);
+  if (minutes < 1) return "now";
+  if (minutes < 60) return `${minutes} min`;
+  return minutes < 48 * 60 ? `${Math.floor(minutes / 60)} h` : `${whole.format(Math.floor(minutes / 1440))} d`;
+}
+
+export function rate(value) {
+  return value >= 100 ? whole.format(Math.round(value)) : value.toFixed(1);
+}
+
+export function approximate(count, isEstimate) {
+  return (isEstimate ? "≈ " : "") + (count < 100_000 ? whole.format(count) : short.format(count));
+}
