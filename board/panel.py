@@ -14,6 +14,7 @@ from board.cards import card, needs_attention, what_it_waits_for
 from live.messages import sentence
 from notifications.models import Notification
 from orders.http import views
+from orders.http.permissions import sees_all_orders
 from orders.journal import events_of
 from orders.log_context import trace_url
 from orders.models import Journey, Order, OrderEvent
@@ -109,7 +110,8 @@ def context_of(order: Order, request: Request) -> dict[str, Any]:
     assert isinstance(user, User)
     explained = may_be_told(views.OrderExplanation, order, request)
     events = events_of(order.pk, limit=MOST_EVENTS)
-    sees_machinery = user.is_staff or settings.DEMO
+    staff = sees_all_orders(user)
+    sees_machinery = staff or settings.DEMO
     runs = runs_of(order) if sees_machinery else []
     return {
         "order": order,
@@ -117,13 +119,13 @@ def context_of(order: Order, request: Request) -> dict[str, Any]:
         "card": card(order),
         "lines": list(order.lines.all()),
         "legs": legs_of(order),
-        "timeline": entries(events, order.currency, staff=user.is_staff),
+        "timeline": entries(events, order.currency, staff=staff),
         "calls": calls_of(order),
         "notifications": Notification.objects.filter(order_id=order.pk).order_by("id"),
         "explanation": None if not explained or is_at_rest(order.journey) else explain(order),
         "consolation": "" if explained else consolation(order.journey),
         "actions": actions(order, request),
-        "staff": user.is_staff,
+        "staff": staff,
         "sees_machinery": sees_machinery,
         "demo": settings.DEMO,
         "runs": runs,

@@ -85,7 +85,6 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
-    "rest_framework.authtoken",
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -93,6 +92,7 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "django_structlog",
     "scheduling",
+    "accounts",
     "providers",
     "inventory",
     "payments",
@@ -105,12 +105,14 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "config.middleware.Measured",
-    "config.middleware.RefusesLargeBodies",
+    "config.middleware.NotCached",
+    "config.bodies.ReadsBodies",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.middleware.WithoutSession",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "config.origins.RefusesForeignPages",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "config.middleware.MessagesOfPages",
@@ -362,6 +364,8 @@ THROTTLE_RATES = {
     "reads": env.str("THROTTLE_READS", default="200/s"),
     "logins": env.str("THROTTLE_LOGINS", default="10/minute"),
 }
+# A token that somebody gets for a password is good for so long; one that an administrator issues may have no end.
+API_TOKEN_DAYS = whole("API_TOKEN_DAYS", default=90, at_least=1)
 CSRF_FAILURE_VIEW = "config.errors.csrf_failed"
 REST_FRAMEWORK = {
     # The first one says how to log in, in the answer to who did not.

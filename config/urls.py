@@ -7,7 +7,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView
 
-from config import errors, pages, repeats
+from config import errors, pages, repeats, token_views
 from live import signalr
 from orders.http.payment_webhooks import PaymentWebhook
 from orders.operators.views import MoneyAtRisk, Transactions
@@ -19,7 +19,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("board.urls")),
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}board/icon.svg")),
     path("api", pages.ApiRoot.as_view(), name="api"),
-    path("api/token", pages.TokenView.as_view(), name="token"),
+    path("api/token", token_views.Login.as_view(), name="token"),
+    path("api/tokens", token_views.Tokens.as_view(), name="tokens"),
+    path("api/tokens/<int:token_id>", token_views.OneToken.as_view(), name="one-token"),
     path(
         "api/login/login/",
         pages.throttled_login(LoginView.as_view(template_name="login.html", next_page="/")),

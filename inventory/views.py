@@ -252,7 +252,8 @@ def _write(request: Request, serializer: ProductFields, flag: int) -> Product:
 
 
 def _is_staff(request: Request) -> bool:
-    return bool(request.user.is_staff)
+    """Whether they may see what customers may not: retired products, and where the units are."""
+    return bool(request.user.is_staff and request.user.has_perm("inventory.view_product"))
 
 
 def _shape(request: Request) -> type[Serializer]:

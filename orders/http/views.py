@@ -25,7 +25,13 @@ from api.validators import check_text
 from orders import commands, journal, queries
 from orders.http import responses as serializers
 from orders.http.filters import FILTER_PARAMETERS, named, narrowed
-from orders.http.permissions import Operator, OperatorOrDemoOwner, OwnerOrOperator, ReadsExplanations
+from orders.http.permissions import (
+    Operator,
+    OperatorOrDemoOwner,
+    OwnerOrOperator,
+    ReadsExplanations,
+    sees_all_orders,
+)
 from orders.http.requests import NewOrderRequest, Nothing, Reason, read
 from orders.http.responses import EventPage, OrderDetail, OrderPage, Why
 from orders.models import Order
@@ -170,11 +176,12 @@ class OrderEvents(APIView):
         user = user_of(request)
         order = queries.by_reference(user, reference)
         events = journal.events_of(order.pk, after=after, limit=MAX_EVENTS)
+        staff = sees_all_orders(user)
         full = len(events) == MAX_EVENTS
         return Response(
             EventPage(
                 next=address(request, after=events[-1].sequence) if full else None,
-                results=[serializers.event(row, staff=user.is_staff) for row in events],
+                results=[serializers.event(row, staff=staff) for row in events],
             )
         )
 
@@ -347,7 +354,7 @@ def place(request: Request) -> Response:
     with key_problems():
         placed = commands.place_order(new=new, key=commands.Key(key, wanted.fingerprint()) if key else None)
     structlog.contextvars.bind_contextvars(order_id=placed.order_id)
-    return _answer_with_placed(placed, serializers.placed(placed, new=new, staff=user.is_staff))
+    return _answer_with_placed(placed, serializers.placed(placed, new=new, staff=sees_all_orders(user)))
 
 
 def _answer_with_placed(placed: commands.Placed, detail: OrderDetail) -> Response:
@@ -361,7 +368,7 @@ def _answer_with_placed(placed: commands.Placed, detail: OrderDetail) -> Respons
 def page_of(request: Request, orders: Any) -> Response:
     """Answer with the page of these orders that the request asks for."""
     rows, following = newest_first(request, orders)
-    return Response(serializers.order_page(rows, following=following, staff=user_of(request).is_staff))
+    return Response(serializers.order_page(rows, following=following, staff=sees_all_orders(request.user)))
 
 
 def answer_with(order: Order, request: Request, code: int = status.HTTP_200_OK) -> Response:
@@ -370,7 +377,7 @@ def answer_with(order: Order, request: Request, code: int = status.HTTP_200_OK) 
         order,
         lines=order.lines.all(),
         transactions=Transaction.objects.filter(order_id=order.pk).order_by("started_at", "kind"),
-        staff=user_of(request).is_staff,
+        staff=sees_all_orders(request.user),
     )
     return Response(body, status=code, headers={"ETag": _etag(body.version, ENCODER.encode(body))})
 

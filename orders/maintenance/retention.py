@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
+from accounts import tokens
 from orders.maintenance import archive
 from orders.models import Batch, IdempotencyKey, StepRun
 from payments import webhooks
@@ -17,13 +18,14 @@ ARCHIVING_SECONDS = 20.0
 
 
 def clean(*, now: datetime) -> dict[str, int]:
-    """Delete old idempotency keys, batches, webhook events and scheduled runs. Return how many of each."""
+    """Delete old idempotency keys, batches, webhook events, API tokens and scheduled runs. Return how many of each."""
     keys_before = now - timedelta(days=settings.IDEMPOTENCY_KEY_DAYS)
     return {
         "idempotency keys": IdempotencyKey.objects.filter(created_at__lt=keys_before).delete()[0],
         "steps of batches": StepRun.objects.filter(began_at__lt=now - BATCHES_ARE_KEPT).delete()[0],
         "batches": Batch.objects.filter(started_at__lt=now - BATCHES_ARE_KEPT).delete()[0],
         "webhook events": webhooks.forget_before(now - webhooks.EVENTS_ARE_KEPT),
+        "API tokens": tokens.clean(now=now),
         "scheduled runs": slots.forget_before(now - RUNS_ARE_KEPT),
     }
 

@@ -6,8 +6,8 @@ import pytest
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import Group, User
 from django.core.management import call_command
-from rest_framework.authtoken.models import Token
 
+from accounts.models import ApiToken
 from inventory.models import Product
 from shipping.models import Zone
 
@@ -23,7 +23,7 @@ def demo() -> str:
 def snapshot() -> list[object]:
     return [
         list(model.objects.order_by("pk").values())
-        for model in (Product, Zone, User, Group, Group.permissions.through, Token)
+        for model in (Product, Zone, User, Group, Group.permissions.through, ApiToken)
     ]
 
 
