@@ -3,7 +3,7 @@
 import contextvars
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -14,7 +14,6 @@ from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.exceptions import UnsupportedMediaType
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -23,7 +22,7 @@ from rest_framework.views import APIView
 from api.idempotency import key_of
 from api.ndjson import Spool, lines_of
 from api.problems import Problem
-from api.renderers import ENCODER
+from api.renderers import ENCODER, ErrorsAsJSON
 from api.schema import idempotency_key, refusals
 from orders import intake as bulk
 from orders import queries
@@ -48,24 +47,6 @@ PATIENCE_SECONDS = 20.0  # for the backlog to shrink, before a line is refused b
 RETRY_AFTER_SECONDS = 5
 
 Judge = Callable[[Exception], dict[str, Any]]
-
-
-class ErrorsAsJSON(BaseContentNegotiation):
-    """Answers that are no stream are JSON, whatever was asked for."""
-
-    def select_parser(self, request: Request, parsers: Iterable[Any]) -> Any:  # noqa: ARG002
-        """Return the first."""
-        return next(iter(parsers))
-
-    def select_renderer(
-        self,
-        request: Request,  # noqa: ARG002
-        renderers: Iterable[Any],
-        format_suffix: str | None = None,  # noqa: ARG002
-    ) -> tuple[Any, str]:
-        """Return the first."""
-        renderer = next(iter(renderers))
-        return renderer, renderer.media_type
 
 
 class Unread(BaseParser):

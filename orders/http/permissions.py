@@ -57,6 +57,16 @@ class Operator(BasePermission):
         return may_operate(request.user, getattr(view, "operation", ""))
 
 
+class SeesAllOrders(BasePermission):
+    """Staff who may view orders."""
+
+    message = "Only staff who may view orders may do this."
+
+    def has_permission(self, request: Request, view: Any) -> bool:  # noqa: ARG002 - DRF's signature
+        """Whether this user may."""
+        return sees_all_orders(request.user)
+
+
 class ReadsExplanations(BasePermission):
     """Staff, who are to find out why an order is stuck, and in demo mode the demo customer."""
 

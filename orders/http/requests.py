@@ -237,4 +237,4 @@ def _read_price(kind: type, value: Any) -> Any:
 CANONICAL = msgspec.json.Encoder(enc_hook=str)  # the hook is for prices
 FAST_BULK_ORDER = msgspec.json.Decoder(BulkOrderRequest, dec_hook=_read_price, float_hook=Decimal)
 # Thirteen digits, perhaps in groups: what could be a card number, or a number that no field takes.
-MANY_DIGITS = re.compile(rb"[0-9](?:[ -]?[0-9]){12}")
+MANY_DIGITS = re.compile(rb"[0-9](?:[ ./_+%-]{0,3}[0-9]){12}")

@@ -7,13 +7,14 @@ from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from msgspec.structs import astuple
-from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.problems import Problem
+from api.renderers import ErrorsAsJSON
 from api.schema import refusals
+from orders.http.permissions import SeesAllOrders
 from orders.reporting import analytics
 from orders.reporting.analytics import Analytics, PeriodSales, Span, Unit
 from scheduling.slots import database_now
@@ -35,7 +36,7 @@ PARAMETERS = [
 class SalesAnalytics(APIView):
     """Orders and revenue over time, top products, reasons of refusals, time to confirm."""
 
-    permission_classes = [IsAdminUser]
+    permission_classes = [SeesAllOrders]
 
     @extend_schema(
         tags=["orders"],
@@ -52,7 +53,8 @@ class SalesAnalytics(APIView):
 class SalesTable(APIView):
     """Orders and revenue over time, for spreadsheets."""
 
-    permission_classes = [IsAdminUser]
+    content_negotiation_class = ErrorsAsJSON
+    permission_classes = [SeesAllOrders]
 
     @extend_schema(
         tags=["orders"],
