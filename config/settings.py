@@ -16,6 +16,8 @@ from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
 from config.logs import WithoutSecrets, without_probes
+from iso.countries import COUNTRIES
+from iso.currencies import DECIMALS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -215,7 +217,13 @@ CHANNEL_LAYERS = {
 # --- Orders -----------------------------------------------------------------------------------------------
 
 CURRENCY = env.str("CURRENCY", default="USD")
+if CURRENCY not in DECIMALS:
+    raise ImproperlyConfigured(f"CURRENCY must be an ISO 4217 code such as USD, not {CURRENCY!r}.")
 DEFAULT_COUNTRY = env.str("DEFAULT_COUNTRY", default="US")
+if DEFAULT_COUNTRY not in COUNTRIES:
+    raise ImproperlyConfigured(
+        f"DEFAULT_COUNTRY must be an ISO 3166 code such as US, not {DEFAULT_COUNTRY!r}."
+    )
 BATCH_SIZE = whole("BATCH_SIZE", default=2000, at_least=1)
 MAX_CONCURRENT_BATCHES = whole("MAX_CONCURRENT_BATCHES", default=3, at_least=1)
 MAX_CONCURRENT_ORDERS = whole("MAX_CONCURRENT_ORDERS", default=6000, at_least=1)

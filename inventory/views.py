@@ -54,7 +54,7 @@ BAD_ADJUSTMENT = refusal(
 )
 BAD_PRODUCT = refusal(
     "required wrong_type unknown_field too_short too_long too_small too_large too_many_decimals already_there"
-    " control_characters malformed_json"
+    " not_addressable unknown_currency control_characters malformed_json"
 )
 REFERENCE = OpenApiParameter("reference", str, OpenApiParameter.PATH, description="The product's id or SKU.")
 

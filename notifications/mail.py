@@ -73,16 +73,24 @@ def _compose(notification: Notification, lines: list[OrderLine], events: list[Or
     )
 
 
+def _reason(event: OrderEvent) -> str:
+    """Return why an order was refused, in words, or cancelled, as a person typed it."""
+    reason = str(event.data.get("reason") or "")
+    if event.type != EventType.REJECTED:
+        return reason
+    return REASONS.get(reason, reason.replace("_", " "))
+
+
 def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> dict[str, Any]:
     """Return what the templates may say, from the events up to the one that is told."""
     data = {event.type: event.data for event in events}
     shipping = data.get(EventType.SHIPPING_QUOTED, {}).get("amount")
-    reason = str(events[-1].data.get("reason") or "") if events else ""
+    reason = _reason(events[-1]) if events else ""
     return {
         "order": order,
         "lines": lines,
         "shipping": Decimal(shipping) if shipping is not None else None,
         "total": order.goods_amount + Decimal(shipping or 0),
-        "reason": REASONS.get(reason, reason.replace("_", " ")),
+        "reason": reason,
         "refunded": data.get(EventType.MONEY_RETURNED, {}).get("how") == Leg.REFUNDED,
     }

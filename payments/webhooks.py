@@ -15,6 +15,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 from django.db import connection
@@ -38,6 +39,14 @@ class NotUnderstood(Exception):
     """It is signed, and says nothing we know how to read."""
 
 
+class NotForUs(Exception):
+    """It is signed, and tells of something that we have no use for; `event_type` as the provider calls it."""
+
+    def __init__(self, event_type: str) -> None:
+        super().__init__(event_type)
+        self.event_type = event_type
+
+
 class Operation(msgspec.Struct, frozen=True):
     """What the provider did, or would not do. Fields that we do not know are left alone."""
 
@@ -57,6 +66,12 @@ class Event(msgspec.Struct, frozen=True):
 
     id: str
     operation: Operation
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """What tells whether an event is about an operation at all."""
+
+    operation: Any = None
 
 
 def verify(*, header: str, body: bytes, secrets: Sequence[str], now: datetime) -> None:
@@ -81,8 +96,10 @@ def sign(*, timestamp: str, body: bytes, secret: str) -> str:
 
 
 def read(body: bytes) -> Event:
-    """Return what a webhook says; raises NotUnderstood."""
+    """Return what a webhook says. Raises NotUnderstood, or NotForUs if it is about no operation."""
     try:
+        if not msgspec.json.decode(body, type=Envelope).operation:
+            raise NotForUs(_type_of(body))
         event = msgspec.json.decode(body, type=Event)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotUnderstood(str(error)) from None
@@ -91,6 +108,12 @@ def read(body: bytes) -> Event:
     if holds_card_number(f"{event.id} {event.operation.key}"):
         raise NotUnderstood("An event is not named by a card number.")
     return event
+
+
+def _type_of(body: bytes) -> str:
+    """Return what the provider calls an event; it may call it anything."""
+    event_type = msgspec.json.decode(body).get("type")
+    return masked(event_type)[:60] if isinstance(event_type, str) and event_type.isprintable() else ""
 
 
 def is_new(event: Event) -> bool:

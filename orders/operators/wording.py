@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from orders.models import OrderEvent
-from orders.workflow import EventType, Wait
+from orders.models import Journey, OrderEvent
+from orders.workflow import EventType, Status, Wait
 
 WAITS = {
     Wait.PAYMENT_PROVIDER: "the payment provider",
@@ -50,6 +50,17 @@ class Entry:
     def moment(self) -> str:
         """When it happened, to the millisecond."""
         return self.at.isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")
+
+
+def is_code(*, status: str, outcome: str) -> bool:
+    """Return whether an order's reason is a code: that of a refusal is, that of a cancellation was typed."""
+    return Status.REJECTED in (status, outcome)
+
+
+def reason_in_words(journey: Journey) -> str:
+    """Return why an order was refused or cancelled, for people. What a person typed is repeated as it is."""
+    typed = not is_code(status=journey.status, outcome=journey.outcome)
+    return journey.reason if typed else journey.reason.replace("_", " ")
 
 
 def timeline(events: Sequence[OrderEvent]) -> list[Entry]:

@@ -345,7 +345,7 @@ function hang(id, lane, message) {
 }
 
 function note(card, message) {
-  const { event, sequence, progress, status, reason } = message;
+  const { event, sequence, progress, status, reason, reasonCode } = message;
   card.version = sequence;
   if (event === "order_placed") {
     const { customerName: customer, amount, currency, held } = message;
@@ -355,7 +355,7 @@ function note(card, message) {
   card.progress = progress;
   if (status) card.status = status;
   if (status && status !== "Pending") card.waitsFor = "";
-  if (reason) card.reason = reason.replaceAll("_", " ");
+  if (reason) card.reason = reasonCode ? reason.replaceAll("_", " ") : reason;
   const leg = LEG_AFTER[event];
   if (leg) card[leg[0]] = leg[1];
   if (event.startsWith("payment_") || event === "order_released") card.waitsFor = "";
