@@ -53,7 +53,7 @@ class ApiTokenAdmin(admin.ModelAdmin):
 
     def response_add(
         self, request: HttpRequest, obj: ApiToken, post_url_continue: Any = None
-    ) -> HttpResponse:  # noqa: ARG002
+    ) -> HttpResponse:
         """Show the new token: as a page, so that it is in no message, cookie or session."""
         context = self.admin_site.each_context(request) | {
             "opts": self.opts,

@@ -95,8 +95,8 @@ class Desk(AdminSite):
                 raise SuspiciousOperation("A NUL in an address or a parameter.")
             try:
                 return _rendered(inner(request, *args, **kwargs))
-            except (DataError, ValidationError) as error:
-                if request.method != "GET":
+            except (DataError, ValidationError, ValueError) as error:
+                if request.method != "GET" or not (request.GET or kwargs):
                     raise
                 raise SuspiciousOperation("A parameter makes no sense.") from error
 

@@ -144,7 +144,7 @@ class ProductAdmin(admin.ModelAdmin):
         self,
         request: HttpRequest,
         queryset: QuerySet[Product],
-        search_term: str,  # noqa: ARG002
+        search_term: str,
     ) -> tuple[QuerySet[Product], bool]:
         """Return the products that have each word of a search in them, as the API finds them."""
         for word in search_term.split():

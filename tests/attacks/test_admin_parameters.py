@@ -13,19 +13,7 @@ from tests.factories import make_order, make_product
 
 pytestmark = pytest.mark.django_db
 
-ODD = (
-    "%00",
-    "a%00b",
-    "%FF%FE",
-    "%27",
-    "9" * 30,
-    "-1",
-    "1e400",
-    "NaN",
-    "%F0%9F%92%A3",
-    "2026-13-45",
-    "%E2%80%AE",
-)
+ODD = ("%00", "%FF%FE%27", "9" * 30, "-1", "NaN", "2026-13-45")
 ALWAYS = (
     "q",
     "p",
@@ -56,7 +44,8 @@ def lists() -> dict[str, set[str]]:
     for model, its_admin in admin.site._registry.items():
         fields = {field.name for field in model._meta.concrete_fields}
         filters = {_parameter(entry) for entry in its_admin.list_filter}
-        lookups = {f"{name}__{lookup}" for name in fields for lookup in ("exact", "gte", "isnull", "in")}
+        lookups = {f"{name}__{lookup}" for name in filters for lookup in ("exact", "isnull")}
+        lookups |= {f"{name}__{lookup}" for name in fields for lookup in ("gte", "in")}
         path = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
         found[path] = fields | filters | lookups
     return found | {f"/admin/{page.path}/": set() for page in PAGES}
@@ -89,7 +78,7 @@ def test_no_list_fails_for_an_odd_parameter(boss, path, parameters):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/sales", "/board/orders/1", "/swagger", "/redoc", "/health", "/api/login/login/"]
+    "path", ["/", "/sales", "/board/orders/1", "/swagger", "/redoc", "/api/login/login/"]
 )
 def test_no_other_page_fails_for_one(boss, path):
     assert list(failures(boss, path, {"days", "reference", "body", "next", "after", "scheme"})) == []

@@ -40,3 +40,16 @@ def test_a_boot_that_is_stopped_ends_in_one_sentence():
     assert done.returncode == 1
     assert done.stderr.startswith("DEMO=1 lets anybody place orders without a login")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("CURRENCY", "usd"), ("CURRENCY", "XYZ"), ("DEFAULT_COUNTRY", "UK")]
+)
+def test_a_code_that_iso_does_not_have_stops_the_boot(name, value):
+    prepare = [sys.executable, "-m", "config.prepare"]
+    done = subprocess.run(
+        prepare, env=os.environ | {name: value}, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 1
+    assert f"{name} must be an ISO" in done.stderr + done.stdout

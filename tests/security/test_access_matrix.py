@@ -256,6 +256,21 @@ def test_who_may_not_do_something_is_told_so_whatever_they_send(world):
     assert found == wanted
 
 
+SAME_FOR_ALL = {"GET /api/schema", "GET /api/asyncapi.yaml"}
+
+
+def test_no_cache_keeps_what_the_api_answers(world):
+    reads = [entry for entry in MATRIX if entry.startswith("GET /api") and entry not in SAME_FOR_ALL]
+    kept = []
+    for entry in reads:
+        path = filled(entry.split(" ")[1], world) + QUERIES.get(entry, "")
+        for who in ("nobody", "owner", "operator"):
+            answer = asked(world["people"][who], "GET", path)
+            if "no-store" not in answer.headers.get("Cache-Control", ""):
+                kept.append(f"{entry} for {who}")
+    assert kept == []
+
+
 def test_staff_without_permissions_are_customers(world):
     world["people"]["bare"] = User.objects.create_user("bare", is_staff=True)
 
