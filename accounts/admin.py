@@ -1,6 +1,6 @@
 """API tokens on the operators' desk: issued for services, and revoked."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -16,7 +16,7 @@ from accounts.models import ApiToken
 class ApiTokenAdmin(admin.ModelAdmin):
     """Tokens of all accounts. A token is shown once, to the administrator who issues it."""
 
-    list_display: ClassVar = [
+    list_display = [
         "hint",
         "name",
         "user",
@@ -25,10 +25,10 @@ class ApiTokenAdmin(admin.ModelAdmin):
         "last_used_at",
         "revoked_at",
     ]
-    list_select_related: ClassVar = ["user"]
-    search_fields: ClassVar = ["name", "user__username"]
-    fields: ClassVar = ["user", "name", "expires_at"]
-    actions: ClassVar = ["revoke"]
+    list_select_related = ["user"]
+    search_fields = ["name", "user__username"]
+    fields = ["user", "name", "expires_at"]
+    actions = ["revoke"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:  # noqa: ARG002
         """A token keeps its account."""
@@ -52,7 +52,10 @@ class ApiTokenAdmin(admin.ModelAdmin):
         obj.hint, obj.issued = stored.hint, token  # type: ignore[attr-defined]
 
     def response_add(
-        self, request: HttpRequest, obj: ApiToken, post_url_continue: Any = None
+        self,
+        request: HttpRequest,
+        obj: ApiToken,
+        post_url_continue: Any = None,  # noqa: ARG002 - Django's signature
     ) -> HttpResponse:
         """Show the new token: as a page, so that it is in no message, cookie or session."""
         context = self.admin_site.each_context(request) | {

@@ -23,7 +23,7 @@ MOVE = """
     WITH moved AS (DELETE FROM authtoken_token RETURNING key, user_id, created)
     INSERT INTO accounts_apitoken (user_id, name, digest, hint, password_mark, created_at, expires_at)
     SELECT t.user_id, '', encode(sha256(convert_to(t.key, 'UTF8')), 'hex'), left(t.key, 4) || '…' || right(t.key, 4),
-           encode(sha256(convert_to(u.password, 'UTF8')), 'hex'), t.created, now() + %s
+           encode(sha256(convert_to(u.password, 'UTF8')), 'hex'), t.created, now() + make_interval(days => %s)
     FROM moved t JOIN auth_user u ON u.id = t.user_id
     ON CONFLICT (digest) DO NOTHING
 """
@@ -73,13 +73,13 @@ def _revoke_least_used(user: User) -> None:
         revoke(ApiToken.objects.filter(pk__in=too_many))
 
 
-def move_former_tokens(*, days: float) -> int:
+def move_former_tokens(*, days: int) -> int:
     """Replace tokens that an earlier version keeps in clear text by digests, good for `days`. Return how many."""
     with connection.cursor() as cursor:
         cursor.execute(IS_THERE)
         if not cursor.fetchone()[0]:
             return 0
-        cursor.execute(MOVE, [timedelta(days=days)])
+        cursor.execute(MOVE, [days])
         return int(cursor.rowcount)
 
 

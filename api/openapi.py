@@ -6,7 +6,8 @@ ERROR_SCHEMA = {"application/json": {"schema": {"$ref": "#/components/schemas/Er
 
 EVERYWHERE = {
     "400": "`card_number_refused`: in the address or in a header.",
-    "401": "`not_authenticated` · `authentication_failed` · `token_expired` · `token_revoked`: see the `WWW-Authenticate` header.",
+    "401": "`not_authenticated` · `authentication_failed` · `token_expired` · `token_revoked`: see the"
+    " `WWW-Authenticate` header.",
     "403": "`permission_denied` · `csrf_failed` · `foreign_origin`",
     "406": "`not_acceptable`: the API speaks JSON.",
     "429": "`throttled`: see the `Retry-After` header.",

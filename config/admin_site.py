@@ -85,7 +85,7 @@ class Desk(AdminSite):
         """Show what needs a person, above everything else that there is."""
         return super().index(request, (extra_context or {}) | needs_a_person(request))
 
-    def admin_view(self, view: Callable[..., HttpResponse], cacheable: bool = False) -> Callable[..., Any]:  # noqa: FBT001, FBT002 - Django's signature
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:  # noqa: FBT001, FBT002 - Django's signature
         """Return a view for staff that refuses (400) parameters which make no sense to the database."""
         inner = super().admin_view(view, cacheable)
 

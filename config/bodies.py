@@ -50,7 +50,7 @@ def _read_without_length(request: HttpRequest) -> None:
         raise Problem("length_required", "Send a Content-Length.", status_code=411)
     body = _read_all(request.META["wsgi.input"].read)
     request.META["CONTENT_LENGTH"] = str(len(body))
-    request._stream = BytesIO(body)  # type: ignore[attr-defined] # what Django reads the body from
+    request._stream = BytesIO(body)  # what Django reads the body from
 
 
 def _may_have_body(request: HttpRequest) -> bool:

@@ -142,7 +142,7 @@ class ProductAdmin(admin.ModelAdmin):
 
     def get_search_results(
         self,
-        request: HttpRequest,
+        request: HttpRequest,  # noqa: ARG002 - Django's signature
         queryset: QuerySet[Product],
         search_term: str,
     ) -> tuple[QuerySet[Product], bool]:

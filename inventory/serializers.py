@@ -187,10 +187,8 @@ class ProductFields(serializers.ModelSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse a price with more decimals than its currency has."""
-        price, currency = (
-            attrs.get(name, getattr(self.instance, name, default))
-            for name, default in (("price", None), ("currency", "USD"))
-        )
+        price = attrs.get("price", getattr(self.instance, "price", None))
+        currency: str = attrs.get("currency", getattr(self.instance, "currency", "USD"))
         if price is not None and {"price", "currency"} & attrs.keys():
             try:
                 naming.check_price(price, currency)

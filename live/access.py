@@ -20,7 +20,7 @@ SESSION, TOKEN, ACCOUNT, DEMO = "session", "token", "account", "demo"
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What somebody showed to get in: a session's key, the digest of an API token, or an account that a ticket named."""
+    """How a client was let in: by a session's key, the digest of an API token, or an account that a ticket named."""
 
     kind: str
     value: str

@@ -105,7 +105,7 @@ def _standing(user: AbstractBaseUser, order: Order) -> tuple[Order, OrderEvent]:
 async def journal_feed(
     *, owner_id: int | None, after: Position | None, close: Close
 ) -> AsyncGenerator[Said, None]:
-    """Tell the orders of an owner, or all of them (None): what follows position `after`, then each event as it happens."""
+    """Tell the orders of an owner, or all of them (None): what follows `after`, then each event as it happens."""
     interest = Interest(owner_id=owner_id)
     reader = Reader(interest, after)
     # Most of what was missed is read before anything is queued for this socket.

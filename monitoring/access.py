@@ -13,7 +13,7 @@ from orders.http.permissions import sees_all_orders
 
 
 class IsStaffOrDemo(BasePermission):
-    """Staff who may view orders; in demo mode whoever is there, since the demo customer is the newcomer at the keyboard."""
+    """Staff who may view orders; in demo mode anybody: the demo customer is the newcomer at the keyboard."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:  # noqa: ARG002 - DRF's signature
         return bool(

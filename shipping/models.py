@@ -58,11 +58,11 @@ class Rate(models.Model):
             models.CheckConstraint(condition=Q(price__gte=0), name="shipping_rate_price_not_negative"),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.zone} up to {self.max_weight_grams} g: {self.price} {self.currency}"
+
     def clean(self) -> None:
         """Refuse amounts with more decimals than their currency has."""
         for field, amount in (("price", self.price), ("free_from", self.free_from)):
             if amount is not None and not has_decimals_for(amount, self.currency):
                 raise ValidationError({field: decimals_refused(self.currency)})
-
-    def __str__(self) -> str:
-        return f"{self.zone} up to {self.max_weight_grams} g: {self.price} {self.currency}"

@@ -1,5 +1,6 @@
 """Pages of other sites, which a browser lets send what needs no leave: in a demo nobody logs in, so they could act."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ OURS: list[dict[str, str]] = [
 
 
 @pytest.fixture
-def demo(settings: Any, monkeypatch: pytest.MonkeyPatch) -> User:
+def demo(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[User]:
     """The demo customer, whom everybody is taken for."""
     settings.DEMO = True
     settings.THROTTLE_RATES = dict.fromkeys(("reads", "writes", "logins"), "off")

@@ -26,7 +26,7 @@ LIMIT = 256 * 1024
 @pytest.fixture(scope="module")
 def web(django_db_setup, django_db_blocker) -> Iterator[str]:
     """The address of a web process behind the proxy, which takes webhooks."""
-    limits = dict.fromkeys(("THROTTLE_WRITES", "THROTTLE_READS", "THROTTLE_LOGINS"), "off")
+    limits: dict[str, Any] = dict.fromkeys(("THROTTLE_WRITES", "THROTTLE_READS", "THROTTLE_LOGINS"), "off")
     with django_db_blocker.unblock():
         process = WebProcess(PAYMENT_WEBHOOK_SECRETS=SECRET, **limits).start()
     with Proxy(web_port=process.port) as proxy:
