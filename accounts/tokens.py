@@ -17,16 +17,22 @@ MOST_PER_ACCOUNT = 100
 # Tokens that ended stay for a while, so that a program gets the reason why it is refused.
 ENDED_ARE_KEPT = timedelta(days=30)
 
-# Tokens that an earlier version keeps in clear text, in a table of Django REST framework's.
+# An earlier version keeps tokens in clear text, in a table of Django REST framework's. Its processes may still be
+# running, or come back, for so long after the migration; meanwhile their tokens are copied.
+FORMER_MAY_RUN = timedelta(days=1)
 IS_THERE = "SELECT to_regclass('authtoken_token') IS NOT NULL"
-MOVE = """
-    WITH moved AS (DELETE FROM authtoken_token RETURNING key, user_id, created)
+IS_OVER = """
+    SELECT applied < %s FROM django_migrations WHERE app = 'accounts' AND name = '0001_api_tokens'
+"""
+ADOPT = """
     INSERT INTO accounts_apitoken (user_id, name, digest, hint, password_mark, created_at, expires_at)
     SELECT t.user_id, '', encode(sha256(convert_to(t.key, 'UTF8')), 'hex'), left(t.key, 4) || '…' || right(t.key, 4),
            encode(sha256(convert_to(u.password, 'UTF8')), 'hex'), t.created, now() + make_interval(days => %s)
-    FROM moved t JOIN auth_user u ON u.id = t.user_id
+    FROM {} t JOIN auth_user u ON u.id = t.user_id
     ON CONFLICT (digest) DO NOTHING
 """
+COPY = ADOPT.format("authtoken_token")
+MOVE = "WITH moved AS (DELETE FROM authtoken_token RETURNING key, user_id, created)" + ADOPT.format("moved")
 
 
 def issue(user: User, *, name: str = "", expires_at: datetime | None) -> tuple[ApiToken, str]:
@@ -73,21 +79,23 @@ def _revoke_least_used(user: User) -> None:
         revoke(ApiToken.objects.filter(pk__in=too_many))
 
 
-def move_former_tokens(*, days: int) -> int:
-    """Replace tokens that an earlier version keeps in clear text by digests, good for `days`. Return how many."""
+def adopt_former_tokens(*, now: datetime) -> int:
+    """Store the digests of tokens that an earlier version keeps in clear text; after a day, delete those.
+
+    Return how many were not stored yet.
+    """
     with connection.cursor() as cursor:
         cursor.execute(IS_THERE)
         if not cursor.fetchone()[0]:
             return 0
-        cursor.execute(MOVE, [days])
+        cursor.execute(IS_OVER, [now - FORMER_MAY_RUN])
+        is_over = cursor.fetchone()
+        cursor.execute(MOVE if is_over and is_over[0] else COPY, [settings.API_TOKEN_DAYS])
         return int(cursor.rowcount)
 
 
 def clean(*, now: datetime) -> int:
-    """Delete the tokens that ended long ago, and clear text that an earlier version left. Return how many ended.
-
-    Not at once by the migration: processes of the earlier version may still be running and look tokens up there.
-    """
-    move_former_tokens(days=settings.API_TOKEN_DAYS)
+    """Delete the tokens that ended long ago, and adopt those of an earlier version. Return how many were deleted."""
+    adopt_former_tokens(now=now)
     before = now - ENDED_ARE_KEPT
     return ApiToken.objects.filter(Q(revoked_at__lt=before) | Q(expires_at__lt=before)).delete()[0]

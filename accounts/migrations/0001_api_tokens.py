@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 # What an earlier version keeps in clear text, if it was ever there. Its processes may still be running: the clear
-# text is deleted later, by the hourly cleaning (`accounts.tokens.clean`).
+# text is deleted a day later, by the hourly cleaning (`accounts.tokens.adopt_former_tokens`).
 COPY = """
     INSERT INTO accounts_apitoken (user_id, name, digest, hint, password_mark, created_at, expires_at)
     SELECT t.user_id, '', encode(sha256(convert_to(t.key, 'UTF8')), 'hex'), left(t.key, 4) || '…' || right(t.key, 4),

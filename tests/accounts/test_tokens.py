@@ -205,12 +205,25 @@ def clear_text() -> list[str]:
 def test_a_former_token_goes_on_working_and_its_clear_text_goes(former_token):
     call_command("migrate", "accounts", verbosity=0)
     assert answer(former_token, "Token") == (200, "")
-    assert clear_text() == [former_token]  # processes of the earlier version may still look it up
 
     tokens.clean(now=database_now())
+    assert clear_text() == [former_token]  # processes of the earlier version may still look it up
+
+    tokens.clean(now=database_now() + timedelta(days=2))
 
     assert clear_text() == []
     assert answer(former_token, "Token") == (200, "")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_token_that_the_earlier_version_issues_meanwhile_is_adopted(former_token):
+    call_command("migrate", "accounts", verbosity=0)
+    ApiToken.objects.all().delete()
+    assert answer(former_token)[0] == 401
+
+    tokens.clean(now=database_now())
+
+    assert answer(former_token) == (200, "")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -219,6 +232,7 @@ def test_a_former_token_that_was_revoked_does_not_come_back(former_token):
     tokens.revoke(ApiToken.objects.all())
 
     tokens.clean(now=database_now())
+    tokens.clean(now=database_now() + timedelta(days=2))
 
     assert answer(former_token, "Token") == (401, "token_revoked")
 
