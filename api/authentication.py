@@ -4,16 +4,16 @@ The settings name these classes, so this module is imported before there are any
 """
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.db import DEFAULT_DB_ALIAS, connection
 from rest_framework import authentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
+from accounts.lookup import Login, NotAccepted, Owner, digest_of, find_owner
 from api import wrong_tokens
 
 if TYPE_CHECKING:
@@ -23,81 +23,71 @@ DEMO_USERNAME = "demo"
 REMEMBER_SECONDS = 2.0
 MOST_REMEMBERED = 10_000
 
-OWNER_OF = """
-    SELECT u.id, u.password, u.last_login, u.is_superuser, u.username, u.first_name, u.last_name, u.email,
-           u.is_staff, u.is_active, u.date_joined
-    FROM authtoken_token t JOIN auth_user u ON u.id = t.user_id WHERE t.key = %s
-"""
-USER_COLUMNS = [
-    "id",
-    "password",
-    "last_login",
-    "is_superuser",
-    "username",
-    "first_name",
-    "last_name",
-    "email",
-    "is_staff",
-    "is_active",
-    "date_joined",
-]
+SCHEMES = ("token", "bearer")
 
 
 class TokenAuthentication(authentication.TokenAuthentication):
-    """`Authorization: Token …`, as Django REST framework has it.
+    """`Authorization: Token …` or `Authorization: Bearer …`.
 
-    Who a token belongs to is remembered for `REMEMBER_SECONDS`: so long a token that was withdrawn, or an account
+    Who a token belongs to is cached for `REMEMBER_SECONDS`: so long a token that was revoked, or an account
     that was closed, is still let in by a process that has just seen it.
     """
 
-    _address = ""
+    def authenticate(self, request: Request) -> tuple["User", Login] | None:
+        """Return whose token the header has, and which; None without a header.
 
-    def authenticate(self, request: Request) -> tuple["User", str] | None:
-        """Return whose token it is, and the token; None if there is none. Throttled after too many wrong ones."""
-        self._address = str(BaseThrottle().get_ident(request))
-        found: tuple[User, str] | None = super().authenticate(request)
-        return found
-
-    def authenticate_credentials(self, key: str) -> tuple["User", str]:
-        """Return whose token it is, and the token; AuthenticationFailed if it is nobody's."""
-        row = _owners.get(key, address=self._address)
-        if row is None:
-            raise AuthenticationFailed("There is no such token.")
-        user: User = get_user_model().from_db(DEFAULT_DB_ALIAS, USER_COLUMNS, row)
+        Raises AuthenticationFailed, and Throttled after too many wrong tokens from one address.
+        """
+        header = request.META.get("HTTP_AUTHORIZATION")
+        if header is None:
+            return None
+        scheme, _, token = header.strip().partition(" ")
+        if scheme.lower() not in SCHEMES or not token.strip():
+            raise AuthenticationFailed(
+                "The Authorization header must be `Bearer <token>` or `Token <token>`."
+            )
+        try:
+            owner = _owners.get(digest_of(token.strip()), address=str(BaseThrottle().get_ident(request)))
+        except NotAccepted as error:
+            raise AuthenticationFailed(str(error), code=error.code) from None
+        user = owner.user()
         if not user.is_active:
             raise AuthenticationFailed("This account is not active.")
-        return user, key
+        return user, owner.login
 
 
 class _Owners:
     """The accounts that tokens belong to, each looked up every few seconds and not for every request."""
 
     def __init__(self) -> None:
-        self._rows: dict[str, tuple[float, tuple[Any, ...]]] = {}
+        self._owners: dict[str, tuple[float, Owner]] = {}
 
-    def get(self, key: str, *, address: str) -> tuple[Any, ...] | None:
-        """Return the account's columns; None if nobody has this token. Raises Throttled."""
-        until, row = self._rows.get(key, (0.0, None))
-        if time.monotonic() < until:
-            return row
-        wrong_tokens.take_turn(address, key)
-        with connection.cursor() as cursor:
-            cursor.execute(OWNER_OF, [key])
-            found: tuple[Any, ...] | None = cursor.fetchone()
-        if found:
-            wrong_tokens.note_right(address, key)
-            self._remember(key, found)
-        else:
-            wrong_tokens.note_wrong(key)
-        return found
+    def get(self, digest: str, *, address: str) -> Owner:
+        """Return whose token has this digest. Raises NotAccepted, and Throttled after too many wrong ones."""
+        until, owner = self._owners.get(digest, (0.0, None))
+        if owner is None or time.monotonic() >= until:
+            wrong_tokens.take_turn(address, digest)
+            try:
+                owner = find_owner(digest)
+            except NotAccepted:
+                wrong_tokens.note_wrong(digest)
+                raise
+            wrong_tokens.note_right(address, digest)
+            self._remember(digest, owner)
+        return owner
 
-    def _remember(self, key: str, row: tuple[Any, ...]) -> None:
-        if len(self._rows) >= MOST_REMEMBERED:
-            self._rows.clear()
-        self._rows[key] = (time.monotonic() + REMEMBER_SECONDS, row)
+    def _remember(self, digest: str, owner: Owner) -> None:
+        if len(self._owners) >= MOST_REMEMBERED:
+            self._owners.clear()
+        self._owners[digest] = (time.monotonic() + REMEMBER_SECONDS, owner)
+
+    def forget(self, digest: str) -> None:
+        """Look it up again next time."""
+        self._owners.pop(digest, None)
 
 
 _owners = _Owners()
+forget_token = _owners.forget
 
 
 class SessionAuthentication(authentication.SessionAuthentication):

@@ -6,8 +6,10 @@ ERROR_SCHEMA = {"application/json": {"schema": {"$ref": "#/components/schemas/Er
 
 EVERYWHERE = {
     "400": "`card_number_refused`: in the address or in a header.",
-    "401": "`not_authenticated` · `authentication_failed`: see the `WWW-Authenticate` header.",
-    "403": "`permission_denied` · `csrf_failed` · `account_blocked`: an operator has stopped the account.",
+    "401": "`not_authenticated` · `authentication_failed` · `token_expired` · `token_revoked`: see the"
+    " `WWW-Authenticate` header.",
+    "403": "`permission_denied` · `csrf_failed` · `foreign_origin` · `account_blocked`: an operator has stopped the"
+    " account.",
     "406": "`not_acceptable`: the API speaks JSON.",
     "429": "`throttled` · `too_many_requests_at_once`: see the `Retry-After` header.",
     "500": "`internal_error`: a defect of ours; nothing was stored.",
@@ -17,6 +19,7 @@ WITH_PATH = {"404": "`not_found`: there is none, or it is not yours."}
 WITH_ORDER = {"410": "`order_archived`: it ended long ago and is in the archive."}
 WITH_BODY = {
     "400": "`malformed_json` · `bad_request`",
+    "411": "`length_required`: in front of this server is one that says neither length nor end.",
     "413": "`body_too_large`",
     "415": "`unsupported_media_type`: send `application/json`.",
 }

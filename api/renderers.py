@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.exceptions import NotAcceptable
+from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
@@ -47,4 +48,28 @@ class Negotiation(DefaultContentNegotiation):
         ):
             renderer = next(iter(renderers))
             return renderer, renderer.media_type
-        return super().select_renderer(request, renderers, format_suffix)
+        try:
+            return super().select_renderer(request, renderers, format_suffix)
+        except NotAcceptable:
+            if "+json" not in accepted:
+                raise
+            renderer = next(iter(renderers))  # a kind of JSON that we do not speak is JSON all the same
+            return renderer, renderer.media_type
+
+
+class ErrorsAsJSON(BaseContentNegotiation):
+    """Answers that are no stream are JSON, whatever was asked for."""
+
+    def select_parser(self, request: Request, parsers: Iterable[Any]) -> Any:  # noqa: ARG002
+        """Return the first."""
+        return next(iter(parsers))
+
+    def select_renderer(
+        self,
+        request: Request,  # noqa: ARG002
+        renderers: Iterable[Any],
+        format_suffix: str | None = None,  # noqa: ARG002
+    ) -> tuple[Any, str]:
+        """Return the first."""
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type

@@ -1,4 +1,4 @@
-"""Which texts may come in at all, whatever field they are for: no control characters, no card numbers."""
+"""Which texts may come in at all, whatever field they are for: nothing invisible, no card numbers."""
 
 import re
 from typing import Any
@@ -9,7 +9,16 @@ from telemetry.card_numbers import holds_card_number
 DEEPEST = 20
 
 # Control characters, C1 controls, and halves of surrogate pairs, which PostgreSQL or UTF-8 could not store.
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+UNPRINTABLE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\ud800-\udfff"
+    # Line separators, and what makes a text read in another direction than it is stored.
+    r"\u2028\u2029\u202a-\u202e\u2066-\u2069"
+    # Blanks of no width, and letters that look like nothing. The joiners (U+200C, U+200D) belong into Persian names
+    # and emoji, and the direction marks (U+200E, U+200F) into Hebrew and Arabic ones.
+    r"\u115f\u1160\u180e\u200b\u2060-\u2064\u3164\ufeff\uffa0]"
+    # … but a text that begins with one of those looks like another, or like none.
+    r"|^[\u200c-\u200f]"
+)
 SMALLEST_CARD_NUMBER = 10**12
 
 
@@ -17,7 +26,7 @@ def check_text(text: str, *, field: str) -> None:
     """Raise Problem if the text holds what no field may hold. The text itself is never repeated."""
     if UNPRINTABLE.search(text):
         raise Problem(
-            "control_characters", "Control characters and broken characters are refused.", field=field
+            "control_characters", "Control, invisible and broken characters are refused.", field=field
         )
     if holds_card_number(text):
         raise card_number_refused(field)

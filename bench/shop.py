@@ -16,8 +16,8 @@ django.setup()
 
 from django.contrib.auth.models import User  # noqa: E402
 from django.db import connection  # noqa: E402
-from rest_framework.authtoken.models import Token  # noqa: E402
 
+from accounts import tokens  # noqa: E402
 from inventory.models import Product, StockItem  # noqa: E402
 from orders.commands import (  # noqa: E402
     NewOrder,
@@ -46,7 +46,7 @@ def prepare() -> None:
     )
     for number in range(USERS):
         user = User.objects.create_user(f"user-{number}", is_staff=number == 0)
-        print(Token.objects.create(user=user).key)
+        print(tokens.issue(user, expires_at=None)[1])
 
 
 def place(count: int, *, hold: bool) -> None:

@@ -11,14 +11,15 @@ from django.db import connection, transaction
 from django.db.models import Count, Q, QuerySet
 
 from api.responses import Answer
-from orders import journal
+from orders import canary_account, journal
 from orders.http.responses import status_name
 from orders.models import Journey, Order
 from orders.operators.search import found
+from orders.permissions import sees_all_orders
 from orders.queries import visible_to
 from orders.reporting import stats
 from orders.wording import attention as in_words
-from orders.wording import waits_for
+from orders.wording import reason_in_words, waits_for
 from orders.workflow import UNDER_WAY, Status
 from scheduling.slots import database_now
 
@@ -115,7 +116,7 @@ def snapshot(user: User) -> Snapshot:
             position=str(position),
             at=database_now(),
             lanes={lane.value: _content(user, lane, counts[lane]) for lane in Lane},
-            counted=_counted_after(position),
+            counted=_counted_after(position, user),
         )
 
 
@@ -135,7 +136,8 @@ def newest(user: User) -> list[Card]:
 
 
 def _cards(user: User, orders: Iterable[Order]) -> list[Card]:
-    return [card(order, for_staff=user.is_staff) for order in orders]
+    for_staff = sees_all_orders(user)
+    return [card(order, for_staff=for_staff) for order in orders]
 
 
 def card(order: Order, *, for_staff: bool = False) -> Card:
@@ -156,7 +158,7 @@ def card(order: Order, *, for_staff: bool = False) -> Card:
         payment=journey.payment,
         waits_for=what_it_waits_for(journey),
         attention=needs_attention(journey),
-        reason=journey.reason.replace("_", " "),
+        reason=reason_in_words(journey),
         why=in_words(journey.attention) if for_staff and needs_attention(journey) else "",
         placed_at=order.placed_at,
     )
@@ -189,7 +191,7 @@ class LaneCount:
 
 def lane_counts(user: User) -> dict[Lane, LaneCount]:
     """Return how many of the orders that a user may see are in each lane."""
-    by_status = _all_by_status() if user.is_staff else _own_by_status(user)
+    by_status = _all_by_status() if sees_all_orders(user) else _own_by_status(user)
     urgent = visible_to(user).filter(NEEDS_ATTENTION).order_by()
     urgent_by_status = dict(urgent.values_list("journey__status").annotate(Count("pk")))
     counts = dict.fromkeys(Lane, LaneCount())
@@ -235,12 +237,18 @@ def _orders_in(user: User, lane: Lane) -> QuerySet[Order]:
 
 
 COUNTED = """
-    SELECT order_id::text, max(sequence) FROM orders_orderevent WHERE transaction_id >= %s GROUP BY 1
+    SELECT e.order_id::text, max(e.sequence)
+    FROM orders_orderevent e JOIN orders_order o ON o.id = e.order_id
+    WHERE e.transaction_id >= %(from)s AND {visible} GROUP BY 1
 """
+OF_OWNER, OF_ALL = "o.owner_id = %(owner)s", "o.owner_id IS DISTINCT FROM %(canaries)s"
 
 
-def _counted_after(position: journal.Position) -> dict[str, int]:
+def _counted_after(position: journal.Position, user: User) -> dict[str, int]:
     # Transactions that ended while an older one had not: few, and their events are told again by the feed.
+    # Those of others' orders would tell a customer how many there are, and when.
+    visible = OF_ALL if sees_all_orders(user) else OF_OWNER
+    parameters = {"from": position.transaction_id, "owner": user.pk, "canaries": canary_account.owner_id()}
     with connection.cursor() as cursor:
-        cursor.execute(COUNTED, [position.transaction_id])
+        cursor.execute(COUNTED.format(visible=visible), parameters)
         return dict(cursor.fetchall())

@@ -12,6 +12,7 @@ from board.panel import Action, Entry
 from notifications.mail import REASONS
 from orders.journal import events_of
 from orders.models import Journey, Order
+from orders.wording import is_code, reason_in_words
 from orders.workflow import Leg, Status
 
 HEADLINES = {
@@ -65,7 +66,7 @@ def context_of(order: Order, request: Request) -> dict[str, Any]:
         "lines": list(order.lines.all()),
         "headline": headline(order.journey),
         "story": story(order),
-        "given_reason": "" if order.journey.reason in REASONS else order.journey.reason.replace("_", " "),
+        "given_reason": _given_reason(order.journey),
         "consolation": panel.consolation(order.journey),
         "legs": [replace(leg, name=LEG_NAMES[leg.key]) for leg in panel.legs_of(order)],
         "actions": _actions(order, request),
@@ -97,8 +98,17 @@ def story(order: Order) -> str:
 
 
 def _why(journey: Journey) -> str:
-    """Return why an order was rejected. A reason that staff typed is shown beside the status."""
-    return REASONS.get(journey.reason, "")
+    """Return why an order was rejected. A reason that staff typed is shown beside the status, as typed."""
+    return REASONS.get(journey.reason, "") if _is_refused(journey) else ""
+
+
+def _given_reason(journey: Journey) -> str:
+    """Return the reason beside the status; known rejections are part of the story."""
+    return "" if _why(journey) else reason_in_words(journey)
+
+
+def _is_refused(journey: Journey) -> bool:
+    return is_code(status=journey.status, outcome=journey.outcome)
 
 
 def _total(order: Order) -> str:

@@ -19,6 +19,7 @@ from rest_framework.request import Request
 
 from board import cards, customer, panel, sales
 from board.viewers import sees_the_shop, viewer_of
+from orders.permissions import sees_all_orders
 from orders.queries import OrderNotFound, by_reference
 from scheduling.slots import database_now
 
@@ -114,7 +115,7 @@ def _common(request: HttpRequest, viewer: User) -> dict[str, object]:
         "viewer": viewer,
         "demo": settings.DEMO,
         "is_logged_in": request.user.is_authenticated,
-        "sees_all": viewer.is_staff,
+        "sees_all": sees_all_orders(viewer),
     }
 
 

@@ -20,6 +20,7 @@ from orders.models import Journey, Order, OrderEvent
 from orders.operators.actions import OPERATIONS, previews
 from orders.operators.explain import explain, is_at_rest
 from orders.operators.runs import flower_url, latest_batch, runs_of
+from orders.permissions import sees_all_orders
 from orders.wording import timeline
 from orders.workflow import UNDER_WAY, EventType, Leg, Status
 from payments.models import Transaction
@@ -111,7 +112,8 @@ def context_of(order: Order, request: Request) -> dict[str, Any]:
     assert isinstance(user, User)
     explained = may_be_told(views.OrderExplanation, order, request)
     events = events_of(order.pk, limit=MOST_EVENTS)
-    sees_machinery = user.is_staff or settings.DEMO
+    staff = sees_all_orders(user)
+    sees_machinery = staff or settings.DEMO
     runs = runs_of(order) if sees_machinery else []
     return {
         "order": order,
@@ -119,13 +121,13 @@ def context_of(order: Order, request: Request) -> dict[str, Any]:
         "card": card(order),
         "lines": list(order.lines.all()),
         "legs": legs_of(order),
-        "timeline": entries(events, order.currency, staff=user.is_staff),
+        "timeline": entries(events, order.currency, staff=staff),
         "calls": calls_of(order),
         "notifications": Notification.objects.filter(order_id=order.pk).order_by("id"),
         "explanation": None if not explained or is_at_rest(order.journey) else explain(order),
         "consolation": "" if explained else consolation(order.journey),
         "actions": actions(order, request),
-        "staff": user.is_staff,
+        "staff": staff,
         "sees_machinery": sees_machinery,
         "demo": settings.DEMO,
         "runs": runs,

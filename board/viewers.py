@@ -7,6 +7,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from api.authentication import DEMO_USERNAME
+from orders.permissions import sees_all_orders
 
 
 def viewer_of(request: HttpRequest) -> User | None:
@@ -20,11 +21,11 @@ def viewer_of(request: HttpRequest) -> User | None:
 
 def sees_the_shop(user: User) -> bool:
     """Whether somebody may see how the whole shop is doing, and not only their own orders."""
-    return user.is_staff or settings.DEMO
+    return sees_all_orders(user) or settings.DEMO
 
 
 class SeesTheShop(BasePermission):
-    """Staff; in demo mode whoever is there."""
+    """Staff who may view orders; in demo mode whoever is there."""
 
     message = "Only staff may see this."
 

@@ -158,11 +158,8 @@ async def _people(rig: Rig, finding: Finding) -> None:
     open_ones = [row[0] for row in waiting if row[2] in ("pending", "processing", "cancelling")]
     if not open_ones:
         return
-    token = rig.rows(
-        "SELECT key FROM authtoken_token t JOIN auth_user u ON u.id = t.user_id WHERE username = 'admin'"
-    )
+    headers = {"Authorization": f"Token {rig.token_of('admin')}"}
     for order_id in open_ones:
-        headers = {"Authorization": f"Token {token[0][0]}"}
         await call(rig.web_ports[0], "POST", f"/api/orders/{order_id}/retry", headers=headers)
 
     def all_rest() -> bool:

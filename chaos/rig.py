@@ -438,6 +438,18 @@ class Rig:
         with psycopg.connect(self.postgres.url, connect_timeout=5, autocommit=True) as connection:
             connection.execute(statement, parameters or None)
 
+    def token_of(self, username: str) -> str:
+        """Return a new API token of an account's."""
+        token = f"opt_{secrets.token_urlsafe(32)}"
+        self.do(
+            "INSERT INTO accounts_apitoken (user_id, name, digest, hint, password_mark)"
+            " SELECT id, '', encode(sha256(%s), 'hex'), '', encode(sha256(convert_to(password, 'UTF8')), 'hex')"
+            " FROM auth_user WHERE username = %s",
+            token.encode(),
+            username,
+        )
+        return token
+
     def broker(self, database: int = 0) -> redis.Redis:
         """A client of Valkey."""
         return redis.Redis.from_url(

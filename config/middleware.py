@@ -10,7 +10,6 @@ from uuid import uuid4
 import structlog
 from django.conf import settings
 from django.contrib.messages.middleware import MessageMiddleware
-from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django_structlog.middlewares import RequestMiddleware
 
@@ -21,7 +20,6 @@ from telemetry.card_numbers import holds_card_number
 
 # Addresses that must not touch the session: it lives in the database, whose absence they are to report.
 WITHOUT_SESSION = ("/health", "/metrics")
-BULK = "/api/orders/bulk"  # reads its body itself, line by line
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 REQUEST_ID = "X-Request-ID"
 # As WSGI has them: to have one of `request.headers` Django takes all of them apart, for each request.
@@ -57,27 +55,6 @@ class Measured:
         measures.HTTP_REQUESTS.add(method, route, str(response.status_code))
         measures.HTTP_SECONDS.observe(time.perf_counter() - started, method, route)
         return response
-
-
-class RefusesLargeBodies:
-    """Refuses a body by its announced length, before anything reads it.
-
-    What is small enough, the proxy has read to its end before it asks us. The rest of a larger one would come as fast
-    as its client likes, and a thread would wait for it: Django itself limits forms without their files, and JSON.
-    """
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self._get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path_info != BULK and _announced(request) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            return errors.response_to(RequestDataTooBig())
-        return self._get_response(request)
-
-
-def _announced(request: HttpRequest) -> int:
-    length = request.META.get("CONTENT_LENGTH") or "0"
-    return int(length) if length.isdecimal() else 0  # Django takes a body of no length for empty
 
 
 class Logged(RequestMiddleware):
@@ -126,6 +103,22 @@ class ContentPolicy:
         response = self._get_response(request)
         policy = self.DESK if request.path_info.startswith("/admin/") else self.EVERYWHERE
         response.headers.setdefault("Content-Security-Policy", policy)
+        return response
+
+
+class NotCached:
+    """Keeps answers of the API out of caches, a browser's too, unless a view says otherwise: most are personal."""
+
+    # What is the same for everybody.
+    PUBLIC = ("/api/schema", "/api/asyncapi.yaml")
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self._get_response(request)
+        if request.path_info.startswith("/api") and request.path_info not in self.PUBLIC:
+            response.headers.setdefault("Cache-Control", "private, no-store")
         return response
 
 

@@ -1,4 +1,4 @@
-"""The list of what the API has, and how to get a token."""
+"""The list of what the API has, and the pages that describe it."""
 
 from collections.abc import Callable
 from functools import cache, wraps
@@ -10,11 +10,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerSplitView
-from rest_framework import serializers
-from rest_framework.authtoken.models import Token
-from rest_framework.authtoken.serializers import AuthTokenSerializer
 from rest_framework.exceptions import Throttled
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -22,7 +19,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.problems import Problem
-from api.schema import refusals
 from api.throttling import LoginThrottle
 from config import errors
 
@@ -40,6 +36,7 @@ PLACES = {
     "status": "/api/system/status",
     "metrics": "/api/system/metrics",
     "token": "/api/token",
+    "tokens": "/api/tokens",
     "schema": "/api/schema",
     "asyncapi": "/api/asyncapi.yaml",
     "swagger": "/swagger",
@@ -58,7 +55,7 @@ def asyncapi(_: HttpRequest) -> HttpResponse:
 
 
 def throttled_login(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Let an address try only so many passwords at a page with a form, as at `TokenView`."""
+    """Let an address try only so many passwords at a page with a form, as at `POST /api/token`."""
 
     @wraps(view)
     def login(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -145,33 +142,3 @@ class ApiRoot(APIView):
     def get(self, request: Request) -> Response:
         """List the addresses of what there is."""
         return Response({name: request.build_absolute_uri(path) for name, path in PLACES.items()})
-
-
-class TokenAnswer(serializers.Serializer[Any]):
-    """A token, to be sent as `Authorization: Token …`."""
-
-    token = serializers.CharField()
-
-
-class TokenView(APIView):
-    """Exchanges a user name and a password for a token."""
-
-    authentication_classes = []
-    permission_classes = [AllowAny]
-    throttle_classes = [LoginThrottle]
-
-    @extend_schema(
-        tags=["api"],
-        operation_id="get_token",
-        summary="Get a token for a user name and a password",
-        request=AuthTokenSerializer,
-        responses={200: OpenApiResponse(TokenAnswer, description="Send it as `Authorization: Token …`.")}
-        | refusals(_400="required blank authorization malformed_json"),
-        auth=[],
-    )
-    def post(self, request: Request) -> Response:
-        """Return the account's token."""
-        serializer = AuthTokenSerializer(data=request.data, context={"request": request})
-        serializer.is_valid(raise_exception=True)
-        token, _ = Token.objects.get_or_create(user=serializer.validated_data["user"])
-        return Response({"token": token.key})

@@ -26,6 +26,8 @@ from config.environment import (
     whole,
 )
 from config.logs import WithoutSecrets, without_probes
+from iso.countries import COUNTRIES
+from iso.currencies import DECIMALS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -84,7 +86,6 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
-    "rest_framework.authtoken",
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -94,6 +95,7 @@ INSTALLED_APPS = [
     "api",
     "scheduling",
     "limits",
+    "accounts",
     "providers",
     "inventory",
     "payments",
@@ -107,12 +109,14 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "config.middleware.Measured",
     "config.admission.Admitted",
-    "config.middleware.RefusesLargeBodies",
+    "config.middleware.NotCached",
+    "config.bodies.ReadsBodies",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.middleware.WithoutSession",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "config.origins.RefusesForeignPages",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "config.middleware.MessagesOfPages",
@@ -233,7 +237,13 @@ CHANNEL_LAYERS = {
 # --- Orders -----------------------------------------------------------------------------------------------
 
 CURRENCY = env.str("CURRENCY", default="USD")
+if CURRENCY not in DECIMALS:
+    raise ImproperlyConfigured(f"CURRENCY must be an ISO 4217 code such as USD, not {CURRENCY!r}.")
 DEFAULT_COUNTRY = env.str("DEFAULT_COUNTRY", default="US")
+if DEFAULT_COUNTRY not in COUNTRIES:
+    raise ImproperlyConfigured(
+        f"DEFAULT_COUNTRY must be an ISO 3166 code such as US, not {DEFAULT_COUNTRY!r}."
+    )
 BATCH_SIZE = whole("BATCH_SIZE", default=2000, at_least=1)
 MAX_CONCURRENT_BATCHES = whole("MAX_CONCURRENT_BATCHES", default=3, at_least=1)
 MAX_CONCURRENT_ORDERS = whole("MAX_CONCURRENT_ORDERS", default=6000, at_least=1)
@@ -446,6 +456,8 @@ WEB_THREADS = whole("WEB_THREADS", default=32, at_least=1)
 WEB_AT_ONCE = whole("WEB_AT_ONCE", default=8, at_least=1)
 # Requests that one account, or one anonymous address, may have in a web process at once, waiting ones included.
 REQUESTS_AT_ONCE = whole("REQUESTS_AT_ONCE", default=10, at_least=1)
+# A token that somebody gets for a password is good for so long; one that an administrator issues may have no end.
+API_TOKEN_DAYS = whole("API_TOKEN_DAYS", default=90, at_least=1)
 CSRF_FAILURE_VIEW = "config.errors.csrf_failed"
 REST_FRAMEWORK = {
     # The first one says how to log in, in the answer to who did not.

@@ -7,7 +7,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView
 
-from config import errors, pages
+from config import errors, pages, token_views
 from live import signalr
 from orders import queries
 from orders.http.payment_webhooks import PaymentWebhook
@@ -20,7 +20,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("board.urls")),
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}board/icon.svg")),
     path("api", pages.ApiRoot.as_view(), name="api"),
-    path("api/token", pages.TokenView.as_view(), name="token"),
+    path("api/token", token_views.Login.as_view(), name="token"),
+    path("api/tokens", token_views.Tokens.as_view(), name="tokens"),
+    path("api/tokens/<int:token_id>", token_views.OneToken.as_view(), name="one-token"),
     path(
         "api/login/login/",
         pages.throttled_login(LoginView.as_view(template_name="login.html", next_page="/")),
@@ -29,7 +31,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/payments/at-risk", MoneyAtRisk.as_view(), name="money-at-risk"),
     path(
         "api/payments/transactions",
-        Transactions.as_view(find_order=lambda user, reference: queries.by_reference(user, reference).pk),
+        Transactions.as_view(find_order=lambda reference: queries.any_by_reference(reference).pk),
         name="transactions",
     ),
     path("api/payments/webhook", PaymentWebhook.as_view(), name="payment-webhook"),

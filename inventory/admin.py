@@ -18,8 +18,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
-from inventory import stock
-from inventory.listing import RUNS_LOW
+from inventory import naming, stock
+from inventory.listing import RUNS_LOW, matches
 from inventory.listing_cache import forget_listings
 from inventory.models import Product, StockChange, StockItem
 from inventory.serializers import LARGEST_ADJUSTMENT
@@ -44,6 +44,39 @@ class AdjustmentForm(forms.Form):
         if by == 0:
             raise forms.ValidationError("Enter a number other than zero.")
         return by
+
+
+class ProductForm(ModelForm):
+    """A product, called what no other is called."""
+
+    class Meta:
+        model = Product
+        fields = "__all__"  # noqa: DJ007 - those that the list of fields below leaves
+
+    def clean_sku(self) -> str:
+        """Return the SKU with plain blanks; one that no address could name is refused."""
+        sku = naming.tidy(self.cleaned_data["sku"])
+        if "sku" in self.changed_data:
+            naming.check_sku(sku)
+            naming.check_free("sku", sku, product_id=self.instance.pk)
+        return sku
+
+    def clean_name(self) -> str:
+        """Return the name with plain blanks."""
+        name = naming.tidy(self.cleaned_data["name"])
+        if "name" in self.changed_data:
+            naming.check_free("name", name, product_id=self.instance.pk)
+        return name
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a price with more decimals than its currency has."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if {"price", "currency"} <= cleaned.keys():
+            try:
+                naming.check_price(cleaned["price"], cleaned["currency"])
+            except forms.ValidationError as error:
+                self.add_error("price", error)
+        return cleaned
 
 
 class StockFilter(admin.SimpleListFilter):
@@ -98,6 +131,7 @@ class StockInline(admin.TabularInline):
 class ProductAdmin(admin.ModelAdmin):
     """Products with their units; a product is retired, never deleted."""
 
+    form = ProductForm
     list_display = ["sku", "name", "category", "price", "currency", "available", "reserved", "sold", "active"]
     list_display_links = ["sku", "name"]
     list_filter = ["active", StockFilter, "category"]
@@ -105,6 +139,17 @@ class ProductAdmin(admin.ModelAdmin):
     search_fields = ["sku", "name", "description"]
     inlines: ClassVar = [StockInline]
     readonly_fields = ["adjust", "updated_at"]
+
+    def get_search_results(
+        self,
+        request: HttpRequest,  # noqa: ARG002 - Django's signature
+        queryset: QuerySet[Product],
+        search_term: str,
+    ) -> tuple[QuerySet[Product], bool]:
+        """Return the products that have each word of a search in them, as the API finds them."""
+        for word in search_term.split():
+            queryset = queryset.filter(matches(word))
+        return queryset, False
 
     @admin.display(ordering=FREE_UNITS)
     def available(self, product: Product) -> int:

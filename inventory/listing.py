@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.db.models import F, Q, QuerySet
 
+from database.text import composed
 from inventory.catalogue import LARGEST_ID
 from inventory.listing_cache import remembered
 from inventory.models import Product, StockChange, StockItem
@@ -86,18 +87,25 @@ def list_changes(*, product_id: int, page: Page) -> tuple[list[StockChange], int
 def _matching(filters: Filters) -> QuerySet[Product]:
     products = Product.objects.all() if filters.retired_too else Product.objects.filter(active=True)
     if filters.search:
-        text = filters.search
-        products = products.filter(
-            Q(sku__icontains=text) | Q(name__icontains=text) | Q(description__icontains=text)
-        )
+        products = products.filter(matches(filters.search))
     if filters.category:
-        products = products.filter(category__iexact=filters.category)
+        products = products.filter(category__composed__iexact=composed(filters.category))
     if filters.in_stock is not None:
         has_some = Q(stock__on_hand__gt=F("stock__reserved"))
         products = products.filter(has_some if filters.in_stock else ~has_some)
     if filters.runs_low:
         products = products.filter(RUNS_LOW)
     return products
+
+
+def matches(text: str) -> Q:
+    """Return the condition that a product's SKU, name or description has the text in it."""
+    text = composed(text)
+    return (
+        Q(sku__composed__icontains=text)
+        | Q(name__composed__icontains=text)
+        | Q(description__composed__icontains=text)
+    )
 
 
 def _page(products: QuerySet[Product], page: Page) -> QuerySet[Product]:

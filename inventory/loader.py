@@ -9,6 +9,7 @@ from django.db import connection, transaction
 
 from inventory.listing_cache import forget_listings
 from inventory.models import Product, StockItem
+from iso.currencies import rounded
 
 CATALOGUE = Path(__file__).parent / "catalogue.csv"
 
@@ -45,7 +46,7 @@ def _product(row: Mapping[str, str], currency: str) -> Product:
         name=row["name"],
         category=row["category"],
         description=row["description"],
-        price=Decimal(row["price"]),
+        price=rounded(Decimal(row["price"]), currency),
         currency=currency,
         weight_grams=int(row["weight_grams"]),
         active=row.get("active", "1") == "1",

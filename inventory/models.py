@@ -6,6 +6,8 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
+from iso.validators import check_currency
+
 
 class Product(models.Model):
     """Something that can be ordered. A product is retired, never deleted: old orders refer to it."""
@@ -17,7 +19,7 @@ class Product(models.Model):
     price = models.DecimalField(
         max_digits=12, decimal_places=2, validators=[MinValueValidator(Decimal("0.01"))]
     )
-    currency = models.CharField(max_length=3, default="USD")
+    currency = models.CharField(max_length=3, default="USD", validators=[check_currency])
     weight_grams = models.PositiveIntegerField(default=0)
     active = models.BooleanField(default=True, help_text="Only active products can be ordered.")
     updated_at = models.DateTimeField(auto_now=True)

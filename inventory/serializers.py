@@ -1,10 +1,13 @@
 """Products, their units and corrections as they go over the wire."""
 
+from collections.abc import Callable
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from rest_framework import serializers
 
+from inventory import naming
 from inventory.models import Product, StockChange
 
 LARGEST_ADJUSTMENT = 1_000_000
@@ -173,6 +176,33 @@ class ProductFields(serializers.ModelSerializer):
             "active",
             "reorderLevel",
         ]
+
+    def validate_sku(self, sku: str) -> str:
+        """Return the SKU with plain blanks; one that no address could name is refused."""
+        return self._free("sku", naming.tidy(sku), naming.check_sku)
+
+    def validate_name(self, name: str) -> str:
+        """Return the name with plain blanks."""
+        return self._free("name", naming.tidy(name))
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a price with more decimals than its currency has."""
+        price = attrs.get("price", getattr(self.instance, "price", None))
+        currency: str = attrs.get("currency", getattr(self.instance, "currency", "USD"))
+        if price is not None and {"price", "currency"} & attrs.keys():
+            try:
+                naming.check_price(price, currency)
+            except ValidationError as error:
+                raise serializers.ValidationError({"price": error.messages}, code=error.code) from None
+        return attrs
+
+    def _free(self, field: str, text: str, check: Callable[[str], None] | None = None) -> str:
+        product = self.instance
+        if product is None or getattr(product, field) != text:  # what is called that already stays so
+            if check:
+                check(text)
+            naming.check_free(field, text, product_id=product and product.pk)
+        return text
 
 
 class BadParameter(serializers.ValidationError):

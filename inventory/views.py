@@ -56,7 +56,7 @@ BAD_ADJUSTMENT = refusal(
 )
 BAD_PRODUCT = refusal(
     "required wrong_type unknown_field too_short too_long too_small too_large too_many_decimals already_there"
-    " control_characters malformed_json"
+    " not_addressable unknown_currency control_characters malformed_json"
 )
 REFERENCE = OpenApiParameter("reference", str, OpenApiParameter.PATH, description="The product's id or SKU.")
 
@@ -258,7 +258,8 @@ def _write(request: Request, serializer: ProductFields, flag: int) -> Product:
 
 
 def _is_staff(request: Request) -> bool:
-    return bool(request.user.is_staff)
+    """Whether they may see what customers may not: retired products, and where the units are."""
+    return bool(request.user.is_staff and request.user.has_perm("inventory.view_product"))
 
 
 def _shape(request: Request) -> type[Serializer]:

@@ -10,16 +10,17 @@ from django.conf import settings
 from django.contrib.auth import get_user, get_user_model
 from django.contrib.auth.models import User
 from django.http import HttpRequest
-from rest_framework.authtoken.models import Token
 
-from api.authentication import DEMO_USERNAME
+from accounts.lookup import NotAccepted, digest_of, find_owner
+from api.authentication import DEMO_USERNAME, SCHEMES
+from orders.permissions import sees_all_orders
 
 SESSION, TOKEN, ACCOUNT, DEMO = "session", "token", "account", "demo"
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What somebody showed to get in: a session's key, an API token, or an account that a ticket named."""
+    """How a client was let in: by a session's key, the digest of an API token, or an account that a ticket named."""
 
     kind: str
     value: str
@@ -31,24 +32,20 @@ class Viewer:
 
     user: User
     credential: Credential
-
-    @property
-    def is_staff(self) -> bool:
-        """Whether they see every order."""
-        return self.user.is_staff
+    sees_all_orders: bool
 
 
 def viewer_of(credential: Credential) -> Viewer | None:
     """Return who the credential lets in now; None if nobody."""
     user = _FINDERS[credential.kind](credential.value)
-    return Viewer(user, credential) if user and user.is_active else None
+    return Viewer(user, credential, sees_all_orders(user)) if user and user.is_active else None
 
 
 def shown_by(headers: Mapping[str, str], *, trust_cookies: bool) -> Credential | None:
     """Return the credential among the headers: a token before a cookie; in demo mode nobody needs one."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "token":
-        return Credential(TOKEN, token.strip())
+    if scheme.lower() in SCHEMES:
+        return Credential(TOKEN, digest_of(token.strip()))
     session_key = _cookie(headers.get("cookie", "")) if trust_cookies else ""
     if session_key and viewer_of(session := Credential(SESSION, session_key)):
         return session
@@ -57,8 +54,10 @@ def shown_by(headers: Mapping[str, str], *, trust_cookies: bool) -> Credential |
 
 def of_request(request: Any) -> Credential:
     """Return what an API request was let in by, for a ticket to stand for."""
+    if request.auth is not None:
+        return Credential(TOKEN, request.auth.digest)
     session = getattr(request, "session", None)
-    if request.auth is None and session is not None and session.session_key:
+    if session is not None and session.session_key:
         return Credential(SESSION, session.session_key)
     return Credential(ACCOUNT, str(request.user.pk))
 
@@ -79,9 +78,11 @@ def _by_session(session_key: str) -> User | None:
     return user if isinstance(user, get_user_model()) else None
 
 
-def _by_token(key: str) -> User | None:
-    token = Token.objects.select_related("user").filter(key=key).first()
-    return token.user if token else None
+def _by_token(digest: str) -> User | None:
+    try:
+        return find_owner(digest).user()
+    except NotAccepted:
+        return None
 
 
 def _by_id(pk: str) -> User | None:

@@ -246,7 +246,8 @@ class FeedConsumer(LiveConsumer):
     """/ws/orders[?after=<position>]: the viewer's own orders, for staff all of them."""
 
     def feed(self, viewer: Viewer) -> AsyncGenerator[Said, None]:
-        return journal_feed(user=viewer.user, after=self._after(parse_position), close=self.stop)
+        owner_id = None if viewer.sees_all_orders else viewer.user.pk
+        return journal_feed(owner_id=owner_id, after=self._after(parse_position), close=self.stop)
 
 
 class HubConsumer(FeedConsumer):

@@ -102,10 +102,10 @@ def _standing(user: AbstractBaseUser, order: Order) -> tuple[Order, OrderEvent]:
 
 
 async def journal_feed(
-    *, user: AbstractBaseUser, after: Position | None, close: Close
+    *, owner_id: int | None, after: Position | None, close: Close
 ) -> AsyncGenerator[Said, None]:
-    """Tell a user's own orders, staff all: what follows position `after`, then each event as it happens."""
-    interest = Interest() if getattr(user, "is_staff", False) else Interest(owner_id=user.pk)
+    """Tell the orders of an owner, or all of them (None): what follows `after`, then each event as it happens."""
+    interest = Interest(owner_id=owner_id)
     reader = Reader(interest, after)
     # Most of what was missed is read before anything is queued for this socket.
     end, oldest_running = await ask(_ends, SOCKET_THREADS)

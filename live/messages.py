@@ -8,8 +8,9 @@ import msgspec
 
 from orders.http.responses import status_name
 from orders.journal import FeedEvent, Position
-from orders.models import Order, OrderEvent, order_number
-from orders.workflow import STATUS_AFTER, EventType, Leg
+from orders.models import Journey, Order, OrderEvent, order_number
+from orders.wording import is_code
+from orders.workflow import STATUS_AFTER, EventType, Leg, Status
 
 CREATED = "OrderCreated"
 STATUS_UPDATED = "OrderStatusUpdated"
@@ -112,6 +113,8 @@ def _body(event: FeedEvent | OrderEvent, number: str, position: Position) -> dic
         body["status"] = STATUS[event.type]
     if event.data.get("reason"):
         body["reason"] = event.data["reason"]
+        if _has_code(event.type, event.data):
+            body["reasonCode"] = event.data["reason"]
     return body
 
 
@@ -125,8 +128,15 @@ def sentence(event_type: str, data: Mapping[str, Any]) -> str:
     """Return the sentence for people. What changes the status says the reason as well, if there is one."""
     text = RETURNED.get(data.get("how", "")) if event_type == EventType.MONEY_RETURNED else None
     text = text or SENTENCES.get(event_type, "The order made progress.")
-    reason = str(data.get("reason") or "").replace("_", " ")
+    reason = str(data.get("reason") or "")
+    if _has_code(event_type, data):
+        reason = reason.replace("_", " ")
     return f"{text[:-1]}: {reason}." if reason and event_type in STATUS else text
+
+
+def _has_code(event_type: str, data: Mapping[str, Any]) -> bool:
+    """Whether the reason is a code. That of a cancellation was typed, and is repeated as it is."""
+    return event_type != EventType.CANCELLED and data.get("outcome") != Status.CANCELLED
 
 
 def snapshot(order: Order, *, progress: int, at: datetime) -> dict[str, Any]:
@@ -140,7 +150,14 @@ def snapshot(order: Order, *, progress: int, at: datetime) -> dict[str, Any]:
         "progress": progress,
         "timestamp": at.astimezone(UTC),
         "placedAt": order.placed_at.astimezone(UTC),
-    } | ({"reason": order.journey.reason} if order.journey.reason else {})
+    } | _reason_of(order.journey)
+
+
+def _reason_of(journey: Journey) -> dict[str, str]:
+    if not journey.reason:
+        return {}
+    code = {"reasonCode": journey.reason} if is_code(status=journey.status, outcome=journey.outcome) else {}
+    return {"reason": journey.reason} | code
 
 
 # The arguments in the order that callers of the hub's methods expect; the whole message comes last.

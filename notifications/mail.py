@@ -68,12 +68,6 @@ def name_to_greet(name: str) -> str:
     return name if is_plain and not has_link else ""
 
 
-def _reason_in_words(reason: str) -> str:
-    """Return why, for the customer; nothing for what a person typed that leads somewhere."""
-    said = REASONS.get(reason, reason.replace("_", " "))
-    return "" if LINK.search(said) else said
-
-
 def compose(notifications: Sequence[Notification]) -> list[Mail]:
     """Return the e-mails of notifications whose orders are loaded, in the same order."""
     order_ids = [notification.order_id for notification in notifications]
@@ -99,17 +93,25 @@ def _compose(notification: Notification, lines: list[OrderLine], events: list[Or
     )
 
 
+def _reason(event: OrderEvent) -> str:
+    """Return why an order was rejected, in words, or cancelled, as typed."""
+    reason = str(event.data.get("reason") or "")
+    if event.type != EventType.REJECTED:
+        return reason
+    return REASONS.get(reason, reason.replace("_", " "))
+
+
 def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> dict[str, Any]:
     """Return what the templates may include, from the events up to the one that is told."""
     data = {event.type: event.data for event in events}
     shipping = data.get(EventType.SHIPPING_QUOTED, {}).get("amount")
-    reason = str(events[-1].data.get("reason") or "") if events else ""
+    reason = _reason(events[-1]) if events else ""
     return {
         "order": order,
         "name": name_to_greet(order.customer_name),
         "lines": lines,
         "shipping": Decimal(shipping) if shipping is not None else None,
         "total": order.goods_amount + Decimal(shipping or 0),
-        "reason": _reason_in_words(reason),
+        "reason": "" if LINK.search(reason) else reason,
         "refunded": data.get(EventType.MONEY_RETURNED, {}).get("how") == Leg.REFUNDED,
     }

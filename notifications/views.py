@@ -5,6 +5,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Coalesce, Now
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -50,8 +51,13 @@ READ = extend_schema(
     request=Nothing,
     parameters=[OpenApiParameter("notification_id", OpenApiTypes.INT64, OpenApiParameter.PATH)],
     responses={200: OpenApiResponse(NotificationBody, description="As it is now.")}
-    | refusals(_404="not_found"),
+    | refusals(_403="permission_denied", _404="not_found"),
 )
+
+
+def _may_note_reading(user: User, notification: Notification) -> bool:
+    may_change = user.is_staff and user.has_perm("notifications.change_notification")
+    return notification.owner_id == user.pk or may_change
 
 
 class ReadNotification(APIView):
@@ -64,6 +70,8 @@ class ReadNotification(APIView):
         found = visible_to(user_of(request)).filter(pk=min(notification_id, LARGEST_ID))
         if not found:
             raise Problem("not_found", "There is no such notification.", status_code=404)
+        if not _may_note_reading(user_of(request), found.get()):
+            raise PermissionDenied("Only who was told, or staff who may change notifications, may do this.")
         read(request.data, Nothing)
         found.update(read_at=Coalesce("read_at", Now()))
         return Response(serializers.body(found.get()))

@@ -35,9 +35,9 @@ from orders.operators.admin_filters import (
     WaitingFilter,
 )
 from orders.operators.explain import explain, is_at_rest
-from orders.operators.permissions import may_operate
 from orders.operators.runs import flower_url, latest_batch, runs_in, runs_of
 from orders.operators.search import found, named
+from orders.permissions import may_operate
 from orders.wording import attention, timeline, waits_for
 from orders.workflow import Leg, Status
 from payments.models import Transaction

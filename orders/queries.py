@@ -12,6 +12,7 @@ from database.prepared import execute
 from inventory.stock import Wanted
 from orders.canary_account import left_out
 from orders.models import ArchivedOrder, Order, id_of_number
+from orders.permissions import sees_all_orders
 from payments.ledger import Asked
 from shipping.quotes import Parcel
 
@@ -32,9 +33,9 @@ class OrderArchived(OrderNotFound):
 
 
 def visible_to(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Order]:
-    """Return the orders a user may see: staff all but canaries, a customer those placed under their account."""
+    """Return the orders a user may see: staff who may view orders all but canaries, others their own."""
     orders = Order.objects.select_related("journey")
-    return left_out(orders) if getattr(user, "is_staff", False) else orders.filter(owner_id=user.pk)
+    return left_out(orders) if sees_all_orders(user) else orders.filter(owner_id=user.pk)
 
 
 def by_reference(user: AbstractBaseUser | AnonymousUser, reference: str) -> Order:
@@ -51,7 +52,7 @@ def by_reference(user: AbstractBaseUser | AnonymousUser, reference: str) -> Orde
 
 
 def _was_visible_to(user: AbstractBaseUser | AnonymousUser, reference: str) -> bool:
-    own = {} if getattr(user, "is_staff", False) else {"owner_id": user.pk}
+    own = {} if sees_all_orders(user) else {"owner_id": user.pk}
     return ArchivedOrder.objects.filter(**_lookup(reference), **own).exists()
 
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from orders.models import OrderEvent
-from orders.workflow import EventType, Wait
+from orders.models import Journey, OrderEvent
+from orders.workflow import EventType, Status, Wait
 
 WAITS = {
     Wait.PAYMENT_PROVIDER: "the payment provider",
     Wait.PAYMENT_OUTCOME: "the outcome of a payment",
     Wait.LOST_STEP: "a step that did not report back",
-    Wait.STOCK: "units that unpaid orders hold",
+    Wait.STOCK: "units reserved by unpaid orders",
 }
 
 # The text with which `orders.steps` escalates an order that breaks a step.
@@ -51,6 +51,17 @@ class Entry:
     def moment(self) -> str:
         """When it happened, to the millisecond."""
         return self.at.isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")
+
+
+def is_code(*, status: str, outcome: str) -> bool:
+    """Return whether an order's reason is a code: that of a rejection is, that of a cancellation was typed."""
+    return Status.REJECTED in (status, outcome)
+
+
+def reason_in_words(journey: Journey) -> str:
+    """Return why an order was rejected or cancelled, for people. A typed reason is repeated as it is."""
+    typed = not is_code(status=journey.status, outcome=journey.outcome)
+    return journey.reason if typed else journey.reason.replace("_", " ")
 
 
 def timeline(events: Sequence[OrderEvent]) -> list[Entry]:

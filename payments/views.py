@@ -5,7 +5,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.contrib.auth.models import User
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
@@ -13,15 +12,15 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.pagination import CURSOR, address, whole
-from api.permissions import FORBIDDEN, staff_with, user_of
+from api.permissions import FORBIDDEN, staff_with
 from api.problems import Problem
 from api.requests import LARGEST_ID
 from api.responses import Answer
 from api.schema import refusals
 from payments.models import Transaction
 
-# Returns the id of the order that a user means by an id, UUID or number; raises if they may not see it.
-FindOrder = Callable[[User, str], int]
+# Returns the id of the order with an id, UUID or number; raises OrderNotFound.
+FindOrder = Callable[[str], int]
 
 
 class TransactionBody(Answer):
@@ -55,7 +54,7 @@ class Transactions(APIView):
     read_cost = 5
     permission_classes = [staff_with("payments.view_transaction")]
     # Payments know orders by their ids only; whoever gives this view an address brings the look-up.
-    find_order: FindOrder = staticmethod(lambda _user, _reference: 0)
+    find_order: FindOrder = staticmethod(lambda _reference: 0)
 
     @extend_schema(
         tags=["payments"],
@@ -90,7 +89,7 @@ def _conditions(request: Request, find_order: FindOrder) -> dict[str, Any]:
                 raise Problem("invalid_parameter", f"One of {', '.join(known)}.", field=name)
             conditions[name] = value
     if (reference := request.query_params.get("order")) is not None:
-        conditions["order_id"] = find_order(user_of(request), reference)
+        conditions["order_id"] = find_order(reference)
     if "cursor" in request.query_params:
         conditions["order_id__lt"] = whole(request, "cursor", default=1, at_least=1, at_most=LARGEST_ID)
     return conditions

@@ -31,7 +31,7 @@ from providers.answers import (
     read_id,
     read_words,
 )
-from telemetry.card_numbers import holds_card_number
+from telemetry.card_numbers import holds_card_number, masked
 
 LARGEST_BODY = 64 * 1024  # bytes
 LONGEST_NAME = 100  # characters, of an event's id, and of a key or reference in it
@@ -46,6 +46,14 @@ class NotGenuine(Exception):
 
 class NotUnderstood(Exception):
     """It is signed, and says nothing we know how to read."""
+
+
+class NotForUs(Exception):
+    """The webhook is genuine and about nothing that we use; `event_type` is the provider's name for it."""
+
+    def __init__(self, event_type: str) -> None:
+        super().__init__(event_type)
+        self.event_type = event_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +101,10 @@ def sign(*, timestamp: str, body: bytes, secret: str) -> str:
 
 
 def read(body: bytes) -> Event:
-    """Return what a webhook says; raises NotUnderstood."""
+    """Return what a webhook says. Raises NotUnderstood, or NotForUs if it is about no operation."""
     content = parse(body)
+    if isinstance(content, dict) and not content.get("operation"):
+        raise NotForUs(_type_of(content))
     try:
         event = Event(read_id(content, "id", longest=LONGEST_NAME), _operation(content))
     except Unreadable as error:
@@ -118,6 +128,12 @@ def _operation(content: Any) -> Operation:
         code=read_words(operation, "code", longest=LONGEST_CODE),
         message=read_words(operation, "message", longest=LONGEST_MESSAGE),
     )
+
+
+def _type_of(content: dict[str, Any]) -> str:
+    """Return the provider's name for an event; it may be anything."""
+    event_type = content.get("type")
+    return masked(event_type)[:60] if isinstance(event_type, str) and event_type.isprintable() else ""
 
 
 def is_new(event: Event) -> bool:

@@ -1,14 +1,12 @@
 """Where the shop delivers to and what that costs, on the operators' desk."""
 
-import re
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 
+from iso.countries import COUNTRIES
 from shipping.models import Rate, Zone, ZoneCountry
-
-COUNTRY = re.compile(r"[A-Z]{2}")
 
 
 class CountryForm(forms.ModelForm):
@@ -25,8 +23,8 @@ class CountryForm(forms.ModelForm):
     def clean_country(self) -> str:
         """Return the code in capitals, as orders carry it."""
         country = str(self.cleaned_data["country"]).upper()
-        if not COUNTRY.fullmatch(country):
-            raise forms.ValidationError("Two letters, as in ISO 3166: DE, US, …")
+        if country not in COUNTRIES:
+            raise forms.ValidationError("No ISO 3166 code, such as DE or GB.")
         return country
 
 

@@ -1,7 +1,11 @@
 """Where the shop delivers to, and what that costs."""
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
+
+from iso.currencies import has_decimals_for
+from iso.validators import check_currency, decimals_refused
 
 
 class Zone(models.Model):
@@ -36,7 +40,7 @@ class Rate(models.Model):
     zone = models.ForeignKey(Zone, on_delete=models.CASCADE, related_name="rates")
     max_weight_grams = models.PositiveIntegerField()
     price = models.DecimalField(max_digits=12, decimal_places=2)
-    currency = models.CharField(max_length=3, default="USD")
+    currency = models.CharField(max_length=3, default="USD", validators=[check_currency])
     free_from = models.DecimalField(
         max_digits=12,
         decimal_places=2,
@@ -56,3 +60,9 @@ class Rate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.zone} up to {self.max_weight_grams} g: {self.price} {self.currency}"
+
+    def clean(self) -> None:
+        """Refuse amounts with more decimals than their currency has."""
+        for field, amount in (("price", self.price), ("free_from", self.free_from)):
+            if amount is not None and not has_decimals_for(amount, self.currency):
+                raise ValidationError({field: decimals_refused(self.currency)})

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from django.db import transaction
 
+from iso.currencies import rounded
 from shipping.models import Rate, Zone, ZoneCountry
 
 
@@ -64,7 +65,7 @@ def _rate(zone: Zone, tariff: ZoneTariff, grams: int, price: str, currency: str)
     return Rate(
         zone=zone,
         max_weight_grams=grams,
-        price=Decimal(price),
+        price=rounded(Decimal(price), currency),
         currency=currency,
-        free_from=Decimal(tariff.free_from),
+        free_from=rounded(Decimal(tariff.free_from), currency),
     )

@@ -16,17 +16,27 @@ from rest_framework.views import APIView
 
 from api.permissions import FORBIDDEN, user_of
 from api.problems import Problem
-from api.requests import LARGEST_ID, Body, CountryCode, CurrencyCode, Price, read
+from api.requests import (
+    LARGEST_ID,
+    Body,
+    CountryCode,
+    CurrencyCode,
+    Price,
+    check_currency,
+    country_code,
+    read,
+)
 from api.responses import Answer
 from api.schema import refusals
 from api.validators import check_text
+from iso.currencies import has_decimals_for
 from shipping.models import Rate, Zone, ZoneCountry
 
 HEAVIEST = 2**31 - 1
 WRITES = {"POST": "add", "PUT": "change", "DELETE": "delete"}
 BAD_ZONE = refusals(
     _400="malformed_json required unknown_field wrong_type wrong_format too_short too_long too_small too_large"
-    " too_many_decimals control_characters",
+    " too_many_decimals control_characters unknown_country unknown_currency",
     _409="already_there",
 )
 ID = OpenApiParameter("zone_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
@@ -52,6 +62,12 @@ class RateBody(Body, kw_only=True):
     currency: CurrencyCode = "USD"
     free_from: Annotated[Price, Meta(description="Goods worth this much or more ship free.")] | None = None
 
+    def __post_init__(self) -> None:
+        check_currency(self.currency, field="currency")
+        for field, amount in (("price", self.price), ("freeFrom", self.free_from)):
+            if amount is not None and not has_decimals_for(amount, self.currency):
+                raise ValueError(f"too many decimals of {field}")
+
 
 class ZoneBody(Body, kw_only=True):
     """Countries that cost the same to deliver to, and what."""
@@ -59,6 +75,9 @@ class ZoneBody(Body, kw_only=True):
     name: Annotated[str, Meta(min_length=1, max_length=60)]
     countries: Annotated[list[CountryCode], Meta(max_length=300)]
     rates: Annotated[list[RateBody], Meta(max_length=200)]
+
+    def __post_init__(self) -> None:
+        self.countries = [country_code(code, field="countries") for code in self.countries]
 
 
 class RateShown(Answer):

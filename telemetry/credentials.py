@@ -11,8 +11,13 @@ IN_ADDRESS = re.compile(
 )
 
 
+# API tokens, wherever they stand: their beginning is for this.
+API_TOKEN = re.compile(r"\bopt_[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])")
+
+
 def without_credentials(text: str) -> str:
-    """Return the text with what parameters of addresses let somebody in by blacked out."""
+    """Return the text with API tokens, and what lets somebody in by parameters of addresses, blacked out."""
+    text = API_TOKEN.sub("[secret]", text) if "opt_" in text else text
     return IN_ADDRESS.sub(r"\g<name>[secret]", text) if "=" in text else text
 
 

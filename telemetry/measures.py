@@ -78,7 +78,17 @@ PROVIDER_CALLS = Measure(
 PROVIDER_SECONDS = Measure(
     "provider_call_seconds", "How long a try of a call to a provider took.", ("provider",), SECONDS
 )
-ALL = (HTTP_REQUESTS, HTTP_SECONDS, TASKS, TASK_SECONDS, BATCH_ORDERS, PROVIDER_CALLS, PROVIDER_SECONDS)
+WEBHOOKS_IGNORED = Measure("payment_webhooks_ignored", "Genuine webhooks about nothing that we know.")
+ALL = (
+    HTTP_REQUESTS,
+    HTTP_SECONDS,
+    TASKS,
+    TASK_SECONDS,
+    BATCH_ORDERS,
+    PROVIDER_CALLS,
+    PROVIDER_SECONDS,
+    WEBHOOKS_IGNORED,
+)
 
 
 def flush() -> None:

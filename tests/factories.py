@@ -4,8 +4,9 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 
+from accounts import tokens
 from inventory.models import Product, StockItem
 from orders.commands import NewOrder, Placed, WantedLine, place_order
 from orders.models import Order
@@ -16,11 +17,23 @@ from shipping.models import Rate, Zone, ZoneCountry
 _numbers = count(1)
 
 
+# What staff may see: `is_staff` alone opens the desk and nothing in it.
+STAFF_SEES = ("view_order", "view_product", "view_stockitem")
+
+
 def make_user(username: str = "", *, is_staff: bool = False) -> User:
-    """Return a new user; without a name, one that nobody else has."""
-    return User.objects.create_user(
+    """Return a new user; without a name, one that nobody else has. Staff may see orders and products."""
+    user = User.objects.create_user(
         username=username or f"user-{next(_numbers)}", password="a long password", is_staff=is_staff
     )
+    if is_staff:
+        user.user_permissions.set(Permission.objects.filter(codename__in=STAFF_SEES))
+    return user
+
+
+def make_token(user: User) -> str:
+    """Return a new API token of a user's."""
+    return tokens.issue(user, expires_at=None)[1]
 
 
 def make_product(

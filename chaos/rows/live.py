@@ -83,16 +83,13 @@ async def f45(arena: Arena) -> None:
 
 
 async def _order_of_the_operator(arena: Arena) -> int:
-    rows = await asyncio.to_thread(
-        arena.rig.rows,
-        "SELECT key FROM authtoken_token t JOIN auth_user u ON u.id = t.user_id WHERE username = 'operator'",
-    )
+    token = await asyncio.to_thread(arena.rig.token_of, "operator")
     answer = await call(
         arena.rig.web_ports[0],
         "POST",
         "/api/orders",
         body={"customerName": f"{arena.load.tag}-staff", "items": [{"sku": "ACC-101", "quantity": 1}]},
-        headers={"Authorization": f"Token {rows[0][0]}"},
+        headers={"Authorization": f"Token {token}"},
     )
     return int(answer.json()["orderId"])
 

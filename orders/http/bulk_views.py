@@ -3,7 +3,7 @@
 import contextvars
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -14,7 +14,6 @@ from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.exceptions import Throttled, UnsupportedMediaType
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -24,7 +23,7 @@ from api.idempotency import key_of
 from api.ndjson import Pace, Spool, lines_of
 from api.permissions import user_of
 from api.problems import Problem
-from api.renderers import ENCODER
+from api.renderers import ENCODER, ErrorsAsJSON
 from api.schema import idempotency_key, refusals
 from api.throttling import Unavailable, buckets, rate_of
 from limits.rates import Rate
@@ -34,6 +33,7 @@ from orders.http.filters import FILTER_PARAMETERS, narrowed
 from orders.http.places import EXPORTS, EXPORTS_OF_STAFF, INTAKES, RETRY_AFTER_SECONDS
 from orders.http.requests import BulkOrderRequest, read_bulk_order
 from orders.http.responses import BulkAnswer
+from orders.permissions import sees_all_orders
 from orders.reporting.export import FORMATS
 
 logger = structlog.get_logger(__name__)
@@ -46,24 +46,6 @@ PAUSE_SECONDS = 0.2  # between looks at a backlog that is too long
 PATIENCE_SECONDS = 20.0  # for the backlog to shrink, before a line is refused because of it
 
 Judge = Callable[[Exception], dict[str, Any]]
-
-
-class ErrorsAsJSON(BaseContentNegotiation):
-    """Answers that are no stream are JSON, whatever was asked for."""
-
-    def select_parser(self, request: Request, parsers: Iterable[Any]) -> Any:  # noqa: ARG002
-        """Return the first."""
-        return next(iter(parsers))
-
-    def select_renderer(
-        self,
-        request: Request,  # noqa: ARG002
-        renderers: Iterable[Any],
-        format_suffix: str | None = None,  # noqa: ARG002
-    ) -> tuple[Any, str]:
-        """Return the first."""
-        renderer = next(iter(renderers))
-        return renderer, renderer.media_type
 
 
 class Unread(BaseParser):
@@ -339,7 +321,7 @@ class Export(APIView):
         places = EXPORTS_OF_STAFF if user.is_staff else EXPORTS
         place = places.take(user.pk)
         return StreamingHttpResponse(
-            place.keep_for(form.pieces(orders, staff=user.is_staff)),
+            place.keep_for(form.pieces(orders, staff=sees_all_orders(user))),
             content_type=form.content_type,
             headers={"Content-Disposition": f'attachment; filename="orders.{name}"'},
         )

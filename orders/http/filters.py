@@ -10,6 +10,7 @@ from rest_framework.request import Request
 
 from api.problems import Problem
 from api.validators import check_text
+from database.text import spellings
 from orders.models import Order
 from orders.workflow import Status
 
@@ -49,7 +50,7 @@ def narrowed(orders: QuerySet[Order], request: Request) -> QuerySet[Order]:
 
 def named(orders: QuerySet[Order], customer: str) -> QuerySet[Order]:
     """Return the orders of customers of this very name."""
-    return orders.filter(customer_name=_text("customer", [customer]))
+    return orders.filter(customer_name__in=_spellings("customer", [customer]))
 
 
 def _statuses(name: str, values: list[str]) -> list[str]:
@@ -59,9 +60,9 @@ def _statuses(name: str, values: list[str]) -> list[str]:
     return wanted
 
 
-def _text(name: str, values: list[str]) -> str:
+def _spellings(name: str, values: list[str]) -> list[str]:
     check_text(_only(name, values), field=name)
-    return values[0]
+    return spellings(values[0])
 
 
 def _moment(name: str, values: list[str]) -> datetime:
@@ -82,7 +83,7 @@ def _only(name: str, values: list[str]) -> str:
 
 READERS: dict[str, tuple[str, Any]] = {
     "status": ("journey__status__in", _statuses),
-    "customer": ("customer_name", _text),
+    "customer": ("customer_name__in", _spellings),
     "createdFrom": ("placed_at__gte", _moment),
     "createdTo": ("placed_at__lt", _moment),
 }

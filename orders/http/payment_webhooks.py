@@ -5,6 +5,7 @@ It is one more answer to a call of ours, and nothing depends on it: what it does
 
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.db import transaction
 from django.http import Http404
@@ -21,6 +22,9 @@ from orders import queries, wakeup
 from orders.steps import record_news
 from payments import webhooks
 from scheduling.slots import database_now
+from telemetry import measures
+
+logger = structlog.get_logger(__name__)
 
 
 class PaymentWebhook(APIView):
@@ -34,7 +38,13 @@ class PaymentWebhook(APIView):
         """Take a webhook. 200 means that it need not be sent again, whether or not it changed anything."""
         if not settings.PAYMENT_WEBHOOK_SECRETS:
             raise Http404
-        event = _genuine(request)
+        try:
+            event = _genuine(request)
+        except webhooks.NotForUs as error:
+            # Refused, it would be sent for days, and then the provider would switch all webhooks off.
+            logger.info("payment_webhook_ignored", event_type=error.event_type)
+            measures.WEBHOOKS_IGNORED.add()
+            return Response({"status": "ignored"})
         with transaction.atomic():
             status_now = _take(event)
             faults.point("webhook.before_commit")

@@ -14,7 +14,21 @@ from msgspec import Meta
 
 from api.idempotency import KEY
 from api.parsers import parsed
-from api.requests import LARGEST_ID, Body, CountryCode, CurrencyCode, Email, Id, Price, Text, read, read_price
+from api.requests import (
+    LARGEST_ID,
+    Body,
+    CountryCode,
+    CurrencyCode,
+    Email,
+    Id,
+    Price,
+    Text,
+    check_currency,
+    check_email,
+    country_code,
+    read,
+    read_price,
+)
 from orders.commands import MAX_QUANTITY, NewOrder, WantedLine
 
 Token = Annotated[str, Meta(pattern=r"^tok_[A-Za-z0-9_]{1,60}$")]
@@ -48,6 +62,10 @@ class ShippingAddress(Body):
     region: Text | None = None
     postal_code: Annotated[str, Meta(min_length=1, max_length=20)] | None = None
     country: CountryCode | None = None
+
+    def __post_init__(self) -> None:
+        if self.country is not None:
+            self.country = country_code(self.country, field="country")
 
     def as_given(self) -> dict[str, str]:
         """Return the parts that were given, under their names on the wire."""
@@ -85,6 +103,10 @@ class NewOrderRequest(Body, kw_only=True):
             raise ValueError("missing customerName")
         if self.payment is None and not settings.DEFAULT_PAYMENT_TOKEN:
             raise ValueError("missing payment")
+        if self.currency is not None:
+            check_currency(self.currency, field="currency")
+        if self.email is not None:
+            check_email(self.email, field="email")
 
     def _customer(self) -> str:
         customer_id = "" if self.customer_id is None else str(self.customer_id)
@@ -164,4 +186,4 @@ def _names_in(order: BulkOrderRequest) -> int:
 CANONICAL = msgspec.json.Encoder(enc_hook=str)  # the hook is for prices
 FAST_BULK_ORDER = msgspec.json.Decoder(BulkOrderRequest, dec_hook=read_price, float_hook=Decimal)
 # Thirteen digits, perhaps in groups: what could be a card number, or a number that no field takes.
-MANY_DIGITS = re.compile(rb"[0-9](?:[ -]?[0-9]){12}")
+MANY_DIGITS = re.compile(rb"[0-9](?:[ ./_+%-]{0,3}[0-9]){12}")

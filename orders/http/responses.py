@@ -13,6 +13,7 @@ from api.responses import Answer, ErrorFacts
 from orders.commands import NewOrder, Placed, PlacedLine
 from orders.models import Order, OrderEvent, OrderLine
 from orders.operators.explain import Explanation, Situation
+from orders.wording import is_code
 from orders.workflow import STATUS_AFTER, EventType, Status
 from payments.models import Transaction
 
@@ -82,7 +83,10 @@ class OrderSummary(Answer, kw_only=True):
     ]
     currency: str
     waiting_for: str | None
-    reason: str | None
+    reason: Annotated[str, Meta(description="A code, or what a person typed.")] | None
+    reason_code: (
+        Annotated[str, Meta(description="The code of a refusal; what a person typed has none.")] | None
+    )
     attention: str | UnsetType | None = UNSET  # staff only
     version: int
     created_at: datetime
@@ -177,6 +181,7 @@ def placed(order: Placed, *, new: NewOrder, staff: bool) -> OrderDetail:
         progress=0,
         waiting_for=None,
         reason=None,
+        reason_code=None,
         attention=None if staff else UNSET,
         version=1,
         completed_at=None,
@@ -251,6 +256,7 @@ def event(row: OrderEvent, *, staff: bool) -> Event:
 
 def _facts(order: Order, *, staff: bool) -> dict[str, Any]:
     journey = order.journey
+    is_refused = is_code(status=journey.status, outcome=journey.outcome)
     return {
         "id": order.pk,
         "order_id": order.pk,
@@ -265,6 +271,7 @@ def _facts(order: Order, *, staff: bool) -> dict[str, Any]:
         "currency": order.currency,
         "waiting_for": journey.waiting_for or None,
         "reason": journey.reason or None,
+        "reason_code": (journey.reason or None) if is_refused else None,
         "attention": (journey.attention or None) if staff else UNSET,
         "version": journey.sequence,
         "created_at": order.placed_at,

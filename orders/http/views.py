@@ -27,12 +27,18 @@ from orders import allowances, commands, journal, queries
 from orders.http import responses as serializers
 from orders.http.examples import BY_PRODUCT_ID, BY_PRODUCT_NAME
 from orders.http.filters import FILTER_PARAMETERS, named, narrowed
-from orders.http.permissions import Operator, OperatorOrDemoOwner, OwnerOrOperator, ReadsExplanations
 from orders.http.requests import NewOrderRequest, Reason
 from orders.http.responses import EventPage, OrderDetail, OrderPage, Why
 from orders.models import Order
 from orders.operators.actions import note
 from orders.operators.explain import explain
+from orders.permissions import (
+    Operator,
+    OperatorOrDemoOwner,
+    OwnerOrOperator,
+    ReadsExplanations,
+    sees_all_orders,
+)
 from orders.workflow import Status
 from payments.models import Transaction
 
@@ -66,7 +72,7 @@ class Orders(APIView):
         | refusals(
             _400="malformed_json required unknown_field wrong_type wrong_format too_short too_long too_small"
             " too_large too_many_decimals control_characters card_number_refused unknown_product"
-            " wrong_currency invalid_idempotency_key",
+            " wrong_currency unknown_country unknown_currency invalid_idempotency_key",
             _409="price_changed in_progress too_many_held_orders",
             _422="idempotency_key_reused",
             _429="throttled too_many_declines too_many_unpaid_orders",
@@ -175,11 +181,12 @@ class OrderEvents(APIView):
         user = user_of(request)
         order = queries.by_reference(user, reference)
         events = journal.events_of(order.pk, after=after, limit=MAX_EVENTS)
+        staff = sees_all_orders(user)
         full = len(events) == MAX_EVENTS
         return Response(
             EventPage(
                 next=address(request, after=events[-1].sequence) if full else None,
-                results=[serializers.event(row, staff=user.is_staff) for row in events],
+                results=[serializers.event(row, staff=staff) for row in events],
             )
         )
 
@@ -355,7 +362,7 @@ def place(request: Request) -> Response:
     with key_problems():
         placed = commands.place_order(new=new, key=commands.Key(key, wanted.fingerprint()) if key else None)
     structlog.contextvars.bind_contextvars(order_id=placed.order_id)
-    return _answer_with_placed(placed, serializers.placed(placed, new=new, staff=user.is_staff))
+    return _answer_with_placed(placed, serializers.placed(placed, new=new, staff=sees_all_orders(user)))
 
 
 def _answer_with_placed(placed: commands.Placed, detail: OrderDetail) -> Response:
@@ -369,7 +376,7 @@ def _answer_with_placed(placed: commands.Placed, detail: OrderDetail) -> Respons
 def page_of(request: Request, orders: Any) -> Response:
     """Answer with the page of these orders that the request asks for."""
     rows, following = newest_first(request, orders)
-    return Response(serializers.order_page(rows, following=following, staff=user_of(request).is_staff))
+    return Response(serializers.order_page(rows, following=following, staff=sees_all_orders(request.user)))
 
 
 def answer_with(order: Order, request: Request, code: int = status.HTTP_200_OK) -> Response:
@@ -378,7 +385,7 @@ def answer_with(order: Order, request: Request, code: int = status.HTTP_200_OK) 
         order,
         lines=order.lines.all(),
         transactions=Transaction.objects.filter(order_id=order.pk).order_by("started_at", "kind"),
-        staff=user_of(request).is_staff,
+        staff=sees_all_orders(request.user),
     )
     return Response(body, status=code, headers={"ETag": _etag(body.version, ENCODER.encode(body))})
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
+from accounts import tokens
 from api.models import IdempotencyKey
 from orders import held
 from orders.maintenance import archive
@@ -19,8 +20,9 @@ ARCHIVING_SECONDS = 20.0
 
 
 def clean(*, now: datetime) -> dict[str, int]:
-    """Cancel orders on hold that nobody started, and delete old idempotency keys, batches, webhook events and
-    scheduled runs. Return how many of each.
+    """Cancel expired held orders; delete old idempotency keys, batches, webhook events, API tokens and scheduled runs.
+
+    Return how many of each.
     """
     keys_before = now - timedelta(days=settings.IDEMPOTENCY_KEY_DAYS)
     return {
@@ -29,6 +31,7 @@ def clean(*, now: datetime) -> dict[str, int]:
         "steps of batches": StepRun.objects.filter(began_at__lt=now - BATCHES_ARE_KEPT).delete()[0],
         "batches": Batch.objects.filter(started_at__lt=now - BATCHES_ARE_KEPT).delete()[0],
         "webhook events": webhooks.forget_before(now - webhooks.EVENTS_ARE_KEPT),
+        "API tokens": tokens.clean(now=now),
         "scheduled runs": slots.forget_before(now - RUNS_ARE_KEPT),
     }
 

@@ -5,6 +5,7 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 
+from database.text import composed, spellings
 from orders.models import ArchivedOrder, Order, id_of_number
 from orders.reporting.stats import latest_id
 
@@ -28,10 +29,14 @@ def found(orders: QuerySet[Order], text: str) -> QuerySet[Order]:
     if uuid is not None:
         return orders.filter(uuid=uuid)
     if "@" in text:
-        owners = list(User.objects.filter(email__iexact=text).values_list("pk", flat=True)[:10])
-        return orders.filter(Q(owner_id__in=owners) | Q(pk__in=_latest(Q(email__iexact=text))))
-    by_customer = Q(customer_name__istartswith=text) | Q(customer_id=text)
-    return orders.filter(Q(customer_name=text) | Q(pk__in=_latest(by_customer)))
+        owners = list(
+            User.objects.filter(email__composed__iexact=composed(text)).values_list("pk", flat=True)[:10]
+        )
+        return orders.filter(
+            Q(owner_id__in=owners) | Q(pk__in=_latest(Q(email__composed__iexact=composed(text))))
+        )
+    by_customer = Q(customer_name__composed__istartswith=composed(text)) | Q(customer_id__in=spellings(text))
+    return orders.filter(Q(customer_name__in=spellings(text)) | Q(pk__in=_latest(by_customer)))
 
 
 def named(archived: QuerySet[ArchivedOrder], text: str) -> QuerySet[ArchivedOrder]:

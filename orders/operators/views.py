@@ -22,7 +22,7 @@ from orders import queries
 from orders.models import Order
 from orders.operators import money_at_risk, runs, stuck_reasons
 from orders.operators.actions import LONGEST_REASON, OPERATIONS, Operation, operate, previews, totals
-from orders.operators.permissions import may_operate
+from orders.permissions import may_operate
 
 MOST_AT_ONCE = 5000
 # --- Orders that do not get on ----------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,8 +39,10 @@ COLUMNS = {
     "finishedAt": "journey__finished_at",
 }
 STAFF_COLUMNS = {"attention": "journey__attention"}
-# What a spreadsheet would take for a formula, and run.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# What a spreadsheet would take for a formula, and run: also behind blanks, and characters that it does not show.
+FORMULA = re.compile(
+    r"[\s\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r]"
+)
 
 Row = dict[str, Any]
 
@@ -91,14 +94,15 @@ def _as_csv(rows: list[Row]) -> bytes:
 
 def _csv(rows: Iterable[list[Any]]) -> bytes:
     text = io.StringIO()
-    csv.writer(text).writerows(rows)
+    # Quoted, all of them: where a semicolon separates cells, a text with one would be two.
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows(rows)
     return text.getvalue().encode()
 
 
 def _cell(value: Any) -> Any:
     """Return a value as a spreadsheet may have it: texts that look like formulas are marked as texts."""
     if isinstance(value, str):
-        return f"'{value}" if value.startswith(FORMULA_STARTS) else value
+        return f"'{value}" if FORMULA.match(value) else value
     return value.isoformat() if isinstance(value, datetime) else value
 
 

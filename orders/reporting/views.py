@@ -7,13 +7,14 @@ from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from msgspec.structs import astuple
-from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.problems import Problem
+from api.renderers import ErrorsAsJSON
 from api.schema import refusals
+from orders.permissions import SeesAllOrders
 from orders.reporting import analytics
 from orders.reporting.analytics import Analytics, PeriodSales, Span, Unit
 from scheduling.slots import database_now
@@ -36,7 +37,7 @@ class SalesAnalytics(APIView):
     """Orders and revenue over time, top products, reasons of refusals, time to confirm."""
 
     read_cost = 20
-    permission_classes = [IsAdminUser]
+    permission_classes = [SeesAllOrders]
 
     @extend_schema(
         tags=["orders"],
@@ -54,7 +55,8 @@ class SalesTable(APIView):
     """Orders and revenue over time, for spreadsheets."""
 
     read_cost = 20
-    permission_classes = [IsAdminUser]
+    content_negotiation_class = ErrorsAsJSON
+    permission_classes = [SeesAllOrders]
 
     @extend_schema(
         tags=["orders"],

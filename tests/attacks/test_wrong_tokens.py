@@ -5,10 +5,10 @@ import redis
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from rest_framework.authtoken.models import Token
 
+from accounts.models import ApiToken
 from api import authentication, wrong_tokens
-from tests.factories import make_user
+from tests.factories import make_token, make_user
 
 MOST = 5
 WHERE_OF_ORDER = "/api/orders/1"
@@ -28,7 +28,7 @@ def ask(token: str, *, address: str = "203.0.113.7"):
 
 
 def token() -> str:
-    return str(Token.objects.create(user=make_user()).key)
+    return make_token(make_user())
 
 
 def test_after_some_wrong_tokens_the_database_is_not_asked_any_more():
@@ -51,7 +51,7 @@ def test_a_right_token_from_the_same_address_is_let_in_as_before(monkeypatch):
     assert ask(right).status_code == 404
     for n in range(MOST + 3):
         ask(f"{n:040}")
-    authentication._owners._rows.clear()  # as it is two seconds later
+    authentication._owners._owners.clear()  # as it is two seconds later
     assert ask(right).status_code == 404
 
 
@@ -68,8 +68,8 @@ def test_any_number_of_right_tokens_may_come_from_one_address():
 def test_a_token_that_was_withdrawn_is_wrong_from_then_on():
     right = token()
     ask(right)
-    Token.objects.all().delete()
-    authentication._owners._rows.clear()
+    ApiToken.objects.all().delete()
+    authentication._owners._owners.clear()
     assert ask(right).status_code == 401
     assert right not in wrong_tokens._right
 

@@ -1,6 +1,8 @@
 """The board at one moment: who sees which orders, in which lane, counted how."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from django.db import connection, transaction
@@ -176,3 +178,52 @@ def test_an_order_on_its_way_back_hangs_in_undoing(staff, product, providers, dr
     cancel_order(order_id=order.order_id, reason="changed mind")
     (card,) = cards.snapshot(staff).lanes["undoing"].cards
     assert (card.status, card.reason) == ("Cancelling", "changed mind")
+
+
+@contextmanager
+def an_older_transaction() -> Iterator[None]:
+    """A transaction that has begun before, and is not over."""
+    other = connection.copy()
+    other.set_autocommit(False)
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_current_xact_id()")
+        yield
+    finally:
+        other.rollback()
+        other.close()
+
+
+def test_a_customer_is_not_told_of_what_happens_to_the_orders_of_others(staff, alice, product):
+    mine, others = make_order((product, 1), owner=alice), make_order((product, 1), owner=make_user())
+    begin = Position()
+
+    assert set(cards._counted_after(begin, alice)) == {str(mine.order_id)}
+    assert set(cards._counted_after(begin, staff)) == {str(mine.order_id), str(others.order_id)}
+
+
+def test_the_snapshot_counts_ones_own_orders_only(staff, alice, product):
+    """Those that were placed while an older transaction was running."""
+    with an_older_transaction():
+        mine = make_order((product, 1), owner=alice)
+        others = make_order((product, 1), owner=make_user())
+
+        assert set(cards.snapshot(alice).counted) == {str(mine.order_id)}
+        assert {str(mine.order_id), str(others.order_id)} <= set(cards.snapshot(staff).counted)
+
+
+@pytest.mark.parametrize("text", ["Jose\u0301", "Jos\u00e9"])
+def test_a_search_finds_a_name_in_either_normal_form(staff, product, text):
+    make_order((product, 1), customer_name="Jose\u0301")
+    make_order((product, 1), customer_name="Jos\u00e9 Ma\u0301rquez")
+
+    assert len(cards.search(staff, text).cards) == 2
+
+
+@pytest.mark.parametrize("reason", ["see ticket ABC_123_x", "out_of_stock", "https://x.example/a_b"])
+def test_what_a_person_typed_is_repeated_as_it_is(staff, product, reason):
+    order = make_order((product, 1), hold=True)
+    cancel_order(order_id=order.order_id, reason=reason)
+
+    (card,) = cards.cards_of(staff, [order.order_id]).cards
+    assert card.reason == reason

@@ -82,13 +82,13 @@ def test_a_refused_one_says_why_and_that_it_cost_nothing(page, settled, how, why
 
 def test_a_cancelled_one_says_that_the_money_went_back_and_repeats_the_reason(page, settled, drain):
     order = settled(quantity=2)
-    cancel_order(order_id=order.order_id, reason="changed mind")
+    cancel_order(order_id=order.order_id, reason="changed_mind, see ABC_12")
     assert "Your refund of 25.00 USD is on its way." in page(order)
     drain()
     text = page(order)
     assert "Your order is cancelled and refunded" in text
     assert "You were refunded 25.00 USD." in text
-    assert "Reason: changed mind" in text
+    assert "Reason: changed_mind, see ABC_12" in text
 
 
 def test_an_unknown_order_and_a_foreign_one_are_the_same_to_a_stranger(browser_of, alice, product):

@@ -8,12 +8,13 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.test import Client
-from rest_framework.authtoken.models import Token
 
+from accounts.models import ApiToken
 from api.authentication import _owners
 from config import prepare
 from inventory.models import Product
 from shipping.models import Zone
+from tests.factories import make_token
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +28,7 @@ def demo() -> str:
 def snapshot() -> list[object]:
     return [
         list(model.objects.order_by("pk").values())
-        for model in (Product, Zone, User, Group, Group.permissions.through, Token)
+        for model in (Product, Zone, User, Group, Group.permissions.through, ApiToken)
     ]
 
 
@@ -75,11 +76,11 @@ def test_the_read_only_group_can_look_at_everything_and_change_nothing():
 @pytest.fixture
 def token_of_demos_admin() -> str:
     demo()
-    return str(Token.objects.get(user__username="admin").key)
+    return make_token(User.objects.get(username="admin"))
 
 
 def status_of(path: str, token: str) -> int:
-    _owners._rows.clear()
+    _owners._owners.clear()
     return int(Client().get(path, headers={"Authorization": f"Token {token}"}).status_code)
 
 

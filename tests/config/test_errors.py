@@ -124,6 +124,13 @@ def test_a_media_type_that_we_do_not_speak(as_alice):  # noqa: F811
     assert (response.status_code, error_of(response)["code"]) == (406, "not_acceptable")
 
 
+@pytest.mark.parametrize("accept", ["application/problem+json", "application/vnd.api+json, */*;q=0"])
+def test_who_asks_for_a_kind_of_json_gets_ours(as_alice, accept):  # noqa: F811
+    response = as_alice.get("/api/orders", headers={"Accept": accept})
+
+    assert (response.status_code, response["Content-Type"]) == (200, "application/json")
+
+
 def test_djangos_own_handlers_speak_json_under_api(rf: RequestFactory):
     request = rf.get("/api/orders")
 

@@ -167,3 +167,16 @@ try:
 except CommandError as error:
     sys.exit(str(error))
 """
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("CURRENCY", "usd"), ("CURRENCY", "XYZ"), ("DEFAULT_COUNTRY", "UK")]
+)
+def test_a_code_that_iso_does_not_have_stops_the_boot(name, value):
+    prepare = [sys.executable, "-c", "from config import settings"]
+    done = subprocess.run(
+        prepare, env=os.environ | {name: value}, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode != 0
+    assert f"{name} must be an ISO" in done.stderr + done.stdout

@@ -16,6 +16,7 @@ from rest_framework.test import APIClient
 from inventory import listing_cache
 from providers.breaker import breaker
 from sandbox.process import SandboxProcess
+from tests.factories import make_user
 
 
 class Warehouse:
@@ -93,7 +94,7 @@ def customer(db, fresh_cache) -> APIClient:
 @pytest.fixture
 def staff(db, fresh_cache) -> APIClient:
     """Somebody who may look at everything."""
-    user = User.objects.create_user("stan", is_staff=True)
+    user = make_user("stan", is_staff=True)
     user.user_permissions.add(Permission.objects.get(codename="view_stockchange"))
     return client_of(user)
 
@@ -101,7 +102,7 @@ def staff(db, fresh_cache) -> APIClient:
 @pytest.fixture
 def keeper(db, fresh_cache) -> APIClient:
     """Somebody of the warehouse, who may correct stock."""
-    user = User.objects.create_user("kim", is_staff=True)
-    codes = ["change_stockitem", "view_stockchange"]
+    user = make_user("kim", is_staff=True)
+    codes = ["change_stockitem", "view_product", "view_stockchange"]
     user.user_permissions.set(Permission.objects.filter(codename__in=codes))
     return client_of(user)

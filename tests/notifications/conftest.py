@@ -6,9 +6,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
 from django.test import Client
-from rest_framework.authtoken.models import Token
 
-from tests.factories import make_user
+from tests.factories import make_token, make_user
 from tests.notifications.live_server import LiveServer
 
 
@@ -49,7 +48,7 @@ def staff(transactional_db) -> User:
 
 def token_of(user: User) -> str:
     """Return the Authorization header of a user's API token."""
-    return f"Token {Token.objects.get_or_create(user=user)[0].key}"
+    return f"Token {make_token(user)}"
 
 
 def cookie_of(user: User) -> str:

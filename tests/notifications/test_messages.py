@@ -59,3 +59,16 @@ def test_times_are_told_in_utc():
         Position(9, 7, 3), 7, 3, "order_placed", 0, {}, AT.astimezone(timezone(timedelta(hours=2))), 1, "", AT
     )
     assert json.loads(Message.of_feed_event(event).plain)["timestamp"] == "2026-01-02T03:04:05Z"
+
+
+@pytest.mark.parametrize("reason", ["see ticket ABC_123_x", "out_of_stock"])
+def test_a_reason_that_was_typed_is_repeated_as_it_is(reason):
+    body = told(EventType.CANCELLED, reason=reason)
+    assert (body["reason"], body.get("reasonCode")) == (reason, None)
+    assert body["message"].endswith(f": {reason}.")
+
+
+def test_the_code_of_a_refusal_is_said_in_words_and_as_a_code():
+    body = told(EventType.REJECTED, reason="out_of_stock")
+    assert body["reasonCode"] == "out_of_stock"
+    assert body["message"].endswith(": out of stock.")

@@ -8,6 +8,7 @@ from django.contrib.auth.models import Permission, User
 from rest_framework.test import APIClient
 
 from inventory.models import Product, StockItem
+from tests.factories import make_user
 
 PRODUCTS = [(1, "TEE-1", "T-shirt", "29.99"), (2, "BAG-1", "Bag", "149.99"), (3, "LAP-1", "Laptop", "999.99")]
 
@@ -46,12 +47,12 @@ def bob(shop: None) -> User:
 @pytest.fixture
 def clerk(shop: None) -> User:
     """Staff who may look, and do nothing."""
-    return User.objects.create_user("clerk", is_staff=True)
+    return make_user("clerk", is_staff=True)
 
 
 @pytest.fixture
 def operator(shop: None) -> User:
-    user = User.objects.create_user("operator", is_staff=True)
+    user = make_user("operator", is_staff=True)
     user.user_permissions.add(Permission.objects.get(codename="operate_order"))
     return user
 

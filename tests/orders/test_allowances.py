@@ -9,7 +9,6 @@ import pytest
 import redis
 from django.contrib.auth.models import User
 from django.test import Client
-from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from api import throttling
@@ -20,7 +19,7 @@ from orders.maintenance import retention
 from orders.models import Journey, Order
 from orders.workflow import Status
 from scheduling.slots import database_now
-from tests.factories import make_order, make_product, make_shipping
+from tests.factories import make_order, make_product, make_shipping, make_token
 from tests.fixtures.pipeline import work_off
 from tests.orders.conftest import an_order
 
@@ -49,7 +48,7 @@ def limited(settings: Any, providers: Any):
 @pytest.fixture
 def lines(alice: User, unlimited: None) -> Lines:
     """Send lines in bulk as Alice; return the lines of the answer."""
-    client = Client(headers={"Authorization": f"Token {Token.objects.create(user=alice).key}"})
+    client = Client(headers={"Authorization": f"Token {make_token(alice)}"})
 
     def send(*orders: dict[str, Any]) -> list[dict[str, Any]]:
         body = b"\n".join(json.dumps(order).encode() for order in orders)

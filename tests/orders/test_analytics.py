@@ -114,3 +114,10 @@ def test_it_is_for_staff(client):
     client.force_login(make_user())
     assert client.get("/api/analytics").status_code == 403
     assert client.get("/api/analytics.csv").status_code == 403
+
+
+@pytest.mark.parametrize("accept", ["text/csv", "text/csv; charset=utf-8", "text/html", "*/*"])
+def test_the_table_is_given_to_who_asks_for_what_it_is(client, accept):
+    client.force_login(make_user(is_staff=True))
+    answer = client.get("/api/analytics.csv", headers={"Accept": accept})
+    assert (answer.status_code, answer["Content-Type"]) == (200, "text/csv; charset=utf-8")

@@ -441,3 +441,37 @@ def test_a_browser_gets_a_page_with_a_form(alice, unlimited):
 def test_the_manuals_response_is_part_of_ours(place):
     names = "id orderId orderNumber customerName totalAmount status createdAt completedAt"
     assert set(names.split()) <= set(place())
+
+
+def test_a_country_is_taken_in_small_letters(as_alice):
+    order = as_alice.post("/api/orders", an_order(shippingAddress={"country": "de"})).json()
+    assert (order["country"], order["shippingAddress"]["country"]) == ("DE", "DE")
+
+
+@pytest.mark.parametrize("name", ["Jose\u0301", "Jos\u00e9"])
+def test_a_name_is_stored_as_given_and_found_in_either_normal_form(as_alice, name):
+    other = {"Jose\u0301": "Jos\u00e9", "Jos\u00e9": "Jose\u0301"}[name]
+    assert as_alice.post("/api/orders", an_order(customerName=name)).json()["customerName"] == name
+
+    assert len(as_alice.get("/api/orders", {"customer": other}).json()["results"]) == 1
+    assert len(as_alice.get(f"/api/orders/customer/{other}").json()["results"]) == 1
+
+
+@pytest.mark.parametrize("address", ["o'hara+x@example.co.uk", "müller@bücher.example", "a@intranet.local"])
+def test_an_address_that_can_be_is_taken(as_alice, address):
+    assert as_alice.post("/api/orders", an_order(email=address)).status_code == 201
+
+
+@pytest.mark.parametrize("reason", ["see ticket ABC_123_x", "out_of_stock"])
+def test_a_reason_that_was_typed_is_no_code(as_alice, reason):
+    order = as_alice.post("/api/orders", an_order(hold=True)).json()
+    cancelled = as_alice.post(f"/api/orders/{order['id']}/cancel", {"reason": reason}).json()
+    assert (cancelled["reason"], cancelled["reasonCode"]) == (reason, None)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "Ann \U0001f469\u200d\U0001f680", "\u05d0\u200f"],
+)
+def test_joiners_and_marks_of_other_scripts_are_part_of_names(as_alice, name):
+    assert as_alice.post("/api/orders", an_order(customerName=name)).status_code == 201

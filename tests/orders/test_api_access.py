@@ -4,18 +4,20 @@ import time
 
 import pytest
 from django.contrib.auth.models import User
-from rest_framework.authentication import TokenAuthentication
-from rest_framework.authtoken.models import Token
+from django.db.models.functions import Now
 from rest_framework.test import APIClient
 from rest_framework.views import APIView
 
+from accounts.models import ApiToken
 from api.authentication import (
     REMEMBER_SECONDS,
     DemoAuthentication,
     SessionAuthentication,
+    TokenAuthentication,
     forget_demo_customer,
 )
 from orders.models import Order, OrderEvent
+from tests.factories import make_token
 from tests.orders.conftest import an_order, client_of
 
 READS = ["/api/orders/{id}", "/api/orders/{uuid}", "/api/orders/{orderNumber}", "/api/orders/{id}/events"]
@@ -85,17 +87,16 @@ def test_a_wrong_token_is_refused_and_not_taken_for_nobody(order, settings):
 
 
 def test_a_token_lets_in(alice, unlimited):
-    headers = {"Authorization": f"Token {Token.objects.create(user=alice).key}"}
+    headers = {"Authorization": f"Token {make_token(alice)}"}
 
     assert APIClient().post("/api/orders", an_order(), headers=headers).status_code == 201
 
 
-@pytest.mark.parametrize("end", ["withdrawn", "closed"])
+@pytest.mark.parametrize("end", ["revoked", "closed"])
 def test_a_token_is_let_in_no_longer_than_it_is_remembered(alice, unlimited, monkeypatch, end):
-    token = Token.objects.create(user=alice)
-    program = client_of(None, Authorization=f"Token {token.key}")
+    program = client_of(None, Authorization=f"Token {make_token(alice)}")
     assert program.get("/api/orders").status_code == 200
-    token.delete() if end == "withdrawn" else User.objects.update(is_active=False)
+    ApiToken.objects.update(revoked_at=Now()) if end == "revoked" else User.objects.update(is_active=False)
     now = time.monotonic()
 
     monkeypatch.setattr(time, "monotonic", lambda: now + REMEMBER_SECONDS)
@@ -104,7 +105,7 @@ def test_a_token_is_let_in_no_longer_than_it_is_remembered(alice, unlimited, mon
 
 
 def test_a_token_is_not_looked_up_for_every_request(alice, unlimited, django_assert_num_queries):
-    program = client_of(None, Authorization=f"Token {Token.objects.create(user=alice).key}")
+    program = client_of(None, Authorization=f"Token {make_token(alice)}")
     program.get("/api/orders")
 
     with django_assert_num_queries(1):  # the orders

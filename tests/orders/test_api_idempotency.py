@@ -7,11 +7,11 @@ import pytest
 import requests
 from django.db import connection, transaction
 from requests.adapters import HTTPAdapter
-from rest_framework.authtoken.models import Token
 from urllib3.util import Retry
 
 from api.models import IdempotencyKey
 from orders.models import Order, OrderEvent
+from tests.factories import make_token
 from tests.inventory.goods import at_once
 from tests.orders.conftest import an_order, client_of
 
@@ -126,7 +126,7 @@ def test_a_repeat_gives_up_when_the_first_takes_too_long(as_alice, alice):
 
 @pytest.mark.django_db(transaction=True)
 def test_fifty_repeats_at_once_place_one_order_and_get_one_answer(live_server, alice, unlimited):
-    headers = KEY | {"Authorization": f"Token {Token.objects.create(user=alice).key}"}
+    headers = KEY | {"Authorization": f"Token {make_token(alice)}"}
 
     def post() -> tuple[int, bytes]:
         # A connection may be refused in such a crowd; that the request may simply be sent again is the point.

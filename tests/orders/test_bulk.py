@@ -11,7 +11,6 @@ from django.db import connection
 from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
-from rest_framework.authtoken.models import Token
 
 from api.models import IdempotencyKey
 from api.ndjson import lines_of
@@ -25,6 +24,7 @@ from orders.http.places import INTAKES
 from orders.http.requests import BulkOrderRequest, read_bulk_order
 from orders.maintenance import audit
 from orders.models import Journey, Order, OrderEvent, OrderLine
+from tests.factories import make_token
 from tests.orders.conftest import an_order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,7 +41,7 @@ def body_of(lines: list[Any]) -> bytes:
 
 @pytest.fixture
 def post(alice, unlimited):
-    headers = {"Authorization": f"Token {Token.objects.create(user=alice).key}"}
+    headers = {"Authorization": f"Token {make_token(alice)}"}
 
     def post(body: bytes, *, content_type: str = "application/x-ndjson", **more: str):
         return Client(headers=headers | more).post(BULK, body, content_type=content_type)
@@ -238,7 +238,7 @@ def test_a_key_of_a_single_request_is_not_taken_for_a_line(send, as_alice):
 
 def test_keys_of_different_people_have_nothing_to_do_with_each_other(send, bob):
     (mine,) = send(an_order(key="k"))
-    header = {"Authorization": f"Token {Token.objects.create(user=bob).key}"}
+    header = {"Authorization": f"Token {make_token(bob)}"}
     (theirs,) = send(an_order(key="k"), **header)
     assert theirs["orderId"] != mine["orderId"]
 
@@ -361,7 +361,7 @@ def test_a_body_that_hardly_comes_ends_with_a_line_that_says_so(alice, unlimited
     dribbling: dict[str, Any] = {
         "CONTENT_LENGTH": "",
         "CONTENT_TYPE": "application/x-ndjson",
-        "HTTP_AUTHORIZATION": f"Token {Token.objects.create(user=alice).key}",
+        "HTTP_AUTHORIZATION": f"Token {make_token(alice)}",
         "wsgi.input": Dribble(),
         "wsgi.input_terminated": True,
     }
@@ -379,7 +379,7 @@ def test_a_body_without_its_length_is_read_to_its_end(alice, unlimited):
     chunked: dict[str, Any] = {
         "CONTENT_LENGTH": "",
         "CONTENT_TYPE": "application/x-ndjson",
-        "HTTP_AUTHORIZATION": f"Token {Token.objects.create(user=alice).key}",
+        "HTTP_AUTHORIZATION": f"Token {make_token(alice)}",
         "wsgi.input": io.BytesIO(body_of([an_order()])),
         "wsgi.input_terminated": True,
     }

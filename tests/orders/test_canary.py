@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 from django.conf import settings as django_settings
-from rest_framework.authtoken.models import Token
 
 from inventory.loader import load_catalogue
 from inventory.models import Product, StockItem
@@ -17,7 +16,7 @@ from orders.models import Order
 from orders.queries import visible_to
 from orders.reporting import stats
 from scheduling.slots import database_now
-from tests.factories import make_order, make_product, make_shipping, make_user
+from tests.factories import make_order, make_product, make_shipping, make_token, make_user
 from tests.fixtures.pipeline import lose_workers
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -153,7 +152,7 @@ def test_its_product_is_not_for_sale_even_in_the_demos_catalogue(client, drain):
     listed = client.get("/api/inventory?q=CANARY&pageSize=200").json()
     assert canary.SKU not in str(listed)
     body = {"customerName": "A", "items": [{"sku": canary.SKU, "quantity": 1}]}
-    headers = {"Authorization": f"Token {Token.objects.create(user=user).key}"}
+    headers = {"Authorization": f"Token {make_token(user)}"}
     answer = client.post("/api/orders", body, content_type="application/json", headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unknown_product")
 

@@ -182,3 +182,75 @@ def test_a_zone_that_takes_anothers_country_is_refused_and_leaves_all_as_it_was(
     answer = api.post("/api/shipping/zones", ZONE | {"name": "Other"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "already_there")
     assert Zone.objects.count() == 1
+
+
+@pytest.mark.parametrize("sku", ["A/B", "A\\B", "A?B", "A#B", "100%", ".", "..", "sync"])
+def test_a_product_that_no_address_could_name_is_refused(api, sku):
+    assert code_and_field(api.post("/api/inventory", PRODUCT | {"sku": sku})) == (
+        400,
+        "not_addressable",
+        "sku",
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [("sku", "lmp-1"), ("sku", "LMP\u00a01"), ("name", " laMP  one "), ("name", "Lamp\u00a0One")],
+)
+def test_a_product_that_a_person_could_not_tell_from_another_is_refused(api, field, text):
+    first = PRODUCT | {"sku": "LMP-1" if text == "lmp-1" else "LMP 1", "name": "Lamp One"}
+    assert api.post("/api/inventory", first).status_code == 201
+
+    second = {"sku": "OTHER", "name": "Other", "price": 1} | {field: text}
+    assert code_and_field(api.post("/api/inventory", second)) == (400, "already_there", field)
+
+
+def test_a_product_keeps_what_it_is_called(api):
+    made = api.post("/api/inventory", PRODUCT).json()
+
+    again = api.patch(f"/api/inventory/{made['id']}", {"sku": "lmp-1", "name": "Lamp"})
+    assert (again.status_code, again.json()["sku"]) == (200, "lmp-1")
+
+
+@pytest.mark.parametrize("currency", ["usd", "$", "XX", "XYZ"])
+def test_a_currency_that_does_not_exist_is_refused(api, currency):
+    assert code_and_field(api.post("/api/inventory", PRODUCT | {"currency": currency})) == (
+        400,
+        "unknown_currency",
+        "currency",
+    )
+    rates = [{"maxWeightGrams": 1000, "price": 12.5, "currency": currency}]
+    answer = api.post("/api/shipping/zones", ZONE | {"rates": rates})
+    assert code_and_field(answer) == (400, "unknown_currency", "rates[0].currency")
+
+
+@pytest.mark.parametrize(
+    ("currency", "price", "status"), [("JPY", 1999.99, 400), ("JPY", 1999, 201), ("KWD", 1.23, 201)]
+)
+def test_a_price_has_the_decimals_of_its_currency(api, currency, price, status):
+    answer = api.post("/api/inventory", PRODUCT | {"currency": currency, "price": price})
+    assert answer.status_code == status
+    rates = [{"maxWeightGrams": 1000, "price": price, "currency": currency}]
+    assert api.post("/api/shipping/zones", ZONE | {"rates": rates}).status_code == status
+
+
+def test_a_currency_is_not_changed_to_one_that_the_price_does_not_fit(api):
+    made = api.post("/api/inventory", PRODUCT).json()
+    answer = api.patch(f"/api/inventory/{made['id']}", {"currency": "JPY"})
+    assert code_and_field(answer) == (400, "too_many_decimals", "price")
+
+
+def test_countries_are_taken_in_small_letters_and_unknown_ones_refused_in_words(api):
+    made = api.post("/api/shipping/zones", ZONE | {"countries": ["is", "fo"]})
+    assert made.json()["countries"] == ["FO", "IS"]
+    answer = api.post("/api/shipping/zones", ZONE | {"name": "Other", "countries": ["UK"]})
+    assert code_and_field(answer) == (400, "unknown_country", "countries")
+    assert "ISO 3166" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("text", ["cafe\u0301", "caf\u00e9", "CAFE\u0301"])
+def test_a_search_of_products_finds_either_normal_form(api, text):
+    api.post("/api/inventory", PRODUCT | {"name": "Caf\u00e9 lamp"})
+    api.post("/api/inventory", PRODUCT | {"sku": "LMP-2", "name": "Cafe\u0301 table"})
+
+    assert len(api.get("/api/inventory", {"search": text}).json()["results"]) == 2

@@ -73,11 +73,17 @@ def test_it_takes_the_filters_of_the_list(as_alice, place):
     assert (response.status_code, response.json()["error"]["code"]) == (400, "unknown_parameter")
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("x")'])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("x")', " =1+1", "\u00a0=1+1", "x;=1+1", "\uff1d1+1"]
+)
 def test_a_spreadsheet_runs_nothing_of_it(as_alice, place, text):
-    place(customerName=text)
-    assert table(as_alice)[0]["customerName"] == f"'{text}"
-    assert rows(as_alice)[0]["customerName"] == text
+    place(customerId=text)
+    mark = (
+        "" if text.startswith("x") else "'"
+    )  # what begins a cell is marked, and no cell begins within quotes
+    assert table(as_alice)[0]["customerId"] == mark + text
+    assert f'"{mark}{text.replace(chr(34), chr(34) * 2)}"' in exported(as_alice, "?format=csv")
+    assert rows(as_alice)[0]["customerId"] == text
 
 
 def test_a_reason_is_guarded_too(as_alice, place):

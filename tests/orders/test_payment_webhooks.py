@@ -16,6 +16,7 @@ from payments.gateways import gateway
 from payments.models import Transaction, WebhookEvent, idempotency_key
 from providers.breaker import breaker
 from sandbox.process import SandboxProcess
+from telemetry import measures
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import make_everything_due, work_off
 from tests.waiting import until
@@ -204,7 +205,6 @@ def test_it_refuses_what_is_not_signed_or_too_old(how: dict[str, Any]) -> None:
         b"{",
         b"[]",
         b"null",
-        b'{"id": ""}',
         b'{"id": "evt_1", "operation": 7}',
         b"\xff",
         b"[" * 5000,
@@ -284,3 +284,21 @@ def test_the_sandbox_tells_twice_late_and_out_of_order_and_nothing_happens_twice
         assert Order.objects.count() == len(orders)
     finally:
         sandbox.stop()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"id": "evt_1", "type": "payout.created", "data": {"object": {}}},
+        {"id": "evt_2", "operation": None},
+        {"type": ["no", "text"]},
+        {},
+    ],
+)
+def test_what_is_genuine_and_not_about_us_is_taken_and_counted(body: dict[str, Any], monkeypatch) -> None:
+    counted: list[str] = []
+    monkeypatch.setattr(measures._book, "add", lambda field, _amount: counted.append(field[0]))
+
+    assert answer(send(body)) == (200, "ignored")
+    assert counted.count("payment_webhooks_ignored") == 1
+    assert not WebhookEvent.objects.exists()

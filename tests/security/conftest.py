@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.db import connection
-from rest_framework.authtoken.models import Token
 
 from inventory.models import Product, StockItem
-from tests.factories import make_shipping, make_user
+from tests.factories import make_shipping, make_token, make_user
 from tests.security.web_process import WebProcess
 
 # Those that the examples in the API's description order, at its prices.
@@ -54,4 +53,4 @@ def make_operator() -> User:
 
 def token_of(user: User) -> dict[str, str]:
     """Return the headers that let a user in."""
-    return {"Authorization": f"Token {Token.objects.get_or_create(user=user)[0].key}"}
+    return {"Authorization": f"Token {make_token(user)}"}

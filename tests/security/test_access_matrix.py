@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
+from accounts import tokens
 from inventory.models import Product, StockItem
 from notifications.models import Delivery, Notification, Subscription
 from orders.models import Order
@@ -49,6 +50,8 @@ MATRIX = {
     "GET /api/schema": "200 200 200 200 200",
     "GET /api/asyncapi.yaml": "200 200 200 200 200",
     "POST /api/token": "400 400 400 400 400",
+    "GET /api/tokens": "401 200 200 200 200",
+    "DELETE /api/tokens/<int:token_id>": "401 204 404 404 404",
     "GET /api/login/login/": "200 200 200 200 200",
     "POST /api/login/login/": "200 200 200 200 200",
     "PUT /api/login/login/": "200 200 200 200 200",
@@ -102,8 +105,8 @@ MATRIX = {
     "GET /api/inventory/<str:reference>/changes": "401 403 403 200 200",
     # What people and systems are told
     "GET /api/notifications": "401 200 200 200 200",
-    "POST /api/notifications/<int:notification_id>/read": "401 200 404 200 200",
-    "PATCH /api/notifications/<int:notification_id>/read": "401 200 404 200 200",
+    "POST /api/notifications/<int:notification_id>/read": "401 200 404 403 200",
+    "PATCH /api/notifications/<int:notification_id>/read": "401 200 404 403 200",
     "POST /api/notifications/<int:notification_id>/send-again": "401 403 403 403 409",
     "PATCH /api/webhooks/<int:subscription_id>": "401 403 403 403 200",
     "GET /api/webhooks": "401 403 403 403 200",
@@ -174,6 +177,7 @@ def world(db: None, settings: Any) -> dict[str, Any]:
             "<int:zone_id>": Zone.objects.create(name="Here").pk,
             "<int:subscription_id>": webhook.pk,
             "<int:delivery_id>": delivery.pk,
+            "<int:token_id>": tokens.issue(owner, expires_at=None)[0].pk,
         },
     }
 
@@ -252,8 +256,32 @@ def test_who_may_not_do_something_is_told_so_whatever_they_send(world):
     assert found == wanted
 
 
+SAME_FOR_ALL = {"GET /api/schema", "GET /api/asyncapi.yaml"}
+
+
+def test_no_cache_keeps_what_the_api_answers(world):
+    reads = [entry for entry in MATRIX if entry.startswith("GET /api") and entry not in SAME_FOR_ALL]
+    kept = []
+    for entry in reads:
+        path = filled(entry.split(" ")[1], world) + QUERIES.get(entry, "")
+        for who in ("nobody", "owner", "operator"):
+            answer = asked(world["people"][who], "GET", path)
+            if "no-store" not in answer.headers.get("Cache-Control", ""):
+                kept.append(f"{entry} for {who}")
+    assert kept == []
+
+
+def test_staff_without_permissions_are_customers(world):
+    world["people"]["bare"] = User.objects.create_user("bare", is_staff=True)
+
+    found = {entry: statuses_of(entry, world, ["bare"]) for entry in MATRIX if entry not in PUBLIC}
+
+    assert found == {entry: MATRIX[entry].split()[2] for entry in found}
+
+
 @pytest.mark.django_db(transaction=True)
 def test_the_board_shows_the_orders_that_one_may_see(world):
+    world["people"]["bare"] = User.objects.create_user("bare", is_staff=True)
     seen = {}
     for who, user in world["people"].items():
         client = APIClient()
@@ -262,7 +290,7 @@ def test_the_board_shows_the_orders_that_one_may_see(world):
         lanes = client.get("/api/board").json().get("lanes", {})
         seen[who] = sum(len(lane["cards"]) for lane in lanes.values())
 
-    assert seen == {"nobody": 0, "owner": 1, "other": 0, "clerk": 1, "operator": 1}
+    assert seen == {"nobody": 0, "owner": 1, "other": 0, "clerk": 1, "operator": 1, "bare": 0}
 
 
 def may_answer(address: str, method: str) -> bool:

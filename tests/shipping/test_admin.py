@@ -47,9 +47,12 @@ def test_a_zone_is_made_with_its_rates_and_countries(admin_client):
     assert Rate.objects.get().zone.name == "Alps"
 
 
-@pytest.mark.parametrize("country", ["A", "1A", "É1", "--"])
+@pytest.mark.parametrize("country", ["A", "1A", "É1", "--", "UK", "XX"])
 def test_a_code_that_is_none_is_refused(admin_client, country):
-    assert "Two letters" in admin_client.post(f"{ZONES}add/", zone_form(countries=[country])).content.decode()
+    assert (
+        "No ISO 3166 code"
+        in admin_client.post(f"{ZONES}add/", zone_form(countries=[country])).content.decode()
+    )
     assert not Zone.objects.exists()
 
 
@@ -68,3 +71,10 @@ def test_a_country_is_not_renamed_but_can_be_taken_out(admin_client):
     sent = zone_form(countries=["AT"], stored=1) | {"countries-0-DELETE": "on", "rates-TOTAL_FORMS": 0}
     assert admin_client.post(url, sent).status_code == 302
     assert codes() == set()
+
+
+@pytest.mark.parametrize(("currency", "price"), [("usd", "5"), ("XYZ", "5"), ("JPY", "5.50")])
+def test_a_rate_that_nobody_could_pay_is_refused(admin_client, currency, price):
+    form = zone_form(countries=["AT"]) | {"rates-0-currency": currency, "rates-0-price": price}
+    assert admin_client.post(f"{ZONES}add/", form).status_code == 200
+    assert not Rate.objects.exists()

@@ -9,6 +9,7 @@ from telemetry.credentials import without_credentials
     ("text", "left"),
     [
         ("GET /ws/orders?ticket=sesame", "GET /ws/orders?ticket=[secret]"),
+        (f"Bearer opt_{chr(65) * 43}, sent", "Bearer [secret], sent"),
         ("/orderHub?id=7&access_token=a.b-c&after=3", "/orderHub?id=7&access_token=[secret]&after=3"),
         (
             "{'request': 'GET /api?TOKEN=sesame', 'code': 400}",

@@ -143,7 +143,7 @@ function putOnTop(id, lane, message) {
 }
 
 function updateCard(card, message) {
-  const { event, sequence, progress, status, reason } = message;
+  const { event, sequence, progress, status, reason, reasonCode } = message;
   card.version = sequence;
   if (event === "order_placed") {
     const { customerName: customer, amount, currency, held, timestamp } = message;
@@ -153,7 +153,7 @@ function updateCard(card, message) {
   card.progress = progress;
   if (status) card.status = status;
   if (status && status !== "Pending") card.waitsFor = "";
-  if (reason) card.reason = reason.replaceAll("_", " ");
+  if (reason) card.reason = reasonCode ? reason.replaceAll("_", " ") : reason;
   const leg = LEG_AFTER[event];
   if (leg) card[leg[0]] = leg[1];
   if (event.startsWith("payment_") || event === "order_released") card.waitsFor = "";

@@ -8,13 +8,14 @@ from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.core.management.base import BaseCommand
 from django.db import transaction
-from rest_framework.authtoken.models import Token
 
+from accounts import tokens
 from config import demo_accounts
 from config.demo_accounts import address_of
 from config.groups import GROUPS, add_groups
 from config.groups import permissions as permissions_of
 from inventory.loader import load_catalogue
+from scheduling.slots import database_now
 from shipping.tariff import load_tariff
 
 
@@ -53,6 +54,6 @@ class Command(BaseCommand):
             user = User.objects.create_user(name, address_of(name), password, **flags)
             user.groups.set(Group.objects.filter(name__in=groups or []))
             user.user_permissions.set(permissions_of(permissions or []))
-            token = Token.objects.create(user=user)
+            _, token = tokens.issue(user, name="demo", expires_at=tokens.default_end(database_now()))
         shown = f"the password of {password_variable}" if given else f"password {password}"
-        self.stdout.write(f"account {name}: added with {shown}, API token {token.key}")
+        self.stdout.write(f"account {name}: added with {shown}, API token {token}")

@@ -1,0 +1,103 @@
+"""Issuing and revoking API tokens."""
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import connection
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Coalesce, Now
+
+from accounts.lookup import PREFIX
+from accounts.models import ApiToken
+
+MOST_PER_ACCOUNT = 100
+# Tokens that ended stay for a while, so that a program gets the reason why it is refused.
+ENDED_ARE_KEPT = timedelta(days=30)
+
+# An earlier version keeps tokens in clear text, in a table of Django REST framework's. Its processes may still be
+# running, or come back, for so long after the migration; meanwhile their tokens are copied.
+FORMER_MAY_RUN = timedelta(days=1)
+IS_THERE = "SELECT to_regclass('authtoken_token') IS NOT NULL"
+IS_OVER = """
+    SELECT applied < %s FROM django_migrations WHERE app = 'accounts' AND name = '0001_api_tokens'
+"""
+ADOPT = """
+    INSERT INTO accounts_apitoken (user_id, name, digest, hint, password_mark, created_at, expires_at)
+    SELECT t.user_id, '', encode(sha256(convert_to(t.key, 'UTF8')), 'hex'), left(t.key, 4) || '…' || right(t.key, 4),
+           encode(sha256(convert_to(u.password, 'UTF8')), 'hex'), t.created, now() + make_interval(days => %s)
+    FROM {} t JOIN auth_user u ON u.id = t.user_id
+    ON CONFLICT (digest) DO NOTHING
+"""
+COPY = ADOPT.format("authtoken_token")
+MOVE = "WITH moved AS (DELETE FROM authtoken_token RETURNING key, user_id, created) {}".format(
+    ADOPT.format("moved")
+)
+
+
+def issue(user: User, *, name: str = "", expires_at: datetime | None) -> tuple[ApiToken, str]:
+    """Return a new token of an account, stored and as its owner gets it: only this once.
+
+    `expires_at` is None for a token that does not expire. An account has at most `MOST_PER_ACCOUNT`; beyond that, the
+    one that was used the longest ago is revoked.
+    """
+    token = PREFIX + secrets.token_urlsafe(32)
+    stored = ApiToken.objects.create(
+        user=user,
+        name=name,
+        digest=hashlib.sha256(token.encode()).hexdigest(),
+        hint=f"{token[:8]}…{token[-4:]}",
+        password_mark=hashlib.sha256(user.password.encode()).hexdigest(),
+        expires_at=expires_at,
+    )
+    _revoke_least_used(user)
+    return stored, token
+
+
+def default_end(now: datetime) -> datetime:
+    """Return when a token that is issued now ends, unless it is made for a service."""
+    return now + timedelta(days=settings.API_TOKEN_DAYS)
+
+
+def valid_tokens(user: User) -> QuerySet[ApiToken]:
+    """Return the tokens of an account that let it in."""
+    mark = hashlib.sha256(user.password.encode()).hexdigest()
+    return user.api_tokens.filter(
+        Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None, password_mark=mark
+    )
+
+
+def revoke(tokens: QuerySet[ApiToken]) -> int:
+    """Revoke tokens. Return how many were not revoked before."""
+    return tokens.filter(revoked_at=None).update(revoked_at=Now())
+
+
+def _revoke_least_used(user: User) -> None:
+    by_use = valid_tokens(user).order_by(Coalesce("last_used_at", "created_at").desc(), "-id")
+    too_many = list(by_use.values_list("pk", flat=True)[MOST_PER_ACCOUNT:])
+    if too_many:
+        revoke(ApiToken.objects.filter(pk__in=too_many))
+
+
+def adopt_former_tokens(*, now: datetime) -> int:
+    """Store the digests of tokens that an earlier version keeps in clear text; after a day, delete those.
+
+    Return how many were not stored yet.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(IS_THERE)
+        if not cursor.fetchone()[0]:
+            return 0
+        cursor.execute(IS_OVER, [now - FORMER_MAY_RUN])
+        is_over = cursor.fetchone()
+        cursor.execute(MOVE if is_over and is_over[0] else COPY, [settings.API_TOKEN_DAYS])
+        return int(cursor.rowcount)
+
+
+def clean(*, now: datetime) -> int:
+    """Delete the tokens that ended long ago, and adopt those of an earlier version. Return how many were deleted."""
+    adopt_former_tokens(now=now)
+    before = now - ENDED_ARE_KEPT
+    return ApiToken.objects.filter(Q(revoked_at__lt=before) | Q(expires_at__lt=before)).delete()[0]

@@ -1,0 +1,51 @@
+"""What products may be called: addressable, and told apart by people."""
+
+import re
+from decimal import Decimal
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db.models import F, Func, QuerySet, Value
+from django.db.models.functions import Lower
+
+from inventory.models import Product
+from iso.currencies import has_decimals_for
+from iso.validators import decimals_refused
+
+# What ends or changes a path, or is an address of its own below /api/inventory.
+NOT_ADDRESSABLE = re.compile(r"[/\\?#%]|^\.{1,2}$|^sync$")
+
+
+def tidy(text: str) -> str:
+    """Return a text with single, plain blanks: a no-break space looks like one."""
+    return " ".join(text.split())
+
+
+def check_sku(sku: str) -> None:
+    """Raise ValidationError for a SKU that no address could name."""
+    if NOT_ADDRESSABLE.search(sku):
+        message = "A SKU stands in addresses: without / \\ ? # and %, and neither a dot, two dots nor sync."
+        raise ValidationError(message, code="not_addressable")
+
+
+def check_free(field: str, text: str, *, product_id: int | None) -> None:
+    """Raise ValidationError if another product has a SKU or name that differs by case, blanks or code points only."""
+    alike = _products_by(field).filter(normal_form=_normal_form(Value(text)))
+    if alike.exclude(pk=product_id).exists():
+        raise ValidationError("Another product is called that.", code="unique")
+
+
+def check_price(price: Decimal, currency: str) -> None:
+    """Raise ValidationError for a price with more decimals than its currency has."""
+    if not has_decimals_for(price, currency):
+        raise decimals_refused(currency)
+
+
+def _products_by(field: str) -> QuerySet[Any]:
+    return Product.objects.annotate(normal_form=_normal_form(F(field)))
+
+
+def _normal_form(text: Any) -> Func:
+    composed = Func(text, template="normalize(%(expressions)s, NFKC)")
+    blanks = Func(composed, Value(r"\s+"), Value(" "), Value("g"), function="regexp_replace")
+    return Lower(Func(blanks, function="btrim"))

@@ -1,0 +1,28 @@
+"""ISO 4217: the currencies that people pay with, and how many decimals each has."""
+
+from decimal import Decimal
+
+TWO_DECIMALS = """
+    AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY COP CRC CUP
+    CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES
+    KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK
+    NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB
+    TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG
+"""
+NO_DECIMALS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
+THREE_DECIMALS = "BHD IQD JOD KWD LYD OMR TND"
+DECIMALS = {
+    code: decimals
+    for decimals, codes in ((2, TWO_DECIMALS), (0, NO_DECIMALS), (3, THREE_DECIMALS))
+    for code in codes.split()
+}
+
+
+def has_decimals_for(amount: Decimal, currency: str) -> bool:
+    """Return whether an amount can be paid in a currency: 19.99 USD can, and 19.99 JPY cannot."""
+    return amount == rounded(amount, currency)
+
+
+def rounded(amount: Decimal, currency: str) -> Decimal:
+    """Return the amount with as many decimals as its currency has; two for a currency that is not known."""
+    return round(amount, DECIMALS.get(currency, 2))
