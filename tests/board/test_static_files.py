@@ -93,7 +93,7 @@ def serve(route, storage, html: str) -> None:
         scripts = "".join(f'<script type="module" src="/{entry}"></script>' for entry in entries)
         policy = {"Content-Security-Policy": "default-src 'self'; connect-src 'self' ws://shop.test"}
         route.fulfill(body=html + scripts, content_type="text/html", headers=policy)
-    elif (file := Path(storage.location) / path).is_file() and storage.exists(path):
-        route.fulfill(body=file.read_text(), content_type="text/javascript")
+    elif path in storage.hashed_files.values():
+        route.fulfill(body=(Path(storage.location) / path).read_text(), content_type="text/javascript")
     else:
         route.fulfill(status=404)
