@@ -32,7 +32,7 @@ ADOPT = """
     ON CONFLICT (digest) DO NOTHING
 """
 COPY = ADOPT.format("authtoken_token")
-MOVE = "WITH moved AS (DELETE FROM authtoken_token RETURNING key, user_id, created) {}".format(
+MOVE = "WITH moved AS (DELETE FROM authtoken_token RETURNING key, user_id, created) {}".format(  # noqa: S608 - both parts are constants
     ADOPT.format("moved")
 )
 
