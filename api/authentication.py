@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 DEMO_USERNAME = "demo"
-REMEMBER_SECONDS = 2.0
-MOST_REMEMBERED = 10_000
+CACHE_SECONDS = 2.0
+MAX_CACHED = 10_000
 
 SCHEMES = ("token", "bearer")
 
@@ -29,7 +29,7 @@ SCHEMES = ("token", "bearer")
 class TokenAuthentication(authentication.TokenAuthentication):
     """`Authorization: Token …` or `Authorization: Bearer …`.
 
-    Who a token belongs to is cached for `REMEMBER_SECONDS`: so long a token that was revoked, or an account
+    Who a token belongs to is cached for `CACHE_SECONDS`: so long a token that was revoked, or an account
     that was closed, is still let in by a process that has just seen it.
     """
 
@@ -77,9 +77,9 @@ class _Owners:
         return owner
 
     def _remember(self, digest: str, owner: Owner) -> None:
-        if len(self._owners) >= MOST_REMEMBERED:
+        if len(self._owners) >= MAX_CACHED:
             self._owners.clear()
-        self._owners[digest] = (time.monotonic() + REMEMBER_SECONDS, owner)
+        self._owners[digest] = (time.monotonic() + CACHE_SECONDS, owner)
 
     def forget(self, digest: str) -> None:
         """Look it up again next time."""
@@ -118,7 +118,7 @@ class _DemoCustomer:
 
     def get(self) -> "User":
         user = self._user
-        if user is None or time.monotonic() - self._looked_up > REMEMBER_SECONDS:
+        if user is None or time.monotonic() - self._looked_up > CACHE_SECONDS:
             user = get_user_model().objects.filter(username=DEMO_USERNAME, is_active=True).first()
             self._user, self._looked_up = user, time.monotonic()
         if user is None:

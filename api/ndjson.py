@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 
 PIECE_BYTES = 64 * 1024
 SLOW_PIECE_BYTES = 4096
-LOOK_SECONDS = 1.0  # between looks at a stream of which nothing comes
+POLL_SECONDS = 1.0  # between looks at a stream of which nothing comes
 
 
 def lines_of(read: Callable[[int], bytes], *, longest: int) -> Iterator[bytes | None]:
@@ -123,7 +123,7 @@ class Spool:
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield what was written, as it is written, until it is complete."""
-        return self.pieces(is_over=lambda: False, look_seconds=LOOK_SECONDS)
+        return self.pieces(is_over=lambda: False, look_seconds=POLL_SECONDS)
 
     def _next_piece(self, available: int) -> bytes:
         at = self._read % self._size

@@ -28,7 +28,7 @@ from runtime import optional_valkey
 logger = structlog.get_logger(__name__)
 
 PATIENCE_SECONDS = 0.05
-LEAVE_ALONE_SECONDS = 1.0
+COOL_DOWN_SECONDS = 1.0
 # Of a list, a request pays one more token for each of so many rows that a page may have.
 ROWS_PER_TOKEN = 20
 MOST_ROWS_PAID_FOR = 200
@@ -70,7 +70,7 @@ class Buckets:
     """The token buckets of all accounts, shared by all processes."""
 
     def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._pool = optional_valkey.impatient(url, seconds=PATIENCE_SECONDS).connection_pool
+        self._pool = optional_valkey.fail_fast_client(url, seconds=PATIENCE_SECONDS).connection_pool
         self._own = threading.local()
         self._clock, self._leave_alone_until = clock, -math.inf
 
@@ -90,7 +90,7 @@ class Buckets:
         try:
             wait, full_in = self._ask("EVAL", TAKE, 1, bucket, rate.requests, rate.gap, tokens, ready_to_wait)
         except redis.RedisError as error:
-            self._leave_alone_until = self._clock() + LEAVE_ALONE_SECONDS
+            self._leave_alone_until = self._clock() + COOL_DOWN_SECONDS
             logger.warning("throttle_unavailable", error=type(error).__name__)
             raise Unavailable from error
         return Taken(float(wait), float(full_in))
@@ -112,7 +112,7 @@ class Buckets:
         try:
             return self._ask(*command)
         except redis.RedisError as error:
-            self._leave_alone_until = self._clock() + LEAVE_ALONE_SECONDS
+            self._leave_alone_until = self._clock() + COOL_DOWN_SECONDS
             logger.warning("throttle_unavailable", error=type(error).__name__)
             raise Unavailable from error
 
@@ -235,5 +235,5 @@ class LoginThrottle(Throttle):
             "temporarily_unavailable",
             "Logging in is not possible just now.",
             status_code=status.HTTP_503_SERVICE_UNAVAILABLE,
-            retry_after=LEAVE_ALONE_SECONDS,
+            retry_after=COOL_DOWN_SECONDS,
         )

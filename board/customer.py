@@ -40,7 +40,7 @@ NEXT_IN_LINE = "Your order is next in line. Nothing has been charged yet."
 MONEY_ON_ITS_WAY = {
     Leg.CAPTURED: "Your refund of {total} is on its way.",
     Leg.AUTHORIZED: "The {total} hold on your card is being released.",
-    Leg.OPEN: "If anything is charged in the meantime, it will be refunded.",
+    Leg.PENDING: "If anything is charged in the meantime, it will be refunded.",
 }
 MONEY_AT_THE_END = {
     Leg.REFUNDED: "You were refunded {total}.",
@@ -123,6 +123,6 @@ def _actions(order: Order, request: Request) -> list[Action]:
 
 def _timeline(order: Order) -> list[Entry]:
     """Return the history without details; the same text in a row appears once."""
-    told = panel.entries(events_of(order.pk, limit=panel.MOST_EVENTS), order.currency, staff=False)
+    told = panel.entries(events_of(order.pk, limit=panel.MAX_EVENTS_SHOWN), order.currency, staff=False)
     once = [next(same) for _, same in groupby(told, key=lambda entry: entry.text)]
     return [replace(entry, details=[]) for entry in once]

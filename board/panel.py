@@ -25,7 +25,7 @@ from orders.wording import timeline
 from orders.workflow import UNDER_WAY, EventType, Leg, Status
 from payments.models import Transaction
 
-MOST_EVENTS = 500
+MAX_EVENTS_SHOWN = 500
 
 # The view of each operation: it knows who has permission. What helps a stuck order comes first.
 OBEYED_BY: dict[str, type[APIView]] = {
@@ -47,27 +47,27 @@ STATE_OF_LEG = {
     Leg.RELEASED: RETURNED,
     Leg.VOIDED: RETURNED,
     Leg.REFUNDED: RETURNED,
-    Leg.NOTHING: RETURNED,
-    Leg.OPEN: OPEN,
+    Leg.NOT_NEEDED: RETURNED,
+    Leg.PENDING: OPEN,
     Leg.SHORT: OPEN,
 }
 WORDS_FOR_LEG = {
-    ("stock", Leg.OPEN): "not reserved yet",
+    ("stock", Leg.PENDING): "not reserved yet",
     ("stock", Leg.SHORT): "waiting for items reserved by unpaid orders",
     ("stock", Leg.RESERVED): "all items reserved",
     ("stock", Leg.REFUSED): "not all items in stock",
     ("stock", Leg.RELEASED): "released",
     ("stock", Leg.SOLD): "fulfilled",
-    ("shipping", Leg.OPEN): "not calculated yet",
+    ("shipping", Leg.PENDING): "not calculated yet",
     ("shipping", Leg.QUOTED): "shipping calculated",
     ("shipping", Leg.REFUSED): "no delivery to this address",
-    ("payment", Leg.OPEN): "not charged yet",
+    ("payment", Leg.PENDING): "not charged yet",
     ("payment", Leg.AUTHORIZED): "authorized",
     ("payment", Leg.CAPTURED): "paid",
     ("payment", Leg.REFUSED): "declined",
     ("payment", Leg.VOIDED): "authorization voided",
     ("payment", Leg.REFUNDED): "refunded",
-    ("payment", Leg.NOTHING): "nothing to refund",
+    ("payment", Leg.NOT_NEEDED): "nothing to refund",
 }
 LEG_NAMES = {"stock": "Stock", "shipping": "Shipping", "payment": "Payment"}
 
@@ -111,7 +111,7 @@ def context_of(order: Order, request: Request) -> dict[str, Any]:
     user = request.user
     assert isinstance(user, User)
     explained = may_be_told(views.OrderExplanation, order, request)
-    events = events_of(order.pk, limit=MOST_EVENTS)
+    events = events_of(order.pk, limit=MAX_EVENTS_SHOWN)
     staff = sees_all_orders(user)
     sees_machinery = staff or settings.DEMO
     runs = runs_of(order) if sees_machinery else []

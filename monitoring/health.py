@@ -28,7 +28,7 @@ from providers.breaker import BreakerState, breaker
 from providers.deadline import fetch
 from providers.health import HealthReport, last_reports
 from runtime import heartbeats
-from runtime.optional_valkey import impatient
+from runtime.optional_valkey import fail_fast_client
 from scheduling.slots import database_now, latest_start, stale_after
 
 DEADLINE_SECONDS = 1.5
@@ -304,7 +304,7 @@ def _by_room(free: int) -> State:
 
 def valkey(url: str) -> redis.Redis:
     """Return a client that gives up soon and does not try again: a look must not wait."""
-    return impatient(url, seconds=SOCKET_TIMEOUT_SECONDS)
+    return fail_fast_client(url, seconds=SOCKET_TIMEOUT_SECONDS)
 
 
 # --- All of them ------------------------------------------------------------------------------------------

@@ -7,10 +7,10 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from notifications.delivery import send_again
+from notifications.delivery import resend
 from notifications.models import Delivery, Notification, Subscription
 from notifications.outgoing import NotAllowed, check_url
-from notifications.webhooks import SWITCH_ON_FIELDS, switch_on, tell_again
+from notifications.webhooks import SWITCH_ON_FIELDS, redeliver, switch_on
 
 # How a subscription fares: shown, and never typed.
 STANDING = (
@@ -59,12 +59,12 @@ class NotificationAdmin(RecordAdmin):
     search_fields = ("=recipient", "=order__id")
     list_select_related = ("order",)
     show_full_result_count = False
-    actions = ["send_again"]
+    actions = ["resend"]
 
     @admin.action(description="Resend selected mails", permissions=["change"])
-    def send_again(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
+    def resend(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
         """Have the chosen e-mails sent once more."""
-        count = send_again(queryset, user_id=int(request.user.pk or 0))
+        count = resend(queryset, user_id=int(request.user.pk or 0))
         self.message_user(
             request, f"{count} e-mail{'' if count == 1 else 's'} will be resent.", messages.SUCCESS
         )
@@ -143,11 +143,11 @@ class DeliveryAdmin(RecordAdmin):
     search_fields = ("=order_id",)
     list_select_related = ("subscription",)
     show_full_result_count = False
-    actions = ["tell_again"]
+    actions = ["redeliver"]
 
     @admin.action(description="Redeliver selected deliveries", permissions=["change"])
-    def tell_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+    def redeliver(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
         """Have the chosen deliveries that ended told once more."""
-        count = tell_again(queryset, user_id=int(request.user.pk or 0))
+        count = redeliver(queryset, user_id=int(request.user.pk or 0))
         deliveries = "1 delivery" if count == 1 else f"{count} deliveries"
         self.message_user(request, f"{deliveries} will be redelivered.", messages.SUCCESS)

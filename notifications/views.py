@@ -16,7 +16,7 @@ from api.problems import Problem
 from api.requests import Nothing, read
 from api.schema import refusals
 from notifications import serializers
-from notifications.delivery import send_again
+from notifications.delivery import resend
 from notifications.models import Notification
 from notifications.serializers import NotificationBody, NotificationPage
 
@@ -103,7 +103,7 @@ class SendAgain(APIView):
         found = Notification.objects.select_related("order").filter(pk=min(notification_id, LARGEST_ID))
         if not found:
             raise Problem("not_found", "There is no such notification.", status_code=404)
-        if not send_again(found, user_id=user_of(request).pk):
+        if not resend(found, user_id=user_of(request).pk):
             message = "It was no e-mail, or it is being sent already."
             raise Problem("not_possible", message, status_code=409)
         return Response(serializers.body(found.get()))

@@ -114,7 +114,7 @@ SWITCH_ON_FIELDS = (
 )
 
 
-def tell_again(deliveries: QuerySet[Delivery], *, user_id: int) -> int:
+def redeliver(deliveries: QuerySet[Delivery], *, user_id: int) -> int:
     """Have deliveries that ended, well or not, told once more; note who wanted it. Return how many."""
     ended = deliveries.exclude(state=Delivery.State.WAITING)
     with transaction.atomic():

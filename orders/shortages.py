@@ -23,7 +23,7 @@ from inventory.stock import Shortage, Wanted
 from orders import wakeup
 from orders.workflow import Wait
 
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 # Each look takes the longer, the more orders are under way: at most this share of a dispatcher's time goes into it.
 SHARE_OF_TIME = 0.1
 # Queued orders that are considered together, the first in the queue.
@@ -159,7 +159,7 @@ class StockWatch:
             return
         wake()
         ended = time.monotonic()
-        self._next_look = ended + max(LOOK_SECONDS, (ended - began) / SHARE_OF_TIME)
+        self._next_look = ended + max(POLL_SECONDS, (ended - began) / SHARE_OF_TIME)
 
 
 def wake() -> int:

@@ -41,7 +41,7 @@ UNDER_WAY = frozenset({Status.PENDING, Status.PROCESSING, Status.CANCELLING})
 class Leg(StrEnum):
     """What came of one leg: stock, shipping or payment."""
 
-    OPEN = ""  # not tried, or not known yet
+    PENDING = ""  # not tried, or not known yet
     REFUSED = "refused"  # out of stock, not deliverable, declined
     SHORT = "short"  # stock: units held by orders that are not paid; tried again when those end
     RESERVED = "reserved"  # stock: units held
@@ -52,7 +52,7 @@ class Leg(StrEnum):
     CAPTURED = "captured"  # payment: amount taken
     VOIDED = "voided"  # payment: hold let go
     REFUNDED = "refunded"  # payment: amount given back
-    NOTHING = "nothing"  # payment: there turned out to be nothing to give back
+    NOT_NEEDED = "nothing"  # payment: there turned out to be nothing to give back
 
 
 class EventType(StrEnum):
@@ -99,7 +99,7 @@ STATUS_AFTER: dict[EventType, Status] = {
 class Wait(StrEnum):
     """What an order that is due later is waiting for."""
 
-    NOBODY = ""
+    NONE = ""
     PAYMENT_PROVIDER = "payment_provider"  # the provider cannot be reached; nothing was asked of it this time
     PAYMENT_OUTCOME = "payment_outcome"  # we asked and do not know what came of it
     LOST_STEP = "lost_step"  # a leg did not report back
@@ -116,7 +116,7 @@ UNCOUNTED_WAITS = {Wait.PAYMENT_PROVIDER: PROVIDER_WAIT, Wait.STOCK: STOCK_WAIT}
 # An order that goes on trying is put before a person as well after so many tries.
 MAX_QUIET_ATTEMPTS = 8
 # Tries are counted up to here: one that waits for a provider for weeks is looked at every minute.
-MOST_ATTEMPTS = 1_000
+MAX_COUNTED_ATTEMPTS = 1_000
 
 # Events that do not mean that the order got anywhere.
 NO_PROGRESS = frozenset({EventType.WAITING, EventType.ATTENTION_NEEDED})
@@ -173,9 +173,9 @@ class JourneyState:
     sequence: int
     batch_id: int | None = None
     attempts: int = 0
-    stock: Leg = Leg.OPEN
-    shipping: Leg = Leg.OPEN
-    payment: Leg = Leg.OPEN
+    stock: Leg = Leg.PENDING
+    shipping: Leg = Leg.PENDING
+    payment: Leg = Leg.PENDING
     shipping_amount: Decimal | None = None
     outcome: str = ""
     reason: str = ""
@@ -211,7 +211,7 @@ class JourneyState:
     @property
     def wants_stock(self) -> bool:
         """Whether its units are still to be held: not tried yet, or held by others the last time."""
-        return self.is_processing and self.stock in (Leg.OPEN, Leg.SHORT)
+        return self.is_processing and self.stock in (Leg.PENDING, Leg.SHORT)
 
     @property
     def may_be_charged(self) -> bool:
@@ -219,7 +219,7 @@ class JourneyState:
         return (
             self.is_processing
             and self.shipping is Leg.QUOTED
-            and self.payment is Leg.OPEN
+            and self.payment is Leg.PENDING
             and not self.is_refused
         )
 
@@ -271,7 +271,7 @@ class JourneyState:
     def may_hold_money(self) -> bool:
         """Whether the provider may hold or have money for it. Before the quote nobody has asked for any."""
         never_asked = self.shipping is not Leg.QUOTED
-        return not never_asked and self.payment in (Leg.OPEN, Leg.AUTHORIZED, Leg.CAPTURED)
+        return not never_asked and self.payment in (Leg.PENDING, Leg.AUTHORIZED, Leg.CAPTURED)
 
     @property
     def has_no_money(self) -> bool:
@@ -324,7 +324,7 @@ class JourneyState:
         """The provider holds the amount."""
         self.payment = Leg.AUTHORIZED
         if self.waiting_for != Wait.STOCK:
-            self.waiting_for = Wait.NOBODY
+            self.waiting_for = Wait.NONE
         self._note(EventType.PAYMENT_AUTHORIZED)
 
     def payment_declined(self, code: str) -> None:
@@ -334,7 +334,7 @@ class JourneyState:
 
     def payment_captured(self) -> None:
         """The provider took the amount."""
-        self.payment, self.waiting_for = Leg.CAPTURED, Wait.NOBODY
+        self.payment, self.waiting_for = Leg.CAPTURED, Wait.NONE
         self._note(EventType.PAYMENT_CAPTURED)
 
     def capture_declined(self, code: str) -> None:
@@ -346,7 +346,7 @@ class JourneyState:
         """Money came in after the order was thought to have none any more; it goes back."""
         has_ended = not self.is_cancelling
         self.payment, self.outcome = leg, self.outcome or Status.CANCELLED
-        self.look_again(0)
+        self.reschedule_in(0)
         if has_ended:
             self._move(Status.CANCELLING)
             self._note(EventType.PAYMENT_ARRIVED_LATE)
@@ -358,26 +358,26 @@ class JourneyState:
 
     def money_returned(self, how: Leg) -> None:
         """The provider holds and has nothing of the customer's any more."""
-        self.payment, self.waiting_for = how, Wait.NOBODY
-        if how is not Leg.NOTHING:
+        self.payment, self.waiting_for = how, Wait.NONE
+        if how is not Leg.NOT_NEEDED:
             self._note(EventType.MONEY_RETURNED, how=how.value)
 
     # --- Moves ---------------------------------------------------------------------------------------------
 
     def claimed(self, *, lease: float) -> None:
         """A dispatcher takes it up: nobody else looks at it for the length of the lease, in seconds."""
-        self.put_off(lease)
-        self.attempts = min(self.attempts + 1, MOST_ATTEMPTS)
+        self.defer(lease)
+        self.attempts = min(self.attempts + 1, MAX_COUNTED_ATTEMPTS)
         if self.waiting_for == Wait.LOST_STEP:
-            self.waiting_for = Wait.NOBODY
+            self.waiting_for = Wait.NONE
         if self.status is Status.PENDING:
             self._move(Status.PROCESSING)
             self._note(EventType.STARTED)
 
-    def batch_was_lost(self, *, before: int, in_hand: bool) -> None:
+    def batch_expired(self, *, before: int, was_started: bool) -> None:
         """Its batch never arrived, after so many `before` it. Unless it was in somebody's hands that is no try."""
-        if in_hand:
-            self.losses = min(before + 1, MOST_ATTEMPTS)
+        if was_started:
+            self.losses = min(before + 1, MAX_COUNTED_ATTEMPTS)
         else:
             self.losses, self.attempts = before, max(0, self.attempts - 1)
 
@@ -398,7 +398,7 @@ class JourneyState:
         self._arrive()
         self._note(EventType.CONFIRMED)
         if self.completion_requested:
-            self.look_again(0)
+            self.reschedule_in(0)
 
     def complete(self) -> None:
         """The goods were handed over."""
@@ -415,7 +415,7 @@ class JourneyState:
 
     def release(self) -> None:
         """A held order may go."""
-        self.look_again(0)
+        self.reschedule_in(0)
         self._note(EventType.RELEASED)
 
     def undo(self, *, outcome: Status, reason: str = "") -> None:
@@ -426,7 +426,7 @@ class JourneyState:
             self._end(outcome)
             return
         self._move(Status.CANCELLING)
-        self.look_again(0)
+        self.reschedule_in(0)
         self._note(EventType.CANCELLATION_STARTED, reason=self.reason, outcome=outcome.value)
 
     # --- Time ----------------------------------------------------------------------------------------------
@@ -437,23 +437,23 @@ class JourneyState:
             self._note(EventType.WAITING, waiting_for=what.value)
             self.waiting_for = what
 
-    def crowded_out(self) -> None:
+    def no_capacity(self) -> None:
         """There was no room for it in this batch's calls: it leaves with the next, and no try is used up."""
         self.attempts = 0
-        self.look_again(0)
+        self.reschedule_in(0)
 
     def wait(self) -> None:
         """Look again later: soon after a first try, less and less often after many."""
         self.blocked(self._cause_of_wait())
         if self.waiting_for in UNCOUNTED_WAITS:
             self.attempts = 0  # nothing was tried, so no try is used up
-            self.look_again(UNCOUNTED_WAITS[Wait(self.waiting_for)])
+            self.reschedule_in(UNCOUNTED_WAITS[Wait(self.waiting_for)])
             return
         if self.attempts >= MAX_QUIET_ATTEMPTS and not self.attention:
             self._attend(f"{self.waiting_for} for {self.attempts} attempts")
-        self.look_again(min(LONGEST_WAIT, 2.0 ** (self.attempts - 1)))
+        self.reschedule_in(min(LONGEST_WAIT, 2.0 ** (self.attempts - 1)))
 
-    def need_attention(self, why: str, *, details: str = "") -> None:
+    def escalate(self, why: str, *, details: str = "") -> None:
         """Stop, and put it before a person."""
         self.rest()
         self._attend(why, details=details)
@@ -464,7 +464,7 @@ class JourneyState:
             minutes = int(deadline.total_seconds() // 60)
             self._attend(f"{self.waiting_for or self.status.value} for over {minutes} minutes")
 
-    def found_wrong(self, promise: str, *, details: str) -> None:
+    def audit_failed(self, promise: str, *, details: str) -> None:
         """The audit found that it breaks a promise: a person is told, and it goes on as it would."""
         if not self.attention:
             self._attend(f"the audit found it wrong: {promise}", details=details)
@@ -473,31 +473,31 @@ class JourneyState:
         """A person says: go on; of one that is at rest, that they have seen to it."""
         self.attention, self.attempts = "", 0
         if not has_ended(self.status, completion_requested=self.completion_requested):
-            self.look_again(0)
+            self.reschedule_in(0)
         self._note(EventType.RETRIED)
 
-    def put_off(self, seconds: float) -> None:
+    def defer(self, seconds: float) -> None:
         """Be due in so many seconds."""
         self.reschedule, self.due_in = True, seconds
 
-    def look_again(self, seconds: float) -> None:
+    def reschedule_in(self, seconds: float) -> None:
         """Let go of the batch and be due in so many seconds."""
-        self.put_off(seconds)
+        self.defer(seconds)
         self.batch_id = None
 
     def rest(self) -> None:
         """Let go of the batch; nothing more is to be done."""
         self.reschedule, self.due_in, self.batch_id, self.attempts = True, None, None, 0
-        self.waiting_for = Wait.NOBODY
+        self.waiting_for = Wait.NONE
 
     # --- Inside --------------------------------------------------------------------------------------------
 
     def _leave_queue(self) -> None:
         """Queue for units no longer."""
         if self.stock is Leg.SHORT:
-            self.stock = Leg.OPEN
+            self.stock = Leg.PENDING
         if self.waiting_for == Wait.STOCK:
-            self.waiting_for = Wait.NOBODY
+            self.waiting_for = Wait.NONE
 
     def _cause_of_wait(self) -> Wait:
         if self.waits_for_provider:

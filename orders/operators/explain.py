@@ -14,7 +14,7 @@ from django.conf import settings
 
 from orders.models import Batch, Journey, Order, OrderEvent
 from orders.operators import blockers
-from orders.operators.blockers import Obstacle
+from orders.operators.blockers import Blocker
 from orders.wording import attention as in_words
 from orders.workflow import UNDER_WAY, EventType, Leg, Status, Wait
 from payments import ledger
@@ -196,7 +196,7 @@ def _is_due(facts: Facts) -> Explanation:
     journey, in_the_way = facts.journey, _obstacles(facts, is_to_be_claimed=True)
     assert journey.due_at is not None
     if facts.is_overdue and not in_the_way:
-        return _is_crowded_out(facts, journey.due_at)
+        return _has_no_capacity(facts, journey.due_at)
     if journey.due_at > facts.now:
         in_the_way = in_the_way or [blockers.BROKER]
         why = "It was claimed, but its batch could not be sent to a worker."
@@ -222,7 +222,7 @@ def _calm(facts: Facts) -> Situation:
     return Situation.COMPLETION if facts.journey.status == Status.CONFIRMED else Situation.DUE
 
 
-def _is_crowded_out(facts: Facts, due_at: datetime) -> Explanation:
+def _has_no_capacity(facts: Facts, due_at: datetime) -> Explanation:
     lease = timedelta(seconds=settings.LEASE_SECONDS)
     batches = Batch.objects.filter(finished_at=None, started_at__gt=facts.now - lease).count()
     return _goes_on(
@@ -318,7 +318,7 @@ def _goes_on(
     *,
     why: str,
     next_action: str,
-    in_the_way: list[Obstacle] | None = None,
+    in_the_way: list[Blocker] | None = None,
 ) -> Explanation:
     """Return the explanation of an order that continues automatically, once nothing blocks it."""
     if in_the_way:
@@ -339,7 +339,7 @@ def _goes_on(
 # --- Blockers ---------------------------------------------------------------------------------------------
 
 
-def _obstacles(facts: Facts, *, is_to_be_claimed: bool) -> list[Obstacle]:
+def _obstacles(facts: Facts, *, is_to_be_claimed: bool) -> list[Blocker]:
     journey = facts.journey
     queues = _queues(journey)
     return blockers.around(
@@ -347,7 +347,7 @@ def _obstacles(facts: Facts, *, is_to_be_claimed: bool) -> list[Obstacle]:
     )
 
 
-def _standing_still(facts: Facts) -> list[Obstacle]:
+def _standing_still(facts: Facts) -> list[Blocker]:
     """Return what blocks the polling of an order that waits for the provider."""
     if not facts.is_overdue:
         return []
@@ -367,10 +367,14 @@ def _open_legs(journey: Journey) -> list[str]:
     """Return the legs that something is still to come of."""
     if journey.status == Status.CANCELLING:
         stock = journey.stock in (Leg.RESERVED, Leg.SOLD)
-        money = journey.shipping == Leg.QUOTED and journey.payment in (Leg.OPEN, Leg.AUTHORIZED, Leg.CAPTURED)
+        money = journey.shipping == Leg.QUOTED and journey.payment in (
+            Leg.PENDING,
+            Leg.AUTHORIZED,
+            Leg.CAPTURED,
+        )
         return [name for name, is_open in (("stock", stock), ("payment", money)) if is_open]
     legs = {"stock": journey.stock, "shipping": journey.shipping, "payment": journey.payment}
-    return [name for name, leg in legs.items() if leg in (Leg.OPEN, Leg.SHORT)]
+    return [name for name, leg in legs.items() if leg in (Leg.PENDING, Leg.SHORT)]
 
 
 # --- Words ------------------------------------------------------------------------------------------------

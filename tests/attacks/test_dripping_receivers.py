@@ -236,7 +236,7 @@ def test_what_waited_for_one_that_was_switched_off_is_given_up_and_can_be_sent_a
     assert set(Delivery.objects.values_list("state", "failure")) == {
         ("failed", "the subscription is switched off")
     }
-    assert webhooks.tell_again(Delivery.objects.all(), user_id=make_user().pk) == ORDERS
+    assert webhooks.redeliver(Delivery.objects.all(), user_id=make_user().pk) == ORDERS
 
 
 def test_an_owner_is_notified_later_while_the_e_mail_provider_is_away(providers, settings):

@@ -200,7 +200,7 @@ def test_what_was_dropped_can_be_sent_by_staff(drain, mailbox):
     make_addressed_order((make_product(units=0), 1))
     drain()
     record_everything()
-    assert delivery.send_again(Notification.objects.all(), user_id=make_user().pk) == 1
+    assert delivery.resend(Notification.objects.all(), user_id=make_user().pk) == 1
     send_everything()
     assert len(mails(mailbox)) == 1
 
@@ -337,11 +337,11 @@ def test_sending_again_is_another_e_mail_only_if_the_first_one_went(drain, mailb
     drain()
     record_everything()
     send_everything()
-    assert delivery.send_again(Notification.objects.all(), user_id=make_user().pk) == 1
+    assert delivery.resend(Notification.objects.all(), user_id=make_user().pk) == 1
     send_everything()
     assert len(mails(mailbox)) == 2
     Notification.objects.update(state="failed")
-    assert delivery.send_again(Notification.objects.all(), user_id=make_user().pk) == 1
+    assert delivery.resend(Notification.objects.all(), user_id=make_user().pk) == 1
     send_everything()
     assert len(mails(mailbox)) == 2
     assert Notification.objects.get().state == "sent"

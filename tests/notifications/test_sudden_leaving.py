@@ -7,7 +7,7 @@ import pytest
 
 from live.consumers import FeedConsumer
 from live.feeds import Notice
-from live.protocols import PlainWire
+from live.protocols import JsonProtocol
 from live.sockets import REGISTER
 
 SCOPE = {"type": "websocket", "path": "/ws/orders", "query_string": b"", "headers": []}
@@ -16,11 +16,11 @@ SCOPE = {"type": "websocket", "path": "/ws/orders", "query_string": b"", "header
 class Leaving(FeedConsumer):
     """Has something to send at once, whoever asks."""
 
-    async def _let_in(self):
+    async def _authenticate(self):
         return None
 
     async def _agree(self):
-        return PlainWire()
+        return JsonProtocol()
 
     async def feed(self, viewer):
         while True:
