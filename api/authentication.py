@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 DEMO_USERNAME = "demo"
-REMEMBER_SECONDS = 2.0
-MOST_REMEMBERED = 10_000
+CACHE_SECONDS = 2.0
+MAX_CACHED = 10_000
 
 OWNER_OF = """
     SELECT u.id, u.password, u.last_login, u.is_superuser, u.username, u.first_name, u.last_name, u.email,
@@ -43,7 +43,7 @@ USER_COLUMNS = [
 class TokenAuthentication(authentication.TokenAuthentication):
     """`Authorization: Token …`, as Django REST framework has it.
 
-    Who a token belongs to is remembered for `REMEMBER_SECONDS`: so long a token that was withdrawn, or an account
+    Who a token belongs to is remembered for `CACHE_SECONDS`: so long a token that was withdrawn, or an account
     that was closed, is still let in by a process that has just seen it.
     """
 
@@ -77,9 +77,9 @@ class _Owners:
         return found
 
     def _remember(self, key: str, row: tuple[Any, ...]) -> None:
-        if len(self._rows) >= MOST_REMEMBERED:
+        if len(self._rows) >= MAX_CACHED:
             self._rows.clear()
-        self._rows[key] = (time.monotonic() + REMEMBER_SECONDS, row)
+        self._rows[key] = (time.monotonic() + CACHE_SECONDS, row)
 
 
 _owners = _Owners()
@@ -113,7 +113,7 @@ class _DemoCustomer:
 
     def get(self) -> "User":
         user = self._user
-        if user is None or time.monotonic() - self._looked_up > REMEMBER_SECONDS:
+        if user is None or time.monotonic() - self._looked_up > CACHE_SECONDS:
             user = get_user_model().objects.filter(username=DEMO_USERNAME, is_active=True).first()
             self._user, self._looked_up = user, time.monotonic()
         if user is None:

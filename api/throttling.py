@@ -26,7 +26,7 @@ from runtime import optional_valkey
 logger = structlog.get_logger(__name__)
 
 PATIENCE_SECONDS = 0.05
-LEAVE_ALONE_SECONDS = 1.0
+COOL_DOWN_SECONDS = 1.0
 PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 # KEYS[1] is the bucket, ARGV the tokens it holds and the seconds until it gets another. Returns the seconds to
@@ -71,7 +71,7 @@ class Buckets:
     """The token buckets of all users, shared by all processes."""
 
     def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._pool = optional_valkey.impatient(url, seconds=PATIENCE_SECONDS).connection_pool
+        self._pool = optional_valkey.fail_fast_client(url, seconds=PATIENCE_SECONDS).connection_pool
         self._own = threading.local()
         self._clock, self._leave_alone_until = clock, -math.inf
 
@@ -82,7 +82,7 @@ class Buckets:
         try:
             return float(self._ask("EVAL", TAKE, 1, bucket, rate.requests, rate.seconds / rate.requests))
         except redis.RedisError as error:
-            self._leave_alone_until = self._clock() + LEAVE_ALONE_SECONDS
+            self._leave_alone_until = self._clock() + COOL_DOWN_SECONDS
             logger.warning("throttle_unavailable", error=type(error).__name__)
             raise Unavailable from error
 
@@ -160,5 +160,5 @@ class LoginThrottle(Throttle):
             "temporarily_unavailable",
             "Logging in is not possible just now.",
             status_code=status.HTTP_503_SERVICE_UNAVAILABLE,
-            retry_after=LEAVE_ALONE_SECONDS,
+            retry_after=COOL_DOWN_SECONDS,
         )

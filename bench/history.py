@@ -24,7 +24,7 @@ TABLES = {
     "inventory_reservation": "order_id",
 }
 # Nothing is lost by this but the time: a build that is interrupted is begun anew.
-HURRY = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off", "synchronous_commit": "off"}
+RESUME = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off", "synchronous_commit": "off"}
 OVERRIDES = {
     "uuid": "md5((t.{id} + c.number * {pattern})::text)::uuid",
     "reference": "md5((t.{id} + c.number * {pattern})::text)::uuid",
@@ -48,9 +48,9 @@ class Young(Ours):
         self.rig.until(self.is_idle, "the orders that the history is made of")
         self.rig.stop_processes()
         with self.rig.connect() as connection:
-            _hurry(connection, HURRY)
+            _hurry(connection, RESUME)
             _multiply(connection, self._copies)
-            _hurry(connection, dict.fromkeys(HURRY))
+            _hurry(connection, dict.fromkeys(RESUME))
             connection.execute("VACUUM (FREEZE, ANALYZE)")
             connection.execute("CHECKPOINT")
         os.sync()

@@ -23,12 +23,12 @@ from scheduling.slots import database_now
 
 # Cards of a lane that a browser gets to begin with; it shows fewer and keeps the rest in reserve.
 CARDS_PER_LANE = 60
-MOST_CARDS_AT_ONCE = 200
+MAX_CARDS_AT_ONCE = 200
 FOUND_AT_MOST = 20
 # Orders of one customer that are counted; whoever has more gets counts of the latest.
 COUNTED_ORDERS = 50_000
 # Lanes of orders that have ended are filled from the latest orders, whatever the history.
-LOOKED_THROUGH = 20_000
+SEARCHED_ROWS = 20_000
 
 
 class Lane(StrEnum):
@@ -230,7 +230,7 @@ def _orders_in(user: User, lane: Lane) -> QuerySet[Order]:
     orders = orders.filter(journey__status__in=statuses)
     if UNDER_WAY.issuperset(statuses):
         return orders.filter(journey__attention="")
-    return orders.filter(pk__gt=stats.latest_id() - LOOKED_THROUGH)
+    return orders.filter(pk__gt=stats.latest_id() - SEARCHED_ROWS)
 
 
 COUNTED = """

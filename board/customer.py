@@ -35,7 +35,7 @@ NEXT_IN_LINE = "It is next in line. Nothing has been charged so far."
 MONEY_ON_ITS_WAY = {
     Leg.CAPTURED: "The {total} that you paid is on its way back to you.",
     Leg.AUTHORIZED: "The {total} held on your card is being released.",
-    Leg.OPEN: "If anything is charged meanwhile, it goes back to you.",
+    Leg.PENDING: "If anything is charged meanwhile, it goes back to you.",
 }
 MONEY_AT_THE_END = {
     Leg.REFUNDED: "The {total} that you paid went back to you.",
@@ -100,6 +100,6 @@ def _actions(order: Order, request: Request) -> list[Action]:
 
 def _timeline(order: Order) -> list[Entry]:
     """Return what happened, without figures; what is said again and again is said once."""
-    told = panel.entries(events_of(order.pk, limit=panel.MOST_EVENTS), order.currency, staff=False)
+    told = panel.entries(events_of(order.pk, limit=panel.MAX_EVENTS_SHOWN), order.currency, staff=False)
     once = [next(same) for _, same in groupby(told, key=lambda entry: entry.text)]
     return [replace(entry, details=[]) for entry in once]

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 from board.pages import page
 
 TIMEOUT_SECONDS = 3
-SHOWN, LOOKED_THROUGH = 50, 1000
+SHOWN, SEARCHED_ROWS = 50, 1000
 LONGEST_ADDRESS = 320
 
 # A letter stands in a frame of its own, where nothing of it runs, loads or leads anywhere; only its styles count.
@@ -75,7 +75,7 @@ def _only_in_demo() -> None:
 
 
 def _by_id(mail_id: str) -> Mail | None:
-    return next((mail for mail in _newest(limit=LOOKED_THROUGH) if mail.id == mail_id), None)
+    return next((mail for mail in _newest(limit=SEARCHED_ROWS) if mail.id == mail_id), None)
 
 
 def _newest(*, to: str = "", limit: int) -> list[Mail]:

@@ -24,7 +24,7 @@ from orders.operators.wording import timeline
 from orders.workflow import UNDER_WAY, EventType, Leg, Status
 from payments.models import Transaction
 
-MOST_EVENTS = 500
+MAX_EVENTS_SHOWN = 500
 
 # Which view obeys which operation: it knows who may ask for it. What helps an order that is stuck comes first.
 OBEYED_BY: dict[str, type[APIView]] = {
@@ -46,25 +46,25 @@ STATE_OF_LEG = {
     Leg.RELEASED: RETURNED,
     Leg.VOIDED: RETURNED,
     Leg.REFUNDED: RETURNED,
-    Leg.NOTHING: RETURNED,
-    Leg.OPEN: OPEN,
+    Leg.NOT_NEEDED: RETURNED,
+    Leg.PENDING: OPEN,
 }
 WORDS_FOR_LEG = {
-    ("stock", Leg.OPEN): "not reserved yet",
+    ("stock", Leg.PENDING): "not reserved yet",
     ("stock", Leg.RESERVED): "every item is reserved",
     ("stock", Leg.REFUSED): "not all of it is in stock",
     ("stock", Leg.RELEASED): "the items went back on the shelf",
     ("stock", Leg.SOLD): "handed over",
-    ("shipping", Leg.OPEN): "not quoted yet",
+    ("shipping", Leg.PENDING): "not quoted yet",
     ("shipping", Leg.QUOTED): "the price is settled",
     ("shipping", Leg.REFUSED): "no delivery to this address",
-    ("payment", Leg.OPEN): "nothing taken yet",
+    ("payment", Leg.PENDING): "nothing taken yet",
     ("payment", Leg.AUTHORIZED): "the amount is held on the card",
     ("payment", Leg.CAPTURED): "paid",
     ("payment", Leg.REFUSED): "declined",
     ("payment", Leg.VOIDED): "the hold on the card was let go",
     ("payment", Leg.REFUNDED): "the money went back",
-    ("payment", Leg.NOTHING): "nothing had been taken",
+    ("payment", Leg.NOT_NEEDED): "nothing had been taken",
 }
 LEG_NAMES = {"stock": "Stock", "shipping": "Shipping", "payment": "Payment"}
 
@@ -108,7 +108,7 @@ def context_of(order: Order, request: Request) -> dict[str, Any]:
     user = request.user
     assert isinstance(user, User)
     explained = may_be_told(views.OrderExplanation, order, request)
-    events = events_of(order.pk, limit=MOST_EVENTS)
+    events = events_of(order.pk, limit=MAX_EVENTS_SHOWN)
     sees_machinery = user.is_staff or settings.DEMO
     runs = runs_of(order) if sees_machinery else []
     return {

@@ -25,10 +25,10 @@ from scheduling.slots import database_now
 
 BUCKET_SECONDS = 2
 SPAN_SECONDS = 300
-REMEMBERED_SECONDS = 1.0
+RETENTION_SECONDS = 1.0
 KNOWN_FOR_SECONDS = 12  # of the backlog: until the next tick of beat, with some slack
 # Of a longer past than this a first look takes the end.
-MOST_ORDERS = 100_000
+MAX_ORDERS = 100_000
 # Seconds to confirm are counted in classes, each so many times the one before: quantiles within 6 %.
 SHORTEST, LONGEST, CLASSES = 0.005, 3600.0, 110
 
@@ -109,7 +109,7 @@ class Series:
     def get(self) -> SeriesAnswer:
         """Return the series, at most a second old."""
         with self._lock:
-            if self._answer is None or time.monotonic() - self._looked_at >= REMEMBERED_SECONDS:
+            if self._answer is None or time.monotonic() - self._looked_at >= RETENTION_SECONDS:
                 self._answer = self._look()
                 self._looked_at = time.monotonic()
             return self._answer
@@ -212,7 +212,7 @@ def _bucket_of(moment: float) -> int:
 
 def _transaction_before(moment: float, end: int) -> int:
     """Return a transaction that is not later than the first order placed at or after a moment."""
-    first = max(stats.first_id_since(datetime.fromtimestamp(moment, tz=UTC)), stats.latest_id() - MOST_ORDERS)
+    first = max(stats.first_id_since(datetime.fromtimestamp(moment, tz=UTC)), stats.latest_id() - MAX_ORDERS)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT transaction_id FROM orders_orderevent WHERE order_id >= %s AND sequence = 1"

@@ -15,13 +15,13 @@ from api.problems import Problem
 from api.schema import refusals
 from api.validators import check_text
 from board import cards, demo
-from board.cards import MOST_CARDS_AT_ONCE, Cards, Snapshot
+from board.cards import MAX_CARDS_AT_ONCE, Cards, Snapshot
 from board.series import SERIES, SeriesAnswer
 from board.viewers import InDemo, SeesTheShop
 from orders.http.requests import LARGEST_ID, Body, read
 from orders.http.responses import Answer
 
-MOST_ORDERS_AT_ONCE = 1000
+MAX_ORDERS_AT_ONCE = 1000
 LONGEST_SEARCH = 100
 SEARCHED = {"type": "string", "maxLength": LONGEST_SEARCH, "pattern": r"\S"}
 
@@ -59,10 +59,10 @@ class CardsByIds(APIView):
                 "ids",
                 {
                     "type": "string",
-                    "pattern": f"^[0-9]{{1,19}}(,[0-9]{{1,19}}){{0,{MOST_CARDS_AT_ONCE - 1}}}$",
+                    "pattern": f"^[0-9]{{1,19}}(,[0-9]{{1,19}}){{0,{MAX_CARDS_AT_ONCE - 1}}}$",
                 },
                 required=True,
-                description=f"Ids with commas between them, at most {MOST_CARDS_AT_ONCE}.",
+                description=f"Ids with commas between them, at most {MAX_CARDS_AT_ONCE}.",
             )
         ],
         responses={200: Cards} | refusals(_400="invalid_parameter"),
@@ -75,8 +75,8 @@ class CardsByIds(APIView):
 def _ids(text: str) -> list[int]:
     words = text.split(",")
     are_numbers = all(word.isascii() and word.isdigit() and len(word) < 20 for word in words)
-    if not are_numbers or len(words) > MOST_CARDS_AT_ONCE:
-        message = f"Ids with commas between them, at most {MOST_CARDS_AT_ONCE}."
+    if not are_numbers or len(words) > MAX_CARDS_AT_ONCE:
+        message = f"Ids with commas between them, at most {MAX_CARDS_AT_ONCE}."
         raise Problem("invalid_parameter", message, field="ids")
     return [min(int(word), LARGEST_ID) for word in words]
 
@@ -122,7 +122,7 @@ class Series(APIView):
 class DemoOrders(Body):
     """Orders to place: how many, and what they are to show."""
 
-    count: Annotated[int, Meta(ge=1, le=MOST_ORDERS_AT_ONCE)] = 1
+    count: Annotated[int, Meta(ge=1, le=MAX_ORDERS_AT_ONCE)] = 1
     kind: Literal["good", "declined", "unshippable", "out_of_stock", "held", "mixed"] = "good"
 
 

@@ -36,7 +36,7 @@ WORKERS = ("worker-orders", "worker-inventory", "worker-shipping", "worker-payme
 STEP_WORKERS = WORKERS[:4]
 WEBS = ("web-1", "web-2")
 BASE = ("sandbox", *WEBS, "live", "dispatcher", *WORKERS, "beat")
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 # On a machine that does much else, a dozen Python processes take their time.
 START_SECONDS = 240.0
 RESTORE_SECONDS = 60.0
@@ -245,7 +245,7 @@ class Rig:
     async def _keep(self) -> None:
         """Start again what died, after ending what it left behind."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
             for managed in list(self.processes.values()):
                 if managed.wanted and not managed.is_running:
                     self._end(managed)
@@ -337,12 +337,12 @@ class Rig:
         try:
             await self.until_ready(seconds=RESTORE_SECONDS)
         except TimeoutError:
-            await self._begin_anew()
+            await self._reset_after_fork()
             raise NotWell(
                 f"not everything serves again after {RESTORE_SECONDS:.0f} s; all was restarted"
             ) from None
 
-    async def _begin_anew(self) -> None:
+    async def _reset_after_fork(self) -> None:
         names = [name for name in self.processes if name != "sandbox"]
         await self.take_down(*names, patience=5)
         self.bring_up(*names)

@@ -81,7 +81,7 @@ class Desk(AdminSite):
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show what needs a person, above everything else that there is."""
-        return super().index(request, (extra_context or {}) | needs_a_person(request))
+        return super().index(request, (extra_context or {}) | needs_attention(request))
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         """Return the admin's addresses with those of the pages."""
@@ -108,7 +108,7 @@ class Desk(AdminSite):
         return sorted(apps.values(), key=_place)
 
 
-def needs_a_person(request: HttpRequest) -> dict[str, Any]:
+def needs_attention(request: HttpRequest) -> dict[str, Any]:
     """Return what the start page tells: orders, money and stock that a person should look at, to who may see them."""
     found: dict[str, Any] = {"demo": settings.DEMO}
     if request.user.has_perm("orders.view_order"):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Parameters = Sequence[Any] | Mapping[str, Any]
 
 # More than there usually are; with more the server forgets all of them, and those in use are prepared again.
-MOST_STATEMENTS = 200
+MAX_STATEMENTS = 200
 PLACEHOLDER = re.compile(r"%(?:%|s|\((\w+)\)s)")
 # What a statement that was prepared cannot be executed for any more; with a new connection it can.
 OUT_OF_DATE = (errors.FeatureNotSupported, errors.InvalidSqlStatementName)
@@ -76,7 +76,7 @@ class Statements:
         self._check(self._libpq.exec_(command))
 
     def _prepare(self, statement: str, sql: bytes) -> bytes:
-        if len(self._names) >= MOST_STATEMENTS:
+        if len(self._names) >= MAX_STATEMENTS:
             self._run(b"DEALLOCATE ALL")
             self._names.clear()
         name = b"ours_%d" % len(self._names)
@@ -106,7 +106,7 @@ class Statements:
         raise error
 
 
-@lru_cache(maxsize=MOST_STATEMENTS)
+@lru_cache(maxsize=MAX_STATEMENTS)
 def _parsed(statement: str) -> tuple[bytes, tuple[str, ...]]:
     """Return a statement as PostgreSQL numbers its parameters, and their names in that order if they have any."""
     names: list[str] = []

@@ -47,13 +47,13 @@ def find_products(
 
 
 # What this process has found so far.
-MOST_REMEMBERED = 10_000
+MAX_CACHED = 10_000
 _by_id: dict[int, ProductInfo] = {}
 _by_sku: dict[str, ProductInfo] = {}
 _by_name: dict[str, ProductInfo] = {}
 
 
-def recall_products(
+def cached_products(
     *, ids: Collection[int] = (), skus: Collection[str] = (), names: Collection[str] = ()
 ) -> list[ProductInfo]:
     """Return what `find_products` once did, and ask only for what it has not found yet.
@@ -66,7 +66,7 @@ def recall_products(
 
 
 def _remember(products: list[ProductInfo]) -> None:
-    if len(_by_id) > MOST_REMEMBERED:
+    if len(_by_id) > MAX_CACHED:
         for memory in (_by_id, _by_sku, _by_name):
             memory.clear()
     for product in products:

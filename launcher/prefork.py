@@ -116,7 +116,7 @@ def _become(argv: Sequence[str], *, output: int, arrange_death: Callable[[], Non
     try:
         os.setpgid(0, 0)
         arrange_death()
-        _let_go_of_the_launcher(output)
+        _detach_from_launcher(output)
         setproctitle(" ".join(argv))
         status = _run(argv)
     except BaseException:  # noqa: BLE001 - whatever it is, the launcher's own code must not go on here
@@ -125,7 +125,7 @@ def _become(argv: Sequence[str], *, output: int, arrange_death: Callable[[], Non
         os._exit(status)
 
 
-def _let_go_of_the_launcher(output: int) -> None:
+def _detach_from_launcher(output: int) -> None:
     """Take over nothing but memory: no signal handlers, and no files, one of which tells the guardian we live."""
     signal.set_wakeup_fd(-1)
     for number in RESET_SIGNALS:

@@ -88,7 +88,7 @@ def launch(folder: DataFolder, guardian: Guardian) -> None:
         prepare(engines, environment, guardian)
         supervisor = supervise(entries, engines, environment, guardian)
         for engine, process in running:
-            supervisor.adopt(engine.name, process)
+            supervisor.attach(engine.name, process)
         supervisor.run()
 
 

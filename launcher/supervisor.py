@@ -23,7 +23,7 @@ HEALTHY_SECONDS = 30.0
 # All of it is gone within 15 s: the programs have ten to end their work, the engines four after them.
 STOP_SECONDS = 10.0
 ENGINES_STOP_SECONDS = 4.0
-LAST_WORDS_SECONDS = 1.0
+DRAIN_SECONDS = 1.0
 LONGEST_LINE_BYTES = 64 * 1024
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TICK_SECONDS = 0.5
@@ -81,7 +81,7 @@ class Supervisor:
         ordered = sorted(self.programs, key=lambda program: not program.is_engine)
         self._watched = [_Watched(program) for program in ordered]
 
-    def adopt(self, name: str, process: Process) -> None:
+    def attach(self, name: str, process: Process) -> None:
         """Take over a program that is running already."""
         watched = next(watched for watched in self._watched if watched.name == name)
         watched.process = process
@@ -96,7 +96,7 @@ class Supervisor:
                     self._start(watched)
             while not self._stops_asked:
                 self._turn(TICK_SECONDS)
-                self._restart_the_dead()
+                self._restart_exited()
                 self._tick()
             self._stop()
         finally:
@@ -129,7 +129,7 @@ class Supervisor:
         self._watch_for_room()
         for key, _ in self._selector.select(longest_wait):
             key.data()
-        self._bury_the_dead()
+        self._reap()
 
     def _tick(self) -> None:
         """Keep a pace of our own: a tick that makes a program write would otherwise bring on the next one."""
@@ -187,7 +187,7 @@ class Supervisor:
             os.close(writer)
         self._selector.register(watched.output, selectors.EVENT_READ, lambda: self._read(watched))
 
-    def _bury_the_dead(self) -> None:
+    def _reap(self) -> None:
         for watched in self._watched:
             process = watched.process
             if process is None or (status := process.poll()) is None:
@@ -208,7 +208,7 @@ class Supervisor:
         watched.deaths_in_a_row = min(watched.deaths_in_a_row + 1, 10)
         watched.restart_at = now + delay
 
-    def _restart_the_dead(self) -> None:
+    def _restart_exited(self) -> None:
         for watched in self._watched:
             if (
                 watched.restart_at is not None
@@ -226,10 +226,10 @@ class Supervisor:
         for engine in reversed([watched for watched in self._watched if watched.program.is_engine]):
             self._stop_some([engine], ENGINES_STOP_SECONDS / 2)
         self.console.text("All stopped.")
-        self._say_the_last_words()
+        self._drain_output()
 
-    def _say_the_last_words(self) -> None:
-        deadline = self.clock() + LAST_WORDS_SECONDS
+    def _drain_output(self) -> None:
+        deadline = self.clock() + DRAIN_SECONDS
         while self.console and self.clock() < deadline:
             self._turn(TICK_SECONDS)
 

@@ -32,7 +32,7 @@ from live.close_codes import (
 from live.database_threads import SOCKET_THREADS, ask
 from live.feeds import Notice, Said, journal_feed, order_feed
 from live.origins import ORIGIN_VERIFIED
-from live.protocols import PlainWire, SignalRWire, Wire, is_handshake, shake_hands
+from live.protocols import JsonProtocol, SignalRProtocol, Wire, is_handshake, parse_handshake
 from live.sockets import REGISTER
 from orders import journal
 from orders.journal import Position
@@ -84,7 +84,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         try:
             await super().__call__(scope, receive, send)
         except asyncio.CancelledError:
-            # Either the server stops, or `_say_goodbye` gave up on a client that reads nothing.
+            # Either the server stops, or `_close` gave up on a client that reads nothing.
             if self._refusal is None:
                 raise
 
@@ -127,11 +127,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
             refusal = await self._tell_until_refused()
         except OSError:
             return  # the client went in the middle of a message
-        await self._say_goodbye(refusal)
+        await self._close(refusal)
 
     async def _tell_until_refused(self) -> Refusal:
         try:
-            viewer = await self._let_in()
+            viewer = await self._authenticate()
             REGISTER.enter(self, viewer)
             await self._tell_all(viewer, await self._agree())
         except Refused as refused:
@@ -151,7 +151,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             REGISTER.leave(self)
         return END
 
-    async def _let_in(self) -> Viewer:
+    async def _authenticate(self) -> Viewer:
         viewer = await ask(self._identify, SOCKET_THREADS)
         if viewer is None:
             raise Refused(NOT_LOGGED_IN)
@@ -167,7 +167,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         return viewer_of(credential) if credential else None
 
     async def _agree(self) -> Wire:
-        return PlainWire(batch=self._query.get("batch") == "1")
+        return JsonProtocol(batch=self._query.get("batch") == "1")
 
     async def _tell_all(self, viewer: Viewer, wire: Wire) -> None:
         self._wire = wire
@@ -204,11 +204,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if frame:
             await self.base_send(WebSocketSendEvent(type="websocket.send", text=frame, bytes=None))
 
-    async def _say_goodbye(self, refusal: Refusal) -> None:
+    async def _close(self, refusal: Refusal) -> None:
         self._refusal = self._refusal or refusal
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
-                await self._write(self._wire.farewell(refusal) if self._wire else "")
+                await self._write(self._wire.close_frame(refusal) if self._wire else "")
                 await self.close(code=refusal.code, reason=refusal.reason)
         except TimeoutError:
             if self._application:
@@ -254,13 +254,13 @@ class HubConsumer(FeedConsumer):
         except TimeoutError:
             if negotiated:
                 raise bad_request("There was no handshake.") from None
-            return await self._speak_plainly(joined)
+            return await self._use_json(joined)
         if not negotiated and not is_handshake(text):
             self._first_words.put_nowait(text)
-            return await self._speak_plainly(joined)
-        return await self._shake_hands(text)
+            return await self._use_json(joined)
+        return await self._parse_handshake(text)
 
-    async def _speak_plainly(self, joined: str) -> Wire:
+    async def _use_json(self, joined: str) -> Wire:
         """Begin the feed where the client joined: it hears of what happened while we waited for its first word."""
         wire = await super()._agree()
         if "after" not in self._query:
@@ -268,22 +268,22 @@ class HubConsumer(FeedConsumer):
             await self._pass_on(Notice({"type": "Ready", "position": joined}), wire)
         return wire
 
-    async def _shake_hands(self, text: str) -> Wire:
+    async def _parse_handshake(self, text: str) -> Wire:
         # The client takes the answer for the beginning, so nothing after it may be missed.
         self._query.setdefault("after", str(await ask(journal.end, SOCKET_THREADS)))
-        handshake = shake_hands(text)
+        handshake = parse_handshake(text)
         await self._write(handshake.answer)
         if not handshake.agreed:
             raise bad_request("Only version 1 of SignalR's JSON protocol is spoken here.")
         if handshake.rest:
             self._first_words.put_nowait(handshake.rest)
-        return SignalRWire()
+        return SignalRProtocol()
 
 
 class NowhereConsumer(LiveConsumer):
     """Any other path. Without it the server would answer with an error of ours."""
 
-    async def _let_in(self) -> Viewer:
+    async def _authenticate(self) -> Viewer:
         raise Refused(NO_SUCH_PATH)
 
 

@@ -33,11 +33,11 @@ class Wire(Protocol):
     def reply(self, text: str) -> str:
         """Return the frame that answers what the client said, if any. Raises Refused when it says goodbye."""
 
-    def farewell(self, refusal: Refusal) -> str:
+    def close_frame(self, refusal: Refusal) -> str:
         """Return the last frame before the close, if any."""
 
 
-class PlainWire:
+class JsonProtocol:
     """One JSON object per frame; with `batch`, one array of them for all that has come together."""
 
     ping = ""
@@ -63,11 +63,11 @@ class PlainWire:
             return ""
         return self.notice({"type": "Pong"}) if isinstance(said, dict) and said.get("type") == "Ping" else ""
 
-    def farewell(self, refusal: Refusal) -> str:  # noqa: ARG002 - the close frame says it
+    def close_frame(self, refusal: Refusal) -> str:  # noqa: ARG002 - the close frame says it
         return ""
 
 
-class SignalRWire:
+class SignalRProtocol:
     """Records that end in a separator, as many in a frame as there are."""
 
     ping = json.dumps({"type": PING}) + RECORD_SEPARATOR
@@ -82,7 +82,7 @@ class SignalRWire:
     def reply(self, text: str) -> str:
         return "".join(map(_answer, text.split(RECORD_SEPARATOR)))
 
-    def farewell(self, refusal: Refusal) -> str:
+    def close_frame(self, refusal: Refusal) -> str:
         body = {"type": CLOSE, "error": refusal.reason, "allowReconnect": refusal.comes_back}
         return encode(body) + RECORD_SEPARATOR
 
@@ -120,7 +120,7 @@ def is_handshake(text: str) -> bool:
     return bool(separator) and '"protocol"' in record
 
 
-def shake_hands(text: str) -> Handshake:
+def parse_handshake(text: str) -> Handshake:
     """Answer the first frame of a SignalR client."""
     record, _, rest = text.partition(RECORD_SEPARATOR)
     try:

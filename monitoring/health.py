@@ -27,7 +27,7 @@ from orders.models import Batch
 from providers.breaker import BreakerState, breaker
 from providers.health import HealthReport, last_reports
 from runtime import heartbeats
-from runtime.optional_valkey import impatient
+from runtime.optional_valkey import fail_fast_client
 from scheduling.slots import database_now, latest_start, stale_after
 
 DEADLINE_SECONDS = 1.5
@@ -286,7 +286,7 @@ def _by_room(free: int) -> State:
 
 def valkey(url: str) -> redis.Redis:
     """Return a client that gives up soon and does not try again: a look must not wait."""
-    return impatient(url, seconds=SOCKET_TIMEOUT_SECONDS)
+    return fail_fast_client(url, seconds=SOCKET_TIMEOUT_SECONDS)
 
 
 # --- All of them ------------------------------------------------------------------------------------------

@@ -7,10 +7,10 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from notifications.delivery import send_again
+from notifications.delivery import resend
 from notifications.models import Delivery, Notification, Subscription
 from notifications.outgoing import NotAllowed, check_url
-from notifications.webhooks import tell_again
+from notifications.webhooks import redeliver
 
 
 class RecordAdmin(admin.ModelAdmin):
@@ -48,12 +48,12 @@ class NotificationAdmin(RecordAdmin):
     search_fields = ("=recipient", "=order__id")
     list_select_related = ("order",)
     show_full_result_count = False
-    actions = ["send_again"]
+    actions = ["resend"]
 
     @admin.action(description="Send again", permissions=["change"])
-    def send_again(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
+    def resend(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
         """Have the chosen e-mails sent once more."""
-        count = send_again(queryset, user_id=int(request.user.pk or 0))
+        count = resend(queryset, user_id=int(request.user.pk or 0))
         self.message_user(request, f"{count} e-mails will be sent again.", messages.SUCCESS)
 
 
@@ -101,10 +101,10 @@ class DeliveryAdmin(RecordAdmin):
     search_fields = ("=order_id",)
     list_select_related = ("subscription",)
     show_full_result_count = False
-    actions = ["tell_again"]
+    actions = ["redeliver"]
 
     @admin.action(description="Tell again", permissions=["change"])
-    def tell_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+    def redeliver(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
         """Have the chosen deliveries that ended told once more."""
-        count = tell_again(queryset, user_id=int(request.user.pk or 0))
+        count = redeliver(queryset, user_id=int(request.user.pk or 0))
         self.message_user(request, f"{count} will be told again.", messages.SUCCESS)

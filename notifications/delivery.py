@@ -84,7 +84,7 @@ def deliver_batch() -> bool:
     return not later
 
 
-def send_again(notifications: QuerySet[Notification], *, user_id: int) -> int:
+def resend(notifications: QuerySet[Notification], *, user_id: int) -> int:
     """Have e-mails sent once more, as new messages if they were sent; note who wanted it. Return how many."""
     mails = notifications.filter(channel=Channel.EMAIL, state__in=(State.FAILED, State.SENT))
     again = {"state": State.WAITING, "due_at": Now(), "attempts": 0, "failure": ""}

@@ -15,7 +15,7 @@ from api.problems import Problem
 from api.schema import refusals
 from live import access, tickets
 from notifications import serializers
-from notifications.delivery import send_again
+from notifications.delivery import resend
 from notifications.models import Notification
 from notifications.serializers import NotificationBody, NotificationPage, Ticket
 from orders.http.requests import Nothing, read
@@ -97,7 +97,7 @@ class SendAgain(APIView):
         found = Notification.objects.select_related("order").filter(pk=min(notification_id, LARGEST_ID))
         if not found:
             raise Problem("not_found", "There is no such notification.", status_code=404)
-        if not send_again(found, user_id=_user(request).pk):
+        if not resend(found, user_id=_user(request).pk):
             message = "It was no e-mail, or it is being sent already."
             raise Problem("not_possible", message, status_code=409)
         return Response(serializers.body(found.get()))

@@ -20,7 +20,7 @@ from api.schema import IDEMPOTENCY_KEY, refusals
 from notifications.models import Delivery, Subscription
 from notifications.outgoing import NotAllowed, check_url
 from notifications.views import LARGEST_ID
-from notifications.webhooks import tell_again
+from notifications.webhooks import redeliver
 from orders.http.requests import Body, Nothing, read
 from orders.http.responses import Answer
 from orders.workflow import EventType
@@ -212,7 +212,7 @@ class Redelivery(APIView):
         """Have it told; one that is waiting is told anyway."""
         read(request.data, Nothing)
         found: QuerySet[Delivery] = Delivery.objects.filter(pk=min(delivery_id, LARGEST_ID))
-        tell_again(found, user_id=int(request.user.pk or 0))
+        redeliver(found, user_id=int(request.user.pk or 0))
         delivery = found.first()
         if delivery is None:
             raise Problem("not_found", "There is no such delivery.", status_code=404)

@@ -105,7 +105,7 @@ def deliver_batch() -> bool:
     return len(deliveries) == BATCH
 
 
-def tell_again(deliveries: QuerySet[Delivery], *, user_id: int) -> int:
+def redeliver(deliveries: QuerySet[Delivery], *, user_id: int) -> int:
     """Have deliveries that ended, well or not, told once more; note who wanted it. Return how many."""
     ended = deliveries.exclude(state=Delivery.State.WAITING)
     with transaction.atomic():

@@ -31,7 +31,7 @@ FRESH_SECONDS = 0.1
 
 # So many tries leave an order beyond suspicion; with each that follows its batch is so many times smaller, and on
 # its last try it travels alone.
-CLEAR_ATTEMPTS, SUSPECTS_APART = 2, 8
+ATTEMPTS_BEFORE_QUARANTINE, QUARANTINE_SHRINK = 2, 8
 
 
 class Route(StrEnum):
@@ -51,7 +51,7 @@ class Claimed:
     order_ids: list[int]
 
 
-class InHand(NamedTuple):
+class BatchLease(NamedTuple):
     """A batch, or a part of one, that a step works on."""
 
     batch_id: int
@@ -62,7 +62,7 @@ class InHand(NamedTuple):
     is_whole: bool = True
     is_last: bool = True  # of the parts, if it is one
 
-    def halves(self) -> tuple["InHand", "InHand"]:
+    def halves(self) -> tuple["BatchLease", "BatchLease"]:
         """Return two parts of it."""
         middle = len(self.order_ids) // 2
         part = self._replace(is_whole=False)
@@ -96,10 +96,10 @@ def claim() -> list[Claimed]:
         if before_us.fresh and not journal.are_due(room):
             return []
         due = journal.lock_due(room)
-        _judge_losses(due)
-        companies = _companies([journey for journey in due if _may_travel(journey)])
+        _count_crashes(due)
+        groups = _group_by_route_and_risk([journey for journey in due if _may_be_dispatched(journey)])
         may_leave = settings.MAX_CONCURRENT_BATCHES - before_us.batches
-        claimed = [_form_batch(route, journeys) for route, journeys in islice(companies, may_leave)]
+        claimed = [_form_batch(route, journeys) for route, journeys in islice(groups, may_leave)]
         # Those that found no batch stay as they are, and due.
         changed = [journey for journey in due if journey.has_changed]
         journal.save(sorted(changed, key=lambda journey: journey.order_id))
@@ -140,7 +140,7 @@ NOTE_RUN = """
 """
 
 
-def take_in_hand(batch_id: int, *, step: str) -> InHand | None:
+def acquire_batch(batch_id: int, *, step: str) -> BatchLease | None:
     """Return a batch that a step is to work on; None if it has arrived, or is forgotten by now.
 
     If it is watched, note that the step begins, committed at once: the end of its worker leaves a trace.
@@ -149,32 +149,32 @@ def take_in_hand(batch_id: int, *, step: str) -> InHand | None:
     if not found:
         return None
     ((order_ids, is_watched, now),) = found
-    in_hand = InHand(batch_id, order_ids, step, now)
-    return in_hand._replace(run_id=_begin_run(in_hand)) if is_watched else in_hand
+    lease = BatchLease(batch_id, order_ids, step, now)
+    return lease._replace(run_id=_begin_run(lease)) if is_watched else lease
 
 
-def _begin_run(in_hand: InHand) -> int:
-    ((run_id,),) = execute(BEGIN_RUN, _about(in_hand))
+def _begin_run(lease: BatchLease) -> int:
+    ((run_id,),) = execute(BEGIN_RUN, _about(lease))
     return int(run_id)
 
 
-def _about(in_hand: InHand) -> tuple[int, str, str, str]:
+def _about(lease: BatchLease) -> tuple[int, str, str, str]:
     task = current_task.request if current_task else None
     task_id, worker = (task.id, task.hostname) if task else ("", "")
-    return in_hand.batch_id, in_hand.step, str(task_id), str(worker)
+    return lease.batch_id, lease.step, str(task_id), str(worker)
 
 
-def put_down(in_hand: InHand) -> None:
+def finish_run(lease: BatchLease) -> None:
     """Note that a step has ended: with what it did, as far as that succeeds. Of a part of a batch nothing is noted."""
-    if not in_hand.is_whole:
+    if not lease.is_whole:
         return
-    if in_hand.run_id is not None:
-        execute(END_RUN, [in_hand.run_id])
+    if lease.run_id is not None:
+        execute(END_RUN, [lease.run_id])
     else:
-        execute(NOTE_RUN, [*_about(in_hand), in_hand.began_at])
+        execute(NOTE_RUN, [*_about(lease), lease.began_at])
 
 
-TAKE_OVER = """
+RECLAIM_EXPIRED = """
     UPDATE orders_batch SET finished_at = coalesce(finished_at, clock_timestamp()) WHERE id = ANY(%s::bigint[])
     RETURNING id, losses, EXISTS (
         SELECT FROM orders_steprun run WHERE run.batch_id = orders_batch.id AND run.ended_at IS NULL
@@ -182,23 +182,23 @@ TAKE_OVER = """
 """
 
 
-class Lost(NamedTuple):
+class ExpiredBatch(NamedTuple):
     """A batch that was lost, as its orders were so many times before; in somebody's hands, as far as is known."""
 
     batch_id: int
     losses: int
-    was_in_hand: bool
+    was_started: bool
 
 
-def take_over(batch_ids: Collection[int]) -> list[Lost]:
+def reclaim_expired(batch_ids: Collection[int]) -> list[ExpiredBatch]:
     """End batches that were lost, and return what is known of their ends.
 
     Of a batch that is not watched nothing is known. Its orders travel in one that is from now on.
     """
-    return [Lost(*found) for found in execute(TAKE_OVER, [numbers(batch_ids)])]
+    return [ExpiredBatch(*found) for found in execute(RECLAIM_EXPIRED, [numbers(batch_ids)])]
 
 
-def give_back(claimed: Claimed, *, seconds: float) -> None:
+def release_claim(claimed: Claimed, *, seconds: float) -> None:
     """Have the orders of a batch whose canvas could not be sent due again in so many seconds.
 
     They stay with it, lost on the way as it is: the claim that finds them gives their try back.
@@ -206,7 +206,7 @@ def give_back(claimed: Claimed, *, seconds: float) -> None:
     with transaction.atomic():
         journeys = journal.lock_batch(claimed.order_ids, batch_id=claimed.batch_id)
         for journey in journeys:
-            journey.put_off(seconds)
+            journey.defer(seconds)
         journal.save(journeys)
         finish(claimed.batch_id)
 
@@ -246,42 +246,44 @@ def canvas(claimed: Claimed) -> Signature:
             return task("orders.complete")
 
 
-def _may_travel(journey: JourneyState) -> bool:
+def _may_be_dispatched(journey: JourneyState) -> bool:
     """Whether it may; if it was claimed again and again and never got anywhere, it is stopped."""
     if journey.tries < settings.MAX_ATTEMPTS:
         return True
     if journey.waits_for_provider:
-        journey.need_attention(f"lost with its worker {journey.tries} times in a row")
+        journey.escalate(f"lost with its worker {journey.tries} times in a row")
     else:
-        journey.need_attention(f"claimed {journey.tries} times without getting anywhere")
+        journey.escalate(f"claimed {journey.tries} times without getting anywhere")
     return False
 
 
-def _judge_losses(due: Sequence[JourneyState]) -> None:
+def _count_crashes(due: Sequence[JourneyState]) -> None:
     """Say on orders whose batch was lost what that means for them.
 
     They get their try back if it was not lost in somebody's hands, as far as is known: without workers nobody's orders
     get anywhere, and to have been in a lost batch once proves nothing.
     """
     left_behind = {journey.batch_id for journey in due if journey.batch_id is not None}
-    lost = {batch.batch_id: batch for batch in take_over(left_behind)} if left_behind else {}
+    lost = {batch.batch_id: batch for batch in reclaim_expired(left_behind)} if left_behind else {}
     for journey in due:
         if journey.batch_id in lost:
             batch = lost[journey.batch_id]
-            journey.batch_was_lost(before=batch.losses, in_hand=batch.was_in_hand)
+            journey.batch_expired(before=batch.losses, was_started=batch.was_started)
 
 
-def _companies(journeys: Sequence[JourneyState]) -> Iterator[tuple[Route, Sequence[JourneyState]]]:
+def _group_by_route_and_risk(
+    journeys: Sequence[JourneyState],
+) -> Iterator[tuple[Route, Sequence[JourneyState]]]:
     """Yield those that travel together: they go the same way, and none is more suspect than the others."""
     alike: dict[tuple[Route, int, int], list[JourneyState]] = {}
     for journey in journeys:
-        alike.setdefault((_route(journey), _most_with(journey), journey.losses), []).append(journey)
+        alike.setdefault((_route(journey), _batch_limit(journey), journey.losses), []).append(journey)
     for (route, most, _), together in alike.items():
         for start in range(0, len(together), most):
             yield route, together[start : start + most]
 
 
-def _most_with(journey: JourneyState) -> int:
+def _batch_limit(journey: JourneyState) -> int:
     """Return how many may travel with an order: the fewer, the more of its workers did not live to tell.
 
     One of a lost batch may be what costs its worker its life. It is to take few with it the next time, so that the
@@ -290,7 +292,7 @@ def _most_with(journey: JourneyState) -> int:
     tries = journey.tries + 1
     if tries >= settings.MAX_ATTEMPTS > 1:
         return 1
-    return int(max(1, settings.BATCH_SIZE // SUSPECTS_APART ** max(0, tries - CLEAR_ATTEMPTS)))
+    return int(max(1, settings.BATCH_SIZE // QUARANTINE_SHRINK ** max(0, tries - ATTEMPTS_BEFORE_QUARANTINE)))
 
 
 def _route(journey: JourneyState) -> Route:

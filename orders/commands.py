@@ -19,7 +19,7 @@ import faults
 from database.arrays import document, numbers, texts
 from database.prepared import execute
 from inventory import stock
-from inventory.catalogue import ProductInfo, find_products, recall_products
+from inventory.catalogue import ProductInfo, cached_products, find_products
 from orders import journal, log_context, wakeup
 from orders.models import IdempotencyKey, Order, OrderLine, new_uuid, order_number
 from orders.queries import OrderArchived, OrderNotFound
@@ -209,7 +209,7 @@ def place_order(*, new: NewOrder, key: Key | None = None, with_retired: bool = F
     faults.point("post.before_insert")
     with suppress(*REFUSALS):
         # What is remembered may be out of date: then it is not stored, and no reason to refuse it either.
-        if placed := _store(new, key, Catalogue(new.lines, with_retired=with_retired, find=recall_products)):
+        if placed := _store(new, key, Catalogue(new.lines, with_retired=with_retired, find=cached_products)):
             return placed
     for _ in range(PRICINGS):
         if key and (placed := _placed_before(new.owner_id, key)):
@@ -306,7 +306,7 @@ def _check(index: int, wanted: WantedLine, product: ProductInfo, currency: str) 
 class Catalogue:
     """The products that the lines of one or many orders name, found in one statement.
 
-    With `recall_products` for `find` nearly always in none, and as they were when they were last looked up.
+    With `cached_products` for `find` nearly always in none, and as they were when they were last looked up.
     """
 
     def __init__(

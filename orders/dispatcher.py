@@ -110,7 +110,7 @@ def dispatch_due(send: Callable[[batches.Claimed], None] = batches.send) -> int:
             faults.point("send.after")
         except (BrokerError, RedisError, OSError) as error:
             logger.warning("The broker is away, %s orders wait: %s", len(claimed.order_ids), error)
-            batches.give_back(claimed, seconds=BROKER_PAUSE_SECONDS)
+            batches.release_claim(claimed, seconds=BROKER_PAUSE_SECONDS)
         else:
             sent += len(claimed.order_ids)
             measures.BATCH_ORDERS.observe(len(claimed.order_ids), claimed.route)

@@ -261,7 +261,7 @@ def _kept(answer: Accepted) -> str:
 
 # --- Back-pressure ----------------------------------------------------------------------------------------
 
-LOOK_SECONDS = 1.0  # between looks at a backlog that leaves room
+POLL_SECONDS = 1.0  # between looks at a backlog that leaves room
 
 
 class _Room:
@@ -279,5 +279,5 @@ def is_backlogged(*, limit: int) -> bool:
         cursor.execute("SELECT EXISTS (SELECT FROM orders_journey WHERE due_at <= now() OFFSET %s)", [limit])
         found = bool(cursor.fetchone()[0])
     if not found:
-        _Room.limit, _Room.until = limit, time.monotonic() + LOOK_SECONDS
+        _Room.limit, _Room.until = limit, time.monotonic() + POLL_SECONDS
     return found

@@ -12,7 +12,7 @@ from telemetry import tracing
 REQUEST = "request"
 TRACE = "trace"
 # More orders than these have no place in a line of the log, nor as links of a span.
-MOST_ORDERS = 20
+MAX_ORDERS = 20
 
 TRACES = """
     SELECT data->>'trace' FROM orders_orderevent
@@ -33,7 +33,7 @@ def traces_of(order_ids: Sequence[int]) -> list[str]:
     if not tracing.is_on():
         return []
     with connection.cursor() as cursor:
-        cursor.execute(TRACES, [list(order_ids), tracing.MOST_LINKS])
+        cursor.execute(TRACES, [list(order_ids), tracing.MAX_LINKS])
         return [trace for (trace,) in cursor.fetchall()]
 
 
@@ -46,5 +46,5 @@ def trace_url(event: OrderEvent | None) -> str:
 def of_batch(batch_id: object, order_ids: Sequence[int] = ()) -> dict[str, object]:
     """Return what each line of the log says while a batch is worked on."""
     orders = list(order_ids)
-    some = {"orders": orders[:MOST_ORDERS], "order_count": len(orders)}
+    some = {"orders": orders[:MAX_ORDERS], "order_count": len(orders)}
     return {"batch_id": batch_id} | (some if orders else {})

@@ -15,12 +15,12 @@ from providers.breaker import breaker
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 # So many orders a second come back: a provider that has just got up is not to be run over.
 RAMP = 50.0
 WAITS = [Wait.PAYMENT_PROVIDER.value, Wait.PAYMENT_OUTCOME.value]
 
-HURRY = """
+RESUME = """
     WITH parked AS (
         SELECT order_id FROM orders_journey
         WHERE due_at > now() AND batch_id IS NULL AND waiting_for = ANY(%s) FOR UPDATE SKIP LOCKED
@@ -43,18 +43,20 @@ class ProviderWatch:
         """Have what waits for the provider looked at soon, if its breaker has closed since the last look."""
         if time.monotonic() < self._next_look:
             return
-        self._next_look = time.monotonic() + LOOK_SECONDS
+        self._next_look = time.monotonic() + POLL_SECONDS
         state = breaker("payments").state().state
         if state == "unknown":
             return
         is_closed = state == "closed"
         if is_closed and not self._was_closed:
-            logger.info("The payment provider is back: %d orders that waited for it are due", hurry())
+            logger.info(
+                "The payment provider is back: %d orders that waited for it are due", resume_waiting()
+            )
         self._was_closed = is_closed
 
 
-def hurry() -> int:
+def resume_waiting() -> int:
     """Make the orders that wait for the payment provider due, the oldest first. Return how many there are."""
     with connection.cursor() as cursor:
-        cursor.execute(HURRY, [WAITS, RAMP])
+        cursor.execute(RESUME, [WAITS, RAMP])
         return int(cursor.rowcount)

@@ -25,7 +25,7 @@ from django.db import InterfaceError, OperationalError, transaction
 import faults
 from inventory import stock
 from orders import batches, journal, log_context, queries, wakeup
-from orders.batches import InHand
+from orders.batches import BatchLease
 from orders.workflow import JourneyState, Leg, Status, Wait
 from payments import ledger, returns
 from payments.gateways.protocol import Outcome
@@ -42,7 +42,7 @@ class Step(Protocol):
 
     __name__: str
 
-    def __call__(self, batch: InHand) -> None: ...
+    def __call__(self, batch: BatchLease) -> None: ...
 
 
 class BatchStep(Protocol):
@@ -62,14 +62,14 @@ def for_batch(step: Step) -> BatchStep:
 
     @functools.wraps(step)
     def run(*, batch_id: int) -> None:
-        batch = batches.take_in_hand(batch_id, step=step.__name__)
+        batch = batches.acquire_batch(batch_id, step=step.__name__)
         if batch is None:
             return  # its last order has been settled, and may be long ago
         with structlog.contextvars.bound_contextvars(**log_context.of_batch(batch_id, batch.order_ids)):
             run_isolated(batch)
         wakeup.announce_events()
 
-    def run_isolated(batch: InHand) -> None:
+    def run_isolated(batch: BatchLease) -> None:
         try:
             faults.point(begin)
             step(batch)
@@ -79,7 +79,7 @@ def for_batch(step: Step) -> BatchStep:
         except Exception as error:
             if len(batch.order_ids) == 1:
                 logger.exception("Order %s breaks %s", batch.order_ids[0], step.__name__)
-                _put_before_a_person(batch, f"{step.__name__}: {error!r}", traceback.format_exc())
+                _escalate(batch, f"{step.__name__}: {error!r}", traceback.format_exc())
             else:
                 logger.warning(
                     "%s fails for %s orders: each half for itself",
@@ -89,31 +89,31 @@ def for_batch(step: Step) -> BatchStep:
                 )
                 for half in batch.halves():
                     run_isolated(half)
-            batches.put_down(batch)
+            batches.finish_run(batch)
 
     return run
 
 
-def _put_before_a_person(batch: InHand, why: str, details: str) -> None:
+def _escalate(batch: BatchLease, why: str, details: str) -> None:
     with transaction.atomic():
         journeys = _due(batch, lambda _: True)
         for journey in journeys:
-            journey.need_attention(why, details=details)
+            journey.escalate(why, details=details)
         journal.save(journeys)
 
 
-def _due(batch: InHand, is_due: Callable[[JourneyState], bool]) -> list[JourneyState]:
+def _due(batch: BatchLease, is_due: Callable[[JourneyState], bool]) -> list[JourneyState]:
     """Lock the batch's journeys and return those for which a step is still due."""
     journeys = journal.lock_batch(batch.order_ids, batch_id=batch.batch_id)
     return [journey for journey in journeys if is_due(journey)]
 
 
 @contextmanager
-def _last_transaction(batch: InHand, *, step: str) -> Iterator[None]:
+def _last_transaction(batch: BatchLease, *, step: str) -> Iterator[None]:
     """Save what a step did, with the note that it has done it."""
     with transaction.atomic():
         yield
-        batches.put_down(batch)
+        batches.finish_run(batch)
         faults.point(f"{step}.before_commit")
 
 
@@ -125,10 +125,10 @@ def _ids(journeys: Sequence[JourneyState]) -> list[int]:
 
 
 @for_batch
-def reserve_stock(batch: InHand) -> None:
+def reserve_stock(batch: BatchLease) -> None:
     """Hold every order's units, first come first served, all of an order or none."""
     with _last_transaction(batch, step="reserve_stock"):
-        journeys = _due(batch, lambda j: j.is_processing and j.stock is Leg.OPEN)
+        journeys = _due(batch, lambda j: j.is_processing and j.stock is Leg.PENDING)
         shortages = stock.reserve(wanted=queries.wanted_units(_ids(journeys)))
         for journey in journeys:
             if missing := shortages.get(journey.order_id):
@@ -139,10 +139,10 @@ def reserve_stock(batch: InHand) -> None:
 
 
 @for_batch
-def quote_shipping(batch: InHand) -> None:
+def quote_shipping(batch: BatchLease) -> None:
     """Find the price of shipping, which makes the total final; refuse what we do not deliver."""
     with _last_transaction(batch, step="quote_shipping"):
-        journeys = _due(batch, lambda j: j.is_processing and j.shipping is Leg.OPEN)
+        journeys = _due(batch, lambda j: j.is_processing and j.shipping is Leg.PENDING)
         quoted = quotes.quote(parcels=queries.parcels(_ids(journeys)))
         for journey in journeys:
             quote = quoted[journey.order_id]
@@ -154,7 +154,7 @@ def quote_shipping(batch: InHand) -> None:
 
 
 @for_batch
-def authorize_payment(batch: InHand) -> None:
+def authorize_payment(batch: BatchLease) -> None:
     """Have the provider hold the total on the customer's card.
 
     Where the other leg has arrived by then, nothing is left to wait for, and the money is taken at once.
@@ -163,29 +163,29 @@ def authorize_payment(batch: InHand) -> None:
         journeys = _due(batch, lambda j: j.may_be_charged)
         prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges(_ids(journeys)))
         faults.point("authorize_payment.before_intent_commit")
-    outcomes = _ask(Kind.AUTHORIZE, prepared)
+    outcomes = _send(Kind.AUTHORIZE, prepared)
     with transaction.atomic():
         journeys = journal.lock([p.request.order_id for p in prepared])
         _record(Kind.AUTHORIZE, prepared, outcomes, journeys, batch)
         journal.save(journey for journey in journeys if journey.has_changed)
         joined = _prepare_capture([j for j in journeys if j.batch_id == batch.batch_id and j.may_be_captured])
         if not joined:
-            batches.put_down(batch)
+            batches.finish_run(batch)
         faults.point("authorize_payment.before_commit")
     if joined:
         is_all = batch.is_whole and len(joined) == len(batch.order_ids)
-        _take_money(batch, joined, [p.request.order_id for p in joined], ends_batch=is_all)
+        _capture(batch, joined, [p.request.order_id for p in joined], ends_batch=is_all)
 
 
 @for_batch
-def capture_payment(batch: InHand) -> None:
+def capture_payment(batch: BatchLease) -> None:
     """Take the money of the orders whose legs have all come out well, and settle all orders of the batch.
 
     Only the database says how the legs have come out.
     """
     with transaction.atomic():
         prepared = _prepare_capture(_due(batch, lambda j: j.may_be_captured))
-    _take_money(batch, prepared, batch.order_ids, ends_batch=True)
+    _capture(batch, prepared, batch.order_ids, ends_batch=True)
 
 
 def _prepare_capture(journeys: Sequence[JourneyState]) -> list[Prepared]:
@@ -195,11 +195,11 @@ def _prepare_capture(journeys: Sequence[JourneyState]) -> list[Prepared]:
     return prepared
 
 
-def _take_money(
-    batch: InHand, prepared: Sequence[Prepared], order_ids: Sequence[int], *, ends_batch: bool
+def _capture(
+    batch: BatchLease, prepared: Sequence[Prepared], order_ids: Sequence[int], *, ends_batch: bool
 ) -> None:
     """Take what is prepared, and settle these orders of the batch."""
-    outcomes = _ask(Kind.CAPTURE, prepared)
+    outcomes = _send(Kind.CAPTURE, prepared)
     with _last_transaction(batch, step="capture_payment"):
         journeys = journal.lock(order_ids)
         _record(Kind.CAPTURE, prepared, outcomes, journeys, batch)
@@ -209,14 +209,14 @@ def _take_money(
 
 
 @for_batch
-def settle(batch: InHand) -> None:
+def settle(batch: BatchLease) -> None:
     """Settle the orders of a batch that has given back what they held."""
     with _last_transaction(batch, step="settle"):
         _settle(batch, _due(batch, lambda _: True))
         _end_batch(batch)
 
 
-def _settle(batch: InHand, journeys: Sequence[JourneyState]) -> None:
+def _settle(batch: BatchLease, journeys: Sequence[JourneyState]) -> None:
     """Decide by what is written down where each of these that is still with the batch goes now."""
     for journey in journeys:
         if journey.batch_id == batch.batch_id:
@@ -224,7 +224,7 @@ def _settle(batch: InHand, journeys: Sequence[JourneyState]) -> None:
     journal.save(journey for journey in journeys if journey.has_changed)
 
 
-def _end_batch(batch: InHand) -> None:
+def _end_batch(batch: BatchLease) -> None:
     """Note that the batch has arrived, which makes room for the next; if it goes in parts, with the last of them."""
     if batch.is_last:
         batches.finish(batch.batch_id)
@@ -235,7 +235,7 @@ def _end_batch(batch: InHand) -> None:
 
 
 @for_batch
-def release_stock(batch: InHand) -> None:
+def release_stock(batch: BatchLease) -> None:
     """Put back on the shelf what the orders hold, and what came back of those that were completed."""
     with _last_transaction(batch, step="release_stock"):
         journeys = _due(batch, lambda j: j.is_cancelling and j.holds_stock)
@@ -247,11 +247,13 @@ def release_stock(batch: InHand) -> None:
 
 
 @for_batch
-def return_money(batch: InHand) -> None:
+def return_money(batch: BatchLease) -> None:
     """Void or refund whatever the provider holds or has for the orders, once it is known what that is."""
     with transaction.atomic():
         to_return = _ids(_due(batch, lambda j: j.money_to_return))
-    returned = returns.give_back(to_return, now=database_now(), patience=settings.STRAGGLER_PATIENCE_SECONDS)
+    returned = returns.reverse_payments(
+        to_return, now=database_now(), patience=settings.STRAGGLER_PATIENCE_SECONDS
+    )
     with _last_transaction(batch, step="return_money"):
         journeys = _due(batch, lambda j: j.money_to_return and j.order_id in returned)
         for journey in journeys:
@@ -263,7 +265,7 @@ def return_money(batch: InHand) -> None:
 
 
 @for_batch
-def complete(batch: InHand) -> None:
+def complete(batch: BatchLease) -> None:
     """Complete the confirmed orders whose completion was asked for while they were still under way."""
     with _last_transaction(batch, step="complete"):
         journeys = _due(batch, lambda j: j.status is Status.CONFIRMED)
@@ -277,9 +279,9 @@ def complete(batch: InHand) -> None:
 # --- What the provider says -------------------------------------------------------------------------------
 
 
-def _ask(kind: Kind, prepared: Sequence[Prepared]) -> dict[int, Outcome]:
+def _send(kind: Kind, prepared: Sequence[Prepared]) -> dict[int, Outcome]:
     """Call the provider for all of them; return what it says of those that answer in time."""
-    return ledger.ask(
+    return ledger.send(
         prepared, patience=settings.STRAGGLER_PATIENCE_SECONDS, on_late=partial(_record_late, kind)
     )
 
@@ -289,11 +291,11 @@ def _record(
     prepared: Sequence[Prepared],
     outcomes: dict[int, Outcome],
     journeys: Sequence[JourneyState],
-    batch: InHand,
+    batch: BatchLease,
 ) -> None:
     """Write down what the provider said, and say it on the journeys, which are locked, of those it was asked for."""
     news = ledger.record(kind, outcomes)
-    ledger.forget_unsent(kind, [p for p in prepared if p.is_new and _was_not_sent(p, outcomes)])
+    ledger.delete_unsent(kind, [p for p in prepared if p.is_new and _was_not_sent(p, outcomes)])
     asked = {p.request.order_id for p in prepared}
     for journey in journeys:
         outcome = outcomes.get(journey.order_id)
@@ -310,10 +312,10 @@ def _was_not_sent(prepared: Prepared, outcomes: Mapping[int, Outcome]) -> bool:
 
 def _record_late(kind: Kind, prepared: Prepared, outcome: Outcome) -> None:
     """Write down an answer that came after its batch had gone on."""
-    record_news(kind, prepared.request.order_id, outcome)
+    record_late_outcome(kind, prepared.request.order_id, outcome)
 
 
-def record_news(kind: Kind, order_id: int, outcome: Outcome) -> bool:
+def record_late_outcome(kind: Kind, order_id: int, outcome: Outcome) -> bool:
     """Write down what the provider says of a transaction that nobody waits for any more; have the order looked at.
 
     Return whether it was news. An answer, a webhook and a repeat of either may come in any order, any number
@@ -335,7 +337,7 @@ def _apply(kind: Kind, journey: JourneyState, outcome: Outcome | None) -> None:
     """Say on the journey what the provider said."""
     succeeded = outcome is not None and outcome.kind == "succeeded"
     if outcome is None or outcome.kind in ("unknown", "not_sent"):
-        _put_off(journey, outcome)
+        _defer(journey, outcome)
     elif kind is Kind.AUTHORIZE:
         journey.payment_authorized() if succeeded else journey.payment_declined(outcome.code)
     elif succeeded:
@@ -353,7 +355,7 @@ def _apply_late(kind: Kind, journey: JourneyState, outcome: Outcome) -> None:
     if outcome.kind == "succeeded" and kind in LATE_MONEY and journey.has_no_money:
         journey.payment_arrived_late(LATE_MONEY[kind])
     elif journey.batch_id is None and journey.is_due:
-        journey.look_again(0)
+        journey.reschedule_in(0)
 
 
 LATE_MONEY = {Kind.AUTHORIZE: Leg.AUTHORIZED, Kind.CAPTURE: Leg.CAPTURED}
@@ -363,15 +365,15 @@ def _apply_return(journey: JourneyState, answer: Answer) -> None:
     if isinstance(answer, Returned):
         journey.money_returned(Leg(answer.value))
     elif answer.kind == "declined":
-        journey.need_attention(answer.message)
+        journey.escalate(answer.message)
     else:
-        _put_off(journey, answer)
+        _defer(journey, answer)
 
 
-def _put_off(journey: JourneyState, outcome: Outcome | None) -> None:
+def _defer(journey: JourneyState, outcome: Outcome | None) -> None:
     """Say why the provider's answer has to be waited for."""
-    if outcome is not None and outcome.code == ledger.CROWDED_OUT.code:
-        journey.crowded_out()
+    if outcome is not None and outcome.code == ledger.NO_CAPACITY.code:
+        journey.no_capacity()
     elif outcome is not None and (outcome.kind == "not_sent" or outcome.code == ledger.LOOKUP_FAILED):
         journey.blocked(Wait.PAYMENT_PROVIDER)
     else:

@@ -26,7 +26,7 @@ def wake_dispatcher() -> None:
 
 def announce_events() -> None:
     """Tell the live servers that the journal has grown. Never waits and never fails, whatever the broker does."""
-    _announcer().ring()
+    _announcer().notify()
 
 
 class Announcer:
@@ -41,7 +41,7 @@ class Announcer:
         # A daemon, and nothing it waits for is a thread: it never holds up the end of its process.
         threading.Thread(target=self._run, name="announcer", daemon=True).start()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Ask for a hint to be sent; hints asked for meanwhile become one."""
         self._wanted.set()
 

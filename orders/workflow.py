@@ -41,7 +41,7 @@ UNDER_WAY = frozenset({Status.PENDING, Status.PROCESSING, Status.CANCELLING})
 class Leg(StrEnum):
     """What came of one leg: stock, shipping or payment."""
 
-    OPEN = ""  # not tried, or not known yet
+    PENDING = ""  # not tried, or not known yet
     REFUSED = "refused"  # out of stock, not deliverable, declined
     RESERVED = "reserved"  # stock: units held
     RELEASED = "released"  # stock: units given back
@@ -51,7 +51,7 @@ class Leg(StrEnum):
     CAPTURED = "captured"  # payment: amount taken
     VOIDED = "voided"  # payment: hold let go
     REFUNDED = "refunded"  # payment: amount given back
-    NOTHING = "nothing"  # payment: there turned out to be nothing to give back
+    NOT_NEEDED = "nothing"  # payment: there turned out to be nothing to give back
 
 
 class EventType(StrEnum):
@@ -98,7 +98,7 @@ STATUS_AFTER: dict[EventType, Status] = {
 class Wait(StrEnum):
     """What an order that is due later is waiting for."""
 
-    NOBODY = ""
+    NONE = ""
     PAYMENT_PROVIDER = "payment_provider"  # the provider cannot be reached; nothing was asked of it this time
     PAYMENT_OUTCOME = "payment_outcome"  # we asked and do not know what came of it
     LOST_STEP = "lost_step"  # a leg did not report back
@@ -111,7 +111,7 @@ PROVIDER_WAIT = 5.0
 # An order that goes on trying is put before a person as well after so many tries.
 MAX_QUIET_ATTEMPTS = 8
 # Tries are counted up to here: one that waits for a provider for weeks is looked at every minute.
-MOST_ATTEMPTS = 1_000
+MAX_COUNTED_ATTEMPTS = 1_000
 
 # Events that do not mean that the order got anywhere.
 NO_PROGRESS = frozenset({EventType.WAITING, EventType.ATTENTION_NEEDED})
@@ -168,9 +168,9 @@ class JourneyState:
     sequence: int
     batch_id: int | None = None
     attempts: int = 0
-    stock: Leg = Leg.OPEN
-    shipping: Leg = Leg.OPEN
-    payment: Leg = Leg.OPEN
+    stock: Leg = Leg.PENDING
+    shipping: Leg = Leg.PENDING
+    payment: Leg = Leg.PENDING
     shipping_amount: Decimal | None = None
     outcome: str = ""
     reason: str = ""
@@ -209,7 +209,7 @@ class JourneyState:
         return (
             self.is_processing
             and self.shipping is Leg.QUOTED
-            and self.payment is Leg.OPEN
+            and self.payment is Leg.PENDING
             and not self.is_refused
         )
 
@@ -261,7 +261,7 @@ class JourneyState:
     def may_hold_money(self) -> bool:
         """Whether the provider may hold or have money for it. Before the quote nobody has asked for any."""
         never_asked = self.shipping is not Leg.QUOTED
-        return not never_asked and self.payment in (Leg.OPEN, Leg.AUTHORIZED, Leg.CAPTURED)
+        return not never_asked and self.payment in (Leg.PENDING, Leg.AUTHORIZED, Leg.CAPTURED)
 
     @property
     def has_no_money(self) -> bool:
@@ -299,7 +299,7 @@ class JourneyState:
 
     def payment_authorized(self) -> None:
         """The provider holds the amount."""
-        self.payment, self.waiting_for = Leg.AUTHORIZED, Wait.NOBODY
+        self.payment, self.waiting_for = Leg.AUTHORIZED, Wait.NONE
         self._note(EventType.PAYMENT_AUTHORIZED)
 
     def payment_declined(self, code: str) -> None:
@@ -309,7 +309,7 @@ class JourneyState:
 
     def payment_captured(self) -> None:
         """The provider took the amount."""
-        self.payment, self.waiting_for = Leg.CAPTURED, Wait.NOBODY
+        self.payment, self.waiting_for = Leg.CAPTURED, Wait.NONE
         self._note(EventType.PAYMENT_CAPTURED)
 
     def capture_declined(self, code: str) -> None:
@@ -321,7 +321,7 @@ class JourneyState:
         """Money came in after the order was thought to have none any more; it goes back."""
         has_ended = not self.is_cancelling
         self.payment, self.outcome = leg, self.outcome or Status.CANCELLED
-        self.look_again(0)
+        self.reschedule_in(0)
         if has_ended:
             self._move(Status.CANCELLING)
             self._note(EventType.PAYMENT_ARRIVED_LATE)
@@ -333,26 +333,26 @@ class JourneyState:
 
     def money_returned(self, how: Leg) -> None:
         """The provider holds and has nothing of the customer's any more."""
-        self.payment, self.waiting_for = how, Wait.NOBODY
-        if how is not Leg.NOTHING:
+        self.payment, self.waiting_for = how, Wait.NONE
+        if how is not Leg.NOT_NEEDED:
             self._note(EventType.MONEY_RETURNED, how=how.value)
 
     # --- Moves ---------------------------------------------------------------------------------------------
 
     def claimed(self, *, lease: float) -> None:
         """A dispatcher takes it up: nobody else looks at it for the length of the lease, in seconds."""
-        self.put_off(lease)
-        self.attempts = min(self.attempts + 1, MOST_ATTEMPTS)
+        self.defer(lease)
+        self.attempts = min(self.attempts + 1, MAX_COUNTED_ATTEMPTS)
         if self.waiting_for == Wait.LOST_STEP:
-            self.waiting_for = Wait.NOBODY
+            self.waiting_for = Wait.NONE
         if self.status is Status.PENDING:
             self._move(Status.PROCESSING)
             self._note(EventType.STARTED)
 
-    def batch_was_lost(self, *, before: int, in_hand: bool) -> None:
+    def batch_expired(self, *, before: int, was_started: bool) -> None:
         """Its batch never arrived, after so many `before` it. Unless it was in somebody's hands that is no try."""
-        if in_hand:
-            self.losses = min(before + 1, MOST_ATTEMPTS)
+        if was_started:
+            self.losses = min(before + 1, MAX_COUNTED_ATTEMPTS)
         else:
             self.losses, self.attempts = before, max(0, self.attempts - 1)
 
@@ -373,7 +373,7 @@ class JourneyState:
         self._arrive()
         self._note(EventType.CONFIRMED)
         if self.completion_requested:
-            self.look_again(0)
+            self.reschedule_in(0)
 
     def complete(self) -> None:
         """The goods were handed over."""
@@ -390,7 +390,7 @@ class JourneyState:
 
     def release(self) -> None:
         """A held order may go."""
-        self.look_again(0)
+        self.reschedule_in(0)
         self._note(EventType.RELEASED)
 
     def undo(self, *, outcome: Status, reason: str = "") -> None:
@@ -400,7 +400,7 @@ class JourneyState:
             self._end(outcome)
             return
         self._move(Status.CANCELLING)
-        self.look_again(0)
+        self.reschedule_in(0)
         self._note(EventType.CANCELLATION_STARTED, reason=self.reason, outcome=outcome.value)
 
     # --- Time ----------------------------------------------------------------------------------------------
@@ -411,23 +411,23 @@ class JourneyState:
             self._note(EventType.WAITING, waiting_for=what.value)
             self.waiting_for = what
 
-    def crowded_out(self) -> None:
+    def no_capacity(self) -> None:
         """There was no room for it in this batch's calls: it leaves with the next, and no try is used up."""
         self.attempts = 0
-        self.look_again(0)
+        self.reschedule_in(0)
 
     def wait(self) -> None:
         """Look again later: soon after a first try, less and less often after many."""
         self.blocked(Wait(self.waiting_for) or Wait.LOST_STEP)
         if self.waiting_for == Wait.PAYMENT_PROVIDER:
             self.attempts = 0  # nothing was tried, so no try is used up
-            self.look_again(PROVIDER_WAIT)
+            self.reschedule_in(PROVIDER_WAIT)
             return
         if self.attempts >= MAX_QUIET_ATTEMPTS and not self.attention:
             self._attend(f"{self.waiting_for} for {self.attempts} attempts")
-        self.look_again(min(LONGEST_WAIT, 2.0 ** (self.attempts - 1)))
+        self.reschedule_in(min(LONGEST_WAIT, 2.0 ** (self.attempts - 1)))
 
-    def need_attention(self, why: str, *, details: str = "") -> None:
+    def escalate(self, why: str, *, details: str = "") -> None:
         """Stop, and put it before a person."""
         self.rest()
         self._attend(why, details=details)
@@ -438,7 +438,7 @@ class JourneyState:
             minutes = int(deadline.total_seconds() // 60)
             self._attend(f"{self.waiting_for or self.status.value} for over {minutes} minutes")
 
-    def found_wrong(self, promise: str, *, details: str) -> None:
+    def audit_failed(self, promise: str, *, details: str) -> None:
         """The audit found that it breaks a promise: a person is told, and it goes on as it would."""
         if not self.attention:
             self._attend(f"the audit found it wrong: {promise}", details=details)
@@ -447,22 +447,22 @@ class JourneyState:
         """A person says: go on; of one that is at rest, that they have seen to it."""
         self.attention, self.attempts = "", 0
         if not has_ended(self.status, completion_requested=self.completion_requested):
-            self.look_again(0)
+            self.reschedule_in(0)
         self._note(EventType.RETRIED)
 
-    def put_off(self, seconds: float) -> None:
+    def defer(self, seconds: float) -> None:
         """Be due in so many seconds."""
         self.reschedule, self.due_in = True, seconds
 
-    def look_again(self, seconds: float) -> None:
+    def reschedule_in(self, seconds: float) -> None:
         """Let go of the batch and be due in so many seconds."""
-        self.put_off(seconds)
+        self.defer(seconds)
         self.batch_id = None
 
     def rest(self) -> None:
         """Let go of the batch; nothing more is to be done."""
         self.reschedule, self.due_in, self.batch_id, self.attempts = True, None, None, 0
-        self.waiting_for = Wait.NOBODY
+        self.waiting_for = Wait.NONE
 
     # --- Inside --------------------------------------------------------------------------------------------
 

@@ -78,7 +78,7 @@ class Prepared(NamedTuple):
 
 
 # There was no room for the call while the batch had patience; it was never begun.
-CROWDED_OUT = Outcome(kind="not_sent", code="crowded_out", message="Too many calls were ahead of it.")
+NO_CAPACITY = Outcome(kind="not_sent", code="crowded_out", message="Too many calls were ahead of it.")
 # This process slept over it. Whoever looks for the call may have stopped waiting for it to arrive.
 TOO_LATE = Outcome(kind="not_sent", code="too_late", message="It was written down too long ago to be sent.")
 # A look-up got no answer: what came of the call before it is as unknown as it was.
@@ -127,7 +127,7 @@ HELD = """
 """
 
 # Only if nobody else has set out to ask since.
-FORGET = """
+DELETE_UNSENT = """
     DELETE FROM payments_transaction t USING unnest(%s::bigint[], %s::timestamptz[]) AS o(order_id, asked_at)
     WHERE t.order_id = o.order_id AND t.kind = %s AND t.state = 'unknown' AND t.asked_at = o.asked_at
 """
@@ -172,7 +172,7 @@ def arrival_grace() -> timedelta:
     return timedelta(seconds=tries + LONGEST_START)
 
 
-def ask(
+def send(
     prepared: Sequence[Prepared], *, patience: float, on_late: Callable[[Prepared, Outcome], None]
 ) -> dict[int, Outcome]:
     """Ask the provider for all of them side by side. Return what came of each within `patience` seconds, by order.
@@ -183,7 +183,7 @@ def ask(
     provider = gateway()
     outcomes = {p.request.order_id: p.outcome for p in prepared if p.outcome}
     open_ones = [p for p in prepared if p.outcome is None]
-    calls = [functools.partial(_ask_one, provider, p) for p in open_ones]
+    calls = [functools.partial(_send_one, provider, p) for p in open_ones]
     gathered = concurrently(
         calls,
         patience=patience,
@@ -192,11 +192,11 @@ def ask(
     )
     for index, one in enumerate(open_ones):
         if index not in gathered.late:
-            outcomes[one.request.order_id] = gathered.results.get(index, CROWDED_OUT)
+            outcomes[one.request.order_id] = gathered.results.get(index, NO_CAPACITY)
     return outcomes
 
 
-def _ask_one(provider: PaymentGateway, prepared: Prepared) -> Outcome:
+def _send_one(provider: PaymentGateway, prepared: Prepared) -> Outcome:
     """Ask once more or for the first time: a repeat is looked up by its key before it is sent again."""
     if not prepared.is_new:
         try:
@@ -205,7 +205,7 @@ def _ask_one(provider: PaymentGateway, prepared: Prepared) -> Outcome:
             return Outcome(kind="unknown", code=LOOKUP_FAILED, message=str(unavailable)[:200])
         if found is not None:
             return found
-    return _send(provider, prepared)
+    return _submit(provider, prepared)
 
 
 def look_up(provider: PaymentGateway, *, key: str) -> Outcome | None:
@@ -216,7 +216,7 @@ def look_up(provider: PaymentGateway, *, key: str) -> Outcome | None:
     return found
 
 
-def _send(provider: PaymentGateway, prepared: Prepared) -> Outcome:
+def _submit(provider: PaymentGateway, prepared: Prepared) -> Outcome:
     faults.point(f"{prepared.kind.value}.before_call")
     if monotonic() - prepared.since > LONGEST_START:
         return TOO_LATE
@@ -267,13 +267,16 @@ def record(kind: Kind, outcomes: dict[int, Outcome]) -> set[int]:
     return {order_id for (order_id,) in news}
 
 
-def forget_unsent(kind: Kind, prepared: Sequence[Prepared]) -> None:
+def delete_unsent(kind: Kind, prepared: Sequence[Prepared]) -> None:
     """Strike out new transactions of which nothing was sent, so that the next try need not look them up.
 
     One that another worker has set out to ask meanwhile stays: that one may have been sent.
     """
     if prepared:
-        execute(FORGET, [[p.request.order_id for p in prepared], [p.asked_at for p in prepared], kind.value])
+        execute(
+            DELETE_UNSENT,
+            [[p.request.order_id for p in prepared], [p.asked_at for p in prepared], kind.value],
+        )
 
 
 def reopen(kind: Kind, order_ids: Iterable[int]) -> None:

@@ -34,7 +34,7 @@ NO_ANSWER_YET = Outcome(kind="unknown", code="no_answer_yet")
 DONE_BY = {Kind.VOID: Returned.VOIDED, Kind.REFUND: Returned.REFUNDED}
 
 
-def give_back(order_ids: Sequence[int], *, now: datetime, patience: float) -> dict[int, Answer]:
+def reverse_payments(order_ids: Sequence[int], *, now: datetime, patience: float) -> dict[int, Answer]:
     """Void or refund whatever the orders' transactions hold. Return how each stands; bears any repeat.
 
     1. Look up by key what is not known to have happened. 2. Void what was only authorized, refund what was
@@ -89,7 +89,7 @@ def _carry_out(
     with transaction.atomic():
         prepared = [one for kind, requests in to_do.items() for one in _prepare(kind, requests)]
         faults.point("return_money.before_intent_commit")
-    outcomes = ledger.ask(prepared, patience=patience, on_late=_record_late)
+    outcomes = ledger.send(prepared, patience=patience, on_late=_record_late)
     faults.point("return_money.before_record")
     for kind in to_do:
         ledger.record(kind, _outcomes_of(kind, prepared, outcomes))

@@ -103,7 +103,7 @@ def is_new(event: Event) -> bool:
         return cursor.rowcount == 1
 
 
-def news_of(event: Event, *, order_id: int) -> tuple[Kind, Outcome] | None:
+def late_outcome_of(event: Event, *, order_id: int) -> tuple[Kind, Outcome] | None:
     """Return which transaction of an order's an event is about, and what it says of it.
 
     None if it is about none that we asked for, about another amount, or says nothing final.

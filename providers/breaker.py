@@ -35,7 +35,7 @@ end
 
 # A process believes for so long that a breaker is still closed, and saves up its good news meanwhile: a
 # healthy provider costs some round trips to Valkey a second instead of two for each call.
-BELIEF_SECONDS = 0.25
+CACHE_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Breaker:
         args = [probe, policy.probe_patience, policy.ramp, policy.first_allowance]
         verdict, wait = shared_memory().run(ADMIT, keys=self._keys, args=args, otherwise=["unknown", "0"])
         if verdict == "closed":
-            self._closed_until = time.monotonic() + BELIEF_SECONDS
+            self._closed_until = time.monotonic() + CACHE_SECONDS
         probe = probe if verdict == "probe" else ""
         return Admission(allowed=verdict != "refused", probe=probe, retry_after=float(wait))
 
@@ -106,7 +106,7 @@ class Breaker:
             now = time.monotonic()
             # Successes that nobody asked about for long belong to a window that is over.
             saved = self._saved if now - self._told_at < self._policy.slot else 0
-            if ok and not admission.probe and now - self._told_at < BELIEF_SECONDS:
+            if ok and not admission.probe and now - self._told_at < CACHE_SECONDS:
                 self._saved = saved + 1
                 return
             self._saved, self._told_at = 0, now

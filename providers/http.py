@@ -147,7 +147,7 @@ class ProviderClient:
         return ProviderUnavailable(self.name, failure.reason, retry_after=failure.retry_after)
 
     def _try(self, call: Call, budget: Budget) -> Answer:
-        with self._slot(budget), self._leave_of_the_breaker():
+        with self._slot(budget), self._breaker_permit():
             return self._exchange(call, patience=min(budget.timeout, budget.deadline - time.monotonic()))
 
     @contextmanager
@@ -160,7 +160,7 @@ class ProviderClient:
             self._slots.release()
 
     @contextmanager
-    def _leave_of_the_breaker(self) -> Iterator[None]:
+    def _breaker_permit(self) -> Iterator[None]:
         watch = breaker(self.name)
         admission = watch.admit()
         if not admission.allowed:

@@ -27,7 +27,7 @@ class SharedMemory:
     """One process's way to Valkey. Whoever asks says what to assume when it is away."""
 
     def __init__(self, url: str) -> None:
-        self._redis = optional_valkey.impatient(url, seconds=SOCKET_TIMEOUT_SECONDS)
+        self._redis = optional_valkey.fail_fast_client(url, seconds=SOCKET_TIMEOUT_SECONDS)
         self._away_until = 0.0
         self._scripts: dict[str, Callable[..., Any]] = {}
         self._lock = threading.Lock()

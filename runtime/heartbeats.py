@@ -107,10 +107,10 @@ def _presence(member: str, age: float, facts: str) -> Presence:
 
 
 def _client() -> redis.Redis:
-    return optional_valkey.impatient(settings.CACHE_URL, seconds=SOCKET_TIMEOUT_SECONDS)
+    return optional_valkey.fail_fast_client(settings.CACHE_URL, seconds=SOCKET_TIMEOUT_SECONDS)
 
 
-class Herald:
+class HeartbeatPublisher:
     """Carries this process's signs of life to Valkey, from a thread that dies with it."""
 
     def __init__(self) -> None:
@@ -170,13 +170,13 @@ class Herald:
 
 
 _lock = threading.Lock()
-_current: Herald | None = None
+_current: HeartbeatPublisher | None = None
 
 
-def _herald() -> Herald:
+def _herald() -> HeartbeatPublisher:
     """Return this process's herald: threads do not survive a fork, so a child makes its own."""
     global _current  # noqa: PLW0603
     with _lock:
         if _current is None or _current.pid != os.getpid():
-            _current = Herald()
+            _current = HeartbeatPublisher()
         return _current

@@ -5,7 +5,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 
-def impatient(url: str, *, seconds: float) -> redis.Redis:
+def fail_fast_client(url: str, *, seconds: float) -> redis.Redis:
     """Return a client that gives up after so many seconds and does not try again; it answers in text."""
     return redis.Redis.from_url(
         url,

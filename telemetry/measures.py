@@ -99,7 +99,7 @@ def _parsed(text: str) -> Field:
 
 
 def _client() -> redis.Redis:
-    return optional_valkey.impatient(settings.CACHE_URL, seconds=SOCKET_TIMEOUT_SECONDS)
+    return optional_valkey.fail_fast_client(settings.CACHE_URL, seconds=SOCKET_TIMEOUT_SECONDS)
 
 
 class Book:
@@ -150,10 +150,10 @@ class Book:
 _book = Book()
 
 
-def _begin_anew() -> None:
+def _reset_after_fork() -> None:
     """Threads and their locks do not survive a fork, and what the parent counted it carries itself."""
     global _book  # noqa: PLW0603
     _book = Book()
 
 
-os.register_at_fork(after_in_child=_begin_anew)
+os.register_at_fork(after_in_child=_reset_after_fork)

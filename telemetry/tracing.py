@@ -16,7 +16,7 @@ from telemetry.credentials import without_secrets
 
 HEADER = "traceparent"
 # Links that one span has at most; OpenTelemetry drops more than 128.
-MOST_LINKS = 100
+MAX_LINKS = 100
 
 _tracer: Any = None
 
@@ -76,7 +76,7 @@ def span(
 def _span(name: str, parents: Sequence[str], attributes: Mapping[str, Any]) -> Iterator[None]:
     from opentelemetry import trace  # noqa: PLC0415
 
-    contexts = [context for text in parents[:MOST_LINKS] if (context := _parsed(text)) is not None]
+    contexts = [context for text in parents[:MAX_LINKS] if (context := _parsed(text)) is not None]
     above = trace.set_span_in_context(trace.NonRecordingSpan(contexts[0])) if len(contexts) == 1 else None
     links = [trace.Link(context) for context in contexts] if len(contexts) > 1 else []
     with _tracer.start_as_current_span(

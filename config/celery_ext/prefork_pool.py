@@ -10,7 +10,7 @@ from typing import Any
 from celery.concurrency import prefork
 from celery.concurrency.asynpool import AsynPool
 
-LOOK_AGAIN_SECONDS = 0.02
+RECHECK_SECONDS = 0.02
 
 
 class Pool(AsynPool):
@@ -19,7 +19,7 @@ class Pool(AsynPool):
     def _event_process_exit(self, hub: Any, proc: Any) -> None:
         super()._event_process_exit(hub, proc)  # type: ignore[misc] # the stubs leave it out
         if proc.exitcode is None:
-            hub.call_later(LOOK_AGAIN_SECONDS, self._event_process_exit, hub, proc)
+            hub.call_later(RECHECK_SECONDS, self._event_process_exit, hub, proc)
 
 
 class TaskPool(prefork.TaskPool):

@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 import faults
 from api.problems import Problem
 from orders import queries, wakeup
-from orders.steps import record_news
+from orders.steps import record_late_outcome
 from payments import webhooks
 from scheduling.slots import database_now
 
@@ -68,8 +68,8 @@ def _take(event: webhooks.Event) -> str:
         order_id = queries.any_by_reference(event.operation.reference).pk
     except queries.OrderNotFound:
         return "nothing_new"
-    news = webhooks.news_of(event, order_id=order_id)
+    news = webhooks.late_outcome_of(event, order_id=order_id)
     if news is None:
         return "nothing_new"
     kind, outcome = news
-    return "applied" if record_news(kind, order_id, outcome) else "nothing_new"
+    return "applied" if record_late_outcome(kind, order_id, outcome) else "nothing_new"

@@ -296,11 +296,11 @@ def run(*, with_ledger: bool = True) -> Report:
 def take_turn() -> str:
     """Audit, and put what is found before people. Return a line for them."""
     report = run()
-    call_people(report)
+    escalate_violations(report)
     return report.summary
 
 
-def call_people(report: Report) -> None:
+def escalate_violations(report: Report) -> None:
     """Put the orders that violations name before a person, each once; the log has all violations."""
     for violation in report.violations:
         logger.error("The audit found a broken promise: %s", violation)
@@ -315,7 +315,7 @@ def _call_for(order_id: int, violation: Violation) -> None:
     with transaction.atomic():
         journeys = journal.lock([order_id])
         for journey in journeys:
-            journey.found_wrong(violation.check, details=violation.details)
+            journey.audit_failed(violation.check, details=violation.details)
         journal.save(journey for journey in journeys if journey.has_changed)
 
 

@@ -12,7 +12,7 @@ from orders.models import Order
 
 USERNAME = "canary"
 # An account that is not there yet is looked for again so often; one that is there stays.
-LOOK_AGAIN_SECONDS = 30.0
+RECHECK_SECONDS = 30.0
 
 
 class _Known:
@@ -24,7 +24,7 @@ def owner_id() -> int | None:
     """Return the account that canaries belong to; None while there has been none. Cheap."""
     if _Known.owner_id is None and time.monotonic() >= _Known.until:
         _Known.owner_id = User.objects.filter(username=USERNAME).values_list("pk", flat=True).first()
-        _Known.until = time.monotonic() + LOOK_AGAIN_SECONDS
+        _Known.until = time.monotonic() + RECHECK_SECONDS
     return _Known.owner_id
 
 

@@ -15,7 +15,7 @@ from orders.workflow import STATUS_AFTER, Status
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 60.0
+POLL_SECONDS = 60.0
 AT_ONCE = 500
 DEADLINES = {
     Status.PENDING: timedelta(hours=1),  # a backlog may take a while; what is held is not waited for
@@ -44,13 +44,13 @@ class DeadlineWatch:
         """Put before a person what is late, once a minute."""
         if time.monotonic() < self._next_look:
             return
-        self._next_look = time.monotonic() + LOOK_SECONDS
+        self._next_look = time.monotonic() + POLL_SECONDS
         for status, deadline in DEADLINES.items():
-            if late := call_for_help(status, deadline):
+            if late := escalate_overdue(status, deadline):
                 logger.warning("%d orders are %s for over %s", late, status, deadline)
 
 
-def call_for_help(status: Status, deadline: timedelta) -> int:
+def escalate_overdue(status: Status, deadline: timedelta) -> int:
     """Put orders that are in a state for too long before a person. Return how many; at most AT_ONCE."""
     brought_there = [event.value for event, after in STATUS_AFTER.items() if after is status]
     with transaction.atomic():

@@ -20,7 +20,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Obstacle:
+class Blocker:
     """Something in the way: what an order waits for because of it, why, and what to do about it."""
 
     kind: Kind
@@ -29,14 +29,14 @@ class Obstacle:
     next_action: str
 
 
-def around(*, queues: Collection[str], is_to_be_claimed: bool, needs_provider: bool) -> list[Obstacle]:
+def around(*, queues: Collection[str], is_to_be_claimed: bool, needs_provider: bool) -> list[Blocker]:
     """Return what is in the way of an order that still has to go through these queues, the first thing first."""
     found = _on_the_way(queues, is_to_be_claimed=is_to_be_claimed)
     state = breaker("payments").state()
     return [*found, _provider(state)] if needs_provider and state.state in ("open", "half_open") else found
 
 
-def _on_the_way(queues: Collection[str], *, is_to_be_claimed: bool) -> list[Obstacle]:
+def _on_the_way(queues: Collection[str], *, is_to_be_claimed: bool) -> list[Blocker]:
     try:
         alive = [presence for presence in heartbeats.present() if presence.is_alive]
     except heartbeats.Unreachable:
@@ -50,13 +50,13 @@ def _on_the_way(queues: Collection[str], *, is_to_be_claimed: bool) -> list[Obst
     return found
 
 
-BROKER = Obstacle(
+BROKER = Blocker(
     Kind.BROKER,
     "the broker",
     "The broker (Valkey) cannot be reached, so nothing can be sent to the workers.",
     "See to Valkey. The order is safe in the database, and goes on by itself when Valkey is back.",
 )
-DISPATCHER = Obstacle(
+DISPATCHER = Blocker(
     Kind.DISPATCHER,
     "a dispatcher",
     "No dispatcher is running, so nothing that is due is taken up.",
@@ -64,9 +64,9 @@ DISPATCHER = Obstacle(
 )
 
 
-def _workers(queues: list[str]) -> Obstacle:
+def _workers(queues: list[str]) -> Blocker:
     named = f"the queue{'s' if len(queues) > 1 else ''} {' and '.join(queues)}"
-    return Obstacle(
+    return Blocker(
         Kind.WORKER,
         f"a worker for {named}",
         f"No worker reads {named}.",
@@ -74,8 +74,8 @@ def _workers(queues: list[str]) -> Obstacle:
     )
 
 
-def _provider(state: BreakerState) -> Obstacle:
-    return Obstacle(
+def _provider(state: BreakerState) -> Blocker:
+    return Blocker(
         Kind.PROVIDER,
         "the payment provider",
         f"The payment provider cannot be reached. {told(state)}.",

@@ -14,7 +14,7 @@ from django.conf import settings
 
 from orders.models import Batch, Journey, Order, OrderEvent
 from orders.operators import blockers
-from orders.operators.blockers import Obstacle
+from orders.operators.blockers import Blocker
 from orders.operators.wording import attention as in_words
 from orders.workflow import UNDER_WAY, EventType, Leg, Status, Wait
 from payments import ledger
@@ -195,7 +195,7 @@ def _is_due(facts: Facts) -> Explanation:
     journey, in_the_way = facts.journey, _obstacles(facts, is_to_be_claimed=True)
     assert journey.due_at is not None
     if facts.is_overdue and not in_the_way:
-        return _is_crowded_out(facts, journey.due_at)
+        return _has_no_capacity(facts, journey.due_at)
     if journey.due_at > facts.now:
         in_the_way = in_the_way or [blockers.BROKER]
         why = "It was claimed, and its batch could not be sent."
@@ -221,7 +221,7 @@ def _calm(facts: Facts) -> Situation:
     return Situation.COMPLETION if facts.journey.status == Status.CONFIRMED else Situation.DUE
 
 
-def _is_crowded_out(facts: Facts, due_at: datetime) -> Explanation:
+def _has_no_capacity(facts: Facts, due_at: datetime) -> Explanation:
     lease = timedelta(seconds=settings.LEASE_SECONDS)
     batches = Batch.objects.filter(finished_at=None, started_at__gt=facts.now - lease).count()
     return _goes_on(
@@ -298,7 +298,7 @@ def _goes_on(
     *,
     why: str,
     next_action: str,
-    in_the_way: list[Obstacle] | None = None,
+    in_the_way: list[Blocker] | None = None,
 ) -> Explanation:
     """Return how it is with an order that goes on by itself, as soon as nothing is in the way any more."""
     if in_the_way:
@@ -319,7 +319,7 @@ def _goes_on(
 # --- What is in the way -----------------------------------------------------------------------------------
 
 
-def _obstacles(facts: Facts, *, is_to_be_claimed: bool) -> list[Obstacle]:
+def _obstacles(facts: Facts, *, is_to_be_claimed: bool) -> list[Blocker]:
     journey = facts.journey
     queues = _queues(journey)
     return blockers.around(
@@ -327,7 +327,7 @@ def _obstacles(facts: Facts, *, is_to_be_claimed: bool) -> list[Obstacle]:
     )
 
 
-def _standing_still(facts: Facts) -> list[Obstacle]:
+def _standing_still(facts: Facts) -> list[Blocker]:
     """What waits for the provider is looked at again and again, unless nobody looks."""
     if not facts.is_overdue:
         return []
@@ -347,7 +347,11 @@ def _open_legs(journey: Journey) -> list[str]:
     """Return the legs that something is still to come of."""
     if journey.status == Status.CANCELLING:
         stock = journey.stock in (Leg.RESERVED, Leg.SOLD)
-        money = journey.shipping == Leg.QUOTED and journey.payment in (Leg.OPEN, Leg.AUTHORIZED, Leg.CAPTURED)
+        money = journey.shipping == Leg.QUOTED and journey.payment in (
+            Leg.PENDING,
+            Leg.AUTHORIZED,
+            Leg.CAPTURED,
+        )
         return [name for name, is_open in (("stock", stock), ("payment", money)) if is_open]
     legs = {"stock": journey.stock, "shipping": journey.shipping, "payment": journey.payment}
     return [name for name, leg in legs.items() if not leg]

@@ -18,7 +18,7 @@ from orders.models import Batch, Journey, Order, StepRun
 # An order that waited for days was in thousands of batches: those of its first hour and of its last are looked
 # through, and the latest of them are told.
 HOUR = timedelta(hours=1)
-MOST_BATCHES = 5
+MAX_BATCHES = 5
 
 BATCHES = """
     SELECT id FROM orders_batch
@@ -64,7 +64,7 @@ def runs_of(order: Order) -> list[Run]:
         "placed": order.placed_at,
         "ended": order.journey.finished_at,
         "hour": HOUR,
-        "limit": MOST_BATCHES,
+        "limit": MAX_BATCHES,
     }
     with connection.cursor() as cursor:
         cursor.execute(BATCHES, parameters)

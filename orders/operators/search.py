@@ -9,8 +9,8 @@ from orders.models import ArchivedOrder, Order, id_of_number
 from orders.reporting.stats import latest_id
 
 # Where no index helps, only so many of the latest orders are looked through.
-LOOKED_THROUGH = 200_000
-MOST_FOUND = 1000
+SEARCHED_ROWS = 200_000
+MAX_RESULTS = 1000
 LARGEST_ID = 2**63 - 1
 
 
@@ -44,8 +44,8 @@ def named(archived: QuerySet[ArchivedOrder], text: str) -> QuerySet[ArchivedOrde
 
 def _latest(condition: Q) -> list[int]:
     """Return matching ids among the latest orders. As a list: "OR id IN (query)" would use no index."""
-    latest = Order.objects.filter(condition, pk__gt=latest_id() - LOOKED_THROUGH)
-    return list(latest.order_by("-pk").values_list("pk", flat=True)[:MOST_FOUND])
+    latest = Order.objects.filter(condition, pk__gt=latest_id() - SEARCHED_ROWS)
+    return list(latest.order_by("-pk").values_list("pk", flat=True)[:MAX_RESULTS])
 
 
 def _order_id(text: str) -> int | None:

@@ -20,7 +20,7 @@ from orders.operators.wording import waits_for
 from orders.workflow import UNDER_WAY
 
 ATTENTION, WAITING = "attention", "waiting"
-MOST_CAUSES = 50
+MAX_CAUSES = 50
 
 # The predicates bring the partial indexes in: the cost follows what does not get on, and not the history.
 GROUPS = """
@@ -71,7 +71,7 @@ def groups() -> list[Group]:
     found: dict[str, Group] = {}
     for cause, *facts in _rows():
         found.setdefault(cause, Group(cause)).add(*facts)
-    return sorted(found.values(), key=lambda group: (not group.needs_person, -group.orders))[:MOST_CAUSES]
+    return sorted(found.values(), key=lambda group: (not group.needs_person, -group.orders))[:MAX_CAUSES]
 
 
 def title(cause: str) -> str:

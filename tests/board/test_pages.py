@@ -178,7 +178,7 @@ def test_an_operators_traceback_is_for_operators(browser_of, alice, staff, produ
     order = make_order((product, 1), owner=alice)
     with transaction.atomic():
         (journey,) = journal.lock([order.order_id])
-        journey.need_attention("poison", details="Traceback: horror")
+        journey.escalate("poison", details="Traceback: horror")
         journal.save([journey])
     path = f"/board/orders/{order.order_id}"
     assert b"horror" in browser_of(staff).get(path).content

@@ -30,8 +30,8 @@ def test_a_message_that_cannot_be_given_back_keeps_no_place(
     valkey: tuple[Valkey, "subprocess.Popen[bytes]"],
 ) -> None:
     engine, process = valkey
-    impatient = {"socket_timeout": 0.2, "socket_connect_timeout": 0.2}
-    with Connection(f"{engine.url}/0", transport_options=impatient) as connection:
+    fail_fast_client = {"socket_timeout": 0.2, "socket_connect_timeout": 0.2}
+    with Connection(f"{engine.url}/0", transport_options=fail_fast_client) as connection:
         channel: Any = connection.default_channel
         channel.basic_qos(0, 1, False)
         connection.Producer(channel).publish({}, routing_key="q", declare=[Queue("q")])

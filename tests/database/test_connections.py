@@ -78,7 +78,7 @@ def test_what_it_did_is_rolled_back_with_the_rest() -> None:
 
 @pytest.mark.django_db
 def test_statements_without_number_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepared, "MOST_STATEMENTS", 3)
+    monkeypatch.setattr(prepared, "MAX_STATEMENTS", 3)
 
     assert [execute(f"SELECT {n}") for n in range(20)] == [[(n,)] for n in range(20)]
     assert execute("SELECT count(*) <= 3 FROM pg_prepared_statements") == [(True,)]

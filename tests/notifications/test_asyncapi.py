@@ -11,7 +11,7 @@ import yaml
 
 from live import close_codes, messages
 from live.messages import Message, snapshot
-from live.protocols import PlainWire
+from live.protocols import JsonProtocol
 from live.routing import routes
 from orders.http.responses import status_name
 from orders.journal import FeedEvent, Position
@@ -57,7 +57,7 @@ def test_where_an_order_stands_is_told_as_it_is_described():
 
 
 def test_an_answer_to_a_ping_is_as_it_is_described():
-    check(json.loads(PlainWire().reply('{"type": "Ping"}')))
+    check(json.loads(JsonProtocol().reply('{"type": "Ping"}')))
 
 
 def test_every_event_and_status_is_named():

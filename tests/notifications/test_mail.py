@@ -202,11 +202,11 @@ def test_sending_again_is_another_e_mail_only_if_the_first_one_went(drain, mailb
     drain()
     record_everything()
     send_everything()
-    assert delivery.send_again(Notification.objects.all(), user_id=make_user().pk) == 1
+    assert delivery.resend(Notification.objects.all(), user_id=make_user().pk) == 1
     send_everything()
     assert len(mails(mailbox)) == 2
     Notification.objects.update(state="failed")
-    assert delivery.send_again(Notification.objects.all(), user_id=make_user().pk) == 1
+    assert delivery.resend(Notification.objects.all(), user_id=make_user().pk) == 1
     send_everything()
     assert len(mails(mailbox)) == 2
     assert Notification.objects.get().state == "sent"

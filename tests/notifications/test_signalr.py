@@ -88,8 +88,8 @@ async def test_a_client_is_told_why_it_is_closed(live, alice):
     ) as socket:
         await socket.send(HANDSHAKE)
         assert await records(socket) == [{}]
-        (farewell,) = await records(socket)
-        assert (farewell["type"], farewell["allowReconnect"]) == (7, False)
+        (close_frame,) = await records(socket)
+        assert (close_frame["type"], close_frame["allowReconnect"]) == (7, False)
         assert (await close_of(socket))[0] == 4400
 
 

@@ -414,7 +414,7 @@ def test_who_may_see_no_orders_sees_none_of_long_ago(client, operator):
 
 def test_finding_looks_no_further_back_than_said(client, operator, monkeypatch):
     old = make_order((make_product(), 1), customer_name="Alice Old")
-    monkeypatch.setattr("orders.operators.search.LOOKED_THROUGH", 1)
+    monkeypatch.setattr("orders.operators.search.SEARCHED_ROWS", 1)
     new = make_order((make_product(), 1), customer_name="Alice New")
     assert listed(client, "?q=alice") == [new.number]
     assert listed(client, "?q=Alice+Old") == [old.number]

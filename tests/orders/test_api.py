@@ -158,7 +158,7 @@ def test_a_payment_that_has_no_event_yet_changes_the_etag(as_alice, place):
 def test_only_staff_see_why_an_order_needs_attention(as_alice, as_operator, place):
     order_id = place()["id"]
     (journey,) = journal.lock([order_id])
-    journey.need_attention("payment_outcome for 5 attempts", details="Traceback: secret")
+    journey.escalate("payment_outcome for 5 attempts", details="Traceback: secret")
     journal.save([journey])
 
     assert "attention" not in as_alice.get(f"/api/orders/{order_id}").json()
@@ -377,7 +377,7 @@ def test_an_operator_has_an_order_looked_at_again(as_operator, place):
     order_id = place()["id"]
     (journey,) = journal.lock([order_id])
     journey.claimed(lease=60)
-    journey.need_attention("a defect")
+    journey.escalate("a defect")
     journal.save([journey])
 
     response = as_operator.post(f"/api/orders/{order_id}/retry")

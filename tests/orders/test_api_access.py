@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 from rest_framework.views import APIView
 
 from api.authentication import (
-    REMEMBER_SECONDS,
+    CACHE_SECONDS,
     DemoAuthentication,
     SessionAuthentication,
     forget_demo_customer,
@@ -98,7 +98,7 @@ def test_a_token_is_let_in_no_longer_than_it_is_remembered(alice, unlimited, mon
     token.delete() if end == "withdrawn" else User.objects.update(is_active=False)
     now = time.monotonic()
 
-    monkeypatch.setattr(time, "monotonic", lambda: now + REMEMBER_SECONDS)
+    monkeypatch.setattr(time, "monotonic", lambda: now + CACHE_SECONDS)
 
     assert program.get("/api/orders").status_code == 401
 

@@ -298,7 +298,7 @@ def test_the_backlog_is_not_looked_at_for_every_request(django_assert_num_querie
 
 def test_it_refuses_lines_when_the_backlog_does_not_shrink(send, settings, monkeypatch):
     monkeypatch.setattr(bulk_views, "CHUNK_LINES", 1)
-    monkeypatch.setattr(bulk, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(bulk, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(bulk_views, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(bulk_views, "PATIENCE_SECONDS", 0.05)
     settings.BULK_MAX_WAITING = 1

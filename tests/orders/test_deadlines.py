@@ -78,7 +78,7 @@ def test_a_watch_looks_once_a_minute(monkeypatch):
         looks.append(status)
         return 0
 
-    monkeypatch.setattr(deadlines, "call_for_help", look)
+    monkeypatch.setattr(deadlines, "escalate_overdue", look)
     watch = DeadlineWatch()
     watch.look()
     watch.look()

@@ -392,24 +392,24 @@ def being_away(who: str, settings: Any) -> Iterator[None]:
     yield
 
 
-STOCK = {Status.PROCESSING: [Leg.OPEN, Leg.RESERVED, Leg.REFUSED], Status.CANCELLING: [*Leg][:5]}
+STOCK = {Status.PROCESSING: [Leg.PENDING, Leg.RESERVED, Leg.REFUSED], Status.CANCELLING: [*Leg][:5]}
 PAYMENT = {
-    Status.PROCESSING: [Leg.OPEN, Leg.REFUSED, Leg.AUTHORIZED, Leg.CAPTURED],
+    Status.PROCESSING: [Leg.PENDING, Leg.REFUSED, Leg.AUTHORIZED, Leg.CAPTURED],
     Status.CANCELLING: [
-        Leg.OPEN,
+        Leg.PENDING,
         Leg.REFUSED,
         Leg.AUTHORIZED,
         Leg.CAPTURED,
         Leg.VOIDED,
         Leg.REFUNDED,
-        Leg.NOTHING,
+        Leg.NOT_NEEDED,
     ],
 }
 
 
 @pytest.mark.parametrize("status", [Status.PROCESSING, Status.CANCELLING])
 def test_whatever_came_of_its_legs_there_are_words_without_codes(order, status) -> None:
-    legs = itertools.product(STOCK[status], [Leg.OPEN, Leg.QUOTED, Leg.REFUSED], PAYMENT[status])
+    legs = itertools.product(STOCK[status], [Leg.PENDING, Leg.QUOTED, Leg.REFUSED], PAYMENT[status])
     for (stock, shipping, payment), wait in itertools.product(legs, Wait):
         journey = order.journey
         journey.status, journey.stock, journey.shipping, journey.payment = status, stock, shipping, payment

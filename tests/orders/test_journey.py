@@ -285,7 +285,7 @@ def work_off_but(poison: int) -> list[int]:
     companions = []
     for claimed in batches.claim():
         if poison in claimed.order_ids:
-            batches.take_in_hand(claimed.batch_id, step="reserve_stock")  # and its worker dies
+            batches.acquire_batch(claimed.batch_id, step="reserve_stock")  # and its worker dies
             companions.append(len(claimed.order_ids) - 1)
         else:
             run_canvas(batches.canvas(claimed))
@@ -328,7 +328,7 @@ def test_an_order_that_waits_for_its_provider_and_kills_its_workers_is_put_befor
     last_tries = batches.claim()
     assert [len(claimed.order_ids) for claimed in last_tries] == [1, 1]
     for claimed in last_tries:
-        batches.take_in_hand(claimed.batch_id, step="reserve_stock")  # and its worker dies
+        batches.acquire_batch(claimed.batch_id, step="reserve_stock")  # and its worker dies
     make_everything_due()
     assert batches.claim() == []
     assert {journey(order).attention for order in orders} == {"lost with its worker 5 times in a row"}
@@ -427,9 +427,9 @@ def test_a_batch_that_cannot_be_sent_uses_up_no_try_and_makes_no_loss_forgotten(
     order_id = make_order((make_product(), 1)).order_id
     lose_workers(1)
     (unsent,) = batches.claim()
-    batches.give_back(unsent, seconds=0)
+    batches.release_claim(unsent, seconds=0)
     (watched,) = batches.claim()
-    in_hand = batches.take_in_hand(watched.batch_id, step="reserve_stock")
+    in_hand = batches.acquire_batch(watched.batch_id, step="reserve_stock")
     assert in_hand
     assert in_hand.run_id is not None
     assert journey(order_id).attempts == 1

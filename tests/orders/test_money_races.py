@@ -160,9 +160,9 @@ def test_a_transaction_that_another_worker_is_sending_is_not_struck_out() -> Non
     first = ledger.prepare(Kind.AUTHORIZE, charges)
     second = ledger.prepare(Kind.AUTHORIZE, charges)
     assert [first[0].is_new, second[0].is_new] == [True, False]
-    ledger.forget_unsent(Kind.AUTHORIZE, first)
+    ledger.delete_unsent(Kind.AUTHORIZE, first)
     assert Transaction.objects.filter(order_id=order_id).exists()
-    ledger.forget_unsent(Kind.AUTHORIZE, second)
+    ledger.delete_unsent(Kind.AUTHORIZE, second)
     assert not Transaction.objects.filter(order_id=order_id).exists()
 
 
@@ -172,7 +172,7 @@ def test_a_call_that_was_slept_over_is_not_made(monkeypatch: pytest.MonkeyPatch)
     steps.quote_shipping(batch_id=claimed.batch_id)
     prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges([order_id]))
     monkeypatch.setattr(ledger, "monotonic", lambda: time.monotonic() + ledger.LONGEST_START + 1)
-    outcomes = ledger.ask(prepared, patience=5, on_late=lambda *_: None)
+    outcomes = ledger.send(prepared, patience=5, on_late=lambda *_: None)
     assert outcomes[order_id] == ledger.TOO_LATE
     assert gateway().find(key=prepared[0].key) is None
 
@@ -190,8 +190,8 @@ def test_money_that_arrives_while_the_undo_is_half_done_goes_back_too(providers:
     assert (journey(order_id).status, journey(order_id).payment) == (Status.CANCELLING, "nothing")
     arrived = gateway().find(key=entry.key)
     assert arrived is not None
-    assert steps.record_news(Kind.AUTHORIZE, order_id, arrived)
-    assert not steps.record_news(Kind.AUTHORIZE, order_id, arrived)
+    assert steps.record_late_outcome(Kind.AUTHORIZE, order_id, arrived)
+    assert not steps.record_late_outcome(Kind.AUTHORIZE, order_id, arrived)
     settle_down()
     assert journey(order_id).status == Status.CANCELLED
     assert net_at_provider(order_id) == (0, 0)

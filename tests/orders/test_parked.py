@@ -32,7 +32,7 @@ def seconds_until_due(order_id: int) -> float:
 @pytest.fixture
 def watch(monkeypatch):
     """A watch that looks each time it is asked to, at a breaker that is open."""
-    monkeypatch.setattr(resume, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(resume, "POLL_SECONDS", 0.0)
     breaker("payments").reset()
     for _ in range(10):
         breaker("payments").record(Admission(allowed=True), ok=False)

@@ -40,9 +40,9 @@ def admin(client, settings):
 
 
 def run_step(batch: Batch) -> None:
-    in_hand = batches.take_in_hand(batch.pk, step="settle")
+    in_hand = batches.acquire_batch(batch.pk, step="settle")
     assert in_hand
-    batches.put_down(in_hand)
+    batches.finish_run(in_hand)
 
 
 class Task:
@@ -145,14 +145,14 @@ def test_a_step_is_noted_beforehand_only_where_a_batch_has_been_lost(providers):
     make_shipping()
     make_order((make_product(), 1))
     (claimed,) = batches.claim()
-    assert batches.take_in_hand(claimed.batch_id, step="reserve_stock")  # and its worker dies
+    assert batches.acquire_batch(claimed.batch_id, step="reserve_stock")  # and its worker dies
     assert not StepRun.objects.exists()
     make_everything_due()
     (again,) = batches.claim()
-    watched = batches.take_in_hand(again.batch_id, step="reserve_stock")
+    watched = batches.acquire_batch(again.batch_id, step="reserve_stock")
     assert watched
     assert [run.ended_at for run in StepRun.objects.all()] == [None]
-    batches.put_down(watched)
+    batches.finish_run(watched)
     assert all(run.ended_at for run in StepRun.objects.all())
 
 

@@ -10,7 +10,7 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def test_everything_that_an_order_can_wait_for_has_its_words():
-    assert set(WAITS) == set(Wait) - {Wait.NOBODY}
+    assert set(WAITS) == set(Wait) - {Wait.NONE}
 
 
 def test_codes_are_put_into_words():

@@ -75,7 +75,7 @@ def test_an_order_whose_completion_was_asked_for_is_due_again_when_confirmed() -
     [
         {"stock": Leg.RESERVED, "shipping": Leg.QUOTED, "payment": Leg.REFUSED},
         {"stock": Leg.REFUSED, "shipping": Leg.QUOTED, "payment": Leg.AUTHORIZED},
-        {"stock": Leg.REFUSED, "shipping": Leg.QUOTED, "payment": Leg.OPEN},
+        {"stock": Leg.REFUSED, "shipping": Leg.QUOTED, "payment": Leg.PENDING},
         {"stock": Leg.RESERVED, "shipping": Leg.REFUSED},
     ],
 )
@@ -148,11 +148,11 @@ def test_a_wait_for_the_provider_uses_up_no_try() -> None:
 
 def test_only_lost_batches_count_against_an_order_that_waits_for_its_provider() -> None:
     state = journey(waiting_for=Wait.PAYMENT_OUTCOME, attempts=7)
-    state.batch_was_lost(before=0, in_hand=False)
+    state.batch_expired(before=0, was_started=False)
     assert state.tries == 0
-    state.batch_was_lost(before=2, in_hand=True)
+    state.batch_expired(before=2, was_started=True)
     assert state.tries == 3
-    state.waiting_for = Wait.NOBODY
+    state.waiting_for = Wait.NONE
     assert state.tries == state.attempts == 6
 
 
@@ -185,7 +185,7 @@ def test_nothing_is_asked_of_the_provider_once_a_leg_has_refused() -> None:
 
 
 def test_money_that_arrives_after_the_end_goes_back() -> None:
-    state = journey(Status.CANCELLED, shipping=Leg.QUOTED, payment=Leg.NOTHING, outcome="cancelled")
+    state = journey(Status.CANCELLED, shipping=Leg.QUOTED, payment=Leg.NOT_NEEDED, outcome="cancelled")
     state.payment_arrived_late()
     assert state.money_to_return
     state.money_returned(Leg.VOIDED)

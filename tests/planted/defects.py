@@ -26,7 +26,7 @@ def no_fencing() -> list[Replacement]:
     def lock_batch(order_ids: Sequence[int], *, batch_id: int) -> list[JourneyState]:
         return journal.lock(order_ids)
 
-    def due(batch: batches.InHand, is_due: object) -> list[JourneyState]:
+    def due(batch: batches.BatchLease, is_due: object) -> list[JourneyState]:
         return journal.lock(batch.order_ids)
 
     return [(journal, "lock_batch", lock_batch), (steps, "_due", due)]
@@ -44,7 +44,7 @@ def key_per_try() -> list[Replacement]:
 
 def outcome_before_call() -> list[Replacement]:
     """Success is written down first, and the provider is asked afterwards."""
-    ask = ledger.ask
+    ask = ledger.send
 
     def hopeful(prepared: Sequence[Prepared], **how: Any) -> dict[int, Outcome]:
         for one in prepared:
@@ -52,7 +52,7 @@ def outcome_before_call() -> list[Replacement]:
             ledger.record(one.kind, {one.request.order_id: hoped})
         return ask(prepared, **how)
 
-    return [(ledger, "ask", hopeful)]
+    return [(ledger, "send", hopeful)]
 
 
 def publish_before_commit() -> list[Replacement]:
@@ -130,7 +130,7 @@ def capture_without_join() -> list[Replacement]:
 
 def unknown_is_declined() -> list[Replacement]:
     """A call that nobody answered counts as declined."""
-    ask = ledger.ask
+    ask = ledger.send
 
     def rash(prepared: Sequence[Prepared], **how: Any) -> dict[int, Outcome]:
         return {
@@ -138,7 +138,7 @@ def unknown_is_declined() -> list[Replacement]:
             for order_id, outcome in ask(prepared, **how).items()
         }
 
-    return [(ledger, "ask", rash)]
+    return [(ledger, "send", rash)]
 
 
 def release_forgotten() -> list[Replacement]:

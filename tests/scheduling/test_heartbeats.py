@@ -6,7 +6,7 @@ import pytest
 
 from launcher.engines import free_port
 from runtime import heartbeats
-from runtime.heartbeats import GONE_SECONDS, KEY, Herald, Unreachable, alive, beat, leave, present
+from runtime.heartbeats import GONE_SECONDS, KEY, HeartbeatPublisher, Unreachable, alive, beat, leave, present
 from tests.waiting import until
 
 
@@ -39,16 +39,16 @@ def test_it_tells_what_the_process_says_about_itself():
 
 def test_a_loop_that_hangs_grows_old_although_its_process_lives():
     # What a loop said long ago is carried with the age it has by now.
-    Herald()._carry("dispatcher", time.monotonic() - GONE_SECONDS - 1, {})
+    HeartbeatPublisher()._carry("dispatcher", time.monotonic() - GONE_SECONDS - 1, {})
     assert "dispatcher" not in alive()
     assert seen("dispatcher") == ["dispatcher"]
 
 
 def test_the_youngest_of_several_speaks_for_a_name():
-    old = Herald()
+    old = HeartbeatPublisher()
     old.pid = 1
     old._carry("dispatcher", time.monotonic() - 10, {})
-    Herald()._carry("dispatcher", time.monotonic() - 1, {})
+    HeartbeatPublisher()._carry("dispatcher", time.monotonic() - 1, {})
     assert seen("dispatcher") == ["dispatcher", "dispatcher"]
     assert alive()["dispatcher"] < 9
 
@@ -61,10 +61,10 @@ def test_a_process_that_ended_on_purpose_is_not_missed():
 
 
 def test_the_long_gone_are_forgotten():
-    gone = Herald()
+    gone = HeartbeatPublisher()
     gone.pid = 1
     gone._carry("dispatcher", time.monotonic() - heartbeats.FORGOTTEN_SECONDS - 1, {})
-    Herald()._carry("worker:orders@here", time.monotonic(), {})
+    HeartbeatPublisher()._carry("worker:orders@here", time.monotonic(), {})
     assert seen("dispatcher", "worker:orders@here") == ["worker:orders@here"]
     with heartbeats._client() as client:
         assert not [name for name in client.hkeys(f"{KEY}:facts") if name.startswith("dispatcher")]
@@ -72,6 +72,6 @@ def test_the_long_gone_are_forgotten():
 
 def test_a_beat_never_raises_and_a_look_says_when_valkey_is_away(settings):
     settings.CACHE_URL = f"redis://127.0.0.1:{free_port()}/1"
-    Herald()._carry("dispatcher", time.monotonic(), {})
+    HeartbeatPublisher()._carry("dispatcher", time.monotonic(), {})
     with pytest.raises(Unreachable):
         alive()

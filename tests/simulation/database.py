@@ -10,7 +10,7 @@ from typing import Any
 from django.db import OperationalError
 
 from inventory.stock import Wanted
-from orders.batches import FRESH_SECONDS, InHand, Lost, UnderWay
+from orders.batches import FRESH_SECONDS, BatchLease, ExpiredBatch, UnderWay
 from orders.workflow import JourneyState, Leg, Status
 from tests.simulation.actors import Actor, Clock
 from tests.simulation.dice import Dice
@@ -76,7 +76,7 @@ class Database:
         self.stock: dict[int, Item] = {}
         self.reservations: dict[int, dict[int, int]] = {}
         self.payments: dict[tuple[int, str], Any] = {}
-        self.in_hand: Counter[int] = Counter()  # steps that began and have not ended, for each watched batch
+        self.lease: Counter[int] = Counter()  # steps that began and have not ended, for each watched batch
         self.watched: set[int] = set()
         self.losses: dict[int, int] = {}
         self.batches: dict[int, tuple[float, int]] = {}  # those under way: started at, size
@@ -215,23 +215,23 @@ class Database:
     def finish_batch(self, batch_id: int) -> None:
         self.write(lambda: self.batches.pop(batch_id, None) and None)
 
-    def take_in_hand(self, batch_id: int, *, step: str) -> InHand | None:
+    def acquire_batch(self, batch_id: int, *, step: str) -> BatchLease | None:
         if batch_id not in self.batches:
             return None
         run_id = None
         if batch_id in self.watched:
-            self.in_hand[batch_id] += 1
+            self.lease[batch_id] += 1
             run_id = batch_id
-        return InHand(batch_id, self.travellers[batch_id], step, "", run_id)
+        return BatchLease(batch_id, self.travellers[batch_id], step, "", run_id)
 
-    def put_down(self, in_hand: InHand) -> None:
-        if in_hand.is_whole and in_hand.run_id is not None:
-            self.write(lambda: self.in_hand.subtract([in_hand.batch_id]))
+    def finish_run(self, lease: BatchLease) -> None:
+        if lease.is_whole and lease.run_id is not None:
+            self.write(lambda: self.lease.subtract([lease.batch_id]))
 
-    def take_over(self, batch_ids: Iterable[int]) -> list[Lost]:
+    def take_over(self, batch_ids: Iterable[int]) -> list[ExpiredBatch]:
         for batch_id in batch_ids:
             self.finish_batch(batch_id)
-        return [Lost(id_, self.losses[id_], was_in_hand=self.in_hand[id_] > 0) for id_ in batch_ids]
+        return [ExpiredBatch(id_, self.losses[id_], was_started=self.lease[id_] > 0) for id_ in batch_ids]
 
     def under_way(self, lease: float) -> UnderWay:
         now = self.clock.now
@@ -301,7 +301,7 @@ class Database:
     def place(self, facts: Facts) -> None:
         """Store a new order."""
         fields = (
-            facts.order_id, Status.PENDING, 1, None, 0, Leg.OPEN, Leg.OPEN, Leg.OPEN, None, "", "", False, "", "",
+            facts.order_id, Status.PENDING, 1, None, 0, Leg.PENDING, Leg.PENDING, Leg.PENDING, None, "", "", False, "", "",
         )  # fmt: skip
         self.facts[facts.order_id] = facts
         due_at = None if facts.hold else self.clock.now

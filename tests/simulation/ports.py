@@ -85,9 +85,9 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (batches, "_new_batch", database.new_batch),
         (batches, "under_way", lambda: database.under_way(settings.LEASE_SECONDS)),
         (batches, "finish", database.finish_batch),
-        (batches, "take_in_hand", database.take_in_hand),
-        (batches, "put_down", database.put_down),
-        (batches, "take_over", database.take_over),
+        (batches, "acquire_batch", database.acquire_batch),
+        (batches, "finish_run", database.finish_run),
+        (batches, "reclaim_expired", database.take_over),
         (wakeup, "wake_dispatcher", lambda: database.write(world.ring)),
         (wakeup, "announce_events", lambda: None),
         (stock, "_lock", database.lock_stock),
@@ -101,7 +101,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (queries, "charges", books.charges),
         (ledger, "prepare", books.prepare),
         (ledger, "record", books.record),
-        (ledger, "forget_unsent", books.forget_unsent),
+        (ledger, "delete_unsent", books.delete_unsent),
         (ledger, "reopen", books.reopen),
         (ledger, "monotonic", lambda: world.clock.now),
         (ledger, "transactions_of", books.transactions_of),
@@ -233,7 +233,7 @@ class Books:
         self._database.write(partial(self._put, place, known))
         return True
 
-    def forget_unsent(self, kind: Kind, prepared: Sequence[Prepared]) -> None:
+    def delete_unsent(self, kind: Kind, prepared: Sequence[Prepared]) -> None:
         for one in prepared:
             self._database.write(partial(self._forget, (one.request.order_id, kind), one.asked_at))
 
