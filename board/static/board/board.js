@@ -1028,8 +1028,20 @@ function lampsOf(status) {
   const dispatcher = others.some((each) => each.name.startsWith("dispatcher") && each.alive);
   if (status.processes) lamps.push({ name: "Dispatcher", state: dispatcher ? "good" : "bad", words: dispatcher ? "" : "none is alive" });
   lamps.push(...scheduleLamp(status.schedule));
+  lamps.push(...nodeLamps(status.nodes));
   for (const part of Object.keys(status.notKnown ?? {})) lamps.push({ name: part, state: "unknown", words: "does not answer" });
   return lamps;
+}
+
+// Of a cluster: who is there and leads what, how far behind it is, and how many orders it took up in the last minute.
+function nodeLamps(nodes) {
+  const present = (nodes?.present ?? []).map(({ node, database, stream, relaying, ordersLastMinute }) => {
+    const leads = [database?.role === "leader" && "database", stream?.leader === node && "stream", relaying && "relay"].filter(Boolean);
+    const lag = Number.isInteger(database?.lagBytes) && database.lagBytes > 0 ? `${whole.format(database.lagBytes / 1024)} kB behind` : "";
+    const words = [leads.length ? `leads ${leads.join(", ")}` : "", lag, `${whole.format(ordersLastMinute)} orders/min`].filter(Boolean);
+    return { name: node, state: database && !["running", "streaming"].includes(database.state) ? "warn" : "good", words: words.join(" · ") };
+  });
+  return [...present, ...(nodes?.missing ?? []).map((node) => ({ name: node, state: "bad", words: "missing" }))];
 }
 
 function providerLamp(name, { breaker, lastCheck }) {
