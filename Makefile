@@ -10,14 +10,21 @@ NOWHERE := SECRET_KEY=not-used-by-checks-but-long-enough-to-look-like-a-real-one
 	DEBUG=0 DEMO=0 ALLOW_SANDBOX=1 ALLOWED_HOSTS=orders.example TRUSTED_PROXIES=192.0.2.1 \
 	DATA_DIR=$(CURDIR)/.data/nowhere
 
-.PHONY: help run test bench chaos fuzz advisories lint check screenshots clean lock
+.PHONY: help run cluster cluster-test cluster-kill cluster-freeze cluster-cut cluster-heal test bench chaos fuzz advisories lint check screenshots clean lock
 
 help: ## What one can do here
-	@grep -hE '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z -]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 run: ## Everything, on http://localhost:8000 (PORT=, FLOWER_PORT=, HOST=, DATABASE_URL=, REDIS_URL=)
 	@sh config/venv.sh requirements.txt
 	@exec $(PY) -m launcher.run
+
+cluster: ## Three nodes of which any may die, on http://localhost:8000 (NETWORK=namespaces as root, ARGS=--prove)
+	@sh config/venv.sh requirements-cluster.txt
+	@exec $(PY) -m cluster $(ARGS)
+
+cluster-kill cluster-freeze cluster-cut cluster-heal: ## What befalls a node of it, and its end (NODE=2)
+	@exec $(PY) -m cluster $(@:cluster-%=%) $(NODE)
 
 test: ## The whole suite, on engines of its own (ARGS= for pytest, e.g. one file or -n 0)
 	@sh config/venv.sh requirements-dev.txt
@@ -27,9 +34,13 @@ bench: ## How fast it is, beside the textbook (SCENARIO=, SECONDS=, ROUNDS=, ARG
 	@sh config/venv.sh requirements-dev.txt
 	@exec $(PY) -m bench $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
-chaos: ## The whole system, broken on purpose, row by row (ROWS=F1,F7 SEED= ORDERS= HOURS= KILLS=)
-	@sh config/venv.sh requirements-dev.txt
-	@exec $(PY) -m chaos $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED)) $(if $(ORDERS),--orders $(ORDERS)) $(if $(HOURS),--hours $(HOURS)) $(if $(KILLS),--kills $(KILLS)) $(ARGS)
+cluster-test: ## The rows of the fault matrix about nodes, all of them (as root: NETWORK=namespaces)
+	@sh config/venv.sh requirements-cluster.txt
+	@exec $(PY) -m cluster --rows all
+
+chaos: ## The whole system, broken on purpose, row by row (ROWS=F1,F7 or ROWS=N1,N4 SEED= ORDERS= HOURS= KILLS=)
+	@sh config/venv.sh $(if $(filter N%,$(ROWS)),requirements-cluster.txt,requirements-dev.txt)
+	@exec $(PY) -m $(if $(filter N%,$(ROWS)),cluster,chaos) $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED)) $(if $(ORDERS),--orders $(ORDERS)) $(if $(HOURS),--hours $(HOURS)) $(if $(KILLS),--kills $(KILLS)) $(ARGS)
 
 fuzz: ## Requests made up from the API's own description, as three kinds of people (REQUESTS=20000 SEED=1)
 	@sh config/venv.sh requirements-dev.txt
@@ -61,6 +72,8 @@ lock: ## Write the requirements anew from pyproject.toml (needs uv)
 		--no-header --no-annotate -q -o requirements.txt
 	@uv pip compile pyproject.toml --extra dev --extra otel -c requirements.txt --universal --python-version 3.11 --generate-hashes \
 		--upgrade --no-emit-index-url --no-header --no-annotate -q -o requirements-dev.txt
+	@uv pip compile pyproject.toml --extra cluster -c requirements-dev.txt --universal --python-version 3.11 --generate-hashes \
+		--upgrade --no-emit-index-url --no-header --no-annotate -q -o requirements-cluster.txt
 
 clean: ## Remove the virtual environment and all data
 	@if [ -L .data/postgres ]; then rm -rf "$$(dirname "$$(readlink -f .data/postgres)")"; fi

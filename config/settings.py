@@ -102,6 +102,7 @@ INSTALLED_APPS = [
     "shipping",
     "orders",
     "notifications",
+    "live",
     "board",
     "config",
 ]
@@ -161,6 +162,39 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = DEBUG
 
+# --- Nodes ------------------------------------------------------------------------------------------------
+
+# Several machines, each with a Valkey of its own, are a cluster; several with one Valkey for all are distributed.
+DEPLOYMENT_MODE = env.str("DEPLOYMENT_MODE", default="standalone")
+if DEPLOYMENT_MODE not in ("standalone", "distributed", "cluster"):
+    raise ImproperlyConfigured(
+        f"DEPLOYMENT_MODE must be standalone, distributed or cluster, not {DEPLOYMENT_MODE!r}."
+    )
+# What this machine is called, in logs, heartbeats, batches and on the board. NODE is its older name.
+NODE_ID = env.str("NODE_ID", default="") or env.str("NODE", default=socket.gethostname())
+NODE = NODE_ID
+# The nodes that belong to the cluster: whoever is named here and not there is missing.
+NODES = env.list("NODES", default=[])
+# The servers of the event stream, with commas between; empty: no stream.
+NATS_URL = env.list("NATS_URL", default=[])
+NATS_USER, NATS_PASSWORD = env.str("NATS_USER", default=""), env.str("NATS_PASSWORD", default="")
+if DEPLOYMENT_MODE == "cluster" and not NATS_URL:
+    raise ImproperlyConfigured("DEPLOYMENT_MODE=cluster needs NATS_URL, by which the nodes find each other.")
+# Which events the stream gets: all, or those that change an order's status. How many copies it has, how long it keeps
+# them, and whether an empty one begins with the oldest event that is kept or with what happens from now on.
+STREAM_EVENTS = env.str("STREAM_EVENTS", default="all")
+if STREAM_EVENTS not in ("all", "status"):
+    raise ImproperlyConfigured(f"STREAM_EVENTS must be all or status, not {STREAM_EVENTS!r}.")
+STREAM_FROM = env.str("STREAM_FROM", default="start")
+if STREAM_FROM not in ("start", "now"):
+    raise ImproperlyConfigured(f"STREAM_FROM must be start or now, not {STREAM_FROM!r}.")
+STREAM_REPLICAS = whole("STREAM_REPLICAS", default=3 if DEPLOYMENT_MODE == "cluster" else 1, at_least=1)
+STREAM_DAYS = number("STREAM_DAYS", default=7, at_least=0.01)
+# Where Patroni tells which part this node's PostgreSQL plays; empty: not shown.
+PATRONI_URL = env.str("PATRONI_URL", default="").rstrip("/")
+# Whose batches count for a dispatcher's limits: those that travel through the same broker as its own.
+BATCH_NODE = NODE_ID if DEPLOYMENT_MODE == "cluster" else ""
+
 # --- Engines ----------------------------------------------------------------------------------------------
 
 COMMAND_TIMEOUT_SECONDS = number("COMMAND_TIMEOUT_SECONDS", default=5, at_least=0.1)
@@ -185,6 +219,9 @@ DATABASES["default"] |= {
     "OPTIONS": {
         "connect_timeout": 3,
         "keepalives_idle": 10,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 3000,  # give up a connection whose peer acknowledges nothing for this long
         **(
             {}
             if DATABASE_POOLER
@@ -194,6 +231,18 @@ DATABASES["default"] |= {
     | DATABASES["default"].get("OPTIONS", {}),
     "TEST": {"NAME": env.str("TEST_DATABASE_NAME", default=None)},
 }
+
+# Where reports are read that may be a moment late: a standby, or several. Empty: from the same server as all else.
+if env.str("DATABASE_REPLICA_URL", default=""):
+    _replica = env.db_url("DATABASE_REPLICA_URL", engine="database.postgresql")
+    DATABASES["replica"] = (
+        DATABASES["default"]
+        | _replica
+        | {
+            "OPTIONS": DATABASES["default"]["OPTIONS"] | _replica.get("OPTIONS", {}),
+            "TEST": {"MIRROR": "default"},
+        }
+    )
 
 REDIS_URL = env.str("REDIS_URL")
 _REDIS_PASSWORD = env.str("REDIS_PASSWORD", default="")
@@ -561,7 +610,6 @@ if LOG_FORMAT not in ("console", "json"):
     raise ImproperlyConfigured(f"LOG_FORMAT must be console or json, not {LOG_FORMAT!r}.")
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # whose address it was is nobody's business
-NODE = env.str("NODE", default=socket.gethostname())
 
 SHARED_PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,

@@ -71,8 +71,10 @@ fingerprint() {
 }
 
 is_installed() {
-    # The development lock holds everything that the other one does, in the same versions.
-    for done in "$lock" requirements-dev.txt; do
+    # The other locks hold everything that requirements.txt does, in the same versions.
+    others=
+    [ "$lock" = requirements.txt ] && others="requirements-dev.txt requirements-cluster.txt"
+    for done in "$lock" $others; do
         [ -f "$stamp.$done" ] && [ "$(cat "$stamp.$done")" = "$(fingerprint "$done")" ] && return
     done
     return 1

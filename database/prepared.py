@@ -17,6 +17,8 @@ from psycopg import errors
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 
+from database import deadline
+
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult
 
@@ -28,7 +30,8 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 MAX_STATEMENTS = 200
 PLACEHOLDER = re.compile(r"%(?:%|s|\((\w+)\)s)")
 # What a statement that was prepared cannot be executed for any more; with a new connection it can.
-OUT_OF_DATE = (errors.FeatureNotSupported, errors.InvalidSqlStatementName)
+# The same after a failover, when a server that takes no writes any more still holds our connection.
+OUT_OF_DATE = (errors.FeatureNotSupported, errors.InvalidSqlStatementName, errors.ReadOnlySqlTransaction)
 
 
 def execute(statement: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
@@ -59,7 +62,9 @@ class Statements:
         self._begin()
         name = self._names.get(statement) or self._prepare(statement, sql)
         formats = [PyFormat.TEXT] * len(values)
-        result = self._libpq.exec_prepared(name, self._values.dump_sequence(values, formats))  # type: ignore[arg-type]
+        dumped = self._values.dump_sequence(values, formats)  # type: ignore[arg-type]
+        with deadline.over(self._libpq.socket):
+            result = self._libpq.exec_prepared(name, dumped)  # type: ignore[arg-type]
         return self._rows(result)
 
     def commit(self) -> None:
@@ -73,14 +78,18 @@ class Statements:
             self._run(b"BEGIN")
 
     def _run(self, command: bytes) -> None:
-        self._check(self._libpq.exec_(command))
+        with deadline.over(self._libpq.socket):
+            result = self._libpq.exec_(command)
+        self._check(result)
 
     def _prepare(self, statement: str, sql: bytes) -> bytes:
         if len(self._names) >= MAX_STATEMENTS:
             self._run(b"DEALLOCATE ALL")
             self._names.clear()
         name = b"ours_%d" % len(self._names)
-        self._check(self._libpq.prepare(name, sql))
+        with deadline.over(self._libpq.socket):
+            result = self._libpq.prepare(name, sql)
+        self._check(result)
         self._names[statement] = name
         return name
 

@@ -74,8 +74,7 @@ class Stopped(BaseException):
 
 def main() -> int:
     """The launcher's exit status: 0 after a wanted stop, 1 when the system could not start."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _stop)
+    stop_on_signals()
     try:
         folder = DataFolder(Path(os.environ.get("DATA_DIR") or BASE_DIR / ".data").resolve())
         folder.lock()
@@ -96,12 +95,12 @@ def launch(folder: DataFolder, guardian: Guardian) -> None:
     except ImproperlyConfigured as error:
         raise RunError(str(error)) from error
     environment = complete_environment(folder)
-    entries = parse(PROCFILE.read_text())
+    entries = parse(PROCFILE.read_text()) + stream_entries(environment)
     check_procfile(entries, environment)
     engines = embedded_engines(folder, environment)
     check_servers(environment, engines)
     with contextlib.ExitStack() as stack:
-        running = [(engine, stack.enter_context(_started(engine, guardian))) for engine in engines]
+        running = [(engine, stack.enter_context(started(engine, guardian))) for engine in engines]
         preload(environment)
         prepare(engines, environment, guardian)
         supervisor = supervise(entries, engines, environment, guardian)
@@ -245,7 +244,7 @@ def check_servers(environment: dict[str, str], engines: list[Engine]) -> None:
 
 
 @contextlib.contextmanager
-def _started(engine: Engine, guardian: Guardian) -> Iterator[subprocess.Popen[bytes]]:
+def started(engine: Engine, guardian: Guardian) -> Iterator[subprocess.Popen[bytes]]:
     say(f"Starting {engine.name} ...")
     process = start_engine(engine)
     guardian.watch(process.pid, stop_signal=engine.stop_signal)
@@ -288,6 +287,11 @@ def prepare(engines: list[Engine], environment: dict[str, str], guardian: Guardi
 # --- processes --------------------------------------------------------------------------------------------
 
 
+def stream_entries(environment: dict[str, str]) -> list[Entry]:
+    """Return the relay of the event stream, where there is a stream."""
+    return [Entry("relay", "python manage.py relay")] if environment.get("NATS_URL") else []
+
+
 def check_procfile(entries: list[Entry], environment: dict[str, str]) -> None:
     """Raises ProcfileError or RunError for a process that could not be started."""
     for entry in entries:
@@ -302,15 +306,15 @@ def supervise(
     entries: list[Entry], engines: list[Engine], environment: dict[str, str], guardian: Guardian
 ) -> Supervisor:
     """A supervisor over engines and processes that prints the table of addresses once all is ready."""
-    programs = [_engine_program(engine) for engine in engines]
-    programs += [_process_program(entry, environment) for entry in entries]
+    programs = [engine_program(engine) for engine in engines]
+    programs += [process_program(entry, environment) for entry in entries]
     width = max(len(program.name) for program in programs)
     console = Console(sys.stdout.fileno(), colour=wants_colour(), width=width)
     say(f"Starting {len(entries)} processes ...")
     return Supervisor(programs, console, guardian, on_tick=Announcement(environment, console))
 
 
-def _engine_program(engine: Engine) -> Program:
+def engine_program(engine: Engine) -> Program:
     def restart(_output: int) -> subprocess.Popen[bytes]:
         engine.prepare()
         with engine.log.open("ab") as log:
@@ -321,7 +325,7 @@ def _engine_program(engine: Engine) -> Program:
     return Program(name=engine.name, launch=restart, stop_signal=engine.stop_signal, is_engine=True)
 
 
-def _process_program(entry: Entry, environment: dict[str, str]) -> Program:
+def process_program(entry: Entry, environment: dict[str, str]) -> Program:
     argv, assignments = expand(entry.command, environment)
     variables = environment | assignments
     argv[0] = shutil.which(argv[0], path=variables["PATH"]) or argv[0]
@@ -424,6 +428,12 @@ def say(text: str) -> None:
     """One line of progress."""
     with contextlib.suppress(OSError):  # nobody has to listen
         print(text, flush=True)  # noqa: T201
+
+
+def stop_on_signals() -> None:
+    """Raise Stopped when the user asks to stop, until a supervisor listens by itself."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

@@ -41,6 +41,7 @@ class Program:
     launch: Callable[[int], Process]
     stop_signal: signal.Signals = signal.SIGTERM
     is_engine: bool = False
+    stop_seconds: float = 0.0  # how long it may take to stop, where that is longer than for the others
 
 
 @dataclass
@@ -86,6 +87,12 @@ class Supervisor:
         watched = next(watched for watched in self._watched if watched.name == name)
         watched.process = process
         watched.started_at = self.clock()
+
+    def kill(self, name: str) -> None:
+        """Kill a program that does not do its work any more; it is started again like any that dies."""
+        for watched in self._watched:
+            if watched.name == name and watched.process:
+                signal_group(watched.process, signal.SIGKILL)
 
     def run(self) -> None:
         """Start what is not running yet, keep all of it running, stop it when asked."""
@@ -237,7 +244,7 @@ class Supervisor:
         for watched in reversed(some):
             if watched.process:
                 watched.process.send_signal(watched.program.stop_signal)
-        deadline = self.clock() + patience
+        deadline = self.clock() + max(patience, *(watched.program.stop_seconds for watched in some), 0.0)
         while any(watched.process for watched in some) and self.clock() < deadline and self._stops_asked < 2:
             self._turn(max(0.0, min(TICK_SECONDS, deadline - self.clock())))
         for watched in some:

@@ -1,20 +1,26 @@
 """Short-lived, single-use tickets: how a client that cannot send a header or a cookie opens a socket.
 
-A ticket stands in a URL, and URLs end up in logs; that is why it works once, and only for half a minute.
+A ticket stands in a URL, and URLs end up in logs; that is why it works once, and only for half a minute. One server
+issues it and any other may redeem it, so it is kept where all of them look: in PostgreSQL, as a digest.
 """
 
-import functools
-import json
-import os
+import hashlib
 import secrets
 
-import msgspec
-import redis
-from django.conf import settings
+from django.db import Error
 
+from database.prepared import execute
 from live.access import Credential
 
 SECONDS = 30
+
+# Clears away what nobody redeemed, so that no schedule has to.
+ISSUE = """
+    WITH expired AS (DELETE FROM live_ticket WHERE expires_at < now())
+    INSERT INTO live_ticket (digest, kind, value, expires_at)
+    VALUES (%s::bytea, %s, %s, now() + %s::float8 * interval '1 second')
+"""
+REDEEM = "DELETE FROM live_ticket WHERE digest = %s::bytea RETURNING kind, value, expires_at > now()"
 
 
 class NoTickets(Exception):
@@ -25,8 +31,8 @@ def issue(credential: Credential) -> str:
     """Return a ticket that stands for the credential. Raises NoTickets."""
     ticket = secrets.token_urlsafe(32)
     try:
-        _store(os.getpid()).set(_key(ticket), json.dumps([credential.kind, credential.value]), ex=SECONDS)
-    except redis.RedisError as error:
+        execute(ISSUE, [_digest(ticket), credential.kind, credential.value, SECONDS])
+    except Error as error:
         raise NoTickets from error
     return ticket
 
@@ -34,30 +40,14 @@ def issue(credential: Credential) -> str:
 def redeem(ticket: str) -> Credential | None:
     """Return what the ticket stands for, once; None if it is used, too old or made up. Raises NoTickets."""
     try:
-        stored = _store(os.getpid()).getdel(_key(ticket))
-    except redis.RedisError as error:
+        found = execute(REDEEM, [_digest(ticket)])
+    except Error as error:
         raise NoTickets from error
-    return _credential(stored) if stored else None
+    for kind, value, is_valid in found:
+        return Credential(kind, value) if is_valid else None
+    return None
 
 
-def _credential(stored: bytes | str) -> Credential | None:
-    """What a ticket stands for; None for what is none: anybody who can write to Valkey may have stored it."""
-    try:
-        return Credential(*msgspec.json.decode(stored, type=tuple[str, str]))
-    except (msgspec.DecodeError, UnicodeError):
-        return None
-
-
-def _key(ticket: str) -> str:
-    return f"ticket:{ticket[:100]}"
-
-
-@functools.lru_cache(maxsize=1)
-def _store(pid: int) -> redis.Redis:  # noqa: ARG001 - connections are not carried across a fork
-    return redis.Redis.from_url(
-        settings.CACHE_URL,
-        socket_timeout=1,
-        socket_connect_timeout=1,
-        decode_responses=True,
-        encoding_errors="replace",
-    )
+def _digest(ticket: str) -> str:
+    """Return the digest in the words of PostgreSQL."""
+    return "\\x" + hashlib.sha256(ticket.encode()).hexdigest()

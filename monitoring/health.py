@@ -27,7 +27,7 @@ from orders.models import Batch
 from providers.breaker import BreakerState, breaker
 from providers.deadline import fetch
 from providers.health import HealthReport, last_reports
-from runtime import heartbeats
+from runtime import heartbeats, nodes
 from runtime.optional_valkey import fail_fast_client
 from scheduling.slots import database_now, latest_start, stale_after
 
@@ -287,6 +287,17 @@ def _about(state: BreakerState, report: HealthReport | None) -> dict[str, Any]:
     }
 
 
+def nodes_part() -> Finding:
+    """Every node that belongs to the cluster is there; the others do the work of one that is not."""
+    if not settings.NATS_URL:
+        return Finding()
+    known = nodes.known()
+    facts = {"present": [node["node"] for node in known.present], "missing": known.missing}
+    if known.missing:
+        return Finding(State.DEGRADED, f"Missing: {', '.join(known.missing)}.", facts)
+    return Finding(facts=facts)
+
+
 def disk() -> Finding:
     """There is room to write."""
     folder = settings.DATA_DIR if settings.DATA_DIR.exists() else settings.BASE_DIR
@@ -322,6 +333,7 @@ PARTS: dict[str, Callable[[], Finding]] = {
     "live": live,
     "providers": providers,
     "canary": canary_part,
+    "nodes": nodes_part,
     "disk": disk,
 }
 # Parts without which orders are neither stored nor moved. What is wrong with another one degrades the whole.

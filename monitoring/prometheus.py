@@ -21,7 +21,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from monitoring import metrics, status
+from monitoring import metrics, nodes, status
 from monitoring.prober import Prober, Remembered
 from notifications import visits
 from notifications.event_counters import BUCKETS
@@ -321,6 +321,7 @@ FAMILIES: dict[str, Callable[[Any], Iterator[Metric]]] = {
     "schedule": _schedule,
     "providers": _providers,
     "versions": _versions,
+    "nodes": nodes.families,
     "placed": _placed,
     "events": _events,
     "measures": _measures,

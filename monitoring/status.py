@@ -13,6 +13,7 @@ from django.db import connection
 from django_celery_beat.models import PeriodicTask
 
 from monitoring.health import valkey
+from monitoring.nodes import machines
 from monitoring.prober import Answer, Prober, Remembered
 from monitoring.workers import PREFIX as WORKER
 from orders.operators import money_at_risk
@@ -186,6 +187,7 @@ QUESTIONS: dict[str, Callable[[], dict[str, Any]]] = {
     "schedule": schedule,
     "providers": providers,
     "versions": versions,
+    "nodes": machines,
 }
 _prober = Prober(QUESTIONS)
 

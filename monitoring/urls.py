@@ -10,5 +10,6 @@ urlpatterns = [
     path("health/ready", views.health_ready),
     path("metrics", views.metrics_for_prometheus),
     path("api/system/status", views.SystemStatus.as_view()),
+    path("api/system/nodes", views.SystemNodes.as_view()),
     path("api/system/metrics", views.SystemMetrics.as_view()),
 ]

@@ -12,8 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from monitoring import health, metrics, prometheus, status
+from api.problems import Problem
+from monitoring import health, metrics, nodes, prometheus, status
 from monitoring.access import IsStaffOrDemo, may_see_details
+from runtime.nodes import NotKnown
 
 
 @require_safe
@@ -72,6 +74,21 @@ class SystemStatus(APIView):
     def get(self, request: Request) -> Response:  # noqa: ARG002 - DRF's signature
         """Return the whole picture, at most two seconds old. What is not known is null, with its reason."""
         return Response(status.status())
+
+
+class SystemNodes(APIView):
+    """The machines of a cluster: which are there, what they do, which is missing."""
+
+    permission_classes = (IsStaffOrDemo,)
+
+    @extend_schema(tags=["system"], responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:  # noqa: ARG002 - DRF's signature
+        """Return the nodes as they announce themselves. 503 while nothing is heard of them."""
+        try:
+            return Response(nodes.machines())
+        except NotKnown:
+            message = "Nothing is heard of the nodes just now. Try again."
+            raise Problem("temporarily_unavailable", message, status_code=503, retry_after=2) from None
 
 
 class SystemMetrics(APIView):

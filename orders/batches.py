@@ -111,16 +111,17 @@ def claim() -> list[Claimed]:
 def under_way() -> UnderWay:
     """Return how many batches are travelling, and how many orders with them. A lost batch counts for one lease.
 
-    Until the transaction ends nobody else counts: two dispatchers that saw the same room would both fill it.
+    In a cluster those of this node: each node has its own broker and workers. Until the transaction ends no other
+    dispatcher of the node counts: two that saw the same room would both fill it.
     """
-    execute("SELECT pg_advisory_xact_lock(%s)", [CLAIMING])
+    execute("SELECT pg_advisory_xact_lock(%s::int, hashtext(%s))", [CLAIMING, settings.BATCH_NODE])
     ((batches, orders, fresh),) = execute(
         "SELECT count(*), coalesce(sum(size), 0)::int,"
         " count(*) FILTER (WHERE started_at > clock_timestamp() - %s::float8 * interval '1 second')"
         " FROM orders_batch WHERE finished_at IS NULL AND started_at > now() - %s::float8 * interval '1 second'"
         # A batch that starts in the future was lost, and the clock put right since.
-        " AND started_at < now() + %s::float8 * interval '1 second'",
-        [FRESH_SECONDS, settings.LEASE_SECONDS, settings.LEASE_SECONDS],
+        " AND started_at < now() + %s::float8 * interval '1 second' AND node = %s",
+        [FRESH_SECONDS, settings.LEASE_SECONDS, settings.LEASE_SECONDS, settings.BATCH_NODE],
     )
     return UnderWay(batches, orders, fresh)
 
@@ -315,7 +316,8 @@ def _form_batch(route: Route, journeys: Sequence[JourneyState]) -> Claimed:
 
 def _new_batch(order_ids: Sequence[int], *, is_watched: bool, losses: int) -> int:
     ((batch_id,),) = execute(
-        "INSERT INTO orders_batch (size, order_ids, is_watched, losses) VALUES (%s, %s::bigint[], %s, %s) RETURNING id",
-        [len(order_ids), numbers(order_ids), is_watched, losses],
+        "INSERT INTO orders_batch (size, order_ids, is_watched, losses, node)"
+        " VALUES (%s, %s::bigint[], %s, %s, %s) RETURNING id",
+        [len(order_ids), numbers(order_ids), is_watched, losses, settings.BATCH_NODE],
     )
     return int(batch_id)

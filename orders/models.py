@@ -267,6 +267,8 @@ class Batch(models.Model):
     is_watched = models.BooleanField(db_default=False)
     # Times in a row that its orders, each of them, had been lost in somebody's hands before they were claimed for it.
     losses = models.SmallIntegerField(db_default=0)
+    # The node through whose broker it travels; empty where one broker serves all.
+    node = models.CharField(max_length=100, db_default="")
 
     class Meta:
         verbose_name_plural = "batches"

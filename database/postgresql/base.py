@@ -1,5 +1,6 @@
 """The module in which Django looks for a database backend's connection."""
 
+import functools
 import select
 from typing import Any
 
@@ -7,6 +8,7 @@ import psycopg
 from django.db.backends.postgresql import base
 from django.db.backends.utils import debug_transaction
 
+from database import deadline
 from database.prepared import Statements
 
 
@@ -23,6 +25,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         new: psycopg.Connection[Any] = super().get_new_connection(conn_params)
         self._set_session(new)
         self.statements = Statements(new)
+        new.wait = functools.partial(_wait, new)  # type: ignore[method-assign]
         return new
 
     def _set_session(self, new: psycopg.Connection[Any]) -> None:
@@ -53,3 +56,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         poll = select.poll()
         poll.register(self.connection.fileno(), select.POLLIN)
         return not poll.poll(0)
+
+
+def _wait(connection: psycopg.Connection[Any], generator: Any, *args: Any, **kwargs: Any) -> Any:
+    """Wait for the server as psycopg does, but not for ever, and leave one that takes no writes any more."""
+    try:
+        with deadline.over(connection.pgconn.socket):
+            return psycopg.Connection.wait(connection, generator, *args, **kwargs)
+    except psycopg.errors.ReadOnlySqlTransaction as error:
+        connection.close()
+        raise psycopg.OperationalError(str(error)) from error

@@ -150,9 +150,9 @@ class Postgres:
         )
 
     def _program(self, name: str) -> list[str]:
-        return [*self.identity.prefix, str(self._programs() / name)]
+        return [*self.identity.prefix, str(self.programs() / name)]
 
-    def _programs(self) -> Path:
+    def programs(self) -> Path:
         """The wheel's bin/, or a copy of it beside the data when the account may not enter the original."""
         package = _package()
         if self.identity.account is None:

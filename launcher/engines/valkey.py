@@ -31,6 +31,7 @@ class Valkey:
     port: int
     password: str
     durable: bool = True
+    host: str = "127.0.0.1"
 
     @classmethod
     def at(cls, url: str, *, folder: Path) -> "Valkey":
@@ -41,7 +42,7 @@ class Valkey:
     @property
     def url(self) -> str:
         # redis://, not valkey://: kombu knows only that name.
-        return f"redis://:{self.password}@127.0.0.1:{self.port}"
+        return f"redis://:{self.password}@{self.host}:{self.port}"
 
     @property
     def log(self) -> Path:
@@ -77,7 +78,7 @@ class Valkey:
 
     def _settings(self) -> list[str]:
         return [
-            "bind 127.0.0.1",
+            f"bind {self.host}",
             f"port {self.port}",
             f"dir {_quoted(str(self.folder.resolve()))}",
             f"requirepass {self.password}",

@@ -10,6 +10,7 @@ from itertools import islice
 
 from django.db import IntegrityError, connection, transaction
 
+from database import deadline
 from orders import journal
 from orders.workflow import STATUS_AFTER, TRANSITIONS, EventType
 from payments.gateways import gateway
@@ -308,7 +309,7 @@ CLOSE_LEDGER = "DROP TABLE IF EXISTS pg_temp.provider_ledger, pg_temp.provider_l
 def run(*, with_ledger: bool = True) -> Report:
     """Check everything, in one snapshot of the database, and compare it with the provider's ledger."""
     report = Report()
-    with transaction.atomic(), connection.cursor() as cursor:
+    with deadline.lifted(), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         cursor.execute("SET LOCAL statement_timeout = 0")
         cursor.execute("SELECT count(*) FROM orders_order")

@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
-from django.db import connection
 
+from database import replica
 from orders import canary_account
 from orders.reporting import stats
 
@@ -102,6 +102,7 @@ REFUSALS = """
 """
 
 
+@replica.may_be_late
 def analyse(span: Span, *, unit: Unit) -> Analytics:
     """Return what became of the orders placed within the span, by hour or by day (UTC)."""
     parameters = {
@@ -120,6 +121,6 @@ def analyse(span: Span, *, unit: Unit) -> Analytics:
 
 
 def _rows(statement: str, parameters: dict[str, Any]) -> Sequence[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
+    with replica.connection().cursor() as cursor:
         cursor.execute(statement, parameters)
         return cursor.fetchall()

@@ -72,6 +72,7 @@ API = [
     ("post", "/api/notifications/{mail}/send-again", {SUPPORT}),
     ("get", "/api/webhooks", NOBODY),
     ("get", "/api/system/status", ALL),
+    ("get", "/api/system/nodes", ALL),
 ]
 BODIES = {
     "/api/orders/stuck/retry": {"cause": "attention:poison"},

@@ -18,6 +18,7 @@ from orders.journal import FeedEvent, Position
 from orders.models import Order
 from orders.queries import visible_to
 from orders.workflow import EventType, Status
+from stream.events import stream_event
 from tests.factories import make_order, make_product, make_user
 
 DOCUMENT: dict[str, Any] = yaml.safe_load(
@@ -47,6 +48,16 @@ def test_each_event_is_told_as_it_is_described(event_type):
     data = PLACED if event_type is EventType.PLACED else {"reason": "out_of_stock"}
     event = FeedEvent(Position(9, 7, 3), 7, 3, event_type, 40, data, AT, 1, "Alice", AT)
     check(json.loads(Message.of_feed_event(event).plain))
+
+
+@pytest.mark.parametrize("event_type", list(EventType))
+def test_each_event_is_in_the_stream_as_it_is_described(event_type):
+    data = PLACED if event_type is EventType.PLACED else {"reason": "out_of_stock"}
+    event = FeedEvent(Position(9, 7, 3), 7, 3, event_type, 40, data, AT, 1, "Alice", AT)
+    payload = resolved(DOCUMENT["components"]["messages"]["StreamEvent"]["payload"])
+    jsonschema.validate(
+        json.loads(stream_event(event).payload), {"components": DOCUMENT["components"]} | payload
+    )
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,12 +1,10 @@
 """Who may open a socket, from where, and for how long."""
 
-import os
-
 import pytest
 from django.test import Client
 from websockets.exceptions import InvalidStatus
 
-from launcher.engines import free_port
+from database.prepared import execute
 from live import tickets
 from live.access import Credential
 from tests.factories import make_user
@@ -90,18 +88,29 @@ async def test_a_ticket_opens_one_socket(live, alice):
 
 def test_a_ticket_is_good_for_half_a_minute(alice):
     ticket = tickets.issue(Credential("account", str(alice.pk)))
-    assert 0 < tickets._store(os.getpid()).ttl(tickets._key(ticket)) <= 30
+    ((left,),) = execute("SELECT extract(epoch FROM expires_at - now())::float8 FROM live_ticket")
+    assert 0 < left <= 30
+    assert tickets.redeem(ticket) == Credential("account", str(alice.pk))
+    assert tickets.redeem(ticket) is None
 
 
 def test_a_ticket_takes_a_login(client):
     assert client.post("/api/live/tickets", content_type="application/json").status_code == 401
 
 
-def test_without_valkey_there_are_no_tickets_for_now(alice, settings):
-    settings.CACHE_URL = f"redis://127.0.0.1:{free_port()}/1"
-    tickets._store.cache_clear()
-    response = _client_of(alice).post("/api/live/tickets", content_type="application/json")
-    tickets._store.cache_clear()
+def test_a_ticket_that_nobody_redeemed_is_cleared_away_by_the_next_one(alice):
+    tickets.issue(Credential("account", str(alice.pk)))
+    execute("UPDATE live_ticket SET expires_at = now() - interval '1 second'")
+    tickets.issue(Credential("account", str(alice.pk)))
+    assert execute("SELECT count(*) FROM live_ticket") == [(1,)]
+
+
+def test_while_they_cannot_be_stored_there_are_no_tickets_for_now(alice):
+    execute("ALTER TABLE live_ticket RENAME TO live_ticket_away")
+    try:
+        response = _client_of(alice).post("/api/live/tickets", content_type="application/json")
+    finally:
+        execute("ALTER TABLE live_ticket_away RENAME TO live_ticket")
     assert (response.status_code, response.json()["error"]["code"]) == (503, "temporarily_unavailable")
     assert response["Retry-After"] == "1"
 

@@ -380,6 +380,19 @@ def test_an_order_that_waits_and_gets_through_once_is_under_no_suspicion_any_mor
     assert journey(order_id).status == Status.CONFIRMED
 
 
+def test_what_travels_through_another_nodes_broker_takes_no_room_here(settings) -> None:
+    settings.MAX_CONCURRENT_BATCHES, settings.BATCH_SIZE = 1, 1
+    product = make_product()
+    orders = [make_order((product, 1)).order_id for _ in range(3)]
+    settings.BATCH_NODE = "node-1"
+    (first,) = batches.claim()
+    assert batches.claim() == []
+    settings.BATCH_NODE = "node-2"
+    (second,) = batches.claim()
+    assert [*first.order_ids, *second.order_ids] == orders[:2]
+    assert batches.claim() == []
+
+
 def test_suspects_leave_no_more_batches_at_once_than_may_travel(settings) -> None:
     settings.MAX_ATTEMPTS, settings.MAX_CONCURRENT_BATCHES = 2, 3
     product = make_product()

@@ -44,6 +44,7 @@ MATRIX = {
     "GET /health/ready": "200 200 200 200 200",
     "GET /metrics": "403 403 403 403 403",  # neither from this machine nor with the token
     "GET /api/system/status": "401 403 403 200 200",
+    "GET /api/system/nodes": "401 403 403 200 200",
     "GET /api/system/metrics": "401 403 403 200 200",
     # Getting in
     "GET /api": "200 200 200 200 200",

@@ -1,10 +1,10 @@
 """Who hears what at the sockets. Nobody hears of another's orders; a ticket lets one in, once, and for a while."""
 
-import os
 from typing import Any
 
 import pytest
 
+from database.prepared import execute
 from live import tickets
 from live.access import Credential
 from tests.factories import make_user
@@ -60,7 +60,7 @@ async def test_a_ticket_is_good_once_for_all_sockets_together(live, order, owner
 @pytest.mark.parametrize("path", SOCKETS)
 async def test_a_ticket_that_is_too_old_lets_nobody_in(live, order, owner, path):  # noqa: F811
     ticket = await in_thread(ticket_of, owner)
-    await in_thread(tickets._store(os.getpid()).pexpireat, tickets._key(ticket), 1)
+    await in_thread(execute, "UPDATE live_ticket SET expires_at = now() - interval '1 second'")
     async with live.connect(f"{path.format(order=order)}?ticket={ticket}", origin=False) as socket:
         assert (await close_of(socket))[0] == 4401
 

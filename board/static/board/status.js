@@ -33,6 +33,7 @@ function lampsOf(status, now) {
   const dispatcher = others.some((each) => each.name.startsWith("dispatcher") && each.alive);
   if (status.processes) lamps.push({ name: "Dispatcher", state: dispatcher ? "good" : "bad", words: dispatcher ? "" : "not running" });
   lamps.push(...scheduleLamp(status.schedule, now));
+  lamps.push(...nodeLamps(status.nodes));
   for (const part of Object.keys(status.notKnown ?? {})) lamps.push({ name: part, state: "unknown", words: "not responding" });
   return lamps;
 }
@@ -49,6 +50,17 @@ function queueLamp(queue, depth, workers) {
   const alive = workers.filter((worker) => worker.alive && worker.queues?.includes(queue)).length;
   const words = depth ? `${whole.format(depth)} queued` : "";
   return { name: `Worker ${queue}`, state: alive ? (depth > 100 ? "warn" : "good") : "bad", words: alive ? words : "no workers" };
+}
+
+// Nodes of a cluster: what each leads, how far behind it is, and the orders it claimed in the last minute.
+function nodeLamps(nodes) {
+  const present = (nodes?.present ?? []).map(({ node, database, stream, relaying, ordersLastMinute }) => {
+    const leads = [database?.role === "leader" && "database", stream?.leader === node && "stream", relaying && "relay"].filter(Boolean);
+    const lag = Number.isInteger(database?.lagBytes) && database.lagBytes > 0 ? `${whole.format(database.lagBytes / 1024)} kB behind` : "";
+    const words = [leads.length ? `leads ${leads.join(", ")}` : "", lag, `${whole.format(ordersLastMinute)} orders/min`].filter(Boolean);
+    return { name: node, state: database && !["running", "streaming"].includes(database.state) ? "warn" : "good", words: words.join(" · ") };
+  });
+  return [...present, ...(nodes?.missing ?? []).map((node) => ({ name: node, state: "bad", words: "missing" }))];
 }
 
 function scheduleLamp(schedule, now) {

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from database import deadline
 from notifications import restored
 
 # More than these take longer than stopping the server and telling it the next number.
@@ -19,6 +20,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        with deadline.lifted():
+            self._run(options)
+
+    def _run(self, options: dict[str, Any]) -> None:
         count = restored.missing()
         if not count:
             self.stdout.write("Nothing to do: this cluster's transaction numbers are past the journal's.")

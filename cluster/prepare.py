@@ -1,0 +1,58 @@
+"""`python -m cluster.prepare FOLDER`: wait for a leader, then bring the database up to date, once for all nodes."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg
+
+from cluster import environment
+from cluster.plan import Plan, running_plan
+from launcher.engines.postgres import DATABASE
+
+LEADER_SECONDS = 150.0
+CONNECT_SECONDS = 2
+
+
+def main() -> None:
+    """Exit with an error when there is no leader, or the migrations fail."""
+    plan = running_plan(Path(sys.argv[1]))
+    _create_database(plan)
+    variables = environment.of_node(plan, plan.nodes[0]) | {"DATA_DIR": str(plan.folder)}
+    (plan.folder / "env").touch(mode=0o600)
+    kept = {name: value for name, value in variables.items() if os.environ.get(name) != value}
+    (plan.folder / "env").write_text("".join(f"{name}={value}\n" for name, value in kept.items()))
+    done = subprocess.run([sys.executable, "-m", "config.prepare"], env=variables, check=False)
+    if done.returncode:
+        sys.exit("The database could not be prepared; the lines above say why.")
+    plan.prepared.touch()
+
+
+def _create_database(plan: Plan) -> None:
+    with _leader(plan) as connection:
+        known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
+        if not known:
+            connection.execute(f"CREATE DATABASE {DATABASE}")
+    with psycopg.connect(plan.database_url(), connect_timeout=CONNECT_SECONDS, autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+
+
+def _leader(plan: Plan) -> psycopg.Connection:
+    deadline = time.monotonic() + LEADER_SECONDS
+    while True:
+        try:
+            return psycopg.connect(
+                plan.database_url().replace(f"/{DATABASE}?", "/postgres?"),
+                connect_timeout=CONNECT_SECONDS,
+                autocommit=True,
+            )
+        except psycopg.OperationalError as error:
+            if time.monotonic() > deadline:
+                sys.exit(f"No PostgreSQL takes writes after {LEADER_SECONDS:.0f} s: {error}")
+            time.sleep(0.3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""`python -m cluster.prove FOLDER`: let nodes of a running cluster die while orders flow, and judge.
+
+Exits with 1 unless every order that was answered is there, the audit is clean and the stream is the journal.
+"""
+
+import os
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+from cluster import environment, faults, judge
+from cluster.database import leader
+from cluster.load import Load
+from cluster.plan import Node, Plan, running_plan
+from cluster.rows import AWAY_SECONDS, ROWS, Row
+from cluster.run import is_ready
+
+RATE = 10.0
+WARM_UP_SECONDS = 8.0
+BACK_SECONDS = 150.0
+CALM_SECONDS = 5.0
+RESUMING = 2.0  # the tolerance of a look a second
+
+
+def main() -> int:
+    """Return the exit status."""
+    plan = running_plan(Path(sys.argv[1]))
+    names = [name for name in os.environ.get("ROWS", "").split(",") if name]
+    wrong = [sentence for name in names for sentence in prove_row(plan, ROWS[name])]
+    if not names:
+        wrong = prove_deaths(plan)
+    for sentence in wrong:
+        say(f"WRONG: {sentence}")
+    say(
+        "Proof failed."
+        if wrong
+        else "Proved: nothing is missing, the audit is clean, the stream is the journal."
+    )
+    return 1 if wrong else 0
+
+
+def prove_deaths(plan: Plan) -> list[str]:
+    """Kill each node once under one load, the leader's last; return what is wrong."""
+    load = _load(plan)
+    say(f"Proof: {load.rate:g} orders a second; each node is killed once, those without the leader first.")
+    first = leader(plan)
+    wrong: list[str] = []
+    load.start()
+    try:
+        time.sleep(WARM_UP_SECONDS)
+        for node in sorted(plan.nodes, key=lambda node: node.name == first):
+            wrong += _strike(plan, node, load)
+    finally:
+        load.stop()
+    wrong += judge.judge(plan, load)
+    _report(load)
+    return wrong
+
+
+def prove_row(plan: Plan, row: Row) -> list[str]:
+    """Run a row of the matrix under a load of its own; return what is wrong."""
+    if row.needs_namespaces and plan.network != "namespaces":
+        say(f"{row.name} skipped: {row.title} needs NETWORK=namespaces")
+        return []
+    load = _load(plan)
+    load.start()
+    time.sleep(WARM_UP_SECONDS)
+    at, wrong = time.time(), []
+    try:
+        row.strike(plan, load)
+    except AssertionError as error:
+        wrong.append(str(error))
+    healed = time.time()
+    wrong += [f"{node.name} did not come back" for node in plan.nodes if not _comes_back(plan, node)]
+    back = time.time()
+    time.sleep(CALM_SECONDS)
+    load.stop()
+    silence = longest_silence(load, at, back)
+    wrong += judge.judge(plan, load)
+    delays = judge.resumed(plan, load, at)
+    told = f"silent {silence:.1f} s (bar {row.silent:g}), {_resumed(delays)}, back {back - healed:.0f} s"
+    say(f"{row.name} {row.title}: {told}")
+    _report(load)
+    if silence > row.silent:
+        wrong.append(f"answers were silent for {silence:.1f} s, not {row.silent:g}")
+    if delays and delays[-1] > row.resumed + RESUMING:
+        wrong.append(f"an order under way went on after {delays[-1]:.1f} s, not {row.resumed:g}")
+    refused = [t for t in load.tries if t.status // 100 != 2]
+    if refused and not row.may_refuse:
+        wrong.append(f"{len(refused)} tries were not answered well, such as {refused[0]}")
+    return [f"{row.name}: {sentence}" for sentence in wrong]
+
+
+def _load(plan: Plan) -> Load:
+    return Load(environment.common(plan)["PUBLIC_URL"], float(os.environ.get("RATE") or RATE))
+
+
+def _strike(plan: Plan, node: Node, load: Load) -> list[str]:
+    part = "the leader" if leader(plan) == node.name else "a standby"
+    at = time.time()
+    faults.kill(plan, node)
+    time.sleep(AWAY_SECONDS)
+    silence = longest_silence(load, at, time.time())
+    faults.heal(plan, node)
+    back = _comes_back(plan, node)
+    slowest = max((t.seconds for t in load.answered_since(at)), default=0.0)
+    say(
+        f"{node.name} ({part}) killed: answers silent {silence:.1f} s, slowest 2xx {slowest:.2f} s,"
+        f" {_resumed(judge.resumed(plan, load, at))}; back {time.time() - at - AWAY_SECONDS:.0f} s after it may"
+    )
+    time.sleep(CALM_SECONDS)
+    return [] if back else [f"{node.name} did not come back within {BACK_SECONDS:.0f} s"]
+
+
+def _resumed(delays: list[float]) -> str:
+    if not delays:
+        return "no order was under way"
+    return f"orders under way went on after {delays[len(delays) // 2]:.1f} s (median), {delays[-1]:.1f} s (longest)"
+
+
+def longest_silence(load: Load, since: float, until: float) -> float:
+    """Return the longest time without a 2xx between two moments."""
+    moments = [
+        since,
+        *(t.at + t.seconds for t in load.answered_since(since) if t.at + t.seconds < until),
+        until,
+    ]
+    return max(later - earlier for earlier, later in pairwise(moments))
+
+
+def _comes_back(plan: Plan, node: Node) -> bool:
+    deadline = time.monotonic() + BACK_SECONDS
+    while not is_ready(plan, node):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.5)
+    return True
+
+
+def _report(load: Load) -> None:
+    statuses: dict[int, int] = {}
+    for attempt in load.tries:
+        statuses[attempt.status] = statuses.get(attempt.status, 0) + 1
+    told = ", ".join(f"{count} times {status or 'no answer'}" for status, count in sorted(statuses.items()))
+    say(f"{len(load.accepted)} orders answered with 2xx; all tries: {told}")
+
+
+def say(text: str) -> None:
+    """One line for people."""
+    print(text, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

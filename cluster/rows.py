@@ -1,0 +1,192 @@
+"""The rows of the fault matrix that are about nodes: what befalls them, and within what it must be over.
+
+`make cluster ARGS="--prove --rows N3,N4"` runs them; without `--rows` each node is killed once.
+"""
+
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psutil
+import redis
+
+from cluster import faults, processes
+from cluster.database import leader
+from cluster.load import Load
+from cluster.plan import Node, Plan
+from cluster.run import is_ready
+
+AWAY_SECONDS = 32.0  # longer than it takes the others to elect a new leader
+FROZEN_SECONDS = 60.0
+CUT_SECONDS = 45.0
+BACK_SECONDS = 150.0
+POLL_SECONDS = 0.5
+
+Strike = Callable[[Plan, Load], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row: `strike` does it and undoes it. `silent` is the longest time without a 2xx, in seconds."""
+
+    name: str
+    title: str
+    strike: Strike
+    silent: float
+    resumed: float
+    may_refuse: bool = True  # with 503 and Retry-After; else every try of a keyed POST is answered well
+    needs_namespaces: bool = False
+
+
+ROWS: dict[str, Row] = {}
+
+
+def row(name: str, title: str, *, silent: float, resumed: float, **more: bool) -> Callable[[Strike], Strike]:
+    """Enter a function into the matrix."""
+
+    def enter(strike: Strike) -> Strike:
+        ROWS[name] = Row(name, title, strike, silent, resumed, **more)
+        return strike
+
+    return enter
+
+
+# --- Whole nodes ------------------------------------------------------------------------------------------
+
+
+@row("N1", "a node with a standby dies", silent=1, resumed=10, may_refuse=False)
+def standby_dies(plan: Plan, _load: Load) -> None:
+    _die(plan, standby_of(plan))
+
+
+@row("N2", "the node of PostgreSQL's leader dies", silent=25, resumed=35)
+def leader_dies(plan: Plan, _load: Load) -> None:
+    _die(plan, leader_of(plan))
+
+
+@row("N3", "PostgreSQL's leader dies, its node lives", silent=6, resumed=15)
+def postgres_dies(plan: Plan, _load: Load) -> None:
+    node = leader_of(plan)
+    for process in processes.of_node(node):
+        with suppress(psutil.Error):
+            if process.name() == "postgres":
+                process.kill()
+    time.sleep(AWAY_SECONDS / 2)
+
+
+@row("N4", "the node of PostgreSQL's leader freezes for a minute", silent=30, resumed=40)
+def leader_freezes(plan: Plan, _load: Load) -> None:
+    node = leader_of(plan)
+    faults.freeze(plan, node)
+    time.sleep(FROZEN_SECONDS)
+    faults.heal(plan, node)
+
+
+@row("N5", "a node with a standby is cut off", silent=5, resumed=40, needs_namespaces=True)
+def standby_is_cut_off(plan: Plan, _load: Load) -> None:
+    _cut_off(plan, standby_of(plan))
+
+
+@row("N6", "the node of PostgreSQL's leader is cut off", silent=30, resumed=40, needs_namespaces=True)
+def leader_is_cut_off(plan: Plan, _load: Load) -> None:
+    _cut_off(plan, leader_of(plan))
+
+
+@row("N10", "two of three nodes are down, then one comes back", silent=120, resumed=120)
+def two_are_down(plan: Plan, load: Load) -> None:
+    first, second = standby_of(plan), leader_of(plan)
+    faults.kill(plan, first)
+    faults.kill(plan, second)
+    time.sleep(AWAY_SECONDS / 2)
+    began = time.time()
+    time.sleep(AWAY_SECONDS / 2)
+    if early := load.answered_since(began + 1):
+        raise AssertionError(f"{len(early)} orders were answered while two of three nodes were down")
+    faults.heal(plan, second)
+    _await(lambda: bool(load.answered_since(time.time() - 2)))
+    faults.heal(plan, first)
+
+
+@row("N11", "rolling restart", silent=25, resumed=30)
+def rolling_restart(plan: Plan, _load: Load) -> None:
+    for node in sorted(plan.nodes, key=lambda node: node.name == leader(plan)):
+        restart(plan, node)
+
+
+# --- NATS and Valkey --------------------------------------------------------------------------------------
+
+
+@row("N7", "NATS dies on every node", silent=1, resumed=5, may_refuse=False)
+def nats_dies(plan: Plan, _load: Load) -> None:
+    for node in plan.nodes:
+        _kill_programs(node, "nats-server")
+    time.sleep(AWAY_SECONDS / 2)
+
+
+@row("N8", "all data of JetStream are deleted", silent=1, resumed=5, may_refuse=False)
+def stream_is_deleted(plan: Plan, _load: Load) -> None:
+    for node in plan.nodes:
+        shutil.rmtree(node.folder / "nats" / "jetstream", ignore_errors=True)
+        _kill_programs(node, "nats-server")
+        shutil.rmtree(node.folder / "nats" / "jetstream", ignore_errors=True)
+    time.sleep(AWAY_SECONDS / 2)
+
+
+@row("N9", "a node's Valkey dies, another's is emptied", silent=1, resumed=10, may_refuse=False)
+def valkeys_fail(plan: Plan, _load: Load) -> None:
+    _kill_programs(plan.nodes[0], "valkey-server")
+    url = f"redis://:{plan.secrets['VALKEY_PASSWORD']}@{plan.nodes[1].at('valkey')}"
+    with redis.Redis.from_url(url, socket_timeout=5) as client:
+        client.flushall()
+    time.sleep(AWAY_SECONDS / 2)
+
+
+# --- How ------------------------------------------------------------------------------------------------
+
+
+def leader_of(plan: Plan) -> Node:
+    """Return the node whose PostgreSQL takes writes."""
+    name = leader(plan)
+    return next(node for node in plan.nodes if node.name == name)
+
+
+def standby_of(plan: Plan) -> Node:
+    """Return a node whose PostgreSQL follows."""
+    name = leader(plan)
+    return next(node for node in plan.nodes if node.name != name)
+
+
+def _die(plan: Plan, node: Node) -> None:
+    faults.kill(plan, node)
+    time.sleep(AWAY_SECONDS)
+    faults.heal(plan, node)
+
+
+def _cut_off(plan: Plan, node: Node) -> None:
+    faults.cut(plan, node)
+    time.sleep(CUT_SECONDS)
+    faults.heal(plan, node)
+
+
+def restart(plan: Plan, node: Node) -> None:
+    """Stop a node cleanly, and return once it does its work again: the supervisor starts it."""
+    first = psutil.Process(int((node.folder / "run.lock").read_text()))
+    first.send_signal(signal.SIGTERM)
+    psutil.wait_procs([first], timeout=60)
+    _await(lambda: is_ready(plan, node))
+
+
+def _kill_programs(node: Node, name: str) -> None:
+    for process in processes.of_node(node):
+        with suppress(psutil.Error):
+            if process.name().startswith(name[:15]):
+                process.kill()
+
+
+def _await(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + BACK_SECONDS
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)

@@ -1,0 +1,108 @@
+"""An end to waiting for a server that is silent: frozen, or behind a network that swallows what is sent.
+
+No time limit of the server ends such a call, as the server is not there to keep it; nor does one of TCP, as the
+kernel of a frozen machine goes on acknowledging. So a thread shuts the socket down under a call that takes too long:
+libpq then finds its connection closed, which is an outage like any other.
+"""
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+# How many blocks of `lifted` this process is in.
+_lifted = 0
+
+
+@contextmanager
+def lifted() -> Iterator[None]:
+    """Wait for as long as it takes, in all of this process: for work that lifts `statement_timeout`, too."""
+    global _lifted  # noqa: PLW0603
+    _lifted += 1
+    try:
+        yield
+    finally:
+        _lifted -= 1
+
+
+class over:  # noqa: N801 - reads as the function that it would be, were generators as cheap
+    """The deadline of one call to the server behind a socket: twice the time that a statement may take."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, descriptor: int) -> None:
+        seconds = float("inf") if _lifted else 2 * settings.COMMAND_TIMEOUT_SECONDS
+        self._call = _Call(descriptor, time.monotonic() + seconds)
+
+    def __enter__(self) -> None:
+        _watch().calls.add(self._call)
+
+    def __exit__(self, *_: object) -> None:
+        watch = _watch()
+        # With the lock, the descriptor cannot be somebody else's by the time it is shut down.
+        with watch.lock:
+            watch.calls.discard(self._call)
+
+
+class _Call:
+    __slots__ = ("descriptor", "until")
+
+    def __init__(self, descriptor: int, until: float) -> None:
+        self.descriptor, self.until = descriptor, until
+
+
+class Watch:
+    """The calls under way in this process, and the thread that ends those that take too long."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.calls: set[_Call] = set()
+        self.lock = threading.Lock()
+        threading.Thread(target=self._run, name="deadlines", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(POLL_SECONDS)
+            now = time.monotonic()
+            for call in [call for call in self.calls.copy() if call.until < now]:
+                self._end(call)
+
+    def _end(self, call: _Call) -> None:
+        with self.lock:
+            if call not in self.calls:
+                return
+            self.calls.discard(call)
+            logger.warning("PostgreSQL has been silent for too long; its connection is given up")
+            _shut_down(call.descriptor)
+
+
+def _shut_down(descriptor: int) -> None:
+    try:
+        with socket.socket(fileno=os.dup(descriptor)) as own:
+            own.shutdown(socket.SHUT_RDWR)
+    except OSError as error:  # it has been closed by the other side meanwhile
+        logger.info("It was closed already: %s", error)
+
+
+_lock = threading.Lock()
+_current: Watch | None = None
+
+
+def _watch() -> Watch:
+    """Return this process's watch: threads do not survive a fork, so a child makes its own."""
+    global _current  # noqa: PLW0603
+    current = _current
+    if current is not None and current.pid == os.getpid():
+        return current
+    with _lock:
+        if _current is None or _current.pid != os.getpid():
+            _current = Watch()
+        return _current

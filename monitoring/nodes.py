@@ -1,0 +1,49 @@
+"""The machines: which are there, what each does, which is missing, and who took up the last orders."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from database.prepared import execute
+from runtime import nodes
+
+# Whose dispatcher sent how many orders on their way lately.
+TAKEN_UP = """
+    SELECT node, sum(size)::int FROM orders_batch
+    WHERE started_at > now() - interval '1 minute' AND node <> '' GROUP BY node
+"""
+
+
+def machines() -> dict[str, Any]:
+    """Return the nodes as they announce themselves. Outside a cluster there is none but this.
+
+    Raises runtime.nodes.NotKnown when nothing has been heard of them lately.
+    """
+    if not settings.NATS_URL:
+        return {"mode": settings.DEPLOYMENT_MODE, "present": [], "missing": []}
+    known = nodes.known()
+    taken_up = dict(execute(TAKEN_UP))
+    present = [node | {"ordersLastMinute": taken_up.get(node["node"], 0)} for node in known.present]
+    return {"mode": settings.DEPLOYMENT_MODE, "present": present, "missing": known.missing}
+
+
+def families(found: dict[str, Any]) -> Iterator[Metric]:
+    """Yield what Prometheus is told of the nodes."""
+    up = GaugeMetricFamily("orders_node_up", "Whether a node announces itself.", labels=["node"])
+    leads = GaugeMetricFamily("orders_node_leads", "Whether a node leads in a role.", labels=["node", "role"])
+    lag = GaugeMetricFamily(
+        "orders_node_database_lag_bytes", "How far a node's PostgreSQL is behind.", labels=["node"]
+    )
+    for node in found["present"]:
+        name, database, stream = node["node"], node["database"] or {}, node["stream"] or {}
+        up.add_metric([name], 1)
+        leads.add_metric([name, "database"], database.get("role") == "leader")
+        leads.add_metric([name, "stream"], stream.get("leader") == name)
+        leads.add_metric([name, "relay"], bool(node["relaying"]))
+        if isinstance(database.get("lagBytes"), int):
+            lag.add_metric([name], database["lagBytes"])
+    for name in found["missing"]:
+        up.add_metric([name], 0)
+    yield from (up, leads, lag)

@@ -1,0 +1,43 @@
+"""Atomic batches: all of the events or none, and only behind the event that the writer believes to be the last."""
+
+import json
+from collections.abc import Sequence
+from uuid import uuid4
+
+from nats.aio.client import Client
+
+from stream.definition import MESSAGE_ID
+from stream.events import StreamEvent
+
+# The server takes up to a thousand.
+MOST = 500
+COMMIT_SECONDS = 5.0
+
+
+class NotStored(Exception):
+    """The batch was refused as a whole: somebody else has written, or the stream is not what it was."""
+
+
+async def publish(client: Client, events: Sequence[StreamEvent], *, behind: int) -> int:
+    """Append events behind the message with the sequence number `behind`; return the last one's number.
+
+    Raises NotStored. After nats.errors.TimeoutError it is not known whether they were stored: look where it stands.
+    """
+    batch = uuid4().hex
+    for number, event in enumerate(events, start=1):
+        headers = {MESSAGE_ID: event.id, "Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
+        if number == 1:
+            # The fence: a writer that was frozen, and thawed behind its successor's back, stores nothing.
+            headers["Nats-Expected-Last-Sequence"] = str(behind)
+        if number < len(events):
+            await client.publish(event.subject, event.payload, headers=headers)
+    headers["Nats-Batch-Commit"] = "1"
+    reply = await client.request(event.subject, event.payload, timeout=COMMIT_SECONDS, headers=headers)
+    return _sequence(reply.data)
+
+
+def _sequence(acknowledgement: bytes) -> int:
+    answer = json.loads(acknowledgement)
+    if "error" in answer:
+        raise NotStored(f"{answer['error'].get('err_code')} {answer['error'].get('description')}")
+    return int(answer["seq"])

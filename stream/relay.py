@@ -1,0 +1,122 @@
+"""The relay: follows the journal and appends its events to the stream, each exactly once and in order.
+
+It keeps no place of its own. The stream's last message says where to go on, so that a relay that was killed between
+two writes, a stream that lost its end and one that was deleted are all the same case.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from django.conf import settings
+from django.db import Error as DatabaseFailure
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js.errors import KeyNotFoundError, NotFoundError
+from nats.js.kv import KeyValue
+
+from live.database_threads import ask
+from orders import journal
+from orders.journal import FeedEvent, Position
+from stream.definition import last_position, stream_info
+from stream.events import is_exported, stream_event
+from stream.publishing import MOST, NotStored, publish
+from stream.turn import RELAY_THREAD, Turn
+
+logger = logging.getLogger(__name__)
+
+# How often the journal is looked at when no hint comes, and whose turn it is.
+POLL_SECONDS = 1.0
+RETRY_SECONDS = 1.0
+NOTES, LAST = "relay", "position"
+
+
+class Relay:
+    """Runs until cancelled; appends while it is its turn."""
+
+    def __init__(self, client: Client, hint: asyncio.Event, *, turn: Turn | None = None) -> None:
+        self._client, self._js, self._hint = client, client.jetstream(), hint
+        self._turn = turn or Turn()
+        self.is_active = False
+
+    async def run(self) -> None:
+        """Relay for good, whatever happens to the database or to NATS meanwhile."""
+        while True:
+            try:
+                await self._take_turn()
+                await self._relay()
+            except (DatabaseFailure, NatsError, NotStored, OSError) as error:
+                logger.warning("The stream waits: %s", str(error).strip() or type(error).__name__)
+                await asyncio.sleep(RETRY_SECONDS)
+            finally:
+                self.is_active = False
+                await ask(self._turn.give_up, RELAY_THREAD)
+
+    async def _take_turn(self) -> None:
+        while not await ask(self._turn.take, RELAY_THREAD):
+            await self._rest()
+        self.is_active = True
+
+    async def _relay(self) -> None:
+        position, sequence = await self.standing()
+        noted = position
+        while True:
+            await ask(self._turn.keep, RELAY_THREAD)
+            events = await ask(journal.follow, RELAY_THREAD, position, limit=MOST)
+            if events:
+                sequence = await self._append(events, behind=sequence)
+                position = events[-1].position
+                continue
+            if noted != position:
+                await self._note(position)
+                noted = position
+            await self._rest()
+
+    async def standing(self) -> tuple[Position, int]:
+        """Return the position in the journal, and in the stream, behind which to go on."""
+        info = await stream_info(self._js)
+        position = await last_position(self._js, info)
+        if position is None:
+            position = await self._start(was_filled=info.state.last_seq > 0)
+        return position, info.state.last_seq
+
+    async def _start(self, *, was_filled: bool) -> Position:
+        """Return where to begin in a stream that holds nothing: all it held may have grown too old."""
+        if was_filled and (noted := await self._noted()):
+            return noted
+        if settings.STREAM_FROM == "now":
+            return await ask(journal.end, RELAY_THREAD)
+        return Position()
+
+    async def _append(self, events: Sequence[FeedEvent], *, behind: int) -> int:
+        exported = [stream_event(event) for event in events if is_exported(event)]
+        return await publish(self._client, exported, behind=behind) if exported else behind
+
+    async def _rest(self) -> None:
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._hint.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._hint.clear()
+
+    # --- For a stream whose last event has grown too old: where that was ----------------------------------
+
+    async def _note(self, position: Position) -> None:
+        notes = await self._notes()
+        await notes.put(LAST, str(position).encode())
+
+    async def _noted(self) -> Position | None:
+        notes = await self._notes()
+        try:
+            entry = await notes.get(LAST)
+        except KeyNotFoundError:
+            return None
+        return Position.parse((entry.value or b"").decode())
+
+    async def _notes(self) -> KeyValue:
+        try:
+            return await self._js.key_value(NOTES)
+        except NotFoundError:
+            return await self._js.create_key_value(bucket=NOTES, replicas=settings.STREAM_REPLICAS)

@@ -1,0 +1,58 @@
+"""The compose file of a node fits the specification, and runs what `make cluster` runs on one."""
+
+import importlib.resources
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from launcher.procfile import parse
+
+ROOT = Path(__file__).parent.parent.parent
+FILE = ROOT / "docker-compose.node.yml"
+NEEDED = re.compile(r"\$\{(\w+)(?::[-?]([^}]*))?\}")
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    return yaml.safe_load(NEEDED.sub("something", FILE.read_text().replace("$$", "$")))
+
+
+def test_it_follows_the_compose_specification(document) -> None:
+    vendored = importlib.resources.files("check_jsonschema.builtin_schemas.vendor")
+    jsonschema.validate(document, json.loads(vendored.joinpath("compose-spec.json").read_text()))
+
+
+def test_it_runs_every_process_of_a_node_and_its_engines(document) -> None:
+    processes = {entry.name for entry in parse((ROOT / "cluster" / "Procfile").read_text())}
+    assert set(document["services"]) == processes | {"valkey", "nats"}
+
+
+def test_the_worker_takes_from_every_queue(document, settings) -> None:
+    command = document["services"]["worker"]["command"]
+    assert set(command[command.index("-Q") + 1].split(",")) == set(settings.QUEUES)
+
+
+def test_nothing_that_is_secret_or_differs_from_node_to_node_has_a_default() -> None:
+    text = FILE.read_text()
+    for name in (
+        "SECRET_KEY",
+        "DATABASE_URL",
+        "VALKEY_PASSWORD",
+        "NATS_PASSWORD",
+        "NATS_ROUTE_PASSWORD",
+        "NODE_ID",
+    ):
+        assert f"${{{name}:?" in text, name
+
+
+def test_our_processes_have_no_privileges(document) -> None:
+    ours = [service for service in document["services"].values() if service["image"] == "orders"]
+    assert len(ours) == 6
+    for service in ours:
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
