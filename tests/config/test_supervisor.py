@@ -26,7 +26,7 @@ import os, signal, sys
 from launcher.child import start_child
 from launcher.console import Console
 from launcher.guardian import Guardian
-from config import supervisor
+from launcher import supervisor
 from launcher.supervisor import Program, Supervisor
 
 MISSING = "/there/is/no/such/program"
