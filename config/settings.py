@@ -44,6 +44,20 @@ def whole(name: str, *, default: int, at_least: int) -> int:
     return int(value)
 
 
+def rates(name: str) -> dict[str, float]:
+    """Return calls a second by provider from environment variable `name`; what is no rate stops the boot."""
+    found: dict[str, float] = {}
+    for entry in filter(None, map(str.strip, env.str(name, default="").split(","))):
+        provider, _, rate = entry.partition("=")
+        try:
+            found[provider.strip()] = float(rate)
+        except ValueError:
+            raise ImproperlyConfigured(f"{name} must be like payments=100,email=5, not {entry!r}.") from None
+        if not 0 < found[provider.strip()] < math.inf:
+            raise ImproperlyConfigured(f"{name}: the rate of {provider.strip()} must be above 0.")
+    return found
+
+
 # --- Mode -------------------------------------------------------------------------------------------------
 
 DEBUG = env.bool("DEBUG", default=False)
@@ -269,7 +283,14 @@ if PAYMENT_GATEWAY not in ("http", "in_process"):
     raise ImproperlyConfigured(f"PAYMENT_GATEWAY must be http or in_process, not {PAYMENT_GATEWAY!r}.")
 EXTERNAL_TIMEOUT_SECONDS = number("EXTERNAL_TIMEOUT_SECONDS", default=10, at_least=0.05)
 EXTERNAL_RETRY_ATTEMPTS = whole("EXTERNAL_RETRY_ATTEMPTS", default=3, at_least=1)
+# Calls at once on threads: what is rare, and what has no conversation.
 PROVIDER_CONCURRENCY = whole("PROVIDER_CONCURRENCY", default=16, at_least=1)
+# Calls at once on a process's loop at most, to each provider; how many there are adapts to what the provider bears.
+PROVIDER_CALLS_IN_FLIGHT = whole("PROVIDER_CALLS_IN_FLIGHT", default=3000, at_least=1)
+# Calls a second that a provider allows us in all, kept by all processes together: "payments=100,email=5".
+PROVIDER_RATE_LIMITS = rates("PROVIDER_RATE_LIMITS")
+# Calls are handed over to the loop, and no batch waits for their answers; 0: a batch waits, and threads make them.
+PROVIDER_HANDOVER = env.bool("PROVIDER_HANDOVER", default=True)
 HEALTH_CHECK_INTERVAL = number("HEALTH_CHECK_INTERVAL", default=60, at_least=1)
 INVENTORY_SYNC_INTERVAL = number("INVENTORY_SYNC_INTERVAL", default=300, at_least=1)
 AUDIT_INTERVAL = number("AUDIT_INTERVAL", default=600, at_least=1)

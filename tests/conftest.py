@@ -11,6 +11,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from launcher.engines import free_port
+from providers import collector
 from tests.cleaning import clean_quickly
 from tests.engines import TestEngines
 from tests.workers import WORKERS, ByFile, slowest_first
@@ -45,6 +46,8 @@ def _relieve_django() -> None:
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = settings.STORAGES | {"staticfiles": plain}
     clean_quickly()
+    # The threads that collect answers keep no connection open, which the end of the tests would wait for.
+    collector.LET_GO_AFTER_SECONDS = 0.0
 
 
 # At import and not in a hook: the conftest files of the apps are imported next, and they import models.

@@ -116,6 +116,8 @@ def explain(order: Order) -> Explanation:
         return _travels(facts)
     if journey.waiting_for:
         return _waits(facts)
+    if journey.due_at > facts.now and journey.status == Status.PROCESSING and facts.unknown:
+        return _is_called(facts, facts.unknown[-1])
     return _is_due(facts)
 
 
@@ -188,6 +190,17 @@ def _travels(facts: Facts) -> Explanation:
         why=f"It travels in batch {facts.journey.batch_id}{f' of {batch.size}' if batch else ''}.",
         next_action="Nothing to do. If its worker is lost, the order is taken up again when its lease ends.",
         in_the_way=_obstacles(facts, is_to_be_claimed=False),
+    )
+
+
+def _is_called(facts: Facts, call: Transaction) -> Explanation:
+    return _goes_on(
+        facts,
+        Situation.UNDER_WAY,
+        f"the payment provider's answer to the {call.kind}",
+        call.asked_at,
+        why=f"The payment provider is called for the {call.kind} of {call.amount} {call.currency}.",
+        next_action="Nothing to do. If the worker that waits for the answer is lost, the call is looked up by its key.",
     )
 
 
