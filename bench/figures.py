@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from bench.meters import Usage
 
 QUANTILES = (0.5, 0.95, 0.99)
+LEFT_OUT = ("load generator", "provider")
 
 
 @dataclass(slots=True)
@@ -32,8 +33,8 @@ class Figures:
 
     @property
     def micros_per_order(self) -> float:
-        """Microseconds of CPU per order, of everything but the load generator."""
-        return sum(used for group, used in self.micros.items() if group != "load generator")
+        """Microseconds of CPU per order, of everything but the load generator and other companies' systems."""
+        return sum(used for group, used in self.micros.items() if group not in LEFT_OUT)
 
 
 def measured(scenario: str, contestant: str, orders: int, usage: Usage, *, seconds: float = 0.0) -> Figures:

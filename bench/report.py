@@ -14,7 +14,17 @@ from bench.contestants import Textbook
 from bench.figures import Figures, median
 from bench.scenarios import Scenario
 
-GROUPS = ("web", "workers", "dispatcher", "live", "sandbox", "postgres", "valkey", "load generator")
+GROUPS = (
+    "web",
+    "workers",
+    "dispatcher",
+    "live",
+    "sandbox",
+    "provider",
+    "postgres",
+    "valkey",
+    "load generator",
+)
 
 
 class Results(TypedDict):

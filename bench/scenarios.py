@@ -11,7 +11,9 @@ from bench.history import Old, Young
 from bench.live import live
 from bench.load import Job, Tally
 from bench.meters import Usage
+from bench.providers import Backlog, Stragglers, Waiting
 from bench.rig import is_well
+from bench.stub import Manner
 
 WARM_UP_ORDERS = 30
 SHARED_WORKERS = 2
@@ -263,6 +265,15 @@ def _start_stack(contestant: Contestant) -> float:
     return time.perf_counter() - started
 
 
+# How long the provider takes, how many orders wait for it, and how many of them where batches wait, which take longer.
+PROVIDERS = (
+    ("provider-50ms", "a backlog, provider takes 50 ms", Manner(50), 6000, 2000),
+    ("provider-200ms", "a backlog, provider takes 200 ms", Manner(200), 6000, 1500),
+    ("provider-3s", "a backlog, provider takes 3 s", Manner(3000), 6000, 300),
+    ("provider-tls", "a backlog, provider takes 200 ms, over TLS", Manner(200, tls=True), 6000, 1000),
+)
+STRAGGLERS = "provider-stragglers"
+
 SCENARIOS = [
     Scenario("backlog", "a backlog of orders drained, two workers", backlog, 10),
     Scenario("post", "POST /api/orders, 8 connections", post, 8),
@@ -272,6 +283,23 @@ SCENARIOS = [
     Scenario("quiet-100", "100 orders/s, placed to confirmed", quiet(100), 8, (Ours,)),
     Scenario("quiet-5-http", "5 orders/s with a provider over HTTP", quiet(5, sandbox=True), 12),
     Scenario("slow-provider", "2,000 orders, provider takes 200 ms", slow_provider, 30, (Ours,)),
+    *(
+        Scenario(
+            name,
+            title,
+            Backlog(name, manner, orders=orders, orders_of_old=orders_of_old),
+            60,
+            (Ours, Waiting),
+        )
+        for name, title, manner, orders, orders_of_old in PROVIDERS
+    ),
+    Scenario(
+        STRAGGLERS,
+        "20 orders/s, provider takes 200 ms, one call in 100 takes 20 s",
+        Stragglers(STRAGGLERS, Manner(200, slow_one_in=100, slow_ms=20_000), rate=20),
+        15,
+        (Ours, Waiting),
+    ),
     Scenario("both", "placed in bulk and worked off together", both, 15, (Ours,)),
     Scenario(
         "live-own",

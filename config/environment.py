@@ -116,3 +116,17 @@ def database_url(url: str, *, password: str = "") -> str:
     login, _, host = parts.netloc.rpartition("@")
     place = f"{login.partition(':')[0]}:{quote(password, safe='')}@{host}"
     return urlunsplit(parts._replace(netloc=place))
+
+
+def rates(name: str) -> dict[str, float]:
+    """Return calls a second by provider from environment variable `name`; what is no rate stops the boot."""
+    found: dict[str, float] = {}
+    for entry in filter(None, map(str.strip, env.str(name, default="").split(","))):
+        provider, _, rate = entry.partition("=")
+        try:
+            found[provider.strip()] = float(rate)
+        except ValueError:
+            raise ImproperlyConfigured(f"{name} must be like payments=100,email=5, not {entry!r}.") from None
+        if not 0 < found[provider.strip()] < math.inf:
+            raise ImproperlyConfigured(f"{name}: the rate of {provider.strip()} must be above 0.")
+    return found

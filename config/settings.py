@@ -20,6 +20,7 @@ from config.environment import (
     env,
     networks,
     number,
+    rates,
     read_secret_files,
     redis_url,
     weakness_of_key,
@@ -403,7 +404,14 @@ EXTERNAL_TIMEOUT_SECONDS = number("EXTERNAL_TIMEOUT_SECONDS", default=10, at_lea
 # How long the download of the payment provider's ledger may take in all; the audit ends 60 s later.
 LEDGER_TIMEOUT_SECONDS = number("LEDGER_TIMEOUT_SECONDS", default=240, at_least=1)
 EXTERNAL_RETRY_ATTEMPTS = whole("EXTERNAL_RETRY_ATTEMPTS", default=3, at_least=1)
+# Calls at once on threads: what is rare, and what has no conversation.
 PROVIDER_CONCURRENCY = whole("PROVIDER_CONCURRENCY", default=16, at_least=1)
+# Calls at once on a process's loop at most, to each provider; how many there are adapts to what the provider bears.
+PROVIDER_CALLS_IN_FLIGHT = whole("PROVIDER_CALLS_IN_FLIGHT", default=3000, at_least=1)
+# Calls a second that a provider allows us in all, kept by all processes together: "payments=100,email=5".
+PROVIDER_RATE_LIMITS = rates("PROVIDER_RATE_LIMITS")
+# Calls are handed over to the loop, and no batch waits for their answers; 0: a batch waits, and threads make them.
+PROVIDER_HANDOVER = env.bool("PROVIDER_HANDOVER", default=True)
 HEALTH_CHECK_INTERVAL = number("HEALTH_CHECK_INTERVAL", default=60, at_least=1)
 INVENTORY_SYNC_INTERVAL = number("INVENTORY_SYNC_INTERVAL", default=300, at_least=1)
 AUDIT_INTERVAL = number("AUDIT_INTERVAL", default=600, at_least=1)

@@ -8,7 +8,7 @@ long as the statement.
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
@@ -28,6 +28,10 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 
 # More than there usually are; with more the server forgets all of them, and those in use are prepared again.
 MAX_STATEMENTS = 200
+# Bytes of an argument from which on a statement is planned for it alone. A prepared one keeps the plan that it was
+# given when its tables were nearly empty, say, until they are analysed: with rows by the hundred that costs twenty
+# times as much, and to plan costs nothing then.
+LARGE = 1000
 PLACEHOLDER = re.compile(r"%(?:%|s|\((\w+)\)s)")
 # What a statement that was prepared cannot be executed for any more; with a new connection it can.
 # The same after a failover, when a server that takes no writes any more still holds our connection.
@@ -58,13 +62,21 @@ class Statements:
     def execute(self, statement: str, parameters: Parameters) -> list[tuple[Any, ...]]:
         """Return the statement's rows; raises psycopg's errors."""
         sql, names = _parsed(statement)
-        values = [cast("Mapping[str, Any]", parameters)[name] for name in names] if names else parameters
+        values = (
+            [cast("Mapping[str, Any]", parameters)[name] for name in names]
+            if names
+            else cast("Sequence[Any]", parameters)
+        )
         self._begin()
-        name = self._names.get(statement) or self._prepare(statement, sql)
-        formats = [PyFormat.TEXT] * len(values)
-        dumped = self._values.dump_sequence(values, formats)  # type: ignore[arg-type]
+        arguments = self._values.dump_sequence(values, [PyFormat.TEXT] * len(values))
+        is_large = any(argument is not None and len(argument) > LARGE for argument in arguments)
+        if is_large:
+            run = partial(self._libpq.exec_params, sql, arguments)
+        else:
+            name = self._names.get(statement) or self._prepare(statement, sql)
+            run = partial(self._libpq.exec_prepared, name, arguments)  # type: ignore[arg-type]
         with deadline.over(self._libpq.socket):
-            result = self._libpq.exec_prepared(name, dumped)  # type: ignore[arg-type]
+            result = run()
         return self._rows(result)
 
     def commit(self) -> None:

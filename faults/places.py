@@ -38,6 +38,8 @@ PLACES = frozenset(
         "return_money.before_record",
         # Around each call to the payment provider.
         *(f"{call}.{place}" for call in CALLS for place in ("before_call", "after_call")),
+        # Answers to calls that were handed over, some milliseconds' worth.
+        "answers.before_commit",
         # An answer that came after its batch had gone on.
         "late.before_commit",
         # Moving orders to the archive.

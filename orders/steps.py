@@ -24,10 +24,10 @@ from django.db import InterfaceError, OperationalError, transaction
 
 import faults
 from inventory import stock
-from orders import batches, declines, journal, log_context, queries, shortages, wakeup
+from orders import answers, batches, declines, handover, journal, log_context, queries, shortages, wakeup
 from orders.batches import BatchLease
-from orders.workflow import JourneyState, Leg, Status, Wait
-from payments import ledger, returns
+from orders.workflow import JourneyState, Leg, Status
+from payments import ledger, returns, talking
 from payments.gateways.protocol import Outcome
 from payments.ledger import Kind, Prepared
 from payments.returns import Answer, Returned
@@ -168,6 +168,9 @@ def authorize_payment(batch: BatchLease) -> None:
 
     Where the other leg has arrived by then, nothing is left to wait for, and the money is taken at once.
     """
+    if talking.is_handed_over():
+        handover.authorize(batch)
+        return
     with transaction.atomic():
         journeys = _due(batch, lambda j: j.may_be_charged)
         prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges(_ids(journeys)))
@@ -193,6 +196,12 @@ def capture_payment(batch: BatchLease) -> None:
 
     Only the database says how the legs have come out.
     """
+    if talking.is_handed_over():
+        with _last_transaction(batch, step="capture_payment"):
+            calls = handover.capture(batch, _due(batch, lambda _: True))
+            _end_batch(batch)
+        handover.submit(calls)
+        return
     with transaction.atomic():
         prepared = _prepare_capture(_due(batch, lambda j: j.may_be_captured))
     _capture(batch, prepared, batch.order_ids, ends_batch=True)
@@ -292,7 +301,7 @@ def complete(batch: BatchLease) -> None:
 def _send(kind: Kind, prepared: Sequence[Prepared]) -> dict[int, Outcome]:
     """Call the provider for all of them; return what it says of those that answer in time."""
     return ledger.send(
-        prepared, patience=settings.STRAGGLER_PATIENCE_SECONDS, on_late=partial(_record_late, kind)
+        prepared, patience=settings.STRAGGLER_PATIENCE_SECONDS, on_late=partial(answers.record_late, kind)
     )
 
 
@@ -310,65 +319,14 @@ def _record(
     for journey in journeys:
         outcome = outcomes.get(journey.order_id)
         if journey.order_id in asked and journey.batch_id == batch.batch_id:
-            _apply(kind, journey, outcome)
+            answers.apply(kind, journey, outcome)
         elif outcome is not None and journey.order_id in news:
-            _apply_late(kind, journey, outcome)
+            answers.apply_late(kind, journey, outcome)
 
 
 def _was_not_sent(prepared: Prepared, outcomes: Mapping[int, Outcome]) -> bool:
     outcome = outcomes.get(prepared.request.order_id)
     return outcome is not None and outcome.kind == "not_sent"
-
-
-def _record_late(kind: Kind, prepared: Prepared, outcome: Outcome) -> None:
-    """Write down an answer that came after its batch had gone on."""
-    record_late_outcome(kind, prepared.request.order_id, outcome)
-
-
-def record_late_outcome(kind: Kind, order_id: int, outcome: Outcome) -> bool:
-    """Write down what the provider says of a transaction that nobody waits for any more; have the order looked at.
-
-    Return whether it was news. An answer, a webhook and a repeat of either may come in any order, any number
-    of times: only the first that settles what was unknown changes anything.
-    """
-    with transaction.atomic():
-        journeys = journal.lock([order_id])
-        if order_id not in ledger.record(kind, {order_id: outcome}):
-            return False
-        for journey in journeys:
-            _apply_late(kind, journey, outcome)
-        journal.save(journey for journey in journeys if journey.has_changed)
-        wakeup.wake_dispatcher()
-        faults.point("late.before_commit")
-    return True
-
-
-def _apply(kind: Kind, journey: JourneyState, outcome: Outcome | None) -> None:
-    """Say on the journey what the provider said."""
-    succeeded = outcome is not None and outcome.kind == "succeeded"
-    if outcome is None or outcome.kind in ("unknown", "not_sent"):
-        _defer(journey, outcome)
-    elif kind is Kind.AUTHORIZE:
-        journey.payment_authorized() if succeeded else journey.payment_declined(outcome.code)
-    elif succeeded:
-        journey.payment_captured()
-    else:
-        journey.capture_declined(outcome.code)
-
-
-def _apply_late(kind: Kind, journey: JourneyState, outcome: Outcome) -> None:
-    """Have the order looked at again, which finds the outcome in the ledger.
-
-    One that has given its money back already, or was thought to have none, would not look any more: money
-    that came in after all goes back.
-    """
-    if outcome.kind == "succeeded" and kind in LATE_MONEY and journey.has_no_money:
-        journey.payment_arrived_late(LATE_MONEY[kind])
-    elif journey.batch_id is None and journey.is_due:
-        journey.reschedule_in(0)
-
-
-LATE_MONEY = {Kind.AUTHORIZE: Leg.AUTHORIZED, Kind.CAPTURE: Leg.CAPTURED}
 
 
 def _apply_return(journey: JourneyState, answer: Answer) -> None:
@@ -377,14 +335,4 @@ def _apply_return(journey: JourneyState, answer: Answer) -> None:
     elif answer.kind == "declined":
         journey.escalate(answer.message)
     else:
-        _defer(journey, answer)
-
-
-def _defer(journey: JourneyState, outcome: Outcome | None) -> None:
-    """Say why the provider's answer has to be waited for."""
-    if outcome is not None and outcome.code == ledger.NO_CAPACITY.code:
-        journey.no_capacity()
-    elif outcome is not None and (outcome.kind == "not_sent" or outcome.code == ledger.LOOKUP_FAILED):
-        journey.blocked(Wait.PAYMENT_PROVIDER)
-    else:
-        journey.blocked(Wait.PAYMENT_OUTCOME)
+        answers.defer(journey, answer)

@@ -5,11 +5,19 @@ does not know, so that a worker that is a release behind or ahead can still run 
 """
 
 from celery import shared_task
+from celery.signals import worker_process_shutdown, worker_shutdown
 from django.conf import settings
 
-from orders import steps
+from orders import handover, steps
 from orders.maintenance import audit, backlog_samples, canary, retention
 from scheduling.slots import database_now, once_per_slot
+
+
+@worker_process_shutdown.connect
+@worker_shutdown.connect
+def finish_calls(**_: object) -> None:
+    """Wait for the providers' answers before a worker process ends, in whichever kind of pool."""
+    handover.finish()
 
 
 @shared_task(name="inventory.reserve_stock")

@@ -5,7 +5,6 @@ and kind, for ever), `ask` calls the provider with no transaction open, `record`
 A row whose outcome is unknown is looked up at the provider by its key before it is asked again.
 """
 
-import functools
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -18,10 +17,10 @@ from django.db.models import Q
 import faults
 from database.arrays import numbers, rows, texts, words
 from database.prepared import execute
-from payments.gateways import gateway
-from payments.gateways.protocol import Outcome, PaymentGateway
+from payments.gateways.protocol import Outcome, Talk
 from payments.models import Transaction, idempotency_key
-from providers.concurrency import concurrently
+from payments.talking import hold_all, talk
+from providers.conversation import Conversation
 from providers.errors import ProviderUnavailable
 
 Kind = Transaction.Kind
@@ -197,15 +196,12 @@ def send(
     What is decided already is answered from the ledger. A slow answer is handed to `on_late` when it comes;
     no transaction may be open.
     """
-    provider = gateway()
     outcomes = {p.request.order_id: p.outcome for p in prepared if p.outcome}
     open_ones = [p for p in prepared if p.outcome is None]
-    calls = [functools.partial(_send_one, provider, p) for p in open_ones]
-    gathered = concurrently(
-        calls,
+    gathered = hold_all(
+        [asking(one) for one in open_ones],
         patience=patience,
         on_late=lambda index, answer: on_late(open_ones[index], answer),
-        inline=not provider.waits,
     )
     for index, one in enumerate(open_ones):
         if index not in gathered.late:
@@ -213,36 +209,37 @@ def send(
     return outcomes
 
 
-def _send_one(provider: PaymentGateway, prepared: Prepared) -> Outcome:
+def asking(prepared: Prepared) -> Conversation[Outcome]:
     """Ask once more or for the first time: a repeat is looked up by its key before it is sent again."""
+    provider = talk()
     if not prepared.is_new:
         try:
-            found = look_up(provider, key=prepared.key)
+            found = yield from looking_up(provider, key=prepared.key)
         except ProviderUnavailable as unavailable:
             return Outcome(kind="unknown", code=LOOKUP_FAILED, message=str(unavailable)[:200])
         if found is not None:
             return found
-    return _submit(provider, prepared)
+    return (yield from _sending(provider, prepared))
 
 
-def look_up(provider: PaymentGateway, *, key: str) -> Outcome | None:
+def looking_up(provider: Talk, *, key: str) -> Conversation[Outcome | None]:
     """Return what the provider knows under the key; None if it never saw it. Raises ProviderUnavailable."""
     faults.point("lookup.before_call")
-    found = provider.find(key=key)
+    found = yield from provider.find(key=key)
     faults.point("lookup.after_call")
     return found
 
 
-def _submit(provider: PaymentGateway, prepared: Prepared) -> Outcome:
+def _sending(provider: Talk, prepared: Prepared) -> Conversation[Outcome]:
     faults.point(f"{prepared.kind.value}.before_call")
     if monotonic() - prepared.since > LONGEST_START:
         return TOO_LATE
-    outcome = _call(provider, prepared)
+    outcome = yield from _call(provider, prepared)
     faults.point(f"{prepared.kind.value}.after_call")
     return outcome
 
 
-def _call(provider: PaymentGateway, prepared: Prepared) -> Outcome:
+def _call(provider: Talk, prepared: Prepared) -> Conversation[Outcome]:
     request, key = prepared.request, prepared.key
     common = {"key": key, "reference": request.reference}
     match prepared.kind:

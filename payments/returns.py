@@ -3,17 +3,16 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
 
 from django.db import transaction
 
 import faults
 from payments import ledger
-from payments.gateways import gateway
 from payments.gateways.protocol import Outcome
 from payments.ledger import Kind, Prepared, Request, State
 from payments.models import Transaction
-from providers.concurrency import concurrently
+from payments.talking import hold_all, talk
+from providers.conversation import Conversation
 from providers.errors import ProviderUnavailable
 
 
@@ -160,8 +159,7 @@ def _find_all(
     """Return what the provider says of transactions, of those for which it does so in time."""
     if early := [entry for entry in entries if entry.asked_at > now + ledger.arrival_grace()]:
         ledger.restart_grace(early)
-    calls = [partial(_find, entry, now) for entry in entries]
-    gathered = concurrently(calls, patience=patience, on_late=_ignore, inline=not gateway().waits)
+    gathered = hold_all([_find(entry, now) for entry in entries], patience=patience, on_late=_ignore)
     return [(entries[place], said) for place, said in gathered.results.items()]
 
 
@@ -169,10 +167,10 @@ def _ignore(index: int, answer: Outcome) -> None:
     """A look-up that came too late is simply made again."""
 
 
-def _find(entry: Transaction, now: datetime) -> Outcome:
+def _find(entry: Transaction, now: datetime) -> Conversation[Outcome]:
     """Return what the provider says of a transaction; declined once it can no longer arrive there."""
     try:
-        found = ledger.look_up(gateway(), key=entry.key)
+        found = yield from ledger.looking_up(talk(), key=entry.key)
     except ProviderUnavailable as unavailable:
         return Outcome(kind="unknown", code=ledger.LOOKUP_FAILED, message=str(unavailable)[:200])
     if found is not None:

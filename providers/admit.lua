@@ -1,11 +1,12 @@
--- May this call go through?
+-- How many of these calls may go through?
 -- KEYS: state, window.  ARGV: name of the probe it would be, seconds a probe may take, seconds of the ramp,
--- calls allowed in the ramp's first second, the longest pause.
+-- calls allowed in the ramp's first second, the longest pause, calls that are to be made.
 -- A moment that cannot be yet comes from a clock that was put right since, and counts as over.
--- Answers {verdict, seconds until the next chance}; the verdict is closed, ramping, probe or refused.
+-- Answers {verdict, seconds until the next chance, calls}; the verdict is closed, ramping, probe or refused.
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local state = redis.call('HGET', KEYS[1], 'state') or 'closed'
+local wanted = tonumber(ARGV[6])
 
 local function number(field)
   return tonumber(redis.call('HGET', KEYS[1], field) or '0')
@@ -15,20 +16,23 @@ if state == 'closed' then
   -- A provider that has just come back gets its traffic back second by second, twice as much in each.
   local since = now - number('closed_at')
   if since >= tonumber(ARGV[3]) or since < 0 then
-    return {'closed', '0'}
+    return {'closed', '0', wanted}
   end
   local second = math.floor(since)
-  if redis.call('HINCRBY', KEYS[1], 'ramp:' .. second, 1) <= tonumber(ARGV[4]) * 2 ^ second then
-    return {'ramping', '0'}
+  local left = tonumber(ARGV[4]) * 2 ^ second - number('ramp:' .. second)
+  local granted = math.min(wanted, left)
+  if granted > 0 then
+    redis.call('HINCRBY', KEYS[1], 'ramp:' .. second, granted)
+    return {'ramping', '0', granted}
   end
-  return {'refused', tostring(second + 1 - since)}
+  return {'refused', tostring(second + 1 - since), 0}
 end
 
 local wait = (state == 'open' and number('retry_at') or number('probe_until')) - now
 local longest = tonumber(state == 'open' and ARGV[5] or ARGV[2])
 if wait > 0 and wait <= longest then
-  return {'refused', tostring(wait)}
+  return {'refused', tostring(wait), 0}
 end
 -- One call finds out for all. Should its process die, another may try after a while.
 redis.call('HSET', KEYS[1], 'state', 'half_open', 'probe', ARGV[1], 'probe_until', string.format('%.6f', now + ARGV[2]))
-return {'probe', '0'}
+return {'probe', '0', 1}

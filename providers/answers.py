@@ -73,12 +73,14 @@ class Answer:
 
 def read_answer(response: requests.Response, *, until: float) -> Answer:
     """Read the answer to its end by `until`, a monotonic time. Raises TryFailed when it tells us nothing."""
-    status = response.status_code
     body = _read_body(response, until)
+    return judged(response.status_code, body, _retry_after(response))
+
+
+def judged(status: int, body: bytes, retry_after: float | None) -> Answer:
+    """Return what an answer that was read to its end tells us; raises TryFailed when that is nothing."""
     if status in TRY_AGAIN or status >= 500:
-        raise TryFailed(
-            f"it answered {status}", in_doubt=status not in NOTHING_DONE, retry_after=_retry_after(response)
-        )
+        raise TryFailed(f"it answered {status}", in_doubt=status not in NOTHING_DONE, retry_after=retry_after)
     if 300 <= status < 400:
         raise TryFailed(f"it answered {status}", in_doubt=True, worth_another=False)
     content = parse(body)

@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import redis
 from django.conf import settings
@@ -61,6 +62,7 @@ class Admission:
     allowed: bool
     probe: str = ""  # the name of the one call that finds out for all
     retry_after: float = 0.0  # seconds until the next chance, for a call that was refused
+    calls: int = 1  # that may go through, of those that were to
 
 
 @dataclass(frozen=True)
@@ -88,29 +90,42 @@ class Breaker:
         self._saved = 0
         self._told_at = 0.0
 
-    def admit(self) -> Admission:
-        """Ask before a call. Whoever is admitted reports with `record`."""
+    def admit(self, calls: int = 1) -> Admission:
+        """Return how many of so many calls may be made. Each that is admitted is reported with `record`."""
         if time.monotonic() < self._closed_until:
-            return Admission(allowed=True)
+            return Admission(allowed=True, calls=calls)
         probe, policy = secrets.token_hex(8), self._policy
-        args = [probe, policy.probe_patience, policy.ramp, policy.first_allowance, policy.longest_pause]
-        verdict, wait = shared_memory().run(ADMIT, keys=self._keys, args=args, otherwise=["unknown", "0"])
+        args = [
+            probe,
+            policy.probe_patience,
+            policy.ramp,
+            policy.first_allowance,
+            policy.longest_pause,
+            calls,
+        ]
+        otherwise: list[Any] = ["unknown", "0", calls]
+        verdict, wait, granted = shared_memory().run(ADMIT, keys=self._keys, args=args, otherwise=otherwise)
         if verdict == "closed":
             self._closed_until = time.monotonic() + CACHE_SECONDS
         probe = probe if verdict == "probe" else ""
-        return Admission(allowed=verdict != "refused", probe=probe, retry_after=float(wait))
+        allowed = verdict != "refused"
+        return Admission(allowed, probe, retry_after=float(wait), calls=int(granted) if allowed else 0)
 
     def record(self, admission: Admission, *, ok: bool) -> None:
-        """Say how an admitted call went. Bad news travels at once, good news in small batches."""
+        """Record how an admitted call went. Bad news travels at once, good news in small batches."""
+        self.record_all(successes=int(ok), failures=int(not ok), probe=admission.probe)
+
+    def record_all(self, *, successes: int, failures: int, probe: str = "") -> None:
+        """Record how several admitted calls went."""
         with self._lock:
             now = time.monotonic()
             # Successes that nobody asked about for long belong to a window that is over.
             saved = self._saved if now - self._told_at < self._policy.slot else 0
-            if ok and not admission.probe and now - self._told_at < CACHE_SECONDS:
-                self._saved = saved + 1
+            if not failures and not probe and now - self._told_at < CACHE_SECONDS:
+                self._saved = saved + successes
                 return
             self._saved, self._told_at = 0, now
-        self._tell(probe=admission.probe, successes=saved + ok, failures=int(not ok))
+        self._tell(probe=probe, successes=saved + successes, failures=failures)
 
     def invite(self) -> None:
         """The provider seems well again: the next call may probe without waiting out the pause."""

@@ -94,6 +94,15 @@ class ProviderClient:
         """
         return self._call(Call("POST", path, {}, json.dumps(body).encode(), key))
 
+    def make(self, call: Call) -> Any:
+        """Make any call and return the content of its answer. Raises as `get` and `post` do."""
+        try:
+            return self._call(call)
+        except OutcomeUnknown as unknown:
+            if call.method != "GET":
+                raise
+            raise ProviderUnavailable(self.name, unknown.reason) from unknown
+
     def lines(self, path: str) -> Iterator[Any]:
         """Read an answer of any length, one line of JSON after the other, in one try.
 
@@ -138,10 +147,10 @@ class ProviderClient:
             except TryFailed as failure:
                 logger.debug("%s %s, try %d: %s", self.name, call.path, number, failure.reason)
                 doubt = failure.reason if failure.in_doubt else doubt
-                pause = _pause(number, failure.retry_after)
-                if not failure.worth_another or not budget.allows_another(number, pause):
+                wait = pause(number, failure.retry_after)
+                if not failure.worth_another or not budget.allows_another(number, wait):
                     raise self._given_up(failure, doubt) from failure
-            time.sleep(pause)
+            time.sleep(wait)
         raise AssertionError("the last try returns or raises")
 
     def _given_up(self, failure: TryFailed, doubt: str) -> Exception:
@@ -256,7 +265,7 @@ def _describe(error: Exception) -> str:
     return f"the connection broke ({type(error).__name__})"
 
 
-def _pause(number: int, retry_after: float | None) -> float:
+def pause(number: int, retry_after: float | None) -> float:
     """Seconds before the next try: exponential backoff with full jitter, or longer if the provider asks."""
     ceiling = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** (number - 1))
     return max(random.uniform(0, ceiling), retry_after or 0.0)  # noqa: S311 - spreads load, guards nothing

@@ -12,6 +12,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from launcher.engines import free_port
+from providers import collector
 from tests.board import chromium
 from tests.cleaning import clean_quickly
 from tests.engines import TestEngines
@@ -56,6 +57,8 @@ def _relieve_django() -> None:
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = settings.STORAGES | {"staticfiles": plain}
     clean_quickly()
+    # The threads that collect answers keep no connection open, which the end of the tests would wait for.
+    collector.LET_GO_AFTER_SECONDS = 0.0
 
 
 # At import and not in a hook: the conftest files of the apps are imported next, and they import models.

@@ -114,3 +114,51 @@ async def f50(arena: Arena) -> None:
     await asyncio.to_thread(rig.do, "UPDATE notifications_subscription SET active = false")
     for receiver in (well, drip):
         await receiver.stop()
+
+
+THOUSANDS = 2000
+UNKNOWN = "SELECT count(*) FROM payments_transaction WHERE state = 'unknown'"
+
+
+async def _calls_under_way(arena: Arena) -> int:
+    return int((await asyncio.to_thread(arena.rig.rows, UNKNOWN))[0][0])
+
+
+@row("F60", "provider accepts thousands of calls and never answers them", within=AFTER_PROVIDERS)
+async def f60(arena: Arena) -> None:
+    silence: dict[str, Any] = {"timeoutBeforeRate": 0.5, "timeoutAfterRate": 1.0, "timeoutSeconds": 60}
+    await arena.providers(**silence, operations=["authorize", "capture"])
+    arena.struck()
+    await arena.load.pour(int(THOUSANDS * arena.scale), lasting=3)
+    await arena.sleep(15)
+    arena.notes.append(f"{await _calls_under_way(arena)} calls without an answer")
+    await arena.rig.sandbox("DELETE", "/faults")
+
+
+@row("F61", "provider resets half of its connections, before and after the deed", within=AFTER_PROVIDERS)
+async def f61(arena: Arena) -> None:
+    await arena.providers(timeoutBeforeRate=0.25, timeoutAfterRate=0.33, timeoutSeconds=0)
+    arena.struck()
+    await arena.load.pour(int(THOUSANDS * arena.scale), lasting=5)
+    await arena.sleep(10)
+    await arena.rig.sandbox("DELETE", "/faults")
+
+
+@row("F62", "worker killed with a thousand calls under way", within=60, resumed_bar=(10.0, 15.0))
+async def f62(arena: Arena) -> None:
+    wanted = int(1000 * arena.scale)
+    # First quickly, so that the loop learns how many calls at once the provider bears.
+    await arena.providers(latencyMs=500, operations=["authorize", "capture"])
+    await arena.load.pour(2 * wanted, lasting=3)
+    await arena.rig.until(lambda: arena.rig.rows(UNKNOWN)[0][0] < 50, seconds=60)
+    await arena.providers(latencyMs=9000, operations=["authorize"])
+    await arena.load.pour(int(wanted * 1.5), lasting=2)
+
+    def is_reached() -> bool:
+        return bool(arena.rig.rows(UNKNOWN)[0][0] >= wanted)
+
+    arena.expect(await arena.rig.until(is_reached, seconds=30), f"never {wanted} calls under way")
+    arena.notes.append(f"{await _calls_under_way(arena)} calls under way")
+    arena.struck()
+    arena.rig.kill("worker-payments")
+    await arena.rig.sandbox("DELETE", "/faults")

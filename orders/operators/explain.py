@@ -117,6 +117,8 @@ def explain(order: Order) -> Explanation:
         return _travels(facts)
     if journey.waiting_for:
         return _waits(facts)
+    if journey.due_at > facts.now and journey.status == Status.PROCESSING and facts.unknown:
+        return _is_called(facts, facts.unknown[-1])
     return _is_due(facts)
 
 
@@ -189,6 +191,17 @@ def _travels(facts: Facts) -> Explanation:
         why=f"Being processed (batch {facts.journey.batch_id}{_size(batch)}).",
         next_action="No action needed. If its worker crashes, the order is retried when its lease expires.",
         in_the_way=_obstacles(facts, is_to_be_claimed=False),
+    )
+
+
+def _is_called(facts: Facts, call: Transaction) -> Explanation:
+    return _goes_on(
+        facts,
+        Situation.UNDER_WAY,
+        f"the payment provider's answer to the {call.kind}",
+        call.asked_at,
+        why=f"The payment provider is called for the {call.kind} of {call.amount} {call.currency}.",
+        next_action="Nothing to do. If the worker that waits for the answer is lost, the call is looked up by its key.",
     )
 
 

@@ -4,9 +4,9 @@ from django.conf import settings
 
 from payments.gateways.http import HttpGateway
 from payments.gateways.in_process import InProcessGateway
-from payments.gateways.protocol import LedgerLine, Outcome, PaymentGateway
+from payments.gateways.protocol import LedgerLine, Outcome, PaymentGateway, Talk
 
-__all__ = ["LedgerLine", "Outcome", "PaymentGateway", "gateway"]
+__all__ = ["LedgerLine", "Outcome", "PaymentGateway", "Talk", "gateway"]
 
 _GATEWAYS: dict[str, PaymentGateway] = {"http": HttpGateway(), "in_process": InProcessGateway()}
 

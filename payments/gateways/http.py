@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from payments.gateways.protocol import Kind, LedgerLine, Outcome
@@ -16,9 +16,12 @@ from providers.answers import (
     read_list,
     read_words,
 )
+from providers.conversation import Conversation, doing, hold, reading
 from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
 from providers.http import ProviderClient, provider
 from telemetry.card_numbers import masked
+
+T = TypeVar("T")
 
 # Refusals that say: what you ask for is the case already. A call of ours came through under another key.
 ALREADY_DONE = {"capture": "already_captured", "void": "already_voided", "refund": "already_refunded"}
@@ -27,36 +30,38 @@ OUR_FAULT = {401, 403, 405}
 LONGEST_REFERENCE = 100
 
 
-class HttpGateway:
-    """Speaks to settings.PROVIDERS["payments"]."""
-
-    waits = True
+class HttpTalk:
+    """What is said to settings.PROVIDERS["payments"], as conversations: see `protocol.Talk`."""
 
     # Money
 
-    def authorize(self, *, key: str, reference: str, amount: Decimal, currency: str, token: str) -> Outcome:
+    def authorize(
+        self, *, key: str, reference: str, amount: Decimal, currency: str, token: str
+    ) -> Conversation[Outcome]:
         body = {"reference": reference, "amount": _text(amount), "currency": currency, "token": token}
         return self._order("authorize", "/authorizations", body, key=key)
 
     def capture(
         self, *, key: str, reference: str, authorization: str, amount: Decimal, currency: str
-    ) -> Outcome:
+    ) -> Conversation[Outcome]:
         body = {"reference": reference, "authorization": authorization}
         return self._order("capture", "/captures", body | _money(amount, currency), key=key)
 
-    def void(self, *, key: str, reference: str, authorization: str) -> Outcome:
+    def void(self, *, key: str, reference: str, authorization: str) -> Conversation[Outcome]:
         body = {"reference": reference, "authorization": authorization}
         return self._order("void", "/voids", body, key=key)
 
-    def refund(self, *, key: str, reference: str, capture: str, amount: Decimal, currency: str) -> Outcome:
+    def refund(
+        self, *, key: str, reference: str, capture: str, amount: Decimal, currency: str
+    ) -> Conversation[Outcome]:
         body = {"reference": reference, "capture": capture}
         return self._order("refund", "/refunds", body | _money(amount, currency), key=key)
 
     # Look-ups
 
-    def find(self, *, key: str) -> Outcome | None:
+    def find(self, *, key: str) -> Conversation[Outcome | None]:
         try:
-            return _outcome(self._client.get(f"/operations/{quote(key, safe='')}"))
+            return _outcome((yield reading(f"/operations/{quote(key, safe='')}")))
         except ProviderRefused as refused:
             # Any other 404 is somebody else's: an address that is wrong, a proxy that does not know the way.
             if refused.status == 404 and refused.code == "not_found":
@@ -65,49 +70,87 @@ class HttpGateway:
         except Unreadable as error:
             raise ProviderUnavailable("payments", f"its answer makes no sense: {error}") from error
 
-    def ledger(self) -> Iterator[LedgerLine]:
-        for line in self._client.lines("/ledger"):
-            yield _ledger_line(line)
-
     # Inner workings
 
-    @property
-    def _client(self) -> ProviderClient:
-        return provider("payments")
-
-    def _order(self, kind: str, path: str, body: Mapping[str, str], *, key: str) -> Outcome:
-        """Have it done, and say what came of it."""
+    def _order(self, kind: str, path: str, body: Mapping[str, str], *, key: str) -> Conversation[Outcome]:
+        """Have it done, and return what came of it."""
         try:
-            return _outcome(self._client.post(path, body, key=key))
+            return _outcome((yield doing(path, body, key=key)))
         except ProviderUnavailable as unavailable:
             return _failed("not_sent", "provider_unavailable", str(unavailable))
         except OutcomeUnknown as unknown:
             return _failed("unknown", "no_answer", str(unknown))
         except Unreadable as error:
             return _failed("unknown", "no_answer", f"The provider's answer makes no sense: {error}.")
-        except ProviderRefused as refused:
-            return self._refusal(kind, body, refused)
+        except ProviderRefused as error:
+            refused = error
+        return (yield from self._refusal(kind, body, refused))
 
-    def _refusal(self, kind: str, body: Mapping[str, str], refused: ProviderRefused) -> Outcome:
+    def _refusal(self, kind: str, body: Mapping[str, str], refused: ProviderRefused) -> Conversation[Outcome]:
         if refused.status in OUR_FAULT:
             return _failed("not_sent", refused.code, refused.message)
         if refused.code == "idempotency_conflict":
             # Something else was done under this key: a person must look, and until then nothing is certain.
             return _failed("unknown", refused.code, refused.message)
         if refused.code == ALREADY_DONE.get(kind):
-            return self._done_before(kind, body, refused)
+            return (yield from self._done_before(kind, body, refused))
         return _failed("declined", refused.code, refused.message)
 
-    def _done_before(self, kind: str, body: Mapping[str, str], refused: ProviderRefused) -> Outcome:
+    def _done_before(
+        self, kind: str, body: Mapping[str, str], refused: ProviderRefused
+    ) -> Conversation[Outcome]:
         """Find the operation that had this very effect; when it is another's effect, the refusal stands."""
         try:
-            items = read_list(self._client.get("/operations", reference=body["reference"]), "items")
+            items = read_list((yield reading("/operations", reference=body["reference"])), "items")
             same = [item for item in items if _has_effect(item, kind, body)]
             return _outcome(same[0]) if same else _failed("declined", refused.code, refused.message)
         except (ProviderUnavailable, ProviderRefused) as trouble:
             return _failed("unknown", refused.code, str(trouble))
         except Unreadable as error:
             return _failed("unknown", refused.code, f"The provider's list makes no sense: {error}.")
+
+
+class HttpGateway:
+    """Holds one conversation of `HttpTalk` at a time, on the caller's thread."""
+
+    waits = True
+    talk = HttpTalk()
+
+    def authorize(self, *, key: str, reference: str, amount: Decimal, currency: str, token: str) -> Outcome:
+        return self._hold(
+            self.talk.authorize(key=key, reference=reference, amount=amount, currency=currency, token=token)
+        )
+
+    def capture(
+        self, *, key: str, reference: str, authorization: str, amount: Decimal, currency: str
+    ) -> Outcome:
+        return self._hold(
+            self.talk.capture(
+                key=key, reference=reference, authorization=authorization, amount=amount, currency=currency
+            )
+        )
+
+    def void(self, *, key: str, reference: str, authorization: str) -> Outcome:
+        return self._hold(self.talk.void(key=key, reference=reference, authorization=authorization))
+
+    def refund(self, *, key: str, reference: str, capture: str, amount: Decimal, currency: str) -> Outcome:
+        return self._hold(
+            self.talk.refund(key=key, reference=reference, capture=capture, amount=amount, currency=currency)
+        )
+
+    def find(self, *, key: str) -> Outcome | None:
+        return self._hold(self.talk.find(key=key))
+
+    def ledger(self) -> Iterator[LedgerLine]:
+        for line in self._client.lines("/ledger"):
+            yield _ledger_line(line)
+
+    @property
+    def _client(self) -> ProviderClient:
+        return provider("payments")
+
+    def _hold(self, conversation: Conversation[T]) -> T:
+        return hold(conversation, self._client.make)
 
 
 def _has_effect(item: Any, kind: str, body: Mapping[str, str]) -> bool:

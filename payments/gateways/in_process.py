@@ -63,6 +63,7 @@ class InProcessGateway:
 
     memory: Memory | None = None
     waits: bool = field(default=False, init=False)
+    talk: None = field(default=None, init=False)
 
     def authorize(self, *, key: str, reference: str, amount: Decimal, currency: str, token: str) -> Outcome:
         if token in DECLINES:

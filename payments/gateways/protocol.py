@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, NamedTuple, Protocol
 
+from providers.conversation import Conversation
+
 Kind = Literal["succeeded", "declined", "unknown", "not_sent"]
 
 
@@ -38,6 +40,31 @@ class LedgerLine:
     flaw: str = ""  # why the line could not be read beyond its reference; empty if it was
 
 
+class Talk(Protocol):
+    """A payment provider as conversations (`providers.conversation`): the same as `PaymentGateway`, call by call."""
+
+    def authorize(
+        self, *, key: str, reference: str, amount: Decimal, currency: str, token: str
+    ) -> Conversation[Outcome]:
+        """Hold the amount on the customer's card."""
+
+    def capture(
+        self, *, key: str, reference: str, authorization: str, amount: Decimal, currency: str
+    ) -> Conversation[Outcome]:
+        """Take money that is held."""
+
+    def void(self, *, key: str, reference: str, authorization: str) -> Conversation[Outcome]:
+        """Release money that is held and was not taken."""
+
+    def refund(
+        self, *, key: str, reference: str, capture: str, amount: Decimal, currency: str
+    ) -> Conversation[Outcome]:
+        """Refund money that was taken."""
+
+    def find(self, *, key: str) -> Conversation[Outcome | None]:
+        """Look up by key. Raises providers.errors.ProviderUnavailable."""
+
+
 class PaymentGateway(Protocol):
     """A payment provider. Calls for money never raise for the provider's troubles: those are outcomes.
 
@@ -45,8 +72,12 @@ class PaymentGateway(Protocol):
     once. `authorization` and `capture` are the `provider_id` of the call that made them.
     """
 
-    # Whether its calls wait for somebody, so that many are better made concurrently.
+    # Whether its calls wait for an answer from elsewhere, so that many are better made concurrently.
     waits: bool
+
+    @property
+    def talk(self) -> Talk | None:
+        """The same calls as conversations, for the process's loop; None: they are made on threads, or at once."""
 
     def authorize(self, *, key: str, reference: str, amount: Decimal, currency: str, token: str) -> Outcome:
         """Hold the amount on the customer's card."""

@@ -18,7 +18,7 @@ from payments.gateways import gateway
 from providers.breaker import breaker
 from sandbox.process import SandboxProcess
 from tests.factories import make_order, make_product, make_shipping
-from tests.fixtures.pipeline import lose_workers, make_everything_due, run_canvas, work_off
+from tests.fixtures.pipeline import await_answers, lose_workers, make_everything_due, run_canvas, work_off
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("providers", "books_balance")]
 
@@ -450,7 +450,9 @@ def test_a_batch_that_cannot_be_sent_uses_up_no_try_and_makes_no_loss_forgotten(
 
 def test_a_batch_that_goes_in_halves_has_not_arrived_before_the_second(
     monkeypatch: pytest.MonkeyPatch,
+    settings,
 ) -> None:
+    settings.PROVIDER_HANDOVER = False
     product = make_product()
     for _ in range(2):
         make_order((product, 1))
@@ -477,6 +479,7 @@ def test_a_batch_of_which_one_has_to_be_refused_waits_for_it() -> None:
     steps.reserve_stock(batch_id=claimed.batch_id)
     steps.quote_shipping(batch_id=claimed.batch_id)
     steps.authorize_payment(batch_id=claimed.batch_id)
+    await_answers()
     assert [journey(order).status for order in orders] == [Status.CONFIRMED, Status.PROCESSING]
     assert Batch.objects.get().finished_at is None
     steps.capture_payment(batch_id=claimed.batch_id)

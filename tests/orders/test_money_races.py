@@ -15,7 +15,7 @@ from django.db import connections
 from django.db.models.functions import Now
 
 import faults
-from orders import batches, commands, journal, queries, steps
+from orders import answers, batches, commands, journal, queries, steps
 from orders.maintenance import audit
 from orders.models import Journey
 from orders.workflow import Status
@@ -134,13 +134,16 @@ def test_a_cancel_at_any_point_gives_everything_back(place: str, stock_last: boo
 
 @pytest.mark.parametrize(("place", "stock_last"), PLACES_BY_LAST_LEG)
 def test_a_worker_that_another_overtook_at_any_point_changes_nothing_any_more(
-    place: str, stock_last: bool, at
+    place: str, stock_last: bool, at, settings
 ) -> None:
     order_id = make_order((make_product(units=3), 1)).order_id
 
     def overtake() -> None:
+        # Another process would have a loop of its own; this one's is held up at the place.
+        settings.PROVIDER_HANDOVER = False
         make_everything_due()
         work_off()
+        settings.PROVIDER_HANDOVER = True
 
     at(place, overtake)
     settle_down(stock_last=stock_last)
@@ -190,8 +193,8 @@ def test_money_that_arrives_while_the_undo_is_half_done_goes_back_too(providers:
     assert (journey(order_id).status, journey(order_id).payment) == (Status.CANCELLING, "nothing")
     arrived = gateway().find(key=entry.key)
     assert arrived is not None
-    assert steps.record_late_outcome(Kind.AUTHORIZE, order_id, arrived)
-    assert not steps.record_late_outcome(Kind.AUTHORIZE, order_id, arrived)
+    assert answers.record_late_outcome(Kind.AUTHORIZE, order_id, arrived)
+    assert not answers.record_late_outcome(Kind.AUTHORIZE, order_id, arrived)
     settle_down()
     assert journey(order_id).status == Status.CANCELLED
     assert net_at_provider(order_id) == (0, 0)

@@ -9,13 +9,14 @@ from kombu.exceptions import OperationalError as BrokerError
 
 import faults
 from inventory import stock
-from orders import batches, dispatcher, journal, shortages, steps
+from orders import batches, dispatcher, handover, journal, shortages, steps
 from orders.batches import Claimed
 from orders.workflow import JourneyState, Leg
 from payments import ledger, returns
-from payments.gateways.protocol import Outcome, PaymentGateway
+from payments.gateways.protocol import Outcome, Talk
 from payments.ledger import Kind, Prepared
 from payments.models import idempotency_key
+from providers.conversation import Conversation
 
 Replacement = tuple[Any, str, Any]
 
@@ -44,15 +45,22 @@ def key_per_try() -> list[Replacement]:
 
 def outcome_before_call() -> list[Replacement]:
     """Success is written down first, and the provider is asked afterwards."""
-    ask = ledger.send
+    ask, submit = ledger.send, handover.submit
 
-    def hopeful(prepared: Sequence[Prepared], **how: Any) -> dict[int, Outcome]:
+    def hope(prepared: Sequence[Prepared]) -> None:
         for one in prepared:
             hoped = Outcome("succeeded", provider_id=f"hoped:{one.key}")
             ledger.record(one.kind, {one.request.order_id: hoped})
+
+    def hopeful(prepared: Sequence[Prepared], **how: Any) -> dict[int, Outcome]:
+        hope(prepared)
         return ask(prepared, **how)
 
-    return [(ledger, "send", hopeful)]
+    def submit_hopefully(calls: Sequence[Prepared]) -> None:
+        hope(calls)
+        submit(calls)
+
+    return [(ledger, "send", hopeful), (handover, "submit", submit_hopefully)]
 
 
 def publish_before_commit() -> list[Replacement]:
@@ -106,11 +114,11 @@ def refund_twice() -> list[Replacement]:
     """A refund is sent a second time, under another key."""
     call = ledger._call
 
-    def twice(provider: PaymentGateway, prepared: Prepared) -> Outcome:
-        outcome = call(provider, prepared)
+    def twice(provider: Talk, prepared: Prepared) -> Conversation[Outcome]:
+        outcome = yield from call(provider, prepared)
         if prepared.kind is Kind.REFUND:
             request = prepared.request
-            provider.refund(
+            yield from provider.refund(
                 key=f"{prepared.key}:again",
                 reference=request.reference,
                 capture=request.parent,
@@ -135,15 +143,13 @@ def capture_without_join() -> list[Replacement]:
 
 def unknown_is_declined() -> list[Replacement]:
     """A call that nobody answered counts as declined."""
-    ask = ledger.send
+    asking = ledger.asking
 
-    def rash(prepared: Sequence[Prepared], **how: Any) -> dict[int, Outcome]:
-        return {
-            order_id: outcome._replace(kind="declined") if outcome.kind == "unknown" else outcome
-            for order_id, outcome in ask(prepared, **how).items()
-        }
+    def rash(prepared: Prepared) -> Conversation[Outcome]:
+        outcome = yield from asking(prepared)
+        return outcome._replace(kind="declined") if outcome.kind == "unknown" else outcome
 
-    return [(ledger, "send", rash)]
+    return [(ledger, "asking", rash)]
 
 
 def release_forgotten() -> list[Replacement]:

@@ -214,6 +214,13 @@ class Database:
 
         return write
 
+    def renew(self, order_id: int, lease: float) -> None:
+        """Stand in for `handover.RENEW`, which passes over what is locked."""
+        row = self.journeys[order_id]
+        is_free = row.state[3] is None and row.status is Status.PROCESSING and order_id not in self._locked
+        if is_free and row.due_at is not None and row.due_at > self.clock.now:
+            row.due_at = max(row.due_at, self.clock.now + lease)
+
     # --- Batches: stands in for the batch table ---
 
     def new_batch(self, order_ids: list[int], *, is_watched: bool, losses: int) -> int:

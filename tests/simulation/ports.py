@@ -19,14 +19,17 @@ from django.db import OperationalError
 import faults
 from faults.script import Planned
 from inventory import stock
-from orders import batches, commands, declines, journal, queries, shortages, steps, wakeup
+from orders import answers, batches, commands, declines, handover, journal, queries, shortages, steps, wakeup
 from orders.batches import Claimed
-from payments import ledger, returns
+from payments import ledger, returns, talking
 from payments.gateways.protocol import Outcome
 from payments.ledger import Kind, Prepared, Request, State
 from payments.models import idempotency_key
+from payments.talking import Direct
 from providers.concurrency import Gathered
+from providers.conversation import Conversation
 from shipping import quotes
+from tests.simulation.desk import held
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -74,7 +77,10 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
     database, books = world.database, Books(world)
     transactions = SimpleNamespace(atomic=database.atomic)
     return [
-        *((module, "transaction", transactions) for module in (steps, batches, commands, returns)),
+        *(
+            (module, "transaction", transactions)
+            for module in (steps, answers, handover, batches, commands, returns)
+        ),
         (steps, "database_now", lambda: _moment(world)),
         (faults, "point", world.point),
         (journal, "lock", database.lock_journeys),
@@ -115,8 +121,12 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (ledger, "listed", lambda requests: requests),
         (ledger, "unknown_of", books.unknown_of),
         (ledger, "not_refused", books.not_refused),
-        *((module, "gateway", lambda: world.provider) for module in (ledger, returns)),
-        *((module, "concurrently", _concurrently(world)) for module in (ledger, returns)),
+        *((module, "talk", lambda: Direct(world.provider)) for module in (ledger, returns)),
+        *((module, "hold_all", _hold_all(world)) for module in (ledger, returns)),
+        (talking, "is_handed_over", lambda: world.hands_over),
+        (handover, "room", world.desk.room),
+        (handover, "submit", world.desk.submit),
+        (handover, "pause_when_crowded", lambda: 0.2),
     ]
 
 
@@ -139,36 +149,32 @@ def _quoted(world: "World", order_ids: Sequence[int]) -> dict[int, Decimal | quo
     }
 
 
-def _concurrently(world: "World") -> Callable[..., Gathered[Any]]:
-    """Make calls one after the other; some answer after the caller has gone on, some never begin."""
+def _hold_all(world: "World") -> Callable[..., Gathered[Any]]:
+    """Hold conversations one after the other; some answer after the caller has gone on, some never begin."""
 
-    def concurrently(
-        calls: Sequence[Callable[[], Any]],
-        *,
-        patience: float,
-        on_late: Callable[[int, Any], None],
-        inline: bool = False,
+    def hold_all(
+        conversations: Sequence[Conversation[Any]], *, patience: float, on_late: Callable[[int, Any], None]
     ) -> Gathered[Any]:
         until, results, late = world.clock.now + patience, {}, set()
-        for place, call in enumerate(calls):
+        for place, conversation in enumerate(conversations):
             if world.clock.now > until:
                 break
             if world.dice.happens("slow"):
                 late.add(place)
-                _begin_late(world, place, call, on_late)
+                _begin_late(world, place, conversation, on_late)
             else:
-                results[place] = call()
+                results[place] = held(conversation)
         return Gathered(results, frozenset(late))
 
-    return concurrently
+    return hold_all
 
 
 def _begin_late(
-    world: "World", place: int, call: Callable[[], Any], on_late: Callable[[int, Any], None]
+    world: "World", place: int, conversation: Conversation[Any], on_late: Callable[[int, Any], None]
 ) -> None:
     def report() -> None:
         with suppress(OperationalError, Planned):  # the pool logs it
-            on_late(place, call())
+            on_late(place, held(conversation))
 
     world.clock.start("late answer", report, after=world.dice.uniform(2, 20))
 

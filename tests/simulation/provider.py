@@ -41,6 +41,7 @@ class Provider:
     """A gateway of `payments.gateways.protocol`."""
 
     waits = True
+    talk = None
 
     def __init__(self, clock: Clock, dice: Dice) -> None:
         self._clock, self._dice = clock, dice

@@ -14,6 +14,7 @@ from tests.planted import planted
 from tests.simulation.actors import Clock, Crash, Stuck
 from tests.simulation.broker import Broker
 from tests.simulation.database import Database, Facts, Item
+from tests.simulation.desk import Desk
 from tests.simulation.dice import Dice
 from tests.simulation.invariants import AT_REST, Watch
 from tests.simulation.ports import simulated
@@ -45,6 +46,9 @@ class World:
         self.database = Database(self.clock, self.dice, self.watch)
         self.provider = Provider(self.clock, self.dice)
         self.broker = Broker(self.clock, self.dice)
+        # Whether calls leave their batch, as with a provider over the network, or the batch waits for them.
+        self.hands_over = self.dice.random() < 0.7
+        self.desk = Desk(self)
         self.received = {product_id: int(units * orders) + 1 for product_id, units in UNITS.items()}
         self.database.stock = {product_id: Item(units) for product_id, units in self.received.items()}
         self._rung = False

@@ -1,0 +1,248 @@
+"""The payment leg where the provider answers over the network: calls are handed over, and no batch waits for them.
+
+A step writes down what it is about to ask, frees the orders, and hands the calls to the process's loop
+(`providers.loop`). A thread of this process collects what came in and goes on with those orders, some milliseconds'
+worth in one transaction. While a call is under way its process renews the order's lease, so that the orders of a
+process that was killed are due again within the lease.
+
+An order whose stock is not decided yet stays with its batch: its answer is recorded there, and the body of the
+batch's canvas takes it up.
+"""
+
+import functools
+import logging
+import os
+import threading
+import time
+from collections.abc import Sequence
+from functools import partial
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, transaction
+
+import faults
+from database.arrays import numbers
+from database.prepared import execute
+from orders import answers, batches, journal, queries, wakeup
+from orders.answers import Answered
+from orders.batches import BatchLease
+from orders.workflow import JourneyState, Leg
+from payments import ledger, talking
+from payments.gateways.protocol import Outcome
+from payments.ledger import Kind, Prepared
+from providers.collector import Collector
+from providers.loop import Job, exists, loop
+
+logger = logging.getLogger(__name__)
+
+RENEWALS_PER_LEASE = 3
+# How long a process that is to end waits for the answers to its calls; the rest is looked up by others.
+DRAIN_SECONDS = 8.0
+
+FREE = """
+    WITH under_way AS (
+        SELECT order_id FROM orders_journey
+        WHERE order_id = ANY(%s::bigint[]) AND batch_id IS NULL AND status = 'processing' AND due_at > now()
+        ORDER BY order_id FOR UPDATE SKIP LOCKED
+    )
+    UPDATE orders_journey j SET due_at = {due_at} FROM under_way WHERE j.order_id = under_way.order_id
+"""
+RENEW = FREE.format(due_at="greatest(j.due_at, now() + %s::float8 * interval '1 second')")
+LET_GO = FREE.format(due_at="now()")
+
+
+# --- The steps --------------------------------------------------------------------------------------------
+
+
+def authorize(batch: BatchLease) -> None:
+    """Hand over the authorizations of a batch, as many at a time as the loop has room for.
+
+    Those for which there is no room within the batch's patience leave with the next one.
+    """
+    waiting, until = list(batch.order_ids), time.monotonic() + settings.STRAGGLER_PATIENCE_SECONDS
+    gone = 0
+    while waiting:
+        some = room(len(waiting), until)
+        part, waiting = waiting[: some or None], waiting[some:] if some else []
+        gone += _hand_over(batch, part, gone, is_crowded=not some, is_last=not waiting)
+
+
+def _hand_over(
+    batch: BatchLease, order_ids: Sequence[int], gone: int, *, is_crowded: bool, is_last: bool
+) -> int:
+    """Prepare the calls of a part of a batch, and hand them over; or leave them out. Return how many have left it."""
+    calls: list[Prepared] = []
+    with transaction.atomic():
+        journeys = journal.lock_batch(order_ids, batch_id=batch.batch_id)
+        chargeable = [journey for journey in journeys if journey.may_be_charged]
+        if is_crowded:
+            for journey in chargeable:
+                journey.no_capacity()
+                journey.defer(pause_when_crowded())
+        else:
+            calls = _prepare(chargeable)
+        journal.save(journey for journey in chargeable if journey.has_changed)
+        left = sum(journey.batch_id is None for journey in chargeable)
+        if is_last:
+            batches.finish_run(batch)
+            if batch.is_whole and gone + left == len(batch.order_ids):
+                batches.finish(batch.batch_id)
+                wakeup.wake_dispatcher()
+        faults.point("authorize_payment.before_commit")
+    submit(calls)
+    return left
+
+
+def _prepare(journeys: Sequence[JourneyState]) -> list[Prepared]:
+    """Write down what is about to be asked for orders, which are locked, and free those whose stock is held."""
+    prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges([journey.order_id for journey in journeys]))
+    faults.point("authorize_payment.before_intent_commit")
+    decided = {one.request.order_id: one.outcome for one in prepared if one.outcome}
+    authorized = []
+    for journey in journeys:
+        if outcome := decided.get(journey.order_id):
+            answers.apply(Kind.AUTHORIZE, journey, outcome)
+            authorized += [journey] if journey.may_be_captured else []
+        elif journey.stock is Leg.RESERVED:
+            journey.reschedule_in(answers.call_lease())
+    return [one for one in prepared if one.outcome is None] + answers.capture(authorized)
+
+
+def capture(batch: BatchLease, journeys: Sequence[JourneyState]) -> list[Prepared]:
+    """Go on with those of a batch, locked, that are still with it now that all its legs have been tried.
+
+    Return the captures that are to be handed over once this is committed.
+    """
+    captures = answers.capture([journey for journey in journeys if journey.may_be_captured])
+    for journey in journeys:
+        if journey.batch_id != batch.batch_id:
+            continue
+        if journey.may_be_charged and journey.stock is Leg.RESERVED:
+            journey.reschedule_in(answers.call_lease())  # its call is under way: the answer finds it
+        else:
+            journey.settle()
+    journal.save(journey for journey in journeys if journey.has_changed)
+    return captures
+
+
+# --- The process's desk -----------------------------------------------------------------------------------
+
+
+def room(wanted: int, until: float) -> int:
+    """Return how many more calls the loop takes, at most `wanted`; 0 if none until that monotonic moment."""
+    return loop().room(talking.PROVIDER, wanted=wanted, until=until)
+
+
+def pause_when_crowded() -> float:
+    """Return for how many seconds those for which there was no room are left alone: about as long as a call takes."""
+    return min(settings.STRAGGLER_PATIENCE_SECONDS, loop().usual_seconds(talking.PROVIDER))
+
+
+def submit(calls: Sequence[Prepared]) -> None:
+    """Hand calls over. No transaction may be open; what comes of them is recorded and applied in the background."""
+    if calls:
+        _desk(os.getpid()).submit(calls)
+
+
+def drain(*, seconds: float) -> bool:
+    """Wait until all calls of this process have been answered and recorded. Return whether they were in time."""
+    return not exists() or _desk(os.getpid()).drain(seconds=seconds)
+
+
+def finish() -> None:
+    """Wait for the answers before this process ends, and leave the orders without one to others, which look them up."""
+    if not drain(seconds=DRAIN_SECONDS):
+        _desk(os.getpid()).let_go()
+
+
+class Desk:
+    """The calls that this process has handed over, and the thread that collects their answers."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[tuple[int, Kind], float] = {}  # … and when its order's lease was last renewed
+        self._lock = threading.Lock()
+        self._next_renewal = 0.0
+        self._collector: Collector[Answered] = Collector(
+            self._collect,
+            name="answers",
+            routine=self._renew,
+        )
+
+    def submit(self, calls: Sequence[Prepared]) -> None:
+        now = time.monotonic()
+        with self._lock:
+            is_first = not self._under_way
+            self._under_way.update({(call.request.order_id, call.kind): now for call in calls})
+        if is_first:
+            self._collector.wake()
+        for call in calls:
+            # What was begun is finished first: an order is done when its money is captured.
+            job: Job[Outcome] = Job(ledger.asking(call), partial(self._answered, call))
+            loop().submit(talking.PROVIDER, job, first=call.kind is Kind.CAPTURE)
+
+    def drain(self, *, seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        while self._under_way:
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            loop().drain(seconds=left)
+            self._collector.wait_until_idle(seconds=left)
+        return True
+
+    def let_go(self) -> None:
+        """Have the orders whose calls are under way due at once."""
+        with self._lock:
+            order_ids = sorted({order_id for order_id, _ in self._under_way})
+        logger.warning("%d calls have no answer as the process ends: others look them up", len(order_ids))
+        execute(LET_GO, [numbers(order_ids)])
+
+    def _answered(self, call: Prepared, outcome: Outcome | Exception) -> None:
+        self._collector.add(Answered(call, outcome))
+
+    def _collect(self, answered: Sequence[Answered]) -> None:
+        self._collect_isolated(answered)
+        with self._lock:
+            for answer in answered:
+                self._under_way.pop((answer.prepared.request.order_id, answer.prepared.kind), None)
+        wakeup.announce_events()
+
+    def _collect_isolated(self, answered: Sequence[Answered]) -> None:
+        """Take the answers; on an unexpected error each half by itself, so that one bad order spoils no other."""
+        try:
+            captures = answers.take(answered)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            if len(answered) > 1:
+                logger.warning("%s answers fail: each half by itself", len(answered), exc_info=True)
+                middle = len(answered) // 2
+                self._collect_isolated(answered[:middle])
+                self._collect_isolated(answered[middle:])
+                return
+            answers.escalate(answered[0], error)
+        else:
+            self.submit(captures)
+
+    def _renew(self) -> float | None:
+        """Renew the leases of orders whose calls are under way for a while. Return when to do it again, in seconds."""
+        if not self._under_way:
+            return None
+        now, lease = time.monotonic(), answers.call_lease()
+        if now >= self._next_renewal:
+            self._next_renewal = now + lease / RENEWALS_PER_LEASE / 2
+            self._renew_older(now - lease / RENEWALS_PER_LEASE, now, lease)
+        return max(0.01, self._next_renewal - now)
+
+    def _renew_older(self, than: float, now: float, lease: float) -> None:
+        with self._lock:
+            old = [call for call, at in self._under_way.items() if at < than]
+        if old:
+            execute(RENEW, [numbers(sorted({order_id for order_id, _ in old})), lease])
+            with self._lock:
+                self._under_way.update({call: now for call in old if call in self._under_way})
+
+
+@functools.lru_cache(maxsize=2)
+def _desk(pid: int) -> Desk:  # noqa: ARG001 - threads do not survive a fork
+    return Desk()

@@ -1,0 +1,65 @@
+"""How conversations with the payment provider are held: at once, on threads, or on the process's loop."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from django.conf import settings
+
+from payments.gateways import gateway
+from payments.gateways.protocol import PaymentGateway, Talk
+from providers.concurrency import Gathered, concurrently
+from providers.conversation import Conversation, hold
+from providers.together import together
+
+T = TypeVar("T")
+
+PROVIDER = "payments"
+
+
+class Direct:
+    """A gateway as conversations that make no call of their own: each method returns what the gateway returns."""
+
+    def __init__(self, provider: PaymentGateway) -> None:
+        self._provider = provider
+
+    def __getattr__(self, name: str) -> Callable[..., Conversation[Any]]:
+        method = getattr(self._provider, name)
+
+        def conversation(**how: Any) -> Conversation[Any]:
+            return method(**how)
+            yield
+
+        return conversation
+
+
+def is_handed_over() -> bool:
+    """Whether calls are handed over to the process's loop, so that no batch waits for their answers."""
+    return settings.PROVIDER_HANDOVER and gateway().talk is not None
+
+
+def talk() -> Talk:
+    """Return the payment provider as conversations."""
+    provider = gateway()
+    if is_handed_over():
+        assert provider.talk is not None
+        return provider.talk
+    return cast("Talk", Direct(provider))
+
+
+def hold_all(
+    conversations: Sequence[Conversation[T]], *, patience: float, on_late: Callable[[int, T], None]
+) -> Gathered[T]:
+    """Hold the conversations, which `talk` made, side by side; return what has come of them in time."""
+    if is_handed_over():
+        return together(PROVIDER, conversations, patience=patience, on_late=on_late)
+    return concurrently(
+        [partial(hold, conversation, _makes_none) for conversation in conversations],
+        patience=patience,
+        on_late=on_late,
+        inline=not gateway().waits,
+    )
+
+
+def _makes_none(_call: object) -> Any:
+    raise AssertionError("a direct conversation makes no call")

@@ -1,0 +1,380 @@
+"""The process's loop: one thread on which thousands of conversations with providers go on at once.
+
+Everything about a lane and its jobs happens on that thread. Other threads submit, ask for room, and wait.
+What comes of a conversation is passed to its `done` on the loop's thread, which must return at once.
+"""
+
+import atexit
+import heapq
+import logging
+import os
+import resource
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from typing import Any, Generic, TypeVar
+
+from django.conf import settings
+
+from providers.answers import LONGEST_RETRY_AFTER_SECONDS, Answer, TryFailed, judged
+from providers.breaker import Admission, breaker
+from providers.conversation import Conversation
+from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
+from providers.http import Budget, Call, pause
+from providers.rate import Rate
+from providers.window import Window
+from providers.wire import Reply, Target, Wire
+from telemetry import measures
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+LONGEST_REST = 30.0
+NEVER = float("inf")
+# Files that a process has open besides the connections of its calls.
+OTHER_FILES = 200
+
+
+class NotBegun(Exception):
+    """The conversation's turn did not come in time; nothing was asked."""
+
+
+@dataclass(slots=True, eq=False)
+class Job(Generic[T]):
+    """A conversation on its way through a lane."""
+
+    conversation: Conversation[T]
+    done: Callable[[T | Exception], None]
+    begin_by: float = NEVER  # monotonic; when its turn comes later it is not begun
+    has_begun: bool = False
+    call: Call | None = None  # that is to be made, or is under way
+    budget: Budget | None = None
+    number: int = 0  # of the call's tries
+    doubt: str = ""
+
+
+class Lane:
+    """The calls to one provider: those that wait for their turn, and the bounds on those under way."""
+
+    def __init__(self, name: str, base_url: str) -> None:
+        self.name = name
+        self.target = Target.of(base_url)
+        self.window = Window(bound())
+        self.rate = Rate(name)
+        self.load = 0  # conversations that have not ended
+        self.under_way = 0  # calls
+        self.first: deque[Job[Any]] = (
+            deque()
+        )  # those that have begun, and those that finish what others began
+        self.then: deque[Job[Any]] = deque()
+        self.successes = 0  # that the breaker has not heard of
+        self.failures = 0
+
+    @property
+    def waiting(self) -> int:
+        """Return how many wait for their turn."""
+        return len(self.first) + len(self.then)
+
+    def next(self) -> Job[Any]:
+        """Return whose turn it is."""
+        return self.first.popleft() if self.first else self.then.popleft()
+
+
+class Loop:
+    """One process's loop. Ask `loop()` for it."""
+
+    def __init__(self) -> None:
+        self._wire = Wire(connections=bound())
+        self._lanes: dict[tuple[str, str], Lane] = {}
+        self._inbox: deque[tuple[Lane, Job[Any], bool]] = deque()
+        self._later: list[tuple[float, int, Lane, Job[Any]]] = []
+        self._numbers = count()
+        self._change = threading.Condition()
+        self._has_ended = False
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="provider-loop", daemon=True)
+        self._thread.start()
+
+    # --- From any thread ----------------------------------------------------------------------------------
+
+    def submit(self, name: str, job: Job[Any], *, first: bool = False) -> None:
+        """Have a conversation with a provider; `first`: before those that begin something new."""
+        lane = self._lane(name)
+        with self._change:
+            lane.load += 1
+            self._inbox.append((lane, job, first))
+        self._wire.wake()
+
+    def room(self, name: str, *, wanted: int, until: float) -> int:
+        """Return how many more conversations a provider's lane takes, at most `wanted`; 0 if none in time.
+
+        Waits, at most until that monotonic moment, for room that is worth it: for all, or for a quarter of the window.
+        """
+        lane = self._lane(name)
+        with self._change:
+
+            def room() -> int:
+                return max(0, lane.window.allowance - lane.load)
+
+            self._change.wait_for(
+                lambda: room() >= min(wanted, max(1, int(lane.window.size / 4))),
+                timeout=max(0.0, until - time.monotonic()),
+            )
+            return min(wanted, room())
+
+    def usual_seconds(self, name: str) -> float:
+        """Return how long a call to a provider takes, of late; 0 before the first."""
+        return self._lane(name).window.usual
+
+    def drain(self, *, seconds: float) -> bool:
+        """Wait until every conversation has ended. Return whether that is so after so many seconds."""
+        with self._change:
+            return self._change.wait_for(
+                lambda: not any(lane.load for lane in self._lanes.values()), timeout=seconds
+            )
+
+    def stop(self) -> None:
+        """End the thread; what is under way is heard of no more."""
+        self._stopping = True
+        self._wire.wake()
+        self._thread.join(timeout=1)
+
+    def _lane(self, name: str) -> Lane:
+        place = name, settings.PROVIDERS[name]
+        with self._change:
+            if place not in self._lanes:
+                self._lanes[place] = Lane(*place)
+            return self._lanes[place]
+
+    # --- The thread ---------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                self._turn()
+            except Exception:
+                logger.exception("A turn of the providers' loop failed")
+                time.sleep(0.05)
+        self._wire.close()
+
+    def _turn(self) -> None:
+        self._wire.wait(self._rest())
+        now = time.monotonic()
+        while self._inbox:
+            lane, job, first = self._inbox.popleft()
+            (lane.first if first else lane.then).append(job)
+        while self._later and self._later[0][0] <= now:
+            _, _, lane, job = heapq.heappop(self._later)
+            lane.first.append(job)
+        for lane in list(self._lanes.values()):
+            self._start(lane)
+            self._tell_breaker(lane)
+        if self._has_ended:
+            self._has_ended = False
+            with self._change:
+                self._change.notify_all()
+
+    def _rest(self) -> float:
+        """Return how many seconds nothing is to be done, unless somebody or an answer comes."""
+        if self._inbox:
+            return 0.0
+        moments = [
+            max(lane.window.not_before, lane.rate.not_before)
+            for lane in self._lanes.values()
+            if lane.waiting and lane.window.room(lane.under_way, now=NEVER)
+        ]
+        moments += [self._later[0][0]] if self._later else []
+        return min([LONGEST_REST, *(moment - time.monotonic() for moment in moments)])
+
+    def _start(self, lane: Lane) -> None:
+        """Begin as many tries as window, rate and breaker allow."""
+        while lane.waiting:
+            now = time.monotonic()
+            wanted = min(lane.waiting, lane.window.room(lane.under_way, now=now))
+            if wanted < lane.waiting:
+                lane.window.crowded()
+            wanted = lane.rate.take(wanted, now=now)
+            if not wanted:
+                return
+            admission = breaker(lane.name).admit(wanted)
+            for _ in range(admission.calls):
+                if lane.waiting:
+                    self._begin(lane, lane.next(), admission)
+            if admission.calls < wanted:
+                self._refuse(lane, lane.waiting, admission)
+
+    def _begin(self, lane: Lane, job: Job[Any], admission: Admission) -> None:
+        """Make the next try of a job's call; if it has none yet, have it say what to ask."""
+        if not self._is_ready(lane, job):
+            return
+        assert job.call is not None
+        assert job.budget is not None
+        patience = min(job.budget.timeout, job.budget.deadline - time.monotonic())
+        lane.under_way += 1
+        job.number += 1
+        self._wire.begin(
+            lane.target,
+            job.call,
+            timeout=max(0.001, patience),
+            done=partial(self._on_reply, lane, job, admission.probe),
+        )
+
+    def _is_ready(self, lane: Lane, job: Job[Any]) -> bool:
+        """Whether the job has a call to make."""
+        if job.has_begun:
+            return job.call is not None
+        if time.monotonic() > job.begin_by:
+            self._end(lane, job, NotBegun())
+            return False
+        job.has_begun = True
+        return self._go_on(lane, job, partial(next, job.conversation))
+
+    def _refuse(self, lane: Lane, jobs: int, admission: Admission) -> None:
+        """Let so many jobs know that the breaker lets nothing through."""
+        for job in [lane.next() for _ in range(jobs)]:
+            if self._is_ready(lane, job):
+                measures.PROVIDER_CALLS.add(lane.name, "not_sent")
+                failure = TryFailed(
+                    "its breaker is open",
+                    in_doubt=False,
+                    worth_another=False,
+                    retry_after=admission.retry_after,
+                )
+                self._failed(lane, job, failure)
+
+    # --- What comes of a try ------------------------------------------------------------------------------
+
+    def _on_reply(self, lane: Lane, job: Job[Any], probe: str, reply: Reply) -> None:
+        lane.under_way -= 1
+        measures.PROVIDER_SECONDS.observe(reply.seconds, lane.name)
+        try:
+            answer = _answer(reply)
+        except TryFailed as failure:
+            measures.PROVIDER_CALLS.add(lane.name, "in_doubt" if failure.in_doubt else "failed")
+            self._note(lane, probe, ok=False)
+            _narrow(lane.window, reply, failure)
+            self._failed(lane, job, failure)
+            return
+        measures.PROVIDER_CALLS.add(lane.name, "refused" if answer.is_refusal else "answered")
+        self._note(lane, probe, ok=True)
+        lane.window.answered(reply.seconds, now=time.monotonic())
+        self._answered(lane, job, answer)
+
+    def _note(self, lane: Lane, probe: str, *, ok: bool) -> None:
+        if probe:
+            breaker(lane.name).record(Admission(allowed=True, probe=probe), ok=ok)
+        else:
+            lane.successes += ok
+            lane.failures += not ok
+
+    def _tell_breaker(self, lane: Lane) -> None:
+        if lane.successes or lane.failures:
+            breaker(lane.name).record_all(successes=lane.successes, failures=lane.failures)
+            lane.successes = lane.failures = 0
+
+    def _answered(self, lane: Lane, job: Job[Any], answer: Answer) -> None:
+        job.call = None
+        if answer.is_refusal:
+            refused = ProviderRefused(lane.name, answer.status, *answer.error)
+            self._go_on(lane, job, partial(job.conversation.throw, refused), queue=True)
+        else:
+            self._go_on(lane, job, partial(job.conversation.send, answer.content), queue=True)
+
+    def _failed(self, lane: Lane, job: Job[Any], failure: TryFailed) -> None:
+        """Try again later if that is worth it and in time; else the call ends here."""
+        assert job.call is not None
+        assert job.budget is not None
+        job.doubt = failure.reason if failure.in_doubt else job.doubt
+        wait = pause(max(1, job.number), failure.retry_after)
+        if failure.worth_another and job.budget.allows_another(job.number, wait):
+            heapq.heappush(self._later, (time.monotonic() + wait, next(self._numbers), lane, job))
+            return
+        error: Exception = ProviderUnavailable(lane.name, failure.reason, retry_after=failure.retry_after)
+        if job.doubt and job.call.method == "GET":
+            error = ProviderUnavailable(lane.name, job.doubt)
+        elif job.doubt:
+            error = OutcomeUnknown(lane.name, job.doubt)
+        job.call = None
+        self._go_on(lane, job, partial(job.conversation.throw, error), queue=True)
+
+    # --- The conversation ---------------------------------------------------------------------------------
+
+    def _go_on(self, lane: Lane, job: Job[Any], step: Callable[[], Call], *, queue: bool = False) -> bool:
+        """Let the conversation go on. Return whether it has another call to make; `queue` it for that."""
+        try:
+            job.call = step()
+        except StopIteration as end:
+            self._end(lane, job, end.value)
+            return False
+        except Exception as error:  # noqa: BLE001 - whoever submitted it knows what to do
+            self._end(lane, job, error)
+            return False
+        job.budget, job.number, job.doubt = Budget.of_settings(), 0, ""
+        if queue:
+            lane.first.append(job)
+        return True
+
+    def _end(self, lane: Lane, job: Job[Any], result: Any) -> None:
+        self._has_ended = True
+        with self._change:
+            lane.load -= 1
+        try:
+            job.done(result)
+        except Exception:
+            logger.exception("What came of a conversation with %s could not be passed on", lane.name)
+
+
+def bound() -> int:
+    """Return how many calls may be under way at most: what the setting says, as far as there are files for them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.PROVIDER_CALLS_IN_FLIGHT + OTHER_FILES
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(1, min(settings.PROVIDER_CALLS_IN_FLIGHT, soft - OTHER_FILES))
+
+
+def _answer(reply: Reply) -> Answer:
+    """Return the answer in a reply; raises TryFailed if there is none."""
+    if reply.error:
+        raise TryFailed(reply.error, in_doubt=reply.was_sent)
+    retry_after = None if reply.retry_after is None else min(reply.retry_after, LONGEST_RETRY_AFTER_SECONDS)
+    return judged(reply.status, reply.body, retry_after)
+
+
+def _narrow(window: Window, reply: Reply, failure: TryFailed) -> None:
+    now = time.monotonic()
+    if reply.status == 429 or failure.retry_after:
+        window.throttled(failure.retry_after, now=now)
+    else:
+        window.failed(now=now)
+
+
+_lock = threading.Lock()
+_current: tuple[int, Loop] | None = None
+
+
+def loop() -> Loop:
+    """Return this process's loop: threads and connections do not survive a fork, so a child makes its own."""
+    global _current  # noqa: PLW0603
+    with _lock:
+        if _current is None or _current[0] != os.getpid():
+            _current = os.getpid(), Loop()
+        return _current[1]
+
+
+def exists() -> bool:
+    """Whether this process has a loop already."""
+    return _current is not None and _current[0] == os.getpid()
+
+
+@atexit.register
+def _stop_at_exit() -> None:
+    """An interpreter that ends must not take libcurl away from under a thread."""
+    if exists():
+        loop().stop()

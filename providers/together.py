@@ -1,0 +1,96 @@
+"""Many conversations with a provider at once, for callers that wait, and do not wait for the slowest for ever."""
+
+import functools
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from threading import Condition
+from typing import Any, TypeVar
+
+from providers.collector import Collector
+from providers.concurrency import Gathered
+from providers.conversation import Conversation
+from providers.loop import Job, NotBegun, loop
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+def together(
+    name: str,
+    conversations: Sequence[Conversation[T]],
+    *,
+    patience: float,
+    on_late: Callable[[int, T], None],
+) -> Gathered[T]:
+    """Hold the conversations on this process's loop and return what has come of them within `patience` seconds.
+
+    As `providers.concurrency.concurrently` does, with the same promises; `on_late` is called on a thread that has a
+    database connection.
+    """
+    gathering = _Gathering(on_late)
+    until = time.monotonic() + patience
+    jobs = [
+        Job(conversation, partial(gathering.done, place), begin_by=until)
+        for place, conversation in enumerate(conversations)
+    ]
+    for job in jobs:
+        loop().submit(name, job, first=True)  # somebody waits for it
+    results = gathering.wait(len(jobs), until)
+    late = {place for place, job in enumerate(jobs) if job.has_begun} - gathering.not_begun - set(results)
+    return Gathered(results, frozenset(late))
+
+
+class _Gathering:
+    def __init__(self, on_late: Callable[[int, Any], None]) -> None:
+        self._on_late = on_late
+        self._results: dict[int, Any] = {}
+        self.not_begun: set[int] = set()
+        self._errors: list[Exception] = []
+        self._is_over = False
+        self._change = Condition()
+
+    def done(self, place: int, result: Any) -> None:
+        with self._change:
+            if self._is_over:
+                _late(os.getpid()).add(partial(self._report, place, result))
+                return
+            if isinstance(result, NotBegun):
+                self.not_begun.add(place)
+            elif isinstance(result, Exception):
+                self._errors.append(result)
+            else:
+                self._results[place] = result
+            self._change.notify()
+
+    def wait(self, total: int, until: float) -> dict[int, Any]:
+        with self._change:
+            self._change.wait_for(
+                lambda: self._errors or len(self._results) + len(self.not_begun) == total,
+                timeout=max(0.0, until - time.monotonic()),
+            )
+            self._is_over = True
+            if self._errors:
+                raise self._errors[0]
+            return self._results
+
+    def _report(self, place: int, result: Any) -> None:
+        if isinstance(result, NotBegun):
+            return
+        if isinstance(result, Exception):
+            logger.error("A late call failed.", exc_info=result)
+            return
+        self._on_late(place, result)
+
+
+@functools.lru_cache(maxsize=2)
+def _late(pid: int) -> Collector[Callable[[], None]]:  # noqa: ARG001 - threads do not survive a fork
+    return Collector(_call_all, name="late-answers")
+
+
+def _call_all(reports: Sequence[Callable[[], None]]) -> None:
+    for report in reports:
+        report()

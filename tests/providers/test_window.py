@@ -1,0 +1,89 @@
+"""The bound on calls under way follows what the provider bears."""
+
+import pytest
+
+from providers.window import FIRST, LEAST_FAILING, LEAST_SLOW, LEAST_THROTTLED, Window
+
+
+class Provider:
+    """Answers in turns of a second; so many calls at once it bears."""
+
+    def __init__(self, most: int = 100_000) -> None:
+        self.window, self.now = Window(most), 0.0
+
+    def turn(
+        self, seconds: float = 0.2, *, answers: int = 100, failures: int = 0, is_full: bool = True
+    ) -> float:
+        """Let a second pass with so many answers; return the window's size."""
+        if is_full:
+            self.window.crowded()
+        for _ in range(failures):
+            self.window.failed(now=self.now)
+        for _ in range(answers - 1):
+            self.window.answered(seconds, now=self.now)
+        self.now += 1.0
+        self.window.answered(seconds, now=self.now)
+        return self.window.size
+
+
+@pytest.fixture
+def provider() -> Provider:
+    provider = Provider()
+    provider.turn(is_full=False)
+    return provider
+
+
+def test_it_doubles_while_calls_wait_and_nothing_speaks_against_it(provider):
+    assert [provider.turn() for _ in range(3)] == [FIRST * 2, FIRST * 4, FIRST * 8]
+
+
+def test_it_stays_where_no_call_waits(provider):
+    assert provider.turn(is_full=False) == FIRST
+
+
+def test_it_never_exceeds_its_bound():
+    provider = Provider(most=300)
+    assert [provider.turn() for _ in range(4)][-1] == 300
+
+
+def test_it_shrinks_when_answers_take_much_longer_and_grows_by_steps_afterwards(provider):
+    large = provider.turn()
+    assert provider.turn(1.0) < large
+    shrunk = provider.window.size
+    provider.turn(0.2)
+    assert shrunk < provider.turn(0.2) < shrunk * 1.3
+
+
+def test_one_slow_answer_in_a_hundred_is_no_sign_of_load(provider):
+    provider.window.answered(9.0, now=provider.now)
+    assert provider.turn() == FIRST * 2
+
+
+def test_one_failure_in_a_hundred_is_none_either_but_one_in_five_is(provider):
+    assert provider.turn(failures=1) == FIRST * 2
+    assert provider.turn(failures=25) < FIRST * 2
+
+
+def test_a_provider_that_asks_for_less_gets_half_and_its_pause(provider):
+    provider.window.throttled(2.0, now=provider.now)
+    assert provider.turn() == FIRST / 2
+    assert provider.window.room(0, now=provider.now) == 0
+    assert provider.window.room(0, now=provider.now + 2.0) == FIRST // 2
+
+
+def test_it_never_closes_and_least_of_all_for_slowness(provider):
+    for _ in range(50):
+        provider.window.throttled(0.0, now=provider.now)
+        provider.turn()
+    assert provider.window.size == LEAST_THROTTLED
+    failing, slow = Provider(most=1000), Provider(most=1000)
+    for number in range(50):
+        failing.turn(failures=100)
+        slow.turn(0.2 * 1.2**number)
+    assert (failing.window.size, slow.window.size) == (LEAST_FAILING, LEAST_SLOW)
+
+
+def test_a_provider_that_is_slower_for_good_gets_its_calls_back(provider):
+    large = provider.turn()
+    sizes = [provider.turn(0.9) for _ in range(60)]
+    assert min(sizes) < large < sizes[-1]
