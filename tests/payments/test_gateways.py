@@ -290,7 +290,7 @@ def test_the_same_key_for_something_else_is_for_a_person_to_look_at(http):
 )
 def test_an_operation_without_a_usable_id_leaves_us_in_doubt(provider_id, monkeypatch):
     answer = {"status": "succeeded", "id": provider_id}
-    monkeypatch.setattr(ProviderClient, "post", lambda *_, **__: answer)
+    monkeypatch.setattr(ProviderClient, "make", lambda *_: answer)
     assert Order(gateway()).authorize().kind == "unknown"
 
 
@@ -298,8 +298,7 @@ def test_an_operation_without_a_usable_id_leaves_us_in_doubt(provider_id, monkey
     "answer", [None, [], 7, "done", {"status": []}, {"id": "a"}, {"status": "gift", "id": "a"}]
 )
 def test_an_answer_that_is_no_operation_leaves_us_in_doubt(answer, monkeypatch):
-    monkeypatch.setattr(ProviderClient, "post", lambda *_, **__: answer)
-    monkeypatch.setattr(ProviderClient, "get", lambda *_, **__: answer)
+    monkeypatch.setattr(ProviderClient, "make", lambda *_: answer)
     order = Order(gateway())
     assert order.authorize().kind == "unknown"
     with pytest.raises(ProviderUnavailable):
