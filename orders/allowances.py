@@ -1,4 +1,4 @@
-"""What one account may have under way without paying for it: decided when orders are placed, alone or in bulk."""
+"""Limits on one account's held and unpaid orders, checked when orders are placed, one by one or in bulk."""
 
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
@@ -13,7 +13,7 @@ from orders import declines
 from orders.commands import NewOrder
 
 RETRY_AFTER_SECONDS = 5
-# Of an account's orders so many, the latest, are looked at: the others have ended, or are not its doing.
+# Only an account's latest orders count: the others have ended, or are not its doing.
 LATEST = 2000
 
 HELD = """
@@ -34,14 +34,14 @@ STORED = "SELECT key FROM orders_idempotencykey WHERE owner_id = %s::bigint AND 
 
 
 class Wish(NamedTuple):
-    """An order that is to be placed, and the key that it may have been placed under before."""
+    """An order to place, and its idempotency key."""
 
     new: NewOrder
     key: str = ""
 
 
 def refusals(owner_id: int, wishes: Sequence[Wish]) -> dict[int, Problem]:
-    """Return which of the orders may not be placed now, by their place, and why. A repeat is never refused."""
+    """Return the problems of the orders that may not be placed now, by index. A repeat is never refused."""
     refused = _of_holders(owner_id, wishes) | _of_decliners(owner_id, wishes)
     keys = [wishes[place].key for place in refused if wishes[place].key]
     repeats = {key for (key,) in execute(STORED, [owner_id, texts(keys)])} if keys else set()
@@ -49,7 +49,7 @@ def refusals(owner_id: int, wishes: Sequence[Wish]) -> dict[int, Problem]:
 
 
 def _of_holders(owner_id: int, wishes: Sequence[Wish]) -> dict[int, Problem]:
-    """An account may have so many orders on hold, which are nobody's business until they are started."""
+    """Refuse held orders beyond HELD_ORDERS_PER_ACCOUNT."""
     held = [place for place, wish in enumerate(wishes) if wish.new.hold]
     if not held:
         return {}
@@ -59,7 +59,7 @@ def _of_holders(owner_id: int, wishes: Sequence[Wish]) -> dict[int, Problem]:
 
 
 def _of_decliners(owner_id: int, wishes: Sequence[Wish]) -> dict[int, Problem]:
-    """An account whose payments are mostly declined has to wait, and may have only so much under way."""
+    """Refuse orders of an account with too many declines, or with too much unpaid under way."""
     standing = declines.standing(owner_id)
     if standing.wait:
         return dict.fromkeys(range(len(wishes)), _too_many_declines(standing.wait))

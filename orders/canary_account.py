@@ -1,7 +1,4 @@
-"""Which orders are canaries: those of one system account, which nobody can log in with.
-
-They are real orders on the way through every queue. Nobody but the canary itself is told of them.
-"""
+"""Canary orders: real orders of one system account without a login, hidden from lists and searches."""
 
 import time
 
@@ -11,7 +8,7 @@ from django.db.models import QuerySet
 from orders.models import Order
 
 USERNAME = "canary"
-# An account that is not there yet is looked for again so often; one that is there stays.
+# How long a missing account is cached; an existing one is cached for good.
 RECHECK_SECONDS = 30.0
 
 
@@ -21,7 +18,7 @@ class _Known:
 
 
 def owner_id() -> int | None:
-    """Return the account that canaries belong to; None while there has been none. Cheap."""
+    """Return the canary account's id, cached; None if it does not exist yet."""
     if _Known.owner_id is None and time.monotonic() >= _Known.until:
         _Known.owner_id = User.objects.filter(username=USERNAME).values_list("pk", flat=True).first()
         _Known.until = time.monotonic() + RECHECK_SECONDS
@@ -29,7 +26,7 @@ def owner_id() -> int | None:
 
 
 def forget_owner() -> None:
-    """Look the account up again the next time."""
+    """Invalidate the cached account."""
     _Known.owner_id, _Known.until = None, 0.0
 
 

@@ -1,6 +1,6 @@
-"""What people and programs may ask of an order. Each command is one short transaction; none talks to the broker.
+"""Commands on orders: place, process, complete, cancel, retry. The API, the admin site and the command line use them.
 
-Every way in — API, admin, command line — goes through these.
+A command on many orders runs in short transactions of AT_ONCE orders. None talks to the broker.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -32,7 +32,7 @@ MAX_AMOUNT = Decimal("100000000.00")
 
 
 class WantedLine(msgspec.Struct, frozen=True, gc=False):
-    """A line as the customer named it: by product id, SKU or name, with the price they were shown, if any."""
+    """A requested line: the product by id, SKU or name, and the price the customer saw, if given."""
 
     quantity: int
     product_id: int | None = None
@@ -42,7 +42,7 @@ class WantedLine(msgspec.Struct, frozen=True, gc=False):
 
 
 class NewOrder(msgspec.Struct, frozen=True):
-    """Everything that placing an order takes."""
+    """An order to place."""
 
     owner_id: int
     customer_name: str
@@ -58,14 +58,14 @@ class NewOrder(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A name under which an order may be sent again; the fingerprint tells a repeat from another order."""
+    """An idempotency key; the fingerprint tells a repeat from another order under the same key."""
 
     text: str
     fingerprint: bytes
 
 
 class PlacedLine(msgspec.Struct, frozen=True, gc=False):
-    """A line as it was stored: duplicates merged, at the catalogue's price."""
+    """A stored line: duplicates merged, at the catalogue's price."""
 
     product_id: int
     sku: str
@@ -77,7 +77,7 @@ class PlacedLine(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An order that is stored and will not be lost; `replayed` if it was before."""
+    """A stored order; `replayed` if an earlier request stored it."""
 
     order_id: int
     uuid: UUID
@@ -88,12 +88,12 @@ class Placed:
 
     @property
     def number(self) -> str:
-        """The number people call the order by."""
+        """The order number that people use."""
         return order_number(self.order_id, self.placed_at)
 
 
 class UnknownProduct(Exception):
-    """A line names a product that cannot be ordered: there is none, or it is retired."""
+    """A line's product does not exist or is retired."""
 
     def __init__(self, *, line: int, field: str, value: object) -> None:
         super().__init__(f"There is no product with {field} {str(value)[:80]!r} to order.")
@@ -101,7 +101,7 @@ class UnknownProduct(Exception):
 
 
 class PriceChanged(Exception):
-    """A line names a price that is not the catalogue's."""
+    """A line's price is not the catalogue's."""
 
     def __init__(self, *, line: int, sku: str, sent: Decimal, current: Decimal, currency: str) -> None:
         super().__init__(f"The price of {sku} is {current} {currency}, not {sent}.")
@@ -117,7 +117,7 @@ class WrongCurrency(Exception):
 
 
 class QuantityTooLarge(Exception):
-    """All lines of one product together ask for more units than one order may have."""
+    """The lines of one product add up to more than MAX_QUANTITY units."""
 
     def __init__(self, *, line: int, maximum: int) -> None:
         super().__init__(f"One order may have at most {maximum} units of a product.")
@@ -125,7 +125,7 @@ class QuantityTooLarge(Exception):
 
 
 class AmountTooLarge(Exception):
-    """The order is worth more than one order may be."""
+    """The order's amount exceeds MAX_AMOUNT."""
 
     def __init__(self, *, maximum: Decimal) -> None:
         super().__init__(f"One order may be worth at most {maximum}.")
@@ -136,7 +136,7 @@ REFUSALS = (UnknownProduct, PriceChanged, WrongCurrency, QuantityTooLarge, Amoun
 
 
 class NotPossible(Exception):
-    """The order stands where this cannot be done."""
+    """The order's status does not allow the command."""
 
     def __init__(self, *, action: str, status: Status) -> None:
         super().__init__(f"A {status} order cannot be {action}.")
@@ -145,9 +145,9 @@ class NotPossible(Exception):
 
 # --- Placing ----------------------------------------------------------------------------------------------
 
-# One statement, and so a transaction of its own and one round trip. The lines take name and price from the
-# catalogue; unless each product is still in the version that the order was priced by, nothing is stored. Each is
-# looked up (OFFSET 0): the planner, who does not know how few there are, would read the whole catalogue to join it.
+# One statement: one round trip, one transaction. It stores nothing unless each product still has the version that
+# the order was priced by. OFFSET 0 forces a lookup per product: the planner overestimates the number of lines and
+# would read the whole catalogue.
 PLACE = """
     WITH lines AS (
         SELECT p.id, p.sku, p.name, wanted.quantity, p.price
@@ -181,7 +181,7 @@ PLACE = """
 """
 IF_AS_PRICED = "WHERE (SELECT count(*) FROM lines) = %(line_count)s::int"
 TAKE_ID = f"SELECT nextval('orders_order_id_seq') AS id {IF_AS_PRICED}"
-# Waits for a transaction that is just storing the same key. One that is stored already gives no id.
+# Waits for a concurrent transaction with the same key. A stored key yields no id.
 TAKE_KEY_AND_ID = f"""
         INSERT INTO orders_idempotencykey (owner_id, key, request_hash, status_code, answer)
         SELECT %(owner_id)s::bigint, %(key)s::text, %(fingerprint)s::bytea, 201,
@@ -190,22 +190,19 @@ TAKE_KEY_AND_ID = f"""
 """
 PLACE_ONCE, PLACE = PLACE.replace("{taken}", TAKE_KEY_AND_ID), PLACE.replace("{taken}", TAKE_ID)
 
-# How often an order is priced again because the catalogue changed meanwhile.
+# Attempts to price an order while the catalogue changes.
 PRICINGS = 5
 
 
 def place_order(*, new: NewOrder, key: Key | None = None, with_retired: bool = False) -> Placed:
-    """Store an order, at the catalogue's prices, and have it taken up unless it is held.
+    """Store an order at the catalogue's prices, due at once unless held. A repeated key returns the first order.
 
-    With a key, an order that was placed under it before is returned as it was placed then.
-    Customers cannot order retired products; `with_retired` is for ourselves.
-
-    Raises UnknownProduct, PriceChanged, WrongCurrency, QuantityTooLarge, AmountTooLarge or KeyReused; then nothing
-    is stored.
+    `with_retired` allows retired products, for internal use.
+    Raises one of REFUSALS; then nothing is stored.
     """
     faults.point("post.before_insert")
     with suppress(*REFUSALS):
-        # What is remembered may be out of date: then it is not stored, and no reason to refuse it either.
+        # A stale cache entry stores nothing and is no reason to refuse: the catalogue decides below.
         if placed := _store(new, key, Catalogue(new.lines, with_retired=with_retired, find=cached_products)):
             return placed
     for _ in range(PRICINGS):
@@ -217,7 +214,7 @@ def place_order(*, new: NewOrder, key: Key | None = None, with_retired: bool = F
 
 
 def _store(new: NewOrder, key: Key | None, catalogue: "Catalogue") -> Placed | None:
-    """Store the order as the catalogue has it; None if that is not the current one, or the key is taken."""
+    """Store the order; None if the catalogue is stale or the key is stored already."""
     lines, amount = priced(new, catalogue)
     uuid = new_uuid()
     parameters = _place_parameters(new, lines, amount) | {
@@ -232,7 +229,7 @@ def _store(new: NewOrder, key: Key | None, catalogue: "Catalogue") -> Placed | N
 
 
 def _placed_before(owner_id: int, key: Key) -> Placed | None:
-    """Return the order that was placed under a key; None if there is none. Raises KeyReused or OrderArchived."""
+    """Return the order stored under a key, if any. Raises KeyReused or OrderArchived."""
     stored = IdempotencyKey.objects.filter(owner_id=owner_id, key=key.text).first()
     if stored is None:
         return None
@@ -269,7 +266,7 @@ def _place_parameters(new: NewOrder, lines: list[PlacedLine], amount: Decimal) -
 
 
 def priced(new: NewOrder, catalogue: "Catalogue") -> tuple[list[PlacedLine], Decimal]:
-    """Return the order's lines at the catalogue's prices, in product order, duplicates merged; and their sum.
+    """Return the lines at the catalogue's prices, merged and in product order, and their sum.
 
     Raises UnknownProduct, PriceChanged, WrongCurrency, QuantityTooLarge or AmountTooLarge.
     """
@@ -301,9 +298,9 @@ def _check(index: int, wanted: WantedLine, product: ProductInfo, currency: str) 
 
 
 class Catalogue:
-    """The products that the lines of one or many orders name, found in one statement.
+    """The products of the lines of one or many orders, read in one statement.
 
-    With `cached_products` for `find` nearly always in none, and as they were when they were last looked up.
+    `find=cached_products` mostly needs none, and may return stale versions.
     """
 
     def __init__(
@@ -325,13 +322,13 @@ class Catalogue:
         self._by_name = {product.name: product for product in active}
 
     def version_of(self, product_id: int) -> str:
-        """Return the version in which a product was found."""
+        """Return the version of a product as read."""
         return self._by_id[product_id].version
 
     def product_of(self, index: int, line: WantedLine) -> ProductInfo:
-        """Return the product that all the names given in a line agree on; UnknownProduct otherwise."""
+        """Return the product that all identifiers in a line agree on. Raises UnknownProduct."""
         if line.sku is None and line.product_name is None and line.product_id in self._by_id:
-            return self._by_id[line.product_id]  # by far the most common, and the others take their time
+            return self._by_id[line.product_id]  # fast path of the most common case
         found: ProductInfo | None = None
         for field, value, product in self._named(line):
             if value is None:
@@ -351,72 +348,69 @@ class Catalogue:
         ]
 
 
-# --- What may be asked of a placed order --------------------------------------------------------------------
+# --- One order --------------------------------------------------------------------------------------------
 
 
 def process_order(*, order_id: int) -> Status:
-    """Start a held order. On one that is under way or done this changes nothing. Return its status."""
+    """Start a held order; a no-op on any other. Return its status."""
     return _only(process_orders(order_ids=[order_id]), order_id)
 
 
 def complete_order(*, order_id: int) -> bool:
-    """Note that a confirmed order was handed over; its units are sold.
+    """Complete a confirmed order: its units are sold.
 
-    Return False if it is still under way: it will be completed as soon as it is confirmed. Raises NotPossible.
+    Return False if the order is still under way: it is completed once confirmed. Raises NotPossible.
     """
     return _only(complete_orders(order_ids=[order_id]), order_id) is Status.COMPLETED
 
 
 def cancel_order(*, order_id: int, reason: str, returning: bool = False) -> Status:
-    """Call an order off, whatever stage it is at; stock and money go back. Return its status now.
+    """Cancel an order at any stage; stock and money are reversed. Return its status.
 
-    With `returning` also a completed order, whose goods came back. On one that is cancelled or being
-    cancelled this changes nothing. Raises NotPossible.
+    `returning` allows completed orders, whose goods came back. A no-op on a cancelled or cancelling order.
+    Raises NotPossible.
     """
     outcomes = cancel_orders(order_ids=[order_id], reason=reason, returning=returning)
     return _only(outcomes, order_id)
 
 
 def retry_order(*, order_id: int) -> Status:
-    """Have an order that waits, or was put before a person, looked at now.
-
-    One at rest is only taken off the list of those that need a person. Raises NotPossible if it is not on it.
-    """
+    """Clear an order's need for attention and, unless it has ended, make it due now. Raises NotPossible."""
     return _only(retry_orders(order_ids=[order_id]), order_id)
 
 
-# --- The same of many at once -----------------------------------------------------------------------------
+# --- Many orders ------------------------------------------------------------------------------------------
 
-# What came of a command for each order: its status now, or why it was not possible. Unknown orders are left out.
+# By order id: the status after the command, or why it was refused. Unknown orders are left out.
 Outcomes = dict[int, "Status | NotPossible"]
 
-# So many are locked together: others wait for them no longer than for a batch.
+# Orders locked in one transaction: bounds how long others wait for the locks.
 AT_ONCE = 500
 
 
 def process_orders(*, order_ids: Sequence[int]) -> Outcomes:
-    """Do `process_order` to each."""
+    """Start held orders."""
     return _each(order_ids, _process)
 
 
 def complete_orders(*, order_ids: Sequence[int]) -> Outcomes:
-    """Do `complete_order` to each, one by one: each locks the stock of its products."""
+    """Complete orders, one transaction each: each locks the stock of its products."""
     return {id_: outcome for order_id in order_ids for id_, outcome in _each([order_id], _complete).items()}
 
 
 def cancel_orders(*, order_ids: Sequence[int], reason: str, returning: bool = False) -> Outcomes:
-    """Do `cancel_order` to each."""
+    """Cancel orders."""
     return _each(order_ids, partial(_cancel, reason=reason, returning=returning))
 
 
 def cancel_held_orders(*, order_ids: Sequence[int], reason: str) -> int:
-    """Cancel those of the orders that are still on hold. Return how many are cancelled by now."""
+    """Cancel those orders that are still on hold. Return how many are cancelled."""
     outcomes = _each(order_ids, partial(_cancel_held, reason=reason))
     return sum(outcome is Status.CANCELLED for outcome in outcomes.values())
 
 
 def retry_orders(*, order_ids: Sequence[int]) -> Outcomes:
-    """Do `retry_order` to each."""
+    """Retry orders."""
     return _each(order_ids, _retry)
 
 
@@ -458,7 +452,7 @@ def _retry(journey: JourneyState) -> None:
 
 
 def _each(order_ids: Sequence[int], act: Callable[[JourneyState], None]) -> Outcomes:
-    """Do something to each of the orders that are there, in short transactions of some hundred orders each."""
+    """Apply `act` to each order, in transactions of AT_ONCE."""
     outcomes: Outcomes = {}
     for start in range(0, len(order_ids), AT_ONCE):
         with transaction.atomic():
@@ -481,7 +475,7 @@ def _outcome(journey: JourneyState, act: Callable[[JourneyState], None]) -> "Sta
 
 
 def _only(outcomes: Outcomes, order_id: int) -> Status:
-    """Return what came of a command for one order. Raises NotPossible or OrderNotFound."""
+    """Return one order's status. Raises NotPossible or OrderNotFound."""
     outcome = outcomes.get(order_id)
     if outcome is None:
         raise OrderNotFound(order_id)

@@ -1,9 +1,8 @@
-"""Declined payments slow their account down: who does not pay may not go on ordering at full speed.
+"""Throttling of accounts whose payments are declined.
 
-Each decline takes a token from the account's bucket in Valkey, unless at least half of its latest orders were paid: a
-shop whose customers mistype a card now and then never notices. While the bucket is empty the account places no orders;
-after a few declines it may have only so many unpaid orders under way (`orders.allowances`).
-Without Valkey nobody is slowed down.
+Each decline takes a token from the account's bucket in Valkey, unless at least half of its latest orders are paid,
+so a few mistyped cards cost a shop nothing. With an empty bucket the account places no orders; after a few declines
+its unpaid orders are limited (`orders.allowances`). Without Valkey there is no throttling.
 """
 
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from database.prepared import execute
 from limits.rates import Rate
 from payments.gateways.protocol import Outcome
 
-# Of orders before the latest declined one: those that came later have not been tried yet, most likely.
+# Orders up to the latest declined one: later ones are mostly not charged yet.
 LATEST = 50
 CULPRITS = """
     WITH declined AS (
@@ -35,7 +34,7 @@ CULPRITS = """
     ) outcomes WHERE outcomes.refused > outcomes.paid
 """
 
-# A bucket is a key that lives for as long as it takes to fill up again. ARGV: milliseconds to take, and at most.
+# A bucket is a key whose TTL is the time until it is full. ARGV: milliseconds to take, maximum.
 TAKE = """
 local left = math.max(0, redis.call('PTTL', KEYS[1]))
 redis.call('SET', KEYS[1], 1, 'PX', math.min(left + tonumber(ARGV[1]), tonumber(ARGV[2])))
@@ -44,19 +43,19 @@ redis.call('SET', KEYS[1], 1, 'PX', math.min(left + tonumber(ARGV[1]), tonumber(
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What an account's declined payments mean for its next order: seconds to wait, and whether it is watched."""
+    """Consequences of declines: seconds to wait before the next order, and whether unpaid orders are limited."""
 
     wait: float = 0.0
     is_watched: bool = False
 
 
-# Declines after which an account is watched: a card that was mistyped, and the next one, are no reason.
+# Declines that are put down to mistyped cards.
 MISTYPED = 4
 GOOD = Standing()
 
 
 def note(outcomes: Mapping[int, Outcome]) -> None:
-    """Note what the provider declined, by order; on the accounts that do not pay for most of their orders."""
+    """Charge declined orders to the accounts that do not pay for most of their orders."""
     declined = [order_id for order_id, outcome in outcomes.items() if outcome.kind == "declined"]
     rate = Rate.parse(settings.DECLINES_PER_ACCOUNT)
     if not declined or rate is None:
@@ -68,7 +67,7 @@ def note(outcomes: Mapping[int, Outcome]) -> None:
 
 
 def standing(owner_id: int) -> Standing:
-    """Return how an account stands."""
+    """Return an account's standing."""
     rate = Rate.parse(settings.DECLINES_PER_ACCOUNT)
     if rate is None:
         return GOOD

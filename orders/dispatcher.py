@@ -1,6 +1,6 @@
-"""The dispatcher: claims due orders and sends them on their way. Any number may run; PostgreSQL keeps them apart.
+"""The dispatcher: claims due orders and sends them to the workers. Any number may run; row locks keep them apart.
 
-It sleeps until PostgreSQL says that something is due, and looks now and then without being told.
+It sleeps until PostgreSQL notifies it, and polls in case a notification is lost.
 """
 
 import logging
@@ -24,26 +24,26 @@ from telemetry import measures, tracing
 
 logger = logging.getLogger(__name__)
 
-# How long to leave the broker alone after it could not be reached, and how long the orders wait for it.
+# How long orders wait after the broker could not be reached.
 BROKER_PAUSE_SECONDS = 1.0
 
 
 class Dispatcher:
-    """Runs until told to stop."""
+    """Dispatches in a loop until stopped."""
 
     def __init__(self) -> None:
         self._stopping = False
-        self._doorbell: psycopg.Connection[tuple[object, ...]] | None = None
+        self._listener: psycopg.Connection[tuple[object, ...]] | None = None
         self._provider = resume.ProviderWatch()
         self._deadlines = deadlines.DeadlineWatch()
         self._stock = shortages.StockWatch()
 
     def stop(self, *_: object) -> None:
-        """Finish what is being done and return from `run`; fit to be a signal handler."""
+        """Make `run` return after the current step; usable as a signal handler."""
         self._stopping = True
 
     def run(self) -> None:
-        """Dispatch until stopped, whatever happens to the database or the broker meanwhile."""
+        """Dispatch until stopped; survives outages of the database and the broker."""
         while not self._stopping:
             try:
                 self._listen()
@@ -54,39 +54,39 @@ class Dispatcher:
                     self._provider.look()
                     self._deadlines.look()
                     self._stock.look()
-                    self._rest_after(sent)
+                    self._pause_after(sent)
             except (OperationalError, InterfaceError, psycopg.Error) as error:
-                logger.warning("The database is away: %s", str(error).strip())
-                self._hang_up()
+                logger.warning("The database is unreachable: %s", str(error).strip())
+                self._disconnect()
                 time.sleep(settings.ORDER_PROCESSING_INTERVAL)
-        self._hang_up()
+        self._disconnect()
 
     def _listen(self) -> None:
-        """Subscribe to the doorbell on a connection of its own."""
+        """Listen for notifications, on a separate connection."""
         parameters = connection.get_connection_params()
         parameters.pop("cursor_factory", None)
         parameters.pop("context", None)
-        self._doorbell = psycopg.connect(**parameters, autocommit=True)
-        self._doorbell.execute(f"LISTEN {wakeup.DUE}")
+        self._listener = psycopg.connect(**parameters, autocommit=True)
+        self._listener.execute(f"LISTEN {wakeup.DUE}")
 
-    def _rest_after(self, sent: int) -> None:
-        """Go on at once after a full batch; look again soon if something is due that may not leave yet."""
+    def _pause_after(self, sent: int) -> None:
+        """Continue at once after a full batch; poll soon if orders are due that are held back for a fuller batch."""
         if sent < settings.BATCH_SIZE:
             is_held_back = not sent and journal.are_due(1)
             self._sleep(batches.FRESH_SECONDS if is_held_back else settings.ORDER_PROCESSING_INTERVAL)
 
     def _sleep(self, seconds: float) -> None:
-        """Wait for the doorbell, at most for so long; rings that came together count as one."""
-        assert self._doorbell is not None
-        select.select([self._doorbell], [], [], seconds)  # psycopg's own waiting wakes up ten times a second
-        for _ in self._doorbell.notifies(timeout=0):
+        """Wait for a notification, up to `seconds`; pending ones are drained together."""
+        assert self._listener is not None
+        select.select([self._listener], [], [], seconds)  # psycopg's own wait wakes up ten times a second
+        for _ in self._listener.notifies(timeout=0):
             pass
 
-    def _hang_up(self) -> None:
+    def _disconnect(self) -> None:
         connection.close()
-        if self._doorbell is not None:
-            self._doorbell.close()
-            self._doorbell = None
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
 
 
 def _about(claimed: batches.Claimed) -> dict[str, object]:
@@ -103,7 +103,7 @@ def _span_of(claimed: batches.Claimed) -> AbstractContextManager[None]:
 
 
 def dispatch_due(send: Callable[[batches.Claimed], None] = batches.send) -> int:
-    """Claim what is due and send it on its way. Return how many orders were sent."""
+    """Claim due orders and send them to the workers. Return how many were sent."""
     sent = 0
     for claimed in batches.claim():
         try:
@@ -111,7 +111,7 @@ def dispatch_due(send: Callable[[batches.Claimed], None] = batches.send) -> int:
                 send(claimed)
             faults.point("send.after")
         except (BrokerError, RedisError, OSError) as error:
-            logger.warning("The broker is away, %s orders wait: %s", len(claimed.order_ids), error)
+            logger.warning("The broker is unreachable, %s orders wait: %s", len(claimed.order_ids), error)
             batches.release_claim(claimed, seconds=BROKER_PAUSE_SECONDS)
         else:
             sent += len(claimed.order_ids)
