@@ -1,7 +1,6 @@
-"""Placing many orders at once: set-wise, in one transaction of a few statements for a whole chunk.
+"""Bulk placement: a chunk of orders in one transaction of a few set-wise statements.
 
-Each order still has its own fate. One that is refused costs the others nothing, and one that carries a key of
-its own may be sent again, in any other chunk: it is placed once and answered the same.
+Entries are independent: a refused one leaves the others alone, and a keyed one may be repeated in any chunk.
 """
 
 import time
@@ -21,7 +20,7 @@ from orders.models import NEW_UUID, CurrentTransaction, order_numbers
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """An order of a chunk. With a key it may be repeated; the fingerprint tells a repeat from another order."""
+    """An order of a chunk, with its idempotency key and the fingerprint that tells a repeat from another order."""
 
     new: NewOrder
     key: str = ""
@@ -29,7 +28,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """An order that is stored and will not be lost; `replayed` if it was before."""
+    """A stored order; `replayed` if an earlier request stored it."""
 
     order_id: int
     number: str
@@ -46,22 +45,21 @@ class _Priced(msgspec.Struct, frozen=True):
 
 
 def place_orders(*, entries: Sequence[Entry], owner_id: int) -> list[Outcome]:
-    """Store the orders of a chunk for their owner and have them taken up. Return what came of each, in order.
+    """Store the orders of a chunk. Return their outcomes in order: Accepted, or one of REFUSALS.
 
-    An entry that is refused has its exception (one of REFUSALS) for an outcome, and leaves nothing behind.
-    About a thousand entries make the best chunk. Raises django.db.OperationalError when nothing could be stored.
+    Chunks of about a thousand perform best. Raises OperationalError when nothing could be stored.
     """
     outcomes: dict[int, Outcome] = {}
     waiting = list(range(len(entries)))
     while waiting:
         outcomes |= _round({index: entries[index] for index in waiting}, owner_id)
-        # Left over: a key that somebody else stored just now, or whose first order here was refused.
+        # Left over: keys stored concurrently, or whose first entry was refused.
         waiting = [index for index in waiting if index not in outcomes]
     return [outcomes[index] for index in range(len(entries))]
 
 
 def _round(entries: dict[int, Entry], owner_id: int) -> dict[int, Outcome]:
-    """Settle at least the first entry of each key, and all that can be told from it."""
+    """Return outcomes of at least the first entry of each key, and of repeats that it decides."""
     first = {entry.key: index for index, entry in reversed(entries.items()) if entry.key}
     with transaction.atomic():
         outcomes, candidates = _price(
@@ -71,14 +69,14 @@ def _round(entries: dict[int, Entry], owner_id: int) -> dict[int, Outcome]:
         outcomes |= _store(candidates, owner_id)
     for index, entry in entries.items():
         if index not in outcomes and (original := outcomes.get(first[entry.key])) is not None:
-            told = _told_from(original, entry, entries[first[entry.key]])
-            if told is not None:
-                outcomes[index] = told
+            outcome = _repeat_outcome(original, entry, entries[first[entry.key]])
+            if outcome is not None:
+                outcomes[index] = outcome
     return outcomes
 
 
-def _told_from(original: Outcome, entry: Entry, first: Entry) -> Outcome | None:
-    """Return what the outcome of a key's first entry means for another; None if that has to be tried itself."""
+def _repeat_outcome(original: Outcome, entry: Entry, first: Entry) -> Outcome | None:
+    """Return the outcome of a later entry of a key; None if it has to be tried itself."""
     if entry.fingerprint == first.fingerprint:
         return (
             Accepted(original.order_id, original.number, replayed=True)
@@ -91,7 +89,7 @@ def _told_from(original: Outcome, entry: Entry, first: Entry) -> Outcome | None:
 def _price(
     entries: dict[int, Entry], stored: dict[str, tuple[bytes, Accepted]]
 ) -> tuple[dict[int, Outcome], dict[int, _Priced]]:
-    """Return the outcomes of those that are repeated or refused, and the others with their prices."""
+    """Return the outcomes of repeats and refusals, and the other entries with their prices."""
     outcomes: dict[int, Outcome] = {}
     candidates: dict[int, _Priced] = {}
     catalogue = Catalogue(
@@ -142,7 +140,7 @@ STORE = """
 
 
 def _store(candidates: dict[int, _Priced], owner_id: int) -> dict[int, Outcome]:
-    """Store the orders; those whose key somebody else is just storing are left out."""
+    """Store the orders, leaving out those whose key was stored concurrently."""
     if not candidates:
         return {}
     placed_at, ids = _take_ids(len(candidates))
@@ -212,7 +210,7 @@ def _weight(lines: list[PlacedLine]) -> int:
 STORED = """
     SELECT key, request_hash, answer FROM orders_idempotencykey WHERE owner_id = %s AND key = ANY(%s::text[])
 """
-# In the order of the keys, so that two chunks with the same ones wait for each other and not in a circle.
+# Ordered by key: two chunks with the same keys wait for each other instead of deadlocking.
 CLAIM = """
     INSERT INTO orders_idempotencykey (owner_id, key, request_hash, status_code, answer)
     SELECT %s, key, decode(fingerprint, 'hex'), 201, answer
@@ -222,7 +220,7 @@ CLAIM = """
 
 
 def _stored(owner_id: int, keys: list[str]) -> dict[str, tuple[bytes, Accepted]]:
-    """Return, for the keys that are known already, whose they are and what was answered."""
+    """Return the fingerprints and answers of stored keys."""
     if not keys:
         return {}
     with connection.cursor() as cursor:
@@ -234,14 +232,14 @@ def _stored(owner_id: int, keys: list[str]) -> dict[str, tuple[bytes, Accepted]]
 
 
 def _accepted(answer: dict[str, Any]) -> Accepted:
-    """Return a stored answer; one to a request of another kind, whose fingerprint never matches, as nothing."""
+    """Return a stored answer; a dummy for another kind of request, whose fingerprint never matches."""
     return Accepted(answer.get("orderId", 0), answer.get("orderNumber", ""), replayed=True)
 
 
 def _claim(
     candidates: dict[int, _Priced], answers: dict[int, Accepted], owner_id: int
 ) -> dict[int, Accepted]:
-    """Store the keys with their answers. Return the answers to those that were new, and to those without a key."""
+    """Store the keys with their answers. Return the answers of new keys and of orders without one."""
     keyed = {index: order.entry for index, order in candidates.items() if order.entry.key}
     if not keyed:
         return answers
@@ -262,18 +260,18 @@ def _kept(answer: Accepted) -> str:
 
 # --- Back-pressure ----------------------------------------------------------------------------------------
 
-POLL_SECONDS = 1.0  # between looks at a backlog that leaves room
+POLL_SECONDS = 1.0  # between counts of a backlog that leaves room
 
 
 class _Room:
-    """The last look at the backlog that found room. Each look takes the longer, the longer the backlog is."""
+    """Cache of the last count that found room: counting takes longer the longer the backlog is."""
 
     limit = 0
     until = 0.0
 
 
 def is_backlogged(*, limit: int) -> bool:
-    """Return whether more than `limit` orders wait to be taken up; not, if there was room within the last second."""
+    """Return whether more than `limit` orders are due; "no" is cached for POLL_SECONDS."""
     if limit == _Room.limit and time.monotonic() < _Room.until:
         return False
     with connection.cursor() as cursor:

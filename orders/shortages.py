@@ -1,13 +1,12 @@
-"""Shortages that may pass: units are there, but orders that are not paid hold them.
+"""Temporary shortages: there are units, but unpaid orders hold them.
 
-Such an order may yet lose its units (its card is declined, it is cancelled), so a shortage that it causes is no reason
-to refuse others: they queue for the units, for `STOCK_WAIT_SECONDS` at most. What cannot be served even if all unpaid
-orders went away is refused at once. The queue is in order of placement: an order takes no units that an earlier one in
-the queue can have now. A queued order that cannot be served from what is free holds up nobody behind it, so an order
-for many units may see smaller ones pass, until its time is up.
+Such an order may yet release its units (declined card, cancellation), so others queue for up to STOCK_WAIT_SECONDS.
+What could not be served even without all unpaid orders is refused at once. The queue is in order of placement: an
+order leaves units alone that an earlier one can have now. An order that cannot be served blocks none behind it, so
+smaller orders may overtake a large one until it times out.
 
-The payment leg does not wait: a card that is declined leaves the queue at once. What is authorized is captured only
-after the units are held, and let go when the wait ends in a refusal.
+The payment leg does not wait: declined orders leave the queue at once. Capture follows the reservation; the
+authorization is voided if the wait ends in a refusal.
 """
 
 import time
@@ -24,14 +23,13 @@ from orders import wakeup
 from orders.workflow import Wait
 
 POLL_SECONDS = 0.2
-# Each look takes the longer, the more orders are under way: at most this share of a dispatcher's time goes into it.
+# A poll takes longer the more orders are in flight: it gets at most this share of a dispatcher's time.
 SHARE_OF_TIME = 0.1
-# Queued orders that are considered together, the first in the queue.
+# Queued orders considered at once.
 MOST_AHEAD = 1000
 
-# Of the queue only the orders that share a product with the batch, each with all of its lines; their ids are negated,
-# which costs the reader of thousands of lines less than a column that tells them apart. Nearly always the
-# queue is empty, and its part of the statement one look into an empty index.
+# Of the queue, only orders that share a product with the batch. Their ids are negated, which is cheaper to read for
+# thousands of lines than another column. The queue is nearly always empty: one lookup in an empty partial index.
 WANTED = """
     WITH own AS MATERIALIZED (
         SELECT order_id, product_id, quantity FROM orders_orderline WHERE order_id = ANY(%(order_ids)s::bigint[])
@@ -69,7 +67,7 @@ REACHABLE = """
     WHERE s.product_id = ANY(%(product_ids)s::bigint[])
 """
 
-OUT_OF_PATIENCE = """
+WAIT_EXPIRED = """
     SELECT order_id FROM orders_orderevent
     WHERE order_id = ANY(%s::bigint[]) AND type = 'order_waiting' AND data->>'waiting_for' = %s
     GROUP BY order_id HAVING min(at) <= now() - %s::float8 * interval '1 second'
@@ -95,7 +93,7 @@ WAKE = """
 
 
 class Units(NamedTuple):
-    """Units of a product: free now, and free if every order that is not paid lost what it holds."""
+    """Units of a product: free now, and free if all unpaid orders released theirs."""
 
     free: int
     reachable: int
@@ -105,7 +103,7 @@ NO_UNITS = Units(0, 0)
 
 
 def wanted(order_ids: Sequence[int]) -> tuple[list[Wanted], list[Wanted]]:
-    """Return what the orders want of each product, and what orders want that queue ahead of the last of them."""
+    """Return the orders' units of each product, and those of queued orders ahead of the last of them."""
     if not order_ids:
         return [], []
     parameters = {"order_ids": numbers(order_ids), "last": max(order_ids), "most": MOST_AHEAD}
@@ -115,70 +113,69 @@ def wanted(order_ids: Sequence[int]) -> tuple[list[Wanted], list[Wanted]]:
 
 
 def units(product_ids: Collection[int]) -> dict[int, Units]:
-    """Return the units of each product that orders may have now, and may come to have."""
+    """Return the units of each product."""
     parameters = {"product_ids": numbers(sorted(product_ids))}
     return {product_id: Units(*found) for product_id, *found in execute(REACHABLE, parameters)}
 
 
 def passing(shortages: Mapping[int, Sequence[Shortage]], queued: Collection[int]) -> set[int]:
-    """Return the orders whose shortage may pass. Those of them that are `queued` already must have time left.
+    """Return the orders whose shortage is temporary and, if `queued`, whose wait has not expired.
 
-    To be asked under the lock of the products' stock.
+    Call it with the products' stock locked.
     """
     if not shortages or not settings.STOCK_WAIT_SECONDS:
         return set()
     found = units({shortage.product_id for missing in shortages.values() for shortage in missing})
-    hopeful = {
+    waiting = {
         order_id
         for order_id, missing in shortages.items()
         if all(each.wanted <= found.get(each.product_id, NO_UNITS).reachable for each in missing)
     }
-    return hopeful - _out_of_patience(hopeful.intersection(queued))
+    return waiting - _out_of_patience(waiting.intersection(queued))
 
 
 def _out_of_patience(order_ids: Collection[int]) -> set[int]:
     if not order_ids:
         return set()
     parameters = [numbers(sorted(order_ids)), Wait.STOCK.value, settings.STOCK_WAIT_SECONDS]
-    return {order_id for (order_id,) in execute(OUT_OF_PATIENCE, parameters)}
+    return {order_id for (order_id,) in execute(WAIT_EXPIRED, parameters)}
 
 
-# --- Woken when their units are free ----------------------------------------------------------------------
+# --- Wake-up ----------------------------------------------------------------------------------------------
 
 
 class StockWatch:
-    """One dispatcher's eye on the queue for units."""
+    """A dispatcher's watch on the queue."""
 
     def __init__(self) -> None:
-        self._next_look = 0.0
+        self._next_poll = 0.0
 
     def look(self) -> None:
-        """Have queued orders tried again whose units are free, or are out of reach by now."""
+        """Wake orders that can be decided now."""
         began = time.monotonic()
-        if began < self._next_look:
+        if began < self._next_poll:
             return
         wake()
         ended = time.monotonic()
-        self._next_look = ended + max(POLL_SECONDS, (ended - began) / SHARE_OF_TIME)
+        self._next_poll = ended + max(POLL_SECONDS, (ended - began) / SHARE_OF_TIME)
 
 
 def wake() -> int:
-    """Make queued orders due whose units are free, the first first, or are out of reach. Return how many."""
+    """Make queued orders due whose units are free or out of reach. Return how many."""
     queue = _queue()
     if not queue:
         return 0
     found = units({product_id for lines, _ in queue.values() for product_id in lines})
-    woken = _decided(queue, found)
+    woken = _decidable(queue, found)
     return _make_due(woken) if woken else 0
 
 
-Queue = dict[
-    int, tuple[dict[int, int], bool]
-]  # order: units of each product, and whether it is tried soon anyway
+# By order id: units of each product, and whether it is due or in flight anyway.
+Queue = dict[int, tuple[dict[int, int], bool]]
 
 
-def _decided(queue: Queue, found: Mapping[int, Units]) -> list[int]:
-    """Return the orders that a try would decide, and that are not about to be tried anyway."""
+def _decidable(queue: Queue, found: Mapping[int, Units]) -> list[int]:
+    """Return the orders that an attempt would decide, without those attempted soon anyway."""
     free = {product_id: each.free for product_id, each in found.items()}
     decided = []
     for order_id, (lines, is_coming) in queue.items():

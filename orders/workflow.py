@@ -1,7 +1,6 @@
-"""The rules of an order's journey, as pure data and functions: no database, no clock, no network.
+"""The rules of an order's journey, without database, clock or network.
 
-`JourneyState` is a journey as it was read under lock, plus what has happened to it since. Each of its verbs
-is one thing that can happen; it changes the state and notes the event. `orders.journal` saves both at once.
+`JourneyState` is a journey as read under lock. Its methods change it and record events; `orders.journal` saves both.
 """
 
 from dataclasses import dataclass, field
@@ -12,25 +11,25 @@ from typing import Any
 
 
 class Status(StrEnum):
-    """Where an order stands."""
+    """An order's status."""
 
     PENDING = "pending"  # stored; held, or waiting for the dispatcher
-    PROCESSING = "processing"  # its legs are under way
-    CONFIRMED = "confirmed"  # stock held, money taken
-    COMPLETED = "completed"  # handed over; its units are sold
-    CANCELLING = "cancelling"  # stock and money are being given back
-    CANCELLED = "cancelled"  # somebody called it off; nothing is held any more
-    REJECTED = "rejected"  # a leg refused it; nothing is held any more
+    PROCESSING = "processing"  # legs in flight
+    CONFIRMED = "confirmed"  # stock reserved, payment captured
+    COMPLETED = "completed"  # handed over
+    CANCELLING = "cancelling"  # compensation in flight
+    CANCELLED = "cancelled"  # by command; holds nothing
+    REJECTED = "rejected"  # by a leg; holds nothing
 
 
 TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.PENDING: frozenset({Status.PROCESSING, Status.CANCELLED}),
     Status.PROCESSING: frozenset({Status.CONFIRMED, Status.CANCELLING, Status.CANCELLED, Status.REJECTED}),
     Status.CONFIRMED: frozenset({Status.COMPLETED, Status.CANCELLING}),
-    # A completed order is cancelled when its goods come back.
+    # When its goods come back.
     Status.COMPLETED: frozenset({Status.CANCELLING}),
     Status.CANCELLING: frozenset({Status.CANCELLED, Status.REJECTED}),
-    # Money that arrives after the end goes back the same way as any other.
+    # When a late payment has to be reversed.
     Status.CANCELLED: frozenset({Status.CANCELLING}),
     Status.REJECTED: frozenset({Status.CANCELLING}),
 }
@@ -39,27 +38,27 @@ UNDER_WAY = frozenset({Status.PENDING, Status.PROCESSING, Status.CANCELLING})
 
 
 class Leg(StrEnum):
-    """What came of one leg: stock, shipping or payment."""
+    """State of a leg: stock, shipping or payment."""
 
-    PENDING = ""  # not tried, or not known yet
-    REFUSED = "refused"  # out of stock, not deliverable, declined
-    SHORT = "short"  # stock: units held by orders that are not paid; tried again when those end
-    RESERVED = "reserved"  # stock: units held
-    RELEASED = "released"  # stock: units given back
-    SOLD = "sold"  # stock: units handed over
+    PENDING = ""  # not tried, or outcome unknown
+    REFUSED = "refused"  # out of stock, undeliverable, declined
+    SHORT = "short"  # stock: queued for units that unpaid orders hold
+    RESERVED = "reserved"  # stock
+    RELEASED = "released"  # stock
+    SOLD = "sold"  # stock
     QUOTED = "quoted"  # shipping: the total is final
-    AUTHORIZED = "authorized"  # payment: amount held on the card
-    CAPTURED = "captured"  # payment: amount taken
-    VOIDED = "voided"  # payment: hold let go
-    REFUNDED = "refunded"  # payment: amount given back
-    NOT_NEEDED = "nothing"  # payment: there turned out to be nothing to give back
+    AUTHORIZED = "authorized"  # payment
+    CAPTURED = "captured"  # payment
+    VOIDED = "voided"  # payment
+    REFUNDED = "refunded"  # payment
+    NOT_NEEDED = "nothing"  # payment: nothing to reverse
 
 
 class EventType(StrEnum):
-    """What can happen to an order, in the past tense."""
+    """Types of events."""
 
     PLACED = "order_placed"
-    RELEASED = "order_released"  # a held order may go
+    RELEASED = "order_released"  # from hold
     STARTED = "processing_started"
     STOCK_RESERVED = "stock_reserved"
     STOCK_REFUSED = "stock_refused"
@@ -83,7 +82,7 @@ class EventType(StrEnum):
     RETRIED = "order_retried"
 
 
-# The status an order has after an event; events that are not here leave it alone.
+# The status after an event; other events do not change it.
 STATUS_AFTER: dict[EventType, Status] = {
     EventType.PLACED: Status.PENDING,
     EventType.STARTED: Status.PROCESSING,
@@ -97,31 +96,31 @@ STATUS_AFTER: dict[EventType, Status] = {
 
 
 class Wait(StrEnum):
-    """What an order that is due later is waiting for."""
+    """Why an order is due later."""
 
     NONE = ""
-    PAYMENT_PROVIDER = "payment_provider"  # the provider cannot be reached; nothing was asked of it this time
-    PAYMENT_OUTCOME = "payment_outcome"  # we asked and do not know what came of it
+    PAYMENT_PROVIDER = "payment_provider"  # unreachable: nothing was sent
+    PAYMENT_OUTCOME = "payment_outcome"  # sent, outcome unknown
     LOST_STEP = "lost_step"  # a leg did not report back
-    STOCK = "stock_reserved_by_others"  # enough is there, but orders that are not paid hold it
+    STOCK = "stock_reserved_by_others"  # unpaid orders hold the units
 
 
-# Seconds until the next look at an order that waits, by how often it was tried: 1, 2, 4, … capped.
+# Seconds. The back-off doubles with each attempt, up to this.
 LONGEST_WAIT = 60.0
-# … and at one whose provider was not even asked, because it is known to be down.
+# Fixed for a provider known to be down: nothing was attempted.
 PROVIDER_WAIT = 5.0
-# … and at one that waits for units: it is woken as soon as they are free, this is only the safety net.
+# Only a safety net: `orders.shortages` wakes orders whose units are free.
 STOCK_WAIT = 10.0
 UNCOUNTED_WAITS = {Wait.PAYMENT_PROVIDER: PROVIDER_WAIT, Wait.STOCK: STOCK_WAIT}
-# An order that goes on trying is put before a person as well after so many tries.
+# Attempts after which a retrying order is escalated as well.
 MAX_QUIET_ATTEMPTS = 8
-# Tries are counted up to here: one that waits for a provider for weeks is looked at every minute.
+# Cap of the counters: an order may wait for its provider for weeks.
 MAX_COUNTED_ATTEMPTS = 1_000
 
-# Events that do not mean that the order got anywhere.
+# Events that do not reset `attempts`.
 NO_PROGRESS = frozenset({EventType.WAITING, EventType.ATTENTION_NEEDED})
 
-# What each leg that is done adds to the progress bar, in percent; the rest comes with the end.
+# Percent that each leg contributes.
 PROGRESS = dict.fromkeys(Leg, 0) | {
     Leg.RESERVED: 30,
     Leg.QUOTED: 15,
@@ -132,7 +131,7 @@ WITH_LEGS_UNDER_WAY = frozenset({Status.PROCESSING, Status.CANCELLING})
 
 
 class IllegalMove(Exception):
-    """A move that the table of transitions does not have: a defect, never a user's mistake."""
+    """A transition that TRANSITIONS does not allow: a defect."""
 
     def __init__(self, order_id: int, source: Status, target: Status) -> None:
         super().__init__(f"Order {order_id} cannot go from {source} to {target}.")
@@ -140,22 +139,19 @@ class IllegalMove(Exception):
 
 
 def has_ended(status: Status | str, *, completion_requested: bool) -> bool:
-    """Whether nothing more is to come of an order by itself."""
+    """Return whether an order moves no further by itself."""
     return status not in UNDER_WAY and not (status == Status.CONFIRMED and completion_requested)
 
 
 def may_be_retried(status: Status | str, *, is_due: bool, attention: str) -> bool:
-    """Whether a retry would bring anything: the order is on its way, or a person was called.
-
-    Every step bears a repeat, so whatever may be retried is safe to be.
-    """
+    """Return whether a retry has an effect: the order is under way or needs attention. Steps are idempotent."""
     is_held = status == Status.PENDING and not is_due
     return not is_held and (status in UNDER_WAY or bool(attention))
 
 
 @dataclass(slots=True)
 class Event:
-    """Something that happened, not yet in the journal."""
+    """An event, not yet saved."""
 
     order_id: int
     sequence: int
@@ -166,7 +162,7 @@ class Event:
 
 @dataclass(slots=True)
 class JourneyState:
-    """A journey under lock. `due_in` is when to look again: seconds from now, None for at rest."""
+    """A journey under lock. `due_in`: seconds until it is due, None at rest."""
 
     order_id: int
     status: Status
@@ -183,39 +179,39 @@ class JourneyState:
     waiting_for: str = ""
     attention: str = ""
     is_due: bool = False
-    # Times in a row that it was lost in somebody's hands: its batch remembers it, and who claims it knows.
+    # Consecutive batches of this order that expired after a worker had started them.
     losses: int = 0
     due_in: float | None = None
     reschedule: bool = False
     events: list[Event] = field(default_factory=list)
 
-    # --- What is so --------------------------------------------------------------------------------------
+    # --- Queries -----------------------------------------------------------------------------------------
 
     @property
     def progress(self) -> int:
-        """Percent of the journey that lies behind."""
+        """Progress in percent."""
         if self.status in WITH_LEGS_UNDER_WAY:
             return 10 + PROGRESS[self.stock] + PROGRESS[self.shipping] + PROGRESS[self.payment]
         return 0 if self.status is Status.PENDING else 100
 
     @property
     def has_changed(self) -> bool:
-        """Whether there is anything to save."""
+        """Whether there are changes to save."""
         return bool(self.events) or self.reschedule
 
     @property
     def is_refused(self) -> bool:
-        """Whether a leg said no, so that the order cannot be confirmed."""
+        """Whether a leg was refused."""
         return Leg.REFUSED in (self.stock, self.shipping, self.payment)
 
     @property
     def wants_stock(self) -> bool:
-        """Whether its units are still to be held: not tried yet, or held by others the last time."""
+        """Whether stock is still to be reserved."""
         return self.is_processing and self.stock in (Leg.PENDING, Leg.SHORT)
 
     @property
     def may_be_charged(self) -> bool:
-        """Whether the payment leg is still to be tried: the total is final and nothing spoke against it."""
+        """Whether the payment is to be authorized: the total is final and no leg refused."""
         return (
             self.is_processing
             and self.shipping is Leg.QUOTED
@@ -225,7 +221,7 @@ class JourneyState:
 
     @property
     def may_be_captured(self) -> bool:
-        """Whether both legs joined well: stock is held, the total is final, the money is waiting."""
+        """Whether the fan-in succeeded: all legs are ready for capture."""
         return self.is_processing and (self.stock, self.shipping, self.payment) == (
             Leg.RESERVED,
             Leg.QUOTED,
@@ -234,69 +230,69 @@ class JourneyState:
 
     @property
     def is_held(self) -> bool:
-        """Whether it waits for somebody to start it."""
+        """Whether it is on hold."""
         return self.status is Status.PENDING and not self.is_due
 
     @property
     def may_be_retried(self) -> bool:
-        """Whether a retry would bring anything."""
+        """See `may_be_retried`."""
         return may_be_retried(self.status, is_due=self.is_due, attention=self.attention)
 
     @property
     def is_processing(self) -> bool:
-        """Whether the legs may work on it."""
+        """Whether its legs may run."""
         return self.status is Status.PROCESSING
 
     @property
     def waits_for_provider(self) -> bool:
-        """Whether it is the payment provider that it waits for: that may take its time and is nobody's fault here."""
+        """Whether it waits for the payment provider, which may take long and is no defect here."""
         return self.waiting_for in (Wait.PAYMENT_PROVIDER, Wait.PAYMENT_OUTCOME)
 
     @property
     def tries(self) -> int:
-        """Claims that count against it: of one that waits for its provider, those that it was lost with."""
+        """Attempts that count as suspicious: while it waits for the provider, only worker crashes."""
         return self.losses if self.waits_for_provider else self.attempts
 
     @property
     def is_cancelling(self) -> bool:
-        """Whether what it holds is to be given back."""
+        """Whether compensation is in flight."""
         return self.status is Status.CANCELLING
 
     @property
     def holds_stock(self) -> bool:
-        """Whether units are held for it, or left with it."""
+        """Whether units are reserved or sold."""
         return self.stock in (Leg.RESERVED, Leg.SOLD)
 
     @property
     def may_hold_money(self) -> bool:
-        """Whether the provider may hold or have money for it. Before the quote nobody has asked for any."""
-        never_asked = self.shipping is not Leg.QUOTED
-        return not never_asked and self.payment in (Leg.PENDING, Leg.AUTHORIZED, Leg.CAPTURED)
+        """Whether the provider may hold or have money. Nothing is sent before the quote."""
+        is_quoted = self.shipping is Leg.QUOTED
+        return is_quoted and self.payment in (Leg.PENDING, Leg.AUTHORIZED, Leg.CAPTURED)
 
     @property
     def has_no_money(self) -> bool:
-        """Whether it is over, or nearly, and the provider is thought to have nothing of the customer's."""
+        """Whether it is cancelled, rejected or on the way there, and its payment is reversed as far as known."""
         return (
             self.status in (Status.CANCELLING, Status.CANCELLED, Status.REJECTED) and not self.may_hold_money
         )
 
     @property
     def money_to_return(self) -> bool:
-        """Whether it is being undone and its money is not settled yet."""
+        """Whether its payment is still to be reversed."""
         return self.is_cancelling and self.may_hold_money
 
-    # --- What happens on the way ---------------------------------------------------------------------------
+    # --- Outcomes of legs ----------------------------------------------------------------------------------
 
     def stock_reserved(self) -> None:
-        """Every line's units are held."""
+        """All units are reserved."""
         self._leave_queue()
         self.stock = Leg.RESERVED
         self._note(EventType.STOCK_RESERVED)
 
     def stock_short(self) -> None:
-        """Units would do, but orders that are not paid hold them: none is held, and it is tried again.
+        """Queue for units that unpaid orders hold; none is reserved.
 
-        The first time is always noted, beside whatever else it waits for: the wait is bounded from then on.
+        The first time is recorded whatever else it waits for: it bounds the wait.
         """
         if self.stock is not Leg.SHORT:
             self.stock = Leg.SHORT
@@ -305,45 +301,45 @@ class JourneyState:
                 self.waiting_for = Wait.STOCK
 
     def stock_refused(self, shortages: list[dict[str, Any]]) -> None:
-        """At least one line's units are not there; none is held."""
+        """Units are missing; none is reserved."""
         self._leave_queue()
         self.stock = Leg.REFUSED
         self._refuse("out_of_stock", EventType.STOCK_REFUSED, shortages=shortages)
 
     def shipping_quoted(self, amount: Decimal) -> None:
-        """The price of shipping is known, so the total is final."""
+        """The total is final."""
         self.shipping, self.shipping_amount = Leg.QUOTED, amount
         self._note(EventType.SHIPPING_QUOTED, amount=str(amount))
 
     def shipping_refused(self, code: str) -> None:
-        """We do not deliver this there."""
+        """Shipping is not possible."""
         self.shipping = Leg.REFUSED
         self._refuse(code, EventType.SHIPPING_REFUSED)
 
     def payment_authorized(self) -> None:
-        """The provider holds the amount."""
+        """The amount is authorized."""
         self.payment = Leg.AUTHORIZED
         if self.waiting_for != Wait.STOCK:
             self.waiting_for = Wait.NONE
         self._note(EventType.PAYMENT_AUTHORIZED)
 
     def payment_declined(self, code: str) -> None:
-        """The provider said no."""
+        """The provider declined."""
         self.payment = Leg.REFUSED
         self._refuse(code or "payment_declined", EventType.PAYMENT_DECLINED)
 
     def payment_captured(self) -> None:
-        """The provider took the amount."""
+        """The amount is captured."""
         self.payment, self.waiting_for = Leg.CAPTURED, Wait.NONE
         self._note(EventType.PAYMENT_CAPTURED)
 
     def capture_declined(self, code: str) -> None:
-        """The provider would not take what it held: what it may still hold has to be let go."""
+        """The capture failed: reverse, as the authorization may still stand."""
         self._refuse(code or "capture_declined", EventType.CAPTURE_DECLINED)
         self.undo(outcome=Status.REJECTED)
 
     def payment_arrived_late(self, leg: Leg = Leg.AUTHORIZED) -> None:
-        """Money came in after the order was thought to have none any more; it goes back."""
+        """A payment succeeded after the order was cancelled or rejected: reverse it."""
         has_ended = not self.is_cancelling
         self.payment, self.outcome = leg, self.outcome or Status.CANCELLED
         self.reschedule_in(0)
@@ -352,20 +348,20 @@ class JourneyState:
             self._note(EventType.PAYMENT_ARRIVED_LATE)
 
     def stock_released(self) -> None:
-        """The units went back on the shelf."""
+        """The units are released."""
         self.stock = Leg.RELEASED
         self._note(EventType.STOCK_RELEASED)
 
     def money_returned(self, how: Leg) -> None:
-        """The provider holds and has nothing of the customer's any more."""
+        """The payment is reversed, or there was none."""
         self.payment, self.waiting_for = how, Wait.NONE
         if how is not Leg.NOT_NEEDED:
             self._note(EventType.MONEY_RETURNED, how=how.value)
 
-    # --- Moves ---------------------------------------------------------------------------------------------
+    # --- Transitions ---------------------------------------------------------------------------------------
 
     def claimed(self, *, lease: float) -> None:
-        """A dispatcher takes it up: nobody else looks at it for the length of the lease, in seconds."""
+        """A dispatcher claims it for `lease` seconds."""
         self.defer(lease)
         self.attempts = min(self.attempts + 1, MAX_COUNTED_ATTEMPTS)
         if self.waiting_for == Wait.LOST_STEP:
@@ -375,14 +371,14 @@ class JourneyState:
             self._note(EventType.STARTED)
 
     def batch_expired(self, *, before: int, was_started: bool) -> None:
-        """Its batch never arrived, after so many `before` it. Unless it was in somebody's hands that is no try."""
+        """Its batch's lease expired, after `before` expired ones. Unless a worker started it, it is no attempt."""
         if was_started:
             self.losses = min(before + 1, MAX_COUNTED_ATTEMPTS)
         else:
             self.losses, self.attempts = before, max(0, self.attempts - 1)
 
     def settle(self) -> None:
-        """Decide by what the legs say, and by nothing else, where the order goes now."""
+        """Choose the next transition from the legs alone."""
         if self.is_processing and self.is_refused:
             self.undo(outcome=Status.REJECTED)
         elif self.is_processing and self.payment is Leg.CAPTURED:
@@ -393,33 +389,33 @@ class JourneyState:
             self.wait()
 
     def confirm(self) -> None:
-        """Everything is held and paid: the order is good."""
+        """Stock is reserved and the payment captured."""
         self._move(Status.CONFIRMED)
-        self._arrive()
+        self._finish()
         self._note(EventType.CONFIRMED)
         if self.completion_requested:
             self.reschedule_in(0)
 
     def complete(self) -> None:
-        """The goods were handed over."""
+        """The goods are handed over."""
         self._move(Status.COMPLETED)
         self.stock = Leg.SOLD
-        self._arrive()
+        self._finish()
         self._note(EventType.COMPLETED)
 
     def request_completion(self) -> None:
-        """Complete it as soon as it is confirmed."""
+        """Complete it once confirmed."""
         if not self.completion_requested:
             self.completion_requested = True
             self._note(EventType.COMPLETION_REQUESTED)
 
     def release(self) -> None:
-        """A held order may go."""
+        """Release it from hold."""
         self.reschedule_in(0)
         self._note(EventType.RELEASED)
 
     def undo(self, *, outcome: Status, reason: str = "") -> None:
-        """Head for `outcome`, at once if nothing is held, else by way of giving everything back."""
+        """End with `outcome`: at once if nothing is held, else after compensation."""
         self.outcome, self.reason = outcome.value, reason or self.reason
         self._leave_queue()
         if not self.holds_stock and not self.may_hold_money:
@@ -432,68 +428,68 @@ class JourneyState:
     # --- Time ----------------------------------------------------------------------------------------------
 
     def blocked(self, what: Wait) -> None:
-        """Its leg cannot go on for now. Said once for each cause, not for each look."""
+        """Record a wait, once per cause."""
         if self.waiting_for != what:
             self._note(EventType.WAITING, waiting_for=what.value)
             self.waiting_for = what
 
     def no_capacity(self) -> None:
-        """There was no room for it in this batch's calls: it leaves with the next, and no try is used up."""
+        """This batch's calls had no capacity left: due again at once, not an attempt."""
         self.attempts = 0
         self.reschedule_in(0)
 
     def wait(self) -> None:
-        """Look again later: soon after a first try, less and less often after many."""
+        """Reschedule, with exponential back-off for waits that count as attempts."""
         self.blocked(self._cause_of_wait())
         if self.waiting_for in UNCOUNTED_WAITS:
-            self.attempts = 0  # nothing was tried, so no try is used up
+            self.attempts = 0
             self.reschedule_in(UNCOUNTED_WAITS[Wait(self.waiting_for)])
             return
         if self.attempts >= MAX_QUIET_ATTEMPTS and not self.attention:
-            self._attend(f"{self.waiting_for} for {self.attempts} attempts")
+            self._flag(f"{self.waiting_for} for {self.attempts} attempts")
         self.reschedule_in(min(LONGEST_WAIT, 2.0 ** (self.attempts - 1)))
 
     def escalate(self, why: str, *, details: str = "") -> None:
-        """Stop, and put it before a person."""
+        """Stop; it needs attention."""
         self.rest()
-        self._attend(why, details=details)
+        self._flag(why, details=details)
 
     def overdue(self, deadline: timedelta) -> None:
-        """It goes on, and a person is told that it has been in its state for longer than this."""
+        """It needs attention after `deadline` in one state, and goes on."""
         if not self.attention:
             minutes = int(deadline.total_seconds() // 60)
-            self._attend(f"{self.waiting_for or self.status.value} for over {minutes} minutes")
+            self._flag(f"{self.waiting_for or self.status.value} for over {minutes} minutes")
 
     def audit_failed(self, promise: str, *, details: str) -> None:
-        """The audit found that it breaks a promise: a person is told, and it goes on as it would."""
+        """It violates an invariant: it needs attention, and goes on."""
         if not self.attention:
-            self._attend(f"the audit found it wrong: {promise}", details=details)
+            self._flag(f"the audit found it wrong: {promise}", details=details)
 
     def retry(self) -> None:
-        """A person says: go on; of one that is at rest, that they have seen to it."""
+        """Clear its need for attention; due now unless it has ended."""
         self.attention, self.attempts = "", 0
         if not has_ended(self.status, completion_requested=self.completion_requested):
             self.reschedule_in(0)
         self._note(EventType.RETRIED)
 
     def defer(self, seconds: float) -> None:
-        """Be due in so many seconds."""
+        """Due in `seconds`, still in its batch."""
         self.reschedule, self.due_in = True, seconds
 
     def reschedule_in(self, seconds: float) -> None:
-        """Let go of the batch and be due in so many seconds."""
+        """Due in `seconds`, out of its batch."""
         self.defer(seconds)
         self.batch_id = None
 
     def rest(self) -> None:
-        """Let go of the batch; nothing more is to be done."""
+        """Not due any more, out of its batch."""
         self.reschedule, self.due_in, self.batch_id, self.attempts = True, None, None, 0
         self.waiting_for = Wait.NONE
 
-    # --- Inside --------------------------------------------------------------------------------------------
+    # --- Internals -----------------------------------------------------------------------------------------
 
     def _leave_queue(self) -> None:
-        """Queue for units no longer."""
+        """Stop queuing for units."""
         if self.stock is Leg.SHORT:
             self.stock = Leg.PENDING
         if self.waiting_for == Wait.STOCK:
@@ -508,14 +504,13 @@ class JourneyState:
         self.reason = self.reason or reason
         self._note(event, reason=reason, **data)
 
-    def _arrive(self) -> None:
-        """Be at rest, with nothing left that a person would have to look at."""
+    def _finish(self) -> None:
         self.rest()
         self.attention = ""
 
     def _end(self, status: Status) -> None:
         self._move(status)
-        self._arrive()
+        self._finish()
         self._note(
             EventType.CANCELLED if status is Status.CANCELLED else EventType.REJECTED, reason=self.reason
         )
@@ -525,7 +520,7 @@ class JourneyState:
             raise IllegalMove(self.order_id, self.status, target)
         self.status = target
 
-    def _attend(self, why: str, *, details: str = "") -> None:
+    def _flag(self, why: str, *, details: str = "") -> None:
         self.attention = why[:200]
         self._note(EventType.ATTENTION_NEEDED, why=why, details=details[-4000:])
 
