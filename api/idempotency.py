@@ -1,11 +1,8 @@
-"""Requests that may be repeated: the same Idempotency-Key gets the same answer, and the work is done once.
+"""Idempotency-Keys: a repeated request gets the first answer, and the work is done once.
 
-The key is stored in the transaction that does the work, so a request that was cut off left neither. A repeat
-that comes while the first is under way waits for it at the key's unique index. Refusals are not stored:
-nothing was done, and a repeat may well succeed.
-
-Commands keep their answer with the key. Placing an order keeps the order's id (`orders.commands`): what was asked
-for never changes, so neither does what is said of it.
+The key is stored in the transaction of the work, so an aborted request leaves neither; a concurrent repeat waits on
+the key's unique index. Errors are not stored: nothing was done, and a repeat may succeed. Commands store their
+answer; placing an order stores the order's id (`orders.commands`).
 """
 
 import hashlib
@@ -27,17 +24,17 @@ from api.problems import Problem
 from api.renderers import ENCODER
 
 KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,198}[\x21-\x7e])?")
-# What an answer tells in headers, and a repeat has to tell again.
+# Headers stored with an answer.
 HEADERS = ("Location", "ETag")
 
 
 def answer_once(
     request: Request, answer: Callable[[], Response], *, once_only: Sequence[str] = ()
 ) -> Response:
-    """Return `answer()`, or what it was the first time if the request repeats an Idempotency-Key.
+    """Return `answer()`, or the stored answer of a repeated Idempotency-Key.
 
-    Fields of the answer that are `once_only`, such as secrets, are not stored: a repeat has null for them.
-    Raises Problem if the key is no key, belongs to another request, or its first request is still under way.
+    Fields that are `once_only`, such as secrets, are not stored: a repeat has null for them.
+    Raises Problem if the key is malformed, belongs to another request, or its first request is in progress.
     """
     key = key_of(request)
     if not key:
@@ -55,7 +52,7 @@ def answer_once(
 
 
 def key_of(request: Request) -> str:
-    """Return the Idempotency-Key of a request; empty if it has none. Raises Problem if it is no key."""
+    """Return the Idempotency-Key, or an empty text. Raises Problem if malformed."""
     key: str | None = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if key is None:
         return ""
@@ -67,7 +64,7 @@ def key_of(request: Request) -> str:
 
 @contextmanager
 def key_problems() -> Iterator[None]:
-    """Say what is wrong with the request's key, if what is done inside finds that something is."""
+    """Turn errors about the key into Problems."""
     try:
         yield
     except KeyReused:
@@ -90,18 +87,18 @@ def key_problems() -> Iterator[None]:
 
 
 def _waited_for_a_key(error: BaseException | None) -> bool:
-    """Whether it was for somebody who is just storing the same key that PostgreSQL would not wait any longer."""
+    """Return whether the lock timeout was on the key of a concurrent request."""
     context = error.diag.context if isinstance(error, psycopg.errors.LockNotAvailable) else None
     return IdempotencyKey._meta.db_table in (context or "")
 
 
 def _fingerprint(request: Request) -> bytes:
-    asked: list[Any] = [request.method, request.get_full_path(), request.data]
-    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).digest()
+    identity: list[Any] = [request.method, request.get_full_path(), request.data]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).digest()
 
 
 def _claim(owner_id: int, key: str, fingerprint: bytes) -> bool:
-    """Store the key; False if it is stored already. Waits for a transaction that is just storing it."""
+    """Store the key; False if it exists. Waits for a concurrent transaction with the same key."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO orders_idempotencykey (owner_id, key, request_hash, status_code, answer)"
@@ -120,7 +117,7 @@ def _without(body: bytes, once_only: Sequence[str]) -> bytes:
 
 def _remember(owner_id: int, key: str, response: Response, body: bytes) -> None:
     headers = {name: response[name] for name in HEADERS if response.has_header(name)}
-    # The body is kept as text, so that a repeat is the same to the byte.
+    # Text, so that a repeat is identical byte by byte.
     answer = json.dumps({"headers": headers, "body": body.decode()})
     with connection.cursor() as cursor:
         cursor.execute(

@@ -1,4 +1,4 @@
-"""What holds for every operation of the API, written into its description once instead of at each view."""
+"""Post-processing of the OpenAPI description: what applies to every operation."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 
 
 def add_common_refusals(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Add the refusals that any operation may answer with, where its view does not describe them itself."""
+    """Add common error responses where a view has none of that status."""
     for path, operations in result["paths"].items():
         for method in METHODS:
             if method in operations:
@@ -40,7 +40,7 @@ def add_common_refusals(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 
 def close_requests(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Say of bodies that they may have no other fields: all that we read refuse those, but for a login's."""
+    """Forbid unknown fields in request bodies, except DRF's login."""
     for operations in result["paths"].values():
         for operation in (operations[method] for method in METHODS if method in operations):
             for content in operation.get("requestBody", {}).get("content", {}).values():

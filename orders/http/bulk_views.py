@@ -1,4 +1,4 @@
-"""Many orders over HTTP: bulk intake and export. Both stream, in constant memory, whatever the number."""
+"""Bulk intake and export of orders. Both stream in constant memory."""
 
 import contextvars
 import threading
@@ -29,7 +29,7 @@ from api.throttling import Unavailable, buckets, rate_of
 from limits.rates import Rate
 from orders import allowances, queries
 from orders import intake as bulk
-from orders.http.filters import FILTER_PARAMETERS, narrowed
+from orders.http.filters import FILTER_PARAMETERS, apply_filters
 from orders.http.places import EXPORTS, EXPORTS_OF_STAFF, INTAKES, RETRY_AFTER_SECONDS
 from orders.http.requests import BulkOrderRequest, read_bulk_order
 from orders.http.responses import BulkAnswer
@@ -42,14 +42,14 @@ NDJSON = "application/x-ndjson"
 CHUNK_LINES = 1000
 LONGEST_LINE = 64 * 1024
 LONGEST_PREFIX = 180
-PAUSE_SECONDS = 0.2  # between looks at a backlog that is too long
-PATIENCE_SECONDS = 20.0  # for the backlog to shrink, before a line is refused because of it
+PAUSE_SECONDS = 0.2  # between polls of a long backlog
+PATIENCE_SECONDS = 20.0  # how long a line waits for the backlog or its rate before it is refused
 
 Judge = Callable[[Exception], dict[str, Any]]
 
 
 class Unread(BaseParser):
-    """Names the media type of a body that the view itself reads, line by line."""
+    """Declares the media type of a body that the view streams itself."""
 
     media_type = NDJSON
 
@@ -85,12 +85,12 @@ class BulkOrders(APIView):
         ),
     )
     def post(self, request: Request) -> StreamingHttpResponse:
-        """Place the orders in the lines of the body."""
+        """Place the orders of an NDJSON body."""
         if (request.content_type or "").partition(";")[0].strip().lower() != NDJSON:
             raise UnsupportedMediaType(request.content_type or "")
         prefix = _prefix(request)
         if bulk.is_backlogged(limit=settings.BULK_MAX_WAITING):
-            raise _come_back("backlog", "Too many orders wait to be taken up. Try again later.")
+            raise _unavailable("backlog", "Too many orders wait to be taken up. Try again later.")
         owner_id = user_of(request).pk
         lines_allowed = rate_of("bulk_lines", owner_id)
         place = INTAKES.take(owner_id)
@@ -105,18 +105,18 @@ class BulkOrders(APIView):
         return StreamingHttpResponse(place.keep_for(intake.start()), content_type=NDJSON)
 
     def _judge(self, error: Exception) -> dict[str, Any]:
-        """Return what the API says of an error, wherever it happened: there is one table of them."""
+        """Return the API's error for an exception."""
         response: Response = self.get_exception_handler()(error, self.get_exception_handler_context())
-        found: dict[str, Any] = response.data["error"]
-        return found
+        error_facts: dict[str, Any] = response.data["error"]
+        return error_facts
 
 
-def _come_back(code: str, message: str) -> Problem:
+def _unavailable(code: str, message: str) -> Problem:
     return Problem(code, message, status_code=HTTPStatus.SERVICE_UNAVAILABLE, retry_after=RETRY_AFTER_SECONDS)
 
 
 def _prefix(request: Request) -> str:
-    """Return what the keys of lines without one start with; nothing if the request has no key either."""
+    """Return the key prefix of lines without a key; empty if the request has no key."""
     key = key_of(request)
     if len(key) > LONGEST_PREFIX:
         message = f"Of a bulk request, at most {LONGEST_PREFIX} characters."
@@ -125,7 +125,7 @@ def _prefix(request: Request) -> str:
 
 
 def _body(request: Request) -> Callable[[int], bytes]:
-    """Return how to read the body. Django takes one without a Content-Length for empty."""
+    """Return the body's reader: Django takes a body without Content-Length for empty."""
     environ = request._request.META
     if not environ.get("CONTENT_LENGTH") and environ.get("wsgi.input_terminated"):
         read: Callable[[int], bytes] = environ["wsgi.input"].read
@@ -134,9 +134,9 @@ def _body(request: Request) -> Callable[[int], bytes]:
 
 
 class Intake:
-    """Reads orders from a body, and places them chunk by chunk, in a thread of its own.
+    """Places a body's orders chunk by chunk, in a thread.
 
-    The account's rate of lines makes it read more slowly; so does a client that does not read its answers.
+    Reading slows down for the account's rate of lines, and for a client that does not read its answers.
     """
 
     def __init__(
@@ -163,17 +163,17 @@ class Intake:
         self._answers = Spool(size=settings.BULK_UNREAD_MEGABYTES * 1024 * 1024)
 
     def start(self) -> Iterator[bytes]:
-        """Start, and return the answers as they come."""
-        # In the context of the request, so that its log and its orders know which request they belong to.
+        """Start the thread and return the stream of answers."""
+        # Keeps the request id in logs and events.
         run = contextvars.copy_context().run
         threading.Thread(target=run, args=[self._run], name="bulk intake", daemon=True).start()
-        return self._told()
+        return self._stream()
 
-    def _told(self) -> Iterator[bytes]:
-        """Yield the answers, and in the end that the body came too slowly, if it did.
+    def _stream(self) -> Iterator[bytes]:
+        """Yield the answers, and a final `too_slow` if the body stalls.
 
-        The web server hangs when an answer ends while somebody still reads its request. So this one goes on until the
-        client leaves or the proxy gives it up, and keeps nobody but its own account from a place.
+        The web server hangs if a response ends while its request body is still being read, so this blocks until the
+        client or the proxy closes the connection. Only the account's own limit counts the place meanwhile.
         """
         yield from self._answers.pieces(is_over=self._pace.is_too_slow, look_seconds=PAUSE_SECONDS)
         if self._pace.is_too_slow():
@@ -184,9 +184,9 @@ class Intake:
     def _run(self) -> None:
         try:
             while not self._answers.is_abandoned and (chunk := self._next_chunk()):
-                self._answers.write(b"".join(self._worked_off(chunk)))
+                self._answers.write(b"".join(self._process(chunk)))
                 self._answered = chunk[-1][0]
-        except Exception as error:  # noqa: BLE001 - the client is gone, most likely; the rest was not stored
+        except Exception as error:  # noqa: BLE001 - mostly a disconnect; the rest is not stored
             logger.info("bulk_intake_ended_early", error=repr(error))
         finally:
             self._answers.complete()
@@ -202,8 +202,8 @@ class Intake:
                     break
         return chunk
 
-    def _worked_off(self, chunk: list[tuple[int, bytes | None]]) -> list[bytes]:
-        """Place what a chunk of lines asks for. Return the answers, in order."""
+    def _process(self, chunk: list[tuple[int, bytes | None]]) -> list[bytes]:
+        """Place a chunk of lines. Return the answers in order."""
         outcomes: dict[int, bulk.Accepted | Exception] = {}
         entries: dict[int, bulk.Entry] = {}
         for number, line in chunk:
@@ -212,7 +212,7 @@ class Intake:
             except Problem as problem:
                 outcomes[number] = problem
         outcomes |= self._place(entries)
-        # Lines that failed together have one error between them.
+        # Lines that fail together share one exception.
         errors = {id(each): each for each in outcomes.values() if isinstance(each, Exception)}
         facts = {key: self._judge(error) for key, error in errors.items()}
         return [_answer(number, outcomes[number], facts) for number, _ in chunk]
@@ -227,23 +227,23 @@ class Intake:
 
     def _place(self, entries: dict[int, bulk.Entry]) -> dict[int, bulk.Accepted | Exception]:
         try:
-            self._pay_for(len(entries))
+            self._take_tokens(len(entries))
             self._await_room()
             refused = self._refused(entries)
             admitted = {number: entry for number, entry in entries.items() if number not in refused}
             outcomes = bulk.place_orders(entries=list(admitted.values()), owner_id=self._owner_id)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is what these lines are told
+        except Exception as error:  # noqa: BLE001 - reported as the error of each line
             return dict.fromkeys(entries, error)
         return refused | dict(zip(admitted, outcomes, strict=True))
 
     def _refused(self, entries: dict[int, bulk.Entry]) -> dict[int, Problem]:
-        """Return the lines that the account may not place now, and why."""
+        """Return the problems of lines that the account may not place now."""
         wishes = [allowances.Wish(entry.new, entry.key) for entry in entries.values()]
         refusals, numbers = allowances.refusals(self._owner_id, wishes), list(entries)
         return {numbers[place]: problem for place, problem in refusals.items()}
 
-    def _pay_for(self, lines: int) -> None:
-        """Have the account pay for the lines: wait until it can, or refuse them if that takes too long."""
+    def _take_tokens(self, lines: int) -> None:
+        """Take the lines' tokens from the account's bucket, waiting for them. Raises Throttled after too long."""
         if self._allowed is None or not lines:
             return
         try:
@@ -260,11 +260,11 @@ class Intake:
         time.sleep(taken.wait)
 
     def _await_room(self) -> None:
-        """Wait while there is too much of a backlog, and give up after a while."""
+        """Wait while the backlog is too long. Raises Problem after too long."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while bulk.is_backlogged(limit=settings.BULK_MAX_WAITING):
             if time.monotonic() > deadline:
-                raise _come_back(
+                raise _unavailable(
                     "backlog", "Too many orders wait to be taken up. Send this line again later."
                 )
             time.sleep(PAUSE_SECONDS)
@@ -317,7 +317,7 @@ class Export(APIView):
             raise Problem("invalid_parameter", f"One of {', '.join(FORMATS)}.", field="format")
         user = user_of(request)
         form = FORMATS[name]
-        orders = narrowed(queries.visible_to(user), request)
+        orders = apply_filters(queries.visible_to(user), request)
         places = EXPORTS_OF_STAFF if user.is_staff else EXPORTS
         place = places.take(user.pk)
         return StreamingHttpResponse(

@@ -1,4 +1,4 @@
-"""What goes out about orders, as structs: each is rendering and API schema in one. Names are camelCase on the wire."""
+"""Response bodies of orders, as structs: rendering and API schema in one."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -26,7 +26,7 @@ StatusName = Annotated[
 
 
 class Line(Answer):
-    """A line of an order, at the price it was placed at."""
+    """A line of an order, at its price when placed."""
 
     product_id: int
     sku: str
@@ -37,7 +37,7 @@ class Line(Answer):
 
 
 class Legs(Answer):
-    """What came of each leg of the journey; `open` until something has."""
+    """Outcome of each leg; `open` while there is none."""
 
     stock: str
     shipping: str
@@ -45,7 +45,7 @@ class Legs(Answer):
 
 
 class PaymentTransaction(Answer):
-    """One thing we asked the payment provider to do for the order."""
+    """A request to the payment provider."""
 
     kind: str
     state: str
@@ -57,7 +57,7 @@ class PaymentTransaction(Answer):
 
 
 class Links(Answer, kw_only=True):
-    """Where else to look, and what can be asked."""
+    """Related resources and commands."""
 
     itself: str = msgspec.field(name="self")
     events: str
@@ -67,7 +67,7 @@ class Links(Answer, kw_only=True):
 
 
 class OrderSummary(Answer, kw_only=True):
-    """An order as lists show it."""
+    """An order in a list."""
 
     id: int
     order_id: int
@@ -109,7 +109,7 @@ class OrderDetail(OrderSummary, kw_only=True):
 
 
 class Event(Answer):
-    """Something that happened to an order. Sequences of an order are gapless."""
+    """An event of an order. Sequences are gapless."""
 
     sequence: int
     type: str
@@ -120,7 +120,7 @@ class Event(Answer):
 
 
 class Why(Answer):
-    """Why an order is where it is, in words for operators."""
+    """Explanation of an order's state, for operators."""
 
     situation: Annotated[str, Meta(extra_json_schema={"enum": [situation.value for situation in Situation]})]
     waiting_for: str
@@ -132,21 +132,21 @@ class Why(Answer):
 
 
 class OrderPage(Answer):
-    """Some orders, the newest first, and where the next ones are."""
+    """A page of orders, newest first."""
 
     next: str | None
     results: list[OrderSummary]
 
 
 class EventPage(Answer):
-    """Some events of an order, the oldest first, and where the next ones are."""
+    """A page of an order's events, oldest first."""
 
     next: str | None
     results: list[Event]
 
 
 class BulkAnswer(Answer, omit_defaults=True):
-    """What came of a line of a bulk request: the order that it became, or the error."""
+    """Outcome of a line of a bulk request: an order or an error."""
 
     line: int
     order_id: int | UnsetType = UNSET
@@ -156,12 +156,12 @@ class BulkAnswer(Answer, omit_defaults=True):
 
 
 def status_name(status: str) -> str:
-    """Return a status as the wire spells it: Pending, Processing, Confirmed, Completed, …"""
+    """Return a status as spelled on the wire: Pending, Processing, …"""
     return status.capitalize()
 
 
 def links_of(order_id: int) -> Links:
-    """Return the addresses that concern an order."""
+    """Return an order's links."""
     at = f"/api/orders/{order_id}"
     return Links(
         itself=at,
@@ -173,7 +173,7 @@ def links_of(order_id: int) -> Links:
 
 
 def placed(order: Placed, *, new: NewOrder, staff: bool) -> OrderDetail:
-    """Return the detail of an order that was placed just now, without asking the database again."""
+    """Return the detail of an order just placed, without reading it again."""
     return OrderDetail(
         **_placed_facts(order, new),
         status="Pending",
@@ -213,14 +213,14 @@ def _placed_facts(order: Placed, new: NewOrder) -> dict[str, Any]:
 
 
 def summary(order: Order, *, staff: bool) -> OrderSummary:
-    """Return an order as lists show it. Only staff are told why a person should look at it."""
+    """Return an order's summary; `attention` is for staff only."""
     return OrderSummary(**_facts(order, staff=staff))
 
 
 def detail(
     order: Order, *, lines: Iterable[OrderLine], transactions: Iterable[Transaction], staff: bool
 ) -> OrderDetail:
-    """Return everything about an order that its owner, or staff, may know."""
+    """Return an order's detail."""
     journey = order.journey
     return OrderDetail(
         **_facts(order, staff=staff),
@@ -236,7 +236,7 @@ def detail(
 
 
 def event(row: OrderEvent, *, staff: bool) -> Event:
-    """Return an event. What is for operators' eyes, such as a traceback, stays out."""
+    """Return an event without internal details such as tracebacks."""
     becomes = STATUS_AFTER.get(EventType(row.type))
     internal = row.type == EventType.ATTENTION_NEEDED
     shown = (
@@ -310,7 +310,7 @@ def order_page(orders: Sequence[Order], *, following: str | None, staff: bool) -
 
 
 def why(explanation: Explanation) -> Why:
-    """Return what is said of why an order is where it is."""
+    """Return an explanation."""
     return Why(
         situation=explanation.situation.value,
         waiting_for=explanation.waiting_for,

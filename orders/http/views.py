@@ -1,4 +1,4 @@
-"""The HTTP side of orders: read the request, make one call into the domain, say what came of it."""
+"""Order views: each reads the request, makes one call into the domain and renders the outcome."""
 
 import hashlib
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from api.validators import check_text
 from orders import allowances, commands, journal, queries
 from orders.http import responses as serializers
 from orders.http.examples import BY_PRODUCT_ID, BY_PRODUCT_NAME
-from orders.http.filters import FILTER_PARAMETERS, named, narrowed
+from orders.http.filters import FILTER_PARAMETERS, apply_filters, by_customer_name
 from orders.http.requests import NewOrderRequest, Reason
 from orders.http.responses import EventPage, OrderDetail, OrderPage, Why
 from orders.models import Order
@@ -51,7 +51,7 @@ DETAIL = OpenApiResponse(OrderDetail, description="The order as it is now.")
 
 
 class Orders(APIView):
-    """Orders: place one, or list those you may see."""
+    """Place an order, or list orders."""
 
     read_cost = 3
 
@@ -92,8 +92,8 @@ class Orders(APIView):
         responses={200: OrderPage} | BAD_PAGE,
     )
     def get(self, request: Request) -> Response:
-        """List the orders you may see."""
-        return page_of(request, narrowed(queries.visible_to(user_of(request)), request))
+        """List visible orders."""
+        return page_of(request, apply_filters(queries.visible_to(user_of(request)), request))
 
 
 @extend_schema_view(
@@ -106,12 +106,12 @@ class Orders(APIView):
     )
 )
 class PendingOrders(APIView):
-    """Orders that are stored and not taken up yet."""
+    """Orders not started yet."""
 
     read_cost = 5
 
     def get(self, request: Request) -> Response:
-        """List the pending orders you may see."""
+        """List visible pending orders."""
         return page_of(request, queries.visible_to(user_of(request)).filter(journey__status=Status.PENDING))
 
 
@@ -128,17 +128,17 @@ class PendingOrders(APIView):
     )
 )
 class CustomerOrders(APIView):
-    """Orders of the customers of one name."""
+    """Orders of customers of one name."""
 
     read_cost = 5
 
     def get(self, request: Request, name: str) -> Response:
-        """List those you may see."""
-        return page_of(request, named(queries.visible_to(user_of(request)), name))
+        """List visible orders of a customer."""
+        return page_of(request, by_customer_name(queries.visible_to(user_of(request)), name))
 
 
 class OneOrder(APIView):
-    """One order: what was asked for, where it stands, and what is next."""
+    """One order."""
 
     @extend_schema(
         tags=["orders"],
@@ -159,7 +159,7 @@ class OneOrder(APIView):
 
 
 class OrderEvents(APIView):
-    """What happened to an order."""
+    """Events of an order."""
 
     @extend_schema(
         tags=["orders"],
@@ -192,7 +192,7 @@ class OrderEvents(APIView):
 
 
 class OrderExplanation(APIView):
-    """Why an order is where it is."""
+    """Explanation of an order's state."""
 
     read_cost = 3
     permission_classes = [IsAuthenticated, ReadsExplanations]
@@ -200,7 +200,7 @@ class OrderExplanation(APIView):
     @extend_schema(
         tags=["orders"],
         operation_id="explain_order",
-        summary="Say what an order waits for, since when, why, and what to do about it (staff)",
+        summary="Explain what an order waits for, since when, why, and what to do about it (staff)",
         parameters=[REFERENCE],
         responses={200: Why},
     )
@@ -212,15 +212,15 @@ class OrderExplanation(APIView):
 
 
 class OrderCommand(APIView):
-    """Something that is asked of one order. Subclasses say what, and who may ask it."""
+    """A command on one order; subclasses set the operation and the permissions."""
 
     operation = ""  # its name among `orders.operators.actions`
 
     def post(self, request: Request, reference: str) -> Response:
-        """Do it, and answer with the order as it is then."""
-        return answer_once(request, lambda: self._obey(request, reference))
+        """Run the command and answer with the order."""
+        return answer_once(request, lambda: self._run(request, reference))
 
-    def _obey(self, request: Request, reference: str) -> Response:
+    def _run(self, request: Request, reference: str) -> Response:
         order = queries.by_reference(user_of(request), reference)
         self.check_object_permissions(request, order)
         before = order.journey.sequence
@@ -231,14 +231,14 @@ class OrderCommand(APIView):
         return answer_with(order, request, status.HTTP_200_OK if done else status.HTTP_202_ACCEPTED)
 
     def command(self, request: Request, order_id: int) -> bool:
-        """Return whether it is done; False if it is only under way."""
+        """Return True if done, False if still in progress."""
         raise NotImplementedError
 
 
-def described(
+def describe_command(
     name: str, summary: str, *, later: str = "", body: type = Nothing, codes: str = ""
 ) -> Callable[..., Any]:
-    """Describe a command's POST: what it is called, and what 202 means for it."""
+    """Describe a command's POST; `later` is the meaning of 202."""
     conflicts = f"{codes} in_progress".strip()
     responses: dict[int, Any] = {200: DETAIL} | refusals(
         _400="malformed_json unknown_field wrong_type too_long control_characters card_number_refused"
@@ -260,9 +260,9 @@ def described(
     )
 
 
-@described("process_order", "Start a held order; on any other this changes nothing")
+@describe_command("process_order", "Start a held order; on any other this changes nothing")
 class ProcessOrder(OrderCommand):
-    """Starts an order that was placed with `hold`."""
+    """Starts a held order."""
 
     operation = "process"
     permission_classes = [IsAuthenticated, OwnerOrOperator]
@@ -274,7 +274,7 @@ class ProcessOrder(OrderCommand):
         return True
 
 
-@described(
+@describe_command(
     "complete_order",
     "Note that an order was handed over",
     later="Still under way: it is completed as soon as it is confirmed.",
@@ -287,12 +287,12 @@ class CompleteOrder(OrderCommand):
     permission_classes = [IsAuthenticated, OperatorOrDemoOwner]
 
     def command(self, request: Request, order_id: int) -> bool:
-        """Complete it, now or as soon as it is confirmed."""
+        """Complete it, now or once confirmed."""
         read(request.data, Nothing)
         return commands.complete_order(order_id=order_id)
 
 
-@described(
+@describe_command(
     "cancel_order",
     "Call an order off; stock and money go back",
     later="Stock and money are on their way back.",
@@ -307,7 +307,7 @@ class CompleteOrder(OrderCommand):
     )
 )
 class CancelOrder(OrderCommand):
-    """Calls an order off, at whatever stage it is."""
+    """Cancels an order at any stage."""
 
     operation = "cancel"
     permission_classes = [IsAuthenticated, OwnerOrOperator]
@@ -317,7 +317,7 @@ class CancelOrder(OrderCommand):
         return commands.cancel_order(order_id=order_id, reason=_reason(request)) is Status.CANCELLED
 
 
-@described(
+@describe_command(
     "refund_order",
     "Take an order back, a completed one too: stock and money go back (staff)",
     later="Stock and money are on their way back.",
@@ -325,7 +325,7 @@ class CancelOrder(OrderCommand):
     codes="not_possible",
 )
 class RefundOrder(OrderCommand):
-    """Takes goods back and returns the money."""
+    """Cancels an order, also a completed one, and refunds it."""
 
     operation = "refund"
     permission_classes = [IsAuthenticated, Operator]
@@ -336,11 +336,11 @@ class RefundOrder(OrderCommand):
         return now is Status.CANCELLED
 
 
-@described(
-    "retry_order", "Look again, now, at an order that waits or needs attention (staff)", codes="not_possible"
+@describe_command(
+    "retry_order", "Retry an order that waits or needs attention, now (staff)", codes="not_possible"
 )
 class RetryOrder(OrderCommand):
-    """Clears an order's call for attention and has it taken up again."""
+    """Clears an order's need for attention and makes it due."""
 
     operation = "retry"
     permission_classes = [IsAuthenticated, Operator]
@@ -353,7 +353,7 @@ class RetryOrder(OrderCommand):
 
 
 def place(request: Request) -> Response:
-    """Place the order in the request's body, and answer without asking the database for it again."""
+    """Place the order in the body; answer without reading it again."""
     user, key = user_of(request), key_of(request)
     wanted = read(request.data, NewOrderRequest)
     new = wanted.as_new_order(owner_id=user.pk)
@@ -374,13 +374,13 @@ def _answer_with_placed(placed: commands.Placed, detail: OrderDetail) -> Respons
 
 
 def page_of(request: Request, orders: Any) -> Response:
-    """Answer with the page of these orders that the request asks for."""
+    """Answer with the requested page of orders."""
     rows, following = newest_first(request, orders)
     return Response(serializers.order_page(rows, following=following, staff=sees_all_orders(request.user)))
 
 
 def answer_with(order: Order, request: Request, code: int = status.HTTP_200_OK) -> Response:
-    """Answer with everything about an order."""
+    """Answer with an order's detail."""
     body = serializers.detail(
         order,
         lines=order.lines.all(),
@@ -391,7 +391,7 @@ def answer_with(order: Order, request: Request, code: int = status.HTTP_200_OK) 
 
 
 def _etag(version: int, body: bytes) -> str:
-    """Return the order's version, and a digest for what it does not cover: payments, and who is asking."""
+    """Return version and digest: payments and the viewer's permissions change the body, not the version."""
     return f'"{version}-{hashlib.sha256(body).hexdigest()[:16]}"'
 
 
@@ -400,7 +400,7 @@ def _etags(request: Request) -> list[str]:
 
 
 def _reason(request: Request) -> str:
-    """Return the reason in the query or, failing that, in the body."""
+    """Return the reason in the query, else in the body."""
     in_body = read(request.data, Reason).reason
     reason: str = request.query_params.get("reason", in_body)
     check_text(reason, field="reason")

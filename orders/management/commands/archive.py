@@ -1,4 +1,4 @@
-"""`manage.py archive move|read`: put orders of long ago away, and read them again."""
+"""`manage.py archive move|read`."""
 
 import time
 from collections import Counter
@@ -12,7 +12,7 @@ from scheduling.slots import database_now
 
 
 class Command(BaseCommand):
-    """Move finished orders to the archive, month by month, or write a month of it to stdout."""
+    """Move ended orders to the archive, or write a month of it to stdout."""
 
     help = "Move orders that were placed and ended some months ago to the archive, or read a month of it."
 
