@@ -14,7 +14,7 @@ from accounts.models import ApiToken
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(admin.ModelAdmin):
-    """Tokens of all accounts, for services mostly."""
+    """Tokens of all accounts."""
 
     list_display = [
         "hint",
@@ -57,7 +57,7 @@ class ApiTokenAdmin(admin.ModelAdmin):
         obj: ApiToken,
         post_url_continue: Any = None,  # noqa: ARG002 - Django's signature
     ) -> HttpResponse:
-        """Show the new token once, on a page: a message would leave it in a cookie or session."""
+        """Show the token once, on a page: a message would leave it in cookie or session."""
         context = self.admin_site.each_context(request) | {
             "opts": self.opts,
             "title": "New API token",

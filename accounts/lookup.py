@@ -1,4 +1,4 @@
-"""Lookup of a token's account, in one indexed query. Imported by the settings, before any models."""
+"""Lookup of a token's account. Imported by the settings, before models."""
 
 import hashlib
 import re
@@ -11,7 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, connection
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-# The prefix lets secret scanners recognise a token. Forty hex digits: tokens of an earlier version.
+# A prefix for secret scanners; forty hex digits in former tokens.
 PREFIX = "opt_"
 TOKEN = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}|[0-9a-f]{{40}}")
 
@@ -60,7 +60,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A token's account as a row, so that each request gets its own user object."""
+    """A token's account as a row: each request gets its own user object."""
 
     login: Login
     row: tuple[Any, ...]

@@ -14,11 +14,10 @@ from accounts.lookup import PREFIX
 from accounts.models import ApiToken
 
 MOST_PER_ACCOUNT = 100
-# Ended tokens are kept so that clients get the reason of the refusal.
+# Until then clients get the reason of the refusal.
 ENDED_ARE_KEPT = timedelta(days=30)
 
-# An earlier version keeps clear-text tokens in DRF's table. Its processes may run for this long after the migration;
-# meanwhile their tokens are copied.
+# Processes of an earlier version, with clear-text tokens in DRF's table, may run this long after the migration.
 FORMER_MAY_RUN = timedelta(days=1)
 IS_THERE = "SELECT to_regclass('authtoken_token') IS NOT NULL"
 IS_OVER = """
@@ -38,10 +37,7 @@ MOVE = "WITH moved AS (DELETE FROM authtoken_token RETURNING key, user_id, creat
 
 
 def issue(user: User, *, name: str = "", expires_at: datetime | None) -> tuple[ApiToken, str]:
-    """Issue a token. Return it as stored and in clear text, which is not stored.
-
-    `expires_at=None` never expires. Beyond MOST_PER_ACCOUNT the least recently used token is revoked.
-    """
+    """Issue a token. Return it as stored, and in clear text. Revokes the least recently used of too many."""
     token = PREFIX + secrets.token_urlsafe(32)
     stored = ApiToken.objects.create(
         user=user,
@@ -56,7 +52,7 @@ def issue(user: User, *, name: str = "", expires_at: datetime | None) -> tuple[A
 
 
 def default_end(now: datetime) -> datetime:
-    """Return the default expiry of a token issued now."""
+    """Return the default expiry."""
     return now + timedelta(days=settings.API_TOKEN_DAYS)
 
 
@@ -69,7 +65,7 @@ def valid_tokens(user: User) -> QuerySet[ApiToken]:
 
 
 def revoke(tokens: QuerySet[ApiToken]) -> int:
-    """Revoke tokens. Return how many were not revoked yet."""
+    """Revoke tokens. Return how many."""
     return tokens.filter(revoked_at=None).update(revoked_at=Now())
 
 
@@ -81,7 +77,7 @@ def _revoke_least_used(user: User) -> None:
 
 
 def adopt_former_tokens(*, now: datetime) -> int:
-    """Store digests of an earlier version's clear-text tokens, and delete those after a day. Return how many are new."""
+    """Store digests of former clear-text tokens, deleting those after a day. Return how many."""
     with connection.cursor() as cursor:
         cursor.execute(IS_THERE)
         if not cursor.fetchone()[0]:
@@ -93,7 +89,7 @@ def adopt_former_tokens(*, now: datetime) -> int:
 
 
 def clean(*, now: datetime) -> int:
-    """Delete long-ended tokens and adopt former ones. Return how many were deleted."""
+    """Adopt former tokens and delete long-ended ones. Return how many."""
     adopt_former_tokens(now=now)
     before = now - ENDED_ARE_KEPT
     return ApiToken.objects.filter(Q(revoked_at__lt=before) | Q(expires_at__lt=before)).delete()[0]

@@ -1,4 +1,4 @@
-"""Authentication by token, session, or as the demo customer. Imported by the settings, before any models."""
+"""Authentication by token, session or demo. Imported by the settings, before models."""
 
 import time
 from typing import TYPE_CHECKING
@@ -24,13 +24,10 @@ SCHEMES = ("token", "bearer")
 
 
 class TokenAuthentication(authentication.TokenAuthentication):
-    """`Authorization: Token …` or `Authorization: Bearer …`.
-
-    Accounts are cached: a process accepts a revoked token or a closed account for up to CACHE_SECONDS.
-    """
+    """`Authorization: Token …` or `Bearer …`; a revoked token works for up to CACHE_SECONDS."""
 
     def authenticate(self, request: Request) -> tuple["User", Login] | None:
-        """Return user and login, or None without a header. Raises AuthenticationFailed or Throttled."""
+        """Return user and login, if any. Raises AuthenticationFailed or Throttled."""
         header = request.META.get("HTTP_AUTHORIZATION")
         if header is None:
             return None

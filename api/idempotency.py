@@ -1,8 +1,7 @@
 """Idempotency-Keys: a repeated request gets the first answer, and the work is done once.
 
-The key is stored in the transaction of the work, so an aborted request leaves neither; a concurrent repeat waits on
-the key's unique index. Errors are not stored: nothing was done, and a repeat may succeed. Commands store their
-answer; placing an order stores the order's id (`orders.commands`).
+The key is stored in the transaction of the work; a concurrent repeat waits on its unique index. Errors are not
+stored: a repeat may succeed. Placing an order stores its id instead of the answer (`orders.commands`).
 """
 
 import hashlib
@@ -31,10 +30,9 @@ HEADERS = ("Location", "ETag")
 def answer_once(
     request: Request, answer: Callable[[], Response], *, once_only: Sequence[str] = ()
 ) -> Response:
-    """Return `answer()`, or the stored answer of a repeated Idempotency-Key.
+    """Return `answer()`, or the stored answer of a repeat. Raises Problem.
 
-    Fields that are `once_only`, such as secrets, are not stored: a repeat has null for them.
-    Raises Problem if the key is malformed, belongs to another request, or its first request is in progress.
+    Fields that are `once_only`, such as secrets, are stored as null.
     """
     key = key_of(request)
     if not key:
@@ -52,7 +50,7 @@ def answer_once(
 
 
 def key_of(request: Request) -> str:
-    """Return the Idempotency-Key, or an empty text. Raises Problem if malformed."""
+    """Return the Idempotency-Key or "". Raises Problem."""
     key: str | None = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if key is None:
         return ""
@@ -87,7 +85,7 @@ def key_problems() -> Iterator[None]:
 
 
 def _waited_for_a_key(error: BaseException | None) -> bool:
-    """Return whether the lock timeout was on the key of a concurrent request."""
+    """Return whether the lock timeout was on a concurrent key."""
     context = error.diag.context if isinstance(error, psycopg.errors.LockNotAvailable) else None
     return IdempotencyKey._meta.db_table in (context or "")
 
@@ -98,7 +96,7 @@ def _fingerprint(request: Request) -> bytes:
 
 
 def _claim(owner_id: int, key: str, fingerprint: bytes) -> bool:
-    """Store the key; False if it exists. Waits for a concurrent transaction with the same key."""
+    """Store the key, waiting for concurrent transactions; False if it exists."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO orders_idempotencykey (owner_id, key, request_hash, status_code, answer)"
@@ -117,7 +115,7 @@ def _without(body: bytes, once_only: Sequence[str]) -> bytes:
 
 def _remember(owner_id: int, key: str, response: Response, body: bytes) -> None:
     headers = {name: response[name] for name in HEADERS if response.has_header(name)}
-    # Text, so that a repeat is identical byte by byte.
+    # Text: a repeat is identical byte by byte.
     answer = json.dumps({"headers": headers, "body": body.decode()})
     with connection.cursor() as cursor:
         cursor.execute(

@@ -1,4 +1,4 @@
-"""Streaming of NDJSON bodies and answers in constant memory."""
+"""Streaming of NDJSON in constant memory."""
 
 import math
 import os
@@ -13,7 +13,7 @@ POLL_SECONDS = 1.0
 
 
 def lines_of(read: Callable[[int], bytes], *, longest: int) -> Iterator[bytes | None]:
-    """Yield a body's lines; None for one longer than `longest` bytes."""
+    """Yield a body's lines; None for one beyond `longest` bytes."""
     rest, is_too_long = b"", False
     while piece := read(PIECE_BYTES):
         *lines, rest = (rest + piece).split(b"\n")
@@ -27,13 +27,13 @@ def lines_of(read: Callable[[int], bytes], *, longest: int) -> Iterator[bytes | 
 
 
 class TooSlow(Exception):
-    """A body is slower than the minimum rate."""
+    """The body is too slow."""
 
 
 class Pace:
-    """Minimum rate of a body, measured only while its reader waits for it.
+    """Minimum rate of a body while its reader waits.
 
-    Pieces are small, each with a deadline of its own: the web server returns a piece only when it is complete.
+    Pieces are small, each with its own deadline: the web server only returns complete ones.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Pace:
         self._waits_since: float | None = None
 
     def read(self, size: int) -> bytes:
-        """Read a piece of at most SLOW_PIECE_BYTES. Raises TooSlow."""
+        """Read a small piece. Raises TooSlow."""
         self._waits_since = self._clock()
         piece = self._read(min(size, SLOW_PIECE_BYTES))
         if self.is_too_slow():
@@ -59,16 +59,15 @@ class Pace:
         return piece
 
     def is_too_slow(self) -> bool:
-        """Return whether the reader waits too long, for another thread to poll. Final once True."""
+        """Return whether the reader waits too long, for other threads. Final once True."""
         since = self._waits_since
         return since is not None and self._clock() - since > self._allowed
 
 
 class Spool:
-    """A byte stream between two threads, buffered in a file.
+    """A byte stream between two threads, buffered in a ring file.
 
-    A client that sends its whole body before it reads any answer would deadlock with a writer that waits for the
-    reader. The file is a ring: a writer waits once it is full.
+    Without it, a client that sends its whole body before it reads any answer would deadlock with the writer.
     """
 
     def __init__(self, *, size: int) -> None:
@@ -78,7 +77,7 @@ class Spool:
         self._changed = threading.Condition()
 
     def write(self, data: bytes) -> None:
-        """Append, waiting for room; drop the data once abandoned."""
+        """Append, waiting for room; a no-op once abandoned."""
         rest = memoryview(data)
         while rest and (room := self._await_room()):
             at = self._written % self._size
@@ -89,22 +88,18 @@ class Spool:
                 self._changed.notify_all()
 
     def _await_room(self) -> int:
-        """Wait for room. Return its bytes, or 0 once abandoned."""
         with self._changed:
             self._changed.wait_for(lambda: self._written - self._read < self._size or self.is_abandoned)
             return 0 if self.is_abandoned else self._size - (self._written - self._read)
 
     def complete(self) -> None:
-        """Mark the end of the stream."""
+        """Mark the end."""
         with self._changed:
             self._is_complete = True
             self._changed.notify_all()
 
     def pieces(self, *, is_over: Callable[[], bool], look_seconds: float) -> Generator[bytes]:
-        """Yield data as it is written, until complete or `is_over`, polled every `look_seconds`.
-
-        Sets `is_abandoned` when the reader stops.
-        """
+        """Yield data as it is written, until complete, or `is_over`, polled every `look_seconds`."""
         try:
             while True:
                 if available := self._await_more(look_seconds):
@@ -117,7 +112,7 @@ class Spool:
                 self._changed.notify_all()
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield data as it is written, until complete."""
+        """Yield data until complete."""
         return self.pieces(is_over=lambda: False, look_seconds=POLL_SECONDS)
 
     def _next_piece(self, available: int) -> bytes:
@@ -133,7 +128,6 @@ class Spool:
             return self._is_complete and self._written == self._read
 
     def _await_more(self, seconds: float) -> int:
-        """Wait for data, up to `seconds`. Return the bytes available."""
         with self._changed:
             self._changed.wait_for(lambda: self._written > self._read or self._is_complete, seconds)
             return self._written - self._read

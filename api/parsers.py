@@ -11,10 +11,7 @@ from api.validators import check_texts
 
 
 class StrictJSONParser(JSONParser):
-    """Parses interoperable JSON (RFC 8259): UTF-8, unique names, no NaN, limited depth.
-
-    Fractions become `Decimal`; texts are checked (`api.validators`).
-    """
+    """Parses interoperable JSON (RFC 8259): UTF-8, unique names, no NaN. Fractions become `Decimal`."""
 
     def parse(self, stream: IO[bytes], *_: Any, **__: Any) -> Any:
         """Return the body's value. Raises Problem."""

@@ -1,4 +1,4 @@
-"""Request bodies, as structs: validation and API schema in one. Unknown fields are refused."""
+"""Request bodies: structs are validation and API schema in one."""
 
 import re
 from decimal import Decimal
@@ -47,7 +47,7 @@ class Nothing(Body):
 
 
 def country_code(text: str, *, field: str) -> str:
-    """Return a country code in capitals. Raises ValueError, which `read` turns into a Problem."""
+    """Return a country code in capitals. Raises ValueError."""
     code = text.upper()
     if code not in COUNTRIES:
         raise ValueError(f"unknown country {field}")
@@ -72,7 +72,7 @@ def check_email(text: str, *, field: str) -> None:
     if PLAIN_EMAIL.fullmatch(text) and text.index("@") <= LONGEST_LOCAL_PART:
         return
     try:
-        # Internal domains are valid, so no DNS lookup; without a dot it is a typo.
+        # Internal domains are valid, so no DNS; without a dot it is a typo.
         found = validate_email(text, check_deliverability=False, globally_deliverable=False)
     except EmailNotValidError:
         raise ValueError(f"impossible email {field}") from None

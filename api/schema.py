@@ -1,4 +1,4 @@
-"""OpenAPI building blocks: structs as schemas, authentication schemes, errors, the Idempotency-Key."""
+"""OpenAPI schemas, authentication schemes, errors and parameters."""
 
 from typing import Any
 
@@ -93,7 +93,7 @@ def _custom(kind: type) -> dict[str, Any]:
 
 
 def _adapted(schema: Any) -> Any:
-    """Return the schema with decimals as numbers, as rendered, and types for enums, which drf-spectacular needs."""
+    """Return the schema with decimals as numbers and typed enums, for drf-spectacular."""
     if isinstance(schema, dict) and schema.get("format") == "decimal":
         return {name: value for name, value in schema.items() if name != "format"} | {"type": "number"}
     if isinstance(schema, dict):

@@ -1,7 +1,6 @@
-"""Rate limits by token buckets in Valkey, each updated by one atomic script.
+"""Rate limits by token buckets in Valkey, updated by one atomic script.
 
-Without Valkey requests pass, since placing an order needs PostgreSQL alone: the first waits TIMEOUT_SECONDS, those
-within the cool-down not at all. Only logins are refused.
+Without Valkey requests pass, at most TIMEOUT_SECONDS late; only logins are refused.
 """
 
 import math
@@ -29,15 +28,14 @@ logger = structlog.get_logger(__name__)
 
 TIMEOUT_SECONDS = 0.05
 COOL_DOWN_SECONDS = 1.0
-# A list costs one more token per ROWS_PER_TOKEN rows of its page size.
+# Lists also cost tokens for their page size.
 ROWS_PER_TOKEN = 20
 MOST_ROWS_PAID_FOR = 200
 
 # KEYS[1]: the bucket. ARGV: capacity, seconds per token, tokens to take, seconds the caller will wait.
-# Returns the seconds to wait and those until the bucket is full; takes nothing if the wait is too long.
-# The value is the time at which the bucket is full again, so one write suffices. Valkey's clock is common to all
-# processes; the thousandth of a token covers float rounding. A time too far ahead is from a clock that was corrected
-# since, and counts as full.
+# Returns the seconds to wait and until the bucket is full; takes nothing if the wait is too long.
+# The value is the time at which the bucket is full. Valkey's clock is common to all processes; the thousandth covers
+# float rounding. A time too far ahead (the clock was corrected) counts as full.
 TAKE = """
 local capacity, gap, tokens, ready = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local clock = redis.call('TIME')
@@ -55,14 +53,14 @@ return {tostring(wait), tostring(taken_at - now)}
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Outcome of a request for tokens. Times in seconds."""
+    """Outcome of a request, in seconds."""
 
-    wait: float  # until the tokens are there; nothing is taken if longer than `ready_to_wait`
-    full_in: float  # until the bucket is full
+    wait: float  # nothing is taken beyond `ready_to_wait`
+    full_in: float
 
 
 class Unavailable(Exception):
-    """Valkey is unreachable, or in its cool-down."""
+    """Valkey is unreachable, or in cool-down."""
 
 
 class Buckets:
@@ -74,14 +72,11 @@ class Buckets:
         self._clock, self._cool_down_until = clock, -math.inf
 
     def take(self, bucket: str, rate: Rate, *, tokens: int = 1) -> float:
-        """Take tokens. Return 0, or the seconds until there are enough. Raises Unavailable."""
+        """Take tokens. Return 0 or the seconds to wait. Raises Unavailable."""
         return self.request(bucket, rate, tokens=tokens).wait
 
     def request(self, bucket: str, rate: Rate, *, tokens: int = 1, ready_to_wait: float = 0.0) -> Taken:
-        """Take tokens, capped at the bucket's capacity; a negative number refunds them. Raises Unavailable.
-
-        They are taken if the wait is at most `ready_to_wait` seconds; the caller then sleeps for it.
-        """
+        """Take tokens if the wait is at most `ready_to_wait`; negative ones are refunded. Raises Unavailable."""
         if self._clock() < self._cool_down_until:
             raise Unavailable
         tokens = min(tokens, rate.requests)
@@ -94,7 +89,7 @@ class Buckets:
         return Taken(float(wait), float(full_in))
 
     def _ask(self, *command: str | float) -> list[str]:
-        """Run a command on the thread's own connection: a pool costs more than the command."""
+        """Run a command on the thread's connection: a pool costs more."""
         connection = getattr(self._own, "connection", None)
         if connection is None:
             connection = self._own.connection = self._pool.connection_class(**self._pool.connection_kwargs)
@@ -128,7 +123,7 @@ def buckets() -> Buckets:
 
 
 def rate_of(scope: str, user_id: int | None = None) -> Rate | None:
-    """Return an account's rate, or the default; None for no limit. Raises Problem if the account is blocked."""
+    """Return an account's rate, None if unlimited. Raises Problem if blocked."""
     text = override_of(user_id, scope) or settings.THROTTLE_RATES.get(scope, "off")
     if text == BLOCKED:
         raise Problem(
@@ -140,7 +135,7 @@ def rate_of(scope: str, user_id: int | None = None) -> Rate | None:
 
 
 def cost_of(view: Any, parameters: Any) -> int:
-    """Return the tokens that a read costs: its view's `read_cost`, and a share of its page size."""
+    """Return a read's tokens: `read_cost` and a share for the page size."""
     rows = parameters.get("pageSize", "")
     is_number = rows.isascii() and rows.isdigit() and len(rows) < 4
     paid_for = min(int(rows), MOST_ROWS_PAID_FOR) // ROWS_PER_TOKEN if is_number else 0
@@ -149,7 +144,7 @@ def cost_of(view: Any, parameters: Any) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """State of the bucket after a request, for response headers."""
+    """State of a bucket, for response headers."""
 
     rate: Rate
     full_in: float
@@ -166,7 +161,7 @@ class Standing:
 
 
 class Throttle(BaseThrottle):
-    """Limits reads and writes of an account, or of an anonymous client's address."""
+    """Limits reads and writes per account, or per address."""
 
     _wait = 0.0
 
@@ -186,7 +181,7 @@ class Throttle(BaseThrottle):
         return self._wait == 0
 
     def wait(self) -> float:
-        """Return the seconds until a retry can pass."""
+        """Return seconds until retry."""
         return self._wait
 
     def scope(self, request: Request) -> str:
@@ -194,20 +189,20 @@ class Throttle(BaseThrottle):
         return "reads" if request.method in SAFE_METHODS else "writes"
 
     def when_unavailable(self) -> bool:
-        """Return whether requests pass without Valkey."""
+        """Return whether requests pass."""
         return True
 
     def account(self, request: Request) -> int | None:
-        """Return the account whose limits apply; None for the defaults."""
+        """Return the account, None for default limits."""
         return request.user.pk if request.user.is_authenticated else None
 
     def who(self, request: Request) -> str:
-        """Return the owner of the bucket."""
+        """Return the bucket's owner."""
         return f"user:{request.user.pk}" if request.user.is_authenticated else f"ip:{self.get_ident(request)}"
 
 
 class LoginThrottle(Throttle):
-    """Limits logins by address. Refuses all without Valkey, so that passwords cannot be guessed."""
+    """Limits logins per address. Fails closed, against guessed passwords."""
 
     def account(self, request: Request) -> int | None:  # noqa: ARG002
         """No account before the login."""

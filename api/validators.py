@@ -13,10 +13,9 @@ UNPRINTABLE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\ud800-\udfff"
     # Line separators, and overrides of the writing direction.
     r"\u2028\u2029\u202a-\u202e\u2066-\u2069"
-    # Zero-width and blank characters, except joiners (U+200C, U+200D: Persian, emoji) and direction marks (U+200E,
-    # U+200F: Hebrew, Arabic) …
+    # Zero-width and blank characters, but joiners (U+200C, U+200D) and direction marks (U+200E, U+200F) …
     r"\u115f\u1160\u180e\u200b\u2060-\u2064\u3164\ufeff\uffa0]"
-    # … which are refused at the start, where they only disguise a text.
+    # … only at the start, where they disguise a text.
     r"|^[\u200c-\u200f]"
 )
 SMALLEST_CARD_NUMBER = 10**12

@@ -1,7 +1,6 @@
-"""Throttling of wrong tokens by address: each costs a database lookup.
+"""Throttling of wrong tokens by address: each costs a query.
 
-Tokens that were right within the last hour are exempt. Others take a turn from the address's bucket, which is
-refunded if the token turns out right.
+Recently right tokens are exempt. Others take a turn from the address's bucket, refunded if right.
 """
 
 import hashlib
@@ -49,7 +48,7 @@ _right = _RightTokens()
 
 
 def take_turn(address: str, token: str) -> None:
-    """Take a turn for a lookup. Raises Throttled after too many wrong tokens; without Valkey, never."""
+    """Take a turn for a lookup. Raises Throttled, but never without Valkey."""
     if token not in _right:
         _take(address, tokens=1)
 

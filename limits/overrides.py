@@ -16,7 +16,7 @@ READ = f"SELECT user_id, {', '.join(SCOPES)} FROM limits_accountlimit"  # noqa: 
 
 
 class _Overrides:
-    """Cache of all account limits: they are few, so one query serves every account."""
+    """Cache of all account limits: they are few."""
 
     def __init__(self) -> None:
         self._by_user: dict[int, dict[str, str]] = {}
@@ -48,11 +48,11 @@ _overrides = _Overrides()
 
 
 def override_of(user_id: int | None, scope: str) -> str:
-    """Return an account's rate; empty if the default applies. Changes arrive within CACHE_SECONDS."""
+    """Return an account's rate, up to CACHE_SECONDS old; "" for the default."""
     return _overrides.of(user_id).get(scope, "") if user_id is not None else ""
 
 
 def forget() -> None:
-    """Invalidate this process's cache, now and when the transaction commits."""
+    """Invalidate the cache, now and on commit."""
     _overrides.forget()
     transaction.on_commit(_overrides.forget)

@@ -1,4 +1,4 @@
-"""Orders in the admin site: read-only lists and pages; changes go through `orders.commands`, as in the API."""
+"""Orders in the admin site: read-only, changed by operations only."""
 
 import re
 from collections import Counter
@@ -43,14 +43,14 @@ from orders.workflow import Leg, Status
 from payments.models import Transaction
 
 MOST_AT_ONCE = 5000
-# An operation previews up to SHOWN orders; up to REPORTED_SINGLY get a message each, more are summed up.
+# Orders previewed, and orders reported one by one.
 SHOWN, REPORTED_SINGLY = 100, 10
 IS_ID = re.compile(r"[0-9]{1,18}")
 PAGES_AHEAD = 5
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """A list without add, change and delete."""
+    """A read-only list."""
 
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -69,14 +69,14 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def get_paginator(
         self, request: HttpRequest, queryset: Any, per_page: int, *_: Any, **__: Any
     ) -> Paginator:
-        """Return a paginator that counts only a few pages ahead."""
+        """Return a NearPaginator."""
         page = request.GET.get(PAGE_VAR, "1")
         return NearPaginator(queryset, per_page, page=int(page) if page.isdigit() else 1)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show the list; after a statement timeout, drop the filters and show a warning instead of an error."""
+        """Show the list; without filters after a statement timeout."""
         title = {"title": str(self.opts.verbose_name_plural).capitalize()}
         try:
             response = super().changelist_view(request, title | (extra_context or {}))
@@ -91,16 +91,16 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
 
 class PageAdmin(ReadOnlyAdmin):
-    """A read-only list with a custom page for each object."""
+    """A list with a custom page per object."""
 
     page = ""
 
     def missing(self, object_id: str) -> HttpResponse:
-        """Respond to an unknown id. Raises Http404."""
+        """Raise Http404."""
         raise Http404(f"No {self.opts.verbose_name} {object_id[:40]}.")
 
     def context_of(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
-        """Return the template context of an object's page."""
+        """Return the page's context."""
         raise NotImplementedError
 
     def change_view(
@@ -121,7 +121,7 @@ class PageAdmin(ReadOnlyAdmin):
 
 
 class NearPaginator(Paginator):
-    """Counts up to PAGES_AHEAD pages beyond the current one: counting millions of rows takes seconds."""
+    """Counts only PAGES_AHEAD pages: counting millions of rows takes seconds."""
 
     def __init__(self, object_list: Any, per_page: int, *, page: int) -> None:
         super().__init__(object_list, per_page)
@@ -138,11 +138,11 @@ class NearPaginator(Paginator):
 
 
 class OrdersAdmin(PageAdmin):
-    """Columns and page shared by current and archived orders."""
+    """Shared by current and archived orders."""
 
     page = "admin/orders/order/order.html"
     ordering = ("-id",)
-    # Only enables the search box; `find` does the search.
+    # Enables the search box; `find` searches.
     search_fields = ("id",)
 
     def order_of(self, row: Any) -> Order:
@@ -150,7 +150,7 @@ class OrdersAdmin(PageAdmin):
         return cast("Order", row)
 
     def find(self, queryset: QuerySet[Any], text: str) -> QuerySet[Any]:
-        """Return the orders that match a search."""
+        """Return matching orders."""
         return found(queryset, text)
 
     @admin.display(description="Order")
@@ -190,11 +190,11 @@ class OrdersAdmin(PageAdmin):
         queryset: QuerySet[Any],
         search_term: str,
     ) -> tuple[QuerySet[Any], bool]:
-        """Search by `find` instead of `search_fields`."""
+        """Search by `find`."""
         return (self.find(queryset, search_term) if search_term.strip() else queryset), False
 
     def common_context(self, order: Order) -> dict[str, Any]:
-        """Return the context that every order's page needs."""
+        """Return the shared context."""
         return {
             "title": order.number,
             "order": order,
@@ -226,7 +226,7 @@ class OrderAdmin(OrdersAdmin):
 
     @admin.display(description="Waiting on", empty_value="")
     def needs(self, order: Order) -> SafeString | str:
-        """Column: why it needs attention, or what it waits for."""
+        """Column: attention or wait."""
         if order.journey.attention:
             return format_html(
                 '<span class="desk-urgent">attention: {}</span>', attention(order.journey.attention)
@@ -238,13 +238,13 @@ class OrderAdmin(OrdersAdmin):
     # --- One order ---
 
     def missing(self, object_id: str) -> HttpResponse:
-        """Redirect to the archived order, if there is one."""
+        """Redirect to the archived order, if any."""
         if IS_ID.fullmatch(object_id) and ArchivedOrder.objects.filter(pk=object_id).exists():
             return HttpResponseRedirect(reverse("admin:orders_archivedorder_change", args=[object_id]))
         return super().missing(object_id)
 
     def context_of(self, request: HttpRequest, order: Order) -> dict[str, Any]:
-        """Return the context of an order's page."""
+        """Return the page's context."""
         events, runs = list(order.events.all()), runs_of(order)
         return self.common_context(order) | {
             "explanation": "" if is_at_rest(order.journey) else explain(order).text,
@@ -261,7 +261,7 @@ class OrderAdmin(OrdersAdmin):
         }
 
     def _possible(self, request: HttpRequest, order: Order) -> list[Operation]:
-        """Return the permitted operations that have an effect on the order."""
+        """Return permitted operations with an effect."""
         return [each for each in self._allowed(request) if previews(each, [order])[0].effects]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
@@ -309,7 +309,7 @@ class OrderAdmin(OrdersAdmin):
         return self.confirm(request, operation, orders, cause=parameters.get("cause", ""))
 
     def _select(self, parameters: QueryDict) -> QuerySet[Order]:
-        """Return the orders with the given ids, with the given cause, or with both."""
+        """Return orders by id, cause or both."""
         orders, cause = (
             self.model._default_manager.select_related("journey").order_by("-pk"),
             parameters.get("cause"),
@@ -324,7 +324,7 @@ class OrderAdmin(OrdersAdmin):
     def confirm(
         self, request: HttpRequest, operation: Operation, orders: QuerySet[Order], cause: str = ""
     ) -> HttpResponse:
-        """Show the operation's effects on the orders and their totals, with a form to confirm."""
+        """Show the effects and a form to confirm."""
         outlook = previews(operation, list(orders.prefetch_related("lines")[:MOST_AT_ONCE]))
         affected = [preview for preview in outlook if preview.effects]
         untouched = [preview for preview in outlook if not preview.effects]
@@ -346,7 +346,6 @@ class OrderAdmin(OrdersAdmin):
     def _operate(
         self, request: HttpRequest, operation: Operation, orders: Sequence[Order], reason: str
     ) -> HttpResponse:
-        """Run the operation, report the outcomes and redirect."""
         assert request.user.pk is not None
         done = operate(operation, [order.pk for order in orders], user_id=request.user.pk, reason=reason)
         self._report(request, orders, done)
@@ -357,7 +356,7 @@ class OrderAdmin(OrdersAdmin):
         return HttpResponseRedirect(reverse("admin:orders_order_changelist"))
 
     def _report(self, request: HttpRequest, orders: Sequence[Order], done: Mapping[int, Told]) -> None:
-        """Add a message per order, or per outcome for many orders."""
+        """Add a message per order, or per outcome of many."""
         level = {True: messages.SUCCESS, False: messages.WARNING}
         if not orders:
             self.message_user(
@@ -379,7 +378,7 @@ def _confirm(
 
 
 def status_badge(journey: Journey) -> SafeString:
-    """Return a status as a badge, with a note if the payment is refunded."""
+    """Return a status badge."""
     label = journey.status.capitalize() + (", refunded" if journey.payment == Leg.REFUNDED else "")
     return format_html('<span class="status status-{}">{}</span>', journey.status, label)
 
@@ -389,7 +388,7 @@ def status_badge(journey: Journey) -> SafeString:
 
 @admin.register(Batch)
 class BatchAdmin(PageAdmin):
-    """Batches with their orders and tasks. Kept for some days."""
+    """Batches of the last days."""
 
     page = "admin/orders/batch/batch.html"
 
@@ -398,11 +397,11 @@ class BatchAdmin(PageAdmin):
 
     @admin.display(description="Seconds", empty_value="in progress")
     def seconds(self, batch: Batch) -> str | None:
-        """Column: seconds from start to end."""
+        """Column: duration."""
         return f"{(batch.finished_at - batch.started_at).total_seconds():.3f}" if batch.finished_at else None
 
     def context_of(self, request: HttpRequest, batch: Batch) -> dict[str, Any]:  # noqa: ARG002
-        """Return the context of a batch's page, which Flower's tasks lead back to."""
+        """Return the page's context."""
         return {
             "title": f"Batch {batch.pk}",
             "batch": batch,
@@ -414,13 +413,13 @@ class BatchAdmin(PageAdmin):
 
 @admin.register(ArchivedOrder)
 class ArchivedOrderAdmin(OrdersAdmin):
-    """Archived orders, as they were when they moved to the archive."""
+    """Archived orders."""
 
     list_display = ("shown_number", "status", "customer_name", "total", "placed")
     search_help_text = "Number, id or UUID."
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Allow users who may view current orders."""
+        """As for current orders."""
         return request.user.has_perm("orders.view_order")
 
     has_module_permission = has_view_permission
@@ -430,11 +429,11 @@ class ArchivedOrderAdmin(OrdersAdmin):
         return archive.order_of(row)
 
     def find(self, queryset: QuerySet[ArchivedOrder], text: str) -> QuerySet[ArchivedOrder]:
-        """Return the order with this number, id or UUID."""
+        """Return the order by reference."""
         return named(queryset, text)
 
     def context_of(self, request: HttpRequest, archived: ArchivedOrder) -> dict[str, Any]:  # noqa: ARG002
-        """Return the context of an archived order's page."""
+        """Return the page's context."""
         return self.common_context(archive.order_of(archived)) | {
             "archived": archived,
             "lines": archive.rows_of(archived, "lines", OrderLine),

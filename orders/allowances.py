@@ -1,4 +1,4 @@
-"""Limits on one account's held and unpaid orders, checked when orders are placed, one by one or in bulk."""
+"""Limits on an account's held and unpaid orders."""
 
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
@@ -13,7 +13,7 @@ from orders import declines
 from orders.commands import NewOrder
 
 RETRY_AFTER_SECONDS = 5
-# Only an account's latest orders count: the others have ended, or are not its doing.
+# Older orders have ended, or are delayed by no fault of the account.
 LATEST = 2000
 
 HELD = """
@@ -41,7 +41,7 @@ class Wish(NamedTuple):
 
 
 def refusals(owner_id: int, wishes: Sequence[Wish]) -> dict[int, Problem]:
-    """Return the problems of the orders that may not be placed now, by index. A repeat is never refused."""
+    """Return problems by index of orders. A repeat is never refused."""
     refused = _of_holders(owner_id, wishes) | _of_decliners(owner_id, wishes)
     keys = [wishes[place].key for place in refused if wishes[place].key]
     repeats = {key for (key,) in execute(STORED, [owner_id, texts(keys)])} if keys else set()
@@ -59,7 +59,7 @@ def _of_holders(owner_id: int, wishes: Sequence[Wish]) -> dict[int, Problem]:
 
 
 def _of_decliners(owner_id: int, wishes: Sequence[Wish]) -> dict[int, Problem]:
-    """Refuse orders of an account with too many declines, or with too much unpaid under way."""
+    """Refuse orders after too many declines, or with too much unpaid."""
     standing = declines.standing(owner_id)
     if standing.wait:
         return dict.fromkeys(range(len(wishes)), _too_many_declines(standing.wait))

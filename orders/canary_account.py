@@ -1,4 +1,4 @@
-"""Canary orders: real orders of one system account without a login, hidden from lists and searches."""
+"""Canary orders: real ones of a system account, hidden from users."""
 
 import time
 
@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from orders.models import Order
 
 USERNAME = "canary"
-# How long a missing account is cached; an existing one is cached for good.
+# Cache of a missing account.
 RECHECK_SECONDS = 30.0
 
 
@@ -18,7 +18,7 @@ class _Known:
 
 
 def owner_id() -> int | None:
-    """Return the canary account's id, cached; None if it does not exist yet."""
+    """Return the canary account's id, if it exists; cached."""
     if _Known.owner_id is None and time.monotonic() >= _Known.until:
         _Known.owner_id = User.objects.filter(username=USERNAME).values_list("pk", flat=True).first()
         _Known.until = time.monotonic() + RECHECK_SECONDS

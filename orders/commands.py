@@ -1,7 +1,4 @@
-"""Commands on orders: place, process, complete, cancel, retry. The API, the admin site and the command line use them.
-
-A command on many orders runs in short transactions of AT_ONCE orders. None talks to the broker.
-"""
+"""Commands on orders, for the API, the admin site and the command line. None talks to the broker."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -27,12 +24,12 @@ from orders.queries import OrderArchived, OrderNotFound
 from orders.workflow import JourneyState, Status
 
 MAX_QUANTITY = 1000
-# Leaves room for shipping in what the database and the payment provider can hold.
+# Leaves room for shipping within the limits of database and provider.
 MAX_AMOUNT = Decimal("100000000.00")
 
 
 class WantedLine(msgspec.Struct, frozen=True, gc=False):
-    """A requested line: the product by id, SKU or name, and the price the customer saw, if given."""
+    """A requested line; `price` is the one the customer saw."""
 
     quantity: int
     product_id: int | None = None
@@ -58,14 +55,14 @@ class NewOrder(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An idempotency key; the fingerprint tells a repeat from another order under the same key."""
+    """An idempotency key; the fingerprint identifies the request."""
 
     text: str
     fingerprint: bytes
 
 
 class PlacedLine(msgspec.Struct, frozen=True, gc=False):
-    """A stored line: duplicates merged, at the catalogue's price."""
+    """A stored line."""
 
     product_id: int
     sku: str
@@ -77,7 +74,7 @@ class PlacedLine(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A stored order; `replayed` if an earlier request stored it."""
+    """A stored order; `replayed` if by an earlier request."""
 
     order_id: int
     uuid: UUID
@@ -88,12 +85,12 @@ class Placed:
 
     @property
     def number(self) -> str:
-        """The order number that people use."""
+        """The order number."""
         return order_number(self.order_id, self.placed_at)
 
 
 class UnknownProduct(Exception):
-    """A line's product does not exist or is retired."""
+    """The product does not exist or is retired."""
 
     def __init__(self, *, line: int, field: str, value: object) -> None:
         super().__init__(f"There is no product with {field} {str(value)[:80]!r} to order.")
@@ -101,7 +98,7 @@ class UnknownProduct(Exception):
 
 
 class PriceChanged(Exception):
-    """A line's price is not the catalogue's."""
+    """The price is not the catalogue's."""
 
     def __init__(self, *, line: int, sku: str, sent: Decimal, current: Decimal, currency: str) -> None:
         super().__init__(f"The price of {sku} is {current} {currency}, not {sent}.")
@@ -109,7 +106,7 @@ class PriceChanged(Exception):
 
 
 class WrongCurrency(Exception):
-    """A line's product is not sold in the order's currency."""
+    """The product has another currency."""
 
     def __init__(self, *, line: int, sku: str, currency: str) -> None:
         super().__init__(f"{sku} is sold in {currency}.")
@@ -117,7 +114,7 @@ class WrongCurrency(Exception):
 
 
 class QuantityTooLarge(Exception):
-    """The lines of one product add up to more than MAX_QUANTITY units."""
+    """One product's units exceed MAX_QUANTITY."""
 
     def __init__(self, *, line: int, maximum: int) -> None:
         super().__init__(f"One order may have at most {maximum} units of a product.")
@@ -125,7 +122,7 @@ class QuantityTooLarge(Exception):
 
 
 class AmountTooLarge(Exception):
-    """The order's amount exceeds MAX_AMOUNT."""
+    """The amount exceeds MAX_AMOUNT."""
 
     def __init__(self, *, maximum: Decimal) -> None:
         super().__init__(f"One order may be worth at most {maximum}.")
@@ -136,7 +133,7 @@ REFUSALS = (UnknownProduct, PriceChanged, WrongCurrency, QuantityTooLarge, Amoun
 
 
 class NotPossible(Exception):
-    """The order's status does not allow the command."""
+    """The status does not allow the command."""
 
     def __init__(self, *, action: str, status: Status) -> None:
         super().__init__(f"A {status} order cannot be {action}.")
@@ -145,9 +142,8 @@ class NotPossible(Exception):
 
 # --- Placing ----------------------------------------------------------------------------------------------
 
-# One statement: one round trip, one transaction. It stores nothing unless each product still has the version that
-# the order was priced by. OFFSET 0 forces a lookup per product: the planner overestimates the number of lines and
-# would read the whole catalogue.
+# One statement: one round trip, one transaction. It stores nothing if a product has changed since pricing. OFFSET 0
+# forces a lookup per product: the planner would read the whole catalogue.
 PLACE = """
     WITH lines AS (
         SELECT p.id, p.sku, p.name, wanted.quantity, p.price
@@ -181,7 +177,7 @@ PLACE = """
 """
 IF_AS_PRICED = "WHERE (SELECT count(*) FROM lines) = %(line_count)s::int"
 TAKE_ID = f"SELECT nextval('orders_order_id_seq') AS id {IF_AS_PRICED}"
-# Waits for a concurrent transaction with the same key. A stored key yields no id.
+# Waits for a concurrent transaction with the key; a stored key yields no id.
 TAKE_KEY_AND_ID = f"""
         INSERT INTO orders_idempotencykey (owner_id, key, request_hash, status_code, answer)
         SELECT %(owner_id)s::bigint, %(key)s::text, %(fingerprint)s::bytea, 201,
@@ -190,19 +186,15 @@ TAKE_KEY_AND_ID = f"""
 """
 PLACE_ONCE, PLACE = PLACE.replace("{taken}", TAKE_KEY_AND_ID), PLACE.replace("{taken}", TAKE_ID)
 
-# Attempts to price an order while the catalogue changes.
+# Attempts while the catalogue changes.
 PRICINGS = 5
 
 
 def place_order(*, new: NewOrder, key: Key | None = None, with_retired: bool = False) -> Placed:
-    """Store an order at the catalogue's prices, due at once unless held. A repeated key returns the first order.
-
-    `with_retired` allows retired products, for internal use.
-    Raises one of REFUSALS; then nothing is stored.
-    """
+    """Store an order at the catalogue's prices; a repeated key returns the first order. Raises one of REFUSALS."""
     faults.point("post.before_insert")
     with suppress(*REFUSALS):
-        # A stale cache entry stores nothing and is no reason to refuse: the catalogue decides below.
+        # A stale cache stores nothing, and is no reason to refuse.
         if placed := _store(new, key, Catalogue(new.lines, with_retired=with_retired, find=cached_products)):
             return placed
     for _ in range(PRICINGS):
@@ -214,7 +206,7 @@ def place_order(*, new: NewOrder, key: Key | None = None, with_retired: bool = F
 
 
 def _store(new: NewOrder, key: Key | None, catalogue: "Catalogue") -> Placed | None:
-    """Store the order; None if the catalogue is stale or the key is stored already."""
+    """Store the order; None for a stale catalogue or a stored key."""
     lines, amount = priced(new, catalogue)
     uuid = new_uuid()
     parameters = _place_parameters(new, lines, amount) | {
@@ -229,7 +221,7 @@ def _store(new: NewOrder, key: Key | None, catalogue: "Catalogue") -> Placed | N
 
 
 def _placed_before(owner_id: int, key: Key) -> Placed | None:
-    """Return the order stored under a key, if any. Raises KeyReused or OrderArchived."""
+    """Return the key's order, if any. Raises KeyReused or OrderArchived."""
     stored = IdempotencyKey.objects.filter(owner_id=owner_id, key=key.text).first()
     if stored is None:
         return None
@@ -266,10 +258,7 @@ def _place_parameters(new: NewOrder, lines: list[PlacedLine], amount: Decimal) -
 
 
 def priced(new: NewOrder, catalogue: "Catalogue") -> tuple[list[PlacedLine], Decimal]:
-    """Return the lines at the catalogue's prices, merged and in product order, and their sum.
-
-    Raises UnknownProduct, PriceChanged, WrongCurrency, QuantityTooLarge or AmountTooLarge.
-    """
+    """Return the lines, merged and in product order, and their amount. Raises one of REFUSALS."""
     merged: dict[int, PlacedLine] = {}
     for index, wanted in enumerate(new.lines):
         product = catalogue.product_of(index, wanted)
@@ -298,10 +287,7 @@ def _check(index: int, wanted: WantedLine, product: ProductInfo, currency: str) 
 
 
 class Catalogue:
-    """The products of the lines of one or many orders, read in one statement.
-
-    `find=cached_products` mostly needs none, and may return stale versions.
-    """
+    """The products of lines, read in one statement, or from the cache with `cached_products`."""
 
     def __init__(
         self,
@@ -322,13 +308,13 @@ class Catalogue:
         self._by_name = {product.name: product for product in active}
 
     def version_of(self, product_id: int) -> str:
-        """Return the version of a product as read."""
+        """Return a product's version."""
         return self._by_id[product_id].version
 
     def product_of(self, index: int, line: WantedLine) -> ProductInfo:
-        """Return the product that all identifiers in a line agree on. Raises UnknownProduct."""
+        """Return the product that all given identifiers agree on. Raises UnknownProduct."""
         if line.sku is None and line.product_name is None and line.product_id in self._by_id:
-            return self._by_id[line.product_id]  # fast path of the most common case
+            return self._by_id[line.product_id]  # fast path
         found: ProductInfo | None = None
         for field, value, product in self._named(line):
             if value is None:
@@ -352,39 +338,32 @@ class Catalogue:
 
 
 def process_order(*, order_id: int) -> Status:
-    """Start a held order; a no-op on any other. Return its status."""
+    """Start a held order; else a no-op."""
     return _only(process_orders(order_ids=[order_id]), order_id)
 
 
 def complete_order(*, order_id: int) -> bool:
-    """Complete a confirmed order: its units are sold.
-
-    Return False if the order is still under way: it is completed once confirmed. Raises NotPossible.
-    """
+    """Complete an order; False if it has to be confirmed first. Raises NotPossible."""
     return _only(complete_orders(order_ids=[order_id]), order_id) is Status.COMPLETED
 
 
 def cancel_order(*, order_id: int, reason: str, returning: bool = False) -> Status:
-    """Cancel an order at any stage; stock and money are reversed. Return its status.
-
-    `returning` allows completed orders, whose goods came back. A no-op on a cancelled or cancelling order.
-    Raises NotPossible.
-    """
+    """Cancel an order, with `returning` also a completed one. Idempotent. Raises NotPossible."""
     outcomes = cancel_orders(order_ids=[order_id], reason=reason, returning=returning)
     return _only(outcomes, order_id)
 
 
 def retry_order(*, order_id: int) -> Status:
-    """Clear an order's need for attention and, unless it has ended, make it due now. Raises NotPossible."""
+    """Clear the attention; due now unless ended. Raises NotPossible."""
     return _only(retry_orders(order_ids=[order_id]), order_id)
 
 
 # --- Many orders ------------------------------------------------------------------------------------------
 
-# By order id: the status after the command, or why it was refused. Unknown orders are left out.
+# By order id, without unknown ones.
 Outcomes = dict[int, "Status | NotPossible"]
 
-# Orders locked in one transaction: bounds how long others wait for the locks.
+# Orders per transaction: bounds waits for locks.
 AT_ONCE = 500
 
 
@@ -394,7 +373,7 @@ def process_orders(*, order_ids: Sequence[int]) -> Outcomes:
 
 
 def complete_orders(*, order_ids: Sequence[int]) -> Outcomes:
-    """Complete orders, one transaction each: each locks the stock of its products."""
+    """Complete orders, one transaction each: each locks stock."""
     return {id_: outcome for order_id in order_ids for id_, outcome in _each([order_id], _complete).items()}
 
 
@@ -404,7 +383,7 @@ def cancel_orders(*, order_ids: Sequence[int], reason: str, returning: bool = Fa
 
 
 def cancel_held_orders(*, order_ids: Sequence[int], reason: str) -> int:
-    """Cancel those orders that are still on hold. Return how many are cancelled."""
+    """Cancel orders if still held. Return how many are cancelled."""
     outcomes = _each(order_ids, partial(_cancel_held, reason=reason))
     return sum(outcome is Status.CANCELLED for outcome in outcomes.values())
 
@@ -452,7 +431,6 @@ def _retry(journey: JourneyState) -> None:
 
 
 def _each(order_ids: Sequence[int], act: Callable[[JourneyState], None]) -> Outcomes:
-    """Apply `act` to each order, in transactions of AT_ONCE."""
     outcomes: Outcomes = {}
     for start in range(0, len(order_ids), AT_ONCE):
         with transaction.atomic():
@@ -475,7 +453,6 @@ def _outcome(journey: JourneyState, act: Callable[[JourneyState], None]) -> "Sta
 
 
 def _only(outcomes: Outcomes, order_id: int) -> Status:
-    """Return one order's status. Raises NotPossible or OrderNotFound."""
     outcome = outcomes.get(order_id)
     if outcome is None:
         raise OrderNotFound(order_id)

@@ -1,8 +1,7 @@
-"""Throttling of accounts whose payments are declined.
+"""Throttling of accounts by declined payments.
 
-Each decline takes a token from the account's bucket in Valkey, unless at least half of its latest orders are paid,
-so a few mistyped cards cost a shop nothing. With an empty bucket the account places no orders; after a few declines
-its unpaid orders are limited (`orders.allowances`). Without Valkey there is no throttling.
+A decline takes a token from the account's bucket in Valkey unless most of its latest orders are paid. An empty bucket
+stops orders; a few declines limit unpaid ones (`orders.allowances`). Without Valkey there is no throttling.
 """
 
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from database.prepared import execute
 from limits.rates import Rate
 from payments.gateways.protocol import Outcome
 
-# Orders up to the latest declined one: later ones are mostly not charged yet.
+# Up to the latest declined order: later ones are mostly not charged yet.
 LATEST = 50
 CULPRITS = """
     WITH declined AS (
@@ -34,7 +33,7 @@ CULPRITS = """
     ) outcomes WHERE outcomes.refused > outcomes.paid
 """
 
-# A bucket is a key whose TTL is the time until it is full. ARGV: milliseconds to take, maximum.
+# The key's TTL is the time until the bucket is full. ARGV: milliseconds to take, maximum.
 TAKE = """
 local left = math.max(0, redis.call('PTTL', KEYS[1]))
 redis.call('SET', KEYS[1], 1, 'PX', math.min(left + tonumber(ARGV[1]), tonumber(ARGV[2])))
@@ -43,19 +42,19 @@ redis.call('SET', KEYS[1], 1, 'PX', math.min(left + tonumber(ARGV[1]), tonumber(
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Consequences of declines: seconds to wait before the next order, and whether unpaid orders are limited."""
+    """Seconds until the next order, and whether unpaid orders are limited."""
 
     wait: float = 0.0
     is_watched: bool = False
 
 
-# Declines that are put down to mistyped cards.
+# Tolerated declines.
 MISTYPED = 4
 GOOD = Standing()
 
 
 def note(outcomes: Mapping[int, Outcome]) -> None:
-    """Charge declined orders to the accounts that do not pay for most of their orders."""
+    """Take tokens for declined orders."""
     declined = [order_id for order_id, outcome in outcomes.items() if outcome.kind == "declined"]
     rate = Rate.parse(settings.DECLINES_PER_ACCOUNT)
     if not declined or rate is None:

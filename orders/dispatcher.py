@@ -1,7 +1,4 @@
-"""The dispatcher: claims due orders and sends them to the workers. Any number may run; row locks keep them apart.
-
-It sleeps until PostgreSQL notifies it, and polls in case a notification is lost.
-"""
+"""The dispatcher claims due orders and sends them to the workers. Any number may run: row locks keep them apart."""
 
 import logging
 import select
@@ -24,12 +21,12 @@ from telemetry import measures, tracing
 
 logger = logging.getLogger(__name__)
 
-# How long orders wait after the broker could not be reached.
+# Orders wait for this while the broker is down.
 BROKER_PAUSE_SECONDS = 1.0
 
 
 class Dispatcher:
-    """Dispatches in a loop until stopped."""
+    """Dispatches until stopped."""
 
     def __init__(self) -> None:
         self._stopping = False
@@ -39,11 +36,11 @@ class Dispatcher:
         self._stock = shortages.StockWatch()
 
     def stop(self, *_: object) -> None:
-        """Make `run` return after the current step; usable as a signal handler."""
+        """Make `run` return; a signal handler."""
         self._stopping = True
 
     def run(self) -> None:
-        """Dispatch until stopped; survives outages of the database and the broker."""
+        """Dispatch, through outages of database and broker, until stopped."""
         while not self._stopping:
             try:
                 self._listen()
@@ -62,7 +59,6 @@ class Dispatcher:
         self._disconnect()
 
     def _listen(self) -> None:
-        """Listen for notifications, on a separate connection."""
         parameters = connection.get_connection_params()
         parameters.pop("cursor_factory", None)
         parameters.pop("context", None)
@@ -70,15 +66,15 @@ class Dispatcher:
         self._listener.execute(f"LISTEN {wakeup.DUE}")
 
     def _pause_after(self, sent: int) -> None:
-        """Continue at once after a full batch; poll soon if orders are due that are held back for a fuller batch."""
+        """Pause, unless the batch was full; briefly if due orders are held back for a fuller one."""
         if sent < settings.BATCH_SIZE:
             is_held_back = not sent and journal.are_due(1)
             self._sleep(batches.FRESH_SECONDS if is_held_back else settings.ORDER_PROCESSING_INTERVAL)
 
     def _sleep(self, seconds: float) -> None:
-        """Wait for a notification, up to `seconds`; pending ones are drained together."""
+        """Wait for notifications, which may be lost: up to `seconds`."""
         assert self._listener is not None
-        select.select([self._listener], [], [], seconds)  # psycopg's own wait wakes up ten times a second
+        select.select([self._listener], [], [], seconds)  # psycopg's own wait polls ten times a second
         for _ in self._listener.notifies(timeout=0):
             pass
 
@@ -103,7 +99,7 @@ def _span_of(claimed: batches.Claimed) -> AbstractContextManager[None]:
 
 
 def dispatch_due(send: Callable[[batches.Claimed], None] = batches.send) -> int:
-    """Claim due orders and send them to the workers. Return how many were sent."""
+    """Claim and send due orders. Return how many."""
     sent = 0
     for claimed in batches.claim():
         try:

@@ -1,7 +1,4 @@
-"""Bulk placement: a chunk of orders in one transaction of a few set-wise statements.
-
-Entries are independent: a refused one leaves the others alone, and a keyed one may be repeated in any chunk.
-"""
+"""Bulk placement: a chunk of independent orders in one transaction of a few set-wise statements."""
 
 import time
 from collections.abc import Sequence
@@ -20,7 +17,7 @@ from orders.models import NEW_UUID, CurrentTransaction, order_numbers
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """An order of a chunk, with its idempotency key and the fingerprint that tells a repeat from another order."""
+    """An order of a chunk, with its idempotency key."""
 
     new: NewOrder
     key: str = ""
@@ -28,7 +25,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """A stored order; `replayed` if an earlier request stored it."""
+    """A stored order; `replayed` if by an earlier request."""
 
     order_id: int
     number: str
@@ -45,21 +42,18 @@ class _Priced(msgspec.Struct, frozen=True):
 
 
 def place_orders(*, entries: Sequence[Entry], owner_id: int) -> list[Outcome]:
-    """Store the orders of a chunk. Return their outcomes in order: Accepted, or one of REFUSALS.
-
-    Chunks of about a thousand perform best. Raises OperationalError when nothing could be stored.
-    """
+    """Store a chunk, best of about a thousand. Return the outcomes in order. Raises OperationalError."""
     outcomes: dict[int, Outcome] = {}
     waiting = list(range(len(entries)))
     while waiting:
         outcomes |= _round({index: entries[index] for index in waiting}, owner_id)
-        # Left over: keys stored concurrently, or whose first entry was refused.
+        # Left: keys stored concurrently, or refused at first.
         waiting = [index for index in waiting if index not in outcomes]
     return [outcomes[index] for index in range(len(entries))]
 
 
 def _round(entries: dict[int, Entry], owner_id: int) -> dict[int, Outcome]:
-    """Return outcomes of at least the first entry of each key, and of repeats that it decides."""
+    """Decide at least the first entry of each key."""
     first = {entry.key: index for index, entry in reversed(entries.items()) if entry.key}
     with transaction.atomic():
         outcomes, candidates = _price(
@@ -76,7 +70,7 @@ def _round(entries: dict[int, Entry], owner_id: int) -> dict[int, Outcome]:
 
 
 def _repeat_outcome(original: Outcome, entry: Entry, first: Entry) -> Outcome | None:
-    """Return the outcome of a later entry of a key; None if it has to be tried itself."""
+    """Return a repeat's outcome; None if it has to be tried itself."""
     if entry.fingerprint == first.fingerprint:
         return (
             Accepted(original.order_id, original.number, replayed=True)
@@ -89,7 +83,7 @@ def _repeat_outcome(original: Outcome, entry: Entry, first: Entry) -> Outcome | 
 def _price(
     entries: dict[int, Entry], stored: dict[str, tuple[bytes, Accepted]]
 ) -> tuple[dict[int, Outcome], dict[int, _Priced]]:
-    """Return the outcomes of repeats and refusals, and the other entries with their prices."""
+    """Return outcomes of repeats and refusals, and the priced others."""
     outcomes: dict[int, Outcome] = {}
     candidates: dict[int, _Priced] = {}
     catalogue = Catalogue(
@@ -140,7 +134,7 @@ STORE = """
 
 
 def _store(candidates: dict[int, _Priced], owner_id: int) -> dict[int, Outcome]:
-    """Store the orders, leaving out those whose key was stored concurrently."""
+    """Store orders, without those whose key was stored concurrently."""
     if not candidates:
         return {}
     placed_at, ids = _take_ids(len(candidates))
@@ -210,7 +204,7 @@ def _weight(lines: list[PlacedLine]) -> int:
 STORED = """
     SELECT key, request_hash, answer FROM orders_idempotencykey WHERE owner_id = %s AND key = ANY(%s::text[])
 """
-# Ordered by key: two chunks with the same keys wait for each other instead of deadlocking.
+# Ordered by key, against deadlocks between chunks.
 CLAIM = """
     INSERT INTO orders_idempotencykey (owner_id, key, request_hash, status_code, answer)
     SELECT %s, key, decode(fingerprint, 'hex'), 201, answer
@@ -220,7 +214,6 @@ CLAIM = """
 
 
 def _stored(owner_id: int, keys: list[str]) -> dict[str, tuple[bytes, Accepted]]:
-    """Return the fingerprints and answers of stored keys."""
     if not keys:
         return {}
     with connection.cursor() as cursor:
@@ -232,14 +225,14 @@ def _stored(owner_id: int, keys: list[str]) -> dict[str, tuple[bytes, Accepted]]
 
 
 def _accepted(answer: dict[str, Any]) -> Accepted:
-    """Return a stored answer; a dummy for another kind of request, whose fingerprint never matches."""
+    """Return a stored answer; a dummy for other requests, whose fingerprint never matches."""
     return Accepted(answer.get("orderId", 0), answer.get("orderNumber", ""), replayed=True)
 
 
 def _claim(
     candidates: dict[int, _Priced], answers: dict[int, Accepted], owner_id: int
 ) -> dict[int, Accepted]:
-    """Store the keys with their answers. Return the answers of new keys and of orders without one."""
+    """Store the keys. Return the answers of new keys and of orders without."""
     keyed = {index: order.entry for index, order in candidates.items() if order.entry.key}
     if not keyed:
         return answers
@@ -260,18 +253,18 @@ def _kept(answer: Accepted) -> str:
 
 # --- Back-pressure ----------------------------------------------------------------------------------------
 
-POLL_SECONDS = 1.0  # between counts of a backlog that leaves room
+POLL_SECONDS = 1.0
 
 
 class _Room:
-    """Cache of the last count that found room: counting takes longer the longer the backlog is."""
+    """Cache of a count that found room: counting a long backlog is slow."""
 
     limit = 0
     until = 0.0
 
 
 def is_backlogged(*, limit: int) -> bool:
-    """Return whether more than `limit` orders are due; "no" is cached for POLL_SECONDS."""
+    """Return whether more than `limit` orders are due; cached if not."""
     if limit == _Room.limit and time.monotonic() < _Room.until:
         return False
     with connection.cursor() as cursor:

@@ -1,7 +1,4 @@
-"""The journal: locks journeys, and saves their changes together with the events that describe them.
-
-`follow` reads the events of all orders; none can appear behind a position that was read.
-"""
+"""The journal: locks journeys, saves them with their events, and reads the feed of all events."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -14,7 +11,7 @@ from database.prepared import execute
 from orders.models import CurrentTransaction, OrderEvent
 from orders.workflow import Event, JourneyState, Leg, Status
 
-# Hot path: calling the enumerations costs several times as much.
+# Hot path: calling the enumerations is slower.
 STATUSES = {status.value: status for status in Status}
 LEGS = {leg.value: leg for leg in Leg}
 
@@ -49,27 +46,27 @@ SAVE = """
     INSERT INTO orders_orderevent (order_id, sequence, type, progress, data, transaction_id)
     SELECT e.order_id, e.sequence, e.type, e.progress, e.data, (SELECT {number}) FROM {events} e
 """
-# Evaluated once per statement instead of per event by the column's default.
+# Once per statement; the column's default runs per event.
 SAVE = SAVE.replace("{number}", CurrentTransaction.template)
 
 
 def lock(order_ids: Sequence[int]) -> list[JourneyState]:
-    """Lock and return journeys in id order, which prevents deadlocks; unknown ids are left out."""
+    """Lock the known journeys, in id order against deadlocks."""
     return _states(LOCK, [numbers(order_ids)])
 
 
 def lock_batch(order_ids: Sequence[int], *, batch_id: int) -> list[JourneyState]:
-    """Like `lock`, but only journeys still in the batch: a late worker gets none."""
+    """Lock journeys still in the batch: a late worker gets none."""
     return _states(LOCK_BATCH, [numbers(order_ids), batch_id])
 
 
 def lock_due(limit: int) -> list[JourneyState]:
-    """Lock up to `limit` journeys due by the database's clock, skipping locked ones."""
+    """Lock up to `limit` due journeys, skipping locked ones."""
     return _states(LOCK_DUE, [limit])
 
 
 def are_due(count: int) -> bool:
-    """Return whether at least `count` journeys are due by the database's clock."""
+    """Return whether at least `count` journeys are due."""
     ((answer,),) = execute(ARE_DUE, [count, count])
     return bool(answer)
 
@@ -94,7 +91,7 @@ def _states(statement: str, parameters: list[Any]) -> list[JourneyState]:
 
 
 def save(states: Iterable[JourneyState]) -> None:
-    """Save journeys that this transaction has locked, and append their events."""
+    """Save locked journeys and append their events."""
     states = list(states)
     if not states:
         return
@@ -146,7 +143,7 @@ def events_of(order_id: int, *, after: int = 0, limit: int = 1000) -> list[Order
 
 @dataclass(frozen=True, order=True, slots=True)
 class Position:
-    """A reader's position in the feed: everything up to and including it has been read."""
+    """A reader's position in the feed, inclusive."""
 
     transaction_id: int = 0
     order_id: int = 0
@@ -166,7 +163,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class FeedEvent:
-    """An event in the feed of all orders, with what routing to subscribers needs."""
+    """An event in the feed, with its order's routing data."""
 
     position: Position
     order_id: int
@@ -189,24 +186,24 @@ FOLLOW = """
     ORDER BY e.transaction_id, e.order_id, e.sequence LIMIT %(limit)s
 """
 OLDEST_RUNNING = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
-# A transaction's events are readable once no older transaction can add any. The position is behind a stored event,
-# not at the oldest running transaction: after a crash PostgreSQL reuses ids of transactions that left no trace.
+# Events are readable once no older transaction can add any. The position follows a stored event: PostgreSQL may
+# reuse ids of transactions that left no trace before a crash.
 END = """
     SELECT coalesce(max(transaction_id) + 1, 0) FROM orders_orderevent
     WHERE transaction_id < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
 """
 
-# Transactions per read at first: a reader far behind must not sort the whole history.
+# Transactions per read at first: a reader far behind must not sort all history.
 WINDOW = 5_000
 
 
 def oldest_running() -> int:
-    """Return the id of the oldest transaction that may still append events."""
+    """Return the oldest transaction that may still append events."""
     return _number(OLDEST_RUNNING)
 
 
 def end() -> Position:
-    """Return the position behind all events readable now."""
+    """Return the position behind all readable events."""
     return Position(transaction_id=_number(END))
 
 
@@ -216,7 +213,7 @@ def _number(statement: str) -> int:
 
 
 def follow(after: Position, *, limit: int = 1000) -> list[FeedEvent]:
-    """Return the next events of all orders, in an order that never changes afterwards; empty at the end."""
+    """Return the next events of the feed, in a stable order: none appears behind a read position."""
     last, window, start = end().transaction_id, WINDOW, after
     while start.transaction_id < last:
         top = min(last, start.transaction_id + window)

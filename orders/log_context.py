@@ -1,4 +1,4 @@
-"""Correlation ids of orders for logs and traces, stored with an order's first event."""
+"""Log and trace context of orders, kept in their first event."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ TRACES = """
 
 
 def of_request() -> dict[str, str]:
-    """Return the current request's id and trace, for an order's first event."""
+    """Return the current request's id and trace."""
     request_id = structlog.contextvars.get_contextvars().get("request_id")
     found = {REQUEST: str(request_id)[:64]} if request_id else {}
     trace = tracing.current()
@@ -29,7 +29,7 @@ def of_request() -> dict[str, str]:
 
 
 def traces_of(order_ids: Sequence[int]) -> list[str]:
-    """Return traces in which the orders were placed, up to MAX_LINKS; none while tracing is off."""
+    """Return traces of the orders' requests, up to MAX_LINKS."""
     if not tracing.is_on():
         return []
     with connection.cursor() as cursor:
@@ -38,7 +38,7 @@ def traces_of(order_ids: Sequence[int]) -> list[str]:
 
 
 def trace_url(event: OrderEvent | None) -> str:
-    """Return the URL of an order's trace, given its first event; empty without a trace."""
+    """Return the trace's URL, given the first event; "" without one."""
     trace_id = (event.data.get(TRACE) or "").split("-")[1:2] if event else []
     return settings.TRACE_URL.replace("{trace_id}", trace_id[0]) if trace_id and settings.TRACE_URL else ""
 

@@ -9,33 +9,33 @@ from rest_framework.request import Request
 from api.authentication import DEMO_USERNAME
 from orders.models import Order
 
-# Permissions that allow a single operation; `operate_order` allows all.
+# Single operations; `operate_order` allows all.
 ALSO_WITH = {
     "complete": "orders.complete_order",
     "refund": "orders.refund_order",
-    # A refund that the provider refused is settled there, then retried.
+    # Refused refunds are settled at the provider, then retried.
     "retry": "orders.refund_order",
 }
 
 
 def sees_all_orders(user: Any) -> bool:
-    """Return whether a user sees all orders: staff with `view_order`. `is_staff` alone is not enough."""
+    """Return whether a user is staff with `view_order`."""
     return bool(getattr(user, "is_staff", False) and user.has_perm("orders.view_order"))
 
 
 def may_operate(user: Any, operation: str) -> bool:
-    """Return whether a user may run an operation on any visible order."""
+    """Return whether a user may run an operation on visible orders."""
     special = ALSO_WITH.get(operation)
     return bool(user.has_perm("orders.operate_order") or (special and user.has_perm(special)))
 
 
 def is_operator(user: Any) -> bool:
-    """Return whether a user may run all operations on any visible order."""
+    """Return whether a user may run all operations."""
     return bool(user.has_perm("orders.operate_order"))
 
 
 class OwnerOrOperator(BasePermission):
-    """The order's owner, or an operator."""
+    """Owners and operators."""
 
     message = "Only the owner of an order or an operator may do this."
 
@@ -45,7 +45,7 @@ class OwnerOrOperator(BasePermission):
 
 
 class Operator(BasePermission):
-    """Operators, and users with the permission for the view's operation."""
+    """Users with permission for the view's operation."""
 
     message = "Only an operator may do this."
 
@@ -65,7 +65,7 @@ class SeesAllOrders(BasePermission):
 
 
 class ReadsExplanations(BasePermission):
-    """Staff who may view orders; in demo mode also the demo customer."""
+    """Staff, and the demo customer."""
 
     message = "Only staff may do this."
 
@@ -75,7 +75,7 @@ class ReadsExplanations(BasePermission):
 
 
 class OperatorOrDemoOwner(Operator):
-    """Operators; in demo mode also the demo customer on its own orders, as there is no staff."""
+    """Operators, and the demo customer: a demo has no staff."""
 
     def has_object_permission(self, request: Request, view: Any, obj: Order) -> bool:
         """Check operator or demo owner."""

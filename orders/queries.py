@@ -1,4 +1,4 @@
-"""Queries on orders: for users, and for the steps."""
+"""Queries for users and for the steps."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from shipping.quotes import Parcel
 
 
 class OrderNotFound(Exception):
-    """The order does not exist or is not visible to the user."""
+    """The order does not exist or is not visible."""
 
     def __init__(self, reference: object) -> None:
         super().__init__(f"There is no order {str(reference)[:80]}.")
@@ -26,20 +26,20 @@ class OrderNotFound(Exception):
 
 
 class OrderArchived(OrderNotFound):
-    """The order is in the archive (`orders.maintenance.archive`)."""
+    """The order is in the archive."""
 
 
 # --- For users --------------------------------------------------------------------------------------------
 
 
 def visible_to(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Order]:
-    """Return the visible orders: all but canaries for staff with permission, one's own for others."""
+    """Return the user's own orders; all but canaries for staff with permission."""
     orders = Order.objects.select_related("journey")
     return left_out(orders) if sees_all_orders(user) else orders.filter(owner_id=user.pk)
 
 
 def by_reference(user: AbstractBaseUser | AnonymousUser, reference: str) -> Order:
-    """Return the visible order with this id, UUID or number. Raises OrderNotFound or OrderArchived."""
+    """Return a visible order by id, UUID or number. Raises OrderNotFound or OrderArchived."""
     order = visible_to(user).filter(**_lookup(reference)).first()
     if order is None and _was_visible_to(user, reference):
         raise OrderArchived(reference)
@@ -54,12 +54,12 @@ def _was_visible_to(user: AbstractBaseUser | AnonymousUser, reference: str) -> b
 
 
 def _is_another_number(reference: str, order: Order) -> bool:
-    """Catch a mistyped number that ends in the id of another order."""
+    """Catch mistyped numbers that end in another order's id."""
     return id_of_number(reference) is not None and reference != order.number
 
 
 def any_by_reference(reference: str) -> Order:
-    """Return any order by id, UUID or number, without a visibility check. Raises OrderNotFound."""
+    """Return any order, visible or not. Raises OrderNotFound."""
     order = Order.objects.select_related("journey").filter(**_lookup(reference)).first()
     if order is None:
         raise OrderNotFound(reference)
@@ -79,7 +79,7 @@ def _lookup(reference: str) -> dict[str, object]:
 
 
 # --- For the steps ----------------------------------------------------------------------------------------
-# Plain SQL with one array: the ORM would write a placeholder per order.
+# SQL with one array: the ORM writes a placeholder per order.
 
 UNITS = """
     SELECT order_id, product_id, quantity FROM orders_orderline
@@ -106,7 +106,7 @@ def parcels(order_ids: Sequence[int]) -> list[Parcel]:
 
 
 def charges(order_ids: Sequence[int]) -> Asked:
-    """Return the orders' charges: goods and quoted shipping, on the order's payment token."""
+    """Return the orders' charges: goods and shipping."""
     return Asked(CHARGES, [numbers(order_ids)])
 
 

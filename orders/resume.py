@@ -1,7 +1,6 @@
-"""Resume of orders that wait for the payment provider, as soon as its breaker closes.
+"""Resume of orders that wait for the payment provider when its breaker closes.
 
-Without it they would wait out their back-off, up to a minute. A missed change (a dispatcher that starts later, say)
-only costs that delay.
+A missed change only costs the rest of their back-off.
 """
 
 import logging
@@ -15,7 +14,7 @@ from providers.breaker import breaker
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-# Orders per second: a provider that has just recovered must not be overrun.
+# Orders per second, so as not to overrun a recovering provider.
 RAMP = 50.0
 WAITS = [Wait.PAYMENT_PROVIDER.value, Wait.PAYMENT_OUTCOME.value]
 
@@ -32,14 +31,14 @@ RESUME = """
 
 
 class ProviderWatch:
-    """A dispatcher's watch on the payment provider's breaker."""
+    """Watches the payment provider's breaker."""
 
     def __init__(self) -> None:
         self._was_closed = True
         self._next_poll = 0.0
 
     def look(self) -> None:
-        """Resume waiting orders if the breaker has closed since the last call."""
+        """Resume orders if the breaker has closed."""
         if time.monotonic() < self._next_poll:
             return
         self._next_poll = time.monotonic() + POLL_SECONDS
@@ -55,7 +54,7 @@ class ProviderWatch:
 
 
 def resume_waiting() -> int:
-    """Make waiting orders due, the oldest first, RAMP per second. Return how many."""
+    """Make waiting orders due, oldest first. Return how many."""
     with connection.cursor() as cursor:
         cursor.execute(RESUME, [WAITS, RAMP])
         return int(cursor.rowcount)

@@ -1,12 +1,8 @@
-"""Temporary shortages: there are units, but unpaid orders hold them.
+"""Temporary shortages: unpaid orders hold the units, and may yet release them.
 
-Such an order may yet release its units (declined card, cancellation), so others queue for up to STOCK_WAIT_SECONDS.
-What could not be served even without all unpaid orders is refused at once. The queue is in order of placement: an
-order leaves units alone that an earlier one can have now. An order that cannot be served blocks none behind it, so
-smaller orders may overtake a large one until it times out.
-
-The payment leg does not wait: declined orders leave the queue at once. Capture follows the reservation; the
-authorization is voided if the wait ends in a refusal.
+Others queue for up to STOCK_WAIT_SECONDS, in order of placement; what exceeds even those units is refused at once.
+An order that cannot be served blocks none behind it, so smaller ones may overtake a large one until it times out.
+The payment leg does not wait, but capture does.
 """
 
 import time
@@ -23,13 +19,13 @@ from orders import wakeup
 from orders.workflow import Wait
 
 POLL_SECONDS = 0.2
-# A poll takes longer the more orders are in flight: it gets at most this share of a dispatcher's time.
+# Polls get slower with load: at most this share of a dispatcher's time.
 SHARE_OF_TIME = 0.1
 # Queued orders considered at once.
 MOST_AHEAD = 1000
 
-# Of the queue, only orders that share a product with the batch. Their ids are negated, which is cheaper to read for
-# thousands of lines than another column. The queue is nearly always empty: one lookup in an empty partial index.
+# Reads queued orders that share a product with the batch, with negated ids: cheaper than another column for thousands
+# of lines. The queue is nearly always empty: one lookup in a partial index.
 WANTED = """
     WITH own AS MATERIALIZED (
         SELECT order_id, product_id, quantity FROM orders_orderline WHERE order_id = ANY(%(order_ids)s::bigint[])
@@ -93,7 +89,7 @@ WAKE = """
 
 
 class Units(NamedTuple):
-    """Units of a product: free now, and free if all unpaid orders released theirs."""
+    """Units free now, and free without all unpaid orders."""
 
     free: int
     reachable: int
@@ -103,7 +99,7 @@ NO_UNITS = Units(0, 0)
 
 
 def wanted(order_ids: Sequence[int]) -> tuple[list[Wanted], list[Wanted]]:
-    """Return the orders' units of each product, and those of queued orders ahead of the last of them."""
+    """Return the units of orders, and of queued orders ahead of them."""
     if not order_ids:
         return [], []
     parameters = {"order_ids": numbers(order_ids), "last": max(order_ids), "most": MOST_AHEAD}
@@ -113,16 +109,13 @@ def wanted(order_ids: Sequence[int]) -> tuple[list[Wanted], list[Wanted]]:
 
 
 def units(product_ids: Collection[int]) -> dict[int, Units]:
-    """Return the units of each product."""
+    """Return units by product."""
     parameters = {"product_ids": numbers(sorted(product_ids))}
     return {product_id: Units(*found) for product_id, *found in execute(REACHABLE, parameters)}
 
 
 def passing(shortages: Mapping[int, Sequence[Shortage]], queued: Collection[int]) -> set[int]:
-    """Return the orders whose shortage is temporary and, if `queued`, whose wait has not expired.
-
-    Call it with the products' stock locked.
-    """
+    """Return orders whose shortage is temporary and whose wait has not expired. Needs the stock's locks."""
     if not shortages or not settings.STOCK_WAIT_SECONDS:
         return set()
     found = units({shortage.product_id for missing in shortages.values() for shortage in missing})
@@ -145,13 +138,13 @@ def _out_of_patience(order_ids: Collection[int]) -> set[int]:
 
 
 class StockWatch:
-    """A dispatcher's watch on the queue."""
+    """Watches the queue."""
 
     def __init__(self) -> None:
         self._next_poll = 0.0
 
     def look(self) -> None:
-        """Wake orders that can be decided now."""
+        """Wake decidable orders."""
         began = time.monotonic()
         if began < self._next_poll:
             return
@@ -161,7 +154,7 @@ class StockWatch:
 
 
 def wake() -> int:
-    """Make queued orders due whose units are free or out of reach. Return how many."""
+    """Make orders due whose units are free or out of reach. Return how many."""
     queue = _queue()
     if not queue:
         return 0
@@ -170,12 +163,11 @@ def wake() -> int:
     return _make_due(woken) if woken else 0
 
 
-# By order id: units of each product, and whether it is due or in flight anyway.
+# By order id: units by product, and whether due anyway.
 Queue = dict[int, tuple[dict[int, int], bool]]
 
 
 def _decidable(queue: Queue, found: Mapping[int, Units]) -> list[int]:
-    """Return the orders that an attempt would decide, without those attempted soon anyway."""
     free = {product_id: each.free for product_id, each in found.items()}
     decided = []
     for order_id, (lines, is_coming) in queue.items():

@@ -15,27 +15,27 @@ logger = logging.getLogger(__name__)
 DUE = "orders_due"  # PostgreSQL channel
 JOURNAL = "journal"  # channel layer group
 
-# The caller sends its order's next message first, which is more urgent.
+# The caller's next message is more urgent.
 AFTER_SECONDS = 0.02
 
 
 def wake_dispatcher() -> None:
-    """Notify the dispatchers of due orders when the transaction commits."""
+    """Notify the dispatchers on commit."""
     execute("SELECT pg_notify(%s, '')", [DUE])
 
 
 def announce_events() -> None:
-    """Notify the live servers of new events. Never blocks, never raises."""
+    """Notify the live servers. Never blocks or raises."""
     _announcer().notify()
 
 
 class Announcer:
-    """A thread that sends notifications, coalesced: one in flight, at most one pending."""
+    """A thread that sends coalesced notifications."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         self._wanted = threading.Event()
-        # A daemon that joins no thread, so that it never delays the exit of the process.
+        # A daemon without threads of its own never delays exit.
         threading.Thread(target=self._run, name="announcer", daemon=True).start()
 
     def notify(self) -> None:
@@ -66,7 +66,7 @@ _current: Announcer | None = None
 
 
 def _announcer() -> Announcer:
-    """Return this process's announcer: threads do not survive a fork."""
+    """Return this process's announcer: threads end at fork."""
     global _current  # noqa: PLW0603
     with _lock:
         if _current is None or _current.pid != os.getpid():

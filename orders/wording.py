@@ -16,19 +16,19 @@ WAITS = {
     Wait.STOCK: "units reserved by unpaid orders",
 }
 
-# `orders.steps` escalates failed steps with this text.
+# As written by `orders.steps`.
 STEP_FAILED = re.compile(r"(?P<step>[a-z]+(?:_[a-z]+)*): (?P<error>\w+\(.*)", re.DOTALL)
 
 HAPPENED = {EventType.ATTENTION_NEEDED: "Escalated to staff", EventType.MONEY_RETURNED: "Payment returned"}
 
 
 def waits_for(code: str) -> str:
-    """Return the wording of a wait; empty for none."""
+    """Return the wording of a wait."""
     return WAITS.get(Wait(code), "") if code in set(Wait) else code
 
 
 def attention(why: str) -> str:
-    """Return the wording of why an order needs attention."""
+    """Return the wording of an attention."""
     if failed := STEP_FAILED.fullmatch(why):
         return f"the step “{failed['step'].replace('_', ' ')}” failed with {failed['error']}"
     code, _, rest = why.partition(" ")
@@ -54,12 +54,12 @@ class Entry:
 
 
 def is_code(*, status: str, outcome: str) -> bool:
-    """Return whether an order's reason is a code (rejections) rather than typed (cancellations)."""
+    """Return whether the reason is a code, not typed."""
     return Status.REJECTED in (status, outcome)
 
 
 def reason_in_words(journey: Journey) -> str:
-    """Return why an order was rejected or cancelled; a typed reason as it is."""
+    """Return the wording of an order's reason."""
     typed = not is_code(status=journey.status, outcome=journey.outcome)
     return journey.reason if typed else journey.reason.replace("_", " ")
 

@@ -1,7 +1,4 @@
-"""The rules of an order's journey, without database, clock or network.
-
-`JourneyState` is a journey as read under lock. Its methods change it and record events; `orders.journal` saves both.
-"""
+"""Rules of an order's journey, without I/O. `JourneyState` records events; `orders.journal` saves both."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,7 +10,7 @@ from typing import Any
 class Status(StrEnum):
     """An order's status."""
 
-    PENDING = "pending"  # stored; held, or waiting for the dispatcher
+    PENDING = "pending"  # held or due
     PROCESSING = "processing"  # legs in flight
     CONFIRMED = "confirmed"  # stock reserved, payment captured
     COMPLETED = "completed"  # handed over
@@ -29,7 +26,7 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     # When its goods come back.
     Status.COMPLETED: frozenset({Status.CANCELLING}),
     Status.CANCELLING: frozenset({Status.CANCELLED, Status.REJECTED}),
-    # When a late payment has to be reversed.
+    # For late payments.
     Status.CANCELLED: frozenset({Status.CANCELLING}),
     Status.REJECTED: frozenset({Status.CANCELLING}),
 }
@@ -38,11 +35,11 @@ UNDER_WAY = frozenset({Status.PENDING, Status.PROCESSING, Status.CANCELLING})
 
 
 class Leg(StrEnum):
-    """State of a leg: stock, shipping or payment."""
+    """State of a leg."""
 
     PENDING = ""  # not tried, or outcome unknown
     REFUSED = "refused"  # out of stock, undeliverable, declined
-    SHORT = "short"  # stock: queued for units that unpaid orders hold
+    SHORT = "short"  # stock: queued for units
     RESERVED = "reserved"  # stock
     RELEASED = "released"  # stock
     SOLD = "sold"  # stock
@@ -82,7 +79,7 @@ class EventType(StrEnum):
     RETRIED = "order_retried"
 
 
-# The status after an event; other events do not change it.
+# Other events leave the status.
 STATUS_AFTER: dict[EventType, Status] = {
     EventType.PLACED: Status.PENDING,
     EventType.STARTED: Status.PROCESSING,
@@ -101,20 +98,20 @@ class Wait(StrEnum):
     NONE = ""
     PAYMENT_PROVIDER = "payment_provider"  # unreachable: nothing was sent
     PAYMENT_OUTCOME = "payment_outcome"  # sent, outcome unknown
-    LOST_STEP = "lost_step"  # a leg did not report back
+    LOST_STEP = "lost_step"  # leg did not report back
     STOCK = "stock_reserved_by_others"  # unpaid orders hold the units
 
 
-# Seconds. The back-off doubles with each attempt, up to this.
+# Seconds; cap of the exponential back-off.
 LONGEST_WAIT = 60.0
-# Fixed for a provider known to be down: nothing was attempted.
+# While the provider is known to be down.
 PROVIDER_WAIT = 5.0
-# Only a safety net: `orders.shortages` wakes orders whose units are free.
+# Fallback: `orders.shortages` wakes orders.
 STOCK_WAIT = 10.0
 UNCOUNTED_WAITS = {Wait.PAYMENT_PROVIDER: PROVIDER_WAIT, Wait.STOCK: STOCK_WAIT}
-# Attempts after which a retrying order is escalated as well.
+# Attempts until escalation.
 MAX_QUIET_ATTEMPTS = 8
-# Cap of the counters: an order may wait for its provider for weeks.
+# An order may wait for weeks.
 MAX_COUNTED_ATTEMPTS = 1_000
 
 # Events that do not reset `attempts`.
@@ -131,7 +128,7 @@ WITH_LEGS_UNDER_WAY = frozenset({Status.PROCESSING, Status.CANCELLING})
 
 
 class IllegalMove(Exception):
-    """A transition that TRANSITIONS does not allow: a defect."""
+    """A transition outside TRANSITIONS: a defect."""
 
     def __init__(self, order_id: int, source: Status, target: Status) -> None:
         super().__init__(f"Order {order_id} cannot go from {source} to {target}.")
@@ -139,12 +136,12 @@ class IllegalMove(Exception):
 
 
 def has_ended(status: Status | str, *, completion_requested: bool) -> bool:
-    """Return whether an order moves no further by itself."""
+    """Return whether an order is final by itself."""
     return status not in UNDER_WAY and not (status == Status.CONFIRMED and completion_requested)
 
 
 def may_be_retried(status: Status | str, *, is_due: bool, attention: str) -> bool:
-    """Return whether a retry has an effect: the order is under way or needs attention. Steps are idempotent."""
+    """Return whether a retry has an effect. It is always safe: steps are idempotent."""
     is_held = status == Status.PENDING and not is_due
     return not is_held and (status in UNDER_WAY or bool(attention))
 
@@ -162,7 +159,7 @@ class Event:
 
 @dataclass(slots=True)
 class JourneyState:
-    """A journey under lock. `due_in`: seconds until it is due, None at rest."""
+    """A journey under lock. `due_in`: seconds, None at rest."""
 
     order_id: int
     status: Status
@@ -179,7 +176,7 @@ class JourneyState:
     waiting_for: str = ""
     attention: str = ""
     is_due: bool = False
-    # Consecutive batches of this order that expired after a worker had started them.
+    # Consecutive expired batches that a worker had started.
     losses: int = 0
     due_in: float | None = None
     reschedule: bool = False
@@ -196,7 +193,7 @@ class JourneyState:
 
     @property
     def has_changed(self) -> bool:
-        """Whether there are changes to save."""
+        """Whether to save it."""
         return bool(self.events) or self.reschedule
 
     @property
@@ -206,12 +203,12 @@ class JourneyState:
 
     @property
     def wants_stock(self) -> bool:
-        """Whether stock is still to be reserved."""
+        """Whether to reserve stock."""
         return self.is_processing and self.stock in (Leg.PENDING, Leg.SHORT)
 
     @property
     def may_be_charged(self) -> bool:
-        """Whether the payment is to be authorized: the total is final and no leg refused."""
+        """Whether to authorize the payment."""
         return (
             self.is_processing
             and self.shipping is Leg.QUOTED
@@ -221,7 +218,7 @@ class JourneyState:
 
     @property
     def may_be_captured(self) -> bool:
-        """Whether the fan-in succeeded: all legs are ready for capture."""
+        """Whether to capture: the fan-in succeeded."""
         return self.is_processing and (self.stock, self.shipping, self.payment) == (
             Leg.RESERVED,
             Leg.QUOTED,
@@ -245,12 +242,12 @@ class JourneyState:
 
     @property
     def waits_for_provider(self) -> bool:
-        """Whether it waits for the payment provider, which may take long and is no defect here."""
+        """Whether it waits for the payment provider."""
         return self.waiting_for in (Wait.PAYMENT_PROVIDER, Wait.PAYMENT_OUTCOME)
 
     @property
     def tries(self) -> int:
-        """Attempts that count as suspicious: while it waits for the provider, only worker crashes."""
+        """Suspicious attempts: only worker crashes while it waits for the provider."""
         return self.losses if self.waits_for_provider else self.attempts
 
     @property
@@ -265,20 +262,20 @@ class JourneyState:
 
     @property
     def may_hold_money(self) -> bool:
-        """Whether the provider may hold or have money. Nothing is sent before the quote."""
+        """Whether the provider may have money: nothing is sent before the quote."""
         is_quoted = self.shipping is Leg.QUOTED
         return is_quoted and self.payment in (Leg.PENDING, Leg.AUTHORIZED, Leg.CAPTURED)
 
     @property
     def has_no_money(self) -> bool:
-        """Whether it is cancelled, rejected or on the way there, and its payment is reversed as far as known."""
+        """Whether it is being or was undone, with no known payment left."""
         return (
             self.status in (Status.CANCELLING, Status.CANCELLED, Status.REJECTED) and not self.may_hold_money
         )
 
     @property
     def money_to_return(self) -> bool:
-        """Whether its payment is still to be reversed."""
+        """Whether to reverse the payment."""
         return self.is_cancelling and self.may_hold_money
 
     # --- Outcomes of legs ----------------------------------------------------------------------------------
@@ -290,10 +287,7 @@ class JourneyState:
         self._note(EventType.STOCK_RESERVED)
 
     def stock_short(self) -> None:
-        """Queue for units that unpaid orders hold; none is reserved.
-
-        The first time is recorded whatever else it waits for: it bounds the wait.
-        """
+        """Queue for units. Always recorded the first time: it bounds the wait."""
         if self.stock is not Leg.SHORT:
             self.stock = Leg.SHORT
             self._note(EventType.WAITING, waiting_for=Wait.STOCK.value)
@@ -301,7 +295,7 @@ class JourneyState:
                 self.waiting_for = Wait.STOCK
 
     def stock_refused(self, shortages: list[dict[str, Any]]) -> None:
-        """Units are missing; none is reserved."""
+        """Units are missing."""
         self._leave_queue()
         self.stock = Leg.REFUSED
         self._refuse("out_of_stock", EventType.STOCK_REFUSED, shortages=shortages)
@@ -334,12 +328,12 @@ class JourneyState:
         self._note(EventType.PAYMENT_CAPTURED)
 
     def capture_declined(self, code: str) -> None:
-        """The capture failed: reverse, as the authorization may still stand."""
+        """Reverse: the authorization may still stand."""
         self._refuse(code or "capture_declined", EventType.CAPTURE_DECLINED)
         self.undo(outcome=Status.REJECTED)
 
     def payment_arrived_late(self, leg: Leg = Leg.AUTHORIZED) -> None:
-        """A payment succeeded after the order was cancelled or rejected: reverse it."""
+        """Reverse a payment that succeeded after the end."""
         has_ended = not self.is_cancelling
         self.payment, self.outcome = leg, self.outcome or Status.CANCELLED
         self.reschedule_in(0)
@@ -353,7 +347,7 @@ class JourneyState:
         self._note(EventType.STOCK_RELEASED)
 
     def money_returned(self, how: Leg) -> None:
-        """The payment is reversed, or there was none."""
+        """The payment is reversed."""
         self.payment, self.waiting_for = how, Wait.NONE
         if how is not Leg.NOT_NEEDED:
             self._note(EventType.MONEY_RETURNED, how=how.value)
@@ -361,7 +355,7 @@ class JourneyState:
     # --- Transitions ---------------------------------------------------------------------------------------
 
     def claimed(self, *, lease: float) -> None:
-        """A dispatcher claims it for `lease` seconds."""
+        """Claim it for `lease` seconds."""
         self.defer(lease)
         self.attempts = min(self.attempts + 1, MAX_COUNTED_ATTEMPTS)
         if self.waiting_for == Wait.LOST_STEP:
@@ -371,14 +365,14 @@ class JourneyState:
             self._note(EventType.STARTED)
 
     def batch_expired(self, *, before: int, was_started: bool) -> None:
-        """Its batch's lease expired, after `before` expired ones. Unless a worker started it, it is no attempt."""
+        """Its batch expired, after `before` others; an attempt only if a worker started it."""
         if was_started:
             self.losses = min(before + 1, MAX_COUNTED_ATTEMPTS)
         else:
             self.losses, self.attempts = before, max(0, self.attempts - 1)
 
     def settle(self) -> None:
-        """Choose the next transition from the legs alone."""
+        """Choose the next transition by the legs."""
         if self.is_processing and self.is_refused:
             self.undo(outcome=Status.REJECTED)
         elif self.is_processing and self.payment is Leg.CAPTURED:
@@ -389,7 +383,7 @@ class JourneyState:
             self.wait()
 
     def confirm(self) -> None:
-        """Stock is reserved and the payment captured."""
+        """Confirm it."""
         self._move(Status.CONFIRMED)
         self._finish()
         self._note(EventType.CONFIRMED)
@@ -415,7 +409,7 @@ class JourneyState:
         self._note(EventType.RELEASED)
 
     def undo(self, *, outcome: Status, reason: str = "") -> None:
-        """End with `outcome`: at once if nothing is held, else after compensation."""
+        """End with `outcome`, after compensation if needed."""
         self.outcome, self.reason = outcome.value, reason or self.reason
         self._leave_queue()
         if not self.holds_stock and not self.may_hold_money:
@@ -434,12 +428,12 @@ class JourneyState:
             self.waiting_for = what
 
     def no_capacity(self) -> None:
-        """This batch's calls had no capacity left: due again at once, not an attempt."""
+        """Due at once: the batch had no capacity, so no attempt."""
         self.attempts = 0
         self.reschedule_in(0)
 
     def wait(self) -> None:
-        """Reschedule, with exponential back-off for waits that count as attempts."""
+        """Reschedule with back-off."""
         self.blocked(self._cause_of_wait())
         if self.waiting_for in UNCOUNTED_WAITS:
             self.attempts = 0
@@ -455,25 +449,25 @@ class JourneyState:
         self._flag(why, details=details)
 
     def overdue(self, deadline: timedelta) -> None:
-        """It needs attention after `deadline` in one state, and goes on."""
+        """Flag it, without stopping it."""
         if not self.attention:
             minutes = int(deadline.total_seconds() // 60)
             self._flag(f"{self.waiting_for or self.status.value} for over {minutes} minutes")
 
     def audit_failed(self, promise: str, *, details: str) -> None:
-        """It violates an invariant: it needs attention, and goes on."""
+        """Flag it, without stopping it."""
         if not self.attention:
             self._flag(f"the audit found it wrong: {promise}", details=details)
 
     def retry(self) -> None:
-        """Clear its need for attention; due now unless it has ended."""
+        """Clear the attention; due now unless ended."""
         self.attention, self.attempts = "", 0
         if not has_ended(self.status, completion_requested=self.completion_requested):
             self.reschedule_in(0)
         self._note(EventType.RETRIED)
 
     def defer(self, seconds: float) -> None:
-        """Due in `seconds`, still in its batch."""
+        """Due in `seconds`, in its batch."""
         self.reschedule, self.due_in = True, seconds
 
     def reschedule_in(self, seconds: float) -> None:
@@ -482,14 +476,13 @@ class JourneyState:
         self.batch_id = None
 
     def rest(self) -> None:
-        """Not due any more, out of its batch."""
+        """Not due, out of its batch."""
         self.reschedule, self.due_in, self.batch_id, self.attempts = True, None, None, 0
         self.waiting_for = Wait.NONE
 
     # --- Internals -----------------------------------------------------------------------------------------
 
     def _leave_queue(self) -> None:
-        """Stop queuing for units."""
         if self.stock is Leg.SHORT:
             self.stock = Leg.PENDING
         if self.waiting_for == Wait.STOCK:

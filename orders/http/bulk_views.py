@@ -1,4 +1,4 @@
-"""Bulk intake and export of orders. Both stream in constant memory."""
+"""Bulk intake and export, streamed in constant memory."""
 
 import contextvars
 import threading
@@ -43,13 +43,13 @@ CHUNK_LINES = 1000
 LONGEST_LINE = 64 * 1024
 LONGEST_PREFIX = 180
 PAUSE_SECONDS = 0.2  # between polls of a long backlog
-PATIENCE_SECONDS = 20.0  # how long a line waits for the backlog or its rate before it is refused
+PATIENCE_SECONDS = 20.0  # for the backlog or the rate
 
 Judge = Callable[[Exception], dict[str, Any]]
 
 
 class Unread(BaseParser):
-    """Declares the media type of a body that the view streams itself."""
+    """Declares a media type; the view streams the body."""
 
     media_type = NDJSON
 
@@ -116,7 +116,7 @@ def _unavailable(code: str, message: str) -> Problem:
 
 
 def _prefix(request: Request) -> str:
-    """Return the key prefix of lines without a key; empty if the request has no key."""
+    """Return the key prefix of lines without a key."""
     key = key_of(request)
     if len(key) > LONGEST_PREFIX:
         message = f"Of a bulk request, at most {LONGEST_PREFIX} characters."
@@ -125,7 +125,7 @@ def _prefix(request: Request) -> str:
 
 
 def _body(request: Request) -> Callable[[int], bytes]:
-    """Return the body's reader: Django takes a body without Content-Length for empty."""
+    """Return the body's reader, also without Content-Length."""
     environ = request._request.META
     if not environ.get("CONTENT_LENGTH") and environ.get("wsgi.input_terminated"):
         read: Callable[[int], bytes] = environ["wsgi.input"].read
@@ -134,10 +134,7 @@ def _body(request: Request) -> Callable[[int], bytes]:
 
 
 class Intake:
-    """Places a body's orders chunk by chunk, in a thread.
-
-    Reading slows down for the account's rate of lines, and for a client that does not read its answers.
-    """
+    """Places orders chunk by chunk, in a thread, as fast as the account's rate and its client's reads allow."""
 
     def __init__(
         self,
@@ -163,17 +160,17 @@ class Intake:
         self._answers = Spool(size=settings.BULK_UNREAD_MEGABYTES * 1024 * 1024)
 
     def start(self) -> Iterator[bytes]:
-        """Start the thread and return the stream of answers."""
+        """Start; return the answers."""
         # Keeps the request id in logs and events.
         run = contextvars.copy_context().run
         threading.Thread(target=run, args=[self._run], name="bulk intake", daemon=True).start()
         return self._stream()
 
     def _stream(self) -> Iterator[bytes]:
-        """Yield the answers, and a final `too_slow` if the body stalls.
+        """Yield the answers, and `too_slow` if the body stalls.
 
-        The web server hangs if a response ends while its request body is still being read, so this blocks until the
-        client or the proxy closes the connection. Only the account's own limit counts the place meanwhile.
+        The web server hangs if a response ends before its request's body is read, so this then blocks until disconnect,
+        without counting towards the total of places.
         """
         yield from self._answers.pieces(is_over=self._pace.is_too_slow, look_seconds=PAUSE_SECONDS)
         if self._pace.is_too_slow():
@@ -203,7 +200,7 @@ class Intake:
         return chunk
 
     def _process(self, chunk: list[tuple[int, bytes | None]]) -> list[bytes]:
-        """Place a chunk of lines. Return the answers in order."""
+        """Return the answers to a chunk, in order."""
         outcomes: dict[int, bulk.Accepted | Exception] = {}
         entries: dict[int, bulk.Entry] = {}
         for number, line in chunk:
@@ -237,13 +234,13 @@ class Intake:
         return refused | dict(zip(admitted, outcomes, strict=True))
 
     def _refused(self, entries: dict[int, bulk.Entry]) -> dict[int, Problem]:
-        """Return the problems of lines that the account may not place now."""
+        """Return refused lines."""
         wishes = [allowances.Wish(entry.new, entry.key) for entry in entries.values()]
         refusals, numbers = allowances.refusals(self._owner_id, wishes), list(entries)
         return {numbers[place]: problem for place, problem in refusals.items()}
 
     def _take_tokens(self, lines: int) -> None:
-        """Take the lines' tokens from the account's bucket, waiting for them. Raises Throttled after too long."""
+        """Wait for the lines' tokens. Raises Throttled."""
         if self._allowed is None or not lines:
             return
         try:
@@ -260,7 +257,7 @@ class Intake:
         time.sleep(taken.wait)
 
     def _await_room(self) -> None:
-        """Wait while the backlog is too long. Raises Problem after too long."""
+        """Wait for the backlog. Raises Problem."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while bulk.is_backlogged(limit=settings.BULK_MAX_WAITING):
             if time.monotonic() > deadline:

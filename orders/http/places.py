@@ -1,4 +1,4 @@
-"""Limits on concurrent streams, each of which blocks a thread for as long as its client takes."""
+"""Limits on concurrent streams, each of which blocks a thread."""
 
 import threading
 from collections import Counter
@@ -11,7 +11,7 @@ RETRY_AFTER_SECONDS = 5
 
 
 class Places:
-    """A limit on streams of one kind, in total and per account."""
+    """A limit in total and per account."""
 
     def __init__(self, count: int, *, of_account: int) -> None:
         self._count, self._of_account = count, of_account
@@ -19,7 +19,7 @@ class Places:
         self._lock = threading.Lock()
 
     def take(self, account: int) -> "Place":
-        """Acquire a place. Raises Problem if the total or the account's limit is reached."""
+        """Acquire a place. Raises Problem if there is none."""
         with self._lock:
             if self._taken[account] >= self._of_account:
                 message = f"At most {self._of_account} of these at once. Wait until one of yours has ended."
@@ -32,7 +32,7 @@ class Places:
         return Place(self, account)
 
     def make_room(self) -> None:
-        """Free a place of the total; the account's stays in use."""
+        """Free a place of the total."""
         with self._lock:
             self._in_use -= 1
 
@@ -51,7 +51,7 @@ class Place:
         self._places, self._account, self._is_counted = places, account, True
 
     def leave_to_others(self) -> None:
-        """Stop counting towards the total; the account's limit counts it until release."""
+        """Count towards the account's limit only."""
         if self._is_counted:
             self._is_counted = False
             self._places.make_room()
@@ -62,7 +62,7 @@ class Place:
         self._places.release(self._account)
 
     def keep_for(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """Yield the pieces; release the place when they end or the client disconnects."""
+        """Yield the pieces; release at their end or on disconnect."""
 
         def release_at_end() -> Iterator[bytes]:
             try:
@@ -72,7 +72,7 @@ class Place:
                 self.release()
 
         started = release_at_end()
-        next(started)  # `finally` runs only in a generator that has started
+        next(started)  # else `finally` does not run
         return started
 
 
@@ -80,7 +80,7 @@ def _refusal(code: str, message: str, status: HTTPStatus) -> Problem:
     return Problem(code, message, status_code=status, retry_after=RETRY_AFTER_SECONDS)
 
 
-# Separate limits: uploads do not block exports, nor customers staff. Bulk intake also takes most of a core.
+# Separate: uploads do not block exports, nor customers staff. An intake takes most of a core.
 INTAKES = Places(3, of_account=2)
 EXPORTS = Places(3, of_account=2)
 EXPORTS_OF_STAFF = Places(3, of_account=2)

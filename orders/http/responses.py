@@ -1,4 +1,4 @@
-"""Response bodies of orders, as structs: rendering and API schema in one."""
+"""Response bodies of orders."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Order views: each reads the request, makes one call into the domain and renders the outcome."""
+"""Order views: each makes one call into the domain."""
 
 import hashlib
 from collections.abc import Callable
@@ -391,7 +391,7 @@ def answer_with(order: Order, request: Request, code: int = status.HTTP_200_OK) 
 
 
 def _etag(version: int, body: bytes) -> str:
-    """Return version and digest: payments and the viewer's permissions change the body, not the version."""
+    """Return version and digest: payments and permissions change only the body."""
     return f'"{version}-{hashlib.sha256(body).hexdigest()[:16]}"'
 
 
