@@ -63,10 +63,10 @@ class _Owners:
                 wrong_tokens.note_wrong(digest)
                 raise
             wrong_tokens.note_right(address, digest)
-            self._remember(digest, owner)
+            self._cache(digest, owner)
         return owner
 
-    def _remember(self, digest: str, owner: Owner) -> None:
+    def _cache(self, digest: str, owner: Owner) -> None:
         if len(self._owners) >= MAX_CACHED:
             self._owners.clear()
         self._owners[digest] = (time.monotonic() + CACHE_SECONDS, owner)
@@ -112,7 +112,7 @@ class _DemoCustomer:
             user = get_user_model().objects.filter(username=DEMO_USERNAME, is_active=True).first()
             self._user, self._looked_up = user, time.monotonic()
         if user is None:
-            raise AuthenticationFailed("There is no demo customer; `manage.py demo` makes one.")
+            raise AuthenticationFailed("There is no demo customer; `manage.py demo` creates one.")
         return user
 
     def forget(self) -> None:

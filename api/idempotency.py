@@ -44,7 +44,7 @@ def answer_once(
                 return _replay(IdempotencyKey.objects.get(owner_id=owner_id, key=key), fingerprint)
         response = answer()
         body = ENCODER.encode(response.data)
-        _remember(owner_id, key, response, _without(body, once_only))
+        _store_answer(owner_id, key, response, _without(body, once_only))
     response.data = msgspec.Raw(body)
     return response
 
@@ -73,7 +73,7 @@ def key_problems() -> Iterator[None]:
             status_code=status.HTTP_422_UNPROCESSABLE_ENTITY,
         ) from None
     except OperationalError as error:
-        if not _waited_for_a_key(error.__cause__):
+        if not _is_lock_timeout_on_key(error.__cause__):
             raise
         raise Problem(
             "in_progress",
@@ -84,7 +84,7 @@ def key_problems() -> Iterator[None]:
         ) from None
 
 
-def _waited_for_a_key(error: BaseException | None) -> bool:
+def _is_lock_timeout_on_key(error: BaseException | None) -> bool:
     """Return whether the lock timeout was on a concurrent key."""
     context = error.diag.context if isinstance(error, psycopg.errors.LockNotAvailable) else None
     return IdempotencyKey._meta.db_table in (context or "")
@@ -113,7 +113,7 @@ def _without(body: bytes, once_only: Sequence[str]) -> bytes:
     return ENCODER.encode(content | dict.fromkeys(once_only))
 
 
-def _remember(owner_id: int, key: str, response: Response, body: bytes) -> None:
+def _store_answer(owner_id: int, key: str, response: Response, body: bytes) -> None:
     headers = {name: response[name] for name in HEADERS if response.has_header(name)}
     # Text: a repeat is identical byte by byte.
     answer = json.dumps({"headers": headers, "body": body.decode()})

@@ -18,14 +18,14 @@ ModelType = TypeVar("ModelType", bound=Model)
 CURSOR = OpenApiParameter(
     "cursor",
     {"type": "integer", "minimum": 1, "maximum": LARGEST_ID},
-    description="Where the page starts, from the `next` of another.",
+    description="Start of the page, from the `next` of the previous one.",
 )
 PAGE_PARAMETERS = [
     CURSOR,
     OpenApiParameter(
         "pageSize",
         {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE},
-        description="How many at most.",
+        description="Maximum number of results.",
     ),
 ]
 

@@ -93,7 +93,7 @@ COMPLAINTS: list[tuple[re.Pattern[str], str, str]] = [
     (re.compile(r"missing (?P<name>\w+)"), "required", "This field is required."),
     (re.compile(r"unknown country (?P<name>\w+)"), "unknown_country", "No ISO 3166 code, such as DE or GB."),
     (re.compile(r"unknown currency (?P<name>\w+)"), "unknown_currency", "No ISO 4217 code, such as USD."),
-    (re.compile(r"impossible email (?P<name>\w+)"), "wrong_format", "No mail can reach this address."),
+    (re.compile(r"impossible email (?P<name>\w+)"), "wrong_format", "Not a deliverable address."),
     (
         re.compile(r"too many decimals of (?P<name>\w+)"),
         "too_many_decimals",
@@ -134,7 +134,7 @@ def _problem(complaint: str, path: str) -> Problem:
             field = f"{path}.{name}" if path and name else path or name
             facts = [" | ".join(JSON_NAMES.get(w, w) for w in words.split(" | ")) for words in match.groups()]
             return Problem(code, sentence.format(*facts), field=field)
-    return Problem("invalid", "This is not what is expected here.", field=path)
+    return Problem("invalid", "Invalid value.", field=path)
 
 
 def read_price(kind: type, value: Any) -> Any:

@@ -28,14 +28,14 @@ class StructExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-ca
 
     def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:  # noqa: ARG002
         """Return the struct's schema; register those of nested structs."""
-        _, schemas = msgspec.json.schema_components([self.target], schema_hook=_custom, ref_template=REF)
+        _, schemas = msgspec.json.schema_components([self.target], schema_hook=_schema_hook, ref_template=REF)
         schema: dict[str, Any] = schemas.pop(self.target.__name__)
         for name, inner in schemas.items():
             component = ResolvedComponent(  # type: ignore[no-untyped-call]
-                name, ResolvedComponent.SCHEMA, schema=_described(name, inner), object=_struct(name)
+                name, ResolvedComponent.SCHEMA, schema=_with_rules(name, inner), object=_struct(name)
             )
             auto_schema.registry.register_on_missing(component)
-        return _described(self.target.__name__, schema)
+        return _with_rules(self.target.__name__, schema)
 
 
 class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -74,32 +74,32 @@ def _struct(name: str, root: type = msgspec.Struct) -> type | None:
     return None
 
 
-def _described(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _with_rules(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     """Return a struct's schema with the rule of `at_least_one_of`."""
     needed: tuple[str, ...] = getattr(_struct(name), "at_least_one_of", ())
-    rule = {"anyOf": [_given(field) for field in needed]} if needed else {}
-    return _adapted(schema) | rule
+    rule = {"anyOf": [_required(field) for field in needed]} if needed else {}
+    return _adapt(schema) | rule
 
 
-def _given(field: str) -> dict[str, Any]:
+def _required(field: str) -> dict[str, Any]:
     # Blank names count as missing.
     return {"required": [field], "properties": {field: {"type": ["string", "integer"], "pattern": r"\S"}}}
 
 
-def _custom(kind: type) -> dict[str, Any]:
+def _schema_hook(kind: type) -> dict[str, Any]:
     if kind is Price:
         return {"type": "number", "minimum": 0, "maximum": 9_999_999_999.99}
     raise NotImplementedError(kind)
 
 
-def _adapted(schema: Any) -> Any:
+def _adapt(schema: Any) -> Any:
     """Return the schema with decimals as numbers and typed enums, for drf-spectacular."""
     if isinstance(schema, dict) and schema.get("format") == "decimal":
         return {name: value for name, value in schema.items() if name != "format"} | {"type": "number"}
     if isinstance(schema, dict):
         typed = {"type": "string"} if _is_choice_of_texts(schema) else {}
-        return typed | {name: _adapted(value) for name, value in schema.items()}
-    return [_adapted(value) for value in schema] if isinstance(schema, list) else schema
+        return typed | {name: _adapt(value) for name, value in schema.items()}
+    return [_adapt(value) for value in schema] if isinstance(schema, list) else schema
 
 
 def _is_choice_of_texts(schema: dict[str, Any]) -> bool:
@@ -123,7 +123,7 @@ def idempotency_key(*, longest: int) -> OpenApiParameter:
         "Idempotency-Key",
         {"type": "string", "minLength": 1, "maxLength": longest, "pattern": f"^{KEY.pattern}$"},
         OpenApiParameter.HEADER,
-        description="Repeat a request under its key as often as you like: it is done once and answered the same.",
+        description="A request may be repeated under its key: it runs once, and every repeat gets the same answer.",
     )
 
 

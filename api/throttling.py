@@ -128,7 +128,7 @@ def rate_of(scope: str, user_id: int | None = None) -> Rate | None:
     if text == BLOCKED:
         raise Problem(
             "account_blocked",
-            "This account may not do this at present.",
+            "An operator has blocked this for the account.",
             status_code=status.HTTP_403_FORBIDDEN,
         )
     return Rate.parse(text)
@@ -220,7 +220,7 @@ class LoginThrottle(Throttle):
         """Raise Problem."""
         raise Problem(
             "temporarily_unavailable",
-            "Logging in is not possible just now.",
+            "Login is temporarily unavailable.",
             status_code=status.HTTP_503_SERVICE_UNAVAILABLE,
             retry_after=COOL_DOWN_SECONDS,
         )

@@ -6,7 +6,7 @@ from typing import Any
 from api.problems import Problem
 from telemetry.card_numbers import holds_card_number
 
-DEEPEST = 20
+MAX_DEPTH = 20
 
 # Controls, and lone surrogates, which UTF-8 cannot encode.
 UNPRINTABLE = re.compile(
@@ -48,8 +48,8 @@ def check_texts(value: Any, *, path: str = "", depth: int = 0) -> None:
 
 
 def _check_inside(value: dict[str, Any] | list[Any], *, path: str, depth: int) -> None:
-    if depth > DEEPEST:
-        raise Problem("malformed_json", f"Nested more than {DEEPEST} deep.")
+    if depth > MAX_DEPTH:
+        raise Problem("malformed_json", f"Nested more than {MAX_DEPTH} deep.")
     if isinstance(value, list):
         for index, item in enumerate(value):
             check_texts(item, path=f"{path}[{index}]", depth=depth)

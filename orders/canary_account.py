@@ -12,22 +12,22 @@ USERNAME = "canary"
 RECHECK_SECONDS = 30.0
 
 
-class _Known:
+class _Cache:
     owner_id: int | None = None
     until: float = 0.0
 
 
 def owner_id() -> int | None:
     """Return the canary account's id, if it exists; cached."""
-    if _Known.owner_id is None and time.monotonic() >= _Known.until:
-        _Known.owner_id = User.objects.filter(username=USERNAME).values_list("pk", flat=True).first()
-        _Known.until = time.monotonic() + RECHECK_SECONDS
-    return _Known.owner_id
+    if _Cache.owner_id is None and time.monotonic() >= _Cache.until:
+        _Cache.owner_id = User.objects.filter(username=USERNAME).values_list("pk", flat=True).first()
+        _Cache.until = time.monotonic() + RECHECK_SECONDS
+    return _Cache.owner_id
 
 
 def forget_owner() -> None:
     """Invalidate the cached account."""
-    _Known.owner_id, _Known.until = None, 0.0
+    _Cache.owner_id, _Cache.until = None, 0.0
 
 
 def left_out(orders: QuerySet[Order]) -> QuerySet[Order]:

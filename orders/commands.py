@@ -202,12 +202,12 @@ def place_order(*, new: NewOrder, key: Key | None = None, with_retired: bool = F
             return placed
         if placed := _store(new, key, Catalogue(new.lines, with_retired=with_retired)):
             return placed
-    raise OperationalError("The catalogue changes faster than an order can be priced.")
+    raise OperationalError("The catalogue changes too fast to price the order.")
 
 
 def _store(new: NewOrder, key: Key | None, catalogue: "Catalogue") -> Placed | None:
     """Store the order; None for a stale catalogue or a stored key."""
-    lines, amount = priced(new, catalogue)
+    lines, amount = price_lines(new, catalogue)
     uuid = new_uuid()
     parameters = _place_parameters(new, lines, amount) | {
         "uuid": uuid,
@@ -257,7 +257,7 @@ def _place_parameters(new: NewOrder, lines: list[PlacedLine], amount: Decimal) -
     }
 
 
-def priced(new: NewOrder, catalogue: "Catalogue") -> tuple[list[PlacedLine], Decimal]:
+def price_lines(new: NewOrder, catalogue: "Catalogue") -> tuple[list[PlacedLine], Decimal]:
     """Return the lines, merged and in product order, and their amount. Raises one of REFUSALS."""
     merged: dict[int, PlacedLine] = {}
     for index, wanted in enumerate(new.lines):
@@ -339,23 +339,23 @@ class Catalogue:
 
 def process_order(*, order_id: int) -> Status:
     """Start a held order; else a no-op."""
-    return _only(process_orders(order_ids=[order_id]), order_id)
+    return _single_status(process_orders(order_ids=[order_id]), order_id)
 
 
 def complete_order(*, order_id: int) -> bool:
     """Complete an order; False if it has to be confirmed first. Raises NotPossible."""
-    return _only(complete_orders(order_ids=[order_id]), order_id) is Status.COMPLETED
+    return _single_status(complete_orders(order_ids=[order_id]), order_id) is Status.COMPLETED
 
 
 def cancel_order(*, order_id: int, reason: str, returning: bool = False) -> Status:
     """Cancel an order, with `returning` also a completed one. Idempotent. Raises NotPossible."""
     outcomes = cancel_orders(order_ids=[order_id], reason=reason, returning=returning)
-    return _only(outcomes, order_id)
+    return _single_status(outcomes, order_id)
 
 
 def retry_order(*, order_id: int) -> Status:
     """Clear the attention; due now unless ended. Raises NotPossible."""
-    return _only(retry_orders(order_ids=[order_id]), order_id)
+    return _single_status(retry_orders(order_ids=[order_id]), order_id)
 
 
 # --- Many orders ------------------------------------------------------------------------------------------
@@ -369,28 +369,28 @@ AT_ONCE = 500
 
 def process_orders(*, order_ids: Sequence[int]) -> Outcomes:
     """Start held orders."""
-    return _each(order_ids, _process)
+    return _apply(order_ids, _process)
 
 
 def complete_orders(*, order_ids: Sequence[int]) -> Outcomes:
     """Complete orders, one transaction each: each locks stock."""
-    return {id_: outcome for order_id in order_ids for id_, outcome in _each([order_id], _complete).items()}
+    return {id_: outcome for order_id in order_ids for id_, outcome in _apply([order_id], _complete).items()}
 
 
 def cancel_orders(*, order_ids: Sequence[int], reason: str, returning: bool = False) -> Outcomes:
     """Cancel orders."""
-    return _each(order_ids, partial(_cancel, reason=reason, returning=returning))
+    return _apply(order_ids, partial(_cancel, reason=reason, returning=returning))
 
 
 def cancel_held_orders(*, order_ids: Sequence[int], reason: str) -> int:
     """Cancel orders if still held. Return how many are cancelled."""
-    outcomes = _each(order_ids, partial(_cancel_held, reason=reason))
+    outcomes = _apply(order_ids, partial(_cancel_held, reason=reason))
     return sum(outcome is Status.CANCELLED for outcome in outcomes.values())
 
 
 def retry_orders(*, order_ids: Sequence[int]) -> Outcomes:
     """Retry orders."""
-    return _each(order_ids, _retry)
+    return _apply(order_ids, _retry)
 
 
 def _process(journey: JourneyState) -> None:
@@ -430,7 +430,7 @@ def _retry(journey: JourneyState) -> None:
     journey.retry()
 
 
-def _each(order_ids: Sequence[int], act: Callable[[JourneyState], None]) -> Outcomes:
+def _apply(order_ids: Sequence[int], act: Callable[[JourneyState], None]) -> Outcomes:
     outcomes: Outcomes = {}
     for start in range(0, len(order_ids), AT_ONCE):
         with transaction.atomic():
@@ -452,7 +452,7 @@ def _outcome(journey: JourneyState, act: Callable[[JourneyState], None]) -> "Sta
     return journey.status
 
 
-def _only(outcomes: Outcomes, order_id: int) -> Status:
+def _single_status(outcomes: Outcomes, order_id: int) -> Status:
     outcome = outcomes.get(order_id)
     if outcome is None:
         raise OrderNotFound(order_id)

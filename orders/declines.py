@@ -18,7 +18,7 @@ from payments.gateways.protocol import Outcome
 
 # Up to the latest declined order: later ones are mostly not charged yet.
 LATEST = 50
-CULPRITS = """
+POOR_PAYERS = """
     WITH declined AS (
         SELECT owner_id, count(*) AS count, max(id) AS latest FROM orders_order
         WHERE id = ANY(%s::bigint[]) GROUP BY owner_id
@@ -49,7 +49,7 @@ class Standing:
 
 
 # Tolerated declines.
-MISTYPED = 4
+TOLERATED_DECLINES = 4
 GOOD = Standing()
 
 
@@ -61,7 +61,7 @@ def note(outcomes: Mapping[int, Outcome]) -> None:
         return
     gap = rate.seconds / rate.requests * 1000
     with suppress(Unavailable):
-        for owner_id, count in execute(CULPRITS, [numbers(declined), LATEST]):
+        for owner_id, count in execute(POOR_PAYERS, [numbers(declined), LATEST]):
             buckets().ask("EVAL", TAKE, 1, _bucket(owner_id), int(gap * count), int(rate.seconds * 1000))
 
 
@@ -75,7 +75,9 @@ def standing(owner_id: int) -> Standing:
     except Unavailable:
         return GOOD
     gap = rate.seconds / rate.requests
-    return Standing(max(0.0, until_full - rate.seconds + gap), is_watched=until_full > MISTYPED * gap)
+    return Standing(
+        max(0.0, until_full - rate.seconds + gap), is_watched=until_full > TOLERATED_DECLINES * gap
+    )
 
 
 def _bucket(owner_id: int) -> str:

@@ -85,7 +85,7 @@ class Dispatcher:
             self._listener = None
 
 
-def _about(claimed: batches.Claimed) -> dict[str, object]:
+def _log_context(claimed: batches.Claimed) -> dict[str, object]:
     return log_context.of_batch(claimed.batch_id, claimed.order_ids)
 
 
@@ -103,7 +103,7 @@ def dispatch_due(send: Callable[[batches.Claimed], None] = batches.send) -> int:
     sent = 0
     for claimed in batches.claim():
         try:
-            with structlog.contextvars.bound_contextvars(**_about(claimed)), _span_of(claimed):
+            with structlog.contextvars.bound_contextvars(**_log_context(claimed)), _span_of(claimed):
                 send(claimed)
             faults.point("send.after")
         except (BrokerError, RedisError, OSError) as error:

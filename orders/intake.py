@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from api.models import KeyReused
 from database.arrays import Column, document, rows, texts, words
 from orders import log_context, wakeup
-from orders.commands import REFUSALS, Catalogue, NewOrder, PlacedLine, priced
+from orders.commands import REFUSALS, Catalogue, NewOrder, PlacedLine, price_lines
 from orders.models import NEW_UUID, CurrentTransaction, order_numbers
 
 
@@ -95,7 +95,7 @@ def _price(
             outcomes[index] = answer if fingerprint == entry.fingerprint else KeyReused()
             continue
         try:
-            candidates[index] = _Priced(entry, *priced(entry.new, catalogue))
+            candidates[index] = _Priced(entry, *price_lines(entry.new, catalogue))
         except REFUSALS as refusal:
             outcomes[index] = refusal
     return outcomes, candidates
@@ -239,7 +239,7 @@ def _claim(
     columns = [
         texts(entry.key for entry in keyed.values()),
         words(entry.fingerprint.hex() for entry in keyed.values()),
-        texts(_kept(answers[index]) for index in keyed),
+        texts(_answer_json(answers[index]) for index in keyed),
     ]
     with connection.cursor() as cursor:
         cursor.execute(CLAIM, [owner_id, *columns])
@@ -247,7 +247,7 @@ def _claim(
     return {i: answer for i, answer in answers.items() if i not in keyed or keyed[i].key in claimed}
 
 
-def _kept(answer: Accepted) -> str:
+def _answer_json(answer: Accepted) -> str:
     return f'{{"orderId": {answer.order_id}, "orderNumber": "{answer.number}"}}'
 
 
@@ -256,7 +256,7 @@ def _kept(answer: Accepted) -> str:
 POLL_SECONDS = 1.0
 
 
-class _Room:
+class _BacklogCache:
     """Cache of a count that found room: counting a long backlog is slow."""
 
     limit = 0
@@ -265,11 +265,11 @@ class _Room:
 
 def is_backlogged(*, limit: int) -> bool:
     """Return whether more than `limit` orders are due; cached if not."""
-    if limit == _Room.limit and time.monotonic() < _Room.until:
+    if limit == _BacklogCache.limit and time.monotonic() < _BacklogCache.until:
         return False
     with connection.cursor() as cursor:
         cursor.execute("SELECT EXISTS (SELECT FROM orders_journey WHERE due_at <= now() OFFSET %s)", [limit])
         found = bool(cursor.fetchone()[0])
     if not found:
-        _Room.limit, _Room.until = limit, time.monotonic() + POLL_SECONDS
+        _BacklogCache.limit, _BacklogCache.until = limit, time.monotonic() + POLL_SECONDS
     return found

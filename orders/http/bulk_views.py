@@ -45,10 +45,10 @@ LONGEST_PREFIX = 180
 PAUSE_SECONDS = 0.2  # between polls of a long backlog
 PATIENCE_SECONDS = 20.0  # for the backlog or the rate
 
-Judge = Callable[[Exception], dict[str, Any]]
+ErrorRenderer = Callable[[Exception], dict[str, Any]]
 
 
-class Unread(BaseParser):
+class NDJSONStream(BaseParser):
     """Declares a media type; the view streams the body."""
 
     media_type = NDJSON
@@ -58,25 +58,25 @@ class BulkOrders(APIView):
     """Bulk intake."""
 
     content_negotiation_class = ErrorsAsJSON
-    parser_classes = [Unread]
+    parser_classes = [NDJSONStream]
 
     @extend_schema(
         tags=["orders"],
         operation_id="create_orders_in_bulk",
         summary="Place many orders",
         description=(
-            "NDJSON: each line is an order as for `POST /api/orders`, with a `key` if it may be sent again."
-            f" Lines of up to {LONGEST_LINE // 1024} KB, as many as you like. The answer has a line for each"
-            " that is not empty, in their order and while they come in: `orderId` and `orderNumber`, or the"
-            " `error`. A line that is refused costs the others nothing: because the account has too many orders on"
-            " hold (`too_many_held_orders`), say, or because most of its payments were declined"
-            " (`too_many_declines`, `too_many_unpaid_orders`: send the line again later). An `Idempotency-Key` of the"
-            " request gives each line without a `key` the key `<Idempotency-Key>/<line>`. Lines beyond the account's"
-            " rate are read more slowly, or refused as `throttled`; a body that hardly comes ends with `too_slow`."
+            "NDJSON: each line is an order as for `POST /api/orders`, with a `key` if it may be repeated."
+            f" Any number of lines of up to {LONGEST_LINE // 1024} KB. The response is streamed, with a line for each"
+            " non-empty line, in order: `orderId` and `orderNumber`, or the `error`. A refused line does not affect"
+            " the others. Lines are refused, for example, if the account has too many orders on hold"
+            " (`too_many_held_orders`), or if most of its payments were declined (`too_many_declines`,"
+            " `too_many_unpaid_orders`: retry the line later). The request's `Idempotency-Key` gives each line"
+            " without a `key` the key `<Idempotency-Key>/<line>`. Lines beyond the account's rate are read more"
+            " slowly, or refused as `throttled`; a body below the minimum rate ends with `too_slow`."
         ),
         request={NDJSON: BulkOrderRequest},
         parameters=[idempotency_key(longest=LONGEST_PREFIX)],
-        responses={(200, NDJSON): OpenApiResponse(BulkAnswer, description="What came of each line.")}
+        responses={(200, NDJSON): OpenApiResponse(BulkAnswer, description="The outcome of each line.")}
         | refusals(
             _400="invalid_idempotency_key",
             _415="unsupported_media_type",
@@ -98,13 +98,13 @@ class BulkOrders(APIView):
             _body(request),
             owner_id=owner_id,
             prefix=prefix,
-            judge=self._judge,
+            render_error=self._render_error,
             lines_allowed=lines_allowed,
-            on_slow=place.leave_to_others,
+            on_slow=place.count_for_account_only,
         )
-        return StreamingHttpResponse(place.keep_for(intake.start()), content_type=NDJSON)
+        return StreamingHttpResponse(place.hold_during(intake.start()), content_type=NDJSON)
 
-    def _judge(self, error: Exception) -> dict[str, Any]:
+    def _render_error(self, error: Exception) -> dict[str, Any]:
         """Return the API's error for an exception."""
         response: Response = self.get_exception_handler()(error, self.get_exception_handler_context())
         error_facts: dict[str, Any] = response.data["error"]
@@ -142,7 +142,7 @@ class Intake:
         *,
         owner_id: int,
         prefix: str,
-        judge: Judge,
+        render_error: ErrorRenderer,
         lines_allowed: Rate | None,
         on_slow: Callable[[], None],
     ) -> None:
@@ -153,7 +153,7 @@ class Intake:
         )
         self._lines = enumerate(lines_of(self._pace.read, longest=LONGEST_LINE), start=1)
         self._answered = 0  # lines
-        self._owner_id, self._prefix, self._judge = owner_id, prefix, judge
+        self._owner_id, self._prefix, self._render_error = owner_id, prefix, render_error
         self._allowed, self._on_slow = lines_allowed, on_slow
         self._has_ended = threading.Event()
         self._chunk_lines = min(CHUNK_LINES, lines_allowed.requests) if lines_allowed else CHUNK_LINES
@@ -174,7 +174,7 @@ class Intake:
         """
         yield from self._answers.pieces(is_over=self._pace.is_too_slow, look_seconds=PAUSE_SECONDS)
         if self._pace.is_too_slow():
-            yield _refusal(self._answered + 1, self._judge(_too_slow()))
+            yield _refusal(self._answered + 1, self._render_error(_too_slow()))
             self._on_slow()
             self._has_ended.wait()
 
@@ -211,7 +211,7 @@ class Intake:
         outcomes |= self._place(entries)
         # Lines that fail together share one exception.
         errors = {id(each): each for each in outcomes.values() if isinstance(each, Exception)}
-        facts = {key: self._judge(error) for key, error in errors.items()}
+        facts = {key: self._render_error(error) for key, error in errors.items()}
         return [_answer(number, outcomes[number], facts) for number, _ in chunk]
 
     def _entry(self, number: int, line: bytes | None) -> bulk.Entry:
@@ -235,8 +235,8 @@ class Intake:
 
     def _refused(self, entries: dict[int, bulk.Entry]) -> dict[int, Problem]:
         """Return refused lines."""
-        wishes = [allowances.Wish(entry.new, entry.key) for entry in entries.values()]
-        refusals, numbers = allowances.refusals(self._owner_id, wishes), list(entries)
+        candidates = [allowances.Candidate(entry.new, entry.key) for entry in entries.values()]
+        refusals, numbers = allowances.refusals(self._owner_id, candidates), list(entries)
         return {numbers[place]: problem for place, problem in refusals.items()}
 
     def _take_tokens(self, lines: int) -> None:
@@ -269,7 +269,7 @@ class Intake:
 
 def _too_slow() -> Problem:
     least = f"{settings.BULK_MIN_BYTES_PER_SECOND:g} bytes a second"
-    message = f"At least {least}. Send this line and those after it again."
+    message = f"The body must arrive at {least} at least. Send this line and those after it again."
     return Problem("too_slow", message, status_code=HTTPStatus.REQUEST_TIMEOUT)
 
 
@@ -294,8 +294,8 @@ class Export(APIView):
     @extend_schema(
         tags=["orders"],
         operation_id="export_orders",
-        summary="Export the orders you may see, the oldest first",
-        description="One consistent picture of them, streamed, however many there are.",
+        summary="Export visible orders, oldest first",
+        description="A consistent snapshot, streamed, of any size.",
         parameters=[
             OpenApiParameter("format", OpenApiTypes.STR, enum=list(FORMATS), default="ndjson"),
             *FILTER_PARAMETERS,
@@ -318,7 +318,7 @@ class Export(APIView):
         places = EXPORTS_OF_STAFF if user.is_staff else EXPORTS
         place = places.take(user.pk)
         return StreamingHttpResponse(
-            place.keep_for(form.pieces(orders, staff=sees_all_orders(user))),
+            place.hold_during(form.pieces(orders, staff=sees_all_orders(user))),
             content_type=form.content_type,
             headers={"Content-Disposition": f'attachment; filename="orders.{name}"'},
         )

@@ -22,15 +22,15 @@ FILTER_PARAMETERS = [
         "status",
         {"type": "array", "items": {"type": "string", "enum": STATUS_NAMES}},
         explode=True,
-        description="Any of these; case does not matter, commas separate as well.",
+        description="Any of these, case-insensitive; may also be separated by commas.",
     ),
-    OpenApiParameter("customer", OpenApiTypes.STR, description="The customer's name, as it was given."),
+    OpenApiParameter("customer", OpenApiTypes.STR, description="The customer's exact name."),
     OpenApiParameter(
         "createdFrom",
         OpenApiTypes.DATETIME,
-        description="Placed then or later (ISO 8601, UTC if it says nothing).",
+        description="Placed at or after this time (ISO 8601, UTC without an offset).",
     ),
-    OpenApiParameter("createdTo", OpenApiTypes.DATETIME, description="Placed before then."),
+    OpenApiParameter("createdTo", OpenApiTypes.DATETIME, description="Placed before this time."),
 ]
 PAGE_NAMES = {"cursor", "pageSize", "format"}
 

@@ -22,16 +22,16 @@ class Places:
         """Acquire a place. Raises Problem if there is none."""
         with self._lock:
             if self._taken[account] >= self._of_account:
-                message = f"At most {self._of_account} of these at once. Wait until one of yours has ended."
+                message = f"At most {self._of_account} of these at once. Wait until one of yours ends."
                 raise _refusal("too_many_requests_at_once", message, HTTPStatus.TOO_MANY_REQUESTS)
             if self._in_use >= self._count:
-                message = "Other requests like this are under way. Try again later."
+                message = "Too many requests of this kind are in progress. Try again later."
                 raise _refusal("busy", message, HTTPStatus.SERVICE_UNAVAILABLE)
             self._in_use += 1
             self._taken[account] += 1
         return Place(self, account)
 
-    def make_room(self) -> None:
+    def free_total(self) -> None:
         """Free a place of the total."""
         with self._lock:
             self._in_use -= 1
@@ -50,18 +50,18 @@ class Place:
     def __init__(self, places: Places, account: int) -> None:
         self._places, self._account, self._is_counted = places, account, True
 
-    def leave_to_others(self) -> None:
+    def count_for_account_only(self) -> None:
         """Count towards the account's limit only."""
         if self._is_counted:
             self._is_counted = False
-            self._places.make_room()
+            self._places.free_total()
 
     def release(self) -> None:
         """Release it."""
-        self.leave_to_others()
+        self.count_for_account_only()
         self._places.release(self._account)
 
-    def keep_for(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    def hold_during(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         """Yield the pieces; release at their end or on disconnect."""
 
         def release_at_end() -> Iterator[bytes]:

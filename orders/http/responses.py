@@ -83,10 +83,8 @@ class OrderSummary(Answer, kw_only=True):
     ]
     currency: str
     waiting_for: str | None
-    reason: Annotated[str, Meta(description="A code, or what a person typed.")] | None
-    reason_code: (
-        Annotated[str, Meta(description="The code of a refusal; what a person typed has none.")] | None
-    )
+    reason: Annotated[str, Meta(description="A code, or text that a user typed.")] | None
+    reason_code: Annotated[str, Meta(description="The code of a rejection; null for typed reasons.")] | None
     attention: str | UnsetType | None = UNSET  # staff only
     version: int
     created_at: datetime
@@ -113,7 +111,7 @@ class Event(Answer):
 
     sequence: int
     type: str
-    status: Annotated[str, Meta(description="The status it brought about.")] | None
+    status: Annotated[str, Meta(description="The status after the event, if it changed.")] | None
     progress: int
     data: dict[str, Any]
     at: datetime
@@ -128,7 +126,7 @@ class Why(Answer):
     why: str
     safe_to_retry: bool
     next_action: str
-    next_look: Annotated[datetime | None, Meta(description="When it goes on without anybody's doing.")]
+    next_look: Annotated[datetime | None, Meta(description="When it is next attempted by itself.")]
 
 
 class OrderPage(Answer):
@@ -151,7 +149,7 @@ class BulkAnswer(Answer, omit_defaults=True):
     line: int
     order_id: int | UnsetType = UNSET
     order_number: str | UnsetType = UNSET
-    replayed: Annotated[bool, Meta(description="It was placed before, under the same key.")] = False
+    replayed: Annotated[bool, Meta(description="Placed by an earlier request with the same key.")] = False
     error: ErrorFacts | UnsetType = UNSET
 
 

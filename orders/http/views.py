@@ -62,13 +62,13 @@ class Orders(APIView):
         description=(
             "Stores the order and answers at once; stock, shipping and payment follow. A `price` is compared"
             " with the catalogue's and never used. Lines of the same product are merged."
-            " An order for units that others hold and have not paid for yet waits for them a while. An account"
-            " whose payments are mostly declined has to slow down: 429 with `Retry-After`."
+            " An order for units that unpaid orders hold waits for them. An account whose payments are mostly"
+            " declined is throttled: 429 with `Retry-After`."
         ),
         request=NewOrderRequest,
         parameters=[IDEMPOTENCY_KEY],
         examples=[BY_PRODUCT_ID, BY_PRODUCT_NAME],
-        responses={201: OpenApiResponse(OrderDetail, description="Stored. `Location` says where it is.")}
+        responses={201: OpenApiResponse(OrderDetail, description="Stored, at the URL in `Location`.")}
         | refusals(
             _400="malformed_json required unknown_field wrong_type wrong_format too_short too_long too_small"
             " too_large too_many_decimals control_characters card_number_refused unknown_product"
@@ -100,7 +100,7 @@ class Orders(APIView):
     get=extend_schema(
         tags=["orders"],
         operation_id="list_pending_orders",
-        summary="List the orders that are pending: held, or not taken up yet",
+        summary="List pending orders: held, or not started yet",
         parameters=PAGE_PARAMETERS,
         responses={200: OrderPage} | BAD_PAGE,
     )
@@ -146,9 +146,11 @@ class OneOrder(APIView):
         summary="Get an order",
         parameters=[
             REFERENCE,
-            OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER, description="The ETag you have."),
+            OpenApiParameter(
+                "If-None-Match", str, OpenApiParameter.HEADER, description="ETag of the client's copy."
+            ),
         ],
-        responses={200: DETAIL, 304: OpenApiResponse(description="You have it already.")},
+        responses={200: DETAIL, 304: OpenApiResponse(description="Not modified.")},
     )
     def get(self, request: Request, reference: str) -> Response:
         """Get an order by its id, UUID or number."""
@@ -164,13 +166,13 @@ class OrderEvents(APIView):
     @extend_schema(
         tags=["orders"],
         operation_id="list_order_events",
-        summary="List what happened to an order, the oldest first",
+        summary="List an order's events, oldest first",
         parameters=[
             REFERENCE,
             OpenApiParameter(
                 "after",
                 {"type": "integer", "minimum": 0, "maximum": LARGEST_SEQUENCE, "default": 0},
-                description="Only what follows this sequence.",
+                description="Only events after this sequence.",
             ),
         ],
         responses={200: EventPage} | refusals(_400="invalid_parameter"),
@@ -260,7 +262,7 @@ def describe_command(
     )
 
 
-@describe_command("process_order", "Start a held order; on any other this changes nothing")
+@describe_command("process_order", "Start a held order; a no-op on any other")
 class ProcessOrder(OrderCommand):
     """Starts a held order."""
 
@@ -276,8 +278,8 @@ class ProcessOrder(OrderCommand):
 
 @describe_command(
     "complete_order",
-    "Note that an order was handed over",
-    later="Still under way: it is completed as soon as it is confirmed.",
+    "Complete an order: it was handed over",
+    later="In progress: it is completed once confirmed.",
     codes="not_possible",
 )
 class CompleteOrder(OrderCommand):
@@ -294,8 +296,8 @@ class CompleteOrder(OrderCommand):
 
 @describe_command(
     "cancel_order",
-    "Call an order off; stock and money go back",
-    later="Stock and money are on their way back.",
+    "Cancel an order; stock and payment are reversed",
+    later="Cancellation in progress.",
     body=Reason,
     codes="not_possible",
 )
@@ -319,8 +321,8 @@ class CancelOrder(OrderCommand):
 
 @describe_command(
     "refund_order",
-    "Take an order back, a completed one too: stock and money go back (staff)",
-    later="Stock and money are on their way back.",
+    "Cancel an order, also a completed one, and refund it (staff)",
+    later="Refund in progress.",
     body=Reason,
     codes="not_possible",
 )
@@ -357,7 +359,7 @@ def place(request: Request) -> Response:
     user, key = user_of(request), key_of(request)
     wanted = read(request.data, NewOrderRequest)
     new = wanted.as_new_order(owner_id=user.pk)
-    for problem in allowances.refusals(user.pk, [allowances.Wish(new, key)]).values():
+    for problem in allowances.refusals(user.pk, [allowances.Candidate(new, key)]).values():
         raise problem
     with key_problems():
         placed = commands.place_order(new=new, key=commands.Key(key, wanted.fingerprint()) if key else None)
