@@ -35,15 +35,15 @@ class ApiTokenAdmin(admin.ModelAdmin):
         return ["user"] if obj else []
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Allow superusers only: a token may be for any account."""
+        """Superusers only: tokens may be for any account."""
         return bool(request.user.is_active and request.user.is_superuser)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Deny: tokens are revoked, and deleted later."""
+        """Deny: tokens are revoked."""
         return False
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: ModelForm, change: bool) -> None:  # noqa: FBT001
-        """Issue a new token, or update one's name and expiry."""
+        """Issue or update a token."""
         if change:
             super().save_model(request, obj, form, change)
             return

@@ -92,7 +92,7 @@ class SessionAuthentication(authentication.SessionAuthentication):
 
 
 class DemoAuthentication(authentication.BaseAuthentication):
-    """Authenticates clients without credentials as the demo customer if DEMO is on."""
+    """The demo customer for clients without credentials."""
 
     def authenticate(self, request: Request) -> tuple["User", None] | None:  # noqa: ARG002
         """Return the demo customer."""

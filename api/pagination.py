@@ -31,7 +31,7 @@ PAGE_PARAMETERS = [
 
 
 def newest_first(request: Request, rows: QuerySet[ModelType]) -> tuple[list[ModelType], str | None]:
-    """Return the requested page and the URL of the next, if any. Raises Problem."""
+    """Return a page and the URL of the next. Raises Problem."""
     size = whole(request, "pageSize", default=DEFAULT_PAGE_SIZE, at_least=1, at_most=MAX_PAGE_SIZE)
     before = whole(request, "cursor", default=LARGEST_ID, at_least=1, at_most=LARGEST_ID)
     if before != LARGEST_ID:

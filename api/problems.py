@@ -18,7 +18,7 @@ class Detail:
 
 
 class Problem(APIException):
-    """A refused request. `code` is a contract with clients, `message` is for people."""
+    """A refused request. `code` is stable, `message` is not."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""JSON rendering by msgspec; decimals become numbers that keep their digits."""
+"""JSON rendering by msgspec; decimals keep their digits."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,7 +12,7 @@ from rest_framework.utils.encoders import JSONEncoder
 
 
 def _plain(value: Any) -> Any:
-    """Convert a value unknown to msgspec, such as a lazy text."""
+    """Convert values unknown to msgspec, such as lazy texts."""
     if isinstance(value, dict):
         return dict(value)
     return list(value) if isinstance(value, list | tuple) else JSONEncoder().default(value)
@@ -34,7 +34,7 @@ class FastJSONRenderer(JSONRenderer):
 
 
 class Negotiation(DefaultContentNegotiation):
-    """Content negotiation with a fast path for clients that accept anything or JSON."""
+    """Content negotiation with a fast path."""
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
@@ -58,7 +58,7 @@ class Negotiation(DefaultContentNegotiation):
 
 
 class ErrorsAsJSON(BaseContentNegotiation):
-    """Always JSON for responses that are not streamed, such as errors."""
+    """JSON for all that is not streamed."""
 
     def select_parser(self, request: Request, parsers: Iterable[Any]) -> Any:  # noqa: ARG002
         """Return the first parser."""

@@ -1,4 +1,4 @@
-"""Response bodies, as structs: rendering and API schema in one."""
+"""Response bodies."""
 
 from decimal import Decimal
 
@@ -11,7 +11,7 @@ class Answer(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class ErrorDetail(Answer, omit_defaults=True):
-    """One of several errors, with facts to correct it."""
+    """One of several errors, with facts."""
 
     code: str
     message: str

@@ -27,7 +27,7 @@ class StructExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-ca
         return str(self.target.__name__)
 
     def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:  # noqa: ARG002
-        """Return the struct's schema; register those of nested structs."""
+        """Return the schema; register nested ones."""
         _, schemas = msgspec.json.schema_components([self.target], schema_hook=_schema_hook, ref_template=REF)
         schema: dict[str, Any] = schemas.pop(self.target.__name__)
         for name, inner in schemas.items():
@@ -60,7 +60,7 @@ class DemoScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-cal
         return []
 
     def get_security_requirement(self, *_: Any) -> dict[str, list[Any]]:
-        """Return an empty requirement, which every request meets."""
+        """Return an empty requirement."""
         return {}
 
 
@@ -75,7 +75,7 @@ def _struct(name: str, root: type = msgspec.Struct) -> type | None:
 
 
 def _with_rules(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a struct's schema with the rule of `at_least_one_of`."""
+    """Return a schema with its `at_least_one_of`."""
     needed: tuple[str, ...] = getattr(_struct(name), "at_least_one_of", ())
     rule = {"anyOf": [_required(field) for field in needed]} if needed else {}
     return _adapt(schema) | rule

@@ -32,10 +32,9 @@ COOL_DOWN_SECONDS = 1.0
 ROWS_PER_TOKEN = 20
 MOST_ROWS_PAID_FOR = 200
 
-# KEYS[1]: the bucket. ARGV: capacity, seconds per token, tokens to take, seconds the caller will wait.
-# Returns the seconds to wait and until the bucket is full; takes nothing if the wait is too long.
-# The value is the time at which the bucket is full. Valkey's clock is common to all processes; the thousandth covers
-# float rounding. A time too far ahead (the clock was corrected) counts as full.
+# ARGV: capacity, seconds per token, tokens, seconds the caller will wait. Returns the seconds to wait and until the
+# bucket is full; takes nothing if the wait is too long. The value is the time at which the bucket is full, by Valkey's
+# clock, common to all processes; too far ahead (a corrected clock) it counts as full. The thousandth covers rounding.
 TAKE = """
 local capacity, gap, tokens, ready = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local clock = redis.call('TIME')
@@ -89,7 +88,7 @@ class Buckets:
         return Taken(float(wait), float(full_in))
 
     def _ask(self, *command: str | float) -> list[str]:
-        """Run a command on the thread's connection: a pool costs more."""
+        """Run a command without a pool, which costs more."""
         connection = getattr(self._own, "connection", None)
         if connection is None:
             connection = self._own.connection = self._pool.connection_class(**self._pool.connection_kwargs)
@@ -135,7 +134,7 @@ def rate_of(scope: str, user_id: int | None = None) -> Rate | None:
 
 
 def cost_of(view: Any, parameters: Any) -> int:
-    """Return a read's tokens: `read_cost` and a share for the page size."""
+    """Return a read's tokens, by view and page size."""
     rows = parameters.get("pageSize", "")
     is_number = rows.isascii() and rows.isdigit() and len(rows) < 4
     paid_for = min(int(rows), MOST_ROWS_PAID_FOR) // ROWS_PER_TOKEN if is_number else 0

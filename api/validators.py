@@ -1,4 +1,4 @@
-"""Checks of every incoming text: no invisible characters, no card numbers."""
+"""Checks of incoming texts: no invisible characters, no card numbers."""
 
 import re
 from typing import Any
@@ -8,10 +8,10 @@ from telemetry.card_numbers import holds_card_number
 
 MAX_DEPTH = 20
 
-# Controls, and lone surrogates, which UTF-8 cannot encode.
+# Controls, lone surrogates.
 UNPRINTABLE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\ud800-\udfff"
-    # Line separators, and overrides of the writing direction.
+    # Line separators, overrides of direction.
     r"\u2028\u2029\u202a-\u202e\u2066-\u2069"
     # Zero-width and blank characters, but joiners (U+200C, U+200D) and direction marks (U+200E, U+200F) …
     r"\u115f\u1160\u180e\u200b\u2060-\u2064\u3164\ufeff\uffa0]"
@@ -38,7 +38,7 @@ def card_number_refused(field: str) -> Problem:
 
 
 def check_texts(value: Any, *, path: str = "", depth: int = 0) -> None:
-    """Check every text in a JSON value, names included."""
+    """Check a JSON value's texts."""
     if isinstance(value, str):
         check_text(value, field=path)
     elif isinstance(value, int) and value >= SMALLEST_CARD_NUMBER:

@@ -6,11 +6,11 @@ from iso.currencies import DECIMALS
 
 
 def check_currency(code: str) -> None:
-    """Raise ValidationError unless this is a currency code."""
+    """Raise ValidationError for other codes."""
     if code not in DECIMALS:
         raise ValidationError("No ISO 4217 code, such as USD.", code="unknown_currency")
 
 
 def decimals_refused(currency: str) -> ValidationError:
-    """Return the error for an amount with too many decimals."""
+    """Return the error for too many decimals."""
     return ValidationError(f"{currency} has fewer decimals.", code="max_decimal_places")

@@ -11,7 +11,7 @@ from limits.models import AccountLimit
 
 @admin.register(AccountLimit)
 class AccountLimitAdmin(admin.ModelAdmin):
-    """Limits that throttle, block or favour an account."""
+    """Limits of accounts."""
 
     list_display = ("user", "writes", "reads", "bulk_lines", "reason", "changed_at")
     list_select_related = ("user",)
@@ -24,11 +24,11 @@ class AccountLimitAdmin(admin.ModelAdmin):
         return ("user",) if obj else ()
 
     def save_model(self, request: HttpRequest, obj: AccountLimit, form: Any, change: bool) -> None:  # noqa: FBT001
-        """Save it; other processes follow within seconds."""
+        """Save, then invalidate the cache."""
         super().save_model(request, obj, form, change)
         overrides.forget()
 
     def delete_model(self, request: HttpRequest, obj: AccountLimit) -> None:
-        """Delete it; the defaults apply again."""
+        """Delete, then invalidate the cache."""
         super().delete_model(request, obj)
         overrides.forget()

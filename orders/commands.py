@@ -24,7 +24,7 @@ from orders.queries import OrderArchived, OrderNotFound
 from orders.workflow import JourneyState, Status
 
 MAX_QUANTITY = 1000
-# Leaves room for shipping within the limits of database and provider.
+# Leaves room for shipping.
 MAX_AMOUNT = Decimal("100000000.00")
 
 
@@ -383,7 +383,7 @@ def cancel_orders(*, order_ids: Sequence[int], reason: str, returning: bool = Fa
 
 
 def cancel_held_orders(*, order_ids: Sequence[int], reason: str) -> int:
-    """Cancel orders if still held. Return how many are cancelled."""
+    """Cancel held orders. Return how many."""
     outcomes = _apply(order_ids, partial(_cancel_held, reason=reason))
     return sum(outcome is Status.CANCELLED for outcome in outcomes.values())
 

@@ -1,4 +1,4 @@
-"""Log and trace context of orders, kept in their first event."""
+"""Log and trace context, kept in an order's first event."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,7 @@ def of_request() -> dict[str, str]:
 
 
 def traces_of(order_ids: Sequence[int]) -> list[str]:
-    """Return traces of the orders' requests, up to MAX_LINKS."""
+    """Return the orders' traces, up to MAX_LINKS."""
     if not tracing.is_on():
         return []
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""Permissions on visible orders; visibility is `orders.queries.visible_to`."""
+"""Permissions on orders; visibility is in `orders.queries`."""
 
 from typing import Any
 
@@ -13,7 +13,6 @@ from orders.models import Order
 ALSO_WITH = {
     "complete": "orders.complete_order",
     "refund": "orders.refund_order",
-    # Refused refunds are settled at the provider, then retried.
     "retry": "orders.refund_order",
 }
 
@@ -24,7 +23,7 @@ def sees_all_orders(user: Any) -> bool:
 
 
 def may_operate(user: Any, operation: str) -> bool:
-    """Return whether a user may run an operation on visible orders."""
+    """Return whether a user may run an operation."""
     special = ALSO_WITH.get(operation)
     return bool(user.has_perm("orders.operate_order") or (special and user.has_perm(special)))
 
@@ -75,7 +74,7 @@ class ReadsExplanations(BasePermission):
 
 
 class OperatorOrDemoOwner(Operator):
-    """Operators, and the demo customer: a demo has no staff."""
+    """Operators, and the demo customer."""
 
     def has_object_permission(self, request: Request, view: Any, obj: Order) -> bool:
         """Check operator or demo owner."""

@@ -18,7 +18,7 @@ from shipping.quotes import Parcel
 
 
 class OrderNotFound(Exception):
-    """The order does not exist or is not visible."""
+    """There is no such visible order."""
 
     def __init__(self, reference: object) -> None:
         super().__init__(f"There is no order {str(reference)[:80]}.")
@@ -33,7 +33,7 @@ class OrderArchived(OrderNotFound):
 
 
 def visible_to(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Order]:
-    """Return the user's own orders; all but canaries for staff with permission."""
+    """Return the user's orders; for permitted staff all but canaries."""
     orders = Order.objects.select_related("journey")
     return left_out(orders) if sees_all_orders(user) else orders.filter(owner_id=user.pk)
 
@@ -79,7 +79,7 @@ def _lookup(reference: str) -> dict[str, object]:
 
 
 # --- For the steps ----------------------------------------------------------------------------------------
-# SQL with one array: the ORM writes a placeholder per order.
+# SQL with one array instead of the ORM's placeholders.
 
 UNITS = """
     SELECT order_id, product_id, quantity FROM orders_orderline
@@ -96,12 +96,12 @@ CHARGES = """
 
 
 def wanted_units(order_ids: Sequence[int]) -> list[Wanted]:
-    """Return the orders' units of each product."""
+    """Return the orders' units."""
     return [Wanted(*row) for row in _rows(UNITS, order_ids)]
 
 
 def parcels(order_ids: Sequence[int]) -> list[Parcel]:
-    """Return the orders as parcels for quotes."""
+    """Return the orders' parcels."""
     return [Parcel(*row) for row in _rows(PARCELS, order_ids)]
 
 

@@ -1,4 +1,4 @@
-"""Wording of an order's journey, for operators."""
+"""Wording for operators."""
 
 import re
 from collections.abc import Sequence
@@ -65,7 +65,7 @@ def reason_in_words(journey: Journey) -> str:
 
 
 def timeline(events: Sequence[OrderEvent]) -> list[Entry]:
-    """Return an order's events as a timeline."""
+    """Return a timeline."""
     start = events[0].at if events else None
     return [_entry(event, (event.at - start).total_seconds() if start else 0.0) for event in events]
 

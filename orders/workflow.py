@@ -1,4 +1,4 @@
-"""Rules of an order's journey, without I/O. `JourneyState` records events; `orders.journal` saves both."""
+"""Rules of an order's journey, without I/O; `orders.journal` saves it."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,8 +15,8 @@ class Status(StrEnum):
     CONFIRMED = "confirmed"  # stock reserved, payment captured
     COMPLETED = "completed"  # handed over
     CANCELLING = "cancelling"  # compensation in flight
-    CANCELLED = "cancelled"  # by command; holds nothing
-    REJECTED = "rejected"  # by a leg; holds nothing
+    CANCELLED = "cancelled"  # by command
+    REJECTED = "rejected"  # by a leg
 
 
 TRANSITIONS: dict[Status, frozenset[Status]] = {
@@ -40,15 +40,18 @@ class Leg(StrEnum):
     PENDING = ""  # not tried, or outcome unknown
     REFUSED = "refused"  # out of stock, undeliverable, declined
     SHORT = "short"  # stock: queued for units
-    RESERVED = "reserved"  # stock
-    RELEASED = "released"  # stock
-    SOLD = "sold"  # stock
-    QUOTED = "quoted"  # shipping: the total is final
-    AUTHORIZED = "authorized"  # payment
-    CAPTURED = "captured"  # payment
-    VOIDED = "voided"  # payment
-    REFUNDED = "refunded"  # payment
-    NOT_NEEDED = "nothing"  # payment: nothing to reverse
+    # Stock:
+    RESERVED = "reserved"
+    RELEASED = "released"
+    SOLD = "sold"
+    # Shipping:
+    QUOTED = "quoted"
+    # Payment:
+    AUTHORIZED = "authorized"
+    CAPTURED = "captured"
+    VOIDED = "voided"
+    REFUNDED = "refunded"
+    NOT_NEEDED = "nothing"  # to reverse
 
 
 class EventType(StrEnum):
@@ -98,7 +101,7 @@ class Wait(StrEnum):
     NONE = ""
     PAYMENT_PROVIDER = "payment_provider"  # unreachable: nothing was sent
     PAYMENT_OUTCOME = "payment_outcome"  # sent, outcome unknown
-    LOST_STEP = "lost_step"  # leg did not report back
+    LOST_STEP = "lost_step"
     STOCK = "stock_reserved_by_others"  # unpaid orders hold the units
 
 
@@ -114,7 +117,7 @@ MAX_QUIET_ATTEMPTS = 8
 # An order may wait for weeks.
 MAX_COUNTED_ATTEMPTS = 1_000
 
-# Events that do not reset `attempts`.
+# Do not reset `attempts`.
 NO_PROGRESS = frozenset({EventType.WAITING, EventType.ATTENTION_NEEDED})
 
 # Percent that each leg contributes.
@@ -136,12 +139,12 @@ class IllegalMove(Exception):
 
 
 def has_ended(status: Status | str, *, completion_requested: bool) -> bool:
-    """Return whether an order is final by itself."""
+    """Return whether an order is final."""
     return status not in UNDER_WAY and not (status == Status.CONFIRMED and completion_requested)
 
 
 def may_be_retried(status: Status | str, *, is_due: bool, attention: str) -> bool:
-    """Return whether a retry has an effect. It is always safe: steps are idempotent."""
+    """Return whether a retry has an effect; it is always safe."""
     is_held = status == Status.PENDING and not is_due
     return not is_held and (status in UNDER_WAY or bool(attention))
 
@@ -242,12 +245,12 @@ class JourneyState:
 
     @property
     def waits_for_provider(self) -> bool:
-        """Whether it waits for the payment provider."""
+        """Whether the provider delays it."""
         return self.waiting_for in (Wait.PAYMENT_PROVIDER, Wait.PAYMENT_OUTCOME)
 
     @property
     def tries(self) -> int:
-        """Suspicious attempts: only worker crashes while it waits for the provider."""
+        """Suspicious attempts: worker crashes only, while it waits for the provider."""
         return self.losses if self.waits_for_provider else self.attempts
 
     @property
@@ -257,7 +260,7 @@ class JourneyState:
 
     @property
     def holds_stock(self) -> bool:
-        """Whether units are reserved or sold."""
+        """Whether it has units."""
         return self.stock in (Leg.RESERVED, Leg.SOLD)
 
     @property
@@ -268,7 +271,7 @@ class JourneyState:
 
     @property
     def has_no_money(self) -> bool:
-        """Whether it is being or was undone, with no known payment left."""
+        """Whether it is undone without a known payment."""
         return (
             self.status in (Status.CANCELLING, Status.CANCELLED, Status.REJECTED) and not self.may_hold_money
         )
@@ -287,7 +290,7 @@ class JourneyState:
         self._note(EventType.STOCK_RESERVED)
 
     def stock_short(self) -> None:
-        """Queue for units. Always recorded the first time: it bounds the wait."""
+        """Queue for units; the first event bounds the wait."""
         if self.stock is not Leg.SHORT:
             self.stock = Leg.SHORT
             self._note(EventType.WAITING, waiting_for=Wait.STOCK.value)
@@ -333,7 +336,7 @@ class JourneyState:
         self.undo(outcome=Status.REJECTED)
 
     def payment_arrived_late(self, leg: Leg = Leg.AUTHORIZED) -> None:
-        """Reverse a payment that succeeded after the end."""
+        """Reverse a late payment."""
         has_ended = not self.is_cancelling
         self.payment, self.outcome = leg, self.outcome or Status.CANCELLED
         self.reschedule_in(0)
@@ -365,14 +368,14 @@ class JourneyState:
             self._note(EventType.STARTED)
 
     def batch_expired(self, *, before: int, was_started: bool) -> None:
-        """Its batch expired, after `before` others; an attempt only if a worker started it."""
+        """Its batch expired, after `before` others; no attempt unless started."""
         if was_started:
             self.losses = min(before + 1, MAX_COUNTED_ATTEMPTS)
         else:
             self.losses, self.attempts = before, max(0, self.attempts - 1)
 
     def settle(self) -> None:
-        """Choose the next transition by the legs."""
+        """Apply the legs."""
         if self.is_processing and self.is_refused:
             self.undo(outcome=Status.REJECTED)
         elif self.is_processing and self.payment is Leg.CAPTURED:
@@ -409,7 +412,7 @@ class JourneyState:
         self._note(EventType.RELEASED)
 
     def undo(self, *, outcome: Status, reason: str = "") -> None:
-        """End with `outcome`, after compensation if needed."""
+        """End with `outcome`, after compensation."""
         self.outcome, self.reason = outcome.value, reason or self.reason
         self._leave_queue()
         if not self.holds_stock and not self.may_hold_money:
@@ -428,7 +431,7 @@ class JourneyState:
             self.waiting_for = what
 
     def no_capacity(self) -> None:
-        """Due at once: the batch had no capacity, so no attempt."""
+        """Due at once; no attempt."""
         self.attempts = 0
         self.reschedule_in(0)
 
@@ -460,7 +463,7 @@ class JourneyState:
             self._flag(f"the audit found it wrong: {promise}", details=details)
 
     def retry(self) -> None:
-        """Clear the attention; due now unless ended."""
+        """Clear the attention and resume."""
         self.attention, self.attempts = "", 0
         if not has_ended(self.status, completion_requested=self.completion_requested):
             self.reschedule_in(0)
@@ -471,12 +474,12 @@ class JourneyState:
         self.reschedule, self.due_in = True, seconds
 
     def reschedule_in(self, seconds: float) -> None:
-        """Due in `seconds`, out of its batch."""
+        """Due in `seconds`, without batch."""
         self.defer(seconds)
         self.batch_id = None
 
     def rest(self) -> None:
-        """Not due, out of its batch."""
+        """Not due, without batch."""
         self.reschedule, self.due_in, self.batch_id, self.attempts = True, None, None, 0
         self.waiting_for = Wait.NONE
 

@@ -134,7 +134,7 @@ def _body(request: Request) -> Callable[[int], bytes]:
 
 
 class Intake:
-    """Places orders chunk by chunk, in a thread, as fast as the account's rate and its client's reads allow."""
+    """Places orders chunk by chunk, in a thread, as fast as the rate and the client allow."""
 
     def __init__(
         self,

@@ -36,7 +36,7 @@ PAGE_NAMES = {"cursor", "pageSize", "format"}
 
 
 def apply_filters(orders: QuerySet[Order], request: Request) -> QuerySet[Order]:
-    """Return the orders that match the query parameters. Raises Problem on invalid ones."""
+    """Apply the query parameters. Raises Problem."""
     conditions: dict[str, Any] = {}
     for name in request.query_params:
         if name in PAGE_NAMES:
@@ -49,7 +49,7 @@ def apply_filters(orders: QuerySet[Order], request: Request) -> QuerySet[Order]:
 
 
 def by_customer_name(orders: QuerySet[Order], customer: str) -> QuerySet[Order]:
-    """Return the orders of customers with exactly this name."""
+    """Return the orders of customers of this name."""
     return orders.filter(customer_name__in=_spellings("customer", [customer]))
 
 

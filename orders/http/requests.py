@@ -1,4 +1,4 @@
-"""Request bodies of orders: structs are validation and API schema in one."""
+"""Request bodies of orders."""
 
 import hashlib
 import re
@@ -159,7 +159,7 @@ def read_bulk_order(line: bytes) -> BulkOrderRequest:
 
 
 def _is_plain(line: bytes) -> bool:
-    """Return whether a line passes `api.validators` and `api.parsers` for sure."""
+    """Return whether a line needs no check of `api.validators` and `api.parsers`."""
     return line.isascii() and b"\\" not in line and b"\x7f" not in line and not MANY_DIGITS.search(line)
 
 

@@ -144,7 +144,7 @@ class EventPage(Answer):
 
 
 class BulkAnswer(Answer, omit_defaults=True):
-    """Outcome of a line of a bulk request: an order or an error."""
+    """Outcome of a bulk line."""
 
     line: int
     order_id: int | UnsetType = UNSET
@@ -171,7 +171,7 @@ def links_of(order_id: int) -> Links:
 
 
 def placed(order: Placed, *, new: NewOrder, staff: bool) -> OrderDetail:
-    """Return the detail of an order just placed, without reading it again."""
+    """Return a new order's detail, without a query."""
     return OrderDetail(
         **_placed_facts(order, new),
         status="Pending",

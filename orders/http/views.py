@@ -153,7 +153,7 @@ class OneOrder(APIView):
         responses={200: DETAIL, 304: OpenApiResponse(description="Not modified.")},
     )
     def get(self, request: Request, reference: str) -> Response:
-        """Get an order by its id, UUID or number."""
+        """Get an order by reference."""
         response = answer_with(queries.by_reference(user_of(request), reference), request)
         if {response["ETag"], "*"} & set(_etags(request)):
             return Response(status=status.HTTP_304_NOT_MODIFIED, headers={"ETag": response["ETag"]})
@@ -214,12 +214,12 @@ class OrderExplanation(APIView):
 
 
 class OrderCommand(APIView):
-    """A command on one order; subclasses set the operation and the permissions."""
+    """A command on one order."""
 
-    operation = ""  # its name among `orders.operators.actions`
+    operation = ""  # in `orders.operators.actions`
 
     def post(self, request: Request, reference: str) -> Response:
-        """Run the command and answer with the order."""
+        """Run it; answer with the order."""
         return answer_once(request, lambda: self._run(request, reference))
 
     def _run(self, request: Request, reference: str) -> Response:
@@ -233,7 +233,7 @@ class OrderCommand(APIView):
         return answer_with(order, request, status.HTTP_200_OK if done else status.HTTP_202_ACCEPTED)
 
     def command(self, request: Request, order_id: int) -> bool:
-        """Return True if done, False if still in progress."""
+        """Return False if in progress."""
         raise NotImplementedError
 
 
@@ -283,7 +283,7 @@ class ProcessOrder(OrderCommand):
     codes="not_possible",
 )
 class CompleteOrder(OrderCommand):
-    """Completes an order; its units are sold."""
+    """Completes an order."""
 
     operation = "complete"
     permission_classes = [IsAuthenticated, OperatorOrDemoOwner]
@@ -327,7 +327,7 @@ class CancelOrder(OrderCommand):
     codes="not_possible",
 )
 class RefundOrder(OrderCommand):
-    """Cancels an order, also a completed one, and refunds it."""
+    """Refunds an order, also a completed one."""
 
     operation = "refund"
     permission_classes = [IsAuthenticated, Operator]
@@ -342,7 +342,7 @@ class RefundOrder(OrderCommand):
     "retry_order", "Retry an order that waits or needs attention, now (staff)", codes="not_possible"
 )
 class RetryOrder(OrderCommand):
-    """Clears an order's need for attention and makes it due."""
+    """Clears attention and makes an order due."""
 
     operation = "retry"
     permission_classes = [IsAuthenticated, Operator]
@@ -355,7 +355,7 @@ class RetryOrder(OrderCommand):
 
 
 def place(request: Request) -> Response:
-    """Place the order in the body; answer without reading it again."""
+    """Place the order in the body."""
     user, key = user_of(request), key_of(request)
     wanted = read(request.data, NewOrderRequest)
     new = wanted.as_new_order(owner_id=user.pk)
@@ -402,7 +402,7 @@ def _etags(request: Request) -> list[str]:
 
 
 def _reason(request: Request) -> str:
-    """Return the reason in the query, else in the body."""
+    """Return the query's or the body's reason."""
     in_body = read(request.data, Reason).reason
     reason: str = request.query_params.get("reason", in_body)
     check_text(reason, field="reason")

@@ -1,4 +1,4 @@
-"""`manage.py audit`: prove that no order, unit of stock or cent is lost."""
+"""`manage.py audit`."""
 
 from typing import Any
 
