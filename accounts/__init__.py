@@ -1,1 +1,1 @@
-"""API tokens: how programs prove which account they act for."""
+"""API tokens."""

@@ -1,4 +1,4 @@
-"""API tokens on the operators' desk: issued for services, and revoked."""
+"""API tokens in the admin site."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from accounts.models import ApiToken
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(admin.ModelAdmin):
-    """Tokens of all accounts. A token is shown once, to the administrator who issues it."""
+    """Tokens of all accounts."""
 
     list_display = [
         "hint",
@@ -31,19 +31,19 @@ class ApiTokenAdmin(admin.ModelAdmin):
     actions = ["revoke"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:  # noqa: ARG002
-        """A token keeps its account."""
+        """Fix the account of an existing token."""
         return ["user"] if obj else []
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Only administrators: a token may be anybody's."""
+        """Superusers only: tokens may be for any account."""
         return bool(request.user.is_active and request.user.is_superuser)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Tokens are revoked; those that ended are deleted later."""
+        """Deny: tokens are revoked."""
         return False
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: ModelForm, change: bool) -> None:  # noqa: FBT001
-        """Issue a new token, or change what is written about one."""
+        """Issue or update a token."""
         if change:
             super().save_model(request, obj, form, change)
             return
@@ -57,7 +57,7 @@ class ApiTokenAdmin(admin.ModelAdmin):
         obj: ApiToken,
         post_url_continue: Any = None,  # noqa: ARG002 - Django's signature
     ) -> HttpResponse:
-        """Show the new token: as a page, so that it is in no message, cookie or session."""
+        """Show the token once, on a page: a message would leave it in cookie or session."""
         context = self.admin_site.each_context(request) | {
             "opts": self.opts,
             "title": "New API token",
@@ -70,5 +70,5 @@ class ApiTokenAdmin(admin.ModelAdmin):
 
     @admin.action(description="Revoke", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
-        """Revoke the chosen tokens."""
+        """Revoke the selected tokens."""
         self.message_user(request, f"{tokens.revoke(queryset)} revoked.")

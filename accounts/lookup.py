@@ -1,7 +1,4 @@
-"""Which account a token belongs to: one indexed query.
-
-The settings name the class that uses this, so it is imported before there are any models.
-"""
+"""Lookup of a token's account. Imported by the settings, before models."""
 
 import hashlib
 import re
@@ -14,8 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, connection
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-# The prefix lets scanners of source code and logs recognise a token. Forty hexadecimal digits are a token of a
-# version that kept them as they are.
+# A prefix for secret scanners; forty hex digits in former tokens.
 PREFIX = "opt_"
 TOKEN = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}|[0-9a-f]{{40}}")
 
@@ -39,7 +35,7 @@ FIND = f"""
            {", ".join(f"u.{column}" for column in USER_COLUMNS)}
     FROM accounts_apitoken t JOIN auth_user u ON u.id = t.user_id WHERE t.digest = %s
 """  # noqa: S608 - names of our own
-# To the hour, so that a busy token costs one write an hour.
+# To the hour: a busy token costs one write an hour.
 NOTE_USE = """
     UPDATE accounts_apitoken SET last_used_at = clock_timestamp()
     WHERE id = %s AND (last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 hour')
@@ -47,7 +43,7 @@ NOTE_USE = """
 
 
 class NotAccepted(Exception):
-    """A token that lets nobody in. `code` is stable; the text is for people."""
+    """A refused token. `code` is stable, the message is for people."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -56,7 +52,7 @@ class NotAccepted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A token that was accepted, as `request.auth`."""
+    """An accepted token, as `request.auth`."""
 
     token_id: int
     digest: str
@@ -64,7 +60,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The account that a token lets in, as a row: each request gets a user object of its own."""
+    """A token's account as a row: each request gets its own user object."""
 
     login: Login
     row: tuple[Any, ...]
@@ -76,12 +72,12 @@ class Owner:
 
 
 def digest_of(token: str) -> str:
-    """Return what is stored of a token; empty for a text that can be none."""
+    """Return a token's digest; empty if malformed."""
     return hashlib.sha256(token.encode()).hexdigest() if TOKEN.fullmatch(token) else ""
 
 
 def find_owner(digest: str) -> Owner:
-    """Return whose token has this digest, and note that it was used. Raises NotAccepted."""
+    """Return a token's owner and record its use. Raises NotAccepted."""
     if not digest:
         raise NotAccepted("authentication_failed", "There is no such token.")
     with connection.cursor() as cursor:

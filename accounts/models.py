@@ -1,4 +1,4 @@
-"""API tokens as they are stored: never in clear text."""
+"""Stored API tokens."""
 
 from typing import ClassVar
 
@@ -8,13 +8,13 @@ from django.db.models.functions import Now
 
 
 class ApiToken(models.Model):
-    """A token that lets a program act for an account. Only its digest is kept: a dump lets nobody in."""
+    """An API token. Only its digest is stored: a dump gives no access."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=100, blank=True, help_text="What it is for.")
     digest = models.CharField(max_length=64, editable=False)  # SHA-256 of a random token needs no salt
     hint = models.CharField(max_length=20, editable=False, help_text="Its first and last characters.")
-    # Digest of the account's password hash at the time: a changed password ends the token.
+    # Digest of the password hash: a changed password ends the token.
     password_mark = models.CharField(max_length=64, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: it does not expire.")

@@ -14,11 +14,10 @@ from accounts.lookup import PREFIX
 from accounts.models import ApiToken
 
 MOST_PER_ACCOUNT = 100
-# Tokens that ended stay for a while, so that a program gets the reason why it is refused.
+# Until then clients get the reason of the refusal.
 ENDED_ARE_KEPT = timedelta(days=30)
 
-# An earlier version keeps tokens in clear text, in a table of Django REST framework's. Its processes may still be
-# running, or come back, for so long after the migration; meanwhile their tokens are copied.
+# Processes of an earlier version, with clear-text tokens in DRF's table, may run this long after the migration.
 FORMER_MAY_RUN = timedelta(days=1)
 IS_THERE = "SELECT to_regclass('authtoken_token') IS NOT NULL"
 IS_OVER = """
@@ -38,11 +37,7 @@ MOVE = "WITH moved AS (DELETE FROM authtoken_token RETURNING key, user_id, creat
 
 
 def issue(user: User, *, name: str = "", expires_at: datetime | None) -> tuple[ApiToken, str]:
-    """Return a new token of an account, stored and as its owner gets it: only this once.
-
-    `expires_at` is None for a token that does not expire. An account has at most `MOST_PER_ACCOUNT`; beyond that, the
-    one that was used the longest ago is revoked.
-    """
+    """Issue a token. Return it as stored, and in clear text. Revokes the least recently used of too many."""
     token = PREFIX + secrets.token_urlsafe(32)
     stored = ApiToken.objects.create(
         user=user,
@@ -57,12 +52,12 @@ def issue(user: User, *, name: str = "", expires_at: datetime | None) -> tuple[A
 
 
 def default_end(now: datetime) -> datetime:
-    """Return when a token that is issued now ends, unless it is made for a service."""
+    """Return the default expiry."""
     return now + timedelta(days=settings.API_TOKEN_DAYS)
 
 
 def valid_tokens(user: User) -> QuerySet[ApiToken]:
-    """Return the tokens of an account that let it in."""
+    """Return an account's valid tokens."""
     mark = hashlib.sha256(user.password.encode()).hexdigest()
     return user.api_tokens.filter(
         Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None, password_mark=mark
@@ -70,7 +65,7 @@ def valid_tokens(user: User) -> QuerySet[ApiToken]:
 
 
 def revoke(tokens: QuerySet[ApiToken]) -> int:
-    """Revoke tokens. Return how many were not revoked before."""
+    """Revoke tokens. Return how many."""
     return tokens.filter(revoked_at=None).update(revoked_at=Now())
 
 
@@ -82,10 +77,7 @@ def _revoke_least_used(user: User) -> None:
 
 
 def adopt_former_tokens(*, now: datetime) -> int:
-    """Store the digests of tokens that an earlier version keeps in clear text; after a day, delete those.
-
-    Return how many were not stored yet.
-    """
+    """Store digests of former clear-text tokens, deleting those after a day. Return how many."""
     with connection.cursor() as cursor:
         cursor.execute(IS_THERE)
         if not cursor.fetchone()[0]:
@@ -97,7 +89,7 @@ def adopt_former_tokens(*, now: datetime) -> int:
 
 
 def clean(*, now: datetime) -> int:
-    """Delete the tokens that ended long ago, and adopt those of an earlier version. Return how many were deleted."""
+    """Adopt former tokens and delete long-ended ones. Return how many."""
     adopt_former_tokens(now=now)
     before = now - ENDED_ARE_KEPT
     return ApiToken.objects.filter(Q(revoked_at__lt=before) | Q(expires_at__lt=before)).delete()[0]

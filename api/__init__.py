@@ -1,1 +1,1 @@
-"""The API toolkit that every app uses: problems, requests, answers, pages, throttling, idempotency, schema."""
+"""The API toolkit shared by all apps."""

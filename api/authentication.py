@@ -1,7 +1,4 @@
-"""Who is asking: a token, a session, or in demo mode the demo customer.
-
-The settings name these classes, so this module is imported before there are any models.
-"""
+"""Authentication by token, session or demo. Imported by the settings, before models."""
 
 import time
 from typing import TYPE_CHECKING
@@ -27,17 +24,10 @@ SCHEMES = ("token", "bearer")
 
 
 class TokenAuthentication(authentication.TokenAuthentication):
-    """`Authorization: Token …` or `Authorization: Bearer …`.
-
-    Who a token belongs to is cached for `CACHE_SECONDS`: so long a token that was revoked, or an account
-    that was closed, is still let in by a process that has just seen it.
-    """
+    """`Authorization: Token …` or `Bearer …`; a revoked token works for up to CACHE_SECONDS."""
 
     def authenticate(self, request: Request) -> tuple["User", Login] | None:
-        """Return whose token the header has, and which; None without a header.
-
-        Raises AuthenticationFailed, and Throttled after too many wrong tokens from one address.
-        """
+        """Return user and login, if any. Raises AuthenticationFailed or Throttled."""
         header = request.META.get("HTTP_AUTHORIZATION")
         if header is None:
             return None
@@ -57,13 +47,13 @@ class TokenAuthentication(authentication.TokenAuthentication):
 
 
 class _Owners:
-    """The accounts that tokens belong to, each looked up every few seconds and not for every request."""
+    """Cache of tokens' accounts."""
 
     def __init__(self) -> None:
         self._owners: dict[str, tuple[float, Owner]] = {}
 
     def get(self, digest: str, *, address: str) -> Owner:
-        """Return whose token has this digest. Raises NotAccepted, and Throttled after too many wrong ones."""
+        """Return a token's owner. Raises NotAccepted or Throttled."""
         until, owner = self._owners.get(digest, (0.0, None))
         if owner is None or time.monotonic() >= until:
             wrong_tokens.take_turn(address, digest)
@@ -73,16 +63,16 @@ class _Owners:
                 wrong_tokens.note_wrong(digest)
                 raise
             wrong_tokens.note_right(address, digest)
-            self._remember(digest, owner)
+            self._cache(digest, owner)
         return owner
 
-    def _remember(self, digest: str, owner: Owner) -> None:
+    def _cache(self, digest: str, owner: Owner) -> None:
         if len(self._owners) >= MAX_CACHED:
             self._owners.clear()
         self._owners[digest] = (time.monotonic() + CACHE_SECONDS, owner)
 
     def forget(self, digest: str) -> None:
-        """Look it up again next time."""
+        """Invalidate a token."""
         self._owners.pop(digest, None)
 
 
@@ -91,10 +81,10 @@ forget_token = _owners.forget
 
 
 class SessionAuthentication(authentication.SessionAuthentication):
-    """Django's session, with CSRF checks that answer with a code of their own."""
+    """Django's session, with the code `csrf_failed`."""
 
     def enforce_csrf(self, request: Request) -> None:
-        """Raise PermissionDenied unless the request carries the CSRF token of its session."""
+        """Raise PermissionDenied on a failed CSRF check."""
         try:
             super().enforce_csrf(request)
         except PermissionDenied as error:
@@ -102,7 +92,7 @@ class SessionAuthentication(authentication.SessionAuthentication):
 
 
 class DemoAuthentication(authentication.BaseAuthentication):
-    """Takes whoever brings no credentials for the demo customer. Does nothing unless DEMO is on."""
+    """The demo customer for clients without credentials."""
 
     def authenticate(self, request: Request) -> tuple["User", None] | None:  # noqa: ARG002
         """Return the demo customer."""
@@ -110,7 +100,7 @@ class DemoAuthentication(authentication.BaseAuthentication):
 
 
 class _DemoCustomer:
-    """The demo customer's account, looked up every few seconds and not for every request."""
+    """Cache of the demo customer's account."""
 
     def __init__(self) -> None:
         self._user: User | None = None
@@ -122,11 +112,11 @@ class _DemoCustomer:
             user = get_user_model().objects.filter(username=DEMO_USERNAME, is_active=True).first()
             self._user, self._looked_up = user, time.monotonic()
         if user is None:
-            raise AuthenticationFailed("There is no demo customer; `manage.py demo` makes one.")
+            raise AuthenticationFailed("There is no demo customer; `manage.py demo` creates one.")
         return user
 
     def forget(self) -> None:
-        """Look it up anew next time."""
+        """Invalidate the cache."""
         self._user = None
 
 

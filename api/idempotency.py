@@ -1,11 +1,7 @@
-"""Requests that may be repeated: the same Idempotency-Key gets the same answer, and the work is done once.
+"""Idempotency-Keys: a repeated request gets the first answer, and the work is done once.
 
-The key is stored in the transaction that does the work, so a request that was cut off left neither. A repeat
-that comes while the first is under way waits for it at the key's unique index. Refusals are not stored:
-nothing was done, and a repeat may well succeed.
-
-Commands keep their answer with the key. Placing an order keeps the order's id (`orders.commands`): what was asked
-for never changes, so neither does what is said of it.
+The key is stored in the transaction of the work; a concurrent repeat waits on its unique index. Errors are not
+stored: a repeat may succeed. Placing an order stores its id instead of the answer (`orders.commands`).
 """
 
 import hashlib
@@ -27,17 +23,16 @@ from api.problems import Problem
 from api.renderers import ENCODER
 
 KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,198}[\x21-\x7e])?")
-# What an answer tells in headers, and a repeat has to tell again.
+# Headers stored with an answer.
 HEADERS = ("Location", "ETag")
 
 
 def answer_once(
     request: Request, answer: Callable[[], Response], *, once_only: Sequence[str] = ()
 ) -> Response:
-    """Return `answer()`, or what it was the first time if the request repeats an Idempotency-Key.
+    """Return `answer()`, or the stored answer of a repeat. Raises Problem.
 
-    Fields of the answer that are `once_only`, such as secrets, are not stored: a repeat has null for them.
-    Raises Problem if the key is no key, belongs to another request, or its first request is still under way.
+    Fields that are `once_only`, such as secrets, are stored as null.
     """
     key = key_of(request)
     if not key:
@@ -49,13 +44,13 @@ def answer_once(
                 return _replay(IdempotencyKey.objects.get(owner_id=owner_id, key=key), fingerprint)
         response = answer()
         body = ENCODER.encode(response.data)
-        _remember(owner_id, key, response, _without(body, once_only))
+        _store_answer(owner_id, key, response, _without(body, once_only))
     response.data = msgspec.Raw(body)
     return response
 
 
 def key_of(request: Request) -> str:
-    """Return the Idempotency-Key of a request; empty if it has none. Raises Problem if it is no key."""
+    """Return the Idempotency-Key or "". Raises Problem."""
     key: str | None = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if key is None:
         return ""
@@ -67,7 +62,7 @@ def key_of(request: Request) -> str:
 
 @contextmanager
 def key_problems() -> Iterator[None]:
-    """Say what is wrong with the request's key, if what is done inside finds that something is."""
+    """Turn errors about the key into Problems."""
     try:
         yield
     except KeyReused:
@@ -78,7 +73,7 @@ def key_problems() -> Iterator[None]:
             status_code=status.HTTP_422_UNPROCESSABLE_ENTITY,
         ) from None
     except OperationalError as error:
-        if not _waited_for_a_key(error.__cause__):
+        if not _is_lock_timeout_on_key(error.__cause__):
             raise
         raise Problem(
             "in_progress",
@@ -89,19 +84,19 @@ def key_problems() -> Iterator[None]:
         ) from None
 
 
-def _waited_for_a_key(error: BaseException | None) -> bool:
-    """Whether it was for somebody who is just storing the same key that PostgreSQL would not wait any longer."""
+def _is_lock_timeout_on_key(error: BaseException | None) -> bool:
+    """Return whether a concurrent key caused the lock timeout."""
     context = error.diag.context if isinstance(error, psycopg.errors.LockNotAvailable) else None
     return IdempotencyKey._meta.db_table in (context or "")
 
 
 def _fingerprint(request: Request) -> bytes:
-    asked: list[Any] = [request.method, request.get_full_path(), request.data]
-    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).digest()
+    identity: list[Any] = [request.method, request.get_full_path(), request.data]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).digest()
 
 
 def _claim(owner_id: int, key: str, fingerprint: bytes) -> bool:
-    """Store the key; False if it is stored already. Waits for a transaction that is just storing it."""
+    """Store the key, waiting for concurrent transactions; False if it exists."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO orders_idempotencykey (owner_id, key, request_hash, status_code, answer)"
@@ -118,9 +113,9 @@ def _without(body: bytes, once_only: Sequence[str]) -> bytes:
     return ENCODER.encode(content | dict.fromkeys(once_only))
 
 
-def _remember(owner_id: int, key: str, response: Response, body: bytes) -> None:
+def _store_answer(owner_id: int, key: str, response: Response, body: bytes) -> None:
     headers = {name: response[name] for name in HEADERS if response.has_header(name)}
-    # The body is kept as text, so that a repeat is the same to the byte.
+    # Text: a repeat is identical byte by byte.
     answer = json.dumps({"headers": headers, "body": body.decode()})
     with connection.cursor() as cursor:
         cursor.execute(

@@ -1,4 +1,4 @@
-"""Requests that may be repeated, and what they were answered."""
+"""Stored answers of idempotent requests."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -9,7 +9,7 @@ class KeyReused(Exception):
 
 
 class IdempotencyKey(models.Model):
-    """A request that was answered: a repeat under the same key gets the same answer."""
+    """An answered request."""
 
     pk = models.CompositePrimaryKey("owner_id", "key")
     owner_id = models.BigIntegerField()
@@ -20,7 +20,7 @@ class IdempotencyKey(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        db_table = "orders_idempotencykey"  # where it was before the API had an app of its own
+        db_table = "orders_idempotencykey"  # predates this app
         indexes = [models.Index(fields=["created_at"], name="orders_idempotency_created")]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Bodies of many lines: read and answered piece by piece, whatever their length, in the memory of one piece."""
+"""Streaming of NDJSON in constant memory."""
 
 import math
 import os
@@ -9,11 +9,11 @@ from collections.abc import Callable, Generator, Iterator
 
 PIECE_BYTES = 64 * 1024
 SLOW_PIECE_BYTES = 4096
-POLL_SECONDS = 1.0  # between looks at a stream of which nothing comes
+POLL_SECONDS = 1.0
 
 
 def lines_of(read: Callable[[int], bytes], *, longest: int) -> Iterator[bytes | None]:
-    """Yield the lines of a body, without their ends; None in place of one of more than `longest` bytes."""
+    """Yield a body's lines; None for one beyond `longest` bytes."""
     rest, is_too_long = b"", False
     while piece := read(PIECE_BYTES):
         *lines, rest = (rest + piece).split(b"\n")
@@ -27,14 +27,13 @@ def lines_of(read: Callable[[int], bytes], *, longest: int) -> Iterator[bytes | 
 
 
 class TooSlow(Exception):
-    """A body came more slowly than it may."""
+    """The body is too slow."""
 
 
 class Pace:
-    """Whether a body comes fast enough: in the time that its reader waits for it, and in no other.
+    """Minimum rate of a body while its reader waits.
 
-    The web server hands over a piece when all of it is there, so pieces are small, and each has its time. What the
-    reader does between two of them is not the client's slowness.
+    Pieces are small, each with its own deadline: the web server only returns complete ones.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class Pace:
         self._waits_since: float | None = None
 
     def read(self, size: int) -> bytes:
-        """Read as the body does, a small piece at most. Raises TooSlow if it took too long to come."""
+        """Read a small piece. Raises TooSlow."""
         self._waits_since = self._clock()
         piece = self._read(min(size, SLOW_PIECE_BYTES))
         if self.is_too_slow():
@@ -60,30 +59,25 @@ class Pace:
         return piece
 
     def is_too_slow(self) -> bool:
-        """Whether the reader has waited too long for a piece; to be asked by another thread meanwhile.
-
-        Once it is, it stays so: that piece is not taken any more.
-        """
+        """Return whether the reader waits too long, for other threads. Final once True."""
         since = self._waits_since
         return since is not None and self._clock() - since > self._allowed
 
 
 class Spool:
-    """What one thread writes and another reads meanwhile: in a file, so that neither waits for the other.
+    """A byte stream between two threads, buffered in a ring file.
 
-    A client that sends all of its body before it reads any of the answer would otherwise wait for us to
-    read on, while we wait for it to read. The file is a ring: once it is full of what nobody has read yet, its writer
-    waits after all.
+    Without it, a client that sends its whole body before it reads any answer would deadlock with the writer.
     """
 
     def __init__(self, *, size: int) -> None:
-        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives as long as this does
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives as long as the spool
         self._size = size
         self._written, self._read, self._is_complete, self.is_abandoned = 0, 0, False, False
         self._changed = threading.Condition()
 
     def write(self, data: bytes) -> None:
-        """Append, as soon as there is room; nothing if nobody reads on."""
+        """Append, waiting for room; a no-op once abandoned."""
         rest = memoryview(data)
         while rest and (room := self._await_room()):
             at = self._written % self._size
@@ -94,22 +88,18 @@ class Spool:
                 self._changed.notify_all()
 
     def _await_room(self) -> int:
-        """Wait until something may be written, and return how much; 0 if nobody reads on."""
         with self._changed:
             self._changed.wait_for(lambda: self._written - self._read < self._size or self.is_abandoned)
             return 0 if self.is_abandoned else self._size - (self._written - self._read)
 
     def complete(self) -> None:
-        """Say that nothing follows."""
+        """Mark the end."""
         with self._changed:
             self._is_complete = True
             self._changed.notify_all()
 
     def pieces(self, *, is_over: Callable[[], bool], look_seconds: float) -> Generator[bytes]:
-        """Yield what was written, as it is written, until it is complete or `is_over`, which is asked now and then.
-
-        `is_abandoned` tells that nobody reads on.
-        """
+        """Yield data as it is written, until complete, or `is_over`, polled every `look_seconds`."""
         try:
             while True:
                 if available := self._await_more(look_seconds):
@@ -122,7 +112,7 @@ class Spool:
                 self._changed.notify_all()
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield what was written, as it is written, until it is complete."""
+        """Yield data until complete."""
         return self.pieces(is_over=lambda: False, look_seconds=POLL_SECONDS)
 
     def _next_piece(self, available: int) -> bytes:
@@ -138,7 +128,6 @@ class Spool:
             return self._is_complete and self._written == self._read
 
     def _await_more(self, seconds: float) -> int:
-        """Wait until there is more, at most for so long. Return how much there is."""
         with self._changed:
             self._changed.wait_for(lambda: self._written > self._read or self._is_complete, seconds)
             return self._written - self._read

@@ -1,4 +1,4 @@
-"""What holds for every operation of the API, written into its description once instead of at each view."""
+"""Post-processing of the OpenAPI description: what applies to every operation."""
 
 from typing import Any
 
@@ -12,26 +12,26 @@ EVERYWHERE = {
     " account.",
     "406": "`not_acceptable`: the API speaks JSON.",
     "429": "`throttled` · `too_many_requests_at_once`: see the `Retry-After` header.",
-    "500": "`internal_error`: a defect of ours; nothing was stored.",
-    "503": "`temporarily_unavailable` · `busy`: repeat it, with the same key, after `Retry-After` seconds.",
+    "500": "`internal_error`: a defect of the server; nothing was stored.",
+    "503": "`temporarily_unavailable` · `busy`: retry with the same key after `Retry-After` seconds.",
 }
-WITH_PATH = {"404": "`not_found`: there is none, or it is not yours."}
-WITH_ORDER = {"410": "`order_archived`: it ended long ago and is in the archive."}
+WITH_PATH = {"404": "`not_found`: it does not exist, or is not visible to this account."}
+WITH_ORDER = {"410": "`order_archived`: the order is in the archive."}
 WITH_BODY = {
     "400": "`malformed_json` · `bad_request`",
-    "411": "`length_required`: in front of this server is one that says neither length nor end.",
+    "411": "`length_required`: the request has neither `Content-Length` nor chunked encoding.",
     "413": "`body_too_large`",
     "415": "`unsupported_media_type`: send `application/json`.",
 }
 WITH_KEY = {
-    "409": "`in_progress`: the first request with this key is still under way; see `Retry-After`.",
+    "409": "`in_progress`: the first request with this key is still in progress; see `Retry-After`.",
     "422": "`idempotency_key_reused`: the key was used for another request.",
 }
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
 def add_common_refusals(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Add the refusals that any operation may answer with, where its view does not describe them itself."""
+    """Add common error responses where a view has none of that status."""
     for path, operations in result["paths"].items():
         for method in METHODS:
             if method in operations:
@@ -40,7 +40,7 @@ def add_common_refusals(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 
 def close_requests(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Say of bodies that they may have no other fields: all that we read refuse those, but for a login's."""
+    """Forbid unknown fields in request bodies, except DRF's login."""
     for operations in result["paths"].values():
         for operation in (operations[method] for method in METHODS if method in operations):
             for content in operation.get("requestBody", {}).get("content", {}).values():

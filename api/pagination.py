@@ -1,4 +1,4 @@
-"""Pages by key: each starts where the one before ended, whatever was placed meanwhile. None counts rows."""
+"""Keyset pagination, newest first: stable under inserts, without counting rows."""
 
 from typing import Any, TypeVar
 
@@ -18,20 +18,20 @@ ModelType = TypeVar("ModelType", bound=Model)
 CURSOR = OpenApiParameter(
     "cursor",
     {"type": "integer", "minimum": 1, "maximum": LARGEST_ID},
-    description="Where the page starts, from the `next` of another.",
+    description="Start of the page, from the `next` of the previous one.",
 )
 PAGE_PARAMETERS = [
     CURSOR,
     OpenApiParameter(
         "pageSize",
         {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE},
-        description="How many at most.",
+        description="Maximum number of results.",
     ),
 ]
 
 
 def newest_first(request: Request, rows: QuerySet[ModelType]) -> tuple[list[ModelType], str | None]:
-    """Return the page of rows that the request asks for, and the address of the next; Problem on nonsense."""
+    """Return a page and the URL of the next. Raises Problem."""
     size = whole(request, "pageSize", default=DEFAULT_PAGE_SIZE, at_least=1, at_most=MAX_PAGE_SIZE)
     before = whole(request, "cursor", default=LARGEST_ID, at_least=1, at_most=LARGEST_ID)
     if before != LARGEST_ID:
@@ -42,7 +42,7 @@ def newest_first(request: Request, rows: QuerySet[ModelType]) -> tuple[list[Mode
 
 
 def address(request: Request, **parameters: Any) -> str:
-    """Return the address of this request with other query parameters."""
+    """Return the request's URL with query parameters replaced."""
     url = request.build_absolute_uri()
     for name, value in parameters.items():
         url = replace_query_param(url, name, value)
@@ -50,7 +50,7 @@ def address(request: Request, **parameters: Any) -> str:
 
 
 def whole(request: Request, name: str, *, default: int, at_least: int, at_most: int) -> int:
-    """Return the whole number in a query parameter; Problem if it is none or out of bounds."""
+    """Return a query parameter as an integer. Raises Problem."""
     text = request.query_params.get(name)
     if text is None:
         return default

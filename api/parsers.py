@@ -1,4 +1,4 @@
-"""JSON as it comes in, read once and strictly."""
+"""Strict JSON parsing."""
 
 import json
 from decimal import Decimal, InvalidOperation
@@ -11,18 +11,15 @@ from api.validators import check_texts
 
 
 class StrictJSONParser(JSONParser):
-    """Reads what RFC 8259 calls interoperable JSON: UTF-8, each name once, no NaN, sane depth.
-
-    Numbers with a fraction become `Decimal`, so that 29.99 is 29.99. Every text is checked (`api.validators`).
-    """
+    """Parses interoperable JSON (RFC 8259): UTF-8, unique names, no NaN. Fractions become `Decimal`."""
 
     def parse(self, stream: IO[bytes], *_: Any, **__: Any) -> Any:
-        """Return the value the body stands for; Problem if it stands for none."""
+        """Return the body's value. Raises Problem."""
         return parsed(stream.read())
 
 
 def parsed(body: bytes) -> Any:
-    """Return the value that JSON stands for; Problem if it stands for none that we would take."""
+    """Return the value of a JSON text. Raises Problem."""
     try:
         value = DECODER.decode(body.decode())
     except UnicodeDecodeError:
@@ -32,7 +29,7 @@ def parsed(body: bytes) -> Any:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise Problem("malformed_json", f"The body is not JSON: {error.msg} ({where}).") from None
-    except ValueError as error:  # ours below, or an integer of more digits than Python reads
+    except ValueError as error:  # NotInteroperable, or an integer with too many digits for Python
         message = str(error) if isinstance(error, NotInteroperable) else "A number has too many digits."
         raise Problem("malformed_json", message) from None
     check_texts(value)
@@ -40,7 +37,7 @@ def parsed(body: bytes) -> Any:
 
 
 class NotInteroperable(ValueError):
-    """JSON that different readers read differently."""
+    """JSON that parsers disagree on."""
 
 
 def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is wrong with a request, as the API says it: a status, a stable code, and the field that is meant."""
+"""Errors of the API: status, stable code and field."""
 
 import dataclasses
 from typing import Any
@@ -9,7 +9,7 @@ from rest_framework.exceptions import APIException
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Detail:
-    """One thing that is wrong, when there may be several."""
+    """One of several errors."""
 
     code: str
     message: str
@@ -18,7 +18,7 @@ class Detail:
 
 
 class Problem(APIException):
-    """A request that is refused as it stands. `code` is a contract with clients, `message` is for people."""
+    """A refused request. `code` is stable, `message` is not."""
 
     def __init__(
         self,

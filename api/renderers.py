@@ -1,4 +1,4 @@
-"""JSON as it goes out: written by msgspec, money as numbers with exactly the decimals it has."""
+"""JSON rendering by msgspec; decimals keep their digits."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,7 +12,7 @@ from rest_framework.utils.encoders import JSONEncoder
 
 
 def _plain(value: Any) -> Any:
-    """Return what DRF and Django mean by a value that msgspec does not know, such as a lazy text."""
+    """Convert values unknown to msgspec, such as lazy texts."""
     if isinstance(value, dict):
         return dict(value)
     return list(value) if isinstance(value, list | tuple) else JSONEncoder().default(value)
@@ -22,10 +22,10 @@ ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=_plain)
 
 
 class FastJSONRenderer(JSONRenderer):
-    """Renders structs, and everything else that views answer with. Decimal("29.90") becomes 29.90."""
+    """Renders structs and plain data. Decimal("29.90") becomes 29.90."""
 
     def render(self, data: Any, accepted_media_type: Any = None, renderer_context: Any = None) -> bytes:
-        """Return `data` as JSON; indented for the browsable API, which asks for it."""
+        """Return JSON; indented for the browsable API."""
         if data is None:
             return b""
         body = ENCODER.encode(data)
@@ -34,12 +34,12 @@ class FastJSONRenderer(JSONRenderer):
 
 
 class Negotiation(DefaultContentNegotiation):
-    """As ever, but programs, which take anything or JSON, get the first renderer without much ado."""
+    """Content negotiation with a fast path."""
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        """Return the renderer, and the media type to say."""
+        """Return renderer and media type."""
         accepted = request.META.get("HTTP_ACCEPT", "*/*")
         if (
             accepted in ("*/*", "application/json")
@@ -53,15 +53,15 @@ class Negotiation(DefaultContentNegotiation):
         except NotAcceptable:
             if "+json" not in accepted:
                 raise
-            renderer = next(iter(renderers))  # a kind of JSON that we do not speak is JSON all the same
+            renderer = next(iter(renderers))  # plain JSON serves an unsupported +json type
             return renderer, renderer.media_type
 
 
 class ErrorsAsJSON(BaseContentNegotiation):
-    """Answers that are no stream are JSON, whatever was asked for."""
+    """JSON for all that is not streamed."""
 
     def select_parser(self, request: Request, parsers: Iterable[Any]) -> Any:  # noqa: ARG002
-        """Return the first."""
+        """Return the first parser."""
         return next(iter(parsers))
 
     def select_renderer(
@@ -70,6 +70,6 @@ class ErrorsAsJSON(BaseContentNegotiation):
         renderers: Iterable[Any],
         format_suffix: str | None = None,  # noqa: ARG002
     ) -> tuple[Any, str]:
-        """Return the first."""
+        """Return the first renderer."""
         renderer = next(iter(renderers))
         return renderer, renderer.media_type

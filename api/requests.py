@@ -1,7 +1,4 @@
-"""Bodies that come in, as structs: each is validation and API schema in one.
-
-Names are camelCase on the wire. Unknown fields are refused.
-"""
+"""Request bodies: structs are validation and API schema in one."""
 
 import re
 from decimal import Decimal
@@ -35,22 +32,22 @@ CountryCode = Annotated[
 
 
 class Price(Decimal):
-    """A price as the customer was shown it: a JSON number with at most two decimals."""
+    """A price: a JSON number with at most two decimals."""
 
 
 class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """A body that a client sends."""
+    """A request body."""
 
-    # Fields, by their names on the wire, of which at least one has to be given.
+    # Names on the wire of which at least one is required.
     at_least_one_of: ClassVar[tuple[str, ...]] = ()
 
 
 class Nothing(Body):
-    """A body without any field; it may be left out."""
+    """An empty or absent body."""
 
 
 def country_code(text: str, *, field: str) -> str:
-    """Return the code of a country in capitals. Raises ValueError, from which `read` makes a Problem."""
+    """Return a country code in capitals. Raises ValueError."""
     code = text.upper()
     if code not in COUNTRIES:
         raise ValueError(f"unknown country {field}")
@@ -58,12 +55,12 @@ def country_code(text: str, *, field: str) -> str:
 
 
 def check_currency(code: str, *, field: str) -> None:
-    """Raise ValueError, from which `read` makes a Problem, unless this is the code of a currency."""
+    """Raise ValueError unless this is a currency code."""
     if code not in DECIMALS:
         raise ValueError(f"unknown currency {field}")
 
 
-# Nearly all addresses there are; what is odder takes the library its time.
+# Fast path: the library is slow.
 PLAIN_EMAIL = re.compile(
     r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+){0,8}@(?:[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9])){0,60}\.){1,5}[a-z]{2,20}"
 )
@@ -71,11 +68,11 @@ LONGEST_LOCAL_PART = 64
 
 
 def check_email(text: str, *, field: str) -> None:
-    """Raise ValueError, from which `read` makes a Problem, for an address that no mail could ever reach."""
+    """Raise ValueError for an address that mail cannot reach."""
     if PLAIN_EMAIL.fullmatch(text) and text.index("@") <= LONGEST_LOCAL_PART:
         return
     try:
-        # A company's own names are fine, so the domain is not asked for; it has a dot, as all that are not typos.
+        # Internal domains are valid, so no DNS; without a dot it is a typo.
         found = validate_email(text, check_deliverability=False, globally_deliverable=False)
     except EmailNotValidError:
         raise ValueError(f"impossible email {field}") from None
@@ -85,7 +82,7 @@ def check_email(text: str, *, field: str) -> None:
 
 BodyType = TypeVar("BodyType", bound=Body)
 
-# What msgspec says is wrong, as a stable code and a sentence without Python's names for things.
+# msgspec's messages as stable codes and sentences without Python's type names.
 COMPLAINTS: list[tuple[re.Pattern[str], str, str]] = [
     (
         re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL),
@@ -96,7 +93,7 @@ COMPLAINTS: list[tuple[re.Pattern[str], str, str]] = [
     (re.compile(r"missing (?P<name>\w+)"), "required", "This field is required."),
     (re.compile(r"unknown country (?P<name>\w+)"), "unknown_country", "No ISO 3166 code, such as DE or GB."),
     (re.compile(r"unknown currency (?P<name>\w+)"), "unknown_currency", "No ISO 4217 code, such as USD."),
-    (re.compile(r"impossible email (?P<name>\w+)"), "wrong_format", "No mail can reach this address."),
+    (re.compile(r"impossible email (?P<name>\w+)"), "wrong_format", "Not a deliverable address."),
     (
         re.compile(r"too many decimals of (?P<name>\w+)"),
         "too_many_decimals",
@@ -122,7 +119,7 @@ JSON_NAMES = {
 
 
 def read(body: Any, kind: type[BodyType]) -> BodyType:
-    """Return a parsed body as the request it is meant to be; Problem with code and field if it is none."""
+    """Convert a parsed body to a struct. Raises Problem."""
     try:
         return msgspec.convert(dict(body) if isinstance(body, dict) else body, kind, dec_hook=read_price)
     except msgspec.ValidationError as error:
@@ -137,7 +134,7 @@ def _problem(complaint: str, path: str) -> Problem:
             field = f"{path}.{name}" if path and name else path or name
             facts = [" | ".join(JSON_NAMES.get(w, w) for w in words.split(" | ")) for words in match.groups()]
             return Problem(code, sentence.format(*facts), field=field)
-    return Problem("invalid", "This is not what is expected here.", field=path)
+    return Problem("invalid", "Invalid value.", field=path)
 
 
 def read_price(kind: type, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Bodies that go out, as structs: each is rendering and API schema in one. Names are camelCase on the wire."""
+"""Response bodies."""
 
 from decimal import Decimal
 
@@ -7,11 +7,11 @@ from msgspec import UNSET, UnsetType
 
 
 class Answer(msgspec.Struct, rename="camel", kw_only=True):
-    """A body that we send."""
+    """A response body."""
 
 
 class ErrorDetail(Answer, omit_defaults=True):
-    """One of the things that are wrong, with the facts that help to mend it."""
+    """One of several errors, with facts."""
 
     code: str
     message: str
@@ -22,7 +22,7 @@ class ErrorDetail(Answer, omit_defaults=True):
 
 
 class ErrorFacts(Answer, omit_defaults=True):
-    """What is wrong. `code` is stable, `field` is the path of the field that is meant."""
+    """An error: a stable `code`, and the path of the `field`."""
 
     code: str
     message: str
@@ -31,6 +31,6 @@ class ErrorFacts(Answer, omit_defaults=True):
 
 
 class Error(Answer):
-    """The body of every answer from 400 on."""
+    """The body of every error response."""
 
     error: ErrorFacts

@@ -1,4 +1,4 @@
-"""How the API describes itself: structs as schemas, ways to authenticate, refusals and the Idempotency-Key."""
+"""OpenAPI schemas, authentication schemes, errors and parameters."""
 
 from typing import Any
 
@@ -17,55 +17,55 @@ REF = "#/components/schemas/{name}"
 
 
 class StructExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
-    """Lets views declare msgspec structs as requests and responses."""
+    """Schemas of msgspec structs."""
 
     target_class = "msgspec.Struct"
     match_subclasses = True
 
     def get_name(self, *_: Any) -> str:
-        """Return the name of the component."""
+        """Return the component's name."""
         return str(self.target.__name__)
 
     def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:  # noqa: ARG002
-        """Return the struct's schema, and register those of the structs inside it."""
-        _, schemas = msgspec.json.schema_components([self.target], schema_hook=_custom, ref_template=REF)
+        """Return the schema; register nested ones."""
+        _, schemas = msgspec.json.schema_components([self.target], schema_hook=_schema_hook, ref_template=REF)
         schema: dict[str, Any] = schemas.pop(self.target.__name__)
         for name, inner in schemas.items():
             component = ResolvedComponent(  # type: ignore[no-untyped-call]
-                name, ResolvedComponent.SCHEMA, schema=_described(name, inner), object=_struct(name)
+                name, ResolvedComponent.SCHEMA, schema=_with_rules(name, inner), object=_struct(name)
             )
             auto_schema.registry.register_on_missing(component)
-        return _described(self.target.__name__, schema)
+        return _with_rules(self.target.__name__, schema)
 
 
 class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """How a browser that is logged in is known."""
+    """The session cookie."""
 
     target_class = "api.authentication.SessionAuthentication"
     name = "session"
 
     def get_security_definition(self, *_: Any) -> dict[str, str]:
-        """Return the definition of the scheme."""
+        """Return the scheme."""
         return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}
 
 
 class DemoScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """In demo mode nothing is needed."""
+    """Demo mode: no credentials."""
 
     target_class = "api.authentication.DemoAuthentication"
     name: list[str] = []
 
     def get_security_definition(self, *_: Any) -> list[dict[str, str]]:
-        """Return no definition: there is nothing to bring."""
+        """Return no scheme."""
         return []
 
     def get_security_requirement(self, *_: Any) -> dict[str, list[Any]]:
-        """Return the requirement that everybody meets."""
+        """Return an empty requirement."""
         return {}
 
 
 def _struct(name: str, root: type = msgspec.Struct) -> type | None:
-    """Return the struct of this name, by which drf-spectacular knows that two schemas are one."""
+    """Return the struct of this name: drf-spectacular compares components by it."""
     for kind in root.__subclasses__():
         if kind.__name__ == name:
             return kind
@@ -74,35 +74,32 @@ def _struct(name: str, root: type = msgspec.Struct) -> type | None:
     return None
 
 
-def _described(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a struct's schema with what its `__post_init__` asks for and its types cannot say."""
+def _with_rules(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema with its `at_least_one_of`."""
     needed: tuple[str, ...] = getattr(_struct(name), "at_least_one_of", ())
-    rule = {"anyOf": [_given(field) for field in needed]} if needed else {}
-    return _adapted(schema) | rule
+    rule = {"anyOf": [_required(field) for field in needed]} if needed else {}
+    return _adapt(schema) | rule
 
 
-def _given(field: str) -> dict[str, Any]:
-    # A customer's name of nothing but blanks is none.
+def _required(field: str) -> dict[str, Any]:
+    # Blank names count as missing.
     return {"required": [field], "properties": {field: {"type": ["string", "integer"], "pattern": r"\S"}}}
 
 
-def _custom(kind: type) -> dict[str, Any]:
+def _schema_hook(kind: type) -> dict[str, Any]:
     if kind is Price:
         return {"type": "number", "minimum": 0, "maximum": 9_999_999_999.99}
     raise NotImplementedError(kind)
 
 
-def _adapted(schema: Any) -> Any:
-    """Return the schema with decimals as what `api.renderers` makes of them, numbers, and with typed choices.
-
-    msgspec gives a choice of texts no type, and drf-spectacular stumbles over that.
-    """
+def _adapt(schema: Any) -> Any:
+    """Return the schema with decimals as numbers and typed enums, for drf-spectacular."""
     if isinstance(schema, dict) and schema.get("format") == "decimal":
         return {name: value for name, value in schema.items() if name != "format"} | {"type": "number"}
     if isinstance(schema, dict):
         typed = {"type": "string"} if _is_choice_of_texts(schema) else {}
-        return typed | {name: _adapted(value) for name, value in schema.items()}
-    return [_adapted(value) for value in schema] if isinstance(schema, list) else schema
+        return typed | {name: _adapt(value) for name, value in schema.items()}
+    return [_adapt(value) for value in schema] if isinstance(schema, list) else schema
 
 
 def _is_choice_of_texts(schema: dict[str, Any]) -> bool:
@@ -111,7 +108,7 @@ def _is_choice_of_texts(schema: dict[str, Any]) -> bool:
 
 
 def refusals(**codes: str) -> dict[int, OpenApiResponse]:
-    """Return responses by status for e.g. `_409="price_changed in_progress"`: the codes each may carry."""
+    """Return error responses, e.g. for `_409="price_changed in_progress"`."""
     return {
         int(status.lstrip("_")): OpenApiResponse(
             Error, description=" · ".join(f"`{code}`" for code in each.split())
@@ -121,12 +118,12 @@ def refusals(**codes: str) -> dict[int, OpenApiResponse]:
 
 
 def idempotency_key(*, longest: int) -> OpenApiParameter:
-    """Return the header under which a request may be repeated."""
+    """Return the Idempotency-Key header."""
     return OpenApiParameter(
         "Idempotency-Key",
         {"type": "string", "minLength": 1, "maxLength": longest, "pattern": f"^{KEY.pattern}$"},
         OpenApiParameter.HEADER,
-        description="Repeat a request under its key as often as you like: it is done once and answered the same.",
+        description="A request may be repeated under its key: it runs once, and every repeat gets the same answer.",
     )
 
 

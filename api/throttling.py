@@ -1,7 +1,6 @@
-"""How often one account may ask: token buckets in Valkey, filled and emptied by one atomic script.
+"""Rate limits by token buckets in Valkey, updated by one atomic script.
 
-Placing an order needs PostgreSQL alone. So when Valkey is away, requests are let through: the first notices
-within `PATIENCE_SECONDS`, those of the next second do not even ask. Only logins are refused meanwhile.
+Without Valkey requests pass, at most TIMEOUT_SECONDS late; only logins are refused.
 """
 
 import math
@@ -27,18 +26,15 @@ from runtime import optional_valkey
 
 logger = structlog.get_logger(__name__)
 
-PATIENCE_SECONDS = 0.05
+TIMEOUT_SECONDS = 0.05
 COOL_DOWN_SECONDS = 1.0
-# Of a list, a request pays one more token for each of so many rows that a page may have.
+# Lists also cost tokens for their page size.
 ROWS_PER_TOKEN = 20
 MOST_ROWS_PAID_FOR = 200
 
-# KEYS[1] is the bucket. ARGV: the tokens it holds, the seconds until it gets another, the tokens to take, and the
-# seconds that the caller is ready to wait for them. Returns the seconds to wait and those until the bucket is full;
-# nothing is taken if the wait is longer than the caller's. What is kept is the moment at which the bucket will be full
-# again, so that one number, and one write, is all there is to it. Valkey's clock counts, so that all processes agree;
-# as a fraction it is not exact, hence the thousandth. A moment too far ahead comes from a clock that was put right
-# since: that bucket counts as full.
+# ARGV: capacity, seconds per token, tokens, seconds the caller will wait. Returns the seconds to wait and until the
+# bucket is full; takes nothing if the wait is too long. The value is the time at which the bucket is full, by Valkey's
+# clock, common to all processes; too far ahead (a corrected clock) it counts as full. The thousandth covers rounding.
 TAKE = """
 local capacity, gap, tokens, ready = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local clock = redis.call('TIME')
@@ -56,63 +52,59 @@ return {tostring(wait), tostring(taken_at - now)}
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What came of taking tokens. Times in seconds."""
+    """Outcome of a request, in seconds."""
 
-    wait: float  # until they are there; nothing was taken if it is longer than the caller was ready to wait
-    full_in: float  # until the bucket is full again
+    wait: float  # nothing is taken beyond `ready_to_wait`
+    full_in: float
 
 
 class Unavailable(Exception):
-    """Valkey did not answer, just now or within the last second."""
+    """Valkey is unreachable, or in cool-down."""
 
 
 class Buckets:
-    """The token buckets of all accounts, shared by all processes."""
+    """Token buckets, shared by all processes."""
 
     def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._pool = optional_valkey.fail_fast_client(url, seconds=PATIENCE_SECONDS).connection_pool
+        self._pool = optional_valkey.fail_fast_client(url, seconds=TIMEOUT_SECONDS).connection_pool
         self._own = threading.local()
-        self._clock, self._leave_alone_until = clock, -math.inf
+        self._clock, self._cool_down_until = clock, -math.inf
 
     def take(self, bucket: str, rate: Rate, *, tokens: int = 1) -> float:
-        """Take tokens. Return 0, or the seconds until there are as many; Unavailable if Valkey cannot be asked."""
+        """Take tokens. Return 0 or the seconds to wait. Raises Unavailable."""
         return self.request(bucket, rate, tokens=tokens).wait
 
     def request(self, bucket: str, rate: Rate, *, tokens: int = 1, ready_to_wait: float = 0.0) -> Taken:
-        """Take tokens, at most all that the bucket holds. Raises Unavailable.
-
-        They are taken, and the caller waits for as long as the answer says, if that is no longer than
-        `ready_to_wait` seconds. A negative number puts tokens back.
-        """
-        if self._clock() < self._leave_alone_until:
+        """Take tokens if the wait is at most `ready_to_wait`; negative ones are refunded. Raises Unavailable."""
+        if self._clock() < self._cool_down_until:
             raise Unavailable
         tokens = min(tokens, rate.requests)
         try:
             wait, full_in = self._ask("EVAL", TAKE, 1, bucket, rate.requests, rate.gap, tokens, ready_to_wait)
         except redis.RedisError as error:
-            self._leave_alone_until = self._clock() + COOL_DOWN_SECONDS
+            self._cool_down_until = self._clock() + COOL_DOWN_SECONDS
             logger.warning("throttle_unavailable", error=type(error).__name__)
             raise Unavailable from error
         return Taken(float(wait), float(full_in))
 
     def _ask(self, *command: str | float) -> list[str]:
-        """Return the answer to a command, over the thread's own connection: a pool costs more than the command."""
+        """Run a command without a pool, which costs more."""
         connection = getattr(self._own, "connection", None)
         if connection is None:
             connection = self._own.connection = self._pool.connection_class(**self._pool.connection_kwargs)
         try:
             return _answer(connection, command)
         except redis.ConnectionError:
-            return _answer(connection, command)  # it was closed since; it connects anew by itself
+            return _answer(connection, command)  # stale connection; redis-py reconnects
 
     def ask(self, *command: str | float) -> Any:
-        """Return the answer to a command; Unavailable if nobody can tell."""
-        if self._clock() < self._leave_alone_until:
+        """Run a command. Raises Unavailable."""
+        if self._clock() < self._cool_down_until:
             raise Unavailable
         try:
             return self._ask(*command)
         except redis.RedisError as error:
-            self._leave_alone_until = self._clock() + COOL_DOWN_SECONDS
+            self._cool_down_until = self._clock() + COOL_DOWN_SECONDS
             logger.warning("throttle_unavailable", error=type(error).__name__)
             raise Unavailable from error
 
@@ -125,30 +117,24 @@ def _answer(connection: Any, command: tuple[str | float, ...]) -> list[str]:
 
 @cache
 def buckets() -> Buckets:
-    """Return this process's way to the buckets."""
+    """Return this process's client."""
     return Buckets(settings.CACHE_URL)
 
 
 def rate_of(scope: str, user_id: int | None = None) -> Rate | None:
-    """Return the rate that holds for an account, or for everybody; None if there is no limit.
-
-    Raises Problem if an operator has blocked the account.
-    """
+    """Return an account's rate, None if unlimited. Raises Problem if blocked."""
     text = override_of(user_id, scope) or settings.THROTTLE_RATES.get(scope, "off")
     if text == BLOCKED:
         raise Problem(
             "account_blocked",
-            "This account may not do this at present.",
+            "An operator has blocked this for the account.",
             status_code=status.HTTP_403_FORBIDDEN,
         )
     return Rate.parse(text)
 
 
 def cost_of(view: Any, parameters: Any) -> int:
-    """Return how many tokens a request pays that only looks something up: its view's cost, and its rows'.
-
-    A view of more than one token names them as `read_cost`.
-    """
+    """Return a read's tokens, by view and page size."""
     rows = parameters.get("pageSize", "")
     is_number = rows.isascii() and rows.isdigit() and len(rows) < 4
     paid_for = min(int(rows), MOST_ROWS_PAID_FOR) // ROWS_PER_TOKEN if is_number else 0
@@ -157,14 +143,14 @@ def cost_of(view: Any, parameters: Any) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a request left its account's bucket, for the headers of the answer."""
+    """State of a bucket, for response headers."""
 
     rate: Rate
     full_in: float
 
     @property
     def headers(self) -> dict[str, str]:
-        """As clients know them from elsewhere; the reset is in seconds."""
+        """The `RateLimit-*` headers."""
         used = math.ceil(self.full_in / self.rate.gap - 0.001)
         return {
             "RateLimit-Limit": str(self.rate.requests),
@@ -174,12 +160,12 @@ class Standing:
 
 
 class Throttle(BaseThrottle):
-    """Lets an account, or an anonymous client's address, read and write up to its rates, each from its own bucket."""
+    """Limits reads and writes per account, or per address."""
 
     _wait = 0.0
 
     def allow_request(self, request: Request, view: Any) -> bool:
-        """Whether to let it through."""
+        """Return whether the request passes."""
         scope = self.scope(request)
         rate = rate_of(scope, self.account(request))
         if rate is None:
@@ -194,31 +180,31 @@ class Throttle(BaseThrottle):
         return self._wait == 0
 
     def wait(self) -> float:
-        """Seconds until the next request may come."""
+        """Return seconds until retry."""
         return self._wait
 
     def scope(self, request: Request) -> str:
-        """Which of the account's buckets pays."""
+        """Return the bucket's scope."""
         return "reads" if request.method in SAFE_METHODS else "writes"
 
     def when_unavailable(self) -> bool:
-        """What to do when Valkey is away."""
+        """Return whether requests pass."""
         return True
 
     def account(self, request: Request) -> int | None:
-        """Return whose limits hold; None: those for everybody."""
+        """Return the account, None for default limits."""
         return request.user.pk if request.user.is_authenticated else None
 
     def who(self, request: Request) -> str:
-        """Return whose buckets they are."""
+        """Return the bucket's owner."""
         return f"user:{request.user.pk}" if request.user.is_authenticated else f"ip:{self.get_ident(request)}"
 
 
 class LoginThrottle(Throttle):
-    """Lets an address try so many logins. Refuses when it cannot count: passwords must not be guessable."""
+    """Limits logins per address. Fails closed, against guessed passwords."""
 
     def account(self, request: Request) -> int | None:  # noqa: ARG002
-        """Nobody's: who it is, is what the login is about."""
+        """No account before the login."""
         return None
 
     def who(self, request: Request) -> str:
@@ -226,14 +212,14 @@ class LoginThrottle(Throttle):
         return f"ip:{self.get_ident(request)}"
 
     def scope(self, request: Request) -> str:  # noqa: ARG002
-        """Logins have an account of their own."""
+        """Return the scope of logins."""
         return "logins"
 
     def when_unavailable(self) -> bool:
-        """Refuse for now."""
+        """Raise Problem."""
         raise Problem(
             "temporarily_unavailable",
-            "Logging in is not possible just now.",
+            "Login is temporarily unavailable.",
             status_code=status.HTTP_503_SERVICE_UNAVAILABLE,
             retry_after=COOL_DOWN_SECONDS,
         )

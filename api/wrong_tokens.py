@@ -1,7 +1,6 @@
-"""How often an address may try tokens that nobody has: each try costs a look into the database.
+"""Throttling of wrong tokens by address: each costs a query.
 
-A token that was right within the last hour is never held up, whatever else comes from its address. One that this
-process has not seen yet takes a turn from its address's bucket, and puts it back when it turns out to be right.
+Recently right tokens are exempt. Others take a turn from the address's bucket, refunded if right.
 """
 
 import hashlib
@@ -19,7 +18,7 @@ SCOPE = "wrong_tokens"
 
 
 class _RightTokens:
-    """Digests of the tokens that were right lately, the oldest first."""
+    """Digests of recently right tokens, oldest first."""
 
     def __init__(self) -> None:
         self._until: OrderedDict[bytes, float] = OrderedDict()
@@ -49,23 +48,20 @@ _right = _RightTokens()
 
 
 def take_turn(address: str, token: str) -> None:
-    """Let a token be looked up. Raises Throttled when its address has tried too many that were wrong.
-
-    While Valkey is away nobody is held up.
-    """
+    """Take a turn for a lookup. Raises Throttled, but never without Valkey."""
     if token not in _right:
         _take(address, tokens=1)
 
 
 def note_right(address: str, token: str) -> None:
-    """Note that a token is somebody's: its address gets the turn back."""
+    """Cache a token as right and refund the turn."""
     if token not in _right:
         _take(address, tokens=-1)
     _right.add(token)
 
 
 def note_wrong(token: str) -> None:
-    """Note that a token is nobody's, or no more."""
+    """Drop a token from the cache."""
     _right.discard(token)
 
 

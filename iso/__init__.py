@@ -1,1 +1,1 @@
-"""Codes of currencies and countries, as ISO lists them."""
+"""ISO codes."""

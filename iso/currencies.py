@@ -1,4 +1,4 @@
-"""ISO 4217: the currencies that people pay with, and how many decimals each has."""
+"""ISO 4217 currencies and their decimals."""
 
 from decimal import Decimal
 
@@ -19,10 +19,10 @@ DECIMALS = {
 
 
 def has_decimals_for(amount: Decimal, currency: str) -> bool:
-    """Return whether an amount can be paid in a currency: 19.99 USD can, and 19.99 JPY cannot."""
+    """Return whether the currency has the amount's decimals: not for 19.99 JPY."""
     return amount == rounded(amount, currency)
 
 
 def rounded(amount: Decimal, currency: str) -> Decimal:
-    """Return the amount with as many decimals as its currency has; two for a currency that is not known."""
+    """Round to the currency's decimals; two if unknown."""
     return round(amount, DECIMALS.get(currency, 2))

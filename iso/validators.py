@@ -1,4 +1,4 @@
-"""ISO's codes as Django's models and forms check them."""
+"""Django validators of ISO codes."""
 
 from django.core.exceptions import ValidationError
 
@@ -6,11 +6,11 @@ from iso.currencies import DECIMALS
 
 
 def check_currency(code: str) -> None:
-    """Raise ValidationError unless this is the code of a currency."""
+    """Raise ValidationError for other codes."""
     if code not in DECIMALS:
         raise ValidationError("No ISO 4217 code, such as USD.", code="unknown_currency")
 
 
 def decimals_refused(currency: str) -> ValidationError:
-    """Return the refusal of an amount with more decimals than its currency has."""
+    """Return the error for too many decimals."""
     return ValidationError(f"{currency} has fewer decimals.", code="max_decimal_places")

@@ -1,1 +1,1 @@
-"""How much one account may ask for: rates, and the exceptions that operators make for single accounts."""
+"""Rate limits, and overrides for single accounts."""

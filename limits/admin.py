@@ -1,4 +1,4 @@
-"""Limits of single accounts on the operators' desk."""
+"""Account limits in the admin site."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from limits.models import AccountLimit
 
 @admin.register(AccountLimit)
 class AccountLimitAdmin(admin.ModelAdmin):
-    """Slow an account down, stop it, or let it do more than others."""
+    """Limits of accounts."""
 
     list_display = ("user", "writes", "reads", "bulk_lines", "reason", "changed_at")
     list_select_related = ("user",)
@@ -20,15 +20,15 @@ class AccountLimitAdmin(admin.ModelAdmin):
     show_full_result_count = False
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:  # noqa: ARG002
-        """The account of a limit stays the same."""
+        """Fix the account of an existing limit."""
         return ("user",) if obj else ()
 
     def save_model(self, request: HttpRequest, obj: AccountLimit, form: Any, change: bool) -> None:  # noqa: FBT001
-        """Store it; it holds here at once, and in other processes within seconds."""
+        """Save, then invalidate the cache."""
         super().save_model(request, obj, form, change)
         overrides.forget()
 
     def delete_model(self, request: HttpRequest, obj: AccountLimit) -> None:
-        """Delete it; the limits for everybody hold again."""
+        """Delete, then invalidate the cache."""
         super().delete_model(request, obj)
         overrides.forget()

@@ -1,4 +1,4 @@
-"""Limits that operators set for single accounts."""
+"""Rate limits of single accounts."""
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -32,7 +32,7 @@ def _rate(what: str) -> "models.CharField[str, str]":
 
 
 class AccountLimit(models.Model):
-    """What one account may ask for, where that differs from everybody else."""
+    """An account's limits where they differ from the defaults."""
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+", verbose_name="account"

@@ -1,4 +1,4 @@
-"""The limits of single accounts, as each process knows them: read once every few seconds, for all requests."""
+"""Account limits, cached by each process."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ READ = f"SELECT user_id, {', '.join(SCOPES)} FROM limits_accountlimit"  # noqa: 
 
 
 class _Overrides:
-    """All accounts with limits of their own. They are few, so that one read answers for every account."""
+    """Cache of all account limits: they are few."""
 
     def __init__(self) -> None:
         self._by_user: dict[int, dict[str, str]] = {}
@@ -37,7 +37,7 @@ class _Overrides:
             self._by_user = {
                 user_id: dict(zip(SCOPES, rates, strict=True)) for user_id, *rates in execute(READ, [])
             }
-        except DatabaseError:  # what was known holds on; the request itself reports the database
+        except DatabaseError:  # stale limits still apply; the request itself reports the database
             logger.warning("account_limits_unreadable")
 
     def forget(self) -> None:
@@ -48,14 +48,11 @@ _overrides = _Overrides()
 
 
 def override_of(user_id: int | None, scope: str) -> str:
-    """Return the rate that an operator set for an account; empty if the one for everybody holds.
-
-    Other processes follow a change within `CACHE_SECONDS`.
-    """
+    """Return an account's rate, up to CACHE_SECONDS old; "" for the default."""
     return _overrides.of(user_id).get(scope, "") if user_id is not None else ""
 
 
 def forget() -> None:
-    """Have this process read the limits again before its next request, once the transaction has ended."""
+    """Invalidate the cache, now and on commit."""
     _overrides.forget()
     transaction.on_commit(_overrides.forget)

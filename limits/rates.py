@@ -1,4 +1,4 @@
-"""Rates, as settings and operators write them."""
+"""Parsing of rates."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ BLOCKED = "0"
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Up to N requests at once, and as many again within a number of seconds."""
+    """A rate: `requests` per `seconds`, which is also the burst."""
 
     requests: int
     seconds: float
 
     @classmethod
     def parse(cls, text: str) -> "Rate | None":
-        """Return the rate that "200/s" or "10/minute" stands for; None for "off". ValueError if neither."""
+        """Parse "200/s" or "10/minute"; None for "off". Raises ValueError."""
         if text == "off":
             return None
         requests, _, period = text.partition("/")
@@ -25,5 +25,5 @@ class Rate:
 
     @property
     def gap(self) -> float:
-        """Seconds after which one more request is allowed."""
+        """Seconds per request."""
         return self.seconds / self.requests

@@ -1,4 +1,4 @@
-"""Orders on the operators' desk: to look at, and to act on through the same commands as the API."""
+"""Orders in the admin site: read-only, changed by operations only."""
 
 import re
 from collections import Counter
@@ -43,14 +43,14 @@ from orders.workflow import Leg, Status
 from payments.models import Transaction
 
 MOST_AT_ONCE = 5000
-# Of many orders that are acted on together so many are shown, and each of so few is told of by itself.
-SHOWN, TOLD_SINGLY = 100, 10
+# Orders previewed, and orders reported one by one.
+SHOWN, REPORTED_SINGLY = 100, 10
 IS_ID = re.compile(r"[0-9]{1,18}")
 PAGES_AHEAD = 5
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """A list to look at. What is in it changes by the pipeline's own ways only."""
+    """A read-only list."""
 
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -69,14 +69,14 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def get_paginator(
         self, request: HttpRequest, queryset: Any, per_page: int, *_: Any, **__: Any
     ) -> Paginator:
-        """Return a paginator that looks only a few pages ahead."""
+        """Return a NearPaginator."""
         page = request.GET.get(PAGE_VAR, "1")
         return NearPaginator(queryset, per_page, page=int(page) if page.isdigit() else 1)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show the list; one that takes the database too long is given up with a word instead of an error."""
+        """Show the list; without filters after a statement timeout."""
         title = {"title": str(self.opts.verbose_name_plural).capitalize()}
         try:
             response = super().changelist_view(request, title | (extra_context or {}))
@@ -91,16 +91,16 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
 
 class PageAdmin(ReadOnlyAdmin):
-    """… with a page of our own for each thing in it."""
+    """A list with a custom page per object."""
 
     page = ""
 
     def missing(self, object_id: str) -> HttpResponse:
-        """Answer a request for what is not there; raises Http404."""
+        """Raise Http404."""
         raise Http404(f"No {self.opts.verbose_name} {object_id[:40]}.")
 
     def context_of(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
-        """Return what the page shows, and its title."""
+        """Return the page's context."""
         raise NotImplementedError
 
     def change_view(
@@ -110,7 +110,7 @@ class PageAdmin(ReadOnlyAdmin):
         form_url: str = "",  # noqa: ARG002 - Django's signature
         extra_context: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> HttpResponse:
-        """Show everything about it."""
+        """Show an object's page."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         obj = self.get_object(request, object_id)
@@ -121,7 +121,7 @@ class PageAdmin(ReadOnlyAdmin):
 
 
 class NearPaginator(Paginator):
-    """Counts no further than a few pages beyond the one that is shown: counting millions takes seconds."""
+    """Counts only PAGES_AHEAD pages: counting millions of rows takes seconds."""
 
     def __init__(self, object_list: Any, per_page: int, *, page: int) -> None:
         super().__init__(object_list, per_page)
@@ -130,7 +130,7 @@ class NearPaginator(Paginator):
 
     @cached_property
     def count(self) -> int:
-        """As many as there are, or as many as we care to know of."""
+        """The number of rows, capped."""
         return self._orders[: self._most].count()
 
 
@@ -138,50 +138,50 @@ class NearPaginator(Paginator):
 
 
 class OrdersAdmin(PageAdmin):
-    """Orders, archived or not: the same columns, and the same page."""
+    """Shared by current and archived orders."""
 
     page = "admin/orders/order/order.html"
     ordering = ("-id",)
-    # Only switches the search box on: `find` does the searching.
+    # Enables the search box; `find` searches.
     search_fields = ("id",)
 
     def order_of(self, row: Any) -> Order:
-        """Return the order that a row of the list is about."""
+        """Return a row's order."""
         return cast("Order", row)
 
     def find(self, queryset: QuerySet[Any], text: str) -> QuerySet[Any]:
-        """Return what a search means."""
+        """Return matching orders."""
         return found(queryset, text)
 
     @admin.display(description="Order")
     def shown_number(self, row: Any) -> str:
-        """The number people call it by."""
+        """Column: order number."""
         return self.order_of(row).number
 
     @admin.display(description="Status")
     def status(self, row: Any) -> SafeString:
-        """Where it stands: a word, and a mark of a colour and a shape of its own."""
+        """Column: status badge."""
         return status_badge(self.order_of(row).journey)
 
     @admin.display(description="Customer name")
     def customer_name(self, row: Any) -> str:
-        """Who placed it."""
+        """Column: customer name."""
         return self.order_of(row).customer_name
 
     @admin.display(description="Total")
     def total(self, row: Any) -> str:
-        """What it costs, as far as that is known."""
+        """Column: total and currency."""
         order = self.order_of(row)
         return f"{order.total_amount:,.2f} {order.currency}"
 
     @admin.display(description="Placed (UTC)")
     def placed(self, row: Any) -> str:
-        """When it was placed."""
+        """Column: time of placement."""
         return f"{self.order_of(row).placed_at:%Y-%m-%d %H:%M}"
 
     @admin.display(description="Age")
     def age(self, row: Any) -> str:
-        """Time since it was placed, in its largest unit."""
+        """Column: time since placement."""
         return timesince(self.order_of(row).placed_at, depth=1)
 
     def get_search_results(
@@ -190,11 +190,11 @@ class OrdersAdmin(PageAdmin):
         queryset: QuerySet[Any],
         search_term: str,
     ) -> tuple[QuerySet[Any], bool]:
-        """Search by what the term looks like."""
+        """Search by `find`."""
         return (self.find(queryset, search_term) if search_term.strip() else queryset), False
 
     def common_context(self, order: Order) -> dict[str, Any]:
-        """Return what the page shows of any order."""
+        """Return the shared context."""
         return {
             "title": order.number,
             "order": order,
@@ -205,7 +205,7 @@ class OrdersAdmin(PageAdmin):
 
 @admin.register(Order)
 class OrderAdmin(OrdersAdmin):
-    """Orders: what was asked for, where each stands, and what may be done about it."""
+    """Current orders, with operations."""
 
     list_display = ("shown_number", "status", "age", "needs", "customer_name", "total", "placed")
     list_display_links = ("shown_number",)
@@ -226,7 +226,7 @@ class OrderAdmin(OrdersAdmin):
 
     @admin.display(description="Waiting on", empty_value="")
     def needs(self, order: Order) -> SafeString | str:
-        """Why it needs attention, or what it waits for."""
+        """Column: attention or wait."""
         if order.journey.attention:
             return format_html(
                 '<span class="desk-urgent">attention: {}</span>', attention(order.journey.attention)
@@ -238,13 +238,13 @@ class OrderAdmin(OrdersAdmin):
     # --- One order ---
 
     def missing(self, object_id: str) -> HttpResponse:
-        """Lead to the archive, if it is there."""
+        """Redirect to the archived order, if any."""
         if IS_ID.fullmatch(object_id) and ArchivedOrder.objects.filter(pk=object_id).exists():
             return HttpResponseRedirect(reverse("admin:orders_archivedorder_change", args=[object_id]))
         return super().missing(object_id)
 
     def context_of(self, request: HttpRequest, order: Order) -> dict[str, Any]:
-        """Return everything about one order."""
+        """Return the page's context."""
         events, runs = list(order.events.all()), runs_of(order)
         return self.common_context(order) | {
             "explanation": "" if is_at_rest(order.journey) else explain(order).text,
@@ -261,24 +261,24 @@ class OrderAdmin(OrdersAdmin):
         }
 
     def _possible(self, request: HttpRequest, order: Order) -> list[Operation]:
-        """Return the operations that the user may do and that would do something to the order."""
+        """Return permitted operations with an effect."""
         return [each for each in self._allowed(request) if previews(each, [order])[0].effects]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
-        """Return orders with their journeys, which every page shows."""
+        """Return orders with their journeys."""
         return super().get_queryset(request).select_related("journey")
 
-    # --- Acting ---
+    # --- Operations ---
 
     def _allowed(self, request: HttpRequest) -> list[Operation]:
-        """Return the operations that the user may do."""
+        """Return the permitted operations."""
         return [each for each in OPERATIONS.values() if may_operate(request.user, each.name)]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Return the operations as actions on selected orders."""
+        """Return the permitted operations as actions."""
         return {
             f"ask_{operation.name}": (
-                partial(_ask_for, operation=operation),
+                partial(_confirm, operation=operation),
                 f"ask_{operation.name}",
                 f"{operation.label} selected orders",
             )
@@ -286,45 +286,45 @@ class OrderAdmin(OrdersAdmin):
         }
 
     def get_urls(self) -> list[URLPattern]:
-        """Return the list's addresses, and the one where operations are confirmed."""
+        """Add the confirmation page of operations."""
         operate = path(
             "operate/<str:name>/", self.admin_site.admin_view(self.operate_view), name="orders_order_operate"
         )
         return [operate, *super().get_urls()]
 
     def operate_view(self, request: HttpRequest, name: str) -> HttpResponse:
-        """Show what an operation would do; when that is confirmed, do it."""
+        """Preview an operation on GET, run it on POST."""
         operation = OPERATIONS.get(name)
         if operation is None:
             raise Http404(f"Unknown operation {name[:40]}.")
         if not may_operate(request.user, name):
             raise PermissionDenied
-        asked = request.POST if request.method == "POST" else request.GET
-        orders = self._chosen(asked)
+        parameters = request.POST if request.method == "POST" else request.GET
+        orders = self._select(parameters)
         if request.method == "POST":
-            reason = asked.get("reason", "").strip()[:LONGEST_REASON]
+            reason = parameters.get("reason", "").strip()[:LONGEST_REASON]
             if reason or not operation.needs_reason:
                 return self._operate(request, operation, list(orders[:MOST_AT_ONCE]), reason)
             self.message_user(request, "A reason is required. It is recorded with the order.", messages.ERROR)
-        return self.ask(request, operation, orders, cause=asked.get("cause", ""))
+        return self.confirm(request, operation, orders, cause=parameters.get("cause", ""))
 
-    def _chosen(self, asked: QueryDict) -> QuerySet[Order]:
-        """Return the orders that are named, those that a cause keeps, or those named that it still keeps."""
+    def _select(self, parameters: QueryDict) -> QuerySet[Order]:
+        """Return orders by id, cause or both."""
         orders, cause = (
             self.model._default_manager.select_related("journey").order_by("-pk"),
-            asked.get("cause"),
+            parameters.get("cause"),
         )
         if cause:
             orders = stuck_reasons.kept_by(cause, orders)
-        if "order" in asked or not cause:
-            ids = ",".join(asked.getlist("order")).split(",")
+        if "order" in parameters or not cause:
+            ids = ",".join(parameters.getlist("order")).split(",")
             orders = orders.filter(pk__in=[int(id_) for id_ in ids if IS_ID.fullmatch(id_)])
         return orders
 
-    def ask(
+    def confirm(
         self, request: HttpRequest, operation: Operation, orders: QuerySet[Order], cause: str = ""
     ) -> HttpResponse:
-        """Show what the operation would do to the orders, one by one and added up, and ask whether to go on."""
+        """Show the effects and a form to confirm."""
         outlook = previews(operation, list(orders.prefetch_related("lines")[:MOST_AT_ONCE]))
         affected = [preview for preview in outlook if preview.effects]
         untouched = [preview for preview in outlook if not preview.effects]
@@ -346,50 +346,49 @@ class OrderAdmin(OrdersAdmin):
     def _operate(
         self, request: HttpRequest, operation: Operation, orders: Sequence[Order], reason: str
     ) -> HttpResponse:
-        """Run the operation, and tell what came of it."""
         assert request.user.pk is not None
         done = operate(operation, [order.pk for order in orders], user_id=request.user.pk, reason=reason)
-        self._tell(request, orders, done)
+        self._report(request, orders, done)
         if len(orders) == 1:
             return HttpResponseRedirect(reverse("admin:orders_order_change", args=[orders[0].pk]))
         if "cause" in request.POST:
             return HttpResponseRedirect(reverse("admin:index"))
         return HttpResponseRedirect(reverse("admin:orders_order_changelist"))
 
-    def _tell(self, request: HttpRequest, orders: Sequence[Order], done: Mapping[int, Told]) -> None:
-        """Tell of each order, or of many by what came of them."""
+    def _report(self, request: HttpRequest, orders: Sequence[Order], done: Mapping[int, Told]) -> None:
+        """Add a message per order, or per outcome of many."""
         level = {True: messages.SUCCESS, False: messages.WARNING}
         if not orders:
             self.message_user(
                 request, "Nothing left to do: the orders have changed meanwhile.", messages.WARNING
             )
-        if len(orders) <= TOLD_SINGLY:
+        if len(orders) <= REPORTED_SINGLY:
             for order in orders:
-                told = done[order.pk]
-                self.message_user(request, told.of(order), level[told.is_done])
+                outcome = done[order.pk]
+                self.message_user(request, outcome.of(order), level[outcome.is_done])
             return
-        for told, count in Counter(done.values()).most_common():
-            self.message_user(request, told.of_many(count), level[told.is_done])
+        for outcome, count in Counter(done.values()).most_common():
+            self.message_user(request, outcome.of_many(count), level[outcome.is_done])
 
 
-def _ask_for(
+def _confirm(
     model_admin: OrderAdmin, request: HttpRequest, queryset: QuerySet[Order], *, operation: Operation
 ) -> HttpResponse:
-    return model_admin.ask(request, operation, queryset)
+    return model_admin.confirm(request, operation, queryset)
 
 
 def status_badge(journey: Journey) -> SafeString:
-    """Return a status as a label with a mark, and whether the payment is refunded."""
+    """Return a status badge."""
     label = journey.status.capitalize() + (", refunded" if journey.payment == Leg.REFUNDED else "")
     return format_html('<span class="status status-{}">{}</span>', journey.status, label)
 
 
-# --- Beside the orders ------------------------------------------------------------------------------------
+# --- Batches and the archive ------------------------------------------------------------------------------
 
 
 @admin.register(Batch)
 class BatchAdmin(PageAdmin):
-    """Batches: which orders travelled together, on which tasks, and how long that took. Kept for some days."""
+    """Batches of the last days."""
 
     page = "admin/orders/batch/batch.html"
 
@@ -398,11 +397,11 @@ class BatchAdmin(PageAdmin):
 
     @admin.display(description="Seconds", empty_value="in progress")
     def seconds(self, batch: Batch) -> str | None:
-        """How long it travelled."""
+        """Column: duration."""
         return f"{(batch.finished_at - batch.started_at).total_seconds():.3f}" if batch.finished_at else None
 
     def context_of(self, request: HttpRequest, batch: Batch) -> dict[str, Any]:  # noqa: ARG002
-        """Return a batch with its orders and its tasks: the way back from Flower."""
+        """Return the page's context."""
         return {
             "title": f"Batch {batch.pk}",
             "batch": batch,
@@ -414,27 +413,27 @@ class BatchAdmin(PageAdmin):
 
 @admin.register(ArchivedOrder)
 class ArchivedOrderAdmin(OrdersAdmin):
-    """Orders of long ago, as they were when they were put away."""
+    """Archived orders."""
 
     list_display = ("shown_number", "status", "customer_name", "total", "placed")
     search_help_text = "Number, id or UUID."
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Whoever may see orders may see those of long ago."""
+        """As for current orders."""
         return request.user.has_perm("orders.view_order")
 
     has_module_permission = has_view_permission
 
     def order_of(self, row: ArchivedOrder) -> Order:
-        """Return the order as it was."""
+        """Return the order as it was archived."""
         return archive.order_of(row)
 
     def find(self, queryset: QuerySet[ArchivedOrder], text: str) -> QuerySet[ArchivedOrder]:
-        """Return the one order that the text names."""
+        """Return the order by reference."""
         return named(queryset, text)
 
     def context_of(self, request: HttpRequest, archived: ArchivedOrder) -> dict[str, Any]:  # noqa: ARG002
-        """Return everything about one order, for the page of those that are not archived."""
+        """Return the page's context."""
         return self.common_context(archive.order_of(archived)) | {
             "archived": archived,
             "lines": archive.rows_of(archived, "lines", OrderLine),

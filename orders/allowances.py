@@ -1,4 +1,4 @@
-"""What one account may have under way without paying for it: decided when orders are placed, alone or in bulk."""
+"""Limits on an account's held and unpaid orders."""
 
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
@@ -13,7 +13,7 @@ from orders import declines
 from orders.commands import NewOrder
 
 RETRY_AFTER_SECONDS = 5
-# Of an account's orders so many, the latest, are looked at: the others have ended, or are not its doing.
+# Older orders have ended, or are delayed by no fault of the account.
 LATEST = 2000
 
 HELD = """
@@ -33,24 +33,24 @@ UNPAID = """
 STORED = "SELECT key FROM orders_idempotencykey WHERE owner_id = %s::bigint AND key = ANY(%s::text[])"
 
 
-class Wish(NamedTuple):
-    """An order that is to be placed, and the key that it may have been placed under before."""
+class Candidate(NamedTuple):
+    """An order to place, and its idempotency key."""
 
     new: NewOrder
     key: str = ""
 
 
-def refusals(owner_id: int, wishes: Sequence[Wish]) -> dict[int, Problem]:
-    """Return which of the orders may not be placed now, by their place, and why. A repeat is never refused."""
-    refused = _of_holders(owner_id, wishes) | _of_decliners(owner_id, wishes)
-    keys = [wishes[place].key for place in refused if wishes[place].key]
+def refusals(owner_id: int, candidates: Sequence[Candidate]) -> dict[int, Problem]:
+    """Return problems by index of orders. A repeat is never refused."""
+    refused = _held_problems(owner_id, candidates) | _decline_problems(owner_id, candidates)
+    keys = [candidates[place].key for place in refused if candidates[place].key]
     repeats = {key for (key,) in execute(STORED, [owner_id, texts(keys)])} if keys else set()
-    return {place: problem for place, problem in refused.items() if wishes[place].key not in repeats}
+    return {place: problem for place, problem in refused.items() if candidates[place].key not in repeats}
 
 
-def _of_holders(owner_id: int, wishes: Sequence[Wish]) -> dict[int, Problem]:
-    """An account may have so many orders on hold, which are nobody's business until they are started."""
-    held = [place for place, wish in enumerate(wishes) if wish.new.hold]
+def _held_problems(owner_id: int, candidates: Sequence[Candidate]) -> dict[int, Problem]:
+    """Refuse held orders beyond HELD_ORDERS_PER_ACCOUNT."""
+    held = [place for place, candidate in enumerate(candidates) if candidate.new.hold]
     if not held:
         return {}
     most = settings.HELD_ORDERS_PER_ACCOUNT
@@ -58,17 +58,17 @@ def _of_holders(owner_id: int, wishes: Sequence[Wish]) -> dict[int, Problem]:
     return dict.fromkeys(held[most - count :], _too_many_held(most))
 
 
-def _of_decliners(owner_id: int, wishes: Sequence[Wish]) -> dict[int, Problem]:
-    """An account whose payments are mostly declined has to wait, and may have only so much under way."""
+def _decline_problems(owner_id: int, candidates: Sequence[Candidate]) -> dict[int, Problem]:
+    """Refuse orders after too many declines, or with too much unpaid."""
     standing = declines.standing(owner_id)
     if standing.wait:
-        return dict.fromkeys(range(len(wishes)), _too_many_declines(standing.wait))
+        return dict.fromkeys(range(len(candidates)), _too_many_declines(standing.wait))
     if not standing.is_watched:
         return {}
     ((orders, units),) = execute(UNPAID, [owner_id, LATEST])
     problem, refused = _too_much_unpaid(), {}
-    for place, wish in _that_start(wishes):
-        more = sum(line.quantity for line in wish.new.lines)
+    for place, candidate in _starting(candidates):
+        more = sum(line.quantity for line in candidate.new.lines)
         if orders >= settings.UNPAID_ORDERS_PER_ACCOUNT or units + more > settings.UNPAID_UNITS_PER_ACCOUNT:
             refused[place] = problem
         else:
@@ -76,8 +76,8 @@ def _of_decliners(owner_id: int, wishes: Sequence[Wish]) -> dict[int, Problem]:
     return refused
 
 
-def _that_start(wishes: Sequence[Wish]) -> Iterable[tuple[int, Wish]]:
-    return ((place, wish) for place, wish in enumerate(wishes) if not wish.new.hold)
+def _starting(candidates: Sequence[Candidate]) -> Iterable[tuple[int, Candidate]]:
+    return ((place, candidate) for place, candidate in enumerate(candidates) if not candidate.new.hold)
 
 
 def _too_many_held(most: int) -> Problem:

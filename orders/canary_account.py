@@ -1,7 +1,4 @@
-"""Which orders are canaries: those of one system account, which nobody can log in with.
-
-They are real orders on the way through every queue. Nobody but the canary itself is told of them.
-"""
+"""Canary orders: real ones of a system account, hidden from users."""
 
 import time
 
@@ -11,26 +8,26 @@ from django.db.models import QuerySet
 from orders.models import Order
 
 USERNAME = "canary"
-# An account that is not there yet is looked for again so often; one that is there stays.
+# Cache of a missing account.
 RECHECK_SECONDS = 30.0
 
 
-class _Known:
+class _Cache:
     owner_id: int | None = None
     until: float = 0.0
 
 
 def owner_id() -> int | None:
-    """Return the account that canaries belong to; None while there has been none. Cheap."""
-    if _Known.owner_id is None and time.monotonic() >= _Known.until:
-        _Known.owner_id = User.objects.filter(username=USERNAME).values_list("pk", flat=True).first()
-        _Known.until = time.monotonic() + RECHECK_SECONDS
-    return _Known.owner_id
+    """Return the canary account's id, if it exists; cached."""
+    if _Cache.owner_id is None and time.monotonic() >= _Cache.until:
+        _Cache.owner_id = User.objects.filter(username=USERNAME).values_list("pk", flat=True).first()
+        _Cache.until = time.monotonic() + RECHECK_SECONDS
+    return _Cache.owner_id
 
 
 def forget_owner() -> None:
-    """Look the account up again the next time."""
-    _Known.owner_id, _Known.until = None, 0.0
+    """Invalidate the cached account."""
+    _Cache.owner_id, _Cache.until = None, 0.0
 
 
 def left_out(orders: QuerySet[Order]) -> QuerySet[Order]:

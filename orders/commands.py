@@ -1,7 +1,4 @@
-"""What people and programs may ask of an order. Each command is one short transaction; none talks to the broker.
-
-Every way in — API, admin, command line — goes through these.
-"""
+"""Commands on orders, for the API, the admin site and the command line. None talks to the broker."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -27,12 +24,12 @@ from orders.queries import OrderArchived, OrderNotFound
 from orders.workflow import JourneyState, Status
 
 MAX_QUANTITY = 1000
-# Leaves room for shipping in what the database and the payment provider can hold.
+# Leaves room for shipping.
 MAX_AMOUNT = Decimal("100000000.00")
 
 
 class WantedLine(msgspec.Struct, frozen=True, gc=False):
-    """A line as the customer named it: by product id, SKU or name, with the price they were shown, if any."""
+    """A requested line; `price` is the one the customer saw."""
 
     quantity: int
     product_id: int | None = None
@@ -42,7 +39,7 @@ class WantedLine(msgspec.Struct, frozen=True, gc=False):
 
 
 class NewOrder(msgspec.Struct, frozen=True):
-    """Everything that placing an order takes."""
+    """An order to place."""
 
     owner_id: int
     customer_name: str
@@ -58,14 +55,14 @@ class NewOrder(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A name under which an order may be sent again; the fingerprint tells a repeat from another order."""
+    """An idempotency key; the fingerprint identifies the request."""
 
     text: str
     fingerprint: bytes
 
 
 class PlacedLine(msgspec.Struct, frozen=True, gc=False):
-    """A line as it was stored: duplicates merged, at the catalogue's price."""
+    """A stored line."""
 
     product_id: int
     sku: str
@@ -77,7 +74,7 @@ class PlacedLine(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An order that is stored and will not be lost; `replayed` if it was before."""
+    """A stored order; `replayed` if by an earlier request."""
 
     order_id: int
     uuid: UUID
@@ -88,12 +85,12 @@ class Placed:
 
     @property
     def number(self) -> str:
-        """The number people call the order by."""
+        """The order number."""
         return order_number(self.order_id, self.placed_at)
 
 
 class UnknownProduct(Exception):
-    """A line names a product that cannot be ordered: there is none, or it is retired."""
+    """The product does not exist or is retired."""
 
     def __init__(self, *, line: int, field: str, value: object) -> None:
         super().__init__(f"There is no product with {field} {str(value)[:80]!r} to order.")
@@ -101,7 +98,7 @@ class UnknownProduct(Exception):
 
 
 class PriceChanged(Exception):
-    """A line names a price that is not the catalogue's."""
+    """The price is not the catalogue's."""
 
     def __init__(self, *, line: int, sku: str, sent: Decimal, current: Decimal, currency: str) -> None:
         super().__init__(f"The price of {sku} is {current} {currency}, not {sent}.")
@@ -109,7 +106,7 @@ class PriceChanged(Exception):
 
 
 class WrongCurrency(Exception):
-    """A line's product is not sold in the order's currency."""
+    """The product has another currency."""
 
     def __init__(self, *, line: int, sku: str, currency: str) -> None:
         super().__init__(f"{sku} is sold in {currency}.")
@@ -117,7 +114,7 @@ class WrongCurrency(Exception):
 
 
 class QuantityTooLarge(Exception):
-    """All lines of one product together ask for more units than one order may have."""
+    """One product's units exceed MAX_QUANTITY."""
 
     def __init__(self, *, line: int, maximum: int) -> None:
         super().__init__(f"One order may have at most {maximum} units of a product.")
@@ -125,7 +122,7 @@ class QuantityTooLarge(Exception):
 
 
 class AmountTooLarge(Exception):
-    """The order is worth more than one order may be."""
+    """The amount exceeds MAX_AMOUNT."""
 
     def __init__(self, *, maximum: Decimal) -> None:
         super().__init__(f"One order may be worth at most {maximum}.")
@@ -136,7 +133,7 @@ REFUSALS = (UnknownProduct, PriceChanged, WrongCurrency, QuantityTooLarge, Amoun
 
 
 class NotPossible(Exception):
-    """The order stands where this cannot be done."""
+    """The status does not allow the command."""
 
     def __init__(self, *, action: str, status: Status) -> None:
         super().__init__(f"A {status} order cannot be {action}.")
@@ -145,9 +142,8 @@ class NotPossible(Exception):
 
 # --- Placing ----------------------------------------------------------------------------------------------
 
-# One statement, and so a transaction of its own and one round trip. The lines take name and price from the
-# catalogue; unless each product is still in the version that the order was priced by, nothing is stored. Each is
-# looked up (OFFSET 0): the planner, who does not know how few there are, would read the whole catalogue to join it.
+# One statement: one round trip, one transaction. It stores nothing if a product has changed since pricing. OFFSET 0
+# forces a lookup per product: the planner would read the whole catalogue.
 PLACE = """
     WITH lines AS (
         SELECT p.id, p.sku, p.name, wanted.quantity, p.price
@@ -181,7 +177,7 @@ PLACE = """
 """
 IF_AS_PRICED = "WHERE (SELECT count(*) FROM lines) = %(line_count)s::int"
 TAKE_ID = f"SELECT nextval('orders_order_id_seq') AS id {IF_AS_PRICED}"
-# Waits for a transaction that is just storing the same key. One that is stored already gives no id.
+# Waits for a concurrent transaction with the key; a stored key yields no id.
 TAKE_KEY_AND_ID = f"""
         INSERT INTO orders_idempotencykey (owner_id, key, request_hash, status_code, answer)
         SELECT %(owner_id)s::bigint, %(key)s::text, %(fingerprint)s::bytea, 201,
@@ -190,22 +186,15 @@ TAKE_KEY_AND_ID = f"""
 """
 PLACE_ONCE, PLACE = PLACE.replace("{taken}", TAKE_KEY_AND_ID), PLACE.replace("{taken}", TAKE_ID)
 
-# How often an order is priced again because the catalogue changed meanwhile.
+# Attempts while the catalogue changes.
 PRICINGS = 5
 
 
 def place_order(*, new: NewOrder, key: Key | None = None, with_retired: bool = False) -> Placed:
-    """Store an order, at the catalogue's prices, and have it taken up unless it is held.
-
-    With a key, an order that was placed under it before is returned as it was placed then.
-    Customers cannot order retired products; `with_retired` is for ourselves.
-
-    Raises UnknownProduct, PriceChanged, WrongCurrency, QuantityTooLarge, AmountTooLarge or KeyReused; then nothing
-    is stored.
-    """
+    """Store an order at the catalogue's prices; a repeated key returns the first order. Raises one of REFUSALS."""
     faults.point("post.before_insert")
     with suppress(*REFUSALS):
-        # What is remembered may be out of date: then it is not stored, and no reason to refuse it either.
+        # A stale cache stores nothing, and is no reason to refuse.
         if placed := _store(new, key, Catalogue(new.lines, with_retired=with_retired, find=cached_products)):
             return placed
     for _ in range(PRICINGS):
@@ -213,12 +202,12 @@ def place_order(*, new: NewOrder, key: Key | None = None, with_retired: bool = F
             return placed
         if placed := _store(new, key, Catalogue(new.lines, with_retired=with_retired)):
             return placed
-    raise OperationalError("The catalogue changes faster than an order can be priced.")
+    raise OperationalError("The catalogue changes too fast to price the order.")
 
 
 def _store(new: NewOrder, key: Key | None, catalogue: "Catalogue") -> Placed | None:
-    """Store the order as the catalogue has it; None if that is not the current one, or the key is taken."""
-    lines, amount = priced(new, catalogue)
+    """Store the order; None for a stale catalogue or a stored key."""
+    lines, amount = price_lines(new, catalogue)
     uuid = new_uuid()
     parameters = _place_parameters(new, lines, amount) | {
         "uuid": uuid,
@@ -232,7 +221,7 @@ def _store(new: NewOrder, key: Key | None, catalogue: "Catalogue") -> Placed | N
 
 
 def _placed_before(owner_id: int, key: Key) -> Placed | None:
-    """Return the order that was placed under a key; None if there is none. Raises KeyReused or OrderArchived."""
+    """Return the key's order, if any. Raises KeyReused or OrderArchived."""
     stored = IdempotencyKey.objects.filter(owner_id=owner_id, key=key.text).first()
     if stored is None:
         return None
@@ -268,11 +257,8 @@ def _place_parameters(new: NewOrder, lines: list[PlacedLine], amount: Decimal) -
     }
 
 
-def priced(new: NewOrder, catalogue: "Catalogue") -> tuple[list[PlacedLine], Decimal]:
-    """Return the order's lines at the catalogue's prices, in product order, duplicates merged; and their sum.
-
-    Raises UnknownProduct, PriceChanged, WrongCurrency, QuantityTooLarge or AmountTooLarge.
-    """
+def price_lines(new: NewOrder, catalogue: "Catalogue") -> tuple[list[PlacedLine], Decimal]:
+    """Return the lines, merged and in product order, and their amount. Raises one of REFUSALS."""
     merged: dict[int, PlacedLine] = {}
     for index, wanted in enumerate(new.lines):
         product = catalogue.product_of(index, wanted)
@@ -301,10 +287,7 @@ def _check(index: int, wanted: WantedLine, product: ProductInfo, currency: str) 
 
 
 class Catalogue:
-    """The products that the lines of one or many orders name, found in one statement.
-
-    With `cached_products` for `find` nearly always in none, and as they were when they were last looked up.
-    """
+    """The products of lines, read in one statement, or from the cache with `cached_products`."""
 
     def __init__(
         self,
@@ -325,13 +308,13 @@ class Catalogue:
         self._by_name = {product.name: product for product in active}
 
     def version_of(self, product_id: int) -> str:
-        """Return the version in which a product was found."""
+        """Return a product's version."""
         return self._by_id[product_id].version
 
     def product_of(self, index: int, line: WantedLine) -> ProductInfo:
-        """Return the product that all the names given in a line agree on; UnknownProduct otherwise."""
+        """Return the product that all given identifiers agree on. Raises UnknownProduct."""
         if line.sku is None and line.product_name is None and line.product_id in self._by_id:
-            return self._by_id[line.product_id]  # by far the most common, and the others take their time
+            return self._by_id[line.product_id]  # fast path
         found: ProductInfo | None = None
         for field, value, product in self._named(line):
             if value is None:
@@ -351,73 +334,63 @@ class Catalogue:
         ]
 
 
-# --- What may be asked of a placed order --------------------------------------------------------------------
+# --- One order --------------------------------------------------------------------------------------------
 
 
 def process_order(*, order_id: int) -> Status:
-    """Start a held order. On one that is under way or done this changes nothing. Return its status."""
-    return _only(process_orders(order_ids=[order_id]), order_id)
+    """Start a held order; else a no-op."""
+    return _single_status(process_orders(order_ids=[order_id]), order_id)
 
 
 def complete_order(*, order_id: int) -> bool:
-    """Note that a confirmed order was handed over; its units are sold.
-
-    Return False if it is still under way: it will be completed as soon as it is confirmed. Raises NotPossible.
-    """
-    return _only(complete_orders(order_ids=[order_id]), order_id) is Status.COMPLETED
+    """Complete an order; False if it has to be confirmed first. Raises NotPossible."""
+    return _single_status(complete_orders(order_ids=[order_id]), order_id) is Status.COMPLETED
 
 
 def cancel_order(*, order_id: int, reason: str, returning: bool = False) -> Status:
-    """Call an order off, whatever stage it is at; stock and money go back. Return its status now.
-
-    With `returning` also a completed order, whose goods came back. On one that is cancelled or being
-    cancelled this changes nothing. Raises NotPossible.
-    """
+    """Cancel an order, with `returning` also a completed one. Idempotent. Raises NotPossible."""
     outcomes = cancel_orders(order_ids=[order_id], reason=reason, returning=returning)
-    return _only(outcomes, order_id)
+    return _single_status(outcomes, order_id)
 
 
 def retry_order(*, order_id: int) -> Status:
-    """Have an order that waits, or was put before a person, looked at now.
-
-    One at rest is only taken off the list of those that need a person. Raises NotPossible if it is not on it.
-    """
-    return _only(retry_orders(order_ids=[order_id]), order_id)
+    """Clear the attention; due now unless ended. Raises NotPossible."""
+    return _single_status(retry_orders(order_ids=[order_id]), order_id)
 
 
-# --- The same of many at once -----------------------------------------------------------------------------
+# --- Many orders ------------------------------------------------------------------------------------------
 
-# What came of a command for each order: its status now, or why it was not possible. Unknown orders are left out.
+# By order id, without unknown ones.
 Outcomes = dict[int, "Status | NotPossible"]
 
-# So many are locked together: others wait for them no longer than for a batch.
+# Orders per transaction: bounds waits for locks.
 AT_ONCE = 500
 
 
 def process_orders(*, order_ids: Sequence[int]) -> Outcomes:
-    """Do `process_order` to each."""
-    return _each(order_ids, _process)
+    """Start held orders."""
+    return _apply(order_ids, _process)
 
 
 def complete_orders(*, order_ids: Sequence[int]) -> Outcomes:
-    """Do `complete_order` to each, one by one: each locks the stock of its products."""
-    return {id_: outcome for order_id in order_ids for id_, outcome in _each([order_id], _complete).items()}
+    """Complete orders, one transaction each: each locks stock."""
+    return {id_: outcome for order_id in order_ids for id_, outcome in _apply([order_id], _complete).items()}
 
 
 def cancel_orders(*, order_ids: Sequence[int], reason: str, returning: bool = False) -> Outcomes:
-    """Do `cancel_order` to each."""
-    return _each(order_ids, partial(_cancel, reason=reason, returning=returning))
+    """Cancel orders."""
+    return _apply(order_ids, partial(_cancel, reason=reason, returning=returning))
 
 
 def cancel_held_orders(*, order_ids: Sequence[int], reason: str) -> int:
-    """Cancel those of the orders that are still on hold. Return how many are cancelled by now."""
-    outcomes = _each(order_ids, partial(_cancel_held, reason=reason))
+    """Cancel held orders. Return how many."""
+    outcomes = _apply(order_ids, partial(_cancel_held, reason=reason))
     return sum(outcome is Status.CANCELLED for outcome in outcomes.values())
 
 
 def retry_orders(*, order_ids: Sequence[int]) -> Outcomes:
-    """Do `retry_order` to each."""
-    return _each(order_ids, _retry)
+    """Retry orders."""
+    return _apply(order_ids, _retry)
 
 
 def _process(journey: JourneyState) -> None:
@@ -457,8 +430,7 @@ def _retry(journey: JourneyState) -> None:
     journey.retry()
 
 
-def _each(order_ids: Sequence[int], act: Callable[[JourneyState], None]) -> Outcomes:
-    """Do something to each of the orders that are there, in short transactions of some hundred orders each."""
+def _apply(order_ids: Sequence[int], act: Callable[[JourneyState], None]) -> Outcomes:
     outcomes: Outcomes = {}
     for start in range(0, len(order_ids), AT_ONCE):
         with transaction.atomic():
@@ -480,8 +452,7 @@ def _outcome(journey: JourneyState, act: Callable[[JourneyState], None]) -> "Sta
     return journey.status
 
 
-def _only(outcomes: Outcomes, order_id: int) -> Status:
-    """Return what came of a command for one order. Raises NotPossible or OrderNotFound."""
+def _single_status(outcomes: Outcomes, order_id: int) -> Status:
     outcome = outcomes.get(order_id)
     if outcome is None:
         raise OrderNotFound(order_id)

@@ -1,9 +1,7 @@
-"""Declined payments slow their account down: who does not pay may not go on ordering at full speed.
+"""Throttling of accounts by declined payments.
 
-Each decline takes a token from the account's bucket in Valkey, unless at least half of its latest orders were paid: a
-shop whose customers mistype a card now and then never notices. While the bucket is empty the account places no orders;
-after a few declines it may have only so many unpaid orders under way (`orders.allowances`).
-Without Valkey nobody is slowed down.
+A decline takes a token from the account's bucket in Valkey unless most of its latest orders are paid. An empty bucket
+stops orders; a few declines limit unpaid ones (`orders.allowances`). Without Valkey there is no throttling.
 """
 
 from collections.abc import Mapping
@@ -18,9 +16,9 @@ from database.prepared import execute
 from limits.rates import Rate
 from payments.gateways.protocol import Outcome
 
-# Of orders before the latest declined one: those that came later have not been tried yet, most likely.
+# Up to the latest declined order: later ones are mostly not charged yet.
 LATEST = 50
-CULPRITS = """
+POOR_PAYERS = """
     WITH declined AS (
         SELECT owner_id, count(*) AS count, max(id) AS latest FROM orders_order
         WHERE id = ANY(%s::bigint[]) GROUP BY owner_id
@@ -35,7 +33,7 @@ CULPRITS = """
     ) outcomes WHERE outcomes.refused > outcomes.paid
 """
 
-# A bucket is a key that lives for as long as it takes to fill up again. ARGV: milliseconds to take, and at most.
+# The key's TTL is the time until the bucket is full. ARGV: milliseconds to take, maximum.
 TAKE = """
 local left = math.max(0, redis.call('PTTL', KEYS[1]))
 redis.call('SET', KEYS[1], 1, 'PX', math.min(left + tonumber(ARGV[1]), tonumber(ARGV[2])))
@@ -44,31 +42,31 @@ redis.call('SET', KEYS[1], 1, 'PX', math.min(left + tonumber(ARGV[1]), tonumber(
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What an account's declined payments mean for its next order: seconds to wait, and whether it is watched."""
+    """Seconds until the next order, and whether unpaid orders are limited."""
 
     wait: float = 0.0
     is_watched: bool = False
 
 
-# Declines after which an account is watched: a card that was mistyped, and the next one, are no reason.
-MISTYPED = 4
+# Tolerated declines.
+TOLERATED_DECLINES = 4
 GOOD = Standing()
 
 
 def note(outcomes: Mapping[int, Outcome]) -> None:
-    """Note what the provider declined, by order; on the accounts that do not pay for most of their orders."""
+    """Take tokens for declined orders."""
     declined = [order_id for order_id, outcome in outcomes.items() if outcome.kind == "declined"]
     rate = Rate.parse(settings.DECLINES_PER_ACCOUNT)
     if not declined or rate is None:
         return
     gap = rate.seconds / rate.requests * 1000
     with suppress(Unavailable):
-        for owner_id, count in execute(CULPRITS, [numbers(declined), LATEST]):
+        for owner_id, count in execute(POOR_PAYERS, [numbers(declined), LATEST]):
             buckets().ask("EVAL", TAKE, 1, _bucket(owner_id), int(gap * count), int(rate.seconds * 1000))
 
 
 def standing(owner_id: int) -> Standing:
-    """Return how an account stands."""
+    """Return an account's standing."""
     rate = Rate.parse(settings.DECLINES_PER_ACCOUNT)
     if rate is None:
         return GOOD
@@ -77,7 +75,9 @@ def standing(owner_id: int) -> Standing:
     except Unavailable:
         return GOOD
     gap = rate.seconds / rate.requests
-    return Standing(max(0.0, until_full - rate.seconds + gap), is_watched=until_full > MISTYPED * gap)
+    return Standing(
+        max(0.0, until_full - rate.seconds + gap), is_watched=until_full > TOLERATED_DECLINES * gap
+    )
 
 
 def _bucket(owner_id: int) -> str:

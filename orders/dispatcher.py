@@ -1,7 +1,4 @@
-"""The dispatcher: claims due orders and sends them on their way. Any number may run; PostgreSQL keeps them apart.
-
-It sleeps until PostgreSQL says that something is due, and looks now and then without being told.
-"""
+"""The dispatcher claims due orders and sends them to the workers. Any number may run: row locks keep them apart."""
 
 import logging
 import select
@@ -24,26 +21,26 @@ from telemetry import measures, tracing
 
 logger = logging.getLogger(__name__)
 
-# How long to leave the broker alone after it could not be reached, and how long the orders wait for it.
+# Orders wait for this while the broker is down.
 BROKER_PAUSE_SECONDS = 1.0
 
 
 class Dispatcher:
-    """Runs until told to stop."""
+    """Dispatches until stopped."""
 
     def __init__(self) -> None:
         self._stopping = False
-        self._doorbell: psycopg.Connection[tuple[object, ...]] | None = None
+        self._listener: psycopg.Connection[tuple[object, ...]] | None = None
         self._provider = resume.ProviderWatch()
         self._deadlines = deadlines.DeadlineWatch()
         self._stock = shortages.StockWatch()
 
     def stop(self, *_: object) -> None:
-        """Finish what is being done and return from `run`; fit to be a signal handler."""
+        """Make `run` return; a signal handler."""
         self._stopping = True
 
     def run(self) -> None:
-        """Dispatch until stopped, whatever happens to the database or the broker meanwhile."""
+        """Dispatch, through outages of database and broker, until stopped."""
         while not self._stopping:
             try:
                 self._listen()
@@ -54,42 +51,41 @@ class Dispatcher:
                     self._provider.look()
                     self._deadlines.look()
                     self._stock.look()
-                    self._rest_after(sent)
+                    self._pause_after(sent)
             except (OperationalError, InterfaceError, psycopg.Error) as error:
-                logger.warning("The database is away: %s", str(error).strip())
-                self._hang_up()
+                logger.warning("The database is unreachable: %s", str(error).strip())
+                self._disconnect()
                 time.sleep(settings.ORDER_PROCESSING_INTERVAL)
-        self._hang_up()
+        self._disconnect()
 
     def _listen(self) -> None:
-        """Subscribe to the doorbell on a connection of its own."""
         parameters = connection.get_connection_params()
         parameters.pop("cursor_factory", None)
         parameters.pop("context", None)
-        self._doorbell = psycopg.connect(**parameters, autocommit=True)
-        self._doorbell.execute(f"LISTEN {wakeup.DUE}")
+        self._listener = psycopg.connect(**parameters, autocommit=True)
+        self._listener.execute(f"LISTEN {wakeup.DUE}")
 
-    def _rest_after(self, sent: int) -> None:
-        """Go on at once after a full batch; look again soon if something is due that may not leave yet."""
+    def _pause_after(self, sent: int) -> None:
+        """Pause, unless the batch was full; briefly if due orders are held back for a fuller one."""
         if sent < settings.BATCH_SIZE:
             is_held_back = not sent and journal.are_due(1)
             self._sleep(batches.FRESH_SECONDS if is_held_back else settings.ORDER_PROCESSING_INTERVAL)
 
     def _sleep(self, seconds: float) -> None:
-        """Wait for the doorbell, at most for so long; rings that came together count as one."""
-        assert self._doorbell is not None
-        select.select([self._doorbell], [], [], seconds)  # psycopg's own waiting wakes up ten times a second
-        for _ in self._doorbell.notifies(timeout=0):
+        """Wait for notifications, which may be lost: up to `seconds`."""
+        assert self._listener is not None
+        select.select([self._listener], [], [], seconds)  # psycopg's own wait polls ten times a second
+        for _ in self._listener.notifies(timeout=0):
             pass
 
-    def _hang_up(self) -> None:
+    def _disconnect(self) -> None:
         connection.close()
-        if self._doorbell is not None:
-            self._doorbell.close()
-            self._doorbell = None
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
 
 
-def _about(claimed: batches.Claimed) -> dict[str, object]:
+def _log_context(claimed: batches.Claimed) -> dict[str, object]:
     return log_context.of_batch(claimed.batch_id, claimed.order_ids)
 
 
@@ -103,15 +99,15 @@ def _span_of(claimed: batches.Claimed) -> AbstractContextManager[None]:
 
 
 def dispatch_due(send: Callable[[batches.Claimed], None] = batches.send) -> int:
-    """Claim what is due and send it on its way. Return how many orders were sent."""
+    """Claim and send due orders. Return how many."""
     sent = 0
     for claimed in batches.claim():
         try:
-            with structlog.contextvars.bound_contextvars(**_about(claimed)), _span_of(claimed):
+            with structlog.contextvars.bound_contextvars(**_log_context(claimed)), _span_of(claimed):
                 send(claimed)
             faults.point("send.after")
         except (BrokerError, RedisError, OSError) as error:
-            logger.warning("The broker is away, %s orders wait: %s", len(claimed.order_ids), error)
+            logger.warning("The broker is unreachable, %s orders wait: %s", len(claimed.order_ids), error)
             batches.release_claim(claimed, seconds=BROKER_PAUSE_SECONDS)
         else:
             sent += len(claimed.order_ids)

@@ -1,4 +1,4 @@
-"""Orders on hold that nobody started: after a while they are cancelled, so that they do not pile up for ever."""
+"""Expiry of held orders, which would pile up."""
 
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ TOO_OLD = """
 
 
 def expire(*, now: datetime) -> int:
-    """Cancel the orders that are on hold for longer than `HELD_ORDER_DAYS`. Return how many; 0 days: none."""
+    """Cancel orders held beyond HELD_ORDER_DAYS (0: never). Return how many."""
     if not settings.HELD_ORDER_DAYS:
         return 0
     before, expired = now - timedelta(days=settings.HELD_ORDER_DAYS), 0

@@ -1,8 +1,4 @@
-"""Placing many orders at once: set-wise, in one transaction of a few statements for a whole chunk.
-
-Each order still has its own fate. One that is refused costs the others nothing, and one that carries a key of
-its own may be sent again, in any other chunk: it is placed once and answered the same.
-"""
+"""Bulk placement: a chunk of independent orders in one transaction of a few set-wise statements."""
 
 import time
 from collections.abc import Sequence
@@ -16,12 +12,12 @@ from django.db import connection, transaction
 from api.models import KeyReused
 from database.arrays import Column, document, rows, texts, words
 from orders import log_context, wakeup
-from orders.commands import REFUSALS, Catalogue, NewOrder, PlacedLine, priced
+from orders.commands import REFUSALS, Catalogue, NewOrder, PlacedLine, price_lines
 from orders.models import NEW_UUID, CurrentTransaction, order_numbers
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """An order of a chunk. With a key it may be repeated; the fingerprint tells a repeat from another order."""
+    """An order of a chunk, with its idempotency key."""
 
     new: NewOrder
     key: str = ""
@@ -29,7 +25,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """An order that is stored and will not be lost; `replayed` if it was before."""
+    """A stored order; `replayed` if by an earlier request."""
 
     order_id: int
     number: str
@@ -46,22 +42,18 @@ class _Priced(msgspec.Struct, frozen=True):
 
 
 def place_orders(*, entries: Sequence[Entry], owner_id: int) -> list[Outcome]:
-    """Store the orders of a chunk for their owner and have them taken up. Return what came of each, in order.
-
-    An entry that is refused has its exception (one of REFUSALS) for an outcome, and leaves nothing behind.
-    About a thousand entries make the best chunk. Raises django.db.OperationalError when nothing could be stored.
-    """
+    """Store a chunk, best of about a thousand. Return the outcomes in order. Raises OperationalError."""
     outcomes: dict[int, Outcome] = {}
     waiting = list(range(len(entries)))
     while waiting:
         outcomes |= _round({index: entries[index] for index in waiting}, owner_id)
-        # Left over: a key that somebody else stored just now, or whose first order here was refused.
+        # Left: keys stored concurrently, or refused at first.
         waiting = [index for index in waiting if index not in outcomes]
     return [outcomes[index] for index in range(len(entries))]
 
 
 def _round(entries: dict[int, Entry], owner_id: int) -> dict[int, Outcome]:
-    """Settle at least the first entry of each key, and all that can be told from it."""
+    """Decide at least the first entry of each key."""
     first = {entry.key: index for index, entry in reversed(entries.items()) if entry.key}
     with transaction.atomic():
         outcomes, candidates = _price(
@@ -71,14 +63,14 @@ def _round(entries: dict[int, Entry], owner_id: int) -> dict[int, Outcome]:
         outcomes |= _store(candidates, owner_id)
     for index, entry in entries.items():
         if index not in outcomes and (original := outcomes.get(first[entry.key])) is not None:
-            told = _told_from(original, entry, entries[first[entry.key]])
-            if told is not None:
-                outcomes[index] = told
+            outcome = _repeat_outcome(original, entry, entries[first[entry.key]])
+            if outcome is not None:
+                outcomes[index] = outcome
     return outcomes
 
 
-def _told_from(original: Outcome, entry: Entry, first: Entry) -> Outcome | None:
-    """Return what the outcome of a key's first entry means for another; None if that has to be tried itself."""
+def _repeat_outcome(original: Outcome, entry: Entry, first: Entry) -> Outcome | None:
+    """Return a repeat's outcome; None if it has to be tried itself."""
     if entry.fingerprint == first.fingerprint:
         return (
             Accepted(original.order_id, original.number, replayed=True)
@@ -91,7 +83,7 @@ def _told_from(original: Outcome, entry: Entry, first: Entry) -> Outcome | None:
 def _price(
     entries: dict[int, Entry], stored: dict[str, tuple[bytes, Accepted]]
 ) -> tuple[dict[int, Outcome], dict[int, _Priced]]:
-    """Return the outcomes of those that are repeated or refused, and the others with their prices."""
+    """Return outcomes of repeats and refusals, and the priced others."""
     outcomes: dict[int, Outcome] = {}
     candidates: dict[int, _Priced] = {}
     catalogue = Catalogue(
@@ -103,7 +95,7 @@ def _price(
             outcomes[index] = answer if fingerprint == entry.fingerprint else KeyReused()
             continue
         try:
-            candidates[index] = _Priced(entry, *priced(entry.new, catalogue))
+            candidates[index] = _Priced(entry, *price_lines(entry.new, catalogue))
         except REFUSALS as refusal:
             outcomes[index] = refusal
     return outcomes, candidates
@@ -142,7 +134,7 @@ STORE = """
 
 
 def _store(candidates: dict[int, _Priced], owner_id: int) -> dict[int, Outcome]:
-    """Store the orders; those whose key somebody else is just storing are left out."""
+    """Store orders, without those whose key was stored concurrently."""
     if not candidates:
         return {}
     placed_at, ids = _take_ids(len(candidates))
@@ -212,7 +204,7 @@ def _weight(lines: list[PlacedLine]) -> int:
 STORED = """
     SELECT key, request_hash, answer FROM orders_idempotencykey WHERE owner_id = %s AND key = ANY(%s::text[])
 """
-# In the order of the keys, so that two chunks with the same ones wait for each other and not in a circle.
+# Ordered by key, against deadlocks between chunks.
 CLAIM = """
     INSERT INTO orders_idempotencykey (owner_id, key, request_hash, status_code, answer)
     SELECT %s, key, decode(fingerprint, 'hex'), 201, answer
@@ -222,7 +214,6 @@ CLAIM = """
 
 
 def _stored(owner_id: int, keys: list[str]) -> dict[str, tuple[bytes, Accepted]]:
-    """Return, for the keys that are known already, whose they are and what was answered."""
     if not keys:
         return {}
     with connection.cursor() as cursor:
@@ -234,21 +225,21 @@ def _stored(owner_id: int, keys: list[str]) -> dict[str, tuple[bytes, Accepted]]
 
 
 def _accepted(answer: dict[str, Any]) -> Accepted:
-    """Return a stored answer; one to a request of another kind, whose fingerprint never matches, as nothing."""
+    """Return a stored answer; a dummy for other requests, whose fingerprint never matches."""
     return Accepted(answer.get("orderId", 0), answer.get("orderNumber", ""), replayed=True)
 
 
 def _claim(
     candidates: dict[int, _Priced], answers: dict[int, Accepted], owner_id: int
 ) -> dict[int, Accepted]:
-    """Store the keys with their answers. Return the answers to those that were new, and to those without a key."""
+    """Store the keys. Return the answers of new keys and of orders without."""
     keyed = {index: order.entry for index, order in candidates.items() if order.entry.key}
     if not keyed:
         return answers
     columns = [
         texts(entry.key for entry in keyed.values()),
         words(entry.fingerprint.hex() for entry in keyed.values()),
-        texts(_kept(answers[index]) for index in keyed),
+        texts(_answer_json(answers[index]) for index in keyed),
     ]
     with connection.cursor() as cursor:
         cursor.execute(CLAIM, [owner_id, *columns])
@@ -256,29 +247,29 @@ def _claim(
     return {i: answer for i, answer in answers.items() if i not in keyed or keyed[i].key in claimed}
 
 
-def _kept(answer: Accepted) -> str:
+def _answer_json(answer: Accepted) -> str:
     return f'{{"orderId": {answer.order_id}, "orderNumber": "{answer.number}"}}'
 
 
 # --- Back-pressure ----------------------------------------------------------------------------------------
 
-POLL_SECONDS = 1.0  # between looks at a backlog that leaves room
+POLL_SECONDS = 1.0
 
 
-class _Room:
-    """The last look at the backlog that found room. Each look takes the longer, the longer the backlog is."""
+class _BacklogCache:
+    """Cache of a count that found room: counting a long backlog is slow."""
 
     limit = 0
     until = 0.0
 
 
 def is_backlogged(*, limit: int) -> bool:
-    """Return whether more than `limit` orders wait to be taken up; not, if there was room within the last second."""
-    if limit == _Room.limit and time.monotonic() < _Room.until:
+    """Return whether more than `limit` orders are due; cached if not."""
+    if limit == _BacklogCache.limit and time.monotonic() < _BacklogCache.until:
         return False
     with connection.cursor() as cursor:
         cursor.execute("SELECT EXISTS (SELECT FROM orders_journey WHERE due_at <= now() OFFSET %s)", [limit])
         found = bool(cursor.fetchone()[0])
     if not found:
-        _Room.limit, _Room.until = limit, time.monotonic() + POLL_SECONDS
+        _BacklogCache.limit, _BacklogCache.until = limit, time.monotonic() + POLL_SECONDS
     return found

@@ -1,8 +1,4 @@
-"""The journal: reads journeys under lock, and saves what happened to them together with the events that say so.
-
-`save` is the only writer of journeys and events. `follow` reads the events of all orders in an order in which
-none can turn up behind the reader's back.
-"""
+"""The journal: locks journeys, saves them with their events, and reads the feed of all events."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -15,7 +11,7 @@ from database.prepared import execute
 from orders.models import CurrentTransaction, OrderEvent
 from orders.workflow import Event, JourneyState, Leg, Status
 
-# Looked up for every order of every step; calling the enumerations costs several times as much.
+# Hot path: calling the enumerations is slower.
 STATUSES = {status.value: status for status in Status}
 LEGS = {leg.value: leg for leg in Leg}
 
@@ -50,27 +46,27 @@ SAVE = """
     INSERT INTO orders_orderevent (order_id, sequence, type, progress, data, transaction_id)
     SELECT e.order_id, e.sequence, e.type, e.progress, e.data, (SELECT {number}) FROM {events} e
 """
-# Looked up once for each statement, not by the column's default for each event.
+# Once per statement; the column's default runs per event.
 SAVE = SAVE.replace("{number}", CurrentTransaction.template)
 
 
 def lock(order_ids: Sequence[int]) -> list[JourneyState]:
-    """Return the orders' journeys, locked in id order until the transaction ends; unknown ids are left out."""
+    """Lock the known journeys, in id order against deadlocks."""
     return _states(LOCK, [numbers(order_ids)])
 
 
 def lock_batch(order_ids: Sequence[int], *, batch_id: int) -> list[JourneyState]:
-    """Like `lock`, but only those that still belong to the batch: a worker that comes too late gets none."""
+    """Lock journeys still in the batch: a late worker gets none."""
     return _states(LOCK_BATCH, [numbers(order_ids), batch_id])
 
 
 def lock_due(limit: int) -> list[JourneyState]:
-    """Lock up to `limit` journeys that are due by the database's clock and that nobody else holds."""
+    """Lock up to `limit` due journeys, skipping locked ones."""
     return _states(LOCK_DUE, [limit])
 
 
 def are_due(count: int) -> bool:
-    """Whether at least so many journeys are due by the database's clock."""
+    """Return whether at least `count` journeys are due."""
     ((answer,),) = execute(ARE_DUE, [count, count])
     return bool(answer)
 
@@ -95,7 +91,7 @@ def _states(statement: str, parameters: list[Any]) -> list[JourneyState]:
 
 
 def save(states: Iterable[JourneyState]) -> None:
-    """Write what happened to journeys that this transaction holds locked, and append its events."""
+    """Save locked journeys and append their events."""
     states = list(states)
     if not states:
         return
@@ -141,13 +137,13 @@ def _event_columns(events: Sequence[Event]) -> dict[str, Column]:
 
 
 def events_of(order_id: int, *, after: int = 0, limit: int = 1000) -> list[OrderEvent]:
-    """Return an order's events that follow sequence `after`, in order."""
+    """Return an order's events after a sequence, in order."""
     return list(OrderEvent.objects.filter(order_id=order_id, sequence__gt=after).order_by("sequence")[:limit])
 
 
 @dataclass(frozen=True, order=True, slots=True)
 class Position:
-    """A place in the journal of all orders: everything up to and including it has been read."""
+    """A reader's position in the feed, inclusive."""
 
     transaction_id: int = 0
     order_id: int = 0
@@ -158,7 +154,7 @@ class Position:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the position that `str` gave out; ValueError if this is none."""
+        """Parse the text of `str`. Raises ValueError."""
         numbers = [int(part) for part in text.split("-") if part.isascii() and part.isdigit()]
         if len(numbers) != 3 or max(numbers) >= 2**63:
             raise ValueError(f"Not a position in the journal: {text[:80]!r}")
@@ -167,7 +163,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class FeedEvent:
-    """An event of any order, with what a reader needs to tell whom it concerns."""
+    """An event in the feed, with its order's routing data."""
 
     position: Position
     order_id: int
@@ -190,25 +186,24 @@ FOLLOW = """
     ORDER BY e.transaction_id, e.order_id, e.sequence LIMIT %(limit)s
 """
 OLDEST_RUNNING = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
-# A transaction's events may be read once no older transaction can still add any. A reader then stands just behind
-# an event that is on the disk, and not where the oldest transaction is that runs: when PostgreSQL crashes, it
-# forgets the numbers of those that ended without a trace (rolled back, say), and gives them to other ones.
+# Events are readable once no older transaction can add any. The position follows a stored event: PostgreSQL may
+# reuse ids of transactions that left no trace before a crash.
 END = """
     SELECT coalesce(max(transaction_id) + 1, 0) FROM orders_orderevent
     WHERE transaction_id < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
 """
 
-# How many transactions one look spans at first. A reader that is far behind must not sort the whole history.
+# Transactions per read at first: a reader far behind must not sort all history.
 WINDOW = 5_000
 
 
 def oldest_running() -> int:
-    """Return the number of the oldest transaction that may still append events."""
+    """Return the oldest transaction that may still append events."""
     return _number(OLDEST_RUNNING)
 
 
 def end() -> Position:
-    """Return the position of a reader that has read everything there is to read now."""
+    """Return the position behind all readable events."""
     return Position(transaction_id=_number(END))
 
 
@@ -218,10 +213,7 @@ def _number(statement: str) -> int:
 
 
 def follow(after: Position, *, limit: int = 1000) -> list[FeedEvent]:
-    """Return the next events of all orders after a position, in an order that never changes afterwards.
-
-    An empty answer means that there is nothing more for now.
-    """
+    """Return the next events of the feed, in a stable order: none appears behind a read position."""
     last, window, start = end().transaction_id, WINDOW, after
     while start.transaction_id < last:
         top = min(last, start.transaction_id + window)

@@ -1,4 +1,4 @@
-"""Where an order came from, for logs and traces: kept with its first event, read when it goes on its way."""
+"""Log and trace context, kept in an order's first event."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from telemetry import tracing
 
 REQUEST = "request"
 TRACE = "trace"
-# More orders than these have no place in a line of the log, nor as links of a span.
+# Order ids per log line.
 MAX_ORDERS = 20
 
 TRACES = """
@@ -21,7 +21,7 @@ TRACES = """
 
 
 def of_request() -> dict[str, str]:
-    """Return what the first event keeps of the request under way: its id in the logs, and its trace if there is one."""
+    """Return the current request's id and trace."""
     request_id = structlog.contextvars.get_contextvars().get("request_id")
     found = {REQUEST: str(request_id)[:64]} if request_id else {}
     trace = tracing.current()
@@ -29,7 +29,7 @@ def of_request() -> dict[str, str]:
 
 
 def traces_of(order_ids: Sequence[int]) -> list[str]:
-    """Return the traces in which orders were placed, of the first so many; none while nothing is traced."""
+    """Return the orders' traces, up to MAX_LINKS."""
     if not tracing.is_on():
         return []
     with connection.cursor() as cursor:
@@ -38,13 +38,13 @@ def traces_of(order_ids: Sequence[int]) -> list[str]:
 
 
 def trace_url(event: OrderEvent | None) -> str:
-    """Return where people look at the trace of an order, given its first event; empty if there is none to look at."""
+    """Return the trace's URL, given the first event; "" without one."""
     trace_id = (event.data.get(TRACE) or "").split("-")[1:2] if event else []
     return settings.TRACE_URL.replace("{trace_id}", trace_id[0]) if trace_id and settings.TRACE_URL else ""
 
 
 def of_batch(batch_id: object, order_ids: Sequence[int] = ()) -> dict[str, object]:
-    """Return what each line of the log says while a batch is worked on."""
+    """Return the log context of a batch."""
     orders = list(order_ids)
     some = {"orders": orders[:MAX_ORDERS], "order_count": len(orders)}
     return {"batch_id": batch_id} | (some if orders else {})

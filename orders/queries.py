@@ -1,4 +1,4 @@
-"""Questions about orders: for people, and for the steps of the journey."""
+"""Queries for users and for the steps."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from shipping.quotes import Parcel
 
 
 class OrderNotFound(Exception):
-    """There is no such order, or none that this user may see."""
+    """There is no such visible order."""
 
     def __init__(self, reference: object) -> None:
         super().__init__(f"There is no order {str(reference)[:80]}.")
@@ -26,23 +26,20 @@ class OrderNotFound(Exception):
 
 
 class OrderArchived(OrderNotFound):
-    """There was such an order. It ended long ago and is in the archive (`orders.archive`)."""
+    """The order is in the archive."""
 
 
-# --- For people -------------------------------------------------------------------------------------------
+# --- For users --------------------------------------------------------------------------------------------
 
 
 def visible_to(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Order]:
-    """Return the orders a user may see: staff who may view orders all but canaries, others their own."""
+    """Return the user's orders; for permitted staff all but canaries."""
     orders = Order.objects.select_related("journey")
     return left_out(orders) if sees_all_orders(user) else orders.filter(owner_id=user.pk)
 
 
 def by_reference(user: AbstractBaseUser | AnonymousUser, reference: str) -> Order:
-    """Return the order that an id, a UUID or an order number names; OrderNotFound if the user may not see it.
-
-    Raises OrderArchived instead if they might have, long ago.
-    """
+    """Return a visible order by id, UUID or number. Raises OrderNotFound or OrderArchived."""
     order = visible_to(user).filter(**_lookup(reference)).first()
     if order is None and _was_visible_to(user, reference):
         raise OrderArchived(reference)
@@ -57,12 +54,12 @@ def _was_visible_to(user: AbstractBaseUser | AnonymousUser, reference: str) -> b
 
 
 def _is_another_number(reference: str, order: Order) -> bool:
-    """A mistyped number may end in the id of an order that nobody meant."""
+    """Catch mistyped numbers that end in another order's id."""
     return id_of_number(reference) is not None and reference != order.number
 
 
 def any_by_reference(reference: str) -> Order:
-    """Return the order that an id, a UUID or an order number names, whoever asks; raises OrderNotFound."""
+    """Return any order, visible or not. Raises OrderNotFound."""
     order = Order.objects.select_related("journey").filter(**_lookup(reference)).first()
     if order is None:
         raise OrderNotFound(reference)
@@ -82,7 +79,7 @@ def _lookup(reference: str) -> dict[str, object]:
 
 
 # --- For the steps ----------------------------------------------------------------------------------------
-# Plain SQL with one array: the ORM would spell out a placeholder for each order of the batch.
+# SQL with one array instead of the ORM's placeholders.
 
 UNITS = """
     SELECT order_id, product_id, quantity FROM orders_orderline
@@ -99,17 +96,17 @@ CHARGES = """
 
 
 def wanted_units(order_ids: Sequence[int]) -> list[Wanted]:
-    """Return what the orders want of each product."""
+    """Return the orders' units."""
     return [Wanted(*row) for row in _rows(UNITS, order_ids)]
 
 
 def parcels(order_ids: Sequence[int]) -> list[Parcel]:
-    """Return what shipping needs to know of the orders."""
+    """Return the orders' parcels."""
     return [Parcel(*row) for row in _rows(PARCELS, order_ids)]
 
 
 def charges(order_ids: Sequence[int]) -> Asked:
-    """Return what the orders owe: goods and quoted shipping, on the card they were placed with."""
+    """Return the orders' charges: goods and shipping."""
     return Asked(CHARGES, [numbers(order_ids)])
 
 

@@ -1,8 +1,6 @@
-"""Orders that wait for the payment provider: once it is well again, nobody waits out the rest of a pause.
+"""Resume of orders that wait for the payment provider when its breaker closes.
 
-While the provider is down an order is looked at less and less often, and each look waits for the breaker, too:
-without this, the last order would go on a minute after the provider does. What is missed here (by a dispatcher
-that starts only afterwards, say) is merely looked at later.
+A missed change only costs the rest of their back-off.
 """
 
 import logging
@@ -16,7 +14,7 @@ from providers.breaker import breaker
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-# So many orders a second come back: a provider that has just got up is not to be run over.
+# Orders per second, so as not to overrun a recovering provider.
 RAMP = 50.0
 WAITS = [Wait.PAYMENT_PROVIDER.value, Wait.PAYMENT_OUTCOME.value]
 
@@ -33,17 +31,17 @@ RESUME = """
 
 
 class ProviderWatch:
-    """One dispatcher's eye on the payment provider's breaker."""
+    """Watches the payment provider's breaker."""
 
     def __init__(self) -> None:
         self._was_closed = True
-        self._next_look = 0.0
+        self._next_poll = 0.0
 
     def look(self) -> None:
-        """Have what waits for the provider looked at soon, if its breaker has closed since the last look."""
-        if time.monotonic() < self._next_look:
+        """Resume orders if the breaker has closed."""
+        if time.monotonic() < self._next_poll:
             return
-        self._next_look = time.monotonic() + POLL_SECONDS
+        self._next_poll = time.monotonic() + POLL_SECONDS
         state = breaker("payments").state().state
         if state == "unknown":
             return
@@ -56,7 +54,7 @@ class ProviderWatch:
 
 
 def resume_waiting() -> int:
-    """Make the orders that wait for the payment provider due, the oldest first. Return how many there are."""
+    """Make waiting orders due, oldest first. Return how many."""
     with connection.cursor() as cursor:
         cursor.execute(RESUME, [WAITS, RAMP])
         return int(cursor.rowcount)

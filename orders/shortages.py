@@ -1,13 +1,8 @@
-"""Shortages that may pass: units are there, but orders that are not paid hold them.
+"""Temporary shortages: unpaid orders hold the units, and may yet release them.
 
-Such an order may yet lose its units (its card is declined, it is cancelled), so a shortage that it causes is no reason
-to refuse others: they queue for the units, for `STOCK_WAIT_SECONDS` at most. What cannot be served even if all unpaid
-orders went away is refused at once. The queue is in order of placement: an order takes no units that an earlier one in
-the queue can have now. A queued order that cannot be served from what is free holds up nobody behind it, so an order
-for many units may see smaller ones pass, until its time is up.
-
-The payment leg does not wait: a card that is declined leaves the queue at once. What is authorized is captured only
-after the units are held, and let go when the wait ends in a refusal.
+Others queue for up to STOCK_WAIT_SECONDS, in order of placement; what exceeds even those units is refused at once.
+An order that cannot be served blocks none behind it, so smaller ones may overtake a large one until it times out.
+The payment leg does not wait, but capture does.
 """
 
 import time
@@ -24,14 +19,13 @@ from orders import wakeup
 from orders.workflow import Wait
 
 POLL_SECONDS = 0.2
-# Each look takes the longer, the more orders are under way: at most this share of a dispatcher's time goes into it.
+# Polls get slower with load: at most this share of a dispatcher's time.
 SHARE_OF_TIME = 0.1
-# Queued orders that are considered together, the first in the queue.
+# Queued orders considered at once.
 MOST_AHEAD = 1000
 
-# Of the queue only the orders that share a product with the batch, each with all of its lines; their ids are negated,
-# which costs the reader of thousands of lines less than a column that tells them apart. Nearly always the
-# queue is empty, and its part of the statement one look into an empty index.
+# Reads queued orders that share a product with the batch, with negated ids: cheaper than another column for thousands
+# of lines. The queue is nearly always empty: one lookup in a partial index.
 WANTED = """
     WITH own AS MATERIALIZED (
         SELECT order_id, product_id, quantity FROM orders_orderline WHERE order_id = ANY(%(order_ids)s::bigint[])
@@ -69,7 +63,7 @@ REACHABLE = """
     WHERE s.product_id = ANY(%(product_ids)s::bigint[])
 """
 
-OUT_OF_PATIENCE = """
+WAIT_EXPIRED = """
     SELECT order_id FROM orders_orderevent
     WHERE order_id = ANY(%s::bigint[]) AND type = 'order_waiting' AND data->>'waiting_for' = %s
     GROUP BY order_id HAVING min(at) <= now() - %s::float8 * interval '1 second'
@@ -95,7 +89,7 @@ WAKE = """
 
 
 class Units(NamedTuple):
-    """Units of a product: free now, and free if every order that is not paid lost what it holds."""
+    """Units free now, and free without all unpaid orders."""
 
     free: int
     reachable: int
@@ -105,7 +99,7 @@ NO_UNITS = Units(0, 0)
 
 
 def wanted(order_ids: Sequence[int]) -> tuple[list[Wanted], list[Wanted]]:
-    """Return what the orders want of each product, and what orders want that queue ahead of the last of them."""
+    """Return the units of orders, and of queued orders ahead of them."""
     if not order_ids:
         return [], []
     parameters = {"order_ids": numbers(order_ids), "last": max(order_ids), "most": MOST_AHEAD}
@@ -115,70 +109,65 @@ def wanted(order_ids: Sequence[int]) -> tuple[list[Wanted], list[Wanted]]:
 
 
 def units(product_ids: Collection[int]) -> dict[int, Units]:
-    """Return the units of each product that orders may have now, and may come to have."""
+    """Return units by product."""
     parameters = {"product_ids": numbers(sorted(product_ids))}
     return {product_id: Units(*found) for product_id, *found in execute(REACHABLE, parameters)}
 
 
 def passing(shortages: Mapping[int, Sequence[Shortage]], queued: Collection[int]) -> set[int]:
-    """Return the orders whose shortage may pass. Those of them that are `queued` already must have time left.
-
-    To be asked under the lock of the products' stock.
-    """
+    """Return orders whose shortage is temporary and whose wait has not expired. Needs the stock's locks."""
     if not shortages or not settings.STOCK_WAIT_SECONDS:
         return set()
     found = units({shortage.product_id for missing in shortages.values() for shortage in missing})
-    hopeful = {
+    waiting = {
         order_id
         for order_id, missing in shortages.items()
         if all(each.wanted <= found.get(each.product_id, NO_UNITS).reachable for each in missing)
     }
-    return hopeful - _out_of_patience(hopeful.intersection(queued))
+    return waiting - _out_of_patience(waiting.intersection(queued))
 
 
 def _out_of_patience(order_ids: Collection[int]) -> set[int]:
     if not order_ids:
         return set()
     parameters = [numbers(sorted(order_ids)), Wait.STOCK.value, settings.STOCK_WAIT_SECONDS]
-    return {order_id for (order_id,) in execute(OUT_OF_PATIENCE, parameters)}
+    return {order_id for (order_id,) in execute(WAIT_EXPIRED, parameters)}
 
 
-# --- Woken when their units are free ----------------------------------------------------------------------
+# --- Wake-up ----------------------------------------------------------------------------------------------
 
 
 class StockWatch:
-    """One dispatcher's eye on the queue for units."""
+    """Watches the queue."""
 
     def __init__(self) -> None:
-        self._next_look = 0.0
+        self._next_poll = 0.0
 
     def look(self) -> None:
-        """Have queued orders tried again whose units are free, or are out of reach by now."""
+        """Wake decidable orders."""
         began = time.monotonic()
-        if began < self._next_look:
+        if began < self._next_poll:
             return
         wake()
         ended = time.monotonic()
-        self._next_look = ended + max(POLL_SECONDS, (ended - began) / SHARE_OF_TIME)
+        self._next_poll = ended + max(POLL_SECONDS, (ended - began) / SHARE_OF_TIME)
 
 
 def wake() -> int:
-    """Make queued orders due whose units are free, the first first, or are out of reach. Return how many."""
+    """Make orders due whose units are free or out of reach. Return how many."""
     queue = _queue()
     if not queue:
         return 0
     found = units({product_id for lines, _ in queue.values() for product_id in lines})
-    woken = _decided(queue, found)
+    woken = _decidable(queue, found)
     return _make_due(woken) if woken else 0
 
 
-Queue = dict[
-    int, tuple[dict[int, int], bool]
-]  # order: units of each product, and whether it is tried soon anyway
+# By order id: units by product, and whether due anyway.
+Queue = dict[int, tuple[dict[int, int], bool]]
 
 
-def _decided(queue: Queue, found: Mapping[int, Units]) -> list[int]:
-    """Return the orders that a try would decide, and that are not about to be tried anyway."""
+def _decidable(queue: Queue, found: Mapping[int, Units]) -> list[int]:
     free = {product_id: each.free for product_id, each in found.items()}
     decided = []
     for order_id, (lines, is_coming) in queue.items():

@@ -1,4 +1,4 @@
-"""The wording of an order's journey, for operators."""
+"""Wording for operators."""
 
 import re
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ WAITS = {
     Wait.STOCK: "units reserved by unpaid orders",
 }
 
-# The text with which `orders.steps` escalates an order that breaks a step.
+# As written by `orders.steps`.
 STEP_FAILED = re.compile(r"(?P<step>[a-z]+(?:_[a-z]+)*): (?P<error>\w+\(.*)", re.DOTALL)
 
 HAPPENED = {EventType.ATTENTION_NEEDED: "Escalated to staff", EventType.MONEY_RETURNED: "Payment returned"}
 
 
 def waits_for(code: str) -> str:
-    """Return what an order waits for, in a few words; "" for one that does not wait."""
+    """Return the wording of a wait."""
     return WAITS.get(Wait(code), "") if code in set(Wait) else code
 
 
 def attention(why: str) -> str:
-    """Return why an order needs attention, with the code of its wait in words."""
+    """Return the wording of an attention."""
     if failed := STEP_FAILED.fullmatch(why):
         return f"the step “{failed['step'].replace('_', ' ')}” failed with {failed['error']}"
     code, _, rest = why.partition(" ")
@@ -45,27 +45,27 @@ class Entry:
     title: str
     progress: int
     details: list[tuple[str, str]]
-    trouble: str  # a traceback, if there is one
+    trouble: str  # a traceback, or empty
 
     @property
     def moment(self) -> str:
-        """When it happened, to the millisecond."""
+        """The time, to the millisecond."""
         return self.at.isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")
 
 
 def is_code(*, status: str, outcome: str) -> bool:
-    """Return whether an order's reason is a code: that of a rejection is, that of a cancellation was typed."""
+    """Return whether the reason is a code, not typed."""
     return Status.REJECTED in (status, outcome)
 
 
 def reason_in_words(journey: Journey) -> str:
-    """Return why an order was rejected or cancelled, for people. A typed reason is repeated as it is."""
+    """Return the wording of an order's reason."""
     typed = not is_code(status=journey.status, outcome=journey.outcome)
     return journey.reason if typed else journey.reason.replace("_", " ")
 
 
 def timeline(events: Sequence[OrderEvent]) -> list[Entry]:
-    """Return an order's events as lines of a timeline."""
+    """Return a timeline."""
     start = events[0].at if events else None
     return [_entry(event, (event.at - start).total_seconds() if start else 0.0) for event in events]
 

@@ -1,4 +1,4 @@
-"""Many orders over HTTP: bulk intake and export. Both stream, in constant memory, whatever the number."""
+"""Bulk intake and export, streamed in constant memory."""
 
 import contextvars
 import threading
@@ -29,7 +29,7 @@ from api.throttling import Unavailable, buckets, rate_of
 from limits.rates import Rate
 from orders import allowances, queries
 from orders import intake as bulk
-from orders.http.filters import FILTER_PARAMETERS, narrowed
+from orders.http.filters import FILTER_PARAMETERS, apply_filters
 from orders.http.places import EXPORTS, EXPORTS_OF_STAFF, INTAKES, RETRY_AFTER_SECONDS
 from orders.http.requests import BulkOrderRequest, read_bulk_order
 from orders.http.responses import BulkAnswer
@@ -42,14 +42,14 @@ NDJSON = "application/x-ndjson"
 CHUNK_LINES = 1000
 LONGEST_LINE = 64 * 1024
 LONGEST_PREFIX = 180
-PAUSE_SECONDS = 0.2  # between looks at a backlog that is too long
-PATIENCE_SECONDS = 20.0  # for the backlog to shrink, before a line is refused because of it
+PAUSE_SECONDS = 0.2  # between polls of a long backlog
+PATIENCE_SECONDS = 20.0  # for the backlog or the rate
 
-Judge = Callable[[Exception], dict[str, Any]]
+ErrorRenderer = Callable[[Exception], dict[str, Any]]
 
 
-class Unread(BaseParser):
-    """Names the media type of a body that the view itself reads, line by line."""
+class NDJSONStream(BaseParser):
+    """Declares a media type; the view streams the body."""
 
     media_type = NDJSON
 
@@ -58,25 +58,25 @@ class BulkOrders(APIView):
     """Bulk intake."""
 
     content_negotiation_class = ErrorsAsJSON
-    parser_classes = [Unread]
+    parser_classes = [NDJSONStream]
 
     @extend_schema(
         tags=["orders"],
         operation_id="create_orders_in_bulk",
         summary="Place many orders",
         description=(
-            "NDJSON: each line is an order as for `POST /api/orders`, with a `key` if it may be sent again."
-            f" Lines of up to {LONGEST_LINE // 1024} KB, as many as you like. The answer has a line for each"
-            " that is not empty, in their order and while they come in: `orderId` and `orderNumber`, or the"
-            " `error`. A line that is refused costs the others nothing: because the account has too many orders on"
-            " hold (`too_many_held_orders`), say, or because most of its payments were declined"
-            " (`too_many_declines`, `too_many_unpaid_orders`: send the line again later). An `Idempotency-Key` of the"
-            " request gives each line without a `key` the key `<Idempotency-Key>/<line>`. Lines beyond the account's"
-            " rate are read more slowly, or refused as `throttled`; a body that hardly comes ends with `too_slow`."
+            "NDJSON: each line is an order as for `POST /api/orders`, with a `key` if it may be repeated."
+            f" Any number of lines of up to {LONGEST_LINE // 1024} KB. The response is streamed, with a line for each"
+            " non-empty line, in order: `orderId` and `orderNumber`, or the `error`. A refused line does not affect"
+            " the others. Lines are refused, for example, if the account has too many orders on hold"
+            " (`too_many_held_orders`), or if most of its payments were declined (`too_many_declines`,"
+            " `too_many_unpaid_orders`: retry the line later). The request's `Idempotency-Key` gives each line"
+            " without a `key` the key `<Idempotency-Key>/<line>`. Lines beyond the account's rate are read more"
+            " slowly, or refused as `throttled`; a body below the minimum rate ends with `too_slow`."
         ),
         request={NDJSON: BulkOrderRequest},
         parameters=[idempotency_key(longest=LONGEST_PREFIX)],
-        responses={(200, NDJSON): OpenApiResponse(BulkAnswer, description="What came of each line.")}
+        responses={(200, NDJSON): OpenApiResponse(BulkAnswer, description="The outcome of each line.")}
         | refusals(
             _400="invalid_idempotency_key",
             _415="unsupported_media_type",
@@ -85,12 +85,12 @@ class BulkOrders(APIView):
         ),
     )
     def post(self, request: Request) -> StreamingHttpResponse:
-        """Place the orders in the lines of the body."""
+        """Place the orders of an NDJSON body."""
         if (request.content_type or "").partition(";")[0].strip().lower() != NDJSON:
             raise UnsupportedMediaType(request.content_type or "")
         prefix = _prefix(request)
         if bulk.is_backlogged(limit=settings.BULK_MAX_WAITING):
-            raise _come_back("backlog", "Too many orders wait to be taken up. Try again later.")
+            raise _unavailable("backlog", "Too many orders wait to be taken up. Try again later.")
         owner_id = user_of(request).pk
         lines_allowed = rate_of("bulk_lines", owner_id)
         place = INTAKES.take(owner_id)
@@ -98,25 +98,25 @@ class BulkOrders(APIView):
             _body(request),
             owner_id=owner_id,
             prefix=prefix,
-            judge=self._judge,
+            render_error=self._render_error,
             lines_allowed=lines_allowed,
-            on_slow=place.leave_to_others,
+            on_slow=place.count_for_account_only,
         )
-        return StreamingHttpResponse(place.keep_for(intake.start()), content_type=NDJSON)
+        return StreamingHttpResponse(place.hold_during(intake.start()), content_type=NDJSON)
 
-    def _judge(self, error: Exception) -> dict[str, Any]:
-        """Return what the API says of an error, wherever it happened: there is one table of them."""
+    def _render_error(self, error: Exception) -> dict[str, Any]:
+        """Return the API's error for an exception."""
         response: Response = self.get_exception_handler()(error, self.get_exception_handler_context())
-        found: dict[str, Any] = response.data["error"]
-        return found
+        error_facts: dict[str, Any] = response.data["error"]
+        return error_facts
 
 
-def _come_back(code: str, message: str) -> Problem:
+def _unavailable(code: str, message: str) -> Problem:
     return Problem(code, message, status_code=HTTPStatus.SERVICE_UNAVAILABLE, retry_after=RETRY_AFTER_SECONDS)
 
 
 def _prefix(request: Request) -> str:
-    """Return what the keys of lines without one start with; nothing if the request has no key either."""
+    """Return the key prefix of lines without a key."""
     key = key_of(request)
     if len(key) > LONGEST_PREFIX:
         message = f"Of a bulk request, at most {LONGEST_PREFIX} characters."
@@ -125,7 +125,7 @@ def _prefix(request: Request) -> str:
 
 
 def _body(request: Request) -> Callable[[int], bytes]:
-    """Return how to read the body. Django takes one without a Content-Length for empty."""
+    """Return the body's reader, also without Content-Length."""
     environ = request._request.META
     if not environ.get("CONTENT_LENGTH") and environ.get("wsgi.input_terminated"):
         read: Callable[[int], bytes] = environ["wsgi.input"].read
@@ -134,10 +134,7 @@ def _body(request: Request) -> Callable[[int], bytes]:
 
 
 class Intake:
-    """Reads orders from a body, and places them chunk by chunk, in a thread of its own.
-
-    The account's rate of lines makes it read more slowly; so does a client that does not read its answers.
-    """
+    """Places orders chunk by chunk, in a thread, as fast as the rate and the client allow."""
 
     def __init__(
         self,
@@ -145,7 +142,7 @@ class Intake:
         *,
         owner_id: int,
         prefix: str,
-        judge: Judge,
+        render_error: ErrorRenderer,
         lines_allowed: Rate | None,
         on_slow: Callable[[], None],
     ) -> None:
@@ -156,37 +153,37 @@ class Intake:
         )
         self._lines = enumerate(lines_of(self._pace.read, longest=LONGEST_LINE), start=1)
         self._answered = 0  # lines
-        self._owner_id, self._prefix, self._judge = owner_id, prefix, judge
+        self._owner_id, self._prefix, self._render_error = owner_id, prefix, render_error
         self._allowed, self._on_slow = lines_allowed, on_slow
         self._has_ended = threading.Event()
         self._chunk_lines = min(CHUNK_LINES, lines_allowed.requests) if lines_allowed else CHUNK_LINES
         self._answers = Spool(size=settings.BULK_UNREAD_MEGABYTES * 1024 * 1024)
 
     def start(self) -> Iterator[bytes]:
-        """Start, and return the answers as they come."""
-        # In the context of the request, so that its log and its orders know which request they belong to.
+        """Start; return the answers."""
+        # Keeps the request id in logs and events.
         run = contextvars.copy_context().run
         threading.Thread(target=run, args=[self._run], name="bulk intake", daemon=True).start()
-        return self._told()
+        return self._stream()
 
-    def _told(self) -> Iterator[bytes]:
-        """Yield the answers, and in the end that the body came too slowly, if it did.
+    def _stream(self) -> Iterator[bytes]:
+        """Yield the answers, and `too_slow` if the body stalls.
 
-        The web server hangs when an answer ends while somebody still reads its request. So this one goes on until the
-        client leaves or the proxy gives it up, and keeps nobody but its own account from a place.
+        The web server hangs if a response ends before its request's body is read, so this then blocks until disconnect,
+        without counting towards the total of places.
         """
         yield from self._answers.pieces(is_over=self._pace.is_too_slow, look_seconds=PAUSE_SECONDS)
         if self._pace.is_too_slow():
-            yield _refusal(self._answered + 1, self._judge(_too_slow()))
+            yield _refusal(self._answered + 1, self._render_error(_too_slow()))
             self._on_slow()
             self._has_ended.wait()
 
     def _run(self) -> None:
         try:
             while not self._answers.is_abandoned and (chunk := self._next_chunk()):
-                self._answers.write(b"".join(self._worked_off(chunk)))
+                self._answers.write(b"".join(self._process(chunk)))
                 self._answered = chunk[-1][0]
-        except Exception as error:  # noqa: BLE001 - the client is gone, most likely; the rest was not stored
+        except Exception as error:  # noqa: BLE001 - mostly a disconnect; the rest is not stored
             logger.info("bulk_intake_ended_early", error=repr(error))
         finally:
             self._answers.complete()
@@ -202,8 +199,8 @@ class Intake:
                     break
         return chunk
 
-    def _worked_off(self, chunk: list[tuple[int, bytes | None]]) -> list[bytes]:
-        """Place what a chunk of lines asks for. Return the answers, in order."""
+    def _process(self, chunk: list[tuple[int, bytes | None]]) -> list[bytes]:
+        """Return the answers to a chunk, in order."""
         outcomes: dict[int, bulk.Accepted | Exception] = {}
         entries: dict[int, bulk.Entry] = {}
         for number, line in chunk:
@@ -212,9 +209,9 @@ class Intake:
             except Problem as problem:
                 outcomes[number] = problem
         outcomes |= self._place(entries)
-        # Lines that failed together have one error between them.
+        # Lines that fail together share one exception.
         errors = {id(each): each for each in outcomes.values() if isinstance(each, Exception)}
-        facts = {key: self._judge(error) for key, error in errors.items()}
+        facts = {key: self._render_error(error) for key, error in errors.items()}
         return [_answer(number, outcomes[number], facts) for number, _ in chunk]
 
     def _entry(self, number: int, line: bytes | None) -> bulk.Entry:
@@ -227,23 +224,23 @@ class Intake:
 
     def _place(self, entries: dict[int, bulk.Entry]) -> dict[int, bulk.Accepted | Exception]:
         try:
-            self._pay_for(len(entries))
+            self._take_tokens(len(entries))
             self._await_room()
             refused = self._refused(entries)
             admitted = {number: entry for number, entry in entries.items() if number not in refused}
             outcomes = bulk.place_orders(entries=list(admitted.values()), owner_id=self._owner_id)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is what these lines are told
+        except Exception as error:  # noqa: BLE001 - reported as the error of each line
             return dict.fromkeys(entries, error)
         return refused | dict(zip(admitted, outcomes, strict=True))
 
     def _refused(self, entries: dict[int, bulk.Entry]) -> dict[int, Problem]:
-        """Return the lines that the account may not place now, and why."""
-        wishes = [allowances.Wish(entry.new, entry.key) for entry in entries.values()]
-        refusals, numbers = allowances.refusals(self._owner_id, wishes), list(entries)
+        """Return refused lines."""
+        candidates = [allowances.Candidate(entry.new, entry.key) for entry in entries.values()]
+        refusals, numbers = allowances.refusals(self._owner_id, candidates), list(entries)
         return {numbers[place]: problem for place, problem in refusals.items()}
 
-    def _pay_for(self, lines: int) -> None:
-        """Have the account pay for the lines: wait until it can, or refuse them if that takes too long."""
+    def _take_tokens(self, lines: int) -> None:
+        """Wait for the lines' tokens. Raises Throttled."""
         if self._allowed is None or not lines:
             return
         try:
@@ -260,11 +257,11 @@ class Intake:
         time.sleep(taken.wait)
 
     def _await_room(self) -> None:
-        """Wait while there is too much of a backlog, and give up after a while."""
+        """Wait for the backlog. Raises Problem."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while bulk.is_backlogged(limit=settings.BULK_MAX_WAITING):
             if time.monotonic() > deadline:
-                raise _come_back(
+                raise _unavailable(
                     "backlog", "Too many orders wait to be taken up. Send this line again later."
                 )
             time.sleep(PAUSE_SECONDS)
@@ -272,7 +269,7 @@ class Intake:
 
 def _too_slow() -> Problem:
     least = f"{settings.BULK_MIN_BYTES_PER_SECOND:g} bytes a second"
-    message = f"At least {least}. Send this line and those after it again."
+    message = f"The body must arrive at {least} at least. Send this line and those after it again."
     return Problem("too_slow", message, status_code=HTTPStatus.REQUEST_TIMEOUT)
 
 
@@ -297,8 +294,8 @@ class Export(APIView):
     @extend_schema(
         tags=["orders"],
         operation_id="export_orders",
-        summary="Export the orders you may see, the oldest first",
-        description="One consistent picture of them, streamed, however many there are.",
+        summary="Export visible orders, oldest first",
+        description="A consistent snapshot, streamed, of any size.",
         parameters=[
             OpenApiParameter("format", OpenApiTypes.STR, enum=list(FORMATS), default="ndjson"),
             *FILTER_PARAMETERS,
@@ -317,11 +314,11 @@ class Export(APIView):
             raise Problem("invalid_parameter", f"One of {', '.join(FORMATS)}.", field="format")
         user = user_of(request)
         form = FORMATS[name]
-        orders = narrowed(queries.visible_to(user), request)
+        orders = apply_filters(queries.visible_to(user), request)
         places = EXPORTS_OF_STAFF if user.is_staff else EXPORTS
         place = places.take(user.pk)
         return StreamingHttpResponse(
-            place.keep_for(form.pieces(orders, staff=sees_all_orders(user))),
+            place.hold_during(form.pieces(orders, staff=sees_all_orders(user))),
             content_type=form.content_type,
             headers={"Content-Disposition": f'attachment; filename="orders.{name}"'},
         )

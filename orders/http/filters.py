@@ -1,4 +1,4 @@
-"""How a list of orders can be narrowed down. Query parameters that nobody knows are refused."""
+"""Filters of order lists. Unknown query parameters are refused."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -22,21 +22,21 @@ FILTER_PARAMETERS = [
         "status",
         {"type": "array", "items": {"type": "string", "enum": STATUS_NAMES}},
         explode=True,
-        description="Any of these; case does not matter, commas separate as well.",
+        description="Any of these, case-insensitive; may also be separated by commas.",
     ),
-    OpenApiParameter("customer", OpenApiTypes.STR, description="The customer's name, as it was given."),
+    OpenApiParameter("customer", OpenApiTypes.STR, description="The customer's exact name."),
     OpenApiParameter(
         "createdFrom",
         OpenApiTypes.DATETIME,
-        description="Placed then or later (ISO 8601, UTC if it says nothing).",
+        description="Placed at or after this time (ISO 8601, UTC without an offset).",
     ),
-    OpenApiParameter("createdTo", OpenApiTypes.DATETIME, description="Placed before then."),
+    OpenApiParameter("createdTo", OpenApiTypes.DATETIME, description="Placed before this time."),
 ]
 PAGE_NAMES = {"cursor", "pageSize", "format"}
 
 
-def narrowed(orders: QuerySet[Order], request: Request) -> QuerySet[Order]:
-    """Return the orders that the request's query parameters leave; Problem on one that means nothing."""
+def apply_filters(orders: QuerySet[Order], request: Request) -> QuerySet[Order]:
+    """Apply the query parameters. Raises Problem."""
     conditions: dict[str, Any] = {}
     for name in request.query_params:
         if name in PAGE_NAMES:
@@ -48,8 +48,8 @@ def narrowed(orders: QuerySet[Order], request: Request) -> QuerySet[Order]:
     return orders.filter(**conditions)
 
 
-def named(orders: QuerySet[Order], customer: str) -> QuerySet[Order]:
-    """Return the orders of customers of this very name."""
+def by_customer_name(orders: QuerySet[Order], customer: str) -> QuerySet[Order]:
+    """Return the orders of customers of this name."""
     return orders.filter(customer_name__in=_spellings("customer", [customer]))
 
 
@@ -68,7 +68,7 @@ def _spellings(name: str, values: list[str]) -> list[str]:
 def _moment(name: str, values: list[str]) -> datetime:
     try:
         text = _only(name, values)
-        # A plus sign that the client did not encode arrives as a space.
+        # An unencoded plus sign arrives as a space.
         moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):

@@ -1,7 +1,4 @@
-"""What comes in about orders, as structs: each is validation and API schema in one.
-
-Names are camelCase on the wire. Fields that are not known are refused: nobody can send a status or a total.
-"""
+"""Request bodies of orders."""
 
 import hashlib
 import re
@@ -53,7 +50,7 @@ class NewLine(Body, kw_only=True):
 
 
 class ShippingAddress(Body):
-    """Where the order is to go."""
+    """Where to ship the order."""
 
     name: Text | None = None
     line1: Text | None = None
@@ -68,7 +65,7 @@ class ShippingAddress(Body):
             self.country = country_code(self.country, field="country")
 
     def as_given(self) -> dict[str, str]:
-        """Return the parts that were given, under their names on the wire."""
+        """Return the given parts by wire name."""
         return {name: value for name, value in msgspec.to_builtins(self).items() if value}
 
 
@@ -113,11 +110,11 @@ class NewOrderRequest(Body, kw_only=True):
         return (self.customer_name or "").strip() or customer_id.strip()
 
     def fingerprint(self) -> bytes:
-        """Return what tells a repeat of this request from another one."""
+        """Return a hash that identifies the request."""
         return hashlib.sha256(type(self).__name__.encode() + CANONICAL.encode(self)).digest()
 
     def as_new_order(self, *, owner_id: int) -> NewOrder:
-        """Return the order to place for a user, with this shop's defaults where nothing was said."""
+        """Return the order, with the settings' defaults."""
         address = self.shipping_address
         return NewOrder(
             owner_id=owner_id,
@@ -143,35 +140,30 @@ class BulkOrderRequest(NewOrderRequest, kw_only=True):
 
 
 class Reason(Body):
-    """Why an order is called off."""
+    """Why an order is cancelled."""
 
     reason: Annotated[str, Meta(max_length=200)] = ""
 
 
 def read_bulk_order(line: bytes) -> BulkOrderRequest:
-    """Return a line of a bulk request; Problem with code and field if it is none.
-
-    The same rules as for one order: `api.parsers` and `read`. They take their time, so what cannot break
-    any that msgspec does not know is left to msgspec alone, which is five times as fast.
-    """
+    """Parse a bulk line, by msgspec alone if no other check applies: five times as fast. Raises Problem."""
     if _is_plain(line):
         try:
             order = FAST_BULK_ORDER.decode(line)
         except (msgspec.MsgspecError, ArithmeticError, ValueError):
             return read(parsed(line), BulkOrderRequest)
-        # Each name brings a colon, so that a name given twice brings one more than there are fields.
+        # A duplicate name shows as an additional colon.
         if line.count(b":") == _names_in(order):
             return order
     return read(parsed(line), BulkOrderRequest)
 
 
 def _is_plain(line: bytes) -> bool:
-    """Return whether a line has nothing of what `api.validators` and `api.parsers` look for."""
+    """Return whether a line needs no check of `api.validators` and `api.parsers`."""
     return line.isascii() and b"\\" not in line and b"\x7f" not in line and not MANY_DIGITS.search(line)
 
 
 def _names_in(order: BulkOrderRequest) -> int:
-    """Return how many names a line has at least, if it is this order."""
     given = [order.key, order.customer_id, order.customer_name, order.email, order.currency]
     names = 6 - given.count(None) + order.hold  # `items` is always there
     for item in order.items:
@@ -185,5 +177,5 @@ def _names_in(order: BulkOrderRequest) -> int:
 
 CANONICAL = msgspec.json.Encoder(enc_hook=str)  # the hook is for prices
 FAST_BULK_ORDER = msgspec.json.Decoder(BulkOrderRequest, dec_hook=read_price, float_hook=Decimal)
-# Thirteen digits, perhaps in groups: what could be a card number, or a number that no field takes.
+# A possible card number, or a number too large for any field.
 MANY_DIGITS = re.compile(rb"[0-9](?:[ ./_+%-]{0,3}[0-9]){12}")

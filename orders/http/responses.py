@@ -1,4 +1,4 @@
-"""What goes out about orders, as structs: each is rendering and API schema in one. Names are camelCase on the wire."""
+"""Response bodies of orders."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -26,7 +26,7 @@ StatusName = Annotated[
 
 
 class Line(Answer):
-    """A line of an order, at the price it was placed at."""
+    """A line of an order, at its price when placed."""
 
     product_id: int
     sku: str
@@ -37,7 +37,7 @@ class Line(Answer):
 
 
 class Legs(Answer):
-    """What came of each leg of the journey; `open` until something has."""
+    """Outcome of each leg; `open` while there is none."""
 
     stock: str
     shipping: str
@@ -45,7 +45,7 @@ class Legs(Answer):
 
 
 class PaymentTransaction(Answer):
-    """One thing we asked the payment provider to do for the order."""
+    """A request to the payment provider."""
 
     kind: str
     state: str
@@ -57,7 +57,7 @@ class PaymentTransaction(Answer):
 
 
 class Links(Answer, kw_only=True):
-    """Where else to look, and what can be asked."""
+    """Related resources and commands."""
 
     itself: str = msgspec.field(name="self")
     events: str
@@ -67,7 +67,7 @@ class Links(Answer, kw_only=True):
 
 
 class OrderSummary(Answer, kw_only=True):
-    """An order as lists show it."""
+    """An order in a list."""
 
     id: int
     order_id: int
@@ -83,10 +83,8 @@ class OrderSummary(Answer, kw_only=True):
     ]
     currency: str
     waiting_for: str | None
-    reason: Annotated[str, Meta(description="A code, or what a person typed.")] | None
-    reason_code: (
-        Annotated[str, Meta(description="The code of a refusal; what a person typed has none.")] | None
-    )
+    reason: Annotated[str, Meta(description="A code, or text that a user typed.")] | None
+    reason_code: Annotated[str, Meta(description="The code of a rejection; null for typed reasons.")] | None
     attention: str | UnsetType | None = UNSET  # staff only
     version: int
     created_at: datetime
@@ -109,18 +107,18 @@ class OrderDetail(OrderSummary, kw_only=True):
 
 
 class Event(Answer):
-    """Something that happened to an order. Sequences of an order are gapless."""
+    """An event of an order. Sequences are gapless."""
 
     sequence: int
     type: str
-    status: Annotated[str, Meta(description="The status it brought about.")] | None
+    status: Annotated[str, Meta(description="The status after the event, if it changed.")] | None
     progress: int
     data: dict[str, Any]
     at: datetime
 
 
 class Why(Answer):
-    """Why an order is where it is, in words for operators."""
+    """Explanation of an order's state, for operators."""
 
     situation: Annotated[str, Meta(extra_json_schema={"enum": [situation.value for situation in Situation]})]
     waiting_for: str
@@ -128,40 +126,40 @@ class Why(Answer):
     why: str
     safe_to_retry: bool
     next_action: str
-    next_look: Annotated[datetime | None, Meta(description="When it goes on without anybody's doing.")]
+    next_look: Annotated[datetime | None, Meta(description="When it is next attempted by itself.")]
 
 
 class OrderPage(Answer):
-    """Some orders, the newest first, and where the next ones are."""
+    """A page of orders, newest first."""
 
     next: str | None
     results: list[OrderSummary]
 
 
 class EventPage(Answer):
-    """Some events of an order, the oldest first, and where the next ones are."""
+    """A page of an order's events, oldest first."""
 
     next: str | None
     results: list[Event]
 
 
 class BulkAnswer(Answer, omit_defaults=True):
-    """What came of a line of a bulk request: the order that it became, or the error."""
+    """Outcome of a bulk line."""
 
     line: int
     order_id: int | UnsetType = UNSET
     order_number: str | UnsetType = UNSET
-    replayed: Annotated[bool, Meta(description="It was placed before, under the same key.")] = False
+    replayed: Annotated[bool, Meta(description="Placed by an earlier request with the same key.")] = False
     error: ErrorFacts | UnsetType = UNSET
 
 
 def status_name(status: str) -> str:
-    """Return a status as the wire spells it: Pending, Processing, Confirmed, Completed, …"""
+    """Return a status as spelled on the wire: Pending, Processing, …"""
     return status.capitalize()
 
 
 def links_of(order_id: int) -> Links:
-    """Return the addresses that concern an order."""
+    """Return an order's links."""
     at = f"/api/orders/{order_id}"
     return Links(
         itself=at,
@@ -173,7 +171,7 @@ def links_of(order_id: int) -> Links:
 
 
 def placed(order: Placed, *, new: NewOrder, staff: bool) -> OrderDetail:
-    """Return the detail of an order that was placed just now, without asking the database again."""
+    """Return a new order's detail, without a query."""
     return OrderDetail(
         **_placed_facts(order, new),
         status="Pending",
@@ -213,14 +211,14 @@ def _placed_facts(order: Placed, new: NewOrder) -> dict[str, Any]:
 
 
 def summary(order: Order, *, staff: bool) -> OrderSummary:
-    """Return an order as lists show it. Only staff are told why a person should look at it."""
+    """Return an order's summary; `attention` is for staff only."""
     return OrderSummary(**_facts(order, staff=staff))
 
 
 def detail(
     order: Order, *, lines: Iterable[OrderLine], transactions: Iterable[Transaction], staff: bool
 ) -> OrderDetail:
-    """Return everything about an order that its owner, or staff, may know."""
+    """Return an order's detail."""
     journey = order.journey
     return OrderDetail(
         **_facts(order, staff=staff),
@@ -236,7 +234,7 @@ def detail(
 
 
 def event(row: OrderEvent, *, staff: bool) -> Event:
-    """Return an event. What is for operators' eyes, such as a traceback, stays out."""
+    """Return an event without internal details such as tracebacks."""
     becomes = STATUS_AFTER.get(EventType(row.type))
     internal = row.type == EventType.ATTENTION_NEEDED
     shown = (
@@ -310,7 +308,7 @@ def order_page(orders: Sequence[Order], *, following: str | None, staff: bool) -
 
 
 def why(explanation: Explanation) -> Why:
-    """Return what is said of why an order is where it is."""
+    """Return an explanation."""
     return Why(
         situation=explanation.situation.value,
         waiting_for=explanation.waiting_for,

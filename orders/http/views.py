@@ -1,4 +1,4 @@
-"""The HTTP side of orders: read the request, make one call into the domain, say what came of it."""
+"""Order views: each makes one call into the domain."""
 
 import hashlib
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from api.validators import check_text
 from orders import allowances, commands, journal, queries
 from orders.http import responses as serializers
 from orders.http.examples import BY_PRODUCT_ID, BY_PRODUCT_NAME
-from orders.http.filters import FILTER_PARAMETERS, named, narrowed
+from orders.http.filters import FILTER_PARAMETERS, apply_filters, by_customer_name
 from orders.http.requests import NewOrderRequest, Reason
 from orders.http.responses import EventPage, OrderDetail, OrderPage, Why
 from orders.models import Order
@@ -51,7 +51,7 @@ DETAIL = OpenApiResponse(OrderDetail, description="The order as it is now.")
 
 
 class Orders(APIView):
-    """Orders: place one, or list those you may see."""
+    """Place an order, or list orders."""
 
     read_cost = 3
 
@@ -62,13 +62,13 @@ class Orders(APIView):
         description=(
             "Stores the order and answers at once; stock, shipping and payment follow. A `price` is compared"
             " with the catalogue's and never used. Lines of the same product are merged."
-            " An order for units that others hold and have not paid for yet waits for them a while. An account"
-            " whose payments are mostly declined has to slow down: 429 with `Retry-After`."
+            " An order for units that unpaid orders hold waits for them. An account whose payments are mostly"
+            " declined is throttled: 429 with `Retry-After`."
         ),
         request=NewOrderRequest,
         parameters=[IDEMPOTENCY_KEY],
         examples=[BY_PRODUCT_ID, BY_PRODUCT_NAME],
-        responses={201: OpenApiResponse(OrderDetail, description="Stored. `Location` says where it is.")}
+        responses={201: OpenApiResponse(OrderDetail, description="Stored, at the URL in `Location`.")}
         | refusals(
             _400="malformed_json required unknown_field wrong_type wrong_format too_short too_long too_small"
             " too_large too_many_decimals control_characters card_number_refused unknown_product"
@@ -92,26 +92,26 @@ class Orders(APIView):
         responses={200: OrderPage} | BAD_PAGE,
     )
     def get(self, request: Request) -> Response:
-        """List the orders you may see."""
-        return page_of(request, narrowed(queries.visible_to(user_of(request)), request))
+        """List visible orders."""
+        return page_of(request, apply_filters(queries.visible_to(user_of(request)), request))
 
 
 @extend_schema_view(
     get=extend_schema(
         tags=["orders"],
         operation_id="list_pending_orders",
-        summary="List the orders that are pending: held, or not taken up yet",
+        summary="List pending orders: held, or not started yet",
         parameters=PAGE_PARAMETERS,
         responses={200: OrderPage} | BAD_PAGE,
     )
 )
 class PendingOrders(APIView):
-    """Orders that are stored and not taken up yet."""
+    """Orders not started yet."""
 
     read_cost = 5
 
     def get(self, request: Request) -> Response:
-        """List the pending orders you may see."""
+        """List visible pending orders."""
         return page_of(request, queries.visible_to(user_of(request)).filter(journey__status=Status.PENDING))
 
 
@@ -128,17 +128,17 @@ class PendingOrders(APIView):
     )
 )
 class CustomerOrders(APIView):
-    """Orders of the customers of one name."""
+    """Orders of customers of one name."""
 
     read_cost = 5
 
     def get(self, request: Request, name: str) -> Response:
-        """List those you may see."""
-        return page_of(request, named(queries.visible_to(user_of(request)), name))
+        """List visible orders of a customer."""
+        return page_of(request, by_customer_name(queries.visible_to(user_of(request)), name))
 
 
 class OneOrder(APIView):
-    """One order: what was asked for, where it stands, and what is next."""
+    """One order."""
 
     @extend_schema(
         tags=["orders"],
@@ -146,12 +146,14 @@ class OneOrder(APIView):
         summary="Get an order",
         parameters=[
             REFERENCE,
-            OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER, description="The ETag you have."),
+            OpenApiParameter(
+                "If-None-Match", str, OpenApiParameter.HEADER, description="ETag of the client's copy."
+            ),
         ],
-        responses={200: DETAIL, 304: OpenApiResponse(description="You have it already.")},
+        responses={200: DETAIL, 304: OpenApiResponse(description="Not modified.")},
     )
     def get(self, request: Request, reference: str) -> Response:
-        """Get an order by its id, UUID or number."""
+        """Get an order by reference."""
         response = answer_with(queries.by_reference(user_of(request), reference), request)
         if {response["ETag"], "*"} & set(_etags(request)):
             return Response(status=status.HTTP_304_NOT_MODIFIED, headers={"ETag": response["ETag"]})
@@ -159,18 +161,18 @@ class OneOrder(APIView):
 
 
 class OrderEvents(APIView):
-    """What happened to an order."""
+    """Events of an order."""
 
     @extend_schema(
         tags=["orders"],
         operation_id="list_order_events",
-        summary="List what happened to an order, the oldest first",
+        summary="List an order's events, oldest first",
         parameters=[
             REFERENCE,
             OpenApiParameter(
                 "after",
                 {"type": "integer", "minimum": 0, "maximum": LARGEST_SEQUENCE, "default": 0},
-                description="Only what follows this sequence.",
+                description="Only events after this sequence.",
             ),
         ],
         responses={200: EventPage} | refusals(_400="invalid_parameter"),
@@ -192,7 +194,7 @@ class OrderEvents(APIView):
 
 
 class OrderExplanation(APIView):
-    """Why an order is where it is."""
+    """Explanation of an order's state."""
 
     read_cost = 3
     permission_classes = [IsAuthenticated, ReadsExplanations]
@@ -200,7 +202,7 @@ class OrderExplanation(APIView):
     @extend_schema(
         tags=["orders"],
         operation_id="explain_order",
-        summary="Say what an order waits for, since when, why, and what to do about it (staff)",
+        summary="Explain what an order waits for, since when, why, and what to do about it (staff)",
         parameters=[REFERENCE],
         responses={200: Why},
     )
@@ -212,15 +214,15 @@ class OrderExplanation(APIView):
 
 
 class OrderCommand(APIView):
-    """Something that is asked of one order. Subclasses say what, and who may ask it."""
+    """A command on one order."""
 
-    operation = ""  # its name among `orders.operators.actions`
+    operation = ""  # in `orders.operators.actions`
 
     def post(self, request: Request, reference: str) -> Response:
-        """Do it, and answer with the order as it is then."""
-        return answer_once(request, lambda: self._obey(request, reference))
+        """Run it; answer with the order."""
+        return answer_once(request, lambda: self._run(request, reference))
 
-    def _obey(self, request: Request, reference: str) -> Response:
+    def _run(self, request: Request, reference: str) -> Response:
         order = queries.by_reference(user_of(request), reference)
         self.check_object_permissions(request, order)
         before = order.journey.sequence
@@ -231,14 +233,14 @@ class OrderCommand(APIView):
         return answer_with(order, request, status.HTTP_200_OK if done else status.HTTP_202_ACCEPTED)
 
     def command(self, request: Request, order_id: int) -> bool:
-        """Return whether it is done; False if it is only under way."""
+        """Return False if in progress."""
         raise NotImplementedError
 
 
-def described(
+def describe_command(
     name: str, summary: str, *, later: str = "", body: type = Nothing, codes: str = ""
 ) -> Callable[..., Any]:
-    """Describe a command's POST: what it is called, and what 202 means for it."""
+    """Describe a command's POST; `later` is the meaning of 202."""
     conflicts = f"{codes} in_progress".strip()
     responses: dict[int, Any] = {200: DETAIL} | refusals(
         _400="malformed_json unknown_field wrong_type too_long control_characters card_number_refused"
@@ -260,9 +262,9 @@ def described(
     )
 
 
-@described("process_order", "Start a held order; on any other this changes nothing")
+@describe_command("process_order", "Start a held order; a no-op on any other")
 class ProcessOrder(OrderCommand):
-    """Starts an order that was placed with `hold`."""
+    """Starts a held order."""
 
     operation = "process"
     permission_classes = [IsAuthenticated, OwnerOrOperator]
@@ -274,28 +276,28 @@ class ProcessOrder(OrderCommand):
         return True
 
 
-@described(
+@describe_command(
     "complete_order",
-    "Note that an order was handed over",
-    later="Still under way: it is completed as soon as it is confirmed.",
+    "Complete an order: it was handed over",
+    later="In progress: it is completed once confirmed.",
     codes="not_possible",
 )
 class CompleteOrder(OrderCommand):
-    """Completes an order; its units are sold."""
+    """Completes an order."""
 
     operation = "complete"
     permission_classes = [IsAuthenticated, OperatorOrDemoOwner]
 
     def command(self, request: Request, order_id: int) -> bool:
-        """Complete it, now or as soon as it is confirmed."""
+        """Complete it, now or once confirmed."""
         read(request.data, Nothing)
         return commands.complete_order(order_id=order_id)
 
 
-@described(
+@describe_command(
     "cancel_order",
-    "Call an order off; stock and money go back",
-    later="Stock and money are on their way back.",
+    "Cancel an order; stock and payment are reversed",
+    later="Cancellation in progress.",
     body=Reason,
     codes="not_possible",
 )
@@ -307,7 +309,7 @@ class CompleteOrder(OrderCommand):
     )
 )
 class CancelOrder(OrderCommand):
-    """Calls an order off, at whatever stage it is."""
+    """Cancels an order at any stage."""
 
     operation = "cancel"
     permission_classes = [IsAuthenticated, OwnerOrOperator]
@@ -317,15 +319,15 @@ class CancelOrder(OrderCommand):
         return commands.cancel_order(order_id=order_id, reason=_reason(request)) is Status.CANCELLED
 
 
-@described(
+@describe_command(
     "refund_order",
-    "Take an order back, a completed one too: stock and money go back (staff)",
-    later="Stock and money are on their way back.",
+    "Cancel an order, also a completed one, and refund it (staff)",
+    later="Refund in progress.",
     body=Reason,
     codes="not_possible",
 )
 class RefundOrder(OrderCommand):
-    """Takes goods back and returns the money."""
+    """Refunds an order, also a completed one."""
 
     operation = "refund"
     permission_classes = [IsAuthenticated, Operator]
@@ -336,11 +338,11 @@ class RefundOrder(OrderCommand):
         return now is Status.CANCELLED
 
 
-@described(
-    "retry_order", "Look again, now, at an order that waits or needs attention (staff)", codes="not_possible"
+@describe_command(
+    "retry_order", "Retry an order that waits or needs attention, now (staff)", codes="not_possible"
 )
 class RetryOrder(OrderCommand):
-    """Clears an order's call for attention and has it taken up again."""
+    """Clears attention and makes an order due."""
 
     operation = "retry"
     permission_classes = [IsAuthenticated, Operator]
@@ -353,11 +355,11 @@ class RetryOrder(OrderCommand):
 
 
 def place(request: Request) -> Response:
-    """Place the order in the request's body, and answer without asking the database for it again."""
+    """Place the order in the body."""
     user, key = user_of(request), key_of(request)
     wanted = read(request.data, NewOrderRequest)
     new = wanted.as_new_order(owner_id=user.pk)
-    for problem in allowances.refusals(user.pk, [allowances.Wish(new, key)]).values():
+    for problem in allowances.refusals(user.pk, [allowances.Candidate(new, key)]).values():
         raise problem
     with key_problems():
         placed = commands.place_order(new=new, key=commands.Key(key, wanted.fingerprint()) if key else None)
@@ -374,13 +376,13 @@ def _answer_with_placed(placed: commands.Placed, detail: OrderDetail) -> Respons
 
 
 def page_of(request: Request, orders: Any) -> Response:
-    """Answer with the page of these orders that the request asks for."""
+    """Answer with the requested page of orders."""
     rows, following = newest_first(request, orders)
     return Response(serializers.order_page(rows, following=following, staff=sees_all_orders(request.user)))
 
 
 def answer_with(order: Order, request: Request, code: int = status.HTTP_200_OK) -> Response:
-    """Answer with everything about an order."""
+    """Answer with an order's detail."""
     body = serializers.detail(
         order,
         lines=order.lines.all(),
@@ -391,7 +393,7 @@ def answer_with(order: Order, request: Request, code: int = status.HTTP_200_OK) 
 
 
 def _etag(version: int, body: bytes) -> str:
-    """Return the order's version, and a digest for what it does not cover: payments, and who is asking."""
+    """Return version and digest: payments and permissions change only the body."""
     return f'"{version}-{hashlib.sha256(body).hexdigest()[:16]}"'
 
 
@@ -400,7 +402,7 @@ def _etags(request: Request) -> list[str]:
 
 
 def _reason(request: Request) -> str:
-    """Return the reason in the query or, failing that, in the body."""
+    """Return the query's or the body's reason."""
     in_body = read(request.data, Reason).reason
     reason: str = request.query_params.get("reason", in_body)
     check_text(reason, field="reason")

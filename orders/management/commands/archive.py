@@ -1,4 +1,4 @@
-"""`manage.py archive move|read`: put orders of long ago away, and read them again."""
+"""`manage.py archive move|read`."""
 
 import time
 from collections import Counter
@@ -12,18 +12,18 @@ from scheduling.slots import database_now
 
 
 class Command(BaseCommand):
-    """Move finished orders to the archive, month by month, or write a month of it to stdout."""
+    """Move ended orders to the archive, or write a month of it to stdout."""
 
-    help = "Move orders that were placed and ended some months ago to the archive, or read a month of it."
+    help = "Move orders that ended some months ago to the archive, or read a month of it."
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
         move = actions.add_parser(
-            "move", help="Move what is older. Beside running processes; may be interrupted."
+            "move", help="Move older orders, beside running processes. May be interrupted."
         )
-        move.add_argument("--months", type=int, required=True, help="Whole months that stay where they are.")
+        move.add_argument("--months", type=int, required=True, help="Latest whole months to keep.")
         move.add_argument(
-            "--rest", type=float, default=1.0, help="Pause after each step, as a multiple of what it took."
+            "--rest", type=float, default=1.0, help="Pause after each step, in multiples of its duration."
         )
         read = actions.add_parser("read", help="Write a month's orders to stdout, one JSON object a line.")
         read.add_argument("month", help="As 2026-01.")
@@ -57,4 +57,4 @@ def _month(text: str) -> date:
     try:
         return datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC).date()
     except ValueError:
-        raise CommandError(f"{text!r} is no month such as 2026-01.") from None
+        raise CommandError(f"{text!r} is not a month such as 2026-01.") from None

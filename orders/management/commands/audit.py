@@ -1,4 +1,4 @@
-"""`manage.py audit`: prove that no order, no unit of stock and no cent is lost."""
+"""`manage.py audit`."""
 
 from typing import Any
 
@@ -8,12 +8,16 @@ from orders.maintenance import audit
 
 
 class Command(BaseCommand):
-    """Check the books against the provider's ledger; exit with 1 if anything does not hold."""
+    """Run the audit; exit with 1 on a violation."""
 
-    help = "Prove the books against the database and the payment provider's ledger; names every violation."
+    help = (
+        "Check the invariants against the database and the payment provider's ledger; print every violation."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--without-ledger", action="store_true", help="Do not ask the payment provider.")
+        parser.add_argument(
+            "--without-ledger", action="store_true", help="Skip the payment provider's ledger."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         report = audit.run(with_ledger=not options["without_ledger"])

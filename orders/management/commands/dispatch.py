@@ -1,4 +1,4 @@
-"""`manage.py dispatch`: run a dispatcher until SIGTERM or Ctrl-C."""
+"""`manage.py dispatch`: dispatch until SIGTERM or Ctrl-C."""
 
 import signal
 from typing import Any
@@ -11,7 +11,7 @@ from telemetry import tracing
 
 
 class Command(BaseCommand):
-    """Claim due orders and send them to the workers."""
+    """Run a dispatcher."""
 
     help = "Claim due orders and send them to the workers, until stopped."
 

@@ -1,4 +1,4 @@
-"""`manage.py explain ORDER`: why an order is where it is."""
+"""`manage.py explain ORDER`."""
 
 from typing import Any
 
@@ -10,24 +10,24 @@ from orders.operators.explain import explain
 
 
 class Command(BaseCommand):
-    """Say what an order waits for, since when, why, and what to do about it."""
+    """Explain an order's state."""
 
-    help = "Say what an order (id, UUID or number) waits for, since when, why, and what to do about it."
+    help = "Explain what an order (id, UUID or number) waits for, since when, why, and what to do about it."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("order", help="Its id, UUID or number.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         order = self._named(options["order"])
-        told = explain(order)
+        explanation = explain(order)
         rows = {
             "order": f"{order.number} (id {order.pk}), {order.journey.status}",
-            "waiting for": told.waiting_for,
-            "since": f"{told.since:%Y-%m-%d %H:%M:%S} UTC" if told.since else "",
-            "why": told.why,
-            "safe to retry": "yes" if told.safe_to_retry else "there is nothing to retry",
-            "next look": f"{told.next_look:%Y-%m-%d %H:%M:%S} UTC" if told.next_look else "",
-            "what to do": told.next_action,
+            "waiting for": explanation.waiting_for,
+            "since": f"{explanation.since:%Y-%m-%d %H:%M:%S} UTC" if explanation.since else "",
+            "why": explanation.why,
+            "safe to retry": "yes" if explanation.safe_to_retry else "there is nothing to retry",
+            "next attempt": f"{explanation.next_look:%Y-%m-%d %H:%M:%S} UTC" if explanation.next_look else "",
+            "what to do": explanation.next_action,
         }
         for name, value in rows.items():
             if value:
