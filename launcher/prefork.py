@@ -127,7 +127,7 @@ def _exec_in_child(argv: Sequence[str], *, output: int, set_death_signal: Callab
 
 
 def _detach_from_launcher(output: int) -> None:
-    """Inherit memory only: reset signal handlers, close files. An open guardian pipe would keep the guardian waiting."""
+    """Inherit memory only: reset signal handlers, close files. An open guardian pipe would keep it waiting."""
     signal.set_wakeup_fd(-1)
     for number in RESET_SIGNALS:
         signal.signal(number, signal.SIG_DFL)

@@ -41,8 +41,8 @@ def unprivileged() -> Identity:
     """Return the first way that works here. Creates no account and changes no folder that is not ours.
 
     1. An ordinary account runs PostgreSQL directly.
-    2. Root, or a uid without a name (as in some containers), maps itself to an unprivileged account in a user namespace:
-       files stay ours and closed folders stay closed.
+    2. Root, or a uid without a name (as in some containers), maps itself to an unprivileged account in a user
+       namespace: files stay ours and closed folders stay closed.
     3. Root without namespaces (Docker's default) starts it as that account.
     Raises EngineError if none works.
     """
