@@ -72,7 +72,7 @@ def views_name_their_permissions(**_: object) -> list[CheckMessage]:
 def lease_outlasts_patience(**_: object) -> list[CheckMessage]:
     """The lease covers the slow provider calls of a batch: up to three in sequence.
 
-    Forward: authorizations, captures, captures of stragglers. Backward: look-ups, reversals, reversals of late captures.
+    Forward: authorizations, captures, captures of stragglers. Backward: look-ups, reversals, late reversals.
     A batch reclaimed meanwhile looks like a worker crash, and the second one counts against its orders.
     """
     lease, enough = settings.LEASE_SECONDS, 4 * settings.STRAGGLER_PATIENCE_SECONDS
