@@ -1,1 +1,1 @@
-"""How fast it is, shown by one command: ours beside the textbook, on the same machine, turn by turn."""
+"""Benchmarks: ours and a textbook implementation in alternating runs on one machine."""

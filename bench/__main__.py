@@ -1,4 +1,4 @@
-"""`python -m bench`: run the scenarios, ours and the textbook's turn by turn, and write down what came of it."""
+"""`python -m bench`: run the scenarios, contestants alternating, and store the results."""
 
 import argparse
 import contextlib
@@ -21,13 +21,13 @@ RESULTS = Path(__file__).resolve().parent.parent / "docs" / "bench"
 
 
 class Progress:
-    """One line that says how far it is."""
+    """A progress line on stderr."""
 
     def __init__(self, steps: int) -> None:
         self._steps, self._done, self._started = steps, 0, time.monotonic()
 
-    def say(self, what: str) -> None:
-        """Show what is being done now."""
+    def show(self, what: str) -> None:
+        """Show the current activity."""
         width = 24
         filled = width * self._done // max(1, self._steps)
         minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
@@ -35,14 +35,14 @@ class Progress:
         print(f"\r{line[:110]:<110}", end="", file=sys.stderr, flush=True)
 
     def step(self) -> None:
-        """One more run is done."""
+        """Count a finished run."""
         self._done += 1
 
 
 def main() -> int:
-    """Run what was asked for. Return 1 if anything failed or an audit found a violation."""
+    """Run the chosen scenarios. Return 1 if one failed or an audit found violations."""
     options = _options()
-    # A terminated run ends like an interrupted one, so that everything it started ends with it.
+    # SIGTERM ends like an interrupt, so that all child processes are stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     wanted = options.scenario.split(",") if options.scenario else [s.name for s in SCENARIOS if s.is_usual]
     chosen = [s for s in SCENARIOS if s.name in wanted]
@@ -103,7 +103,7 @@ def _compete(
     progress = Progress(len(turns))
     prepared: set[str] = set()
     for scenario, number, contestant in turns:
-        progress.say(f"{scenario.name}: round {number}, {contestant.name}")
+        progress.show(f"{scenario.name}: round {number}, {contestant.name}")
         try:
             if contestant.name not in prepared:
                 contestant.prepare()

@@ -1,4 +1,4 @@
-"""The results as a picture: rates, times and what an order costs, ours beside the textbook's, on logarithmic scales."""
+"""Draws the results: rates, times and cost per order, on logarithmic scales."""
 
 import math
 from collections.abc import Callable
@@ -20,7 +20,7 @@ OURS, OTHERS = "#1f6f54", "#b8b4a8"
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One kind of figure: its heading, and where it is found in a contestant's figures of a scenario."""
+    """A kind of figure: heading, value, label, and the scenarios that have it."""
 
     heading: str
     value: Callable[[dict[str, Any]], float | None]
@@ -29,7 +29,7 @@ class Panel:
 
 
 def _is_paced(name: str) -> bool:
-    """Whether the rate of a scenario is given, so that it says nothing about who runs it."""
+    """Whether a scenario has a fixed rate, which makes the rate no result."""
     return name.startswith("quiet")
 
 
@@ -73,7 +73,7 @@ def draw(results: Results, path: Path) -> None:
 
 
 def _bars(panel: Panel, results: Results) -> Bars:
-    """Return by scenario the contestants that have such a figure; nothing for a scenario where ours has none."""
+    """Return the contestants with such a figure, by scenario; scenarios without any are left out."""
     found = []
     for name, scenario in results["scenarios"].items():
         figures = {who: each for who, each in scenario["who"].items() if panel.value(each)}

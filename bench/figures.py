@@ -1,4 +1,4 @@
-"""What a run came to."""
+"""Results of benchmark runs."""
 
 import statistics
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ LEFT_OUT = ("load generator", "provider")
 
 @dataclass(slots=True)
 class Figures:
-    """One run of one scenario by one contestant."""
+    """Results of one run of a scenario by one contestant."""
 
     scenario: str
     contestant: str
     orders: int
     seconds: float
-    micros: dict[str, float] = field(default_factory=dict)  # of CPU per order, by group of processes
+    micros: dict[str, float] = field(default_factory=dict)  # CPU per order, by process group
     milliseconds: dict[str, float] = field(default_factory=dict)  # p50, p95, p99
-    megabytes: dict[str, float] = field(default_factory=dict)  # PSS, by group
-    others: float = 0.0  # share of the machine that other programs used
-    steal: float = 0.0  # share that the host took
+    megabytes: dict[str, float] = field(default_factory=dict)  # PSS, by process group
+    others: float = 0.0  # share of the machine used by other programs
+    steal: float = 0.0  # share taken by the hypervisor
     verdict: str = ""
     notes: dict[str, float] = field(default_factory=dict)
 
@@ -33,12 +33,12 @@ class Figures:
 
     @property
     def micros_per_order(self) -> float:
-        """Microseconds of CPU per order, of everything but the load generator and other companies' systems."""
+        """Microseconds of CPU per order, without the load generator and the provider's stub."""
         return sum(used for group, used in self.micros.items() if group not in LEFT_OUT)
 
 
 def measured(scenario: str, contestant: str, orders: int, usage: Usage, *, seconds: float = 0.0) -> Figures:
-    """Return the figures of a run that used this."""
+    """Return the figures of a run with this usage."""
     return Figures(
         scenario,
         contestant,
@@ -51,7 +51,7 @@ def measured(scenario: str, contestant: str, orders: int, usage: Usage, *, secon
 
 
 def quantiles(values: Sequence[float]) -> dict[str, float]:
-    """Return p50, p95 and p99; nothing of nothing."""
+    """Return p50, p95 and p99; empty for no values."""
     ranked = sorted(values)
     return {
         f"p{q * 100:.0f}": ranked[min(len(ranked) - 1, int(q * len(ranked)))] for q in QUANTILES if ranked
@@ -59,7 +59,7 @@ def quantiles(values: Sequence[float]) -> dict[str, float]:
 
 
 def median(runs: Sequence[Figures]) -> Figures:
-    """Return the run whose figures are the medians of some runs of the same."""
+    """Return the medians of repeated runs."""
     first = runs[0]
     return Figures(
         first.scenario,
@@ -77,7 +77,7 @@ def median(runs: Sequence[Figures]) -> Figures:
 
 
 def _rate_seconds(runs: Sequence[Figures]) -> float:
-    """Return the seconds that give the median rate with the median number of orders."""
+    """Return the seconds that yield the median rate at the median number of orders."""
     rate = statistics.median(run.per_second for run in runs)
     return (
         statistics.median(run.orders for run in runs) / rate

@@ -1,4 +1,4 @@
-"""A past: finished orders by the million, copied set-wise in SQL from a thousand that were really worked off."""
+"""Order history by the million, copied in SQL from a thousand processed orders."""
 
 import os
 import sys
@@ -9,11 +9,11 @@ from psycopg import sql
 
 from bench.contestants import Ours
 
-# Every copied order's id is so many more than that of the order it is a copy of.
+# The id of a copy is its original's plus a multiple of this.
 PATTERN = 1000
 COPIES_AT_ONCE = 100
 YEARS = 2
-# What a batch of 500 takes, from its orders' intake to their end.
+# Transactions of a batch of 500, from intake to the end.
 TRANSACTIONS_PER_PATTERN = 16
 TABLES = {
     "orders_order": "id",
@@ -23,8 +23,8 @@ TABLES = {
     "payments_transaction": "order_id",
     "inventory_reservation": "order_id",
 }
-# Nothing is lost by this but the time: a build that is interrupted is begun anew.
-RESUME = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off", "synchronous_commit": "off"}
+# Safe: an interrupted build starts over.
+FAST_BUILD = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off", "synchronous_commit": "off"}
 OVERRIDES = {
     "uuid": "md5((t.{id} + c.number * {pattern})::text)::uuid",
     "reference": "md5((t.{id} + c.number * {pattern})::text)::uuid",
@@ -33,7 +33,7 @@ OVERRIDES = {
 
 
 class Young(Ours):
-    """Our system, with a few orders behind it."""
+    """Our system with a short history."""
 
     name, HISTORY = "after 10,000", 10_000
 
@@ -48,26 +48,26 @@ class Young(Ours):
         self.rig.until(self.is_idle, "the orders that the history is made of")
         self.rig.stop_processes()
         with self.rig.connect() as connection:
-            _hurry(connection, RESUME)
+            _configure(connection, FAST_BUILD)
             _multiply(connection, self._copies)
-            _hurry(connection, dict.fromkeys(RESUME))
+            _configure(connection, dict.fromkeys(FAST_BUILD))
             connection.execute("VACUUM (FREEZE, ANALYZE)")
             connection.execute("CHECKPOINT")
         os.sync()
 
     def reset(self) -> None:
-        """Keep all orders: what a round leaves behind is history for the next."""
+        """Keep all orders: one round's orders are the next one's history."""
         self.rig.flush_valkey()
 
 
 class Old(Young):
-    """Our system, with as many orders behind it as `HISTORY` says."""
+    """Our system with `HISTORY` orders."""
 
     HISTORY = int(os.environ.get("HISTORY", "10000000"))
     name = f"after {HISTORY:,}"
 
 
-def _hurry(connection: psycopg.Connection[Any], settings: dict[str, str] | dict[str, None]) -> None:
+def _configure(connection: psycopg.Connection[Any], settings: dict[str, str] | dict[str, None]) -> None:
     for name, value in settings.items():
         change = sql.SQL("SET {} = {}") if value else sql.SQL("RESET {}")
         connection.execute(sql.SQL("ALTER SYSTEM ") + change.format(sql.Identifier(name), sql.Literal(value)))
@@ -75,17 +75,17 @@ def _hurry(connection: psycopg.Connection[Any], settings: dict[str, str] | dict[
 
 
 def _multiply(connection: psycopg.Connection[Any], copies: int) -> None:
-    """Give every order of the pattern so many copies, spread over the last years, the pattern the oldest."""
+    """Copy the pattern, spread over the last years; the pattern itself is the oldest."""
     connection.execute("SET work_mem = '256MB'")
     statements = {table: _copying(connection, table, key) for table, key in TABLES.items()}
     for first in range(1, copies + 1, COPIES_AT_ONCE):
         last = min(first + COPIES_AT_ONCE - 1, copies)
-        number = _use_up_transactions(connection, (last - first + 1) * TRANSACTIONS_PER_PATTERN)
+        number = _consume_transactions(connection, (last - first + 1) * TRANSACTIONS_PER_PATTERN)
         values = {"from": first, "to": last, "copies": copies, "first": number}
         for statement in statements.values():
             connection.execute(statement, values)
     for table in TABLES:
-        _grow_old(connection, table)
+        _backdate(connection, table)
     connection.execute(
         "UPDATE inventory_stockitem SET reserved = reserved * %(times)s, sold = sold * %(times)s,"
         " on_hand = on_hand - sold * (%(times)s - 1)",
@@ -97,10 +97,10 @@ def _multiply(connection: psycopg.Connection[Any], copies: int) -> None:
 
 
 def _copying(connection: psycopg.Connection[Any], table: str, key: str) -> str:
-    """Return the statement that copies a table's part of the pattern."""
+    """Return the statement that copies a table's rows of the pattern."""
     columns = _columns(connection, table)
     values = ", ".join(_value(column, kind, key) for column, kind in columns.items())
-    # The names are the database's own.
+    # Names come from the catalogue.
     return (
         f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values}"  # noqa: S608
         f" FROM generate_series(%(from)s::int, %(to)s::int) AS c(number), {table} t"
@@ -118,8 +118,8 @@ def _value(column: str, kind: str, key: str) -> str:
     return f"t.{column}"
 
 
-def _grow_old(connection: psycopg.Connection[Any], table: str) -> None:
-    """Put the pattern itself at the beginning of its copies."""
+def _backdate(connection: psycopg.Connection[Any], table: str) -> None:
+    """Move the pattern's own timestamps before those of its copies."""
     times = [name for name, kind in _columns(connection, table).items() if kind == "timestamp with time zone"]
     if times:
         changes = ", ".join(f"{name} = {name} - interval '{YEARS} years'" for name in times)
@@ -133,8 +133,8 @@ def _columns(connection: psycopg.Connection[Any], table: str) -> dict[str, str]:
     return dict(found.fetchall())
 
 
-def _use_up_transactions(connection: psycopg.Connection[Any], count: int) -> int:
-    """Have as many transactions pass as the copied orders would have taken; return the first one's number."""
+def _consume_transactions(connection: psycopg.Connection[Any], count: int) -> int:
+    """Consume the transaction ids that the copied orders would have used; return the first."""
     found = connection.execute("SELECT pg_current_xact_id()::text::bigint").fetchone()
     assert found is not None
     connection.execute(

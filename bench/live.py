@@ -1,4 +1,4 @@
-"""The live feed: thousands of sockets are told of real orders on their way, from the commit to the socket."""
+"""Scenario of the live feed: latency from commit to thousands of sockets."""
 
 import json
 import subprocess
@@ -13,17 +13,17 @@ from bench.rig import ROOT, RigError
 from bench.sockets import SocketJob, Told
 
 PATIENCE_SECONDS = 30.0
-SOMEBODY_LISTENS = {"IS_LIVE": "1"}  # else the textbook tells nobody, and is measured without
+WITH_LISTENERS = {"IS_LIVE": "1"}  # otherwise the textbook sends no messages
 
 
 def live(
     name: str, *, sockets: int, orders: int, per_second: float, own: bool
 ) -> Callable[[Contestant, float], Figures]:
-    """Return a scenario: so many sockets, each on an order of its `own` or all on the staff's feed."""
+    """Return a scenario with sockets each on an `own` order, or all on the staff's feed."""
 
-    def run(contestant: Contestant, seconds: float) -> Figures:  # noqa: ARG001 - as long as the orders take
+    def run(contestant: Contestant, seconds: float) -> Figures:  # noqa: ARG001 - lasts as long as the orders take
         contestant.start_live()
-        contestant.start_workers(shared=2, environment=SOMEBODY_LISTENS)
+        contestant.start_workers(shared=2, environment=WITH_LISTENERS)
         after = contestant.last_id()
         contestant.place_held(orders)
         first = contestant.last_id() - orders + 1
@@ -66,7 +66,7 @@ def _listened(contestant: Contestant, job: SocketJob, orders: int, per_second: f
 
 
 def _figures(name: str, contestant: Contestant, after: int, told: Told, usage: Usage) -> Figures:
-    """Return the figures, with deliveries in the place of orders."""
+    """Return the figures, counting deliveries as orders."""
     committed = contestant.commits(after)
     waits = [
         (at - committed[order, seq]) * 1000 for order, seq, at in told.messages if (order, seq) in committed

@@ -1,7 +1,7 @@
-"""`python -m bench.load`: a load generator that costs little, in a process of its own, so that its cost shows.
+"""`python -m bench.load`: a cheap load generator in its own process, so that its CPU is measured apart.
 
-It speaks just enough HTTP/1.1 for answers with a Content-Length, or in chunks. A job comes in on stdin as
-JSON, what came of it goes out on stdout as JSON.
+Speaks just enough HTTP/1.1 for answers with Content-Length or chunks. Reads a job as JSON on stdin, writes the result
+as JSON on stdout.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ BODIES = 2000
 
 @dataclass(slots=True)
 class Job:
-    """What to send, and how. `rate` 0: each connection sends again as soon as it is answered."""
+    """What to send. With `rate` 0 each connection sends again once answered."""
 
     port: int
     path: str
@@ -31,13 +31,13 @@ class Job:
     seconds: float
     connections: int = 8
     rate: float = 0.0
-    lines: int = 0  # of a bulk request; 0: single orders
+    lines: int = 0  # per bulk request; 0: single orders
     content_type: str = "application/json"
 
 
 @dataclass(slots=True)
 class Tally:
-    """What came of it. `milliseconds` from sending (or, at a rate, from when it was due) to the answer's end."""
+    """The result. `milliseconds` run from sending, or at a rate from when it was due, to the end of the answer."""
 
     seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -48,7 +48,7 @@ class Tally:
 
 
 class Connection(asyncio.Protocol):
-    """One connection; one request at a time."""
+    """A connection with one request at a time."""
 
     def __init__(self) -> None:
         self._received = bytearray()
@@ -60,26 +60,26 @@ class Connection(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Collect, until the answer is whole."""
+        """Collect data until the answer is complete."""
         self._received += data
-        if self._answered and (answer := _whole(self._received)):
+        if self._answered and (answer := _parse_answer(self._received)):
             self._received.clear()
             self._answered.set_result(answer)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Whoever waits will not be answered."""
+        """Fail the pending request."""
         if self._answered and not self._answered.done():
             self._answered.set_exception(error or ConnectionResetError("closed"))
 
-    async def ask(self, request: bytes) -> tuple[int, bytes]:
+    async def send(self, request: bytes) -> tuple[int, bytes]:
         """Send a request; return the answer's status and body."""
         self._answered = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return await self._answered
 
 
-def _whole(received: bytearray) -> tuple[int, bytes] | None:
-    """Return the status and the body of an answer, once all of it is there."""
+def _parse_answer(received: bytearray) -> tuple[int, bytes] | None:
+    """Return status and body of an answer, None while incomplete."""
     end = received.find(b"\r\n\r\n")
     if end < 0:
         return None
@@ -108,7 +108,7 @@ class Generator:
         self._make: Callable[[], bytes] = self._bulk_request if job.lines else self._single_request
 
     async def run(self) -> Tally:
-        """Send until the time is up."""
+        """Send until the time is up; return the result."""
         loop = asyncio.get_running_loop()
         connections = [
             (await loop.create_connection(Connection, "127.0.0.1", self._job.port))[1]
@@ -126,27 +126,27 @@ class Generator:
 
     async def _one_after_another(self, connection: Connection, end: float) -> None:
         while time.perf_counter() < end:
-            await self._ask(connection, time.perf_counter())
+            await self._send(connection, time.perf_counter())
 
     async def _at_a_rate(self, connections: list[Connection], started: float, end: float) -> None:
         free: asyncio.Queue[Connection] = asyncio.Queue()
         for connection in connections:
             free.put_nowait(connection)
-        asked = []
+        tasks = []
         for number in range(int(self._job.rate * (end - started))):
             due = started + number / self._job.rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            asked.append(asyncio.create_task(self._ask_with(free, due)))
-        await asyncio.gather(*asked)
+            tasks.append(asyncio.create_task(self._send_with(free, due)))
+        await asyncio.gather(*tasks)
 
-    async def _ask_with(self, free: asyncio.Queue[Connection], due: float) -> None:
+    async def _send_with(self, free: asyncio.Queue[Connection], due: float) -> None:
         connection = await free.get()
-        await self._ask(connection, due)
+        await self._send(connection, due)
         free.put_nowait(connection)
 
-    async def _ask(self, connection: Connection, since: float) -> None:
+    async def _send(self, connection: Connection, since: float) -> None:
         request = self._make()
-        status, body = await connection.ask(request)
+        status, body = await connection.send(request)
         self._tally.milliseconds.append((time.perf_counter() - since) * 1000)
         self._tally.statuses[str(status)] = self._tally.statuses.get(str(status), 0) + 1
         if self._job.lines:
@@ -171,7 +171,7 @@ class Generator:
 
 
 def main() -> None:
-    """Do the job on stdin."""
+    """Run the job on stdin."""
     job = Job(**json.load(sys.stdin))
     tally = Tally()
     try:

@@ -1,4 +1,4 @@
-"""What the kernel says that processes cost: CPU seconds, memory, and what else kept the machine busy."""
+"""Resource usage from the kernel: CPU, memory, and load of other programs."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """CPU seconds used so far: by each group of processes, by the whole machine, and taken by its host."""
+    """CPU seconds so far: by process group, of the whole machine, and stolen by the hypervisor."""
 
     groups: dict[str, float]
     busy: float
@@ -20,7 +20,7 @@ class Reading:
     at: float
 
     def since(self, earlier: "Reading") -> "Usage":
-        """Return what was used between two readings."""
+        """Return the usage between two readings."""
         seconds = self.at - earlier.at
         groups = {name: used - earlier.groups.get(name, 0.0) for name, used in self.groups.items()}
         capacity = seconds * (os.cpu_count() or 1)
@@ -32,7 +32,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """CPU seconds by group; `others` and `steal` as shares of the whole machine."""
+    """CPU seconds by group; `others` and `steal` as shares of the machine."""
 
     seconds: float
     groups: dict[str, float]
@@ -40,7 +40,7 @@ class Usage:
     steal: float
 
     def with_group(self, name: str, seconds: float) -> "Usage":
-        """Return the usage with a group that was counted among the others, because it told its own."""
+        """Return the usage with a group that reported its own CPU moved out of `others`."""
         share = seconds / (self.seconds * (os.cpu_count() or 1))
         return Usage(self.seconds, self.groups | {name: seconds}, max(0.0, self.others - share), self.steal)
 
@@ -50,7 +50,7 @@ class Usage:
 
 
 def read(groups: Mapping[str, Iterable[int]]) -> Reading:
-    """Read the meters of groups of processes, given by the ids of the processes at their roots."""
+    """Read the usage of process groups, given the pids of their root processes."""
     children = _children()
     cpu = {name: sum(_cpu(pid) for pid in _tree(roots, children)) for name, roots in groups.items()}
     busy, steal = _machine()
@@ -58,7 +58,7 @@ def read(groups: Mapping[str, Iterable[int]]) -> Reading:
 
 
 def pss_megabytes(roots: Iterable[int]) -> float:
-    """Return the memory of processes and their children, shared pages divided among those that share them."""
+    """Return the PSS of processes and their children: shared pages are split among sharers."""
     return sum(_pss(pid) for pid in _tree(roots, _children())) / 1024
 
 
@@ -83,7 +83,7 @@ def _tree(roots: Iterable[int], children: Mapping[int, list[int]]) -> list[int]:
 
 
 def _cpu(pid: int) -> float:
-    """Return the seconds a process has used, with those of its children that have ended already."""
+    """Return the CPU seconds of a process, including its ended children."""
     try:
         times = psutil.Process(pid).cpu_times()
     except psutil.Error:

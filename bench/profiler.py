@@ -1,4 +1,4 @@
-"""Where the time goes: py-spy over the Python processes of a rig, if it is installed."""
+"""Profiles a rig's Python processes with py-spy, if installed."""
 
 import contextlib
 import re
@@ -21,7 +21,7 @@ OURS = re.compile(r"\((?:orders|payments|inventory|shipping|notifications|databa
 
 @contextlib.contextmanager
 def profiled(rig: Rig, name: str) -> Iterator[None]:
-    """Sample who holds the interpreter in the rig's processes, from the first meter on; print what was found."""
+    """Sample the GIL holders of the rig's processes from the first reading on; print the result."""
     program = shutil.which("py-spy", path=rig.environment["PATH"])
     if program is None:
         raise SystemExit("--profile needs py-spy; `pip install py-spy` in the virtual environment.")
@@ -45,7 +45,7 @@ def _start(program: str, rig: Rig) -> list[tuple[str, Path, subprocess.Popen[byt
     for group in PROFILED:
         for root in rig.pids(group):
             children = psutil.Process(root).children(recursive=True)
-            # A prefork worker works in its child; anything else in itself.
+            # A prefork worker runs tasks in its child.
             for pid in [child.pid for child in children] or [root]:
                 path = rig.folder / f"{group}-{pid}.folded"
                 command = [
@@ -72,7 +72,7 @@ def _quietly(command: list[str]) -> subprocess.Popen[bytes]:
 
 
 def _show(title: str, path: Path) -> None:
-    """Print in which of our functions, and directly in which of all, most samples were."""
+    """Print the functions with the most samples: ours, cumulative; and all, own time."""
     if not path.exists():
         return
     own: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""`python -m bench.shop prepare|place N [held]|release N RATE|history N`: what the benchmark asks of our own shop."""
+"""`python -m bench.shop prepare|place N [held]|release N RATE|history N`: the benchmark's operations on our shop."""
 
 import itertools
 import os
@@ -34,7 +34,7 @@ CHUNK = 500
 
 
 def prepare() -> None:
-    """Make the tables, the products and the users; print the users' tokens."""
+    """Create tables, products and users; print the users' tokens."""
     call_command("migrate", verbosity=0)
     load_tariff(currency="USD")
     Product.objects.bulk_create(
@@ -50,7 +50,7 @@ def prepare() -> None:
 
 
 def place(count: int, *, hold: bool) -> None:
-    """Place orders, set-wise."""
+    """Place orders in chunks."""
     owner_id, rng = User.objects.get(username="user-1").pk, random.Random(count)  # noqa: S311
     numbers = range(count)
     while chunk := list(itertools.islice(numbers, CHUNK)):
@@ -60,14 +60,14 @@ def place(count: int, *, hold: bool) -> None:
 
 
 def release(count: int, per_second: float) -> None:
-    """Release the latest orders, which are held, at a rate."""
+    """Release the latest, held orders at a rate."""
     order_ids = list(Order.objects.order_by("-pk").values_list("pk", flat=True)[:count])
     for order_id in paced(reversed(order_ids), per_second):
         process_order(order_id=order_id)
 
 
 def history(count: int) -> None:
-    """Place orders, and once they are confirmed have most completed, some cancelled and a few left as they are."""
+    """Place orders; once confirmed, complete most, cancel some, leave a few."""
     place(count, hold=False)
     while Journey.objects.filter(due_at__isnull=False).exists():
         time.sleep(0.1)

@@ -1,7 +1,7 @@
-"""`python -m bench.sockets`: many WebSockets in one cheap process, and when each was told what.
+"""`python -m bench.sockets`: many WebSockets in one cheap process, with the time of each message.
 
-A job comes in on stdin as JSON. Once all sockets were told where things stand it prints `open`; when every socket
-has been told of as many confirmations as it should (or the time is up), what was told as JSON.
+Reads a job as JSON on stdin. Prints `open` once all sockets have their snapshot, and the messages as JSON once every
+socket has its confirmations or the time is up.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Any
 
 import uvloop
 
-AT_ONCE = 50  # connections being opened
+AT_ONCE = 50  # handshakes in parallel
 EVENT = re.compile(rb'"orderId": ?(\d+).*?"sequence": ?(\d+)')
 CONFIRMED = re.compile(rb'"event": ?"order_confirmed"')
 CLOSE, PING, PONG = 0x8, 0x9, 0xA
@@ -24,7 +24,7 @@ CLOSE, PING, PONG = 0x8, 0x9, 0xA
 
 @dataclass(slots=True)
 class SocketJob:
-    """Which addresses to open sockets at, and how many confirmations each is to be told of."""
+    """Paths to connect to, and the confirmations to expect on each."""
 
     port: int
     token: str
@@ -35,22 +35,22 @@ class SocketJob:
 
 @dataclass(slots=True)
 class Told:
-    """What the sockets were told: each message as (order, sequence, time), and whether any came twice or not at all."""
+    """Received messages as (order, sequence, time), and how many were lost or repeated."""
 
     messages: list[tuple[int, int, float]] = field(default_factory=list)
     lost: int = 0
     repeated: int = 0
     closed: int = 0
-    listeners: int = 1  # sockets for each order
+    listeners: int = 1  # sockets per order
     cpu_seconds: float = 0.0
 
 
 class Socket(asyncio.Protocol):
-    """One WebSocket, reading only."""
+    """A read-only WebSocket."""
 
     def __init__(self, job: SocketJob, path: str, done: asyncio.Semaphore) -> None:
         self._job, self.path, self._done = job, path, done
-        # Told where things stand: from here on it is to hear of everything.
+        # Set with the snapshot: every later event must arrive.
         self.joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.frames: list[tuple[float, bytes]] = []
         self.is_closed = False
@@ -60,7 +60,7 @@ class Socket(asyncio.Protocol):
         self._transport: Any = None
 
     def connection_made(self, transport: Any) -> None:
-        """Ask to be upgraded."""
+        """Send the upgrade request."""
         self._transport = transport
         key = base64.b64encode(os.urandom(16)).decode()
         transport.write(
@@ -70,7 +70,7 @@ class Socket(asyncio.Protocol):
         )
 
     def data_received(self, data: bytes) -> None:
-        """Take in the answer to the upgrade, then frames."""
+        """Parse the upgrade's answer, then frames."""
         self._received += data
         if self._is_upgraded or self._take_upgrade():
             self._take_frames(time.time())
@@ -112,14 +112,14 @@ class Socket(asyncio.Protocol):
                 self._done.release()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Note it."""
+        """Mark the socket as closed."""
         self.is_closed = True
         if not self.joined.done():
             self.joined.set_exception(error or ConnectionError("closed"))
 
 
 async def listen(job: SocketJob) -> Told:
-    """Open the sockets, and listen until all have been told, or the time is up."""
+    """Open the sockets and collect messages until all are confirmed or the time is up."""
     done, gate = asyncio.Semaphore(0), asyncio.Semaphore(AT_ONCE)
 
     async def connect(path: str) -> Socket:
@@ -162,7 +162,7 @@ def _told(sockets: list[Socket]) -> Told:
 
 
 def main() -> None:
-    """Do the job on stdin."""
+    """Run the job on stdin."""
     told = uvloop.run(listen(SocketJob(**json.loads(sys.stdin.readline()))))
     json.dump(asdict(told), sys.stdout)
 

@@ -1,4 +1,4 @@
-"""What is ordered, the same for every contestant: two lines, of a thousand products."""
+"""The orders that every contestant gets: two lines, out of a thousand products."""
 
 import json
 import random
@@ -26,7 +26,7 @@ def random_body(rng: random.Random) -> bytes:
 
 
 def paced(order_ids: Iterable[int], per_second: float) -> Iterator[int]:
-    """Yield orders at a rate, however long what is done with each takes."""
+    """Yield orders at a rate, however long the consumer takes for each."""
     started = time.perf_counter()
     for number, order_id in enumerate(order_ids):
         time.sleep(max(0.0, started + number / per_second - time.perf_counter()))

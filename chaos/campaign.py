@@ -1,4 +1,4 @@
-"""Runs rows one after the other on one rig, and says of each what was seen."""
+"""Runs rows one after the other on one rig, and reports each."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ HEADER = (
 
 @dataclass(slots=True)
 class Result:
-    """What came of a row."""
+    """The result of a row."""
 
     row: Row
     finding: Finding = field(default_factory=Finding)
@@ -33,11 +33,11 @@ class Result:
 
     @property
     def is_good(self) -> bool:
-        """Whether no invariant was broken."""
+        """Whether no invariant was violated."""
         return not self.finding.violations
 
     def line(self) -> str:
-        """One line of the table."""
+        """Return the row's line of the table."""
         if self.skipped:
             return f"{self.row.name:<9}skipped: {self.skipped}"
         found = self.finding
@@ -53,12 +53,12 @@ class Result:
 
 
 class Campaign:
-    """A rig, a seed, and the rows that were run."""
+    """A rig, a seed, and the results so far."""
 
     def __init__(self, rig: Rig, *, seed: int, orders: int, scale: float = 1.0, say: object = print) -> None:
         self.rig, self.seed, self.orders, self.scale = rig, seed, orders, scale
         self._say = say
-        self.rate = 1.0  # times what a row asks for
+        self.rate = 1.0  # factor of each row's rate
         self.results: list[Result] = []
 
     async def run(self, names: list[str]) -> None:
@@ -67,14 +67,14 @@ class Campaign:
             self.results.append(await self.run_row(ROWS[name], f"{name}/{self.seed}"))
 
     async def run_row(self, row: Row, seed: str) -> Result:
-        """Run one row: load, fault, rest, verdict. The same seed makes the same choices."""
+        """Run a row: load, faults, recovery, verdict. The same seed makes the same choices."""
         began, result = time.monotonic(), Result(row)
         arena = await self._arena(row, seed)
         try:
             result.finding = await self._play(arena, row)
         except Skipped as skipped:
             result.skipped = str(skipped)
-        except Exception as error:  # noqa: BLE001 - a row that breaks is a finding, the next ones still run
+        except Exception as error:  # noqa: BLE001 - a broken row is a finding; the next rows still run
             result.finding.violations.append(
                 f"the row itself failed: {error!r}\n{traceback.format_exc()[-1500:]}"
             )
@@ -83,7 +83,7 @@ class Campaign:
         result.faults, result.notes = len(arena.faults), arena.notes
         result.over_bars = _bars(row, result.finding)
         result.load_average, result.seconds = os.getloadavg()[0], time.monotonic() - began
-        self._tell(result)
+        self._report(result)
         return result
 
     async def _arena(self, row: Row, seed: str) -> Arena:
@@ -122,18 +122,18 @@ class Campaign:
         return finding
 
     async def _restored(self, arena: Arena) -> None:
-        """Take all faults away. A process that then stays deaf or dumb is a violation by itself."""
+        """Remove all faults. A process that then does not recover is a violation."""
         try:
             await self.rig.restore()
         except NotWell as error:
             arena.violations.append(f"I8: {error}")
 
     async def _recover(self) -> None:
-        """Whatever a row left behind, the next one begins on a sound system."""
+        """Restore the system for the next row."""
         await self.rig.restore()
         await self.rig.sandbox("DELETE", "/faults")
 
-    def _tell(self, result: Result) -> None:
+    def _report(self, result: Result) -> None:
         say = self._say
         assert callable(say)
         say(result.line())
@@ -164,5 +164,5 @@ def _bars(row: Row, finding: Finding) -> list[str]:
 
 
 def _letters(number: int) -> str:
-    """Spell a number in letters: so many digits in a customer's name could pass for the number of a card."""
+    """Return a number in letters: its digits in a customer's name could pass for a card number."""
     return "".join(chr(ord("a") + int(digit)) for digit in str(number))

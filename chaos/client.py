@@ -1,4 +1,4 @@
-"""A small HTTP client that tells exactly what happened: an answer, how late, or none."""
+"""A small HTTP client that separates answers, late answers and no answer."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server said, and after how many seconds."""
+    """An answer, with the seconds it took."""
 
     status: int
     headers: dict[str, str]
@@ -17,12 +17,12 @@ class Answer:
     seconds: float
 
     def json(self) -> Any:
-        """Return the body, parsed."""
+        """Return the parsed body."""
         return json.loads(self.body)
 
 
 class NoAnswer(Exception):
-    """The connection was refused, or broke before the whole answer was there."""
+    """Connection refused, or closed before the answer was complete."""
 
 
 async def call(
@@ -34,9 +34,9 @@ async def call(
     headers: dict[str, str] | None = None,
     timeout: float = 10.0,  # noqa: ASYNC109 - part of what is measured
 ) -> Answer:
-    """Send one request on a connection of its own; raises NoAnswer, or TimeoutError after `timeout` seconds.
+    """Send a request on a new connection. Raises NoAnswer, or TimeoutError after `timeout` seconds.
 
-    A body of bytes goes out as it is, any other as JSON.
+    Bytes are sent as they are, other bodies as JSON.
     """
     began = time.monotonic()
     try:

@@ -1,4 +1,4 @@
-"""A clock that can be set for some processes and not for others, while they run. Needs Linux and a C compiler."""
+"""A clock that can be shifted for chosen processes while they run. Needs Linux and a C compiler."""
 
 import os
 import shutil
@@ -15,10 +15,10 @@ FEW_SECONDS = 60.0
 
 
 class Clock:
-    """What the processes that are started with `variables` take for the time of day."""
+    """The clock of processes started with `variables`."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises Skipped where it cannot be made, or where it does not work."""
+        """Raises Skipped where it cannot be built or has no effect."""
         compiler = shutil.which("cc")
         if compiler is None or not sys.platform.startswith("linux"):
             raise Skipped("setting a process's clock needs Linux and a C compiler")
@@ -32,13 +32,13 @@ class Clock:
         self.shift(0)
 
     def shift(self, seconds: int) -> None:
-        """Let it be so many seconds later than it is, from now on."""
+        """Set the offset from real time."""
         with self._file.open("r+b") as file:
             file.write(struct.pack("=q", seconds))
 
     def _seen(self) -> float:
         code = "import datetime; print(datetime.datetime.now().timestamp())"
-        asked = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-c", code], env=os.environ | self.variables, capture_output=True, check=True
         )
-        return float(asked.stdout)
+        return float(result.stdout)

@@ -1,4 +1,4 @@
-"""A small file system of its own for an engine, in a mount namespace that ends with it. Needs root and Linux."""
+"""A small file system for an engine, in its own mount namespace. Needs root and Linux."""
 
 import os
 import shutil
@@ -12,10 +12,10 @@ MEGABYTE = 1024 * 1024
 
 
 class SmallDisk:
-    """A copy of a folder that has little room left; who is started with `entry` finds it where the folder is."""
+    """A copy of a folder with little free space; commands prefixed with `entry` see it in the folder's place."""
 
     def __init__(self, folder: Path, *, room: int) -> None:
-        """`room` is in megabytes. Raises Skipped where it may not be made."""
+        """`room` is in megabytes. Raises Skipped where it cannot be mounted."""
         self._folder = folder.resolve()
         size = _size(self._folder) // MEGABYTE + room
         script = (
@@ -37,11 +37,11 @@ class SmallDisk:
 
     @property
     def entry(self) -> tuple[str, ...]:
-        """What to put before a command, so that it runs where the disk is."""
+        """Command prefix that enters the mount namespace."""
         return ("nsenter", f"--target={self._holder.pid}", "--mount", "--")
 
     def fill(self) -> None:
-        """Take what room is left."""
+        """Fill the free space."""
         with (self._inside / "filler").open("wb", buffering=0) as file:
             try:
                 while True:
@@ -50,17 +50,17 @@ class SmallDisk:
                 time.sleep(0)
 
     def empty(self) -> None:
-        """Give it free again."""
+        """Free it again."""
         (self._inside / "filler").unlink(missing_ok=True)
 
     def give_back(self) -> None:
-        """Put what is on it in the place of what the folder holds; whoever used it has ended."""
-        for old in self._folder.iterdir():  # not the folder itself: the disk hangs on it
+        """Copy the contents back to the original folder; its users must have ended."""
+        for old in self._folder.iterdir():  # keep the folder itself: it is the mount point
             shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
         _copy(self._inside, self._folder)
 
     def end(self) -> None:
-        """Be gone, with all that is on it."""
+        """Unmount it, dropping its contents."""
         self._holder.kill()
         self._holder.wait()
 

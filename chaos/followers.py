@@ -1,4 +1,4 @@
-"""Clients of the live feed that lose their connection again and again, and must miss and repeat nothing."""
+"""Clients of the live feed that reconnect all the time, and must miss and repeat no event."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ CATCH_UP_SECONDS = 30.0
 
 
 class Follower:
-    """Follows all orders of the demo customer, from where it stands now."""
+    """Follows all orders of the demo customer from the current position."""
 
     def __init__(self, rig: Rig, dice: random.Random, *, reconnect_every: float = 0.0) -> None:
         self._rig, self._dice, self._every = rig, dice, reconnect_every
@@ -30,7 +30,7 @@ class Follower:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Return once it knows where it stands."""
+        """Return once the position is known."""
         self._task = asyncio.create_task(self._follow())
         async with asyncio.timeout(60):
             while not self.position:
@@ -38,7 +38,7 @@ class Follower:
         self._from = self.position
 
     async def stop(self) -> None:
-        """End it."""
+        """Disconnect."""
         if self._task:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -74,7 +74,7 @@ class Follower:
             self.order_of_sight.append(event)
 
     async def violations(self) -> list[str]:
-        """Compare with the journal what was told since the start, once there was time to catch up."""
+        """Compare the received events with the journal, after time to catch up."""
         expected: list[tuple[int, int]] = []
 
         def has_all() -> bool:
@@ -89,7 +89,9 @@ class Follower:
             if missed
             else []
         )
-        found += [f"I6: {len(repeated)} events were told twice, such as {repeated[:3]}"] if repeated else []
+        found += (
+            [f"I6: {len(repeated)} events were delivered twice, such as {repeated[:3]}"] if repeated else []
+        )
         return found + self._misplaced()
 
     def _journal(self) -> list[tuple[int, int]]:
@@ -110,6 +112,6 @@ class Follower:
         last: dict[int, int] = {}
         for order_id, sequence in self.order_of_sight:
             if sequence <= last.get(order_id, 0):
-                return [f"I6: order {order_id} was told event {sequence} after {last[order_id]}"]
+                return [f"I6: order {order_id} got event {sequence} after {last[order_id]}"]
             last[order_id] = sequence
         return []

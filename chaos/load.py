@@ -1,5 +1,4 @@
-"""Customers: they place orders with Idempotency-Keys, try again until they are answered, and remember what
-they were told. What they know is what the oracle holds the system to."""
+"""Customers: they place orders with Idempotency-Keys, retry until answered, and record the answers for the oracle."""
 
 import asyncio
 import json
@@ -13,7 +12,7 @@ from typing import Any
 from chaos.client import Answer, NoAnswer, call
 
 ATTEMPT_SECONDS = 10.0
-# A customer who gets no answer gives up after so many seconds; what became of the order, they do not know.
+# A customer without an answer gives up after this long and does not know the order's state.
 PATIENCE_SECONDS = 90.0
 LONGEST_PAUSE = 2.0
 BULK_LINES = 100
@@ -22,7 +21,7 @@ BULK_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One request: when it began (seconds since 1970), what came of it, and how long that took."""
+    """A request: start in Unix time, outcome, duration."""
 
     at: float
     what: str  # the status, "no answer" or "timeout"
@@ -33,7 +32,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A kind of order, and what the customer does after placing it."""
+    """A kind of order, and the customer's next step."""
 
     name: str
     share: float
@@ -49,12 +48,12 @@ MIX = (
     Wish("cancelled", 0.08, then="cancel"),
     Wish("completed", 0.08, then="complete"),
 )
-# There are never so many of it.
+# More than is ever in stock.
 SHORT = {"sku": "COM-102", "quantity": 900}
 
 
 class Load:
-    """A stream of orders through the web processes, until it is told to stop."""
+    """A stream of orders through the web processes."""
 
     def __init__(self, ports: list[int], dice: random.Random, *, tag: str, skus: list[str]) -> None:
         self._ports, self._dice, self._skus = ports, dice, skus
@@ -74,11 +73,11 @@ class Load:
     # --- A stream -----------------------------------------------------------------------------------------
 
     def start(self, *, rate: float) -> None:
-        """Begin to place so many orders a second, however fast they are answered."""
+        """Start placing orders at this rate, however fast the answers."""
         self._stream = asyncio.create_task(self._flow(rate))
 
     async def stop(self, *, at_least: int = 0) -> None:
-        """Stop placing once there are `at_least` orders, and wait for what is under way."""
+        """Stop once there are `at_least` orders, and wait for pending requests."""
         if self._stream:
             while self._number < at_least:
                 await asyncio.sleep(0.05)
@@ -87,7 +86,7 @@ class Load:
             await asyncio.wait(self._under_way)
 
     def avoid(self, number: int | None) -> None:
-        """Go to the other web processes until told otherwise, as a load balancer sees to it."""
+        """Send to the other web processes only, as a load balancer would; None ends that."""
         self._avoided = number
 
     async def _flow(self, rate: float) -> None:
@@ -103,7 +102,7 @@ class Load:
     # --- One order ----------------------------------------------------------------------------------------
 
     async def order(self, wish: Wish | None = None, **more: Any) -> None:
-        """Place an order as a customer would, and do with it what they would."""
+        """Place an order, then take the customer's next step."""
         wish = wish or self._wish()
         key, body = self._order(wish)
         order_id = await self.place(key, body | more)
@@ -125,7 +124,7 @@ class Load:
         return {"sku": self._dice.choice(self._skus), "quantity": self._dice.randint(1, 2)}
 
     async def place(self, key: str, body: dict[str, Any]) -> int | None:
-        """Return the order's id; None if the customer gave up, which says nothing about the order."""
+        """Return the order's id; None if the customer gave up, with the order's state unknown."""
         self.bodies[key] = body
         answer = await self._insist("/api/orders", body, key, is_final=lambda answer: answer.status < 500)
         if answer is None:
@@ -138,7 +137,7 @@ class Load:
         return self.accepted[key]
 
     async def ask(self, order_id: int, what: str) -> None:
-        """Cancel or complete an order, insisting."""
+        """Cancel or complete an order, with retries."""
         answer = await self._insist(
             f"/api/orders/{order_id}/{what}", None, f"{self.tag}-{what}-{order_id}", lambda a: a.status < 500
         )
@@ -163,7 +162,7 @@ class Load:
         return None
 
     async def attempt(self, port: int, path: str, body: Any, key: str) -> Answer | None:
-        """Send it once, and note what came of it."""
+        """Send the request once and record the attempt."""
         at, began, answer, what = time.time(), time.monotonic(), None, "no answer"
         try:
             answer = await call(
@@ -181,13 +180,13 @@ class Load:
     # --- Many orders ----------------------------------------------------------------------------------------
 
     async def pour(self, number: int, *, lasting: float) -> None:
-        """Place so many orders in bulk, spread over so many seconds. They are followed by no second wish."""
+        """Place `number` orders in bulk within `lasting` seconds, without next steps."""
         for _ in range(0, number, BULK_LINES):
             self._begin(self._place_all(dict(self._order(self._wish()) for _ in range(BULK_LINES))))
             await asyncio.sleep(lasting * BULK_LINES / number)
 
     async def _place_all(self, orders: dict[str, dict[str, Any]]) -> None:
-        """Send all that are not accepted again, each under its key, until they are."""
+        """Resend all lines that are not accepted, under their keys, until they are."""
         deadline, pause, refusals = time.monotonic() + PATIENCE_SECONDS, 0.2, ""
         while orders and time.monotonic() < deadline:
             for key, answer in zip(list(orders), await self._send_all(orders), strict=False):
@@ -202,7 +201,7 @@ class Load:
             self.violations.append(f"{len(orders)} lines were never accepted; the last answer was {refusals}")
 
     async def _send_all(self, orders: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the answers, one for each line as far as there are any."""
+        """Return the answers, one per line as far as there are any."""
         lines = b"\n".join(json.dumps(body | {"key": key}).encode() for key, body in orders.items())
         headers = {"Content-Type": "application/x-ndjson"}
         try:
@@ -218,10 +217,10 @@ class Load:
             return []
         return [json.loads(line) for line in answer.body.splitlines()] if answer.status == 200 else []
 
-    # --- Looking back ---------------------------------------------------------------------------------------
+    # --- Results --------------------------------------------------------------------------------------------
 
     def answered(self) -> list[float]:
-        """Return the seconds that each answered request took, in ascending order."""
+        """Return the seconds of each answered request, ascending."""
         return sorted(a.seconds for a in self.attempts if a.what.isdigit())
 
 
@@ -230,5 +229,5 @@ def _in_progress(answer: Answer) -> bool:
 
 
 def percentile(values: list[float], percent: float) -> float:
-    """Return the value below which so many percent of the ascending values lie; 0 if there are none."""
+    """Return the percentile of ascending values; 0 for none."""
     return values[min(len(values) - 1, int(len(values) * percent / 100))] if values else 0.0

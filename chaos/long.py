@@ -1,7 +1,7 @@
-"""The long mode that is defined by its totals: so many workers and servers killed over so many orders.
+"""The long mode: kills a given number of workers, and servers in proportion, over many orders.
 
-It goes in rounds, each a row like any other: load, faults, rest, and the whole verdict over all orders that there
-are by then. Rounds of several runs, of any seeds, add up.
+It runs in rounds, each a row with load, faults, recovery and a verdict over all orders so far. Rounds of several
+runs and seeds add up.
 """
 
 import asyncio
@@ -16,19 +16,19 @@ from chaos.followers import Follower
 from chaos.oracle import unrest
 from chaos.rig import STEP_WORKERS
 
-ROUND = 50  # killed workers
-WORKERS_FOR_A_SERVER = 10  # for so many workers one PostgreSQL and one Valkey are killed
+ROUND = 50  # killed workers per round
+WORKERS_FOR_A_SERVER = 10  # per killed PostgreSQL and Valkey
 ORDERS_FOR_A_WORKER = 100
-PAUSE_SECONDS = 2.0  # between two kills, on average
+PAUSE_SECONDS = 2.0  # mean time between kills
 REST_SECONDS = 180.0
 START_SECONDS = 20.0
-UP = 2  # a victim is one of the two workers that have been up the longest
+UP = 2  # victims are among the two workers up the longest
 
 Say = Callable[[str], None]
 
 
 async def kill(campaign: Campaign, *, workers: int, say: Say) -> None:
-    """Kill so many workers, and servers in proportion, in as many rounds as it takes."""
+    """Kill this many workers, and servers in proportion, in rounds."""
     killed: Counter[str] = Counter()
     for number in range(1, -(-workers // ROUND) + 1):
         name = f"round {number}"
@@ -64,7 +64,7 @@ async def _round(arena: Arena, *, killed: Counter[str]) -> None:
 
 
 async def _compare_at_rest(arena: Arena, follower: Follower) -> None:
-    """While orders move, the journal is always a little ahead of its followers."""
+    """Compare once orders are at rest: before, the journal is always ahead of its followers."""
     await arena.load.stop()
     await arena.rig.until(lambda: unrest(arena.rig) == 0, seconds=REST_SECONDS)
     arena.violations += await follower.violations()
@@ -72,14 +72,14 @@ async def _compare_at_rest(arena: Arena, follower: Follower) -> None:
 
 
 async def _worker(arena: Arena) -> None:
-    """Kill one that is up: on a busy machine one that was just started would have nothing to lose for a while."""
+    """Kill a worker that is up: one that has just started has nothing to lose."""
     await arena.rig.until(lambda: len(_up(arena)) >= UP, seconds=START_SECONDS)
     up = _up(arena) or list(STEP_WORKERS)
     arena.rig.kill(arena.dice.choice(up[:UP]))
 
 
 def _up(arena: Arena) -> list[str]:
-    """Return the workers that have their pool, those first that were started first."""
+    """Return the workers that have their pool, oldest first."""
     up = [name for name in STEP_WORKERS if arena.rig.has_children(name)]
     return sorted(up, key=lambda name: arena.rig.processes[name].since)
 
@@ -91,7 +91,7 @@ async def _postgres(arena: Arena) -> None:
 
 
 async def _valkey(arena: Arena) -> None:
-    """Every other time its data are lost, too."""
+    """Kill Valkey; every other time its data are lost."""
     await arena.rig.end_engine("valkey", signal.SIGKILL)
     await asyncio.sleep(arena.dice.uniform(0, 1.5))
     await arena.rig.start_valkey(empty=arena.dice.random() < 0.5)

@@ -1,5 +1,4 @@
-"""What must hold after every row: I1 to I9 of the fault matrix, by the database, the provider's ledger, and
-what the customers were told."""
+"""Invariants I1 to I9 of the fault matrix, checked against database, provider's ledger and customers' answers."""
 
 import asyncio
 import time
@@ -21,8 +20,7 @@ UNREST = f"""
     SELECT count(*) FROM orders_journey
     WHERE attention = '' AND (due_at IS NOT NULL OR status NOT IN {AT_REST})
 """  # noqa: S608
-# For every order that was under way at a fault, and did not just wait for the provider: seconds from the last of these
-# faults to its next event.
+# Seconds from the last fault that hit an order under way, and not waiting for its provider, to its next event.
 RESUMED = """
     SELECT extract(epoch FROM next)::float8 - max(at) FROM (
         SELECT p.order_id, f.at, min(e.at) AS next FROM unnest(%s::float8[]) AS f(at)
@@ -47,11 +45,11 @@ RECOVERED = f"""
 
 @dataclass(slots=True)
 class Finding:
-    """What the oracle says of a row."""
+    """The oracle's result of a row."""
 
     orders: int = 0
     violations: list[str] = field(default_factory=list)
-    settled_after: float = 0.0  # seconds from the end of the faults until everything was at rest
+    settled_after: float = 0.0  # seconds from the last fault until everything was at rest
     resumed: list[float] = field(default_factory=list)
     recovered: list[float] = field(default_factory=list)
     post: list[float] = field(default_factory=list)
@@ -61,7 +59,7 @@ class Finding:
 async def judge(
     rig: Rig, load: Load, *, faults: list[float], healed_at: float, within: float, first_order: int
 ) -> Finding:
-    """Wait up to `within` seconds for everything to come to rest, then check every invariant."""
+    """Wait up to `within` seconds until everything is at rest, then check every invariant."""
     finding = Finding(orders=len(load.accepted), violations=list(load.violations), post=load.answered())
     await _rest(rig, finding, healed_at, within)
     finding.violations += await asyncio.to_thread(_accepted_are_there, rig, load)
@@ -76,16 +74,16 @@ async def judge(
 
 
 async def _audit(rig: Rig) -> list[str]:
-    """Prove the books, by the provider's own ledger, too: on a busy machine it may take more than one try to read."""
+    """Run the audit with the provider's ledger, which a busy machine may need several attempts to read."""
     for _ in range(AUDITS):
-        status, said = await rig.manage("audit")
-        if "without the provider" not in said:
+        status, output = await rig.manage("audit")
+        if "without the provider" not in output:
             break
-    return [f"I2-I5: {said.strip()[-1500:]}"] if status or "without the provider" in said else []
+    return [f"I2-I5: {output.strip()[-1500:]}"] if status or "without the provider" in output else []
 
 
 def unrest(rig: Rig) -> int:
-    """Return how many orders are neither at rest nor before a person; many if the database is away."""
+    """Return the number of orders neither at rest nor escalated; a large one if the database is away."""
     try:
         return int(rig.rows(UNREST)[0][0])
     except psycopg.Error:
@@ -119,7 +117,7 @@ def _accepted_are_there(rig: Rig, load: Load) -> list[str]:
 
 
 async def _replays(rig: Rig, load: Load) -> list[str]:
-    """The same request again gets the same answer, to the byte."""
+    """The same request gets the same answer, byte for byte."""
     found = []
     for key in list(load.first_answers)[-REPLAYED:]:
         headers = {"Idempotency-Key": key}
@@ -136,7 +134,7 @@ async def _replays(rig: Rig, load: Load) -> list[str]:
 
 
 def _answers(load: Load) -> list[str]:
-    """2xx and 4xx, or 503 with Retry-After; and never later than 5 seconds."""
+    """2xx and 4xx, or 503 with Retry-After, within 5 seconds."""
     late = [a for a in load.attempts if a.seconds > LONGEST_ANSWER and a.what != "no answer"]
     wrong = [a for a in load.attempts if a.what.isdigit() and int(a.what) >= 500 and not _is_polite(a)]
     found = [f"I9: {len(late)} answers took over 5 s, such as {late[0]}"] if late else []
@@ -148,13 +146,13 @@ def _is_polite(attempt: object) -> bool:
 
 
 async def _people(rig: Rig, finding: Finding) -> None:
-    """Do what a person would with the orders that were put before one, once: have each tried again."""
+    """Retry each escalated order once, as an operator would."""
     waiting = rig.rows(
         "SELECT order_id, attention, status, due_at IS NULL FROM orders_journey WHERE attention <> ''"
     )
     finding.before_a_person = len(waiting)
     unexplained = [row[0] for row in waiting if not row[1].strip()]
-    finding.violations += [f"I1: before a person without a reason: {unexplained[:5]}"] if unexplained else []
+    finding.violations += [f"I1: escalated without a reason: {unexplained[:5]}"] if unexplained else []
     open_ones = [row[0] for row in waiting if row[2] in ("pending", "processing", "cancelling")]
     if not open_ones:
         return
@@ -171,11 +169,11 @@ async def _people(rig: Rig, finding: Finding) -> None:
             "SELECT order_id, status, attention, waiting_for FROM orders_journey WHERE due_at IS NOT NULL"  # noqa: S608
             f" OR status NOT IN {AT_REST} LIMIT 5"
         )
-        finding.violations.append(f"I1: tried again by a person, and still not at rest: {left}")
+        finding.violations.append(f"I1: retried by an operator, and still not at rest: {left}")
 
 
 async def _nothing_under_way(rig: Rig) -> list[str]:
-    """I8: no batch that still counts, and nothing waits in the queues of the steps."""
+    """I8: no batch with a valid lease, and empty queues of the steps."""
 
     def idle() -> bool:
         under_way = rig.rows(

@@ -1,4 +1,4 @@
-"""A TCP proxy that can be told to misbehave: cut, swallow, delay, drip, or lose an answer on its way."""
+"""A TCP proxy that can cut, swallow, delay, drip, or lose an answer."""
 
 import asyncio
 import contextlib
@@ -8,22 +8,22 @@ CHUNK = 65536
 
 
 class Link:
-    """One proxied connection."""
+    """A proxied connection."""
 
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
         self.client, self.server = client, server
-        # Set once the client has said the fateful word: the next answer is not delivered any more.
+        # Set once the client has sent a fateful request: its answer is not delivered.
         self.doomed = False
 
     def cut(self) -> None:
-        """End both sides at once, with a reset where the system allows it."""
+        """Reset both sides."""
         for writer in (self.client, self.server):
             with contextlib.suppress(Exception):
                 writer.transport.abort()
 
 
 class Proxy:
-    """Listens on a port of its own, and passes everything on to `target_port` unless told otherwise."""
+    """Listens on its own port and forwards to `target_port`."""
 
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
@@ -31,44 +31,44 @@ class Proxy:
         self._links: set[Link] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
-        self.delay = 0.0  # seconds that each chunk of an answer is held back
-        self.drip = 0.0  # seconds between two bytes of an answer; 0: it is passed on whole
+        self.delay = 0.0  # seconds before each chunk of an answer
+        self.drip = 0.0  # seconds between bytes of an answer; 0: forward at once
         self._is_fateful: Callable[[bytes], bool] = lambda _: False
         self.lost_answers = 0
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port it listens on."""
         assert self._server is not None
         return int(self._server.sockets[0].getsockname()[1])
 
     async def start(self) -> None:
-        """Begin to listen."""
+        """Start listening."""
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
 
     async def stop(self) -> None:
-        """Stop listening and cut what is open."""
+        """Stop listening and cut open connections."""
         if self._server is not None:
             self._server.close()
         self.cut()
 
     def cut(self) -> None:
-        """Cut every connection that is open now; new ones are let through."""
+        """Cut all open connections; new ones pass."""
         for link in list(self._links):
             link.cut()
 
     def swallow(self) -> None:
-        """From now on nothing arrives on either side, and nobody is told: a partition."""
+        """Forward nothing in either direction, without closing: a network partition."""
         self._flowing.clear()
 
     def heal(self) -> None:
-        """Let everything through again, without delay."""
+        """Forward everything again, without delay."""
         self._flowing.set()
         self.delay = self.drip = 0.0
         self._is_fateful = lambda _: False
 
     def lose_answers_to(self, is_fateful: Callable[[bytes], bool]) -> None:
-        """Pass on what the client says; where `is_fateful` says so of it, cut before the server's answer."""
+        """Forward requests, but cut the connection before the answer to one that `is_fateful` matches."""
         self._is_fateful = is_fateful
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -81,12 +81,14 @@ class Proxy:
         link = Link(writer, server_writer)
         self._links.add(link)
         try:
-            await asyncio.gather(self._ask(reader, link), self._answer(server_reader, link))
+            await asyncio.gather(
+                self._forward_request(reader, link), self._forward_answer(server_reader, link)
+            )
         finally:
             self._links.discard(link)
             link.cut()
 
-    async def _ask(self, reader: asyncio.StreamReader, link: Link) -> None:
+    async def _forward_request(self, reader: asyncio.StreamReader, link: Link) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(CHUNK):
                 await self._flowing.wait()
@@ -95,7 +97,7 @@ class Proxy:
                 await link.server.drain()
         link.cut()
 
-    async def _answer(self, reader: asyncio.StreamReader, link: Link) -> None:
+    async def _forward_answer(self, reader: asyncio.StreamReader, link: Link) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(CHUNK):
                 await self._flowing.wait()
@@ -104,11 +106,11 @@ class Proxy:
                 if link.doomed:
                     self.lost_answers += 1
                     break
-                await self._pass_on(data, link)
+                await self._drip_or_send(data, link)
         link.cut()
 
-    async def _pass_on(self, data: bytes, link: Link) -> None:
-        """Pass an answer on: one byte after the other for as long as it is to drip, then the rest."""
+    async def _drip_or_send(self, data: bytes, link: Link) -> None:
+        """Forward an answer byte by byte while `drip` is set, then the rest."""
         sent = 0
         while self.drip and sent < len(data):
             link.client.write(data[sent : sent + 1])

@@ -1,4 +1,4 @@
-"""Receivers of webhooks: one that takes them, and one that never ends the head of its answer."""
+"""Receivers of webhooks: one that accepts, one that never ends its answer's headers."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ DRIP_SECONDS = 0.2
 
 
 class Receiver:
-    """Listens on a port of its own and counts what it gets."""
+    """Listens on its own port and counts calls."""
 
     def __init__(self, *, drips: bool) -> None:
         self.calls = 0
@@ -18,12 +18,12 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL it listens on."""
         assert self._server is not None
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/hook"
 
     async def start(self) -> None:
-        """Begin to listen."""
+        """Start listening."""
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
 
     async def stop(self) -> None:

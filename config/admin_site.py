@@ -1,6 +1,6 @@
-"""The operators' desk: Django's admin, and pages for what its lists cannot show.
+"""The admin site: Django's admin plus pages that its model lists cannot show.
 
-A model with a key of two columns cannot be registered with Django's admin; its page stands here instead.
+Models with a composite primary key cannot be registered with Django's admin; they get a page here.
 """
 
 from collections.abc import Callable
@@ -29,9 +29,9 @@ from scheduling.slots import database_now
 
 @dataclass(frozen=True)
 class Page:
-    """A page beside the models' lists. Its view gets the request and the context that all pages need."""
+    """A page beside the model lists. Its view takes the request and the context common to all admin pages."""
 
-    app_label: str  # of the app that it stands with
+    app_label: str  # the app it is listed under
     app_name: str
     title: str
     path: str
@@ -40,7 +40,7 @@ class Page:
 
     @property
     def url_name(self) -> str:
-        """Its name among the admin's addresses."""
+        """URL name in the admin namespace."""
         return self.path.replace("/", "_").replace("-", "_")
 
 
@@ -75,7 +75,7 @@ PAGES = (
     ),
 )
 
-# What operators come for stands first; the rest follows by name.
+# What operators need most comes first; other apps follow by name.
 FIRST = ("orders", "payments", "inventory", "shipping", "notifications", "django_celery_beat")
 
 
@@ -89,11 +89,11 @@ class Desk(AdminSite):
     index_template = "admin/desk.html"
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        """Show what needs attention above everything else."""
+        """Return the index, with what needs attention at the top."""
         return super().index(request, (extra_context or {}) | needs_attention(request))
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:  # noqa: FBT001, FBT002 - Django's signature
-        """Return a view for staff that refuses (400) parameters which make no sense to the database."""
+        """Wrap a view for staff: parameters that the database rejects give 400 instead of 500."""
         inner = super().admin_view(view, cacheable)
 
         @wraps(inner)
@@ -110,7 +110,7 @@ class Desk(AdminSite):
         return guarded
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
-        """Return the admin's addresses with those of the pages."""
+        """Return the admin's URLs and those of the pages."""
         pages: list[URLResolver | URLPattern] = [
             path(f"{page.path}/", self.admin_view(self._view(page)), name=page.url_name) for page in PAGES
         ]
@@ -125,7 +125,7 @@ class Desk(AdminSite):
         return view
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """Return the apps with their models, and the pages among them."""
+        """Return the apps with their models and pages."""
         apps = {app["app_label"]: app for app in super().get_app_list(request, app_label)}
         for page in PAGES:
             if app_label in (None, page.app_label) and request.user.has_perm(page.permission):
@@ -135,7 +135,7 @@ class Desk(AdminSite):
 
 
 def _has_nul(request: HttpRequest) -> bool:
-    """Whether PostgreSQL, which stores no NUL, would refuse what is asked."""
+    """Whether the request holds a NUL, which PostgreSQL text cannot."""
     given = [
         request.path_info,
         *request.GET,
@@ -145,12 +145,12 @@ def _has_nul(request: HttpRequest) -> bool:
 
 
 def _rendered(response: HttpResponse) -> HttpResponse:
-    """Return a response whose queries have been asked: lists are read only as their page is written."""
+    """Render now: a change list runs its queries only while it renders."""
     return response.render() if isinstance(response, TemplateResponse) else response
 
 
 def needs_attention(request: HttpRequest) -> dict[str, Any]:
-    """Return the orders, payments and stock that need attention, as far as the user may see them."""
+    """Return the orders, payments and stock that need attention, limited to what the user may view."""
     found: dict[str, Any] = {"demo": settings.DEMO}
     if request.user.has_perm("orders.view_order"):
         found["groups"] = stuck_reasons.groups()
@@ -181,7 +181,7 @@ def _app_without_models(page: Page) -> dict[str, Any]:
 
 
 def _entry(page: Page) -> dict[str, Any]:
-    """Return a page as the admin's index shows a model that may only be viewed."""
+    """Return the page as an index entry of a view-only model."""
     return {
         "name": page.title,
         "object_name": page.url_name,

@@ -1,8 +1,7 @@
-"""Which requests a web process works on at a time, so that no account keeps the others waiting.
+"""Admission control of a web process: which requests run, which wait, which are refused.
 
-Threads are many and wait here; few of them work. Changes go before reading, and among equals the account with the
-least work in hand goes first. An account that has too many requests here at once is refused at once, and so is reading
-when it would take the last threads: those are for placing orders.
+Of many threads few run at a time. Writes run before reads; among equals the account with the fewest running requests
+is next. An account over its limit gets 429 at once; reads get 503 before they use up the threads kept for writes.
 """
 
 import itertools
@@ -26,18 +25,18 @@ from api.throttling import cost_of
 from config import errors
 
 RETRY_AFTER_SECONDS = 1
-# A read that costs as many tokens as this is work for the database or the processor: few of them run at a time.
+# A read that costs this many tokens is heavy on the database or CPU: few run at a time.
 HEAVY_COST = 5
-# Seconds that a request waits for its turn, by its kind, before it is refused.
+# Seconds in the queue before a request is refused.
 PATIENCE_SECONDS = {"read": 10.0, "write": 30.0}
-# For so long after two accounts came side by side, each keeps to its share of the threads.
+# Each account is held to its share of threads for this long after two accounts were seen.
 SHARED_SECONDS = 10.0
-# Whoever asks how the system is, is answered whatever its state.
+# Probes are answered whatever the load.
 NEVER_WAIT = ("/health", "/metrics")
 
 
 class Kind(IntEnum):
-    """What a request is, in the order in which they go."""
+    """Kind of request, in order of priority."""
 
     WRITE = 0
     READ = 1
@@ -46,7 +45,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How many requests may be in a process, and how many of them are worked on."""
+    """How many requests a process holds, and how many of them it runs at once."""
 
     running: int
     running_reads: int
@@ -57,7 +56,7 @@ class Room:
 
     @classmethod
     def of(cls, *, threads: int, running: int, of_account: int) -> "Room":
-        """Return what so many threads make possible, of which so many work at a time. A quarter is for changes."""
+        """Return the limits for a number of threads. A quarter of the threads is kept for writes."""
         running = min(running, threads)
         reads = max(1, threads - max(1, threads // 4))
         return cls(
@@ -71,20 +70,20 @@ class Room:
 
 
 class Refused(Exception):
-    """A request that may not even wait."""
+    """A request that is refused."""
 
 
 class TooManyOfAccount(Refused):
-    """The account has as many requests here as it may."""
+    """The account has reached its limit of requests in this process."""
 
 
 class Busy(Refused):
-    """There is no thread left to read with, or its turn did not come."""
+    """No thread is left for reads, or the wait timed out."""
 
 
 @dataclass(eq=False, slots=True)
 class Turn:
-    """One request's place in the process."""
+    """A request's place in the queue."""
 
     account: str
     kind: Kind
@@ -93,7 +92,7 @@ class Turn:
 
 
 class Admission:
-    """One process's requests: those that are worked on, and those that wait."""
+    """The requests of one process: running and waiting."""
 
     def __init__(self, room: Room, *, clock: Callable[[], float] = monotonic) -> None:
         self._room, self._clock = room, clock
@@ -106,7 +105,7 @@ class Admission:
         self._latest, self._shared_until = "", 0.0
 
     def enter(self, account: str, kind: Kind, *, patience: float) -> Turn:
-        """Return once the request may be worked on; `leave` must follow. Raises TooManyOfAccount, Busy."""
+        """Block until the request may run; `leave` must follow. Raises TooManyOfAccount, Busy."""
         with self._lock:
             self._note(account)
             self._refuse_excess(account, kind)
@@ -120,7 +119,7 @@ class Admission:
         return turn
 
     def leave(self, turn: Turn) -> None:
-        """Make room for the next."""
+        """Release the turn and admit the next requests."""
         with self._lock:
             self._running_kinds[turn.kind] -= 1
             self._subtract(self._running, turn.account)
@@ -133,7 +132,7 @@ class Admission:
         self._latest = account
 
     def _refuse_excess(self, account: str, kind: Kind) -> None:
-        """An account that is alone may write with all threads: there is nobody else to keep waiting."""
+        """Refuse an account over its limit. An account that is alone may write with all threads."""
         is_bound = kind is not Kind.WRITE or self._clock() < self._shared_until
         if is_bound and self._here[account] >= self._room.of_account:
             raise TooManyOfAccount
@@ -182,9 +181,9 @@ class Admission:
 
 
 class Accounts:
-    """Which account each credential belonged to when it was last let in: known before it is looked up again.
+    """Cache of the account behind each credential, known before authentication has run.
 
-    It decides about shares only, never about what anybody may do.
+    It decides about fair shares only, never about permissions.
     """
 
     MOST = 10_000
@@ -193,12 +192,12 @@ class Accounts:
         self._of: dict[int, int] = {}
 
     def of(self, request: HttpRequest) -> str:
-        """Return the account; the address of a credential that was not let in yet, or of none."""
+        """Return the account's key; the IP address for an unknown credential or none."""
         known = self._of.get(_credential(request))
         return f"user:{known}" if known else f"ip:{BaseThrottle().get_ident(request)}"  # type: ignore[arg-type]
 
     def learn(self, request: HttpRequest) -> None:
-        """Remember whom the views found the request to be from."""
+        """Cache the user that the views authenticated."""
         user = getattr(request, "_cached_user", None) or request.__dict__.get("user")
         credential = _credential(request)
         if credential and type(user) is User and user.pk:
@@ -208,7 +207,7 @@ class Accounts:
 
 
 def _credential(request: HttpRequest) -> int:
-    """Return a number that stands for what the request shows to be let in; 0 for nothing."""
+    """Return a hash of the token or session cookie; 0 without either."""
     shown = request.META.get("HTTP_AUTHORIZATION")
     if not shown and request.META.get("HTTP_COOKIE"):
         shown = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
@@ -216,9 +215,9 @@ def _credential(request: HttpRequest) -> int:
 
 
 class Admitted:
-    """Has each request wait for its turn, once it is known what it asks for and before anything is looked up.
+    """Queues each request after routing, once its cost is known, and before authentication queries the database.
 
-    What a stream sends after its view has returned is not counted: streams have places of their own.
+    A stream counts until its view returns: streams have a limit of their own.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -244,7 +243,7 @@ class Admitted:
         return response
 
     def process_view(self, request: HttpRequest, view: Any, _args: Any, _kwargs: Any) -> HttpResponse | None:
-        """Wait for the request's turn. Return the refusal, or nothing if there is none."""
+        """Wait for the request's turn. Return the refusal, or None."""
         if request.path_info.startswith(NEVER_WAIT):
             return None
         kind = kind_of(request, view)
@@ -260,7 +259,7 @@ class Admitted:
 
 
 def kind_of(request: HttpRequest, view: Any) -> Kind:
-    """Return what kind of request it is, by its method and by what its view costs."""
+    """Return the kind of a request, by its method and the cost of its view."""
     if request.method not in SAFE_METHODS:
         return Kind.WRITE
     cost = cost_of(getattr(view, "cls", view), request.GET)

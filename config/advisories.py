@@ -1,7 +1,7 @@
-"""`python -m config.advisories requirements.txt DATA`: the locked dependencies against a copy of published advisories.
+"""`python -m config.advisories LOCK DATA`: check locked dependencies against a copy of published advisories.
 
-DATA is a folder or a zip file of OSV records in JSON, as https://osv.dev exports them for PyPI. Nothing is sent to or
-fetched from anywhere. Exit status: 0 without a finding, 1 with one, 2 when DATA or the lock cannot be read.
+DATA is a folder or zip file of OSV records in JSON, as https://osv.dev exports them for PyPI. Works offline.
+Exit status: 0 without findings, 1 with findings, 2 if DATA or the lock file cannot be read.
 """
 
 import json
@@ -21,33 +21,33 @@ ECOSYSTEM = "PyPI"
 
 
 class UnreadableData(Exception):
-    """The advisories or the lock cannot be read; the message says why."""
+    """The advisories or the lock file cannot be read; the message has the reason."""
 
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """An advisory that holds for a locked version."""
+    """An advisory that affects a locked version."""
 
     package: str
     version: str
     advisory: str
-    fixed: str  # the versions that mend it; empty if there is none
+    fixed: str  # versions with the fix, may be empty
     summary: str
 
 
 def pinned(text: str) -> dict[str, str]:
-    """Return the version of each package that a lock file pins."""
+    """Return the pinned version of each package in a lock file."""
     return {canonicalize_name(name): version for name, version in PIN.findall(text)}
 
 
 def records(data: Path) -> Iterator[dict[str, Any]]:
-    """Yield the OSV records in a folder or zip file. Raises UnreadableData, also when there is none."""
+    """Yield the OSV records of a folder or zip file. Raises UnreadableData, also if there are none."""
     count = 0
     for name, text in _files(data):
         try:
             record = json.loads(text)
         except ValueError:
-            raise UnreadableData(f"{name} is no JSON.") from None
+            raise UnreadableData(f"{name} is not JSON.") from None
         if not isinstance(record, dict) or "affected" not in record:
             continue
         count += 1
@@ -57,7 +57,7 @@ def records(data: Path) -> Iterator[dict[str, Any]]:
 
 
 def findings(pins: dict[str, str], advisories: Iterator[dict[str, Any]]) -> list[Finding]:
-    """Return what holds for the pinned versions, by package. What was withdrawn does not."""
+    """Return the findings for the pinned versions, sorted by package; withdrawn advisories are skipped."""
     found = set()
     for record in advisories:
         if record.get("withdrawn"):
@@ -73,7 +73,7 @@ def findings(pins: dict[str, str], advisories: Iterator[dict[str, Any]]) -> list
 
 
 def is_affected(version: str, affected: dict[str, Any]) -> bool:
-    """Return whether a version is one of those listed, or within one of the ranges."""
+    """Return whether a version is listed as affected, or lies in an affected range."""
     if version in affected.get("versions", []):
         return True
     ranges = (r for r in affected.get("ranges", []) if r.get("type") in ("ECOSYSTEM", "SEMVER"))
@@ -81,7 +81,7 @@ def is_affected(version: str, affected: dict[str, Any]) -> bool:
 
 
 def _is_within(text: str, events: list[dict[str, str]]) -> bool:
-    """OSV's own rule: go through the events by version; each from ours downwards opens or closes the range."""
+    """OSV's evaluation: events in order of version; each up to ours opens or closes the range."""
     try:
         version = Version(text)
         ordered = sorted((Version(value), kind) for event in events for kind, value in event.items())

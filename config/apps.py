@@ -1,4 +1,4 @@
-"""How Django sees the project itself, and its admin."""
+"""App configurations of the project and of the admin."""
 
 from importlib import import_module
 
@@ -11,25 +11,25 @@ from config import checks as ours
 
 
 class ProjectConfig(AppConfig):
-    """Templates, static files and checks that belong to the whole project."""
+    """Templates, static files and checks of the whole project."""
 
     default = True
     name = "config"
     verbose_name = "Project"
 
     def ready(self) -> None:
-        """Have Django run our checks with its own; plant the fault that a test asked for."""
+        """Register the checks; plant the defect that a test names."""
         for check in ours.ALL:
             checks.register(check)
         for check in ours.DEPLOY:
             checks.register(check, deploy=True)
         if settings.PLANTED_FAULT:
-            # By name: the product knows nothing of its tests unless one of them is looking.
+            # Imported by name: the product does not depend on its tests.
             import_module("tests.planted").plant(settings.PLANTED_FAULT)
 
 
 class DeskConfig(admin.AdminConfig):
-    """Django's admin with the operators' pages."""
+    """Django's admin with our admin site."""
 
     default = False
     default_site = "config.admin_site.Desk"

@@ -1,4 +1,4 @@
-"""The live side: WebSockets, and what a WebSocket client has to ask over HTTP first."""
+"""ASGI entry point: WebSockets, and the HTTP endpoints their clients need first."""
 
 import os
 

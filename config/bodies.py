@@ -1,4 +1,4 @@
-"""Bodies are read in front of all views, and never beyond what the proxy has buffered."""
+"""Limits and reads request bodies before any view, and never beyond what the proxy has buffered."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -10,18 +10,18 @@ from django.http import HttpRequest, HttpResponse
 from api.problems import Problem
 from config import errors
 
-BULK = "/api/orders/bulk"  # reads its body itself, line by line
+BULK = "/api/orders/bulk"  # streams its body line by line
 PIECE = 64 * 1024
 
 
 class ReadsBodies:
-    """Refuses a body that is too large by its announced length, and reads one that announces none.
+    """Refuses bodies over the limit, and reads those without a `Content-Length`.
 
-    What is small enough, the proxy has read to its end before it asks us. The rest of a larger one would come as fast
-    as its client likes, and a thread would wait for it: Django itself limits forms without their files, and JSON.
+    The proxy buffers a small body to its end before it passes the request on. The rest of a larger one arrives at the
+    client's pace and would block a thread; Django limits only JSON and form fields, not files.
 
-    A body without a length (`Transfer-Encoding: chunked`) is empty to Django, so it gets its length here. Where the
-    server cannot mark its end, it is refused (411).
+    Django treats a body without a length (`Transfer-Encoding: chunked`) as empty, so the length is set here. If the
+    server cannot mark its end, the answer is 411.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -54,13 +54,13 @@ def _read_without_length(request: HttpRequest) -> None:
 
 
 def _may_have_body(request: HttpRequest) -> bool:
-    """Whether a request without a length can have a body: one in chunks, or one in the frames of HTTP/2."""
+    """Whether a request without a length can have a body: chunked, or HTTP/2 frames."""
     is_framed = request.META.get("SERVER_PROTOCOL", "").startswith("HTTP/2")
     return "HTTP_TRANSFER_ENCODING" in request.META or is_framed
 
 
 def _read_all(read: Callable[[int], bytes]) -> bytes:
-    """Return a body to its end. Raises RequestDataTooBig without asking for what may not have come in yet."""
+    """Return the whole body. Raises RequestDataTooBig without reading on, as the rest may not be buffered."""
     pieces, size = [], 0
     while piece := read(PIECE):
         pieces.append(piece)

@@ -12,7 +12,7 @@ from telemetry import tracing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-redis_transport.mend()
+redis_transport.install()
 app = Celery("orders")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.Task.Request = "monitoring.workers:Request"
@@ -20,13 +20,13 @@ app.autodiscover_tasks()
 
 
 @task_prerun.connect
-def look_at_connection(**_: object) -> None:
-    """Have the database connection looked at before it is used again: it may have broken since the last task."""
+def recheck_connection(**_: object) -> None:
+    """Have Django check the connection before its next use: it may have broken since the last task."""
     connections[DEFAULT_DB_ALIAS].health_check_done = False  # type: ignore[attr-defined] # the stubs leave it out
 
 
 @before_task_publish.connect
-def send_context_along(headers: dict[str, Any] | None = None, **_: object) -> None:
-    """Let the task go on in the trace that sends it."""
+def propagate_trace_context(headers: dict[str, Any] | None = None, **_: object) -> None:
+    """Propagate the current trace context to the task."""
     if headers is not None and (context := tracing.current()):
         headers[tracing.HEADER] = context

@@ -1,4 +1,4 @@
-"""Mistakes in the configuration that should stop a boot, told in a sentence each."""
+"""System checks: mistakes in the configuration that stop the boot."""
 
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -14,11 +14,11 @@ from rest_framework.views import APIView
 
 
 def schedule_names_tasks(**_: object) -> list[CheckMessage]:
-    """Every entry of the schedule names a task that exists."""
+    """Every entry of the schedule names a registered task."""
     known = registered_tasks()
     return [
         Error(
-            f"The schedule's entry {entry!r} names the task {spec['task']!r}, which nobody registers.",
+            f"The schedule's entry {entry!r} names the task {spec['task']!r}, which is not registered.",
             id="config.E001",
         )
         for entry, spec in settings.CELERY_BEAT_SCHEDULE.items()
@@ -27,7 +27,7 @@ def schedule_names_tasks(**_: object) -> list[CheckMessage]:
 
 
 def routes_lead_somewhere(**_: object) -> list[CheckMessage]:
-    """Every task has a route to a queue that exists, and every route has a task."""
+    """Every task has a route to an existing queue, and every route matches a task."""
     known, queues = registered_tasks(), {queue.name for queue in settings.CELERY_TASK_QUEUES}
     lost = [
         task for task in known if not any(fnmatch(task, pattern) for pattern in settings.CELERY_TASK_ROUTES)
@@ -49,18 +49,19 @@ def routes_lead_somewhere(**_: object) -> list[CheckMessage]:
 
 
 def demo_needs_debug(**_: object) -> list[CheckMessage]:
-    """Nobody runs a shop in which everybody is the demo customer."""
+    """DEMO, which makes every visitor the demo customer, needs DEBUG."""
     if settings.DEMO and not settings.DEBUG:
         return [
             Error(
-                "DEMO lets anybody act without a login; it is refused unless DEBUG is on.", id="config.E005"
+                "DEMO lets any visitor act without a login; it is refused unless DEBUG is on.",
+                id="config.E005",
             )
         ]
     return []
 
 
 def views_name_their_permissions(**_: object) -> list[CheckMessage]:
-    """No view of the API is open because somebody emptied its list of permissions."""
+    """No view of the API is open because its list of permissions is empty."""
     return [
         Error(f"{view.__module__}.{view.__name__} has no permission classes.", id="config.E006")
         for view in sorted(set(api_views(get_resolver())), key=lambda view: (view.__module__, view.__name__))
@@ -69,10 +70,10 @@ def views_name_their_permissions(**_: object) -> list[CheckMessage]:
 
 
 def lease_outlasts_patience(**_: object) -> list[CheckMessage]:
-    """A batch may wait three times for slow answers, one time after the other, and is to have arrived by then.
+    """The lease covers the slow provider calls of a batch: up to three in sequence.
 
-    There for authorizations, captures and those of its latecomers, back for look-ups, returns and what was captured
-    after all. If it is claimed again meanwhile, that looks like a lost worker, and the second time counts as one.
+    Forward: authorizations, captures, captures of stragglers. Backward: look-ups, reversals, late reversals.
+    A batch reclaimed meanwhile looks like a worker crash, and the second one counts against its orders.
     """
     lease, enough = settings.LEASE_SECONDS, 4 * settings.STRAGGLER_PATIENCE_SECONDS
     if lease < enough:
@@ -87,7 +88,7 @@ def lease_outlasts_patience(**_: object) -> list[CheckMessage]:
 
 
 def engines_want_passwords(**_: object) -> list[CheckMessage]:
-    """Neither the database nor the broker, whose messages workers obey, lets in whoever finds it."""
+    """Database and broker, whose messages workers execute, need a password."""
     addresses = {"DATABASE_URL": settings.DATABASES["default"]["PASSWORD"], "REDIS_URL": settings.REDIS_URL}
     open_to_all = [
         name
@@ -98,7 +99,7 @@ def engines_want_passwords(**_: object) -> list[CheckMessage]:
 
 
 def https_wants_a_trusted_proxy(**_: object) -> list[CheckMessage]:
-    """With HTTPS=1 somebody in front speaks TLS, and our own proxy has to believe what it says of the scheme."""
+    """With HTTPS=1 TLS ends in front of us, and our proxy must trust the scheme that is forwarded."""
     if settings.SECURE_SSL_REDIRECT and not settings.TRUSTED_PROXIES:
         return [
             Caution(
@@ -110,7 +111,7 @@ def https_wants_a_trusted_proxy(**_: object) -> list[CheckMessage]:
     return []
 
 
-# What only matters where strangers could come by.
+# Only relevant where strangers have access.
 DEPLOY = (engines_want_passwords, https_wants_a_trusted_proxy)
 ALL = (
     schedule_names_tasks,
@@ -122,14 +123,14 @@ ALL = (
 
 
 def registered_tasks() -> set[str]:
-    """Return the names of our tasks, Celery's own left out."""
-    # Not through Celery's loader: it runs the checks first, and would come back here.
+    """Return the names of our tasks, without Celery's own."""
+    # Celery's loader runs the checks first, which would recurse.
     autodiscover_modules("tasks")
     return {name for name in current_app.tasks if not name.startswith("celery.")}
 
 
 def api_views(resolver: URLResolver) -> Iterator[type[APIView]]:
-    """Yield the class of every API view below an address."""
+    """Yield the class of every API view of a resolver."""
     for entry in resolver.url_patterns:
         if isinstance(entry, URLResolver):
             yield from api_views(entry)

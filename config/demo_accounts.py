@@ -1,4 +1,4 @@
-"""The demo's accounts: their passwords and tokens are printed on the screen, so they work in a demo only."""
+"""The demo's accounts. Their passwords and tokens are printed, so they are active in a demo only."""
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
@@ -8,19 +8,19 @@ DOMAIN = "example.com"
 
 
 def address_of(name: str) -> str:
-    """Return the e-mail address by which a demo account is told from one that a person made under that name."""
+    """Return the e-mail address that marks a demo account, as opposed to a real user of that name."""
     return f"{name}@{DOMAIN}"
 
 
 def switch_off() -> list[str]:
-    """Deactivate the demo's accounts, tokens and sessions with them. Return the names of those that were active."""
+    """Deactivate the demo's accounts, and so their tokens and sessions. Return the names that were active."""
     names = list(_accounts().filter(is_active=True).values_list("username", flat=True))
     _accounts().update(is_active=False)
     return sorted(names)
 
 
 def switch_on() -> None:
-    """Activate them again: a demo that has been started lets anybody act anyway."""
+    """Activate them again."""
     _accounts().update(is_active=True)
 
 

@@ -1,4 +1,4 @@
-"""How settings are read from the environment: numbers, secrets from files, addresses of the engines."""
+"""Reads settings from the environment: numbers, secrets from files, URLs of the engines."""
 
 import ipaddress
 import math
@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-# Each may be given as a file instead, as container platforms mount them: SECRET_KEY_FILE=/run/secrets/secret_key.
+# Each may come as a file, as container platforms mount secrets: SECRET_KEY_FILE=/run/secrets/secret_key.
 SECRETS = (
     "SECRET_KEY",
     "DATABASE_URL",
@@ -22,15 +22,15 @@ SECRETS = (
     "FLOWER_BASIC_AUTH",
 )
 SECRET_KEY_LENGTH, SECRET_KEY_DIFFERENT = 40, 12
-PRIVATE_RANGES = "private_ranges"  # Caddy's name for the networks of RFC 1918 and their like
+PRIVATE_RANGES = "private_ranges"  # Caddy's name for RFC 1918 and similar networks
 
 env = environ.Env()
 
 
 def read_secret_files(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Set each secret whose `…_FILE` names a file to what the file holds, without the line's end.
+    """Set each secret from the file that its `…_FILE` names, without the trailing newline.
 
-    Raises ImproperlyConfigured for a file that cannot be read, and for a secret that is given both ways.
+    Raises ImproperlyConfigured if the file cannot be read, or if both are set.
     """
     for name in SECRETS:
         path = environment.get(f"{name}_FILE")
@@ -42,15 +42,15 @@ def read_secret_files(environment: MutableMapping[str, str] = os.environ) -> Non
             environment[name] = Path(path).read_text().rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             raise ImproperlyConfigured(f"{name}_FILE={path} cannot be read: {error}.") from None
-        # A process that inherits the secret would otherwise see it given twice.
+        # Otherwise a child process would inherit both.
         del environment[f"{name}_FILE"]
 
 
 def number(name: str, *, default: float, at_least: float) -> float:
-    """Return the number in environment variable `name`; what is none, or below `at_least`, stops the boot."""
+    """Return environment variable `name` as a number. Raises ImproperlyConfigured if it is none or below `at_least`."""
     text = env.str(name, default=str(default))
     try:
-        value = float(text)  # environ's own reading takes "10 apples" for 10 and "1e3" for 13
+        value = float(text)  # environ reads "10 apples" as 10 and "1e3" as 13
     except ValueError:
         raise ImproperlyConfigured(f"{name} must be a number, not {text!r}.") from None
     if not at_least <= value < math.inf:
@@ -59,7 +59,7 @@ def number(name: str, *, default: float, at_least: float) -> float:
 
 
 def whole(name: str, *, default: int, at_least: int) -> int:
-    """Return the whole number in environment variable `name`, under the same conditions."""
+    """Return environment variable `name` as an integer, like `number`."""
     value = number(name, default=default, at_least=at_least)
     if not value.is_integer():
         raise ImproperlyConfigured(f"{name} must be a whole number, not {value:g}.")
@@ -67,7 +67,7 @@ def whole(name: str, *, default: int, at_least: int) -> int:
 
 
 def networks(name: str) -> list[str]:
-    """Return the networks in environment variable `name`, separated by blanks as the Caddyfile wants them."""
+    """Return the networks in environment variable `name`, separated by blanks as in the Caddyfile."""
     given = env.str(name, default="").split()
     for network in given:
         try:
@@ -80,7 +80,7 @@ def networks(name: str) -> list[str]:
 
 
 def weakness_of_key(key: str) -> str:
-    """Return in a few words why a SECRET_KEY can be guessed; empty if it cannot."""
+    """Return why a SECRET_KEY is weak; empty if it is not."""
     if len(key) < SECRET_KEY_LENGTH:
         return f"has {len(key)} characters, fewer than {SECRET_KEY_LENGTH}"
     if len(set(key)) < SECRET_KEY_DIFFERENT:
@@ -91,10 +91,10 @@ def weakness_of_key(key: str) -> str:
 
 
 def redis_url(url: str, database: int, *, password: str = "") -> str:
-    """Return the URL of one database of the server that `url` names.
+    """Return the URL of one database of the Redis server at `url`.
 
-    The password may come separately, so that it needs no escaping. With `rediss` the server's certificate is
-    checked unless the URL's `ssl_cert_reqs` differs: Celery refuses to start without that parameter.
+    A separate password needs no escaping. With `rediss` the certificate is verified unless `ssl_cert_reqs` is set;
+    Celery refuses to start without that parameter.
     """
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -109,7 +109,7 @@ def redis_url(url: str, database: int, *, password: str = "") -> str:
 
 
 def database_url(url: str, *, password: str = "") -> str:
-    """Return the URL of the database, with a password that comes separately in its place."""
+    """Return the database URL with the separate password inserted."""
     if not password:
         return url
     parts = urlsplit(url)

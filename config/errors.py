@@ -1,7 +1,7 @@
-"""One table: what the domain raises, and what the API makes of it. Every error leaves through here.
+"""Maps every exception of the domain to an answer of the API, in one table.
 
-The body is always `{"error": {"code", "message", "field"?, "details"?}}`. Never a stack trace, and never a
-text that a provider or the database wrote.
+The body is always `{"error": {"code", "message", "field"?, "details"?}}`, without stack traces or texts of a provider
+or the database.
 """
 
 import math
@@ -36,7 +36,7 @@ RETRY_AFTER_SECONDS = 1
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a client is told."""
+    """An error answer."""
 
     status: int
     code: str
@@ -48,7 +48,7 @@ class Answer:
 
     @property
     def body(self) -> dict[str, Any]:
-        """The body of the response."""
+        """The response's body."""
         error: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.field:
             error["field"] = self.field
@@ -58,7 +58,7 @@ class Answer:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that belong to it."""
+        """The response's headers."""
         headers = {}
         if self.retry_after is not None:
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))
@@ -147,7 +147,7 @@ def _fixed(status: int, code: str, message: str) -> Callable[[Any], Answer]:
     return lambda _: Answer(status, code, message)
 
 
-# The first line that an error is an instance of counts.
+# The first match counts.
 ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (Problem, _problem),
     (queries.OrderArchived, _fixed(410, "order_archived", "The order ended long ago and is in the archive.")),
@@ -178,7 +178,7 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (core.PermissionDenied, _fixed(403, "permission_denied", "You may not do this.")),
     (core.RequestDataTooBig, _fixed(413, "body_too_large", "The body is too large.")),
     (core.SuspiciousOperation, _fixed(400, "bad_request", "The request makes no sense.")),
-    # The database is away, full, or took too long over a statement or a lock.
+    # The database is away or full, or a statement or lock timed out.
     (db.OperationalError, _unavailable),
     (db.InterfaceError, _unavailable),
     (psycopg_pool.PoolTimeout, _unavailable),
@@ -186,7 +186,7 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
 
 
 def answer_to(error: BaseException) -> Answer:
-    """Return what a client is told of an error."""
+    """Return the answer to an exception; 500 for one that is not in the table."""
     for kind, answer in ANSWERS:
         if isinstance(error, kind):
             return answer(error)
@@ -199,9 +199,9 @@ def _code_and_message(error: api.APIException) -> tuple[str, str]:
     return RENAMED.get(code, code), str(error.detail)
 
 
-# DRF's own names that do not say enough.
+# DRF's codes that are too vague.
 RENAMED = {"error": "internal_error", "parse_error": "malformed_json"}
-# What its serializers find wrong with a field, as the rest of the API says it.
+# DRF's field errors, under the codes that the rest of the API uses.
 RENAMED_OF_FIELDS = {
     "blank": "too_short",
     "empty": "too_short",
@@ -223,7 +223,7 @@ RENAMED_OF_FIELDS = {
 
 
 def _flat(detail: Any, path: str = "") -> Iterator[Detail]:
-    """Yield what a DRF serializer complains about, each with the path of its field."""
+    """Yield the errors of a DRF serializer, each with the path of its field."""
     if isinstance(detail, dict):
         for name, inner in detail.items():
             step = f"[{name}]" if isinstance(name, int) else f".{name}" if path else str(name)
@@ -240,7 +240,7 @@ def _flat(detail: Any, path: str = "") -> Iterator[Detail]:
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response:
-    """Return DRF's response to what a view raised."""
+    """DRF's EXCEPTION_HANDLER."""
     answer = answer_to(error)
     _log(answer, error, context["request"].path)
     headers = answer.headers
@@ -251,15 +251,15 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
 
 
 def response_to(error: Exception) -> HttpResponse:
-    """Return the response of a plain Django view to an error."""
+    """Return a plain Django view's response to an error."""
     return _json(answer_to(error))
 
 
 @csrf_exempt
 def api_not_found(request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
-    """Answer where nothing is under /api; in DEBUG too, where Django would show a page of its own.
+    """Answer 404 below /api, in DEBUG too, where Django would show a page.
 
-    Whoever posts to a mistyped path is told so, and not asked for a CSRF token.
+    Exempt from CSRF, so that a POST to a mistyped path gets 404 and not 403.
     """
     return not_found(request)
 
@@ -299,7 +299,7 @@ def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500: 503 when it was the database that failed."""
+    """Django's handler500; 503 if the database failed."""
     error = sys.exception()
     answer = answer_to(error or Exception())
     if _wants_json(request):

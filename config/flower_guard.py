@@ -1,4 +1,4 @@
-"""What Flower lacks where strangers can reach it: a login before its figures, headers, a limit on wrong passwords."""
+"""Hardens Flower: login before its metrics, security headers, a limit on wrong passwords."""
 
 import math
 import time
@@ -9,13 +9,13 @@ import tornado.web
 from flower.views import BaseHandler
 from flower.views.monitor import Metrics
 
-# As for logins of our own: so many wrong passwords at once, and another one every so many seconds.
+# Same rate as our own logins: a burst, then one every few seconds.
 WRONG_PASSWORDS, SECONDS_EACH = 10, 6.0
 MOST_ADDRESSES = 10_000
 HEADERS = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
-    # Its pages have scripts and styles within them.
+    # Its pages have inline scripts and styles.
     "Content-Security-Policy": (
         "default-src 'self' 'unsafe-inline' data:; object-src 'none'; base-uri 'none'; form-action 'self';"
         " frame-ancestors 'none'"
@@ -24,14 +24,14 @@ HEADERS = {
 
 
 class WrongPasswords:
-    """How many wrong passwords each address has sent lately. Forgets all addresses rather than grow without end."""
+    """Rate limit of wrong passwords per address. Bounded: forgets all addresses once full."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._full_at: dict[str, float] = {}  # when an address has all its attempts again
+        self._full_at: dict[str, float] = {}  # when an address has its full burst again
 
     def wait(self, address: str) -> int:
-        """Return for how many seconds an address may not try; 0 if it may."""
+        """Return the seconds until an address may try again; 0 if it may."""
         spent = self._full_at.get(address, 0.0) - self._clock()
         return max(0, math.ceil(spent - (WRONG_PASSWORDS - 1) * SECONDS_EACH))
 
@@ -43,13 +43,13 @@ class WrongPasswords:
 
 
 class Guard:
-    """Stands before Flower's own handlers."""
+    """Wraps Flower's request handlers."""
 
     def __init__(self) -> None:
         self._wrong = WrongPasswords()
 
     def install(self) -> None:
-        """Have every page of Flower use it."""
+        """Patch Flower's base handler; call once, before it serves."""
         log_in, set_headers = BaseHandler.get_current_user, BaseHandler.set_default_headers
         wrong = self._wrong
 
@@ -60,7 +60,7 @@ class Guard:
             try:
                 return log_in(handler)
             except tornado.web.HTTPError as error:
-                # A browser's first request, which brings no password, is no attempt.
+                # A browser's first request has no password and is no attempt.
                 if error.status_code == 401 and handler.request.headers.get("Authorization"):
                     wrong.add(address)
                 raise

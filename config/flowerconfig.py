@@ -1,7 +1,4 @@
-"""How Flower shows our tasks: each with the way back to its orders on the operators' desk.
-
-Flower makes no links of what tasks carry, so the address stands there to be followed. Read by `flower --conf=…`.
-"""
+"""Configuration of Flower, read by `flower --conf=…`."""
 
 import os
 import re
@@ -12,8 +9,10 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config.flower_guard import Guard
 
-if not os.environ.get("FLOWER_BASIC_AUTH"):  # also of FLOWER_BASIC_AUTH_FILE: the settings have read it
-    raise ImproperlyConfigured("FLOWER_BASIC_AUTH=name:password is not set: Flower would obey anybody.")
+if not os.environ.get("FLOWER_BASIC_AUTH"):  # set from FLOWER_BASIC_AUTH_FILE too, by the settings
+    raise ImproperlyConfigured(
+        "FLOWER_BASIC_AUTH=name:password is not set: Flower would accept commands from anyone."
+    )
 basic_auth = os.environ["FLOWER_BASIC_AUTH"].split(",")
 Guard().install()
 
@@ -23,7 +22,7 @@ tasks_columns = "name,uuid,state,kwargs,received,runtime,worker"
 
 
 def format_task(task: Any) -> Any:
-    """Say of a step's task where its orders are."""
+    """Show the admin URL of a step's batch instead of its arguments. Flower cannot render links."""
     if match := BATCH.match(task.kwargs or ""):
         task.kwargs = f"{settings.PUBLIC_URL}/admin/orders/batch/{match['id']}/change/"
     return task

@@ -1,4 +1,4 @@
-"""The groups of people who work at the desk, and what each may do, in admin and over the API alike."""
+"""Groups of staff and their permissions, in the admin and the API alike."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from django.db.models import Q
 
 SHOP = ("orders", "inventory", "payments", "shipping", "notifications", "scheduling", "limits")
 
-# As (app, code); "view_*" is every view permission of the app, "*" each of its permissions.
+# (app, code); "view_*" is every view permission of the app, "*" every permission.
 GROUPS: dict[str, list[tuple[str, str]]] = {
     "support": [
         ("orders", "view_*"),
@@ -38,12 +38,12 @@ GROUPS: dict[str, list[tuple[str, str]]] = {
 
 
 def add_groups() -> int:
-    """Add the groups that are not there yet. Return how many; one that is there keeps what people gave it."""
+    """Add the missing groups; existing ones keep their permissions. Return the number added."""
     return sum(_add(name) for name in GROUPS)
 
 
 def permissions(wanted: Sequence[tuple[str, str]]) -> list[Permission]:
-    """Return the permissions that are meant by (app, code)."""
+    """Return the permissions that match (app, code)."""
     if not wanted:
         return []
     matching = Q()

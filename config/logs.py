@@ -1,4 +1,4 @@
-"""What is not worth a line in the log, and what must never stand in one."""
+"""Filters of the log: drops probes, masks secrets."""
 
 import logging
 from collections.abc import MutableMapping
@@ -12,7 +12,7 @@ PROBES = ("/health", "/metrics")
 
 
 def without_probes(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Drop the lines of requests that machines repeat every few seconds; their answers say what is wrong."""
+    """Drop request lines of health checks and scrapes, which repeat every few seconds."""
     _, _, path = str(event.get("request", "")).partition(" ")
     if event.get("event") in ("request_started", "request_finished") and path.startswith(PROBES):
         raise structlog.DropEvent
@@ -20,8 +20,8 @@ def without_probes(_logger: Any, _method: str, event: MutableMapping[str, Any]) 
 
 
 class WithoutSecrets(structlog.stdlib.ProcessorFormatter):
-    """Blacks out card numbers and credentials in every line, wherever in it they are: paths, values, tracebacks."""
+    """Masks card numbers and credentials anywhere in a line: paths, values, tracebacks."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
+        """Return the masked line."""
         return without_secrets(super().format(record))

@@ -1,4 +1,4 @@
-"""What happens around every request: it is measured; health and metrics answer whatever state the database is in."""
+"""Middleware of the project: metrics, request ids, security headers, refusal of card numbers."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,17 +18,17 @@ from config import errors
 from telemetry import measures, tracing
 from telemetry.card_numbers import holds_card_number
 
-# Addresses that must not touch the session: it lives in the database, whose absence they are to report.
+# No session here: it lives in the database, whose absence these endpoints report.
 WITHOUT_SESSION = ("/health", "/metrics")
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 REQUEST_ID = "X-Request-ID"
-# As WSGI has them: to have one of `request.headers` Django takes all of them apart, for each request.
+# Read from META: `request.headers` parses all headers, on every request.
 GIVEN_ID, TRACEPARENT = "HTTP_X_REQUEST_ID", f"HTTP_{tracing.HEADER.upper()}"
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
 class WithoutSession:
-    """Drops the session cookie of requests to these addresses before anything looks at it."""
+    """Drops the session cookie of health and metrics requests."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -40,7 +40,7 @@ class WithoutSession:
 
 
 class Measured:
-    """Counts requests and measures how long they take, by route: addresses themselves are without number."""
+    """Counts and times requests by route: paths are unbounded."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -58,19 +58,19 @@ class Measured:
 
 
 class Logged(RequestMiddleware):
-    """Names the request in the log and in the answer, and says in the log what came of it unless all went well.
+    """Sets the request id in log and response; logs failures only.
 
-    django-structlog's own would look up who is asking, twice, for lines that are not written.
+    django-structlog's middleware would load the user twice for lines that are not written.
     """
 
     def prepare(self, request: HttpRequest) -> None:
-        """Give every line of the log the client's `X-Request-ID`, or one made up: orders keep it, too."""
+        """Bind the client's `X-Request-ID`, or a new one, to the log context; orders store it too."""
         given = request.META.get(GIVEN_ID, "")
         is_kept = given and not holds_card_number(given)
         structlog.contextvars.bind_contextvars(request_id=given if is_kept else str(uuid4()))
 
     def handle_response(self, request: HttpRequest, response: HttpResponse) -> None:
-        """Log what was refused or failed; a stream may still fail."""
+        """Log errors and streams, which may still fail."""
         response.headers[REQUEST_ID] = str(structlog.contextvars.get_contextvars()["request_id"])[:64]
         if response.status_code >= HTTPStatus.BAD_REQUEST or response.streaming:
             super().handle_response(request, response)
@@ -79,18 +79,18 @@ class Logged(RequestMiddleware):
 
 
 class MessagesOfPages(MessageMiddleware):
-    """Messages are for people who look at pages; what programs ask for goes without."""
+    """Skips messages for the API: only pages show them."""
 
     def process_request(self, request: HttpRequest) -> None:
-        """Let a page have messages."""
+        """Load messages for pages only."""
         if not request.path_info.startswith("/api/"):
             super().process_request(request)
 
 
 class ContentPolicy:
-    """Gives pages that have no policy of their own one that lets nobody frame them, nor put scripts into the desk.
+    """Sets a Content-Security-Policy on pages without one: no framing, and no inline scripts in the admin.
 
-    The browsable API and its login have inline scripts of Django REST framework's own.
+    The browsable API and its login use inline scripts of Django REST framework.
     """
 
     EVERYWHERE = "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -107,9 +107,9 @@ class ContentPolicy:
 
 
 class NotCached:
-    """Keeps answers of the API out of caches, a browser's too, unless a view says otherwise: most are personal."""
+    """Marks API answers as not cacheable unless the view sets its own header: most are personal."""
 
-    # What is the same for everybody.
+    # The same for every client.
     PUBLIC = ("/api/schema", "/api/asyncapi.yaml")
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -123,9 +123,9 @@ class NotCached:
 
 
 class RefusesCardNumbers:
-    """Refuses card numbers in addresses, forms and keys, before anything keeps or logs them.
+    """Refuses card numbers in URLs, forms and keys, before they are stored or logged.
 
-    Those in JSON are found where it is read, by `api.validators`, which also names the field.
+    Those in JSON are refused by `api.validators`, which name the field.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -135,7 +135,7 @@ class RefusesCardNumbers:
         return self._get_response(request)
 
     def process_view(self, request: HttpRequest, view: Any, _args: Any, _kwargs: Any) -> HttpResponse | None:
-        """Return the refusal, or nothing if there is none."""
+        """Return the refusal, or None."""
         reads_forms = request.content_type in FORMS and not hasattr(view, "cls")  # views of the API take none
         for field, text in _texts(request, with_form=reads_forms):
             if holds_card_number(text):
@@ -144,7 +144,7 @@ class RefusesCardNumbers:
 
 
 def _texts(request: HttpRequest, *, with_form: bool) -> Iterator[tuple[str, str]]:
-    """Yield what somebody may have written into a request, each with its field."""
+    """Yield the client's texts in a request, each with its field."""
     for name, values in request.GET.lists() if request.META.get("QUERY_STRING") else ():
         yield from ((name[:80], value) for value in values)
     yield "", unquote_plus(request.get_full_path())

@@ -1,4 +1,4 @@
-"""Web pages of other sites change nothing here, whoever the browser is logged in as."""
+"""Refuses cross-site requests that would change something."""
 
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -15,10 +15,10 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 
 
 class RefusesForeignPages:
-    """Refuses what a page of another site has a browser send, by the headers that browsers always add.
+    """Refuses unsafe requests from other sites' pages, by the headers that every browser adds.
 
-    Logins by cookie have CSRF tokens besides. In a demo nobody logs in, and a POST without a body is sent by a browser
-    without asking us first. A request with a token of its own is its client's own doing, wherever its page is from.
+    Sessions have CSRF tokens as well; a demo has no logins, and a browser sends a simple POST without preflight. A
+    request with its own Authorization header comes from a client that chose to send it, and passes.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -39,12 +39,12 @@ def _is_foreign(request: HttpRequest) -> bool:
     origin = request.META.get("HTTP_ORIGIN")
     if origin is not None:
         return not _is_trusted(origin.lower(), request)
-    # Browsers that leave out the origin still say from where it comes; what is no browser says neither.
+    # Browsers that omit Origin send Sec-Fetch-Site; clients that are no browser send neither.
     return request.META.get("HTTP_SEC_FETCH_SITE", "none") not in ("same-origin", "none")
 
 
 def _is_trusted(origin: str, request: HttpRequest) -> bool:
-    """As Django does it for forms (CsrfViewMiddleware)."""
+    """Same rules as Django's CsrfViewMiddleware."""
     try:
         own = f"{request.scheme}://{request.get_host()}".lower()
         asked = urlsplit(origin)

@@ -1,4 +1,4 @@
-"""The list of what the API has, and the pages that describe it."""
+"""The API's index, and the pages with its description."""
 
 from collections.abc import Callable
 from functools import cache, wraps
@@ -22,7 +22,7 @@ from api.problems import Problem
 from api.throttling import LoginThrottle
 from config import errors
 
-# Where things are, for people and programs.
+# Entry points, for people and programs.
 PLACES = {
     "orders": "/api/orders",
     "stuck": "/api/orders/stuck",
@@ -48,14 +48,14 @@ PLACES = {
 
 @require_safe
 def asyncapi(_: HttpRequest) -> HttpResponse:
-    """Answer with the description of the WebSockets' messages."""
+    """Return the AsyncAPI description of the WebSocket messages."""
     return HttpResponse(
         (settings.BASE_DIR / "docs" / "asyncapi.yaml").read_bytes(), content_type="application/yaml"
     )
 
 
 def throttled_login(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Let an address try only so many passwords at a page with a form, as at `POST /api/token`."""
+    """Limit password attempts at a login form, like `POST /api/token`."""
 
     @wraps(view)
     def login(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -71,16 +71,16 @@ def throttled_login(view: Callable[..., HttpResponseBase]) -> Callable[..., Http
 
 
 def _refused(request: HttpRequest, error: Exception) -> HttpResponse:
-    """Answer as the API does, with a page in place of its JSON."""
+    """Return the API's error as a page."""
     answer = errors.answer_to(error)
-    told = {"message": answer.message, "retry_after": answer.headers.get("Retry-After")}
-    page = render(request, "login_refused.html", told, status=answer.status)
+    context = {"message": answer.message, "retry_after": answer.headers.get("Retry-After")}
+    page = render(request, "login_refused.html", context, status=answer.status)
     for name, value in answer.headers.items():
         page[name] = value
     return page
 
 
-# What the pages that describe the API may load: nothing from elsewhere. Both write styles, and ReDoc a worker.
+# The description pages load nothing from other hosts. Both use inline styles, ReDoc a worker.
 DESCRIPTION_POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src 'self' blob:;"
     " object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -88,13 +88,13 @@ DESCRIPTION_POLICY = (
 
 
 class Redoc(SpectacularRedocView):
-    """The API's description to read."""
+    """The API description in ReDoc."""
 
     template_name = "redoc.html"
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Return the page, which loads nothing from elsewhere."""
+        """Return the page."""
         response: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
         response.data["redoc_standalone"] = reverse("redoc-script")
         response["Content-Security-Policy"] = DESCRIPTION_POLICY
@@ -102,11 +102,11 @@ class Redoc(SpectacularRedocView):
 
 
 class Swagger(SpectacularSwaggerSplitView):
-    """The API's description to try out."""
+    """The API description in Swagger UI."""
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Return the page or its script, which load nothing from elsewhere."""
+        """Return the page or its script."""
         response: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
         response["Content-Security-Policy"] = DESCRIPTION_POLICY
         return response
@@ -114,7 +114,7 @@ class Swagger(SpectacularSwaggerSplitView):
 
 @require_safe
 def redoc_script(_: HttpRequest) -> HttpResponse:
-    """Answer with ReDoc as its package has it, but for the logo that it would ask another server for."""
+    """Return ReDoc's script, with the logo of another host removed."""
     headers = {"Cache-Control": "public, max-age=86400"}
     return HttpResponse(_redoc_without_logo(), content_type="text/javascript", headers=headers)
 
@@ -129,7 +129,7 @@ def _redoc_without_logo() -> bytes:
 
 
 class ApiRoot(APIView):
-    """What the API has, and where."""
+    """The API's index."""
 
     permission_classes = [AllowAny]
 
@@ -140,5 +140,5 @@ class ApiRoot(APIView):
         responses={200: {"type": "object", "additionalProperties": {"type": "string", "format": "uri"}}},
     )
     def get(self, request: Request) -> Response:
-        """List the addresses of what there is."""
+        """Return the URLs of the API's entry points."""
         return Response({name: request.build_absolute_uri(path) for name, path in PLACES.items()})

@@ -1,6 +1,6 @@
-"""Bring the database up to date before the processes start: one Django start for all of it.
+"""Prepares the database before the processes start, in a single Django start.
 
-Run by the launcher as `python -m config.prepare`. A deployment calls `manage.py migrate` itself.
+The launcher runs `python -m config.prepare`. A deployment calls `manage.py migrate` itself.
 """
 
 import os
@@ -13,13 +13,13 @@ from django.core.management import CommandError, call_command
 
 
 def main() -> None:
-    """Collect static files and check the configuration outside DEBUG; migrate, add the groups, load the demo."""
+    """Outside DEBUG collect static files and check the configuration; migrate, add groups, load the demo."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     from config import demo_accounts  # noqa: PLC0415 - their models need the apps
     from notifications import restored  # noqa: PLC0415
 
-    # An image has its files already, and its container may not write.
+    # An image has its static files, and its container may be read-only.
     if not settings.DEBUG and os.access(settings.DATA_DIR, os.W_OK):
         call_command("collectstatic", verbosity=0, interactive=False)
     if not settings.DEBUG:
@@ -37,7 +37,7 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except ImproperlyConfigured as error:  # its sentence says what to change; where it was found says nothing
+    except ImproperlyConfigured as error:  # the message has the fix; a traceback adds nothing
         sys.exit(str(error))
-    except CommandError as error:  # what the check found
+    except CommandError as error:  # from the checks
         sys.exit(f"The configuration is refused.\n{error}")

@@ -1,13 +1,13 @@
-"""Static files outside of DEBUG: compressed, and named by their content so that browsers may keep them for ever."""
+"""Static files outside DEBUG: compressed, with content hashes in their names so that browsers cache them for ever."""
 
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
 class HashedModulesStorage(CompressedManifestStaticFilesStorage):
-    """Also rewrites the imports of JavaScript modules to hashed names.
+    """Rewrites imports of JavaScript modules to hashed names, too.
 
-    Without that a release would mix with modules that browsers keep of the release before. Modules must not import
-    each other in a circle: a name then depends on itself.
+    Otherwise a release would mix with cached modules of the previous one. Circular imports are impossible: a name would
+    depend on itself.
     """
 
     support_js_module_import_aggregation = True

@@ -1,4 +1,4 @@
-"""API tokens over HTTP: get one for a password, list one's own, revoke one."""
+"""API tokens over HTTP: issue, list, revoke."""
 
 from datetime import datetime
 from typing import Any
@@ -26,7 +26,7 @@ LARGEST_ID = 2**63 - 1
 
 
 class AuthToken(AuthTokenSerializer):
-    """A user name and a password, and what the token is for."""
+    """User name, password, and what the token is for."""
 
     name = serializers.CharField(
         max_length=100, required=False, allow_blank=True, default="", help_text="What the token is for."
@@ -34,7 +34,7 @@ class AuthToken(AuthTokenSerializer):
 
 
 class IssuedToken(Answer):
-    """A new token, to be sent as `Authorization: Bearer …`. It is shown this once."""
+    """A new token, sent as `Authorization: Bearer …`. It is shown only once."""
 
     token: str
     id: int
@@ -43,7 +43,7 @@ class IssuedToken(Answer):
 
 
 class TokenEntry(Answer):
-    """A token of one's own, without what lets anybody in."""
+    """A token of the user, without its secret."""
 
     id: int
     name: str
@@ -55,7 +55,7 @@ class TokenEntry(Answer):
 
 
 class TokenList(Answer):
-    """One's own tokens, the newest first."""
+    """The user's tokens, newest first."""
 
     results: list[TokenEntry]
 
@@ -78,7 +78,7 @@ class Login(APIView):
         auth=[],
     )
     def post(self, request: Request) -> Response:
-        """Return a new token of the account."""
+        """Issue a new token."""
         serializer = AuthToken(data=request.data, context={"request": request})
         serializer.is_valid(raise_exception=True)
         given = serializer.validated_data
@@ -88,7 +88,7 @@ class Login(APIView):
 
 
 class Tokens(APIView):
-    """One's own tokens."""
+    """The user's tokens."""
 
     permission_classes = [IsAuthenticated]
 
@@ -99,14 +99,14 @@ class Tokens(APIView):
         responses={200: TokenList},
     )
     def get(self, request: Request) -> Response:
-        """List them."""
+        """Return the user's valid tokens."""
         current = getattr(request.auth, "token_id", None)
         found = tokens.valid_tokens(user_of(request))
         return Response(TokenList(results=[_entry(token, current=current) for token in found]))
 
 
 class OneToken(APIView):
-    """A token of one's own."""
+    """One of the user's tokens."""
 
     permission_classes = [IsAuthenticated]
 
@@ -115,11 +115,10 @@ class OneToken(APIView):
         operation_id="revoke_token",
         summary="Revoke one of your own API tokens",
         parameters=[OpenApiParameter("token_id", OpenApiTypes.INT64, OpenApiParameter.PATH)],
-        responses={204: OpenApiResponse(description="It lets nobody in any more.")}
-        | refusals(_404="not_found"),
+        responses={204: OpenApiResponse(description="The token is revoked.")} | refusals(_404="not_found"),
     )
     def delete(self, request: Request, token_id: int) -> Response:
-        """Revoke it; other processes may let it in for two more seconds."""
+        """Revoke the token; other processes may accept it for two more seconds, from their cache."""
         found = ApiToken.objects.filter(user=user_of(request), pk=min(token_id, LARGEST_ID))
         token = found.first()
         if token is None:

@@ -1,4 +1,4 @@
-"""Every address of the HTTP side. WebSockets are in `config.asgi`."""
+"""URLs of the HTTP side; those of WebSockets are in `config.asgi`."""
 
 from django.conf import settings
 from django.contrib import admin
@@ -16,7 +16,7 @@ from orders.reporting.views import SalesAnalytics, SalesTable
 from payments.views import Transactions
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("api/orders", include("orders.http.urls")),  # first, because most requests are for one of these
+    path("api/orders", include("orders.http.urls")),  # first: most requests match here
     path("", include("board.urls")),
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}board/icon.svg")),
     path("api", pages.ApiRoot.as_view(), name="api"),

@@ -1,4 +1,4 @@
-"""The HTTP side: API, admin, Swagger, health. WebSockets live in `config.asgi`."""
+"""WSGI entry point: API, admin, Swagger, health. WebSockets are in `config.asgi`."""
 
 import os
 

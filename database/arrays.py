@@ -1,7 +1,7 @@
 """Columns of many rows as PostgreSQL array literals, for statements that unnest them.
 
-psycopg can pass lists by itself, but looks at each element on its own, which for a batch of orders costs more
-than all the rest of a step. A literal is one string, and PostgreSQL takes it apart in C.
+psycopg adapts lists element by element, which for a batch costs more than the rest of a step. A literal is one
+string, parsed in C by PostgreSQL.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,30 +9,27 @@ from typing import Any
 
 import msgspec
 
-# A column: its type in PostgreSQL, and a value for each row.
+# Type in PostgreSQL, and one value per row.
 Column = tuple[str, Sequence[Any]]
 
 
 def numbers(values: Iterable[object]) -> str:
-    """Return the literal of an array of numbers (None: NULL), also of Decimal."""
+    """Return the literal of an array of numbers, Decimal included; None is NULL."""
     return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 
 
 def words(values: Iterable[object]) -> str:
-    """Return the literal of an array of what needs no quoting: codes of ASCII letters, UUIDs, true and false.
-
-    An empty text does need it, and gets it.
-    """
+    """Return the literal of an array of values without special characters: ASCII codes, UUIDs, booleans, empty text."""
     return "{" + ",".join([str(value) or '""' for value in values]) + "}"
 
 
 def texts(values: Iterable[str]) -> str:
-    """Return the literal of an array of any texts; PostgreSQL's hold no NUL."""
+    """Return the literal of an array of texts. Raises ValueError for NUL, which PostgreSQL text cannot hold."""
     values = list(values)
     joined = "\0".join(values)
     if joined.count("\0") >= max(1, len(values)):
         raise ValueError("A text holds NUL.")
-    # All of them are quoted at once, which is much faster than one after the other.
+    # Quoted in one pass over all, much faster than one by one.
     quoted = joined.replace("\\", "\\\\").replace('"', '\\"').replace("\0", '","')
     return f'{{"{quoted}"}}' if values else "{}"
 
@@ -41,7 +38,7 @@ _JSON = msgspec.json.Encoder()
 
 
 def document(value: object) -> str:
-    """Return a value as the text of a jsonb, several times as fast as `json.dumps`."""
+    """Return a value as JSON for a jsonb column, several times faster than `json.dumps`."""
     return _JSON.encode(value).decode()
 
 
@@ -59,10 +56,10 @@ LITERALS: Mapping[str, Callable[[Iterable[Any]], str]] = {
 
 
 def rows(columns: Mapping[str, Column]) -> tuple[str, list[str | None]]:
-    """Return rows as a subquery, and its parameters. The first column tells the rows apart.
+    """Return the rows as a subquery with its parameters. The first column is the rows' key.
 
-    Orders of a batch have nearly everything in common: a column whose values are all the same is sent, and
-    taken apart, once. The names and types become part of the statement: they are constants of ours.
+    Orders of a batch share most values: a column with equal values is sent and parsed once. Names and types go into the
+    SQL, so they must be constants.
     """
     _, *others = columns
     alike = [name for name in others if _are_alike(columns[name][1])]

@@ -1,22 +1,21 @@
-"""Trouble on purpose: named places in the code at which a process can be killed, frozen, delayed or failed.
+"""Fault injection: named points in the code at which a process can be killed, frozen, delayed or made to fail.
 
     FAULTS="authorize.after_call:kill@3,settle.before_commit:stop,post.after_commit:sleep=5@%50"
-    FAULTS_DIR=/some/folder        # where the processes count passages together
+    FAULTS_DIR=/some/folder        # where processes count passages together
 
 Each rule is `place:what@when`.
 
-    place   one of `faults.places.PLACES`; a name that is not there stops the process at its start
-    what    kill     SIGKILL to the process itself: nothing is cleaned up, as in a crash
-            stop     SIGSTOP to itself: a frozen process, until somebody sends SIGCONT (a zombie owner)
-            error    raises `faults.script.Planned`, an exception that nobody expects
-            sleep=S  sleeps for S seconds, with whatever locks are held there
-    when    N        the Nth passage (the default is 1)
+    place   one of `faults.places.PLACES`; an unknown name stops the process at start
+    what    kill     SIGKILL itself: no cleanup, as in a crash
+            stop     SIGSTOP itself: frozen until SIGCONT (a zombie owner)
+            error    raise `faults.script.Planned`, which no code expects
+            sleep=S  sleep S seconds, holding any locks
+    when    N        the Nth passage (default 1)
             %N       every Nth passage
 
-Passages are counted by all processes together, through a file in FAULTS_DIR: the third passage comes once,
-so a worker that is restarted after its death does not die for ever. `faults.script.passages` reads the
-counts; `reset` starts again from nothing. Without FAULTS nothing is counted and a place costs an empty call.
-Settings refuse FAULTS unless DEBUG is on.
+Processes share the counts through files in FAULTS_DIR, so a restarted worker is not killed again by the same rule.
+`faults.script.passages` reads the counts, `reset` clears them. Without FAULTS a point costs an empty call. The
+settings refuse FAULTS unless DEBUG is on.
 """
 
 import os
@@ -28,4 +27,4 @@ if os.environ.get("FAULTS"):
 else:
 
     def point(place: str, /) -> None:
-        """Pass a place where something might be made to go wrong."""
+        """Pass an injection point; no-op."""

@@ -1,4 +1,4 @@
-"""The script of what goes wrong where, and the count of passages that all processes share."""
+"""Rules of fault injection, and the passage counts that all processes share."""
 
 import fcntl
 import os
@@ -15,16 +15,16 @@ DEEDS = ("kill", "stop", "error", "sleep")
 
 
 class Planned(Exception):
-    """An error that a script asked for."""
+    """An injected error."""
 
 
 class BadScript(Exception):
-    """FAULTS says something that cannot be meant."""
+    """FAULTS is not valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What happens at a place, and at which of its passages."""
+    """A fault at a place, and the passages at which it strikes."""
 
     place: str
     deed: str
@@ -34,7 +34,7 @@ class Rule:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the rule that `place:what@when` says; raises BadScript."""
+        """Return the rule `place:what@when`. Raises BadScript."""
         place, _, rest = text.strip().partition(":")
         what, _, when = rest.partition("@")
         deed, _, seconds = what.partition("=")
@@ -49,11 +49,11 @@ class Rule:
             raise BadScript(f"{seconds!r} is no number of seconds.") from None
 
     def applies_to(self, passage: int) -> bool:
-        """Whether it is this passage's turn."""
+        """Whether the rule strikes at this passage."""
         return passage % self.number == 0 if self.repeats else passage == self.number
 
     def strike(self) -> None:
-        """Do it."""
+        """Inject the fault."""
         match self.deed:
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -66,7 +66,7 @@ class Rule:
 
 
 class Script:
-    """Rules, and the folder in which passages are counted."""
+    """Rules, and the folder with the passage counts."""
 
     def __init__(self, rules: str, folder: Path) -> None:
         self._rules: dict[str, list[Rule]] = {}
@@ -77,13 +77,13 @@ class Script:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Return the script of FAULTS and FAULTS_DIR; raises BadScript."""
+        """Return the script of FAULTS and FAULTS_DIR. Raises BadScript."""
         if not environment.get("FAULTS_DIR"):
             raise BadScript("FAULTS needs FAULTS_DIR, the folder where passages are counted.")
         return cls(environment["FAULTS"], Path(environment["FAULTS_DIR"]))
 
     def pass_by(self, place: str, /) -> None:
-        """Count a passage of the place, and do what the rules have for it. Unnamed places are not counted."""
+        """Count a passage of a place that has rules, and apply those that match."""
         rules = self._rules.get(place)
         if rules:
             passage = _count(self._folder / place)
@@ -93,21 +93,21 @@ class Script:
 
 
 def passages(folder: Path) -> dict[str, int]:
-    """Return how often each place that a script named was passed, by all processes together."""
+    """Return the passages of each place with rules, summed over all processes."""
     return {file.name: file.stat().st_size for file in sorted(folder.iterdir()) if file.name in PLACES}
 
 
 def reset(folder: Path) -> None:
-    """Start counting from nothing, so that the same script strikes again."""
+    """Reset the counts, so that the same rules strike again."""
     for file in folder.iterdir():
         if file.name in PLACES:
             file.unlink()
 
 
 def _count(file: Path) -> int:
-    """Add a passage, as one byte, and return how many there are now; the lock makes each number come once."""
-    with file.open("ab") as book:
-        fcntl.flock(book, fcntl.LOCK_EX)
-        book.write(b".")
-        book.flush()
-        return book.tell()
+    """Append one byte and return the count; the lock makes every number unique."""
+    with file.open("ab") as counter:
+        fcntl.flock(counter, fcntl.LOCK_EX)
+        counter.write(b".")
+        counter.flush()
+        return counter.tell()

@@ -1,1 +1,1 @@
-"""`make run`: engines, processes and the supervisor that keeps them up."""
+"""`make run`: engines, processes, and their supervisor."""

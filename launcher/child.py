@@ -1,4 +1,4 @@
-"""Child processes that cannot outlive the process that started them."""
+"""Child processes that cannot outlive their parent."""
 
 import ctypes
 import os
@@ -12,24 +12,24 @@ from typing import Protocol
 
 PR_SET_PDEATHSIG = 1
 
-# Looked up once, before any fork: a forked child should do as little as possible before its exec.
+# Loaded before any fork: a forked child should do as little as possible before its exec.
 _libc = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
 
 
 class Process(Protocol):
-    """A child process: what is used of `subprocess.Popen`."""
+    """A child process: the part of `subprocess.Popen` that is used."""
 
     pid: int
     returncode: int | None
 
     def poll(self) -> int | None:
-        """Return the status once it has ended; negative: the signal that ended it."""
+        """Return the exit status, None while it runs; negative: the signal that ended it."""
 
     def wait(self, timeout: float | None = None) -> int:
-        """Return the status; raises subprocess.TimeoutExpired."""
+        """Return the exit status. Raises subprocess.TimeoutExpired."""
 
     def send_signal(self, number: signal.Signals, /) -> None:
-        """Send it to the process alone, if that has not ended."""
+        """Signal the process alone, unless it has ended."""
 
 
 def start_child(
@@ -41,11 +41,10 @@ def start_child(
     output: int | None = None,
     account: pwd.struct_passwd | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a process group of its own.
+    """Start a program in its own process group. Raises OSError.
 
-    `death_signal` is what the kernel sends it should we die without having stopped it (Linux only). `output`
-    is the file descriptor for stdout and stderr, by default ours. With `account` (root only) it runs as that.
-    Raises OSError when the program cannot be started.
+    The kernel sends it `death_signal` if we die first (Linux only). `output` is the file descriptor for stdout and
+    stderr, by default ours. With `account` (root only) it runs as that user.
     """
     return subprocess.Popen(
         argv,
@@ -55,7 +54,7 @@ def start_child(
         stdout=output,
         stderr=subprocess.STDOUT if output is not None else None,
         process_group=0,
-        preexec_fn=die_with_parent(death_signal, os.getpid()),  # noqa: PLW1509 - its callers have a single thread
+        preexec_fn=die_with_parent(death_signal, os.getpid()),  # noqa: PLW1509 - callers are single-threaded
         user=account.pw_uid if account else None,
         group=account.pw_gid if account else None,
         extra_groups=[] if account else None,
@@ -63,29 +62,29 @@ def start_child(
 
 
 def die_with_parent(death_signal: signal.Signals, parent: int) -> Callable[[], None]:
-    """Return what a child calls so that the kernel sends it the signal when its parent dies (Linux only)."""
+    """Return a hook for the child: the kernel signals it when its parent dies (Linux only)."""
 
-    def arrange() -> None:
+    def set_death_signal() -> None:
         if _libc is None:
             return
         _libc.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
-        if os.getppid() != parent:  # it died between our fork and the line above
+        if os.getppid() != parent:  # the parent died between fork and prctl
             os._exit(1)
 
-    return arrange
+    return set_death_signal
 
 
 def signal_group(process: Process, number: signal.Signals) -> None:
-    """Send a signal to the program and everything it has started; those already gone are no error."""
+    """Signal the process group; a group that is gone is no error."""
     try:
         os.killpg(process.pid, number)
     except (ProcessLookupError, PermissionError):
-        # macOS answers EPERM for a group that holds nothing but zombies.
+        # macOS: EPERM for a group of zombies.
         return
 
 
 def stop_child(process: Process, *, stop_signal: signal.Signals, timeout: float) -> None:
-    """Ask the program to end; kill its whole group when it has not within `timeout` seconds."""
+    """Signal the process; kill its group after `timeout` seconds."""
     process.send_signal(stop_signal)
     try:
         process.wait(timeout)

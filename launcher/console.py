@@ -1,4 +1,4 @@
-"""The launcher's screen: the output of every process, line by line, each with the name of its process."""
+"""The launcher's output: lines of all processes, prefixed with the process name."""
 
 import itertools
 import os
@@ -6,14 +6,14 @@ import sys
 
 COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 LIMIT_BYTES = 1 << 20
-# What a pipe that is ready takes without blocking (PIPE_BUF).
+# What a writable pipe accepts without blocking (PIPE_BUF).
 CHUNK_BYTES = 4096
 
 
 class Console:
-    """Lines wait here until the terminal, file or pipe behind `output` takes them; too many are dropped.
+    """Buffers lines until `output` accepts them, and drops them when full.
 
-    A reader that stops reading (a paused terminal, `| less`) must never stop an order.
+    A reader that stops reading (a paused terminal, `| less`) must never block an order.
     """
 
     def __init__(self, output: int, *, colour: bool, width: int = 0) -> None:
@@ -27,25 +27,25 @@ class Console:
         self.closed = False
 
     def __bool__(self) -> bool:
-        """Whether something waits to be written."""
+        """Whether lines are buffered."""
         return bool(self._waiting)
 
     def line(self, name: str, text: str) -> None:
-        """Queue one line of a process."""
+        """Queue a line of a process."""
         self._put(f"{self._prefix(name)} {text}\n".encode(errors="replace"))
 
     def text(self, text: str) -> None:
-        """Queue words of our own; these are few, and never dropped."""
+        """Queue a line of the launcher; these are rare and never dropped."""
         self._put(f"{text}\n".encode(errors="replace"), limit=2 * LIMIT_BYTES)
 
     def write(self) -> None:
-        """Write one piece; call it when `output` is ready for writing."""
+        """Write one chunk; call when `output` is writable."""
         if not self._waiting:
             return
         try:
             written = os.write(self.output, self._waiting[:CHUNK_BYTES])
         except OSError:
-            # Nobody reads any more (a closed terminal, an ended pipe): work on in silence.
+            # No reader is left (closed terminal or pipe): continue without output.
             self.closed = True
             written = len(self._waiting)
         del self._waiting[:written]
@@ -57,7 +57,7 @@ class Console:
             self._dropped += 1
             return
         if self._dropped:
-            self._waiting += f"... {self._dropped} lines were dropped: nobody read them ...\n".encode()
+            self._waiting += f"... {self._dropped} lines were dropped: the output was not read ...\n".encode()
             self._dropped = 0
         self._waiting += line
 
@@ -71,5 +71,5 @@ class Console:
 
 
 def wants_colour() -> bool:
-    """Colour on a terminal, unless NO_COLOR is set (no-color.org)."""
+    """Whether to use colour: on a terminal, unless NO_COLOR is set (no-color.org)."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")

@@ -1,4 +1,4 @@
-"""`.data`: everything that `make run` keeps between two starts, readable by its owner only."""
+"""`.data`: what `make run` keeps between starts, readable by its owner only."""
 
 import contextlib
 import fcntl
@@ -7,16 +7,16 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-# How long the guardian of a killed launcher may still be stopping the engines.
+# How long the guardian of a killed launcher may take to stop the engines.
 CLEANING_SECONDS = 15.0
 
 
 class DataFolderError(Exception):
-    """The folder cannot be used; the message is one sentence that says why and what to do."""
+    """The folder is not usable; the message has the cause and the fix."""
 
 
 class DataFolder:
-    """The folder at `path`, made when it is not there. Raises DataFolderError when we cannot work in it."""
+    """The folder at `path`, created if missing. Raises DataFolderError."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -36,7 +36,7 @@ class DataFolder:
             raise DataFolderError(f"{path} cannot be written ({error.strerror}): set DATA_DIR.") from error
 
     def lock(self) -> None:
-        """Keep other launchers out until we and the processes we forked are gone. Raises DataFolderError."""
+        """Lock the folder until we and our forks have ended. Raises DataFolderError if another launcher holds it."""
         deadline = time.monotonic() + CLEANING_SECONDS
         while not self._try_lock():
             holder = os.pread(self._lock, 32, 0).decode().strip()
@@ -50,7 +50,7 @@ class DataFolder:
         os.pwrite(self._lock, str(os.getpid()).encode(), 0)
 
     def read_environment(self) -> dict[str, str]:
-        """What `write_environment` kept; lines that are no KEY=VALUE are passed over."""
+        """Return what `write_environment` stored; lines that are not KEY=VALUE are skipped."""
         try:
             lines = (self.path / "env").read_text().splitlines()
         except FileNotFoundError:
@@ -61,7 +61,7 @@ class DataFolder:
         return {name.strip(): value for name, value in pairs}
 
     def write_environment(self, environment: Mapping[str, str]) -> None:
-        """Replace the file in one step, so that a full disk or a kill leaves the old one whole."""
+        """Replace the file atomically, so that a full disk or a kill leaves the old one intact."""
         fresh = self.path / "env.new"
         try:
             with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:

@@ -1,9 +1,9 @@
-"""A small process that cleans up after a launcher that was killed and could not do it itself.
+"""A small process that cleans up after a launcher that was killed.
 
-The kernel's parent-death signal reaches only our direct children, and only on Linux. The guardian knows each
-child's process group, and learns of our end by the end of a pipe that only we hold open for writing.
+The parent-death signal reaches only direct children, and only on Linux. The guardian knows each child's process
+group, and notices the launcher's death by the end of a pipe that only the launcher holds open for writing.
 
-It is an interpreter of its own with nothing in it: a mere fork would keep a copy of all that we had imported.
+It is a fresh interpreter: a plain fork would keep all imported modules in memory.
 """
 
 import os
@@ -18,14 +18,14 @@ IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 
 
 class Guardian:
-    """Started by a fork, so create it in a single thread; it ends with its `with` block."""
+    """Forks, so create it while single-threaded; it ends with its `with` block."""
 
     def __init__(self) -> None:
         reader, self._pipe = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
             os.close(self._pipe)
-            _become(reader)
+            _exec_guardian(reader)
         os.close(reader)
 
     def __enter__(self) -> "Guardian":
@@ -38,22 +38,22 @@ class Guardian:
         os.waitpid(self._pid, 0)
 
     def watch(self, pid: int, *, stop_signal: signal.Signals | None = None) -> None:
-        """After our death, kill the group that `pid` leads; send `stop_signal` first when there is one."""
-        self._tell(f"{pid} {int(stop_signal or signal.SIGKILL)}\n")
+        """After our death, send `stop_signal` to `pid`, if given, and kill the group that it leads."""
+        self._send(f"{pid} {int(stop_signal or signal.SIGKILL)}\n")
 
     def forget(self, pid: int) -> None:
-        """That one has ended: its number may soon belong to somebody else."""
-        self._tell(f"{pid} 0\n")
+        """Stop watching a process that has ended: the kernel may reuse its pid."""
+        self._send(f"{pid} 0\n")
 
-    def _tell(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         try:
             os.write(self._pipe, line.encode())
         except BrokenPipeError:
-            return  # somebody killed the guardian; the parent-death signal still holds
+            return  # the guardian was killed; the parent-death signal remains
 
 
-def _become(pipe: int) -> None:
-    """Be the guardian; never returns. What is ignored here stays ignored there."""
+def _exec_guardian(pipe: int) -> None:
+    """Exec the guardian; never returns. Signals ignored here stay ignored after the exec."""
     try:
         os.setsid()
         for number in IGNORED:
@@ -61,14 +61,14 @@ def _become(pipe: int) -> None:
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(nowhere, stream)
-        os.set_inheritable(pipe, True)  # noqa: FBT003 - as the system has it
+        os.set_inheritable(pipe, True)  # noqa: FBT003 - signature of the os module
         os.execv(sys.executable, [sys.executable, "-I", "-S", __file__, str(pipe)])  # noqa: S606 - our own file
     finally:
         os._exit(1)
 
 
 def _listen(pipe: int) -> dict[int, int]:
-    """Read until the launcher is gone; what it has not taken back by then, with the signal for each."""
+    """Read until the launcher is gone. Return the groups that are still watched, with the signal for each."""
     groups: dict[int, int] = {}
     with os.fdopen(pipe) as lines:
         for line in lines:
@@ -81,7 +81,7 @@ def _listen(pipe: int) -> dict[int, int]:
 
 
 def _end(groups: dict[int, int]) -> None:
-    """Kill what may be killed; let the engines, which are its servers, close their files first."""
+    """Stop the groups: clients are killed first, so that engines can close their files; then kill what is left."""
     for pid, number in sorted(groups.items(), key=lambda group: group[1] != signal.SIGKILL):
         _signal(pid, number)
     deadline = time.monotonic() + STOP_SECONDS
@@ -92,7 +92,7 @@ def _end(groups: dict[int, int]) -> None:
 
 
 def _signal(group: int, number: int) -> bool:
-    """Whether the group still exists."""
+    """Signal the group; return whether it exists."""
     try:
         os.killpg(group, number)
     except OSError:

@@ -1,7 +1,7 @@
-"""Starts Python programs by a fork of the launcher: what all of them import is in memory, and was imported, once.
+"""Starts Python programs by forking the launcher, so that they share the modules it has imported.
 
-A program that is executed imports Django and Celery for itself, which takes it a second and some 80 MB. A fork
-has both already. It is a process of its own all the same, with a group, output, title and end of its own.
+A program that imports Django and Celery itself needs a second and some 80 MB. A fork has both already, but its own
+process group, output, title and exit.
 """
 
 import atexit
@@ -25,7 +25,7 @@ from setproctitle import getproctitle, setproctitle
 
 from launcher.child import die_with_parent
 
-# What the programs of the Procfile import, in this order.
+# Imports of the Procfile's programs, in this order.
 MODULES = (
     "config.celery",
     "celery.apps.beat",
@@ -45,28 +45,28 @@ POLL_SECONDS = 0.02
 
 
 def is_supported() -> bool:
-    """Whether programs can be forked here: elsewhere the system's libraries do not survive it."""
+    """Whether programs can be forked: outside Linux system libraries do not survive it."""
     return sys.platform == "linux"
 
 
 def preload(environment: Mapping[str, str]) -> None:
-    """Import what the programs share, with the settings that the environment says. Starts no thread."""
-    getproctitle()  # finds where titles go, which a changed environment would hide
+    """Import the shared modules with settings from `environment`. Starts no thread."""
+    getproctitle()  # finds the memory for titles, which a changed environment would hide
     os.environ.update(environment)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     for module in MODULES:
         importlib.import_module(module)
     importlib.import_module("config.celery").app.loader.import_default_modules()
-    # What the interpreter itself reads at its start, and so not in a fork.
+    # The interpreter reads this at its start only, so a fork would not.
     warnings._processoptions(environment.get("PYTHONWARNINGS", "").split(","))  # type: ignore[attr-defined]
-    # The collector would write into every page that the forks share.
+    # A collection would write to every page that the forks share.
     gc.collect()
     gc.freeze()
 
 
 def is_python(argv: Sequence[str]) -> bool:
-    """Whether the command, whose program is given by its path, is run by this interpreter."""
+    """Whether the command, given by path, runs in this interpreter."""
     program = Path(argv[0])
     if program.samefile(sys.executable):
         return True
@@ -75,21 +75,21 @@ def is_python(argv: Sequence[str]) -> bool:
 
 
 class Forked:
-    """A forked program, with as much of the interface of `subprocess.Popen` as a supervisor needs."""
+    """A forked program, with the part of `subprocess.Popen`'s interface that the supervisor uses."""
 
     def __init__(self, argv: Sequence[str], *, death_signal: signal.Signals, output: int) -> None:
-        """Fork. Only a process with a single thread may do it."""
+        """Fork; the process must be single-threaded."""
         self.args = argv
         self.returncode: int | None = None
         parent = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
-            _become(argv, output=output, arrange_death=die_with_parent(death_signal, parent))
-        with suppress(OSError):  # the child does it too, and one of us is first
+            _exec_in_child(argv, output=output, set_death_signal=die_with_parent(death_signal, parent))
+        with suppress(OSError):  # both sides do it, as either may run first
             os.setpgid(self.pid, 0)
 
     def poll(self) -> int | None:
-        """Return the status once the program has ended, as `subprocess` counts it."""
+        """Return the exit status as `subprocess` does, None while it runs."""
         if self.returncode is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
@@ -97,7 +97,7 @@ class Forked:
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Return the status; raises subprocess.TimeoutExpired if there is none after `timeout` seconds."""
+        """Return the exit status. Raises subprocess.TimeoutExpired after `timeout` seconds."""
         deadline = time.monotonic() + timeout if timeout is not None else float("inf")
         while (status := self.poll()) is None:
             if time.monotonic() > deadline:
@@ -106,28 +106,28 @@ class Forked:
         return status
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send it to the program alone, if that has not ended."""
+        """Signal the program alone, unless it has ended."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
 
-def _become(argv: Sequence[str], *, output: int, arrange_death: Callable[[], None]) -> None:
-    """Be the program, from here to its end; never returns."""
+def _exec_in_child(argv: Sequence[str], *, output: int, set_death_signal: Callable[[], None]) -> None:
+    """Run the program in the forked child; never returns."""
     status = 1
     try:
         os.setpgid(0, 0)
-        arrange_death()
+        set_death_signal()
         _detach_from_launcher(output)
         setproctitle(" ".join(argv))
         status = _run(argv)
-    except BaseException:  # noqa: BLE001 - whatever it is, the launcher's own code must not go on here
+    except BaseException:  # noqa: BLE001 - the launcher's own code must never resume here
         traceback.print_exc()
     finally:
         os._exit(status)
 
 
 def _detach_from_launcher(output: int) -> None:
-    """Take over nothing but memory: no signal handlers, and no files, one of which tells the guardian we live."""
+    """Inherit memory only: reset signal handlers, close files. An open guardian pipe would keep it waiting."""
     signal.set_wakeup_fd(-1)
     for number in RESET_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
@@ -139,18 +139,18 @@ def _detach_from_launcher(output: int) -> None:
 
 
 def _run(argv: Sequence[str]) -> int:
-    """Run a program as its own process would, and return its status."""
+    """Run the program as its own process would; return its exit status."""
     try:
         _interpret(argv)
     except SystemExit as end:
         return _status_of(end)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except BaseException:  # noqa: BLE001 - the interpreter's last resort, too
+    except BaseException:  # noqa: BLE001 - like the interpreter's top level
         traceback.print_exc()
         return 1
     finally:
-        threading._shutdown()  # type: ignore[attr-defined] # what the interpreter does at its end
+        threading._shutdown()  # type: ignore[attr-defined] # as at the interpreter's exit
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()

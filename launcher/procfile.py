@@ -1,6 +1,6 @@
-"""The Procfile: one process a line, `name: command`, as honcho, foreman and Heroku read it.
+"""The Procfile: one process per line, `name: command`, as honcho, foreman and Heroku read it.
 
-`python -m launcher.procfile NAME` becomes that process; the containers of docker-compose.yml are started so.
+`python -m launcher.procfile NAME` execs that process; containers of docker-compose.yml start this way.
 """
 
 import os
@@ -18,19 +18,19 @@ ASSIGNMENT = re.compile(r"^(?P<name>[A-Za-z_]\w*)=(?P<value>.*)$", re.DOTALL)
 
 
 class ProcfileError(Exception):
-    """A line that cannot be run; the message says which and why."""
+    """A line that cannot be run; the message has the line and the cause."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line: the process type's name and its command, as written."""
+    """A line: the process type's name, and its command as written."""
 
     name: str
     command: str
 
 
 def parse(text: str) -> list[Entry]:
-    """The entries in order. Raises ProcfileError for a line that is none, or a name that comes twice."""
+    """Return the entries in order. Raises ProcfileError for a malformed line or a repeated name."""
     entries: dict[str, Entry] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
@@ -45,10 +45,10 @@ def parse(text: str) -> list[Entry]:
 
 
 def expand(command: str, environment: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """The command's words and the variables it sets, as a shell sees them but without a shell.
+    """Return the command's words and the variables it sets, parsed like a shell but without one.
 
-    Understands quotes, `$NAME`, `${NAME}`, `${NAME:-default}` and `NAME=value` before the program. Raises
-    ProcfileError for a variable that is not set, a quote left open, or a line without a program.
+    Supports quotes, `$NAME`, `${NAME}`, `${NAME:-default}` and leading `NAME=value`. Raises ProcfileError for an unset
+    variable, an open quote, or a line without a program.
     """
     try:
         words = shlex.split(_substitute(command, environment))
@@ -75,12 +75,12 @@ def _substitute(command: str, environment: Mapping[str, str]) -> str:
 
 
 def become(name: str) -> None:
-    """Replace this process by the one of that name. Raises ProcfileError when there is none."""
+    """Replace this process with the one called `name`. Raises ProcfileError if there is none."""
     commands = {entry.name: entry.command for entry in parse(PROCFILE.read_text())}
     if name not in commands:
         raise ProcfileError(f"The Procfile has no {name!r}, only {', '.join(commands)}.")
     argv, assignments = expand(commands[name], os.environ)
-    os.execvpe(argv[0], argv, os.environ | assignments)  # noqa: S606 - without a shell, on purpose
+    os.execvpe(argv[0], argv, os.environ | assignments)  # noqa: S606 - deliberately without a shell
 
 
 def main() -> None:

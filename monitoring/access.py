@@ -1,4 +1,4 @@
-"""Who may look behind the scenes."""
+"""Permissions of the monitoring endpoints."""
 
 import ipaddress
 import secrets
@@ -13,7 +13,7 @@ from orders.permissions import sees_all_orders
 
 
 class IsStaffOrDemo(BasePermission):
-    """Staff who may view orders; in demo mode anybody: the demo customer is the newcomer at the keyboard."""
+    """Staff who may view orders; every user in a demo."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:  # noqa: ARG002 - DRF's signature
         return bool(
@@ -24,9 +24,9 @@ class IsStaffOrDemo(BasePermission):
 
 
 def may_see_details(request: HttpRequest) -> bool:
-    """Whether a request may read metrics and the details of health: by token, from this machine, or in DEBUG.
+    """Whether a request may read metrics and health details: by token, from loopback, or in DEBUG.
 
-    Not by session: these pages must answer while the database, where sessions live, is away.
+    Not by session: these endpoints must work while the database is away.
     """
     return settings.DEBUG or _has_token(request) or _is_from_this_machine(request)
 
@@ -38,7 +38,7 @@ def _has_token(request: HttpRequest) -> bool:
 
 
 def _is_from_this_machine(request: HttpRequest) -> bool:
-    """Whether the peer is on loopback and is no proxy that speaks for somebody else."""
+    """Whether the peer is on loopback and not a proxy for another client."""
     if request.headers.get("X-Forwarded-For") or request.headers.get("Forwarded"):
         return False
     try:

@@ -1,4 +1,4 @@
-"""Figures over time: how much, how fast, how long."""
+"""Metrics of the system endpoint: throughput, durations, resources."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +21,7 @@ _this_process = psutil.Process()
 
 
 def throughput() -> dict[str, Any]:
-    """Orders placed and ended within the last minutes."""
+    """Return orders placed and ended in the last minutes."""
     now = database_now()
     return {f"last{minutes}Minutes": _stretch(stats.last_minutes(minutes, now=now)) for minutes in STRETCHES}
 
@@ -38,7 +38,7 @@ def _stretch(stretch: stats.Stretch) -> dict[str, Any]:
 
 
 def durations() -> dict[str, Any]:
-    """Seconds from placement to each milestone, for the latest orders that were confirmed."""
+    """Return quantiles of the seconds from placement to each milestone, over recently confirmed orders."""
     return {
         timing.milestone: {
             "orders": timing.orders,
@@ -49,7 +49,7 @@ def durations() -> dict[str, Any]:
 
 
 def batches() -> dict[str, Any]:
-    """The batches of the last five minutes: how many, how big, how long they took."""
+    """Return number, size and duration of the batches of the last five minutes."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*), coalesce(avg(size), 0)::float8, coalesce(max(size), 0),"
@@ -71,7 +71,7 @@ def batches() -> dict[str, Any]:
 
 
 def process() -> dict[str, Any]:
-    """The process that answers: one of those that serve HTTP."""
+    """Return the resources of the HTTP process that answers."""
     with _this_process.oneshot():
         times = _this_process.cpu_times()
         return {
@@ -87,7 +87,7 @@ def process() -> dict[str, Any]:
 
 
 def database() -> dict[str, Any]:
-    """PostgreSQL: its connections by what they do, and how much it keeps."""
+    """Return PostgreSQL's connections by state, and its size."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT coalesce(state, 'other'), count(*) FROM pg_stat_activity"
@@ -100,7 +100,7 @@ def database() -> dict[str, Any]:
 
 
 def memory() -> dict[str, Any]:
-    """Valkey: what it holds and who is connected."""
+    """Return Valkey's memory, clients and command rate."""
     with valkey(settings.BROKER_URL) as client:
         info = client.info()
     return {
@@ -124,7 +124,7 @@ _prober = Prober(
 
 
 def metrics() -> dict[str, Any]:
-    """Return all figures, at most two seconds old; those that could not be found out are null."""
+    """Return all metrics, at most two seconds old; null for those that failed or timed out."""
     return _metrics.get()
 
 

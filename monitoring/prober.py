@@ -1,7 +1,6 @@
-"""Ask many things at once and wait for none of them longer than agreed.
+"""Runs probes side by side, each with a time limit.
 
-A question that hangs (a frozen server answers nothing) keeps its one thread until it ends,
-and is not asked again meanwhile: however often people look, there is one of each kind under way at most.
+A probe that hangs keeps its one thread until it ends and is not started again meanwhile, so at most one of each runs.
 """
 
 import os
@@ -19,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a question: a value, or the error it ended with, or neither because it is not back yet."""
+    """A probe's outcome: a value, an error, or neither while it is still running."""
 
     value: Any = None
     error: BaseException | None = None
@@ -27,12 +26,12 @@ class Answer:
 
     @property
     def is_back(self) -> bool:
-        """Whether the question has ended at all."""
+        """Whether the probe has ended."""
         return self.seconds is not None
 
 
 class Prober:
-    """A set of questions, asked side by side in threads of their own."""
+    """A set of probes, each run in its own thread."""
 
     def __init__(self, questions: Mapping[str, Callable[[], object]]) -> None:
         self._questions = questions
@@ -41,7 +40,7 @@ class Prober:
         self._under_way: dict[str, Future[Answer]] = {}
 
     def ask(self, *, seconds: float) -> dict[str, Answer]:
-        """Return an answer to every question, after `seconds` at the latest."""
+        """Return an answer for every probe, after at most `seconds`."""
         with self._lock:
             futures = {name: self._ask(name) for name in self._questions}
         done, _ = wait(futures.values(), timeout=seconds)
@@ -57,7 +56,7 @@ class Prober:
 
 
 def _in_thread(question: Callable[[], object]) -> Future[Answer]:
-    """Start a thread that the process does not wait for when it ends: it may be hanging."""
+    """Start a daemon thread: it may hang, and must not delay the exit of the process."""
     future: Future[Answer] = Future()
     thread = threading.Thread(target=lambda: future.set_result(_answer(question)), name="prober", daemon=True)
     thread.start()
@@ -68,15 +67,15 @@ def _answer(question: Callable[[], object]) -> Answer:
     started = time.perf_counter()
     try:
         value, error = question(), None
-    except Exception as problem:  # noqa: BLE001 - whatever went wrong is the answer
+    except Exception as problem:  # noqa: BLE001 - the error is the answer
         value, error = None, problem
     finally:
-        connections.close_all()  # each look connects afresh: a server that takes nobody new is not healthy
+        connections.close_all()  # every probe connects again: a server that accepts no connections is unhealthy
     return Answer(value, error, time.perf_counter() - started)
 
 
 class Remembered(Generic[T]):
-    """An answer that everybody who asks within `seconds` shares, so that many lookers cost as much as one."""
+    """A value cached for `seconds` and loaded by one caller at a time."""
 
     def __init__(self, load: Callable[[], T], *, seconds: float) -> None:
         self._load = load
@@ -86,7 +85,7 @@ class Remembered(Generic[T]):
         self._value: T
 
     def get(self) -> T:
-        """Return the answer, fresh enough."""
+        """Return the value, reloaded if it is too old."""
         with self._lock:
             if time.monotonic() >= self._until:
                 self._value = self._load()
@@ -94,6 +93,6 @@ class Remembered(Generic[T]):
             return self._value
 
     def forget(self) -> None:
-        """Ask anew the next time."""
+        """Reload at the next call."""
         with self._lock:
             self._until = 0.0

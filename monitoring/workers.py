@@ -1,4 +1,4 @@
-"""What each Celery worker says about itself: every few seconds from its main loop, and of each task it has ended."""
+"""Heartbeats of Celery workers, from their main loop, and metrics of their tasks."""
 
 import time
 from collections import Counter
@@ -22,7 +22,7 @@ PREFIX = "worker:"
 
 
 class Activity:
-    """Since when a worker has had nothing to do: one that rests while its queue is full no longer fetches."""
+    """Since when a worker is idle: an idle worker with a full queue has stopped fetching."""
 
     def __init__(self) -> None:
         self.started_at = time.time()
@@ -46,11 +46,11 @@ class Activity:
         }
 
     def note_failure(self) -> None:
-        """Count a task that failed."""
+        """Count a failed task."""
         self._failed += 1
 
     def _count_failures(self, *, done: int) -> int:
-        """Return how many tasks have failed since the last one that did not, as far as earlier calls tell."""
+        """Return the number of consecutive failures, as far as the calls so far show."""
         ended, failed = done - self._done_before, self._failed - self._failed_before
         self._done_before, self._failed_before = done, self._failed
         self._failed_in_a_row = 0 if ended > failed else self._failed_in_a_row + failed
@@ -58,7 +58,7 @@ class Activity:
 
 
 class Request(request.Request):
-    """A task in the worker's main process, which hears of its failure whatever the child could still do."""
+    """A task in the worker's main process, which sees failures even if the child crashed."""
 
     def on_failure(self, *arguments: Any, **options: Any) -> Any:
         """Called by the pool."""
@@ -76,7 +76,7 @@ _activity = Activity()
 
 @heartbeat_sent.connect
 def note_worker(sender: Any, **_: object) -> None:
-    """Pass the worker's own heartbeat on, with the queues it reads."""
+    """Publish the worker's heartbeat with its queues."""
     eventer = sender.eventer  # the sender is a celery.worker.heartbeat.Heart
     queues = sorted(eventer.app.amqp.queues.consume_from)
     heartbeats.beat(PREFIX + eventer.hostname, queues=queues, **_activity.look())
@@ -84,20 +84,20 @@ def note_worker(sender: Any, **_: object) -> None:
 
 @worker_shutdown.connect
 def note_end(sender: Any, **_: object) -> None:
-    """A worker that ended on purpose is not missed."""
+    """Remove the heartbeat of a worker that shut down cleanly."""
     heartbeats.leave(PREFIX + sender.hostname)
 
 
 @worker_process_init.connect
 def begin_process(**_: object) -> None:
-    """Each process of a worker sends its own spans, and has garbage of its own."""
+    """Each child exports its own spans, and tunes its own garbage collector."""
     tracing.start("worker")
     gc.leave_alone()
 
 
 @task_prerun.connect
 def begin_task(task: Any, task_id: str, kwargs: dict[str, Any] | None = None, **_: object) -> None:
-    """Note when a task began and what it is about: in its trace, and in every line of the log that it writes."""
+    """Start the task's timer and span, and bind its context to the log."""
     task.request.began = time.perf_counter()
     about = log_context.of_batch(kwargs["batch_id"]) if kwargs and "batch_id" in kwargs else {}
     structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id, **about)
@@ -110,7 +110,7 @@ def begin_task(task: Any, task_id: str, kwargs: dict[str, Any] | None = None, **
 
 @task_postrun.connect
 def end_task(task: Any, state: str | None = None, **_: object) -> None:
-    """Count a task that has ended, and how long it took."""
+    """End the task's span and record its metrics."""
     if (span := getattr(task.request, "span", None)) is not None:
         span.__exit__(None, None, None)
     structlog.contextvars.clear_contextvars()

@@ -1,1 +1,1 @@
-"""What every process does alike: heartbeats, garbage collection, Valkey that may be away."""
+"""Shared by all processes: heartbeats, garbage collection, a Valkey that may be away."""

@@ -1,17 +1,16 @@
-"""Keeps Python's garbage collector from looking through the whole program again and again."""
+"""Tunes Python's garbage collector for long-running processes."""
 
 import gc
 
-# Objects made and not yet let go before it looks at the youngest: more than a batch of orders or a request makes.
-# What those make is gone with them, nearly always without the collector.
+# Threshold of the youngest generation: more than a batch or a request allocates. Reference counting frees nearly
+# all of that.
 YOUNG = 50_000
 
 
 def leave_alone() -> None:
-    """Have the collector pass over everything that is there now, and look seldom at what comes.
+    """Freeze what is allocated now and collect rarely; call after a process has imported everything.
 
-    To be called once a process has imported what it needs. Else it walks over all of Django several times for each
-    batch: a sixth of a worker's time.
+    Otherwise the collector traverses all of Django several times per batch: a sixth of a worker's time.
     """
     gc.collect()
     gc.freeze()

@@ -1,7 +1,7 @@
-"""Which processes are alive, as they say themselves: signs of life in Valkey that grow old by themselves.
+"""Heartbeats: which processes are alive, by entries in Valkey that age by Valkey's clock.
 
-A process calls `beat` from its main loop, so that a loop that hangs falls silent although the process lives.
-A thread carries the latest sign to Valkey, so that the loop never waits for it. Ages are by Valkey's clock.
+A process calls `beat` from its main loop, so a hanging loop goes silent. A thread publishes the latest beat, so the
+loop never waits for Valkey.
 """
 
 import json
@@ -23,13 +23,13 @@ logger = logging.getLogger(__name__)
 
 KEY = "heartbeats"
 PUBLISH_SECONDS = 3.0
-# A process that was silent for so long counts as gone …
+# A process that was silent this long counts as gone …
 GONE_SECONDS = 15.0
-# … and is forgotten after so long. Until then its age can be told.
+# … and its entry is deleted after this long.
 FORGOTTEN_SECONDS = 3600.0
 SOCKET_TIMEOUT_SECONDS = 0.5
 
-# The score is the moment of the beat by Valkey's clock; a process that ended cleanly takes its line out.
+# The score is the time of the beat by Valkey's clock. A clean exit removes the entry.
 PUBLISH = """
 local now = redis.call('TIME')
 local moment = now[1] + now[2] / 1000000
@@ -39,7 +39,7 @@ for _, member in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', moment - ARGV[4], 
   redis.call('ZREM', KEYS[1], member)
   redis.call('HDEL', KEYS[2], member)
 end
--- A beat to come was noted by a clock that was put right since. Whoever lives beats again at once.
+-- A future beat was written before the clock was corrected. Live processes beat again soon.
 for _, member in ipairs(redis.call('ZRANGE', KEYS[1], '(' .. (moment + ARGV[5]), '+inf', 'BYSCORE')) do
   redis.call('ZREM', KEYS[1], member)
   redis.call('HDEL', KEYS[2], member)
@@ -48,12 +48,12 @@ end
 
 
 class Unreachable(Exception):
-    """The signs of life could not be read, so nothing is known about anybody."""
+    """The heartbeats could not be read: the state of processes is unknown."""
 
 
 @dataclass(frozen=True)
 class Presence:
-    """A process that showed a sign of life."""
+    """A process with a heartbeat."""
 
     name: str
     node: str
@@ -63,22 +63,22 @@ class Presence:
 
     @property
     def is_alive(self) -> bool:
-        """Whether its last sign is recent."""
+        """Whether the last heartbeat is recent."""
         return self.age_seconds < GONE_SECONDS
 
 
 def beat(name: str, **facts: Any) -> None:
-    """Note that the process called `name` is alive, and what it says about itself (as JSON). Never raises."""
-    _herald().note(name, facts)
+    """Record that the process `name` is alive, with JSON facts about it. Never raises."""
+    _publisher().note(name, facts)
 
 
 def leave(name: str) -> None:
-    """Say that the process called `name` ends now, so that nobody waits for it. Never raises."""
-    _herald().leave(name)
+    """Remove the process `name`, which ends now. Never raises."""
+    _publisher().leave(name)
 
 
 def touch() -> None:
-    """Note in HEARTBEAT_FILE that this process's loop runs, for a health check that costs next to nothing."""
+    """Touch HEARTBEAT_FILE, for a health check that needs no network."""
     if not settings.HEARTBEAT_FILE:
         return
     try:
@@ -88,10 +88,7 @@ def touch() -> None:
 
 
 def alive() -> dict[str, float]:
-    """Return how many seconds ago each process that counts as alive last beat, the youngest of each name.
-
-    Raises Unreachable.
-    """
+    """Return the age in seconds of each live name's latest heartbeat. Raises Unreachable."""
     ages: dict[str, float] = {}
     for presence in present():
         if presence.is_alive:
@@ -100,7 +97,7 @@ def alive() -> dict[str, float]:
 
 
 def present() -> list[Presence]:
-    """Return everybody who is remembered, the silent ones too, by name. Raises Unreachable."""
+    """Return all known processes by name, silent ones included. Raises Unreachable."""
     try:
         with _client() as client:
             pipeline = client.pipeline(transaction=True)
@@ -119,8 +116,8 @@ def present() -> list[Presence]:
 
 
 def _presence(member: str, age: float, facts: str) -> Presence | None:
-    """Return a process; None for an entry that no process of ours has written."""
-    # A beat that is yet to come says nothing about now: the clock was put right since.
+    """Return the process; None for an entry in an unknown format."""
+    # A future beat was written before the clock was corrected: its age is unknown.
     age = GONE_SECONDS if age < -GONE_SECONDS else max(0.0, age)
     try:
         name, node, pid = member.split("|")
@@ -134,55 +131,55 @@ def _client() -> redis.Redis:
 
 
 class HeartbeatPublisher:
-    """Carries this process's signs of life to Valkey, from a thread that dies with it."""
+    """Publishes this process's heartbeats to Valkey from a daemon thread."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self._signs: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._beats: dict[str, tuple[float, dict[str, Any]]] = {}
         self._lock = threading.Lock()
-        # Held while a sign is on its way, so that nobody who signed off is carried in once more behind it.
-        self._carrying = threading.Lock()
+        # Held while publishing, so that an entry removed by `leave` is not published again after it.
+        self._publishing = threading.Lock()
         self._published: dict[str, float] = {}
         self._touched: dict[str, float] = {}
-        self._news = threading.Event()
+        self._wake = threading.Event()
         self._client = _client()
         self._publish = self._client.register_script(PUBLISH)
         threading.Thread(target=self._run, name="heartbeats", daemon=True).start()
 
     def note(self, name: str, facts: dict[str, Any]) -> None:
-        """Take a sign of life; the thread is woken for the first one of a name only."""
+        """Record a heartbeat; only the first of a name wakes the thread."""
         with self._lock:
-            is_new = name not in self._signs
-            self._signs[name] = (time.monotonic(), facts)
+            is_new = name not in self._beats
+            self._beats[name] = (time.monotonic(), facts)
         if is_new:
-            self._news.set()
+            self._wake.set()
 
     def leave(self, name: str) -> None:
-        """Take the process out of the list at once; where Valkey is away it grows old instead."""
+        """Remove the entry at once; if Valkey is away it ages out instead."""
         with self._lock:
-            self._signs.pop(name, None)
+            self._beats.pop(name, None)
         try:
-            with self._carrying:
+            with self._publishing:
                 self._client.zrem(KEY, self._member(name))
                 self._client.hdel(f"{KEY}:facts", self._member(name))
         except (redis.RedisError, OSError) as error:
-            logger.info("Could not sign off as %s: %s", name, error)
+            logger.info("Could not remove the heartbeat of %s: %s", name, error)
 
     def _run(self) -> None:
         while True:
-            self._news.wait(PUBLISH_SECONDS)
-            self._news.clear()
+            self._wake.wait(PUBLISH_SECONDS)
+            self._wake.clear()
             with self._lock:
-                signs = dict(self._signs)
-            for name, (at, facts) in signs.items():
+                beats = dict(self._beats)
+            for name, (at, facts) in beats.items():
                 if self._touched.get(name) != at:
                     self._touched[name] = at
                     touch()
-                with self._carrying:
-                    if self._published.get(name) != at and name in self._signs:
-                        self._carry(name, at, facts)
+                with self._publishing:
+                    if self._published.get(name) != at and name in self._beats:
+                        self._publish_beat(name, at, facts)
 
-    def _carry(self, name: str, at: float, facts: dict[str, Any]) -> None:
+    def _publish_beat(self, name: str, at: float, facts: dict[str, Any]) -> None:
         try:
             self._publish(
                 keys=[KEY, f"{KEY}:facts"],
@@ -206,8 +203,8 @@ _lock = threading.Lock()
 _current: HeartbeatPublisher | None = None
 
 
-def _herald() -> HeartbeatPublisher:
-    """Return this process's herald: threads do not survive a fork, so a child makes its own."""
+def _publisher() -> HeartbeatPublisher:
+    """Return this process's publisher. Threads do not survive a fork: a child creates its own."""
     global _current  # noqa: PLW0603
     with _lock:
         if _current is None or _current.pid != os.getpid():

@@ -1,4 +1,4 @@
-"""How Valkey is reached by whatever can do without it for a while."""
+"""Client of Valkey for callers that can do without it."""
 
 import redis
 from redis.backoff import NoBackoff
@@ -6,12 +6,12 @@ from redis.retry import Retry
 
 
 def fail_fast_client(url: str, *, seconds: float) -> redis.Redis:
-    """Return a client that gives up after so many seconds and does not try again; it answers in text."""
+    """Return a client that decodes text, times out after `seconds` and does not retry."""
     return redis.Redis.from_url(
         url,
         socket_timeout=seconds,
         socket_connect_timeout=seconds,
         retry=Retry(NoBackoff(), 0),
         decode_responses=True,
-        encoding_errors="replace",  # bytes that are no text are no reason to stop
+        encoding_errors="replace",  # never fail on undecodable bytes
     )

@@ -1,5 +1,4 @@
-"""The outside world in one small process: a payment provider, a warehouse and an e-mail provider.
+"""Providers of payment, stock and e-mail in one small process. ``python -m sandbox``; ``GET /`` lists the endpoints.
 
-It imports nothing of ours and keeps its own book, so that it can bear witness against us. Start it with
-``python -m sandbox``; ``GET /`` lists what it answers to.
+It imports none of our code and keeps its own ledger, as independent evidence.
 """

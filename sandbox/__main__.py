@@ -1,4 +1,4 @@
-"""`python -m sandbox`: the providers on $SANDBOX_HOST:$SANDBOX_PORT, their book in $SANDBOX_DATA."""
+"""`python -m sandbox`: the providers on $SANDBOX_HOST:$SANDBOX_PORT, with their ledger in $SANDBOX_DATA."""
 
 import os
 import signal
@@ -28,9 +28,9 @@ def main() -> None:
         lifespan="off",
         access_log=False,
         log_level="warning",
-        # Longer than any client's pool keeps an idle connection: else the first call after a pause is lost.
+        # Longer than clients keep idle connections, else the first call after a pause is lost.
         timeout_keep_alive=120,
-        # Answers held back by a script must not hold back the end.
+        # Delayed answers must not delay the shutdown.
         timeout_graceful_shutdown=2,
     )
 
@@ -43,7 +43,7 @@ def port() -> int:
 
 
 def stop_when_stdin_closes() -> None:
-    """For those who started it and may die without saying so."""
+    """Stop with the parent, which may die without a signal."""
     sys.stdin.buffer.read()
     os.kill(os.getpid(), signal.SIGTERM)
 

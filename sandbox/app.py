@@ -1,4 +1,4 @@
-"""The three providers and their control panel as one Starlette application."""
+"""The three providers and their fault API as one Starlette application."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ from sandbox.wire import answer
 
 
 def create_app(*, data: Path, catalogue: Path) -> Starlette:
-    """The application over the book in `data`, its warehouse seeded from the catalogue on the first day."""
+    """Return the application over the ledger in `data`; an empty warehouse is seeded from the catalogue."""
     path = data / "book.sqlite3"
     book = open_book(path)
     warehouse, faults = Warehouse(book), Faults(book)
@@ -40,7 +40,7 @@ def create_app(*, data: Path, catalogue: Path) -> Starlette:
 
 
 def index(routes: list[Route], faults: Faults) -> Endpoint:
-    """What there is to call, and which providers are in trouble on purpose."""
+    """Return the view that lists endpoints, and providers with faults."""
     endpoints = [f"{method} {route.path}" for route in routes for method in sorted(shown_methods(route))]
 
     async def show(_request: Request) -> Response:

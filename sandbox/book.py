@@ -1,8 +1,7 @@
-"""The providers' book: one SQLite file, deliberately apart from the database of the product.
+"""The providers' ledger: a SQLite file, deliberately apart from the product's database.
 
-A provider remembers what it did even when its customer forgets. WAL with `synchronous=NORMAL`: a commit has
-reached the operating system before the answer goes out, so it outlives `kill -9` of this process and of ours
-(a power cut may cost the last moments; that is not what the sandbox is for).
+A provider remembers even if its customer does not. WAL with `synchronous=NORMAL`: a commit has reached the operating
+system before the answer is sent, so it survives `kill -9` of any process, though not a power cut.
 """
 
 import sqlite3
@@ -55,7 +54,7 @@ CREATE TABLE IF NOT EXISTS milestones (name TEXT PRIMARY KEY) WITHOUT ROWID;
 
 
 def open_book(path: Path) -> sqlite3.Connection:
-    """Open the book, making it on the first day. A statement outside `transaction` commits by itself."""
+    """Open the ledger, created if missing. A statement outside `transaction` commits on its own."""
     path.parent.mkdir(parents=True, exist_ok=True)
     book = _connect(str(path))
     book.execute("PRAGMA journal_mode = WAL")
@@ -65,13 +64,13 @@ def open_book(path: Path) -> sqlite3.Connection:
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """A second, read-only connection, so that a long read does not stand in the way of the event loop."""
+    """Open a second, read-only connection, so that a long read does not block the event loop."""
     return _connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
 
 
 @contextmanager
 def transaction(book: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing, with the write lock taken first: what is read inside still holds when it is written."""
+    """Run the block in a transaction with the write lock taken first, so that what it reads stays true."""
     book.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -82,7 +81,7 @@ def transaction(book: sqlite3.Connection) -> Iterator[None]:
 
 
 def _connect(target: str, *, uri: bool = False) -> sqlite3.Connection:
-    # A streamed read is continued by whichever thread of the pool is free, one at a time.
+    # Threads of the pool continue a streamed read, one at a time.
     book = sqlite3.connect(target, uri=uri, isolation_level=None, timeout=5, check_same_thread=False)
     book.row_factory = sqlite3.Row
     return book

@@ -1,4 +1,4 @@
-"""Hanging up: what a client sees of a provider that is down."""
+"""Dropped connections, as of a provider that is down."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ HANG_UP = "sandbox.hang_up"
 
 
 class HangUpProtocol(HttpToolsProtocol):
-    """Gives each request a way to drop its connection: ASGI itself knows only how to answer."""
+    """Lets a request drop its connection, which ASGI does not support."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -28,7 +28,7 @@ class HangUp(Response):
 
 
 async def hold(request: Request, seconds: float) -> None:
-    """Keep the client waiting, and stop as soon as it has gone."""
+    """Delay the answer; return early if the client disconnects."""
     try:
         async with asyncio.timeout(seconds):
             while (await request.receive())["type"] != "http.disconnect":

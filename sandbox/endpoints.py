@@ -1,7 +1,6 @@
-"""What the providers answer to.
+"""The providers' endpoints.
 
-What a provider does for its customers is played on its stage, with the faults of the day. What one looks at
-or sets from outside (the ledger, the mailbox, the stock, the faults) is always answered straight.
+Operations of a provider run under its fault script; endpoints for inspection and control never fail.
 """
 
 from collections.abc import Awaitable, Callable
@@ -75,7 +74,7 @@ class PaymentEndpoints:
         return endpoint
 
     def _done(self, operation: Operation) -> Response:
-        self._sender.tell(operation.as_json())
+        self._sender.send(operation.as_json())
         return answer(operation.http_status, operation.first_answer())
 
     def _authorize(self, *, key: str, order: Authorization) -> Operation:

@@ -1,4 +1,4 @@
-"""Scripted trouble: what each provider does wrong, how often, and the same each time for the same seed."""
+"""Fault scripts of the providers: same seed, same faults."""
 
 import hashlib
 import sqlite3
@@ -18,26 +18,24 @@ Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=600_000)]
 
 
 class Script(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """One provider's faults. The rates are shares of tries, 0 to 1; all of it off is a healthy provider."""
+    """Faults of one provider. Rates are shares of tries, 0 to 1; the defaults are a healthy provider."""
 
     seed: int = 0
-    operations: tuple[str, ...] = ()  # empty: all of them
+    operations: tuple[str, ...] = ()  # empty: all
     decline_tokens: tuple[str, ...] = ()
     decline_amounts: tuple[str, ...] = ()
-    error_rate: Rate = 0.0  # 500, nothing done
-    timeout_before_rate: Rate = 0.0  # holds the answer, nothing done
-    timeout_after_rate: Rate = 0.0  # does it, then holds the answer
-    status_500_after_rate: Rate = 0.0  # does it, then 500
-    garbage_rate: Rate = 0.0  # does it, then answers with something that is not JSON
+    error_rate: Rate = 0.0  # 500, not executed
+    timeout_before_rate: Rate = 0.0  # delayed answer, not executed
+    timeout_after_rate: Rate = 0.0  # executed, delayed answer
+    status_500_after_rate: Rate = 0.0  # executed, 500
+    garbage_rate: Rate = 0.0  # executed, answer is not JSON
     latency_ms: Milliseconds = 0.0
-    latency_jitter_ms: Milliseconds = 0.0  # up to so much more, by the same draw
+    latency_jitter_ms: Milliseconds = 0.0  # upper bound
     timeout_seconds: Annotated[float, msgspec.Meta(ge=0, le=600)] = 30.0
     webhook_loss_rate: Rate = 0.0
     webhook_duplicate_rate: Rate = 0.0
-    webhook_delay_ms: Milliseconds = (
-        0.0  # up to so much, by a draw of its own for each: they overtake each other
-    )
-    down: bool = False  # hangs up on every call, health checks included
+    webhook_delay_ms: Milliseconds = 0.0  # upper bound, drawn per webhook: they overtake each other
+    down: bool = False  # drops all connections, health checks included
 
     def covers(self, operation: str) -> bool:
         return not self.operations or operation in self.operations
@@ -48,7 +46,7 @@ HEALTHY = Script()
 
 @dataclass(frozen=True)
 class Try:
-    """The nth call of one key under a script: which faults befall it is decided by its name alone."""
+    """The nth call of a key under a script, which with the key decides its faults."""
 
     script: Script
     key: str
@@ -56,7 +54,7 @@ class Try:
 
     @property
     def latency(self) -> float:
-        """Seconds to wait before the call is looked at."""
+        """Seconds to wait before the call is processed."""
         return (self.script.latency_ms + self.script.latency_jitter_ms * self._draw("latency")) / 1000
 
     @property
@@ -81,7 +79,7 @@ class Try:
 
     @property
     def webhook_delays(self) -> list[float]:
-        """Seconds after which each copy of the operation's webhook is sent; none if it gets lost."""
+        """Seconds until each copy of the operation's webhook is sent; empty if it is lost."""
         if self._draw("webhook_loss") < self.script.webhook_loss_rate:
             return []
         copies = 2 if self._draw("webhook_duplicate") < self.script.webhook_duplicate_rate else 1
@@ -94,7 +92,7 @@ class Try:
 
 
 class Faults:
-    """The scripts in force and how often each key was tried under them. Both outlive a restart."""
+    """The current scripts, and the tries of each key. Both survive a restart."""
 
     def __init__(self, book: sqlite3.Connection) -> None:
         self._book = book
@@ -108,7 +106,7 @@ class Faults:
         return self._scripts.get(provider, HEALTHY)
 
     def replace(self, provider: str, script: Script) -> None:
-        """Put the script in force and count tries from one again: the same seed repeats the same run."""
+        """Set the script and reset the counts, so that the same seed repeats the same run."""
         if provider not in PROVIDERS:
             raise Refusal(404, "unknown_provider", f"The providers are {', '.join(PROVIDERS)}.")
         if unknown := set(script.operations) - set(OPERATIONS):
@@ -128,7 +126,7 @@ class Faults:
         self.replace(provider, HEALTHY)
 
     def next_try(self, provider: str, operation: str, key: str) -> Try:
-        """Count this call of the key. Only called under a script, so a healthy provider pays nothing."""
+        """Count a call of the key. Called under a script only: a healthy provider pays nothing."""
         row = self._book.execute(
             "INSERT INTO tries (provider, operation, key, count) VALUES (?, ?, ?, 1) "
             "ON CONFLICT (provider, operation, key) DO UPDATE SET count = count + 1 RETURNING count",
@@ -137,7 +135,7 @@ class Faults:
         return Try(self.script(provider), key, row["count"])
 
     def tries(self, provider: str, *, key: str, limit: int) -> list[dict[str, object]]:
-        """What was tried how often since the script was set: one key, or any when `key` is empty."""
+        """Return the tries since the script was set, of one key, or of all if `key` is empty."""
         rows = self._book.execute(
             "SELECT operation, key, count FROM tries "
             "WHERE provider = :provider AND (:key = '' OR key = :key) ORDER BY operation, key LIMIT :limit",

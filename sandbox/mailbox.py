@@ -1,4 +1,4 @@
-"""The e-mail provider: takes messages, delivers them nowhere, and shows what it took."""
+"""The e-mail provider: accepts messages, delivers none, shows them."""
 
 import hashlib
 import sqlite3
@@ -9,7 +9,7 @@ import msgspec
 
 from sandbox.refusals import Refusal
 
-KEPT = 50_000  # messages; the oldest go, so that a long load test does not fill the disk with letters
+KEPT = 50_000  # messages; bounds the disk space of long load tests
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -20,13 +20,13 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Mailbox:
-    """Messages by idempotency key, newest first."""
+    """Messages by idempotency key."""
 
     def __init__(self, book: sqlite3.Connection) -> None:
         self._book = book
 
     def accept(self, *, key: str, message: Message) -> dict[str, Any]:
-        """Take the message, or say again what was said when it was taken."""
+        """Store the message, or replay the first answer."""
         name = f"msg_{hashlib.sha256(key.encode()).hexdigest()[:24]}"
         fingerprint = hashlib.sha256(msgspec.json.encode(message)).hexdigest()
         taken = self._book.execute(
@@ -41,7 +41,7 @@ class Mailbox:
         return {"id": name}
 
     def newest(self, *, to: str, limit: int) -> list[dict[str, Any]]:
-        """The newest messages, to anybody when `to` is empty."""
+        """Return the newest messages, of all recipients if `to` is empty."""
         rows = self._book.execute(
             "SELECT * FROM messages WHERE (:to = '' OR recipient = :to) ORDER BY number DESC LIMIT :limit",
             {"to": to, "limit": limit},

@@ -70,7 +70,7 @@ class Refund(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Operation:
-    """One entry of the ledger, in the order of its columns. Amounts are whole cents."""
+    """An entry of the ledger; fields in the order of its columns. Amounts are in cents."""
 
     digest: str
     key: str
@@ -94,7 +94,7 @@ class Operation:
         return 201 if self.status == "succeeded" else 402
 
     def as_json(self) -> dict[str, Any]:
-        """The operation as a look-up shows it."""
+        """Return the operation as a look-up shows it."""
         shown = {
             "id": self.id,
             "kind": self.kind,
@@ -112,14 +112,14 @@ class Operation:
         return shown
 
     def first_answer(self) -> dict[str, Any]:
-        """What the POST that made it answered, and what every replay of that POST answers."""
+        """Return the answer of the POST, repeated for every replay."""
         if self.status == "succeeded":
             return self.as_json()
         return {"error": {"code": self.code, "message": self.message}, "operation": self.as_json()}
 
 
 class PaymentProvider:
-    """The rules over the ledger. Whatever a method returns is committed."""
+    """The rules over the ledger. What a method returns is committed."""
 
     def __init__(self, book: sqlite3.Connection, path: Path) -> None:
         self._book = book
@@ -128,7 +128,7 @@ class PaymentProvider:
     # Money
 
     def authorize(self, *, key: str, order: Authorization, decline: str = "") -> Operation:
-        """Hold the amount on the card, or record the decline; `decline` refuses whatever the card."""
+        """Authorize the amount, or record a decline; `decline` is a code that overrides the card's."""
         draft = _draft("authorize", key, order, reference=order.reference)
         draft = replace(draft, cents=_cents(order.amount), currency=order.currency)
         code = DECLINING_TOKENS.get(order.token, decline)
@@ -137,18 +137,18 @@ class PaymentProvider:
         return self._insert(draft)
 
     def capture(self, *, key: str, order: Capture) -> Operation:
-        """Take money that is held: once per authorization, and not more than was held."""
+        """Capture up to the authorized amount, once per authorization."""
         draft = _draft("capture", key, order, reference=order.reference, parent=order.authorization)
         draft = replace(draft, cents=_cents(order.amount), currency=order.currency)
         return self._once(draft, self._check_capture)
 
     def void(self, *, key: str, order: Void) -> Operation:
-        """Let go of money that is held and was not taken."""
+        """Void an authorization that was not captured."""
         draft = _draft("void", key, order, reference=order.reference, parent=order.authorization)
         return self._once(draft, self._check_void)
 
     def refund(self, *, key: str, order: Refund) -> Operation:
-        """Give back what was taken, at once or in parts."""
+        """Refund a capture, in full or in parts."""
         draft = _draft("refund", key, order, reference=order.reference, parent=order.capture)
         draft = replace(draft, cents=_cents(order.amount), currency=order.currency)
         return self._once(draft, self._check_refund)
@@ -156,16 +156,16 @@ class PaymentProvider:
     # Look-ups
 
     def find(self, *, key: str) -> Operation | None:
-        """The operation done under this key, or None: the provider never saw it."""
+        """Return the operation of this key; None if the provider never saw it."""
         return self._by_digest(_digest(key))
 
     def of_reference(self, reference: str) -> list[Operation]:
-        """A reference's operations, oldest first."""
+        """Return a reference's operations, oldest first."""
         rows = self._book.execute("SELECT * FROM operations WHERE reference = ? ORDER BY rowid", (reference,))
         return [Operation(*row) for row in rows]
 
     def ledger(self) -> Iterator[bytes]:
-        """One JSON line per reference and currency, as of one moment, some hundred lines at a time."""
+        """Yield JSON lines, one per reference and currency, from one snapshot."""
         reading = open_for_reading(self._path)
         try:
             rows = reading.execute(LEDGER)
@@ -256,7 +256,7 @@ def decimal_text(cents: int) -> str:
 
 
 def normal_amount(amount: str) -> str:
-    """`12.5` and `12.50` are the same amount."""
+    """Return the amount with two decimals: `12.5` equals `12.50`."""
     return decimal_text(_cents(amount))
 
 

@@ -1,4 +1,4 @@
-"""A sandbox as a child process on a port of its own: for tests, benchmarks and trials of faults."""
+"""A sandbox as a child process on its own port, for tests, benchmarks and fault trials."""
 
 import json
 import os
@@ -16,7 +16,7 @@ START_SECONDS = 15.0
 
 
 class SandboxProcess:
-    """Start, stop, kill and start again: the book in `data` stays, and so does the port."""
+    """Starts, stops, kills and restarts a sandbox, with the same ledger and port."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class SandboxProcess:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> "SandboxProcess":
-        """Return once it answers; it ends with this process, however that ends."""
+        """Start it and return once it answers; it ends with this process."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "sandbox", "--until-stdin-closes"],
             cwd=ROOT,
@@ -51,37 +51,37 @@ class SandboxProcess:
         self._end("terminate")
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """Kill it, as a crash would."""
         self._end("kill")
 
-    # The control panel
+    # Control
 
     def set_faults(self, provider: str, **script: Any) -> None:
-        """Replace the provider's script; names as on the wire (`errorRate=0.5`)."""
+        """Replace the provider's fault script; names as on the wire (`errorRate=0.5`)."""
         self.call("PUT", f"/faults/{provider}", script)
 
     def clear_faults(self) -> None:
         self.call("DELETE", "/faults")
 
     def tries(self, provider: str, key: str = "") -> int:
-        """How often the key was tried since the script was set (every key, when none is named)."""
+        """Return the tries of the key, or of all keys, since the script was set."""
         found = self.call("GET", f"/faults/{provider}/tries?limit=10000&key={key}")
         return sum(row["count"] for row in found["items"])
 
     def ledger(self) -> dict[str, dict[str, Any]]:
-        """The provider's ledger by reference."""
+        """Return the provider's ledger by reference."""
         with urllib.request.urlopen(f"{self.url}/payments/ledger", timeout=60) as lines:  # noqa: S310 # nosec B310
             return {line["reference"]: line for line in map(json.loads, lines)}
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """A call of the control panel. Raises `urllib.error.HTTPError` where it is refused."""
+        """Call the sandbox. Raises `urllib.error.HTTPError` for a refusal."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data=data, method=method)  # noqa: S310
         with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 # nosec B310
             text = response.read()
         return json.loads(text) if text else None
 
-    # Inner workings
+    # Internals
 
     def _environment(self) -> dict[str, str]:
         named = {"SANDBOX_HOST": "127.0.0.1", "SANDBOX_PORT": str(self.port), "SANDBOX_DATA": str(self.data)}

@@ -1,4 +1,4 @@
-"""What a provider says when it will not: one exception, one JSON shape."""
+"""Errors of a provider: one exception, one JSON shape."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass
 class Refusal(Exception):
-    """A 4xx answer with a stable code, and the field at fault where there is one."""
+    """A 4xx answer with a stable code, and the field at fault if any."""
 
     status: int
     code: str

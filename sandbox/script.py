@@ -1,4 +1,4 @@
-"""Playing a script: the faults that befall a call, around its effect."""
+"""Applies fault scripts to calls, before and after their effect."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,20 +15,20 @@ Effect = Callable[[], Response]
 
 
 class Stage:
-    """Where one provider's calls are played as its script has them."""
+    """Runs one provider's calls under its script."""
 
     def __init__(self, provider: str, faults: Faults) -> None:
         self._provider = provider
         self._faults = faults
 
     async def play(self, request: Request, operation: str, key: str, effect: Effect) -> Response:
-        """Do what was asked, with whatever befalls this try of this key; a healthy provider just does it."""
+        """Run the call with the faults of this try; without faults if the provider is healthy."""
         script = self._faults.script(self._provider)
         if script.down:
             return HangUp()
         if script == HEALTHY or not script.covers(operation):
             return effect()
-        return await _befallen(self._faults.next_try(self._provider, operation, key), request, effect)
+        return await _with_faults(self._faults.next_try(self._provider, operation, key), request, effect)
 
     async def health(self, _request: Request) -> Response:
         if self._faults.script(self._provider).down:
@@ -36,16 +36,16 @@ class Stage:
         return answer(200, {"status": "ok", "provider": self._provider})
 
 
-async def _befallen(this_try: Try, request: Request, effect: Effect) -> Response:
-    """First the faults that come before the effect, then those that hide it."""
+async def _with_faults(this_try: Try, request: Request, effect: Effect) -> Response:
+    """Apply the faults before the effect, then those that hide its outcome."""
     await asyncio.sleep(this_try.latency)
     if this_try.times_out_before:
-        return await _held_back(this_try, request)
+        return await _delayed(this_try, request)
     if this_try.fails:
         return _failure("Failed before anything was done.")
-    done = _carried_out(effect)
+    done = _execute(effect)
     if this_try.times_out_after:
-        return await _held_back(this_try, request)
+        return await _delayed(this_try, request)
     if this_try.fails_after:
         return _failure("Failed after it was done.")
     if this_try.answers_garbage:
@@ -53,15 +53,15 @@ async def _befallen(this_try: Try, request: Request, effect: Effect) -> Response
     return done
 
 
-def _carried_out(effect: Effect) -> Response:
-    """The answer without faults. A refusal is one too, and can get lost on the way like any other."""
+def _execute(effect: Effect) -> Response:
+    """Return the answer without faults. A refusal is an answer too, and can be lost like one."""
     try:
         return effect()
     except Refusal as refusal:
         return answer(refusal.status, refusal.answer())
 
 
-async def _held_back(this_try: Try, request: Request) -> Response:
+async def _delayed(this_try: Try, request: Request) -> Response:
     await hold(request, this_try.script.timeout_seconds)
     return answer(504, {"error": {"code": "timeout", "message": "The answer was held back."}})
 

@@ -1,4 +1,4 @@
-"""The warehouse: what was ever received of each SKU, less what was written off."""
+"""The warehouse: units ever received per SKU, less write-offs."""
 
 import csv
 import sqlite3
@@ -16,13 +16,13 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class Warehouse:
-    """Counts goods; knows nothing of orders, so what it says is what is on hand here plus what we sold."""
+    """Counts received goods and knows no orders: its count is our stock on hand plus what we sold."""
 
     def __init__(self, book: sqlite3.Connection) -> None:
         self._book = book
 
     def seed(self, catalogue: Path) -> int:
-        """Take the first stock from the catalogue (columns `sku` and `stock`), once. Returns SKUs taken."""
+        """Load the first stock from the catalogue (columns `sku` and `stock`), once. Return the number of SKUs."""
         if not catalogue.exists() or self._is_seeded():
             return 0
         with catalogue.open(newline="", encoding="utf-8") as lines:
@@ -33,7 +33,7 @@ class Warehouse:
         return len(stock)
 
     def page(self, *, after: str, limit: int) -> dict[str, Any]:
-        """Stock in order of SKU; `next` is where the following page starts, null on the last."""
+        """Return stock in order of SKU; `next` is the cursor of the following page, null on the last."""
         rows = self._book.execute(
             "SELECT sku, received FROM stock WHERE sku > ? ORDER BY sku LIMIT ?", (after, limit + 1)
         ).fetchall()

@@ -1,7 +1,6 @@
-"""The payment provider's webhooks: signed, tried again until they are taken, and as unreliable as its script says.
+"""The payment provider's webhooks: signed, retried until accepted, and as unreliable as its fault script.
 
-Off unless SANDBOX_WEBHOOK_URL and SANDBOX_WEBHOOK_SECRET are set. Each operation has one event, with one id
-however often it is sent.
+Off unless SANDBOX_WEBHOOK_URL and SANDBOX_WEBHOOK_SECRET are set. Every copy of an operation's event has the same id.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ FIRST_PAUSE_SECONDS = 0.5  # doubled with each try
 
 @dataclass
 class Sender:
-    """Tells our customer what was done."""
+    """Sends webhooks to the customer."""
 
     faults: Faults
     url: str = ""
@@ -34,19 +33,19 @@ class Sender:
 
     @classmethod
     def from_environment(cls, faults: Faults, environment: Mapping[str, str]) -> Self:
-        """Return the sender that the environment describes; one without an address sends nothing."""
+        """Return the configured sender; without a URL it sends nothing."""
         url, secret = (
             environment.get("SANDBOX_WEBHOOK_URL", ""),
             environment.get("SANDBOX_WEBHOOK_SECRET", ""),
         )
         return cls(faults, url if secret else "", secret)
 
-    def tell(self, operation: dict[str, Any]) -> None:
-        """Have the customer told of an operation, as often and as late as the script has it."""
+    def send(self, operation: dict[str, Any]) -> None:
+        """Send the operation's webhook, with the losses, copies and delays of the script."""
         if not self.url:
             return
-        befallen = Try(self.faults.script("payments"), f"webhook:{operation['key']}", 1)
-        for delay in befallen.webhook_delays:
+        this_try = Try(self.faults.script("payments"), f"webhook:{operation['key']}", 1)
+        for delay in this_try.webhook_delays:
             task = asyncio.get_running_loop().create_task(self._send(operation, delay))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)

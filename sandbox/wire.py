@@ -1,4 +1,4 @@
-"""Reading what was asked, strictly, and writing JSON."""
+"""Strict request parsing, and JSON answers."""
 
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ def answer(status: int, body: Any) -> Response:
 
 
 async def read_body(request: Request, shape: type[T]) -> T:
-    """Decode the body into the shape, or refuse with the field at fault."""
+    """Decode the body. Raises Refusal with the field at fault."""
     body = await request.body()
     if len(body) > LARGEST_BODY:
         raise Refusal(413, "too_large", f"A body has at most {LARGEST_BODY} bytes.")

@@ -1,1 +1,1 @@
-"""Scheduled work, once per time slot."""
+"""Periodic work, once per time slot."""

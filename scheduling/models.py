@@ -1,10 +1,10 @@
-"""Scheduled work that has been started, so that each time slot is worked once however many beats tick."""
+"""Runs of scheduled work; a row per slot makes each slot run once, however many beats tick."""
 
 from django.db import models
 
 
 class ScheduledRun(models.Model):
-    """One slot of one piece of scheduled work."""
+    """One slot of one scheduled job."""
 
     pk = models.CompositePrimaryKey("name", "slot")
     name = models.CharField(max_length=60)

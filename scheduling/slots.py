@@ -1,4 +1,4 @@
-"""Run scheduled work once per time slot, however many beats send it."""
+"""Runs scheduled work once per time slot, however many beats send it."""
 
 import traceback
 from collections.abc import Callable
@@ -9,12 +9,12 @@ from django.db.models.functions import Now
 
 from scheduling.models import ScheduledRun
 
-# What was started so much later than now was started by a clock that was ahead.
+# A run that started this far in the future was started by a clock that was ahead.
 AHEAD = timedelta(minutes=5)
 
 
 def database_now() -> datetime:
-    """Return the time by the database's clock, the only one that decides anything."""
+    """Return the time of the database's clock, the only one that decisions use."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         now: datetime = cursor.fetchone()[0]
@@ -22,12 +22,12 @@ def database_now() -> datetime:
 
 
 def once_per_slot(*, name: str, interval: float, work: Callable[[], object], now: datetime) -> bool:
-    """Run `work` unless this slot of `interval` seconds was taken already. Return whether it ran.
+    """Run `work` unless this slot of `interval` seconds was taken. Return whether it ran.
 
-    The outcome (or the traceback, which is raised on) stays in `ScheduledRun` for whoever looks.
+    The outcome, or the traceback of an error, which is raised again, is stored in `ScheduledRun`.
     """
     slot = int(now.timestamp() // interval)
-    # Left by a clock that was ahead: those slots would be taken for worked once they come.
+    # Slots taken by a clock that was ahead would count as done once they come.
     ScheduledRun.objects.filter(name=name, slot__gt=slot, started_at__gt=now + AHEAD).delete()
     run, won = ScheduledRun.objects.get_or_create(name=name, slot=slot, defaults={"started_at": now})
     if not won:
@@ -48,19 +48,19 @@ def _finish(run: ScheduledRun, outcome: str) -> None:
 
 
 def has_failed(run: ScheduledRun) -> bool:
-    """Whether a run ended with an error, or with only part of its work done, which its outcome says."""
+    """Whether a run failed or, by its outcome, did only part of its work."""
     return run.outcome.startswith("Traceback") or "; stopped: " in run.outcome
 
 
 def forget_before(moment: datetime) -> int:
-    """Delete the runs started before `moment`. Return how many."""
+    """Delete the runs started before `moment`. Return their number."""
     return int(ScheduledRun.objects.filter(started_at__lt=moment).delete()[0])
 
 
 def latest_start(name: str, *, until: datetime) -> datetime | None:
-    """Return when the scheduled work called `name` was last started; None if never.
+    """Return the latest start of the job `name`; None if it never ran.
 
-    What was started after `until` was started by a clock that was ahead, and says nothing about today.
+    Starts after `until` came from a clock that was ahead.
     """
     return (
         ScheduledRun.objects.filter(name=name, started_at__lte=until)
@@ -71,12 +71,12 @@ def latest_start(name: str, *, until: datetime) -> datetime | None:
 
 
 def outcomes_since(name: str, moment: datetime) -> list[tuple[datetime, str]]:
-    """Return when the work called `name` was started since, and what came of it, as far as it has ended."""
+    """Return start and outcome of the finished runs of `name` since `moment`."""
     runs = ScheduledRun.objects.filter(name=name, started_at__gte=moment, finished_at__isnull=False)
     return list(runs.order_by("started_at").values_list("started_at", "outcome"))
 
 
-# One step per name through the primary key, however many runs there are.
+# A loose index scan: one step per name, however many runs there are.
 LATEST_RUNS = """
     WITH RECURSIVE names AS (
         (SELECT name FROM scheduling_scheduledrun ORDER BY name LIMIT 1)
@@ -91,7 +91,7 @@ LATEST_RUNS = """
 
 
 def latest_runs() -> list[ScheduledRun]:
-    """Return the latest run of each piece of scheduled work, by name."""
+    """Return the latest run of each name."""
     with connection.cursor() as cursor:
         cursor.execute(LATEST_RUNS)
         return [
@@ -101,5 +101,5 @@ def latest_runs() -> list[ScheduledRun]:
 
 
 def stale_after(interval: float) -> timedelta:
-    """Return how long after its last start scheduled work counts as missed: two intervals and some slack."""
+    """Return the age after which a job counts as missed: two intervals and some slack."""
     return timedelta(seconds=interval * 2 + 10)

@@ -1,1 +1,1 @@
-"""What processes say about themselves while they work: counts that all of them share, and traces."""
+"""Metrics that all processes share, and traces."""

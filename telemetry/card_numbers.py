@@ -1,23 +1,22 @@
-"""Card numbers: finding them where none belongs, and blacking them out where texts of others come in."""
+"""Finds and masks card numbers."""
 
 import re
 from collections.abc import Iterator
 
-# What people and addresses write between the digits of a card number: blanks of all kinds, dots, dashes, slashes.
+# Separators within card numbers, also in URLs: blanks, dots, dashes, slashes.
 SEPARATOR = r"(?:[^\S\r\n]|[.\-_/+\u00b7\u2010-\u2015\u2212]|%20|%2[DEFdef]|%C2%A0)"
-# Thirteen digits or more of any script, in a row or in groups. The date and time of an order's number alone have as
-# many digits as a card, and one in ten the check digit: it is matched as a whole, and left alone.
+# Thirteen or more digits of any script, grouped or not. An order number's timestamp has as many digits as a card, and
+# one in ten passes the check digit, so it is matched whole and skipped.
 CANDIDATE = re.compile(
     rf"\b(?i:ORD)-[0-9]{{14}}-[0-9]{{4,12}}\b|(?P<digits>\d(?:{SEPARATOR}{{0,3}}\d){{12,}})"
 )
 GROUP = re.compile(rf"{SEPARATOR}|(?P<group>\d+)")
-# Ids whose digits mean nothing, so that one in a few thousand is not taken for a card.
+# Random ids: one in a few thousand would pass for a card.
 RANDOM_ID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 SHORTEST, LONGEST = 13, 19
 BLACK = "[card number]"
 
-# First digits and lengths that card networks issue. Without them one number in ten would pass for a card, and
-# moments since 1970, which make good keys, begin with 1.
+# Issued prefixes and lengths. Without them one number in ten passes, as do timestamps, which make good keys.
 ISSUED = re.compile(
     "|".join(
         (
@@ -37,14 +36,14 @@ ISSUED = re.compile(
 
 
 def holds_card_number(text: str) -> bool:
-    """Return whether digits of the text have the first digits, the length and the check digit of a card number."""
+    """Return whether the text holds digits with the prefix, length and check digit of a card number."""
     if len(text) < SHORTEST or RANDOM_ID.fullmatch(text):
         return False
     return any(True for _ in _card_numbers(text))
 
 
 def masked(text: str) -> str:
-    """Return the text with its card numbers blacked out."""
+    """Return the text with card numbers masked."""
     if len(text) < SHORTEST or RANDOM_ID.fullmatch(text):
         return text
     pieces, end = [], 0
@@ -55,7 +54,7 @@ def masked(text: str) -> str:
 
 
 def _card_numbers(text: str) -> Iterator[tuple[int, int]]:
-    """Yield where card numbers stand in a text, in order, none within another."""
+    """Yield the spans of card numbers in order, without overlaps."""
     for found in CANDIDATE.finditer(text):
         if found["digits"] is not None:
             yield from _in_run(text, *found.span())
@@ -63,7 +62,7 @@ def _card_numbers(text: str) -> Iterator[tuple[int, int]]:
 
 def _in_run(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
     groups = [match.span() for match in GROUP.finditer(text, start, stop) if match["group"]]
-    # Groups that letters are joined to are an id, of which no part is a card.
+    # Digits joined to letters are an id, no part of which is a card number.
     is_alone = not _is_word(text[start - 1 : start]) and not _is_word(text[stop : stop + 1])
     first = 0
     while first < len(groups):
@@ -75,7 +74,7 @@ def _in_run(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
 
 
 def _last_group(text: str, groups: list[tuple[int, int]], first: int, *, is_alone: bool) -> int | None:
-    """Return with which group a card number ends that begins with group `first`; None if none begins there."""
+    """Return the last group of a card number that begins with group `first`; None if none does."""
     digits = ""
     for number in range(first, len(groups) if is_alone else first + 1):
         digits += _as_ascii(text[slice(*groups[number])])

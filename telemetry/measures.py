@@ -1,8 +1,7 @@
-"""What all processes count together, so that one scrape tells of all of them.
+"""Metrics that all processes add up in Valkey, so that one scrape covers them all.
 
-Counting is an addition in memory. A thread carries the sums to Valkey every two seconds; when it is away they
-add up until it is back. A process that is killed takes the counts of its last two seconds with it, and a Valkey
-that starts empty begins at zero, as Prometheus' counters may.
+Counting is an addition in memory; a thread flushes the sums every two seconds. They accumulate while Valkey is away.
+A killed process loses up to two seconds of counts, and an empty Valkey starts at zero, as Prometheus counters may.
 """
 
 import logging
@@ -31,13 +30,13 @@ SEPARATOR = "\x1f"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 ORDERS = (1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0)
 
-# Name of the measure, values of its labels, and the part of it: a bucket's place, or the sum.
+# Name of the measure, label values, and a bucket's index or the sum.
 Field = tuple[str, tuple[str, ...], str]
 
 
 @dataclass(frozen=True, eq=False)
 class Measure:
-    """Something that is counted or, with `buckets`, also measured. Names and units as Prometheus has them."""
+    """A counter or, with `buckets`, a histogram. Names and units follow Prometheus."""
 
     name: str
     text: str
@@ -45,17 +44,17 @@ class Measure:
     buckets: tuple[float, ...] = ()
 
     def add(self, *values: str, amount: float = 1) -> None:
-        """Count, under these values of the labels."""
+        """Increment the counter for these label values."""
         _book.add((self.name, values, SUM), amount)
 
     def observe(self, value: float, *values: str) -> None:
-        """Count a value in its bucket, and add it to the sum."""
+        """Count a value in its bucket and add it to the sum."""
         _book.add((self.name, values, str(bisect_left(self.buckets, value))), 1)
         _book.add((self.name, values, SUM), value)
 
     @contextmanager
     def timed(self, *values: str) -> Iterator[None]:
-        """Measure in seconds how long what is done inside takes."""
+        """Observe the seconds that the block takes."""
         started = time.perf_counter()
         try:
             yield
@@ -72,11 +71,9 @@ TASK_SECONDS = Measure(
     "task_seconds", "How long a task ran: a step of the journey for a whole batch.", ("task",), SECONDS
 )
 BATCH_ORDERS = Measure("batch_orders", "Orders that left together.", ("route",), ORDERS)
-PROVIDER_CALLS = Measure(
-    "provider_calls", "Tries of calls to a provider, by what came of them.", ("provider", "outcome")
-)
+PROVIDER_CALLS = Measure("provider_calls", "Attempts of provider calls, by outcome.", ("provider", "outcome"))
 PROVIDER_SECONDS = Measure(
-    "provider_call_seconds", "How long a try of a call to a provider took.", ("provider",), SECONDS
+    "provider_call_seconds", "How long an attempt of a provider call took.", ("provider",), SECONDS
 )
 WEBHOOKS_IGNORED = Measure("payment_webhooks_ignored", "Genuine webhooks about nothing that we know.")
 ALL = (
@@ -92,12 +89,12 @@ ALL = (
 
 
 def flush() -> None:
-    """Carry what was counted in this process to Valkey now. Raises redis.RedisError when it is away."""
+    """Send this process's counts to Valkey now. Raises redis.RedisError."""
     _book.carry()
 
 
 def totals() -> dict[Field, float]:
-    """Return what all processes have counted so far. Raises redis.RedisError when Valkey is away."""
+    """Return the totals of all processes. Raises redis.RedisError."""
     with _client() as client:
         stored: dict[str, str] = client.hgetall(KEY)
     return {_parsed(name): float(amount) for name, amount in stored.items()}
@@ -113,7 +110,7 @@ def _client() -> redis.Redis:
 
 
 class Book:
-    """What this process has counted and not carried to Valkey yet."""
+    """Counts of this process that are not in Valkey yet."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -121,7 +118,7 @@ class Book:
         self._thread: threading.Thread | None = None
 
     def add(self, field: Field, amount: float) -> None:
-        """Add, and see to it that somebody carries."""
+        """Add to a count; start the flushing thread with the first."""
         with self._lock:
             self._counts[field] += amount
             if self._thread is None:
@@ -129,7 +126,7 @@ class Book:
                 self._thread.start()
 
     def carry(self) -> None:
-        """Add the counts to Valkey's; if that fails they are kept for the next time."""
+        """Add the counts to those in Valkey; keep them if that fails."""
         with self._lock:
             counts, self._counts = self._counts, defaultdict(float)
         if not counts:
@@ -140,10 +137,10 @@ class Book:
                     pipeline.hincrbyfloat(KEY, SEPARATOR.join((name, *values, part)), amount)
                 pipeline.execute()
         except (redis.RedisError, OSError):
-            self._take_back(counts)
+            self._restore(counts)
             raise
 
-    def _take_back(self, counts: dict[Field, float]) -> None:
+    def _restore(self, counts: dict[Field, float]) -> None:
         with self._lock:
             for field, amount in counts.items():
                 self._counts[field] += amount
@@ -161,7 +158,7 @@ _book = Book()
 
 
 def _reset_after_fork() -> None:
-    """Threads and their locks do not survive a fork, and what the parent counted it carries itself."""
+    """Threads and locks do not survive a fork; the parent flushes its own counts."""
     global _book  # noqa: PLW0603
     _book = Book()
 

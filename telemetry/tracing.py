@@ -1,9 +1,8 @@
-"""Traces by OpenTelemetry: off until OTEL_EXPORTER_OTLP_ENDPOINT is set, and then with the extra `otel` installed.
+"""OpenTelemetry traces: off unless OTEL_EXPORTER_OTLP_ENDPOINT is set, which needs the extra `otel`.
 
-One trace follows an order: the request that placed it, the batch it left with, each step, and what is told of it at
-the sockets. The request's context is kept with the order's first event, because between request and dispatcher there
-is nothing but the database. A batch of one order goes on in that order's trace; one of many has a trace of its own,
-linked to those of its orders.
+A trace follows an order: request, batch, each step, messages to sockets. The request's context is stored with the
+order's first event, as only the database lies between request and dispatcher. A batch of one order continues its
+trace; a larger batch has its own, linked to those of its orders.
 """
 
 import os
@@ -15,19 +14,19 @@ from typing import Any
 from telemetry.credentials import without_secrets
 
 HEADER = "traceparent"
-# Links that one span has at most; OpenTelemetry drops more than 128.
+# OpenTelemetry drops links beyond 128.
 MAX_LINKS = 100
 
 _tracer: Any = None
 
 
 def is_on() -> bool:
-    """Whether traces are recorded."""
+    """Whether spans are recorded."""
     return _tracer is not None
 
 
 def start(service: str = "") -> None:
-    """Begin to record, if the environment says where traces go. Once per process, after a fork."""
+    """Start recording if the environment names an endpoint. Once per process, after the fork."""
     if _tracer is not None or not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         return
     try:
@@ -41,7 +40,7 @@ def start(service: str = "") -> None:
 
 
 def record_with(processor: Any, *, service: str = "") -> None:
-    """Begin to record with a span processor of OpenTelemetry's."""
+    """Start recording with the given span processor."""
     global _tracer  # noqa: PLW0603
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
@@ -53,7 +52,7 @@ def record_with(processor: Any, *, service: str = "") -> None:
 
 
 def stop() -> None:
-    """Record no more."""
+    """Stop recording."""
     global _tracer  # noqa: PLW0603
     _tracer = None
 
@@ -65,9 +64,9 @@ def _program() -> str:
 def span(
     name: str, *, parents: Sequence[str] = (), **attributes: str | float | bool
 ) -> AbstractContextManager[None]:
-    """Record what is done inside, below the span that is under way, or below or linked to `parents`.
+    """Record the block as a span, a child of the current span unless `parents` are given.
 
-    `parents` are contexts as `current` returns them. One is gone on with; several are linked. Free when off.
+    `parents` are contexts from `current`: one becomes the parent, several become links. No cost while off.
     """
     return _span(name, parents, attributes) if _tracer is not None else nullcontext()
 
@@ -90,14 +89,14 @@ def _span(name: str, parents: Sequence[str], attributes: Mapping[str, Any]) -> I
         try:
             yield
         except Exception as error:
-            # The SDK's own record of it would have its text, and that of others, as it is.
+            # The SDK would record the error's text unmasked.
             status = trace.Status(trace.StatusCode.ERROR, without_secrets(f"{type(error).__name__}: {error}"))
             started.set_status(status)
             raise
 
 
 def current() -> str:
-    """Return the context of the span that is under way, as the header `traceparent` has it; empty if none is."""
+    """Return the current span's `traceparent`; empty without a span."""
     if _tracer is None:
         return ""
     from opentelemetry import trace  # noqa: PLC0415

@@ -1,6 +1,5 @@
-"""The same shop as the tutorials of Django, DRF and Celery would have it, on their default settings.
+"""The same shop after the tutorials of Django, DRF and Celery, on default settings.
 
-Written to be read, and to be fair: models with foreign keys, a nested serializer, one canvas for each order,
-tasks that load, change and save. What the tutorials warn of is heeded (`on_commit`, `select_for_update`,
-`acks_late`); what they do not speak of is left out.
+Meant as a fair comparison: foreign keys, a nested serializer, one canvas per order, tasks that load, change and save.
+It heeds the tutorials' warnings (`on_commit`, `select_for_update`, `acks_late`) and leaves out what they leave out.
 """

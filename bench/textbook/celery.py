@@ -1,4 +1,4 @@
-"""The Celery application, as in "First steps with Django"."""
+"""The Celery application, after "First steps with Django"."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The live feed, as in Channels' tutorial: a group for each order, and one for the staff."""
+"""The live feed, after Channels' tutorial: a group per order, and one for staff."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ STAFF = "orders"
 
 
 class OrdersConsumer(AsyncJsonWebsocketConsumer):
-    """Follows one order, or all of them."""
+    """Follows one order, or all."""
 
     async def connect(self) -> None:
         """Join the group."""
@@ -22,16 +22,16 @@ class OrdersConsumer(AsyncJsonWebsocketConsumer):
         await self.send_json({"type": "Ready"})
 
     async def disconnect(self, code: int) -> None:  # noqa: ARG002 - Channels passes it
-        """Leave it."""
+        """Leave the group."""
         await self.channel_layer.group_discard(self.group, self.channel_name)
 
     async def order_event(self, message: dict[str, Any]) -> None:
-        """Pass on what happened."""
+        """Forward an event."""
         await self.send_json(message["event"])
 
 
 def tell(order_id: int, event_id: int, event: str) -> None:
-    """Tell who follows the order, and the staff, what happened to it."""
+    """Send an event to the order's group and to staff."""
     if not settings.IS_LIVE:
         return
     body = {"orderId": order_id, "sequence": event_id, "event": event}

@@ -1,4 +1,4 @@
-"""`python -m bench.textbook.control prepare|place N [held]|release N RATE`: what the benchmark asks of this shop."""
+"""`python -m bench.textbook.control prepare|place N [held]|release N RATE`: the benchmark's operations on this shop."""
 
 import os
 import random
@@ -22,7 +22,7 @@ from bench.textbook.tasks import process  # noqa: E402
 
 
 def prepare() -> None:
-    """Make the tables, the products and the users; print the users' tokens."""
+    """Create tables, products and users; print the users' tokens."""
     call_command("migrate", verbosity=0)
     call_command("migrate", run_syncdb=True, verbosity=0)
     Product.objects.bulk_create(
@@ -34,7 +34,7 @@ def prepare() -> None:
 
 
 def place(count: int, *, held: bool) -> None:
-    """Place orders and, unless they are held, send each on its way."""
+    """Place orders and start them unless held."""
     celery.set_current()
     owner, rng = User.objects.get(username="user-0"), random.Random(count)  # noqa: S311
     for _ in range(count):
@@ -46,7 +46,7 @@ def place(count: int, *, held: bool) -> None:
 
 
 def release(count: int, per_second: float) -> None:
-    """Send the latest orders, which were held, on their way at a rate."""
+    """Start the latest, held orders at a rate."""
     celery.set_current()
     order_ids = list(Order.objects.order_by("-pk").values_list("pk", flat=True)[:count])
     for order_id in paced(reversed(order_ids), per_second):

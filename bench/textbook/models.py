@@ -1,4 +1,4 @@
-"""Products with their stock, orders with their items, what was paid, and what happened."""
+"""Products with stock, orders with items, payments, events."""
 
 from django.conf import settings
 from django.db import models

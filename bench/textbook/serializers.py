@@ -1,4 +1,4 @@
-"""A writable nested serializer, as in DRF's guide."""
+"""A writable nested serializer, after DRF's guide."""
 
 from typing import Any
 

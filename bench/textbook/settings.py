@@ -1,4 +1,4 @@
-"""Settings as `startproject` writes them, with PostgreSQL, DRF and Celery added as their guides say."""
+"""Settings of `startproject`, with PostgreSQL, DRF and Celery added after their guides."""
 
 import environ
 
@@ -59,5 +59,5 @@ CHANNEL_LAYERS = {
         "CONFIG": {"hosts": [env.str("REDIS_URL") + "/3"]},
     }
 }
-IS_LIVE = env.bool("IS_LIVE", default=False)  # whether anybody listens: what nobody hears costs nothing
+IS_LIVE = env.bool("IS_LIVE", default=False)  # without listeners no messages are sent
 PAYMENT_API_URL = env.str("PAYMENT_API_URL", default="")

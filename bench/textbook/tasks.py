@@ -1,4 +1,4 @@
-"""One canvas for each order: stock beside shipping and payment, then capture, then confirmation."""
+"""One canvas per order: stock in parallel with shipping and payment, then capture, then confirmation."""
 
 from decimal import Decimal
 from functools import partial
@@ -13,13 +13,13 @@ from bench.textbook.models import Order, OrderEvent, Payment, Product
 
 
 def happened(order: Order, event: str) -> None:
-    """Keep what happened, and tell it once it is committed."""
+    """Store the event, and send it after the commit."""
     kept = OrderEvent.objects.create(order=order, type=event)
     transaction.on_commit(partial(tell, order.pk, kept.pk, event))
 
 
 def process(order_id: int) -> None:
-    """Send an order on its way."""
+    """Start an order."""
     chord(
         [reserve_stock.si(order_id), chain(quote_shipping.si(order_id), authorize_payment.si(order_id))],
         chain(capture_payment.si(order_id), confirm_order.si(order_id)),
@@ -28,7 +28,7 @@ def process(order_id: int) -> None:
 
 @shared_task
 def reserve_stock(order_id: int) -> None:
-    """Take the items off the stock."""
+    """Take the items from stock."""
     with transaction.atomic():
         order = Order.objects.get(pk=order_id)
         for item in order.items.order_by("product_id"):
@@ -44,7 +44,7 @@ def reserve_stock(order_id: int) -> None:
 
 @shared_task
 def quote_shipping(order_id: int) -> None:
-    """Add what shipping costs."""
+    """Add the shipping cost."""
     with transaction.atomic():
         order = Order.objects.select_for_update().get(pk=order_id)
         grams = sum(item.product.weight_grams * item.quantity for item in order.items.all())
@@ -56,7 +56,7 @@ def quote_shipping(order_id: int) -> None:
 
 @shared_task
 def authorize_payment(order_id: int) -> None:
-    """Hold the total on the customer's card."""
+    """Authorize the total."""
     order = Order.objects.get(pk=order_id)
     reference = _call("authorizations", order, token="tok_demo")  # noqa: S106 - of the sandbox
     with transaction.atomic():
@@ -68,7 +68,7 @@ def authorize_payment(order_id: int) -> None:
 
 @shared_task
 def capture_payment(order_id: int) -> None:
-    """Take what was held."""
+    """Capture the authorized amount."""
     order = Order.objects.get(pk=order_id)
     payment = order.payments.get()
     _call("captures", order, authorization=payment.reference)
@@ -89,7 +89,7 @@ def confirm_order(order_id: int) -> None:
 
 
 def _call(operation: str, order: Order, **details: str) -> str:
-    """Ask the payment provider; without one, take its word for granted."""
+    """Call the payment provider; without one, assume success."""
     if not settings.PAYMENT_API_URL:
         return f"in-process-{order.pk}"
     response = requests.post(

@@ -15,18 +15,18 @@ from bench.textbook.tasks import process
 
 
 class OrderViewSet(viewsets.ModelViewSet):
-    """Orders, with their items."""
+    """Orders with their items."""
 
     queryset = Order.objects.prefetch_related("items")
     serializer_class = OrderSerializer
 
     def get_serializer(self, *args: Any, **kwargs: Any) -> BaseSerializer[Order]:
-        """Take a list of orders, too."""
+        """Accept lists of orders, too."""
         kwargs.setdefault("many", isinstance(kwargs.get("data"), list))
         return super().get_serializer(*args, **kwargs)
 
     def perform_create(self, serializer: BaseSerializer[Order]) -> None:
-        """Save the order, or each of a list, and have it processed once it is committed."""
+        """Save the orders, and start each after the commit."""
         saved = serializer.save(owner=self.request.user)
         for order in saved if isinstance(saved, list) else [saved]:
             transaction.on_commit(partial(process, order.pk))

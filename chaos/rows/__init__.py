@@ -1,4 +1,4 @@
-"""The rows of the fault matrix, by what they hit. Importing this enters all of them into `chaos.arena.ROWS`."""
+"""Rows of the fault matrix, by what they hit. Importing it registers them in `chaos.arena.ROWS`."""
 
 from chaos.rows import attacks, broker, database, live, messages, mixed, providers, web, workers
 

@@ -1,4 +1,4 @@
-"""People who order and do not mean to pay."""
+"""Attackers who order and do not mean to pay."""
 
 import asyncio
 from typing import Any
@@ -25,7 +25,7 @@ NEW_PRODUCT = """
     within=90,
 )
 async def f49(arena: Arena) -> None:
-    """The limits of accounts are off, and everybody is the same customer: only the queue for units helps."""
+    """Account limits are off and all are one customer: only the queue for units helps."""
     sku = f"BLOCKED-{arena.dice.randrange(10**9)}"
     await asyncio.to_thread(arena.rig.do, NEW_PRODUCT, sku, sku, UNITS)
     await arena.providers(latencyMs=500)
@@ -49,7 +49,7 @@ async def f49(arena: Arena) -> None:
 
 
 async def _attack(arena: Arena, sku: str) -> None:
-    """Order, one after the other, with a card that is declined, whatever the shop says is available."""
+    """Place orders with a card that is declined, for all available units."""
     while True:
         free = (await asyncio.to_thread(arena.rig.rows, AVAILABLE, sku))[0][0]
         items: list[dict[str, Any]] = [{"sku": sku, "quantity": free or UNITS // 2}]

@@ -73,7 +73,7 @@ async def f18(arena: Arena) -> None:
 
 
 def disconnect(arena: Arena, kind: str) -> None:
-    """Have Valkey hang up on all clients of a kind."""
+    """Have Valkey disconnect all clients of a kind."""
     with arena.rig.broker() as broker:
         broker.client_kill_filter(_type=kind, skipme=True)
 
@@ -94,7 +94,7 @@ async def f19(arena: Arena) -> None:
 
 @row("F25", "Valkey's disk is full, then PostgreSQL's; both have room again", within=AFTER_FULL_DISKS)
 async def f25(arena: Arena) -> None:
-    """Each runs for a while on a small file system. What is given up with Valkey's is what it would have lost."""
+    """Each engine runs on a small file system for a while. Data dropped with Valkey's would be lost anyway."""
     rig = arena.rig
     await rig.end_engine("valkey", signal.SIGTERM)
     disk = await asyncio.to_thread(SmallDisk, rig.valkey.folder, room=VALKEY_ROOM)

@@ -1,4 +1,4 @@
-"""PostgreSQL: restarted, killed, cut off, its answers lost, crowded."""
+"""PostgreSQL: restarted, killed, cut off, answers lost, out of connections."""
 
 import asyncio
 import contextlib

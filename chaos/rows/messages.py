@@ -1,4 +1,4 @@
-"""Messages: doubled, late, in the wrong order, lost, poisonous, from another release."""
+"""Messages: doubled, late, reordered, lost, malformed, from another release."""
 
 import ast
 import asyncio
@@ -32,7 +32,7 @@ async def f34(arena: Arena) -> None:
 
 
 async def _copy_messages(arena: Arena, *, seconds: float, copies: int, late: tuple[float, float]) -> None:
-    """Watch what is pushed, and push it again under another delivery tag; while Valkey is away, wait for it."""
+    """Push each message again under another delivery tag; wait while Valkey is away."""
     waiting: list[tuple[float, str, str]] = []
     done = 0
     watching = asyncio.create_task(

@@ -35,8 +35,8 @@ PLACES = (
 )
 
 
-# No run passes a place so often by itself. Passages are counted by the length of a file, so a place is armed by
-# making its file that long, less one: the very next passage strikes, and none after it.
+# More passages than a run has. The count is a file's length, so making the file one shorter arms the place: the next
+# passage strikes, and none after it.
 ARMED = 1_000_000
 
 
@@ -60,7 +60,7 @@ async def f6(arena: Arena) -> None:
 
 
 async def _strike(arena: Arena, file: Path) -> bool:
-    """Arm a place, and place orders that pass it until one has."""
+    """Arm a place, and place orders until one passes it."""
     _arm(file)
     for number in range(200):
         if number % 50 == 0:
@@ -130,7 +130,7 @@ async def f10(arena: Arena) -> None:
 
 @row("F11", "rolling restart of every process under load", post_longest=1.0)
 async def f11(arena: Arena) -> None:
-    """Callers are asked to go elsewhere before a web process is stopped, as a load balancer would do it."""
+    """Traffic is moved elsewhere before a web process stops, as with a load balancer."""
     for name in (*WEBS, "dispatcher", *WORKERS, "beat", "live"):
         arena.struck()
         if name in WEBS:
@@ -221,7 +221,7 @@ async def f38(arena: Arena) -> None:
 
 
 async def _expect_ticks(arena: Arena) -> None:
-    """The schedule must go on, and soon."""
+    """The schedule must continue, and soon."""
     last = await asyncio.to_thread(arena.rig.rows, TICKS)
 
     def ticks_again() -> bool:

@@ -1,1 +1,1 @@
-"""Changes to Celery and kombu, one file each: why it is there, and when it can go."""
+"""Patches of Celery and kombu, one per module: the defect, the test that shows it, and when to remove the patch."""

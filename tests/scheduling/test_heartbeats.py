@@ -13,7 +13,7 @@ from tests.waiting import until
 @pytest.fixture(autouse=True)
 def nobody_yet():
     # Other tests of this process may have left a sign that its thread is still to carry.
-    for name in list(heartbeats._herald()._signs):
+    for name in list(heartbeats._publisher()._beats):
         leave(name)
     with heartbeats._client() as client:
         client.delete(KEY, f"{KEY}:facts")

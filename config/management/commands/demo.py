@@ -1,4 +1,4 @@
-"""`manage.py demo`: something to sell, somewhere to send it, and people to do it."""
+"""`manage.py demo`: load the demo's catalogue, delivery prices, groups and accounts."""
 
 import os
 import secrets
@@ -23,16 +23,16 @@ class Command(BaseCommand):
     help = "Adds the demo catalogue, delivery prices, groups and accounts. A second run changes nothing."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self._say("products", load_catalogue(currency=settings.CURRENCY))
-        self._say("delivery zones", load_tariff(currency=settings.CURRENCY))
-        self._say("groups", add_groups())
+        self._report("products", load_catalogue(currency=settings.CURRENCY))
+        self._report("delivery zones", load_tariff(currency=settings.CURRENCY))
+        self._report("groups", add_groups())
         self._add_account("admin", "DEMO_ADMIN_PASSWORD", is_staff=True, is_superuser=True)
         self._add_account("operator", "DEMO_OPERATOR_PASSWORD", groups=list(GROUPS), is_staff=True)
-        # The customer may process and complete orders too, but reaches only their own.
+        # The customer may process and complete orders too, but only their own.
         self._add_account("demo", "DEMO_CUSTOMER_PASSWORD", permissions=[("orders", "operate_order")])
         demo_accounts.switch_on()
 
-    def _say(self, what: str, added: int) -> None:
+    def _report(self, what: str, added: int) -> None:
         self.stdout.write(f"{what}: {added} added" if added else f"{what}: nothing to add")
 
     def _add_account(
@@ -44,7 +44,7 @@ class Command(BaseCommand):
         permissions: list[tuple[str, str]] | None = None,
         **flags: bool,
     ) -> None:
-        """Add the account with the password of the environment, or one made up here and printed."""
+        """Add the account with the password from the environment, or a generated one that is printed."""
         if User.objects.filter(username=name).exists():
             self.stdout.write(f"account {name}: is there")
             return

@@ -1,4 +1,4 @@
-"""`manage.py groups`: what people at the desk may do."""
+"""`manage.py groups`: add the groups of staff."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`manage.py alive NAME`: exit with 0 if the process called NAME showed a sign of life of late."""
+"""`manage.py alive NAME`: exit with 0 if the process has a recent heartbeat."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from runtime import heartbeats
 from scheduling import slots
 
-# Beat leaves its sign through a worker, so it may take as long as a restart of one.
+# Beat's heartbeat passes through a worker, so allow for a restart of one.
 BEAT_SECONDS = 60.0
 
 
 class Command(BaseCommand):
-    """For the health checks of processes that listen to nobody."""
+    """Health check of processes that listen on no port."""
 
-    help = "Exit with 0 if the dispatcher or beat showed a sign of life of late, else with 1."
+    help = "Exit with 0 if the dispatcher or beat has a recent heartbeat, else with 1."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", choices=["dispatcher", "beat"])
@@ -22,7 +22,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         age = _age_of_beat() if options["name"] == "beat" else heartbeats.alive().get(options["name"])
         if age is None or age > BEAT_SECONDS:
-            raise CommandError(f"No sign of life of {options['name']}.")
+            raise CommandError(f"No recent heartbeat of {options['name']}.")
         self.stdout.write(f"{options['name']} was alive {age:.0f} s ago.")
 
 
