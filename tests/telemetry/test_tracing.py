@@ -4,7 +4,7 @@ import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from config.celery import send_context_along
+from config.celery import propagate_trace_context
 from live.traces import OrderTraces
 from orders import batches, dispatcher, journal, log_context
 from orders.journal import Position
@@ -48,7 +48,7 @@ def test_a_lone_order_has_one_trace_from_its_request_to_the_sockets(exporter, po
     after = journal.end()
     order_id = post()
     sent: dict[str, str] = {}
-    dispatch(lambda claimed: send_context_along(headers=sent))
+    dispatch(lambda claimed: propagate_trace_context(headers=sent))
     traces = OrderTraces()
     for event in journal.follow(after):
         with traces.telling(event, sockets=1):
