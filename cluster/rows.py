@@ -110,7 +110,7 @@ def two_are_down(plan: Plan, load: Load) -> None:
     faults.heal(plan, first)
 
 
-@row("N11", "rolling restart", silent=25, resumed=30)
+@row("N11", "rolling restart", silent=10, resumed=30)
 def rolling_restart(plan: Plan, _load: Load) -> None:
     for node in sorted(plan.nodes, key=lambda node: node.name == leader(plan)):
         restart(plan, node)
