@@ -68,6 +68,7 @@ def test_a_slow_answer_costs_its_own_order_only(providers: SandboxProcess, setti
     providers.set_faults("payments", latencyMs=60_000, operations=["authorize"])
     slow = order()
     batch_up_to_authorization()
+    until(lambda: providers.tries("payments"))  # its call has arrived there
     providers.clear_faults()
     quick = order()
     (claimed,) = batches.claim()
