@@ -1,4 +1,4 @@
-"""The campaign of faults: the whole system as real processes, under load, broken on purpose, row by row.
+"""Fault campaign: the whole system as real processes under load, with faults injected row by row.
 
-`python -m chaos --help`; what each row does stands in `docs/chaos.md`. Nothing of the product imports this.
+`python -m chaos --help`; `docs/chaos.md` describes the rows. The product does not import this.
 """
