@@ -1,4 +1,4 @@
-"""Fault campaign: the whole system as real processes under load, with faults injected row by row.
+"""Fault campaign on real processes under load; see `docs/chaos.md`.
 
-`python -m chaos --help`; `docs/chaos.md` describes the rows. The product does not import this.
+The product does not import this.
 """
