@@ -1,1 +1,1 @@
-"""Benchmarks: ours and a textbook implementation in alternating runs on one machine."""
+"""Benchmarks: ours and a textbook implementation, alternating on one machine."""

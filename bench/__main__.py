@@ -1,4 +1,4 @@
-"""`python -m bench`: run the scenarios, contestants alternating, and store the results."""
+"""`python -m bench`: run scenarios, contestants alternating; store the results."""
 
 import argparse
 import contextlib
@@ -40,9 +40,9 @@ class Progress:
 
 
 def main() -> int:
-    """Run the chosen scenarios. Return 1 if one failed or an audit found violations."""
+    """Run the scenarios. Return 1 after failures or audit violations."""
     options = _options()
-    # SIGTERM ends like an interrupt, so that all child processes are stopped.
+    # like an interrupt, which stops all children
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     wanted = options.scenario.split(",") if options.scenario else [s.name for s in SCENARIOS if s.is_usual]
     chosen = [s for s in SCENARIOS if s.name in wanted]

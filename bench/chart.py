@@ -1,4 +1,4 @@
-"""Draws the results: rates, times and cost per order, on logarithmic scales."""
+"""Draws the results on logarithmic scales."""
 
 import math
 from collections.abc import Callable
@@ -20,7 +20,7 @@ OURS, OTHERS = "#1f6f54", "#b8b4a8"
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A kind of figure: heading, value, label, and the scenarios that have it."""
+    """A kind of figure, and the scenarios that have it."""
 
     heading: str
     value: Callable[[dict[str, Any]], float | None]
@@ -29,7 +29,7 @@ class Panel:
 
 
 def _is_paced(name: str) -> bool:
-    """Whether a scenario has a fixed rate, which makes the rate no result."""
+    """Whether the scenario fixes the rate."""
     return name.startswith("quiet")
 
 
@@ -73,7 +73,7 @@ def draw(results: Results, path: Path) -> None:
 
 
 def _bars(panel: Panel, results: Results) -> Bars:
-    """Return the contestants with such a figure, by scenario; scenarios without any are left out."""
+    """Return contestants with such a figure, by scenario."""
     found = []
     for name, scenario in results["scenarios"].items():
         figures = {who: each for who, each in scenario["who"].items() if panel.value(each)}

@@ -1,4 +1,4 @@
-"""Order history by the million, copied in SQL from a thousand processed orders."""
+"""Order history by the million: SQL copies of a thousand processed orders."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from psycopg import sql
 
 from bench.contestants import Ours
 
-# The id of a copy is its original's plus a multiple of this.
+# added to an order's id per copy
 PATTERN = 1000
 COPIES_AT_ONCE = 100
 YEARS = 2
@@ -56,7 +56,7 @@ class Young(Ours):
         os.sync()
 
     def reset(self) -> None:
-        """Keep all orders: one round's orders are the next one's history."""
+        """Keep all orders as history of the next round."""
         self.rig.flush_valkey()
 
 
@@ -75,7 +75,7 @@ def _configure(connection: psycopg.Connection[Any], settings: dict[str, str] | d
 
 
 def _multiply(connection: psycopg.Connection[Any], copies: int) -> None:
-    """Copy the pattern, spread over the last years; the pattern itself is the oldest."""
+    """Copy the pattern, spread over the last years."""
     connection.execute("SET work_mem = '256MB'")
     statements = {table: _copying(connection, table, key) for table, key in TABLES.items()}
     for first in range(1, copies + 1, COPIES_AT_ONCE):
@@ -97,7 +97,7 @@ def _multiply(connection: psycopg.Connection[Any], copies: int) -> None:
 
 
 def _copying(connection: psycopg.Connection[Any], table: str, key: str) -> str:
-    """Return the statement that copies a table's rows of the pattern."""
+    """Return the INSERT that copies a table's rows."""
     columns = _columns(connection, table)
     values = ", ".join(_value(column, kind, key) for column, kind in columns.items())
     # Names come from the catalogue.
@@ -134,7 +134,7 @@ def _columns(connection: psycopg.Connection[Any], table: str) -> dict[str, str]:
 
 
 def _consume_transactions(connection: psycopg.Connection[Any], count: int) -> int:
-    """Consume the transaction ids that the copied orders would have used; return the first."""
+    """Consume the copied orders' transaction ids; return the first."""
     found = connection.execute("SELECT pg_current_xact_id()::text::bigint").fetchone()
     assert found is not None
     connection.execute(

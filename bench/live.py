@@ -1,4 +1,4 @@
-"""Scenario of the live feed: latency from commit to thousands of sockets."""
+"""Live feed: latency from commit to thousands of sockets."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ WITH_LISTENERS = {"IS_LIVE": "1"}  # otherwise the textbook sends no messages
 def live(
     name: str, *, sockets: int, orders: int, per_second: float, own: bool
 ) -> Callable[[Contestant, float], Figures]:
-    """Return a scenario with sockets each on an `own` order, or all on the staff's feed."""
+    """Return a scenario: each socket on its `own` order, or all on the staff's feed."""
 
     def run(contestant: Contestant, seconds: float) -> Figures:  # noqa: ARG001 - lasts as long as the orders take
         contestant.start_live()

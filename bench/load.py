@@ -1,7 +1,6 @@
-"""`python -m bench.load`: a cheap load generator in its own process, so that its CPU is measured apart.
+"""`python -m bench.load`: a cheap load generator, its own process so that its CPU counts apart.
 
-Speaks just enough HTTP/1.1 for answers with Content-Length or chunks. Reads a job as JSON on stdin, writes the result
-as JSON on stdout.
+Minimal HTTP/1.1. A job as JSON on stdin, the result as JSON on stdout.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ BODIES = 2000
 
 @dataclass(slots=True)
 class Job:
-    """What to send. With `rate` 0 each connection sends again once answered."""
+    """What to send; with `rate` 0, as fast as answers come."""
 
     port: int
     path: str
@@ -37,7 +36,7 @@ class Job:
 
 @dataclass(slots=True)
 class Tally:
-    """The result. `milliseconds` run from sending, or at a rate from when it was due, to the end of the answer."""
+    """The result. `milliseconds` run from sending, or at a rate from the due time."""
 
     seconds: float = 0.0
     cpu_seconds: float = 0.0

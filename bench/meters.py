@@ -1,4 +1,4 @@
-"""Resource usage from the kernel: CPU, memory, and load of other programs."""
+"""Resource usage, from the kernel."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """CPU seconds so far: by process group, of the whole machine, and stolen by the hypervisor."""
+    """CPU seconds so far: by process group, machine, hypervisor."""
 
     groups: dict[str, float]
     busy: float
@@ -32,7 +32,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """CPU seconds by group; `others` and `steal` as shares of the machine."""
+    """CPU seconds by group; `others` and `steal` are shares of the machine."""
 
     seconds: float
     groups: dict[str, float]
@@ -40,7 +40,7 @@ class Usage:
     steal: float
 
     def with_group(self, name: str, seconds: float) -> "Usage":
-        """Return the usage with a group that reported its own CPU moved out of `others`."""
+        """Move a group's own measurement out of `others`."""
         share = seconds / (self.seconds * (os.cpu_count() or 1))
         return Usage(self.seconds, self.groups | {name: seconds}, max(0.0, self.others - share), self.steal)
 
@@ -50,7 +50,7 @@ class Usage:
 
 
 def read(groups: Mapping[str, Iterable[int]]) -> Reading:
-    """Read the usage of process groups, given the pids of their root processes."""
+    """Read process groups, given their root pids."""
     children = _children()
     cpu = {name: sum(_cpu(pid) for pid in _tree(roots, children)) for name, roots in groups.items()}
     busy, steal = _machine()
@@ -58,7 +58,7 @@ def read(groups: Mapping[str, Iterable[int]]) -> Reading:
 
 
 def pss_megabytes(roots: Iterable[int]) -> float:
-    """Return the PSS of processes and their children: shared pages are split among sharers."""
+    """Return the PSS of processes and their children."""
     return sum(_pss(pid) for pid in _tree(roots, _children())) / 1024
 
 
@@ -83,7 +83,7 @@ def _tree(roots: Iterable[int], children: Mapping[int, list[int]]) -> list[int]:
 
 
 def _cpu(pid: int) -> float:
-    """Return the CPU seconds of a process, including its ended children."""
+    """Return CPU seconds, including ended children."""
     try:
         times = psutil.Process(pid).cpu_times()
     except psutil.Error:

@@ -21,7 +21,7 @@ OURS = re.compile(r"\((?:orders|payments|inventory|shipping|notifications|databa
 
 @contextlib.contextmanager
 def profiled(rig: Rig, name: str) -> Iterator[None]:
-    """Sample the GIL holders of the rig's processes from the first reading on; print the result."""
+    """Sample GIL holders from the first reading on; print the result."""
     program = shutil.which("py-spy", path=rig.environment["PATH"])
     if program is None:
         raise SystemExit("--profile needs py-spy; `pip install py-spy` in the virtual environment.")
@@ -72,7 +72,7 @@ def _quietly(command: list[str]) -> subprocess.Popen[bytes]:
 
 
 def _show(title: str, path: Path) -> None:
-    """Print the functions with the most samples: ours, cumulative; and all, own time."""
+    """Print the functions with the most samples."""
     if not path.exists():
         return
     own: Counter[str] = Counter()

@@ -67,7 +67,7 @@ def release(count: int, per_second: float) -> None:
 
 
 def history(count: int) -> None:
-    """Place orders; once confirmed, complete most, cancel some, leave a few."""
+    """Place orders; complete most, cancel some, leave a few."""
     place(count, hold=False)
     while Journey.objects.filter(due_at__isnull=False).exists():
         time.sleep(0.1)

@@ -1,7 +1,6 @@
 """`python -m bench.sockets`: many WebSockets in one cheap process, with the time of each message.
 
-Reads a job as JSON on stdin. Prints `open` once all sockets have their snapshot, and the messages as JSON once every
-socket has its confirmations or the time is up.
+A job as JSON on stdin. Prints `open` once all sockets have their snapshot, at the end the messages as JSON.
 """
 
 import asyncio
@@ -24,7 +23,7 @@ CLOSE, PING, PONG = 0x8, 0x9, 0xA
 
 @dataclass(slots=True)
 class SocketJob:
-    """Paths to connect to, and the confirmations to expect on each."""
+    """Paths to connect to, and confirmations to expect on each."""
 
     port: int
     token: str
@@ -35,7 +34,7 @@ class SocketJob:
 
 @dataclass(slots=True)
 class Told:
-    """Received messages as (order, sequence, time), and how many were lost or repeated."""
+    """Messages as (order, sequence, time); lost and repeated ones counted."""
 
     messages: list[tuple[int, int, float]] = field(default_factory=list)
     lost: int = 0
@@ -119,7 +118,7 @@ class Socket(asyncio.Protocol):
 
 
 async def listen(job: SocketJob) -> Told:
-    """Open the sockets and collect messages until all are confirmed or the time is up."""
+    """Collect messages until all are confirmed or time is up."""
     done, gate = asyncio.Semaphore(0), asyncio.Semaphore(AT_ONCE)
 
     async def connect(path: str) -> Socket:

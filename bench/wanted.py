@@ -1,4 +1,4 @@
-"""The orders that every contestant gets: two lines, out of a thousand products."""
+"""The orders of all contestants: two lines of a thousand products."""
 
 import json
 import random
@@ -26,7 +26,7 @@ def random_body(rng: random.Random) -> bytes:
 
 
 def paced(order_ids: Iterable[int], per_second: float) -> Iterator[int]:
-    """Yield orders at a rate, however long the consumer takes for each."""
+    """Yield orders at a rate, however slow the consumer."""
     started = time.perf_counter()
     for number, order_id in enumerate(order_ids):
         time.sleep(max(0.0, started + number / per_second - time.perf_counter()))

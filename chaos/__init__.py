@@ -1,4 +1,4 @@
-"""The campaign of faults: the whole system as real processes, under load, broken on purpose, row by row.
+"""Fault campaign on real processes under load; see `docs/chaos.md`.
 
-`python -m chaos --help`; what each row does stands in `docs/chaos.md`. Nothing of the product imports this.
+The product does not import this.
 """

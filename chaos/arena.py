@@ -1,4 +1,4 @@
-"""A row of the fault matrix, and the context it runs in."""
+"""Rows of the fault matrix and their context."""
 
 import asyncio
 import random
@@ -17,7 +17,7 @@ class Skipped(Exception):
 
 @dataclass(slots=True)
 class Arena:
-    """Context of a row: rig, load, random numbers, and the faults and violations so far."""
+    """Context of a row: rig, load, RNG, faults, violations."""
 
     rig: Rig
     load: Load
@@ -30,7 +30,7 @@ class Arena:
     _keys: int = 0
 
     def new_key(self, kind: str) -> str:
-        """Return an Idempotency-Key for an order of the row's own; it is the customer's name, too."""
+        """Return an Idempotency-Key, also the customer's name, for the row's own order."""
         self._keys += 1
         return f"{self.load.tag}-{kind}-{self._keys}"
 
@@ -62,7 +62,7 @@ class Arena:
         )
 
     def faults_at(self, script: str) -> dict[str, str]:
-        """Return the environment of a fault script with fresh passage counts."""
+        """Return the variables of a fault script, with fresh counts."""
         folder = self.folder / f"passages-{len(list(self.folder.glob('passages-*')))}"
         folder.mkdir(parents=True)
         return {"FAULTS": script, "FAULTS_DIR": str(folder)}
@@ -78,14 +78,12 @@ class Row:
     name: str
     title: str
     inject: Inject
-    within: float = 30.0  # seconds from the last fault until all orders are at rest
+    within: float = 30.0  # seconds from last fault to rest
     rate: float = 12.0  # orders per second; 0: the row makes its own load
-    resumed_bar: tuple[float, float] | None = (
-        None  # p99 and max seconds from a fault to the order's next event
-    )
+    resumed_bar: tuple[float, float] | None = None  # p99 and max seconds from fault to next event
     post_bar: float | None = None  # p99 seconds of an answer
     post_longest: float | None = None  # seconds of the slowest answer
-    may_be_late: bool = False  # the web process itself is hit: late answers are expected
+    may_be_late: bool = False  # the web process itself is hit
 
 
 ROWS: dict[str, Row] = {}

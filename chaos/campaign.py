@@ -1,4 +1,4 @@
-"""Runs rows one after the other on one rig, and reports each."""
+"""Runs rows on one rig, and reports each."""
 
 import asyncio
 import os
@@ -67,7 +67,7 @@ class Campaign:
             self.results.append(await self.run_row(ROWS[name], f"{name}/{self.seed}"))
 
     async def run_row(self, row: Row, seed: str) -> Result:
-        """Run a row: load, faults, recovery, verdict. The same seed makes the same choices."""
+        """Run a row: load, faults, recovery, verdict. Reproducible by seed."""
         began, result = time.monotonic(), Result(row)
         arena = await self._arena(row, seed)
         try:
@@ -122,7 +122,7 @@ class Campaign:
         return finding
 
     async def _restored(self, arena: Arena) -> None:
-        """Remove all faults. A process that then does not recover is a violation."""
+        """Remove all faults; a process that does not recover is a violation."""
         try:
             await self.rig.restore()
         except NotWell as error:
@@ -164,5 +164,5 @@ def _bars(row: Row, finding: Finding) -> list[str]:
 
 
 def _letters(number: int) -> str:
-    """Return a number in letters: its digits in a customer's name could pass for a card number."""
+    """Spell digits as letters: in a customer's name they could pass for a card number."""
     return "".join(chr(ord("a") + int(digit)) for digit in str(number))

@@ -1,4 +1,4 @@
-"""A small HTTP client that separates answers, late answers and no answer."""
+"""A small HTTP client that tells answers from silence."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ async def call(
     headers: dict[str, str] | None = None,
     timeout: float = 10.0,  # noqa: ASYNC109 - part of what is measured
 ) -> Answer:
-    """Send a request on a new connection. Raises NoAnswer, or TimeoutError after `timeout` seconds.
+    """Send a request on a new connection. Raises NoAnswer, TimeoutError.
 
     Bytes are sent as they are, other bodies as JSON.
     """

@@ -1,4 +1,4 @@
-"""A clock that can be shifted for chosen processes while they run. Needs Linux and a C compiler."""
+"""A clock that can be shifted per process. Needs Linux and a C compiler."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ class Clock:
     """The clock of processes started with `variables`."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises Skipped where it cannot be built or has no effect."""
+        """Raises Skipped where it cannot be built or used."""
         compiler = shutil.which("cc")
         if compiler is None or not sys.platform.startswith("linux"):
             raise Skipped("setting a process's clock needs Linux and a C compiler")

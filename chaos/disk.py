@@ -1,4 +1,4 @@
-"""A small file system for an engine, in its own mount namespace. Needs root and Linux."""
+"""A small file system for an engine, in a mount namespace. Needs root and Linux."""
 
 import os
 import shutil
@@ -12,10 +12,10 @@ MEGABYTE = 1024 * 1024
 
 
 class SmallDisk:
-    """A copy of a folder with little free space; commands prefixed with `entry` see it in the folder's place."""
+    """A nearly full copy of a folder; commands prefixed with `entry` see it in its place."""
 
     def __init__(self, folder: Path, *, room: int) -> None:
-        """`room` is in megabytes. Raises Skipped where it cannot be mounted."""
+        """`room` is in megabytes. Raises Skipped."""
         self._folder = folder.resolve()
         size = _size(self._folder) // MEGABYTE + room
         script = (
@@ -54,7 +54,7 @@ class SmallDisk:
         (self._inside / "filler").unlink(missing_ok=True)
 
     def give_back(self) -> None:
-        """Copy the contents back to the original folder; its users must have ended."""
+        """Copy the contents to the original folder; its users must have ended."""
         for old in self._folder.iterdir():  # keep the folder itself: it is the mount point
             shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
         _copy(self._inside, self._folder)

@@ -1,4 +1,4 @@
-"""Clients of the live feed that reconnect all the time, and must miss and repeat no event."""
+"""Clients of the live feed that keep reconnecting and must miss and repeat nothing."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ CATCH_UP_SECONDS = 30.0
 
 
 class Follower:
-    """Follows all orders of the demo customer from the current position."""
+    """Follows the demo customer's orders from now on."""
 
     def __init__(self, rig: Rig, dice: random.Random, *, reconnect_every: float = 0.0) -> None:
         self._rig, self._dice, self._every = rig, dice, reconnect_every
@@ -74,7 +74,7 @@ class Follower:
             self.order_of_sight.append(event)
 
     async def violations(self) -> list[str]:
-        """Compare the received events with the journal, after time to catch up."""
+        """Compare received events with the journal."""
         expected: list[tuple[int, int]] = []
 
         def has_all() -> bool:

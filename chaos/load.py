@@ -1,4 +1,4 @@
-"""Customers: they place orders with Idempotency-Keys, retry until answered, and record the answers for the oracle."""
+"""Customers: they order with Idempotency-Keys, retry until answered, and record the answers for the oracle."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from typing import Any
 from chaos.client import Answer, NoAnswer, call
 
 ATTEMPT_SECONDS = 10.0
-# A customer without an answer gives up after this long and does not know the order's state.
+# After this long a customer gives up, the order's state unknown.
 PATIENCE_SECONDS = 90.0
 LONGEST_PAUSE = 2.0
 BULK_LINES = 100
@@ -77,7 +77,7 @@ class Load:
         self._stream = asyncio.create_task(self._flow(rate))
 
     async def stop(self, *, at_least: int = 0) -> None:
-        """Stop once there are `at_least` orders, and wait for pending requests."""
+        """Stop at `at_least` orders; wait for pending requests."""
         if self._stream:
             while self._number < at_least:
                 await asyncio.sleep(0.05)
@@ -86,7 +86,7 @@ class Load:
             await asyncio.wait(self._under_way)
 
     def avoid(self, number: int | None) -> None:
-        """Send to the other web processes only, as a load balancer would; None ends that."""
+        """Send to other web processes only, like a load balancer; None ends it."""
         self._avoided = number
 
     async def _flow(self, rate: float) -> None:
@@ -124,7 +124,7 @@ class Load:
         return {"sku": self._dice.choice(self._skus), "quantity": self._dice.randint(1, 2)}
 
     async def place(self, key: str, body: dict[str, Any]) -> int | None:
-        """Return the order's id; None if the customer gave up, with the order's state unknown."""
+        """Return the order's id; None if the customer gave up."""
         self.bodies[key] = body
         answer = await self._insist("/api/orders", body, key, is_final=lambda answer: answer.status < 500)
         if answer is None:
@@ -180,13 +180,13 @@ class Load:
     # --- Many orders ----------------------------------------------------------------------------------------
 
     async def pour(self, number: int, *, lasting: float) -> None:
-        """Place `number` orders in bulk within `lasting` seconds, without next steps."""
+        """Place `number` orders in bulk within `lasting` seconds."""
         for _ in range(0, number, BULK_LINES):
             self._begin(self._place_all(dict(self._order(self._wish()) for _ in range(BULK_LINES))))
             await asyncio.sleep(lasting * BULK_LINES / number)
 
     async def _place_all(self, orders: dict[str, dict[str, Any]]) -> None:
-        """Resend all lines that are not accepted, under their keys, until they are."""
+        """Resend lines, under their keys, until accepted."""
         deadline, pause, refusals = time.monotonic() + PATIENCE_SECONDS, 0.2, ""
         while orders and time.monotonic() < deadline:
             for key, answer in zip(list(orders), await self._send_all(orders), strict=False):
@@ -201,7 +201,7 @@ class Load:
             self.violations.append(f"{len(orders)} lines were never accepted; the last answer was {refusals}")
 
     async def _send_all(self, orders: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the answers, one per line as far as there are any."""
+        """Return the answers, one per line."""
         lines = b"\n".join(json.dumps(body | {"key": key}).encode() for key, body in orders.items())
         headers = {"Content-Type": "application/x-ndjson"}
         try:

@@ -1,7 +1,6 @@
-"""The long mode: kills a given number of workers, and servers in proportion, over many orders.
+"""Long mode: kills many workers, and servers in proportion.
 
-It runs in rounds, each a row with load, faults, recovery and a verdict over all orders so far. Rounds of several
-runs and seeds add up.
+Each round is a row with a verdict over all orders so far. Rounds of several runs and seeds add up.
 """
 
 import asyncio
@@ -64,7 +63,7 @@ async def _round(arena: Arena, *, killed: Counter[str]) -> None:
 
 
 async def _compare_at_rest(arena: Arena, follower: Follower) -> None:
-    """Compare once orders are at rest: before, the journal is always ahead of its followers."""
+    """Compare at rest: before, the journal is ahead of its followers."""
     await arena.load.stop()
     await arena.rig.until(lambda: unrest(arena.rig) == 0, seconds=REST_SECONDS)
     arena.violations += await follower.violations()
@@ -72,7 +71,7 @@ async def _compare_at_rest(arena: Arena, follower: Follower) -> None:
 
 
 async def _worker(arena: Arena) -> None:
-    """Kill a worker that is up: one that has just started has nothing to lose."""
+    """Kill a worker that is up: a starting one has nothing to lose."""
     await arena.rig.until(lambda: len(_up(arena)) >= UP, seconds=START_SECONDS)
     up = _up(arena) or list(STEP_WORKERS)
     arena.rig.kill(arena.dice.choice(up[:UP]))

@@ -1,4 +1,4 @@
-"""Invariants I1 to I9 of the fault matrix, checked against database, provider's ledger and customers' answers."""
+"""Invariants I1 to I9, checked against database, provider's ledger and customers' answers."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ UNREST = f"""
     SELECT count(*) FROM orders_journey
     WHERE attention = '' AND (due_at IS NOT NULL OR status NOT IN {AT_REST})
 """  # noqa: S608
-# Seconds from the last fault that hit an order under way, and not waiting for its provider, to its next event.
+# Seconds from the last fault that hit an order, unless it waited for its provider, to its next event.
 RESUMED = """
     SELECT extract(epoch FROM next)::float8 - max(at) FROM (
         SELECT p.order_id, f.at, min(e.at) AS next FROM unnest(%s::float8[]) AS f(at)
@@ -59,7 +59,7 @@ class Finding:
 async def judge(
     rig: Rig, load: Load, *, faults: list[float], healed_at: float, within: float, first_order: int
 ) -> Finding:
-    """Wait up to `within` seconds until everything is at rest, then check every invariant."""
+    """Wait until everything is at rest, then check every invariant."""
     finding = Finding(orders=len(load.accepted), violations=list(load.violations), post=load.answered())
     await _rest(rig, finding, healed_at, within)
     finding.violations += await asyncio.to_thread(_accepted_are_there, rig, load)
@@ -74,7 +74,7 @@ async def judge(
 
 
 async def _audit(rig: Rig) -> list[str]:
-    """Run the audit with the provider's ledger, which a busy machine may need several attempts to read."""
+    """Run the audit; a busy machine may need several attempts to read the provider's ledger."""
     for _ in range(AUDITS):
         status, output = await rig.manage("audit")
         if "without the provider" not in output:
@@ -83,7 +83,7 @@ async def _audit(rig: Rig) -> list[str]:
 
 
 def unrest(rig: Rig) -> int:
-    """Return the number of orders neither at rest nor escalated; a large one if the database is away."""
+    """Return the orders neither at rest nor escalated; very many if the database is away."""
     try:
         return int(rig.rows(UNREST)[0][0])
     except psycopg.Error:

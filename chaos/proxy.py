@@ -12,7 +12,7 @@ class Link:
 
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
         self.client, self.server = client, server
-        # Set once the client has sent a fateful request: its answer is not delivered.
+        # set by a fateful request: its answer is dropped
         self.doomed = False
 
     def cut(self) -> None:
@@ -68,7 +68,7 @@ class Proxy:
         self._is_fateful = lambda _: False
 
     def lose_answers_to(self, is_fateful: Callable[[bytes], bool]) -> None:
-        """Forward requests, but cut the connection before the answer to one that `is_fateful` matches."""
+        """Cut the connection before the answer to a request that `is_fateful`."""
         self._is_fateful = is_fateful
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -110,7 +110,7 @@ class Proxy:
         link.cut()
 
     async def _drip_or_send(self, data: bytes, link: Link) -> None:
-        """Forward an answer byte by byte while `drip` is set, then the rest."""
+        """Forward byte by byte while `drip` is set, then the rest."""
         sent = 0
         while self.drip and sent < len(data):
             link.client.write(data[sent : sent + 1])

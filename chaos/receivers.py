@@ -1,4 +1,4 @@
-"""Receivers of webhooks: one that accepts, one that never ends its answer's headers."""
+"""Webhook receivers: one accepts, one never ends its headers."""
 
 import asyncio
 import contextlib

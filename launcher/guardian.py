@@ -1,9 +1,7 @@
-"""A small process that cleans up after a launcher that was killed.
+"""A small process that cleans up after a killed launcher.
 
-The parent-death signal reaches only direct children, and only on Linux. The guardian knows each child's process
-group, and notices the launcher's death by the end of a pipe that only the launcher holds open for writing.
-
-It is a fresh interpreter: a plain fork would keep all imported modules in memory.
+The parent-death signal reaches only direct children, on Linux. The guardian knows each child's process group, and
+notices the launcher's death by the end of a pipe. A fresh interpreter: a fork would keep all imports in memory.
 """
 
 import os
@@ -18,7 +16,7 @@ IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 
 
 class Guardian:
-    """Forks, so create it while single-threaded; it ends with its `with` block."""
+    """Forks: create it while single-threaded."""
 
     def __init__(self) -> None:
         reader, self._pipe = os.pipe()
@@ -38,11 +36,11 @@ class Guardian:
         os.waitpid(self._pid, 0)
 
     def watch(self, pid: int, *, stop_signal: signal.Signals | None = None) -> None:
-        """After our death, send `stop_signal` to `pid`, if given, and kill the group that it leads."""
+        """After our death, send `stop_signal` if given, and kill the group of `pid`."""
         self._send(f"{pid} {int(stop_signal or signal.SIGKILL)}\n")
 
     def forget(self, pid: int) -> None:
-        """Stop watching a process that has ended: the kernel may reuse its pid."""
+        """Stop watching: the kernel may reuse the pid."""
         self._send(f"{pid} 0\n")
 
     def _send(self, line: str) -> None:
@@ -53,7 +51,7 @@ class Guardian:
 
 
 def _exec_guardian(pipe: int) -> None:
-    """Exec the guardian; never returns. Signals ignored here stay ignored after the exec."""
+    """Exec the guardian, with these signals ignored; never returns."""
     try:
         os.setsid()
         for number in IGNORED:
@@ -68,7 +66,7 @@ def _exec_guardian(pipe: int) -> None:
 
 
 def _listen(pipe: int) -> dict[int, int]:
-    """Read until the launcher is gone. Return the groups that are still watched, with the signal for each."""
+    """Return the groups still watched when the launcher died."""
     groups: dict[int, int] = {}
     with os.fdopen(pipe) as lines:
         for line in lines:
@@ -81,7 +79,7 @@ def _listen(pipe: int) -> dict[int, int]:
 
 
 def _end(groups: dict[int, int]) -> None:
-    """Stop the groups: clients are killed first, so that engines can close their files; then kill what is left."""
+    """Kill clients first, so that engines can close their files; then kill what is left."""
     for pid, number in sorted(groups.items(), key=lambda group: group[1] != signal.SIGKILL):
         _signal(pid, number)
     deadline = time.monotonic() + STOP_SECONDS

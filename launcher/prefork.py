@@ -1,7 +1,6 @@
-"""Starts Python programs by forking the launcher, so that they share the modules it has imported.
+"""Starts Python programs by forking the launcher, which shares its imported modules.
 
-A program that imports Django and Celery itself needs a second and some 80 MB. A fork has both already, but its own
-process group, output, title and exit.
+Importing Django and Celery again takes a second and some 80 MB per program.
 """
 
 import atexit
@@ -45,22 +44,22 @@ POLL_SECONDS = 0.02
 
 
 def is_supported() -> bool:
-    """Whether programs can be forked: outside Linux system libraries do not survive it."""
+    """Whether programs can be forked: system libraries survive it on Linux only."""
     return sys.platform == "linux"
 
 
 def preload(environment: Mapping[str, str]) -> None:
-    """Import the shared modules with settings from `environment`. Starts no thread."""
-    getproctitle()  # finds the memory for titles, which a changed environment would hide
+    """Import the shared modules; starts no thread."""
+    getproctitle()  # locates the memory for titles first
     os.environ.update(environment)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     for module in MODULES:
         importlib.import_module(module)
     importlib.import_module("config.celery").app.loader.import_default_modules()
-    # The interpreter reads this at its start only, so a fork would not.
+    # read by the interpreter at its start only
     warnings._processoptions(environment.get("PYTHONWARNINGS", "").split(","))  # type: ignore[attr-defined]
-    # A collection would write to every page that the forks share.
+    # A collection would write to all shared pages.
     gc.collect()
     gc.freeze()
 
@@ -75,7 +74,7 @@ def is_python(argv: Sequence[str]) -> bool:
 
 
 class Forked:
-    """A forked program, with the part of `subprocess.Popen`'s interface that the supervisor uses."""
+    """A forked program, with the used part of `subprocess.Popen`."""
 
     def __init__(self, argv: Sequence[str], *, death_signal: signal.Signals, output: int) -> None:
         """Fork; the process must be single-threaded."""
@@ -89,7 +88,7 @@ class Forked:
             os.setpgid(self.pid, 0)
 
     def poll(self) -> int | None:
-        """Return the exit status as `subprocess` does, None while it runs."""
+        """Return the exit status, None while it runs."""
         if self.returncode is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
@@ -127,7 +126,7 @@ def _exec_in_child(argv: Sequence[str], *, output: int, set_death_signal: Callab
 
 
 def _detach_from_launcher(output: int) -> None:
-    """Inherit memory only: reset signal handlers, close files. An open guardian pipe would keep it waiting."""
+    """Reset signal handlers, close files: an open guardian pipe would keep it waiting."""
     signal.set_wakeup_fd(-1)
     for number in RESET_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
@@ -139,7 +138,7 @@ def _detach_from_launcher(output: int) -> None:
 
 
 def _run(argv: Sequence[str]) -> int:
-    """Run the program as its own process would; return its exit status."""
+    """Run the program as if exec'ed; return its exit status."""
     try:
         _interpret(argv)
     except SystemExit as end:

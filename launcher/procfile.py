@@ -1,6 +1,6 @@
-"""The Procfile: one process per line, `name: command`, as honcho, foreman and Heroku read it.
+"""The Procfile: `name: command` per line, as honcho, foreman and Heroku read it.
 
-`python -m launcher.procfile NAME` execs that process; containers of docker-compose.yml start this way.
+`python -m launcher.procfile NAME` execs that process.
 """
 
 import os
@@ -18,19 +18,19 @@ ASSIGNMENT = re.compile(r"^(?P<name>[A-Za-z_]\w*)=(?P<value>.*)$", re.DOTALL)
 
 
 class ProcfileError(Exception):
-    """A line that cannot be run; the message has the line and the cause."""
+    """A line cannot be run; the message has the cause."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A line: the process type's name, and its command as written."""
+    """A line of the Procfile."""
 
     name: str
     command: str
 
 
 def parse(text: str) -> list[Entry]:
-    """Return the entries in order. Raises ProcfileError for a malformed line or a repeated name."""
+    """Return the entries. Raises ProcfileError."""
     entries: dict[str, Entry] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
@@ -45,10 +45,9 @@ def parse(text: str) -> list[Entry]:
 
 
 def expand(command: str, environment: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Return the command's words and the variables it sets, parsed like a shell but without one.
+    """Return the command's words and the variables it sets, without a shell.
 
-    Supports quotes, `$NAME`, `${NAME}`, `${NAME:-default}` and leading `NAME=value`. Raises ProcfileError for an unset
-    variable, an open quote, or a line without a program.
+    Supports quotes, `$NAME`, `${NAME}`, `${NAME:-default}` and leading `NAME=value`. Raises ProcfileError.
     """
     try:
         words = shlex.split(_substitute(command, environment))
@@ -75,7 +74,7 @@ def _substitute(command: str, environment: Mapping[str, str]) -> str:
 
 
 def become(name: str) -> None:
-    """Replace this process with the one called `name`. Raises ProcfileError if there is none."""
+    """Exec the process called `name`. Raises ProcfileError."""
     commands = {entry.name: entry.command for entry in parse(PROCFILE.read_text())}
     if name not in commands:
         raise ProcfileError(f"The Procfile has no {name!r}, only {', '.join(commands)}.")

@@ -24,10 +24,7 @@ class IsStaffOrDemo(BasePermission):
 
 
 def may_see_details(request: HttpRequest) -> bool:
-    """Whether a request may read metrics and health details: by token, from loopback, or in DEBUG.
-
-    Not by session: these endpoints must work while the database is away.
-    """
+    """Whether a request may read metrics and health details. Not by session, which needs the database."""
     return settings.DEBUG or _has_token(request) or _is_from_this_machine(request)
 
 
@@ -38,7 +35,7 @@ def _has_token(request: HttpRequest) -> bool:
 
 
 def _is_from_this_machine(request: HttpRequest) -> bool:
-    """Whether the peer is on loopback and not a proxy for another client."""
+    """Whether the peer is local and no proxy."""
     if request.headers.get("X-Forwarded-For") or request.headers.get("Forwarded"):
         return False
     try:

@@ -38,7 +38,7 @@ def _stretch(stretch: stats.Stretch) -> dict[str, Any]:
 
 
 def durations() -> dict[str, Any]:
-    """Return quantiles of the seconds from placement to each milestone, over recently confirmed orders."""
+    """Return quantiles of seconds from placement to each milestone."""
     return {
         timing.milestone: {
             "orders": timing.orders,
@@ -49,7 +49,7 @@ def durations() -> dict[str, Any]:
 
 
 def batches() -> dict[str, Any]:
-    """Return number, size and duration of the batches of the last five minutes."""
+    """Return number, size and duration of recent batches."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*), coalesce(avg(size), 0)::float8, coalesce(max(size), 0),"
@@ -124,7 +124,7 @@ _prober = Prober(
 
 
 def metrics() -> dict[str, Any]:
-    """Return all metrics, at most two seconds old; null for those that failed or timed out."""
+    """Return all metrics, up to two seconds old; null for failures."""
     return _metrics.get()
 
 

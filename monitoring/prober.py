@@ -1,6 +1,6 @@
 """Runs probes side by side, each with a time limit.
 
-A probe that hangs keeps its one thread until it ends and is not started again meanwhile, so at most one of each runs.
+A hanging probe keeps its one thread and is not started again meanwhile.
 """
 
 import os
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Answer:
-    """A probe's outcome: a value, an error, or neither while it is still running."""
+    """A value, an error, or neither while it runs."""
 
     value: Any = None
     error: BaseException | None = None
@@ -56,7 +56,7 @@ class Prober:
 
 
 def _in_thread(question: Callable[[], object]) -> Future[Answer]:
-    """Start a daemon thread: it may hang, and must not delay the exit of the process."""
+    """Start a daemon thread, as a hanging probe must not delay the exit."""
     future: Future[Answer] = Future()
     thread = threading.Thread(target=lambda: future.set_result(_answer(question)), name="prober", daemon=True)
     thread.start()
@@ -70,12 +70,12 @@ def _answer(question: Callable[[], object]) -> Answer:
     except Exception as problem:  # noqa: BLE001 - the error is the answer
         value, error = None, problem
     finally:
-        connections.close_all()  # every probe connects again: a server that accepts no connections is unhealthy
+        connections.close_all()  # every probe connects again, as a client would
     return Answer(value, error, time.perf_counter() - started)
 
 
 class Remembered(Generic[T]):
-    """A value cached for `seconds` and loaded by one caller at a time."""
+    """A value cached for `seconds`."""
 
     def __init__(self, load: Callable[[], T], *, seconds: float) -> None:
         self._load = load

@@ -1,4 +1,4 @@
-"""Heartbeats of Celery workers, from their main loop, and metrics of their tasks."""
+"""Heartbeats of Celery workers, and metrics of their tasks."""
 
 import time
 from collections import Counter
@@ -22,7 +22,7 @@ PREFIX = "worker:"
 
 
 class Activity:
-    """Since when a worker is idle: an idle worker with a full queue has stopped fetching."""
+    """Tracks idle time: an idle worker with a full queue has stopped fetching."""
 
     def __init__(self) -> None:
         self.started_at = time.time()
@@ -50,7 +50,7 @@ class Activity:
         self._failed += 1
 
     def _count_failures(self, *, done: int) -> int:
-        """Return the number of consecutive failures, as far as the calls so far show."""
+        """Return consecutive failures, between calls of this."""
         ended, failed = done - self._done_before, self._failed - self._failed_before
         self._done_before, self._failed_before = done, self._failed
         self._failed_in_a_row = 0 if ended > failed else self._failed_in_a_row + failed
@@ -58,7 +58,7 @@ class Activity:
 
 
 class Request(request.Request):
-    """A task in the worker's main process, which sees failures even if the child crashed."""
+    """A task in the main process, which sees failures even of a crashed child."""
 
     def on_failure(self, *arguments: Any, **options: Any) -> Any:
         """Called by the pool."""
@@ -90,14 +90,14 @@ def note_end(sender: Any, **_: object) -> None:
 
 @worker_process_init.connect
 def begin_process(**_: object) -> None:
-    """Each child exports its own spans, and tunes its own garbage collector."""
+    """Each child exports its own spans, and tunes its own collector."""
     tracing.start("worker")
     gc.leave_alone()
 
 
 @task_prerun.connect
 def begin_task(task: Any, task_id: str, kwargs: dict[str, Any] | None = None, **_: object) -> None:
-    """Start the task's timer and span, and bind its context to the log."""
+    """Start the task's timer, span and log context."""
     task.request.began = time.perf_counter()
     about = log_context.of_batch(kwargs["batch_id"]) if kwargs and "batch_id" in kwargs else {}
     structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id, **about)

@@ -1,1 +1,1 @@
-"""Shared by all processes: heartbeats, garbage collection, a Valkey that may be away."""
+"""Shared by all processes: heartbeats, garbage collection, optional Valkey."""

@@ -2,15 +2,14 @@
 
 import gc
 
-# Threshold of the youngest generation: more than a batch or a request allocates. Reference counting frees nearly
-# all of that.
+# More than a batch or a request allocates; reference counting frees nearly all of it.
 YOUNG = 50_000
 
 
 def leave_alone() -> None:
-    """Freeze what is allocated now and collect rarely; call after a process has imported everything.
+    """Freeze what is allocated and collect rarely. Call after all imports.
 
-    Otherwise the collector traverses all of Django several times per batch: a sixth of a worker's time.
+    Otherwise collections traverse all of Django: a sixth of a worker's time.
     """
     gc.collect()
     gc.freeze()

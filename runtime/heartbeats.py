@@ -1,7 +1,6 @@
-"""Heartbeats: which processes are alive, by entries in Valkey that age by Valkey's clock.
+"""Heartbeats: entries in Valkey that age by its clock.
 
-A process calls `beat` from its main loop, so a hanging loop goes silent. A thread publishes the latest beat, so the
-loop never waits for Valkey.
+A process beats from its main loop, so a hanging loop goes silent; a thread publishes, so no loop waits for Valkey.
 """
 
 import json
@@ -29,7 +28,7 @@ GONE_SECONDS = 15.0
 FORGOTTEN_SECONDS = 3600.0
 SOCKET_TIMEOUT_SECONDS = 0.5
 
-# The score is the time of the beat by Valkey's clock. A clean exit removes the entry.
+# Score: time of the beat by Valkey's clock.
 PUBLISH = """
 local now = redis.call('TIME')
 local moment = now[1] + now[2] / 1000000
@@ -48,7 +47,7 @@ end
 
 
 class Unreachable(Exception):
-    """The heartbeats could not be read: the state of processes is unknown."""
+    """The heartbeats could not be read."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Presence:
 
 
 def beat(name: str, **facts: Any) -> None:
-    """Record that the process `name` is alive, with JSON facts about it. Never raises."""
+    """Record that `name` is alive, with JSON facts. Never raises."""
     _publisher().note(name, facts)
 
 
@@ -78,7 +77,7 @@ def leave(name: str) -> None:
 
 
 def touch() -> None:
-    """Touch HEARTBEAT_FILE, for a health check that needs no network."""
+    """Touch HEARTBEAT_FILE, for health checks without network."""
     if not settings.HEARTBEAT_FILE:
         return
     try:
@@ -88,7 +87,7 @@ def touch() -> None:
 
 
 def alive() -> dict[str, float]:
-    """Return the age in seconds of each live name's latest heartbeat. Raises Unreachable."""
+    """Return the age of each live name's latest heartbeat. Raises Unreachable."""
     ages: dict[str, float] = {}
     for presence in present():
         if presence.is_alive:
@@ -97,7 +96,7 @@ def alive() -> dict[str, float]:
 
 
 def present() -> list[Presence]:
-    """Return all known processes by name, silent ones included. Raises Unreachable."""
+    """Return all known processes, silent ones included. Raises Unreachable."""
     try:
         with _client() as client:
             pipeline = client.pipeline(transaction=True)
@@ -116,8 +115,8 @@ def present() -> list[Presence]:
 
 
 def _presence(member: str, age: float, facts: str) -> Presence | None:
-    """Return the process; None for an entry in an unknown format."""
-    # A future beat was written before the clock was corrected: its age is unknown.
+    """Return the process; None for an unknown format."""
+    # A future beat predates a correction of the clock.
     age = GONE_SECONDS if age < -GONE_SECONDS else max(0.0, age)
     try:
         name, node, pid = member.split("|")
@@ -137,7 +136,7 @@ class HeartbeatPublisher:
         self.pid = os.getpid()
         self._beats: dict[str, tuple[float, dict[str, Any]]] = {}
         self._lock = threading.Lock()
-        # Held while publishing, so that an entry removed by `leave` is not published again after it.
+        # Held while publishing: an entry removed by `leave` must not reappear.
         self._publishing = threading.Lock()
         self._published: dict[str, float] = {}
         self._touched: dict[str, float] = {}
@@ -147,7 +146,7 @@ class HeartbeatPublisher:
         threading.Thread(target=self._run, name="heartbeats", daemon=True).start()
 
     def note(self, name: str, facts: dict[str, Any]) -> None:
-        """Record a heartbeat; only the first of a name wakes the thread."""
+        """Record a heartbeat; only a new name wakes the thread."""
         with self._lock:
             is_new = name not in self._beats
             self._beats[name] = (time.monotonic(), facts)
@@ -155,7 +154,7 @@ class HeartbeatPublisher:
             self._wake.set()
 
     def leave(self, name: str) -> None:
-        """Remove the entry at once; if Valkey is away it ages out instead."""
+        """Remove the entry; with Valkey away it ages out."""
         with self._lock:
             self._beats.pop(name, None)
         try:
@@ -204,7 +203,7 @@ _current: HeartbeatPublisher | None = None
 
 
 def _publisher() -> HeartbeatPublisher:
-    """Return this process's publisher. Threads do not survive a fork: a child creates its own."""
+    """Return this process's publisher: threads do not survive a fork."""
     global _current  # noqa: PLW0603
     with _lock:
         if _current is None or _current.pid != os.getpid():

@@ -6,7 +6,7 @@ from redis.retry import Retry
 
 
 def fail_fast_client(url: str, *, seconds: float) -> redis.Redis:
-    """Return a client that decodes text, times out after `seconds` and does not retry."""
+    """Return a text client that times out after `seconds` and does not retry."""
     return redis.Redis.from_url(
         url,
         socket_timeout=seconds,

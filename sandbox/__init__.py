@@ -1,4 +1,1 @@
-"""Providers of payment, stock and e-mail in one small process. ``python -m sandbox``; ``GET /`` lists the endpoints.
-
-It imports none of our code and keeps its own ledger, as independent evidence.
-"""
+"""Providers of payment, stock and e-mail: ``python -m sandbox``. It imports none of our code and keeps its own ledger."""

@@ -1,4 +1,4 @@
-"""`python -m sandbox`: the providers on $SANDBOX_HOST:$SANDBOX_PORT, with their ledger in $SANDBOX_DATA."""
+"""`python -m sandbox`: providers on $SANDBOX_HOST:$SANDBOX_PORT, ledger in $SANDBOX_DATA."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ def main() -> None:
         lifespan="off",
         access_log=False,
         log_level="warning",
-        # Longer than clients keep idle connections, else the first call after a pause is lost.
+        # longer than clients keep idle connections
         timeout_keep_alive=120,
         # Delayed answers must not delay the shutdown.
         timeout_graceful_shutdown=2,

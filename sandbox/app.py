@@ -1,4 +1,4 @@
-"""The three providers and their fault API as one Starlette application."""
+"""The providers and their fault API as a Starlette application."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ from sandbox.wire import answer
 
 
 def create_app(*, data: Path, catalogue: Path) -> Starlette:
-    """Return the application over the ledger in `data`; an empty warehouse is seeded from the catalogue."""
+    """Return the application; an empty warehouse is seeded from the catalogue."""
     path = data / "book.sqlite3"
     book = open_book(path)
     warehouse, faults = Warehouse(book), Faults(book)

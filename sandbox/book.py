@@ -1,7 +1,6 @@
-"""The providers' ledger: a SQLite file, deliberately apart from the product's database.
+"""The providers' ledger: a SQLite file, apart from the product's database.
 
-A provider remembers even if its customer does not. WAL with `synchronous=NORMAL`: a commit has reached the operating
-system before the answer is sent, so it survives `kill -9` of any process, though not a power cut.
+WAL with `synchronous=NORMAL`: a commit survives `kill -9` of any process, though not a power cut.
 """
 
 import sqlite3
@@ -54,7 +53,7 @@ CREATE TABLE IF NOT EXISTS milestones (name TEXT PRIMARY KEY) WITHOUT ROWID;
 
 
 def open_book(path: Path) -> sqlite3.Connection:
-    """Open the ledger, created if missing. A statement outside `transaction` commits on its own."""
+    """Open or create the ledger. Statements outside `transaction` commit at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     book = _connect(str(path))
     book.execute("PRAGMA journal_mode = WAL")
@@ -64,13 +63,13 @@ def open_book(path: Path) -> sqlite3.Connection:
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Open a second, read-only connection, so that a long read does not block the event loop."""
+    """Open a read-only connection, so that long reads do not block the event loop."""
     return _connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
 
 
 @contextmanager
 def transaction(book: sqlite3.Connection) -> Iterator[None]:
-    """Run the block in a transaction with the write lock taken first, so that what it reads stays true."""
+    """Run the block in a transaction that takes the write lock first."""
     book.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -81,7 +80,7 @@ def transaction(book: sqlite3.Connection) -> Iterator[None]:
 
 
 def _connect(target: str, *, uri: bool = False) -> sqlite3.Connection:
-    # Threads of the pool continue a streamed read, one at a time.
+    # threads of the pool share a streamed read
     book = sqlite3.connect(target, uri=uri, isolation_level=None, timeout=5, check_same_thread=False)
     book.row_factory = sqlite3.Row
     return book

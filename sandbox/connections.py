@@ -11,7 +11,7 @@ HANG_UP = "sandbox.hang_up"
 
 
 class HangUpProtocol(HttpToolsProtocol):
-    """Lets a request drop its connection, which ASGI does not support."""
+    """Lets a request drop its connection, unlike ASGI."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -1,7 +1,4 @@
-"""The providers' endpoints.
-
-Operations of a provider run under its fault script; endpoints for inspection and control never fail.
-"""
+"""The providers' endpoints. Operations run under the fault script; inspection and control never fail."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

@@ -18,7 +18,7 @@ Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=600_000)]
 
 
 class Script(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """Faults of one provider. Rates are shares of tries, 0 to 1; the defaults are a healthy provider."""
+    """Faults of one provider, with rates from 0 to 1; defaults are healthy."""
 
     seed: int = 0
     operations: tuple[str, ...] = ()  # empty: all
@@ -46,7 +46,7 @@ HEALTHY = Script()
 
 @dataclass(frozen=True)
 class Try:
-    """The nth call of a key under a script, which with the key decides its faults."""
+    """The nth call of a key; script, key and n decide its faults."""
 
     script: Script
     key: str
@@ -79,7 +79,7 @@ class Try:
 
     @property
     def webhook_delays(self) -> list[float]:
-        """Seconds until each copy of the operation's webhook is sent; empty if it is lost."""
+        """Seconds until each copy of the webhook; empty if lost."""
         if self._draw("webhook_loss") < self.script.webhook_loss_rate:
             return []
         copies = 2 if self._draw("webhook_duplicate") < self.script.webhook_duplicate_rate else 1
@@ -92,7 +92,7 @@ class Try:
 
 
 class Faults:
-    """The current scripts, and the tries of each key. Both survive a restart."""
+    """Scripts and tries of each key; both survive a restart."""
 
     def __init__(self, book: sqlite3.Connection) -> None:
         self._book = book
@@ -106,7 +106,7 @@ class Faults:
         return self._scripts.get(provider, HEALTHY)
 
     def replace(self, provider: str, script: Script) -> None:
-        """Set the script and reset the counts, so that the same seed repeats the same run."""
+        """Set the script and reset the counts: same seed, same run."""
         if provider not in PROVIDERS:
             raise Refusal(404, "unknown_provider", f"The providers are {', '.join(PROVIDERS)}.")
         if unknown := set(script.operations) - set(OPERATIONS):
@@ -126,7 +126,7 @@ class Faults:
         self.replace(provider, HEALTHY)
 
     def next_try(self, provider: str, operation: str, key: str) -> Try:
-        """Count a call of the key. Called under a script only: a healthy provider pays nothing."""
+        """Count a call of the key; healthy providers skip this."""
         row = self._book.execute(
             "INSERT INTO tries (provider, operation, key, count) VALUES (?, ?, ?, 1) "
             "ON CONFLICT (provider, operation, key) DO UPDATE SET count = count + 1 RETURNING count",
@@ -135,7 +135,7 @@ class Faults:
         return Try(self.script(provider), key, row["count"])
 
     def tries(self, provider: str, *, key: str, limit: int) -> list[dict[str, object]]:
-        """Return the tries since the script was set, of one key, or of all if `key` is empty."""
+        """Return tries since the script was set; all keys if `key` is empty."""
         rows = self._book.execute(
             "SELECT operation, key, count FROM tries "
             "WHERE provider = :provider AND (:key = '' OR key = :key) ORDER BY operation, key LIMIT :limit",

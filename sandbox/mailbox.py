@@ -41,7 +41,7 @@ class Mailbox:
         return {"id": name}
 
     def newest(self, *, to: str, limit: int) -> list[dict[str, Any]]:
-        """Return the newest messages, of all recipients if `to` is empty."""
+        """Return the newest messages, to all if `to` is empty."""
         rows = self._book.execute(
             "SELECT * FROM messages WHERE (:to = '' OR recipient = :to) ORDER BY number DESC LIMIT :limit",
             {"to": to, "limit": limit},

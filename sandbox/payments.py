@@ -1,4 +1,4 @@
-"""The payment provider: authorize, capture, void and refund, each once per idempotency key."""
+"""The payment provider; every operation is idempotent by key."""
 
 import hashlib
 import sqlite3
@@ -70,7 +70,7 @@ class Refund(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Operation:
-    """An entry of the ledger; fields in the order of its columns. Amounts are in cents."""
+    """An entry of the ledger, fields ordered like its columns."""
 
     digest: str
     key: str
@@ -119,7 +119,7 @@ class Operation:
 
 
 class PaymentProvider:
-    """The rules over the ledger. What a method returns is committed."""
+    """The rules over the ledger. Results are committed."""
 
     def __init__(self, book: sqlite3.Connection, path: Path) -> None:
         self._book = book
@@ -128,7 +128,7 @@ class PaymentProvider:
     # Money
 
     def authorize(self, *, key: str, order: Authorization, decline: str = "") -> Operation:
-        """Authorize the amount, or record a decline; `decline` is a code that overrides the card's."""
+        """Authorize the amount, or record a decline; `decline` overrides the card."""
         draft = _draft("authorize", key, order, reference=order.reference)
         draft = replace(draft, cents=_cents(order.amount), currency=order.currency)
         code = DECLINING_TOKENS.get(order.token, decline)
@@ -156,7 +156,7 @@ class PaymentProvider:
     # Look-ups
 
     def find(self, *, key: str) -> Operation | None:
-        """Return the operation of this key; None if the provider never saw it."""
+        """Return the key's operation; None if never seen."""
         return self._by_digest(_digest(key))
 
     def of_reference(self, reference: str) -> list[Operation]:
@@ -165,7 +165,7 @@ class PaymentProvider:
         return [Operation(*row) for row in rows]
 
     def ledger(self) -> Iterator[bytes]:
-        """Yield JSON lines, one per reference and currency, from one snapshot."""
+        """Yield JSON lines per reference and currency, from one snapshot."""
         reading = open_for_reading(self._path)
         try:
             rows = reading.execute(LEDGER)

@@ -1,4 +1,4 @@
-"""A sandbox as a child process on its own port, for tests, benchmarks and fault trials."""
+"""A sandbox as a child process, for tests, benchmarks and chaos."""
 
 import json
 import os
@@ -16,7 +16,7 @@ START_SECONDS = 15.0
 
 
 class SandboxProcess:
-    """Starts, stops, kills and restarts a sandbox, with the same ledger and port."""
+    """A sandbox whose ledger and port survive restarts."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class SandboxProcess:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> "SandboxProcess":
-        """Start it and return once it answers; it ends with this process."""
+        """Return once it answers; it ends with this process."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "sandbox", "--until-stdin-closes"],
             cwd=ROOT,
@@ -57,14 +57,14 @@ class SandboxProcess:
     # Control
 
     def set_faults(self, provider: str, **script: Any) -> None:
-        """Replace the provider's fault script; names as on the wire (`errorRate=0.5`)."""
+        """Replace the provider's fault script, in wire names (`errorRate=0.5`)."""
         self.call("PUT", f"/faults/{provider}", script)
 
     def clear_faults(self) -> None:
         self.call("DELETE", "/faults")
 
     def tries(self, provider: str, key: str = "") -> int:
-        """Return the tries of the key, or of all keys, since the script was set."""
+        """Return tries of the key, or all, since the script was set."""
         found = self.call("GET", f"/faults/{provider}/tries?limit=10000&key={key}")
         return sum(row["count"] for row in found["items"])
 

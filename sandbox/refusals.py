@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass
 class Refusal(Exception):
-    """A 4xx answer with a stable code, and the field at fault if any."""
+    """A 4xx answer with a stable code."""
 
     status: int
     code: str

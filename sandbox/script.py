@@ -22,7 +22,7 @@ class Stage:
         self._faults = faults
 
     async def play(self, request: Request, operation: str, key: str, effect: Effect) -> Response:
-        """Run the call with the faults of this try; without faults if the provider is healthy."""
+        """Run the call with this try's faults."""
         script = self._faults.script(self._provider)
         if script.down:
             return HangUp()
@@ -37,7 +37,7 @@ class Stage:
 
 
 async def _with_faults(this_try: Try, request: Request, effect: Effect) -> Response:
-    """Apply the faults before the effect, then those that hide its outcome."""
+    """Apply faults before the effect, then those that hide it."""
     await asyncio.sleep(this_try.latency)
     if this_try.times_out_before:
         return await _delayed(this_try, request)
@@ -54,7 +54,7 @@ async def _with_faults(this_try: Try, request: Request, effect: Effect) -> Respo
 
 
 def _execute(effect: Effect) -> Response:
-    """Return the answer without faults. A refusal is an answer too, and can be lost like one."""
+    """Return the faultless answer; a refusal can get lost, too."""
     try:
         return effect()
     except Refusal as refusal:

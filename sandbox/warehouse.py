@@ -16,13 +16,13 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class Warehouse:
-    """Counts received goods and knows no orders: its count is our stock on hand plus what we sold."""
+    """Counts received units, knows no orders."""
 
     def __init__(self, book: sqlite3.Connection) -> None:
         self._book = book
 
     def seed(self, catalogue: Path) -> int:
-        """Load the first stock from the catalogue (columns `sku` and `stock`), once. Return the number of SKUs."""
+        """Load the first stock from the catalogue, once. Return the number of SKUs."""
         if not catalogue.exists() or self._is_seeded():
             return 0
         with catalogue.open(newline="", encoding="utf-8") as lines:
@@ -33,7 +33,7 @@ class Warehouse:
         return len(stock)
 
     def page(self, *, after: str, limit: int) -> dict[str, Any]:
-        """Return stock in order of SKU; `next` is the cursor of the following page, null on the last."""
+        """Return stock by SKU; `next` is the next page's cursor."""
         rows = self._book.execute(
             "SELECT sku, received FROM stock WHERE sku > ? ORDER BY sku LIMIT ?", (after, limit + 1)
         ).fetchall()

@@ -1,6 +1,6 @@
-"""The payment provider's webhooks: signed, retried until accepted, and as unreliable as its fault script.
+"""The payment provider's webhooks: signed, retried, unreliable by script.
 
-Off unless SANDBOX_WEBHOOK_URL and SANDBOX_WEBHOOK_SECRET are set. Every copy of an operation's event has the same id.
+Off unless SANDBOX_WEBHOOK_URL and SANDBOX_WEBHOOK_SECRET are set. Copies of an event share its id.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ class Sender:
         return cls(faults, url if secret else "", secret)
 
     def send(self, operation: dict[str, Any]) -> None:
-        """Send the operation's webhook, with the losses, copies and delays of the script."""
+        """Send the webhook, with the script's losses, copies and delays."""
         if not self.url:
             return
         this_try = Try(self.faults.script("payments"), f"webhook:{operation['key']}", 1)

@@ -1,4 +1,4 @@
-"""The admin page of scheduled runs. Their composite key rules out a ModelAdmin."""
+"""The admin page of scheduled runs, whose composite key rules out a ModelAdmin."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ SHOWN = 200
 
 
 def runs_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-    """Show the latest run of each name, and the latest runs of one or all."""
+    """Show the latest run per name, and the latest runs."""
     name = request.GET.get("name", "")
     runs = ScheduledRun.objects.order_by("-started_at")
-    # Beat's tick shows only that beat is alive, and would crowd out everything else.
+    # Beat's frequent ticks would crowd out everything else.
     chosen = runs.filter(name=name) if name else runs.exclude(name="beat")
     return TemplateResponse(
         request,

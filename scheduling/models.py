@@ -1,4 +1,4 @@
-"""Runs of scheduled work; a row per slot makes each slot run once, however many beats tick."""
+"""Runs of scheduled work; their key makes each slot run once."""
 
 from django.db import models
 

@@ -9,12 +9,12 @@ from django.db.models.functions import Now
 
 from scheduling.models import ScheduledRun
 
-# A run that started this far in the future was started by a clock that was ahead.
+# later starts come from a clock that was ahead
 AHEAD = timedelta(minutes=5)
 
 
 def database_now() -> datetime:
-    """Return the time of the database's clock, the only one that decisions use."""
+    """Return the time of the database, the only clock that decisions use."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         now: datetime = cursor.fetchone()[0]
@@ -22,12 +22,12 @@ def database_now() -> datetime:
 
 
 def once_per_slot(*, name: str, interval: float, work: Callable[[], object], now: datetime) -> bool:
-    """Run `work` unless this slot of `interval` seconds was taken. Return whether it ran.
+    """Run `work` unless the slot of `interval` seconds was taken. Return whether it ran.
 
-    The outcome, or the traceback of an error, which is raised again, is stored in `ScheduledRun`.
+    The outcome or traceback is stored; errors are raised again.
     """
     slot = int(now.timestamp() // interval)
-    # Slots taken by a clock that was ahead would count as done once they come.
+    # Taken by a clock that was ahead: they would count as done.
     ScheduledRun.objects.filter(name=name, slot__gt=slot, started_at__gt=now + AHEAD).delete()
     run, won = ScheduledRun.objects.get_or_create(name=name, slot=slot, defaults={"started_at": now})
     if not won:
@@ -48,7 +48,7 @@ def _finish(run: ScheduledRun, outcome: str) -> None:
 
 
 def has_failed(run: ScheduledRun) -> bool:
-    """Whether a run failed or, by its outcome, did only part of its work."""
+    """Whether a run failed or stopped early."""
     return run.outcome.startswith("Traceback") or "; stopped: " in run.outcome
 
 
@@ -58,10 +58,7 @@ def forget_before(moment: datetime) -> int:
 
 
 def latest_start(name: str, *, until: datetime) -> datetime | None:
-    """Return the latest start of the job `name`; None if it never ran.
-
-    Starts after `until` came from a clock that was ahead.
-    """
+    """Return the latest start of `name` up to `until`: later ones come from a clock that was ahead."""
     return (
         ScheduledRun.objects.filter(name=name, started_at__lte=until)
         .order_by("-started_at")
@@ -71,12 +68,12 @@ def latest_start(name: str, *, until: datetime) -> datetime | None:
 
 
 def outcomes_since(name: str, moment: datetime) -> list[tuple[datetime, str]]:
-    """Return start and outcome of the finished runs of `name` since `moment`."""
+    """Return start and outcome of finished runs since `moment`."""
     runs = ScheduledRun.objects.filter(name=name, started_at__gte=moment, finished_at__isnull=False)
     return list(runs.order_by("started_at").values_list("started_at", "outcome"))
 
 
-# A loose index scan: one step per name, however many runs there are.
+# Loose index scan: one step per name.
 LATEST_RUNS = """
     WITH RECURSIVE names AS (
         (SELECT name FROM scheduling_scheduledrun ORDER BY name LIMIT 1)
@@ -101,5 +98,5 @@ def latest_runs() -> list[ScheduledRun]:
 
 
 def stale_after(interval: float) -> timedelta:
-    """Return the age after which a job counts as missed: two intervals and some slack."""
+    """Return the age that counts as missed: two intervals and slack."""
     return timedelta(seconds=interval * 2 + 10)

@@ -3,20 +3,19 @@
 import re
 from collections.abc import Iterator
 
-# Separators within card numbers, also in URLs: blanks, dots, dashes, slashes.
+# Separators within card numbers, URL-encoded ones included.
 SEPARATOR = r"(?:[^\S\r\n]|[.\-_/+\u00b7\u2010-\u2015\u2212]|%20|%2[DEFdef]|%C2%A0)"
-# Thirteen or more digits of any script, grouped or not. An order number's timestamp has as many digits as a card, and
-# one in ten passes the check digit, so it is matched whole and skipped.
+# Order numbers have as many digits as a card, and one in ten passes the check digit: matched whole, skipped.
 CANDIDATE = re.compile(
     rf"\b(?i:ORD)-[0-9]{{14}}-[0-9]{{4,12}}\b|(?P<digits>\d(?:{SEPARATOR}{{0,3}}\d){{12,}})"
 )
 GROUP = re.compile(rf"{SEPARATOR}|(?P<group>\d+)")
-# Random ids: one in a few thousand would pass for a card.
+# One random id in thousands would pass.
 RANDOM_ID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 SHORTEST, LONGEST = 13, 19
 BLACK = "[card number]"
 
-# Issued prefixes and lengths. Without them one number in ten passes, as do timestamps, which make good keys.
+# Issued prefixes and lengths; without them one number in ten passes, and timestamps, which make good keys.
 ISSUED = re.compile(
     "|".join(
         (
@@ -36,7 +35,7 @@ ISSUED = re.compile(
 
 
 def holds_card_number(text: str) -> bool:
-    """Return whether the text holds digits with the prefix, length and check digit of a card number."""
+    """Return whether the text holds a valid prefix, length and check digit."""
     if len(text) < SHORTEST or RANDOM_ID.fullmatch(text):
         return False
     return any(True for _ in _card_numbers(text))
@@ -62,7 +61,7 @@ def _card_numbers(text: str) -> Iterator[tuple[int, int]]:
 
 def _in_run(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
     groups = [match.span() for match in GROUP.finditer(text, start, stop) if match["group"]]
-    # Digits joined to letters are an id, no part of which is a card number.
+    # Digits joined to letters are part of an id.
     is_alone = not _is_word(text[start - 1 : start]) and not _is_word(text[stop : stop + 1])
     first = 0
     while first < len(groups):
@@ -74,7 +73,7 @@ def _in_run(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
 
 
 def _last_group(text: str, groups: list[tuple[int, int]], first: int, *, is_alone: bool) -> int | None:
-    """Return the last group of a card number that begins with group `first`; None if none does."""
+    """Return the last group of the card number that begins at `first`."""
     digits = ""
     for number in range(first, len(groups) if is_alone else first + 1):
         digits += _as_ascii(text[slice(*groups[number])])

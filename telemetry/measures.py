@@ -1,7 +1,7 @@
-"""Metrics that all processes add up in Valkey, so that one scrape covers them all.
+"""Metrics that all processes add up in Valkey: one scrape covers them all.
 
-Counting is an addition in memory; a thread flushes the sums every two seconds. They accumulate while Valkey is away.
-A killed process loses up to two seconds of counts, and an empty Valkey starts at zero, as Prometheus counters may.
+A thread flushes every two seconds; counts accumulate while Valkey is away. A killed process loses at most two
+seconds, and an empty Valkey starts at zero, as Prometheus counters may.
 """
 
 import logging
@@ -30,13 +30,13 @@ SEPARATOR = "\x1f"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 ORDERS = (1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0)
 
-# Name of the measure, label values, and a bucket's index or the sum.
+# name, label values, bucket index or the sum
 Field = tuple[str, tuple[str, ...], str]
 
 
 @dataclass(frozen=True, eq=False)
 class Measure:
-    """A counter or, with `buckets`, a histogram. Names and units follow Prometheus."""
+    """A counter or, with `buckets`, a histogram, named as in Prometheus."""
 
     name: str
     text: str
@@ -48,7 +48,7 @@ class Measure:
         _book.add((self.name, values, SUM), amount)
 
     def observe(self, value: float, *values: str) -> None:
-        """Count a value in its bucket and add it to the sum."""
+        """Count a value in its bucket and the sum."""
         _book.add((self.name, values, str(bisect_left(self.buckets, value))), 1)
         _book.add((self.name, values, SUM), value)
 
@@ -118,7 +118,7 @@ class Book:
         self._thread: threading.Thread | None = None
 
     def add(self, field: Field, amount: float) -> None:
-        """Add to a count; start the flushing thread with the first."""
+        """Add to a count; the first starts the thread."""
         with self._lock:
             self._counts[field] += amount
             if self._thread is None:
@@ -126,7 +126,7 @@ class Book:
                 self._thread.start()
 
     def carry(self) -> None:
-        """Add the counts to those in Valkey; keep them if that fails."""
+        """Add the counts to Valkey's; keep them on failure."""
         with self._lock:
             counts, self._counts = self._counts, defaultdict(float)
         if not counts:
@@ -158,7 +158,7 @@ _book = Book()
 
 
 def _reset_after_fork() -> None:
-    """Threads and locks do not survive a fork; the parent flushes its own counts."""
+    """Threads do not survive a fork; the parent flushes its own counts."""
     global _book  # noqa: PLW0603
     _book = Book()
 

@@ -1,8 +1,7 @@
-"""OpenTelemetry traces: off unless OTEL_EXPORTER_OTLP_ENDPOINT is set, which needs the extra `otel`.
+"""OpenTelemetry traces: off unless OTEL_EXPORTER_OTLP_ENDPOINT is set; needs the extra `otel`.
 
-A trace follows an order: request, batch, each step, messages to sockets. The request's context is stored with the
-order's first event, as only the database lies between request and dispatcher. A batch of one order continues its
-trace; a larger batch has its own, linked to those of its orders.
+A trace follows an order. The request's context is stored with the first event, as only the database links request and
+dispatcher. A batch of one order continues its trace; a larger one links to those of its orders.
 """
 
 import os
@@ -26,7 +25,7 @@ def is_on() -> bool:
 
 
 def start(service: str = "") -> None:
-    """Start recording if the environment names an endpoint. Once per process, after the fork."""
+    """Start recording if an endpoint is set. Once per process, after the fork."""
     if _tracer is not None or not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         return
     try:
@@ -64,9 +63,9 @@ def _program() -> str:
 def span(
     name: str, *, parents: Sequence[str] = (), **attributes: str | float | bool
 ) -> AbstractContextManager[None]:
-    """Record the block as a span, a child of the current span unless `parents` are given.
+    """Record the block as a span, by default below the current one.
 
-    `parents` are contexts from `current`: one becomes the parent, several become links. No cost while off.
+    `parents` come from `current`: one becomes the parent, several become links. Free while off.
     """
     return _span(name, parents, attributes) if _tracer is not None else nullcontext()
 

@@ -8,7 +8,7 @@ KEPT = {"django_content_type", "auth_permission"}
 
 
 def clean_quickly() -> None:
-    """Have every test that commits end with `empty_tables` instead of a flush, which makes the kept rows anew."""
+    """Have every test that commits end with `empty_tables` instead of a flush, which recreates the kept rows."""
     TransactionTestCase._fixture_teardown = lambda _: empty_tables()  # type: ignore[attr-defined]
 
 

@@ -22,7 +22,7 @@ STAFF_SEES = ("view_order", "view_product", "view_stockitem")
 
 
 def make_user(username: str = "", *, is_staff: bool = False) -> User:
-    """Return a new user; without a name, one that nobody else has. Staff may see orders and products."""
+    """Return a new user with the given name, or a unique one. Staff may see orders and products."""
     user = User.objects.create_user(
         username=username or f"user-{next(_numbers)}", password="a long password", is_staff=is_staff
     )

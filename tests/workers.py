@@ -10,7 +10,7 @@ from xdist.scheduler import LoadScopeScheduling
 WORKERS = min(4, (os.cpu_count() or 1) + 1)
 # Folders whose tests share something that takes long to start.
 TOGETHER = ("tests/acceptance/", "tests/notifications/")
-# What takes longest begins first, so that nobody waits for it in the end.
+# The slowest start first, so that no worker idles at the end.
 FIRST = ("tests/acceptance/", "tests/simulation/", "tests/config/test_run.py", "tests/chaos/")
 
 

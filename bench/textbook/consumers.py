@@ -1,4 +1,4 @@
-"""The live feed, after Channels' tutorial: a group per order, and one for staff."""
+"""The live feed, after Channels' tutorial."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`python -m bench.textbook.control prepare|place N [held]|release N RATE`: the benchmark's operations on this shop."""
+"""`python -m bench.textbook.control prepare|place N [held]|release N RATE`: operations on this shop."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""Settings of `startproject`, with PostgreSQL, DRF and Celery added after their guides."""
+"""`startproject` settings with PostgreSQL, DRF and Celery."""
 
 import environ
 

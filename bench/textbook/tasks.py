@@ -1,4 +1,4 @@
-"""One canvas per order: stock in parallel with shipping and payment, then capture, then confirmation."""
+"""One canvas per order: stock beside shipping and payment, capture, confirmation."""
 
 from decimal import Decimal
 from functools import partial

@@ -1,4 +1,4 @@
-"""Rows of the fault matrix, by what they hit. Importing it registers them in `chaos.arena.ROWS`."""
+"""Rows of the fault matrix; the import registers them."""
 
 from chaos.rows import attacks, broker, database, live, messages, mixed, providers, web, workers
 

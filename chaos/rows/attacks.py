@@ -25,7 +25,7 @@ NEW_PRODUCT = """
     within=90,
 )
 async def f49(arena: Arena) -> None:
-    """Account limits are off and all are one customer: only the queue for units helps."""
+    """Without account limits and with one customer, only the queue for units helps."""
     sku = f"BLOCKED-{arena.dice.randrange(10**9)}"
     await asyncio.to_thread(arena.rig.do, NEW_PRODUCT, sku, sku, UNITS)
     await arena.providers(latencyMs=500)
@@ -49,7 +49,7 @@ async def f49(arena: Arena) -> None:
 
 
 async def _attack(arena: Arena, sku: str) -> None:
-    """Place orders with a card that is declined, for all available units."""
+    """Order all available units with a declined card."""
     while True:
         free = (await asyncio.to_thread(arena.rig.rows, AVAILABLE, sku))[0][0]
         items: list[dict[str, Any]] = [{"sku": sku, "quantity": free or UNITS // 2}]

@@ -94,7 +94,7 @@ async def f19(arena: Arena) -> None:
 
 @row("F25", "Valkey's disk is full, then PostgreSQL's; both have room again", within=AFTER_FULL_DISKS)
 async def f25(arena: Arena) -> None:
-    """Each engine runs on a small file system for a while. Data dropped with Valkey's would be lost anyway."""
+    """Run each engine on a small file system. Data dropped with Valkey's would be lost anyway."""
     rig = arena.rig
     await rig.end_engine("valkey", signal.SIGTERM)
     disk = await asyncio.to_thread(SmallDisk, rig.valkey.folder, room=VALKEY_ROOM)

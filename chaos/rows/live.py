@@ -52,7 +52,7 @@ async def f44(arena: Arena) -> None:
 
 
 async def _compare(arena: Arena, *followers: Follower) -> None:
-    """Compare the received events with the journal once everything is at rest."""
+    """Compare received events with the journal, at rest."""
     await arena.load.stop()
     for follower in followers:
         arena.violations += await follower.violations()
@@ -97,7 +97,7 @@ async def _order_of_the_operator(arena: Arena) -> int:
 async def _closed_with(
     url: str, *, headers: dict[str, str] | None = None, origin: str | None = None, flood: int = 0
 ) -> int:
-    """Return the close code, the HTTP status of a refusal, or 0 if it stays open."""
+    """Return the close code, the refusal's status, or 0."""
     try:
         async with asyncio.timeout(5):
             async with connect(url, additional_headers=headers, origin=origin, proxy=None) as socket:  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ async def f46(arena: Arena) -> None:
 
 
 async def both(arena: Arena, *names: str) -> None:
-    """Run rows at the same time. One may break what another needs; that is no failure."""
+    """Run rows together. One breaking what another needs is no failure."""
     results = await asyncio.gather(*(ROWS[name].inject(arena) for name in names), return_exceptions=True)
     for name, result in zip(names, results, strict=True):
         if isinstance(result, Exception):

@@ -22,7 +22,7 @@ async def f2(arena: Arena) -> None:
 
 @row("F3", "web killed before the answer is out; the client repeats with its key")
 async def f3(arena: Arena) -> None:
-    """The network loses the answer: the request arrives, then its connection is cut."""
+    """The network loses the answer: the request arrives."""
     async for _ in arena.every(0.3, lasting=8):
         key = f"{arena.load.tag}-cut-{len(arena.faults)}"
         body = {"customerName": key, "items": [{"sku": "ACC-101", "quantity": 1}]}
@@ -34,7 +34,7 @@ async def f3(arena: Arena) -> None:
 
 
 async def _kill_webs_at(arena: Arena, place: str) -> None:
-    """Every 15th passage kills the web process that passes; both processes count together."""
+    """Every 15th passage, counted over both processes, kills the web process."""
     await arena.rig.restart(*WEBS, **arena.faults_at(f"{place}:kill@%15"))
     await arena.rig.until_ready()
     before = sum(arena.rig.processes[name].starts for name in WEBS)
@@ -88,7 +88,7 @@ async def f40(arena: Arena) -> None:
 
 
 async def _insist(arena: Arena, key: str, body: object, number: int) -> Answer:
-    """Send until the answer is final; the first request may still be in progress (409)."""
+    """Send until the answer is final (409: still in progress)."""
     while True:
         try:
             answer = await call(

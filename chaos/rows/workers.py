@@ -35,8 +35,7 @@ PLACES = (
 )
 
 
-# More passages than a run has. The count is a file's length, so making the file one shorter arms the place: the next
-# passage strikes, and none after it.
+# More passages than a run has. The count is a file's length: one byte short arms the place for exactly one strike.
 ARMED = 1_000_000
 
 
@@ -130,7 +129,7 @@ async def f10(arena: Arena) -> None:
 
 @row("F11", "rolling restart of every process under load", post_longest=1.0)
 async def f11(arena: Arena) -> None:
-    """Traffic is moved elsewhere before a web process stops, as with a load balancer."""
+    """Traffic moves elsewhere before a web process stops, as with a load balancer."""
     for name in (*WEBS, "dispatcher", *WORKERS, "beat", "live"):
         arena.struck()
         if name in WEBS:

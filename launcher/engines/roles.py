@@ -14,7 +14,7 @@ from psycopg import sql
 
 ROLE = "orders_app"
 
-# Objects of other owners and of no extension. A table's sequences and indexes follow the table.
+# Objects of other owners, without extensions; a table's sequences and indexes follow it.
 FOREIGN_OBJECTS = """
 WITH ours AS (
     SELECT oid FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
@@ -42,9 +42,9 @@ WHERE pronamespace IN (SELECT oid FROM ours) AND proowner <> %(role)s::regrole
 def give_database(
     connection: psycopg.Connection[Any], *, password: str, attributes: str = "", role: str = ROLE
 ) -> None:
-    """Create the role, set its password, and make it own the connected database, in the caller's transaction.
+    """Create the role with this password, and make it own the connected database.
 
-    The connection needs a superuser. `attributes` are those of CREATE ROLE, such as CREATEDB.
+    Runs in the caller's transaction, as superuser. `attributes` are those of CREATE ROLE.
     """
     name = sql.Identifier(role)
     known = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone()
@@ -66,7 +66,7 @@ def give_database(
 
 
 def main() -> None:
-    """Give the database to the role; exit with a message on errors."""
+    """Give the database to the role."""
     path = os.environ.get("DATABASE_PASSWORD_FILE")
     password = Path(path).read_text().rstrip("\r\n") if path else os.environ.get("DATABASE_PASSWORD", "")
     if not password:

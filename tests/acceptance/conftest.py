@@ -9,7 +9,7 @@ from tests.acceptance.stack import Stack, running_stack
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The running system, as `make run` leaves it. When it is stopped, its books must balance."""
+    """The running system, as `make run` leaves it. After its stop the ledger must balance."""
     with running_stack(tmp_path_factory.mktemp("stack")) as running:
         yield running
         report = running.manage("audit")

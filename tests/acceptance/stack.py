@@ -161,7 +161,7 @@ class Stack:
 
 
 def wait_until(condition: Callable[[], Any], *, seconds: float, what: str, log: Path | None = None) -> None:
-    """Return once the condition holds; fail with what was waited for after so many seconds."""
+    """Return once the condition holds; fail with what was waited for after a timeout in seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -41,7 +41,7 @@ class Everything:
             for method, operation in operations.items():
                 for parameter in operation.get("parameters", []):
                     if parameter["name"] == "If-None-Match":
-                        continue  # compared, and then forgotten like all headers that nobody described
+                        continue  # compared, then dropped like all undocumented headers
                     yield method, *_with_parameter(path, parameter, card)
                 for media, content in operation.get("requestBody", {}).get("content", {}).items():
                     for body in self._bodies(content["schema"], card):
@@ -86,7 +86,7 @@ def _with_ids(path: str) -> str:
 
 @pytest.fixture(scope="module")
 def boss(stack: Stack) -> dict[str, str]:
-    """The headers of somebody who may do everything: nobody gets further with a card number."""
+    """Headers of an account with all permissions: even it is refused card numbers."""
     name, password = stack.login("admin")
     answer = requests.post(
         f"{stack.url}/api/token", json={"username": name, "password": password}, timeout=10
@@ -151,7 +151,7 @@ def _send_around_the_api(stack: Stack, login: dict[str, str], card: str) -> None
 
 
 def _send_as_the_payment_provider(stack: Stack, order_id: int, card: str) -> None:
-    """Have a signed event say that a payment failed, in the words of somebody who repeats card numbers."""
+    """Send a signed event of a failed payment whose message repeats a card number."""
     operation = {"id": card, "kind": "authorize", "status": "declined", "reference": str(order_id)}
     operation |= {
         "key": card,

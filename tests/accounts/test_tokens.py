@@ -59,7 +59,7 @@ def test_a_token_is_accepted_under_both_names(alice, scheme):
     "header", ["", "Basic YTpi", "Bearer", "Token ", "opt_x", "Bearer a b", "Bearer é", "Digest username=a"]
 )
 def test_a_header_that_cannot_be_read_is_refused_with_a_reason(alice, header, settings):
-    settings.DEMO = True  # nobody is taken for the demo customer either
+    settings.DEMO = True  # no fallback to the demo customer
     response = APIClient(HTTP_AUTHORIZATION=header).get("/api/orders")
 
     assert (response.status_code, response.json()["error"]["code"]) == (401, "authentication_failed")

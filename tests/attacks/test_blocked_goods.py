@@ -1,4 +1,4 @@
-"""Goods cannot be blocked for nothing: whoever does not pay holds units only until their card is declined."""
+"""Stock cannot be blocked for free: an unpaid order holds units only until its card is declined."""
 
 import pytest
 from django.db import connection
@@ -45,7 +45,7 @@ def travel(*, stock_last: bool = False) -> None:
 
 
 def hold_unpaid(product: Product, quantity: int) -> None:
-    """Have units held by an order whose payment nobody gets on with."""
+    """Reserve units for an order whose payment is not processed."""
     make_order((product, quantity), token="tok_declined")
     (claimed,) = batches.claim()
     steps.reserve_stock(batch_id=claimed.batch_id)

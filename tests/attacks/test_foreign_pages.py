@@ -1,4 +1,4 @@
-"""Pages of other sites, which a browser lets send what needs no leave: in a demo nobody logs in, so they could act."""
+"""Cross-site requests that a browser sends without preflight: a demo has no logins, so they could act."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -32,7 +32,7 @@ OURS: list[dict[str, str]] = [
 
 @pytest.fixture
 def demo(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[User]:
-    """The demo customer, whom everybody is taken for."""
+    """The demo customer, whom every visitor acts as."""
     settings.DEMO = True
     settings.THROTTLE_RATES = dict.fromkeys(("reads", "writes", "logins"), "off")
     for view in _views(APIView):

@@ -1,4 +1,4 @@
-"""Orders placed to somebody else's address: they get few e-mails, and nothing that the attacker wrote."""
+"""Orders with another person's address: few e-mails, and no text of the attacker's."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Whoever can write to Valkey puts pickles where processes read: nothing runs, and the readers go on."""
+"""An attacker with write access to Valkey stores pickles where processes read: no code runs, and readers go on."""
 
 import asyncio
 import base64

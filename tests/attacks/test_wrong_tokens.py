@@ -1,4 +1,4 @@
-"""Tokens that nobody has, tried from one address, and what a right one from there sees meanwhile."""
+"""Invalid tokens tried from one address, and what a valid one from there sees meanwhile."""
 
 import pytest
 import redis

@@ -1,4 +1,4 @@
-"""The listeners of the live feed's benchmark, against a WebSocket server of the library everybody uses."""
+"""The listeners of the live feed's benchmark, against the server of the `websockets` library."""
 
 import json
 import subprocess

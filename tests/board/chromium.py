@@ -28,7 +28,7 @@ def path() -> str | None:
 
 MISSING = f"No Chromium on this machine (looked for {', '.join(NAMES)} in PATH)."
 
-# Where changes are checked a browser is a must: without one these tests fail there, and nobody takes them for passed.
+# In CI a browser is required: without one these tests fail there instead of being skipped.
 needed = pytest.mark.skipif(not path() and not os.environ.get("CI"), reason=MISSING)
 
 
@@ -48,7 +48,7 @@ def browser() -> Iterator[Browser]:
 class Complaints(list[str]):
     """What a page complains about: errors of its script, on its console, and breaches of its policy."""
 
-    # A server that was killed on purpose is no defect of the page; nor is what other pages lack on the way.
+    # A server killed by fault injection is no defect of the page; nor are requests that other pages abort.
     EXPECTED = ("WebSocket connection to", "net::ERR_", "503 (Service Unavailable)", "/favicon.ico")
 
     def __init__(self, page: Page) -> None:

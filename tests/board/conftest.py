@@ -15,7 +15,7 @@ from tests.factories import make_product, make_shipping, make_user
 
 @pytest.fixture(autouse=True)
 def unlimited(settings) -> None:
-    """Nobody is throttled."""
+    """No throttling."""
     settings.THROTTLE_RATES = dict.fromkeys(("reads", "writes", "logins"), "off")
 
 
@@ -42,13 +42,13 @@ def alice() -> User:
 
 @pytest.fixture
 def staff() -> User:
-    """Somebody of the shop."""
+    """A member of staff."""
     return make_user("boss", is_staff=True)
 
 
 @pytest.fixture
 def api() -> Callable[[User | None], APIClient]:
-    """Return the API as somebody sees it."""
+    """Return the API as seen by a user."""
 
     def as_(user: User | None = None) -> APIClient:
         client = APIClient()
@@ -61,7 +61,7 @@ def api() -> Callable[[User | None], APIClient]:
 
 @pytest.fixture
 def browser_of() -> Callable[[User], Client]:
-    """Return a browser in which somebody is logged in."""
+    """Return a browser that is logged in as a user."""
 
     def of(user: User) -> Client:
         client = Client()

@@ -115,7 +115,7 @@ def _take(page: Page, name: str) -> None:
 
 
 def _save(picture: bytes, name: str) -> None:
-    """Keep a picture with a palette of its own: a third of the bytes, and nobody sees the difference."""
+    """Save a picture with its own palette: a third of the bytes, without a visible difference."""
     with Image.open(BytesIO(picture)) as image:
         few = image.convert("RGB").quantize(method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         few.save(IMAGES / f"{name}.png", optimize=True)

@@ -1,4 +1,4 @@
-"""What a newcomer can do to the shop, and nobody else."""
+"""What a visitor of a demo can do to the shop, and no other client can."""
 
 import pytest
 

@@ -1,7 +1,6 @@
-"""The board under a flood, in a real browser: it drops looks of cards and never a count.
+"""The board under a flood, in a real browser: it drops updates of cards and never a count.
 
-`pytest tests/board/test_flood.py -s` prints how smooth it stayed; FLOOD=1000x10 is so many orders per second
-for so many seconds.
+`pytest tests/board/test_flood.py -s` prints the frame rate; FLOOD=1000x10 is 1,000 orders per second for 10 s.
 """
 
 import os

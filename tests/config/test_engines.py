@@ -65,7 +65,7 @@ def test_postgres_does_not_open_the_folders_above_its_data(tmp_path):
 
 @pytest.fixture
 def place_for_root(monkeypatch):
-    """A folder that everybody may pass through, as /var is."""
+    """A folder that every account may enter, like /var."""
     with tempfile.TemporaryDirectory() as place:
         Path(place).chmod(0o711)
         monkeypatch.setattr("launcher.engines.identity.PLACE_FOR_ROOT", Path(place))

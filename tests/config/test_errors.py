@@ -1,4 +1,4 @@
-"""Errors always look the same, whoever raises them, and never tell what is none of the client's business."""
+"""Errors have one shape, wherever they are raised, and disclose nothing internal."""
 
 import io
 import re
@@ -170,7 +170,7 @@ def test_an_address_outside_the_api_answers_503_while_the_database_is_away(rf: R
 
 @pytest.fixture
 def database_away():
-    """The database is at an address where nobody is."""
+    """The database is at an address without a server."""
     connection.close()
     there = connection.settings_dict["PORT"]
     connection.settings_dict["PORT"] = free_port()

@@ -60,7 +60,7 @@ def answering_live_server(settings):
 
 @pytest.fixture
 def everybody_there(answering_live_server):
-    """The processes that `make run` starts, as far as their signs of life go, and a schedule that ticks."""
+    """The processes that `make run` starts, by their heartbeats, and a schedule that ticks."""
     for queue in django_settings.QUEUES:
         _beat(f"worker:{queue}@here", queues=[queue], idleSeconds=0.0)
     _beat("dispatcher")

@@ -93,7 +93,7 @@ def customer(db, fresh_cache) -> APIClient:
 
 @pytest.fixture
 def staff(db, fresh_cache) -> APIClient:
-    """Somebody who may look at everything."""
+    """A user with all view permissions."""
     user = make_user("stan", is_staff=True)
     user.user_permissions.add(Permission.objects.get(codename="view_stockchange"))
     return client_of(user)
@@ -101,7 +101,7 @@ def staff(db, fresh_cache) -> APIClient:
 
 @pytest.fixture
 def keeper(db, fresh_cache) -> APIClient:
-    """Somebody of the warehouse, who may correct stock."""
+    """A user of the warehouse, who may correct stock."""
     user = make_user("kim", is_staff=True)
     codes = ["change_stockitem", "view_product", "view_stockchange"]
     user.user_permissions.set(Permission.objects.filter(codename__in=codes))

@@ -1,4 +1,4 @@
-"""Units of products: held, given back, sold, returned, corrected."""
+"""Units of products: reserved, released, sold, returned, corrected."""
 
 import random
 from collections.abc import Callable, Sequence

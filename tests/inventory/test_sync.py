@@ -185,7 +185,7 @@ class TestTask:
 
 @pytest.mark.django_db(transaction=True)
 def test_it_runs_beside_orders_and_itself_without_losing_a_unit(warehouse):
-    """What is on hand and sold comes to what was received, whoever else is at work."""
+    """Units on hand and sold add up to those received, whatever runs concurrently."""
     for number in range(1, 6):
         make_product(number, on_hand=100)
         warehouse.received(**{f"SKU_{number}": 200})

@@ -42,7 +42,7 @@ def alice(transactional_db) -> User:
 
 @pytest.fixture
 def staff(transactional_db) -> User:
-    """Somebody who sees every order."""
+    """A user who sees every order."""
     return make_user("staff", is_staff=True)
 
 

@@ -9,12 +9,12 @@ from tests.factories import make_order, make_product
 
 
 def make_quiet_order(owner: User) -> int:
-    """Place an order that nobody works on, and return its id."""
+    """Place an order that no worker processes, and return its id."""
     return make_order((make_product(), 1), owner=owner, hold=True).order_id
 
 
 def make_quiet_orders(owner: User, count: int) -> list[int]:
-    """Place orders of one product that nobody works on."""
+    """Place orders of one product that no worker processes."""
     product = make_product()
     return [make_order((product, 1), owner=owner, hold=True).order_id for _ in range(count)]
 

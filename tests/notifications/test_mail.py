@@ -71,7 +71,7 @@ def test_a_confirmed_order_is_told_of_in_an_e_mail(drain, mailbox):
 
 
 def make_customer(address="alice@example.com"):
-    """Somebody whose account has this address."""
+    """A user whose account has this address."""
     user = make_user()
     user.email = address
     user.save()

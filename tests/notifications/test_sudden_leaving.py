@@ -14,7 +14,7 @@ SCOPE = {"type": "websocket", "path": "/ws/orders", "query_string": b"", "header
 
 
 class Leaving(FeedConsumer):
-    """Has something to send at once, whoever asks."""
+    """Always has something to send."""
 
     async def _authenticate(self):
         return None

@@ -23,7 +23,7 @@ def shop(db: None) -> None:
 
 @pytest.fixture
 def unlimited(settings: Any) -> None:
-    """Nobody is throttled."""
+    """No throttling."""
     settings.THROTTLE_RATES = dict.fromkeys(("reads", "writes", "logins"), "off")
 
 

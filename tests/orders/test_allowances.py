@@ -1,4 +1,4 @@
-"""What an account may have under way without paying: declined payments slow it down, and so many orders may be held."""
+"""Limits on an account's unpaid orders: declined payments slow it down, and the number of held orders is bounded."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""How often one may ask, and that nobody has to wait for Valkey."""
+"""Rate limits, and that no request has to wait for Valkey."""
 
 import time
 

@@ -51,7 +51,7 @@ def thing():
 
 @pytest.fixture
 def completed(thing, drain):
-    """Return a function that completes so many orders for two things each and returns their ids."""
+    """Return a function that completes a number of orders for two things each and returns their ids."""
 
     def complete(count: int, **wanted) -> list[int]:
         ids = [make_order((thing, 2), **wanted).order_id for _ in range(count)]

@@ -18,8 +18,8 @@ from tests.fixtures.pipeline import work_off
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("providers")]
 
-# What is done to the books behind our backs, and which promise that breaks. `%(id)s` is an order that was confirmed,
-# `%(held)s` one that is held, `%(refused)s` one whose payment was declined.
+# Tampering with the ledger, and the promise it breaks. `%(id)s` is a confirmed order, `%(held)s` a held one,
+# `%(refused)s` one whose payment was declined.
 VIOLATIONS = {
     "UPDATE orders_journey SET due_at = NULL, status = 'pending', finished_at = NULL WHERE order_id = %(id)s": (
         "No order is lost: one that is under way is due, held, or before a person"
@@ -143,7 +143,7 @@ def test_what_the_scheduled_audit_finds_is_put_before_a_person_until_they_have_s
 
 
 def charge(reference: str, **changes) -> None:
-    """Have somebody else use the provider's account."""
+    """Make another system use the provider's account."""
     body = {"reference": reference, "amount": "12.00", "currency": "USD", "token": "tok_visa"} | changes
     provider("payments").post("/authorizations", body, key=str(uuid.uuid4()))
 

@@ -1,4 +1,4 @@
-"""The canary: it goes where orders go, leaves nothing behind, and nobody but us hears of it."""
+"""The canary: it takes the path of orders, leaves nothing behind, and stays invisible to customers."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Orders that do not get on, by what keeps them, on the desk and acted on as a whole."""
+"""Stuck orders grouped by cause, in the admin, and acted on as a group."""
 
 from collections.abc import Sequence
 
@@ -35,7 +35,7 @@ def operator(client) -> User:
 
 
 def stuck(count: int, **columns: str) -> list[Order]:
-    """Place so many orders and have something keep them."""
+    """Place a number of orders that share a cause of being stuck."""
     product = make_product(units=1000)
     ids = [make_order((product, 2)).order_id for _ in range(count)]
     values = {"status": "processing", "due_at": None, "stock": "reserved"} | columns

@@ -1,4 +1,4 @@
-"""An order that is in a state for too long is put before a person, and goes on."""
+"""An order that is in a state for too long is escalated, and continues."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.django_db(transaction=True)]
 
 
 def order_in(status: Status, *, age: timedelta, **fields: object) -> Journey:
-    """Return an order that came into this state so long ago and is to be looked at again."""
+    """Return an order that came into this state some time ago and is scheduled for a retry."""
     journey = Journey.objects.get(pk=make_order((make_product(), 1)).order_id)
     event = next(event for event, after in STATUS_AFTER.items() if after is status)
     with connection.cursor() as cursor:

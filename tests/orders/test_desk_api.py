@@ -1,4 +1,4 @@
-"""What the desk has is in the API as well: orders by what keeps them, tasks, money, products, the tariff."""
+"""The API has what the admin has: stuck orders by cause, tasks, money, products, shipping rates."""
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -31,7 +31,7 @@ def api(unlimited) -> APIClient:
 
 @pytest.fixture
 def stuck() -> Order:
-    """An order of two units of 10 USD that was put before a person."""
+    """An escalated order of two units of 10 USD."""
     placed = make_order((make_product(), 2))
     order = Order.objects.select_related("journey").get(pk=placed.order_id)
     order.journey.attention, order.journey.due_at = "claimed 5 times without getting anywhere", None

@@ -43,7 +43,7 @@ def everybody_alive():
 
 @contextmanager
 def alive(*names: str) -> Iterator[None]:
-    """Have a dispatcher, and workers of these queues, show a sign of life."""
+    """Publish heartbeats of a dispatcher and of workers of these queues."""
     signs = {"dispatcher" if name == "dispatcher" else f"worker:{name}@test": name for name in names}
     for sign, queue in signs.items():
         heartbeats.beat(sign, queues=[queue])

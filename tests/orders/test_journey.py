@@ -272,7 +272,7 @@ def test_an_order_put_before_a_person_goes_on_when_the_cause_is_gone_and_the_per
 
 def test_an_order_that_is_claimed_again_and_again_is_put_before_a_person(settings) -> None:
     order_id = make_order((make_product(), 1)).order_id
-    lose_workers(settings.MAX_ATTEMPTS + 1)  # what becomes of its first batch nobody has watched
+    lose_workers(settings.MAX_ATTEMPTS + 1)  # its first batch is not a suspect yet
     assert batches.claim() == []
     assert "without getting anywhere" in journey(order_id).attention
     commands.retry_order(order_id=order_id)
@@ -429,7 +429,7 @@ def test_dispatchers_side_by_side_keep_to_the_limit_together(settings) -> None:
 def test_an_order_whose_messages_are_lost_is_sent_for_as_long_as_it_takes(settings) -> None:
     order_id = make_order((make_product(), 1)).order_id
     for _ in range(settings.MAX_ATTEMPTS * 3):
-        assert batches.claim()  # and nobody ever gets its message
+        assert batches.claim()  # and no worker ever gets its message
         make_everything_due()
     assert journey(order_id).attention == ""
     work_off()

@@ -60,7 +60,7 @@ def test_a_spool_that_nobody_reads_any_more_lets_its_writer_go():
 
 
 class Body:
-    """A body whose pieces each come after so many seconds of a clock of its own."""
+    """A body whose pieces arrive at intervals of a simulated clock."""
 
     def __init__(self, *seconds: float) -> None:
         self.now, self._seconds = 100.0, list(seconds)

@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 def two_secrets(settings):
     make_shipping()
     settings.PAYMENT_WEBHOOK_SECRETS = [OLD, NEW]
-    settings.EXTERNAL_RETRY_ATTEMPTS = 1  # nobody goes on asking in the background
+    settings.EXTERNAL_RETRY_ATTEMPTS = 1  # no retries in the background
     breaker("payments").reset()
     yield
     breaker("payments").reset()

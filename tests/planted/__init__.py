@@ -1,8 +1,8 @@
-"""Faults planted on purpose: mistakes that systems like this one are known to make, one at a time.
+"""Planted defects: mistakes that systems like this one are known to make, one at a time.
 
 They show that the tests, the audit and the simulation can fail. `planted(name)` breaks the code for the length of
-a block, `plant(name)` for the life of a process; real processes do the latter by themselves when they are started
-with PLANTED_FAULT=name and DEBUG=1 (`config.apps`). `FAULTS` names them all.
+a block, `plant(name)` for the life of a process; real processes do the latter at start, with PLANTED_FAULT=name and
+DEBUG=1 (`config.apps`). `FAULTS` lists all names.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ FAULTS = tuple(DEFECTS)
 
 
 class Refused(Exception):
-    """Nobody plants a fault where real orders may be."""
+    """Defects are refused where real orders may be."""
 
 
 def plant(name: str) -> None:

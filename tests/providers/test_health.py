@@ -39,7 +39,7 @@ def test_it_remembers_the_last_reports(sandbox):
 
 def test_it_asks_a_provider_whose_breaker_is_open_and_invites_a_probe(sandbox):
     def is_open() -> bool:
-        """Nobody is refused for a moment after Valkey was slow to answer."""
+        """No request is refused just after Valkey was slow to answer."""
         for _ in range(10):
             breaker("payments").record(Admission(allowed=True), ok=False)
         return not breaker("payments").admit().allowed

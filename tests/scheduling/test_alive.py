@@ -1,4 +1,4 @@
-"""The health check of processes that listen to nobody."""
+"""The health check of processes that listen on no port."""
 
 import pytest
 from django.core.management import CommandError, call_command

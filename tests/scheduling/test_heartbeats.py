@@ -1,4 +1,4 @@
-"""Signs of life in Valkey."""
+"""Heartbeats in Valkey."""
 
 import time
 

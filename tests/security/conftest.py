@@ -32,11 +32,11 @@ def shop(transactional_db: None) -> None:
 
 @pytest.fixture(scope="package")
 def webs(django_db_setup: None, django_db_blocker: Any) -> Iterator[list[WebProcess]]:
-    """Two web processes that throttle nobody, for all tests: each takes a while to start."""
+    """Two web processes without throttling, for all tests, as each takes a while to start."""
     limits: dict[str, Any] = {"THROTTLE_WRITES": "off", "THROTTLE_READS": "off", "THROTTLE_LOGINS": "off"}
     limits |= {"REQUESTS_AT_ONCE": "1000", "THROTTLE_WRONG_TOKENS": "off"}
     with django_db_blocker.unblock():
-        # The second waits for nobody's lock, so that nobody has to wait for it to give up.
+        # The second has a short lock timeout, so that tests need not wait for it.
         started = [WebProcess(**limits).start(), WebProcess(lock_timeout_ms=100, **limits).start()]
     yield started
     for web in started:

@@ -56,7 +56,7 @@ class Plan:
 
 @dataclass
 class Found:
-    """What came of some generated requests."""
+    """Outcomes of generated requests."""
 
     requests: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
@@ -68,7 +68,7 @@ class Found:
         return " ".join(f"{status}:{times}" for status, times in sorted(self.statuses.items()))
 
     def add(self, other: "Found") -> None:
-        """Count what came of others, too."""
+        """Add other outcomes."""
         self.requests += other.requests
         self.statuses += other.statuses
         self.failures += other.failures
@@ -79,7 +79,7 @@ EVERYTHING = ("examples", "coverage", "fuzzing", "stateful")
 
 
 def plans(*, at_least: int, seed: int, so_far: Found) -> Iterator[Plan]:
-    """Yield the selection or, if so many requests are asked for, plans until there were as many."""
+    """Yield the selection or, with a number of requests given, plans until it is reached."""
     if not at_least:
         yield Plan(seed, examples=2, phases=SELECTION)
     while so_far.requests < at_least and not so_far.failures:
@@ -89,7 +89,7 @@ def plans(*, at_least: int, seed: int, so_far: Found) -> Iterator[Plan]:
 
 
 def run(description: dict[str, Any], *, url: str, headers: dict[str, str], plan: Plan) -> Found:
-    """Send what is generated from an OpenAPI description, with all checks on, and return what came of it."""
+    """Send requests generated from an OpenAPI description, with all checks on, and return the outcomes."""
     config = SchemathesisConfig.from_dict(_config(url, headers, plan))
     schema = schemathesis.openapi.from_dict(description, config=config)
     found = Found()

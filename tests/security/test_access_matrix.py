@@ -23,8 +23,8 @@ from tests.security.conftest import make_operator
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 PEOPLE = ("nobody", "owner", "other", "clerk", "operator")
 
-# Status of the answer to: nobody, the order's owner, another customer, staff who may only look, an operator.
-# 400 and 409 are let in: what they sent, nothing, is judged.
+# Status of the answer to: no login, the order's owner, another customer, staff with view permissions, an operator.
+# 400 and 409 mean access: the empty request itself is rejected.
 MATRIX = {
     # Pages, and what says how the system is
     "GET /": "302 200 200 200 200",
@@ -58,7 +58,7 @@ MATRIX = {
     "PUT /api/login/login/": "200 200 200 200 200",
     "POST /api/login/logout/": "200 200 200 200 200",
     "POST /api/live/tickets": "401 201 201 201 201",
-    "POST /orderHub/negotiate": "200 200 200 200 200",  # tells nothing; its socket lets nobody in by it
+    "POST /orderHub/negotiate": "200 200 200 200 200",  # reveals nothing; its socket grants no access
     # Orders
     "GET /api/orders": "401 200 200 200 200",
     "POST /api/orders": "401 400 400 400 400",
@@ -78,7 +78,7 @@ MATRIX = {
     "POST /api/orders/<str:reference>/cancel": "401 200 404 403 200",
     "POST /api/orders/<str:reference>/refund": "401 403 404 403 200",
     "POST /api/orders/<str:reference>/retry": "401 403 404 403 409",
-    "POST /api/payments/webhook": "403 403 403 403 403",  # nobody but who knows the secret
+    "POST /api/payments/webhook": "403 403 403 403 403",  # only with the secret
     "GET /api/payments/at-risk": "401 403 403 200 200",
     "GET /api/payments/transactions": "401 403 403 200 200",
     # The shop's figures
@@ -145,7 +145,7 @@ DESK = [
 
 @pytest.fixture
 def world(db: None, settings: Any) -> dict[str, Any]:
-    """Alice's held order, all that belongs to it, and everybody who might ask for it."""
+    """Alice's held order with all that belongs to it, and every kind of client."""
     settings.PAYMENT_WEBHOOK_SECRETS = ["a secret of sixteen"]
     settings.THROTTLE_RATES = dict.fromkeys(("reads", "writes", "logins"), "off")
     product = Product.objects.create(sku="TEE-1", name="T-shirt", price="29.99", weight_grams=100)

@@ -25,7 +25,7 @@ def test_whatever_is_generated_is_answered_as_described(webs, shop, who):
     description = requests.get(f"{web.url}/api/schema?format=json", timeout=30).json()
     found = generated.Found()
     for plan in generated.plans(at_least=REQUESTS // 3, seed=SEED, so_far=found):
-        # Somebody new each time: an account's keys are used up.
+        # A new user each time: an account's keys are used up.
         headers = token_of(PEOPLE[who]()) if who in PEOPLE else {}
         found.add(generated.run(description, url=web.url, headers=headers, plan=plan))
 

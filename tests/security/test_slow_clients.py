@@ -90,7 +90,7 @@ def slow_clients(port: int, beginning: bytes, then: bytes = b"") -> Iterator[lis
 
 
 def until_given_up(clients: Sequence[SlowClient], proxy: Proxy) -> None:
-    """Wait for that. All the while somebody else is served."""
+    """Wait for that, while other clients are served."""
     waiting = list(clients)
 
     def is_nobody_waited_for() -> bool:
@@ -134,7 +134,7 @@ def test_a_form_that_is_too_large_is_refused_before_it_is_read_and_without_the_p
 
 @pytest.fixture
 def staff(shop) -> User:
-    """Somebody whose export is long."""
+    """A user with a long export."""
     make_order((Product.objects.get(pk=1), 1))
     with connection.cursor() as cursor:
         cursor.execute(MANY_ORDERS)

@@ -1,4 +1,4 @@
-"""Who hears what at the sockets. Nobody hears of another's orders; a ticket lets one in, once, and for a while."""
+"""Access to sockets: users see their own orders only; a ticket admits once, for a limited time."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ FEEDS = ("/ws/orders", "/orderHub")
 
 
 def ticket_of(user):
-    """Issue a ticket that stands for somebody."""
+    """Issue a ticket for a user."""
     return tickets.issue(Credential("account", str(user.pk)))
 
 

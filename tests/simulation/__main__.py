@@ -49,7 +49,7 @@ def read_options() -> argparse.Namespace:
 
 
 def _settle_in() -> None:
-    """The settings want to know engines; nobody here ever calls one."""
+    """The settings require engine URLs; the simulation connects to none."""
     os.environ.setdefault("DATABASE_URL", "postgres://nobody:nothing@127.0.0.1:1/nowhere")
     os.environ.setdefault("REDIS_URL", "redis://127.0.0.1:1")
     os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(50))

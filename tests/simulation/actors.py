@@ -70,7 +70,7 @@ class Clock:
         self.hub.switch()
 
     def wait_in(self, queue: list[Actor]) -> None:
-        """Do nothing until somebody calls `wake` with this queue."""
+        """Sleep until `wake` is called with this queue."""
         assert self.current is not None
         queue.append(self.current)
         self._waiting += 1

@@ -107,7 +107,7 @@ class Broker:
             self._clock.start(task, lambda: self._work(task, claimed, then), after=delay)
 
     def _work(self, task: str, claimed: Claimed, then: Next) -> None:
-        """A worker takes the message; one that dies over it gives it back, or loses it."""
+        """Deliver the message to a worker; a worker that dies requeues or loses it."""
         done = False
         try:
             getattr(steps, STEPS[task])(batch_id=claimed.batch_id)

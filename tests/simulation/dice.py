@@ -13,7 +13,7 @@ class Rates:
 
     crash: float = 0.03  # at a kill point
     freeze: float = 0.02  # at a kill point: for seconds, past the lease
-    planned_error: float = 0.004  # at a kill point: an exception nobody expects
+    planned_error: float = 0.004  # at a kill point: an exception that no code expects
     commit_lost_before: float = 0.004  # the connection broke, nothing was written
     commit_lost_after: float = 0.004  # the connection broke, and all of it was
     message_lost: float = 0.06

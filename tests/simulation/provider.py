@@ -133,7 +133,7 @@ class Provider:
     def _is_down(self) -> bool:
         return not self._dice.calm and self.down_from <= self._clock.now < self.down_until
 
-    # --- The books ---
+    # --- The ledger ---
 
     def account(self, reference: str) -> Account:
         """Return what the provider has of one order."""

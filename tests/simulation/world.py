@@ -140,7 +140,7 @@ class World:
         self.clock.start("dispatcher", self._dispatch)
 
     def _tick(self) -> None:
-        """Look without being rung for, as soon as something is due."""
+        """Poll without a wake-up, as soon as something is due."""
         now = self.clock.now
         due = min(
             (row.due_at for row in self.database.journeys.values() if row.due_at is not None), default=now + 5

@@ -1,4 +1,4 @@
-"""What lets somebody in is blacked out of addresses, and nothing else is."""
+"""Credentials are masked in URLs, and nothing else is."""
 
 import pytest
 

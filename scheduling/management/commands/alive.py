@@ -1,4 +1,4 @@
-"""`manage.py alive NAME`: exit with 0 if the process has a recent heartbeat."""
+"""`manage.py alive NAME`: exit with 0 after a recent heartbeat."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from runtime import heartbeats
 from scheduling import slots
 
-# Beat's heartbeat passes through a worker, so allow for a restart of one.
+# Beat's heartbeat needs a worker, which may be restarting.
 BEAT_SECONDS = 60.0
 
 
