@@ -1,1 +1,1 @@
-"""The live board: what is happening to all orders, and to one, for people in front of a browser."""
+"""The live board: all orders, or one, in a browser."""

@@ -1,4 +1,4 @@
-"""Orders as the board shows them: cards in lanes, and how many there are in each."""
+"""The board's cards and lane counts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ from orders.wording import reason_in_words, waits_for
 from orders.workflow import UNDER_WAY, Status
 from scheduling.slots import database_now
 
-# Cards of a lane that a browser gets to begin with; it shows fewer and keeps the rest in reserve.
+# Cards per lane in the first response; the browser shows fewer and keeps a reserve.
 CARDS_PER_LANE = 60
 MAX_CARDS_AT_ONCE = 200
 FOUND_AT_MOST = 20
-# Orders of one customer that are counted; whoever has more gets counts of the latest.
+# A customer's counts cover at most this many of their latest orders.
 COUNTED_ORDERS = 50_000
-# Lanes of orders that have ended are filled from the latest orders, whatever the history.
+# Lanes of finished orders are filled from the latest orders, independent of history.
 SEARCHED_ROWS = 20_000
 
 
@@ -58,7 +58,7 @@ NEEDS_ATTENTION = ~Q(journey__attention="") & Q(journey__status__in=UNDER_WAY)
 
 
 class Card(Answer):
-    """An order as a card shows it. `version` is the sequence of the last event that it has seen."""
+    """An order as a card. `version` is the sequence of its last event."""
 
     id: int
     number: str
@@ -75,12 +75,12 @@ class Card(Answer):
     waits_for: str
     attention: bool
     reason: str
-    why: str  # it needs attention; for staff only
+    why: str  # why it needs attention; staff only
     placed_at: datetime
 
 
 class LaneContent(Answer):
-    """A lane: how many orders are in it, and the cards of the newest."""
+    """A lane: its number of orders, and the newest cards."""
 
     count: int
     is_estimate: bool
@@ -88,15 +88,15 @@ class LaneContent(Answer):
 
 
 class Cards(Answer):
-    """Some orders."""
+    """Cards of orders."""
 
     cards: list[Card]
 
 
 class Snapshot(Answer):
-    """The board at one moment, and from where in the journal to go on.
+    """The board at one moment, and the journal position to continue from.
 
-    `counted` are the orders whose latest events follow `position` and are counted already: up to which sequence.
+    `counted` maps orders with events after `position` to the last sequence already counted.
     """
 
     position: str
@@ -106,7 +106,7 @@ class Snapshot(Answer):
 
 
 def snapshot(user: User) -> Snapshot:
-    """Return the board as a user may see it: what is counted and where to go on are of one moment."""
+    """Return the board for a user; counts and position come from one database snapshot."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -121,17 +121,17 @@ def snapshot(user: User) -> Snapshot:
 
 
 def cards_of(user: User, order_ids: Iterable[int]) -> Cards:
-    """Return the cards of those of the orders that a user may see."""
+    """Return the cards of those orders that the user may see."""
     return Cards(_cards(user, visible_to(user).filter(pk__in=order_ids)))
 
 
 def search(user: User, text: str) -> Cards:
-    """Return the newest orders that a search means."""
+    """Return the newest orders that match a search."""
     return Cards(_cards(user, found(visible_to(user), text).order_by("-pk")[:FOUND_AT_MOST]))
 
 
 def newest(user: User) -> list[Card]:
-    """Return the newest orders, for a page without a script."""
+    """Return the newest orders, for the page without JavaScript."""
     return _cards(user, visible_to(user).order_by("-pk")[:FOUND_AT_MOST])
 
 
@@ -141,7 +141,7 @@ def _cards(user: User, orders: Iterable[Order]) -> list[Card]:
 
 
 def card(order: Order, *, for_staff: bool = False) -> Card:
-    """Return an order's card. What broke inside is for staff."""
+    """Return an order's card. Internal errors are for staff only."""
     journey = order.journey
     return Card(
         id=order.pk,
@@ -165,7 +165,7 @@ def card(order: Order, *, for_staff: bool = False) -> Card:
 
 
 def needs_attention(journey: Journey) -> bool:
-    """Whether an order needs attention. One that has ended well since does not."""
+    """Whether an order in flight needs attention."""
     return bool(journey.attention) and journey.status in UNDER_WAY
 
 
@@ -183,14 +183,14 @@ def what_it_waits_for(journey: Journey) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LaneCount:
-    """How many orders are in a lane, and whether that was counted or estimated."""
+    """The number of orders in a lane, and whether it is an estimate."""
 
     orders: int = 0
     is_estimate: bool = False
 
 
 def lane_counts(user: User) -> dict[Lane, LaneCount]:
-    """Return how many of the orders that a user may see are in each lane."""
+    """Return the number of orders visible to the user in each lane."""
     by_status = _all_by_status() if sees_all_orders(user) else _own_by_status(user)
     urgent = visible_to(user).filter(NEEDS_ATTENTION).order_by()
     urgent_by_status = dict(urgent.values_list("journey__status").annotate(Count("pk")))
@@ -245,8 +245,8 @@ OF_OWNER, OF_ALL = "o.owner_id = %(owner)s", "o.owner_id IS DISTINCT FROM %(cana
 
 
 def _counted_after(position: journal.Position, user: User) -> dict[str, int]:
-    # Transactions that ended while an older one had not: few, and their events are told again by the feed.
-    # Those of others' orders would tell a customer how many there are, and when.
+    # Commits while an older transaction was open: few, and the feed sends their events again. Limited to
+    # visible orders, or customers would learn the shop's volume.
     visible = OF_ALL if sees_all_orders(user) else OF_OWNER
     parameters = {"from": position.transaction_id, "owner": user.pk, "canaries": canary_account.owner_id()}
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""The customer's page: where an order stands, what that means for their money, and what they can do."""
+"""The customer's page: the order's status, what it means for their money, and their options."""
 
 from dataclasses import replace
 from itertools import groupby
@@ -58,7 +58,7 @@ LEG_NAMES = {"stock": "Items", "shipping": "Delivery", "payment": "Payment"}
 
 
 def context_of(order: Order, request: Request) -> dict[str, Any]:
-    """Return what the page shows: to staff the same as to the customer."""
+    """Return the page's context, the same for staff and customer."""
     return {
         "order": order,
         "journey": order.journey,
@@ -75,14 +75,14 @@ def context_of(order: Order, request: Request) -> dict[str, Any]:
 
 
 def headline(journey: Journey) -> str:
-    """Return where an order stands. A cancelled order whose money went back says so."""
+    """Return the headline, with the refund of a cancelled order."""
     if journey.status == Status.CANCELLED and journey.payment == Leg.REFUNDED:
         return "Your order is cancelled and refunded"
     return HEADLINES[Status(journey.status)]
 
 
 def story(order: Order) -> str:
-    """Return where an order stands, why, and where the money is."""
+    """Return the status, its reason and the state of the payment."""
     journey = order.journey
     status, payment = Status(journey.status), Leg(journey.payment)
     if status is Status.PENDING:
@@ -98,12 +98,12 @@ def story(order: Order) -> str:
 
 
 def _why(journey: Journey) -> str:
-    """Return why an order was rejected. A reason that staff typed is shown beside the status, as typed."""
+    """Return a rejection's reason. Reasons typed by staff are shown beside the status, as typed."""
     return REASONS.get(journey.reason, "") if _is_refused(journey) else ""
 
 
 def _given_reason(journey: Journey) -> str:
-    """Return the reason beside the status; known rejections are part of the story."""
+    """Return the reason beside the status; known rejections are in the story."""
     return "" if _why(journey) else reason_in_words(journey)
 
 
@@ -122,7 +122,7 @@ def _actions(order: Order, request: Request) -> list[Action]:
 
 
 def _timeline(order: Order) -> list[Entry]:
-    """Return the history without details; the same text in a row appears once."""
-    told = panel.entries(events_of(order.pk, limit=panel.MAX_EVENTS_SHOWN), order.currency, staff=False)
-    once = [next(same) for _, same in groupby(told, key=lambda entry: entry.text)]
+    """Return the history without details and consecutive duplicates."""
+    shown = panel.entries(events_of(order.pk, limit=panel.MAX_EVENTS_SHOWN), order.currency, staff=False)
+    once = [next(same) for _, same in groupby(shown, key=lambda entry: entry.text)]
     return [replace(entry, details=[]) for entry in once]

@@ -1,4 +1,4 @@
-"""What a newcomer can do to the shop in demo mode: send customers in, and break the payment provider."""
+"""Demo mode: place sample orders, and inject faults into the payment provider."""
 
 import random
 from collections.abc import Sequence
@@ -20,23 +20,23 @@ CUSTOMERS = (
     "Jonas Berg", "Kofi Mensah", "Lena Vogel", "Mateo Ruiz", "Nadia Petrova", "Oskar Lind", "Priya Nair", "Tom Baker",
 )  # fmt: skip
 COUNTRIES = ("US", "US", "US", "CA", "DE", "FR", "GB", "JP")
-# Orders are for products that there is plenty of.
+# How many of the best stocked products orders choose from.
 PLENTIFUL = 20
 ORDERS_PER_CHUNK = 100
 NOWHERE = "AQ"
 
-# What an order is to show: how to change one that is good.
+# How each kind differs from an order that succeeds.
 KINDS: dict[str, dict[str, Any]] = {
     "good": {},
-    "out_of_stock": {},  # wants more than there is
+    "out_of_stock": {},  # orders more than is available
     "declined": {"payment_token": "tok_declined"},
     "unshippable": {"country": NOWHERE},
     "held": {"hold": True},
 }
-# Of a mixed thousand so many in a hundred are declined, and cannot be delivered.
+# The mix of kinds, in percent.
 MIXED = ["declined"] * 3 + ["unshippable"] * 2 + ["good"] * 95
 
-# What can be done to the payment provider, as the sandbox's script for it.
+# Fault scripts for the sandbox's payment provider.
 TROUBLES: dict[str, dict[str, Any]] = {
     "none": {},
     "decline": {"declineTokens": ["tok_demo"]},
@@ -47,18 +47,18 @@ TROUBLES: dict[str, dict[str, Any]] = {
 
 
 class SandboxUnreachable(Exception):
-    """The providers of the demo do not answer."""
+    """The sandbox does not respond."""
 
 
 class NothingToSell(Exception):
-    """The demo catalogue is not there, or sold out."""
+    """The demo catalogue is missing or sold out."""
 
 
 # --- Customers --------------------------------------------------------------------------------------------
 
 
 def place_demo_orders(owner: User, *, count: int, kind: str) -> list[int]:
-    """Place so many orders of a kind, or "mixed", for the owner; return their ids. Raises NothingToSell."""
+    """Place `count` orders of a kind, or "mixed", and return their ids. Raises NothingToSell."""
     plentiful, scarce = _product_ids()
     placed: list[int] = []
     for start in range(0, count, ORDERS_PER_CHUNK):
@@ -74,7 +74,7 @@ def place_demo_orders(owner: User, *, count: int, kind: str) -> list[int]:
 
 
 def _product_ids() -> tuple[list[int], int]:
-    """Return the products that there is most of, and the one that there is least of."""
+    """Return the best stocked products, and the scarcest."""
     items = StockItem.objects.filter(product__active=True, product__currency=settings.CURRENCY)
     items = items.exclude(product__sku=canary.SKU)
     by_units = items.order_by(F("on_hand") - F("reserved")).values_list("product_id", flat=True)
@@ -114,26 +114,28 @@ def _too_much(product_id: int) -> list[WantedLine]:
 
 
 def trouble() -> str:
-    """Return what is done to the payment provider now; "other" if it is none of ours. Raises SandboxUnreachable."""
-    script = _ask("GET", "/faults").get("payments", {})
+    """Return the active fault; "other" for a custom script. Raises SandboxUnreachable."""
+    script = _call("GET", "/faults").get("payments", {})
     for name, wanted in TROUBLES.items():
-        if _what_matters(script) == wanted:
+        if _effective(script) == wanted:
             return name
     return "other"
 
 
 def make_trouble(name: str) -> None:
-    """Do one of TROUBLES to the payment provider. Raises SandboxUnreachable."""
-    _ask("PUT", "/faults/payments", TROUBLES[name])
+    """Inject one of TROUBLES. Raises SandboxUnreachable."""
+    _call("PUT", "/faults/payments", TROUBLES[name])
 
 
-def _what_matters(script: dict[str, Any]) -> dict[str, Any]:
-    """Return what a script says beyond the defaults; a time-out's length alone does nothing."""
-    said = {name: value for name, value in script.items() if value}
-    return said if "timeoutAfterRate" in said else {k: v for k, v in said.items() if k != "timeoutSeconds"}
+def _effective(script: dict[str, Any]) -> dict[str, Any]:
+    """Return a script's non-default values; a timeout's length alone has no effect."""
+    values = {name: value for name, value in script.items() if value}
+    return (
+        values if "timeoutAfterRate" in values else {k: v for k, v in values.items() if k != "timeoutSeconds"}
+    )
 
 
-def _ask(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+def _call(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     try:
         answer = fetch(method, settings.SANDBOX_URL + path, json=body, seconds=TIMEOUT_SECONDS)
         answer.raise_for_status()

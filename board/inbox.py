@@ -1,4 +1,4 @@
-"""The demo's inbox: the e-mails that the sandbox's provider took, and delivers nowhere."""
+"""The demo's inbox: e-mails accepted by the sandbox's provider, which delivers none."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,17 +19,17 @@ TIMEOUT_SECONDS = 3
 SHOWN, SEARCHED_ROWS = 50, 1000
 LONGEST_ADDRESS = 320
 
-# A letter stands in a frame of its own, where nothing of it runs, loads or leads anywhere; only its styles count.
+# A mail is shown in its own frame, sandboxed: no scripts, loads or links, only its styles.
 LETTER_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
 
 
 class ProviderUnreachable(Exception):
-    """The sandbox's e-mail provider does not answer."""
+    """The sandbox's e-mail provider does not respond."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """An e-mail as its provider took it."""
+    """An e-mail as stored by the provider."""
 
     id: str
     to: str
@@ -40,8 +40,8 @@ class Mail:
 
 
 @page
-def inbox(request: HttpRequest, viewer: User) -> HttpResponse:  # noqa: ARG001 - in a demo everybody sees all
-    """Show the newest e-mails, and one of them whole."""
+def inbox(request: HttpRequest, viewer: User) -> HttpResponse:  # noqa: ARG001 - every viewer of a demo sees all mails
+    """Show the newest e-mails, and one in full."""
     _only_in_demo()
     to = request.GET.get("to", "").strip()[:LONGEST_ADDRESS]
     context: dict[str, Any] = {"to": to, "mails": [], "mail": None, "is_away": False}
@@ -58,7 +58,7 @@ def inbox(request: HttpRequest, viewer: User) -> HttpResponse:  # noqa: ARG001 -
 @never_cache
 @xframe_options_sameorigin
 def letter(request: HttpRequest, mail_id: str) -> HttpResponse:  # noqa: ARG001
-    """Answer with an e-mail's HTML, as its receiver would see it."""
+    """Return an e-mail's HTML as its recipient would see it."""
     _only_in_demo()
     try:
         mail = _by_id(mail_id)
@@ -92,5 +92,5 @@ def _newest(*, to: str = "", limit: int) -> list[Mail]:
         raise ProviderUnreachable from error
 
 
-def _mail(*, createdAt: str, **said: str) -> Mail:  # noqa: N803 - the provider's name for it
-    return Mail(at=datetime.fromisoformat(createdAt), **said)
+def _mail(*, createdAt: str, **fields: str) -> Mail:  # noqa: N803 - the provider's name for it
+    return Mail(at=datetime.fromisoformat(createdAt), **fields)

@@ -1,4 +1,4 @@
-"""The board's pages, and the fragments that it fetches."""
+"""The board's pages and fragments."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -23,7 +23,7 @@ from orders.permissions import sees_all_orders
 from orders.queries import OrderNotFound, by_reference
 from scheduling.slots import database_now
 
-# Links in the footer, as (title, address).
+# Footer links: title and URL.
 PLACES = (
     ("API", "/api"),
     ("Swagger", "/swagger"),
@@ -35,7 +35,7 @@ PLACES = (
 
 
 def content_security_policy(request: HttpRequest) -> str:
-    """Return the policy of every page here: files of this server only, nothing inline."""
+    """Return the CSP of the board's pages: own files only, nothing inline."""
     socket = f"{'wss' if request.is_secure() else 'ws'}://{request.get_host()}"
     return (
         f"default-src 'self'; connect-src 'self' {socket}; img-src 'self' data:; object-src 'none';"
@@ -44,7 +44,7 @@ def content_security_policy(request: HttpRequest) -> str:
 
 
 def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Make a view a page of the board: for known users, with the policy above, never cached."""
+    """Decorate a view as a page: login required, CSP set, never cached."""
 
     @wraps(view)
     def shown(request: HttpRequest, **parameters: Any) -> HttpResponse:
@@ -61,7 +61,7 @@ def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
 @page
 def board(request: HttpRequest, viewer: User) -> HttpResponse:
-    """Show all orders that the viewer may see, live."""
+    """Show all orders visible to the viewer, live."""
     context = {
         "lanes": LANES,
         "newest": cards.newest(viewer),
@@ -80,12 +80,12 @@ def _places(viewer: User) -> tuple[tuple[str, str], ...]:
 
 @page
 def order_panel(request: HttpRequest, viewer: User, reference: str) -> HttpResponse:
-    """Return the fragment with everything about one order."""
+    """Return the fragment of one order."""
     try:
         order = by_reference(viewer, reference)
     except OrderNotFound:
         return render(request, "board/no_order.html", {"reference": reference[:60]}, status=404)
-    return render(request, "board/panel.html", panel.context_of(order, _asked_by(viewer, request)))
+    return render(request, "board/panel.html", panel.context_of(order, _as_api_request(viewer, request)))
 
 
 @page
@@ -95,8 +95,8 @@ def track(request: HttpRequest, viewer: User, uuid: UUID) -> HttpResponse:
         order = by_reference(viewer, str(uuid))
     except OrderNotFound:
         return render(request, "board/no_track.html", _common(request, viewer), status=404)
-    facts = customer.context_of(order, _asked_by(viewer, request))
-    # The page fetches its own body after each event.
+    facts = customer.context_of(order, _as_api_request(viewer, request))
+    # The page refetches its body after each event.
     template = "board/track_body.html" if "body" in request.GET else "board/track.html"
     return render(request, template, _common(request, viewer) | facts)
 
@@ -119,14 +119,14 @@ def _common(request: HttpRequest, viewer: User) -> dict[str, object]:
     }
 
 
-def _asked_by(viewer: User, request: HttpRequest) -> Request:
-    """Return the request as the API's permissions want it."""
-    asked = Request(request)
-    asked.user = viewer
-    return asked
+def _as_api_request(viewer: User, request: HttpRequest) -> Request:
+    """Wrap the request for the API's permission checks."""
+    api_request = Request(request)
+    api_request.user = viewer
+    return api_request
 
 
-# Key, title and the text of an empty lane.
+# Key, title, and text of an empty lane.
 LANES = (
     ("pending", "Pending", "No pending orders."),
     ("processing", "Processing", "Nothing in progress."),

@@ -1,4 +1,4 @@
-"""The board's panel: everything about one order that the viewer may see."""
+"""The board's panel: one order, as far as the viewer may see it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from payments.models import Transaction
 
 MAX_EVENTS_SHOWN = 500
 
-# The view of each operation: it knows who has permission. What helps a stuck order comes first.
+# The view of each operation, which checks its permission. Remedies for stuck orders come first.
 OBEYED_BY: dict[str, type[APIView]] = {
     "process": views.ProcessOrder,
     "retry": views.RetryOrder,
@@ -74,7 +74,7 @@ LEG_NAMES = {"stock": "Stock", "shipping": "Shipping", "payment": "Payment"}
 
 @dataclass(frozen=True, slots=True)
 class LegShown:
-    """A leg as a light with a label."""
+    """A leg as an indicator with a label."""
 
     key: str
     name: str
@@ -84,7 +84,7 @@ class LegShown:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of the timeline."""
+    """An entry of the timeline."""
 
     sequence: int
     at: datetime
@@ -97,7 +97,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A button: its address, and what it would do."""
+    """A button: its URL and effect."""
 
     name: str
     label: str
@@ -107,10 +107,10 @@ class Action:
 
 
 def context_of(order: Order, request: Request) -> dict[str, Any]:
-    """Return what the panel shows of an order to the user."""
+    """Return the panel's context for a user."""
     user = request.user
     assert isinstance(user, User)
-    explained = may_be_told(views.OrderExplanation, order, request)
+    explained = is_permitted(views.OrderExplanation, order, request)
     events = events_of(order.pk, limit=MAX_EVENTS_SHOWN)
     staff = sees_all_orders(user)
     sees_machinery = staff or settings.DEMO
@@ -147,7 +147,7 @@ def consolation(journey: Journey) -> str:
 
 
 def legs_of(order: Order) -> list[LegShown]:
-    """Return the three legs of an order's journey."""
+    """Return the three legs of an order."""
     return [_leg(name, Leg(getattr(order.journey, name))) for name in LEG_NAMES]
 
 
@@ -156,7 +156,7 @@ def _leg(name: str, leg: Leg) -> LegShown:
 
 
 def entries(events: Sequence[OrderEvent], currency: str, *, staff: bool) -> list[Entry]:
-    """Return the timeline; for others than staff without internals such as tracebacks."""
+    """Return the timeline; internals such as tracebacks are for staff only."""
     told = zip(events, timeline(events), strict=True)
     return [
         Entry(
@@ -178,12 +178,12 @@ def _text(event: OrderEvent, *, staff: bool) -> str:
     return sentence(event.type, event.data)
 
 
-# The sentence says these already, and those are for operators.
+# In the sentence already, or for operators only.
 SAID, INTERNAL = {"reason", "outcome", "currency"}, {"request", "batch"}
 
 
 def _details(event: OrderEvent, details: list[tuple[str, str]], currency: str, *, staff: bool) -> list[str]:
-    """Return what there is to say beyond the sentence."""
+    """Return the details beyond the sentence."""
     if event.type == EventType.ATTENTION_NEEDED and not staff:
         return []
     left_out = SAID if staff else SAID | INTERNAL
@@ -209,7 +209,7 @@ BACK = {"cancellation_started", "stock_released", "money_returned", "order_cance
 
 
 def _kind(event_type: str) -> str:
-    """Return how an event is marked: good, bad, back (released or refunded), or wait."""
+    """Return an event's marker: good, bad, back (released or refunded), or wait."""
     if event_type in (EventType.WAITING, EventType.ATTENTION_NEEDED):
         return "wait"
     if event_type in BACK:
@@ -219,14 +219,14 @@ def _kind(event_type: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call to the payment provider, and how long its outcome took."""
+    """A call to the payment provider, and the time to its outcome."""
 
     transaction: Transaction
     took: str
 
 
 def calls_of(order: Order) -> list[Call]:
-    """Return the calls to the payment provider for an order."""
+    """Return an order's calls to the payment provider."""
     rows = Transaction.objects.filter(order_id=order.pk).order_by("started_at", "kind")
     return [Call(row, _took(row)) for row in rows]
 
@@ -235,16 +235,16 @@ def _took(row: Transaction) -> str:
     return _after((row.finished_at - row.started_at).total_seconds())[1:] if row.finished_at else "pending"
 
 
-# --- What may be done -------------------------------------------------------------------------------------
+# --- Actions ----------------------------------------------------------------------------------------------
 
 
 def actions(order: Order, request: Request, *, offered: Sequence[str] = tuple(OBEYED_BY)) -> list[Action]:
-    """Return the operations that this user may run and that would have an effect now, with that effect."""
-    allowed = [name for name in offered if may_be_told(OBEYED_BY[name], order, request)]
+    """Return the operations the user may run that have an effect now, with that effect."""
+    allowed = [name for name in offered if is_permitted(OBEYED_BY[name], order, request)]
     shown = [(name, previews(OPERATIONS[name], [order])[0]) for name in allowed]
     useful = {name: preview.effects for name, preview in shown if preview.effects}
     if order.journey.status != Status.COMPLETED:
-        useful.pop("refund", None)  # the same as to cancel it
+        useful.pop("refund", None)  # same as cancel here
     return [
         Action(
             name=name,
@@ -257,8 +257,8 @@ def actions(order: Order, request: Request, *, offered: Sequence[str] = tuple(OB
     ]
 
 
-def may_be_told(kind: type[APIView], order: Order, request: Request) -> bool:
-    """Return whether a view of the API would answer this user about the order."""
+def is_permitted(kind: type[APIView], order: Order, request: Request) -> bool:
+    """Return whether an API view permits this user to access the order."""
     view = kind()
     return all(
         permission.has_permission(request, view) and permission.has_object_permission(request, view, order)

@@ -1,4 +1,4 @@
-"""Orders and revenue over time, for people: what the API's analytics say, as a page."""
+"""Sales page: orders and revenue over time, from the API's analytics."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from orders.reporting.analytics import Analytics, PeriodSales, RefusalReason, Sp
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A stretch of days that can be looked at."""
+    """A selectable range of days."""
 
     title: str
     unit: Unit
@@ -33,14 +33,14 @@ USUAL = "week"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of a table, with its length as a bar: percent of the longest."""
+    """A table row with its bar: percent of the longest."""
 
     of: Any
     percent: int
 
 
 def context_of(chosen: str, *, now: datetime) -> dict[str, Any]:
-    """Return what the page shows of the days up to now, UTC; the usual ones if no known choice is made."""
+    """Return the context for the days up to now, UTC; the default range for an unknown choice."""
     name = chosen if chosen in CHOICES else USUAL
     choice, today = CHOICES[name], now.astimezone(UTC).date()
     first = today - timedelta(days=choice.days - 1)
@@ -59,7 +59,7 @@ def context_of(chosen: str, *, now: datetime) -> dict[str, Any]:
 
 
 def sums(found: Analytics) -> list[tuple[str, str]]:
-    """Return the figures of all periods together; revenue for each currency."""
+    """Return the totals of all periods; revenue by currency."""
     placed = sum(period.placed for period in found.periods)
     confirmed = sum(period.confirmed for period in found.periods)
     counts = [

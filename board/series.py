@@ -1,8 +1,7 @@
-"""The last minutes as series for the board's charts.
+"""The last minutes as time series for the board's charts.
 
-The journal is read once: each look adds what was appended since the look before, so it costs what happened
-meanwhile and not what is shown. Nobody looking costs nothing. The backlog is not in the journal: it is noted with
-each tick of beat, and by whoever looks.
+Each refresh reads only the events appended since the last, so its cost follows new events, and there is none
+without viewers. The backlog is not in the journal: beat samples it, and so does each refresh.
 """
 
 import math
@@ -26,10 +25,10 @@ from scheduling.slots import database_now
 BUCKET_SECONDS = 2
 SPAN_SECONDS = 300
 RETENTION_SECONDS = 1.0
-KNOWN_FOR_SECONDS = 12  # of the backlog: until the next tick of beat, with some slack
-# Of a longer past than this a first look takes the end.
+SAMPLE_SECONDS = 12  # validity of a backlog sample: until beat's next, with slack
+# A first read is limited to this many latest orders.
 MAX_ORDERS = 100_000
-# Seconds to confirm are counted in classes, each so many times the one before: quantiles within 6 %.
+# Times to confirm are counted in exponential classes: quantiles within 6 %.
 SHORTEST, LONGEST, CLASSES = 0.005, 3600.0, 110
 
 READ = """
@@ -49,7 +48,7 @@ ENDED = (EventType.REJECTED, EventType.CANCELLED)
 
 
 class Now(Answer):
-    """The figures beside the charts: rates of the last ten seconds, times of the last minute."""
+    """Current figures: rates of the last ten seconds, times of the last minute."""
 
     placed_per_second: float
     confirmed_per_second: float
@@ -61,7 +60,7 @@ class Now(Answer):
 
 
 class SeriesAnswer(Answer):
-    """Series of equal length: the beginnings of the buckets in Unix seconds, and what was in each."""
+    """Series of equal length: bucket starts in Unix seconds, and their values."""
 
     bucket_seconds: int
     times: list[int]
@@ -77,7 +76,7 @@ class SeriesAnswer(Answer):
 
 @dataclass(slots=True)
 class Bucket:
-    """What happened within two seconds."""
+    """Events within two seconds."""
 
     placed: int = 0
     confirmed: int = 0
@@ -97,38 +96,38 @@ class Bucket:
 
 
 class Series:
-    """The buckets of the last minutes, brought up to date by whoever looks."""
+    """The buckets of the last minutes, refreshed on demand."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._buckets: defaultdict[int, Bucket] = defaultdict(Bucket)
         self._read_until: int | None = None
-        self._looked_at = -math.inf
+        self._refreshed_at = -math.inf
         self._answer: SeriesAnswer | None = None
 
     def get(self) -> SeriesAnswer:
         """Return the series, at most a second old."""
         with self._lock:
-            if self._answer is None or time.monotonic() - self._looked_at >= RETENTION_SECONDS:
-                self._answer = self._look()
-                self._looked_at = time.monotonic()
+            if self._answer is None or time.monotonic() - self._refreshed_at >= RETENTION_SECONDS:
+                self._answer = self._refresh()
+                self._refreshed_at = time.monotonic()
             return self._answer
 
     def forget(self) -> None:
-        """Start anew the next time."""
+        """Discard everything read so far."""
         with self._lock:
             self._read_until, self._answer = None, None
             self._buckets.clear()
 
-    def _look(self) -> SeriesAnswer:
+    def _refresh(self) -> SeriesAnswer:
         now = database_now().timestamp()
         self._forget_before(now - SPAN_SECONDS - BUCKET_SECONDS)
         self._read(now)
-        self._remember_backlogs(now)
+        self._add_backlogs(now)
         self._buckets[_bucket_of(now)].backlog = stats.backlog()
-        return self._told(now)
+        return self._build_answer(now)
 
-    def _remember_backlogs(self, now: float) -> None:
+    def _add_backlogs(self, now: float) -> None:
         for at, backlog in backlog_samples.since(datetime.fromtimestamp(now - SPAN_SECONDS, tz=UTC)):
             bucket = self._buckets[_bucket_of(at.timestamp())]
             bucket.backlog = bucket.backlog or backlog
@@ -138,7 +137,7 @@ class Series:
             del self._buckets[start]
 
     def _read(self, now: float) -> None:
-        if time.monotonic() - self._looked_at > SPAN_SECONDS:
+        if time.monotonic() - self._refreshed_at > SPAN_SECONDS:
             self._read_until = None
         end = journal.end().transaction_id
         start = _transaction_before(now - SPAN_SECONDS, end) if self._read_until is None else self._read_until
@@ -146,8 +145,8 @@ class Series:
             self._buckets[begin].add(event, class_, count)
         self._read_until = end
 
-    def _told(self, now: float) -> SeriesAnswer:
-        last = _bucket_of(now) - BUCKET_SECONDS  # the one under way would look like a fall
+    def _build_answer(self, now: float) -> SeriesAnswer:
+        last = _bucket_of(now) - BUCKET_SECONDS  # an incomplete bucket would look like a drop
         times = list(range(last - SPAN_SECONDS + BUCKET_SECONDS, last + 1, BUCKET_SECONDS))
         buckets = [self._buckets.get(start, Bucket()) for start in times]
         backlogs = [self._backlog_at(start) for start in times]
@@ -165,8 +164,8 @@ class Series:
         )
 
     def _backlog_at(self, start: int) -> stats.Backlog | None:
-        """Return what was seen then, or shortly before."""
-        for earlier in range(start, start - KNOWN_FOR_SECONDS - 1, -BUCKET_SECONDS):
+        """Return the latest sample still valid then."""
+        for earlier in range(start, start - SAMPLE_SECONDS - 1, -BUCKET_SECONDS):
             bucket = self._buckets.get(earlier)
             if bucket and bucket.backlog:
                 return bucket.backlog
@@ -176,7 +175,7 @@ class Series:
         backlog = self._buckets[_bucket_of(now)].backlog
         assert backlog
         latest, minute = buckets[-10 // BUCKET_SECONDS :], buckets[-60 // BUCKET_SECONDS :]
-        classes = _together(bucket.classes for bucket in minute)
+        classes = _merge(bucket.classes for bucket in minute)
         return Now(
             placed_per_second=sum(b.placed for b in latest) / 10,
             confirmed_per_second=sum(b.confirmed for b in latest) / 10,
@@ -189,7 +188,7 @@ class Series:
 
 
 def quantile(classes: dict[int, int], share: float) -> float | None:
-    """Return the seconds below which a share of the times lies; None if there are none."""
+    """Return a quantile of the times in seconds; None without times."""
     wanted, seen = sum(classes.values()) * share, 0
     for class_ in sorted(classes):
         seen += classes[class_]
@@ -198,7 +197,7 @@ def quantile(classes: dict[int, int], share: float) -> float | None:
     return None
 
 
-def _together(all_classes: Iterable[dict[int, int]]) -> dict[int, int]:
+def _merge(all_classes: Iterable[dict[int, int]]) -> dict[int, int]:
     total: dict[int, int] = {}
     for classes in all_classes:
         for class_, count in classes.items():
@@ -211,7 +210,7 @@ def _bucket_of(moment: float) -> int:
 
 
 def _transaction_before(moment: float, end: int) -> int:
-    """Return a transaction that is not later than the first order placed at or after a moment."""
+    """Return a transaction id no later than that of the first order placed at or after a moment."""
     first = max(stats.first_id_since(datetime.fromtimestamp(moment, tz=UTC)), stats.latest_id() - MAX_ORDERS)
     with connection.cursor() as cursor:
         cursor.execute(

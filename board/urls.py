@@ -1,4 +1,4 @@
-"""Addresses of the board: its pages, and below /api/board what they ask for."""
+"""URLs of the board's pages, and its API below /api/board."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""Who looks at the board: whoever is logged in, and in demo mode the demo customer."""
+"""The board's viewers: logged-in users; in demo mode the demo customer."""
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -11,7 +11,7 @@ from orders.permissions import sees_all_orders
 
 
 def viewer_of(request: HttpRequest) -> User | None:
-    """Return whose eyes a page is for; None for a stranger, who has to log in first."""
+    """Return the viewer of a page; None if a login is required."""
     if isinstance(request.user, User):
         return request.user
     if not settings.DEMO:
@@ -20,25 +20,25 @@ def viewer_of(request: HttpRequest) -> User | None:
 
 
 def sees_the_shop(user: User) -> bool:
-    """Whether somebody may see how the whole shop is doing, and not only their own orders."""
+    """Whether a user may see the whole shop's figures."""
     return sees_all_orders(user) or settings.DEMO
 
 
 class SeesTheShop(BasePermission):
-    """Staff who may view orders; in demo mode whoever is there."""
+    """Staff who may view orders; in demo mode every user."""
 
     message = "Only staff may see this."
 
     def has_permission(self, request: Request, view: object) -> bool:  # noqa: ARG002 - DRF's signature
-        """Whether this user may."""
+        """Check the permission."""
         return isinstance(request.user, User) and sees_the_shop(request.user)
 
 
 class InDemo(BasePermission):
-    """Nobody, unless this is a demo: what is behind it would be no joke in a real shop."""
+    """Demo mode only: its actions would harm a real shop."""
 
     message = "Only a demo has this."
 
     def has_permission(self, request: Request, view: object) -> bool:  # noqa: ARG002 - DRF's signature
-        """Whether this is a demo."""
+        """Check the mode."""
         return settings.DEMO and isinstance(request.user, User)

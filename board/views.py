@@ -27,7 +27,7 @@ SEARCHED = {"type": "string", "maxLength": LONGEST_SEARCH, "pattern": r"\S"}
 
 
 def user_of(request: Request) -> User:
-    """Return the user; permissions guarantee that there is one."""
+    """Return the user; permissions guarantee one."""
     assert isinstance(request.user, User)
     return request.user
 
@@ -50,7 +50,7 @@ class Board(APIView):
 
 
 class CardsByIds(APIView):
-    """Some orders as cards."""
+    """Orders as cards."""
 
     read_cost = 2
 
@@ -123,7 +123,7 @@ class Series(APIView):
         return Response(SERIES.get(), headers={"Cache-Control": "no-store"})
 
 
-# --- Only in a demo ---------------------------------------------------------------------------------------
+# --- Demo mode only ---------------------------------------------------------------------------------------
 
 
 class DemoOrders(Body):

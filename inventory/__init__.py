@@ -1,1 +1,1 @@
-"""Products, their stock, and who holds some of it."""
+"""Products, stock, reservations."""

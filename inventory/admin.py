@@ -1,7 +1,7 @@
-"""Products, their units, and the corrections of those, on the operators' desk.
+"""Products, stock and stock adjustments in the admin.
 
-Units are never edited in place: the pipeline writes them all the time, and a form that was opened a minute
-ago would write back what was true then. They are corrected by so many, with a reason.
+Stock is never edited in place: the pipeline keeps writing it, and a form would save stale values. It is
+adjusted by a difference, with a reason.
 """
 
 from typing import Any, ClassVar
@@ -28,7 +28,7 @@ FREE_UNITS = F("stock__on_hand") - F("stock__reserved")
 
 
 class AdjustmentForm(forms.Form):
-    """How many units more or less, and why."""
+    """An adjustment and its reason."""
 
     by = forms.IntegerField(
         label="Units to add",
@@ -39,7 +39,7 @@ class AdjustmentForm(forms.Form):
     reason = forms.CharField(max_length=200)
 
     def clean_by(self) -> int:
-        """Refuse a correction that corrects nothing."""
+        """Reject an adjustment by zero."""
         by: int = self.cleaned_data["by"]
         if by == 0:
             raise forms.ValidationError("Enter a number other than zero.")
@@ -47,14 +47,14 @@ class AdjustmentForm(forms.Form):
 
 
 class ProductForm(ModelForm):
-    """A product, called what no other is called."""
+    """A product with a unique SKU and name."""
 
     class Meta:
         model = Product
-        fields = "__all__"  # noqa: DJ007 - those that the list of fields below leaves
+        fields = "__all__"  # noqa: DJ007 - limited by the admin's field lists
 
     def clean_sku(self) -> str:
-        """Return the SKU with plain blanks; one that no address could name is refused."""
+        """Return the SKU with normalised spaces; reject one that cannot be part of a URL."""
         sku = naming.tidy(self.cleaned_data["sku"])
         if "sku" in self.changed_data:
             naming.check_sku(sku)
@@ -62,14 +62,14 @@ class ProductForm(ModelForm):
         return sku
 
     def clean_name(self) -> str:
-        """Return the name with plain blanks."""
+        """Return the name with normalised spaces."""
         name = naming.tidy(self.cleaned_data["name"])
         if "name" in self.changed_data:
             naming.check_free("name", name, product_id=self.instance.pk)
         return name
 
     def clean(self) -> dict[str, Any]:
-        """Refuse a price with more decimals than its currency has."""
+        """Reject a price with more decimals than its currency has."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if {"price", "currency"} <= cleaned.keys():
             try:
@@ -80,17 +80,17 @@ class ProductForm(ModelForm):
 
 
 class StockFilter(admin.SimpleListFilter):
-    """Products that run low, or are sold out."""
+    """Filters low and sold-out products."""
 
     title = "stock"
     parameter_name = "stock"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
-        """Return what there is to choose from."""
+        """Return the choices."""
         return [("low", "Below the reorder level"), ("out", "Sold out")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Product]) -> QuerySet[Product]:  # noqa: ARG002
-        """Return the products of the choice."""
+        """Apply the choice."""
         if self.value() == "low":
             return queryset.filter(RUNS_LOW)
         if self.value() == "out":
@@ -99,21 +99,21 @@ class StockFilter(admin.SimpleListFilter):
 
 
 class ReorderLevelForm(ModelForm):
-    """Changes the reorder level and nothing else of the row, which the pipeline is writing to."""
+    """Edits the reorder level only: the pipeline writes the row's other columns."""
 
     class Meta:
         model = StockItem
         fields = ["reorder_level"]
 
     def save(self, commit: bool = True) -> StockItem:  # noqa: ARG002, FBT001, FBT002 - as Django calls it
-        """Write the one column."""
+        """Save the one column."""
         level = self.cleaned_data["reorder_level"]
         stock.set_reorder_level(product_id=self.instance.pk, level=level)
         return self.instance
 
 
 class StockInline(admin.TabularInline):
-    """The units of a product."""
+    """A product's stock."""
 
     model = StockItem
     form = ReorderLevelForm
@@ -123,13 +123,13 @@ class StockInline(admin.TabularInline):
     can_delete = False
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Every product has its row from the start."""
+        """Refuse: every product has its row."""
         return False
 
 
 @admin.register(Product)
 class ProductAdmin(admin.ModelAdmin):
-    """Products with their units; a product is retired, never deleted."""
+    """Products with their stock; retired, never deleted."""
 
     form = ProductForm
     list_display = ["sku", "name", "category", "price", "currency", "available", "reserved", "sold", "active"]
@@ -146,29 +146,29 @@ class ProductAdmin(admin.ModelAdmin):
         queryset: QuerySet[Product],
         search_term: str,
     ) -> tuple[QuerySet[Product], bool]:
-        """Return the products that have each word of a search in them, as the API finds them."""
+        """Return products that contain every word, as the API's search does."""
         for word in search_term.split():
             queryset = queryset.filter(matches(word))
         return queryset, False
 
     @admin.display(ordering=FREE_UNITS)
     def available(self, product: Product) -> int:
-        """Units that the next order may have."""
+        """Units available to the next order."""
         return _stock_of(product).available
 
     @admin.display(ordering="stock__reserved")
     def reserved(self, product: Product) -> int:
-        """Units promised to orders."""
+        """Units reserved by orders."""
         return _stock_of(product).reserved
 
     @admin.display(ordering="stock__sold")
     def sold(self, product: Product) -> int:
-        """Units that left."""
+        """Units sold."""
         return _stock_of(product).sold
 
     @admin.display(description="units")
     def adjust(self, product: Product) -> str:
-        """Return the way to the form that corrects them."""
+        """Return a link to the adjustment form."""
         if product.pk is None:
             return "no stock yet"
         return format_html(
@@ -176,24 +176,24 @@ class ProductAdmin(admin.ModelAdmin):
         )
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Nobody: old orders refer to it."""
+        """Refuse: old orders refer to products."""
         return False
 
     def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:  # noqa: FBT001
-        """Save the product, and let everybody see the new one."""
+        """Save the product, and invalidate cached listings."""
         super().save_model(request, obj, form, change)
         stock.open_stock(product_ids=[obj.pk])
         forget_listings()
 
     def get_urls(self) -> list[URLPattern]:
-        """Return the admin's addresses and that of the form."""
+        """Return the admin's URLs and the adjustment form's."""
         adjust = path(
             "<path:object_id>/adjust/", self.admin_site.admin_view(self.adjust_view), name="inventory_adjust"
         )
         return [adjust, *super().get_urls()]
 
     def adjust_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask by how many units and why; correct them."""
+        """Show the adjustment form; apply it on POST."""
         product = self.get_object(request, unquote(object_id))
         if product is None:
             raise Http404
@@ -212,7 +212,7 @@ class ProductAdmin(admin.ModelAdmin):
         return TemplateResponse(request, "admin/inventory/adjust.html", context)
 
     def _adjust(self, request: HttpRequest, product: Product, form: AdjustmentForm) -> bool:
-        """Correct the units, or say in the form why not."""
+        """Adjust the stock, or add an error to the form."""
         try:
             with transaction.atomic():
                 stock.open_stock(product_ids=[product.pk])
@@ -235,7 +235,7 @@ class ProductAdmin(admin.ModelAdmin):
 
 @admin.register(StockChange)
 class StockChangeAdmin(admin.ModelAdmin):
-    """What was corrected, by whom and why. To look at."""
+    """Stock adjustments, read-only."""
 
     list_display = ["made_at", "product", "source", "wanted", "applied", "on_hand_after", "reason", "made_by"]
     list_filter = ["source", "made_at"]
@@ -244,20 +244,20 @@ class StockChangeAdmin(admin.ModelAdmin):
     show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
-        """Nobody: it is written with the correction."""
+        """Refuse: an adjustment writes it."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Nobody."""
+        """Refuse."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Nobody."""
+        """Refuse."""
         return False
 
 
 def _stock_of(product: Product) -> StockItem:
-    """Return the product's units; of one that has no stock yet, none."""
+    """Return the product's stock; empty if it has none yet."""
     try:
         return product.stock
     except StockItem.DoesNotExist:

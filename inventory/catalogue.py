@@ -1,4 +1,4 @@
-"""What can be ordered, and at which price: the questions that the rest of the shop asks of the products."""
+"""Product lookup for orders: what can be ordered, and at which price."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -16,9 +16,9 @@ WHERE id = ANY(%s::bigint[]) OR sku = ANY(%s::text[]) OR name = ANY(%s::text[])
 
 @dataclass(frozen=True, slots=True)
 class ProductInfo:
-    """A product as an order line needs to know it. Only an active one can be ordered.
+    """A product as order lines need it. Only active ones can be ordered.
 
-    While the row's `version` is the same, so is all the rest; the statement that stores an order proves it.
+    An unchanged row `version` proves the rest; the statement that stores an order checks it.
     """
 
     id: int
@@ -34,19 +34,19 @@ class ProductInfo:
 def find_products(
     *, ids: Collection[int] = (), skus: Collection[str] = (), names: Collection[str] = ()
 ) -> list[ProductInfo]:
-    """Return the products that carry one of the ids, SKUs or (exact) names, retired ones included.
+    """Return products with one of the ids, SKUs or exact names, retired ones included.
 
-    One statement. What is not found is simply absent; what no product can be called is not looked for.
+    One statement. Missing products are absent; impossible ids and texts are skipped.
     """
     possible_ids = [product_id for product_id in ids if 0 < product_id <= LARGEST_ID]
     with connection.cursor() as cursor:
         cursor.execute(FIND, [possible_ids, _storable(skus), _storable(names)])
         found = [ProductInfo(*row) for row in cursor.fetchall()]
-    _remember(found)
+    _store(found)
     return found
 
 
-# What this process has found so far.
+# This process's cache.
 MAX_CACHED = 10_000
 _by_id: dict[int, ProductInfo] = {}
 _by_sku: dict[str, ProductInfo] = {}
@@ -56,23 +56,23 @@ _by_name: dict[str, ProductInfo] = {}
 def cached_products(
     *, ids: Collection[int] = (), skus: Collection[str] = (), names: Collection[str] = ()
 ) -> list[ProductInfo]:
-    """Return what `find_products` once did, and ask only for what it has not found yet.
+    """Like `find_products`, with one query only if any is not cached.
 
-    A product may have changed since: whoever relies on one has to prove its version.
+    Cached products may be stale: callers must verify the version.
     """
-    remembered = (*map(_by_id.get, ids), *map(_by_sku.get, skus), *map(_by_name.get, names))
-    found = [product for product in remembered if product is not None]
-    return found if len(found) == len(remembered) else find_products(ids=ids, skus=skus, names=names)
+    cached = (*map(_by_id.get, ids), *map(_by_sku.get, skus), *map(_by_name.get, names))
+    found = [product for product in cached if product is not None]
+    return found if len(found) == len(cached) else find_products(ids=ids, skus=skus, names=names)
 
 
-def _remember(products: list[ProductInfo]) -> None:
+def _store(products: list[ProductInfo]) -> None:
     if len(_by_id) > MAX_CACHED:
-        for memory in (_by_id, _by_sku, _by_name):
-            memory.clear()
+        for index in (_by_id, _by_sku, _by_name):
+            index.clear()
     for product in products:
         _by_id[product.id] = _by_sku[product.sku] = _by_name[product.name] = product
 
 
 def _storable(texts: Collection[str]) -> list[str]:
-    # PostgreSQL refuses NUL in a text, so nothing stored can match one.
+    # PostgreSQL rejects NUL in text, so nothing stored matches.
     return [text for text in texts if "\0" not in text]

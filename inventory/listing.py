@@ -1,4 +1,4 @@
-"""Products with their units, as the API lists them."""
+"""Product lists with stock, for the API."""
 
 from collections.abc import Iterable
 from copy import copy
@@ -11,12 +11,12 @@ from inventory.catalogue import LARGEST_ID
 from inventory.listing_cache import remembered
 from inventory.models import Product, StockChange, StockItem
 
-# Fewer units can be ordered than the product's reorder level says.
+# Fewer available units than the reorder level.
 RUNS_LOW = Q(stock__on_hand__lt=F("stock__reserved") + F("stock__reorder_level"))
 
 
 class ProductNotFound(Exception):
-    """No product that the asker may see has this id or SKU."""
+    """No visible product has this id or SKU."""
 
     def __init__(self, reference: str) -> None:
         super().__init__(f"There is no product {reference}.")
@@ -25,28 +25,30 @@ class ProductNotFound(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """Which products to list."""
+    """Filters of the product list."""
 
     search: str = ""  # in the SKU, the name or the description
     category: str = ""
     in_stock: bool | None = None  # None: either
-    runs_low: bool = False  # only what is about to run out
-    retired_too: bool = False  # staff also see what can no longer be ordered
+    runs_low: bool = False  # only products below their reorder level
+    retired_too: bool = False  # include retired products (staff)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """Where a page starts, and how long it is at most."""
+    """The start and size of a page."""
 
     after: int = 0
     size: int = 50
 
 
 def list_products(*, filters: Filters, page: Page) -> tuple[list[Product], int | None]:
-    """Return a page of products by id, each with its units of this moment, and where the next page starts."""
+    """Return a page of products by id with current stock, and the next cursor."""
     if filters.in_stock is None and not filters.runs_low:
         kept = remembered((filters, page), lambda: list(_page(_matching(filters), page)))
-        found = [copy(product) for product in kept]  # each answer has units of its own
+        found = [
+            copy(product) for product in kept
+        ]  # copies: cached products are shared, stock is per response
     else:
         found = list(_page(_matching(filters), page))
     products = found[: page.size]
@@ -54,28 +56,28 @@ def list_products(*, filters: Filters, page: Page) -> tuple[list[Product], int |
 
 
 def find_product(*, reference: str, retired_too: bool = False) -> Product:
-    """Return the product with this id or SKU, and its units of this moment. Raises ProductNotFound."""
+    """Return the product with this id or SKU, with current stock. Raises ProductNotFound."""
     if "\0" in reference:
-        raise ProductNotFound(reference)  # PostgreSQL would refuse the question
+        raise ProductNotFound(reference)  # PostgreSQL rejects NUL
     named = Q(sku=reference)
     if reference.isascii() and reference.isdigit() and len(reference) < 20 and int(reference) <= LARGEST_ID:
         named |= Q(pk=int(reference))
     products = Product.objects.filter(named)
     if not retired_too:
         products = products.filter(active=True)
-    # Of a product with this id and another with this SKU, the id is meant.
+    # An id takes precedence over an equal SKU of another product.
     for product in sorted(products, key=lambda product: str(product.pk) != reference):
         return _with_stock([product])[0]
     raise ProductNotFound(reference)
 
 
 def running_low() -> int:
-    """Return how many of the products on sale have fewer units left than their reorder level."""
+    """Return how many active products are below their reorder level."""
     return Product.objects.filter(RUNS_LOW, active=True).count()
 
 
 def list_changes(*, product_id: int, page: Page) -> tuple[list[StockChange], int | None]:
-    """Return a page of a product's corrections, the latest first, and where the next page starts."""
+    """Return a page of a product's adjustments, latest first, and the next cursor."""
     changes = StockChange.objects.filter(product_id=product_id, pk__lt=page.after or LARGEST_ID).order_by(
         "-pk"
     )
@@ -99,7 +101,7 @@ def _matching(filters: Filters) -> QuerySet[Product]:
 
 
 def matches(text: str) -> Q:
-    """Return the condition that a product's SKU, name or description has the text in it."""
+    """Return the condition that SKU, name or description contains the text."""
     text = composed(text)
     return (
         Q(sku__composed__icontains=text)

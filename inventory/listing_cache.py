@@ -1,12 +1,11 @@
-"""What customers looked up of the catalogue, kept for those who look up the same.
+"""Cache of product lists.
 
-Only what seldom changes is kept: names, prices, weights. Whoever changes a product says so with
-`forget_listings`, which starts a new generation: an answer that was being computed meanwhile from the old
-products is kept under the old one, which is never read again. Units are never kept; they change with
-every order. Without Valkey every question goes to the database.
+Only slow-changing data is cached: names, prices, weights, never stock. Every change of a product must call
+`forget_listings`, which starts a new generation; a list computed from old rows is stored under the old
+generation and never read. Without Valkey every query goes to the database.
 
-Answers stay in the process, and few of them: questions are the clients' to make up, and must fill neither the
-memory of Valkey, which the broker needs, nor ours. Only the generation is shared.
+Lists stay in a small cache per process, because clients choose the queries and could fill Valkey's memory,
+which the broker needs. Only the generation is shared.
 """
 
 import logging
@@ -28,20 +27,20 @@ logger = logging.getLogger(__name__)
 
 GENERATION = "inventory:generation"
 LONGEST_GENERATION = 64
-# So long an absent Valkey is left alone, so that not every question waits for it first.
+# Cool-down after a failure, so that queries do not each wait for Valkey.
 AWAY_SECONDS = 5.0
 MOST_ANSWERS = 256
-MOST_ITEMS = 5_000  # in all answers together
+MOST_ITEMS = 5_000  # over all answers
 
 
 class _Valkey:
-    """When this process may next expect an answer."""
+    """When this process may call Valkey again."""
 
     back_at = 0.0
 
 
 class Answers:
-    """The answers of one generation that were used last. Safe for threads."""
+    """An LRU cache of one generation. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -53,7 +52,7 @@ class Answers:
         return len(self._kept)
 
     def get(self, generation: str, question: Hashable) -> list[object] | None:
-        """Return the answer, if it is of this generation and not too old."""
+        """Return the answer of this generation, unless expired."""
         with self._lock:
             until, answer = self._kept.get(question, (0.0, None))
             if generation != self._generation or until <= time.monotonic():
@@ -62,7 +61,7 @@ class Answers:
             return answer
 
     def keep(self, generation: str, question: Hashable, answer: list[object]) -> None:
-        """Keep an answer, and let go of those that were not used for longest."""
+        """Store an answer, and evict the least recently used."""
         until = time.monotonic() + settings.CACHE_EXPIRATION_MINUTES * 60
         with self._lock:
             if generation != self._generation:
@@ -83,25 +82,25 @@ ANSWERS = Answers()
 
 
 def remembered(question: Hashable, compute: Callable[[], list[T]]) -> list[T]:
-    """Return the answer to a question; `compute` it if it is not kept. Others get the same objects: change none."""
-    generation = _ask(_current_generation)
+    """Return the cached answer, or `compute` and store it. Shared objects: do not mutate."""
+    generation = _call(_current_generation)
     if generation is None:
         return compute()
     kept = ANSWERS.get(generation, question)
     if kept is not None:
-        return kept  # type: ignore[return-value] # the same question computes the same type
+        return kept  # the same question computes the same type
     answer = compute()
     ANSWERS.keep(generation, question, list[object](answer))
     return answer
 
 
 def forget_listings() -> None:
-    """Have every question computed anew, as soon as the current transaction is committed."""
-    transaction.on_commit(lambda: _ask(_start_generation))
+    """Invalidate all lists once the current transaction commits."""
+    transaction.on_commit(lambda: _call(_start_generation))
 
 
 def expect_valkey() -> None:
-    """Ask Valkey again at once, although it was away a moment ago."""
+    """End the cool-down."""
     _Valkey.back_at = 0.0
 
 
@@ -117,12 +116,12 @@ def _start_generation() -> str:
     return generation
 
 
-def _ask(question: Callable[[], T]) -> T | None:
+def _call(question: Callable[[], T]) -> T | None:
     if time.monotonic() < _Valkey.back_at:
         return None
     try:
         return question()
     except (RedisError, OSError) as error:
         _Valkey.back_at = time.monotonic() + AWAY_SECONDS
-        logger.warning("The cache of listings is out of reach: %s", error)
+        logger.warning("The listing cache is unavailable: %s", error)
         return None

@@ -1,4 +1,4 @@
-"""What the shop sells, how much of it there is, and who holds some of it."""
+"""Products, their stock, reservations and stock adjustments."""
 
 from decimal import Decimal
 
@@ -10,7 +10,7 @@ from iso.validators import check_currency
 
 
 class Product(models.Model):
-    """Something that can be ordered. A product is retired, never deleted: old orders refer to it."""
+    """A product. Retired, never deleted: old orders refer to it."""
 
     sku = models.CharField("SKU", max_length=40, unique=True)
     name = models.CharField(max_length=120, unique=True)
@@ -27,7 +27,6 @@ class Product(models.Model):
     class Meta:
         ordering = ["id"]
         constraints = [
-            # Nothing is sold for nothing.
             models.CheckConstraint(condition=Q(price__gt=0), name="inventory_product_price_positive"),
         ]
 
@@ -36,7 +35,7 @@ class Product(models.Model):
 
 
 class StockItem(models.Model):
-    """The units of one product. What was ever received is `on_hand + sold`, to the unit."""
+    """A product's stock. Units ever received equal `on_hand + sold` exactly."""
 
     product = models.OneToOneField(Product, on_delete=models.PROTECT, primary_key=True, related_name="stock")
     on_hand = models.PositiveIntegerField(
@@ -53,7 +52,7 @@ class StockItem(models.Model):
     class Meta:
         ordering = ["product_id"]
         constraints = [
-            # No unit is promised twice: the last guard against overselling.
+            # The last guard against overselling.
             models.CheckConstraint(
                 condition=Q(on_hand__gte=F("reserved")), name="inventory_stock_not_oversold"
             ),
@@ -64,16 +63,16 @@ class StockItem(models.Model):
 
     @property
     def available(self) -> int:
-        """Units that the next order may have."""
+        """Units available to the next order."""
         return self.on_hand - self.reserved
 
 
 class Reservation(models.Model):
-    """Units of a product held for one order. The row goes when they are sold or given back."""
+    """Units reserved for one order. Deleted on sale or release."""
 
     pk = models.CompositePrimaryKey("order_id", "product_id")
     order_id = models.BigIntegerField()
-    # No database constraint: rows are written only beside a lock on the stock row; the audit proves them.
+    # No database constraint: rows are written only under the stock row's lock; the audit verifies them.
     product = models.ForeignKey(Product, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
     quantity = models.PositiveIntegerField()
 
@@ -89,7 +88,7 @@ class Reservation(models.Model):
 
 
 class StockChange(models.Model):
-    """One correction of a product's units that no order made: by a person, or found by the inventory sync."""
+    """A stock adjustment: by staff, or by the inventory sync."""
 
     class Source(models.TextChoices):
         STAFF = "staff", "Staff adjustment"

@@ -1,4 +1,4 @@
-"""What products may be called: addressable, and told apart by people."""
+"""Rules for SKUs and names: usable in URLs, distinguishable by people."""
 
 import re
 from decimal import Decimal
@@ -12,24 +12,24 @@ from inventory.models import Product
 from iso.currencies import has_decimals_for
 from iso.validators import decimals_refused
 
-# What ends or changes a path, or is an address of its own below /api/inventory.
+# Would end or alter a URL path, or clash with a URL below /api/inventory.
 NOT_ADDRESSABLE = re.compile(r"[/\\?#%]|^\.{1,2}$|^sync$")
 
 
 def tidy(text: str) -> str:
-    """Return a text with single, plain blanks: a no-break space looks like one."""
+    """Collapse whitespace into single spaces, no-break spaces too."""
     return " ".join(text.split())
 
 
 def check_sku(sku: str) -> None:
-    """Raise ValidationError for a SKU that no address could name."""
+    """Raise ValidationError for a SKU that cannot be part of a URL."""
     if NOT_ADDRESSABLE.search(sku):
         message = "A SKU stands in addresses: without / \\ ? # and %, and neither a dot, two dots nor sync."
         raise ValidationError(message, code="not_addressable")
 
 
 def check_free(field: str, text: str, *, product_id: int | None) -> None:
-    """Raise ValidationError if another product has a SKU or name that differs by case, blanks or code points only."""
+    """Raise ValidationError if another product's differs only in case, spaces or code points."""
     alike = _products_by(field).filter(normal_form=_normal_form(Value(text)))
     if alike.exclude(pk=product_id).exists():
         raise ValidationError("Another product is called that.", code="unique")

@@ -1,4 +1,4 @@
-"""Products, their units and corrections as they go over the wire."""
+"""API schemas of products, stock and adjustments."""
 
 from collections.abc import Callable
 from typing import Any
@@ -37,7 +37,7 @@ class ProductSerializer(serializers.ModelSerializer):
 
 
 class StaffProductSerializer(ProductSerializer):
-    """A product as staff see it: where all of its units are."""
+    """A product as staff see it, with all stock figures."""
 
     active = serializers.BooleanField(required=False, help_text="Staff only.")
     onHand = serializers.IntegerField(source="stock.on_hand", required=False, help_text="Staff only.")  # noqa: N815
@@ -53,7 +53,7 @@ class StaffProductSerializer(ProductSerializer):
 
 
 class ChangeSerializer(serializers.ModelSerializer):
-    """A correction of a product's units."""
+    """A stock adjustment."""
 
     onHandAfter = serializers.IntegerField(source="on_hand_after")  # noqa: N815
     madeBy = serializers.CharField(  # noqa: N815
@@ -68,21 +68,21 @@ class ChangeSerializer(serializers.ModelSerializer):
 
 
 class ProductPage(serializers.Serializer):
-    """Some products, and where the next ones are."""
+    """A page of products, and the link to the next."""
 
     next = serializers.URLField(allow_null=True)
     results = StaffProductSerializer(many=True)
 
 
 class ChangePage(serializers.Serializer):
-    """Some corrections, the latest first, and where the next ones are."""
+    """A page of adjustments, latest first, and the link to the next."""
 
     next = serializers.URLField(allow_null=True)
     results = ChangeSerializer(many=True)
 
 
 class PageParameters(serializers.Serializer):
-    """Which page of a list."""
+    """Pagination parameters."""
 
     cursor = serializers.IntegerField(
         min_value=0,
@@ -94,7 +94,7 @@ class PageParameters(serializers.Serializer):
 
 
 class ListingParameters(PageParameters):
-    """Which products, and which page of them."""
+    """Filters and pagination."""
 
     search = serializers.CharField(
         max_length=100,
@@ -112,7 +112,7 @@ class ListingParameters(PageParameters):
 
 
 class AdjustmentSerializer(serializers.Serializer):
-    """A correction that a person makes."""
+    """A manual stock adjustment."""
 
     by = serializers.IntegerField(
         min_value=-LARGEST_ADJUSTMENT,
@@ -122,14 +122,14 @@ class AdjustmentSerializer(serializers.Serializer):
     reason = serializers.CharField(max_length=200)
 
     def validate_by(self, by: int) -> int:
-        """Refuse a correction that corrects nothing."""
+        """Reject an adjustment by zero."""
         if by == 0:
             raise serializers.ValidationError("Zero changes nothing.", code="zero")
         return by
 
 
 class SyncParameters(serializers.Serializer):
-    """How to run a sync."""
+    """Options of a sync."""
 
     wait = serializers.BooleanField(default=False, help_text="Run it now, and answer with what it did.")
 
@@ -141,7 +141,7 @@ class SyncAsked(serializers.Serializer):
 
 
 class SyncResult(serializers.Serializer):
-    """What a sync did."""
+    """The result of a sync."""
 
     pages = serializers.IntegerField()
     products = serializers.IntegerField(help_text="Compared.")
@@ -154,7 +154,7 @@ class SyncResult(serializers.Serializer):
 
 
 class ProductFields(serializers.ModelSerializer):
-    """What people say of a product. Its units come by adjustments."""
+    """A product's editable fields. Stock changes by adjustments only."""
 
     weightGrams = serializers.IntegerField(  # noqa: N815
         source="weight_grams", min_value=0, max_value=2**31 - 1, required=False
@@ -178,15 +178,15 @@ class ProductFields(serializers.ModelSerializer):
         ]
 
     def validate_sku(self, sku: str) -> str:
-        """Return the SKU with plain blanks; one that no address could name is refused."""
+        """Return the SKU with normalised spaces; reject one that cannot be part of a URL."""
         return self._free("sku", naming.tidy(sku), naming.check_sku)
 
     def validate_name(self, name: str) -> str:
-        """Return the name with plain blanks."""
+        """Return the name with normalised spaces."""
         return self._free("name", naming.tidy(name))
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Refuse a price with more decimals than its currency has."""
+        """Reject a price with more decimals than its currency has."""
         price = attrs.get("price", getattr(self.instance, "price", None))
         currency: str = attrs.get("currency", getattr(self.instance, "currency", "USD"))
         if price is not None and {"price", "currency"} & attrs.keys():
@@ -198,7 +198,7 @@ class ProductFields(serializers.ModelSerializer):
 
     def _free(self, field: str, text: str, check: Callable[[str], None] | None = None) -> str:
         product = self.instance
-        if product is None or getattr(product, field) != text:  # what is called that already stays so
+        if product is None or getattr(product, field) != text:  # an unchanged value is accepted
             if check:
                 check(text)
             naming.check_free(field, text, product_id=product and product.pk)
@@ -206,16 +206,16 @@ class ProductFields(serializers.ModelSerializer):
 
 
 class BadParameter(serializers.ValidationError):
-    """A query parameter that means nothing."""
+    """An invalid query parameter."""
 
 
 def checked(kind: type[serializers.Serializer], data: Any) -> dict[str, Any]:
-    """Return the body as `kind` reads it. Raises DRF's ValidationError, which names the field."""
+    """Validate a body. Raises DRF's ValidationError, which names the field."""
     return filled(kind(data=data))
 
 
 def filled(serializer: serializers.BaseSerializer) -> dict[str, Any]:
-    """Return the body that a serializer was given. Raises DRF's ValidationError, for unknown fields too."""
+    """Validate a serializer's body. Raises DRF's ValidationError, for unknown fields too."""
     data, fields = serializer.initial_data, getattr(serializer, "fields", {})
     unknown = [name for name in data if name not in fields] if isinstance(data, dict) else []
     if unknown:
@@ -225,8 +225,8 @@ def filled(serializer: serializers.BaseSerializer) -> dict[str, Any]:
 
 
 def parameters(kind: type[serializers.Serializer], query: QueryDict) -> dict[str, Any]:
-    """Return the query parameters as `kind` reads them. Raises BadParameter, which names the first that is wrong."""
-    # As a plain dict: DRF takes an empty parameter of a QueryDict, as of a form, for one that is not there.
+    """Validate query parameters. Raises BadParameter for the first invalid one."""
+    # A plain dict: DRF treats an empty parameter of a QueryDict as absent, as in a form.
     serializer = kind(data=query.dict())
     if not serializer.is_valid():
         raise BadParameter(serializer.errors)

@@ -1,8 +1,8 @@
-"""Units of products: held for orders, given back, sold, returned, corrected.
+"""Stock operations: reserve, release, sell, return, adjust.
 
-All of it works on many orders at once, and in the transaction of the caller, who writes the orders in the
-same one. Whoever changes units locks the stock rows first, in order of product id: two batches that want the
-same products wait for each other and never deadlock, and what is read under the lock stays true.
+All work on many orders at once, in the caller's transaction, which writes the orders too. Stock rows are
+locked first, by product id: concurrent batches wait but never deadlock, and what is read under the lock stays
+true.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from inventory.models import StockChange, StockItem
 
 
 class Wanted(NamedTuple):
-    """Units of a product that an order is about."""
+    """Units of a product for an order."""
 
     order_id: int
     product_id: int
@@ -25,7 +25,7 @@ class Wanted(NamedTuple):
 
 
 class Shortage(NamedTuple):
-    """What an order could not have: it wanted more units than were left when its turn came."""
+    """Why an order was refused: it wanted more units than were left."""
 
     product_id: int
     wanted: int
@@ -33,7 +33,7 @@ class Shortage(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """Units the warehouse counts more of a product than we do (negative: less), and how many we took over."""
+    """A product's difference to the warehouse (negative: we have more), and how much was applied."""
 
     product_id: int
     wanted: int
@@ -41,7 +41,7 @@ class Difference(NamedTuple):
 
 
 class NoStock(Exception):
-    """There is no product with this id, or it has no stock row."""
+    """The product does not exist or has no stock row."""
 
     def __init__(self, product_id: int) -> None:
         super().__init__(f"There is no stock of a product {product_id}.")
@@ -49,7 +49,7 @@ class NoStock(Exception):
 
 
 class NotEnoughFree(Exception):
-    """More units were to be taken away than are free of reservations."""
+    """Fewer units are unreserved than were to be removed."""
 
     def __init__(self, *, product_id: int, available: int) -> None:
         super().__init__(
@@ -78,7 +78,7 @@ INSERT INTO inventory_reservation (order_id, product_id, quantity)
 SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[])
 """
 
-# Only what this statement deletes is given back or sold, so whoever comes second finds nothing left to do.
+# Acts only on rows this statement deletes: a second run finds nothing to do.
 CLOSED = """
 WITH closed AS (
     DELETE FROM inventory_reservation WHERE order_id = ANY(%s::bigint[]) RETURNING product_id, quantity
@@ -101,8 +101,8 @@ FROM unnest(%s::bigint[], %s::bigint[]) AS back(product_id, quantity)
 WHERE stock.product_id = back.product_id
 """
 
-# What was received is on hand or sold. Where the warehouse misses more than is free, all that is free goes.
-# A difference that stays, because all of it is reserved, is recorded once and not at every look.
+# Received units are on hand or sold. A deficit removes at most the unreserved units; a difference that
+# remains because all is reserved is recorded once, not at every sync.
 TAKE_OVER = """
 WITH difference AS (
     SELECT stock.product_id, stock.on_hand,
@@ -130,18 +130,17 @@ SELECT product_id, wanted, applied FROM difference ORDER BY product_id
 
 
 def reserve(*, wanted: Sequence[Wanted], ahead: Sequence[Wanted] = ()) -> dict[int, list[Shortage]]:
-    """Hold stock for orders: all lines of an order or none, in order of placement (ascending order id).
+    """Reserve stock: all lines of an order or none, in order of placement (ascending id).
 
-    Units that orders of `ahead` could have now, each in its turn, are left to them.
-    Returns the shortages of the orders that were refused; every other order of `wanted` is reserved now.
-    An order that holds stock already is left as it is. Whether an order still wants stock at all (it may
-    have been cancelled or completed since) is for the caller to know.
+    Units that orders of `ahead` could have now, each in its turn, are left to them. Returns the shortages of
+    refused orders; all others of `wanted` are reserved. Orders that hold stock already are unchanged. The
+    caller verifies that each order still wants stock: it may be cancelled or completed.
     """
     if not wanted:
         return {}
-    everybody = [*wanted, *ahead]
-    available = _lock(line.product_id for line in everybody)
-    lines = _by_order(everybody)
+    contenders = [*wanted, *ahead]
+    available = _lock(line.product_id for line in contenders)
+    lines = _by_order(contenders)
     for order_id in _holders(lines):
         del lines[order_id]
     reserved, refused = _allocate(lines, available)
@@ -154,20 +153,19 @@ def reserve(*, wanted: Sequence[Wanted], ahead: Sequence[Wanted] = ()) -> dict[i
 
 
 def release(*, order_ids: Collection[int]) -> None:
-    """Give back what the orders hold. Orders that hold nothing are fine."""
+    """Release the orders' reservations, if any."""
     _close(RELEASE, order_ids)
 
 
 def sell(*, order_ids: Collection[int]) -> None:
-    """Book what the orders hold as sold: it leaves the warehouse. Orders that hold nothing are fine."""
+    """Mark the orders' reservations, if any, as sold: they leave the warehouse."""
     _close(SELL, order_ids)
 
 
 def take_back(*, lines: Sequence[Wanted]) -> None:
-    """Put goods that were sold back on hand.
+    """Return sold goods to stock.
 
-    Nothing here remembers which order sold them: the caller moves the order on in the same transaction, so
-    that it comes here once.
+    Not idempotent: the caller must advance the order in the same transaction.
     """
     quantities = _units_by_product(lines)
     if quantities:
@@ -179,11 +177,10 @@ def take_back(*, lines: Sequence[Wanted]) -> None:
 def adjust(
     *, product_id: int, by: int, reason: str, made_by: str = "", source: StockChange.Source
 ) -> StockChange:
-    """Add units to a product's stock (or, if `by` is negative, take them), and record who did and why.
+    """Adjust a product's stock by a difference, and record user and reason.
 
-    Units that orders have reserved cannot be taken: staff who ask for them get NotEnoughFree and nothing
-    changes; the inventory sync takes what it can, and the record says how much was wanted.
-    Raises NoStock if there is no such product.
+    Reserved units cannot be removed: staff get NotEnoughFree and nothing changes; the inventory sync removes
+    what it can and records what it wanted. Raises NoStock for an unknown product.
     """
     item = StockItem.objects.select_for_update().filter(product_id=product_id).first()
     if item is None:
@@ -205,10 +202,10 @@ def adjust(
 
 
 def take_over(*, received: Mapping[int, int], reason: str, now: datetime) -> list[Difference]:
-    """Set what is on hand by what the warehouse says was ever received of each product id.
+    """Set stock on hand from the units the warehouse ever received, by product id.
 
-    Reserved units stay: of what the warehouse misses, only what is free is taken off. Each difference is
-    recorded (one that stays, only once) and returned.
+    Reserved units stay: a deficit removes unreserved units only. Each difference is recorded (a lasting one
+    only once) and returned.
     """
     _lock(received)
     product_ids, counts = list(received), list(received.values())
@@ -218,23 +215,23 @@ def take_over(*, received: Mapping[int, int], reason: str, now: datetime) -> lis
 
 
 def open_stock(*, product_ids: Collection[int]) -> None:
-    """Give the products that have no stock row an empty one."""
+    """Create missing stock rows."""
     StockItem.objects.bulk_create((StockItem(product_id=p) for p in product_ids), ignore_conflicts=True)
 
 
 def set_reorder_level(*, product_id: int, level: int) -> None:
-    """Say below how many available units a product is to be reordered."""
-    # The one column: the pipeline is writing to the others.
+    """Set the available units below which a product is to be reordered."""
+    # One column only: the pipeline writes the others.
     StockItem.objects.filter(product_id=product_id).update(reorder_level=level)
 
 
 def _lock(product_ids: Iterable[int]) -> dict[int, int]:
-    """Lock the products' stock rows until the transaction ends. Return the available units of each."""
+    """Lock the stock rows until the transaction ends. Return the available units."""
     return dict(execute(LOCK, [numbers(sorted(set(product_ids)))]))
 
 
 def _by_order(wanted: Sequence[Wanted]) -> dict[int, dict[int, int]]:
-    """Return the quantity of each product of each order; the order that was placed first comes first."""
+    """Return each order's quantities by product, orders by age."""
     orders: dict[int, dict[int, int]] = {}
     for order_id, product_id, quantity in sorted(wanted):
         products = orders.setdefault(order_id, {})
@@ -250,14 +247,14 @@ def _units_by_product(lines: Iterable[Wanted]) -> dict[int, int]:
 
 
 def _holders(order_ids: Collection[int]) -> list[int]:
-    """Return those of the orders that hold stock. Asked under the lock: nobody can be just about to."""
+    """Return the orders that hold stock. Under the lock, none can start to."""
     return [order_id for (order_id,) in execute(HOLDERS, [numbers(order_ids)])]
 
 
 def _allocate(
     orders: Mapping[int, Mapping[int, int]], available: dict[int, int]
 ) -> tuple[list[Wanted], dict[int, list[Shortage]]]:
-    """Hand out the available units, order by order. Return what was given, and why others got none."""
+    """Allocate available units in order. Return reservations and refusals."""
     reserved: list[Wanted] = []
     refused: dict[int, list[Shortage]] = {}
     for order_id, products in orders.items():
@@ -280,7 +277,7 @@ def _shortages(products: Mapping[int, int], available: Mapping[int, int]) -> lis
 
 
 def _hold(reserved: Sequence[Wanted]) -> None:
-    """Write the reservations, and the stock they take, in one statement."""
+    """Write reservations and reserved units in one statement."""
     if not reserved:
         return
     taken = _units_by_product(reserved)
@@ -289,7 +286,7 @@ def _hold(reserved: Sequence[Wanted]) -> None:
 
 
 def _close(statement: str, order_ids: Collection[int]) -> None:
-    """End the reservations that are there now; one that is being made meanwhile is not ours to end."""
+    """End the current reservations, not those made concurrently."""
     with connection.cursor() as cursor:
         cursor.execute(HELD, [numbers(order_ids)])
         held = cursor.fetchall()

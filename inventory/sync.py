@@ -1,7 +1,7 @@
-"""Comparing our stock with the warehouse's, through the Inventory API (`INVENTORY_API_URL`).
+"""Compares stock with the warehouse through the Inventory API (`INVENTORY_API_URL`).
 
-The warehouse knows nothing of orders: what it calls received is what we have on hand and what we have sold.
-It has the last word: a correction by staff that the warehouse never hears of is undone by the next sync.
+The warehouse knows no orders: its received units are our on hand plus sold. It is authoritative: the next
+sync reverts a staff adjustment that it does not know.
 """
 
 import logging
@@ -24,27 +24,27 @@ logger = logging.getLogger(__name__)
 
 PROVIDER = "inventory"
 PAGE_SIZE = 500
-# A page may be longer than we asked for, within reason.
+# A page may exceed the requested size, within limits.
 MOST_ITEMS, LONGEST_SKU = 10_000, 200
-SEVERAL = 5  # unknown SKUs named in a log line; the warehouse may well have thousands that we do not sell
+SEVERAL = 5  # unknown SKUs per log line; the warehouse may have thousands
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """Units of an article that the warehouse ever received, less what it wrote off."""
+    """Units of an article ever received, less write-offs."""
 
     sku: Annotated[str, msgspec.Meta(max_length=LONGEST_SKU)]
     received: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Articles in ascending order of SKU; `next` is where the following page starts, None on the last."""
+    """Articles by ascending SKU; `next` is the following page's cursor, None on the last."""
 
     items: Annotated[list[Counted], msgspec.Meta(max_length=MOST_ITEMS)]
     next: Annotated[str, msgspec.Meta(max_length=LONGEST_SKU)] | None
 
 
 class Ours(NamedTuple):
-    """A product that we sell, and the units of it that we know were received (None: it has no stock yet)."""
+    """A product and its received units by our count (None: no stock row)."""
 
     sku: str
     product_id: int
@@ -53,14 +53,14 @@ class Ours(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class SyncSummary:
-    """What a sync did."""
+    """The result of a sync."""
 
     pages: int = 0
     products: int = 0  # compared
     differences: int = 0
-    applied: int = 0  # differences that are gone; the others wait until orders let go of their units
-    unknown: int = 0  # SKUs of the warehouse that we do not sell
-    stopped: str = ""  # why it ended before the last page; empty: it did not
+    applied: int = 0  # resolved differences; the rest wait for reserved units
+    unknown: int = 0  # SKUs not sold here
+    stopped: str = ""  # why it ended early; empty: it did not
 
     def __add__(self, other: "SyncSummary") -> "SyncSummary":
         return SyncSummary(
@@ -81,10 +81,10 @@ class SyncSummary:
 
 
 def sync_stock(*, now: datetime) -> SyncSummary:
-    """Go through the warehouse's stock page by page and correct ours; return what was done.
+    """Correct our stock by the warehouse's, page by page; return a summary.
 
-    Only one page is held at a time, and each is corrected in a short transaction of its own: a provider that
-    fails half-way leaves the pages before corrected, and `stopped` says why the others are not.
+    Each page is corrected in its own short transaction: if the provider fails midway, earlier pages stay
+    corrected and `stopped` has the reason.
     """
     summary = SyncSummary()
     try:
@@ -99,7 +99,7 @@ def sync_stock(*, now: datetime) -> SyncSummary:
 
 
 def _pages() -> Iterator[Page]:
-    """Read the pages one by one. Raises ProviderUnavailable, also for an answer that is none."""
+    """Yield the pages. Raises ProviderUnavailable, also for invalid answers."""
     after: str | None = ""
     while after is not None:
         page = _page(after)
@@ -118,7 +118,7 @@ def _page(after: str) -> Page:
 
 
 def _take_over(page: Page, now: datetime) -> SyncSummary:
-    """Compare a page without any lock, which is mostly all there is to do; then correct what differs."""
+    """Compare a page without locks, as most rows agree; then correct the differences."""
     received = {item.sku: item.received for item in page.items}
     ours = _received_by_us(received)
     differing = {line.product_id: received[line.sku] for line in ours if line.units != received[line.sku]}
@@ -148,4 +148,4 @@ def _correct(received: dict[int, int], without_stock: list[int], now: datetime) 
 def _report_unknown(skus: list[str]) -> None:
     if skus:
         named = ", ".join(skus[:SEVERAL])
-        logger.info("The warehouse has %d SKUs that we do not sell, e.g. %s", len(skus), named)
+        logger.info("The warehouse has %d SKUs not sold here, e.g. %s", len(skus), named)

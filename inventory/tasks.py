@@ -1,4 +1,4 @@
-"""The inventory's Celery tasks."""
+"""Celery tasks of the inventory."""
 
 from celery import shared_task
 from django.conf import settings
@@ -9,19 +9,19 @@ from scheduling.slots import database_now, once_per_slot
 
 NAME = "inventory.sync_stock"
 
-# People who ask again within so many seconds mean the same sync.
+# Manual requests within this time share one sync.
 AT_ONCE_SECONDS = 1.0
 
-# Somebody waits for the answer: a broker that does not take a message at once is as good as down.
-IMPATIENCE = {"socket_timeout": 2, "socket_connect_timeout": 1, "max_retries": 0}
+# The client waits: a broker this slow counts as down.
+FAIL_FAST = {"socket_timeout": 2, "socket_connect_timeout": 1, "max_retries": 0}
 
 
-# Longer than other tasks: a warehouse of a million articles is two thousand pages.
+# A warehouse of a million articles is two thousand pages.
 @shared_task(name=NAME, soft_time_limit=500, time_limit=540)
 def sync_stock(*, at_once: bool = False, **_future: object) -> None:
-    """Compare our stock with the warehouse's, once per slot of the schedule; or at once, for people.
+    """Sync stock with the warehouse, once per slot; `at_once` for manual runs.
 
-    What came of it is kept with the scheduled runs, whoever asked for it.
+    The result is stored with the scheduled runs.
     """
     now = database_now()
     once_per_slot(
@@ -33,6 +33,6 @@ def sync_stock(*, at_once: bool = False, **_future: object) -> None:
 
 
 def ask_for_sync() -> None:
-    """Have a worker run the sync at once. Raises kombu's OperationalError within seconds."""
-    with Connection(settings.BROKER_URL, transport_options=IMPATIENCE) as broker:
+    """Queue a sync. Raises kombu's OperationalError within seconds."""
+    with Connection(settings.BROKER_URL, transport_options=FAIL_FAST) as broker:
         sync_stock.apply_async(kwargs={"at_once": True}, producer=broker.Producer(), retry=False)

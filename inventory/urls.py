@@ -1,4 +1,4 @@
-"""Addresses below `/api/inventory`, without trailing slashes."""
+"""URLs below `/api/inventory`, without trailing slashes."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The inventory API: what there is, how much of it, and the corrections that staff make."""
+"""The inventory API: products, stock, and adjustments by staff."""
 
 from dataclasses import asdict
 from typing import Any, ClassVar
@@ -45,7 +45,7 @@ TAGS = ["inventory"]
 
 
 def refusal(codes: str) -> OpenApiResponse:
-    """Return how the API's description tells of a refusal, with the codes it may carry."""
+    """Return the OpenAPI response of a refusal with its codes."""
     described = " · ".join(f"`{code}`" for code in codes.split())
     return OpenApiResponse({"$ref": "#/components/schemas/Error"}, description=described)
 
@@ -62,38 +62,38 @@ REFERENCE = OpenApiParameter("reference", str, OpenApiParameter.PATH, descriptio
 
 
 class QueueUnavailable(Exception):
-    """The broker takes no message now; the request can be repeated later."""
+    """The broker accepts no message now; retry later."""
 
 
 class MayAdjustStock(BasePermission):
-    """Staff with the permission to change stock."""
+    """Staff with permission to change stock."""
 
     message = "Only staff who may change stock may do this."
 
     def has_permission(self, request: Request, view: APIView) -> bool:  # noqa: ARG002
-        """Whether this user may correct units."""
+        """Check the permission."""
         return bool(request.user.is_staff and request.user.has_perm("inventory.change_stockitem"))
 
 
 class MayChangeProducts(BasePermission):
-    """Everybody may look; staff with the permission may add products and change them."""
+    """Reading is open; writing needs staff with the permission."""
 
     message = "Only staff who may add or change products may do this."
     needed: ClassVar = {"POST": "inventory.add_product", "PATCH": "inventory.change_product"}
 
     def has_permission(self, request: Request, view: APIView) -> bool:  # noqa: ARG002
-        """Whether this user may do what the request's method says."""
+        """Check the permission for the request's method."""
         permission = self.needed.get(str(request.method))
         return permission is None or bool(request.user.is_staff and request.user.has_perm(permission))
 
 
 class MaySeeChanges(BasePermission):
-    """Staff with the permission to see corrections."""
+    """Staff with permission to see adjustments."""
 
     message = "Only staff who may see stock changes may do this."
 
     def has_permission(self, request: Request, view: APIView) -> bool:  # noqa: ARG002
-        """Whether this user may look at them."""
+        """Check the permission."""
         return bool(request.user.is_staff and request.user.has_perm("inventory.view_stockchange"))
 
 
@@ -110,7 +110,7 @@ class ProductsView(APIView):
         responses={200: ProductPage, 400: BAD_PARAMETER},
     )
     def get(self, request: Request) -> Response:
-        """List products, each with the units that can be ordered now; staff also see where the others are."""
+        """List products with available units; staff see all stock figures."""
         wanted = parameters(ListingParameters, request.query_params)
         filters = listing.Filters(
             search=wanted["search"],
@@ -129,7 +129,7 @@ class ProductsView(APIView):
         responses={201: StaffProductSerializer, 400: BAD_PRODUCT},
     )
     def post(self, request: Request) -> Response:
-        """Add a product, with no units yet (staff)."""
+        """Add a product without stock (staff)."""
         product = _write(request, ProductFields(data=request.data), ADDITION)
         return Response(StaffProductSerializer(product).data, status=status.HTTP_201_CREATED)
 
@@ -143,7 +143,7 @@ class ProductView(APIView):
         tags=TAGS, operation_id="inventory_read", parameters=[REFERENCE], responses=StaffProductSerializer
     )
     def get(self, request: Request, reference: str) -> Response:
-        """Show a product with the units of it that can be ordered now."""
+        """Return a product with its available units."""
         product = listing.find_product(reference=reference, retired_too=_is_staff(request))
         return Response(_shape(request)(product).data)
 
@@ -155,9 +155,9 @@ class ProductView(APIView):
         responses={200: StaffProductSerializer, 400: BAD_PRODUCT},
     )
     def patch(self, request: Request, reference: str) -> Response:
-        """Change what is said of a product, retire it (`active`), or set its reorder level (staff).
+        """Update a product, retire it (`active`), or set its reorder level (staff).
 
-        Orders that were placed keep their price.
+        Placed orders keep their price.
         """
         product = listing.find_product(reference=reference, retired_too=True)
         written = _write(request, ProductFields(product, data=request.data, partial=True), CHANGE)
@@ -177,7 +177,7 @@ class AdjustView(APIView):
         responses={200: ChangeSerializer, 400: BAD_ADJUSTMENT, 409: refusal("not_enough_free")},
     )
     def post(self, request: Request, reference: str) -> Response:
-        """Add units to a product's stock or take some. Units that orders have reserved cannot be taken."""
+        """Adjust a product's stock by a difference. Reserved units cannot be removed."""
         return answer_once(request, lambda: self._adjust(request, reference))
 
     def _adjust(self, request: Request, reference: str) -> Response:
@@ -207,7 +207,7 @@ class ChangesView(APIView):
         responses={200: ChangePage, 400: BAD_PARAMETER},
     )
     def get(self, request: Request, reference: str) -> Response:
-        """List the corrections of a product's units, by staff and by the inventory sync, the latest first."""
+        """List a product's stock adjustments, by staff and by the inventory sync, latest first."""
         product = listing.find_product(reference=reference, retired_too=True)
         page = _page(parameters(PageParameters, request.query_params))
         changes, following = listing.list_changes(product_id=product.pk, page=page)
@@ -227,7 +227,7 @@ class SyncView(APIView):
         responses={200: SyncResult, 202: SyncAsked, 400: BAD_PARAMETER},
     )
     def post(self, request: Request) -> Response:
-        """Compare our stock with the warehouse's: a worker does it (202), or it is done now (`wait`)."""
+        """Sync stock with the warehouse: queued (202), or now (`wait`)."""
         if parameters(SyncParameters, request.query_params)["wait"]:
             return Response(asdict(sync_stock(now=database_now())))
         try:
@@ -238,7 +238,7 @@ class SyncView(APIView):
 
 
 def _write(request: Request, serializer: ProductFields, flag: int) -> Product:
-    """Write a product, note who did it, and let everybody see the new one."""
+    """Write a product, log the user, and invalidate cached listings."""
     level = filled(serializer).get("reorderLevel")
     serializer.validated_data.pop("reorderLevel", None)
     with transaction.atomic():
@@ -258,7 +258,7 @@ def _write(request: Request, serializer: ProductFields, flag: int) -> Product:
 
 
 def _is_staff(request: Request) -> bool:
-    """Whether they may see what customers may not: retired products, and where the units are."""
+    """Whether the user may see retired products and all stock figures."""
     return bool(request.user.is_staff and request.user.has_perm("inventory.view_product"))
 
 

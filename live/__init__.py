@@ -1,1 +1,1 @@
-"""The live side: WebSockets that follow the journal and miss nothing."""
+"""Live updates: WebSockets that follow the journal without gaps."""

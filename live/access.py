@@ -1,4 +1,4 @@
-"""Who is at the other end of a socket, and whether they still are."""
+"""Authentication of sockets, at connect and afterwards."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ SESSION, TOKEN, ACCOUNT, DEMO = "session", "token", "account", "demo"
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """How a client was let in: by a session's key, the digest of an API token, or an account that a ticket named."""
+    """How a client authenticated: session key, API token digest, or the account of a ticket."""
 
     kind: str
     value: str
@@ -28,7 +28,7 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """An account, and the credential that it is let in by for as long as that holds."""
+    """An account, and the credential that authenticated it."""
 
     user: User
     credential: Credential
@@ -36,13 +36,13 @@ class Viewer:
 
 
 def viewer_of(credential: Credential) -> Viewer | None:
-    """Return who the credential lets in now; None if nobody."""
+    """Return the account the credential authenticates now; None if invalid."""
     user = _FINDERS[credential.kind](credential.value)
     return Viewer(user, credential, sees_all_orders(user)) if user and user.is_active else None
 
 
 def shown_by(headers: Mapping[str, str], *, trust_cookies: bool) -> Credential | None:
-    """Return the credential among the headers: a token before a cookie; in demo mode nobody needs one."""
+    """Return the headers' credential: token before cookie; demo mode needs none."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() in SCHEMES:
         return Credential(TOKEN, digest_of(token.strip()))
@@ -53,7 +53,7 @@ def shown_by(headers: Mapping[str, str], *, trust_cookies: bool) -> Credential |
 
 
 def of_request(request: Any) -> Credential:
-    """Return what an API request was let in by, for a ticket to stand for."""
+    """Return the credential of an API request, for a ticket."""
     if request.auth is not None:
         return Credential(TOKEN, request.auth.digest)
     session = getattr(request, "session", None)
@@ -71,7 +71,7 @@ def _cookie(header: str) -> str:
 
 
 def _by_session(session_key: str) -> User | None:
-    # Django's own rules: the session must not have expired, and the password not have changed since.
+    # Django's own check: an expired session or a changed password ends it.
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
     user = get_user(request)

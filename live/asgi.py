@@ -1,9 +1,9 @@
-"""ASGI's own words, as types."""
+"""ASGI types."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-# The stubs of Channels, of Django and of asgiref each have types of their own for these.
+# The stubs of Channels, Django and asgiref define incompatible types for these.
 Scope = Any
 Receive = Any
 Send = Any
@@ -11,7 +11,7 @@ ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[Any]]
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
-    """Return the headers by lower-case name. One that comes twice and differs becomes empty."""
+    """Return the headers by lower-case name; conflicting duplicates become empty."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")

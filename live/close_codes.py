@@ -1,19 +1,19 @@
-"""Why a socket is closed, as the code that its client gets: 44xx is what HTTP would call 4xx."""
+"""Close codes: 44xx corresponds to HTTP's 4xx."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A reason to close. `comes_back`: trying again can help, without anything else being changed."""
+    """A reason to close. `comes_back`: the client can reconnect unchanged."""
 
     code: int
-    reason: str  # at most 123 bytes of UTF-8, or the close frame would be invalid
+    reason: str  # at most 123 bytes of UTF-8, or the close frame is invalid
     comes_back: bool = False
 
 
 class Refused(Exception):
-    """Ends a socket."""
+    """Closes the socket with a reason."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.reason)
@@ -35,5 +35,5 @@ END = Refusal(1000, "")
 
 
 def bad_request(reason: str) -> Refused:
-    """Refuse an address that makes no sense."""
+    """Return the refusal of an invalid request."""
     return Refused(Refusal(BAD_REQUEST, reason))

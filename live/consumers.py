@@ -1,4 +1,4 @@
-"""A socket's life: let somebody in, agree on how to talk, pass on what a feed tells, close with a reason."""
+"""Socket consumers: authenticate, negotiate a protocol, forward a feed, close with a reason."""
 
 import asyncio
 import logging
@@ -41,24 +41,24 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-LARGEST_MESSAGE = 4096  # characters; nothing that a client has to say is near that
-BURST = 20  # messages that a client may send at once ...
-MESSAGES_PER_SECOND = 2.0  # ... and how fast that allowance comes back
-CLOSE_SECONDS = 10.0  # how long a client that does not read may keep us from telling it so
-HANDSHAKE_SECONDS = 15.0  # as SignalR's servers have it
-SIGNALR_PING_SECONDS = 10.0  # its clients give up after 30 seconds of silence
-# A client of /orderHub that has nothing to say within this time speaks plain JSON.
+LARGEST_MESSAGE = 4096  # characters; client messages are far shorter
+BURST = 20  # messages a client may send at once ...
+MESSAGES_PER_SECOND = 2.0  # ... and how fast the allowance refills
+CLOSE_SECONDS = 10.0  # how long a client that does not read may delay the close frame
+HANDSHAKE_SECONDS = 15.0  # as in SignalR's servers
+SIGNALR_PING_SECONDS = 10.0  # SignalR clients time out after 30 seconds of silence
+# A client of /orderHub silent for this long gets plain JSON.
 FIRST_WORD_SECONDS = 1.0
 
 
 class Allowance:
-    """A token bucket: what a client may still send."""
+    """A token bucket for a client's messages."""
 
     def __init__(self) -> None:
         self._left, self._at = float(BURST), time.monotonic()
 
     def take(self) -> bool:
-        """Use up one message; False if there is none left."""
+        """Take one token; False if none is left."""
         now = time.monotonic()
         self._left = min(BURST, self._left + (now - self._at) * MESSAGES_PER_SECOND) - 1
         self._at = now
@@ -66,9 +66,9 @@ class Allowance:
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
-    """A socket that is told things. Subclasses say which, and how they are written."""
+    """Base of the sockets: subclasses choose feed and protocol."""
 
-    # No channel of its own: the hub has the one subscription of the process.
+    # No channel per socket: the hub holds the process's one subscription.
     channel_layer_alias = "none"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,7 +76,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._query = {name: values[-1] for name, values in query.items()}
         self._allowance = Allowance()
         self._wire: Wire | None = None
-        self._first_words: asyncio.Queue[str] = asyncio.Queue(maxsize=BURST)
+        self._early_messages: asyncio.Queue[str] = asyncio.Queue(maxsize=BURST)
         self._refusal: Refusal | None = None
         self._gone = False
         self._application = asyncio.current_task()
@@ -84,56 +84,56 @@ class LiveConsumer(AsyncWebsocketConsumer):
         try:
             await super().__call__(scope, receive, send)
         except asyncio.CancelledError:
-            # Either the server stops, or `_close` gave up on a client that reads nothing.
+            # Either the server stops, or `_close` gave up on a client that does not read.
             if self._refusal is None:
                 raise
 
     async def connect(self) -> None:
-        """Accept before anything is checked: a browser only sees the close code of an accepted socket."""
+        """Accept before any check: browsers only see the close code of an accepted socket."""
         await self.accept()
-        self._telling = asyncio.create_task(self._tell())
+        self._sender = asyncio.create_task(self._send_feed())
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:  # noqa: ARG002
-        """Answer what a client says, as long as it is little."""
+        """Answer a client's message, within limits."""
         if not self._allowance.take():
             self.stop(FLOOD)
         elif text_data is None or len(text_data) > LARGEST_MESSAGE:
             self.stop(TOO_BIG)
         elif self._wire is None:
-            self._first_words.put_nowait(text_data)
+            self._early_messages.put_nowait(text_data)
         else:
             await self._answer(text_data, self._wire)
 
     async def disconnect(self, code: int) -> None:  # noqa: ARG002
-        """End the telling with the socket."""
+        """Cancel the feed with the socket."""
         self._gone = True
         self.stop(END)
         with suppress(asyncio.CancelledError):
-            await self._telling
+            await self._sender
 
     def stop(self, refusal: Refusal) -> None:
-        """Close the socket for that reason, even in the middle of a message that its client does not read."""
+        """Close the socket, even amid a message its client does not read."""
         self._refusal = self._refusal or refusal
-        self._telling.cancel()
+        self._sender.cancel()
 
     def feed(self, viewer: Viewer) -> AsyncGenerator[Said, None]:
-        """Return what is told on this socket."""
+        """Return this socket's feed."""
         raise NotImplementedError
 
-    # --- Telling -------------------------------------------------------------------------------------------
+    # --- Sending -------------------------------------------------------------------------------------------
 
-    async def _tell(self) -> None:
+    async def _send_feed(self) -> None:
         try:
-            refusal = await self._tell_until_refused()
+            refusal = await self._send_until_refused()
         except OSError:
-            return  # the client went in the middle of a message
+            return  # the client left amid a message
         await self._close(refusal)
 
-    async def _tell_until_refused(self) -> Refusal:
+    async def _send_until_refused(self) -> Refusal:
         try:
             viewer = await self._authenticate()
             REGISTER.enter(self, viewer)
-            await self._tell_all(viewer, await self._agree())
+            await self._send_all(viewer, await self._agree())
         except Refused as refused:
             return refused.refusal
         except (DatabaseFailure, tickets.NoTickets):
@@ -169,23 +169,23 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def _agree(self) -> Wire:
         return JsonProtocol(batch=self._query.get("batch") == "1")
 
-    async def _tell_all(self, viewer: Viewer, wire: Wire) -> None:
+    async def _send_all(self, viewer: Viewer, wire: Wire) -> None:
         self._wire = wire
-        while not self._first_words.empty():
-            await self._answer(self._first_words.get_nowait(), wire)
+        while not self._early_messages.empty():
+            await self._answer(self._early_messages.get_nowait(), wire)
         pings = asyncio.create_task(self._ping(wire))
         try:
             async with aclosing(self.feed(viewer)) as feed:
-                async for said in feed:
-                    await self._pass_on(said, wire)
+                async for item in feed:
+                    await self._forward(item, wire)
         finally:
             pings.cancel()
 
-    async def _pass_on(self, said: Said, wire: Wire) -> None:
-        if isinstance(said, Notice):
-            await self._write(wire.notice(said.body))
-        elif said:
-            for frame in wire.frames(said):
+    async def _forward(self, item: Said, wire: Wire) -> None:
+        if isinstance(item, Notice):
+            await self._write(wire.notice(item.body))
+        elif item:
+            for frame in wire.frames(item):
                 await self._write(frame)
 
     async def _answer(self, text: str, wire: Wire) -> None:
@@ -194,7 +194,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         except Refused as refused:
             self.stop(refused.refusal)
         except OSError:
-            self.stop(END)  # it went before it had its answer
+            self.stop(END)  # the client left before the answer
 
     async def _ping(self, wire: Wire) -> None:
         with suppress(OSError):
@@ -203,7 +203,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 await self._write(wire.ping)
 
     async def _write(self, frame: str) -> None:
-        """Send a frame. Raises OSError if the client is gone; the server has an error of its own for that."""
+        """Send a frame. Raises OSError, not the server's own error, if the client is gone."""
         if not frame:
             return
         try:
@@ -221,7 +221,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             if self._application:
                 self._application.cancel()
         except (OSError, RuntimeError):
-            pass  # it went by itself meanwhile
+            pass  # it closed first
 
     def _after(self, parse: Callable[[str], T]) -> T | None:
         if "after" not in self._query:
@@ -229,7 +229,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         try:
             return parse(self._query["after"])
         except ValueError:
-            raise bad_request("after= is no place in the journal.") from None
+            raise bad_request("after= is not a position in the journal.") from None
 
 
 class OrderConsumer(LiveConsumer):
@@ -243,7 +243,7 @@ class OrderConsumer(LiveConsumer):
 
 
 class FeedConsumer(LiveConsumer):
-    """/ws/orders[?after=<position>]: the viewer's own orders, for staff all of them."""
+    """/ws/orders[?after=<position>]: the viewer's own orders; for staff, all."""
 
     def feed(self, viewer: Viewer) -> AsyncGenerator[Said, None]:
         owner_id = None if viewer.sees_all_orders else viewer.user.pk
@@ -251,57 +251,57 @@ class FeedConsumer(LiveConsumer):
 
 
 class HubConsumer(FeedConsumer):
-    """/orderHub: the same in SignalR's protocol, for who begins with its handshake or comes with its `id`."""
+    """/orderHub: the same over SignalR, for clients that send its handshake or `id`."""
 
     async def _agree(self) -> Wire:
         negotiated = "id" in self._query
         joined = str(await ask(journal.end, SOCKET_THREADS))
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS if negotiated else FIRST_WORD_SECONDS):
-                text = await self._first_words.get()
+                text = await self._early_messages.get()
         except TimeoutError:
             if negotiated:
                 raise bad_request("There was no handshake.") from None
             return await self._use_json(joined)
         if not negotiated and not is_handshake(text):
-            self._first_words.put_nowait(text)
+            self._early_messages.put_nowait(text)
             return await self._use_json(joined)
         return await self._parse_handshake(text)
 
     async def _use_json(self, joined: str) -> Wire:
-        """Begin the feed where the client joined: it hears of what happened while we waited for its first word."""
+        """Start the feed at the join, so that it covers the wait for a first message."""
         wire = await super()._agree()
         if "after" not in self._query:
             self._query["after"] = joined
-            await self._pass_on(Notice({"type": "Ready", "position": joined}), wire)
+            await self._forward(Notice({"type": "Ready", "position": joined}), wire)
         return wire
 
     async def _parse_handshake(self, text: str) -> Wire:
-        # The client takes the answer for the beginning, so nothing after it may be missed.
+        # Clients expect every event after the handshake's answer, so fix the position before it.
         self._query.setdefault("after", str(await ask(journal.end, SOCKET_THREADS)))
         handshake = parse_handshake(text)
         await self._write(handshake.answer)
         if not handshake.agreed:
-            raise bad_request("Only version 1 of SignalR's JSON protocol is spoken here.")
+            raise bad_request("Only version 1 of SignalR's JSON protocol is supported.")
         if handshake.rest:
-            self._first_words.put_nowait(handshake.rest)
+            self._early_messages.put_nowait(handshake.rest)
         return SignalRProtocol()
 
 
 class NowhereConsumer(LiveConsumer):
-    """Any other path. Without it the server would answer with an error of ours."""
+    """Any other path: without this the server logs an error."""
 
     async def _authenticate(self) -> Viewer:
         raise Refused(NO_SUCH_PATH)
 
 
 def parse_sequence(text: str) -> int:
-    """Return the sequence; ValueError if the text is none."""
+    """Return the sequence; ValueError for invalid text."""
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise ValueError(text)
     return int(text)
 
 
 def parse_position(text: str) -> Position:
-    """Return the position; a bare 0 is the beginning. ValueError if the text is none."""
+    """Return the position; a bare 0 is the beginning. ValueError for invalid text."""
     return Position() if text == "0" else Position.parse(text)

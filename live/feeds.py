@@ -1,7 +1,7 @@
-"""What one socket is told, in order: what it missed, then what happens, with no gap and no repeat.
+"""A socket's feed: first what it missed, then live events, with no gap and no repeat.
 
-A feed subscribes before it reads the last of what was missed. What it reads and what it is offered may then
-overlap but never leave a gap; the overlap is recognised by the order's sequence or the journal's position.
+A feed subscribes before it reads the last missed page. Both may overlap but leave no gap; sequence or
+position removes duplicates.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -20,14 +20,14 @@ from orders.models import Order, OrderEvent
 from orders.queries import OrderNotFound, by_reference
 
 PAGE = 500
-# Events of the whole journal that one connection looks through for what it missed. A client that was away for
-# longer comes back as often as it takes, so nobody keeps the threads from the others.
+# Events of the whole journal one connection may scan for missed ones. A client away for longer reconnects
+# several times, so that others get the threads too.
 REPLAY_LIMIT = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something said to one socket alone that is no event: where things stand as it joins."""
+    """A message to one socket that is no event: the state as it joins."""
 
     body: dict[str, Any]
 
@@ -42,13 +42,13 @@ Close = Callable[[Refusal], None]
 async def order_feed(
     *, user: AbstractBaseUser, reference: str, after: int | None, close: Close
 ) -> AsyncGenerator[Said, None]:
-    """Tell one order: its snapshot, or what follows sequence `after`; then each event as it happens."""
+    """Yield one order's snapshot, or events after sequence `after`; then live events."""
     order = await ask(_order, SOCKET_THREADS, user, reference)
     subscription = Subscription(Interest(order_id=order.pk), close=close)
     await HUB.join(subscription)
     try:
         if after is None:
-            order, event = await ask(_standing, SOCKET_THREADS, user, order)
+            order, event = await ask(_current_state, SOCKET_THREADS, user, order)
             yield Notice(snapshot(order, progress=event.progress, at=event.at))
             last = event.sequence
         else:
@@ -68,7 +68,7 @@ async def order_feed(
 async def _in_sequence(
     offered: list[Message], order: Order, last: int
 ) -> AsyncGenerator[list[Message], None]:
-    """Drop what was told before; where anything is missing or misplaced, read the order's own journal."""
+    """Drop duplicates; on a gap or disorder, read the order's own journal."""
     fresh = [message for message in offered if message.sequence > last]
     if [message.sequence for message in fresh] == list(range(last + 1, last + 1 + len(fresh))):
         if fresh:
@@ -91,8 +91,8 @@ def _order(user: AbstractBaseUser, reference: str) -> Order:
         raise Refused(NOT_FOUND) from None
 
 
-def _standing(user: AbstractBaseUser, order: Order) -> tuple[Order, OrderEvent]:
-    """Return the order as it is now, and the event that made it so."""
+def _current_state(user: AbstractBaseUser, order: Order) -> tuple[Order, OrderEvent]:
+    """Return the order as it is now, and its latest event."""
     order = _order(user, str(order.pk))
     (event,) = journal.events_of(order.pk, after=order.journey.sequence - 1, limit=1)
     return order, event
@@ -104,10 +104,10 @@ def _standing(user: AbstractBaseUser, order: Order) -> tuple[Order, OrderEvent]:
 async def journal_feed(
     *, owner_id: int | None, after: Position | None, close: Close
 ) -> AsyncGenerator[Said, None]:
-    """Tell the orders of an owner, or all of them (None): what follows `after`, then each event as it happens."""
+    """Yield an owner's events, or all (None), after `after`; then live events."""
     interest = Interest(owner_id=owner_id)
     reader = Reader(interest, after)
-    # Most of what was missed is read before anything is queued for this socket.
+    # Read most of the missed events before queueing live ones.
     end, oldest_running = await ask(_ends, SOCKET_THREADS)
     if after is not None and after.transaction_id > oldest_running:
         raise bad_request("after= is ahead of the journal.")
@@ -123,7 +123,7 @@ async def journal_feed(
             yield missed
         while True:
             offered = await subscription.take()
-            # A socket that comes from another server may have seen more than this one has told yet.
+            # A client from another server may be ahead of this one.
             if fresh := [message for message in offered if message.position > reader.position]:
                 yield fresh
     finally:
@@ -131,7 +131,7 @@ async def journal_feed(
 
 
 class Reader:
-    """Reads for one socket what it missed. `position` is how far it is; None: it starts with the news."""
+    """Reads missed events for one socket. `position` is its progress; None: live events only."""
 
     def __init__(self, interest: Interest, after: Position | None) -> None:
         self._interest = interest
@@ -139,7 +139,7 @@ class Reader:
         self._read = 0
 
     async def read_until(self, end: Position) -> AsyncGenerator[Said, None]:
-        """Yield what concerns the socket up to and including `end`, a page at a time."""
+        """Yield the relevant events up to and including `end`, by page."""
         if self.position is None or self.position >= end:
             return
         if not self._read:
@@ -151,7 +151,7 @@ class Reader:
                 raise Refused(MORE_TO_REPLAY)
 
     async def _next_page(self, after: Position, end: Position) -> list[Message]:
-        events, canary_owner = await ask(_followed, SOCKET_THREADS, after)
+        events, canary_owner = await ask(_follow, SOCKET_THREADS, after)
         events = [event for event in events if event.position <= end]
         self._read += len(events)
         self.position = events[-1].position if events else end
@@ -167,17 +167,17 @@ def _ends() -> tuple[Position, int]:
     return journal.end(), journal.oldest_running()
 
 
-def _followed(after: Position) -> tuple[list[FeedEvent], int | None]:
+def _follow(after: Position) -> tuple[list[FeedEvent], int | None]:
     return journal.follow(after, limit=PAGE), canary_account.owner_id()
 
 
-# Orders get their numbers and their transactions in nearly the same order: nobody's second order is in a
-# transaction that many before their first one's.
+# Order ids and transaction ids rise nearly together: no later order has a transaction id lower than an
+# earlier order's by this much.
 SLACK = 50_000
 
 
 def _beginning(interest: Interest) -> Position:
-    """Return a position before all that concerns the reader: a newcomer's `after=0` skips the history."""
+    """Return a position before the reader's first event, so that `after=0` skips other history."""
     if interest.owner_id is None:
         return Position()
     own = Order.objects.filter(owner_id=interest.owner_id).order_by("id")

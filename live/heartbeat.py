@@ -1,4 +1,4 @@
-"""The live server's signs of life: from its event loop, so that one that hangs falls silent."""
+"""The live server's heartbeat, sent from its event loop: a blocked loop goes silent."""
 
 import asyncio
 
@@ -11,22 +11,19 @@ BEAT_SECONDS = 2.0
 
 
 class Alive:
-    """Passes everything on; from the first call on it tells that the server lives, and for how many sockets.
-
-    The first call comes from the health check at the latest.
-    """
+    """Middleware that starts the heartbeat with the first call, at the latest the health check."""
 
     def __init__(self, application: ASGIApplication) -> None:
         self._application = application
-        self._beating: asyncio.Task[None] | None = None
+        self._beat: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._beating is None or self._beating.done():
-            self._beating = asyncio.create_task(_beat_on())
+        if self._beat is None or self._beat.done():
+            self._beat = asyncio.create_task(_beat_forever())
         await self._application(scope, receive, send)
 
 
-async def _beat_on() -> None:
+async def _beat_forever() -> None:
     while True:
         heartbeats.beat(NAME, sockets=len(REGISTER))
         await asyncio.sleep(BEAT_SECONDS)

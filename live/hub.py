@@ -1,7 +1,7 @@
-"""One per server process: reads the journal once for all its sockets, and hands each what concerns it.
+"""The hub of a server process: reads the journal once for all sockets and dispatches events.
 
-The channel layer is only the wake-up call. The hub keeps its own place in the journal, so a call that is
-late, lost or repeated changes when it looks and never what it finds.
+The channel layer only wakes it up. The hub keeps its own journal position, so a wake-up that is late, lost or
+repeated changes when it reads, never what.
 """
 
 import asyncio
@@ -26,10 +26,10 @@ from orders.wakeup import JOURNAL
 
 logger = logging.getLogger(__name__)
 
-# Events read at once: well below what may wait for one socket, or a single page could close it.
+# Page size, well below a socket's queue limit, or one page could close it.
 PAGE = settings.LIVE_QUEUE_LIMIT // 4
-# After a wake-up the hub looks at once, then again after so many seconds, twice as many, and so on: an event
-# may only be told once no older transaction can add any, and that one's end rings no bell.
+# After a wake-up the hub polls at once, then after pauses that double: events become visible only when older
+# transactions end, and those ends send no wake-up.
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 1.0
 RETRY_SECONDS = 1.0
@@ -38,14 +38,14 @@ LONGEST_RETRY_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Interest:
-    """What a socket wants to hear of: one order, an owner's orders, or (neither given) everything."""
+    """A socket's filter: one order, an owner's orders, or (neither) everything."""
 
     order_id: int | None = None
     owner_id: int | None = None
 
 
 class Subscription:
-    """The messages that one socket has not taken yet. Nobody waits for it: if it is full, the socket goes."""
+    """A socket's queue. It never blocks the hub: when full, the socket closes."""
 
     __slots__ = ("_close", "_limit", "_ready", "_waiting", "interest")
 
@@ -56,7 +56,7 @@ class Subscription:
         self._ready = asyncio.Event()
 
     def offer(self, message: Message) -> None:
-        """Add a message, or close a socket that does not keep up."""
+        """Queue a message, or close a socket that is too slow."""
         if len(self._waiting) >= self._limit:
             self._waiting = []
             self._close(TOO_SLOW)
@@ -65,7 +65,7 @@ class Subscription:
         self._ready.set()
 
     async def take(self) -> list[Message]:
-        """Wait for messages, and return all there are."""
+        """Wait for messages, and return all queued ones."""
         await self._ready.wait()
         self._ready.clear()
         taken, self._waiting = self._waiting, []
@@ -74,7 +74,7 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Events read at once, and where the reader stands after them. Without events: that is all for now."""
+    """A page of events and the position after it. No events: end of the journal for now."""
 
     events: list[FeedEvent]
     end: Position
@@ -82,7 +82,7 @@ class Page:
 
 
 class Hub:
-    """The subscriptions of a process, and the reader that runs while there are any."""
+    """A process's subscriptions, and the reader that runs while there are any."""
 
     def __init__(self) -> None:
         self._everything: set[Subscription] = set()
@@ -94,20 +94,20 @@ class Hub:
         self._traces = OrderTraces()
 
     async def join(self, subscription: Subscription) -> Position:
-        """Subscribe. Every event after the returned position will be offered, and none before.
+        """Subscribe. Exactly the events after the returned position are offered.
 
-        Raises DatabaseFailure when the journal cannot be read to begin with.
+        Raises DatabaseFailure if the journal cannot be read at first.
         """
         if self._position is None:
             found = await ask(journal.end, JOURNAL_THREAD)
-            # Another socket may have been faster; the hub must not jump over what it has still to hand out.
+            # Another socket may have set it meanwhile; the hub must not skip events.
             self._position = self._position or found
         self._set_for(subscription.interest).add(subscription)
         self._start()
         return self._position
 
     def leave(self, subscription: Subscription) -> None:
-        """Unsubscribe. With the last subscription the reader goes to rest."""
+        """Unsubscribe. The last one stops the reader."""
         interest = subscription.interest
         self._set_for(interest).discard(subscription)
         if interest.order_id is not None and not self._by_order[interest.order_id]:
@@ -127,29 +127,29 @@ class Hub:
     def _start(self) -> None:
         if not self._tasks:
             self._hint = asyncio.Event()
-            self._tasks = [asyncio.create_task(self._read_on()), asyncio.create_task(self._listen())]
+            self._tasks = [asyncio.create_task(self._read_forever()), asyncio.create_task(self._listen())]
 
     def _stop(self) -> None:
         for task in self._tasks:
             task.cancel()
         self._tasks, self._position = [], None
 
-    async def _read_on(self) -> None:
+    async def _read_forever(self) -> None:
         pause = FIRST_PAUSE
         while True:
             try:
                 await self._catch_up()
             except DatabaseFailure as error:
-                logger.warning("The live feed cannot read the journal; it goes on trying: %s", error)
+                logger.warning("The live feed cannot read the journal; retrying: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            # However many hints come in, this is how often the journal is read at most.
+            # Caps the read rate, however many wake-ups arrive.
             await asyncio.sleep(FIRST_PAUSE)
-            pause = FIRST_PAUSE if await self._hinted(within=pause) else min(LONGEST_PAUSE, pause * 2)
+            pause = FIRST_PAUSE if await self._wait_for_hint(within=pause) else min(LONGEST_PAUSE, pause * 2)
 
-    async def _hinted(self, *, within: float) -> bool:
+    async def _wait_for_hint(self, *, within: float) -> bool:
         with suppress(TimeoutError):
-            # Not `wait_for`: before Python 3.12 it may lose a cancellation, and the reader would live on.
+            # Not `wait_for`: before Python 3.12 it may lose a cancellation, and the reader would leak.
             async with asyncio.timeout(within):
                 await self._hint.wait()
         hinted = self._hint.is_set()
@@ -160,10 +160,10 @@ class Hub:
         at_end = False
         while self._position is not None and not at_end:
             at_end = self._hand_out(await ask(_next_page, JOURNAL_THREAD, self._position))
-            await asyncio.sleep(0)  # the sockets send what they got before the next page comes
+            await asyncio.sleep(0)  # let the sockets send before the next page
 
     def _hand_out(self, page: Page) -> bool:
-        """Offer a page's events and move on, in one go: whoever joins is either before it or after it."""
+        """Offer a page and advance, without awaiting: a join is before or after it."""
         for event in page.events:
             concerned = self._concerned(event, canary_owner=page.canary_owner)
             with self._traces.telling(event, sockets=len(concerned)):
@@ -174,7 +174,7 @@ class Hub:
     def _concerned(self, event: FeedEvent, *, canary_owner: int | None) -> list[Subscription]:
         order = self._by_order.get(event.order_id, ())
         owner = self._by_owner.get(event.owner_id, ())
-        # Who listens to everything wants to hear of customers; a canary is told to who asks for it by number.
+        # Canaries are hidden from sockets that follow everything.
         everything = () if event.owner_id == canary_owner else self._everything
         return [*order, *owner, *everything]
 
@@ -185,8 +185,8 @@ class Hub:
         while True:
             try:
                 await self._listen_once()
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the reader looks by itself
-                logger.warning("No hints from the channel layer, looking every second: %r", error)
+            except Exception as error:  # noqa: BLE001 - whatever fails, the reader still polls
+                logger.warning("No wake-ups from the channel layer, polling every second: %r", error)
                 await asyncio.sleep(pause)
                 pause = min(LONGEST_RETRY_SECONDS, pause * 2)
 
@@ -195,9 +195,9 @@ class Hub:
         channel = await layer.new_channel()
         try:
             await layer.group_add(JOURNAL, channel)
-            self._hint.set()  # what was announced before we could hear it
+            self._hint.set()  # wake-ups before the subscription
             while True:
-                with suppress(ValueError):  # whatever it contains, it is a hint
+                with suppress(ValueError):  # whatever it contains, it is a wake-up
                     await layer.receive(channel)
                 self._hint.set()
         finally:
@@ -213,7 +213,7 @@ def _offer(event: FeedEvent, concerned: list[Subscription]) -> None:
 
 
 def _next_page(after: Position) -> Page:
-    # Asked before looking: what ends later is found by the next look.
+    # The end is read first: later commits are found by the next poll.
     end = journal.end()
     if end <= after:
         return Page([], after)

@@ -1,4 +1,4 @@
-"""What people are told of an event. Each event of the journal is one message of one kind, with one text."""
+"""Live messages: each journal event becomes one message with one text."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -18,8 +18,8 @@ PROGRESSED = "OrderProcessingProgress"
 
 RECORD_SEPARATOR = "\x1e"  # ends every record of SignalR's JSON protocol
 
-# The status an order has after an event. By plain strings: during a deploy there may be events in the journal
-# that this process has no name for, and those are told as progress.
+# The status after an event, keyed by plain strings: during a deploy the journal may hold events unknown to
+# this process, which are sent as progress.
 STATUS = {event.value: status_name(status) for event, status in STATUS_AFTER.items()}
 
 # One sentence for people per event.
@@ -52,7 +52,7 @@ RETURNED = {Leg.REFUNDED.value: "Payment refunded.", Leg.VOIDED.value: "Authoriz
 
 
 class Message:
-    """An event as the live feed tells it. The texts are built once, however many sockets get them."""
+    """A live feed message. Its encodings are built once for all sockets."""
 
     __slots__ = ("_body", "_invocation", "_plain", "order_id", "position", "sequence")
 
@@ -63,13 +63,13 @@ class Message:
 
     @classmethod
     def of_feed_event(cls, event: FeedEvent) -> Self:
-        """Tell an event of the journal of all orders."""
+        """Build it from an event of the whole journal."""
         number = order_number(event.order_id, event.placed_at)
         return cls._of(event, number, event.position, event.customer_name)
 
     @classmethod
     def of_order_event(cls, event: OrderEvent, order: Order) -> Self:
-        """Tell an event that was read from its order's own journal."""
+        """Build it from an event of its order's journal."""
         position = Position(event.transaction_id, event.order_id, event.sequence)
         return cls._of(event, order.number, position, order.customer_name)
 
@@ -77,7 +77,7 @@ class Message:
     def _of(cls, event: FeedEvent | OrderEvent, number: str, position: Position, customer: str) -> Self:
         body = _body(event, number, position)
         if event.type == EventType.PLACED:
-            # With this a card can be shown without asking.
+            # Lets clients show a card without another request.
             body["customerName"] = customer
             body |= {name: event.data[name] for name in ("amount", "currency", "held") if name in event.data}
         return cls(body, order_id=event.order_id, sequence=event.sequence, position=position)
@@ -125,7 +125,7 @@ def _kind(event_type: str) -> str:
 
 
 def sentence(event_type: str, data: Mapping[str, Any]) -> str:
-    """Return the sentence for people. What changes the status says the reason as well, if there is one."""
+    """Return the sentence for people; on a change of status with the reason, if any."""
     text = RETURNED.get(data.get("how", "")) if event_type == EventType.MONEY_RETURNED else None
     text = text or SENTENCES.get(event_type, "The order made progress.")
     reason = str(data.get("reason") or "")
@@ -135,12 +135,12 @@ def sentence(event_type: str, data: Mapping[str, Any]) -> str:
 
 
 def _has_code(event_type: str, data: Mapping[str, Any]) -> bool:
-    """Whether the reason is a code. That of a cancellation was typed, and is repeated as it is."""
+    """Whether the reason is a code; a cancellation's was typed by a person."""
     return event_type != EventType.CANCELLED and data.get("outcome") != Status.CANCELLED
 
 
 def snapshot(order: Order, *, progress: int, at: datetime) -> dict[str, Any]:
-    """Return where the order stands: the first message of a socket that did not say what it has seen."""
+    """Return the order's current state, the first message of a socket without a position."""
     return {
         "type": "OrderSnapshot",
         "orderId": order.pk,
@@ -160,7 +160,7 @@ def _reason_of(journey: Journey) -> dict[str, str]:
     return {"reason": journey.reason} | code
 
 
-# The arguments in the order that callers of the hub's methods expect; the whole message comes last.
+# Positional arguments as the hub's clients expect them; the whole message comes last.
 ARGUMENTS = {
     CREATED: ("orderId",),
     STATUS_UPDATED: ("orderId", "status", "timestamp"),
@@ -169,7 +169,7 @@ ARGUMENTS = {
 
 
 def invocation_of(body: Mapping[str, Any]) -> str:
-    """Return a message as the SignalR record that calls the method of its name at the client."""
+    """Return the SignalR record that invokes the client's method of that name."""
     arguments = [*(body[name] for name in ARGUMENTS[body["type"]]), body]
     return encode({"type": 1, "target": body["type"], "arguments": arguments}) + RECORD_SEPARATOR
 

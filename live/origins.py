@@ -1,8 +1,8 @@
-"""Which pages may open a socket: those of this site, and those of CSRF_TRUSTED_ORIGINS.
+"""Which pages may open a socket: this site's, and those of CSRF_TRUSTED_ORIGINS.
 
-A browser sends the login cookie with any page's WebSocket and never asks us first, so the Origin header is
-all that keeps another site's page from reading along. Browsers always send it. A client that sends none is a
-script: it may come in, but its cookies count for nothing, so a stripped header gains nobody anything.
+Browsers send the login cookie with any page's WebSocket and no preflight, so only the Origin header stops
+other sites. Browsers always send it. A client without one is a script: it may connect, but its cookies are
+ignored, so stripping the header gains nothing.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ ORIGIN_VERIFIED = "origin_verified"
 
 
 class OriginGuard:
-    """Turns away pages of other sites and names of other hosts; notes in the scope who had an origin."""
+    """Rejects other origins and hosts; marks scopes that had a valid origin."""
 
     def __init__(self, application: ASGIApplication) -> None:
         self._application = application
@@ -29,7 +29,7 @@ class OriginGuard:
         if not _is_our_host(headers.get("host", "")) or (
             origin is not None and not _is_trusted(origin, _own_origin(scope, headers))
         ):
-            # Closed before it was accepted: the server answers the handshake with 403.
+            # Closing before accepting makes the server answer 403.
             await send({"type": "websocket.close"})
             return
         await self._application({**scope, ORIGIN_VERIFIED: origin is not None}, receive, send)
@@ -47,16 +47,16 @@ def _own_origin(scope: Scope, headers: Mapping[str, str]) -> str:
 
 
 def _is_trusted(origin: str, own: str) -> bool:
-    """As Django does it for forms (CsrfViewMiddleware)."""
+    """Mirrors Django's CsrfViewMiddleware."""
     origin = origin.lower()
     if origin == own.lower() or origin in settings.CSRF_TRUSTED_ORIGINS:
         return True
     try:
-        asked = urlsplit(origin)
+        parts = urlsplit(origin)
     except ValueError:
         return False
     patterns = [urlsplit(trusted) for trusted in settings.CSRF_TRUSTED_ORIGINS if "*" in trusted]
     return any(
-        asked.scheme == pattern.scheme and is_same_domain(asked.netloc, pattern.netloc.lstrip("*"))
+        parts.scheme == pattern.scheme and is_same_domain(parts.netloc, pattern.netloc.lstrip("*"))
         for pattern in patterns
     )

@@ -1,8 +1,8 @@
-"""How messages are written on a socket: plain JSON, or SignalR's JSON hub protocol.
+"""Socket protocols: plain JSON, or SignalR's JSON hub protocol.
 
-SignalR is spoken by hand because clients of the first edition of this API use it. Of its protocol a feed that
-only tells needs little: the handshake, calls of the client's methods without an answer, pings and the close.
-Written from github.com/dotnet/aspnetcore/blob/main/src/SignalR/docs/specs/HubProtocol.md.
+SignalR is implemented here because clients of the first API version use it. A feed needs little of it:
+handshake, invocations without an answer, pings, close. See
+github.com/dotnet/aspnetcore/blob/main/src/SignalR/docs/specs/HubProtocol.md.
 """
 
 import json
@@ -20,25 +20,25 @@ COMPLETION = 3
 
 
 class Wire(Protocol):
-    """What differs between the two."""
+    """The interface of both protocols."""
 
-    ping: str  # sent now and then to a client that counts on it; empty: the WebSocket's own pings are enough
+    ping: str  # sent periodically; empty: WebSocket pings suffice
 
     def frames(self, messages: Sequence[Message]) -> Iterator[str]:
-        """Yield the frames that tell the messages."""
+        """Yield the frames of messages."""
 
     def notice(self, body: dict[str, Any]) -> str:
-        """Return the frame for something that is no event; empty if this client could not make use of it."""
+        """Return the frame of a non-event; empty if this client cannot use it."""
 
     def reply(self, text: str) -> str:
-        """Return the frame that answers what the client said, if any. Raises Refused when it says goodbye."""
+        """Return the answer to a client's frame, if any. Raises Refused on its close."""
 
     def close_frame(self, refusal: Refusal) -> str:
-        """Return the last frame before the close, if any."""
+        """Return the frame before the close, if any."""
 
 
 class JsonProtocol:
-    """One JSON object per frame; with `batch`, one array of them for all that has come together."""
+    """One JSON object per frame; with `batch`, one array of all queued ones."""
 
     ping = ""
 
@@ -56,19 +56,23 @@ class JsonProtocol:
         return f"[{encode(body)}]" if self._batch else encode(body)
 
     def reply(self, text: str) -> str:
-        """Answer a ping: a browser cannot send the WebSocket's own, and wants to know if we are there."""
+        """Answer an application ping: browsers cannot send WebSocket pings."""
         try:
-            said = json.loads(text)
+            message = json.loads(text)
         except (ValueError, RecursionError):
             return ""
-        return self.notice({"type": "Pong"}) if isinstance(said, dict) and said.get("type") == "Ping" else ""
+        return (
+            self.notice({"type": "Pong"})
+            if isinstance(message, dict) and message.get("type") == "Ping"
+            else ""
+        )
 
-    def close_frame(self, refusal: Refusal) -> str:  # noqa: ARG002 - the close frame says it
+    def close_frame(self, refusal: Refusal) -> str:  # noqa: ARG002 - the close frame has the reason
         return ""
 
 
 class SignalRProtocol:
-    """Records that end in a separator, as many in a frame as there are."""
+    """Records that end in a separator, several per frame."""
 
     ping = json.dumps({"type": PING}) + RECORD_SEPARATOR
 
@@ -76,7 +80,7 @@ class SignalRProtocol:
         yield "".join(message.invocation for message in messages)
 
     def notice(self, body: dict[str, Any]) -> str:  # noqa: ARG002
-        """Nothing: a client logs a warning for each call of a method that it does not have."""
+        """Nothing: clients log a warning for each unknown method."""
         return ""
 
     def reply(self, text: str) -> str:
@@ -89,15 +93,15 @@ class SignalRProtocol:
 
 def _answer(record: str) -> str:
     try:
-        said = json.loads(record) if record else {}
+        message = json.loads(record) if record else {}
     except (ValueError, RecursionError):
         raise bad_request("A record is JSON and ends in 0x1E.") from None
-    if not isinstance(said, dict):
+    if not isinstance(message, dict):
         raise bad_request("A record is a JSON object.")
-    if said.get("type") == CLOSE:
+    if message.get("type") == CLOSE:
         raise Refused(END)
-    if said.get("type") == INVOCATION and isinstance(said.get("invocationId"), str):
-        answer = {"type": COMPLETION, "invocationId": said["invocationId"]}
+    if message.get("type") == INVOCATION and isinstance(message.get("invocationId"), str):
+        answer = {"type": COMPLETION, "invocationId": message["invocationId"]}
         return encode(answer | {"error": "This hub has no methods."}) + RECORD_SEPARATOR
     return ""
 
@@ -107,7 +111,7 @@ def _answer(record: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What is answered to a handshake, and what its frame held beyond it."""
+    """The answer to a handshake, and the rest of its frame."""
 
     answer: str
     agreed: bool
@@ -121,12 +125,12 @@ def is_handshake(text: str) -> bool:
 
 
 def parse_handshake(text: str) -> Handshake:
-    """Answer the first frame of a SignalR client."""
+    """Parse a SignalR client's first frame."""
     record, _, rest = text.partition(RECORD_SEPARATOR)
     try:
-        asked = json.loads(record)
-        agreed = (asked["protocol"], asked["version"]) == ("json", 1)
+        request = json.loads(record)
+        agreed = (request["protocol"], request["version"]) == ("json", 1)
     except (ValueError, TypeError, KeyError, RecursionError):
         agreed = False
-    answer = {} if agreed else {"error": "Only version 1 of the JSON protocol is spoken here."}
+    answer = {} if agreed else {"error": "Only version 1 of the JSON protocol is supported."}
     return Handshake(encode(answer) + RECORD_SEPARATOR, agreed, rest)

@@ -1,4 +1,4 @@
-"""Every address of the WebSocket side."""
+"""WebSocket routes."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from live.origins import OriginGuard
 
 def route(pattern: str, consumer: type[LiveConsumer]) -> URLPattern:
     """Return the route to a consumer."""
-    view: Any = consumer.as_asgi()  # the stubs know HTTP's views only
+    view: Any = consumer.as_asgi()  # the stubs know HTTP views only
     return re_path(pattern, view)
 
 

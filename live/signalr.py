@@ -1,4 +1,4 @@
-"""What a SignalR client asks over HTTP before it opens its socket."""
+"""SignalR's HTTP negotiation, before its socket opens."""
 
 import secrets
 
@@ -7,10 +7,10 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 
-@csrf_exempt  # it changes nothing, and the client sends no token
+@csrf_exempt  # stateless, and the client sends no token
 @require_POST
 def negotiate(request: HttpRequest) -> JsonResponse:
-    """Offer WebSockets. The ids are the protocol's; nothing is kept under them."""
+    """Offer WebSockets. The protocol requires ids; nothing is stored under them."""
     connection_id = secrets.token_urlsafe(16)
     transport = {"transport": "WebSockets", "transferFormats": ["Text"]}
     answer = {"connectionId": connection_id, "availableTransports": [transport], "negotiateVersion": 0}

@@ -1,4 +1,4 @@
-"""The sockets of this process: how many each account may hold, and whether their logins still hold."""
+"""This process's sockets: limits per account, and periodic login checks."""
 
 import asyncio
 import logging
@@ -22,11 +22,11 @@ class Socket(Protocol):
     """What the register needs of a socket."""
 
     def stop(self, refusal: Refusal) -> None:
-        """Close it for that reason."""
+        """Close it for a reason."""
 
 
 class Register:
-    """Who is there. While anybody is, their logins are looked at again every so often."""
+    """The open sockets; while there are any, their logins are checked periodically."""
 
     def __init__(self) -> None:
         self._sockets: dict[Socket, Viewer] = {}
@@ -37,7 +37,7 @@ class Register:
         return len(self._sockets)
 
     def enter(self, socket: Socket, viewer: Viewer) -> None:
-        """Count a socket in. Raises Refused if its account has enough of them."""
+        """Register a socket. Raises Refused at its account's limit."""
         generous = viewer.sees_all_orders or viewer.credential.kind == DEMO
         limit = settings.LIVE_SOCKETS_PER_STAFF if generous else settings.LIVE_SOCKETS_PER_CUSTOMER
         if self._per_account[viewer.user.pk] >= limit:
@@ -45,10 +45,10 @@ class Register:
         self._per_account[viewer.user.pk] += 1
         self._sockets[socket] = viewer
         if self._task is None:
-            self._task = asyncio.create_task(self._check_on())
+            self._task = asyncio.create_task(self._check_forever())
 
     def leave(self, socket: Socket) -> None:
-        """Count it out, if it was counted in."""
+        """Unregister a socket, if registered."""
         viewer = self._sockets.pop(socket, None)
         if viewer is None:
             return
@@ -59,7 +59,7 @@ class Register:
             self._task.cancel()
             self._task = None
 
-    async def _check_on(self) -> None:
+    async def _check_forever(self) -> None:
         while True:
             await asyncio.sleep(settings.LIVE_LOGIN_CHECK_INTERVAL)
             try:
@@ -68,7 +68,7 @@ class Register:
                 logger.warning("Logins cannot be checked now; the sockets stay: %s", error)
 
     async def _check(self) -> None:
-        # Sockets that came in by the same login are one question.
+        # One check per login, not per socket.
         logins = list({viewer.credential: viewer for viewer in self._sockets.values()}.values())
         changed: set[Credential] = set()
         for start in range(0, len(logins), LOGINS_AT_ONCE):
@@ -79,7 +79,7 @@ class Register:
 
 
 def _changed(viewers: Iterable[Viewer]) -> set[Credential]:
-    """Return the credentials that let nobody in any more, or somebody who may see more or less."""
+    """Return the credentials that are invalid now, or whose access changed."""
     return {viewer.credential for viewer in viewers if not _still_holds(viewer)}
 
 

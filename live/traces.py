@@ -1,4 +1,4 @@
-"""The last stretch of an order's trace: what is told of it at the sockets."""
+"""The last span of an order's trace: sending its events to the sockets."""
 
 from collections import OrderedDict
 from contextlib import AbstractContextManager, nullcontext
@@ -7,25 +7,25 @@ from orders.journal import FeedEvent
 from orders.log_context import TRACE
 from telemetry import tracing
 
-# Orders whose traces are remembered, the latest; only an order's first event names its trace.
+# Cached traces of the latest orders; only an order's first event has its trace.
 REMEMBERED = 20_000
 
 
 class OrderTraces:
-    """Remembers in which trace each of the latest orders was placed. Does nothing while nothing is traced."""
+    """Caches the trace of the latest orders. Does nothing while tracing is off."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[int, str] = OrderedDict()
+        self._cached: OrderedDict[int, str] = OrderedDict()
 
     def telling(self, event: FeedEvent, *, sockets: int) -> AbstractContextManager[None]:
-        """Record the telling of an event in its order's trace."""
+        """Record the sending of an event in its order's trace."""
         if not tracing.is_on():
             return nullcontext()
         if trace := event.data.get(TRACE):
-            self._known[event.order_id] = str(trace)
-            if len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
-        known = self._known.get(event.order_id)
+            self._cached[event.order_id] = str(trace)
+            if len(self._cached) > REMEMBERED:
+                self._cached.popitem(last=False)
+        known = self._cached.get(event.order_id)
         if known is None or not sockets:
             return nullcontext()
         return tracing.span(

@@ -1,4 +1,4 @@
-"""Addresses below /api/live, without trailing slashes."""
+"""URLs below /api/live, without trailing slashes."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""Tickets for the live feed, over HTTP."""
+"""Tickets for the live feed."""
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -34,7 +34,7 @@ class Tickets(APIView):
         responses={201: Ticket},
     )
     def post(self, request: Request) -> Response:
-        """Issue a ticket that stands for the login of this request."""
+        """Issue a ticket for this request's login."""
         read(request.data, Nothing)
         try:
             ticket = tickets.issue(access.of_request(request))

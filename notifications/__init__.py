@@ -1,1 +1,1 @@
-"""What people are told: live, by e-mail."""
+"""Notifications: e-mails to customers, webhooks to other systems."""

@@ -1,4 +1,4 @@
-"""Notifications on the operators' desk: to look at, and to send again."""
+"""Notifications, subscriptions and deliveries in the admin."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from notifications.models import Delivery, Notification, Subscription
 from notifications.outgoing import NotAllowed, check_url
 from notifications.webhooks import SWITCH_ON_FIELDS, redeliver, switch_on
 
-# How a subscription fares: shown, and never typed.
+# A subscription's health: read-only.
 STANDING = (
     "owner",
     "failures",
@@ -25,18 +25,18 @@ STANDING = (
 
 
 class RecordAdmin(admin.ModelAdmin):
-    """What was told to whom: to be looked at, and acted on only by the page's actions."""
+    """Base of records that change only by actions."""
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:  # noqa: ARG002
-        """Every field."""
+        """Return every field."""
         return [field.name for field in self.model._meta.fields]
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
-        """Nobody makes one up."""
+        """Refuse: the pipeline creates them."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """They go when they are old, or with their subscription."""
+        """Refuse: retention or the subscription's deletion removes them."""
         return False
 
 
@@ -63,7 +63,7 @@ class NotificationAdmin(RecordAdmin):
 
     @admin.action(description="Resend selected mails", permissions=["change"])
     def resend(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
-        """Have the chosen e-mails sent once more."""
+        """Resend the selected e-mails."""
         count = resend(queryset, user_id=int(request.user.pk or 0))
         self.message_user(
             request, f"{count} e-mail{'' if count == 1 else 's'} will be resent.", messages.SUCCESS
@@ -71,14 +71,14 @@ class NotificationAdmin(RecordAdmin):
 
 
 class SubscriptionForm(forms.ModelForm):
-    """Refuses addresses that would never be called."""
+    """Validates the address."""
 
     class Meta:
         model = Subscription
         fields = ("url", "events", "active", "secret")
 
     def clean_url(self) -> str:
-        """Return the address, or say what is wrong with it."""
+        """Return the address; ValidationError if it would never be called."""
         try:
             check_url(self.cleaned_data["url"])
         except NotAllowed as problem:
@@ -88,7 +88,7 @@ class SubscriptionForm(forms.ModelForm):
 
 @admin.register(Subscription)
 class SubscriptionAdmin(admin.ModelAdmin):
-    """Who is told what happens to orders."""
+    """Webhook subscriptions."""
 
     form = SubscriptionForm
     list_display = (
@@ -107,7 +107,7 @@ class SubscriptionAdmin(admin.ModelAdmin):
     actions = ["switch_on"]
 
     def save_model(self, request: HttpRequest, obj: Subscription, form: Any, change: bool) -> None:  # noqa: FBT001
-        """Note who made it; one that is switched on starts afresh."""
+        """Set the owner of a new one; reset failures on reactivation."""
         if not change:
             obj.owner_id = request.user.pk
         if change and obj.active and "active" in form.changed_data:
@@ -116,7 +116,7 @@ class SubscriptionAdmin(admin.ModelAdmin):
 
     @admin.action(description="Switch on", permissions=["change"])
     def switch_on(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
-        """Have the chosen subscriptions called again, as if they had never failed."""
+        """Reactivate subscriptions and reset their failures."""
         for subscription in queryset:
             switch_on(subscription)
             subscription.save(update_fields=SWITCH_ON_FIELDS)
@@ -147,7 +147,7 @@ class DeliveryAdmin(RecordAdmin):
 
     @admin.action(description="Redeliver selected deliveries", permissions=["change"])
     def redeliver(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
-        """Have the chosen deliveries that ended told once more."""
+        """Redeliver the selected finished deliveries."""
         count = redeliver(queryset, user_id=int(request.user.pk or 0))
         deliveries = "1 delivery" if count == 1 else f"{count} deliveries"
         self.message_user(request, f"{deliveries} will be redelivered.", messages.SUCCESS)

@@ -1,4 +1,4 @@
-"""Hands e-mails to the provider. A row that is still due is the retry; its key makes it one e-mail."""
+"""Sends e-mails. A row that stays due is the retry; its idempotency key prevents duplicates."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from providers.http import provider
 logger = logging.getLogger(__name__)
 
 BATCH = 50
-# A claimed e-mail is left alone so long; its try must be over by then (three timeouts and their pauses).
+# Longer than a try: three timeouts and their pauses.
 LEASE_SECONDS = 120
 PATIENCE_SECONDS = 45.0
 LONGEST_WAIT_SECONDS = 3600.0
@@ -32,7 +32,7 @@ CLAIM = """
     WHERE id IN (
         SELECT id FROM notifications_notification n
         WHERE due_at <= now() AND NOT EXISTS (
-            -- What is told of one order arrives in the order in which it happened.
+            -- Keep each order's e-mails in sequence.
             SELECT FROM notifications_notification earlier
             WHERE earlier.order_id = n.order_id AND earlier.sequence < n.sequence AND earlier.state = 'waiting'
         )
@@ -51,27 +51,27 @@ SETTLE = """
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a try. `due_in` is when to try again, in seconds; None: never."""
+    """The outcome of a try. `due_in` is seconds until the next try; None: never."""
 
     state: State
     failure: str = ""
     due_in: float | None = None
-    # Whether it used up one of the tries; a provider that we were told not to ask used up none.
+    # Whether it counts as a try; a call that the open breaker refused does not.
     counts: bool = True
 
     @property
-    def says_later(self) -> bool:
-        """Whether asking for other e-mails now is no use either."""
+    def is_deferred(self) -> bool:
+        """Whether the provider takes no other e-mail now either."""
         return not self.counts
 
 
 def is_due() -> bool:
-    """Return whether there is anything to send now."""
+    """Return whether an e-mail is due."""
     return Notification.objects.filter(due_at__lte=Now()).exists()
 
 
 def deliver_batch() -> bool:
-    """Try to send what is due, at most a batch of it. Return whether to call again at once."""
+    """Send a batch of due e-mails. Return whether to call again at once."""
     notifications = _claim()
     if not notifications:
         return False
@@ -80,19 +80,19 @@ def deliver_batch() -> bool:
     done = concurrently(calls, patience=PATIENCE_SECONDS, on_late=_settler(notifications), pool="mails")
     for place, outcome in done.results.items():
         _settle(notifications[place], outcome)
-    later = any(outcome.says_later for outcome in done.results.values())
+    later = any(outcome.is_deferred for outcome in done.results.values())
     return not later
 
 
 def resend(notifications: QuerySet[Notification], *, user_id: int) -> int:
-    """Have e-mails sent once more, as new messages if they were sent; note who wanted it. Return how many."""
+    """Queue e-mails again, as new messages if they were sent, and log the user. Return how many."""
     ended = (State.FAILED, State.SENT, State.DROPPED)
     mails = notifications.filter(channel=Channel.EMAIL, state__in=ended)
     again = {"state": State.WAITING, "due_at": Now(), "attempts": 0, "failure": ""}
     with transaction.atomic():
         chosen = list(mails.select_for_update(of=("self",)).values_list("pk", flat=True))
         rows = Notification.objects.filter(pk__in=chosen)
-        # One that failed may have got through after all: under its old key it cannot arrive twice.
+        # A failed one may have been delivered: under its old key it cannot arrive twice.
         rows.filter(state=State.SENT).update(**again, issue=F("issue") + 1)
         rows.filter(state__in=(State.FAILED, State.DROPPED)).update(**again)
         LogEntry.objects.log_actions(user_id, rows, CHANGE, change_message="Sent again.")
@@ -111,7 +111,7 @@ def _send(notification: Notification, mail: Mail) -> Outcome:
     try:
         provider("email").post("/messages", body, key=notification.key)
     except ProviderRefused as refused:
-        # Said with other words before, by an older release: it was taken then.
+        # An older release sent it with other text, and the provider accepted it.
         if refused.code == "idempotency_conflict":
             return Outcome(State.SENT)
         return Outcome(State.FAILED, f"refused: {refused.code}"[:200])
@@ -121,9 +121,9 @@ def _send(notification: Notification, mail: Mail) -> Outcome:
 
 
 def _try_later(notification: Notification, failure: ProviderUnavailable | OutcomeUnknown) -> Outcome:
-    told_when = failure.retry_after if isinstance(failure, ProviderUnavailable) else None
-    if told_when is not None:
-        return Outcome(State.WAITING, failure.reason[:200], due_in=told_when, counts=False)
+    retry_after = failure.retry_after if isinstance(failure, ProviderUnavailable) else None
+    if retry_after is not None:
+        return Outcome(State.WAITING, failure.reason[:200], due_in=retry_after, counts=False)
     if notification.attempts >= settings.EMAIL_ATTEMPTS:
         return Outcome(State.FAILED, f"given up after {notification.attempts} tries: {failure.reason}"[:200])
     due_in = min(LONGEST_WAIT_SECONDS, 2.0 ** (notification.attempts - 1))
@@ -146,4 +146,4 @@ def _settle(notification: Notification, outcome: Outcome) -> None:
     with connection.cursor() as cursor:
         cursor.execute(SETTLE, parameters)
     if outcome.state is State.FAILED:
-        logger.warning("The e-mail %s was given up: %s", notification.key, outcome.failure)
+        logger.warning("E-mail %s failed for good: %s", notification.key, outcome.failure)

@@ -1,6 +1,6 @@
-"""Counts the journal's events as its reader passes them, so that nobody has to count the whole journal.
+"""Counts the journal's events as the reader passes them, so that metrics need not count the journal.
 
-The counts move in the transaction that moves the reader's place: each event is counted once, for good.
+The counts commit together with the reader's cursor, so each event counts exactly once.
 """
 
 from bisect import bisect_left
@@ -10,19 +10,19 @@ from collections.abc import Sequence
 from notifications.models import EventCount
 from orders.journal import FeedEvent
 
-# Seconds from placement to an event; one more bucket takes what is later still.
+# Seconds from placement to an event; one more bucket holds the rest.
 BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 
 
 def count(events: Sequence[FeedEvent]) -> None:
-    """Add the events to the counts, by type. Only who holds the reader's place may."""
+    """Add events to the counts, by type. Requires the reader's cursor lock."""
     if not events:
         return
     by_type: defaultdict[str, list[float]] = defaultdict(list)
     for event in events:
         by_type[event.type].append(max(0.0, (event.at - event.placed_at).total_seconds()))
     stored = EventCount.objects.in_bulk(list(by_type))
-    counts = [_added(stored.get(type_) or _nothing(type_), seconds) for type_, seconds in by_type.items()]
+    counts = [_add(stored.get(type_) or _empty_count(type_), seconds) for type_, seconds in by_type.items()]
     EventCount.objects.bulk_create(
         counts,
         update_conflicts=True,
@@ -31,11 +31,11 @@ def count(events: Sequence[FeedEvent]) -> None:
     )
 
 
-def _nothing(type_: str) -> EventCount:
+def _empty_count(type_: str) -> EventCount:
     return EventCount(type=type_, buckets=[0] * (len(BUCKETS) + 1))
 
 
-def _added(count: EventCount, seconds: Sequence[float]) -> EventCount:
+def _add(count: EventCount, seconds: Sequence[float]) -> EventCount:
     count.events += len(seconds)
     count.seconds += sum(seconds)
     for each in seconds:

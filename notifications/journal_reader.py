@@ -1,7 +1,6 @@
-"""Follows the journal, and puts on record what customers are to be told: each event exactly once.
+"""Follows the journal and records the notifications to send, exactly once per event.
 
-The records, the counts of events and the reader's place move in one transaction, so a crash repeats a page and
-changes nothing.
+Notifications, event counts and the cursor move in one transaction: a crash repeats a page without effect.
 """
 
 from collections.abc import Sequence
@@ -19,13 +18,13 @@ from orders.workflow import EventType
 CURSOR = "notifications"
 PAGE = 1000
 
-TOLD: dict[str, Kind] = {
+NOTIFIED: dict[str, Kind] = {
     EventType.CONFIRMED: Kind.CONFIRMED,
     EventType.REJECTED: Kind.REJECTED,
     EventType.CANCELLED: Kind.CANCELLED,
 }
 
-# Where an account had an order confirmed it may get bad news, too. Before the others: they look here.
+# A confirmed order makes its address known for bad news too. Runs first: RECORD reads it.
 CONFIRM = """
     INSERT INTO notifications_confirmedaddress (owner_id, address)
     SELECT DISTINCT o.owner_id, lower(o.email)
@@ -34,8 +33,8 @@ CONFIRM = """
     WHERE e.kind = %(confirmed)s
     ON CONFLICT DO NOTHING
 """
-# Anybody may order to anybody's address. So what is sent without an order being paid goes only where the customer is
-# known to be reached, and no more than so many e-mails an hour go to one address, or are caused by one account.
+# Anyone may enter any address. So unpaid orders' e-mails go only to known addresses, with hourly limits per
+# address and per account.
 RECORD = """
     WITH counts AS NOT MATERIALIZED (
         SELECT name, mails FROM notifications_mailcount WHERE since > now() - interval '1 hour'
@@ -91,9 +90,9 @@ RECORD = """
 
 
 def record_page() -> int:
-    """Deal with the next page of the journal, and return how many events it had.
+    """Process the next page of the journal, and return its number of events.
 
-    Zero: there is nothing more for now, or another worker is at it.
+    Zero: no events for now, or another worker holds the cursor.
     """
     JournalCursor.objects.get_or_create(name=CURSOR)
     with transaction.atomic():
@@ -104,7 +103,7 @@ def record_page() -> int:
         customers = [event for event in events if event.owner_id != canary_account.owner_id()]
         event_counters.count(customers)
         webhooks.record(customers)
-        _record([event for event in customers if event.type in TOLD])
+        _record([event for event in customers if event.type in NOTIFIED])
         if events:
             cursor.move_to(events[-1].position)
     return len(events)
@@ -124,7 +123,7 @@ def _record(events: Sequence[FeedEvent]) -> None:
         "per_account": settings.MAILS_PER_ACCOUNT_PER_HOUR,
         "order_ids": [event.order_id for event in events],
         "sequences": [event.sequence for event in events],
-        "kinds": [TOLD[event.type].value for event in events],
+        "kinds": [NOTIFIED[event.type].value for event in events],
     }
     with connection.cursor() as cursor:
         cursor.execute(CONFIRM, parameters)

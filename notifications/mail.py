@@ -1,4 +1,4 @@
-"""The text of e-mails. It depends on nothing that can still change, so every attempt sends the same."""
+"""E-mail texts. They depend only on immutable facts, so every attempt sends the same."""
 
 import re
 import unicodedata
@@ -20,7 +20,7 @@ SUBJECTS: dict[str, str] = {
     Kind.CANCELLED: "Your order {number} is cancelled",
 }
 
-# Reasons for customers. A reason that staff typed is quoted as it is.
+# Reasons for customers. Reasons typed by staff are quoted as they are.
 REASONS = {
     "out_of_stock": "Not everything you ordered is in stock.",
     "not_shippable": "We don't deliver to this address.",
@@ -31,20 +31,20 @@ REASONS = {
     "capture_declined": "The payment could not be completed.",
 }
 
-# A name in a greeting, as long as it can be nothing else: an order may be placed to anybody's address, and what it
-# says there must lead nowhere. No addresses, links, numbers or whole sentences.
+# Limits of a name in a greeting. An order may name anyone's address, so the greeting must not carry
+# addresses, links, numbers or messages.
 LONGEST_NAME, MOST_WORDS = 60, 5
 AROUND_LETTERS = " .,'\N{RIGHT SINGLE QUOTATION MARK}-"
-# A link or an address, as mail programs make one of what looks like it.
+# What mail programs turn into a link.
 LINK = re.compile(r"://|www\.|@|\w[.\u3002\uff0e\uff61][^\W\d_]{2,}", re.IGNORECASE)
 
-# The events that a mail quotes: the shipping cost and the refund.
+# Events quoted in mails: shipping cost and refund.
 QUOTED = (EventType.SHIPPING_QUOTED, EventType.MONEY_RETURNED)
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """An e-mail, ready to go."""
+    """A rendered e-mail."""
 
     to: str
     subject: str
@@ -58,18 +58,18 @@ def subject_of(notification: Notification) -> str:
 
 
 def name_to_greet(name: str) -> str:
-    """Return the name if it is one by its looks; empty for anything that could be an address, a link or a message."""
+    """Return the name if it looks like one; empty if it could be an address, a link or a message."""
     words = name.split()
     if not words or len(name) > LONGEST_NAME or len(words) > MOST_WORDS:
         return ""
     is_plain = all(unicodedata.category(char)[0] in "LM" or char in AROUND_LETTERS for char in name)
-    # A dot ends a word or makes a link.
+    # A dot inside a word makes a link.
     has_link = any("." in word.rstrip(".,") for word in words)
     return name if is_plain and not has_link else ""
 
 
 def compose(notifications: Sequence[Notification]) -> list[Mail]:
-    """Return the e-mails of notifications whose orders are loaded, in the same order."""
+    """Render the e-mails of notifications whose orders are loaded, in the same order."""
     order_ids = [notification.order_id for notification in notifications]
     lines: defaultdict[int, list[OrderLine]] = defaultdict(list)
     for line in OrderLine.objects.filter(order_id__in=order_ids).order_by("order_id", "product_id"):
@@ -102,7 +102,7 @@ def _reason(event: OrderEvent) -> str:
 
 
 def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> dict[str, Any]:
-    """Return what the templates may include, from the events up to the one that is told."""
+    """Return the template context, from the events up to the notification's."""
     data = {event.type: event.data for event in events}
     shipping = data.get(EventType.SHIPPING_QUOTED, {}).get("amount")
     reason = _reason(events[-1]) if events else ""

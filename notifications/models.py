@@ -1,4 +1,4 @@
-"""What customers were told by e-mail, and how far the reader that decides it has got in the journal."""
+"""Notifications, webhook subscriptions and deliveries, and the journal reader's cursor and counts."""
 
 import secrets
 
@@ -13,7 +13,7 @@ from orders.models import Order
 
 
 class Kind(models.TextChoices):
-    """What a customer is told of."""
+    """The event a customer is notified of."""
 
     CONFIRMED = "confirmed"
     REJECTED = "rejected"
@@ -21,31 +21,31 @@ class Kind(models.TextChoices):
 
 
 class Channel(models.TextChoices):
-    """Which way it goes."""
+    """How it is sent."""
 
     EMAIL = "email"
-    NONE = "none"  # the order has no address; it is only on record
+    NONE = "none"  # no address; recorded only
 
 
 class State(models.TextChoices):
-    """Where it stands."""
+    """The state of a notification."""
 
-    RECORDED = "recorded"  # there is nothing to send
-    WAITING = "waiting"  # to be sent, or being tried again
-    SENT = "sent"  # the provider took it
-    FAILED = "failed"  # given up, with the reason
-    DROPPED = "dropped"  # never sent: over a limit, or to an address that is not known to be the customer's
+    RECORDED = "recorded"  # nothing to send
+    WAITING = "waiting"  # to be sent or retried
+    SENT = "sent"  # accepted by the provider
+    FAILED = "failed"  # failed for good, with the reason
+    DROPPED = "dropped"  # never sent: over a limit, or the address is not known to be the customer's
 
 
 class Notification(models.Model):
-    """One thing that one customer is told, because of one event of their order."""
+    """A notification of one customer about one event of their order."""
 
-    # Not constrained in the database: written from the journal, which holds only orders that exist.
+    # No database constraint: written from the journal, which holds only existing orders.
     order = models.ForeignKey(
         Order, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
     sequence = models.IntegerField(help_text="The event of the order that it tells of.")
-    # A copy of the order's owner, for their list; not constrained, like the order's own.
+    # Denormalised from the order for the owner's list; unconstrained like the order's own.
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.DO_NOTHING,
@@ -57,10 +57,10 @@ class Notification(models.Model):
     channel = models.CharField(max_length=10, choices=Channel.choices)
     recipient = models.EmailField(blank=True)
     state = models.CharField(max_length=10, choices=State.choices)
-    # When it is to be tried next, by the database's clock. NULL: it is at rest.
+    # Time of the next try, by the database's clock. NULL: finished.
     due_at = models.DateTimeField(null=True, blank=True)
     attempts = models.SmallIntegerField(default=0, db_default=0)
-    # Counted up when a person has it sent again: to the provider that is another message.
+    # Incremented by a manual resend: to the provider that is a new message.
     issue = models.SmallIntegerField(default=1, db_default=1)
     failure = models.CharField(max_length=200, blank=True, default="", db_default="")
     created_at = models.DateTimeField(db_default=Now())
@@ -70,12 +70,12 @@ class Notification(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [
-            # Each event is told once, however often the journal is read.
+            # Once per event, however often the journal is read.
             models.UniqueConstraint(fields=["order", "sequence"], name="notifications_once_per_event"),
         ]
         indexes = [
             models.Index(fields=["owner", "id"], name="notifications_by_owner"),
-            # The queue of the sender. Its size follows what is to be sent, not the history.
+            # The send queue; its size follows what is due, not history.
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="notifications_due"),
         ]
 
@@ -84,18 +84,18 @@ class Notification(models.Model):
 
     @property
     def key(self) -> str:
-        """The key under which the provider takes it once."""
+        """The idempotency key at the provider."""
         again = f":{self.issue}" if self.issue > 1 else ""
         return f"{self.order_id}:{self.sequence}{again}"
 
 
 def new_secret() -> str:
-    """Return a secret that nobody guesses."""
+    """Return a random signing secret."""
     return f"whsec_{secrets.token_urlsafe(32)}"
 
 
 class MailCount(models.Model):
-    """How many e-mails went to one address, or were caused by one account, within an hour from the first of them."""
+    """E-mails to one address, or caused by one account, within an hour from the first."""
 
     name = models.CharField(max_length=300, primary_key=True)  # "to <address>" or "by <user's id>"
     since = models.DateTimeField()
@@ -109,18 +109,18 @@ class MailCount(models.Model):
 
 
 class ConfirmedAddress(models.Model):
-    """An address to which an account had an order confirmed: it may get bad news of this account's orders, too."""
+    """An address with a confirmed order of this account: it may receive its bad news too."""
 
     pk = models.CompositePrimaryKey("owner_id", "address")
     owner_id = models.BigIntegerField()
-    address = models.CharField(max_length=254)  # in lower case
+    address = models.CharField(max_length=254)  # lower case
 
     def __str__(self) -> str:
         return f"{self.address} of user {self.owner_id}"
 
 
 class Subscription(models.Model):
-    """Another system that wants to be told what happens to orders."""
+    """A webhook subscription of another system."""
 
     url = models.CharField("URL", max_length=500)
     secret = models.CharField(max_length=100, default=new_secret, help_text="Each message is signed with it.")
@@ -132,11 +132,11 @@ class Subscription(models.Model):
     )
     active = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now())
-    # Who made it, and gets an e-mail when it is switched off.
+    # Gets an e-mail when it is switched off.
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
-    # One process at a time makes calls to it. In the past: when the last visit ended.
+    # The visiting process's lease; in the past: the end of the last visit.
     leased_until = models.DateTimeField(null=True, blank=True)
     failures = models.IntegerField(
         default=0, db_default=0, help_text="Visits in a row in which it took nothing."
@@ -155,12 +155,12 @@ class Subscription(models.Model):
 
 
 class Delivery(models.Model):
-    """One event that one subscription is told."""
+    """One event for one subscription."""
 
     class State(models.TextChoices):
-        WAITING = "waiting"  # to be told, or being tried again
-        DELIVERED = "delivered"  # the receiver took it
-        FAILED = "failed"  # given up, with the reason
+        WAITING = "waiting"  # to be sent or retried
+        DELIVERED = "delivered"  # accepted by the receiver
+        FAILED = "failed"  # failed for good, with the reason
 
     subscription = models.ForeignKey(
         Subscription, on_delete=models.CASCADE, related_name="deliveries", db_index=False
@@ -180,13 +180,13 @@ class Delivery(models.Model):
         ordering = ["-id"]
         verbose_name_plural = "deliveries"
         constraints = [
-            # Each event is put on record once for each subscription, however often the journal is read.
+            # Once per subscription and event, however often the journal is read.
             models.UniqueConstraint(
                 fields=["subscription", "order_id", "sequence"], name="webhooks_once_per_event"
             ),
         ]
         indexes = [
-            # The queue of each subscription.
+            # Each subscription's queue.
             models.Index(
                 fields=["subscription", "due_at"],
                 condition=Q(due_at__isnull=False),
@@ -199,12 +199,12 @@ class Delivery(models.Model):
 
     @property
     def key(self) -> str:
-        """What the receiver knows a message by."""
+        """The message id for the receiver."""
         return f"{self.order_id}:{self.sequence}"
 
 
 class EventCount(models.Model):
-    """How many events of a type the journal's reader has passed, and how long after placement they came."""
+    """Events of a type that the journal reader passed, and their delay after placement."""
 
     type = models.CharField(max_length=24, primary_key=True)
     events = models.BigIntegerField(default=0)
@@ -218,7 +218,7 @@ class EventCount(models.Model):
 
 
 class JournalCursor(models.Model):
-    """How far a reader of the whole journal is. Locked while it reads, so that one reads at a time."""
+    """A journal reader's cursor; its row lock admits one reader at a time."""
 
     name = models.CharField(max_length=40, primary_key=True)
     transaction_id = models.BigIntegerField(default=0)
@@ -230,11 +230,11 @@ class JournalCursor(models.Model):
 
     @property
     def position(self) -> Position:
-        """The last event that was dealt with."""
+        """The last processed event."""
         return Position(self.transaction_id, self.order_id, self.sequence)
 
     def move_to(self, position: Position) -> None:
-        """Store that everything up to `position` is dealt with."""
+        """Store that everything up to `position` is processed."""
         self.transaction_id, self.order_id = position.transaction_id, position.order_id
         self.sequence = position.sequence
         self.save(update_fields=["transaction_id", "order_id", "sequence"])

@@ -1,4 +1,4 @@
-"""E-mails to the owners of webhook subscriptions that were switched off. A row that is not noted is the retry."""
+"""E-mails to owners of switched-off webhook subscriptions. A row without a timestamp is the retry."""
 
 import logging
 
@@ -18,17 +18,17 @@ TEMPLATE = "notifications/webhook_switched_off"
 
 
 def is_due() -> bool:
-    """Return whether an owner does not know yet."""
+    """Return whether an owner is yet to be notified."""
     return _waiting().exists()
 
 
 def notify_owners() -> int:
-    """Send each owner one e-mail for each subscription that was switched off. Return how many are done with."""
+    """Send one e-mail per switched-off subscription. Return how many are done."""
     done = 0
     for subscription in _waiting().select_related("owner")[:BATCH]:
         if not _notify(subscription):
-            break  # the provider is away: the next tick tries again
-        # Unless it was switched on meanwhile.
+            break  # the provider is away: the next tick retries
+        # Still switched off?
         _waiting().filter(pk=subscription.pk).update(owner_notified_at=Now())
         done += 1
     return done
@@ -39,7 +39,7 @@ def _waiting() -> QuerySet[Subscription]:
 
 
 def _notify(subscription: Subscription) -> bool:
-    """Send it. Return whether that is done with, also because there is no address or it was refused."""
+    """Send it. Return whether it is done, also without an address or on refusal."""
     owner, at = subscription.owner, subscription.switched_off_at
     if owner is None or not owner.email or at is None:
         return True

@@ -1,7 +1,7 @@
-"""Calls to addresses that somebody else chose: never into our own network, never redirected, never for long.
+"""HTTP calls to addresses that users chose: no private networks, no redirects, strict timeouts.
 
-The name is looked up once; what it leads to is checked and is what we connect to, so that a name cannot lead
-elsewhere between check and call. The certificate is still checked against the name.
+The name is resolved once, checked, and connected to, so DNS cannot change between check and call. The
+certificate is verified against the name.
 """
 
 import ipaddress
@@ -19,18 +19,18 @@ from providers.deadline import Deadline, DeadlinePassed, HttpPool, HttpsPool
 
 CONNECT_SECONDS = 1.0
 PORTS = {"http": 80, "https": 443}
-# Ways to write an IPv4 address as an IPv6 one: what is inside counts.
+# IPv6 notations of IPv4: the embedded address decides.
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class NotAllowed(Exception):
-    """An address that we do not call."""
+    """The address must not be called."""
 
 
 class NotAnswered(Exception):
-    """There was no answer: no such name, no connection, or not in time. `hung`: it kept us waiting to the end."""
+    """No answer: no such name, no connection, or a timeout. `hung`: it used the whole timeout."""
 
     def __init__(self, reason: str, *, hung: bool = False) -> None:
         super().__init__(reason)
@@ -38,7 +38,7 @@ class NotAnswered(Exception):
 
 
 def check_url(url: str) -> SplitResult:
-    """Return the URL's parts. Raises NotAllowed for what we would not call wherever it leads."""
+    """Return the URL's parts. Raises NotAllowed for URLs that are refused without resolving them."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -54,7 +54,7 @@ def check_url(url: str) -> SplitResult:
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is out on the Internet and not with us, however it is written."""
+    """Whether an address is on the public Internet, in any notation."""
     if isinstance(address, ipaddress.IPv6Address):
         inside = address.ipv4_mapped or address.sixtofour
         if address in NAT64:
@@ -67,9 +67,9 @@ def is_public(address: Address) -> bool:
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
-    """Send it once, and return the status of the answer. Raises NotAllowed or NotAnswered.
+    """Send once, and return the answer's status. Raises NotAllowed or NotAnswered.
 
-    Everything together takes at most WEBHOOK_TIMEOUT_SECONDS, besides a name that the resolver is slow to find.
+    Takes at most WEBHOOK_TIMEOUT_SECONDS plus a slow DNS lookup.
     """
     parts = check_url(url)
     with_host = {**headers, "Host": parts.netloc, "Accept-Encoding": "identity"}
@@ -95,12 +95,12 @@ def _send(
             redirect=False,
             preload_content=False,
         )
-        response.close()  # its status is all that is needed
+        response.close()  # only the status is needed
         return int(response.status)
 
 
 def _address_of(parts: SplitResult) -> Address:
-    """Look the name up. One address that is not allowed is enough to call none."""
+    """Resolve the name. One forbidden address refuses them all."""
     assert parts.hostname is not None
     try:
         found = socket.getaddrinfo(parts.hostname, None, type=socket.SOCK_STREAM)

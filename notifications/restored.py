@@ -1,8 +1,8 @@
-"""After the database was restored into another cluster: make its transaction numbers go on where they were.
+"""Advances a restored cluster's transaction numbers to where they were.
 
-The journal's readers, stored and connected, tell their place by transaction numbers. A new cluster counts from
-the beginning, so what it appends would lie before their places and not be seen. Using numbers up until the new
-cluster is past the old one's last keeps every place, and every event, as they are.
+Journal cursors, stored and at clients, hold transaction numbers. A new cluster starts over, so its events
+would sort before those cursors and stay unseen. Burning numbers up to the old cluster's last keeps every
+cursor valid.
 """
 
 from django.db import connection
@@ -13,7 +13,7 @@ from orders import journal
 from orders.models import OrderEvent
 
 STEP = 50_000
-# A number that is used up is a commit with nothing in it; it need not reach the disk to have been used.
+# Each number costs an empty commit, which need not reach the disk.
 USE_UP = """
     DO $$ BEGIN
         FOR i IN 1..{count} LOOP
@@ -25,13 +25,13 @@ USE_UP = """
 
 
 def is_behind() -> bool:
-    """Return whether a stored place lies ahead of every transaction of this cluster. Cheap."""
+    """Return whether a cursor is ahead of this cluster. Cheap."""
     furthest = JournalCursor.objects.aggregate(Max("transaction_id"))["transaction_id__max"] or 0
     return int(furthest) > journal.oldest_running()
 
 
 def missing() -> int:
-    """Return how many transaction numbers this cluster lacks. Reads the whole journal."""
+    """Return how many transaction numbers are missing. Reads the whole journal."""
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
     last = OrderEvent.objects.aggregate(Max("transaction_id"))["transaction_id__max"] or 0
@@ -40,7 +40,7 @@ def missing() -> int:
 
 
 def catch_up(count: int) -> None:
-    """Use up `count` transaction numbers, some ten thousand a second. Not inside a transaction."""
+    """Burn `count` transaction numbers, some ten thousand a second. Not inside a transaction."""
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
         cursor.execute("SET synchronous_commit = off")

@@ -1,4 +1,4 @@
-"""What goes over the wire about notifications."""
+"""API schemas of notifications."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from notifications.models import Notification
 
 
 class NotificationBody(Answer):
-    """Something that a customer was told."""
+    """A notification of a customer."""
 
     id: int
     order_id: int
@@ -26,14 +26,14 @@ class NotificationBody(Answer):
 
 
 class NotificationPage(Answer):
-    """Some notifications, the newest first, and where the next ones are."""
+    """A page of notifications, newest first, and the link to the next."""
 
     next: str | None
     results: list[NotificationBody]
 
 
 def body(notification: Notification) -> NotificationBody:
-    """Return a notification whose order is loaded."""
+    """Serialize a notification. Its order must be loaded."""
     return NotificationBody(
         id=notification.pk,
         order_id=notification.order_id,

@@ -1,4 +1,4 @@
-"""What the notifications worker can be asked to do. Any number of workers may do it at once."""
+"""Tasks of the notifications worker, safe to run concurrently."""
 
 import time
 
@@ -7,18 +7,18 @@ from celery import shared_task
 from notifications import delivery, journal_reader, notices, retention, webhooks
 from scheduling.slots import database_now, once_per_slot
 
-# A run ends after so long, well within the task's limit; the next tick of the schedule goes on.
+# A run's time budget, well below the task's limit; the next tick continues.
 RUN_SECONDS = 20.0
 
 
 @shared_task(name="notifications.follow_journal")
 def follow_journal(**_future: object) -> None:
-    """Put on record what customers are to be told, and have it sent."""
+    """Record notifications and start delivery."""
     until = time.monotonic() + RUN_SECONDS
     while journal_reader.record_page() and time.monotonic() < until:
         pass
     if delivery.is_due():
-        # Lost or late, it does not matter: what is due is still due at the next tick.
+        # May be lost or late: the next tick finds the same rows due.
         deliver.apply_async(expires=30)
     if webhooks.is_due():
         deliver_webhooks.apply_async(expires=30)
@@ -28,7 +28,7 @@ def follow_journal(**_future: object) -> None:
 
 @shared_task(name="notifications.deliver", soft_time_limit=110, time_limit=120)
 def deliver(**_future: object) -> None:
-    """Send the e-mails that are due."""
+    """Send due e-mails."""
     until = time.monotonic() + RUN_SECONDS
     while delivery.deliver_batch() and time.monotonic() < until:
         pass
@@ -36,7 +36,7 @@ def deliver(**_future: object) -> None:
 
 @shared_task(name="notifications.deliver_webhooks", soft_time_limit=110, time_limit=120)
 def deliver_webhooks(**_future: object) -> None:
-    """Tell the systems that have subscribed what is due."""
+    """Send due webhook deliveries."""
     until = time.monotonic() + RUN_SECONDS
     while webhooks.deliver_batch() and time.monotonic() < until:
         pass
@@ -44,13 +44,13 @@ def deliver_webhooks(**_future: object) -> None:
 
 @shared_task(name="notifications.notify_owners", soft_time_limit=110, time_limit=120)
 def notify_owners(**_future: object) -> None:
-    """Send an e-mail to the owners of webhooks that were switched off."""
+    """E-mail the owners of switched-off webhooks."""
     notices.notify_owners()
 
 
 @shared_task(name="notifications.clean", soft_time_limit=280, time_limit=300)
 def clean(**_future: object) -> None:
-    """Forget what was told long ago, once an hour."""
+    """Delete old records, once an hour."""
     now = database_now()
     once_per_slot(
         name="cleaning of notifications", interval=3600, work=lambda: retention.clean(now=now), now=now

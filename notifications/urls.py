@@ -1,4 +1,4 @@
-"""Addresses below /api/notifications, without trailing slashes."""
+"""URLs below /api/notifications, without trailing slashes."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""Notifications over HTTP."""
+"""Notifications API."""
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
@@ -24,14 +24,14 @@ LARGEST_ID = 2**63 - 1
 
 
 def visible_to(user: User) -> QuerySet[Notification]:
-    """Return the notifications a user may see: staff who may see any all of them, a customer their own."""
+    """Return a user's own notifications; with the permission, all."""
     notifications = Notification.objects.select_related("order")
     sees_all = user.is_staff and user.has_perm("notifications.view_notification")
     return notifications if sees_all else notifications.filter(owner_id=user.pk)
 
 
 class Notifications(APIView):
-    """What customers were told."""
+    """Notifications of customers."""
 
     @extend_schema(
         tags=["notifications"],
@@ -41,7 +41,7 @@ class Notifications(APIView):
         responses={200: NotificationPage} | refusals(_400="invalid_parameter"),
     )
     def get(self, request: Request) -> Response:
-        """List one's own; staff with the permission to see notifications see all."""
+        """List the user's own; staff with permission see all."""
         rows, following = newest_first(request, visible_to(user_of(request)))
         return Response(NotificationPage(next=following, results=[serializers.body(row) for row in rows]))
 
@@ -55,22 +55,22 @@ READ = extend_schema(
 )
 
 
-def _may_note_reading(user: User, notification: Notification) -> bool:
+def _may_mark_read(user: User, notification: Notification) -> bool:
     may_change = user.is_staff and user.has_perm("notifications.change_notification")
     return notification.owner_id == user.pk or may_change
 
 
 class ReadNotification(APIView):
-    """A notification that somebody has read."""
+    """Marks a notification as read."""
 
     @READ
     @extend_schema(operation_id="read_notification", summary="Note that a notification was read")
     def post(self, request: Request, notification_id: int) -> Response:
-        """Note it; the first time counts."""
+        """Mark as read; only the first time counts."""
         found = visible_to(user_of(request)).filter(pk=min(notification_id, LARGEST_ID))
         if not found:
             raise Problem("not_found", "There is no such notification.", status_code=404)
-        if not _may_note_reading(user_of(request), found.get()):
+        if not _may_mark_read(user_of(request), found.get()):
             raise PermissionDenied("Only who was told, or staff who may change notifications, may do this.")
         read(request.data, Nothing)
         found.update(read_at=Coalesce("read_at", Now()))
@@ -79,12 +79,12 @@ class ReadNotification(APIView):
     @READ
     @extend_schema(operation_id="update_notification_read", summary="The same as POST")
     def patch(self, request: Request, notification_id: int) -> Response:
-        """Note it; the first time counts."""
+        """Mark as read; only the first time counts."""
         return self.post(request, notification_id)
 
 
 class SendAgain(APIView):
-    """An e-mail that is to be sent once more."""
+    """Resends an e-mail."""
 
     permission_classes = [staff_with("notifications.change_notification")]
 
@@ -98,7 +98,7 @@ class SendAgain(APIView):
         | refusals(_403="permission_denied", _404="not_found", _409="not_possible"),
     )
     def post(self, request: Request, notification_id: int) -> Response:
-        """Have it sent; one that was sent before is another message."""
+        """Resend it; one already sent becomes a new message."""
         read(request.data, Nothing)
         found = Notification.objects.select_related("order").filter(pk=min(notification_id, LARGEST_ID))
         if not found:

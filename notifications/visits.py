@@ -1,10 +1,9 @@
-"""Visits: which subscriptions are called now, with how many calls at once, and which are left alone or switched off.
+"""Visits: which subscriptions are called now, with what concurrency, and which pause or are switched off.
 
-A visit is a lease on one subscription, so that however many processes send webhooks, and however long calls hang, no
-more than WEBHOOK_CALLS_PER_SUBSCRIPTION of them are under way to it. Its deliveries are dealt into as many lanes, by
-order; a lane ends at the first that is not taken. A subscription that took nothing in a visit is next probed with a
-single call, and after some such visits with growing pauses; one that goes on like this for
-WEBHOOK_SWITCH_OFF_HOURS is switched off, and its owner gets an e-mail (`notifications.notices`).
+A visit is a lease on one subscription: across all processes at most WEBHOOK_CALLS_PER_SUBSCRIPTION calls to
+it are in flight. Deliveries are spread over that many lanes by order; a lane stops at the first failure.
+After a visit without success a single call probes, then pauses grow; after WEBHOOK_SWITCH_OFF_HOURS the
+subscription is switched off and its owner gets an e-mail (`notifications.notices`).
 """
 
 import logging
@@ -22,13 +21,13 @@ from notifications.models import Delivery, Subscription
 
 logger = logging.getLogger(__name__)
 
-# Longer than a lane and its last call take: 10 s, and at most 30 s besides the look-up of a name.
+# Longer than a lane and its last call: 10 s, and at most 30 s besides the DNS lookup.
 LEASE_SECONDS = 60
 DELIVERIES_PER_LANE = 25
-# So many visits without anything taken slow nothing down yet, unless a call hung.
+# Failed visits before pauses begin, unless a call hung.
 FREE_FAILURES = 2
 LONGEST_PAUSE_SECONDS = 600
-# So many at least, before a subscription is switched off: a quiet one may have none in a day.
+# Minimum before switching off: a quiet subscription may have no visit in a day.
 SWITCH_OFF_FAILURES = 10
 
 MAY_BE_VISITED = """
@@ -61,13 +60,13 @@ SETTLE = """
                 %(statuses)s::int[], %(due_in)s::float8[]) AS o(id, attempts, state, failure, status, due_in)
     WHERE d.id = o.id AND d.state = 'waiting' AND d.attempts = o.attempts
 """
-# What a lane did not get to has used up no try.
+# An untried delivery does not count as a try.
 RELEASE = """
     UPDATE notifications_delivery d SET attempts = d.attempts - 1, due_at = now()
     FROM unnest(%(ids)s::bigint[], %(attempts)s::int[]) AS o(id, attempts)
     WHERE d.id = o.id AND d.state = 'waiting' AND d.attempts = o.attempts
 """
-# Both hold only for who still has the lease.
+# Only while the lease is held.
 WENT_WELL = """
     UPDATE notifications_subscription
     SET leased_until = now(), failures = 0, failing_since = NULL, retry_at = NULL
@@ -95,21 +94,21 @@ WENT_BADLY = """
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a try. `due_in` is when to try again, in seconds; None: never."""
+    """The outcome of a try. `due_in` is seconds until the next try; None: never."""
 
     state: str
     status: int | None = None
     failure: str = ""
     due_in: float | None = None
-    taken: bool | None = None  # by the receiver; None: it was not called
-    hung: bool = False  # it kept us waiting until the deadline
+    taken: bool | None = None  # by the receiver; None: not called
+    hung: bool = False  # it used the whole timeout
 
 
 Tried = Sequence[tuple[Delivery, Outcome]]
 
 
 class Visit:
-    """A leased subscription, and what it is sent in this visit."""
+    """A leased subscription and its deliveries in this visit."""
 
     def __init__(self, subscription: Subscription, lanes: list[list[Delivery]]) -> None:
         self.subscription, self.lanes = subscription, lanes
@@ -118,7 +117,7 @@ class Visit:
         self._open, self._outcomes, self._lock = len(lanes), list[Outcome](), threading.Lock()
 
     def lane_ended(self, lane: Sequence[Delivery], tried: Tried) -> None:
-        """Record what was tried of a lane, and release the rest of it. The last lane ends the visit."""
+        """Record a lane's outcomes and release the rest. The last lane ends the visit."""
         _settle(tried)
         done = {delivery.pk for delivery, _ in tried}
         _release([delivery for delivery in lane if delivery.pk not in done])
@@ -130,7 +129,7 @@ class Visit:
             self.end()
 
     def end(self) -> None:
-        """Give the lease up, and draw the conclusions."""
+        """Release the lease and update the subscription's health."""
         lease = {"id": self.subscription.pk, "lease": self._lease}
         called = [outcome for outcome in self._outcomes if outcome.taken is not None]
         if any(outcome.taken for outcome in called):
@@ -154,14 +153,14 @@ class Visit:
 
 
 def is_due() -> bool:
-    """Return whether a subscription may be visited now, and has something due."""
+    """Return whether a subscription has deliveries due and may be visited."""
     with connection.cursor() as cursor:
         cursor.execute(IS_DUE)
         return bool(cursor.fetchone()[0])
 
 
 def standings() -> dict[str, int]:
-    """Return how many subscriptions are well, failing, switched off by themselves, and off by a person's hand."""
+    """Count subscriptions: healthy, failing, switched off automatically, switched off manually."""
     itself = Q(switched_off_at__isnull=False)
     return Subscription.objects.aggregate(
         well=Count("pk", filter=Q(active=True, failing_since=None)),
@@ -172,7 +171,7 @@ def standings() -> dict[str, int]:
 
 
 def claim() -> list[Visit]:
-    """Lease the subscriptions that were not visited for longest, and claim some of what is due to each."""
+    """Lease the least recently visited subscriptions, and claim due deliveries of each."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(LEASE, [LEASE_SECONDS, settings.WEBHOOK_CONCURRENCY])
         ids = [row[0] for row in cursor.fetchall()]
@@ -194,7 +193,7 @@ def _room(subscription: Subscription) -> int:
 
 
 def _lanes(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
-    """Deal deliveries into lanes; those of one order stay in one, in their order."""
+    """Spread deliveries over lanes; an order's stay in one lane, in sequence."""
     count = int(settings.WEBHOOK_CALLS_PER_SUBSCRIPTION)
     lanes = [[d for d in deliveries if d.order_id % count == number] for number in range(count)]
     return [lane for lane in lanes if lane]
@@ -203,7 +202,7 @@ def _lanes(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
 def _settle(tried: Tried) -> None:
     if not tried:
         return
-    parameters = _named([delivery for delivery, _ in tried]) | {
+    parameters = _claim_key([delivery for delivery, _ in tried]) | {
         "states": [outcome.state for _, outcome in tried],
         "failures": [outcome.failure for _, outcome in tried],
         "statuses": [outcome.status for _, outcome in tried],
@@ -214,17 +213,17 @@ def _settle(tried: Tried) -> None:
         if outcome.state == "failed":
             subscription = delivery.subscription
             logger.warning(
-                "The webhook %s to %s was given up: %s", delivery.key, subscription, outcome.failure
+                "Webhook %s to %s failed for good: %s", delivery.key, subscription, outcome.failure
             )
 
 
 def _release(deliveries: Sequence[Delivery]) -> None:
     if deliveries:
-        _execute(RELEASE, _named(deliveries))
+        _execute(RELEASE, _claim_key(deliveries))
 
 
-def _named(deliveries: Sequence[Delivery]) -> dict[str, Any]:
-    """Return what a delivery is known by, as long as nobody else claimed it."""
+def _claim_key(deliveries: Sequence[Delivery]) -> dict[str, Any]:
+    """Return the claim's key: the attempt number fences out later claims."""
     return {"ids": [d.pk for d in deliveries], "attempts": [d.attempts for d in deliveries]}
 
 

@@ -1,4 +1,4 @@
-"""Addresses below /api/webhooks, without trailing slashes."""
+"""URLs below /api/webhooks, without trailing slashes."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""Webhooks over HTTP: who is told, what was told, and telling it again. For staff."""
+"""Webhooks API for staff: subscriptions, deliveries, redelivery."""
 
 from datetime import datetime
 from typing import Annotated
@@ -27,33 +27,36 @@ from orders.workflow import EventType
 
 
 class ManagesWebhooks(BasePermission):
-    """Staff who may change subscriptions: what they set up tells others of every order."""
+    """Staff who may change subscriptions: these reveal every order to a third party."""
 
     message = "Only staff who may change subscriptions may do this."
 
     def has_permission(self, request: Request, view: object) -> bool:  # noqa: ARG002 - DRF's signature
-        """Whether this user may."""
+        """Check the permission."""
         user = request.user
         return bool(user.is_staff and user.has_perm("notifications.change_subscription"))
 
 
 class NewSubscription(Body):
-    """An address to tell, and of what; no events: of those that change an order's status."""
+    """A new subscription; without events: those that change an order's status."""
 
     url: Annotated[str, Meta(min_length=1, max_length=500)]
     events: Annotated[list[EventType], Meta(max_length=len(EventType))] = []
 
 
 class ChangedSubscription(Body):
-    """What is to be different. An address does not change: who stands behind another one has another secret."""
+    """Changes to a subscription. The URL is fixed: another receiver needs another secret."""
 
     active: bool | None = None
     events: Annotated[list[EventType], Meta(max_length=len(EventType))] | None = None
 
 
 class SubscriptionBody(Answer):
-    """A receiver. The secret is in the first answer to its creation and never again: a repeat with the same
-    Idempotency-Key has null. One that took nothing for long is switched off, with the time and the reason."""
+    """A subscription. The secret appears only in the first answer to its creation.
+
+    A repeat with the same Idempotency-Key has null. One that fails for long is switched off, with time and
+    reason.
+    """
 
     id: int
     url: str
@@ -68,13 +71,13 @@ class SubscriptionBody(Answer):
 
 
 class Subscriptions(Answer):
-    """All of them."""
+    """All subscriptions."""
 
     results: list[SubscriptionBody]
 
 
 class DeliveryBody(Answer):
-    """An event that a subscription is told."""
+    """A delivery of one event to one subscription."""
 
     id: int
     order_id: int
@@ -89,7 +92,7 @@ class DeliveryBody(Answer):
 
 
 class DeliveryPage(Answer):
-    """Some deliveries, the newest first, and where the next ones are."""
+    """A page of deliveries, newest first, and the link to the next."""
 
     next: str | None
     results: list[DeliveryBody]
@@ -100,7 +103,7 @@ ID = OpenApiParameter("subscription_id", OpenApiTypes.INT64, OpenApiParameter.PA
 
 
 class Webhooks(APIView):
-    """Who is told what happens to orders."""
+    """Webhook subscriptions."""
 
     permission_classes = [ManagesWebhooks]
 
@@ -111,7 +114,7 @@ class Webhooks(APIView):
         responses={200: Subscriptions} | FORBIDDEN,
     )
     def get(self, request: Request) -> Response:  # noqa: ARG002
-        """List them."""
+        """List subscriptions."""
         return Response(Subscriptions(results=[_subscription(each) for each in Subscription.objects.all()]))
 
     @extend_schema(
@@ -132,7 +135,7 @@ class Webhooks(APIView):
         | FORBIDDEN,
     )
     def post(self, request: Request) -> Response:
-        """Subscribe it, once for each key."""
+        """Subscribe, once per idempotency key."""
         return answer_once(request, lambda: self._subscribe(request), once_only=("secret",))
 
     def _subscribe(self, request: Request) -> Response:
@@ -163,7 +166,7 @@ class OneWebhook(APIView):
         | FORBIDDEN,
     )
     def patch(self, request: Request, subscription_id: int) -> Response:
-        """Change it. What was recorded before for one that is switched off fails; on again, it starts afresh."""
+        """Change it. Switching off fails pending deliveries; switching on resets failures."""
         wanted, found = read(request.data, ChangedSubscription), _one(subscription_id)
         changed: list[str] = []
         if wanted.active:
@@ -187,13 +190,13 @@ class OneWebhook(APIView):
         responses={204: OpenApiResponse(description="Gone.")} | refusals(_404="not_found") | FORBIDDEN,
     )
     def delete(self, request: Request, subscription_id: int) -> Response:  # noqa: ARG002
-        """Delete it, with the record of what it was told."""
+        """Delete it with its deliveries."""
         _one(subscription_id).delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class Deliveries(APIView):
-    """What a subscription was told."""
+    """A subscription's deliveries."""
 
     permission_classes = [ManagesWebhooks]
 
@@ -205,13 +208,13 @@ class Deliveries(APIView):
         responses={200: DeliveryPage} | refusals(_400="invalid_parameter", _404="not_found") | FORBIDDEN,
     )
     def get(self, request: Request, subscription_id: int) -> Response:
-        """List it."""
+        """List deliveries."""
         rows, following = newest_first(request, _one(subscription_id).deliveries.all())
         return Response(DeliveryPage(next=following, results=[_delivery(row) for row in rows]))
 
 
 class Redelivery(APIView):
-    """Telling something again."""
+    """Redelivers an event."""
 
     permission_classes = [ManagesWebhooks]
 
@@ -224,7 +227,7 @@ class Redelivery(APIView):
         responses={200: DeliveryBody} | refusals(_404="not_found") | FORBIDDEN,
     )
     def post(self, request: Request, delivery_id: int) -> Response:
-        """Have it told; one that is waiting is told anyway."""
+        """Queue it again; a waiting one is sent anyway."""
         read(request.data, Nothing)
         found: QuerySet[Delivery] = Delivery.objects.filter(pk=min(delivery_id, LARGEST_ID))
         redeliver(found, user_id=int(request.user.pk or 0))

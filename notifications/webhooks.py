@@ -1,7 +1,7 @@
-"""Outgoing webhooks: what happens to orders, told to other systems over HTTP.
+"""Outgoing webhooks: order events sent to other systems over HTTP.
 
-The journal's reader puts deliveries on record with everything else it records, so each event is told once to each
-subscription, or tried until it is. A row that is still due is the retry; a person may have one sent again.
+The journal reader records deliveries in its own transaction: once per subscription and event. A row that
+stays due is the retry; operators can redeliver.
 """
 
 import hashlib
@@ -27,11 +27,11 @@ from orders.models import Order, OrderEvent
 from providers.concurrency import concurrently
 from scheduling.slots import database_now
 
-# A batch waits so long for its slowest calls, then goes on with the others; those end by their own deadline.
+# How long a batch waits for slow calls before it continues; those end at their own deadline.
 PATIENCE_SECONDS = 2.0
 LANE_SECONDS = 10.0
 LONGEST_WAIT_SECONDS = 3600.0
-# What a subscription that names no events is told: whatever changes an order's status.
+# Events of a subscription that names none: those that change an order's status.
 USUAL = tuple(STATUS)
 
 RECORD = """
@@ -43,7 +43,7 @@ RECORD = """
     ORDER BY e.order_id, e.sequence
     ON CONFLICT DO NOTHING
 """
-# What was recorded for a subscription before it was switched off, some at a time.
+# Pending deliveries of switched-off subscriptions, in chunks.
 FAIL_SWITCHED_OFF = """
     UPDATE notifications_delivery
     SET state = 'failed', due_at = NULL, failure = 'the subscription is switched off'
@@ -54,7 +54,7 @@ FAIL_SWITCHED_OFF = """
 
 
 def record(events: Sequence[FeedEvent]) -> None:
-    """Put on record what is to be told to whom. Only who holds the journal reader's place may."""
+    """Record deliveries for events. Requires the journal reader's cursor lock."""
     if not events or not Subscription.objects.filter(active=True).exists():
         return
     parameters: dict[str, Any] = {
@@ -68,13 +68,13 @@ def record(events: Sequence[FeedEvent]) -> None:
 
 
 def is_due() -> bool:
-    """Return whether anything is to be sent, or given up, now."""
+    """Return whether there is a delivery to send or to fail now."""
     off = Delivery.objects.filter(subscription__active=False, due_at__isnull=False)
     return visits.is_due() or off.exists()
 
 
 def deliver_batch() -> bool:
-    """Send some of what is due to each subscription that may be called. Return whether there may be more."""
+    """Send due deliveries of subscriptions that may be called. Return whether more may be due."""
     with connection.cursor() as cursor:
         cursor.execute(FAIL_SWITCHED_OFF)
         given_up = cursor.rowcount
@@ -96,7 +96,7 @@ def deliver_batch() -> bool:
 
 
 def switch_on(subscription: Subscription) -> None:
-    """Have a subscription called again as if it had never failed. The caller saves it."""
+    """Reactivate a subscription and reset its failures. The caller saves it."""
     subscription.active = True
     subscription.failures, subscription.failing_since, subscription.retry_at = 0, None, None
     subscription.switched_off_at, subscription.switched_off_reason = None, ""
@@ -115,11 +115,11 @@ SWITCH_ON_FIELDS = (
 
 
 def redeliver(deliveries: QuerySet[Delivery], *, user_id: int) -> int:
-    """Have deliveries that ended, well or not, told once more; note who wanted it. Return how many."""
+    """Queue finished deliveries again, and log the user. Return how many."""
     ended = deliveries.exclude(state=Delivery.State.WAITING)
     with transaction.atomic():
         chosen = Delivery.objects.filter(pk__in=list(ended.select_for_update().values_list("pk", flat=True)))
-        told = chosen.update(
+        count = chosen.update(
             state=Delivery.State.WAITING,
             due_at=Now(),
             attempts=0,
@@ -128,17 +128,17 @@ def redeliver(deliveries: QuerySet[Delivery], *, user_id: int) -> int:
             delivered_at=None,
         )
         LogEntry.objects.log_actions(user_id, chosen, CHANGE, change_message="Told again.")
-    return told
+    return count
 
 
 def signature(secret: str, *, timestamp: int, body: bytes) -> str:
-    """Return the header by which the receiver knows that it is us, and that the message is not an old one."""
+    """Return the signature header: it authenticates the sender and prevents replay."""
     digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={timestamp},v1={digest}"
 
 
 def _bodies(deliveries: Sequence[Delivery]) -> dict[int, bytes]:
-    """Return the messages by delivery, in the words of the live feed; none of an order that is in the archive."""
+    """Return message bodies by delivery, as in the live feed; none for archived orders."""
     orders = Order.objects.in_bulk({delivery.order_id for delivery in deliveries})
     found = OrderEvent.objects.filter(order_id__in=orders)
     events: dict[tuple[int, int], OrderEvent] = {(event.order_id, event.sequence): event for event in found}
@@ -152,7 +152,7 @@ def _bodies(deliveries: Sequence[Delivery]) -> dict[int, bytes]:
 def _send_lane(
     lane: Sequence[Delivery], bodies: Mapping[int, bytes], timestamp: int
 ) -> list[tuple[Delivery, Outcome]]:
-    """Send one after the other, until one is not taken or the lane's time is up. Return what was tried."""
+    """Send in sequence until a failure or the end of the lane's time. Return what was tried."""
     until = time.monotonic() + LANE_SECONDS
     tried: list[tuple[Delivery, Outcome]] = []
     for delivery in lane:
@@ -172,7 +172,7 @@ def _send(delivery: Delivery, body: bytes | None, timestamp: int) -> Outcome:
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "order-pipeline",
-        # The same however often it is tried: the receiver knows by it what it has seen.
+        # The same for every try, so that the receiver can deduplicate.
         "Webhook-Id": delivery.key,
         "Webhook-Signature": signature(subscription.secret, timestamp=timestamp, body=body),
     }

@@ -1,4 +1,4 @@
-"""Payment transactions on the operators' desk, to look at. Their key has two columns: no list of Django's."""
+"""Payment transactions in the admin, read-only. A composite key rules out Django's own list."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,19 +11,19 @@ from django.template.response import TemplateResponse
 from payments.models import Transaction
 
 PAGE = 50
-# Finds the id of the order that a text names; None if there is none.
+# Returns the id of the order that a text refers to; None without one.
 OrderFinder = Callable[[str], int | None]
 
 
 def transactions_page(
     request: HttpRequest, context: dict[str, Any], *, find_order: OrderFinder
 ) -> HttpResponse:
-    """List transactions, the latest orders' first, narrowed by kind, state and order."""
+    """List transactions by latest order, filtered by kind, state and order."""
     chosen = request.GET
     try:
         found = list(_transactions(chosen, find_order)[: PAGE + 1])
         trouble = ""
-    except OperationalError:  # a combination so rare that the database gave up looking for it
+    except OperationalError:  # statement timeout: too few rows match
         found, trouble = [], "The query took too long. Filter by order or state to narrow it down."
     shown, older = _whole_orders(found)
     return TemplateResponse(
@@ -61,7 +61,7 @@ def _transactions(chosen: QueryDict, find_order: OrderFinder) -> QuerySet[Transa
 
 
 def _whole_orders(found: list[Transaction]) -> tuple[list[Transaction], int]:
-    """Return a page that ends between two orders, and the first order after it (0 if there is none)."""
+    """Return a page that ends between two orders, and the next order (0 if none)."""
     if len(found) <= PAGE:
         return found, 0
     next_order = found[PAGE].order_id

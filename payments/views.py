@@ -1,4 +1,4 @@
-"""What was asked of the payment provider, over HTTP. For staff."""
+"""Staff API of payment transactions."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -19,12 +19,12 @@ from api.responses import Answer
 from api.schema import refusals
 from payments.models import Transaction
 
-# Returns the id of the order with an id, UUID or number; raises OrderNotFound.
+# Returns the order's id by id, UUID or number; raises OrderNotFound.
 FindOrder = Callable[[str], int]
 
 
 class TransactionBody(Answer):
-    """Something that the payment provider was asked for."""
+    """A payment transaction."""
 
     order_id: int
     kind: str
@@ -38,22 +38,22 @@ class TransactionBody(Answer):
 
 
 class TransactionPage(Answer):
-    """Some transactions, the latest orders' first, and where the next ones are."""
+    """A page of transactions, latest orders first, and the link to the next."""
 
     next: str | None
     results: list[TransactionBody]
 
 
-# An order has at most so many: pages end between orders.
+# An order has at most one transaction per kind: pages end between orders.
 PAGE, KINDS, STATES = 100, Transaction.Kind.values, Transaction.State.values
 
 
 class Transactions(APIView):
-    """What the payment provider was asked for."""
+    """Payment transactions."""
 
     read_cost = 5
     permission_classes = [staff_with("payments.view_transaction")]
-    # Payments know orders by their ids only; whoever gives this view an address brings the look-up.
+    # Payments know only order ids; the URL configuration injects the lookup.
     find_order: FindOrder = staticmethod(lambda _reference: 0)
 
     @extend_schema(
@@ -71,7 +71,7 @@ class Transactions(APIView):
         | FORBIDDEN,
     )
     def get(self, request: Request) -> Response:
-        """List them."""
+        """List transactions."""
         found = Transaction.objects.filter(**_conditions(request, self.find_order)).order_by(
             "-order_id", "kind"
         )

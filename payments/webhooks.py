@@ -1,14 +1,13 @@
-"""Webhooks of the payment provider: who sent one, whether it came before, and what it says.
+"""Webhooks of the payment provider: authentication, deduplication, parsing.
 
-A webhook is signed like this, so that nobody else can send one and nobody can send one again later:
+The signature authenticates the sender and prevents replay; two secrets are accepted during rotation:
 
     Webhook-Signature: t=<seconds since 1970>,v1=<hex HMAC-SHA256 of "<t>.<raw body>">[,v1=…]
     {"id": "evt_…", "operation": {"kind": "capture", "status": "succeeded", "id": "cap_…", "key": "…",
                                   "reference": "…", "amount": "12.34", "currency": "USD"}}
 
-Two secrets may be good at a time, so that they can be changed without losing any. What a webhook says is taken
-as one more answer to a call of ours, and goes through the same guarded books: order, number and age of webhooks
-do not matter.
+An event counts as one more answer to our call and passes the ledger's guarded updates, so order, number and
+age of events do not matter.
 """
 
 import hashlib
@@ -36,20 +35,20 @@ from telemetry.card_numbers import holds_card_number, masked
 LARGEST_BODY = 64 * 1024  # bytes
 LONGEST_NAME = 100  # characters, of an event's id, and of a key or reference in it
 WINDOW = timedelta(seconds=300)
-# Longer than any sender goes on trying. The window alone keeps older ones out.
+# Longer than any sender retries; the window alone rejects older ones.
 EVENTS_ARE_KEPT = timedelta(days=7)
 
 
 class NotGenuine(Exception):
-    """The signature is missing, wrong or too old: this is not the provider, or no longer."""
+    """The signature is missing, invalid or too old."""
 
 
 class NotUnderstood(Exception):
-    """It is signed, and says nothing we know how to read."""
+    """Signed, but unreadable."""
 
 
 class NotForUs(Exception):
-    """The webhook is genuine and about nothing that we use; `event_type` is the provider's name for it."""
+    """Genuine, but of an unused type; `event_type` is the provider's name for it."""
 
     def __init__(self, event_type: str) -> None:
         super().__init__(event_type)
@@ -58,7 +57,7 @@ class NotForUs(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What the provider did, or would not do. Fields that we do not know are left alone."""
+    """The provider's operation and its result. Unknown fields are ignored."""
 
     id: str
     kind: str
@@ -80,14 +79,14 @@ class Event:
 
 
 def verify(*, header: str, body: bytes, secrets: Sequence[str], now: datetime) -> None:
-    """Raise NotGenuine unless the body was signed with one of the secrets, within the window around `now`."""
+    """Raise NotGenuine unless signed with one of the secrets, within the window around `now`."""
     parts = [part.strip().partition("=") for part in header.split(",")]
     timestamps = [value for name, _, value in parts if name == "t"]
     signatures = [value for name, _, value in parts if name == "v1"]
     if len(timestamps) != 1 or not (timestamps[0].isascii() and timestamps[0].isdecimal()):
         raise NotGenuine("The signature has no timestamp.")
     good = [sign(timestamp=timestamps[0], body=body, secret=secret) for secret in secrets]
-    # Every pair is compared, in constant time, so that nothing can be learned from how long it takes.
+    # Compare all pairs in constant time, against timing attacks.
     matches = [hmac.compare_digest(one.encode(), other.encode()) for one in good for other in signatures]
     if not any(matches):
         raise NotGenuine("The signature is wrong.")
@@ -96,12 +95,12 @@ def verify(*, header: str, body: bytes, secrets: Sequence[str], now: datetime) -
 
 
 def sign(*, timestamp: str, body: bytes, secret: str) -> str:
-    """Return the signature of a body sent at a time."""
+    """Return the signature of a body and timestamp."""
     return hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
 def read(body: bytes) -> Event:
-    """Return what a webhook says. Raises NotUnderstood, or NotForUs if it is about no operation."""
+    """Parse a body. Raises NotUnderstood, or NotForUs if it is about no operation."""
     content = parse(body)
     if isinstance(content, dict) and not content.get("operation"):
         raise NotForUs(_type_of(content))
@@ -115,7 +114,6 @@ def read(body: bytes) -> Event:
 
 
 def _operation(content: Any) -> Operation:
-    """Raises Unreadable."""
     operation = content.get("operation")
     return Operation(
         id=read_id(operation, "id"),
@@ -131,13 +129,13 @@ def _operation(content: Any) -> Operation:
 
 
 def _type_of(content: dict[str, Any]) -> str:
-    """Return the provider's name for an event; it may be anything."""
+    """Return the provider's event type, masked; its content is untrusted."""
     event_type = content.get("type")
     return masked(event_type)[:60] if isinstance(event_type, str) and event_type.isprintable() else ""
 
 
 def is_new(event: Event) -> bool:
-    """Note an event; False if it came before. Waits for a transaction that is just noting it."""
+    """Record an event; False for a duplicate. Waits for a concurrent insert."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO payments_webhookevent (id, key) VALUES (%s, %s) ON CONFLICT DO NOTHING",
@@ -147,9 +145,9 @@ def is_new(event: Event) -> bool:
 
 
 def late_outcome_of(event: Event, *, order_id: int) -> tuple[Kind, Outcome] | None:
-    """Return which transaction of an order's an event is about, and what it says of it.
+    """Return the transaction kind and outcome an event reports.
 
-    None if it is about none that we asked for, about another amount, or says nothing final.
+    None if we sent no such call, the amount differs, or the status is not final.
     """
     operation = event.operation
     if operation.kind not in Kind.values or operation.status not in ("succeeded", "declined"):
@@ -172,5 +170,5 @@ def _outcome(operation: Operation) -> Outcome:
 
 
 def forget_before(moment: datetime) -> int:
-    """Delete the events received before `moment`. Return how many."""
+    """Delete events received before `moment`. Return how many."""
     return int(WebhookEvent.objects.filter(received_at__lt=moment).delete()[0])

@@ -1,1 +1,1 @@
-"""Where the shop delivers to, and what that costs."""
+"""Shipping zones and rates."""

@@ -1,4 +1,4 @@
-"""Where the shop delivers to and what that costs, on the operators' desk."""
+"""Shipping zones and rates in the admin."""
 
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ from shipping.models import Rate, Zone, ZoneCountry
 
 
 class CountryForm(forms.ModelForm):
-    """A country of a zone. Its code is its key, so it is taken out and put in, not renamed."""
+    """A country of a zone. Its code is the key: added and removed, never renamed."""
 
     class Meta:
         model = ZoneCountry
@@ -21,7 +21,7 @@ class CountryForm(forms.ModelForm):
         self.fields["country"].disabled = not self.instance._state.adding
 
     def clean_country(self) -> str:
-        """Return the code in capitals, as orders carry it."""
+        """Return the code in upper case, as in orders."""
         country = str(self.cleaned_data["country"]).upper()
         if country not in COUNTRIES:
             raise forms.ValidationError("No ISO 3166 code, such as DE or GB.")
@@ -29,7 +29,7 @@ class CountryForm(forms.ModelForm):
 
 
 class CountryInline(admin.TabularInline):
-    """The countries of a zone."""
+    """A zone's countries."""
 
     model = ZoneCountry
     form = CountryForm
@@ -37,7 +37,7 @@ class CountryInline(admin.TabularInline):
 
 
 class RateInline(admin.TabularInline):
-    """The rates of a zone."""
+    """A zone's rates."""
 
     model = Rate
     extra = 1
@@ -53,5 +53,5 @@ class ZoneAdmin(admin.ModelAdmin):
 
     @admin.display(description="countries")
     def delivers_to(self, zone: Zone) -> str:
-        """Return the codes of the zone's countries."""
+        """Return the zone's country codes."""
         return ", ".join(country.country for country in zone.countries.all())

@@ -1,4 +1,4 @@
-"""Where the shop delivers to, and what that costs."""
+"""Shipping zones, their countries and rates."""
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -9,7 +9,7 @@ from iso.validators import check_currency, decimals_refused
 
 
 class Zone(models.Model):
-    """Countries that cost the same to deliver to."""
+    """Countries with the same shipping rates."""
 
     name = models.CharField(max_length=60, unique=True)
 
@@ -21,7 +21,7 @@ class Zone(models.Model):
 
 
 class ZoneCountry(models.Model):
-    """A country of a zone. A country in no zone is one the shop does not deliver to."""
+    """A country of a zone. Countries without a zone are not delivered to."""
 
     country = models.CharField(max_length=2, primary_key=True, help_text="ISO 3166 code, e.g. DE.")
     zone = models.ForeignKey(Zone, on_delete=models.CASCADE, related_name="countries")
@@ -31,7 +31,7 @@ class ZoneCountry(models.Model):
         verbose_name_plural = "zone countries"
 
     def __str__(self) -> str:
-        return str(self.country)  # its key: None once it is deleted
+        return str(self.country)  # None once deleted
 
 
 class Rate(models.Model):
@@ -62,7 +62,7 @@ class Rate(models.Model):
         return f"{self.zone} up to {self.max_weight_grams} g: {self.price} {self.currency}"
 
     def clean(self) -> None:
-        """Refuse amounts with more decimals than their currency has."""
+        """Reject amounts with more decimals than their currency has."""
         for field, amount in (("price", self.price), ("free_from", self.free_from)):
             if amount is not None and not has_decimals_for(amount, self.currency):
                 raise ValidationError({field: decimals_refused(self.currency)})

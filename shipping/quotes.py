@@ -1,4 +1,4 @@
-"""What it costs to deliver a parcel, or why the shop cannot."""
+"""Shipping quotes for parcels, or refusals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ PRICE_LISTS = """
 
 
 class Parcel(NamedTuple):
-    """The goods of one order, on their way to a country (ISO 3166 code)."""
+    """An order's goods and destination (ISO 3166 code)."""
 
     order_id: int
     country: str
@@ -39,22 +39,22 @@ class Refusal:
 
 
 class RateLine(NamedTuple):
-    """One line of the price list of a country."""
+    """A line of a country's price list."""
 
-    currency: str | None  # None: the country's zone has no rates yet
+    currency: str | None  # None: the zone has no rates yet
     max_weight_grams: int
     price: Decimal
     free_from: Decimal | None
 
 
 def quote(*, parcels: Sequence[Parcel]) -> dict[int, Decimal | Refusal]:
-    """Return what delivery costs, in the parcel's currency, or the refusal, for each order id. One query."""
+    """Return the price in the parcel's currency, or the refusal, by order id. One query."""
     price_lists = _price_lists({parcel.country for parcel in parcels})
     return {parcel.order_id: _quote(parcel, price_lists.get(parcel.country, [])) for parcel in parcels}
 
 
 def _price_lists(countries: set[str]) -> dict[str, list[RateLine]]:
-    """Return the rates of each country the shop delivers to, the lightest first."""
+    """Return the rates by country, lightest first."""
     price_lists: dict[str, list[RateLine]] = {}
     for country, *rate in execute(PRICE_LISTS, [list(countries)]):
         price_lists.setdefault(country, []).append(RateLine(*rate))

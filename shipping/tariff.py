@@ -1,4 +1,4 @@
-"""The demo shop's price list of delivery."""
+"""The demo shop's shipping rates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from shipping.models import Rate, Zone, ZoneCountry
 
 @dataclass(frozen=True)
 class ZoneTariff:
-    """A zone: its countries' codes, from which amount it is free, and its rates as (up to grams, price)."""
+    """A zone: country codes, free shipping threshold, rates as (up to grams, price)."""
 
     name: str
     countries: str
@@ -20,7 +20,7 @@ class ZoneTariff:
     rates: Sequence[tuple[int, str]]
 
 
-# Countries in no zone (Antarctica, North Korea, …) are not delivered to.
+# Countries without a zone (Antarctica, North Korea, …) are not delivered to.
 TARIFF = (
     ZoneTariff(
         "US domestic", "US", "50.00", [(500, "4.99"), (2_000, "7.99"), (10_000, "14.99"), (50_000, "39.99")]
@@ -44,9 +44,9 @@ TARIFF = (
 
 
 def load_tariff(*, currency: str) -> int:
-    """Add the zones that are not there yet, with their rates in `currency`. Return how many were added.
+    """Add missing zones with their rates in `currency`. Return how many.
 
-    A zone that is there stays as people made it.
+    Existing zones keep their edits.
     """
     with transaction.atomic():
         return sum(_add(zone, currency) for zone in TARIFF)

@@ -1,4 +1,4 @@
-"""Addresses below /api/shipping, without trailing slashes."""
+"""URLs below /api/shipping, without trailing slashes."""
 
 from django.urls import path
 

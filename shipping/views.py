@@ -1,4 +1,4 @@
-"""Where the shop delivers to and what that costs, over HTTP: what the desk has under *Zones*. For staff."""
+"""Staff API of shipping zones and rates."""
 
 from decimal import Decimal
 from typing import Annotated
@@ -43,12 +43,12 @@ ID = OpenApiParameter("zone_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 
 
 class MayChangeTariff(BasePermission):
-    """Staff who may see zones; to write one takes the permissions for zones, their rates and their countries."""
+    """Staff who may see zones; writing needs the permissions for zones, rates and countries."""
 
     message = "Only staff who may change zones, rates and countries may do this."
 
     def has_permission(self, request: Request, view: object) -> bool:  # noqa: ARG002 - DRF's signature
-        """Whether this user may do what the request's method says."""
+        """Check the permission for the request's method."""
         verb = WRITES.get(str(request.method))
         codes = [f"shipping.{verb}_{of}" for of in ("zone", "rate", "zonecountry")] if verb else []
         return bool(request.user.is_staff and request.user.has_perms(codes or ["shipping.view_zone"]))
@@ -70,7 +70,7 @@ class RateBody(Body, kw_only=True):
 
 
 class ZoneBody(Body, kw_only=True):
-    """Countries that cost the same to deliver to, and what."""
+    """A zone with its countries and rates."""
 
     name: Annotated[str, Meta(min_length=1, max_length=60)]
     countries: Annotated[list[CountryCode], Meta(max_length=300)]
@@ -105,7 +105,7 @@ class ZonesShown(Answer):
 
 
 class Zones(APIView):
-    """Where the shop delivers to."""
+    """Shipping zones."""
 
     permission_classes = [MayChangeTariff]
 
@@ -116,7 +116,7 @@ class Zones(APIView):
         responses={200: ZonesShown} | FORBIDDEN,
     )
     def get(self, request: Request) -> Response:  # noqa: ARG002 - the same for all
-        """List them."""
+        """List zones."""
         zones = Zone.objects.prefetch_related("countries", "rates")
         return Response(ZonesShown(results=[_shown(zone) for zone in zones]))
 
@@ -128,7 +128,7 @@ class Zones(APIView):
         responses={201: ZoneShown} | BAD_ZONE | FORBIDDEN,
     )
     def post(self, request: Request) -> Response:
-        """Add it."""
+        """Add a zone."""
         zone = _write(request, Zone(), ADDITION)
         return Response(_shown(zone), status=status.HTTP_201_CREATED)
 
@@ -147,7 +147,7 @@ class OneZone(APIView):
         responses={200: ZoneShown} | BAD_ZONE | FORBIDDEN | refusals(_404="not_found"),
     )
     def put(self, request: Request, zone_id: int) -> Response:
-        """Replace it. Orders that were quoted before keep their price."""
+        """Replace a zone. Quoted orders keep their price."""
         return Response(_shown(_write(request, _zone(zone_id), CHANGE)))
 
     @extend_schema(
@@ -174,7 +174,7 @@ def _zone(zone_id: int) -> Zone:
 
 
 def _write(request: Request, zone: Zone, flag: int) -> Zone:
-    """Have a zone be what the request says. Raises Problem if that is nonsense, or belongs to another zone."""
+    """Write the zone from the request. Raises Problem if invalid or in conflict with another zone."""
     wanted = read(request.data, ZoneBody)
     check_text(wanted.name, field="name")
     try:

@@ -1,7 +1,7 @@
-"""The archive: orders that ended long ago leave the tables of those that still matter, each as one row.
+"""The archive: moves long finished orders out of the live tables, one row each.
 
-They are moved in small transactions, each of which moves an order wholly or not at all, so the work can be
-broken off anywhere and begun again. It waits for nobody: what somebody holds is left for the next time.
+Small transactions move each order wholly or not at all, so the job can stop and resume anywhere. Locked rows
+are skipped and moved by the next run.
 """
 
 import time
@@ -20,14 +20,13 @@ from orders.models import ArchivedOrder, Journey, Order
 
 Row = TypeVar("Row", bound=Model)
 
-# Orders looked at in one transaction: some tens of milliseconds.
+# Orders per transaction: some tens of milliseconds.
 WINDOW = 500
 
-# The next orders by number, and so by age.
+# By id, and so by age.
 NEXT = "SELECT id, placed_at FROM orders_order WHERE id > %s ORDER BY id LIMIT %s"
 
-# Those of them that nothing is left to be done about. One that still holds units, whose payment is not known, or
-# that a person should look at stays where it is seen.
+# Only orders with nothing left to do: those that hold units, have an unknown payment or need attention stay.
 LOCK = """
     SELECT order_id FROM orders_journey j
     WHERE order_id = ANY(%s::bigint[]) AND status IN ('completed', 'cancelled', 'rejected')
@@ -72,20 +71,20 @@ MOVE = """
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """How many orders of each month one transaction moved, and how long it took."""
+    """Orders of each month that one transaction moved, and its duration."""
 
     months: Counter[date]
     seconds: float
 
 
 def move(*, before: datetime) -> Iterator[Moved]:
-    """Move what was placed and ended before a moment, the oldest first, a window in each step of the iterator."""
+    """Move orders placed and ended before a moment, oldest first, one window per step of the iterator."""
     last_id = 0
     while window := _window(last_id):
         last_id = max(window)
         old = [order_id for order_id, placed_at in window.items() if placed_at < before]
         if not old:
-            return  # numbers rise with time: what follows is younger
+            return  # ids rise with time: the rest is younger
         started = time.perf_counter()
         months = _move(old, before)
         yield Moved(months, time.perf_counter() - started)
@@ -110,13 +109,13 @@ def _move(order_ids: Sequence[int], before: datetime) -> Counter[date]:
 
 
 def months_before(now: datetime, months: int) -> datetime:
-    """Return the beginning of the month that lies so many whole months before this one."""
+    """Return the start of the month that many whole months ago."""
     year, month = divmod(now.year * 12 + now.month - 1 - months, 12)
     return now.replace(year=year, month=month + 1, day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 def read(month: date) -> Iterator[str]:
-    """Yield a month's archived orders as JSON, by number, in constant memory. Amounts are exact."""
+    """Yield a month's archived orders as JSON, by id, in constant memory. Amounts are exact."""
     orders = ArchivedOrder.objects.filter(month=month).order_by("id")
     texts = orders.values_list(Cast("document", TextField()), flat=True)
     with transaction.atomic():
@@ -124,22 +123,22 @@ def read(month: date) -> Iterator[str]:
 
 
 def order_of(archived: ArchivedOrder) -> Order:
-    """Return an archived order as it was, with its journey. For reading: saved, it would be there twice."""
+    """Return an archived order with its journey, read-only: saving would duplicate it."""
     known: Order | None = archived.__dict__.get("order")
     if known is None:
         (known,) = _rows(Order, [archived.document["order"]])
         (known.journey,) = _rows(Journey, [archived.document["journey"] | {"order_id": archived.pk}])
-        archived.__dict__["order"] = known  # a list asks for it once for each of its columns
+        archived.__dict__["order"] = known  # lists read it once per column
     return known
 
 
 def rows_of(archived: ArchivedOrder, name: str, model: type[Row]) -> list[Row]:
-    """Return an archived order's `lines`, `events` or `transactions` as they were. For reading."""
+    """Return an archived order's `lines`, `events` or `transactions`, read-only."""
     return _rows(model, [row | {"order_id": archived.pk} for row in archived.document[name]])
 
 
 def _rows(model: type[Row], rows: Iterable[dict[str, Any]]) -> list[Row]:
-    """Return rows as models; what was stored by a release that had other columns, too."""
+    """Return rows as models, also those stored by a release with other columns."""
     fields = {field.column: field for field in model._meta.concrete_fields if field.column}
     return [
         model(**{fields[name].attname: fields[name].to_python(row[name]) for name in row if name in fields})

@@ -1,4 +1,4 @@
-"""The backlog every few seconds, kept with the trace of beat: charts know of minutes in which nobody looked."""
+"""Samples of the backlog every few seconds, so that charts have no gaps while no page is open."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -13,7 +13,7 @@ NAME, INTERVAL = "beat", 10.0
 
 
 def take(*, now: datetime) -> None:
-    """Leave a trace of beat, by which the status page tells that the schedule is alive, and in it the backlog."""
+    """Record the backlog as the outcome of beat's run, which also shows that beat is alive."""
     once_per_slot(
         name=NAME,
         interval=INTERVAL,
@@ -23,7 +23,7 @@ def take(*, now: datetime) -> None:
 
 
 def since(moment: datetime) -> Iterator[tuple[datetime, Backlog]]:
-    """Yield the backlogs that were noted since, with their times."""
+    """Yield the samples since a moment, with their times."""
     for at, outcome in outcomes_since(NAME, moment):
         if outcome.startswith("{"):
             yield at, msgspec.json.decode(outcome, type=Backlog)

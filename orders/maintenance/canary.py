@@ -1,7 +1,7 @@
-"""The canary: an order that is sent through every queue now and then, to see whether it gets there.
+"""The canary: a test order sent through every queue to verify that the pipeline works.
 
-A worker that is alive and answers its health check may still not fetch its messages; a canary that does not
-arrive says so. It is confirmed like any order and cancelled at the next turn, so stock and money are as before.
+A worker may pass its health check and still fetch no messages; a missing canary shows that. It is confirmed
+like any order and cancelled in the next run, so stock and money are unchanged.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from orders.workflow import EventType, Status, Wait
 SKU = "CANARY-1"
 UNITS = 100
 KEPT = timedelta(hours=1)
-# Canaries that came to rest are looked at no further back than this, by number.
+# How many finished canaries are considered, the latest first.
 LATEST = 100
 OUTSIDE = (Wait.PAYMENT_PROVIDER, Wait.PAYMENT_OUTCOME)
 AT_REST = (Status.CANCELLED, Status.REJECTED)
@@ -37,19 +37,19 @@ FORGET = (
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """How canaries fared lately. Times by the database's clock; None: there is none."""
+    """The canaries' recent results, by the database's clock; None if there is none."""
 
     last_sent_at: datetime | None = None
     last_success_at: datetime | None = None
-    last_seconds: float | None = None  # that it took, from placement to confirmation
-    waiting_since: datetime | None = None  # the one under way was placed
-    waits_for: str = ""  # what its order says it waits for, or why a person should look at it
-    waits_outside: bool = False  # for somebody else's system, which is no fault of ours
-    refused: str = ""  # why the latest one was refused; empty if it was not
+    last_seconds: float | None = None  # from placement to confirmation
+    waiting_since: datetime | None = None  # when the one in flight was placed
+    waits_for: str = ""  # what its order waits for, or why it needs attention
+    waits_outside: bool = False  # for an external system
+    refused: str = ""  # why the latest was rejected; empty otherwise
 
 
 def take_turn(*, now: datetime) -> str:
-    """Call off those that arrived, send the next unless one is under way, forget old ones. Return what was done."""
+    """Cancel confirmed canaries, send the next unless one is in flight, delete old ones. Return a summary."""
     owner_id = _account()
     latest = list(_latest(owner_id))
     arrived = [order for order in latest if order.journey.status == Status.CONFIRMED]
@@ -57,7 +57,7 @@ def take_turn(*, now: datetime) -> str:
         commands.cancel_order(order_id=order.pk, reason="canary")
     forgotten = _forget(owner_id, before=now - KEPT)
     under_way = [order for order in latest if order.journey.status in (Status.PENDING, Status.PROCESSING)]
-    # One that was given up to a person because a queue was not read may go on when it is read again.
+    # One escalated while no worker read a queue can continue once a worker does.
     for order in under_way:
         if order.journey.attention:
             commands.retry_order(order_id=order.pk)
@@ -68,7 +68,7 @@ def take_turn(*, now: datetime) -> str:
 
 
 def flight() -> Flight:
-    """Return how canaries fared lately, without touching anything."""
+    """Return the canaries' recent results, read-only."""
     owner_id = canary_account.owner_id()
     if owner_id is None:
         return Flight()
@@ -81,7 +81,7 @@ def flight() -> Flight:
         last_success_at=last[1] if last else None,
         last_seconds=(last[1] - last[0].placed_at).total_seconds() if last else None,
         waiting_since=under_way[-1].placed_at if under_way else None,
-        waits_for=_what_it_waits_for(under_way[-1]) if under_way else "",
+        waits_for=_waits_for(under_way[-1]) if under_way else "",
         waits_outside=bool(under_way) and under_way[-1].journey.waiting_for in OUTSIDE,
         refused=orders[0].journey.reason if orders and orders[0].journey.status == Status.REJECTED else "",
     )
@@ -93,7 +93,7 @@ def _latest(owner_id: int) -> list[Order]:
     return list(orders.prefetch_related(Prefetch("events", arrivals, to_attr="arrivals"))[:LATEST])
 
 
-def _what_it_waits_for(order: Order) -> str:
+def _waits_for(order: Order) -> str:
     return wording.attention(order.journey.attention) or wording.waits_for(order.journey.waiting_for)
 
 
@@ -115,7 +115,7 @@ def _send(owner_id: int) -> None:
 
 
 def _account() -> int:
-    """Return the account of canaries. It has no password and is not active; its product is not for sale."""
+    """Return the canaries' account: no password, inactive; its product is not for sale."""
     user, is_new = User.objects.get_or_create(username=canary_account.USERNAME, defaults={"is_active": False})
     if is_new:
         user.set_unusable_password()
@@ -136,14 +136,14 @@ def _product() -> None:
             "active": False,
         },
     )
-    if product.active:  # the demo's catalogue once had it on sale
+    if product.active:  # older demo catalogues had it on sale
         Product.objects.filter(pk=product.pk).update(active=False)
         forget_listings()
     StockItem.objects.get_or_create(product=product, defaults={"on_hand": UNITS, "reorder_level": 0})
 
 
 def _forget(owner_id: int, *, before: datetime) -> int:
-    """Delete canaries that came to rest long ago, with all that belongs to them. Return how many."""
+    """Delete canaries finished before a time, with their rows. Return how many."""
     old = Order.objects.filter(owner_id=owner_id, placed_at__lt=before, journey__status__in=AT_REST)
     ids = list(old.order_by("pk").values_list("pk", flat=True)[:LATEST])
     if not ids:

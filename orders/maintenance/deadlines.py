@@ -1,7 +1,7 @@
-"""How long an order may be in a state before a person hears of it, however good the reasons are.
+"""Deadlines: how long an order may stay in a state before it needs attention.
 
-Waiting for a provider that is down uses up no attempt, so attempts alone would never call anybody. An order that
-is late goes on as before: a deadline only puts it before a person as well, and its arrival takes it off again.
+Waiting for a provider that is down uses up no attempt, so attempts alone would never escalate. A deadline
+changes nothing else: the order is still processed, and leaving the state clears the flag.
 """
 
 import logging
@@ -19,12 +19,12 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 60.0
 AT_ONCE = 500
 DEADLINES = {
-    Status.PENDING: timedelta(hours=1),  # a backlog may take a while; what is held is not waited for
+    Status.PENDING: timedelta(hours=1),  # allows for a backlog; held orders are not due
     Status.PROCESSING: timedelta(minutes=15),
     Status.CANCELLING: timedelta(minutes=15),
 }
 
-# Since the latest event that brought the order into its state.
+# Measured from the latest event that led to the state.
 LATE = """
     SELECT order_id FROM orders_journey j
     WHERE status = %s AND due_at IS NOT NULL AND attention = '' AND (
@@ -34,7 +34,7 @@ LATE = """
     LIMIT %s
 """
 
-# No order waits for as long as this. Whatever is due later was put off by a clock that was put right since.
+# No order waits this long: a later due time came from a clock that was ahead.
 WAITS_TOO_LONG = 15 * LONGEST_WAIT
 REJOIN = """
     UPDATE orders_journey SET due_at = now() WHERE order_id IN (
@@ -45,29 +45,29 @@ REJOIN = """
 
 
 class DeadlineWatch:
-    """One dispatcher's eye on the deadlines."""
+    """Checks deadlines in one dispatcher."""
 
     def __init__(self) -> None:
-        self._next_look = 0.0
+        self._next_poll = 0.0
 
     def look(self) -> None:
-        """Put before a person what is late, once a minute."""
-        if time.monotonic() < self._next_look:
+        """Escalate overdue orders, at most once a minute."""
+        if time.monotonic() < self._next_poll:
             return
-        self._next_look = time.monotonic() + POLL_SECONDS
+        self._next_poll = time.monotonic() + POLL_SECONDS
         if early := reschedule_from_the_future():
-            logger.warning("%d orders were due long after they can be: the clock was ahead", early)
+            logger.warning("%d orders had impossible due times and are due now: a clock was ahead", early)
         for status, deadline in DEADLINES.items():
             if late := escalate_overdue(status, deadline):
                 logger.warning("%d orders are %s for over %s", late, status, deadline)
 
 
 def escalate_overdue(status: Status, deadline: timedelta) -> int:
-    """Put orders that are in a state for too long before a person. Return how many; at most AT_ONCE."""
-    brought_there = [event.value for event, after in STATUS_AFTER.items() if after is status]
+    """Escalate orders that are in a state for too long. Return how many; at most AT_ONCE."""
+    entered_by = [event.value for event, after in STATUS_AFTER.items() if after is status]
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(LATE, [status.value, brought_there, deadline.total_seconds(), AT_ONCE])
+            cursor.execute(LATE, [status.value, entered_by, deadline.total_seconds(), AT_ONCE])
             late = [order_id for (order_id,) in cursor.fetchall()]
         journeys = [j for j in journal.lock(late) if j.status is status and j.is_due]
         for journey in journeys:
@@ -77,7 +77,7 @@ def escalate_overdue(status: Status, deadline: timedelta) -> int:
 
 
 def reschedule_from_the_future() -> int:
-    """Make orders due whose time was set by a clock that was ahead. Return how many; at most AT_ONCE."""
+    """Reschedule orders whose due time came from a clock that was ahead. Return how many; at most AT_ONCE."""
     longest = max(WAITS_TOO_LONG, 2 * settings.LEASE_SECONDS)
     with connection.cursor() as cursor:
         cursor.execute(REJOIN, [longest, AT_ONCE])

@@ -1,4 +1,4 @@
-"""Forgetting what nobody needs any more. Orders and their journal are never forgotten here, only moved away."""
+"""Deletion of expired records. Orders and their journal are only ever archived."""
 
 import time
 from datetime import datetime, timedelta
@@ -15,12 +15,12 @@ from scheduling import slots
 
 BATCHES_ARE_KEPT = timedelta(days=7)
 RUNS_ARE_KEPT = timedelta(days=2)
-# What is left to be archived after so long is for the next time.
+# Time budget of one archiving run; the next run continues.
 ARCHIVING_SECONDS = 20.0
 
 
 def clean(*, now: datetime) -> dict[str, int]:
-    """Cancel expired held orders; delete old idempotency keys, batches, webhook events, API tokens and scheduled runs.
+    """Cancel expired held orders; delete old keys, batches, webhook events, tokens and scheduled runs.
 
     Return how many of each.
     """
@@ -37,7 +37,7 @@ def clean(*, now: datetime) -> dict[str, int]:
 
 
 def archive_some(*, now: datetime) -> str:
-    """Archive orders older than `ARCHIVE_AFTER_MONTHS` for a while, resting as long as it works. Return how many."""
+    """Archive orders older than `ARCHIVE_AFTER_MONTHS`, at half load. Return a summary."""
     before = archive.months_before(now, settings.ARCHIVE_AFTER_MONTHS)
     orders, end = 0, time.monotonic() + ARCHIVING_SECONDS
     for moved in archive.move(before=before):

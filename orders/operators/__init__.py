@@ -1,1 +1,1 @@
-"""What operators see and do: the desk, explanations, stuck orders, money at risk."""
+"""Operators' tools: order actions, explanations, stuck orders, money at risk."""

@@ -1,4 +1,4 @@
-"""What operators can do with orders: a preview of the effect, the operation, and a record of who did it and why."""
+"""Operators' actions on orders: preview, execution and an audit log entry with user and reason."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +20,7 @@ UNITS = "units"
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What is held for an order: units in the warehouse, money at the provider."""
+    """Resources held for an order: units in stock, money at the provider."""
 
     units: int
     transactions: Sequence[Transaction]
@@ -35,12 +35,12 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """An effect of an operation on an order; those that move money or units can be added up."""
+    """An effect of an operation on an order; amounts of money and units can be totalled."""
 
     text: str
     verb: str = ""
     amount: Decimal = Decimal(0)
-    unit: str = ""  # a currency, or units
+    unit: str = ""  # a currency, or UNITS
 
     def __str__(self) -> str:
         return self.text
@@ -48,7 +48,7 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What an operation would do to an order. Without effects it would do nothing, for the reason given."""
+    """What an operation would do to an order; without effects, the reason why it does nothing."""
 
     order: Order
     effects: list[Effect]
@@ -57,7 +57,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A command as an operator sees it."""
+    """A command as operators see it."""
 
     name: str
     label: str
@@ -69,7 +69,7 @@ class Operation:
 
 
 def previews(operation: Operation, orders: Sequence[Order]) -> list[Preview]:
-    """Return what the operation would do to each of the orders, whose journeys are loaded."""
+    """Preview the operation for each order. Journeys must be loaded."""
     units, transactions = _units(orders), _transactions(orders)
     return [
         _preview(operation, order, Holding(units.get(order.pk, 0), transactions.get(order.pk, [])))
@@ -97,7 +97,7 @@ def _transactions(orders: Sequence[Order]) -> dict[int, list[Transaction]]:
 
 
 def totals(outlook: Iterable[Preview]) -> list[str]:
-    """Return the effects on many orders, added up: money by currency, units, the rest by text."""
+    """Total the effects on many orders: money by currency, units, the rest by text."""
     orders: Counter[tuple[str, str]] = Counter()
     amounts: dict[tuple[str, str], Decimal] = {}
     for effect in (effect for preview in outlook for effect in preview.effects):
@@ -115,7 +115,7 @@ def _total(verb: str, unit: str, amount: Decimal, orders: int) -> str:
     return f"{verb.format(quantity).removesuffix('.')}: {of_orders}"
 
 
-# --- Doing it ---------------------------------------------------------------------------------------------
+# --- Execution ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +126,18 @@ class Told:
     is_done: bool = True
 
     def of(self, order: Order) -> str:
-        """Return it told of one order."""
+        """Return the sentence for one order."""
         return f"{order.number} {self.text}." if self.is_done else f"{order.number}: {self.text}"
 
     def of_many(self, orders: int) -> str:
-        """Return it told of many orders at once."""
+        """Return the sentence for many orders."""
         return f"{orders:,} orders: each {self.text}." if self.is_done else f"{orders:,} orders: {self.text}"
 
 
 def operate(
     operation: Operation, order_ids: Sequence[int], *, user_id: int, reason: str = ""
 ) -> dict[int, Told]:
-    """Run an operation for any number of orders, record who did it and why, and return each outcome."""
+    """Run an operation on orders, log user and reason, and return each outcome."""
     outcomes = operation.run(order_ids, reason)
     told = {
         id_: Told(operation.told(now)) if isinstance(now, Status) else Told(str(now), is_done=False)
@@ -159,13 +159,13 @@ def _note(operation: Operation, told: dict[int, Told], user_id: int, reason: str
 
 
 def note(name: str, order: Order, *, user_id: int) -> None:
-    """Record an operation on an order whose journey is as it is afterwards."""
+    """Log an operation that has already run on an order. Expects the journey's new state."""
     operation = OPERATIONS[name]
     told = Told(operation.told(Status(order.journey.status)))
     _note(operation, {order.pk: told}, user_id, order.journey.reason if operation.needs_reason else "")
 
 
-# --- Their outlook ----------------------------------------------------------------------------------------
+# --- Previews -------------------------------------------------------------------------------------------
 
 
 def _outlook_of_process(order: Order, _: Holding) -> list[Effect] | str:
@@ -239,10 +239,10 @@ def _count(units: int) -> str:
     return "1 unit" if units == 1 else f"{units} units"
 
 
-# --- All of them ------------------------------------------------------------------------------------------
+# --- Registry -------------------------------------------------------------------------------------------
 
 
-def _told_of_completion(now: Status) -> str:
+def _completion_text(now: Status) -> str:
     return "is completed" if now is Status.COMPLETED else "will be completed as soon as it is confirmed"
 
 
@@ -274,7 +274,7 @@ OPERATIONS = {
             "Complete",
             "Marks orders as completed: the goods have shipped.",
             run=lambda ids, _: commands.complete_orders(order_ids=ids),
-            told=_told_of_completion,
+            told=_completion_text,
             preview=_outlook_of_complete,
         ),
         Operation(

@@ -1,4 +1,4 @@
-"""What the list of orders on the desk can be narrowed down by."""
+"""Filters for the order list in the admin."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -20,21 +20,21 @@ from shipping.models import ZoneCountry
 
 
 class OrderFilter(admin.SimpleListFilter):
-    """A filter that offers some choices, and narrows the list when one is made."""
+    """A filter with a fixed set of choices."""
 
-    beside: Mapping[str, str] = {}  # what else narrows the list
+    beside: Mapping[str, str] = {}  # the list's other query parameters
 
     def offered(self) -> list[tuple[str, str]]:
         """Return the choices: value and label."""
         raise NotImplementedError
 
     def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:
-        """Return the orders that a choice leaves."""
+        """Apply a choice to the orders."""
         raise NotImplementedError
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
-        apart = (self.parameter_name, PAGE_VAR)
-        self.beside = {name: str(value) for name, value in request.GET.items() if name not in apart}
+        own = (self.parameter_name, PAGE_VAR)
+        self.beside = {name: str(value) for name, value in request.GET.items() if name not in own}
         return self.offered()
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:  # noqa: ARG002
@@ -43,7 +43,7 @@ class OrderFilter(admin.SimpleListFilter):
 
 
 class StatusFilter(OrderFilter):
-    """Where the order stands."""
+    """Filters by status."""
 
     title = parameter_name = "status"
 
@@ -55,7 +55,7 @@ class StatusFilter(OrderFilter):
 
 
 class AttentionFilter(OrderFilter):
-    """Whether a person should look at it."""
+    """Filters for orders that need attention."""
 
     title = parameter_name = "attention"
 
@@ -63,12 +63,12 @@ class AttentionFilter(OrderFilter):
         return [("needed", "Needs attention")]
 
     def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:  # noqa: ARG002
-        # Not `exclude`: it would join outwards, past the partial index.
+        # Not `exclude`: its outer join bypasses the partial index.
         return orders.filter(journey__attention__gt="")
 
 
 class WaitingFilter(OrderFilter):
-    """What the order waits for."""
+    """Filters by what the order waits for."""
 
     title = "waiting on"
     parameter_name = "waiting"
@@ -77,12 +77,12 @@ class WaitingFilter(OrderFilter):
         return [(wait.value, text.capitalize()) for wait, text in WAITS.items()]
 
     def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:
-        # The status brings the partial index in: whoever waits is under way.
+        # The status makes the partial index applicable: only orders in flight wait.
         return orders.filter(journey__status__in=UNDER_WAY, journey__waiting_for=choice)
 
 
 class CauseFilter(OrderFilter):
-    """What keeps it: only there while it is chosen, which the start page does."""
+    """Filters by stuck reason; visible only while set by a link from the start page."""
 
     title = "cause"
     parameter_name = "cause"
@@ -96,7 +96,7 @@ class CauseFilter(OrderFilter):
 
 
 class CanaryFilter(OrderFilter):
-    """Whose it is: our own orders, which only see whether the way is clear, are left out unless they are asked for."""
+    """Hides canary orders unless they are requested."""
 
     title = "test orders"
     parameter_name = "whose"
@@ -115,7 +115,7 @@ class CanaryFilter(OrderFilter):
 
 
 class CountryFilter(OrderFilter):
-    """Where it goes: too many choices for a list of links."""
+    """Filters by country, as a select: too many choices for links."""
 
     title = parameter_name = "country"
     template = "admin/orders/order/choice_filter.html"
@@ -128,7 +128,7 @@ class CountryFilter(OrderFilter):
 
 
 class PlacedFilter(OrderFilter):
-    """When it was placed."""
+    """Filters by time of placement."""
 
     title = parameter_name = "placed"
     spans = {

@@ -1,4 +1,4 @@
-"""What blocks orders from outside: the broker, dispatchers, workers, the payment provider."""
+"""External blockers: the broker, dispatchers, workers, the payment provider."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """A blocker: what orders wait for because of it, why, and what to do."""
+    """A blocker: what orders wait for, why, and what to do."""
 
     kind: Kind
     waiting_for: str
@@ -30,13 +30,13 @@ class Blocker:
 
 
 def around(*, queues: Collection[str], is_to_be_claimed: bool, needs_provider: bool) -> list[Blocker]:
-    """Return what blocks an order that still has to pass these queues, the first blocker first."""
-    found = _on_the_way(queues, is_to_be_claimed=is_to_be_claimed)
+    """Return what blocks an order that has yet to pass these queues, the first blocker first."""
+    found = _in_the_pipeline(queues, is_to_be_claimed=is_to_be_claimed)
     state = breaker("payments").state()
     return [*found, _provider(state)] if needs_provider and state.state in ("open", "half_open") else found
 
 
-def _on_the_way(queues: Collection[str], *, is_to_be_claimed: bool) -> list[Blocker]:
+def _in_the_pipeline(queues: Collection[str], *, is_to_be_claimed: bool) -> list[Blocker]:
     try:
         alive = [presence for presence in heartbeats.present() if presence.is_alive]
     except heartbeats.Unreachable:
@@ -85,7 +85,7 @@ def _provider(state: BreakerState) -> Blocker:
 
 
 def told(state: BreakerState) -> str:
-    """Return the state of a breaker in words."""
+    """Describe a breaker's state."""
     match state.state:
         case "open":
             when = f" until {state.retry_at:%H:%M:%S} UTC" if state.retry_at else ""

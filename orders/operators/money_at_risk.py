@@ -1,6 +1,6 @@
-"""Unresolved payments: customer money that should be returned, or whose status is unknown.
+"""Unresolved payments: money due to customers, or with an unknown outcome.
 
-Each of these orders is retried automatically; the list shows what takes long.
+All are retried automatically; the list shows the slow ones.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from django.db import connection
 from orders.models import order_number
 from orders.workflow import Wait
 
-# A call in flight is unknown too, and normal for this long.
+# A call in flight is unknown too; up to this age that is normal.
 CALL_SECONDS = 15
 
 AT_RISK = """
@@ -40,7 +40,7 @@ LIST = f"""{AT_RISK}
            r.message, j.waiting_for, j.attention, j.due_at
     FROM risks r JOIN orders_order o ON o.id = r.order_id JOIN orders_journey j ON j.order_id = r.order_id
     ORDER BY r.since LIMIT %(limit)s
-"""  # noqa: S608 - put together from constants
+"""  # noqa: S608 - built from constants
 
 SUMS = f"{AT_RISK} SELECT currency, count(DISTINCT order_id), sum(amount) FROM risks GROUP BY 1 ORDER BY 1"  # noqa: S608
 
@@ -76,14 +76,14 @@ class Risk:
 
     @property
     def cause(self) -> str:
-        """What is wrong, in words."""
+        """The problem in words."""
         if self.is_unknown:
             return f"{OUTCOME_OF[self.kind]} outcome unknown."
         return "Authorized, not voided yet." if self.kind == "authorize" else "Captured, not refunded yet."
 
     @property
     def next_step(self) -> str:
-        """What happens next, in words."""
+        """The next step in words."""
         if self.attention and self.due_at is None:
             return "Needs manual action: check the order, then retry it."
         return NEXT_STEP.get(Wait(self.waiting_for), "Returned with the order's next retry.")
@@ -99,7 +99,7 @@ class Sum:
 
 
 def at_risk(*, limit: int = 200) -> list[Risk]:
-    """Return unresolved payments, the oldest first."""
+    """Return unresolved payments, oldest first."""
     return [Risk(*row) for row in _rows(LIST, {"limit": limit})]
 
 

@@ -1,4 +1,4 @@
-"""Pages of the operators' desk that are about orders and are no list of one model."""
+"""Order pages of the admin that are not the list of one model."""
 
 from typing import Any
 

@@ -1,7 +1,6 @@
-"""Which Celery tasks worked on an order, for people: from an order to its tasks and back.
+"""The Celery tasks that worked on an order.
 
-A batch keeps its orders and the runs of its steps. Flower forgets at restart; this does not, for as long as batches
-are kept.
+Batches keep their orders and step runs, so this survives a restart of Flower.
 """
 
 from collections.abc import Sequence
@@ -15,8 +14,7 @@ from django.db import connection
 
 from orders.models import Batch, Journey, Order, StepRun
 
-# An order that waited for days was in thousands of batches: those of its first hour and of its last are looked
-# through, and the latest of them are told.
+# An order that waited for days was in thousands of batches: search its first and last hour, show the latest.
 HOUR = timedelta(hours=1)
 MAX_BATCHES = 5
 
@@ -31,34 +29,34 @@ BATCHES = """
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A task that worked on a batch, from its first look to its end."""
+    """A task run on a batch, from its first step to its end."""
 
     batch_id: int
     orders: int
     name: str
-    task: str  # Celery's id; empty if it did not run on a worker
+    task: str  # Celery's id; empty if it ran outside a worker
     worker: str
     seconds: float
     ended_at: datetime
 
     @property
     def title(self) -> str:
-        """What was done, in words."""
+        """The step's name for people."""
         return self.name.replace("_", " ").capitalize()
 
     @property
     def milliseconds(self) -> float:
-        """How long it took."""
+        """The duration."""
         return self.seconds * 1000
 
     @property
     def flower_url(self) -> str:
-        """Where Flower shows it; empty where there is none."""
+        """The task's page in Flower; empty without Flower."""
         return f"{settings.FLOWER_URL}/task/{self.task}" if settings.FLOWER_URL and self.task else ""
 
 
 def runs_of(order: Order) -> list[Run]:
-    """Return the tasks that worked on an order, whose journey is loaded, in the order in which they ended."""
+    """Return the task runs of an order, by end time. Its journey must be loaded."""
     parameters: dict[str, Any] = {
         "order": order.pk,
         "placed": order.placed_at,
@@ -73,7 +71,7 @@ def runs_of(order: Order) -> list[Run]:
 
 
 def runs_in(batch: Batch) -> list[Run]:
-    """Return the tasks of a batch that have ended, in that order."""
+    """Return a batch's finished task runs, by end time."""
     return _ended([batch.pk])
 
 
@@ -95,14 +93,14 @@ def _ended(batch_ids: Sequence[int]) -> list[Run]:
 
 
 def latest_batch(journey: Journey, runs: Sequence[Run]) -> int | None:
-    """Return the batch that an order travels with, or has travelled with last, as far as that is known."""
+    """Return the order's current or last known batch."""
     return journey.batch_id or (runs[-1].batch_id if runs else None)
 
 
 def flower_url(batch_id: int | None) -> str:
-    """Return where Flower lists a batch's tasks, or all of them; empty where there is no Flower.
+    """Return Flower's list of a batch's tasks, or of all; empty without Flower.
 
-    Flower's list takes no search in its address but that for a task's name, which may go on with another condition.
+    Flower's URL only filters by task name, but that filter accepts further conditions.
     """
     if not settings.FLOWER_URL or batch_id is None:
         return settings.FLOWER_URL and f"{settings.FLOWER_URL}/tasks"

@@ -1,4 +1,4 @@
-"""Finding orders as people look for them, at a cost that does not grow with the history."""
+"""Order search for people, at a cost independent of history."""
 
 from uuid import UUID
 
@@ -9,17 +9,17 @@ from database.text import composed, spellings
 from orders.models import ArchivedOrder, Order, id_of_number
 from orders.reporting.stats import latest_id
 
-# Where no index helps, only so many of the latest orders are looked through.
+# Without an index, search at most this many of the latest orders.
 SEARCHED_ROWS = 200_000
 MAX_RESULTS = 1000
 LARGEST_ID = 2**63 - 1
 
 
 def found(orders: QuerySet[Order], text: str) -> QuerySet[Order]:
-    """Return the orders that a search means: by number, id or UUID; by customer's name or id; by e-mail.
+    """Search by number, id, UUID, customer name or id, or e-mail.
 
-    A number, an id and a UUID name one order of any age, a customer's exact name all of theirs, and an e-mail
-    address all orders of the account that has it. Anything else is found among the latest orders.
+    Number, id and UUID match one order of any age; an exact customer name all of theirs; an e-mail all orders
+    of its account. Everything else matches among the latest orders only.
     """
     text = text.strip()
     order_id = _order_id(text)
@@ -40,7 +40,7 @@ def found(orders: QuerySet[Order], text: str) -> QuerySet[Order]:
 
 
 def named(archived: QuerySet[ArchivedOrder], text: str) -> QuerySet[ArchivedOrder]:
-    """Return the archived order that a number, an id or a UUID names."""
+    """Find the archived order with this number, id or UUID."""
     order_id, uuid = _order_id(text.strip()), _uuid(text.strip())
     if order_id is not None:
         return archived.filter(pk=order_id)
@@ -48,7 +48,7 @@ def named(archived: QuerySet[ArchivedOrder], text: str) -> QuerySet[ArchivedOrde
 
 
 def _latest(condition: Q) -> list[int]:
-    """Return matching ids among the latest orders. As a list: "OR id IN (query)" would use no index."""
+    """Return matching ids among the latest orders, as a list: "OR id IN (query)" would use no index."""
     latest = Order.objects.filter(condition, pk__gt=latest_id() - SEARCHED_ROWS)
     return list(latest.order_by("-pk").values_list("pk", flat=True)[:MAX_RESULTS])
 

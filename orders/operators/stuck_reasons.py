@@ -1,7 +1,6 @@
-"""Stuck orders by cause: what an operator sees first, and acts on as a whole.
+"""Stuck orders grouped by cause.
 
-A cause is why orders need attention (`attention:` and the text, with N for numbers: "claimed N times …" is one
-cause) or what they wait for (`waiting:` and its code).
+A cause is `attention:<text>`, with N for numbers so that texts group, or `waiting:<code>`.
 """
 
 from collections.abc import Iterable
@@ -22,7 +21,7 @@ from orders.workflow import UNDER_WAY
 ATTENTION, WAITING = "attention", "waiting"
 MAX_CAUSES = 50
 
-# The predicates bring the partial indexes in: the cost follows what does not get on, and not the history.
+# The predicates match the partial indexes: the cost follows stuck orders, not history.
 GROUPS = """
     WITH stuck AS (
         SELECT order_id, shipping_amount, 'attention:' || regexp_replace(attention, '[0-9]+', 'N', 'g') AS cause
@@ -42,7 +41,7 @@ GROUPS = """
 
 @dataclass(slots=True)
 class Group:
-    """Stuck orders of one cause."""
+    """Stuck orders with one cause."""
 
     cause: str
     orders: int = 0
@@ -51,7 +50,7 @@ class Group:
 
     @property
     def needs_person(self) -> bool:
-        """Whether they need manual action; otherwise they are retried automatically."""
+        """Whether they need manual action; the rest are retried automatically."""
         return self.cause.startswith(ATTENTION)
 
     @property
@@ -60,7 +59,7 @@ class Group:
         return title(self.cause)
 
     def add(self, currency: str, orders: int, amount: Decimal, oldest_at: datetime) -> None:
-        """Count orders of a currency."""
+        """Add orders of a currency."""
         self.orders += orders
         self.amounts[currency] = amount
         self.oldest_at = min(self.oldest_at or oldest_at, oldest_at)
@@ -75,20 +74,20 @@ def groups() -> list[Group]:
 
 
 def title(cause: str) -> str:
-    """Return a cause in words."""
+    """Describe a cause."""
     kind, _, what = cause.partition(":")
     return in_words(what) if kind == ATTENTION else f"waiting for {waits_for(what)}"
 
 
 def kept_by(cause: str, orders: QuerySet[Order]) -> QuerySet[Order]:
-    """Return the orders stuck by a cause; none if it is no cause."""
+    """Return the orders stuck by a cause; none for an invalid cause."""
     kind, _, what = cause.partition(":")
     if not what or "\0" in what:
         return orders.none()
     if kind == ATTENTION:
-        # Not `exclude`: it would join outwards, past the partial index.
-        called_for = orders.filter(journey__attention__gt="").annotate(why=WITHOUT_NUMBERS)
-        return canary_account.left_out(called_for.filter(why=what))
+        # Not `exclude`: its outer join bypasses the partial index.
+        flagged = orders.filter(journey__attention__gt="").annotate(why=WITHOUT_NUMBERS)
+        return canary_account.left_out(flagged.filter(why=what))
     if kind == WAITING:
         waiting = orders.filter(
             journey__status__in=UNDER_WAY, journey__waiting_for=what, journey__attention=""

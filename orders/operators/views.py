@@ -1,4 +1,4 @@
-"""For staff over HTTP: stuck orders by cause, unresolved payments, tasks."""
+"""Staff API: stuck orders by cause, unresolved payments, tasks."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -25,7 +25,7 @@ from orders.operators.actions import LONGEST_REASON, OPERATIONS, Operation, oper
 from orders.permissions import may_operate
 
 MOST_AT_ONCE = 5000
-# --- Orders that do not get on ----------------------------------------------------------------------------
+# --- Stuck orders -----------------------------------------------------------------------------------------
 
 
 class Money(Answer):
@@ -38,7 +38,7 @@ class Money(Answer):
 class StuckGroup(Answer):
     """Orders stuck by one cause."""
 
-    cause: str  # to name it by
+    cause: str  # the cause's key
     title: str
     needs_person: bool
     orders: int
@@ -98,17 +98,17 @@ class ActedOnCause(Answer):
 
 
 class StaffWhoOperate(BasePermission):
-    """Staff who may do to any order what the view is named for."""
+    """Staff with permission for the view's operation."""
 
     message = "Only operators have permission for this."
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        """Whether this user may."""
+        """Check the permission."""
         return bool(request.user.is_staff and may_operate(request.user, getattr(view, "operation", "")))
 
 
 class StuckCommand(APIView):
-    """An operation on all orders stuck by a cause. Repeated, it finds only those that are left."""
+    """An operation on all orders stuck by a cause. A repeat affects only the remaining orders."""
 
     permission_classes = [StaffWhoOperate]
     operation = ""

@@ -1,4 +1,4 @@
-"""All orders of a query as one long text, written piece by piece while the database reads them out."""
+"""Streaming export of all orders of a query, at constant memory."""
 
 import csv
 import io
@@ -15,10 +15,10 @@ from api.renderers import ENCODER
 from orders.models import Order, order_number
 
 PIECE_ROWS = 1000
-# A reader that takes nothing for so long loses the rest: the database keeps all old rows for it meanwhile.
-PATIENCE_SECONDS = 60
+# A stalled reader loses the rest: its snapshot keeps the database from vacuuming.
+IDLE_TIMEOUT_SECONDS = 60
 
-# What each column is called, and where it comes from. `orderNumber` and `totalAmount` are worked out.
+# Column names and their sources. `orderNumber` and `totalAmount` are computed.
 COLUMNS = {
     "id": "id",
     "orderNumber": "placed_at",
@@ -39,7 +39,7 @@ COLUMNS = {
     "finishedAt": "journey__finished_at",
 }
 STAFF_COLUMNS = {"attention": "journey__attention"}
-# What a spreadsheet would take for a formula, and run: also behind blanks, and characters that it does not show.
+# What spreadsheets run as a formula, even behind blanks and invisible characters.
 FORMULA = re.compile(
     r"[\s\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r]"
 )
@@ -49,19 +49,19 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A way to write rows: its media type, what comes first, and the rows themselves."""
+    """An export format: media type, heading, encoder."""
 
     content_type: str
     heading: Callable[[list[str]], bytes]
     written: Callable[[list[Row]], bytes]
 
     def pieces(self, orders: QuerySet[Order], *, staff: bool) -> Iterator[bytes]:
-        """Yield the orders, the oldest first, as of one moment. A server-side cursor keeps the memory constant."""
+        """Yield the orders, oldest first, from one snapshot and a server-side cursor."""
         columns = COLUMNS | (STAFF_COLUMNS if staff else {})
         yield self.heading(list(columns))
         rows = orders.order_by("pk").values_list(*dict.fromkeys(columns.values()))
         with transaction.atomic():
-            _be_patient()
+            _limit_idle_time()
             piece = []
             for values in rows.iterator(chunk_size=PIECE_ROWS):
                 piece.append(_row(columns, dict(zip(dict.fromkeys(columns.values()), values, strict=True))))
@@ -71,9 +71,9 @@ class Format:
             yield self.written(piece)
 
 
-def _be_patient() -> None:
+def _limit_idle_time() -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{PATIENCE_SECONDS}s'")
+        cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_SECONDS}s'")
 
 
 def _row(columns: dict[str, str], values: dict[str, Any]) -> Row:
@@ -94,13 +94,13 @@ def _as_csv(rows: list[Row]) -> bytes:
 
 def _csv(rows: Iterable[list[Any]]) -> bytes:
     text = io.StringIO()
-    # Quoted, all of them: where a semicolon separates cells, a text with one would be two.
+    # Quote all: a locale may separate cells by semicolons.
     csv.writer(text, quoting=csv.QUOTE_ALL).writerows(rows)
     return text.getvalue().encode()
 
 
 def _cell(value: Any) -> Any:
-    """Return a value as a spreadsheet may have it: texts that look like formulas are marked as texts."""
+    """Return a cell value; texts that look like formulas are escaped."""
     if isinstance(value, str):
         return f"'{value}" if FORMULA.match(value) else value
     return value.isoformat() if isinstance(value, datetime) else value

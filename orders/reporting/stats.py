@@ -1,6 +1,6 @@
-"""Figures about all orders, at a cost that follows the work in flight and not the history.
+"""Statistics of all orders; the cost follows orders in flight, not history.
 
-What cannot be counted so is estimated, and says so.
+What would be too costly to count is estimated and marked as such.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from orders import canary_account
 from orders.models import order_number
 from orders.workflow import EventType, Status
 
-# Up to so many orders everything is counted one by one.
+# Up to this many orders, all are counted.
 COUNTED_ROWS = 50_000
-# As many rows are looked at to tell in what proportion the others stand.
+# Sample size for the proportions beyond that.
 SAMPLED_ROWS = 10_000
-# A stretch of time that holds more orders than these is cut short, and its rates are those of its end.
+# A time span with more orders is shortened to the latest ones.
 LONGEST_STRETCH = 200_000
 TIMED_ORDERS = 2_000
 
@@ -35,7 +35,7 @@ QUANTILES = (0.5, 0.95, 0.99)
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many orders there are of a kind, and whether that was counted or estimated."""
+    """A number of orders, and whether it is an estimate."""
 
     orders: int
     is_estimate: bool = False
@@ -43,7 +43,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Orders that wait for a look: how many are due now, how late the first is, how many come later."""
+    """Scheduled orders: how many are due, how late the first is, how many are due later."""
 
     due: int
     later: int
@@ -53,7 +53,7 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """An order that a person should look at, and why."""
+    """An order that needs attention, and why."""
 
     order_id: int
     number: str
@@ -63,7 +63,7 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class BatchUnderWay:
-    """A batch that has not been settled yet."""
+    """An unfinished batch."""
 
     id: int
     size: int
@@ -72,20 +72,20 @@ class BatchUnderWay:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """What became of orders within the last `seconds`."""
+    """Orders placed and ended within the last `seconds`."""
 
     seconds: float
     placed: int
     ended: dict[str, int]
 
     def per_minute(self, orders: int) -> float:
-        """Return the rate that so many orders in the stretch come to."""
+        """Return the rate of a number of orders in this span."""
         return round(orders * 60 / self.seconds, 2) if self.seconds else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds from placement to a milestone, for the latest orders that were confirmed."""
+    """Seconds from placement to a milestone, for the latest confirmed orders."""
 
     milestone: str
     orders: int
@@ -93,7 +93,7 @@ class Timing:
 
 
 def orders_by_state() -> dict[str, Count]:
-    """Return how many orders of customers stand where. Those that ended are estimated where they are many."""
+    """Return the number of customers' orders by status. Large numbers of finished orders are estimated."""
     ours = _canaries_by_state()
     rows = _one(
         "SELECT greatest(pg_stat_get_live_tuples(oid), reltuples)::bigint FROM pg_class"
@@ -127,7 +127,7 @@ def _without(count: Count, ours: int) -> Count:
     return Count(max(0, count.orders - ours), count.is_estimate)
 
 
-# The first condition is that of a partial index. Of what is at rest in it no more is counted than is sampled below.
+# The first condition matches a partial index. Finished orders are counted up to the sample size only.
 OTHERS = """
     SELECT s.status, (SELECT count(*) FROM (
         SELECT FROM orders_journey j
@@ -138,7 +138,7 @@ OTHERS = """
 
 
 def _others() -> dict[str, Count]:
-    """Return how many did not end well, without those of which there are too many to count."""
+    """Return the counts of statuses that did not end well, without those too large to count."""
     counted = _all(OTHERS, {"most": SAMPLED_ROWS + 1})
     ended = (Status.CANCELLED, Status.REJECTED)
     return {
@@ -147,7 +147,7 @@ def _others() -> dict[str, Count]:
 
 
 def _by_sample(statuses: list[str], orders: int, rows: int) -> dict[str, Count]:
-    """Return how `orders` divide into those statuses, by a sample of the same pages each time."""
+    """Divide `orders` by status in proportion to a repeatable sample."""
     percent = min(100.0, 100 * SAMPLED_ROWS / rows)
     sample = _all(
         "SELECT status, count(*) FROM orders_journey TABLESAMPLE SYSTEM (%s) REPEATABLE (1)"
@@ -159,7 +159,7 @@ def _by_sample(statuses: list[str], orders: int, rows: int) -> dict[str, Count]:
 
 
 def backlog() -> Backlog:
-    """Return how much is due and how late it is."""
+    """Return how many orders are due and how late they are."""
     due, later = _one(
         "SELECT count(*) FILTER (WHERE due_at <= now()), count(*) FILTER (WHERE due_at > now())"
         " FROM orders_journey WHERE due_at IS NOT NULL"
@@ -175,7 +175,7 @@ def backlog() -> Backlog:
 
 
 def attention(*, limit: int = 20) -> tuple[int, list[Attention]]:
-    """Return how many orders a person should look at, and the first `limit` of them."""
+    """Return how many orders need attention, and the first `limit` of them."""
     (count,) = _one("SELECT count(*) FROM orders_journey WHERE NOT attention = ''")
     rows = _all(
         "SELECT o.id, o.placed_at, j.status, j.attention"
@@ -189,7 +189,7 @@ def attention(*, limit: int = 20) -> tuple[int, list[Attention]]:
 
 
 def batches_under_way() -> list[BatchUnderWay]:
-    """Return the batches that travel now, the oldest first."""
+    """Return unfinished batches, oldest first."""
     rows = _all(
         "SELECT id, size, extract(epoch FROM now() - started_at)::float8 FROM orders_batch"
         " WHERE finished_at IS NULL ORDER BY started_at LIMIT 100"
@@ -198,14 +198,14 @@ def batches_under_way() -> list[BatchUnderWay]:
 
 
 def latest_id() -> int:
-    """Return the id of the order that was placed last; 0 before the first."""
+    """Return the latest order's id; 0 if there is none."""
     return int(_one("SELECT coalesce(max(id), 0) FROM orders_order")[0])
 
 
 def first_id_since(moment: datetime) -> int:
-    """Return an id: orders placed before `moment` have a smaller one, those placed at it or later do not.
+    """Return the lowest id of orders placed at `moment` or later.
 
-    Ids rise with time, so a search by halves finds it in a few dozen steps without an index on the time.
+    Ids rise with time: a binary search needs no index on the time.
     """
     low, high = 1, latest_id() + 1
     while low < high:
@@ -219,7 +219,7 @@ def first_id_since(moment: datetime) -> int:
 
 
 def last_minutes(minutes: float, *, now: datetime) -> Stretch:
-    """Return what was placed and what ended within the last minutes (of the latest orders, if too many)."""
+    """Count orders placed and ended in the last minutes (of the latest orders, if too many)."""
     since = now - timedelta(minutes=minutes)
     first, earliest = first_id_since(since), latest_id() - LONGEST_STRETCH
     if first < earliest:
@@ -244,7 +244,7 @@ TIMINGS = """
         FROM latest JOIN orders_order o ON o.id = latest.order_id
         JOIN orders_orderevent e ON e.order_id = latest.order_id
         WHERE e.type = ANY(%(types)s)
-          -- An order that was held waited for a person.
+          -- A held order's wait says nothing of the pipeline.
           AND NOT EXISTS (
               SELECT FROM orders_orderevent h WHERE h.order_id = o.id AND h.type = 'order_released')
     )
@@ -254,7 +254,7 @@ TIMINGS = """
 
 
 def timings() -> list[Timing]:
-    """Return how long the latest orders that were confirmed took to each milestone."""
+    """Return the time to each milestone for the latest confirmed orders."""
     parameters = {
         "after": latest_id() - LONGEST_STRETCH,
         "limit": TIMED_ORDERS,

@@ -1,4 +1,4 @@
-"""Analytics over HTTP: for programs as JSON, for spreadsheets as CSV."""
+"""Analytics API: JSON, and CSV for spreadsheets."""
 
 import csv
 from datetime import UTC, date, datetime, timedelta
@@ -34,7 +34,7 @@ PARAMETERS = [
 
 
 class SalesAnalytics(APIView):
-    """Orders and revenue over time, top products, reasons of refusals, time to confirm."""
+    """Orders and revenue over time, top products, rejection reasons, time to confirm."""
 
     read_cost = 20
     permission_classes = [SeesAllOrders]
@@ -47,8 +47,8 @@ class SalesAnalytics(APIView):
         responses={200: Analytics} | refusals(_400="invalid_parameter", _403="permission_denied"),
     )
     def get(self, request: Request) -> Response:
-        """Get them for a stretch of days."""
-        return Response(_analysed(request))
+        """Return the analytics for a range of days."""
+        return Response(_analyse(request))
 
 
 class SalesTable(APIView):
@@ -71,14 +71,14 @@ class SalesTable(APIView):
         | refusals(_400="invalid_parameter", _403="permission_denied"),
     )
     def get(self, request: Request) -> HttpResponse:
-        """Get them for a stretch of days."""
+        """Return the analytics for a range of days."""
         answer = HttpResponse(
             content_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": 'attachment; filename="analytics.csv"'},
         )
         table = csv.writer(answer)
         table.writerow(PeriodSales.__struct_fields__)
-        table.writerows(map(_cell, astuple(period)) for period in _analysed(request).periods)
+        table.writerows(map(_cell, astuple(period)) for period in _analyse(request).periods)
         return answer
 
 
@@ -86,7 +86,7 @@ def _cell(value: object) -> object:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def _analysed(request: Request) -> Analytics:
+def _analyse(request: Request) -> Analytics:
     unit = _unit(request)
     return analytics.analyse(_span(request, unit), unit=unit)
 
@@ -102,7 +102,7 @@ def _unit(request: Request) -> Unit:
 
 
 def _span(request: Request, unit: Unit) -> Span:
-    """Return the days that are asked for, the last one included."""
+    """Parse the range of days, the last one included."""
     last = _day(request, "to") or database_now().astimezone(UTC).date()
     first = _day(request, "from") or last - timedelta(days=USUAL_DAYS - 1)
     days = (last - first).days + 1

@@ -49,7 +49,7 @@ def test_a_second_look_adds_what_is_new_and_counts_nothing_twice(product):
     series.get()
     make_order((product, 1))
     for _ in range(3):
-        series._looked_at -= 10  # so that what it remembers is too old
+        series._refreshed_at -= 10  # expires the cached answer
         series.get()
     assert sum(bucket.placed for bucket in series._buckets.values()) == 2
 
