@@ -231,7 +231,7 @@ def test_processes_may_be_asked_by_the_names_that_they_have_here(services):
 def settings_variables() -> set[str]:
     """The variables that settings.py reads."""
     text = (ROOT / "config" / "settings.py").read_text()
-    return set(re.findall(r"(?:env\.\w+|number|whole|networks)\(\s*\"([A-Z_]+)\"", text))
+    return set(re.findall(r"(?:env\.\w+|number|whole|networks|rates)\(\s*\"([A-Z_]+)\"", text))
 
 
 def test_what_the_readme_names_is_read_somewhere():
