@@ -87,7 +87,7 @@ def remembered(question: Hashable, compute: Callable[[], list[T]]) -> list[T]:
         return compute()
     kept = ANSWERS.get(generation, question)
     if kept is not None:
-        return kept  # one question, one type
+        return kept  # type: ignore[return-value] # one question, one type
     answer = compute()
     ANSWERS.keep(generation, question, list[object](answer))
     return answer

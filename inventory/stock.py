@@ -223,7 +223,7 @@ def set_reorder_level(*, product_id: int, level: int) -> None:
 
 
 def _lock(product_ids: Iterable[int]) -> dict[int, int]:
-    """Return the available units."""
+    """Lock the stock rows until the transaction ends. Return the available units."""
     return dict(execute(LOCK, [numbers(sorted(set(product_ids)))]))
 
 

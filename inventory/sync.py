@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 PROVIDER = "inventory"
 PAGE_SIZE = 500
-# Larger pages are accepted.
+# A page may exceed PAGE_SIZE, within these limits.
 MOST_ITEMS, LONGEST_SKU = 10_000, 200
 SEVERAL = 5  # per log line; there may be thousands
 

@@ -100,7 +100,7 @@ class Hub:
         """
         if self._position is None:
             found = await ask(journal.end, JOURNAL_THREAD)
-            # Set by another socket meanwhile? Skip no events.
+            # Another socket may have set it meanwhile; do not skip its events.
             self._position = self._position or found
         self._set_for(subscription.interest).add(subscription)
         self._start()
@@ -149,7 +149,7 @@ class Hub:
 
     async def _wait_for_hint(self, *, within: float) -> bool:
         with suppress(TimeoutError):
-            # Not `wait_for`: before Python 3.12 it may lose a cancellation.
+            # Not `wait_for`: before Python 3.12 it may lose a cancellation and leak the reader.
             async with asyncio.timeout(within):
                 await self._hint.wait()
         hinted = self._hint.is_set()

@@ -79,7 +79,7 @@ class SignalRProtocol:
         yield "".join(message.invocation for message in messages)
 
     def notice(self, body: dict[str, Any]) -> str:  # noqa: ARG002
-        """Nothing: clients log a warning for each unknown method."""
+        """Nothing: clients warn about unknown methods."""
         return ""
 
     def reply(self, text: str) -> str:

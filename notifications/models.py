@@ -57,7 +57,7 @@ class Notification(models.Model):
     channel = models.CharField(max_length=10, choices=Channel.choices)
     recipient = models.EmailField(blank=True)
     state = models.CharField(max_length=10, choices=State.choices)
-    # By the database's clock. NULL: finished.
+    # Next try, by the database's clock. NULL: finished.
     due_at = models.DateTimeField(null=True, blank=True)
     attempts = models.SmallIntegerField(default=0, db_default=0)
     # Incremented by a resend: a new message to the provider.
@@ -70,12 +70,12 @@ class Notification(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [
-            # However often the journal is read.
+            # Once per event, however often the journal is read.
             models.UniqueConstraint(fields=["order", "sequence"], name="notifications_once_per_event"),
         ]
         indexes = [
             models.Index(fields=["owner", "id"], name="notifications_by_owner"),
-            # Its size follows what is due, not history.
+            # The send queue: its size follows what is due, not history.
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="notifications_due"),
         ]
 
@@ -180,7 +180,7 @@ class Delivery(models.Model):
         ordering = ["-id"]
         verbose_name_plural = "deliveries"
         constraints = [
-            # However often the journal is read.
+            # Once per subscription and event, however often the journal is read.
             models.UniqueConstraint(
                 fields=["subscription", "order_id", "sequence"], name="webhooks_once_per_event"
             ),

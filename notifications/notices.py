@@ -28,7 +28,7 @@ def notify_owners() -> int:
     for subscription in _waiting().select_related("owner")[:BATCH]:
         if not _notify(subscription):
             break  # the next tick retries
-        # Still switched off?
+        # Unless switched on meanwhile.
         _waiting().filter(pk=subscription.pk).update(owner_notified_at=Now())
         done += 1
     return done

@@ -26,7 +26,7 @@ DELIVERIES_PER_LANE = 25
 # Failed visits without a pause, unless a call hung.
 FREE_FAILURES = 2
 LONGEST_PAUSE_SECONDS = 600
-# A quiet subscription may have no visit in a day.
+# Minimum: a quiet subscription may have no visit in a day.
 SWITCH_OFF_FAILURES = 10
 
 MAY_BE_VISITED = """

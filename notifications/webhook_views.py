@@ -91,7 +91,7 @@ class DeliveryBody(Answer):
 
 
 class DeliveryPage(Answer):
-    """A page of deliveries, newest first, and the link to the next."""
+    """Deliveries, newest first."""
 
     next: str | None
     results: list[DeliveryBody]

@@ -135,7 +135,7 @@ def _type_of(content: dict[str, Any]) -> str:
 
 
 def is_new(event: Event) -> bool:
-    """Record an event; False for a duplicate."""
+    """Record an event; False for a duplicate. Waits for a concurrent insert."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO payments_webhookevent (id, key) VALUES (%s, %s) ON CONFLICT DO NOTHING",

@@ -41,7 +41,7 @@ class Run:
 
     @property
     def title(self) -> str:
-        """The step's name for people."""
+        """The step's label."""
         return self.name.replace("_", " ").capitalize()
 
     @property

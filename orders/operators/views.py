@@ -137,7 +137,7 @@ def _act(operation: Operation, wanted: ActOnCause, user_id: int) -> ActedOnCause
 
 
 def described(name: str, summary: str) -> Callable[..., Any]:
-    """Describe such a command's POST."""
+    """Return the OpenAPI description of a command."""
     return extend_schema_view(
         post=extend_schema(
             tags=["orders"],

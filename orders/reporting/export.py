@@ -39,7 +39,7 @@ COLUMNS = {
     "finishedAt": "journey__finished_at",
 }
 STAFF_COLUMNS = {"attention": "journey__attention"}
-# What spreadsheets run as a formula.
+# What spreadsheets run as a formula, even behind invisible characters.
 FORMULA = re.compile(
     r"[\s\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r]"
 )
