@@ -23,18 +23,18 @@ from orders.wording import reason_in_words, waits_for
 from orders.workflow import UNDER_WAY, Status
 from scheduling.slots import database_now
 
-# Cards per lane in the first response; the browser shows fewer and keeps a reserve.
+# The browser shows fewer and keeps a reserve.
 CARDS_PER_LANE = 60
 MAX_CARDS_AT_ONCE = 200
 FOUND_AT_MOST = 20
-# A customer's counts cover at most this many of their latest orders.
+# Customers' counts cover their latest orders.
 COUNTED_ORDERS = 50_000
-# Lanes of finished orders are filled from the latest orders, independent of history.
+# Lanes of finished orders search only the latest.
 SEARCHED_ROWS = 20_000
 
 
 class Lane(StrEnum):
-    """The lane of a card: by status, except for orders that need attention."""
+    """A card's lane: its status, or attention."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -58,7 +58,7 @@ NEEDS_ATTENTION = ~Q(journey__attention="") & Q(journey__status__in=UNDER_WAY)
 
 
 class Card(Answer):
-    """An order as a card. `version` is the sequence of its last event."""
+    """An order. `version` is its last event's sequence."""
 
     id: int
     number: str
@@ -96,7 +96,7 @@ class Cards(Answer):
 class Snapshot(Answer):
     """The board at one moment, and the journal position to continue from.
 
-    `counted` maps orders with events after `position` to the last sequence already counted.
+    `counted` maps orders with later events to the last sequence counted.
     """
 
     position: str
@@ -106,7 +106,7 @@ class Snapshot(Answer):
 
 
 def snapshot(user: User) -> Snapshot:
-    """Return the board for a user; counts and position come from one database snapshot."""
+    """Return a user's board, from one database snapshot."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -121,7 +121,7 @@ def snapshot(user: User) -> Snapshot:
 
 
 def cards_of(user: User, order_ids: Iterable[int]) -> Cards:
-    """Return the cards of those orders that the user may see."""
+    """Return the cards visible to the user."""
     return Cards(_cards(user, visible_to(user).filter(pk__in=order_ids)))
 
 
@@ -141,7 +141,7 @@ def _cards(user: User, orders: Iterable[Order]) -> list[Card]:
 
 
 def card(order: Order, *, for_staff: bool = False) -> Card:
-    """Return an order's card. Internal errors are for staff only."""
+    """Return an order's card. Internal errors are for staff."""
     journey = order.journey
     return Card(
         id=order.pk,
@@ -170,7 +170,7 @@ def needs_attention(journey: Journey) -> bool:
 
 
 def what_it_waits_for(journey: Journey) -> str:
-    """Return what an order waits for, in a few words; "" if it does not wait."""
+    """Return what an order waits for, if anything."""
     if journey.status == Status.PENDING and journey.due_at is None:
         return "manual release"
     if needs_attention(journey) and journey.due_at is None:
@@ -183,14 +183,14 @@ def what_it_waits_for(journey: Journey) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LaneCount:
-    """The number of orders in a lane, and whether it is an estimate."""
+    """A lane's count or estimate."""
 
     orders: int = 0
     is_estimate: bool = False
 
 
 def lane_counts(user: User) -> dict[Lane, LaneCount]:
-    """Return the number of orders visible to the user in each lane."""
+    """Return the counts of the user's lanes."""
     by_status = _all_by_status() if sees_all_orders(user) else _own_by_status(user)
     urgent = visible_to(user).filter(NEEDS_ATTENTION).order_by()
     urgent_by_status = dict(urgent.values_list("journey__status").annotate(Count("pk")))
@@ -245,8 +245,8 @@ OF_OWNER, OF_ALL = "o.owner_id = %(owner)s", "o.owner_id IS DISTINCT FROM %(cana
 
 
 def _counted_after(position: journal.Position, user: User) -> dict[str, int]:
-    # Commits while an older transaction was open: few, and the feed sends their events again. Limited to
-    # visible orders, or customers would learn the shop's volume.
+    # Commits while an older transaction was open; the feed repeats them. Visible orders only: others reveal
+    # the shop's volume.
     visible = OF_ALL if sees_all_orders(user) else OF_OWNER
     parameters = {"from": position.transaction_id, "owner": user.pk, "canaries": canary_account.owner_id()}
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""The customer's page: the order's status, what it means for their money, and their options."""
+"""The customer's order page: status, payment, options."""
 
 from dataclasses import replace
 from itertools import groupby
@@ -58,7 +58,7 @@ LEG_NAMES = {"stock": "Items", "shipping": "Delivery", "payment": "Payment"}
 
 
 def context_of(order: Order, request: Request) -> dict[str, Any]:
-    """Return the page's context, the same for staff and customer."""
+    """Return the page's context."""
     return {
         "order": order,
         "journey": order.journey,
@@ -82,7 +82,7 @@ def headline(journey: Journey) -> str:
 
 
 def story(order: Order) -> str:
-    """Return the status, its reason and the state of the payment."""
+    """Return status, reason and state of the payment."""
     journey = order.journey
     status, payment = Status(journey.status), Leg(journey.payment)
     if status is Status.PENDING:
@@ -98,12 +98,10 @@ def story(order: Order) -> str:
 
 
 def _why(journey: Journey) -> str:
-    """Return a rejection's reason. Reasons typed by staff are shown beside the status, as typed."""
     return REASONS.get(journey.reason, "") if _is_refused(journey) else ""
 
 
 def _given_reason(journey: Journey) -> str:
-    """Return the reason beside the status; known rejections are in the story."""
     return "" if _why(journey) else reason_in_words(journey)
 
 
@@ -122,7 +120,7 @@ def _actions(order: Order, request: Request) -> list[Action]:
 
 
 def _timeline(order: Order) -> list[Entry]:
-    """Return the history without details and consecutive duplicates."""
+    """Consecutive duplicates appear once."""
     shown = panel.entries(events_of(order.pk, limit=panel.MAX_EVENTS_SHOWN), order.currency, staff=False)
     once = [next(same) for _, same in groupby(shown, key=lambda entry: entry.text)]
     return [replace(entry, details=[]) for entry in once]

@@ -1,4 +1,4 @@
-"""Demo mode: place sample orders, and inject faults into the payment provider."""
+"""Demo mode: sample orders and faults of the payment provider."""
 
 import random
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ CUSTOMERS = (
     "Jonas Berg", "Kofi Mensah", "Lena Vogel", "Mateo Ruiz", "Nadia Petrova", "Oskar Lind", "Priya Nair", "Tom Baker",
 )  # fmt: skip
 COUNTRIES = ("US", "US", "US", "CA", "DE", "FR", "GB", "JP")
-# How many of the best stocked products orders choose from.
+# Best stocked products to order from.
 PLENTIFUL = 20
 ORDERS_PER_CHUNK = 100
 NOWHERE = "AQ"
 
-# How each kind differs from an order that succeeds.
+# Changes to an order that succeeds.
 KINDS: dict[str, dict[str, Any]] = {
     "good": {},
     "out_of_stock": {},  # orders more than is available
@@ -58,7 +58,7 @@ class NothingToSell(Exception):
 
 
 def place_demo_orders(owner: User, *, count: int, kind: str) -> list[int]:
-    """Place `count` orders of a kind, or "mixed", and return their ids. Raises NothingToSell."""
+    """Place `count` orders of a kind, or "mixed". Raises NothingToSell."""
     plentiful, scarce = _product_ids()
     placed: list[int] = []
     for start in range(0, count, ORDERS_PER_CHUNK):
@@ -74,7 +74,6 @@ def place_demo_orders(owner: User, *, count: int, kind: str) -> list[int]:
 
 
 def _product_ids() -> tuple[list[int], int]:
-    """Return the best stocked products, and the scarcest."""
     items = StockItem.objects.filter(product__active=True, product__currency=settings.CURRENCY)
     items = items.exclude(product__sku=canary.SKU)
     by_units = items.order_by(F("on_hand") - F("reserved")).values_list("product_id", flat=True)
@@ -114,7 +113,7 @@ def _too_much(product_id: int) -> list[WantedLine]:
 
 
 def trouble() -> str:
-    """Return the active fault; "other" for a custom script. Raises SandboxUnreachable."""
+    """Return the active fault, or "other". Raises SandboxUnreachable."""
     script = _call("GET", "/faults").get("payments", {})
     for name, wanted in TROUBLES.items():
         if _effective(script) == wanted:
@@ -128,7 +127,7 @@ def make_trouble(name: str) -> None:
 
 
 def _effective(script: dict[str, Any]) -> dict[str, Any]:
-    """Return a script's non-default values; a timeout's length alone has no effect."""
+    """A timeout's length alone has no effect."""
     values = {name: value for name, value in script.items() if value}
     return (
         values if "timeoutAfterRate" in values else {k: v for k, v in values.items() if k != "timeoutSeconds"}

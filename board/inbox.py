@@ -1,4 +1,4 @@
-"""The demo's inbox: e-mails accepted by the sandbox's provider, which delivers none."""
+"""The demo's inbox: e-mails accepted by the sandbox, which delivers none."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,7 @@ TIMEOUT_SECONDS = 3
 SHOWN, SEARCHED_ROWS = 50, 1000
 LONGEST_ADDRESS = 320
 
-# A mail is shown in its own frame, sandboxed: no scripts, loads or links, only its styles.
+# Sandboxed frame: no scripts, loads or links, only styles.
 LETTER_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
 
 

@@ -35,7 +35,7 @@ PLACES = (
 
 
 def content_security_policy(request: HttpRequest) -> str:
-    """Return the CSP of the board's pages: own files only, nothing inline."""
+    """Return the pages' CSP: own files only, nothing inline."""
     socket = f"{'wss' if request.is_secure() else 'ws'}://{request.get_host()}"
     return (
         f"default-src 'self'; connect-src 'self' {socket}; img-src 'self' data:; object-src 'none';"
@@ -44,7 +44,7 @@ def content_security_policy(request: HttpRequest) -> str:
 
 
 def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Decorate a view as a page: login required, CSP set, never cached."""
+    """Decorate a page: login required, CSP set, never cached."""
 
     @wraps(view)
     def shown(request: HttpRequest, **parameters: Any) -> HttpResponse:
@@ -90,7 +90,7 @@ def order_panel(request: HttpRequest, viewer: User, reference: str) -> HttpRespo
 
 @page
 def track(request: HttpRequest, viewer: User, uuid: UUID) -> HttpResponse:
-    """Show a customer their order, by UUID only: numbers can be guessed."""
+    """Show an order by UUID only: numbers can be guessed."""
     try:
         order = by_reference(viewer, str(uuid))
     except OrderNotFound:
@@ -120,13 +120,12 @@ def _common(request: HttpRequest, viewer: User) -> dict[str, object]:
 
 
 def _as_api_request(viewer: User, request: HttpRequest) -> Request:
-    """Wrap the request for the API's permission checks."""
     api_request = Request(request)
     api_request.user = viewer
     return api_request
 
 
-# Key, title, and text of an empty lane.
+# Key, title, empty text.
 LANES = (
     ("pending", "Pending", "No pending orders."),
     ("processing", "Processing", "Nothing in progress."),

@@ -1,4 +1,4 @@
-"""The board's panel: one order, as far as the viewer may see it."""
+"""The board's panel of one order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from payments.models import Transaction
 
 MAX_EVENTS_SHOWN = 500
 
-# The view of each operation, which checks its permission. Remedies for stuck orders come first.
+# The view that checks each operation's permission. Remedies come first.
 OBEYED_BY: dict[str, type[APIView]] = {
     "process": views.ProcessOrder,
     "retry": views.RetryOrder,
@@ -137,7 +137,7 @@ def context_of(order: Order, request: Request) -> dict[str, Any]:
 
 
 def consolation(journey: Journey) -> str:
-    """Return why a customer has to wait; "" if they do not, or if the order is on hold."""
+    """Return why a customer has to wait, if so; not for held orders."""
     if needs_attention(journey):
         return "There's a problem with this order. Our team is on it; no action needed."
     is_held = journey.status == Status.PENDING and journey.due_at is None
@@ -156,7 +156,7 @@ def _leg(name: str, leg: Leg) -> LegShown:
 
 
 def entries(events: Sequence[OrderEvent], currency: str, *, staff: bool) -> list[Entry]:
-    """Return the timeline; internals such as tracebacks are for staff only."""
+    """Return the timeline; internals are for staff."""
     told = zip(events, timeline(events), strict=True)
     return [
         Entry(
@@ -178,12 +178,11 @@ def _text(event: OrderEvent, *, staff: bool) -> str:
     return sentence(event.type, event.data)
 
 
-# In the sentence already, or for operators only.
+# In the sentence already, or internal.
 SAID, INTERNAL = {"reason", "outcome", "currency"}, {"request", "batch"}
 
 
 def _details(event: OrderEvent, details: list[tuple[str, str]], currency: str, *, staff: bool) -> list[str]:
-    """Return the details beyond the sentence."""
     if event.type == EventType.ATTENTION_NEEDED and not staff:
         return []
     left_out = SAID if staff else SAID | INTERNAL
@@ -209,7 +208,7 @@ BACK = {"cancellation_started", "stock_released", "money_returned", "order_cance
 
 
 def _kind(event_type: str) -> str:
-    """Return an event's marker: good, bad, back (released or refunded), or wait."""
+    """Return an event's marker: good, bad, back (released, refunded), wait."""
     if event_type in (EventType.WAITING, EventType.ATTENTION_NEEDED):
         return "wait"
     if event_type in BACK:
@@ -219,7 +218,7 @@ def _kind(event_type: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call to the payment provider, and the time to its outcome."""
+    """A call to the payment provider."""
 
     transaction: Transaction
     took: str
@@ -239,7 +238,7 @@ def _took(row: Transaction) -> str:
 
 
 def actions(order: Order, request: Request, *, offered: Sequence[str] = tuple(OBEYED_BY)) -> list[Action]:
-    """Return the operations the user may run that have an effect now, with that effect."""
+    """Return the operations the user may run that have an effect now."""
     allowed = [name for name in offered if is_permitted(OBEYED_BY[name], order, request)]
     shown = [(name, previews(OPERATIONS[name], [order])[0]) for name in allowed]
     useful = {name: preview.effects for name, preview in shown if preview.effects}
@@ -258,7 +257,7 @@ def actions(order: Order, request: Request, *, offered: Sequence[str] = tuple(OB
 
 
 def is_permitted(kind: type[APIView], order: Order, request: Request) -> bool:
-    """Return whether an API view permits this user to access the order."""
+    """Return whether the API permits this user access."""
     view = kind()
     return all(
         permission.has_permission(request, view) and permission.has_object_permission(request, view, order)

@@ -1,4 +1,4 @@
-"""Sales page: orders and revenue over time, from the API's analytics."""
+"""Sales page, from the API's analytics."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Row:
 
 
 def context_of(chosen: str, *, now: datetime) -> dict[str, Any]:
-    """Return the context for the days up to now, UTC; the default range for an unknown choice."""
+    """Return the context for the days up to now, UTC; unknown choices get the default."""
     name = chosen if chosen in CHOICES else USUAL
     choice, today = CHOICES[name], now.astimezone(UTC).date()
     first = today - timedelta(days=choice.days - 1)

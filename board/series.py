@@ -1,7 +1,7 @@
-"""The last minutes as time series for the board's charts.
+"""Time series of the last minutes for the board's charts.
 
-Each refresh reads only the events appended since the last, so its cost follows new events, and there is none
-without viewers. The backlog is not in the journal: beat samples it, and so does each refresh.
+A refresh reads only new events, and only with viewers. The backlog is not in the journal: beat samples it,
+and so does each refresh.
 """
 
 import math
@@ -25,10 +25,10 @@ from scheduling.slots import database_now
 BUCKET_SECONDS = 2
 SPAN_SECONDS = 300
 RETENTION_SECONDS = 1.0
-SAMPLE_SECONDS = 12  # validity of a backlog sample: until beat's next, with slack
-# A first read is limited to this many latest orders.
+SAMPLE_SECONDS = 12  # until beat's next sample, with slack
+# Limit of a first read.
 MAX_ORDERS = 100_000
-# Times to confirm are counted in exponential classes: quantiles within 6 %.
+# Exponential classes: quantiles within 6 %.
 SHORTEST, LONGEST, CLASSES = 0.005, 3600.0, 110
 
 READ = """
@@ -48,7 +48,7 @@ ENDED = (EventType.REJECTED, EventType.CANCELLED)
 
 
 class Now(Answer):
-    """Current figures: rates of the last ten seconds, times of the last minute."""
+    """Rates of the last ten seconds, times of the last minute."""
 
     placed_per_second: float
     confirmed_per_second: float
@@ -60,7 +60,7 @@ class Now(Answer):
 
 
 class SeriesAnswer(Answer):
-    """Series of equal length: bucket starts in Unix seconds, and their values."""
+    """Series of equal length; times are bucket starts in Unix seconds."""
 
     bucket_seconds: int
     times: list[int]
@@ -164,7 +164,6 @@ class Series:
         )
 
     def _backlog_at(self, start: int) -> stats.Backlog | None:
-        """Return the latest sample still valid then."""
         for earlier in range(start, start - SAMPLE_SECONDS - 1, -BUCKET_SECONDS):
             bucket = self._buckets.get(earlier)
             if bucket and bucket.backlog:
@@ -188,7 +187,7 @@ class Series:
 
 
 def quantile(classes: dict[int, int], share: float) -> float | None:
-    """Return a quantile of the times in seconds; None without times."""
+    """Return a quantile in seconds, if any."""
     wanted, seen = sum(classes.values()) * share, 0
     for class_ in sorted(classes):
         seen += classes[class_]
@@ -210,7 +209,7 @@ def _bucket_of(moment: float) -> int:
 
 
 def _transaction_before(moment: float, end: int) -> int:
-    """Return a transaction id no later than that of the first order placed at or after a moment."""
+    """Return a transaction id no later than the first order's since a moment."""
     first = max(stats.first_id_since(datetime.fromtimestamp(moment, tz=UTC)), stats.latest_id() - MAX_ORDERS)
     with connection.cursor() as cursor:
         cursor.execute(

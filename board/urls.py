@@ -1,4 +1,4 @@
-"""URLs of the board's pages, and its API below /api/board."""
+"""URLs of the board's pages and API."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The board's viewers: logged-in users; in demo mode the demo customer."""
+"""The board's viewers: users; in demo mode the demo customer."""
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -11,7 +11,7 @@ from orders.permissions import sees_all_orders
 
 
 def viewer_of(request: HttpRequest) -> User | None:
-    """Return the viewer of a page; None if a login is required."""
+    """Return the viewer; None requires a login."""
     if isinstance(request.user, User):
         return request.user
     if not settings.DEMO:
@@ -20,7 +20,7 @@ def viewer_of(request: HttpRequest) -> User | None:
 
 
 def sees_the_shop(user: User) -> bool:
-    """Whether a user may see the whole shop's figures."""
+    """Whether a user may see the whole shop."""
     return sees_all_orders(user) or settings.DEMO
 
 
@@ -35,7 +35,7 @@ class SeesTheShop(BasePermission):
 
 
 class InDemo(BasePermission):
-    """Demo mode only: its actions would harm a real shop."""
+    """Demo mode only."""
 
     message = "Only a demo has this."
 

@@ -1,7 +1,6 @@
 """Products, stock and stock adjustments in the admin.
 
-Stock is never edited in place: the pipeline keeps writing it, and a form would save stale values. It is
-adjusted by a difference, with a reason.
+Stock is adjusted by a difference: the pipeline keeps writing it, and a form would save stale values.
 """
 
 from typing import Any, ClassVar
@@ -54,7 +53,7 @@ class ProductForm(ModelForm):
         fields = "__all__"  # noqa: DJ007 - limited by the admin's field lists
 
     def clean_sku(self) -> str:
-        """Return the SKU with normalised spaces; reject one that cannot be part of a URL."""
+        """Return a normalised SKU; reject one that breaks URLs."""
         sku = naming.tidy(self.cleaned_data["sku"])
         if "sku" in self.changed_data:
             naming.check_sku(sku)
@@ -62,14 +61,14 @@ class ProductForm(ModelForm):
         return sku
 
     def clean_name(self) -> str:
-        """Return the name with normalised spaces."""
+        """Return a normalised name."""
         name = naming.tidy(self.cleaned_data["name"])
         if "name" in self.changed_data:
             naming.check_free("name", name, product_id=self.instance.pk)
         return name
 
     def clean(self) -> dict[str, Any]:
-        """Reject a price with more decimals than its currency has."""
+        """Reject more decimals than the currency has."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if {"price", "currency"} <= cleaned.keys():
             try:
@@ -99,7 +98,7 @@ class StockFilter(admin.SimpleListFilter):
 
 
 class ReorderLevelForm(ModelForm):
-    """Edits the reorder level only: the pipeline writes the row's other columns."""
+    """Edits the one column that the pipeline does not write."""
 
     class Meta:
         model = StockItem
@@ -146,7 +145,7 @@ class ProductAdmin(admin.ModelAdmin):
         queryset: QuerySet[Product],
         search_term: str,
     ) -> tuple[QuerySet[Product], bool]:
-        """Return products that contain every word, as the API's search does."""
+        """Search as the API does."""
         for word in search_term.split():
             queryset = queryset.filter(matches(word))
         return queryset, False
@@ -212,7 +211,6 @@ class ProductAdmin(admin.ModelAdmin):
         return TemplateResponse(request, "admin/inventory/adjust.html", context)
 
     def _adjust(self, request: HttpRequest, product: Product, form: AdjustmentForm) -> bool:
-        """Adjust the stock, or add an error to the form."""
         try:
             with transaction.atomic():
                 stock.open_stock(product_ids=[product.pk])
@@ -257,7 +255,6 @@ class StockChangeAdmin(admin.ModelAdmin):
 
 
 def _stock_of(product: Product) -> StockItem:
-    """Return the product's stock; empty if it has none yet."""
     try:
         return product.stock
     except StockItem.DoesNotExist:

@@ -1,4 +1,4 @@
-"""Product lookup for orders: what can be ordered, and at which price."""
+"""Product lookup for orders."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -16,9 +16,9 @@ WHERE id = ANY(%s::bigint[]) OR sku = ANY(%s::text[]) OR name = ANY(%s::text[])
 
 @dataclass(frozen=True, slots=True)
 class ProductInfo:
-    """A product as order lines need it. Only active ones can be ordered.
+    """A product for order lines.
 
-    An unchanged row `version` proves the rest; the statement that stores an order checks it.
+    The statement that stores an order checks the row `version`, which proves the rest.
     """
 
     id: int
@@ -34,10 +34,7 @@ class ProductInfo:
 def find_products(
     *, ids: Collection[int] = (), skus: Collection[str] = (), names: Collection[str] = ()
 ) -> list[ProductInfo]:
-    """Return products with one of the ids, SKUs or exact names, retired ones included.
-
-    One statement. Missing products are absent; impossible ids and texts are skipped.
-    """
+    """Return products by id, SKU or exact name, retired ones included, in one statement. Others are absent."""
     possible_ids = [product_id for product_id in ids if 0 < product_id <= LARGEST_ID]
     with connection.cursor() as cursor:
         cursor.execute(FIND, [possible_ids, _storable(skus), _storable(names)])
@@ -56,9 +53,9 @@ _by_name: dict[str, ProductInfo] = {}
 def cached_products(
     *, ids: Collection[int] = (), skus: Collection[str] = (), names: Collection[str] = ()
 ) -> list[ProductInfo]:
-    """Like `find_products`, with one query only if any is not cached.
+    """Like `find_products`, from the cache if it has all.
 
-    Cached products may be stale: callers must verify the version.
+    Callers must verify the version: cached products may be stale.
     """
     cached = (*map(_by_id.get, ids), *map(_by_sku.get, skus), *map(_by_name.get, names))
     found = [product for product in cached if product is not None]
@@ -74,5 +71,5 @@ def _store(products: list[ProductInfo]) -> None:
 
 
 def _storable(texts: Collection[str]) -> list[str]:
-    # PostgreSQL rejects NUL in text, so nothing stored matches.
+    # PostgreSQL rejects NUL in text.
     return [text for text in texts if "\0" not in text]

@@ -27,11 +27,11 @@ class ProductNotFound(Exception):
 class Filters:
     """Filters of the product list."""
 
-    search: str = ""  # in the SKU, the name or the description
+    search: str = ""  # in SKU, name or description
     category: str = ""
     in_stock: bool | None = None  # None: either
-    runs_low: bool = False  # only products below their reorder level
-    retired_too: bool = False  # include retired products (staff)
+    runs_low: bool = False  # below their reorder level
+    retired_too: bool = False  # for staff
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +43,10 @@ class Page:
 
 
 def list_products(*, filters: Filters, page: Page) -> tuple[list[Product], int | None]:
-    """Return a page of products by id with current stock, and the next cursor."""
+    """Return a page by id with current stock, and the next cursor."""
     if filters.in_stock is None and not filters.runs_low:
         kept = remembered((filters, page), lambda: list(_page(_matching(filters), page)))
-        found = [
-            copy(product) for product in kept
-        ]  # copies: cached products are shared, stock is per response
+        found = [copy(product) for product in kept]  # cached products are shared, stock is per response
     else:
         found = list(_page(_matching(filters), page))
     products = found[: page.size]
@@ -56,7 +54,7 @@ def list_products(*, filters: Filters, page: Page) -> tuple[list[Product], int |
 
 
 def find_product(*, reference: str, retired_too: bool = False) -> Product:
-    """Return the product with this id or SKU, with current stock. Raises ProductNotFound."""
+    """Return the product with current stock. Raises ProductNotFound."""
     if "\0" in reference:
         raise ProductNotFound(reference)  # PostgreSQL rejects NUL
     named = Q(sku=reference)
@@ -65,7 +63,7 @@ def find_product(*, reference: str, retired_too: bool = False) -> Product:
     products = Product.objects.filter(named)
     if not retired_too:
         products = products.filter(active=True)
-    # An id takes precedence over an equal SKU of another product.
+    # Ids take precedence over equal SKUs.
     for product in sorted(products, key=lambda product: str(product.pk) != reference):
         return _with_stock([product])[0]
     raise ProductNotFound(reference)
@@ -77,7 +75,7 @@ def running_low() -> int:
 
 
 def list_changes(*, product_id: int, page: Page) -> tuple[list[StockChange], int | None]:
-    """Return a page of a product's adjustments, latest first, and the next cursor."""
+    """Return a page of adjustments, latest first, and the next cursor."""
     changes = StockChange.objects.filter(product_id=product_id, pk__lt=page.after or LARGEST_ID).order_by(
         "-pk"
     )
@@ -101,7 +99,7 @@ def _matching(filters: Filters) -> QuerySet[Product]:
 
 
 def matches(text: str) -> Q:
-    """Return the condition that SKU, name or description contains the text."""
+    """Match SKU, name or description."""
     text = composed(text)
     return (
         Q(sku__composed__icontains=text)

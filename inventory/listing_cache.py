@@ -1,11 +1,10 @@
-"""Cache of product lists.
+"""Cache of product lists, without stock, which changes with every order.
 
-Only slow-changing data is cached: names, prices, weights, never stock. Every change of a product must call
-`forget_listings`, which starts a new generation; a list computed from old rows is stored under the old
-generation and never read. Without Valkey every query goes to the database.
+Changes of a product call `forget_listings`, which starts a new generation: lists computed meanwhile from old
+rows are stored under the old one and never read.
 
-Lists stay in a small cache per process, because clients choose the queries and could fill Valkey's memory,
-which the broker needs. Only the generation is shared.
+Lists stay in a bounded cache per process: clients choose the queries and could fill Valkey, which the broker
+needs.
 """
 
 import logging
@@ -27,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 GENERATION = "inventory:generation"
 LONGEST_GENERATION = 64
-# Cool-down after a failure, so that queries do not each wait for Valkey.
+# Cool-down, so that queries do not each wait for Valkey.
 AWAY_SECONDS = 5.0
 MOST_ANSWERS = 256
 MOST_ITEMS = 5_000  # over all answers
@@ -82,13 +81,13 @@ ANSWERS = Answers()
 
 
 def remembered(question: Hashable, compute: Callable[[], list[T]]) -> list[T]:
-    """Return the cached answer, or `compute` and store it. Shared objects: do not mutate."""
+    """Return the cached or computed answer. Shared: do not mutate."""
     generation = _call(_current_generation)
     if generation is None:
         return compute()
     kept = ANSWERS.get(generation, question)
     if kept is not None:
-        return kept  # the same question computes the same type
+        return kept  # type: ignore[return-value] # one question, one type
     answer = compute()
     ANSWERS.keep(generation, question, list[object](answer))
     return answer

@@ -1,4 +1,4 @@
-"""Loads a catalogue from CSV: adds missing products, keeps existing ones as edited."""
+"""Loads a catalogue from CSV; existing products keep their edits."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from iso.currencies import rounded
 
 CATALOGUE = Path(__file__).parent / "catalogue.csv"
 
-# Rows with explicit ids do not advance the sequence.
+# Explicit ids do not advance the sequence.
 CATCH_UP = """
 SELECT setval(counter, greatest(nextval(counter), (SELECT max(id) FROM inventory_product)))
 FROM pg_get_serial_sequence('inventory_product', 'id') AS counter
@@ -21,10 +21,10 @@ FROM pg_get_serial_sequence('inventory_product', 'id') AS counter
 
 
 def load_catalogue(path: Path = CATALOGUE, *, currency: str) -> int:
-    """Add the CSV file's missing products with their initial stock. Return how many.
+    """Add missing products with initial stock. Return how many.
 
     Columns: id, sku, name, category, description, price (in `currency`), weight_grams, stock, and optionally
-    `active`, 0 for products not for sale.
+    `active` (0 or 1).
     """
     with path.open(newline="", encoding="utf-8") as file:
         listed = list(csv.DictReader(file))

@@ -10,7 +10,7 @@ from iso.validators import check_currency
 
 
 class Product(models.Model):
-    """A product. Retired, never deleted: old orders refer to it."""
+    """A product. Retired, never deleted."""
 
     sku = models.CharField("SKU", max_length=40, unique=True)
     name = models.CharField(max_length=120, unique=True)
@@ -35,7 +35,7 @@ class Product(models.Model):
 
 
 class StockItem(models.Model):
-    """A product's stock. Units ever received equal `on_hand + sold` exactly."""
+    """A product's stock. `on_hand + sold` is all ever received."""
 
     product = models.OneToOneField(Product, on_delete=models.PROTECT, primary_key=True, related_name="stock")
     on_hand = models.PositiveIntegerField(
@@ -72,7 +72,7 @@ class Reservation(models.Model):
 
     pk = models.CompositePrimaryKey("order_id", "product_id")
     order_id = models.BigIntegerField()
-    # No database constraint: rows are written only under the stock row's lock; the audit verifies them.
+    # No constraint: written only under the stock row's lock, and audited.
     product = models.ForeignKey(Product, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
     quantity = models.PositiveIntegerField()
 

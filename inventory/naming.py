@@ -1,4 +1,4 @@
-"""Rules for SKUs and names: usable in URLs, distinguishable by people."""
+"""Rules for SKUs, names and prices."""
 
 import re
 from decimal import Decimal
@@ -12,31 +12,31 @@ from inventory.models import Product
 from iso.currencies import has_decimals_for
 from iso.validators import decimals_refused
 
-# Would end or alter a URL path, or clash with a URL below /api/inventory.
+# Breaks a URL, or clashes with one below /api/inventory.
 NOT_ADDRESSABLE = re.compile(r"[/\\?#%]|^\.{1,2}$|^sync$")
 
 
 def tidy(text: str) -> str:
-    """Collapse whitespace into single spaces, no-break spaces too."""
+    """Collapse whitespace, no-break spaces too."""
     return " ".join(text.split())
 
 
 def check_sku(sku: str) -> None:
-    """Raise ValidationError for a SKU that cannot be part of a URL."""
+    """Raise ValidationError for a SKU that breaks URLs."""
     if NOT_ADDRESSABLE.search(sku):
         message = "A SKU stands in addresses: without / \\ ? # and %, and neither a dot, two dots nor sync."
         raise ValidationError(message, code="not_addressable")
 
 
 def check_free(field: str, text: str, *, product_id: int | None) -> None:
-    """Raise ValidationError if another product's differs only in case, spaces or code points."""
+    """Raise ValidationError for names alike but for case, spaces or code points."""
     alike = _products_by(field).filter(normal_form=_normal_form(Value(text)))
     if alike.exclude(pk=product_id).exists():
         raise ValidationError("Another product is called that.", code="unique")
 
 
 def check_price(price: Decimal, currency: str) -> None:
-    """Raise ValidationError for a price with more decimals than its currency has."""
+    """Raise ValidationError for more decimals than the currency has."""
     if not has_decimals_for(price, currency):
         raise decimals_refused(currency)
 

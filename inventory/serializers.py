@@ -68,14 +68,14 @@ class ChangeSerializer(serializers.ModelSerializer):
 
 
 class ProductPage(serializers.Serializer):
-    """A page of products, and the link to the next."""
+    """A page of products."""
 
     next = serializers.URLField(allow_null=True)
     results = StaffProductSerializer(many=True)
 
 
 class ChangePage(serializers.Serializer):
-    """A page of adjustments, latest first, and the link to the next."""
+    """Adjustments, latest first."""
 
     next = serializers.URLField(allow_null=True)
     results = ChangeSerializer(many=True)
@@ -178,15 +178,15 @@ class ProductFields(serializers.ModelSerializer):
         ]
 
     def validate_sku(self, sku: str) -> str:
-        """Return the SKU with normalised spaces; reject one that cannot be part of a URL."""
+        """Return a normalised SKU; reject one that breaks URLs."""
         return self._free("sku", naming.tidy(sku), naming.check_sku)
 
     def validate_name(self, name: str) -> str:
-        """Return the name with normalised spaces."""
+        """Return a normalised name."""
         return self._free("name", naming.tidy(name))
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Reject a price with more decimals than its currency has."""
+        """Reject more decimals than the currency has."""
         price = attrs.get("price", getattr(self.instance, "price", None))
         currency: str = attrs.get("currency", getattr(self.instance, "currency", "USD"))
         if price is not None and {"price", "currency"} & attrs.keys():
@@ -210,12 +210,12 @@ class BadParameter(serializers.ValidationError):
 
 
 def checked(kind: type[serializers.Serializer], data: Any) -> dict[str, Any]:
-    """Validate a body. Raises DRF's ValidationError, which names the field."""
+    """Validate a body. Raises DRF's ValidationError."""
     return filled(kind(data=data))
 
 
 def filled(serializer: serializers.BaseSerializer) -> dict[str, Any]:
-    """Validate a serializer's body. Raises DRF's ValidationError, for unknown fields too."""
+    """Validate a serializer's body, unknown fields too. Raises DRF's ValidationError."""
     data, fields = serializer.initial_data, getattr(serializer, "fields", {})
     unknown = [name for name in data if name not in fields] if isinstance(data, dict) else []
     if unknown:
@@ -225,8 +225,8 @@ def filled(serializer: serializers.BaseSerializer) -> dict[str, Any]:
 
 
 def parameters(kind: type[serializers.Serializer], query: QueryDict) -> dict[str, Any]:
-    """Validate query parameters. Raises BadParameter for the first invalid one."""
-    # A plain dict: DRF treats an empty parameter of a QueryDict as absent, as in a form.
+    """Validate query parameters. Raises BadParameter for the first."""
+    # DRF treats an empty parameter of a QueryDict as absent.
     serializer = kind(data=query.dict())
     if not serializer.is_valid():
         raise BadParameter(serializer.errors)

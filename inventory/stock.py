@@ -1,8 +1,7 @@
-"""Stock operations: reserve, release, sell, return, adjust.
+"""Stock operations on many orders, in the caller's transaction.
 
-All work on many orders at once, in the caller's transaction, which writes the orders too. Stock rows are
-locked first, by product id: concurrent batches wait but never deadlock, and what is read under the lock stays
-true.
+Stock rows are locked first, by product id: concurrent batches wait but never deadlock, and what is read under
+the lock stays true.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -25,7 +24,7 @@ class Wanted(NamedTuple):
 
 
 class Shortage(NamedTuple):
-    """Why an order was refused: it wanted more units than were left."""
+    """A refused order's line: it wanted more units than were left."""
 
     product_id: int
     wanted: int
@@ -33,7 +32,7 @@ class Shortage(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A product's difference to the warehouse (negative: we have more), and how much was applied."""
+    """A product's difference to the warehouse, and how much was applied."""
 
     product_id: int
     wanted: int
@@ -49,7 +48,7 @@ class NoStock(Exception):
 
 
 class NotEnoughFree(Exception):
-    """Fewer units are unreserved than were to be removed."""
+    """Too few unreserved units to remove."""
 
     def __init__(self, *, product_id: int, available: int) -> None:
         super().__init__(
@@ -78,7 +77,7 @@ INSERT INTO inventory_reservation (order_id, product_id, quantity)
 SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[])
 """
 
-# Acts only on rows this statement deletes: a second run finds nothing to do.
+# Acts only on rows this statement deletes, so a repeat does nothing.
 CLOSED = """
 WITH closed AS (
     DELETE FROM inventory_reservation WHERE order_id = ANY(%s::bigint[]) RETURNING product_id, quantity
@@ -101,8 +100,7 @@ FROM unnest(%s::bigint[], %s::bigint[]) AS back(product_id, quantity)
 WHERE stock.product_id = back.product_id
 """
 
-# Received units are on hand or sold. A deficit removes at most the unreserved units; a difference that
-# remains because all is reserved is recorded once, not at every sync.
+# Deficits remove unreserved units only; a difference that stays is recorded once.
 TAKE_OVER = """
 WITH difference AS (
     SELECT stock.product_id, stock.on_hand,
@@ -130,11 +128,11 @@ SELECT product_id, wanted, applied FROM difference ORDER BY product_id
 
 
 def reserve(*, wanted: Sequence[Wanted], ahead: Sequence[Wanted] = ()) -> dict[int, list[Shortage]]:
-    """Reserve stock: all lines of an order or none, in order of placement (ascending id).
+    """Reserve all lines of an order or none, in order of placement (ascending id).
 
-    Units that orders of `ahead` could have now, each in its turn, are left to them. Returns the shortages of
-    refused orders; all others of `wanted` are reserved. Orders that hold stock already are unchanged. The
-    caller verifies that each order still wants stock: it may be cancelled or completed.
+    Units that orders of `ahead` could have now are left to them. Returns the shortages of refused orders; all
+    others are reserved. Orders that hold stock are unchanged. The caller verifies that orders still want
+    stock.
     """
     if not wanted:
         return {}
@@ -153,19 +151,19 @@ def reserve(*, wanted: Sequence[Wanted], ahead: Sequence[Wanted] = ()) -> dict[i
 
 
 def release(*, order_ids: Collection[int]) -> None:
-    """Release the orders' reservations, if any."""
+    """Release the orders' reservations."""
     _close(RELEASE, order_ids)
 
 
 def sell(*, order_ids: Collection[int]) -> None:
-    """Mark the orders' reservations, if any, as sold: they leave the warehouse."""
+    """Mark the orders' reservations as sold."""
     _close(SELL, order_ids)
 
 
 def take_back(*, lines: Sequence[Wanted]) -> None:
     """Return sold goods to stock.
 
-    Not idempotent: the caller must advance the order in the same transaction.
+    Not idempotent: the caller advances the order in the same transaction.
     """
     quantities = _units_by_product(lines)
     if quantities:
@@ -177,10 +175,10 @@ def take_back(*, lines: Sequence[Wanted]) -> None:
 def adjust(
     *, product_id: int, by: int, reason: str, made_by: str = "", source: StockChange.Source
 ) -> StockChange:
-    """Adjust a product's stock by a difference, and record user and reason.
+    """Adjust a product's stock, and record user and reason.
 
-    Reserved units cannot be removed: staff get NotEnoughFree and nothing changes; the inventory sync removes
-    what it can and records what it wanted. Raises NoStock for an unknown product.
+    Reserved units stay: staff get NotEnoughFree, the inventory sync removes what it can and records the rest.
+    Raises NoStock.
     """
     item = StockItem.objects.select_for_update().filter(product_id=product_id).first()
     if item is None:
@@ -202,10 +200,9 @@ def adjust(
 
 
 def take_over(*, received: Mapping[int, int], reason: str, now: datetime) -> list[Difference]:
-    """Set stock on hand from the units the warehouse ever received, by product id.
+    """Set stock on hand from the units ever received, by product id.
 
-    Reserved units stay: a deficit removes unreserved units only. Each difference is recorded (a lasting one
-    only once) and returned.
+    Reserved units stay. Returns and records each difference (a lasting one only once).
     """
     _lock(received)
     product_ids, counts = list(received), list(received.values())
@@ -220,8 +217,8 @@ def open_stock(*, product_ids: Collection[int]) -> None:
 
 
 def set_reorder_level(*, product_id: int, level: int) -> None:
-    """Set the available units below which a product is to be reordered."""
-    # One column only: the pipeline writes the others.
+    """Set a product's reorder level."""
+    # The pipeline writes the other columns.
     StockItem.objects.filter(product_id=product_id).update(reorder_level=level)
 
 
@@ -231,7 +228,7 @@ def _lock(product_ids: Iterable[int]) -> dict[int, int]:
 
 
 def _by_order(wanted: Sequence[Wanted]) -> dict[int, dict[int, int]]:
-    """Return each order's quantities by product, orders by age."""
+    """Oldest order first."""
     orders: dict[int, dict[int, int]] = {}
     for order_id, product_id, quantity in sorted(wanted):
         products = orders.setdefault(order_id, {})
@@ -247,14 +244,14 @@ def _units_by_product(lines: Iterable[Wanted]) -> dict[int, int]:
 
 
 def _holders(order_ids: Collection[int]) -> list[int]:
-    """Return the orders that hold stock. Under the lock, none can start to."""
+    """Under the lock, none can start to hold."""
     return [order_id for (order_id,) in execute(HOLDERS, [numbers(order_ids)])]
 
 
 def _allocate(
     orders: Mapping[int, Mapping[int, int]], available: dict[int, int]
 ) -> tuple[list[Wanted], dict[int, list[Shortage]]]:
-    """Allocate available units in order. Return reservations and refusals."""
+    """Return reservations and refusals."""
     reserved: list[Wanted] = []
     refused: dict[int, list[Shortage]] = {}
     for order_id, products in orders.items():
@@ -277,7 +274,6 @@ def _shortages(products: Mapping[int, int], available: Mapping[int, int]) -> lis
 
 
 def _hold(reserved: Sequence[Wanted]) -> None:
-    """Write reservations and reserved units in one statement."""
     if not reserved:
         return
     taken = _units_by_product(reserved)
@@ -286,7 +282,7 @@ def _hold(reserved: Sequence[Wanted]) -> None:
 
 
 def _close(statement: str, order_ids: Collection[int]) -> None:
-    """End the current reservations, not those made concurrently."""
+    """End current reservations, not those made concurrently."""
     with connection.cursor() as cursor:
         cursor.execute(HELD, [numbers(order_ids)])
         held = cursor.fetchall()

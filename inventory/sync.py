@@ -1,7 +1,7 @@
 """Compares stock with the warehouse through the Inventory API (`INVENTORY_API_URL`).
 
-The warehouse knows no orders: its received units are our on hand plus sold. It is authoritative: the next
-sync reverts a staff adjustment that it does not know.
+The warehouse knows no orders: its received units are our on hand plus sold. It is authoritative: syncs revert
+staff adjustments unknown to it.
 """
 
 import logging
@@ -24,27 +24,27 @@ logger = logging.getLogger(__name__)
 
 PROVIDER = "inventory"
 PAGE_SIZE = 500
-# A page may exceed the requested size, within limits.
+# A page may exceed PAGE_SIZE, within these limits.
 MOST_ITEMS, LONGEST_SKU = 10_000, 200
-SEVERAL = 5  # unknown SKUs per log line; the warehouse may have thousands
+SEVERAL = 5  # per log line; there may be thousands
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """Units of an article ever received, less write-offs."""
+    """Units of an article received, less write-offs."""
 
     sku: Annotated[str, msgspec.Meta(max_length=LONGEST_SKU)]
     received: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Articles by ascending SKU; `next` is the following page's cursor, None on the last."""
+    """Articles by ascending SKU; `next` is None on the last."""
 
     items: Annotated[list[Counted], msgspec.Meta(max_length=MOST_ITEMS)]
     next: Annotated[str, msgspec.Meta(max_length=LONGEST_SKU)] | None
 
 
 class Ours(NamedTuple):
-    """A product and its received units by our count (None: no stock row)."""
+    """A product and its received units (None: no stock row)."""
 
     sku: str
     product_id: int
@@ -58,9 +58,9 @@ class SyncSummary:
     pages: int = 0
     products: int = 0  # compared
     differences: int = 0
-    applied: int = 0  # resolved differences; the rest wait for reserved units
+    applied: int = 0  # the rest waits for reserved units
     unknown: int = 0  # SKUs not sold here
-    stopped: str = ""  # why it ended early; empty: it did not
+    stopped: str = ""  # the reason for an early end
 
     def __add__(self, other: "SyncSummary") -> "SyncSummary":
         return SyncSummary(
@@ -81,10 +81,9 @@ class SyncSummary:
 
 
 def sync_stock(*, now: datetime) -> SyncSummary:
-    """Correct our stock by the warehouse's, page by page; return a summary.
+    """Correct our stock by page; return a summary.
 
-    Each page is corrected in its own short transaction: if the provider fails midway, earlier pages stay
-    corrected and `stopped` has the reason.
+    Each page has its own short transaction: earlier pages stay corrected if the provider fails.
     """
     summary = SyncSummary()
     try:
@@ -99,7 +98,6 @@ def sync_stock(*, now: datetime) -> SyncSummary:
 
 
 def _pages() -> Iterator[Page]:
-    """Yield the pages. Raises ProviderUnavailable, also for invalid answers."""
     after: str | None = ""
     while after is not None:
         page = _page(after)
@@ -118,7 +116,7 @@ def _page(after: str) -> Page:
 
 
 def _take_over(page: Page, now: datetime) -> SyncSummary:
-    """Compare a page without locks, as most rows agree; then correct the differences."""
+    """Compare without locks, as most rows agree."""
     received = {item.sku: item.received for item in page.items}
     ours = _received_by_us(received)
     differing = {line.product_id: received[line.sku] for line in ours if line.units != received[line.sku]}

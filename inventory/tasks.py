@@ -9,20 +9,17 @@ from scheduling.slots import database_now, once_per_slot
 
 NAME = "inventory.sync_stock"
 
-# Manual requests within this time share one sync.
+# Manual requests within this time share a sync.
 AT_ONCE_SECONDS = 1.0
 
-# The client waits: a broker this slow counts as down.
+# A client waits: a slow broker counts as down.
 FAIL_FAST = {"socket_timeout": 2, "socket_connect_timeout": 1, "max_retries": 0}
 
 
-# A warehouse of a million articles is two thousand pages.
+# A million articles are two thousand pages.
 @shared_task(name=NAME, soft_time_limit=500, time_limit=540)
 def sync_stock(*, at_once: bool = False, **_future: object) -> None:
-    """Sync stock with the warehouse, once per slot; `at_once` for manual runs.
-
-    The result is stored with the scheduled runs.
-    """
+    """Sync stock, once per slot; `at_once` for manual runs."""
     now = database_now()
     once_per_slot(
         name=NAME,
@@ -33,6 +30,6 @@ def sync_stock(*, at_once: bool = False, **_future: object) -> None:
 
 
 def ask_for_sync() -> None:
-    """Queue a sync. Raises kombu's OperationalError within seconds."""
+    """Queue a sync. Raises OperationalError within seconds."""
     with Connection(settings.BROKER_URL, transport_options=FAIL_FAST) as broker:
         sync_stock.apply_async(kwargs={"at_once": True}, producer=broker.Producer(), retry=False)

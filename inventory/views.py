@@ -238,7 +238,6 @@ class SyncView(APIView):
 
 
 def _write(request: Request, serializer: ProductFields, flag: int) -> Product:
-    """Write a product, log the user, and invalidate cached listings."""
     level = filled(serializer).get("reorderLevel")
     serializer.validated_data.pop("reorderLevel", None)
     with transaction.atomic():
@@ -258,7 +257,6 @@ def _write(request: Request, serializer: ProductFields, flag: int) -> Product:
 
 
 def _is_staff(request: Request) -> bool:
-    """Whether the user may see retired products and all stock figures."""
     return bool(request.user.is_staff and request.user.has_perm("inventory.view_product"))
 
 

@@ -20,7 +20,7 @@ SESSION, TOKEN, ACCOUNT, DEMO = "session", "token", "account", "demo"
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """How a client authenticated: session key, API token digest, or the account of a ticket."""
+    """A session key, an API token's digest, or a ticket's account."""
 
     kind: str
     value: str
@@ -28,7 +28,7 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """An account, and the credential that authenticated it."""
+    """An account and its credential."""
 
     user: User
     credential: Credential
@@ -36,13 +36,13 @@ class Viewer:
 
 
 def viewer_of(credential: Credential) -> Viewer | None:
-    """Return the account the credential authenticates now; None if invalid."""
+    """Return the account authenticated now, if any."""
     user = _FINDERS[credential.kind](credential.value)
     return Viewer(user, credential, sees_all_orders(user)) if user and user.is_active else None
 
 
 def shown_by(headers: Mapping[str, str], *, trust_cookies: bool) -> Credential | None:
-    """Return the headers' credential: token before cookie; demo mode needs none."""
+    """Return the headers' credential, tokens first; demo mode needs none."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() in SCHEMES:
         return Credential(TOKEN, digest_of(token.strip()))
@@ -71,7 +71,7 @@ def _cookie(header: str) -> str:
 
 
 def _by_session(session_key: str) -> User | None:
-    # Django's own check: an expired session or a changed password ends it.
+    # An expired session or a changed password ends it.
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
     user = get_user(request)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-# The stubs of Channels, Django and asgiref define incompatible types for these.
+# Stubs of Channels, Django and asgiref conflict.
 Scope = Any
 Receive = Any
 Send = Any

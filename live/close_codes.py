@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Refusal:
-    """A reason to close. `comes_back`: the client can reconnect unchanged."""
+    """A close code. `comes_back`: reconnecting can help."""
 
     code: int
-    reason: str  # at most 123 bytes of UTF-8, or the close frame is invalid
+    reason: str  # at most 123 bytes: a close frame's limit
     comes_back: bool = False
 
 

@@ -1,4 +1,4 @@
-"""Socket consumers: authenticate, negotiate a protocol, forward a feed, close with a reason."""
+"""Socket consumers: authenticate, negotiate, forward a feed, close with a reason."""
 
 import asyncio
 import logging
@@ -41,13 +41,13 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-LARGEST_MESSAGE = 4096  # characters; client messages are far shorter
-BURST = 20  # messages a client may send at once ...
-MESSAGES_PER_SECOND = 2.0  # ... and how fast the allowance refills
-CLOSE_SECONDS = 10.0  # how long a client that does not read may delay the close frame
+LARGEST_MESSAGE = 4096  # characters
+BURST = 20  # messages at once
+MESSAGES_PER_SECOND = 2.0  # refill rate
+CLOSE_SECONDS = 10.0  # limit for a client that does not read
 HANDSHAKE_SECONDS = 15.0  # as in SignalR's servers
-SIGNALR_PING_SECONDS = 10.0  # SignalR clients time out after 30 seconds of silence
-# A client of /orderHub silent for this long gets plain JSON.
+SIGNALR_PING_SECONDS = 10.0  # clients time out after 30 seconds of silence
+# Silent clients of /orderHub get plain JSON.
 FIRST_WORD_SECONDS = 1.0
 
 
@@ -68,7 +68,7 @@ class Allowance:
 class LiveConsumer(AsyncWebsocketConsumer):
     """Base of the sockets: subclasses choose feed and protocol."""
 
-    # No channel per socket: the hub holds the process's one subscription.
+    # The hub holds the process's only channel.
     channel_layer_alias = "none"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,12 +84,12 @@ class LiveConsumer(AsyncWebsocketConsumer):
         try:
             await super().__call__(scope, receive, send)
         except asyncio.CancelledError:
-            # Either the server stops, or `_close` gave up on a client that does not read.
+            # The server stops, or `_close` cancelled a stuck send.
             if self._refusal is None:
                 raise
 
     async def connect(self) -> None:
-        """Accept before any check: browsers only see the close code of an accepted socket."""
+        """Accept first: browsers only see close codes of accepted sockets."""
         await self.accept()
         self._sender = asyncio.create_task(self._send_feed())
 
@@ -112,7 +112,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self._sender
 
     def stop(self, refusal: Refusal) -> None:
-        """Close the socket, even amid a message its client does not read."""
+        """Close the socket, even amid a message."""
         self._refusal = self._refusal or refusal
         self._sender.cancel()
 
@@ -203,7 +203,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 await self._write(wire.ping)
 
     async def _write(self, frame: str) -> None:
-        """Send a frame. Raises OSError, not the server's own error, if the client is gone."""
+        """Raises OSError instead of the server's own error."""
         if not frame:
             return
         try:
@@ -243,7 +243,7 @@ class OrderConsumer(LiveConsumer):
 
 
 class FeedConsumer(LiveConsumer):
-    """/ws/orders[?after=<position>]: the viewer's own orders; for staff, all."""
+    """/ws/orders[?after=<position>]: the viewer's own orders, or all."""
 
     def feed(self, viewer: Viewer) -> AsyncGenerator[Said, None]:
         owner_id = None if viewer.sees_all_orders else viewer.user.pk
@@ -251,7 +251,7 @@ class FeedConsumer(LiveConsumer):
 
 
 class HubConsumer(FeedConsumer):
-    """/orderHub: the same over SignalR, for clients that send its handshake or `id`."""
+    """/orderHub: SignalR, for clients that send its handshake or `id`."""
 
     async def _agree(self) -> Wire:
         negotiated = "id" in self._query
@@ -269,7 +269,7 @@ class HubConsumer(FeedConsumer):
         return await self._parse_handshake(text)
 
     async def _use_json(self, joined: str) -> Wire:
-        """Start the feed at the join, so that it covers the wait for a first message."""
+        """Start the feed at the join, before the wait for a first message."""
         wire = await super()._agree()
         if "after" not in self._query:
             self._query["after"] = joined
@@ -277,7 +277,7 @@ class HubConsumer(FeedConsumer):
         return wire
 
     async def _parse_handshake(self, text: str) -> Wire:
-        # Clients expect every event after the handshake's answer, so fix the position before it.
+        # The handshake's answer is the feed's start for clients, so fix the position first.
         self._query.setdefault("after", str(await ask(journal.end, SOCKET_THREADS)))
         handshake = parse_handshake(text)
         await self._write(handshake.answer)
@@ -296,12 +296,12 @@ class NowhereConsumer(LiveConsumer):
 
 
 def parse_sequence(text: str) -> int:
-    """Return the sequence; ValueError for invalid text."""
+    """Return the sequence. Raises ValueError."""
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise ValueError(text)
     return int(text)
 
 
 def parse_position(text: str) -> Position:
-    """Return the position; a bare 0 is the beginning. ValueError for invalid text."""
+    """Return the position; 0 is the beginning. Raises ValueError."""
     return Position() if text == "0" else Position.parse(text)

@@ -1,4 +1,4 @@
-"""Database calls from the event loop, in dedicated threads that keep their connections."""
+"""Database calls from the event loop, in threads with persistent connections."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from django.db import close_old_connections
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# A thread for the journal alone, so that many connecting sockets cannot delay open ones.
+# Separate, so that connecting sockets cannot delay open ones.
 JOURNAL_THREAD = ThreadPoolExecutor(1, thread_name_prefix="live-journal")
 # Logins, snapshots and replays.
 SOCKET_THREADS = ThreadPoolExecutor(3, thread_name_prefix="live-sockets")
@@ -19,7 +19,7 @@ SOCKET_THREADS = ThreadPoolExecutor(3, thread_name_prefix="live-sockets")
 async def ask(
     question: Callable[P, T], threads: ThreadPoolExecutor, /, *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Run `question` in a thread, on a healthy connection, and return its result."""
+    """Return `question`'s result from a thread with a healthy connection."""
 
     def answer() -> T:
         close_old_connections()

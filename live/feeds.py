@@ -1,7 +1,6 @@
-"""A socket's feed: first what it missed, then live events, with no gap and no repeat.
+"""A socket's feed: missed events, then live ones, without gap or repeat.
 
-A feed subscribes before it reads the last missed page. Both may overlap but leave no gap; sequence or
-position removes duplicates.
+It subscribes before reading the last missed page; sequence or position removes the overlap.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -20,14 +19,13 @@ from orders.models import Order, OrderEvent
 from orders.queries import OrderNotFound, by_reference
 
 PAGE = 500
-# Events of the whole journal one connection may scan for missed ones. A client away for longer reconnects
-# several times, so that others get the threads too.
+# Events a connection may scan for missed ones; it continues by reconnecting, so that others get threads.
 REPLAY_LIMIT = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A message to one socket that is no event: the state as it joins."""
+    """A message outside the journal, such as the state at the join."""
 
     body: dict[str, Any]
 
@@ -42,7 +40,7 @@ Close = Callable[[Refusal], None]
 async def order_feed(
     *, user: AbstractBaseUser, reference: str, after: int | None, close: Close
 ) -> AsyncGenerator[Said, None]:
-    """Yield one order's snapshot, or events after sequence `after`; then live events."""
+    """Yield one order's snapshot, or events after `after`; then live events."""
     order = await ask(_order, SOCKET_THREADS, user, reference)
     subscription = Subscription(Interest(order_id=order.pk), close=close)
     await HUB.join(subscription)
@@ -68,7 +66,7 @@ async def order_feed(
 async def _in_sequence(
     offered: list[Message], order: Order, last: int
 ) -> AsyncGenerator[list[Message], None]:
-    """Drop duplicates; on a gap or disorder, read the order's own journal."""
+    """Drop duplicates; fill gaps from the order's journal."""
     fresh = [message for message in offered if message.sequence > last]
     if [message.sequence for message in fresh] == list(range(last + 1, last + 1 + len(fresh))):
         if fresh:
@@ -92,7 +90,6 @@ def _order(user: AbstractBaseUser, reference: str) -> Order:
 
 
 def _current_state(user: AbstractBaseUser, order: Order) -> tuple[Order, OrderEvent]:
-    """Return the order as it is now, and its latest event."""
     order = _order(user, str(order.pk))
     (event,) = journal.events_of(order.pk, after=order.journey.sequence - 1, limit=1)
     return order, event
@@ -104,10 +101,10 @@ def _current_state(user: AbstractBaseUser, order: Order) -> tuple[Order, OrderEv
 async def journal_feed(
     *, owner_id: int | None, after: Position | None, close: Close
 ) -> AsyncGenerator[Said, None]:
-    """Yield an owner's events, or all (None), after `after`; then live events."""
+    """Yield an owner's or all events after `after`; then live events."""
     interest = Interest(owner_id=owner_id)
     reader = Reader(interest, after)
-    # Read most of the missed events before queueing live ones.
+    # Read most before queueing live events.
     end, oldest_running = await ask(_ends, SOCKET_THREADS)
     if after is not None and after.transaction_id > oldest_running:
         raise bad_request("after= is ahead of the journal.")
@@ -123,7 +120,7 @@ async def journal_feed(
             yield missed
         while True:
             offered = await subscription.take()
-            # A client from another server may be ahead of this one.
+            # A reconnecting client may be ahead of this server.
             if fresh := [message for message in offered if message.position > reader.position]:
                 yield fresh
     finally:
@@ -131,7 +128,7 @@ async def journal_feed(
 
 
 class Reader:
-    """Reads missed events for one socket. `position` is its progress; None: live events only."""
+    """Reads missed events. `position` is its progress; None: live events only."""
 
     def __init__(self, interest: Interest, after: Position | None) -> None:
         self._interest = interest
@@ -139,7 +136,7 @@ class Reader:
         self._read = 0
 
     async def read_until(self, end: Position) -> AsyncGenerator[Said, None]:
-        """Yield the relevant events up to and including `end`, by page."""
+        """Yield relevant events up to `end`, by page."""
         if self.position is None or self.position >= end:
             return
         if not self._read:
@@ -171,13 +168,12 @@ def _follow(after: Position) -> tuple[list[FeedEvent], int | None]:
     return journal.follow(after, limit=PAGE), canary_account.owner_id()
 
 
-# Order ids and transaction ids rise nearly together: no later order has a transaction id lower than an
-# earlier order's by this much.
+# Order ids and transaction ids rise nearly together, within this slack.
 SLACK = 50_000
 
 
 def _beginning(interest: Interest) -> Position:
-    """Return a position before the reader's first event, so that `after=0` skips other history."""
+    """Lets `after=0` skip others' history."""
     if interest.owner_id is None:
         return Position()
     own = Order.objects.filter(owner_id=interest.owner_id).order_by("id")

@@ -1,4 +1,4 @@
-"""The live server's heartbeat, sent from its event loop: a blocked loop goes silent."""
+"""The live server's heartbeat, from its event loop: a blocked loop goes silent."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ BEAT_SECONDS = 2.0
 
 
 class Alive:
-    """Middleware that starts the heartbeat with the first call, at the latest the health check."""
+    """Starts the heartbeat with the first call, such as the health check."""
 
     def __init__(self, application: ASGIApplication) -> None:
         self._application = application

@@ -1,7 +1,7 @@
-"""The hub of a server process: reads the journal once for all sockets and dispatches events.
+"""The hub of a server process: reads the journal once for all its sockets.
 
-The channel layer only wakes it up. The hub keeps its own journal position, so a wake-up that is late, lost or
-repeated changes when it reads, never what.
+The channel layer only wakes it up. The hub keeps its own position: a late, lost or repeated wake-up changes
+when it reads, never what.
 """
 
 import asyncio
@@ -26,10 +26,10 @@ from orders.wakeup import JOURNAL
 
 logger = logging.getLogger(__name__)
 
-# Page size, well below a socket's queue limit, or one page could close it.
+# Well below a socket's queue limit, or one page could close it.
 PAGE = settings.LIVE_QUEUE_LIMIT // 4
-# After a wake-up the hub polls at once, then after pauses that double: events become visible only when older
-# transactions end, and those ends send no wake-up.
+# Poll pauses double after a wake-up: events become visible when older transactions end, without another
+# wake-up.
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 1.0
 RETRY_SECONDS = 1.0
@@ -38,14 +38,14 @@ LONGEST_RETRY_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Interest:
-    """A socket's filter: one order, an owner's orders, or (neither) everything."""
+    """A socket's filter; by default everything."""
 
     order_id: int | None = None
     owner_id: int | None = None
 
 
 class Subscription:
-    """A socket's queue. It never blocks the hub: when full, the socket closes."""
+    """A socket's queue. When full, the socket closes; the hub never blocks."""
 
     __slots__ = ("_close", "_limit", "_ready", "_waiting", "interest")
 
@@ -56,7 +56,7 @@ class Subscription:
         self._ready = asyncio.Event()
 
     def offer(self, message: Message) -> None:
-        """Queue a message, or close a socket that is too slow."""
+        """Queue a message, or close a slow socket."""
         if len(self._waiting) >= self._limit:
             self._waiting = []
             self._close(TOO_SLOW)
@@ -65,7 +65,7 @@ class Subscription:
         self._ready.set()
 
     async def take(self) -> list[Message]:
-        """Wait for messages, and return all queued ones."""
+        """Wait for messages; return all."""
         await self._ready.wait()
         self._ready.clear()
         taken, self._waiting = self._waiting, []
@@ -74,7 +74,7 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of events and the position after it. No events: end of the journal for now."""
+    """A page and the position after it. No events: the end for now."""
 
     events: list[FeedEvent]
     end: Position
@@ -82,7 +82,7 @@ class Page:
 
 
 class Hub:
-    """A process's subscriptions, and the reader that runs while there are any."""
+    """Subscriptions, and a reader while there are any."""
 
     def __init__(self) -> None:
         self._everything: set[Subscription] = set()
@@ -94,13 +94,13 @@ class Hub:
         self._traces = OrderTraces()
 
     async def join(self, subscription: Subscription) -> Position:
-        """Subscribe. Exactly the events after the returned position are offered.
+        """Subscribe. Exactly the events after the returned position follow.
 
-        Raises DatabaseFailure if the journal cannot be read at first.
+        Raises DatabaseFailure.
         """
         if self._position is None:
             found = await ask(journal.end, JOURNAL_THREAD)
-            # Another socket may have set it meanwhile; the hub must not skip events.
+            # Another socket may have set it meanwhile; do not skip its events.
             self._position = self._position or found
         self._set_for(subscription.interest).add(subscription)
         self._start()
@@ -143,13 +143,13 @@ class Hub:
                 logger.warning("The live feed cannot read the journal; retrying: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            # Caps the read rate, however many wake-ups arrive.
+            # Caps the read rate.
             await asyncio.sleep(FIRST_PAUSE)
             pause = FIRST_PAUSE if await self._wait_for_hint(within=pause) else min(LONGEST_PAUSE, pause * 2)
 
     async def _wait_for_hint(self, *, within: float) -> bool:
         with suppress(TimeoutError):
-            # Not `wait_for`: before Python 3.12 it may lose a cancellation, and the reader would leak.
+            # Not `wait_for`: before Python 3.12 it may lose a cancellation and leak the reader.
             async with asyncio.timeout(within):
                 await self._hint.wait()
         hinted = self._hint.is_set()
@@ -160,10 +160,10 @@ class Hub:
         at_end = False
         while self._position is not None and not at_end:
             at_end = self._hand_out(await ask(_next_page, JOURNAL_THREAD, self._position))
-            await asyncio.sleep(0)  # let the sockets send before the next page
+            await asyncio.sleep(0)  # let the sockets send first
 
     def _hand_out(self, page: Page) -> bool:
-        """Offer a page and advance, without awaiting: a join is before or after it."""
+        """Must not await: a join is before or after the page."""
         for event in page.events:
             concerned = self._concerned(event, canary_owner=page.canary_owner)
             with self._traces.telling(event, sockets=len(concerned)):
@@ -174,7 +174,7 @@ class Hub:
     def _concerned(self, event: FeedEvent, *, canary_owner: int | None) -> list[Subscription]:
         order = self._by_order.get(event.order_id, ())
         owner = self._by_owner.get(event.owner_id, ())
-        # Canaries are hidden from sockets that follow everything.
+        # Canaries are hidden from the full feed.
         everything = () if event.owner_id == canary_owner else self._everything
         return [*order, *owner, *everything]
 
@@ -213,7 +213,7 @@ def _offer(event: FeedEvent, concerned: list[Subscription]) -> None:
 
 
 def _next_page(after: Position) -> Page:
-    # The end is read first: later commits are found by the next poll.
+    # Read the end first: the next poll finds later commits.
     end = journal.end()
     if end <= after:
         return Page([], after)

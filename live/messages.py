@@ -1,4 +1,4 @@
-"""Live messages: each journal event becomes one message with one text."""
+"""Live messages, one per journal event."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -18,11 +18,9 @@ PROGRESSED = "OrderProcessingProgress"
 
 RECORD_SEPARATOR = "\x1e"  # ends every record of SignalR's JSON protocol
 
-# The status after an event, keyed by plain strings: during a deploy the journal may hold events unknown to
-# this process, which are sent as progress.
+# By plain strings: during a deploy, events of a newer release count as progress.
 STATUS = {event.value: status_name(status) for event, status in STATUS_AFTER.items()}
 
-# One sentence for people per event.
 SENTENCES: dict[str, str] = {
     EventType.PLACED: "The order was placed.",
     EventType.RELEASED: "The order was released for processing.",
@@ -52,7 +50,7 @@ RETURNED = {Leg.REFUNDED.value: "Payment refunded.", Leg.VOIDED.value: "Authoriz
 
 
 class Message:
-    """A live feed message. Its encodings are built once for all sockets."""
+    """A live message; encoded once for all sockets."""
 
     __slots__ = ("_body", "_invocation", "_plain", "order_id", "position", "sequence")
 
@@ -77,7 +75,7 @@ class Message:
     def _of(cls, event: FeedEvent | OrderEvent, number: str, position: Position, customer: str) -> Self:
         body = _body(event, number, position)
         if event.type == EventType.PLACED:
-            # Lets clients show a card without another request.
+            # Lets clients show a card at once.
             body["customerName"] = customer
             body |= {name: event.data[name] for name in ("amount", "currency", "held") if name in event.data}
         return cls(body, order_id=event.order_id, sequence=event.sequence, position=position)
@@ -125,7 +123,7 @@ def _kind(event_type: str) -> str:
 
 
 def sentence(event_type: str, data: Mapping[str, Any]) -> str:
-    """Return the sentence for people; on a change of status with the reason, if any."""
+    """Return the sentence, on a change of status with its reason."""
     text = RETURNED.get(data.get("how", "")) if event_type == EventType.MONEY_RETURNED else None
     text = text or SENTENCES.get(event_type, "The order made progress.")
     reason = str(data.get("reason") or "")
@@ -135,12 +133,12 @@ def sentence(event_type: str, data: Mapping[str, Any]) -> str:
 
 
 def _has_code(event_type: str, data: Mapping[str, Any]) -> bool:
-    """Whether the reason is a code; a cancellation's was typed by a person."""
+    """Reasons of cancellations are free text."""
     return event_type != EventType.CANCELLED and data.get("outcome") != Status.CANCELLED
 
 
 def snapshot(order: Order, *, progress: int, at: datetime) -> dict[str, Any]:
-    """Return the order's current state, the first message of a socket without a position."""
+    """Return the order's state, a new socket's first message."""
     return {
         "type": "OrderSnapshot",
         "orderId": order.pk,
@@ -160,7 +158,7 @@ def _reason_of(journey: Journey) -> dict[str, str]:
     return {"reason": journey.reason} | code
 
 
-# Positional arguments as the hub's clients expect them; the whole message comes last.
+# Positional arguments; the whole message comes last.
 ARGUMENTS = {
     CREATED: ("orderId",),
     STATUS_UPDATED: ("orderId", "status", "timestamp"),
@@ -169,7 +167,7 @@ ARGUMENTS = {
 
 
 def invocation_of(body: Mapping[str, Any]) -> str:
-    """Return the SignalR record that invokes the client's method of that name."""
+    """Return the SignalR record that invokes the client's method."""
     arguments = [*(body[name] for name in ARGUMENTS[body["type"]]), body]
     return encode({"type": 1, "target": body["type"], "arguments": arguments}) + RECORD_SEPARATOR
 

@@ -1,8 +1,7 @@
 """Which pages may open a socket: this site's, and those of CSRF_TRUSTED_ORIGINS.
 
-Browsers send the login cookie with any page's WebSocket and no preflight, so only the Origin header stops
-other sites. Browsers always send it. A client without one is a script: it may connect, but its cookies are
-ignored, so stripping the header gains nothing.
+Browsers send cookies with any page's WebSocket, so only the Origin header stops other sites. A client without
+one is a script: it may connect, but its cookies are ignored, so stripping the header gains nothing.
 """
 
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ ORIGIN_VERIFIED = "origin_verified"
 
 
 class OriginGuard:
-    """Rejects other origins and hosts; marks scopes that had a valid origin."""
+    """Rejects other origins and hosts; marks verified origins."""
 
     def __init__(self, application: ASGIApplication) -> None:
         self._application = application
@@ -29,7 +28,7 @@ class OriginGuard:
         if not _is_our_host(headers.get("host", "")) or (
             origin is not None and not _is_trusted(origin, _own_origin(scope, headers))
         ):
-            # Closing before accepting makes the server answer 403.
+            # Makes the server answer 403.
             await send({"type": "websocket.close"})
             return
         await self._application({**scope, ORIGIN_VERIFIED: origin is not None}, receive, send)

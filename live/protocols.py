@@ -1,7 +1,6 @@
-"""Socket protocols: plain JSON, or SignalR's JSON hub protocol.
+"""Socket protocols: plain JSON, or SignalR's JSON hub protocol for clients of the first API version.
 
-SignalR is implemented here because clients of the first API version use it. A feed needs little of it:
-handshake, invocations without an answer, pings, close. See
+A feed needs handshake, invocations, pings and close of
 github.com/dotnet/aspnetcore/blob/main/src/SignalR/docs/specs/HubProtocol.md.
 """
 
@@ -22,23 +21,23 @@ COMPLETION = 3
 class Wire(Protocol):
     """The interface of both protocols."""
 
-    ping: str  # sent periodically; empty: WebSocket pings suffice
+    ping: str  # sent periodically, if any
 
     def frames(self, messages: Sequence[Message]) -> Iterator[str]:
         """Yield the frames of messages."""
 
     def notice(self, body: dict[str, Any]) -> str:
-        """Return the frame of a non-event; empty if this client cannot use it."""
+        """Return a non-event's frame, if the client can use it."""
 
     def reply(self, text: str) -> str:
-        """Return the answer to a client's frame, if any. Raises Refused on its close."""
+        """Return the answer to a frame, if any. Raises Refused on close."""
 
     def close_frame(self, refusal: Refusal) -> str:
         """Return the frame before the close, if any."""
 
 
 class JsonProtocol:
-    """One JSON object per frame; with `batch`, one array of all queued ones."""
+    """One JSON object per frame; with `batch`, one array."""
 
     ping = ""
 
@@ -56,7 +55,7 @@ class JsonProtocol:
         return f"[{encode(body)}]" if self._batch else encode(body)
 
     def reply(self, text: str) -> str:
-        """Answer an application ping: browsers cannot send WebSocket pings."""
+        """Answer pings: browsers cannot send WebSocket pings."""
         try:
             message = json.loads(text)
         except (ValueError, RecursionError):
@@ -80,7 +79,7 @@ class SignalRProtocol:
         yield "".join(message.invocation for message in messages)
 
     def notice(self, body: dict[str, Any]) -> str:  # noqa: ARG002
-        """Nothing: clients log a warning for each unknown method."""
+        """Nothing: clients warn about unknown methods."""
         return ""
 
     def reply(self, text: str) -> str:
@@ -111,7 +110,7 @@ def _answer(record: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """The answer to a handshake, and the rest of its frame."""
+    """A handshake's answer, and the frame's rest."""
 
     answer: str
     agreed: bool

@@ -7,10 +7,10 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 
-@csrf_exempt  # stateless, and the client sends no token
+@csrf_exempt  # stateless, and without a token
 @require_POST
 def negotiate(request: HttpRequest) -> JsonResponse:
-    """Offer WebSockets. The protocol requires ids; nothing is stored under them."""
+    """Offer WebSockets. Ids are required, but not stored."""
     connection_id = secrets.token_urlsafe(16)
     transport = {"transport": "WebSockets", "transferFormats": ["Text"]}
     answer = {"connectionId": connection_id, "availableTransports": [transport], "negotiateVersion": 0}

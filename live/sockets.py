@@ -1,4 +1,4 @@
-"""This process's sockets: limits per account, and periodic login checks."""
+"""Open sockets: limits per account, periodic login checks."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ class Socket(Protocol):
 
 
 class Register:
-    """The open sockets; while there are any, their logins are checked periodically."""
+    """The open sockets; checks their logins."""
 
     def __init__(self) -> None:
         self._sockets: dict[Socket, Viewer] = {}
@@ -68,7 +68,7 @@ class Register:
                 logger.warning("Logins cannot be checked now; the sockets stay: %s", error)
 
     async def _check(self) -> None:
-        # One check per login, not per socket.
+        # One check per login.
         logins = list({viewer.credential: viewer for viewer in self._sockets.values()}.values())
         changed: set[Credential] = set()
         for start in range(0, len(logins), LOGINS_AT_ONCE):
@@ -79,7 +79,6 @@ class Register:
 
 
 def _changed(viewers: Iterable[Viewer]) -> set[Credential]:
-    """Return the credentials that are invalid now, or whose access changed."""
     return {viewer.credential for viewer in viewers if not _still_holds(viewer)}
 
 

@@ -1,4 +1,4 @@
-"""The last span of an order's trace: sending its events to the sockets."""
+"""The last span of an order's trace: its events at the sockets."""
 
 from collections import OrderedDict
 from contextlib import AbstractContextManager, nullcontext
@@ -7,18 +7,18 @@ from orders.journal import FeedEvent
 from orders.log_context import TRACE
 from telemetry import tracing
 
-# Cached traces of the latest orders; only an order's first event has its trace.
+# Only an order's first event carries its trace.
 REMEMBERED = 20_000
 
 
 class OrderTraces:
-    """Caches the trace of the latest orders. Does nothing while tracing is off."""
+    """Caches the latest orders' traces while tracing is on."""
 
     def __init__(self) -> None:
         self._cached: OrderedDict[int, str] = OrderedDict()
 
     def telling(self, event: FeedEvent, *, sockets: int) -> AbstractContextManager[None]:
-        """Record the sending of an event in its order's trace."""
+        """Record a span in the order's trace."""
         if not tracing.is_on():
             return nullcontext()
         if trace := event.data.get(TRACE):

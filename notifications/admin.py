@@ -107,7 +107,7 @@ class SubscriptionAdmin(admin.ModelAdmin):
     actions = ["switch_on"]
 
     def save_model(self, request: HttpRequest, obj: Subscription, form: Any, change: bool) -> None:  # noqa: FBT001
-        """Set the owner of a new one; reset failures on reactivation."""
+        """Set the owner; reset failures on reactivation."""
         if not change:
             obj.owner_id = request.user.pk
         if change and obj.active and "active" in form.changed_data:

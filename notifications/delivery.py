@@ -1,4 +1,4 @@
-"""Sends e-mails. A row that stays due is the retry; its idempotency key prevents duplicates."""
+"""Sends e-mails. A row still due is the retry; its key prevents duplicates."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from providers.http import provider
 logger = logging.getLogger(__name__)
 
 BATCH = 50
-# Longer than a try: three timeouts and their pauses.
+# Longer than three timeouts and their pauses.
 LEASE_SECONDS = 120
 PATIENCE_SECONDS = 45.0
 LONGEST_WAIT_SECONDS = 3600.0
@@ -51,17 +51,17 @@ SETTLE = """
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of a try. `due_in` is seconds until the next try; None: never."""
+    """A try's outcome. `due_in` is seconds until the next; None: never."""
 
     state: State
     failure: str = ""
     due_in: float | None = None
-    # Whether it counts as a try; a call that the open breaker refused does not.
+    # calls refused by the open breaker do not count
     counts: bool = True
 
     @property
     def is_deferred(self) -> bool:
-        """Whether the provider takes no other e-mail now either."""
+        """Whether the provider takes no mail now."""
         return not self.counts
 
 
@@ -71,7 +71,7 @@ def is_due() -> bool:
 
 
 def deliver_batch() -> bool:
-    """Send a batch of due e-mails. Return whether to call again at once."""
+    """Send due e-mails. Return whether to call again at once."""
     notifications = _claim()
     if not notifications:
         return False
@@ -85,14 +85,14 @@ def deliver_batch() -> bool:
 
 
 def resend(notifications: QuerySet[Notification], *, user_id: int) -> int:
-    """Queue e-mails again, as new messages if they were sent, and log the user. Return how many."""
+    """Queue e-mails again and log the user. Return how many."""
     ended = (State.FAILED, State.SENT, State.DROPPED)
     mails = notifications.filter(channel=Channel.EMAIL, state__in=ended)
     again = {"state": State.WAITING, "due_at": Now(), "attempts": 0, "failure": ""}
     with transaction.atomic():
         chosen = list(mails.select_for_update(of=("self",)).values_list("pk", flat=True))
         rows = Notification.objects.filter(pk__in=chosen)
-        # A failed one may have been delivered: under its old key it cannot arrive twice.
+        # A failed one may have arrived: its old key prevents a duplicate.
         rows.filter(state=State.SENT).update(**again, issue=F("issue") + 1)
         rows.filter(state__in=(State.FAILED, State.DROPPED)).update(**again)
         LogEntry.objects.log_actions(user_id, rows, CHANGE, change_message="Sent again.")
@@ -111,7 +111,7 @@ def _send(notification: Notification, mail: Mail) -> Outcome:
     try:
         provider("email").post("/messages", body, key=notification.key)
     except ProviderRefused as refused:
-        # An older release sent it with other text, and the provider accepted it.
+        # The provider accepted it from an older release with other text.
         if refused.code == "idempotency_conflict":
             return Outcome(State.SENT)
         return Outcome(State.FAILED, f"refused: {refused.code}"[:200])

@@ -1,6 +1,6 @@
-"""Counts the journal's events as the reader passes them, so that metrics need not count the journal.
+"""Event counts for metrics.
 
-The counts commit together with the reader's cursor, so each event counts exactly once.
+They commit with the journal reader's cursor: each event counts exactly once.
 """
 
 from bisect import bisect_left
@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from notifications.models import EventCount
 from orders.journal import FeedEvent
 
-# Seconds from placement to an event; one more bucket holds the rest.
+# Seconds after placement; one more bucket holds the rest.
 BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 
 
 def count(events: Sequence[FeedEvent]) -> None:
-    """Add events to the counts, by type. Requires the reader's cursor lock."""
+    """Count events by type. Requires the cursor lock."""
     if not events:
         return
     by_type: defaultdict[str, list[float]] = defaultdict(list)

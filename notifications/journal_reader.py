@@ -1,6 +1,6 @@
-"""Follows the journal and records the notifications to send, exactly once per event.
+"""Records notifications from the journal, exactly once per event.
 
-Notifications, event counts and the cursor move in one transaction: a crash repeats a page without effect.
+Notifications, counts and cursor move in one transaction: a crash repeats a page without effect.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ NOTIFIED: dict[str, Kind] = {
     EventType.CANCELLED: Kind.CANCELLED,
 }
 
-# A confirmed order makes its address known for bad news too. Runs first: RECORD reads it.
+# Confirmed orders make their address known. Runs first: RECORD reads it.
 CONFIRM = """
     INSERT INTO notifications_confirmedaddress (owner_id, address)
     SELECT DISTINCT o.owner_id, lower(o.email)
@@ -33,8 +33,8 @@ CONFIRM = """
     WHERE e.kind = %(confirmed)s
     ON CONFLICT DO NOTHING
 """
-# Anyone may enter any address. So unpaid orders' e-mails go only to known addresses, with hourly limits per
-# address and per account.
+# Anyone may enter any address: e-mails of unpaid orders go only to known addresses, and all have hourly
+# limits.
 RECORD = """
     WITH counts AS NOT MATERIALIZED (
         SELECT name, mails FROM notifications_mailcount WHERE since > now() - interval '1 hour'
@@ -90,7 +90,7 @@ RECORD = """
 
 
 def record_page() -> int:
-    """Process the next page of the journal, and return its number of events.
+    """Process a page of the journal, and return its number of events.
 
     Zero: no events for now, or another worker holds the cursor.
     """

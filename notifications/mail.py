@@ -1,4 +1,4 @@
-"""E-mail texts. They depend only on immutable facts, so every attempt sends the same."""
+"""E-mail texts, from immutable facts only, so every attempt sends the same."""
 
 import re
 import unicodedata
@@ -20,7 +20,7 @@ SUBJECTS: dict[str, str] = {
     Kind.CANCELLED: "Your order {number} is cancelled",
 }
 
-# Reasons for customers. Reasons typed by staff are quoted as they are.
+# Rejections for customers. Typed reasons are quoted.
 REASONS = {
     "out_of_stock": "Not everything you ordered is in stock.",
     "not_shippable": "We don't deliver to this address.",
@@ -31,14 +31,13 @@ REASONS = {
     "capture_declined": "The payment could not be completed.",
 }
 
-# Limits of a name in a greeting. An order may name anyone's address, so the greeting must not carry
-# addresses, links, numbers or messages.
+# An order may name anyone's address, so greetings must not carry links, numbers or messages.
 LONGEST_NAME, MOST_WORDS = 60, 5
 AROUND_LETTERS = " .,'\N{RIGHT SINGLE QUOTATION MARK}-"
-# What mail programs turn into a link.
+# What mail programs link.
 LINK = re.compile(r"://|www\.|@|\w[.\u3002\uff0e\uff61][^\W\d_]{2,}", re.IGNORECASE)
 
-# Events quoted in mails: shipping cost and refund.
+# Events quoted in mails.
 QUOTED = (EventType.SHIPPING_QUOTED, EventType.MONEY_RETURNED)
 
 
@@ -58,7 +57,7 @@ def subject_of(notification: Notification) -> str:
 
 
 def name_to_greet(name: str) -> str:
-    """Return the name if it looks like one; empty if it could be an address, a link or a message."""
+    """Return a plausible name; empty if it may carry an address, link or message."""
     words = name.split()
     if not words or len(name) > LONGEST_NAME or len(words) > MOST_WORDS:
         return ""
@@ -69,7 +68,7 @@ def name_to_greet(name: str) -> str:
 
 
 def compose(notifications: Sequence[Notification]) -> list[Mail]:
-    """Render the e-mails of notifications whose orders are loaded, in the same order."""
+    """Render the e-mails, in order. Orders must be loaded."""
     order_ids = [notification.order_id for notification in notifications]
     lines: defaultdict[int, list[OrderLine]] = defaultdict(list)
     for line in OrderLine.objects.filter(order_id__in=order_ids).order_by("order_id", "product_id"):
@@ -94,7 +93,6 @@ def _compose(notification: Notification, lines: list[OrderLine], events: list[Or
 
 
 def _reason(event: OrderEvent) -> str:
-    """Return why an order was rejected, in words, or cancelled, as typed."""
     reason = str(event.data.get("reason") or "")
     if event.type != EventType.REJECTED:
         return reason
@@ -102,7 +100,6 @@ def _reason(event: OrderEvent) -> str:
 
 
 def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> dict[str, Any]:
-    """Return the template context, from the events up to the notification's."""
     data = {event.type: event.data for event in events}
     shipping = data.get(EventType.SHIPPING_QUOTED, {}).get("amount")
     reason = _reason(events[-1]) if events else ""

@@ -1,4 +1,4 @@
-"""Notifications, webhook subscriptions and deliveries, and the journal reader's cursor and counts."""
+"""Notifications, webhooks, and the journal reader's cursor and counts."""
 
 import secrets
 
@@ -34,18 +34,18 @@ class State(models.TextChoices):
     WAITING = "waiting"  # to be sent or retried
     SENT = "sent"  # accepted by the provider
     FAILED = "failed"  # failed for good, with the reason
-    DROPPED = "dropped"  # never sent: over a limit, or the address is not known to be the customer's
+    DROPPED = "dropped"  # over a limit, or to an unknown address
 
 
 class Notification(models.Model):
-    """A notification of one customer about one event of their order."""
+    """A notification of a customer about one event."""
 
-    # No database constraint: written from the journal, which holds only existing orders.
+    # No constraint: the journal holds only existing orders.
     order = models.ForeignKey(
         Order, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
     sequence = models.IntegerField(help_text="The event of the order that it tells of.")
-    # Denormalised from the order for the owner's list; unconstrained like the order's own.
+    # Denormalised for the owner's list; unconstrained likewise.
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.DO_NOTHING,
@@ -57,10 +57,10 @@ class Notification(models.Model):
     channel = models.CharField(max_length=10, choices=Channel.choices)
     recipient = models.EmailField(blank=True)
     state = models.CharField(max_length=10, choices=State.choices)
-    # Time of the next try, by the database's clock. NULL: finished.
+    # Next try, by the database's clock. NULL: finished.
     due_at = models.DateTimeField(null=True, blank=True)
     attempts = models.SmallIntegerField(default=0, db_default=0)
-    # Incremented by a manual resend: to the provider that is a new message.
+    # Incremented by a resend: a new message to the provider.
     issue = models.SmallIntegerField(default=1, db_default=1)
     failure = models.CharField(max_length=200, blank=True, default="", db_default="")
     created_at = models.DateTimeField(db_default=Now())
@@ -75,7 +75,7 @@ class Notification(models.Model):
         ]
         indexes = [
             models.Index(fields=["owner", "id"], name="notifications_by_owner"),
-            # The send queue; its size follows what is due, not history.
+            # The send queue: its size follows what is due, not history.
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="notifications_due"),
         ]
 
@@ -95,7 +95,7 @@ def new_secret() -> str:
 
 
 class MailCount(models.Model):
-    """E-mails to one address, or caused by one account, within an hour from the first."""
+    """E-mails to an address, or caused by an account, within an hour."""
 
     name = models.CharField(max_length=300, primary_key=True)  # "to <address>" or "by <user's id>"
     since = models.DateTimeField()
@@ -109,7 +109,7 @@ class MailCount(models.Model):
 
 
 class ConfirmedAddress(models.Model):
-    """An address with a confirmed order of this account: it may receive its bad news too."""
+    """An address with a confirmed order of this account: it may receive bad news."""
 
     pk = models.CompositePrimaryKey("owner_id", "address")
     owner_id = models.BigIntegerField()
@@ -132,11 +132,11 @@ class Subscription(models.Model):
     )
     active = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now())
-    # Gets an e-mail when it is switched off.
+    # Notified when it is switched off.
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
-    # The visiting process's lease; in the past: the end of the last visit.
+    # The visit's lease; in the past: its end.
     leased_until = models.DateTimeField(null=True, blank=True)
     failures = models.IntegerField(
         default=0, db_default=0, help_text="Visits in a row in which it took nothing."
@@ -186,7 +186,6 @@ class Delivery(models.Model):
             ),
         ]
         indexes = [
-            # Each subscription's queue.
             models.Index(
                 fields=["subscription", "due_at"],
                 condition=Q(due_at__isnull=False),
@@ -204,7 +203,7 @@ class Delivery(models.Model):
 
 
 class EventCount(models.Model):
-    """Events of a type that the journal reader passed, and their delay after placement."""
+    """Counts and delays of a type's events."""
 
     type = models.CharField(max_length=24, primary_key=True)
     events = models.BigIntegerField(default=0)
@@ -218,7 +217,7 @@ class EventCount(models.Model):
 
 
 class JournalCursor(models.Model):
-    """A journal reader's cursor; its row lock admits one reader at a time."""
+    """A journal reader's cursor; its row lock serialises readers."""
 
     name = models.CharField(max_length=40, primary_key=True)
     transaction_id = models.BigIntegerField(default=0)

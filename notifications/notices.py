@@ -1,4 +1,4 @@
-"""E-mails to owners of switched-off webhook subscriptions. A row without a timestamp is the retry."""
+"""E-mails about switched-off webhooks. A row without a timestamp is the retry."""
 
 import logging
 
@@ -23,12 +23,12 @@ def is_due() -> bool:
 
 
 def notify_owners() -> int:
-    """Send one e-mail per switched-off subscription. Return how many are done."""
+    """Send one e-mail per subscription. Return how many are done."""
     done = 0
     for subscription in _waiting().select_related("owner")[:BATCH]:
         if not _notify(subscription):
-            break  # the provider is away: the next tick retries
-        # Still switched off?
+            break  # the next tick retries
+        # Unless switched on meanwhile.
         _waiting().filter(pk=subscription.pk).update(owner_notified_at=Now())
         done += 1
     return done
@@ -39,7 +39,7 @@ def _waiting() -> QuerySet[Subscription]:
 
 
 def _notify(subscription: Subscription) -> bool:
-    """Send it. Return whether it is done, also without an address or on refusal."""
+    """Return whether it is done, also without an address or on refusal."""
     owner, at = subscription.owner, subscription.switched_off_at
     if owner is None or not owner.email or at is None:
         return True

@@ -1,7 +1,6 @@
 """HTTP calls to addresses that users chose: no private networks, no redirects, strict timeouts.
 
-The name is resolved once, checked, and connected to, so DNS cannot change between check and call. The
-certificate is verified against the name.
+The checked IP address is the one connected to, so DNS cannot change in between. TLS verifies the name.
 """
 
 import ipaddress
@@ -30,7 +29,7 @@ class NotAllowed(Exception):
 
 
 class NotAnswered(Exception):
-    """No answer: no such name, no connection, or a timeout. `hung`: it used the whole timeout."""
+    """No answer. `hung`: it used the whole timeout."""
 
     def __init__(self, reason: str, *, hung: bool = False) -> None:
         super().__init__(reason)
@@ -38,7 +37,7 @@ class NotAnswered(Exception):
 
 
 def check_url(url: str) -> SplitResult:
-    """Return the URL's parts. Raises NotAllowed for URLs that are refused without resolving them."""
+    """Return the URL's parts. Raises NotAllowed without resolving."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -54,7 +53,7 @@ def check_url(url: str) -> SplitResult:
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is on the public Internet, in any notation."""
+    """Whether an address is public, in any notation."""
     if isinstance(address, ipaddress.IPv6Address):
         inside = address.ipv4_mapped or address.sixtofour
         if address in NAT64:
@@ -67,7 +66,7 @@ def is_public(address: Address) -> bool:
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
-    """Send once, and return the answer's status. Raises NotAllowed or NotAnswered.
+    """Send once, and return the status. Raises NotAllowed or NotAnswered.
 
     Takes at most WEBHOOK_TIMEOUT_SECONDS plus a slow DNS lookup.
     """
@@ -95,12 +94,12 @@ def _send(
             redirect=False,
             preload_content=False,
         )
-        response.close()  # only the status is needed
+        response.close()
         return int(response.status)
 
 
 def _address_of(parts: SplitResult) -> Address:
-    """Resolve the name. One forbidden address refuses them all."""
+    """One forbidden address refuses them all."""
     assert parts.hostname is not None
     try:
         found = socket.getaddrinfo(parts.hostname, None, type=socket.SOCK_STREAM)

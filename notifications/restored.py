@@ -1,8 +1,7 @@
-"""Advances a restored cluster's transaction numbers to where they were.
+"""Advances a restored cluster's transaction numbers.
 
-Journal cursors, stored and at clients, hold transaction numbers. A new cluster starts over, so its events
-would sort before those cursors and stay unseen. Burning numbers up to the old cluster's last keeps every
-cursor valid.
+Journal cursors, stored and at clients, hold transaction numbers. A new cluster starts over: its events would
+sort before the cursors and stay unseen. Burning numbers keeps them valid.
 """
 
 from django.db import connection
@@ -13,7 +12,7 @@ from orders import journal
 from orders.models import OrderEvent
 
 STEP = 50_000
-# Each number costs an empty commit, which need not reach the disk.
+# Empty commits need not reach the disk.
 USE_UP = """
     DO $$ BEGIN
         FOR i IN 1..{count} LOOP
@@ -25,13 +24,13 @@ USE_UP = """
 
 
 def is_behind() -> bool:
-    """Return whether a cursor is ahead of this cluster. Cheap."""
+    """Return whether a cursor is ahead. Cheap."""
     furthest = JournalCursor.objects.aggregate(Max("transaction_id"))["transaction_id__max"] or 0
     return int(furthest) > journal.oldest_running()
 
 
 def missing() -> int:
-    """Return how many transaction numbers are missing. Reads the whole journal."""
+    """Return the missing transaction numbers. Reads the whole journal."""
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
     last = OrderEvent.objects.aggregate(Max("transaction_id"))["transaction_id__max"] or 0
@@ -40,7 +39,7 @@ def missing() -> int:
 
 
 def catch_up(count: int) -> None:
-    """Burn `count` transaction numbers, some ten thousand a second. Not inside a transaction."""
+    """Burn transaction numbers, some ten thousand a second. Not inside a transaction."""
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
         cursor.execute("SET synchronous_commit = off")

@@ -10,20 +10,19 @@ from notifications.models import MailCount
 CHUNK = 5000
 MOST_CHUNKS = 200
 
-# Oldest first by primary key: the cost follows the deleted rows. The journal reader has long passed their
-# events, so none is recorded again.
+# By primary key: the cost follows deleted rows. The reader has passed them, so none reappears.
 DELETE = """
     DELETE FROM {table} WHERE due_at IS NULL AND id IN (
         SELECT id FROM (SELECT id, created_at FROM {table} ORDER BY id LIMIT %s) AS oldest WHERE created_at < %s)
 """
 
-# No row waits this long: its due time came from a clock that was ahead.
+# A later due time came from a clock that was ahead.
 WAITS_TOO_LONG = timedelta(days=1)
 REJOIN = "UPDATE {table} SET due_at = now() WHERE due_at > %s"
 
 
 def clean(*, now: datetime) -> dict[str, int]:
-    """Delete old finished notifications and deliveries, and mail counts. Return how many of each.
+    """Delete old records. Return how many of each.
 
     Rows due impossibly late become due now.
     """

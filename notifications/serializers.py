@@ -26,7 +26,7 @@ class NotificationBody(Answer):
 
 
 class NotificationPage(Answer):
-    """A page of notifications, newest first, and the link to the next."""
+    """Notifications, newest first."""
 
     next: str | None
     results: list[NotificationBody]

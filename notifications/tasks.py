@@ -7,7 +7,7 @@ from celery import shared_task
 from notifications import delivery, journal_reader, notices, retention, webhooks
 from scheduling.slots import database_now, once_per_slot
 
-# A run's time budget, well below the task's limit; the next tick continues.
+# Well below the task's limit; the next tick continues.
 RUN_SECONDS = 20.0
 
 
@@ -18,7 +18,7 @@ def follow_journal(**_future: object) -> None:
     while journal_reader.record_page() and time.monotonic() < until:
         pass
     if delivery.is_due():
-        # May be lost or late: the next tick finds the same rows due.
+        # If lost, the next tick finds the same rows due.
         deliver.apply_async(expires=30)
     if webhooks.is_due():
         deliver_webhooks.apply_async(expires=30)

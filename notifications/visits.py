@@ -1,9 +1,8 @@
-"""Visits: which subscriptions are called now, with what concurrency, and which pause or are switched off.
+"""Visits: which subscriptions are called now, and which pause or are switched off.
 
-A visit is a lease on one subscription: across all processes at most WEBHOOK_CALLS_PER_SUBSCRIPTION calls to
-it are in flight. Deliveries are spread over that many lanes by order; a lane stops at the first failure.
-After a visit without success a single call probes, then pauses grow; after WEBHOOK_SWITCH_OFF_HOURS the
-subscription is switched off and its owner gets an e-mail (`notifications.notices`).
+A visit leases one subscription: across all processes at most WEBHOOK_CALLS_PER_SUBSCRIPTION calls to it are
+in flight. Each lane sends some orders' deliveries in sequence, up to the first failure. After failed visits a
+single call probes, with growing pauses; after WEBHOOK_SWITCH_OFF_HOURS the subscription is switched off.
 """
 
 import logging
@@ -21,13 +20,13 @@ from notifications.models import Delivery, Subscription
 
 logger = logging.getLogger(__name__)
 
-# Longer than a lane and its last call: 10 s, and at most 30 s besides the DNS lookup.
+# Longer than a lane and its last call: 10 s + 30 s + DNS.
 LEASE_SECONDS = 60
 DELIVERIES_PER_LANE = 25
-# Failed visits before pauses begin, unless a call hung.
+# Failed visits without a pause, unless a call hung.
 FREE_FAILURES = 2
 LONGEST_PAUSE_SECONDS = 600
-# Minimum before switching off: a quiet subscription may have no visit in a day.
+# Minimum: a quiet subscription may have no visit in a day.
 SWITCH_OFF_FAILURES = 10
 
 MAY_BE_VISITED = """
@@ -60,7 +59,7 @@ SETTLE = """
                 %(statuses)s::int[], %(due_in)s::float8[]) AS o(id, attempts, state, failure, status, due_in)
     WHERE d.id = o.id AND d.state = 'waiting' AND d.attempts = o.attempts
 """
-# An untried delivery does not count as a try.
+# Untried deliveries do not count as a try.
 RELEASE = """
     UPDATE notifications_delivery d SET attempts = d.attempts - 1, due_at = now()
     FROM unnest(%(ids)s::bigint[], %(attempts)s::int[]) AS o(id, attempts)
@@ -94,14 +93,14 @@ WENT_BADLY = """
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of a try. `due_in` is seconds until the next try; None: never."""
+    """A try's outcome. `due_in` is seconds until the next; None: never."""
 
     state: str
     status: int | None = None
     failure: str = ""
     due_in: float | None = None
     taken: bool | None = None  # by the receiver; None: not called
-    hung: bool = False  # it used the whole timeout
+    hung: bool = False  # timed out
 
 
 Tried = Sequence[tuple[Delivery, Outcome]]
@@ -117,7 +116,7 @@ class Visit:
         self._open, self._outcomes, self._lock = len(lanes), list[Outcome](), threading.Lock()
 
     def lane_ended(self, lane: Sequence[Delivery], tried: Tried) -> None:
-        """Record a lane's outcomes and release the rest. The last lane ends the visit."""
+        """Record a lane's outcomes and release the rest; the last lane ends the visit."""
         _settle(tried)
         done = {delivery.pk for delivery, _ in tried}
         _release([delivery for delivery in lane if delivery.pk not in done])
@@ -153,7 +152,7 @@ class Visit:
 
 
 def is_due() -> bool:
-    """Return whether a subscription has deliveries due and may be visited."""
+    """Return whether a visit is due."""
     with connection.cursor() as cursor:
         cursor.execute(IS_DUE)
         return bool(cursor.fetchone()[0])
@@ -171,7 +170,7 @@ def standings() -> dict[str, int]:
 
 
 def claim() -> list[Visit]:
-    """Lease the least recently visited subscriptions, and claim due deliveries of each."""
+    """Lease the least recently visited subscriptions, and claim their due deliveries."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(LEASE, [LEASE_SECONDS, settings.WEBHOOK_CONCURRENCY])
         ids = [row[0] for row in cursor.fetchall()]
@@ -193,7 +192,7 @@ def _room(subscription: Subscription) -> int:
 
 
 def _lanes(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
-    """Spread deliveries over lanes; an order's stay in one lane, in sequence."""
+    """An order's deliveries stay in one lane, in sequence."""
     count = int(settings.WEBHOOK_CALLS_PER_SUBSCRIPTION)
     lanes = [[d for d in deliveries if d.order_id % count == number] for number in range(count)]
     return [lane for lane in lanes if lane]
@@ -223,7 +222,7 @@ def _release(deliveries: Sequence[Delivery]) -> None:
 
 
 def _claim_key(deliveries: Sequence[Delivery]) -> dict[str, Any]:
-    """Return the claim's key: the attempt number fences out later claims."""
+    """The attempt number fences out later claims."""
     return {"ids": [d.pk for d in deliveries], "attempts": [d.attempts for d in deliveries]}
 
 

@@ -27,7 +27,7 @@ from orders.workflow import EventType
 
 
 class ManagesWebhooks(BasePermission):
-    """Staff who may change subscriptions: these reveal every order to a third party."""
+    """Staff who may change subscriptions: these reveal every order."""
 
     message = "Only staff who may change subscriptions may do this."
 
@@ -45,7 +45,7 @@ class NewSubscription(Body):
 
 
 class ChangedSubscription(Body):
-    """Changes to a subscription. The URL is fixed: another receiver needs another secret."""
+    """Changes to a subscription. Another URL needs another secret."""
 
     active: bool | None = None
     events: Annotated[list[EventType], Meta(max_length=len(EventType))] | None = None
@@ -54,8 +54,7 @@ class ChangedSubscription(Body):
 class SubscriptionBody(Answer):
     """A subscription. The secret appears only in the first answer to its creation.
 
-    A repeat with the same Idempotency-Key has null. One that fails for long is switched off, with time and
-    reason.
+    A repeat with the same Idempotency-Key has null. Lasting failures switch it off.
     """
 
     id: int
@@ -92,7 +91,7 @@ class DeliveryBody(Answer):
 
 
 class DeliveryPage(Answer):
-    """A page of deliveries, newest first, and the link to the next."""
+    """Deliveries, newest first."""
 
     next: str | None
     results: list[DeliveryBody]

@@ -1,7 +1,6 @@
-"""Outgoing webhooks: order events sent to other systems over HTTP.
+"""Outgoing webhooks: order events for other systems.
 
-The journal reader records deliveries in its own transaction: once per subscription and event. A row that
-stays due is the retry; operators can redeliver.
+The journal reader records deliveries once per subscription and event. A row still due is the retry.
 """
 
 import hashlib
@@ -27,11 +26,11 @@ from orders.models import Order, OrderEvent
 from providers.concurrency import concurrently
 from scheduling.slots import database_now
 
-# How long a batch waits for slow calls before it continues; those end at their own deadline.
+# A batch continues without slower calls; those end at their deadline.
 PATIENCE_SECONDS = 2.0
 LANE_SECONDS = 10.0
 LONGEST_WAIT_SECONDS = 3600.0
-# Events of a subscription that names none: those that change an order's status.
+# Default events: those that change an order's status.
 USUAL = tuple(STATUS)
 
 RECORD = """
@@ -43,7 +42,6 @@ RECORD = """
     ORDER BY e.order_id, e.sequence
     ON CONFLICT DO NOTHING
 """
-# Pending deliveries of switched-off subscriptions, in chunks.
 FAIL_SWITCHED_OFF = """
     UPDATE notifications_delivery
     SET state = 'failed', due_at = NULL, failure = 'the subscription is switched off'
@@ -68,13 +66,13 @@ def record(events: Sequence[FeedEvent]) -> None:
 
 
 def is_due() -> bool:
-    """Return whether there is a delivery to send or to fail now."""
+    """Return whether deliveries are to be sent or failed."""
     off = Delivery.objects.filter(subscription__active=False, due_at__isnull=False)
     return visits.is_due() or off.exists()
 
 
 def deliver_batch() -> bool:
-    """Send due deliveries of subscriptions that may be called. Return whether more may be due."""
+    """Send due deliveries. Return whether more may be due."""
     with connection.cursor() as cursor:
         cursor.execute(FAIL_SWITCHED_OFF)
         given_up = cursor.rowcount
@@ -96,7 +94,7 @@ def deliver_batch() -> bool:
 
 
 def switch_on(subscription: Subscription) -> None:
-    """Reactivate a subscription and reset its failures. The caller saves it."""
+    """Reactivate a subscription. The caller saves it."""
     subscription.active = True
     subscription.failures, subscription.failing_since, subscription.retry_at = 0, None, None
     subscription.switched_off_at, subscription.switched_off_reason = None, ""
@@ -115,7 +113,7 @@ SWITCH_ON_FIELDS = (
 
 
 def redeliver(deliveries: QuerySet[Delivery], *, user_id: int) -> int:
-    """Queue finished deliveries again, and log the user. Return how many."""
+    """Queue finished deliveries again and log the user. Return how many."""
     ended = deliveries.exclude(state=Delivery.State.WAITING)
     with transaction.atomic():
         chosen = Delivery.objects.filter(pk__in=list(ended.select_for_update().values_list("pk", flat=True)))
@@ -132,13 +130,13 @@ def redeliver(deliveries: QuerySet[Delivery], *, user_id: int) -> int:
 
 
 def signature(secret: str, *, timestamp: int, body: bytes) -> str:
-    """Return the signature header: it authenticates the sender and prevents replay."""
+    """Return the signature header, with timestamp against replay."""
     digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={timestamp},v1={digest}"
 
 
 def _bodies(deliveries: Sequence[Delivery]) -> dict[int, bytes]:
-    """Return message bodies by delivery, as in the live feed; none for archived orders."""
+    """Archived orders have none."""
     orders = Order.objects.in_bulk({delivery.order_id for delivery in deliveries})
     found = OrderEvent.objects.filter(order_id__in=orders)
     events: dict[tuple[int, int], OrderEvent] = {(event.order_id, event.sequence): event for event in found}
@@ -152,7 +150,7 @@ def _bodies(deliveries: Sequence[Delivery]) -> dict[int, bytes]:
 def _send_lane(
     lane: Sequence[Delivery], bodies: Mapping[int, bytes], timestamp: int
 ) -> list[tuple[Delivery, Outcome]]:
-    """Send in sequence until a failure or the end of the lane's time. Return what was tried."""
+    """Send in sequence until a failure or timeout. Return what was tried."""
     until = time.monotonic() + LANE_SECONDS
     tried: list[tuple[Delivery, Outcome]] = []
     for delivery in lane:
@@ -172,7 +170,7 @@ def _send(delivery: Delivery, body: bytes | None, timestamp: int) -> Outcome:
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "order-pipeline",
-        # The same for every try, so that the receiver can deduplicate.
+        # For the receiver's deduplication.
         "Webhook-Id": delivery.key,
         "Webhook-Signature": signature(subscription.secret, timestamp=timestamp, body=body),
     }

@@ -1,4 +1,4 @@
-"""Payment transactions in the admin, read-only. A composite key rules out Django's own list."""
+"""Payment transactions in the admin. Composite keys rule out Django's list."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,19 +11,19 @@ from django.template.response import TemplateResponse
 from payments.models import Transaction
 
 PAGE = 50
-# Returns the id of the order that a text refers to; None without one.
+# Returns the order's id, if found.
 OrderFinder = Callable[[str], int | None]
 
 
 def transactions_page(
     request: HttpRequest, context: dict[str, Any], *, find_order: OrderFinder
 ) -> HttpResponse:
-    """List transactions by latest order, filtered by kind, state and order."""
+    """List transactions by latest order."""
     chosen = request.GET
     try:
         found = list(_transactions(chosen, find_order)[: PAGE + 1])
         trouble = ""
-    except OperationalError:  # statement timeout: too few rows match
+    except OperationalError:  # too few rows match
         found, trouble = [], "The query took too long. Filter by order or state to narrow it down."
     shown, older = _whole_orders(found)
     return TemplateResponse(
@@ -61,7 +61,7 @@ def _transactions(chosen: QueryDict, find_order: OrderFinder) -> QuerySet[Transa
 
 
 def _whole_orders(found: list[Transaction]) -> tuple[list[Transaction], int]:
-    """Return a page that ends between two orders, and the next order (0 if none)."""
+    """A page ends between two orders."""
     if len(found) <= PAGE:
         return found, 0
     next_order = found[PAGE].order_id

@@ -1,4 +1,4 @@
-"""The payment ledger: calls to the payment provider and their outcomes."""
+"""The payment ledger: provider calls and their outcomes."""
 
 from django.db import models
 from django.db.models import Q
@@ -6,27 +6,27 @@ from django.db.models.functions import Now
 
 
 class Transaction(models.Model):
-    """A payment provider call for one order; together an order's transactions are its payment.
+    """One provider call of an order.
 
-    The row holds the whole call and is written before it; a retry uses the same row and idempotency key. So
-    an order has at most one transaction per kind, however often a step runs.
+    The row holds the whole call and is written before it; retries use the same row and key. So an order has
+    at most one transaction per kind, however often a step runs.
     """
 
     class Kind(models.TextChoices):
-        AUTHORIZE = "authorize", "Authorize"  # hold the amount on the customer's card
-        CAPTURE = "capture", "Capture"  # collect the held amount
-        VOID = "void", "Void"  # release the held amount
-        REFUND = "refund", "Refund"  # return the collected amount
+        AUTHORIZE = "authorize", "Authorize"  # holds the amount on the card
+        CAPTURE = "capture", "Capture"  # collects it
+        VOID = "void", "Void"  # releases it
+        REFUND = "refund", "Refund"  # returns what was collected
 
     class State(models.TextChoices):
-        UNKNOWN = "unknown", "Unknown"  # sent or about to be; the outcome must be looked up by key
+        UNKNOWN = "unknown", "Unknown"  # sent or about to be; look it up by key
         SUCCEEDED = "succeeded", "Succeeded"
-        DECLINED = "declined", "Declined"  # refused by the provider; nothing moved
+        DECLINED = "declined", "Declined"  # nothing moved
 
     pk = models.CompositePrimaryKey("order_id", "kind")
     order_id = models.BigIntegerField()
     kind = models.CharField(max_length=9, choices=Kind.choices)
-    # The order's UUID, which identifies it in the provider's ledger.
+    # The order in the provider's ledger.
     reference = models.UUIDField()
     amount = models.DecimalField(max_digits=12, decimal_places=2)
     currency = models.CharField(max_length=3)
@@ -38,13 +38,12 @@ class Transaction(models.Model):
     code = models.CharField(max_length=40, blank=True, help_text="Why it was declined, or is unknown.")
     message = models.CharField(max_length=200, blank=True)
     started_at = models.DateTimeField()
-    # The start of the latest attempt: the time a call may be in flight counts from it.
+    # Start of the latest attempt, from which a call may be in flight.
     asked_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
-        # No index but the key, so that state updates stay heap-only (HOT). Unknown transactions belong to
-        # orders in flight, which are found by their journeys.
+        # Keep state updates heap-only (HOT): no index but the key. Journeys find unknown transactions.
         constraints = [
             models.CheckConstraint(condition=Q(amount__gte=0), name="payments_amount_not_negative"),
         ]
@@ -59,12 +58,12 @@ class Transaction(models.Model):
 
 
 def idempotency_key(*, reference: str, kind: str) -> str:
-    """Return the provider's idempotency key for one kind of transaction of one order."""
+    """Return the idempotency key of an order's transaction."""
     return f"{reference}:{kind}"
 
 
 class WebhookEvent(models.Model):
-    """A processed webhook event of the payment provider, for deduplication."""
+    """A processed webhook event, for deduplication."""
 
     id = models.CharField(primary_key=True, max_length=100)  # assigned by the provider
     key = models.CharField(max_length=100, help_text="The idempotency key of the call that it is about.")

@@ -19,7 +19,7 @@ from api.responses import Answer
 from api.schema import refusals
 from payments.models import Transaction
 
-# Returns the order's id by id, UUID or number; raises OrderNotFound.
+# Finds by id, UUID or number; raises OrderNotFound.
 FindOrder = Callable[[str], int]
 
 
@@ -38,13 +38,13 @@ class TransactionBody(Answer):
 
 
 class TransactionPage(Answer):
-    """A page of transactions, latest orders first, and the link to the next."""
+    """Transactions, latest orders first."""
 
     next: str | None
     results: list[TransactionBody]
 
 
-# An order has at most one transaction per kind: pages end between orders.
+# Pages end between orders: each has one transaction per kind at most.
 PAGE, KINDS, STATES = 100, Transaction.Kind.values, Transaction.State.values
 
 
@@ -53,7 +53,7 @@ class Transactions(APIView):
 
     read_cost = 5
     permission_classes = [staff_with("payments.view_transaction")]
-    # Payments know only order ids; the URL configuration injects the lookup.
+    # Injected by the URL configuration: payments know only order ids.
     find_order: FindOrder = staticmethod(lambda _reference: 0)
 
     @extend_schema(

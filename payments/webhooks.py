@@ -33,9 +33,9 @@ from providers.answers import (
 from telemetry.card_numbers import holds_card_number, masked
 
 LARGEST_BODY = 64 * 1024  # bytes
-LONGEST_NAME = 100  # characters, of an event's id, and of a key or reference in it
+LONGEST_NAME = 100  # characters, of ids, keys and references
 WINDOW = timedelta(seconds=300)
-# Longer than any sender retries; the window alone rejects older ones.
+# Longer than any sender retries.
 EVENTS_ARE_KEPT = timedelta(days=7)
 
 
@@ -48,7 +48,7 @@ class NotUnderstood(Exception):
 
 
 class NotForUs(Exception):
-    """Genuine, but of an unused type; `event_type` is the provider's name for it."""
+    """Genuine, but of an unused type."""
 
     def __init__(self, event_type: str) -> None:
         super().__init__(event_type)
@@ -57,7 +57,7 @@ class NotForUs(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """The provider's operation and its result. Unknown fields are ignored."""
+    """The provider's operation. Unknown fields are ignored."""
 
     id: str
     kind: str
@@ -79,14 +79,14 @@ class Event:
 
 
 def verify(*, header: str, body: bytes, secrets: Sequence[str], now: datetime) -> None:
-    """Raise NotGenuine unless signed with one of the secrets, within the window around `now`."""
+    """Raise NotGenuine unless signed with a secret, within the window around `now`."""
     parts = [part.strip().partition("=") for part in header.split(",")]
     timestamps = [value for name, _, value in parts if name == "t"]
     signatures = [value for name, _, value in parts if name == "v1"]
     if len(timestamps) != 1 or not (timestamps[0].isascii() and timestamps[0].isdecimal()):
         raise NotGenuine("The signature has no timestamp.")
     good = [sign(timestamp=timestamps[0], body=body, secret=secret) for secret in secrets]
-    # Compare all pairs in constant time, against timing attacks.
+    # Constant time, against timing attacks.
     matches = [hmac.compare_digest(one.encode(), other.encode()) for one in good for other in signatures]
     if not any(matches):
         raise NotGenuine("The signature is wrong.")
@@ -100,7 +100,7 @@ def sign(*, timestamp: str, body: bytes, secret: str) -> str:
 
 
 def read(body: bytes) -> Event:
-    """Parse a body. Raises NotUnderstood, or NotForUs if it is about no operation."""
+    """Parse a body. Raises NotUnderstood, or NotForUs without an operation."""
     content = parse(body)
     if isinstance(content, dict) and not content.get("operation"):
         raise NotForUs(_type_of(content))
@@ -129,7 +129,7 @@ def _operation(content: Any) -> Operation:
 
 
 def _type_of(content: dict[str, Any]) -> str:
-    """Return the provider's event type, masked; its content is untrusted."""
+    """Masked: its content is untrusted."""
     event_type = content.get("type")
     return masked(event_type)[:60] if isinstance(event_type, str) and event_type.isprintable() else ""
 
@@ -145,7 +145,7 @@ def is_new(event: Event) -> bool:
 
 
 def late_outcome_of(event: Event, *, order_id: int) -> tuple[Kind, Outcome] | None:
-    """Return the transaction kind and outcome an event reports.
+    """Return the kind and outcome an event reports.
 
     None if we sent no such call, the amount differs, or the status is not final.
     """

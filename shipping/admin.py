@@ -10,7 +10,7 @@ from shipping.models import Rate, Zone, ZoneCountry
 
 
 class CountryForm(forms.ModelForm):
-    """A country of a zone. Its code is the key: added and removed, never renamed."""
+    """A country of a zone, its key: added or removed, never renamed."""
 
     class Meta:
         model = ZoneCountry

@@ -21,7 +21,7 @@ class Zone(models.Model):
 
 
 class ZoneCountry(models.Model):
-    """A country of a zone. Countries without a zone are not delivered to."""
+    """A country of a zone; others are not delivered to."""
 
     country = models.CharField(max_length=2, primary_key=True, help_text="ISO 3166 code, e.g. DE.")
     zone = models.ForeignKey(Zone, on_delete=models.CASCADE, related_name="countries")
@@ -35,7 +35,7 @@ class ZoneCountry(models.Model):
 
 
 class Rate(models.Model):
-    """The price of a parcel to a zone, up to a weight."""
+    """A parcel's price to a zone, up to a weight."""
 
     zone = models.ForeignKey(Zone, on_delete=models.CASCADE, related_name="rates")
     max_weight_grams = models.PositiveIntegerField()
@@ -62,7 +62,7 @@ class Rate(models.Model):
         return f"{self.zone} up to {self.max_weight_grams} g: {self.price} {self.currency}"
 
     def clean(self) -> None:
-        """Reject amounts with more decimals than their currency has."""
+        """Reject more decimals than the currency has."""
         for field, amount in (("price", self.price), ("free_from", self.free_from)):
             if amount is not None and not has_decimals_for(amount, self.currency):
                 raise ValidationError({field: decimals_refused(self.currency)})

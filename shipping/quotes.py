@@ -32,7 +32,7 @@ class Parcel(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a parcel cannot be delivered: a stable code, and a sentence for people."""
+    """A refusal: stable code, sentence for people."""
 
     code: str
     message: str
@@ -48,13 +48,12 @@ class RateLine(NamedTuple):
 
 
 def quote(*, parcels: Sequence[Parcel]) -> dict[int, Decimal | Refusal]:
-    """Return the price in the parcel's currency, or the refusal, by order id. One query."""
+    """Return prices or refusals by order id, in one query."""
     price_lists = _price_lists({parcel.country for parcel in parcels})
     return {parcel.order_id: _quote(parcel, price_lists.get(parcel.country, [])) for parcel in parcels}
 
 
 def _price_lists(countries: set[str]) -> dict[str, list[RateLine]]:
-    """Return the rates by country, lightest first."""
     price_lists: dict[str, list[RateLine]] = {}
     for country, *rate in execute(PRICE_LISTS, [list(countries)]):
         price_lists.setdefault(country, []).append(RateLine(*rate))

@@ -12,7 +12,7 @@ from shipping.models import Rate, Zone, ZoneCountry
 
 @dataclass(frozen=True)
 class ZoneTariff:
-    """A zone: country codes, free shipping threshold, rates as (up to grams, price)."""
+    """A zone; rates are (up to grams, price)."""
 
     name: str
     countries: str
@@ -20,7 +20,7 @@ class ZoneTariff:
     rates: Sequence[tuple[int, str]]
 
 
-# Countries without a zone (Antarctica, North Korea, …) are not delivered to.
+# Other countries (Antarctica, North Korea, …) are not delivered to.
 TARIFF = (
     ZoneTariff(
         "US domestic", "US", "50.00", [(500, "4.99"), (2_000, "7.99"), (10_000, "14.99"), (50_000, "39.99")]
@@ -44,10 +44,7 @@ TARIFF = (
 
 
 def load_tariff(*, currency: str) -> int:
-    """Add missing zones with their rates in `currency`. Return how many.
-
-    Existing zones keep their edits.
-    """
+    """Add missing zones; existing ones keep their edits. Return how many."""
     with transaction.atomic():
         return sum(_add(zone, currency) for zone in TARIFF)
 

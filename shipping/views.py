@@ -43,7 +43,7 @@ ID = OpenApiParameter("zone_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 
 
 class MayChangeTariff(BasePermission):
-    """Staff who may see zones; writing needs the permissions for zones, rates and countries."""
+    """Staff who may see zones; writing needs all permissions."""
 
     message = "Only staff who may change zones, rates and countries may do this."
 
@@ -174,7 +174,7 @@ def _zone(zone_id: int) -> Zone:
 
 
 def _write(request: Request, zone: Zone, flag: int) -> Zone:
-    """Write the zone from the request. Raises Problem if invalid or in conflict with another zone."""
+    """Raises Problem if invalid or in conflict with another zone."""
     wanted = read(request.data, ZoneBody)
     check_text(wanted.name, field="name")
     try:

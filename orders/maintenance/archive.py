@@ -1,7 +1,6 @@
 """The archive: moves long finished orders out of the live tables, one row each.
 
-Small transactions move each order wholly or not at all, so the job can stop and resume anywhere. Locked rows
-are skipped and moved by the next run.
+Small transactions make the job resumable; locked rows wait for the next run.
 """
 
 import time
@@ -20,13 +19,12 @@ from orders.models import ArchivedOrder, Journey, Order
 
 Row = TypeVar("Row", bound=Model)
 
-# Orders per transaction: some tens of milliseconds.
+# Orders per transaction.
 WINDOW = 500
 
-# By id, and so by age.
 NEXT = "SELECT id, placed_at FROM orders_order WHERE id > %s ORDER BY id LIMIT %s"
 
-# Only orders with nothing left to do: those that hold units, have an unknown payment or need attention stay.
+# Orders that hold units, have an unknown payment or need attention stay.
 LOCK = """
     SELECT order_id FROM orders_journey j
     WHERE order_id = ANY(%s::bigint[]) AND status IN ('completed', 'cancelled', 'rejected')
@@ -71,20 +69,20 @@ MOVE = """
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Orders of each month that one transaction moved, and its duration."""
+    """What one transaction moved: orders by month, duration."""
 
     months: Counter[date]
     seconds: float
 
 
 def move(*, before: datetime) -> Iterator[Moved]:
-    """Move orders placed and ended before a moment, oldest first, one window per step of the iterator."""
+    """Move orders placed and ended before a moment, oldest first, a window per step."""
     last_id = 0
     while window := _window(last_id):
         last_id = max(window)
         old = [order_id for order_id, placed_at in window.items() if placed_at < before]
         if not old:
-            return  # ids rise with time: the rest is younger
+            return  # ids rise with time
         started = time.perf_counter()
         months = _move(old, before)
         yield Moved(months, time.perf_counter() - started)
@@ -109,13 +107,13 @@ def _move(order_ids: Sequence[int], before: datetime) -> Counter[date]:
 
 
 def months_before(now: datetime, months: int) -> datetime:
-    """Return the start of the month that many whole months ago."""
+    """Return the month's start, `months` ago."""
     year, month = divmod(now.year * 12 + now.month - 1 - months, 12)
     return now.replace(year=year, month=month + 1, day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 def read(month: date) -> Iterator[str]:
-    """Yield a month's archived orders as JSON, by id, in constant memory. Amounts are exact."""
+    """Yield a month's archived orders as JSON, by id, in constant memory."""
     orders = ArchivedOrder.objects.filter(month=month).order_by("id")
     texts = orders.values_list(Cast("document", TextField()), flat=True)
     with transaction.atomic():
@@ -123,7 +121,7 @@ def read(month: date) -> Iterator[str]:
 
 
 def order_of(archived: ArchivedOrder) -> Order:
-    """Return an archived order with its journey, read-only: saving would duplicate it."""
+    """Return an archived order. Read-only: saving would duplicate it."""
     known: Order | None = archived.__dict__.get("order")
     if known is None:
         (known,) = _rows(Order, [archived.document["order"]])
@@ -133,12 +131,12 @@ def order_of(archived: ArchivedOrder) -> Order:
 
 
 def rows_of(archived: ArchivedOrder, name: str, model: type[Row]) -> list[Row]:
-    """Return an archived order's `lines`, `events` or `transactions`, read-only."""
+    """Return an archived order's `lines`, `events` or `transactions`."""
     return _rows(model, [row | {"order_id": archived.pk} for row in archived.document[name]])
 
 
 def _rows(model: type[Row], rows: Iterable[dict[str, Any]]) -> list[Row]:
-    """Return rows as models, also those stored by a release with other columns."""
+    """Accept rows stored by other releases."""
     fields = {field.column: field for field in model._meta.concrete_fields if field.column}
     return [
         model(**{fields[name].attname: fields[name].to_python(row[name]) for name in row if name in fields})

@@ -1,4 +1,4 @@
-"""Samples of the backlog every few seconds, so that charts have no gaps while no page is open."""
+"""Backlog samples, so that charts have no gaps."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -13,7 +13,7 @@ NAME, INTERVAL = "beat", 10.0
 
 
 def take(*, now: datetime) -> None:
-    """Record the backlog as the outcome of beat's run, which also shows that beat is alive."""
+    """Record the backlog with beat's run."""
     once_per_slot(
         name=NAME,
         interval=INTERVAL,
@@ -23,7 +23,7 @@ def take(*, now: datetime) -> None:
 
 
 def since(moment: datetime) -> Iterator[tuple[datetime, Backlog]]:
-    """Yield the samples since a moment, with their times."""
+    """Yield samples since a moment."""
     for at, outcome in outcomes_since(NAME, moment):
         if outcome.startswith("{"):
             yield at, msgspec.json.decode(outcome, type=Backlog)

@@ -1,7 +1,7 @@
-"""The canary: a test order sent through every queue to verify that the pipeline works.
+"""The canary: a test order that verifies the whole pipeline.
 
-A worker may pass its health check and still fetch no messages; a missing canary shows that. It is confirmed
-like any order and cancelled in the next run, so stock and money are unchanged.
+A worker may be healthy and still fetch no messages; a missing canary shows that. The next run cancels it, so
+stock and money are unchanged.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from orders.workflow import EventType, Status, Wait
 SKU = "CANARY-1"
 UNITS = 100
 KEPT = timedelta(hours=1)
-# How many finished canaries are considered, the latest first.
+# Canaries considered.
 LATEST = 100
 OUTSIDE = (Wait.PAYMENT_PROVIDER, Wait.PAYMENT_OUTCOME)
 AT_REST = (Status.CANCELLED, Status.REJECTED)
@@ -37,19 +37,19 @@ FORGET = (
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """The canaries' recent results, by the database's clock; None if there is none."""
+    """The canaries' recent results; None if there is none."""
 
     last_sent_at: datetime | None = None
     last_success_at: datetime | None = None
     last_seconds: float | None = None  # from placement to confirmation
-    waiting_since: datetime | None = None  # when the one in flight was placed
-    waits_for: str = ""  # what its order waits for, or why it needs attention
+    waiting_since: datetime | None = None
+    waits_for: str = ""  # or why it needs attention
     waits_outside: bool = False  # for an external system
-    refused: str = ""  # why the latest was rejected; empty otherwise
+    refused: str = ""  # why the latest was rejected
 
 
 def take_turn(*, now: datetime) -> str:
-    """Cancel confirmed canaries, send the next unless one is in flight, delete old ones. Return a summary."""
+    """Cancel confirmed canaries, send the next, delete old ones. Return a summary."""
     owner_id = _account()
     latest = list(_latest(owner_id))
     arrived = [order for order in latest if order.journey.status == Status.CONFIRMED]
@@ -57,7 +57,7 @@ def take_turn(*, now: datetime) -> str:
         commands.cancel_order(order_id=order.pk, reason="canary")
     forgotten = _forget(owner_id, before=now - KEPT)
     under_way = [order for order in latest if order.journey.status in (Status.PENDING, Status.PROCESSING)]
-    # One escalated while no worker read a queue can continue once a worker does.
+    # One escalated while its queue had no worker can continue.
     for order in under_way:
         if order.journey.attention:
             commands.retry_order(order_id=order.pk)
@@ -68,7 +68,7 @@ def take_turn(*, now: datetime) -> str:
 
 
 def flight() -> Flight:
-    """Return the canaries' recent results, read-only."""
+    """Return recent results, read-only."""
     owner_id = canary_account.owner_id()
     if owner_id is None:
         return Flight()
@@ -115,7 +115,7 @@ def _send(owner_id: int) -> None:
 
 
 def _account() -> int:
-    """Return the canaries' account: no password, inactive; its product is not for sale."""
+    """The account has no password and is inactive."""
     user, is_new = User.objects.get_or_create(username=canary_account.USERNAME, defaults={"is_active": False})
     if is_new:
         user.set_unusable_password()
@@ -136,14 +136,13 @@ def _product() -> None:
             "active": False,
         },
     )
-    if product.active:  # older demo catalogues had it on sale
+    if product.active:  # older catalogues sold it
         Product.objects.filter(pk=product.pk).update(active=False)
         forget_listings()
     StockItem.objects.get_or_create(product=product, defaults={"on_hand": UNITS, "reorder_level": 0})
 
 
 def _forget(owner_id: int, *, before: datetime) -> int:
-    """Delete canaries finished before a time, with their rows. Return how many."""
     old = Order.objects.filter(owner_id=owner_id, placed_at__lt=before, journey__status__in=AT_REST)
     ids = list(old.order_by("pk").values_list("pk", flat=True)[:LATEST])
     if not ids:

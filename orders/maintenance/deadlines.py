@@ -1,7 +1,7 @@
 """Deadlines: how long an order may stay in a state before it needs attention.
 
-Waiting for a provider that is down uses up no attempt, so attempts alone would never escalate. A deadline
-changes nothing else: the order is still processed, and leaving the state clears the flag.
+Waiting for a provider uses up no attempt, so attempts alone never escalate. Processing continues, and leaving
+the state clears the flag.
 """
 
 import logging
@@ -19,12 +19,12 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 60.0
 AT_ONCE = 500
 DEADLINES = {
-    Status.PENDING: timedelta(hours=1),  # allows for a backlog; held orders are not due
+    Status.PENDING: timedelta(hours=1),  # allows for a backlog; held orders are exempt
     Status.PROCESSING: timedelta(minutes=15),
     Status.CANCELLING: timedelta(minutes=15),
 }
 
-# Measured from the latest event that led to the state.
+# Age of the event that led to the state.
 LATE = """
     SELECT order_id FROM orders_journey j
     WHERE status = %s AND due_at IS NOT NULL AND attention = '' AND (
@@ -34,7 +34,7 @@ LATE = """
     LIMIT %s
 """
 
-# No order waits this long: a later due time came from a clock that was ahead.
+# A later due time came from a clock that was ahead.
 WAITS_TOO_LONG = 15 * LONGEST_WAIT
 REJOIN = """
     UPDATE orders_journey SET due_at = now() WHERE order_id IN (
@@ -63,7 +63,7 @@ class DeadlineWatch:
 
 
 def escalate_overdue(status: Status, deadline: timedelta) -> int:
-    """Escalate orders that are in a state for too long. Return how many; at most AT_ONCE."""
+    """Escalate overdue orders. Return how many; at most AT_ONCE."""
     entered_by = [event.value for event, after in STATUS_AFTER.items() if after is status]
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -77,7 +77,7 @@ def escalate_overdue(status: Status, deadline: timedelta) -> int:
 
 
 def reschedule_from_the_future() -> int:
-    """Reschedule orders whose due time came from a clock that was ahead. Return how many; at most AT_ONCE."""
+    """Reschedule orders due impossibly late. Return how many; at most AT_ONCE."""
     longest = max(WAITS_TOO_LONG, 2 * settings.LEASE_SECONDS)
     with connection.cursor() as cursor:
         cursor.execute(REJOIN, [longest, AT_ONCE])

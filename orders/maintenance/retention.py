@@ -1,4 +1,4 @@
-"""Deletion of expired records. Orders and their journal are only ever archived."""
+"""Deletion of expired records. Orders are only ever archived."""
 
 import time
 from datetime import datetime, timedelta
@@ -15,15 +15,12 @@ from scheduling import slots
 
 BATCHES_ARE_KEPT = timedelta(days=7)
 RUNS_ARE_KEPT = timedelta(days=2)
-# Time budget of one archiving run; the next run continues.
+# Time budget of a run.
 ARCHIVING_SECONDS = 20.0
 
 
 def clean(*, now: datetime) -> dict[str, int]:
-    """Cancel expired held orders; delete old keys, batches, webhook events, tokens and scheduled runs.
-
-    Return how many of each.
-    """
+    """Cancel expired held orders; delete expired records. Return how many of each."""
     keys_before = now - timedelta(days=settings.IDEMPOTENCY_KEY_DAYS)
     return {
         "orders on hold": held.expire(now=now),
@@ -37,7 +34,7 @@ def clean(*, now: datetime) -> dict[str, int]:
 
 
 def archive_some(*, now: datetime) -> str:
-    """Archive orders older than `ARCHIVE_AFTER_MONTHS`, at half load. Return a summary."""
+    """Archive old orders, at half load. Return a summary."""
     before = archive.months_before(now, settings.ARCHIVE_AFTER_MONTHS)
     orders, end = 0, time.monotonic() + ARCHIVING_SECONDS
     for moved in archive.move(before=before):

@@ -1,4 +1,4 @@
-"""Operators' actions on orders: preview, execution and an audit log entry with user and reason."""
+"""Operators' actions on orders: preview, execution, audit log."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -20,13 +20,13 @@ UNITS = "units"
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """Resources held for an order: units in stock, money at the provider."""
+    """Units and payments held for an order."""
 
     units: int
     transactions: Sequence[Transaction]
 
     def amount(self, kind: Transaction.Kind) -> Decimal | None:
-        """Return the amount of the order's successful transaction of a kind."""
+        """Return the successful transaction's amount."""
         found = (
             t.amount for t in self.transactions if t.kind == kind and t.state == Transaction.State.SUCCEEDED
         )
@@ -35,12 +35,12 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """An effect of an operation on an order; amounts of money and units can be totalled."""
+    """One effect of an operation."""
 
     text: str
     verb: str = ""
     amount: Decimal = Decimal(0)
-    unit: str = ""  # a currency, or UNITS
+    unit: str = ""
 
     def __str__(self) -> str:
         return self.text
@@ -48,7 +48,7 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What an operation would do to an order; without effects, the reason why it does nothing."""
+    """The effects of an operation on an order, or why it has none."""
 
     order: Order
     effects: list[Effect]
@@ -69,7 +69,7 @@ class Operation:
 
 
 def previews(operation: Operation, orders: Sequence[Order]) -> list[Preview]:
-    """Preview the operation for each order. Journeys must be loaded."""
+    """Preview the operation. Journeys must be loaded."""
     units, transactions = _units(orders), _transactions(orders)
     return [
         _preview(operation, order, Holding(units.get(order.pk, 0), transactions.get(order.pk, [])))
@@ -97,7 +97,7 @@ def _transactions(orders: Sequence[Order]) -> dict[int, list[Transaction]]:
 
 
 def totals(outlook: Iterable[Preview]) -> list[str]:
-    """Total the effects on many orders: money by currency, units, the rest by text."""
+    """Total the effects: money by currency, units, the rest by text."""
     orders: Counter[tuple[str, str]] = Counter()
     amounts: dict[tuple[str, str], Decimal] = {}
     for effect in (effect for preview in outlook for effect in preview.effects):
@@ -120,7 +120,7 @@ def _total(verb: str, unit: str, amount: Decimal, orders: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The outcome of an operation for an order, in words."""
+    """An operation's outcome in words."""
 
     text: str
     is_done: bool = True
@@ -137,7 +137,7 @@ class Told:
 def operate(
     operation: Operation, order_ids: Sequence[int], *, user_id: int, reason: str = ""
 ) -> dict[int, Told]:
-    """Run an operation on orders, log user and reason, and return each outcome."""
+    """Run and log an operation; return each outcome."""
     outcomes = operation.run(order_ids, reason)
     told = {
         id_: Told(operation.told(now)) if isinstance(now, Status) else Told(str(now), is_done=False)
@@ -159,7 +159,7 @@ def _note(operation: Operation, told: dict[int, Told], user_id: int, reason: str
 
 
 def note(name: str, order: Order, *, user_id: int) -> None:
-    """Log an operation that has already run on an order. Expects the journey's new state."""
+    """Log an operation already run. Expects the journey's new state."""
     operation = OPERATIONS[name]
     told = Told(operation.told(Status(order.journey.status)))
     _note(operation, {order.pk: told}, user_id, order.journey.reason if operation.needs_reason else "")

@@ -20,9 +20,9 @@ from shipping.models import ZoneCountry
 
 
 class OrderFilter(admin.SimpleListFilter):
-    """A filter with a fixed set of choices."""
+    """A filter with fixed choices."""
 
-    beside: Mapping[str, str] = {}  # the list's other query parameters
+    beside: Mapping[str, str] = {}  # other query parameters
 
     def offered(self) -> list[tuple[str, str]]:
         """Return the choices: value and label."""
@@ -77,12 +77,12 @@ class WaitingFilter(OrderFilter):
         return [(wait.value, text.capitalize()) for wait, text in WAITS.items()]
 
     def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:
-        # The status makes the partial index applicable: only orders in flight wait.
+        # Only orders in flight wait: the status enables the partial index.
         return orders.filter(journey__status__in=UNDER_WAY, journey__waiting_for=choice)
 
 
 class CauseFilter(OrderFilter):
-    """Filters by stuck reason; visible only while set by a link from the start page."""
+    """Filters by stuck reason; linked from the start page only."""
 
     title = "cause"
     parameter_name = "cause"
@@ -96,7 +96,7 @@ class CauseFilter(OrderFilter):
 
 
 class CanaryFilter(OrderFilter):
-    """Hides canary orders unless they are requested."""
+    """Hides canaries unless requested."""
 
     title = "test orders"
     parameter_name = "whose"
@@ -115,7 +115,7 @@ class CanaryFilter(OrderFilter):
 
 
 class CountryFilter(OrderFilter):
-    """Filters by country, as a select: too many choices for links."""
+    """Filters by country, as a select."""
 
     title = parameter_name = "country"
     template = "admin/orders/order/choice_filter.html"

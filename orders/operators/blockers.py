@@ -1,4 +1,4 @@
-"""External blockers: the broker, dispatchers, workers, the payment provider."""
+"""External blockers: broker, dispatchers, workers, payment provider."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """A blocker: what orders wait for, why, and what to do."""
+    """What orders wait for, why, and the remedy."""
 
     kind: Kind
     waiting_for: str
@@ -30,7 +30,7 @@ class Blocker:
 
 
 def around(*, queues: Collection[str], is_to_be_claimed: bool, needs_provider: bool) -> list[Blocker]:
-    """Return what blocks an order that has yet to pass these queues, the first blocker first."""
+    """Return what blocks an order on these queues, first blocker first."""
     found = _in_the_pipeline(queues, is_to_be_claimed=is_to_be_claimed)
     state = breaker("payments").state()
     return [*found, _provider(state)] if needs_provider and state.state in ("open", "half_open") else found

@@ -1,7 +1,4 @@
-"""Unresolved payments: money due to customers, or with an unknown outcome.
-
-All are retried automatically; the list shows the slow ones.
-"""
+"""Unresolved payments: money due to customers, or outcome unknown. All are retried automatically."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +10,7 @@ from django.db import connection
 from orders.models import order_number
 from orders.workflow import Wait
 
-# A call in flight is unknown too; up to this age that is normal.
+# Calls in flight are unknown too, for this long.
 CALL_SECONDS = 15
 
 AT_RISK = """
@@ -76,14 +73,14 @@ class Risk:
 
     @property
     def cause(self) -> str:
-        """The problem in words."""
+        """The problem."""
         if self.is_unknown:
             return f"{OUTCOME_OF[self.kind]} outcome unknown."
         return "Authorized, not voided yet." if self.kind == "authorize" else "Captured, not refunded yet."
 
     @property
     def next_step(self) -> str:
-        """The next step in words."""
+        """The next step."""
         if self.attention and self.due_at is None:
             return "Needs manual action: check the order, then retry it."
         return NEXT_STEP.get(Wait(self.waiting_for), "Returned with the order's next retry.")

@@ -1,4 +1,4 @@
-"""Order pages of the admin that are not the list of one model."""
+"""Order pages of the admin without a model."""
 
 from typing import Any
 

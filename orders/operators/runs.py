@@ -1,6 +1,6 @@
 """The Celery tasks that worked on an order.
 
-Batches keep their orders and step runs, so this survives a restart of Flower.
+Unlike Flower's history, stored runs survive its restart.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from django.db import connection
 
 from orders.models import Batch, Journey, Order, StepRun
 
-# An order that waited for days was in thousands of batches: search its first and last hour, show the latest.
+# Orders may wait through thousands of batches: search only their first and last hour.
 HOUR = timedelta(hours=1)
 MAX_BATCHES = 5
 
@@ -29,19 +29,19 @@ BATCHES = """
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A task run on a batch, from its first step to its end."""
+    """A task run on a batch."""
 
     batch_id: int
     orders: int
     name: str
-    task: str  # Celery's id; empty if it ran outside a worker
+    task: str  # empty outside a worker
     worker: str
     seconds: float
     ended_at: datetime
 
     @property
     def title(self) -> str:
-        """The step's name for people."""
+        """The step's label."""
         return self.name.replace("_", " ").capitalize()
 
     @property
@@ -56,7 +56,7 @@ class Run:
 
 
 def runs_of(order: Order) -> list[Run]:
-    """Return the task runs of an order, by end time. Its journey must be loaded."""
+    """Return an order's task runs by end time. Its journey must be loaded."""
     parameters: dict[str, Any] = {
         "order": order.pk,
         "placed": order.placed_at,
@@ -71,7 +71,7 @@ def runs_of(order: Order) -> list[Run]:
 
 
 def runs_in(batch: Batch) -> list[Run]:
-    """Return a batch's finished task runs, by end time."""
+    """Return a batch's finished task runs by end time."""
     return _ended([batch.pk])
 
 
@@ -93,14 +93,14 @@ def _ended(batch_ids: Sequence[int]) -> list[Run]:
 
 
 def latest_batch(journey: Journey, runs: Sequence[Run]) -> int | None:
-    """Return the order's current or last known batch."""
+    """Return the order's current or last batch."""
     return journey.batch_id or (runs[-1].batch_id if runs else None)
 
 
 def flower_url(batch_id: int | None) -> str:
     """Return Flower's list of a batch's tasks, or of all; empty without Flower.
 
-    Flower's URL only filters by task name, but that filter accepts further conditions.
+    Flower's only filter, the task name, accepts further conditions.
     """
     if not settings.FLOWER_URL or batch_id is None:
         return settings.FLOWER_URL and f"{settings.FLOWER_URL}/tasks"

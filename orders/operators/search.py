@@ -1,4 +1,4 @@
-"""Order search for people, at a cost independent of history."""
+"""Order search, at a cost independent of history."""
 
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from database.text import composed, spellings
 from orders.models import ArchivedOrder, Order, id_of_number
 from orders.reporting.stats import latest_id
 
-# Without an index, search at most this many of the latest orders.
+# Without an index, only the latest orders are searched.
 SEARCHED_ROWS = 200_000
 MAX_RESULTS = 1000
 LARGEST_ID = 2**63 - 1
@@ -18,8 +18,7 @@ LARGEST_ID = 2**63 - 1
 def found(orders: QuerySet[Order], text: str) -> QuerySet[Order]:
     """Search by number, id, UUID, customer name or id, or e-mail.
 
-    Number, id and UUID match one order of any age; an exact customer name all of theirs; an e-mail all orders
-    of its account. Everything else matches among the latest orders only.
+    Number, id, UUID, exact names and account e-mails match orders of any age; the rest only the latest.
     """
     text = text.strip()
     order_id = _order_id(text)
@@ -40,7 +39,7 @@ def found(orders: QuerySet[Order], text: str) -> QuerySet[Order]:
 
 
 def named(archived: QuerySet[ArchivedOrder], text: str) -> QuerySet[ArchivedOrder]:
-    """Find the archived order with this number, id or UUID."""
+    """Find an archived order by number, id or UUID."""
     order_id, uuid = _order_id(text.strip()), _uuid(text.strip())
     if order_id is not None:
         return archived.filter(pk=order_id)
@@ -48,7 +47,7 @@ def named(archived: QuerySet[ArchivedOrder], text: str) -> QuerySet[ArchivedOrde
 
 
 def _latest(condition: Q) -> list[int]:
-    """Return matching ids among the latest orders, as a list: "OR id IN (query)" would use no index."""
+    """Return ids as a list: "OR id IN (query)" would use no index."""
     latest = Order.objects.filter(condition, pk__gt=latest_id() - SEARCHED_ROWS)
     return list(latest.order_by("-pk").values_list("pk", flat=True)[:MAX_RESULTS])
 

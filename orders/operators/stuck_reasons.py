@@ -1,7 +1,4 @@
-"""Stuck orders grouped by cause.
-
-A cause is `attention:<text>`, with N for numbers so that texts group, or `waiting:<code>`.
-"""
+"""Stuck orders by cause: `attention:<text>`, with N for numbers, or `waiting:<code>`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -21,7 +18,7 @@ from orders.workflow import UNDER_WAY
 ATTENTION, WAITING = "attention", "waiting"
 MAX_CAUSES = 50
 
-# The predicates match the partial indexes: the cost follows stuck orders, not history.
+# The predicates match partial indexes: the cost follows stuck orders, not history.
 GROUPS = """
     WITH stuck AS (
         SELECT order_id, shipping_amount, 'attention:' || regexp_replace(attention, '[0-9]+', 'N', 'g') AS cause
@@ -66,7 +63,7 @@ class Group:
 
 
 def groups() -> list[Group]:
-    """Return the causes, those that need attention first, then by number of orders."""
+    """Return the causes: attention first, then by number of orders."""
     found: dict[str, Group] = {}
     for cause, *facts in _rows():
         found.setdefault(cause, Group(cause)).add(*facts)
@@ -80,7 +77,7 @@ def title(cause: str) -> str:
 
 
 def kept_by(cause: str, orders: QuerySet[Order]) -> QuerySet[Order]:
-    """Return the orders stuck by a cause; none for an invalid cause."""
+    """Return the orders stuck by a cause."""
     kind, _, what = cause.partition(":")
     if not what or "\0" in what:
         return orders.none()

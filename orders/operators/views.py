@@ -81,7 +81,7 @@ def _group(group: stuck_reasons.Group) -> StuckGroup:
 
 
 class ActOnCause(Body, kw_only=True):
-    """An operation on all orders stuck by a cause; with `preview` nothing changes."""
+    """An operation on all orders of a cause; with `preview` nothing changes."""
 
     cause: Annotated[str, Meta(min_length=1, max_length=250)]
     reason: Annotated[str, Meta(max_length=LONGEST_REASON)] = ""
@@ -108,7 +108,7 @@ class StaffWhoOperate(BasePermission):
 
 
 class StuckCommand(APIView):
-    """An operation on all orders stuck by a cause. A repeat affects only the remaining orders."""
+    """An operation on all orders stuck by a cause; repeatable."""
 
     permission_classes = [StaffWhoOperate]
     operation = ""
@@ -137,7 +137,7 @@ def _act(operation: Operation, wanted: ActOnCause, user_id: int) -> ActedOnCause
 
 
 def described(name: str, summary: str) -> Callable[..., Any]:
-    """Describe such a command's POST."""
+    """Return the OpenAPI description of a command."""
     return extend_schema_view(
         post=extend_schema(
             tags=["orders"],
@@ -169,7 +169,7 @@ class CancelStuck(StuckCommand):
 
 
 class TaskRun(Answer):
-    """A Celery task that worked on the batch that an order was in."""
+    """A Celery task that worked on the order's batch."""
 
     task: str
     name: str
@@ -181,7 +181,7 @@ class TaskRun(Answer):
 
 
 class TaskRuns(Answer):
-    """The tasks that worked on an order, in the order in which they ended."""
+    """The tasks that worked on an order, by end time."""
 
     results: list[TaskRun]
 

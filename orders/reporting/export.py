@@ -1,4 +1,4 @@
-"""Streaming export of all orders of a query, at constant memory."""
+"""Streaming export of orders, at constant memory."""
 
 import csv
 import io
@@ -15,10 +15,10 @@ from api.renderers import ENCODER
 from orders.models import Order, order_number
 
 PIECE_ROWS = 1000
-# A stalled reader loses the rest: its snapshot keeps the database from vacuuming.
+# A stalled reader's snapshot would block vacuuming.
 IDLE_TIMEOUT_SECONDS = 60
 
-# Column names and their sources. `orderNumber` and `totalAmount` are computed.
+# Columns and their sources. `orderNumber` and `totalAmount` are computed.
 COLUMNS = {
     "id": "id",
     "orderNumber": "placed_at",
@@ -39,7 +39,7 @@ COLUMNS = {
     "finishedAt": "journey__finished_at",
 }
 STAFF_COLUMNS = {"attention": "journey__attention"}
-# What spreadsheets run as a formula, even behind blanks and invisible characters.
+# What spreadsheets run as a formula, even behind invisible characters.
 FORMULA = re.compile(
     r"[\s\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r]"
 )
@@ -56,7 +56,7 @@ class Format:
     written: Callable[[list[Row]], bytes]
 
     def pieces(self, orders: QuerySet[Order], *, staff: bool) -> Iterator[bytes]:
-        """Yield the orders, oldest first, from one snapshot and a server-side cursor."""
+        """Yield the orders, oldest first, from one snapshot."""
         columns = COLUMNS | (STAFF_COLUMNS if staff else {})
         yield self.heading(list(columns))
         rows = orders.order_by("pk").values_list(*dict.fromkeys(columns.values()))
@@ -100,7 +100,6 @@ def _csv(rows: Iterable[list[Any]]) -> bytes:
 
 
 def _cell(value: Any) -> Any:
-    """Return a cell value; texts that look like formulas are escaped."""
     if isinstance(value, str):
         return f"'{value}" if FORMULA.match(value) else value
     return value.isoformat() if isinstance(value, datetime) else value

@@ -1,7 +1,4 @@
-"""Statistics of all orders; the cost follows orders in flight, not history.
-
-What would be too costly to count is estimated and marked as such.
-"""
+"""Order statistics; the cost follows orders in flight, not history. Larger counts are estimates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +11,11 @@ from orders import canary_account
 from orders.models import order_number
 from orders.workflow import EventType, Status
 
-# Up to this many orders, all are counted.
+# Count all up to this many.
 COUNTED_ROWS = 50_000
-# Sample size for the proportions beyond that.
+# Sample size beyond that.
 SAMPLED_ROWS = 10_000
-# A time span with more orders is shortened to the latest ones.
+# Longer time spans are shortened to the latest orders.
 LONGEST_STRETCH = 200_000
 TIMED_ORDERS = 2_000
 
@@ -35,7 +32,7 @@ QUANTILES = (0.5, 0.95, 0.99)
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A number of orders, and whether it is an estimate."""
+    """A count or an estimate."""
 
     orders: int
     is_estimate: bool = False
@@ -43,7 +40,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Scheduled orders: how many are due, how late the first is, how many are due later."""
+    """Orders due now and later."""
 
     due: int
     later: int
@@ -79,13 +76,13 @@ class Stretch:
     ended: dict[str, int]
 
     def per_minute(self, orders: int) -> float:
-        """Return the rate of a number of orders in this span."""
+        """Return the rate per minute."""
         return round(orders * 60 / self.seconds, 2) if self.seconds else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds from placement to a milestone, for the latest confirmed orders."""
+    """Seconds from placement to a milestone."""
 
     milestone: str
     orders: int
@@ -93,7 +90,7 @@ class Timing:
 
 
 def orders_by_state() -> dict[str, Count]:
-    """Return the number of customers' orders by status. Large numbers of finished orders are estimated."""
+    """Return customers' orders by status. Large counts of finished orders are estimates."""
     ours = _canaries_by_state()
     rows = _one(
         "SELECT greatest(pg_stat_get_live_tuples(oid), reltuples)::bigint FROM pg_class"
@@ -127,7 +124,7 @@ def _without(count: Count, ours: int) -> Count:
     return Count(max(0, count.orders - ours), count.is_estimate)
 
 
-# The first condition matches a partial index. Finished orders are counted up to the sample size only.
+# The first condition matches a partial index. Finished orders count up to the sample size.
 OTHERS = """
     SELECT s.status, (SELECT count(*) FROM (
         SELECT FROM orders_journey j
@@ -138,7 +135,6 @@ OTHERS = """
 
 
 def _others() -> dict[str, Count]:
-    """Return the counts of statuses that did not end well, without those too large to count."""
     counted = _all(OTHERS, {"most": SAMPLED_ROWS + 1})
     ended = (Status.CANCELLED, Status.REJECTED)
     return {
@@ -147,7 +143,6 @@ def _others() -> dict[str, Count]:
 
 
 def _by_sample(statuses: list[str], orders: int, rows: int) -> dict[str, Count]:
-    """Divide `orders` by status in proportion to a repeatable sample."""
     percent = min(100.0, 100 * SAMPLED_ROWS / rows)
     sample = _all(
         "SELECT status, count(*) FROM orders_journey TABLESAMPLE SYSTEM (%s) REPEATABLE (1)"
@@ -159,7 +154,7 @@ def _by_sample(statuses: list[str], orders: int, rows: int) -> dict[str, Count]:
 
 
 def backlog() -> Backlog:
-    """Return how many orders are due and how late they are."""
+    """Return the orders due now and later."""
     due, later = _one(
         "SELECT count(*) FILTER (WHERE due_at <= now()), count(*) FILTER (WHERE due_at > now())"
         " FROM orders_journey WHERE due_at IS NOT NULL"
@@ -175,7 +170,7 @@ def backlog() -> Backlog:
 
 
 def attention(*, limit: int = 20) -> tuple[int, list[Attention]]:
-    """Return how many orders need attention, and the first `limit` of them."""
+    """Return how many orders need attention, and the first `limit`."""
     (count,) = _one("SELECT count(*) FROM orders_journey WHERE NOT attention = ''")
     rows = _all(
         "SELECT o.id, o.placed_at, j.status, j.attention"
@@ -203,9 +198,9 @@ def latest_id() -> int:
 
 
 def first_id_since(moment: datetime) -> int:
-    """Return the lowest id of orders placed at `moment` or later.
+    """Return the first id at or after `moment`.
 
-    Ids rise with time: a binary search needs no index on the time.
+    Ids rise with time: binary search needs no index.
     """
     low, high = 1, latest_id() + 1
     while low < high:
@@ -219,7 +214,7 @@ def first_id_since(moment: datetime) -> int:
 
 
 def last_minutes(minutes: float, *, now: datetime) -> Stretch:
-    """Count orders placed and ended in the last minutes (of the latest orders, if too many)."""
+    """Count orders placed and ended in the last minutes."""
     since = now - timedelta(minutes=minutes)
     first, earliest = first_id_since(since), latest_id() - LONGEST_STRETCH
     if first < earliest:
@@ -254,7 +249,7 @@ TIMINGS = """
 
 
 def timings() -> list[Timing]:
-    """Return the time to each milestone for the latest confirmed orders."""
+    """Return times to each milestone for the latest confirmed orders."""
     parameters = {
         "after": latest_id() - LONGEST_STRETCH,
         "limit": TIMED_ORDERS,

@@ -34,7 +34,7 @@ PARAMETERS = [
 
 
 class SalesAnalytics(APIView):
-    """Orders and revenue over time, top products, rejection reasons, time to confirm."""
+    """Orders, revenue, top products, rejection reasons, time to confirm."""
 
     read_cost = 20
     permission_classes = [SeesAllOrders]
@@ -102,7 +102,6 @@ def _unit(request: Request) -> Unit:
 
 
 def _span(request: Request, unit: Unit) -> Span:
-    """Parse the range of days, the last one included."""
     last = _day(request, "to") or database_now().astimezone(UTC).date()
     first = _day(request, "from") or last - timedelta(days=USUAL_DAYS - 1)
     days = (last - first).days + 1
