@@ -181,7 +181,6 @@ def _app_without_models(page: Page) -> dict[str, Any]:
 
 
 def _entry(page: Page) -> dict[str, Any]:
-    """Return the page as a view-only entry of the index."""
     return {
         "name": page.title,
         "object_name": page.url_name,

@@ -17,8 +17,8 @@ PIECE = 64 * 1024
 class ReadsBodies:
     """Refuses bodies over the limit, and reads those without a `Content-Length`.
 
-    The proxy buffers small bodies; the rest of a larger one arrives at the client's pace and would block a thread. Django
-    limits only JSON and form fields, and treats chunked bodies as empty. Without an end marker the answer is 411.
+    The proxy buffers small bodies; the rest of a larger one arrives at the client's pace and would block a thread.
+    Django limits only JSON and form fields, and treats chunked bodies as empty. Without an end marker: 411.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -51,7 +51,6 @@ def _read_without_length(request: HttpRequest) -> None:
 
 
 def _may_have_body(request: HttpRequest) -> bool:
-    """Whether a request without a length can have a body."""
     is_framed = request.META.get("SERVER_PROTOCOL", "").startswith("HTTP/2")
     return "HTTP_TRANSFER_ENCODING" in request.META or is_framed
 

@@ -222,7 +222,6 @@ RENAMED_OF_FIELDS = {
 
 
 def _flat(detail: Any, path: str = "") -> Iterator[Detail]:
-    """Yield a serializer's errors with the paths of their fields."""
     if isinstance(detail, dict):
         for name, inner in detail.items():
             step = f"[{name}]" if isinstance(name, int) else f".{name}" if path else str(name)

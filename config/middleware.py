@@ -141,7 +141,6 @@ class RefusesCardNumbers:
 
 
 def _texts(request: HttpRequest, *, with_form: bool) -> Iterator[tuple[str, str]]:
-    """Yield the client's texts with their fields."""
     for name, values in request.GET.lists() if request.META.get("QUERY_STRING") else ():
         yield from ((name[:80], value) for value in values)
     yield "", unquote_plus(request.get_full_path())

@@ -71,7 +71,6 @@ def throttled_login(view: Callable[..., HttpResponseBase]) -> Callable[..., Http
 
 
 def _refused(request: HttpRequest, error: Exception) -> HttpResponse:
-    """Return the API's error as a page."""
     answer = errors.answer_to(error)
     context = {"message": answer.message, "retry_after": answer.headers.get("Retry-After")}
     page = render(request, "login_refused.html", context, status=answer.status)

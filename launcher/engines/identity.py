@@ -41,8 +41,8 @@ def unprivileged() -> Identity:
     """Return the first way that works here; creates no account. Raises EngineError.
 
     1. An ordinary account runs PostgreSQL directly.
-    2. Root, or a uid without a name (some containers), maps itself to an unprivileged account in a user namespace: files
-       stay ours, closed folders stay closed.
+    2. Root, or a uid without a name, maps itself to an unprivileged account in a user namespace: files stay ours,
+       closed folders stay closed.
     3. Root without namespaces (Docker's default) starts it as that account.
     """
     if os.geteuid() != 0 and _is_named(os.geteuid()):
