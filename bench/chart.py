@@ -29,7 +29,6 @@ class Panel:
 
 
 def _is_paced(name: str) -> bool:
-    """Whether the scenario fixes the rate."""
     return name.startswith("quiet")
 
 
@@ -73,7 +72,6 @@ def draw(results: Results, path: Path) -> None:
 
 
 def _bars(panel: Panel, results: Results) -> Bars:
-    """Return contestants with such a figure, by scenario."""
     found = []
     for name, scenario in results["scenarios"].items():
         figures = {who: each for who, each in scenario["who"].items() if panel.value(each)}

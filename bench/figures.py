@@ -77,7 +77,6 @@ def median(runs: Sequence[Figures]) -> Figures:
 
 
 def _rate_seconds(runs: Sequence[Figures]) -> float:
-    """Return the seconds that match median rate and orders."""
     rate = statistics.median(run.per_second for run in runs)
     return (
         statistics.median(run.orders for run in runs) / rate

@@ -97,7 +97,6 @@ def _multiply(connection: psycopg.Connection[Any], copies: int) -> None:
 
 
 def _copying(connection: psycopg.Connection[Any], table: str, key: str) -> str:
-    """Return the INSERT that copies a table's rows."""
     columns = _columns(connection, table)
     values = ", ".join(_value(column, kind, key) for column, kind in columns.items())
     # Names come from the catalogue.
@@ -119,7 +118,6 @@ def _value(column: str, kind: str, key: str) -> str:
 
 
 def _backdate(connection: psycopg.Connection[Any], table: str) -> None:
-    """Move the pattern's own timestamps before those of its copies."""
     times = [name for name, kind in _columns(connection, table).items() if kind == "timestamp with time zone"]
     if times:
         changes = ", ".join(f"{name} = {name} - interval '{YEARS} years'" for name in times)

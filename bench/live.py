@@ -66,7 +66,6 @@ def _listened(contestant: Contestant, job: SocketJob, orders: int, per_second: f
 
 
 def _figures(name: str, contestant: Contestant, after: int, told: Told, usage: Usage) -> Figures:
-    """Return the figures, counting deliveries as orders."""
     committed = contestant.commits(after)
     waits = [
         (at - committed[order, seq]) * 1000 for order, seq, at in told.messages if (order, seq) in committed

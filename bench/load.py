@@ -78,7 +78,6 @@ class Connection(asyncio.Protocol):
 
 
 def _parse_answer(received: bytearray) -> tuple[int, bytes] | None:
-    """Return status and body of an answer, None while incomplete."""
     end = received.find(b"\r\n\r\n")
     if end < 0:
         return None

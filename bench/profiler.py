@@ -72,7 +72,6 @@ def _quietly(command: list[str]) -> subprocess.Popen[bytes]:
 
 
 def _show(title: str, path: Path) -> None:
-    """Print the functions with the most samples."""
     if not path.exists():
         return
     own: Counter[str] = Counter()

@@ -129,7 +129,6 @@ class Campaign:
             arena.violations.append(f"I8: {error}")
 
     async def _recover(self) -> None:
-        """Restore the system for the next row."""
         await self.rig.restore()
         await self.rig.sandbox("DELETE", "/faults")
 

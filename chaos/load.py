@@ -186,7 +186,6 @@ class Load:
             await asyncio.sleep(lasting * BULK_LINES / number)
 
     async def _place_all(self, orders: dict[str, dict[str, Any]]) -> None:
-        """Resend lines, under their keys, until accepted."""
         deadline, pause, refusals = time.monotonic() + PATIENCE_SECONDS, 0.2, ""
         while orders and time.monotonic() < deadline:
             for key, answer in zip(list(orders), await self._send_all(orders), strict=False):
@@ -201,7 +200,6 @@ class Load:
             self.violations.append(f"{len(orders)} lines were never accepted; the last answer was {refusals}")
 
     async def _send_all(self, orders: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the answers, one per line."""
         lines = b"\n".join(json.dumps(body | {"key": key}).encode() for key, body in orders.items())
         headers = {"Content-Type": "application/x-ndjson"}
         try:

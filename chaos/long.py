@@ -78,7 +78,6 @@ async def _worker(arena: Arena) -> None:
 
 
 def _up(arena: Arena) -> list[str]:
-    """Return the workers that have their pool, oldest first."""
     up = [name for name in STEP_WORKERS if arena.rig.has_children(name)]
     return sorted(up, key=lambda name: arena.rig.processes[name].since)
 

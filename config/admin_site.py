@@ -1,6 +1,6 @@
-"""The admin site: Django's admin plus pages that its model lists cannot show.
+"""Django's admin, and pages that its model lists cannot show.
 
-Models with a composite primary key cannot be registered with Django's admin; they get a page here.
+Models with a composite primary key, which the admin cannot register, get a page here.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ from scheduling.slots import database_now
 
 @dataclass(frozen=True)
 class Page:
-    """A page beside the model lists. Its view takes the request and the context common to all admin pages."""
+    """A page beside the model lists. Its view takes the request and the admin's context."""
 
     app_label: str  # the app it is listed under
     app_name: str
@@ -75,7 +75,7 @@ PAGES = (
     ),
 )
 
-# What operators need most comes first; other apps follow by name.
+# What operators need most comes first.
 FIRST = ("orders", "payments", "inventory", "shipping", "notifications", "django_celery_beat")
 
 
@@ -89,11 +89,11 @@ class Desk(AdminSite):
     index_template = "admin/desk.html"
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        """Return the index, with what needs attention at the top."""
+        """Return the index, topped by what needs attention."""
         return super().index(request, (extra_context or {}) | needs_attention(request))
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:  # noqa: FBT001, FBT002 - Django's signature
-        """Wrap a view for staff: parameters that the database rejects give 400 instead of 500."""
+        """Wrap a view: parameters that the database rejects give 400, not 500."""
         inner = super().admin_view(view, cacheable)
 
         @wraps(inner)
@@ -110,7 +110,7 @@ class Desk(AdminSite):
         return guarded
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
-        """Return the admin's URLs and those of the pages."""
+        """Return the admin's URLs and the pages'."""
         pages: list[URLResolver | URLPattern] = [
             path(f"{page.path}/", self.admin_view(self._view(page)), name=page.url_name) for page in PAGES
         ]
@@ -125,7 +125,7 @@ class Desk(AdminSite):
         return view
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """Return the apps with their models and pages."""
+        """Return apps with models and pages."""
         apps = {app["app_label"]: app for app in super().get_app_list(request, app_label)}
         for page in PAGES:
             if app_label in (None, page.app_label) and request.user.has_perm(page.permission):
@@ -135,7 +135,7 @@ class Desk(AdminSite):
 
 
 def _has_nul(request: HttpRequest) -> bool:
-    """Whether the request holds a NUL, which PostgreSQL text cannot."""
+    """Whether the request holds a NUL, which PostgreSQL rejects."""
     given = [
         request.path_info,
         *request.GET,
@@ -145,12 +145,12 @@ def _has_nul(request: HttpRequest) -> bool:
 
 
 def _rendered(response: HttpResponse) -> HttpResponse:
-    """Render now: a change list runs its queries only while it renders."""
+    """Render now, so that a change list's queries run here."""
     return response.render() if isinstance(response, TemplateResponse) else response
 
 
 def needs_attention(request: HttpRequest) -> dict[str, Any]:
-    """Return the orders, payments and stock that need attention, limited to what the user may view."""
+    """Return what needs attention and the user may view."""
     found: dict[str, Any] = {"demo": settings.DEMO}
     if request.user.has_perm("orders.view_order"):
         found["groups"] = stuck_reasons.groups()
@@ -181,7 +181,6 @@ def _app_without_models(page: Page) -> dict[str, Any]:
 
 
 def _entry(page: Page) -> dict[str, Any]:
-    """Return the page as an index entry of a view-only model."""
     return {
         "name": page.title,
         "object_name": page.url_name,

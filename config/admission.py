@@ -1,7 +1,7 @@
-"""Admission control of a web process: which requests run, which wait, which are refused.
+"""Admission control of a web process: which requests run, wait, or are refused.
 
-Of many threads few run at a time. Writes run before reads; among equals the account with the fewest running requests
-is next. An account over its limit gets 429 at once; reads get 503 before they use up the threads kept for writes.
+Few of the threads run at a time. Writes go first, then the account with the fewest running requests. An account over
+its limit gets 429; reads get 503 before they use threads kept for writes.
 """
 
 import itertools
@@ -25,11 +25,11 @@ from api.throttling import cost_of
 from config import errors
 
 RETRY_AFTER_SECONDS = 1
-# A read that costs this many tokens is heavy on the database or CPU: few run at a time.
+# Tokens from which a read is heavy on database or CPU.
 HEAVY_COST = 5
-# Seconds in the queue before a request is refused.
+# seconds in the queue
 PATIENCE_SECONDS = {"read": 10.0, "write": 30.0}
-# Each account is held to its share of threads for this long after two accounts were seen.
+# After two accounts were seen, each keeps to its share for this long.
 SHARED_SECONDS = 10.0
 # Probes are answered whatever the load.
 NEVER_WAIT = ("/health", "/metrics")
@@ -45,7 +45,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How many requests a process holds, and how many of them it runs at once."""
+    """Limits of a process."""
 
     running: int
     running_reads: int
@@ -56,7 +56,7 @@ class Room:
 
     @classmethod
     def of(cls, *, threads: int, running: int, of_account: int) -> "Room":
-        """Return the limits for a number of threads. A quarter of the threads is kept for writes."""
+        """Return the limits; a quarter of the threads is kept for writes."""
         running = min(running, threads)
         reads = max(1, threads - max(1, threads // 4))
         return cls(
@@ -74,7 +74,7 @@ class Refused(Exception):
 
 
 class TooManyOfAccount(Refused):
-    """The account has reached its limit of requests in this process."""
+    """The account's limit is reached."""
 
 
 class Busy(Refused):
@@ -92,7 +92,7 @@ class Turn:
 
 
 class Admission:
-    """The requests of one process: running and waiting."""
+    """The running and waiting requests of a process."""
 
     def __init__(self, room: Room, *, clock: Callable[[], float] = monotonic) -> None:
         self._room, self._clock = room, clock
@@ -105,7 +105,7 @@ class Admission:
         self._latest, self._shared_until = "", 0.0
 
     def enter(self, account: str, kind: Kind, *, patience: float) -> Turn:
-        """Block until the request may run; `leave` must follow. Raises TooManyOfAccount, Busy."""
+        """Block until the request may run, then `leave` it. Raises TooManyOfAccount, Busy."""
         with self._lock:
             self._note(account)
             self._refuse_excess(account, kind)
@@ -119,7 +119,7 @@ class Admission:
         return turn
 
     def leave(self, turn: Turn) -> None:
-        """Release the turn and admit the next requests."""
+        """Release the turn; admit the next."""
         with self._lock:
             self._running_kinds[turn.kind] -= 1
             self._subtract(self._running, turn.account)
@@ -132,7 +132,7 @@ class Admission:
         self._latest = account
 
     def _refuse_excess(self, account: str, kind: Kind) -> None:
-        """Refuse an account over its limit. An account that is alone may write with all threads."""
+        """Apply limits. An account that is alone may write with all threads."""
         is_bound = kind is not Kind.WRITE or self._clock() < self._shared_until
         if is_bound and self._here[account] >= self._room.of_account:
             raise TooManyOfAccount
@@ -181,9 +181,9 @@ class Admission:
 
 
 class Accounts:
-    """Cache of the account behind each credential, known before authentication has run.
+    """Caches each credential's account, known before authentication.
 
-    It decides about fair shares only, never about permissions.
+    Decides about fair shares only, never about permissions.
     """
 
     MOST = 10_000
@@ -192,7 +192,7 @@ class Accounts:
         self._of: dict[int, int] = {}
 
     def of(self, request: HttpRequest) -> str:
-        """Return the account's key; the IP address for an unknown credential or none."""
+        """Return the account's key; the IP address if unknown."""
         known = self._of.get(_credential(request))
         return f"user:{known}" if known else f"ip:{BaseThrottle().get_ident(request)}"  # type: ignore[arg-type]
 
@@ -207,7 +207,7 @@ class Accounts:
 
 
 def _credential(request: HttpRequest) -> int:
-    """Return a hash of the token or session cookie; 0 without either."""
+    """Return a hash of token or session cookie, or 0."""
     shown = request.META.get("HTTP_AUTHORIZATION")
     if not shown and request.META.get("HTTP_COOKIE"):
         shown = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
@@ -215,9 +215,9 @@ def _credential(request: HttpRequest) -> int:
 
 
 class Admitted:
-    """Queues each request after routing, once its cost is known, and before authentication queries the database.
+    """Queues requests once their cost is known and before authentication queries the database.
 
-    A stream counts until its view returns: streams have a limit of their own.
+    A stream counts until its view returns; streams have their own limit.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -243,7 +243,7 @@ class Admitted:
         return response
 
     def process_view(self, request: HttpRequest, view: Any, _args: Any, _kwargs: Any) -> HttpResponse | None:
-        """Wait for the request's turn. Return the refusal, or None."""
+        """Wait for a turn. Return the refusal, or None."""
         if request.path_info.startswith(NEVER_WAIT):
             return None
         kind = kind_of(request, view)
@@ -259,7 +259,7 @@ class Admitted:
 
 
 def kind_of(request: HttpRequest, view: Any) -> Kind:
-    """Return the kind of a request, by its method and the cost of its view."""
+    """Return a request's kind, by method and cost of its view."""
     if request.method not in SAFE_METHODS:
         return Kind.WRITE
     cost = cost_of(getattr(view, "cls", view), request.GET)

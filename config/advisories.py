@@ -1,7 +1,7 @@
-"""`python -m config.advisories LOCK DATA`: check locked dependencies against a copy of published advisories.
+"""`python -m config.advisories LOCK DATA`: check locked dependencies against published advisories, offline.
 
-DATA is a folder or zip file of OSV records in JSON, as https://osv.dev exports them for PyPI. Works offline.
-Exit status: 0 without findings, 1 with findings, 2 if DATA or the lock file cannot be read.
+DATA: folder or zip file of OSV records in JSON, as https://osv.dev exports them for PyPI.
+Exit status: 0 clean, 1 findings, 2 if DATA or LOCK cannot be read.
 """
 
 import json
@@ -21,7 +21,7 @@ ECOSYSTEM = "PyPI"
 
 
 class UnreadableData(Exception):
-    """The advisories or the lock file cannot be read; the message has the reason."""
+    """Advisories or lock file cannot be read; the message has the reason."""
 
 
 @dataclass(frozen=True, order=True)
@@ -36,12 +36,12 @@ class Finding:
 
 
 def pinned(text: str) -> dict[str, str]:
-    """Return the pinned version of each package in a lock file."""
+    """Return a lock file's pinned versions."""
     return {canonicalize_name(name): version for name, version in PIN.findall(text)}
 
 
 def records(data: Path) -> Iterator[dict[str, Any]]:
-    """Yield the OSV records of a folder or zip file. Raises UnreadableData, also if there are none."""
+    """Yield the OSV records. Raises UnreadableData, also if there are none."""
     count = 0
     for name, text in _files(data):
         try:
@@ -57,7 +57,7 @@ def records(data: Path) -> Iterator[dict[str, Any]]:
 
 
 def findings(pins: dict[str, str], advisories: Iterator[dict[str, Any]]) -> list[Finding]:
-    """Return the findings for the pinned versions, sorted by package; withdrawn advisories are skipped."""
+    """Return sorted findings, without withdrawn advisories."""
     found = set()
     for record in advisories:
         if record.get("withdrawn"):
@@ -73,7 +73,7 @@ def findings(pins: dict[str, str], advisories: Iterator[dict[str, Any]]) -> list
 
 
 def is_affected(version: str, affected: dict[str, Any]) -> bool:
-    """Return whether a version is listed as affected, or lies in an affected range."""
+    """Return whether a version is affected, by list or range."""
     if version in affected.get("versions", []):
         return True
     ranges = (r for r in affected.get("ranges", []) if r.get("type") in ("ECOSYSTEM", "SEMVER"))
@@ -81,12 +81,12 @@ def is_affected(version: str, affected: dict[str, Any]) -> bool:
 
 
 def _is_within(text: str, events: list[dict[str, str]]) -> bool:
-    """OSV's evaluation: events in order of version; each up to ours opens or closes the range."""
+    """OSV's evaluation: events ordered by version open and close the range."""
     try:
         version = Version(text)
         ordered = sorted((Version(value), kind) for event in events for kind, value in event.items())
     except InvalidVersion:
-        return False  # such a record lists its versions one by one
+        return False  # such a record lists its versions
     inside = False
     for at, kind in ordered:
         if kind == "introduced" and version >= at:

@@ -1,4 +1,4 @@
-"""App configurations of the project and of the admin."""
+"""App configurations."""
 
 from importlib import import_module
 
@@ -11,20 +11,20 @@ from config import checks as ours
 
 
 class ProjectConfig(AppConfig):
-    """Templates, static files and checks of the whole project."""
+    """The project's templates, static files and checks."""
 
     default = True
     name = "config"
     verbose_name = "Project"
 
     def ready(self) -> None:
-        """Register the checks; plant the defect that a test names."""
+        """Register checks; plant the defect that a test names."""
         for check in ours.ALL:
             checks.register(check)
         for check in ours.DEPLOY:
             checks.register(check, deploy=True)
         if settings.PLANTED_FAULT:
-            # Imported by name: the product does not depend on its tests.
+            # by name: the product does not depend on its tests
             import_module("tests.planted").plant(settings.PLANTED_FAULT)
 
 

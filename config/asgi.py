@@ -1,4 +1,4 @@
-"""ASGI entry point: WebSockets, and the HTTP endpoints their clients need first."""
+"""ASGI entry point: WebSockets, and the HTTP that their clients need first."""
 
 import os
 
@@ -8,7 +8,7 @@ from django.core.asgi import get_asgi_application
 from telemetry import tracing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-# Loads the apps, which the consumers' imports need.
+# loads the apps for the consumers' imports
 http = get_asgi_application()
 tracing.start("live")
 

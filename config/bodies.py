@@ -1,4 +1,4 @@
-"""Limits and reads request bodies before any view, and never beyond what the proxy has buffered."""
+"""Limits and reads request bodies before any view."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -17,11 +17,8 @@ PIECE = 64 * 1024
 class ReadsBodies:
     """Refuses bodies over the limit, and reads those without a `Content-Length`.
 
-    The proxy buffers a small body to its end before it passes the request on. The rest of a larger one arrives at the
-    client's pace and would block a thread; Django limits only JSON and form fields, not files.
-
-    Django treats a body without a length (`Transfer-Encoding: chunked`) as empty, so the length is set here. If the
-    server cannot mark its end, the answer is 411.
+    The proxy buffers small bodies; the rest of a larger one arrives at the client's pace and would block a thread.
+    Django limits only JSON and form fields, and treats chunked bodies as empty. Without an end marker: 411.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -54,13 +51,12 @@ def _read_without_length(request: HttpRequest) -> None:
 
 
 def _may_have_body(request: HttpRequest) -> bool:
-    """Whether a request without a length can have a body: chunked, or HTTP/2 frames."""
     is_framed = request.META.get("SERVER_PROTOCOL", "").startswith("HTTP/2")
     return "HTTP_TRANSFER_ENCODING" in request.META or is_framed
 
 
 def _read_all(read: Callable[[int], bytes]) -> bytes:
-    """Return the whole body. Raises RequestDataTooBig without reading on, as the rest may not be buffered."""
+    """Return the body. Raises RequestDataTooBig before it reads what may not be buffered."""
     pieces, size = [], 0
     while piece := read(PIECE):
         pieces.append(piece)

@@ -1,4 +1,4 @@
-"""The Celery application. Tasks live in each app's `tasks` module; queues and schedule in the settings."""
+"""The Celery application."""
 
 import os
 from typing import Any
@@ -21,12 +21,12 @@ app.autodiscover_tasks()
 
 @task_prerun.connect
 def recheck_connection(**_: object) -> None:
-    """Have Django check the connection before its next use: it may have broken since the last task."""
+    """Have Django check the connection before its next use."""
     connections[DEFAULT_DB_ALIAS].health_check_done = False  # type: ignore[attr-defined] # the stubs leave it out
 
 
 @before_task_publish.connect
 def propagate_trace_context(headers: dict[str, Any] | None = None, **_: object) -> None:
-    """Propagate the current trace context to the task."""
+    """Propagate the trace context."""
     if headers is not None and (context := tracing.current()):
         headers[tracing.HEADER] = context

@@ -1,4 +1,4 @@
-"""System checks: mistakes in the configuration that stop the boot."""
+"""System checks that stop the boot."""
 
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 
 def schedule_names_tasks(**_: object) -> list[CheckMessage]:
-    """Every entry of the schedule names a registered task."""
+    """Schedule entries name registered tasks."""
     known = registered_tasks()
     return [
         Error(
@@ -27,7 +27,7 @@ def schedule_names_tasks(**_: object) -> list[CheckMessage]:
 
 
 def routes_lead_somewhere(**_: object) -> list[CheckMessage]:
-    """Every task has a route to an existing queue, and every route matches a task."""
+    """Tasks have routes to existing queues, and routes match tasks."""
     known, queues = registered_tasks(), {queue.name for queue in settings.CELERY_TASK_QUEUES}
     lost = [
         task for task in known if not any(fnmatch(task, pattern) for pattern in settings.CELERY_TASK_ROUTES)
@@ -49,7 +49,7 @@ def routes_lead_somewhere(**_: object) -> list[CheckMessage]:
 
 
 def demo_needs_debug(**_: object) -> list[CheckMessage]:
-    """DEMO, which makes every visitor the demo customer, needs DEBUG."""
+    """DEMO needs DEBUG: it makes every visitor the demo customer."""
     if settings.DEMO and not settings.DEBUG:
         return [
             Error(
@@ -61,7 +61,7 @@ def demo_needs_debug(**_: object) -> list[CheckMessage]:
 
 
 def views_name_their_permissions(**_: object) -> list[CheckMessage]:
-    """No view of the API is open because its list of permissions is empty."""
+    """API views have permissions."""
     return [
         Error(f"{view.__module__}.{view.__name__} has no permission classes.", id="config.E006")
         for view in sorted(set(api_views(get_resolver())), key=lambda view: (view.__module__, view.__name__))
@@ -70,10 +70,10 @@ def views_name_their_permissions(**_: object) -> list[CheckMessage]:
 
 
 def lease_outlasts_patience(**_: object) -> list[CheckMessage]:
-    """The lease covers the slow provider calls of a batch: up to three in sequence.
+    """The lease covers up to three slow provider calls in sequence.
 
     Forward: authorizations, captures, captures of stragglers. Backward: look-ups, reversals, late reversals.
-    A batch reclaimed meanwhile looks like a worker crash, and the second one counts against its orders.
+    A batch reclaimed meanwhile looks like a worker crash.
     """
     lease, enough = settings.LEASE_SECONDS, 4 * settings.STRAGGLER_PATIENCE_SECONDS
     if lease < enough:
@@ -88,7 +88,7 @@ def lease_outlasts_patience(**_: object) -> list[CheckMessage]:
 
 
 def engines_want_passwords(**_: object) -> list[CheckMessage]:
-    """Database and broker, whose messages workers execute, need a password."""
+    """Database and broker, whose messages workers execute, need passwords."""
     addresses = {"DATABASE_URL": settings.DATABASES["default"]["PASSWORD"], "REDIS_URL": settings.REDIS_URL}
     open_to_all = [
         name
@@ -99,7 +99,7 @@ def engines_want_passwords(**_: object) -> list[CheckMessage]:
 
 
 def https_wants_a_trusted_proxy(**_: object) -> list[CheckMessage]:
-    """With HTTPS=1 TLS ends in front of us, and our proxy must trust the scheme that is forwarded."""
+    """With HTTPS=1 TLS ends in front of us: our proxy must trust the forwarded scheme."""
     if settings.SECURE_SSL_REDIRECT and not settings.TRUSTED_PROXIES:
         return [
             Caution(
@@ -123,14 +123,14 @@ ALL = (
 
 
 def registered_tasks() -> set[str]:
-    """Return the names of our tasks, without Celery's own."""
-    # Celery's loader runs the checks first, which would recurse.
+    """Return our tasks' names."""
+    # Celery's loader runs the checks first and would recurse
     autodiscover_modules("tasks")
     return {name for name in current_app.tasks if not name.startswith("celery.")}
 
 
 def api_views(resolver: URLResolver) -> Iterator[type[APIView]]:
-    """Yield the class of every API view of a resolver."""
+    """Yield the API views of a resolver."""
     for entry in resolver.url_patterns:
         if isinstance(entry, URLResolver):
             yield from api_views(entry)

@@ -1,4 +1,4 @@
-"""The demo's accounts. Their passwords and tokens are printed, so they are active in a demo only."""
+"""The demo's accounts, with public passwords and tokens: active in a demo only."""
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
@@ -8,12 +8,12 @@ DOMAIN = "example.com"
 
 
 def address_of(name: str) -> str:
-    """Return the e-mail address that marks a demo account, as opposed to a real user of that name."""
+    """Return the address that tells a demo account from a real user of that name."""
     return f"{name}@{DOMAIN}"
 
 
 def switch_off() -> list[str]:
-    """Deactivate the demo's accounts, and so their tokens and sessions. Return the names that were active."""
+    """Deactivate the demo's accounts. Return the names that were active."""
     names = list(_accounts().filter(is_active=True).values_list("username", flat=True))
     _accounts().update(is_active=False)
     return sorted(names)

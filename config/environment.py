@@ -1,4 +1,4 @@
-"""Reads settings from the environment: numbers, secrets from files, URLs of the engines."""
+"""Reads settings from the environment."""
 
 import ipaddress
 import math
@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-# Each may come as a file, as container platforms mount secrets: SECRET_KEY_FILE=/run/secrets/secret_key.
+# Each may come as a mounted file: SECRET_KEY_FILE=/run/secrets/secret_key.
 SECRETS = (
     "SECRET_KEY",
     "DATABASE_URL",
@@ -28,9 +28,9 @@ env = environ.Env()
 
 
 def read_secret_files(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Set each secret from the file that its `…_FILE` names, without the trailing newline.
+    """Set secrets from the files that `…_FILE` variables name.
 
-    Raises ImproperlyConfigured if the file cannot be read, or if both are set.
+    Raises ImproperlyConfigured if a file cannot be read, or both are set.
     """
     for name in SECRETS:
         path = environment.get(f"{name}_FILE")
@@ -47,7 +47,7 @@ def read_secret_files(environment: MutableMapping[str, str] = os.environ) -> Non
 
 
 def number(name: str, *, default: float, at_least: float) -> float:
-    """Return environment variable `name` as a number. Raises ImproperlyConfigured if it is none or below `at_least`."""
+    """Return environment variable `name` as a number. Raises ImproperlyConfigured if invalid or too small."""
     text = env.str(name, default=str(default))
     try:
         value = float(text)  # environ reads "10 apples" as 10 and "1e3" as 13
@@ -67,7 +67,7 @@ def whole(name: str, *, default: int, at_least: int) -> int:
 
 
 def networks(name: str) -> list[str]:
-    """Return the networks in environment variable `name`, separated by blanks as in the Caddyfile."""
+    """Return networks, separated by blanks as in the Caddyfile."""
     given = env.str(name, default="").split()
     for network in given:
         try:
@@ -80,7 +80,7 @@ def networks(name: str) -> list[str]:
 
 
 def weakness_of_key(key: str) -> str:
-    """Return why a SECRET_KEY is weak; empty if it is not."""
+    """Return why a SECRET_KEY is weak, or ""."""
     if len(key) < SECRET_KEY_LENGTH:
         return f"has {len(key)} characters, fewer than {SECRET_KEY_LENGTH}"
     if len(set(key)) < SECRET_KEY_DIFFERENT:
@@ -91,10 +91,9 @@ def weakness_of_key(key: str) -> str:
 
 
 def redis_url(url: str, database: int, *, password: str = "") -> str:
-    """Return the URL of one database of the Redis server at `url`.
+    """Return the URL of one database of the Redis server.
 
-    A separate password needs no escaping. With `rediss` the certificate is verified unless `ssl_cert_reqs` is set;
-    Celery refuses to start without that parameter.
+    A separate password needs no escaping. With `rediss` the certificate is verified unless `ssl_cert_reqs` is set.
     """
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -109,7 +108,7 @@ def redis_url(url: str, database: int, *, password: str = "") -> str:
 
 
 def database_url(url: str, *, password: str = "") -> str:
-    """Return the database URL with the separate password inserted."""
+    """Return the URL with the separate password."""
     if not password:
         return url
     parts = urlsplit(url)

@@ -1,7 +1,6 @@
-"""Maps every exception of the domain to an answer of the API, in one table.
+"""Maps exceptions to the API's answers, in one table.
 
-The body is always `{"error": {"code", "message", "field"?, "details"?}}`, without stack traces or texts of a provider
-or the database.
+The body is always `{"error": {"code", "message", "field"?, "details"?}}`, without foreign texts.
 """
 
 import math
@@ -178,7 +177,7 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (core.PermissionDenied, _fixed(403, "permission_denied", "You may not do this.")),
     (core.RequestDataTooBig, _fixed(413, "body_too_large", "The body is too large.")),
     (core.SuspiciousOperation, _fixed(400, "bad_request", "The request makes no sense.")),
-    # The database is away or full, or a statement or lock timed out.
+    # The database is away or full, or timed out.
     (db.OperationalError, _unavailable),
     (db.InterfaceError, _unavailable),
     (psycopg_pool.PoolTimeout, _unavailable),
@@ -186,7 +185,7 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
 
 
 def answer_to(error: BaseException) -> Answer:
-    """Return the answer to an exception; 500 for one that is not in the table."""
+    """Return the answer to an exception, by default 500."""
     for kind, answer in ANSWERS:
         if isinstance(error, kind):
             return answer(error)
@@ -201,7 +200,7 @@ def _code_and_message(error: api.APIException) -> tuple[str, str]:
 
 # DRF's codes that are too vague.
 RENAMED = {"error": "internal_error", "parse_error": "malformed_json"}
-# DRF's field errors, under the codes that the rest of the API uses.
+# DRF's field errors, under the API's codes.
 RENAMED_OF_FIELDS = {
     "blank": "too_short",
     "empty": "too_short",
@@ -223,7 +222,6 @@ RENAMED_OF_FIELDS = {
 
 
 def _flat(detail: Any, path: str = "") -> Iterator[Detail]:
-    """Yield the errors of a DRF serializer, each with the path of its field."""
     if isinstance(detail, dict):
         for name, inner in detail.items():
             step = f"[{name}]" if isinstance(name, int) else f".{name}" if path else str(name)
@@ -251,16 +249,13 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
 
 
 def response_to(error: Exception) -> HttpResponse:
-    """Return a plain Django view's response to an error."""
+    """Return a plain Django view's response."""
     return _json(answer_to(error))
 
 
 @csrf_exempt
 def api_not_found(request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
-    """Answer 404 below /api, in DEBUG too, where Django would show a page.
-
-    Exempt from CSRF, so that a POST to a mistyped path gets 404 and not 403.
-    """
+    """Answer 404 below /api as JSON, even in DEBUG. CSRF-exempt, so that a mistyped POST gets 404, not 403."""
     return not_found(request)
 
 

@@ -1,4 +1,4 @@
-"""Hardens Flower: login before its metrics, security headers, a limit on wrong passwords."""
+"""Hardens Flower: login before metrics, security headers, a limit on wrong passwords."""
 
 import math
 import time
@@ -9,7 +9,7 @@ import tornado.web
 from flower.views import BaseHandler
 from flower.views.monitor import Metrics
 
-# Same rate as our own logins: a burst, then one every few seconds.
+# same rate as our own logins
 WRONG_PASSWORDS, SECONDS_EACH = 10, 6.0
 MOST_ADDRESSES = 10_000
 HEADERS = {
@@ -24,14 +24,14 @@ HEADERS = {
 
 
 class WrongPasswords:
-    """Rate limit of wrong passwords per address. Bounded: forgets all addresses once full."""
+    """Rate limit of wrong passwords per address; bounded, so forgets all once full."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._full_at: dict[str, float] = {}  # when an address has its full burst again
+        self._full_at: dict[str, float] = {}  # when the full burst is available again
 
     def wait(self, address: str) -> int:
-        """Return the seconds until an address may try again; 0 if it may."""
+        """Return the seconds until the next attempt, or 0."""
         spent = self._full_at.get(address, 0.0) - self._clock()
         return max(0, math.ceil(spent - (WRONG_PASSWORDS - 1) * SECONDS_EACH))
 
@@ -49,7 +49,7 @@ class Guard:
         self._wrong = WrongPasswords()
 
     def install(self) -> None:
-        """Patch Flower's base handler; call once, before it serves."""
+        """Patch Flower's handlers; call once, before it serves."""
         log_in, set_headers = BaseHandler.get_current_user, BaseHandler.set_default_headers
         wrong = self._wrong
 
@@ -60,7 +60,7 @@ class Guard:
             try:
                 return log_in(handler)
             except tornado.web.HTTPError as error:
-                # A browser's first request has no password and is no attempt.
+                # a browser's first request has no password
                 if error.status_code == 401 and handler.request.headers.get("Authorization"):
                     wrong.add(address)
                 raise

@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config.flower_guard import Guard
 
-if not os.environ.get("FLOWER_BASIC_AUTH"):  # set from FLOWER_BASIC_AUTH_FILE too, by the settings
+if not os.environ.get("FLOWER_BASIC_AUTH"):  # the settings set it from FLOWER_BASIC_AUTH_FILE, too
     raise ImproperlyConfigured(
         "FLOWER_BASIC_AUTH=name:password is not set: Flower would accept commands from anyone."
     )
@@ -22,7 +22,7 @@ tasks_columns = "name,uuid,state,kwargs,received,runtime,worker"
 
 
 def format_task(task: Any) -> Any:
-    """Show the admin URL of a step's batch instead of its arguments. Flower cannot render links."""
+    """Show the admin URL of a step's batch: Flower cannot render links."""
     if match := BATCH.match(task.kwargs or ""):
         task.kwargs = f"{settings.PUBLIC_URL}/admin/orders/batch/{match['id']}/change/"
     return task

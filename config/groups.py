@@ -1,4 +1,4 @@
-"""Groups of staff and their permissions, in the admin and the API alike."""
+"""Groups of staff and their permissions."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from django.db.models import Q
 
 SHOP = ("orders", "inventory", "payments", "shipping", "notifications", "scheduling", "limits")
 
-# (app, code); "view_*" is every view permission of the app, "*" every permission.
+# (app, code); "view_*": every view permission, "*": every permission.
 GROUPS: dict[str, list[tuple[str, str]]] = {
     "support": [
         ("orders", "view_*"),
@@ -38,7 +38,7 @@ GROUPS: dict[str, list[tuple[str, str]]] = {
 
 
 def add_groups() -> int:
-    """Add the missing groups; existing ones keep their permissions. Return the number added."""
+    """Add missing groups; existing ones keep their permissions. Return the number added."""
     return sum(_add(name) for name in GROUPS)
 
 

@@ -12,7 +12,7 @@ PROBES = ("/health", "/metrics")
 
 
 def without_probes(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Drop request lines of health checks and scrapes, which repeat every few seconds."""
+    """Drop request lines of health checks and scrapes."""
     _, _, path = str(event.get("request", "")).partition(" ")
     if event.get("event") in ("request_started", "request_finished") and path.startswith(PROBES):
         raise structlog.DropEvent
@@ -20,7 +20,7 @@ def without_probes(_logger: Any, _method: str, event: MutableMapping[str, Any]) 
 
 
 class WithoutSecrets(structlog.stdlib.ProcessorFormatter):
-    """Masks card numbers and credentials anywhere in a line: paths, values, tracebacks."""
+    """Masks card numbers and credentials in whole lines, tracebacks included."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the masked line."""

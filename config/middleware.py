@@ -1,4 +1,4 @@
-"""Middleware of the project: metrics, request ids, security headers, refusal of card numbers."""
+"""Middleware: metrics, request ids, security headers, refusal of card numbers."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,11 +18,11 @@ from config import errors
 from telemetry import measures, tracing
 from telemetry.card_numbers import holds_card_number
 
-# No session here: it lives in the database, whose absence these endpoints report.
+# Sessions live in the database, whose absence these report.
 WITHOUT_SESSION = ("/health", "/metrics")
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 REQUEST_ID = "X-Request-ID"
-# Read from META: `request.headers` parses all headers, on every request.
+# from META: `request.headers` parses all headers
 GIVEN_ID, TRACEPARENT = "HTTP_X_REQUEST_ID", f"HTTP_{tracing.HEADER.upper()}"
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
@@ -40,7 +40,7 @@ class WithoutSession:
 
 
 class Measured:
-    """Counts and times requests by route: paths are unbounded."""
+    """Measures requests by route: paths are unbounded."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -58,19 +58,19 @@ class Measured:
 
 
 class Logged(RequestMiddleware):
-    """Sets the request id in log and response; logs failures only.
+    """Sets the request id; logs failures only.
 
-    django-structlog's middleware would load the user twice for lines that are not written.
+    django-structlog's middleware would load the user twice for unwritten lines.
     """
 
     def prepare(self, request: HttpRequest) -> None:
-        """Bind the client's `X-Request-ID`, or a new one, to the log context; orders store it too."""
+        """Bind the client's `X-Request-ID`, or a new one, to the log context."""
         given = request.META.get(GIVEN_ID, "")
         is_kept = given and not holds_card_number(given)
         structlog.contextvars.bind_contextvars(request_id=given if is_kept else str(uuid4()))
 
     def handle_response(self, request: HttpRequest, response: HttpResponse) -> None:
-        """Log errors and streams, which may still fail."""
+        """Log errors, and streams, which may still fail."""
         response.headers[REQUEST_ID] = str(structlog.contextvars.get_contextvars()["request_id"])[:64]
         if response.status_code >= HTTPStatus.BAD_REQUEST or response.streaming:
             super().handle_response(request, response)
@@ -79,7 +79,7 @@ class Logged(RequestMiddleware):
 
 
 class MessagesOfPages(MessageMiddleware):
-    """Skips messages for the API: only pages show them."""
+    """Skips messages for the API."""
 
     def process_request(self, request: HttpRequest) -> None:
         """Load messages for pages only."""
@@ -88,9 +88,9 @@ class MessagesOfPages(MessageMiddleware):
 
 
 class ContentPolicy:
-    """Sets a Content-Security-Policy on pages without one: no framing, and no inline scripts in the admin.
+    """Sets a default Content-Security-Policy: no framing, no inline scripts in the admin.
 
-    The browsable API and its login use inline scripts of Django REST framework.
+    The browsable API and its login use inline scripts.
     """
 
     EVERYWHERE = "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -107,7 +107,7 @@ class ContentPolicy:
 
 
 class NotCached:
-    """Marks API answers as not cacheable unless the view sets its own header: most are personal."""
+    """Forbids caching of API answers by default: most are personal."""
 
     # The same for every client.
     PUBLIC = ("/api/schema", "/api/asyncapi.yaml")
@@ -123,10 +123,7 @@ class NotCached:
 
 
 class RefusesCardNumbers:
-    """Refuses card numbers in URLs, forms and keys, before they are stored or logged.
-
-    Those in JSON are refused by `api.validators`, which name the field.
-    """
+    """Refuses card numbers in URLs, forms and keys, before they are stored or logged; `api.validators` covers JSON."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -144,7 +141,6 @@ class RefusesCardNumbers:
 
 
 def _texts(request: HttpRequest, *, with_form: bool) -> Iterator[tuple[str, str]]:
-    """Yield the client's texts in a request, each with its field."""
     for name, values in request.GET.lists() if request.META.get("QUERY_STRING") else ():
         yield from ((name[:80], value) for value in values)
     yield "", unquote_plus(request.get_full_path())

@@ -15,10 +15,10 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 
 
 class RefusesForeignPages:
-    """Refuses unsafe requests from other sites' pages, by the headers that every browser adds.
+    """Refuses unsafe requests from other sites' pages, by headers that every browser adds.
 
-    Sessions have CSRF tokens as well; a demo has no logins, and a browser sends a simple POST without preflight. A
-    request with its own Authorization header comes from a client that chose to send it, and passes.
+    CSRF tokens protect sessions only, and a demo has no logins: a simple POST needs no preflight. Requests with an
+    Authorization header are deliberate, and pass.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -39,7 +39,7 @@ def _is_foreign(request: HttpRequest) -> bool:
     origin = request.META.get("HTTP_ORIGIN")
     if origin is not None:
         return not _is_trusted(origin.lower(), request)
-    # Browsers that omit Origin send Sec-Fetch-Site; clients that are no browser send neither.
+    # without Origin browsers send Sec-Fetch-Site; other clients send neither
     return request.META.get("HTTP_SEC_FETCH_SITE", "none") not in ("same-origin", "none")
 
 

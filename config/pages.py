@@ -1,4 +1,4 @@
-"""The API's index, and the pages with its description."""
+"""The API's index and description pages."""
 
 from collections.abc import Callable
 from functools import cache, wraps
@@ -48,14 +48,14 @@ PLACES = {
 
 @require_safe
 def asyncapi(_: HttpRequest) -> HttpResponse:
-    """Return the AsyncAPI description of the WebSocket messages."""
+    """Return the AsyncAPI description."""
     return HttpResponse(
         (settings.BASE_DIR / "docs" / "asyncapi.yaml").read_bytes(), content_type="application/yaml"
     )
 
 
 def throttled_login(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Limit password attempts at a login form, like `POST /api/token`."""
+    """Limit password attempts at a form, like `POST /api/token`."""
 
     @wraps(view)
     def login(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -71,7 +71,6 @@ def throttled_login(view: Callable[..., HttpResponseBase]) -> Callable[..., Http
 
 
 def _refused(request: HttpRequest, error: Exception) -> HttpResponse:
-    """Return the API's error as a page."""
     answer = errors.answer_to(error)
     context = {"message": answer.message, "retry_after": answer.headers.get("Retry-After")}
     page = render(request, "login_refused.html", context, status=answer.status)
@@ -80,7 +79,7 @@ def _refused(request: HttpRequest, error: Exception) -> HttpResponse:
     return page
 
 
-# The description pages load nothing from other hosts. Both use inline styles, ReDoc a worker.
+# Nothing from other hosts; both use inline styles, ReDoc a worker.
 DESCRIPTION_POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src 'self' blob:;"
     " object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -114,7 +113,7 @@ class Swagger(SpectacularSwaggerSplitView):
 
 @require_safe
 def redoc_script(_: HttpRequest) -> HttpResponse:
-    """Return ReDoc's script, with the logo of another host removed."""
+    """Return ReDoc's script without the logo of another host."""
     headers = {"Cache-Control": "public, max-age=86400"}
     return HttpResponse(_redoc_without_logo(), content_type="text/javascript", headers=headers)
 
@@ -140,5 +139,5 @@ class ApiRoot(APIView):
         responses={200: {"type": "object", "additionalProperties": {"type": "string", "format": "uri"}}},
     )
     def get(self, request: Request) -> Response:
-        """Return the URLs of the API's entry points."""
+        """Return the API's entry points."""
         return Response({name: request.build_absolute_uri(path) for name, path in PLACES.items()})

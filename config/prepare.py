@@ -1,6 +1,6 @@
-"""Prepares the database before the processes start, in a single Django start.
+"""`python -m config.prepare`: prepares the database in a single Django start.
 
-The launcher runs `python -m config.prepare`. A deployment calls `manage.py migrate` itself.
+The launcher runs it. A deployment calls `manage.py migrate` itself.
 """
 
 import os
@@ -13,13 +13,13 @@ from django.core.management import CommandError, call_command
 
 
 def main() -> None:
-    """Outside DEBUG collect static files and check the configuration; migrate, add groups, load the demo."""
+    """Collect static files and check the configuration outside DEBUG; migrate, add groups, load the demo."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     from config import demo_accounts  # noqa: PLC0415 - their models need the apps
     from notifications import restored  # noqa: PLC0415
 
-    # An image has its static files, and its container may be read-only.
+    # an image has its static files and may be read-only
     if not settings.DEBUG and os.access(settings.DATA_DIR, os.W_OK):
         call_command("collectstatic", verbosity=0, interactive=False)
     if not settings.DEBUG:
@@ -37,7 +37,7 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except ImproperlyConfigured as error:  # the message has the fix; a traceback adds nothing
+    except ImproperlyConfigured as error:  # the message has the fix
         sys.exit(str(error))
     except CommandError as error:  # from the checks
         sys.exit(f"The configuration is refused.\n{error}")

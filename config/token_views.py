@@ -26,7 +26,7 @@ LARGEST_ID = 2**63 - 1
 
 
 class AuthToken(AuthTokenSerializer):
-    """User name, password, and what the token is for."""
+    """User name, password, and the token's purpose."""
 
     name = serializers.CharField(
         max_length=100, required=False, allow_blank=True, default="", help_text="What the token is for."
@@ -61,7 +61,7 @@ class TokenList(Answer):
 
 
 class Login(APIView):
-    """Exchanges a user name and a password for a token."""
+    """Exchanges user name and password for a token."""
 
     authentication_classes: list[Any] = []
     permission_classes = [AllowAny]
@@ -118,7 +118,7 @@ class OneToken(APIView):
         responses={204: OpenApiResponse(description="The token is revoked.")} | refusals(_404="not_found"),
     )
     def delete(self, request: Request, token_id: int) -> Response:
-        """Revoke the token; other processes may accept it for two more seconds, from their cache."""
+        """Revoke the token; other processes may cache it for two more seconds."""
         found = ApiToken.objects.filter(user=user_of(request), pk=min(token_id, LARGEST_ID))
         token = found.first()
         if token is None:

@@ -1,4 +1,4 @@
-"""URLs of the HTTP side; those of WebSockets are in `config.asgi`."""
+"""URLs of the HTTP side."""
 
 from django.conf import settings
 from django.contrib import admin

@@ -1,4 +1,4 @@
-"""WSGI entry point: API, admin, Swagger, health. WebSockets are in `config.asgi`."""
+"""WSGI entry point; WebSockets are in `config.asgi`."""
 
 import os
 

@@ -1,7 +1,7 @@
-"""Columns of many rows as PostgreSQL array literals, for statements that unnest them.
+"""Columns of many rows as PostgreSQL array literals.
 
-psycopg adapts lists element by element, which for a batch costs more than the rest of a step. A literal is one
-string, parsed in C by PostgreSQL.
+psycopg adapts lists element by element, which for a batch costs more than the rest of a step; PostgreSQL parses a
+literal in C.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,27 +9,27 @@ from typing import Any
 
 import msgspec
 
-# Type in PostgreSQL, and one value per row.
+# type and values
 Column = tuple[str, Sequence[Any]]
 
 
 def numbers(values: Iterable[object]) -> str:
-    """Return the literal of an array of numbers, Decimal included; None is NULL."""
+    """Return an array of numbers; None is NULL."""
     return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 
 
 def words(values: Iterable[object]) -> str:
-    """Return the literal of an array of values without special characters: ASCII codes, UUIDs, booleans, empty text."""
+    """Return an array of values that need no escaping: ASCII codes, UUIDs, booleans, ""."""
     return "{" + ",".join([str(value) or '""' for value in values]) + "}"
 
 
 def texts(values: Iterable[str]) -> str:
-    """Return the literal of an array of texts. Raises ValueError for NUL, which PostgreSQL text cannot hold."""
+    """Return an array of texts. Raises ValueError for NUL."""
     values = list(values)
     joined = "\0".join(values)
     if joined.count("\0") >= max(1, len(values)):
         raise ValueError("A text holds NUL.")
-    # Quoted in one pass over all, much faster than one by one.
+    # one pass over all is much faster
     quoted = joined.replace("\\", "\\\\").replace('"', '\\"').replace("\0", '","')
     return f'{{"{quoted}"}}' if values else "{}"
 
@@ -38,7 +38,7 @@ _JSON = msgspec.json.Encoder()
 
 
 def document(value: object) -> str:
-    """Return a value as JSON for a jsonb column, several times faster than `json.dumps`."""
+    """Return JSON, several times faster than `json.dumps`."""
     return _JSON.encode(value).decode()
 
 
@@ -56,10 +56,9 @@ LITERALS: Mapping[str, Callable[[Iterable[Any]], str]] = {
 
 
 def rows(columns: Mapping[str, Column]) -> tuple[str, list[str | None]]:
-    """Return the rows as a subquery with its parameters. The first column is the rows' key.
+    """Return the rows as a subquery with its parameters; the first column is the key.
 
-    Orders of a batch share most values: a column with equal values is sent and parsed once. Names and types go into the
-    SQL, so they must be constants.
+    Columns with equal values, most of a batch, are sent once. Names and types become SQL, so they must be constants.
     """
     _, *others = columns
     alike = [name for name in others if _are_alike(columns[name][1])]

@@ -1,21 +1,20 @@
-"""Fault injection: named points in the code at which a process can be killed, frozen, delayed or made to fail.
+"""Fault injection: named points at which a process is killed, frozen, delayed or made to fail.
 
     FAULTS="authorize.after_call:kill@3,settle.before_commit:stop,post.after_commit:sleep=5@%50"
-    FAULTS_DIR=/some/folder        # where processes count passages together
+    FAULTS_DIR=/some/folder        # shared passage counts
 
 Each rule is `place:what@when`.
 
-    place   one of `faults.places.PLACES`; an unknown name stops the process at start
-    what    kill     SIGKILL itself: no cleanup, as in a crash
-            stop     SIGSTOP itself: frozen until SIGCONT (a zombie owner)
+    place   one of `faults.places.PLACES`
+    what    kill     SIGKILL itself, as in a crash
+            stop     SIGSTOP itself until SIGCONT (a zombie owner)
             error    raise `faults.script.Planned`, which no code expects
             sleep=S  sleep S seconds, holding any locks
     when    N        the Nth passage (default 1)
             %N       every Nth passage
 
-Processes share the counts through files in FAULTS_DIR, so a restarted worker is not killed again by the same rule.
-`faults.script.passages` reads the counts, `reset` clears them. Without FAULTS a point costs an empty call. The
-settings refuse FAULTS unless DEBUG is on.
+Processes share the counts, so a rule does not kill a restarted worker again. Without FAULTS a point costs an empty
+call. The settings refuse FAULTS unless DEBUG is on.
 """
 
 import os

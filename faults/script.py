@@ -1,4 +1,4 @@
-"""Rules of fault injection, and the passage counts that all processes share."""
+"""Rules of fault injection, and shared passage counts."""
 
 import fcntl
 import os
@@ -24,7 +24,7 @@ class BadScript(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A fault at a place, and the passages at which it strikes."""
+    """A fault, its place and passages."""
 
     place: str
     deed: str
@@ -66,7 +66,7 @@ class Rule:
 
 
 class Script:
-    """Rules, and the folder with the passage counts."""
+    """Rules and passage counts."""
 
     def __init__(self, rules: str, folder: Path) -> None:
         self._rules: dict[str, list[Rule]] = {}
@@ -77,13 +77,13 @@ class Script:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Return the script of FAULTS and FAULTS_DIR. Raises BadScript."""
+        """Return the script of the environment. Raises BadScript."""
         if not environment.get("FAULTS_DIR"):
             raise BadScript("FAULTS needs FAULTS_DIR, the folder where passages are counted.")
         return cls(environment["FAULTS"], Path(environment["FAULTS_DIR"]))
 
     def pass_by(self, place: str, /) -> None:
-        """Count a passage of a place that has rules, and apply those that match."""
+        """Count a passage and apply the rules that match."""
         rules = self._rules.get(place)
         if rules:
             passage = _count(self._folder / place)
@@ -93,19 +93,19 @@ class Script:
 
 
 def passages(folder: Path) -> dict[str, int]:
-    """Return the passages of each place with rules, summed over all processes."""
+    """Return the passages of each place, over all processes."""
     return {file.name: file.stat().st_size for file in sorted(folder.iterdir()) if file.name in PLACES}
 
 
 def reset(folder: Path) -> None:
-    """Reset the counts, so that the same rules strike again."""
+    """Reset the counts."""
     for file in folder.iterdir():
         if file.name in PLACES:
             file.unlink()
 
 
 def _count(file: Path) -> int:
-    """Append one byte and return the count; the lock makes every number unique."""
+    """Append a byte and return the count; the lock makes numbers unique."""
     with file.open("ab") as counter:
         fcntl.flock(counter, fcntl.LOCK_EX)
         counter.write(b".")

@@ -12,18 +12,18 @@ from typing import Protocol
 
 PR_SET_PDEATHSIG = 1
 
-# Loaded before any fork: a forked child should do as little as possible before its exec.
+# before any fork: a forked child should do little before its exec
 _libc = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
 
 
 class Process(Protocol):
-    """A child process: the part of `subprocess.Popen` that is used."""
+    """The used part of `subprocess.Popen`."""
 
     pid: int
     returncode: int | None
 
     def poll(self) -> int | None:
-        """Return the exit status, None while it runs; negative: the signal that ended it."""
+        """Return the exit status, None while it runs."""
 
     def wait(self, timeout: float | None = None) -> int:
         """Return the exit status. Raises subprocess.TimeoutExpired."""
@@ -43,8 +43,8 @@ def start_child(
 ) -> subprocess.Popen[bytes]:
     """Start a program in its own process group. Raises OSError.
 
-    The kernel sends it `death_signal` if we die first (Linux only). `output` is the file descriptor for stdout and
-    stderr, by default ours. With `account` (root only) it runs as that user.
+    The kernel sends it `death_signal` if we die first (Linux only). `output`: file descriptor for stdout and stderr.
+    With `account` (root only) it runs as that user.
     """
     return subprocess.Popen(
         argv,
@@ -62,7 +62,7 @@ def start_child(
 
 
 def die_with_parent(death_signal: signal.Signals, parent: int) -> Callable[[], None]:
-    """Return a hook for the child: the kernel signals it when its parent dies (Linux only)."""
+    """Return a hook by which the kernel signals the child when its parent dies (Linux only)."""
 
     def set_death_signal() -> None:
         if _libc is None:
@@ -75,7 +75,7 @@ def die_with_parent(death_signal: signal.Signals, parent: int) -> Callable[[], N
 
 
 def signal_group(process: Process, number: signal.Signals) -> None:
-    """Signal the process group; a group that is gone is no error."""
+    """Signal the process group, if it exists."""
     try:
         os.killpg(process.pid, number)
     except (ProcessLookupError, PermissionError):

@@ -1,4 +1,4 @@
-"""The launcher's output: lines of all processes, prefixed with the process name."""
+"""The launcher's output: lines of all processes, with their names."""
 
 import itertools
 import os
@@ -6,15 +6,12 @@ import sys
 
 COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 LIMIT_BYTES = 1 << 20
-# What a writable pipe accepts without blocking (PIPE_BUF).
+# never blocks on a writable pipe (PIPE_BUF)
 CHUNK_BYTES = 4096
 
 
 class Console:
-    """Buffers lines until `output` accepts them, and drops them when full.
-
-    A reader that stops reading (a paused terminal, `| less`) must never block an order.
-    """
+    """Buffers lines, and drops them when full: a stalled reader must never block an order."""
 
     def __init__(self, output: int, *, colour: bool, width: int = 0) -> None:
         self.output = output
@@ -35,17 +32,17 @@ class Console:
         self._put(f"{self._prefix(name)} {text}\n".encode(errors="replace"))
 
     def text(self, text: str) -> None:
-        """Queue a line of the launcher; these are rare and never dropped."""
+        """Queue a line of the launcher; never dropped."""
         self._put(f"{text}\n".encode(errors="replace"), limit=2 * LIMIT_BYTES)
 
     def write(self) -> None:
-        """Write one chunk; call when `output` is writable."""
+        """Write a chunk once `output` is writable."""
         if not self._waiting:
             return
         try:
             written = os.write(self.output, self._waiting[:CHUNK_BYTES])
         except OSError:
-            # No reader is left (closed terminal or pipe): continue without output.
+            # no reader is left: continue without output
             self.closed = True
             written = len(self._waiting)
         del self._waiting[:written]
@@ -71,5 +68,5 @@ class Console:
 
 
 def wants_colour() -> bool:
-    """Whether to use colour: on a terminal, unless NO_COLOR is set (no-color.org)."""
+    """Whether to use colour (no-color.org)."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")

@@ -1,4 +1,4 @@
-"""`.data`: what `make run` keeps between starts, readable by its owner only."""
+"""`.data`: what `make run` keeps between starts."""
 
 import contextlib
 import fcntl
@@ -7,16 +7,16 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-# How long the guardian of a killed launcher may take to stop the engines.
+# until the guardian of a killed launcher has stopped the engines
 CLEANING_SECONDS = 15.0
 
 
 class DataFolderError(Exception):
-    """The folder is not usable; the message has the cause and the fix."""
+    """The folder is not usable; the message has cause and fix."""
 
 
 class DataFolder:
-    """The folder at `path`, created if missing. Raises DataFolderError."""
+    """The folder, created if missing. Raises DataFolderError."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -36,7 +36,7 @@ class DataFolder:
             raise DataFolderError(f"{path} cannot be written ({error.strerror}): set DATA_DIR.") from error
 
     def lock(self) -> None:
-        """Lock the folder until we and our forks have ended. Raises DataFolderError if another launcher holds it."""
+        """Lock the folder until we and our forks end. Raises DataFolderError."""
         deadline = time.monotonic() + CLEANING_SECONDS
         while not self._try_lock():
             holder = os.pread(self._lock, 32, 0).decode().strip()
@@ -50,7 +50,7 @@ class DataFolder:
         os.pwrite(self._lock, str(os.getpid()).encode(), 0)
 
     def read_environment(self) -> dict[str, str]:
-        """Return what `write_environment` stored; lines that are not KEY=VALUE are skipped."""
+        """Return the stored environment, without malformed lines."""
         try:
             lines = (self.path / "env").read_text().splitlines()
         except FileNotFoundError:
@@ -61,7 +61,7 @@ class DataFolder:
         return {name.strip(): value for name, value in pairs}
 
     def write_environment(self, environment: Mapping[str, str]) -> None:
-        """Replace the file atomically, so that a full disk or a kill leaves the old one intact."""
+        """Replace the file atomically."""
         fresh = self.path / "env.new"
         try:
             with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:

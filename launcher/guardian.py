@@ -90,7 +90,6 @@ def _end(groups: dict[int, int]) -> None:
 
 
 def _signal(group: int, number: int) -> bool:
-    """Signal the group; return whether it exists."""
     try:
         os.killpg(group, number)
     except OSError:

@@ -138,7 +138,6 @@ def _detach_from_launcher(output: int) -> None:
 
 
 def _run(argv: Sequence[str]) -> int:
-    """Run the program as if exec'ed; return its exit status."""
     try:
         _interpret(argv)
     except SystemExit as end:

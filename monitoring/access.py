@@ -35,7 +35,6 @@ def _has_token(request: HttpRequest) -> bool:
 
 
 def _is_from_this_machine(request: HttpRequest) -> bool:
-    """Whether the peer is local and no proxy."""
     if request.headers.get("X-Forwarded-For") or request.headers.get("Forwarded"):
         return False
     try:

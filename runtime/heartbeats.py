@@ -115,7 +115,6 @@ def present() -> list[Presence]:
 
 
 def _presence(member: str, age: float, facts: str) -> Presence | None:
-    """Return the process; None for an unknown format."""
     # A future beat predates a correction of the clock.
     age = GONE_SECONDS if age < -GONE_SECONDS else max(0.0, age)
     try:

@@ -1,1 +1,4 @@
-"""Providers of payment, stock and e-mail: ``python -m sandbox``. It imports none of our code and keeps its own ledger."""
+"""Providers of payment, stock and e-mail: ``python -m sandbox``.
+
+Imports none of our code and keeps its own ledger.
+"""

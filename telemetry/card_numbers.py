@@ -53,7 +53,6 @@ def masked(text: str) -> str:
 
 
 def _card_numbers(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the spans of card numbers in order, without overlaps."""
     for found in CANDIDATE.finditer(text):
         if found["digits"] is not None:
             yield from _in_run(text, *found.span())
@@ -73,7 +72,6 @@ def _in_run(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
 
 
 def _last_group(text: str, groups: list[tuple[int, int]], first: int, *, is_alone: bool) -> int | None:
-    """Return the last group of the card number that begins at `first`."""
     digits = ""
     for number in range(first, len(groups) if is_alone else first + 1):
         digits += _as_ascii(text[slice(*groups[number])])

@@ -49,7 +49,6 @@ async def f49(arena: Arena) -> None:
 
 
 async def _attack(arena: Arena, sku: str) -> None:
-    """Order all available units with a declined card."""
     while True:
         free = (await asyncio.to_thread(arena.rig.rows, AVAILABLE, sku))[0][0]
         items: list[dict[str, Any]] = [{"sku": sku, "quantity": free or UNITS // 2}]

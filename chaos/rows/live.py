@@ -52,7 +52,6 @@ async def f44(arena: Arena) -> None:
 
 
 async def _compare(arena: Arena, *followers: Follower) -> None:
-    """Compare received events with the journal, at rest."""
     await arena.load.stop()
     for follower in followers:
         arena.violations += await follower.violations()

@@ -32,7 +32,6 @@ async def f34(arena: Arena) -> None:
 
 
 async def _copy_messages(arena: Arena, *, seconds: float, copies: int, late: tuple[float, float]) -> None:
-    """Push each message again under another delivery tag."""
     waiting: list[tuple[float, str, str]] = []
     done = 0
     watching = asyncio.create_task(

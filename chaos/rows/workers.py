@@ -59,7 +59,6 @@ async def f6(arena: Arena) -> None:
 
 
 async def _strike(arena: Arena, file: Path) -> bool:
-    """Arm a place, and place orders until one passes it."""
     _arm(file)
     for number in range(200):
         if number % 50 == 0:
@@ -220,7 +219,6 @@ async def f38(arena: Arena) -> None:
 
 
 async def _expect_ticks(arena: Arena) -> None:
-    """The schedule must continue, and soon."""
     last = await asyncio.to_thread(arena.rig.rows, TICKS)
 
     def ticks_again() -> bool:

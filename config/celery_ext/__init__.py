@@ -1,1 +1,1 @@
-"""Patches of Celery and kombu, one per module: the defect, the test that shows it, and when to remove the patch."""
+"""Patches of Celery and kombu: defect, test, and when to remove."""

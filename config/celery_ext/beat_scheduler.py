@@ -1,9 +1,9 @@
 """django-celery-beat's scheduler, patched: a clock that was ahead does not stop the schedule.
 
-Defect: an entry whose `last_run_at` lies in the future is not due until the clock has passed it, and the heap keeps
-times planned with the wrong clock. After a clock hours ahead is corrected, nothing runs for hours, restarts included.
+Defect: after a clock hours ahead is corrected, entries with a future `last_run_at` are not due for hours, restarts
+included, and the heap keeps times of the wrong clock.
 Test: tests/config/test_schedule.py.
-Remove: when django-celery-beat (2.9 does not) treats a future `last_run_at` as now.
+Remove: when django-celery-beat treats a future `last_run_at` as now (2.9 does not).
 """
 
 import logging
@@ -21,10 +21,10 @@ logger = logging.getLogger(__name__)
 
 
 class Entry(ModelEntry):
-    """An entry that last ran in the future counts as run just now."""
+    """An entry that ran in the future counts as run just now."""
 
     def is_due(self) -> Any:
-        """Return whether the entry is due, and the seconds until the next check."""
+        """Return whether it is due, and the seconds until the next check."""
         now = maybe_make_aware(self._default_now())
         last_run_at: Any = self.last_run_at
         if maybe_make_aware(last_run_at) > now:
@@ -32,10 +32,7 @@ class Entry(ModelEntry):
         return super().is_due()
 
     def _reset(self, now: datetime) -> None:
-        """Set the last run to `now`, in the table too: the scheduler reloads it every five minutes.
-
-        Reset in memory alone, an interval longer than that would never end.
-        """
+        """Set the last run to `now`, in the table too: the scheduler reloads it every five minutes."""
         self.last_run_at = self.model.last_run_at = now
         try:
             type(self.model).objects.filter(pk=self.model.pk, last_run_at__gt=now).update(last_run_at=now)
@@ -44,7 +41,7 @@ class Entry(ModelEntry):
 
 
 class Scheduler(DatabaseScheduler):
-    """Rebuilds its plan when the clock was set back. Named by `beat_scheduler` in the settings."""
+    """Rebuilds its plan when the clock was set back."""
 
     Entry = Entry
     _latest = 0.0  # wall-clock time of the last tick

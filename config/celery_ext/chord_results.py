@@ -1,10 +1,9 @@
-"""A result backend that counts a chord's members in one round trip and stores no results, as no code reads them.
+"""A result backend that counts a chord's legs in one round trip and stores no results.
 
-Defect: Celery's Redis backend stores each result, counts and fetches them for the chord and subscribes to channels:
-up to seven round trips per leg. It counts a redelivered leg twice, and a worker that dies between the last leg and
-the body loses the body.
+Defect: Celery's Redis backend needs up to seven round trips per leg, counts a redelivered leg twice, and loses the
+body if a worker dies just before sending it.
 Test: tests/config/test_results.py.
-Remove: when Celery counts members by task id and can leave results out (5.7 does neither).
+Remove: when Celery counts legs by task id and can skip results (5.7 does neither).
 """
 
 from typing import Any
@@ -13,11 +12,11 @@ from celery import current_app, states
 from celery.backends.redis import RedisBackend
 from celery.canvas import maybe_signature
 
-# Longer than a leg can take: its orders' lease has expired by then.
+# outlives the lease, so any leg
 EXPIRES_SECONDS = 120
 
-# A set: a leg that runs twice counts once. Every arrival at the full count sends the body, so it is sent even if a
-# worker dies just before sending it. Twice is harmless: every step is idempotent.
+# A set counts a repeated leg once. Every arrival at the full count sends the body, in case a worker died before it
+# could; every step is idempotent.
 ARRIVE = """
 redis.call('SADD', KEYS[1], ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
@@ -26,7 +25,7 @@ return redis.call('SCARD', KEYS[1]) == tonumber(redis.call('GET', KEYS[2]))
 
 
 class Joins(RedisBackend):
-    """The chord barrier: counts legs, sends the body."""
+    """Chord barrier."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -48,7 +47,7 @@ class Joins(RedisBackend):
         self.client.set(self._size_key(group_id), chord_size, ex=EXPIRES_SECONDS)
 
     def on_chord_part_return(self, request: Any, state: str, *_: Any, **__: Any) -> None:
-        """Send the chord's body if this was the last leg. A failed leg does not count: its orders become due again."""
+        """Send the body if this was the last leg. A failed leg does not count: its orders become due again."""
         if not request.group or state in states.PROPAGATE_STATES:
             return
         keys = [self.get_key_for_group(request.group, ".j"), self._size_key(request.group)]

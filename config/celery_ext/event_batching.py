@@ -1,7 +1,6 @@
 """A worker's consumer that sends task events in batches.
 
-Defect: Celery buffers task events but flushes at the next turn of the loop: three times per task, each a round trip
-to the broker that delays the next task.
+Defect: Celery flushes buffered events three times per task; each round trip delays the next task.
 Test: tests/config/test_event_batching.py.
 Remove: when Celery has a setting for the flush interval (5.7 has none).
 """
@@ -10,7 +9,7 @@ from typing import Any
 
 from celery.worker import consumer
 
-# Delay before a flush. Only Flower reads the events, for display.
+# only Flower reads the events, for display
 NEWS_SECONDS = 0.5
 
 

@@ -1,10 +1,9 @@
 """Celery's prefork pool, patched: it does not miss the death of a child.
 
-Defect: Celery checks for dead children once, when the child's pipe closes. The kernel closes the files of a dying
-process before it can be reaped, so the check may find it alive; the pipe is no longer watched, and the child is
-replaced only by the periodic check, up to five seconds later.
+Defect: Celery checks once when the child's pipe closes, possibly before the child can be reaped, and stops watching
+the pipe: the child is replaced only by the periodic check, up to five seconds later.
 Test: tests/config/test_pool.py.
-Remove: when `AsynPool._event_process_exit` retries until the child is reaped (5.7 does not).
+Remove: when `AsynPool._event_process_exit` retries (5.7 does not).
 """
 
 from typing import Any

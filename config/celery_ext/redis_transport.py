@@ -1,13 +1,11 @@
 """kombu's Redis transport, patched: one round trip per message, and no bad message stops a worker.
 
 Defects of kombu 5.7:
-1. It copies each delivered message into a hash, to redeliver it minutes later: four more commands per message, for
-   nothing. An order whose message dies with its worker is due again when its lease expires, in seconds. Here
-   unacknowledged messages stay in the worker's memory.
-2. A message that cannot be requeued, as the broker is away, counts as unacknowledged for ever. With a prefetch of one
-   per child the worker would never fetch another.
-3. An envelope that is not JSON, or a body that is not base64, raises through the event loop and ends the worker. The
-   message is already off the queue, so the crash saves nothing.
+1. It copies unacknowledged messages to Redis: four more commands each, for nothing. An order whose message is lost is
+   due again when its lease expires.
+2. A message that cannot be requeued stays unacknowledged for ever. With a prefetch of one per child, the worker never
+   fetches again.
+3. An envelope that is not JSON, or a body that is not base64, raises through the event loop and ends the worker.
 Test: tests/config/test_broker.py (2 and 3).
 Remove: when kombu frees the slot of a failed requeue and drops bad messages. 1 is then its option `ack_emulation`.
 """
@@ -21,10 +19,10 @@ logger = logging.getLogger(__name__)
 
 
 class QoS(virtual.QoS):
-    """Unacknowledged messages. One that cannot be requeued is dropped: its order is due again after the lease."""
+    """Unacknowledged messages. One that cannot be requeued is dropped."""
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
-        """Reject a message; frees its prefetch slot even if the client raises."""
+        """Reject a message; frees its slot even if the client raises."""
         try:
             super().reject(delivery_tag, requeue=requeue)
         except Exception:
@@ -32,7 +30,7 @@ class QoS(virtual.QoS):
             raise
 
     def restore_unacked(self) -> Any:
-        """Requeue all messages. Return none to save elsewhere: the database has their orders."""
+        """Requeue all messages. Return none to save elsewhere."""
         lost: Any = super().restore_unacked()
         if lost:
             logger.warning("%s messages could not be requeued", len(lost))
@@ -40,7 +38,7 @@ class QoS(virtual.QoS):
 
 
 class Channel(redis.Channel):
-    """Drops undecodable messages and goes on; the orders they named become due again."""
+    """Drops undecodable messages; their orders become due again."""
 
     ack_emulation = False  # no copies in the broker
     _commander: Any = None
@@ -50,7 +48,7 @@ class Channel(redis.Channel):
         self.QoS: Any = QoS
 
     def _create_client(self, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - kombu's signature
-        """Return one shared client: kombu creates one per command, which takes longer than the command."""
+        """Return one shared client: creating one takes longer than a command."""
         if asynchronous:
             return super()._create_client(asynchronous=True)  # type: ignore[misc] # the stubs leave it out
         if self._commander is None or self._commander.connection_pool is not self.pool:

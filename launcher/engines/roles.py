@@ -1,7 +1,7 @@
-"""The application's role: owner of its database and everything in it, but no superuser.
+"""The application's role: owns its database, but is no superuser.
 
 For an external server: `python -m launcher.engines.roles`, with libpq's variables (PGHOST, PGUSER, PGPASSWORD,
-PGDATABASE) for a superuser and DATABASE_PASSWORD for the role. Idempotent.
+PGDATABASE) for a superuser and DATABASE_PASSWORD. Idempotent.
 """
 
 import os
@@ -49,7 +49,7 @@ def give_database(
     name = sql.Identifier(role)
     known = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone()
     verb = sql.SQL("ALTER" if known is not None else "CREATE")
-    # Hashed here, so that statement logs never show it.
+    # statement logs never show it
     secret = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
     connection.execute(
         sql.SQL("{} ROLE {} LOGIN NOSUPERUSER NOREPLICATION NOCREATEROLE {} PASSWORD {}").format(

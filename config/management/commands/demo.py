@@ -1,4 +1,4 @@
-"""`manage.py demo`: load the demo's catalogue, delivery prices, groups and accounts."""
+"""`manage.py demo`: load catalogue, delivery prices, groups and accounts."""
 
 import os
 import secrets
@@ -28,7 +28,7 @@ class Command(BaseCommand):
         self._report("groups", add_groups())
         self._add_account("admin", "DEMO_ADMIN_PASSWORD", is_staff=True, is_superuser=True)
         self._add_account("operator", "DEMO_OPERATOR_PASSWORD", groups=list(GROUPS), is_staff=True)
-        # The customer may process and complete orders too, but only their own.
+        # reaches own orders only
         self._add_account("demo", "DEMO_CUSTOMER_PASSWORD", permissions=[("orders", "operate_order")])
         demo_accounts.switch_on()
 
@@ -44,7 +44,7 @@ class Command(BaseCommand):
         permissions: list[tuple[str, str]] | None = None,
         **flags: bool,
     ) -> None:
-        """Add the account with the password from the environment, or a generated one that is printed."""
+        """Add the account, with a generated password unless the environment has one."""
         if User.objects.filter(username=name).exists():
             self.stdout.write(f"account {name}: is there")
             return
