@@ -74,7 +74,7 @@ def test_logins_at_a_form_count_as_well(alice, limited, path):
 
     assert codes(attempts) == [200, 200, 200, 429]
     assert int(attempts[3]["Retry-After"]) > 0
-    assert "<h1>No log-in just now</h1>" in attempts[3].content.decode()
+    assert "<h1>Too many login attempts</h1>" in attempts[3].content.decode()
     assert Client().get(path).status_code == 200
 
 

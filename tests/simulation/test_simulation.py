@@ -56,6 +56,7 @@ VIOLATIONS = {
     "refund_twice": r"cancelled owes 0; provider took (\S+) in 1, gave back (?!\1,)",
     "release_forgotten": r"(cancelled|rejected) holds \{.+\}, not \{\}",
     "sequence_with_gaps": r"event \d+ has sequence \d+",
+    "shortage_is_final": r"refused, though only orders that are not paid hold its units",
     "stock_without_guard": r"stock of \d+: \d+ on hand, \d+ reserved",
     "trust_the_message": r"processing, and it is never due again",
     "undo_without_lookup": r"(cancelled|rejected) owes 0; provider took",
