@@ -15,6 +15,7 @@ from nats.js.errors import NoKeysError, NotFoundError
 from nats.js.kv import KeyValue
 
 from runtime import heartbeats, nodes
+from stream.cancellation import honour_cancellation
 from stream.definition import NAME
 from stream.relay import Relay
 
@@ -42,6 +43,7 @@ class Announcer:
                 await self._beat()
             except (NatsError, OSError, TimeoutError) as error:
                 logger.info("The nodes are out of touch: %r", error)
+            honour_cancellation()
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _beat(self) -> None:

@@ -18,6 +18,7 @@ from nats.js.kv import KeyValue
 from live.database_threads import ask
 from orders import journal
 from orders.journal import FeedEvent, Position
+from stream.cancellation import honour_cancellation
 from stream.definition import last_position, stream_info
 from stream.events import is_exported, stream_event
 from stream.publishing import MOST, NotStored, publish
@@ -42,6 +43,7 @@ class Relay:
     async def run(self) -> None:
         """Relay for good, whatever happens to the database or to NATS meanwhile."""
         while True:
+            honour_cancellation()
             try:
                 await self._take_turn()
                 await self._relay()
@@ -54,6 +56,7 @@ class Relay:
 
     async def _take_turn(self) -> None:
         while not await ask(self._turn.take, RELAY_THREAD):
+            honour_cancellation()
             await self._rest()
         self.is_active = True
 
@@ -61,6 +64,7 @@ class Relay:
         position, sequence = await self.standing()
         noted = position
         while True:
+            honour_cancellation()
             await ask(self._turn.keep, RELAY_THREAD)
             events = await ask(journal.follow, RELAY_THREAD, position, limit=MOST)
             if events:
