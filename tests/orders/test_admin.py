@@ -140,7 +140,7 @@ def test_orders_are_found_by_the_accounts_address(client, operator):
 
 
 @pytest.mark.parametrize(
-    "term", ["ORD-1", "'", "%", "99999999999999999999", "\x00x", "ORD-20261121000000-99999999999999999999"]
+    "term", ["ORD-1", "'", "%", "99999999999999999999", "ORD-20261121000000-99999999999999999999"]
 )
 def test_a_search_that_finds_nothing_is_no_error(client, operator, term):
     make_order((make_product(), 1))
