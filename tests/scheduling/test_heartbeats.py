@@ -39,7 +39,7 @@ def test_it_tells_what_the_process_says_about_itself():
 
 def test_a_loop_that_hangs_grows_old_although_its_process_lives():
     # What a loop said long ago is carried with the age it has by now.
-    HeartbeatPublisher()._carry("dispatcher", time.monotonic() - GONE_SECONDS - 1, {})
+    HeartbeatPublisher()._publish_beat("dispatcher", time.monotonic() - GONE_SECONDS - 1, {})
     assert "dispatcher" not in alive()
     assert seen("dispatcher") == ["dispatcher"]
 
@@ -47,8 +47,8 @@ def test_a_loop_that_hangs_grows_old_although_its_process_lives():
 def test_the_youngest_of_several_speaks_for_a_name():
     old = HeartbeatPublisher()
     old.pid = 1
-    old._carry("dispatcher", time.monotonic() - 10, {})
-    HeartbeatPublisher()._carry("dispatcher", time.monotonic() - 1, {})
+    old._publish_beat("dispatcher", time.monotonic() - 10, {})
+    HeartbeatPublisher()._publish_beat("dispatcher", time.monotonic() - 1, {})
     assert seen("dispatcher") == ["dispatcher", "dispatcher"]
     assert alive()["dispatcher"] < 9
 
@@ -63,8 +63,8 @@ def test_a_process_that_ended_on_purpose_is_not_missed():
 def test_the_long_gone_are_forgotten():
     gone = HeartbeatPublisher()
     gone.pid = 1
-    gone._carry("dispatcher", time.monotonic() - heartbeats.FORGOTTEN_SECONDS - 1, {})
-    HeartbeatPublisher()._carry("worker:orders@here", time.monotonic(), {})
+    gone._publish_beat("dispatcher", time.monotonic() - heartbeats.FORGOTTEN_SECONDS - 1, {})
+    HeartbeatPublisher()._publish_beat("worker:orders@here", time.monotonic(), {})
     assert seen("dispatcher", "worker:orders@here") == ["worker:orders@here"]
     with heartbeats._client() as client:
         assert not [name for name in client.hkeys(f"{KEY}:facts") if name.startswith("dispatcher")]
@@ -72,7 +72,7 @@ def test_the_long_gone_are_forgotten():
 
 def test_a_beat_never_raises_and_a_look_says_when_valkey_is_away(settings):
     settings.CACHE_URL = f"redis://127.0.0.1:{free_port()}/1"
-    HeartbeatPublisher()._carry("dispatcher", time.monotonic(), {})
+    HeartbeatPublisher()._publish_beat("dispatcher", time.monotonic(), {})
     with pytest.raises(Unreachable):
         alive()
 
@@ -81,5 +81,5 @@ def test_a_beat_of_a_clock_that_was_ahead_keeps_nobody_alive():
     with heartbeats._client() as client:
         client.zadd(KEY, {"dispatcher|here|1": client.time()[0] + 3 * 86_400})
     assert "dispatcher" not in alive()
-    HeartbeatPublisher()._carry("web", time.monotonic(), {})
+    HeartbeatPublisher()._publish_beat("web", time.monotonic(), {})
     assert seen("dispatcher", "web") == ["web"]
