@@ -18,9 +18,9 @@ class Figures:
     contestant: str
     orders: int
     seconds: float
-    micros: dict[str, float] = field(default_factory=dict)  # CPU per order, by process group
+    micros: dict[str, float] = field(default_factory=dict)  # CPU per order
     milliseconds: dict[str, float] = field(default_factory=dict)  # p50, p95, p99
-    megabytes: dict[str, float] = field(default_factory=dict)  # PSS, by process group
+    megabytes: dict[str, float] = field(default_factory=dict)  # PSS
     others: float = 0.0  # share of the machine used by other programs
     steal: float = 0.0  # share taken by the hypervisor
     verdict: str = ""

@@ -83,7 +83,6 @@ def _tree(roots: Iterable[int], children: Mapping[int, list[int]]) -> list[int]:
 
 
 def _cpu(pid: int) -> float:
-    """Return CPU seconds, including ended children."""
     try:
         times = psutil.Process(pid).cpu_times()
     except psutil.Error:

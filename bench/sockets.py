@@ -1,6 +1,6 @@
-"""`python -m bench.sockets`: many WebSockets in one cheap process, with the time of each message.
+"""`python -m bench.sockets`: many WebSockets in one cheap process.
 
-A job as JSON on stdin. Prints `open` once all sockets have their snapshot, at the end the messages as JSON.
+A job as JSON on stdin. Prints `open` once all have their snapshot, at the end the messages as JSON.
 """
 
 import asyncio

@@ -35,7 +35,7 @@ class Arena:
         return f"{self.load.tag}-{kind}-{self._keys}"
 
     def struck(self) -> None:
-        """Record the time of a fault."""
+        """Record a fault's time."""
         self.faults.append(time.time())
 
     async def sleep(self, seconds: float) -> None:
@@ -43,7 +43,7 @@ class Arena:
         await asyncio.sleep(seconds * self.scale)
 
     async def every(self, seconds: float, *, lasting: float) -> AsyncIterator[int]:
-        """Yield 0, 1, 2, … at random intervals around `seconds`, while `lasting`."""
+        """Yield 0, 1, 2, … at random intervals around `seconds`."""
         end, number = time.monotonic() + lasting * self.scale, 0
         while time.monotonic() < end:
             yield number
@@ -73,7 +73,7 @@ Inject = Callable[[Arena], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the matrix."""
+    """A row."""
 
     name: str
     title: str

@@ -1,4 +1,4 @@
-"""The demo's accounts, with public passwords and tokens: active in a demo only."""
+"""The demo's accounts, with public passwords."""
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet

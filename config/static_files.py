@@ -1,4 +1,4 @@
-"""Static files outside DEBUG: compressed, hashed names, cached for ever."""
+"""Static files outside DEBUG."""
 
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 

@@ -7,14 +7,13 @@ Each rule is `place:what@when`.
 
     place   one of `faults.places.PLACES`
     what    kill     SIGKILL itself, as in a crash
-            stop     SIGSTOP itself until SIGCONT (a zombie owner)
-            error    raise `faults.script.Planned`, which no code expects
+            stop     SIGSTOP itself (a zombie owner)
+            error    raise `faults.script.Planned`
             sleep=S  sleep S seconds, holding any locks
     when    N        the Nth passage (default 1)
             %N       every Nth passage
 
-Processes share the counts, so a rule does not kill a restarted worker again. Without FAULTS a point costs an empty
-call. The settings refuse FAULTS unless DEBUG is on.
+Processes share the counts, so a rule does not kill a restarted worker again. Settings refuse FAULTS outside DEBUG.
 """
 
 import os

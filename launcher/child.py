@@ -23,7 +23,7 @@ class Process(Protocol):
     returncode: int | None
 
     def poll(self) -> int | None:
-        """Return the exit status, None while it runs."""
+        """Return the exit status, or None."""
 
     def wait(self, timeout: float | None = None) -> int:
         """Return the exit status. Raises subprocess.TimeoutExpired."""
@@ -43,8 +43,7 @@ def start_child(
 ) -> subprocess.Popen[bytes]:
     """Start a program in its own process group. Raises OSError.
 
-    The kernel sends it `death_signal` if we die first (Linux only). `output`: file descriptor for stdout and stderr.
-    With `account` (root only) it runs as that user.
+    The kernel sends it `death_signal` if we die first (Linux only). With `account` (root only) it runs as that user.
     """
     return subprocess.Popen(
         argv,

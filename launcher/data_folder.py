@@ -12,7 +12,7 @@ CLEANING_SECONDS = 15.0
 
 
 class DataFolderError(Exception):
-    """The folder is not usable; the message has cause and fix."""
+    """The folder is not usable."""
 
 
 class DataFolder:

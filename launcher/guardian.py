@@ -1,7 +1,7 @@
 """A small process that cleans up after a killed launcher.
 
-The parent-death signal reaches only direct children, on Linux. The guardian knows each child's process group, and
-notices the launcher's death by the end of a pipe. A fresh interpreter: a fork would keep all imports in memory.
+The parent-death signal reaches only direct children, on Linux. The guardian knows each process group, and notices the
+launcher's death by the end of a pipe. A fresh interpreter needs less memory than a fork.
 """
 
 import os

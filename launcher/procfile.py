@@ -18,7 +18,7 @@ ASSIGNMENT = re.compile(r"^(?P<name>[A-Za-z_]\w*)=(?P<value>.*)$", re.DOTALL)
 
 
 class ProcfileError(Exception):
-    """A line cannot be run; the message has the cause."""
+    """A line cannot be run."""
 
 
 @dataclass(frozen=True)

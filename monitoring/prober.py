@@ -1,7 +1,4 @@
-"""Runs probes side by side, each with a time limit.
-
-A hanging probe keeps its one thread and is not started again meanwhile.
-"""
+"""Runs probes side by side, each with a time limit. A hanging probe is not started again."""
 
 import os
 import threading

@@ -14,7 +14,7 @@ AHEAD = timedelta(minutes=5)
 
 
 def database_now() -> datetime:
-    """Return the time of the database, the only clock that decisions use."""
+    """Return the time of the database, which all decisions use."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         now: datetime = cursor.fetchone()[0]
@@ -53,7 +53,7 @@ def has_failed(run: ScheduledRun) -> bool:
 
 
 def forget_before(moment: datetime) -> int:
-    """Delete the runs started before `moment`. Return their number."""
+    """Delete runs before `moment`; return their number."""
     return int(ScheduledRun.objects.filter(started_at__lt=moment).delete()[0])
 
 

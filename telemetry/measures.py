@@ -1,7 +1,7 @@
 """Metrics that all processes add up in Valkey: one scrape covers them all.
 
 A thread flushes every two seconds; counts accumulate while Valkey is away. A killed process loses at most two
-seconds, and an empty Valkey starts at zero, as Prometheus counters may.
+seconds; an empty Valkey starts at zero.
 """
 
 import logging

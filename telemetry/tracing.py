@@ -1,7 +1,7 @@
 """OpenTelemetry traces: off unless OTEL_EXPORTER_OTLP_ENDPOINT is set; needs the extra `otel`.
 
-A trace follows an order. The request's context is stored with the first event, as only the database links request and
-dispatcher. A batch of one order continues its trace; a larger one links to those of its orders.
+A trace follows an order: its first event stores the request's context, as only the database links request and
+dispatcher. A batch of one continues that trace; a larger one links to those of its orders.
 """
 
 import os

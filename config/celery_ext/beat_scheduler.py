@@ -1,7 +1,7 @@
 """django-celery-beat's scheduler, patched: a clock that was ahead does not stop the schedule.
 
-Defect: after a clock hours ahead is corrected, entries with a future `last_run_at` are not due for hours, restarts
-included, and the heap keeps times of the wrong clock.
+Defect: once the clock is corrected, entries with a future `last_run_at` are not due for hours, and the heap keeps
+times of the wrong clock.
 Test: tests/config/test_schedule.py.
 Remove: when django-celery-beat treats a future `last_run_at` as now (2.9 does not).
 """

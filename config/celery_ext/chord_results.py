@@ -1,7 +1,7 @@
 """A result backend that counts a chord's legs in one round trip and stores no results.
 
-Defect: Celery's Redis backend needs up to seven round trips per leg, counts a redelivered leg twice, and loses the
-body if a worker dies just before sending it.
+Defect: Celery's needs up to seven round trips per leg, counts a redelivered leg twice, and loses the body if a worker
+dies just before sending it.
 Test: tests/config/test_results.py.
 Remove: when Celery counts legs by task id and can skip results (5.7 does neither).
 """

@@ -1,10 +1,8 @@
 """kombu's Redis transport, patched: one round trip per message, and no bad message stops a worker.
 
 Defects of kombu 5.7:
-1. It copies unacknowledged messages to Redis: four more commands each, for nothing. An order whose message is lost is
-   due again when its lease expires.
-2. A message that cannot be requeued stays unacknowledged for ever. With a prefetch of one per child, the worker never
-   fetches again.
+1. It copies unacknowledged messages to Redis: four more commands each, for nothing, as leases recover orders.
+2. A message that cannot be requeued stays unacknowledged, and its prefetch slot taken, for ever.
 3. An envelope that is not JSON, or a body that is not base64, raises through the event loop and ends the worker.
 Test: tests/config/test_broker.py (2 and 3).
 Remove: when kombu frees the slot of a failed requeue and drops bad messages. 1 is then its option `ack_emulation`.

@@ -21,7 +21,7 @@ STOP_SECONDS = 10.0
 
 
 class EngineError(Exception):
-    """The engine cannot run; the message has cause and fix."""
+    """The engine cannot run."""
 
 
 class Engine(Protocol):
