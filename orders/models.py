@@ -1,7 +1,7 @@
-"""An order: what was asked for (`Order`, `OrderLine`), where it stands (`Journey`), what happened (`OrderEvent`).
+"""An order: its content (`Order`, `OrderLine`), state (`Journey`) and history (`OrderEvent`).
 
-What was asked for never changes after it was placed. What changes lives in the narrow `Journey` row, so that
-an order on its way rewrites a few dozen bytes and two indexes and not its addresses.
+The content never changes. State lives in the narrow `Journey` row, so that progress rewrites a few dozen
+bytes and two indexes.
 """
 
 import re
@@ -25,34 +25,31 @@ NUMBER = re.compile(r"ORD-\d{14}-0*(\d{1,19})", re.ASCII)
 
 
 def order_number(order_id: int, placed_at: datetime) -> str:
-    """Return the number people call an order by. It ends in the order's id, so no two orders share one."""
+    """Return the public order number, which ends in the order's id and so is unique."""
     return order_numbers([order_id], placed_at)[0]
 
 
 def order_numbers(order_ids: Iterable[int], placed_at: datetime) -> list[str]:
-    """Return the numbers of orders that were placed at the same moment."""
+    """Return the numbers of orders placed at the same moment."""
     prefix = f"ORD-{placed_at:%Y%m%d%H%M%S}-"
     return [f"{prefix}{order_id:04d}" for order_id in order_ids]
 
 
 def id_of_number(number: str) -> int | None:
-    """Return the order id that an order number ends in; None if this is no order number."""
+    """Return the order id that an order number ends in; None if the number is malformed."""
     match = NUMBER.fullmatch(number)
     return int(match[1]) if match else None
 
 
 def new_uuid() -> uuid.UUID:
-    """Return a UUID of version 7: random, but for the time at its beginning.
-
-    What is new then goes to the end of the index, and not to any page of it, to be read first and logged whole.
-    """
+    """Return a UUIDv7, whose time prefix keeps inserts at the end of the index."""
     milliseconds, random = time.time_ns() // 1_000_000, secrets.randbits(74)
     return uuid.UUID(
         int=milliseconds << 80 | 7 << 76 | (random >> 62) << 64 | 2 << 62 | random & (1 << 62) - 1
     )
 
 
-# The same for a statement, by the database's clock: PostgreSQL itself has it from version 18 on.
+# UUIDv7 in SQL, by the database's clock; built into PostgreSQL from version 18.
 NEW_UUID = """
     encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) PLACING
         substring(int8send((extract(epoch FROM now()) * 1000)::bigint) FROM 3) FROM 1), 52, 1), 53, 1), 'hex')::uuid
@@ -60,11 +57,11 @@ NEW_UUID = """
 
 
 class Order(models.Model):
-    """What a customer asked for."""
+    """What a customer ordered."""
 
     uuid = models.UUIDField("UUID", unique=True, default=uuid.uuid4, editable=False)
-    # No database constraint: it would lock the customer's one row for every order; users with orders are
-    # deactivated, not deleted, and the audit looks for orphans.
+    # No database constraint: it would lock the customer's row for every order. Users with orders are
+    # deactivated, not deleted; the audit detects orphans.
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.DO_NOTHING,
@@ -102,21 +99,21 @@ class Order(models.Model):
 
     @property
     def number(self) -> str:
-        """The number people call the order by."""
+        """The public order number."""
         return order_number(self.pk, self.placed_at)
 
     @property
     def total_amount(self) -> Decimal:
-        """Goods and shipping; goods alone until shipping has been quoted."""
+        """Goods and shipping; goods alone until shipping is quoted."""
         return self.goods_amount + (self.journey.shipping_amount or Decimal(0))
 
 
 class OrderLine(models.Model):
-    """A product of an order, at the price and under the name it had when the order was placed."""
+    """A product of an order, with the price and name it had when the order was placed."""
 
     pk = models.CompositePrimaryKey("order_id", "product_id")
-    # Neither reference is constrained in the database: lines are inserted by the statement that inserts the
-    # order from rows of the product table, and never change; the audit looks for orphans.
+    # No database constraints: the inserting statement reads the products, and lines never change; the audit
+    # detects orphans.
     order = models.ForeignKey(
         Order, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="lines"
     )
@@ -138,36 +135,36 @@ class OrderLine(models.Model):
 
     @property
     def amount(self) -> Decimal:
-        """What the line costs."""
+        """Quantity times unit price."""
         return self.unit_price * self.quantity
 
 
 class Journey(models.Model):
-    """Where an order stands. Written only through `orders.journal.save`, with the events that say why."""
+    """Where an order stands. Written only through `orders.journal.save`, together with the events."""
 
     order = models.OneToOneField(
         Order, on_delete=models.DO_NOTHING, db_constraint=False, primary_key=True, related_name="journey"
     )
     status = models.CharField(max_length=10, choices=[(s.value, s.value.capitalize()) for s in Status])
-    # The sequence of the order's last event: its version, and the ETag of everything said about it.
+    # The sequence of the last event: the order's version and ETag.
     sequence = models.IntegerField(default=1)
-    # When the order next needs a look, by the database's clock. NULL: it is at rest.
+    # When the order is to be polled next, by the database's clock; NULL at rest.
     due_at = models.DateTimeField(null=True, blank=True)
-    # The batch that may write to the order's journey now: the fencing token of late writers.
+    # The batch that may write the journey now: the fencing token of late writers.
     batch_id = models.BigIntegerField(null=True, blank=True)
-    # Times the order was claimed since it last got anywhere.
+    # Claims since the order last progressed.
     attempts = models.SmallIntegerField(default=0)
     stock = models.CharField(max_length=10, blank=True, choices=[(leg.value, leg.value) for leg in Leg])
     shipping = models.CharField(max_length=10, blank=True, choices=[(leg.value, leg.value) for leg in Leg])
     payment = models.CharField(max_length=10, blank=True, choices=[(leg.value, leg.value) for leg in Leg])
     shipping_amount = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
-    # Where a cancelling order is heading, and why: cancelled by somebody, or rejected by a leg.
+    # Why an order is cancelling: cancelled on request, or rejected by a leg.
     outcome = models.CharField(max_length=10, blank=True)
     reason = models.CharField(max_length=200, blank=True)
     completion_requested = models.BooleanField(default=False)
-    # What an order that is due later is waiting for, as a code (`orders.workflow.Wait`).
+    # What a rescheduled order waits for, as a code (`orders.workflow.Wait`).
     waiting_for = models.CharField(max_length=40, blank=True)
-    # Why a person should look at it. Not a state: an order that needs attention may well go on being retried.
+    # Why the order needs attention. Not a state: it may still be retried.
     attention = models.CharField(max_length=200, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -182,9 +179,9 @@ class Journey(models.Model):
                 name="orders_not_confirmed",
             ),
             models.Index(fields=["order"], condition=~Q(attention=""), name="orders_attention"),
-            # The queue for units that unpaid orders hold: nearly always empty.
+            # The queue for units held by unpaid orders: nearly always empty.
             models.Index(fields=["order"], condition=Q(stock="short"), name="orders_short_of_stock"),
-            # Placed on hold and not started: counted for each account, and cancelled when they are too old.
+            # On hold and not started: counted for each account, and cancelled when too old.
             models.Index(
                 fields=["order"], condition=Q(status="pending", due_at__isnull=True), name="orders_held"
             ),
@@ -195,7 +192,7 @@ class Journey(models.Model):
 
     @property
     def progress(self) -> int:
-        """Percent of the journey that lies behind."""
+        """Percent of the journey completed."""
         stock, shipping, payment = Leg(self.stock), Leg(self.shipping), Leg(self.payment)
         return JourneyState(
             self.pk, Status(self.status), self.sequence, stock=stock, shipping=shipping, payment=payment
@@ -203,21 +200,21 @@ class Journey(models.Model):
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more is to come of it by itself."""
+        """Whether nothing more happens automatically."""
         return has_ended(self.status, completion_requested=self.completion_requested)
 
     @property
     def may_be_retried(self) -> bool:
-        """Whether a retry would bring anything."""
+        """Whether a retry can change anything."""
         return may_be_retried(self.status, is_due=self.due_at is not None, attention=self.attention)
 
 
 class CurrentTransaction(Func):
-    """The number that readers of the whole journal order an event by: about that of its transaction.
+    """A transaction number by which readers of the whole journal order events.
 
-    It is never less than the transaction's own number, so the event is not looked for before it is there.
-    And it is never less than that of the latest transaction that has ended: two transactions may reach one
-    order in the opposite order of their numbers, and whoever comes second is to be numbered second.
+    At least the transaction's own number, so that no reader expects the event before it is committed; at
+    least that of the latest ended transaction, because two transactions may lock one order in the opposite
+    order of their numbers.
     """
 
     template = (
@@ -227,27 +224,27 @@ class CurrentTransaction(Func):
 
 
 class OrderEvent(models.Model):
-    """Something that happened to an order. Appended in the transaction that made it happen; never changed."""
+    """An event of an order. Appended in the transaction that caused it; never changed."""
 
     pk = models.CompositePrimaryKey("order_id", "sequence")
-    # Not constrained in the database: appended only beside the lock on the order's journey; the audit proves it.
+    # No database constraint: appended only under the lock on the order's journey; the audit proves it.
     order = models.ForeignKey(
         Order, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="events"
     )
-    sequence = models.IntegerField()  # 1, 2, 3, … with no gap
+    sequence = models.IntegerField()  # 1, 2, 3, … without gaps
     type = models.CharField(max_length=24)  # orders.workflow.EventType
-    progress = models.SmallIntegerField(default=0)  # percent of the journey that lies behind
+    progress = models.SmallIntegerField(default=0)  # percent of the journey completed
     data = models.JSONField(default=dict)
     at = models.DateTimeField(db_default=Now())
-    # Sequences of different orders commit out of order; the transaction's number tells a reader of the whole
-    # journal which events it may already rely on (`orders.journal.follow`).
+    # Sequences of different orders commit out of order: this number bounds what `orders.journal.follow` may
+    # rely on.
     transaction_id = models.BigIntegerField(db_default=Cast(CurrentTransaction(), models.BigIntegerField()))
 
     class Meta:
         ordering = ["sequence"]
         indexes = [
-            # For readers of the whole journal. New entries go to the end of it, so they cost the writer little; a
-            # block range index would cost less, and its readers more with each event until it is summarised.
+            # For readers of the whole journal. Inserts go to its end, so it costs writers little; a BRIN
+            # index costs readers more until it is summarised.
             models.Index(fields=["transaction_id"], name="orders_event_by_transaction"),
         ]
 
@@ -256,18 +253,18 @@ class OrderEvent(models.Model):
 
 
 class Batch(models.Model):
-    """Orders that travel together, on one Celery canvas. Its id is the fencing token of their journeys."""
+    """Orders dispatched together on one Celery canvas. Its id is their journeys' fencing token."""
 
     started_at = models.DateTimeField(db_default=Now())
     size = models.IntegerField()
-    # Settled, or taken over by later batches.
+    # Settled, or reclaimed by later batches.
     finished_at = models.DateTimeField(null=True)
     order_ids = ArrayField(models.BigIntegerField(), db_default=[])
-    # Some of its orders come from a batch that was lost. One of them may be the cause: see `StepRun`.
+    # Quarantined: some of its orders come from a lost batch and may be the cause (`StepRun`).
     is_watched = models.BooleanField(db_default=False)
-    # Times in a row that its orders, each of them, had been lost in somebody's hands before they were claimed for it.
+    # Consecutive worker crashes that each of its orders had before it was claimed.
     losses = models.SmallIntegerField(db_default=0)
-    # The node through whose broker it travels; empty where one broker serves all.
+    # The node whose broker carries it; empty where one broker serves all.
     node = models.CharField(max_length=100, db_default="")
 
     class Meta:
@@ -284,17 +281,16 @@ class Batch(models.Model):
 
 
 class StepRun(models.Model):
-    """A step that has worked on a batch, or does: as which Celery task, on which worker, from when to when.
+    """A run of a step on a batch: Celery task, worker, start and end.
 
-    It is noted with what the step did, in the same transaction. Only where a batch is watched is it noted first, and
-    committed: if that batch is lost and the run has not ended, it was lost in somebody's hands, and one of its orders
-    may be the cause; else it was lost on the way, by nobody's fault.
+    Committed with the step's result; for a quarantined batch, in advance. If that batch is lost with a run
+    that has not ended, one of its orders may be the cause; otherwise it was lost in transit.
 
-    The table is logged: unlogged, it would be empty after a crash of PostgreSQL, and an order that is the cause of
-    the crash would be forgiven its tries for ever.
+    The table is logged: an unlogged one is empty after a crash of PostgreSQL, and an order that causes the
+    crash would never exhaust its attempts.
     """
 
-    # Without a constraint, which would lock the batch for each step.
+    # No constraint, which would lock the batch for each step.
     batch = models.ForeignKey(
         Batch, on_delete=models.DO_NOTHING, db_constraint=False, related_name="step_runs"
     )
@@ -312,21 +308,21 @@ class StepRun(models.Model):
 
 
 class ArchivedOrder(models.Model):
-    """An order of long ago, in one row: moved here by `orders.archive` with everything that belongs to it."""
+    """An old order in one row, moved here by `orders.archive` with all its rows."""
 
     id = models.BigIntegerField(primary_key=True)
     uuid = models.UUIDField("UUID", unique=True)
     owner_id = models.BigIntegerField()
     month = models.DateField(help_text="The first day of the month in which it was placed.")
-    # What the payment provider's books should say that we have of it.
+    # The balance that the provider's ledger should have for the order.
     kept_amount = models.DecimalField(max_digits=12, decimal_places=2)
-    # The rows it was, as JSON: order, journey, lines, events, transactions.
+    # Its former rows as JSON: order, journey, lines, events, transactions.
     document = models.JSONField()
     archived_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         ordering = ["-id"]
-        # Months follow each other as the table grows: this costs its writer next to nothing.
+        # Months rise as the table grows, so BRIN costs writers next to nothing.
         indexes = [BrinIndex(fields=["month"], name="orders_archived_month", autosummarize=True)]
 
     def __str__(self) -> str:
@@ -334,7 +330,7 @@ class ArchivedOrder(models.Model):
 
 
 class ArchivedUnits(models.Model):
-    """Units of a product that archived orders took: what is sold is the sum of these and of the orders' lines."""
+    """Units of a product in archived orders; with the live orders' lines they make up what is sold."""
 
     product_id = models.BigIntegerField(primary_key=True)
     quantity = models.BigIntegerField()

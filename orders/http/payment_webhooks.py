@@ -1,6 +1,6 @@
-"""POST /api/payments/webhook: what the payment provider tells us without being asked.
+"""POST /api/payments/webhook: outcomes pushed by the payment provider.
 
-It is one more answer to a call of ours, and nothing depends on it: what it does not tell is looked up.
+Nothing depends on them: what a webhook does not deliver is looked up.
 """
 
 from typing import Any
@@ -30,7 +30,7 @@ logger = structlog.get_logger(__name__)
 class PaymentWebhook(APIView):
     """Takes signed webhooks; there is nothing here (404) unless PAYMENT_WEBHOOK_SECRETS is set."""
 
-    authentication_classes: list[Any] = []  # the signature says who it is
+    authentication_classes: list[Any] = []  # authenticated by signature
     permission_classes = [AllowAny]
 
     @extend_schema(exclude=True)
@@ -41,7 +41,7 @@ class PaymentWebhook(APIView):
         try:
             event = _genuine(request)
         except webhooks.NotForUs as error:
-            # Refused, it would be sent for days, and then the provider would switch all webhooks off.
+            # Refused, it would be resent for days, and then the provider would disable all webhooks.
             logger.info("payment_webhook_ignored", event_type=error.event_type)
             measures.WEBHOOKS_IGNORED.add()
             return Response({"status": "ignored"})
@@ -54,7 +54,7 @@ class PaymentWebhook(APIView):
 
 
 def _genuine(request: Request) -> webhooks.Event:
-    """Return what the request says if the provider signed it; the raw bytes count, before anything is parsed."""
+    """Verify the signature over the raw bytes, before parsing, and return the event."""
     raw = request._request
     if int(raw.headers.get("Content-Length") or 0) > webhooks.LARGEST_BODY:
         message = f"At most {webhooks.LARGEST_BODY} bytes."
@@ -71,7 +71,7 @@ def _genuine(request: Request) -> webhooks.Event:
 
 
 def _take(event: webhooks.Event) -> str:
-    """Deal with an event. Return what came of it: applied, nothing_new or duplicate."""
+    """Apply an event. Return applied, nothing_new or duplicate."""
     if not webhooks.is_new(event):
         return "duplicate"
     try:
