@@ -1,7 +1,6 @@
 """Columns of many rows as PostgreSQL array literals, for statements that unnest them.
 
-psycopg adapts lists element by element, which for a batch costs more than the rest of a step. A literal is one
-string, parsed in C by PostgreSQL.
+psycopg adapts lists element by element, which for a batch costs more than the rest of a step.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,27 +8,30 @@ from typing import Any
 
 import msgspec
 
-# Type in PostgreSQL, and one value per row.
+# PostgreSQL type, and one value per row.
 Column = tuple[str, Sequence[Any]]
 
 
 def numbers(values: Iterable[object]) -> str:
-    """Return the literal of an array of numbers, Decimal included; None is NULL."""
+    """Return an array literal of numbers, Decimal included; None is NULL."""
     return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 
 
 def words(values: Iterable[object]) -> str:
-    """Return the literal of an array of values without special characters: ASCII codes, UUIDs, booleans, empty text."""
+    """Return an array literal of values without special characters:
+
+    ASCII codes, UUIDs, booleans, empty text.
+    """
     return "{" + ",".join([str(value) or '""' for value in values]) + "}"
 
 
 def texts(values: Iterable[str]) -> str:
-    """Return the literal of an array of texts. Raises ValueError for NUL, which PostgreSQL text cannot hold."""
+    """Return an array literal of texts. Raises ValueError for NUL, which PostgreSQL text cannot hold."""
     values = list(values)
     joined = "\0".join(values)
     if joined.count("\0") >= max(1, len(values)):
         raise ValueError("A text holds NUL.")
-    # Quoted in one pass over all, much faster than one by one.
+    # One pass over the joined texts is much faster than one for each.
     quoted = joined.replace("\\", "\\\\").replace('"', '\\"').replace("\0", '","')
     return f'{{"{quoted}"}}' if values else "{}"
 
@@ -38,7 +40,7 @@ _JSON = msgspec.json.Encoder()
 
 
 def document(value: object) -> str:
-    """Return a value as JSON for a jsonb column, several times faster than `json.dumps`."""
+    """Return JSON for a jsonb column, several times faster than `json.dumps`."""
     return _JSON.encode(value).decode()
 
 
@@ -56,10 +58,10 @@ LITERALS: Mapping[str, Callable[[Iterable[Any]], str]] = {
 
 
 def rows(columns: Mapping[str, Column]) -> tuple[str, list[str | None]]:
-    """Return the rows as a subquery with its parameters. The first column is the rows' key.
+    """Return rows as a subquery and its parameters; the first column is the key.
 
-    Orders of a batch share most values: a column with equal values is sent and parsed once. Names and types go into the
-    SQL, so they must be constants.
+    A column of equal values, common in a batch, is sent and parsed once. Names and types go into the SQL:
+    pass constants only.
     """
     _, *others = columns
     alike = [name for name in others if _are_alike(columns[name][1])]

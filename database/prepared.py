@@ -1,9 +1,8 @@
-"""Statements that PostgreSQL parses and plans once for each connection, and that leave Python with little ado.
+"""Statements that PostgreSQL parses and plans once per connection, on a short path through Python.
 
-Django's cursors put the values into the text of a statement, so that each execution is a new one; and with psycopg's
-cursors the way to libpq and back is long. That is as well for most. But an order that travels alone meets some thirty
-statements on its way, one after the other, in processes that have just woken up: there the way took three times as
-long as the statement.
+Django's cursors interpolate values, so that each execution is a new statement, and psycopg's path to libpq is
+long. For an order alone in its batch, some thirty statements in sequence in processes just woken, that path
+took three times as long as the statements.
 """
 
 import re
@@ -26,23 +25,21 @@ if TYPE_CHECKING:
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
-# More than there usually are; with more the server forgets all of them, and those in use are prepared again.
+# More than there usually are; beyond it all are deallocated, and those in use prepared again.
 MAX_STATEMENTS = 200
-# Bytes of an argument from which on a statement is planned for it alone. A prepared one keeps the plan that it was
-# given when its tables were nearly empty, say, until they are analysed: with rows by the hundred that costs twenty
-# times as much, and to plan costs nothing then.
+# Bytes of an argument beyond which a statement is planned for it alone. A prepared plan may date from nearly
+# empty tables: with hundreds of rows that costs twenty times as much, and planning is cheap in comparison.
 LARGE = 1000
 PLACEHOLDER = re.compile(r"%(?:%|s|\((\w+)\)s)")
-# What a statement that was prepared cannot be executed for any more; with a new connection it can.
-# The same after a failover, when a server that takes no writes any more still holds our connection.
+# A prepared statement is obsolete, or after a failover the server is read-only; a new connection helps.
 OUT_OF_DATE = (errors.FeatureNotSupported, errors.InvalidSqlStatementName, errors.ReadOnlySqlTransaction)
 
 
 def execute(statement: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
-    """Execute a statement and return its rows. Django's transactions and errors apply as ever.
+    """Execute a statement and return its rows, with Django's transactions and errors.
 
-    Its text must be one of few, has `%s` or `%(name)s` in place of values, and tells their types: `%(ids)s::bigint[]`.
-    Raises OperationalError if what it answers has changed since it was prepared: with a new connection it works again.
+    Use few distinct texts, with `%s` or `%(name)s` and explicit types: `%(ids)s::bigint[]`. Raises
+    OperationalError if the result's columns have changed since it was prepared: a new connection works.
     """
     django = cast("DatabaseWrapper", connections[DEFAULT_DB_ALIAS])
     django.close_if_health_check_failed()
@@ -52,7 +49,7 @@ def execute(statement: str, parameters: Parameters = ()) -> list[tuple[Any, ...]
 
 
 class Statements:
-    """The statements that a connection has prepared, and the way to execute them."""
+    """A connection's prepared statements."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection, self._libpq = connection, connection.pgconn
@@ -80,12 +77,12 @@ class Statements:
         return self._rows(result)
 
     def commit(self) -> None:
-        """Commit the transaction if there is one; raises psycopg's errors."""
+        """Commit an open transaction; raises psycopg's errors."""
         if self._libpq.transaction_status != TransactionStatus.IDLE:
             self._run(b"COMMIT")
 
     def _begin(self) -> None:
-        """Begin a transaction if one is wanted and there is none, as psycopg does."""
+        """Begin a transaction unless in autocommit or inside one, as psycopg does."""
         if not self._connection.autocommit and self._libpq.transaction_status == TransactionStatus.IDLE:
             self._run(b"BEGIN")
 
@@ -129,7 +126,7 @@ class Statements:
 
 @lru_cache(maxsize=MAX_STATEMENTS)
 def _parsed(statement: str) -> tuple[bytes, tuple[str, ...]]:
-    """Return a statement as PostgreSQL numbers its parameters, and their names in that order if they have any."""
+    """Return a statement with PostgreSQL's numbered parameters, and their names, if any, in that order."""
     names: list[str] = []
     count = 0
 

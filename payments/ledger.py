@@ -1,8 +1,8 @@
-"""What we ask the payment provider, for many orders at once.
+"""The ledger of calls to the payment provider, for many orders at once.
 
-Each kind of transaction goes the same way: `prepare` writes down what is to be asked (one row for each order
-and kind, for ever), `ask` calls the provider with no transaction open, `record` writes down what came of it.
-A row whose outcome is unknown is looked up at the provider by its key before it is asked again.
+For each kind of transaction, `prepare` records what is to be sent (one row per order and kind, for ever),
+`send` calls the provider with no transaction open, `record` stores the outcomes. A transaction with an
+unknown outcome is looked up by its key before it is sent again.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -28,7 +28,7 @@ State = Transaction.State
 
 
 class Request(NamedTuple):
-    """Something to ask of the provider for one order."""
+    """A call to be made for one order."""
 
     order_id: int
     reference: str
@@ -40,20 +40,20 @@ class Request(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """Requests, as a query whose columns are theirs: what the database knows need not be sent to it."""
+    """Requests as a query, so that values the database has need not be sent to it."""
 
     query: str
     parameters: Sequence[str | None]
 
 
 class Prepared(NamedTuple):
-    """A transaction as it is written down: new, asked before with an unknown outcome, or decided."""
+    """A recorded transaction: new, sent before with an unknown outcome, or decided."""
 
     request: Request
     kind: Kind
     state: State
     is_new: bool
-    # When this try was written down: by the database's clock, in its words, and by this process's own.
+    # When this try was recorded: by the database's clock, as text, and by this process's own.
     asked_at: str
     since: float
     provider_id: str = ""
@@ -61,12 +61,12 @@ class Prepared(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The idempotency key of every call for it."""
+        """The idempotency key of all its calls."""
         return idempotency_key(reference=self.request.reference, kind=self.kind)
 
     @property
     def outcome(self) -> Outcome | None:
-        """What came of it, if that is known already."""
+        """The outcome, if known."""
         if self.state is State.UNKNOWN:
             return None
         return Outcome(
@@ -76,19 +76,19 @@ class Prepared(NamedTuple):
         )
 
 
-# There was no room for the call while the batch had patience; it was never begun.
+# No capacity within the batch's timeout; the call was never begun.
 NO_CAPACITY = Outcome(kind="not_sent", code="crowded_out", message="Too many calls were ahead of it.")
-# This process slept over it. Whoever looks for the call may have stopped waiting for it to arrive.
+# The process stalled. A look-up may already have concluded that the call cannot arrive.
 TOO_LATE = Outcome(kind="not_sent", code="too_late", message="It was written down too long ago to be sent.")
-# A look-up got no answer: what came of the call before it is as unknown as it was.
+# A look-up without an answer: the outcome stays unknown.
 LOOKUP_FAILED = "lookup_failed"
-# What a look-up found out about a call that cannot arrive any more.
+# A look-up found that the call never arrived, and no longer can.
 NEVER_ARRIVED = "never_arrived"
 
-# Seconds within which a call that is written down is on its way, or is not made at all.
+# Seconds within which a recorded call starts, or is not made at all.
 LONGEST_START = 5.0
 
-# Looked up in what was written, not joined with it: the planner knows too little of either to join them well.
+# A look-up, not a join: the planner knows too little of either side to join them well.
 PREPARE = """
     WITH asked AS ({asked}), written AS (
         INSERT INTO payments_transaction AS t
@@ -125,7 +125,7 @@ HELD = """
     WHERE order_id = ANY(%s::bigint[]) AND kind = 'authorize' AND state = 'succeeded'
 """
 
-# Only if nobody else has set out to ask since.
+# Only if no other worker has set out to send it since.
 DELETE_UNSENT = """
     DELETE FROM payments_transaction t USING unnest(%s::bigint[], %s::timestamptz[]) AS o(order_id, asked_at)
     WHERE t.order_id = o.order_id AND t.kind = %s AND t.state = 'unknown' AND t.asked_at = o.asked_at
@@ -133,9 +133,9 @@ DELETE_UNSENT = """
 
 
 def prepare(kind: Kind, asked: Asked) -> list[Prepared]:
-    """Write down what is about to be asked. Return each with what is known of it already.
+    """Record calls before they are sent. Return each with what is known of it.
 
-    To be called in the transaction that decides to ask, and committed before `ask`.
+    Call it in the transaction that decides to send, and commit before `send`.
     """
     found = execute(PREPARE.format(asked=asked.query), [*asked.parameters, kind.value])
     now = monotonic()
@@ -166,7 +166,7 @@ def _decided(kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
 
 
 def arrival_grace() -> timedelta:
-    """Return how long after it was last set out for a call may still reach the provider."""
+    """Return how long after its recorded start a call may still reach the provider."""
     tries = settings.EXTERNAL_TIMEOUT_SECONDS * settings.EXTERNAL_RETRY_ATTEMPTS
     return timedelta(seconds=tries + LONGEST_START)
 
@@ -179,7 +179,7 @@ RESTART_GRACE = """
 
 
 def restart_grace(entries: Sequence[Transaction]) -> None:
-    """Count the grace of calls from now on, whose time was noted by a clock that was ahead and was put right since."""
+    """Restart the grace of calls stamped by a clock that was ahead and has been corrected."""
     columns = [
         numbers(entry.order_id for entry in entries),
         words(str(entry.kind) for entry in entries),
@@ -191,10 +191,9 @@ def restart_grace(entries: Sequence[Transaction]) -> None:
 def send(
     prepared: Sequence[Prepared], *, patience: float, on_late: Callable[[Prepared, Outcome], None]
 ) -> dict[int, Outcome]:
-    """Ask the provider for all of them side by side. Return what came of each within `patience` seconds, by order.
+    """Send the calls concurrently. Return the outcomes that arrive within `patience` seconds, by order.
 
-    What is decided already is answered from the ledger. A slow answer is handed to `on_late` when it comes;
-    no transaction may be open.
+    Decided ones are answered from the ledger. A late outcome goes to `on_late`; no transaction may be open.
     """
     outcomes = {p.request.order_id: p.outcome for p in prepared if p.outcome}
     open_ones = [p for p in prepared if p.outcome is None]
@@ -210,7 +209,7 @@ def send(
 
 
 def asking(prepared: Prepared) -> Conversation[Outcome]:
-    """Ask once more or for the first time: a repeat is looked up by its key before it is sent again."""
+    """Send the call; a repeat is looked up by its key first."""
     provider = talk()
     if not prepared.is_new:
         try:
@@ -223,7 +222,10 @@ def asking(prepared: Prepared) -> Conversation[Outcome]:
 
 
 def looking_up(provider: Talk, *, key: str) -> Conversation[Outcome | None]:
-    """Return what the provider knows under the key; None if it never saw it. Raises ProviderUnavailable."""
+    """Return what the provider has under the key; None if it never received it.
+
+    Raises ProviderUnavailable.
+    """
     faults.point("lookup.before_call")
     found = yield from provider.find(key=key)
     faults.point("lookup.after_call")
@@ -261,9 +263,9 @@ def _call(provider: Talk, prepared: Prepared) -> Conversation[Outcome]:
 
 
 def record(kind: Kind, outcomes: dict[int, Outcome]) -> set[int]:
-    """Write down what came of transactions whose outcome was not known. What is known already stays.
+    """Record outcomes of transactions whose outcome was unknown; known ones stay.
 
-    Return the orders for which it was news.
+    Return the orders for which it was new.
     """
     told = {order_id: outcome for order_id, outcome in outcomes.items() if outcome.kind != "not_sent"}
     if not told:
@@ -282,9 +284,9 @@ def record(kind: Kind, outcomes: dict[int, Outcome]) -> set[int]:
 
 
 def delete_unsent(kind: Kind, prepared: Sequence[Prepared]) -> None:
-    """Strike out new transactions of which nothing was sent, so that the next try need not look them up.
+    """Delete new transactions that were not sent, which saves the next try a look-up.
 
-    One that another worker has set out to ask meanwhile stays: that one may have been sent.
+    One that another worker has set out to send meanwhile stays: it may have been sent.
     """
     if prepared:
         execute(
@@ -294,16 +296,16 @@ def delete_unsent(kind: Kind, prepared: Sequence[Prepared]) -> None:
 
 
 def reopen(kind: Kind, order_ids: Iterable[int]) -> None:
-    """Forget that the provider said no: somebody has seen to it, and it is to be asked again, under the same key."""
+    """Forget refusals whose cause an operator has resolved, to send them again under the same key."""
     Transaction.objects.filter(order_id__in=list(order_ids), kind=kind, state=State.DECLINED).update(
         state=State.UNKNOWN, code="", message="", finished_at=None
     )
 
 
 def transactions_of(order_ids: Iterable[int]) -> dict[int, dict[str, Transaction]]:
-    """Return what is written down for each order, by kind."""
+    """Return each order's transactions, by kind."""
     found: dict[int, dict[str, Transaction]] = {}
-    # The moments are read for whole batches and used for none: whoever wants one asks for it.
+    # Read for whole batches and rarely used: loaded on access.
     rows = Transaction.objects.filter(order_id__in=list(order_ids)).defer(
         "started_at", "asked_at", "finished_at"
     )
@@ -313,23 +315,23 @@ def transactions_of(order_ids: Iterable[int]) -> dict[int, dict[str, Transaction
 
 
 def unknown_of(kind: Kind, order_ids: Iterable[int]) -> list[Transaction]:
-    """Return the orders' transactions of a kind whose outcome is not known."""
+    """Return the orders' transactions of a kind whose outcome is unknown."""
     return list(Transaction.objects.filter(order_id__in=list(order_ids), kind=kind, state=State.UNKNOWN))
 
 
 def not_refused(kind: Kind, order_ids: Iterable[int]) -> list[Transaction]:
-    """Return the orders' transactions of a kind but for those to which the provider said no: given up is not no."""
+    """Return the orders' transactions of a kind except refused ones; an abandoned one is not refused."""
     refused = Q(state=State.DECLINED) & ~Q(code=NEVER_ARRIVED)
     return list(Transaction.objects.filter(order_id__in=list(order_ids), kind=kind).exclude(refused))
 
 
 def held(order_ids: Sequence[int]) -> Asked:
-    """Return what the provider holds for the orders, as what is to be taken: all of it."""
+    """Return captures of all that the provider holds for the orders."""
     return Asked(HELD, [numbers(order_ids)])
 
 
 def listed(requests: Sequence[Request]) -> Asked:
-    """Return requests that were made up one by one."""
+    """Return individually built requests as a query."""
     subquery, values = rows(
         {
             "order_id": ("bigint", [r.order_id for r in requests]),

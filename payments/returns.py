@@ -1,4 +1,4 @@
-"""Giving money back: whatever the provider holds or has for an order, it shall hold and have no longer."""
+"""Reversing payments: void what the provider holds, refund what it captured."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -17,14 +17,14 @@ from providers.errors import ProviderUnavailable
 
 
 class Returned(StrEnum):
-    """How an order's money was given back."""
+    """How an order's payment was reversed."""
 
-    NOTHING = "nothing"  # there was nothing to give back
-    VOIDED = "voided"  # the hold on the card is gone
-    REFUNDED = "refunded"  # what was taken went back
+    NOTHING = "nothing"  # there was nothing to reverse
+    VOIDED = "voided"  # the authorization was voided
+    REFUNDED = "refunded"  # the capture was refunded
 
 
-# What came of it: done, and how; or what the provider said, or did not say, instead.
+# How the payment was reversed, or the outcome that prevented it.
 Answer = Returned | Outcome
 
 CAPTURED_AFTER_ALL = Outcome(kind="unknown", code="captured_after_all")
@@ -34,13 +34,15 @@ DONE_BY = {Kind.VOID: Returned.VOIDED, Kind.REFUND: Returned.REFUNDED}
 
 
 def reverse_payments(order_ids: Sequence[int], *, now: datetime, patience: float) -> dict[int, Answer]:
-    """Void or refund whatever the orders' transactions hold. Return how each stands; bears any repeat.
+    """Void or refund whatever the orders' transactions hold. Return each order's result; idempotent.
 
-    1. Look up by key what is not known to have happened. 2. Void what was only authorized, refund what was
-    captured. A transaction that the provider has not seen after `ledger.arrival_grace` never arrives there.
-    An order whose void or refund was declined is asked for again under the same key: a person wants it so.
+    1. Look up unknown outcomes by key.
+    2. Void what was only authorized, refund what was captured.
 
-    Waits `patience` seconds at most for each of these, and as long again where a void was declined.
+    A transaction that the provider has not received after `ledger.arrival_grace` cannot arrive any more. A
+    declined void or refund is sent again under the same key: an operator requested it.
+
+    Each of the two waits at most `patience` seconds, and again where a void was declined.
     """
     _look_up(order_ids, now=now, patience=patience)
     books = ledger.transactions_of(order_ids)
@@ -57,7 +59,7 @@ def _those(answers: dict[int, Answer], how: Returned) -> list[int]:
 
 
 def _standing(book: dict[str, Transaction]) -> Answer:
-    """Decide by what is written down what has to be done for one order."""
+    """Decide by the ledger what remains to be done for one order."""
     authorization, capture = book.get(Kind.AUTHORIZE), book.get(Kind.CAPTURE)
     for entry in (authorization, capture):
         if entry is not None and entry.state == State.UNKNOWN:
@@ -82,7 +84,7 @@ def _request(base: Transaction) -> Request:
 def _carry_out(
     to_do: Mapping[Kind, Sequence[Request]], *, now: datetime, patience: float
 ) -> dict[int, Answer]:
-    """Void and refund side by side, and return for each order that it is done, or what was said instead."""
+    """Void and refund concurrently; return each order's result."""
     if not any(to_do.values()):
         return {}
     with transaction.atomic():
@@ -128,9 +130,9 @@ def _answer(prepared: Prepared, outcome: Outcome) -> Answer:
 
 
 def _captured_after_all(order_ids: Sequence[int], now: datetime, patience: float) -> set[int]:
-    """Return those whose capture, which we had given up, arrived there, so that a refund and no void is needed.
+    """Return those whose abandoned capture arrived after all, so that they need a refund and no void.
 
-    Also those of which nobody says that it did not: nothing is refused there, and it is looked at again.
+    Also those for which that is uncertain: they are not refused, but retried.
     """
     captures = ledger.not_refused(Kind.CAPTURE, order_ids)
     found = _find_all(captures, now=now, patience=patience)
@@ -145,7 +147,7 @@ def _record_late(prepared: Prepared, outcome: Outcome) -> None:
 
 
 def _look_up(order_ids: Sequence[int], *, now: datetime, patience: float) -> None:
-    """Ask the provider by key what came of every authorization and capture that is not known."""
+    """Look up all authorizations and captures with unknown outcomes."""
     kinds = (Kind.AUTHORIZE, Kind.CAPTURE)
     unknown = [entry for kind in kinds for entry in ledger.unknown_of(kind, order_ids)]
     found = _find_all(unknown, now=now, patience=patience)
@@ -156,7 +158,7 @@ def _look_up(order_ids: Sequence[int], *, now: datetime, patience: float) -> Non
 def _find_all(
     entries: Sequence[Transaction], *, now: datetime, patience: float
 ) -> list[tuple[Transaction, Outcome]]:
-    """Return what the provider says of transactions, of those for which it does so in time."""
+    """Return the provider's answers that arrive in time."""
     if early := [entry for entry in entries if entry.asked_at > now + ledger.arrival_grace()]:
         ledger.restart_grace(early)
     gathered = hold_all([_find(entry, now) for entry in entries], patience=patience, on_late=_ignore)
@@ -164,11 +166,11 @@ def _find_all(
 
 
 def _ignore(index: int, answer: Outcome) -> None:
-    """A look-up that came too late is simply made again."""
+    """A look-up that is late is made again."""
 
 
 def _find(entry: Transaction, now: datetime) -> Conversation[Outcome]:
-    """Return what the provider says of a transaction; declined once it can no longer arrive there."""
+    """Look up a transaction; declined once it can no longer arrive."""
     try:
         found = yield from ledger.looking_up(talk(), key=entry.key)
     except ProviderUnavailable as unavailable:

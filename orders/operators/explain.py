@@ -1,6 +1,6 @@
 """Why an order is where it is: what it waits for, since when, whether a retry is safe, and what to do.
 
-The same words in the API, in admin and from `manage.py explain`.
+Used by the API, admin and `manage.py explain`.
 """
 
 from collections.abc import Mapping
@@ -73,12 +73,12 @@ class Explanation:
 
     @property
     def text(self) -> str:
-        """All of it, in sentences."""
+        """The explanation in sentences."""
         return " ".join(part for part in (self.why, self.next_action) if part)
 
 
 class Facts(NamedTuple):
-    """What an explanation goes by."""
+    """What an explanation is derived from."""
 
     order: Order
     journey: Journey
@@ -93,7 +93,7 @@ class Facts(NamedTuple):
 
     @property
     def is_overdue(self) -> bool:
-        """Whether it is due for so long that a dispatcher should have claimed it."""
+        """Whether a dispatcher should have claimed it long ago."""
         due_at = self.journey.due_at
         return due_at is not None and self.now - due_at > DISPATCHER_PATIENCE
 
@@ -377,7 +377,7 @@ def _queues(journey: Journey) -> list[str]:
 
 
 def _open_legs(journey: Journey) -> list[str]:
-    """Return the legs that something is still to come of."""
+    """Return the legs that are still pending."""
     if journey.status == Status.CANCELLING:
         stock = journey.stock in (Leg.RESERVED, Leg.SOLD)
         money = journey.shipping == Leg.QUOTED and journey.payment in (
@@ -390,11 +390,11 @@ def _open_legs(journey: Journey) -> list[str]:
     return [name for name, leg in legs.items() if leg in (Leg.PENDING, Leg.SHORT)]
 
 
-# --- Words ------------------------------------------------------------------------------------------------
+# --- Wording ----------------------------------------------------------------------------------------------
 
 
 def _ended(text: str) -> str:
-    """Return a text as a sentence; a provider's message may bring its own full stop."""
+    """Return a text as a sentence; a provider's message may end in a full stop already."""
     return f"{text.rstrip('. ')}."
 
 
@@ -437,7 +437,7 @@ def _money(facts: Facts) -> str:
 
 
 def _at_risk(book: Mapping[str, Transaction]) -> tuple[Decimal, str]:
-    """Return how much the provider has of the customer's, and how sure that is; nothing in words if it has none."""
+    """Return how much of the customer's money the provider has, and how certain that is; empty text if none."""
     given_back = {
         kind for kind in (Kind.VOID, Kind.REFUND) if kind in book and book[kind].state == State.SUCCEEDED
     }
