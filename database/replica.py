@@ -30,7 +30,7 @@ def may_be_late(report: Callable[P, T]) -> Callable[P, T]:
             connections[ALIAS].close_if_unusable_or_obsolete()
             return report(*args, **kwargs)
         except (OperationalError, InterfaceError) as error:
-            logger.info("No standby answers, the leader is asked: %s", error)
+            logger.info("No standby is available, reading from the leader: %s", error)
         finally:
             _alias.reset(token)
         return report(*args, **kwargs)

@@ -79,7 +79,7 @@ def _take_kind(
 ) -> list[JourneyState]:
     """Record and apply outcomes of one kind. Return the journeys ready for capture."""
     outcomes = _outcomes_of(kind, answered)
-    news = ledger.record(kind, outcomes)
+    newly_recorded = ledger.record(kind, outcomes)
     unsent = [a.prepared for a in answered if a.prepared.is_new and _was_not_sent(a.outcome)]
     ledger.delete_unsent(kind, unsent)
     for answer in answered:
@@ -87,7 +87,7 @@ def _take_kind(
         if journey is not None and isinstance(answer.outcome, Exception):
             _stop(kind, journey, answer.outcome)
     found = [(journeys[order_id], outcome) for order_id, outcome in outcomes.items() if order_id in journeys]
-    return [journey for journey, outcome in found if _settle_by(kind, journey, outcome, news)]
+    return [journey for journey, outcome in found if _settle_by(kind, journey, outcome, newly_recorded)]
 
 
 def _outcomes_of(kind: Kind, answered: Sequence[Answered]) -> dict[int, Outcome]:
@@ -110,10 +110,10 @@ def _awaits(journey: JourneyState, kind: Kind) -> bool:
     return journey.is_processing and journey.payment is BEFORE[kind]
 
 
-def _settle_by(kind: Kind, journey: JourneyState, outcome: Outcome, news: set[int]) -> bool:
+def _settle_by(kind: Kind, journey: JourneyState, outcome: Outcome, newly_recorded: set[int]) -> bool:
     """Apply an outcome and settle its order. Return whether it is ready for capture."""
     is_certain = outcome.kind in ("succeeded", "declined")
-    if is_certain and journey.order_id not in news:
+    if is_certain and journey.order_id not in newly_recorded:
         return False
     if not _awaits(journey, kind):
         if is_certain:

@@ -151,7 +151,7 @@ def drain(*, seconds: float) -> bool:
 def finish() -> None:
     """Drain before this process ends, and make unanswered orders due for other processes."""
     if not drain(seconds=DRAIN_SECONDS):
-        _desk(os.getpid()).let_go()
+        _desk(os.getpid()).reschedule_unanswered()
 
 
 class Desk:
@@ -189,7 +189,7 @@ class Desk:
             self._collector.wait_until_idle(seconds=left)
         return True
 
-    def let_go(self) -> None:
+    def reschedule_unanswered(self) -> None:
         """Make the orders whose calls are under way due at once."""
         with self._lock:
             order_ids = sorted({order_id for order_id, _ in self._under_way})

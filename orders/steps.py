@@ -311,14 +311,14 @@ def _record(
     batch: BatchLease,
 ) -> None:
     """Record outcomes in the ledger and apply them to the locked journeys."""
-    news = ledger.record(kind, outcomes)
+    newly_recorded = ledger.record(kind, outcomes)
     ledger.delete_unsent(kind, [p for p in prepared if p.is_new and _was_not_sent(p, outcomes)])
-    asked = {p.request.order_id for p in prepared}
+    called = {p.request.order_id for p in prepared}
     for journey in journeys:
         outcome = outcomes.get(journey.order_id)
-        if journey.order_id in asked and journey.batch_id == batch.batch_id:
+        if journey.order_id in called and journey.batch_id == batch.batch_id:
             answers.apply(kind, journey, outcome)
-        elif outcome is not None and journey.order_id in news:
+        elif outcome is not None and journey.order_id in newly_recorded:
             answers.apply_late(kind, journey, outcome)
 
 

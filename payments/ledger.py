@@ -267,20 +267,20 @@ def record(kind: Kind, outcomes: dict[int, Outcome]) -> set[int]:
 
     Return the orders for which it was new.
     """
-    told = {order_id: outcome for order_id, outcome in outcomes.items() if outcome.kind != "not_sent"}
-    if not told:
+    sent = {order_id: outcome for order_id, outcome in outcomes.items() if outcome.kind != "not_sent"}
+    if not sent:
         return set()
-    outcomes_told, values = rows(
+    outcome_rows, values = rows(
         {
-            "order_id": ("bigint", list(told)),
-            "state": ("text", [o.kind for o in told.values()]),
-            "provider_id": ("text", [o.provider_id for o in told.values()]),
-            "code": ("text", [o.code[:40] for o in told.values()]),
-            "message": ("text", [o.message[:200] for o in told.values()]),
+            "order_id": ("bigint", list(sent)),
+            "state": ("text", [o.kind for o in sent.values()]),
+            "provider_id": ("text", [o.provider_id for o in sent.values()]),
+            "code": ("text", [o.code[:40] for o in sent.values()]),
+            "message": ("text", [o.message[:200] for o in sent.values()]),
         }
     )
-    news = execute(RECORD.format(outcomes=outcomes_told), [*values, kind.value])
-    return {order_id for (order_id,) in news}
+    recorded = execute(RECORD.format(outcomes=outcome_rows), [*values, kind.value])
+    return {order_id for (order_id,) in recorded}
 
 
 def delete_unsent(kind: Kind, prepared: Sequence[Prepared]) -> None:

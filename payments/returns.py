@@ -51,7 +51,7 @@ def reverse_payments(order_ids: Sequence[int], *, now: datetime, patience: float
         Kind.VOID: [_request(books[o][Kind.AUTHORIZE]) for o in _those(answers, Returned.VOIDED)],
         Kind.REFUND: [_request(books[o][Kind.CAPTURE]) for o in _those(answers, Returned.REFUNDED)],
     }
-    return answers | _carry_out(to_do, now=now, patience=patience)
+    return answers | _reverse(to_do, now=now, patience=patience)
 
 
 def _those(answers: dict[int, Answer], how: Returned) -> list[int]:
@@ -81,9 +81,7 @@ def _request(base: Transaction) -> Request:
     )
 
 
-def _carry_out(
-    to_do: Mapping[Kind, Sequence[Request]], *, now: datetime, patience: float
-) -> dict[int, Answer]:
+def _reverse(to_do: Mapping[Kind, Sequence[Request]], *, now: datetime, patience: float) -> dict[int, Answer]:
     """Void and refund concurrently; return each order's result."""
     if not any(to_do.values()):
         return {}
@@ -95,9 +93,11 @@ def _carry_out(
     for kind in to_do:
         ledger.record(kind, _outcomes_of(kind, prepared, outcomes))
     voids = _outcomes_of(Kind.VOID, prepared, outcomes)
-    captured = _captured_after_all([o for o, said in voids.items() if said.kind == "declined"], now, patience)
-    asked = [request.order_id for requests in to_do.values() for request in requests]
-    answers: dict[int, Answer] = dict.fromkeys(asked, NO_ANSWER_YET)
+    captured = _captured_after_all(
+        [o for o, outcome in voids.items() if outcome.kind == "declined"], now, patience
+    )
+    order_ids = [request.order_id for requests in to_do.values() for request in requests]
+    answers: dict[int, Answer] = dict.fromkeys(order_ids, NO_ANSWER_YET)
     for one in prepared:
         if outcome := outcomes.get(one.request.order_id):
             answers[one.request.order_id] = _answer(one, outcome)
@@ -123,9 +123,9 @@ def _answer(prepared: Prepared, outcome: Outcome) -> Answer:
         return DONE_BY[prepared.kind]
     if outcome.kind != "declined":
         return outcome
-    asked = f"{prepared.kind.label} of {prepared.request.amount} {prepared.request.currency}"
+    call = f"{prepared.kind.label} of {prepared.request.amount} {prepared.request.currency}"
     return outcome._replace(
-        message=f"{asked} refused by the provider: {outcome.code} {outcome.message}".strip()
+        message=f"{call} refused by the provider: {outcome.code} {outcome.message}".strip()
     )
 
 
@@ -136,9 +136,9 @@ def _captured_after_all(order_ids: Sequence[int], now: datetime, patience: float
     """
     captures = ledger.not_refused(Kind.CAPTURE, order_ids)
     found = _find_all(captures, now=now, patience=patience)
-    arrived = {entry.order_id: said for entry, said in found if said.kind == "succeeded"}
+    arrived = {entry.order_id: outcome for entry, outcome in found if outcome.kind == "succeeded"}
     ledger.record(Kind.CAPTURE, arrived)
-    never_arrived = {entry.order_id for entry, said in found if said.kind == "declined"}
+    never_arrived = {entry.order_id for entry, outcome in found if outcome.kind == "declined"}
     return {capture.order_id for capture in captures} - never_arrived
 
 
@@ -152,7 +152,7 @@ def _look_up(order_ids: Sequence[int], *, now: datetime, patience: float) -> Non
     unknown = [entry for kind in kinds for entry in ledger.unknown_of(kind, order_ids)]
     found = _find_all(unknown, now=now, patience=patience)
     for kind in kinds:
-        ledger.record(kind, {entry.order_id: said for entry, said in found if entry.kind == kind})
+        ledger.record(kind, {entry.order_id: outcome for entry, outcome in found if entry.kind == kind})
 
 
 def _find_all(
@@ -162,7 +162,7 @@ def _find_all(
     if early := [entry for entry in entries if entry.asked_at > now + ledger.arrival_grace()]:
         ledger.restart_grace(early)
     gathered = hold_all([_find(entry, now) for entry in entries], patience=patience, on_late=_ignore)
-    return [(entries[place], said) for place, said in gathered.results.items()]
+    return [(entries[place], outcome) for place, outcome in gathered.results.items()]
 
 
 def _ignore(index: int, answer: Outcome) -> None:

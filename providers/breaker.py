@@ -87,8 +87,8 @@ class Breaker:
         self._keys = [f"breaker:{{{name}}}", f"breaker:{{{name}}}:window"]
         self._lock = threading.Lock()
         self._closed_until = 0.0
-        self._saved = 0
-        self._told_at = 0.0
+        self._unreported = 0
+        self._reported_at = 0.0
 
     def admit(self, calls: int = 1) -> Admission:
         """Return how many of `calls` may be made. Report each admitted one with `record`."""
@@ -120,12 +120,12 @@ class Breaker:
         with self._lock:
             now = time.monotonic()
             # Successes older than a slot belong to a past window.
-            saved = self._saved if now - self._told_at < self._policy.slot else 0
-            if not failures and not probe and now - self._told_at < CACHE_SECONDS:
-                self._saved = saved + successes
+            unreported = self._unreported if now - self._reported_at < self._policy.slot else 0
+            if not failures and not probe and now - self._reported_at < CACHE_SECONDS:
+                self._unreported = unreported + successes
                 return
-            self._saved, self._told_at = 0, now
-        self._tell(probe=probe, successes=saved + successes, failures=failures)
+            self._unreported, self._reported_at = 0, now
+        self._report(probe=probe, successes=unreported + successes, failures=failures)
 
     def invite(self) -> None:
         """Let the next call probe without waiting out the pause: the provider seems healthy."""
@@ -141,7 +141,7 @@ class Breaker:
 
     # Inner workings
 
-    def _tell(self, *, probe: str, successes: int, failures: int) -> None:
+    def _report(self, *, probe: str, successes: int, failures: int) -> None:
         policy = self._policy
         args = [probe, successes, failures, policy.slot, policy.slots, policy.calls, policy.failure_rate]
         args += [policy.first_pause, policy.longest_pause, policy.calm]

@@ -149,11 +149,11 @@ class ProviderClient:
                 doubt = failure.reason if failure.in_doubt else doubt
                 wait = pause(number, failure.retry_after)
                 if not failure.worth_another or not budget.allows_another(number, wait):
-                    raise self._given_up(failure, doubt) from failure
+                    raise self._final_error(failure, doubt) from failure
             time.sleep(wait)
         raise AssertionError("the last try returns or raises")
 
-    def _given_up(self, failure: TryFailed, doubt: str) -> Exception:
+    def _final_error(self, failure: TryFailed, doubt: str) -> Exception:
         """One uncertain try leaves the whole call uncertain."""
         if doubt:
             return OutcomeUnknown(self.name, doubt)
@@ -198,14 +198,14 @@ class ProviderClient:
     def _exchange(self, call: Call, *, patience: float) -> Answer:
         with measures.PROVIDER_SECONDS.timed(self.name):
             try:
-                answer = self._asked(call, patience=patience)
+                answer = self._request(call, patience=patience)
             except TryFailed as failure:
                 measures.PROVIDER_CALLS.add(self.name, "in_doubt" if failure.in_doubt else "failed")
                 raise
         measures.PROVIDER_CALLS.add(self.name, "refused" if answer.is_refusal else "answered")
         return answer
 
-    def _asked(self, call: Call, *, patience: float) -> Answer:
+    def _request(self, call: Call, *, patience: float) -> Answer:
         seconds = max(0.001, patience)
         try:
             with Deadline(seconds) as deadline, self._send(call, deadline, timeout=seconds) as response:
@@ -242,8 +242,8 @@ def _provider(name: str, base_url: str, concurrency: int, pid: int) -> ProviderC
 def _session(base_url: str, *, pool: int) -> requests.Session:
     calls = session(pool=pool)
     # The environment's proxies and certificates are read once, not for every request.
-    said = calls.merge_environment_settings(base_url, {}, None, None, None)
-    calls.trust_env, calls.proxies, calls.verify = False, said["proxies"], said["verify"]
+    environment = calls.merge_environment_settings(base_url, {}, None, None, None)
+    calls.trust_env, calls.proxies, calls.verify = False, environment["proxies"], environment["verify"]
     calls.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     return calls
 

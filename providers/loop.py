@@ -230,7 +230,7 @@ class Loop:
             self._end(lane, job, NotBegun())
             return False
         job.has_begun = True
-        return self._go_on(lane, job, partial(next, job.conversation))
+        return self._advance(lane, job, partial(next, job.conversation))
 
     def _refuse(self, lane: Lane, jobs: int, admission: Admission) -> None:
         """Fail `jobs` jobs: the breaker is open."""
@@ -279,9 +279,9 @@ class Loop:
         job.call = None
         if answer.is_refusal:
             refused = ProviderRefused(lane.name, answer.status, *answer.error)
-            self._go_on(lane, job, partial(job.conversation.throw, refused), queue=True)
+            self._advance(lane, job, partial(job.conversation.throw, refused), queue=True)
         else:
-            self._go_on(lane, job, partial(job.conversation.send, answer.content), queue=True)
+            self._advance(lane, job, partial(job.conversation.send, answer.content), queue=True)
 
     def _failed(self, lane: Lane, job: Job[Any], failure: TryFailed) -> None:
         """Retry later if retryable and in time; else fail the call."""
@@ -298,11 +298,11 @@ class Loop:
         elif job.doubt:
             error = OutcomeUnknown(lane.name, job.doubt)
         job.call = None
-        self._go_on(lane, job, partial(job.conversation.throw, error), queue=True)
+        self._advance(lane, job, partial(job.conversation.throw, error), queue=True)
 
     # --- The conversation ---------------------------------------------------------------------------------
 
-    def _go_on(self, lane: Lane, job: Job[Any], step: Callable[[], Call], *, queue: bool = False) -> bool:
+    def _advance(self, lane: Lane, job: Job[Any], step: Callable[[], Call], *, queue: bool = False) -> bool:
         """Advance the conversation. Return whether it has another call to make; `queue` it for that."""
         try:
             job.call = step()

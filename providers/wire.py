@@ -45,8 +45,8 @@ class Target:
 
     @classmethod
     def of(cls, base_url: str) -> "Target":
-        said = requests.Session().merge_environment_settings(base_url, {}, None, None, None)
-        proxies, verify = said["proxies"], said["verify"]
+        environment = requests.Session().merge_environment_settings(base_url, {}, None, None, None)
+        proxies, verify = environment["proxies"], environment["verify"]
         proxy = requests.utils.select_proxy(base_url, proxies) or ""
         return cls(
             base_url,

@@ -39,21 +39,21 @@ class PaymentWebhook(APIView):
         if not settings.PAYMENT_WEBHOOK_SECRETS:
             raise Http404
         try:
-            event = _genuine(request)
+            event = _verify(request)
         except webhooks.NotForUs as error:
             # Refused, it would be resent for days, and then the provider would disable all webhooks.
             logger.info("payment_webhook_ignored", event_type=error.event_type)
             measures.WEBHOOKS_IGNORED.add()
             return Response({"status": "ignored"})
         with transaction.atomic():
-            status_now = _take(event)
+            status_now = _apply(event)
             faults.point("webhook.before_commit")
         faults.point("webhook.after_commit")
         wakeup.announce_events()
         return Response({"status": status_now})
 
 
-def _genuine(request: Request) -> webhooks.Event:
+def _verify(request: Request) -> webhooks.Event:
     """Verify the signature over the raw bytes, before parsing, and return the event."""
     raw = request._request
     if int(raw.headers.get("Content-Length") or 0) > webhooks.LARGEST_BODY:
@@ -70,7 +70,7 @@ def _genuine(request: Request) -> webhooks.Event:
         raise Problem("malformed_event", "This is no event that can be read.") from None
 
 
-def _take(event: webhooks.Event) -> str:
+def _apply(event: webhooks.Event) -> str:
     """Apply an event. Return applied, nothing_new or duplicate."""
     if not webhooks.is_new(event):
         return "duplicate"
@@ -78,8 +78,8 @@ def _take(event: webhooks.Event) -> str:
         order_id = queries.any_by_reference(event.operation.reference).pk
     except queries.OrderNotFound:
         return "nothing_new"
-    news = webhooks.late_outcome_of(event, order_id=order_id)
-    if news is None:
+    late_outcome = webhooks.late_outcome_of(event, order_id=order_id)
+    if late_outcome is None:
         return "nothing_new"
-    kind, outcome = news
+    kind, outcome = late_outcome
     return "applied" if record_late_outcome(kind, order_id, outcome) else "nothing_new"

@@ -157,8 +157,8 @@ def _has_effect(item: Any, kind: str, body: Mapping[str, str]) -> bool:
     """Whether the operation has the wanted effect. Raises Unreadable if it is malformed."""
     if (read_id(item, "kind"), read_id(item, "status")) != (kind, "succeeded"):
         return False
-    asked = {name: body[name] for name in ("authorization", "capture", "amount", "currency") if name in body}
-    return all(item.get(name) == value for name, value in asked.items())
+    wanted = {name: body[name] for name in ("authorization", "capture", "amount", "currency") if name in body}
+    return all(item.get(name) == value for name, value in wanted.items())
 
 
 def _outcome(operation: Any) -> Outcome:
