@@ -1,6 +1,6 @@
-"""Columns of many rows as PostgreSQL array literals, for statements that unnest them.
+"""Columns as PostgreSQL array literals, for statements that unnest them.
 
-psycopg adapts lists element by element, which for a batch costs more than the rest of a step.
+psycopg's adaptation of lists costs more than the rest of a step.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,20 +18,17 @@ def numbers(values: Iterable[object]) -> str:
 
 
 def words(values: Iterable[object]) -> str:
-    """Return an array literal of values without special characters:
-
-    ASCII codes, UUIDs, booleans, empty text.
-    """
+    """Return an array literal of values without special characters."""
     return "{" + ",".join([str(value) or '""' for value in values]) + "}"
 
 
 def texts(values: Iterable[str]) -> str:
-    """Return an array literal of texts. Raises ValueError for NUL, which PostgreSQL text cannot hold."""
+    """Return an array literal of texts. Raises ValueError for NUL."""
     values = list(values)
     joined = "\0".join(values)
     if joined.count("\0") >= max(1, len(values)):
         raise ValueError("A text holds NUL.")
-    # One pass over the joined texts is much faster than one for each.
+    # Faster than one by one.
     quoted = joined.replace("\\", "\\\\").replace('"', '\\"').replace("\0", '","')
     return f'{{"{quoted}"}}' if values else "{}"
 
@@ -40,7 +37,7 @@ _JSON = msgspec.json.Encoder()
 
 
 def document(value: object) -> str:
-    """Return JSON for a jsonb column, several times faster than `json.dumps`."""
+    """Return JSON for a jsonb column, faster than `json.dumps`."""
     return _JSON.encode(value).decode()
 
 
@@ -60,8 +57,7 @@ LITERALS: Mapping[str, Callable[[Iterable[Any]], str]] = {
 def rows(columns: Mapping[str, Column]) -> tuple[str, list[str | None]]:
     """Return rows as a subquery and its parameters; the first column is the key.
 
-    A column of equal values, common in a batch, is sent and parsed once. Names and types go into the SQL:
-    pass constants only.
+    Equal values are sent and parsed once. Names and types go into the SQL: constants only.
     """
     _, *others = columns
     alike = [name for name in others if _are_alike(columns[name][1])]

@@ -1,7 +1,7 @@
-"""A deadline for calls to a server that is silent: frozen, or behind a network that drops packets.
+"""A deadline for calls to a silent server: frozen, or behind a network that drops packets.
 
-The server cannot enforce its own timeouts then, nor do TCP's apply: a frozen machine's kernel goes on
-acknowledging. So a thread shuts the socket down, which libpq reports as a closed connection.
+Timeouts of server and TCP do not apply: a frozen machine's kernel goes on acknowledging. A thread shuts the
+socket down, which libpq reports as a closed connection.
 """
 
 import logging
@@ -96,7 +96,6 @@ _current: Watch | None = None
 
 
 def _watch() -> Watch:
-    """Return this process's watch: threads do not survive a fork."""
     global _current  # noqa: PLW0603
     current = _current
     if current is not None and current.pid == os.getpid():

@@ -1,8 +1,7 @@
-"""Statements that PostgreSQL parses and plans once per connection, on a short path through Python.
+"""Statements parsed and planned once per connection, on a short path through Python.
 
-Django's cursors interpolate values, so that each execution is a new statement, and psycopg's path to libpq is
-long. For an order alone in its batch, some thirty statements in sequence in processes just woken, that path
-took three times as long as the statements.
+Django interpolates values, which makes each execution a new statement. For an order alone in its batch that
+took three times as long as the thirty statements.
 """
 
 import re
@@ -25,21 +24,21 @@ if TYPE_CHECKING:
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
-# More than there usually are; beyond it all are deallocated, and those in use prepared again.
+# Beyond it all are deallocated, and those in use prepared again.
 MAX_STATEMENTS = 200
-# Bytes of an argument beyond which a statement is planned for it alone. A prepared plan may date from nearly
-# empty tables: with hundreds of rows that costs twenty times as much, and planning is cheap in comparison.
+# Bytes of an argument beyond which a statement is planned for it alone: a plan from nearly empty tables costs
+# twenty times as much with hundreds of rows.
 LARGE = 1000
 PLACEHOLDER = re.compile(r"%(?:%|s|\((\w+)\)s)")
-# A prepared statement is obsolete, or after a failover the server is read-only; a new connection helps.
+# An obsolete statement, or a read-only server after a failover; a new connection helps.
 OUT_OF_DATE = (errors.FeatureNotSupported, errors.InvalidSqlStatementName, errors.ReadOnlySqlTransaction)
 
 
 def execute(statement: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
-    """Execute a statement and return its rows, with Django's transactions and errors.
+    """Execute a statement and return its rows.
 
-    Use few distinct texts, with `%s` or `%(name)s` and explicit types: `%(ids)s::bigint[]`. Raises
-    OperationalError if the result's columns have changed since it was prepared: a new connection works.
+    Use few distinct texts, with explicit types: `%(ids)s::bigint[]`. Raises OperationalError, once, if the
+    result's columns have changed.
     """
     django = cast("DatabaseWrapper", connections[DEFAULT_DB_ALIAS])
     django.close_if_health_check_failed()
@@ -82,7 +81,7 @@ class Statements:
             self._run(b"COMMIT")
 
     def _begin(self) -> None:
-        """Begin a transaction unless in autocommit or inside one, as psycopg does."""
+        """Begin as psycopg does."""
         if not self._connection.autocommit and self._libpq.transaction_status == TransactionStatus.IDLE:
             self._run(b"BEGIN")
 
@@ -126,7 +125,6 @@ class Statements:
 
 @lru_cache(maxsize=MAX_STATEMENTS)
 def _parsed(statement: str) -> tuple[bytes, tuple[str, ...]]:
-    """Return a statement with PostgreSQL's numbered parameters, and their names, if any, in that order."""
     names: list[str] = []
     count = 0
 

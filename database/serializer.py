@@ -1,4 +1,4 @@
-"""Values in Django's cache as JSON. Unpickling would let anyone who can write to Valkey run code here."""
+"""Values in Django's cache as JSON: unpickling would run whatever is in Valkey."""
 
 from typing import Any
 

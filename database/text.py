@@ -7,7 +7,7 @@ from django.db.models import CharField, Transform
 
 @CharField.register_lookup
 class Composed(Transform):
-    """`field__composed`: the text in normal form C, to compare with `composed(…)`."""
+    """`field__composed`: the text in normal form C."""
 
     lookup_name = "composed"
     template = "normalize(%(expressions)s, NFC)"
@@ -19,5 +19,5 @@ def composed(text: str) -> str:
 
 
 def spellings(text: str) -> list[str]:
-    """Return the forms in which a text may be stored: unchanged, NFC, NFD. For exact matches by an index."""
+    """Return the forms in which a text may be stored, for exact matches by an index."""
     return list({text, composed(text), unicodedata.normalize("NFD", text)})

@@ -1,7 +1,6 @@
-"""Short-lived, single-use tickets: they open a socket for clients that cannot send a header or cookie.
+"""Short-lived, single-use tickets, to open a socket without a header or cookie.
 
-Tickets travel in URLs, which end up in logs: hence once, and half a minute. One server issues it, any may
-redeem it, so PostgreSQL keeps its digest.
+URLs end up in logs: hence once, and half a minute. Any server may redeem it, so PostgreSQL keeps its digest.
 """
 
 import hashlib
@@ -28,7 +27,7 @@ class NoTickets(Exception):
 
 
 def issue(credential: Credential) -> str:
-    """Issue a ticket for the credential. Raises NoTickets."""
+    """Issue a ticket. Raises NoTickets."""
     ticket = secrets.token_urlsafe(32)
     try:
         execute(ISSUE, [_digest(ticket), credential.kind, credential.value, SECONDS])
@@ -38,7 +37,7 @@ def issue(credential: Credential) -> str:
 
 
 def redeem(ticket: str) -> Credential | None:
-    """Redeem a ticket for its credential, once; None if it is used, expired or forged. Raises NoTickets."""
+    """Redeem a ticket, once; None if used, expired or forged. Raises NoTickets."""
     try:
         found = execute(REDEEM, [_digest(ticket)])
     except Error as error:
@@ -49,5 +48,4 @@ def redeem(ticket: str) -> Credential | None:
 
 
 def _digest(ticket: str) -> str:
-    """Return the digest as PostgreSQL's hex text."""
     return "\\x" + hashlib.sha256(ticket.encode()).hexdigest()

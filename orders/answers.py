@@ -1,7 +1,6 @@
 """Outcomes of payment calls, recorded and applied to orders under lock.
 
-Answers may come in any order, repeatedly, to orders that have moved on. The ledger guards: only the first
-that settles an unknown outcome has an effect.
+They arrive in any order, repeatedly: only the first that settles an unknown outcome has an effect.
 """
 
 import logging
@@ -36,7 +35,7 @@ class Answered(NamedTuple):
 
 
 def call_lease() -> float:
-    """Return the lease in seconds of an order whose call was handed over."""
+    """Return the lease in seconds of an order with a call under way."""
     return settings.LEASE_SECONDS * PART_OF_LEASE
 
 
@@ -77,7 +76,6 @@ def escalate(answered: Answered, error: Exception) -> None:
 def _take_kind(
     kind: Kind, answered: Sequence[Answered], journeys: Mapping[int, JourneyState]
 ) -> list[JourneyState]:
-    """Record and apply outcomes of one kind. Return the journeys ready for capture."""
     outcomes = _outcomes_of(kind, answered)
     newly_recorded = ledger.record(kind, outcomes)
     unsent = [a.prepared for a in answered if a.prepared.is_new and _was_not_sent(a.outcome)]
@@ -122,7 +120,7 @@ def _settle_by(kind: Kind, journey: JourneyState, outcome: Outcome, newly_record
     apply(kind, journey, outcome)
     if journey.may_be_captured:
         return True
-    # An order still with a batch waits for its stock, and is settled with the batch.
+    # With a batch, it waits for stock and is settled there.
     is_free = journey.batch_id is None or journey.payment is Leg.CAPTURED
     if is_free and journey.is_processing and outcome.code != ledger.NO_CAPACITY.code:
         journey.settle()
@@ -130,10 +128,7 @@ def _settle_by(kind: Kind, journey: JourneyState, outcome: Outcome, newly_record
 
 
 def capture(journeys: Sequence[JourneyState]) -> list[Prepared]:
-    """Record the captures of locked orders and return them to be sent.
-
-    The orders leave their batch; the outcome continues them.
-    """
+    """Record the captures of locked orders, which leave their batch; return them to be sent."""
     if not journeys:
         return []
     prepared = ledger.prepare(Kind.CAPTURE, ledger.held([journey.order_id for journey in journeys]))
@@ -152,14 +147,14 @@ def capture(journeys: Sequence[JourneyState]) -> list[Prepared]:
 
 
 def record_late(kind: Kind, prepared: Prepared, outcome: Outcome) -> None:
-    """Record an outcome that arrived after its batch had moved on."""
+    """Record a late outcome of a batch's call."""
     record_late_outcome(kind, prepared.request.order_id, outcome)
 
 
 def record_late_outcome(kind: Kind, order_id: int, outcome: Outcome) -> bool:
-    """Record an outcome that no step waits for, and reschedule its order.
+    """Record an outcome that no step waits for; reschedule its order.
 
-    Return whether it was new: answers, webhooks and their repeats may come in any order.
+    Return whether it was new.
     """
     with transaction.atomic():
         journeys = journal.lock([order_id])
@@ -187,9 +182,9 @@ def apply(kind: Kind, journey: JourneyState, outcome: Outcome | None) -> None:
 
 
 def apply_late(kind: Kind, journey: JourneyState, outcome: Outcome) -> None:
-    """Reschedule the order, which reads the outcome from the ledger.
+    """Reschedule the order.
 
-    One that has reversed its payments, or seemed to have none, is polled too: late money is refunded.
+    Even one whose payments are reversed: late money is refunded.
     """
     if outcome.kind == "succeeded" and kind in LATE_MONEY and journey.has_no_money:
         journey.payment_arrived_late(LATE_MONEY[kind])

@@ -20,25 +20,24 @@ from database.prepared import execute
 from orders import journal
 from orders.workflow import JourneyState, Status
 
-# Advisory lock that serialises dispatchers' claims; any number not used elsewhere.
+# Advisory lock of dispatchers' claims.
 CLAIMING = 7_241_001
 
-# An unblocked batch completes within this time, so what is due then leaves at once and together: concurrent
-# batches would only compete for the processors. A slower batch waits for a provider and delays no other.
+# An unblocked batch completes within this time, and what is due leaves together; concurrent ones would
+# compete for processors. A slower batch waits for a provider and delays no other.
 FRESH_SECONDS = 0.1
 
 
-# Crashes tolerated before quarantine, and the factor by which each further one shrinks the batch; on its last
-# attempt an order is isolated.
+# Crashes before quarantine; each further one shrinks the batch by this factor, down to one order.
 ATTEMPTS_BEFORE_QUARANTINE, QUARANTINE_SHRINK = 2, 8
 
 
 class Route(StrEnum):
     """The route of a batch."""
 
-    FORWARD = "forward"  # reserve, quote, authorize, capture
-    BACK = "back"  # release stock, reverse payments
-    HANDOVER = "handover"  # complete confirmed orders
+    FORWARD = "forward"
+    BACK = "back"
+    HANDOVER = "handover"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class BatchLease(NamedTuple):
     batch_id: int
     order_ids: Sequence[int]
     step: str
-    began_at: str  # by the database's clock, as text
+    began_at: str
     run_id: int | None = None  # if the run was recorded in advance
     is_whole: bool = True
     is_last: bool = True  # last part of a split batch
@@ -72,7 +71,7 @@ class BatchLease(NamedTuple):
 
 
 class UnderWay(NamedTuple):
-    """What is in flight: batches, their orders, and batches dispatched just now."""
+    """Batches and orders in flight, and batches dispatched just now."""
 
     batches: int
     orders: int
@@ -82,8 +81,8 @@ class UnderWay(NamedTuple):
 def claim() -> list[Claimed]:
     """Claim due orders up to the limit, and group those that may share a batch.
 
-    Just after a batch was dispatched, only a full one follows. A claim expires with its lease, which covers
-    crashed workers, lost messages and lost claims alike.
+    Just after a batch was dispatched, only a full one follows. Expiry covers crashed workers, lost messages
+    and lost claims.
     """
     with transaction.atomic():
         before_us = under_way()
@@ -106,17 +105,16 @@ def claim() -> list[Claimed]:
 
 
 def under_way() -> UnderWay:
-    """Return the batches and orders in flight. A lost batch counts until its lease expires.
+    """Return what is in flight in this node. A lost batch counts until its lease expires.
 
-    In a cluster, those of this node, which has its own broker and workers. Holds the dispatchers' lock until
-    the transaction ends: two that saw the same room would both fill it.
+    Holds the dispatchers' lock until the transaction ends: two that saw the same room would both fill it.
     """
     execute("SELECT pg_advisory_xact_lock(%s::int, hashtext(%s))", [CLAIMING, settings.BATCH_NODE])
     ((batches, orders, fresh),) = execute(
         "SELECT count(*), coalesce(sum(size), 0)::int,"
         " count(*) FILTER (WHERE started_at > clock_timestamp() - %s::float8 * interval '1 second')"
         " FROM orders_batch WHERE finished_at IS NULL AND started_at > now() - %s::float8 * interval '1 second'"
-        # A start in the future: the clock was corrected since, and the batch is lost.
+        # A start in the future: the clock was corrected since.
         " AND started_at < now() + %s::float8 * interval '1 second' AND node = %s",
         [FRESH_SECONDS, settings.LEASE_SECONDS, settings.LEASE_SECONDS, settings.BATCH_NODE],
     )
@@ -165,7 +163,7 @@ def _about(lease: BatchLease) -> tuple[int, str, str, str]:
 
 
 def finish_run(lease: BatchLease) -> None:
-    """Record the end of a step's run in the transaction of its result. Runs of parts are not recorded."""
+    """Record a run's end in the transaction of its result. Runs of parts are not recorded."""
     if not lease.is_whole:
         return
     if lease.run_id is not None:
@@ -183,9 +181,7 @@ RECLAIM_EXPIRED = """
 
 
 class ExpiredBatch(NamedTuple):
-    """A batch whose lease expired, its orders' earlier crashes, and whether a step had started, as far as is
-    known.
-    """
+    """An expired batch and what is known of its end."""
 
     batch_id: int
     losses: int
@@ -195,15 +191,15 @@ class ExpiredBatch(NamedTuple):
 def reclaim_expired(batch_ids: Collection[int]) -> list[ExpiredBatch]:
     """Finish expired batches and return what is known of their ends.
 
-    Nothing is known of one that was not quarantined; its orders are from now on.
+    Orders of one that was not quarantined are from now on.
     """
     return [ExpiredBatch(*found) for found in execute(RECLAIM_EXPIRED, [numbers(batch_ids)])]
 
 
 def release_claim(claimed: Claimed, *, seconds: float) -> None:
-    """Make the orders of a batch that could not be sent due again after a delay.
+    """Make the orders of an unsent batch due after a delay.
 
-    They keep its id, so that the next claim restores their attempt as for any lost batch.
+    They keep its id: the next claim restores their attempt, as for any lost batch.
     """
     with transaction.atomic():
         journeys = journal.lock_batch(claimed.order_ids, batch_id=claimed.batch_id)
@@ -214,15 +210,15 @@ def release_claim(claimed: Claimed, *, seconds: float) -> None:
 
 
 def send(claimed: Claimed) -> None:
-    """Send a batch to its workers; raises kombu's OperationalError when the broker is unreachable."""
+    """Send a batch to its workers; raises kombu's OperationalError without a broker."""
     canvas(claimed).apply_async(retry=False)
 
 
 def canvas(claimed: Claimed) -> Signature:
     """Return the Celery canvas of a batch.
 
-    Messages carry only the batch id and no results: each task reads the database. The fan-in happens there,
-    too; the chord's body is for orders whose stock was decided last, or never.
+    Messages carry only its id: each task reads the database, where the fan-in happens too. The chord's body
+    is for orders whose stock was decided last, or never.
     """
 
     def task(name: str) -> Signature:
@@ -232,7 +228,7 @@ def canvas(claimed: Claimed) -> Signature:
         case Route.FORWARD:
             return chord(
                 [
-                    # The longest leg first: it determines the latency.
+                    # The longest leg first: it sets the latency.
                     chain(task("shipping.quote_shipping"), task("payments.authorize_payment")),
                     task("inventory.reserve_stock"),
                 ],
@@ -248,7 +244,7 @@ def canvas(claimed: Claimed) -> Signature:
 
 
 def _may_be_dispatched(journey: JourneyState) -> bool:
-    """Whether the order may be dispatched; one that exhausted its attempts is stopped."""
+    """Whether the order may be dispatched; after its last attempt it is stopped."""
     if journey.tries < settings.MAX_ATTEMPTS:
         return True
     if journey.waits_for_provider:
@@ -261,8 +257,7 @@ def _may_be_dispatched(journey: JourneyState) -> bool:
 def _count_crashes(due: Sequence[JourneyState]) -> None:
     """Count lost batches on their orders.
 
-    An order gets its attempt back unless a step is known to have started: an absence of workers is no order's
-    fault, and one loss proves nothing.
+    Only a started step costs the attempt: an absence of workers is no order's fault.
     """
     left_behind = {journey.batch_id for journey in due if journey.batch_id is not None}
     lost = {batch.batch_id: batch for batch in reclaim_expired(left_behind)} if left_behind else {}
@@ -275,7 +270,6 @@ def _count_crashes(due: Sequence[JourneyState]) -> None:
 def _group_by_route_and_risk(
     journeys: Sequence[JourneyState],
 ) -> Iterator[tuple[Route, Sequence[JourneyState]]]:
-    """Yield batches of orders with the same route and equal suspicion."""
     alike: dict[tuple[Route, int, int], list[JourneyState]] = {}
     for journey in journeys:
         alike.setdefault((_route(journey), _batch_limit(journey), journey.losses), []).append(journey)
@@ -285,11 +279,7 @@ def _group_by_route_and_risk(
 
 
 def _batch_limit(journey: JourneyState) -> int:
-    """Return the batch size for an order: smaller with each worker crash.
-
-    An order may be what crashes its workers. Small batches let the others through before their attempts run
-    out.
-    """
+    """Return the batch size for an order: smaller with each worker crash, which the order may cause."""
     tries = journey.tries + 1
     if tries >= settings.MAX_ATTEMPTS > 1:
         return 1

@@ -1,11 +1,9 @@
 """The payment leg over the network: calls are handed over, and no batch waits for them.
 
-A step records its calls, releases the orders and submits the calls to the process's loop (`providers.loop`).
-A collector thread applies the answers in groups. The process renews the leases of orders with calls under
-way, so that those of a killed process are due again within the lease.
+A step records its calls, releases the orders and submits to the process's loop. A thread applies answers in
+groups and renews the leases of orders with calls under way, so that a killed process's are soon due again.
 
-An order whose stock is undecided stays with its batch: its answer is recorded, and the chord's body
-continues.
+An order whose stock is undecided stays with its batch: the chord's body continues it.
 """
 
 import functools
@@ -35,7 +33,7 @@ from providers.loop import Job, exists, loop
 logger = logging.getLogger(__name__)
 
 RENEWALS_PER_LEASE = 3
-# How long an ending process waits for answers; other processes look up the rest.
+# How long an ending process waits; others look up the rest.
 DRAIN_SECONDS = 8.0
 
 FREE = """
@@ -54,9 +52,9 @@ LET_GO = FREE.format(due_at="now()")
 
 
 def authorize(batch: BatchLease) -> None:
-    """Hand over a batch's authorizations, as many at a time as the loop has room for.
+    """Hand over a batch's authorizations as the loop has room.
 
-    Those without room within the batch's timeout leave with the next one.
+    The rest leave with the next batch.
     """
     waiting, until = list(batch.order_ids), time.monotonic() + settings.STRAGGLER_PATIENCE_SECONDS
     gone = 0
@@ -69,7 +67,7 @@ def authorize(batch: BatchLease) -> None:
 def _hand_over(
     batch: BatchLease, order_ids: Sequence[int], gone: int, *, is_crowded: bool, is_last: bool
 ) -> int:
-    """Prepare and submit the calls of a part of a batch, or defer them. Return how many left the batch."""
+    """Submit or defer a part's calls. Return how many left the batch."""
     calls: list[Prepared] = []
     with transaction.atomic():
         journeys = journal.lock_batch(order_ids, batch_id=batch.batch_id)
@@ -108,9 +106,9 @@ def _prepare(journeys: Sequence[JourneyState]) -> list[Prepared]:
 
 
 def capture(batch: BatchLease, journeys: Sequence[JourneyState]) -> list[Prepared]:
-    """Continue with the orders that a batch still owns after all its legs were tried.
+    """Continue with the orders that the batch still owns.
 
-    Return the captures to submit once this is committed.
+    Return the captures to submit once committed.
     """
     captures = answers.capture([journey for journey in journeys if journey.may_be_captured])
     for journey in journeys:
@@ -128,12 +126,12 @@ def capture(batch: BatchLease, journeys: Sequence[JourneyState]) -> list[Prepare
 
 
 def room(wanted: int, until: float) -> int:
-    """Return how many more calls the loop takes, up to `wanted`; 0 if none until that monotonic time."""
+    """Return the loop's free places up to `wanted`; 0 if none until that monotonic time."""
     return loop().room(talking.PROVIDER, wanted=wanted, until=until)
 
 
 def pause_when_crowded() -> float:
-    """Return the delay in seconds of orders without room: about the duration of a call."""
+    """Return the delay in seconds of orders without room: about a call's duration."""
     return min(settings.STRAGGLER_PATIENCE_SECONDS, loop().usual_seconds(talking.PROVIDER))
 
 
@@ -149,16 +147,16 @@ def drain(*, seconds: float) -> bool:
 
 
 def finish() -> None:
-    """Drain before this process ends, and make unanswered orders due for other processes."""
+    """Drain, and make unanswered orders due for other processes."""
     if not drain(seconds=DRAIN_SECONDS):
         _desk(os.getpid()).reschedule_unanswered()
 
 
 class Desk:
-    """The calls that this process has handed over, and the thread that collects their answers."""
+    """The calls handed over, and the thread that collects answers."""
 
     def __init__(self) -> None:
-        self._under_way: dict[tuple[int, Kind], float] = {}  # … and when its order's lease was last renewed
+        self._under_way: dict[tuple[int, Kind], float] = {}  # last renewal of the lease
         self._lock = threading.Lock()
         self._next_renewal = 0.0
         self._collector: Collector[Answered] = Collector(
@@ -190,7 +188,6 @@ class Desk:
         return True
 
     def reschedule_unanswered(self) -> None:
-        """Make the orders whose calls are under way due at once."""
         with self._lock:
             order_ids = sorted({order_id for order_id, _ in self._under_way})
         logger.warning("%d calls have no answer as the process ends: others look them up", len(order_ids))
@@ -207,7 +204,7 @@ class Desk:
         wakeup.announce_events()
 
     def _collect_isolated(self, answered: Sequence[Answered]) -> None:
-        """Apply answers; on an unexpected error bisect, to isolate the failing order."""
+        """Apply answers; on an unexpected error bisect."""
         try:
             captures = answers.take(answered)
         except (OperationalError, InterfaceError):
@@ -224,7 +221,7 @@ class Desk:
             self.submit(captures)
 
     def _renew(self) -> float | None:
-        """Renew the leases of orders with calls under way. Return the seconds until the next renewal."""
+        """Renew leases. Return the seconds until the next renewal."""
         if not self._under_way:
             return None
         now, lease = time.monotonic(), answers.call_lease()

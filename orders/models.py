@@ -1,7 +1,6 @@
-"""An order: its content (`Order`, `OrderLine`), state (`Journey`) and history (`OrderEvent`).
+"""An order: content (`Order`, `OrderLine`), state (`Journey`), history (`OrderEvent`).
 
-The content never changes. State lives in the narrow `Journey` row, so that progress rewrites a few dozen
-bytes and two indexes.
+The content never changes; state lives in the narrow `Journey` row, which makes progress cheap to write.
 """
 
 import re
@@ -25,7 +24,7 @@ NUMBER = re.compile(r"ORD-\d{14}-0*(\d{1,19})", re.ASCII)
 
 
 def order_number(order_id: int, placed_at: datetime) -> str:
-    """Return the public order number, which ends in the order's id and so is unique."""
+    """Return the public order number, unique by the id at its end."""
     return order_numbers([order_id], placed_at)[0]
 
 
@@ -36,20 +35,20 @@ def order_numbers(order_ids: Iterable[int], placed_at: datetime) -> list[str]:
 
 
 def id_of_number(number: str) -> int | None:
-    """Return the order id that an order number ends in; None if the number is malformed."""
+    """Return an order number's id; None if malformed."""
     match = NUMBER.fullmatch(number)
     return int(match[1]) if match else None
 
 
 def new_uuid() -> uuid.UUID:
-    """Return a UUIDv7, whose time prefix keeps inserts at the end of the index."""
+    """Return a UUIDv7: its time prefix keeps inserts at the end of the index."""
     milliseconds, random = time.time_ns() // 1_000_000, secrets.randbits(74)
     return uuid.UUID(
         int=milliseconds << 80 | 7 << 76 | (random >> 62) << 64 | 2 << 62 | random & (1 << 62) - 1
     )
 
 
-# UUIDv7 in SQL, by the database's clock; built into PostgreSQL from version 18.
+# UUIDv7 in SQL; built into PostgreSQL 18.
 NEW_UUID = """
     encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) PLACING
         substring(int8send((extract(epoch FROM now()) * 1000)::bigint) FROM 3) FROM 1), 52, 1), 53, 1), 'hex')::uuid
@@ -60,8 +59,8 @@ class Order(models.Model):
     """What a customer ordered."""
 
     uuid = models.UUIDField("UUID", unique=True, default=uuid.uuid4, editable=False)
-    # No database constraint: it would lock the customer's row for every order. Users with orders are
-    # deactivated, not deleted; the audit detects orphans.
+    # No constraint: it would lock the customer's row for every order. Users are deactivated, not deleted; the
+    # audit detects orphans.
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.DO_NOTHING,
@@ -104,16 +103,15 @@ class Order(models.Model):
 
     @property
     def total_amount(self) -> Decimal:
-        """Goods and shipping; goods alone until shipping is quoted."""
+        """Goods and shipping, once quoted."""
         return self.goods_amount + (self.journey.shipping_amount or Decimal(0))
 
 
 class OrderLine(models.Model):
-    """A product of an order, with the price and name it had when the order was placed."""
+    """A product of an order, with price and name as ordered."""
 
     pk = models.CompositePrimaryKey("order_id", "product_id")
-    # No database constraints: the inserting statement reads the products, and lines never change; the audit
-    # detects orphans.
+    # No constraints: the inserting statement reads the products; the audit detects orphans.
     order = models.ForeignKey(
         Order, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="lines"
     )
@@ -140,17 +138,17 @@ class OrderLine(models.Model):
 
 
 class Journey(models.Model):
-    """Where an order stands. Written only through `orders.journal.save`, together with the events."""
+    """Where an order stands. Written only through `orders.journal.save`."""
 
     order = models.OneToOneField(
         Order, on_delete=models.DO_NOTHING, db_constraint=False, primary_key=True, related_name="journey"
     )
     status = models.CharField(max_length=10, choices=[(s.value, s.value.capitalize()) for s in Status])
-    # The sequence of the last event: the order's version and ETag.
+    # Of the last event: the order's version and ETag.
     sequence = models.IntegerField(default=1)
-    # When the order is to be polled next, by the database's clock; NULL at rest.
+    # By the database's clock; NULL at rest.
     due_at = models.DateTimeField(null=True, blank=True)
-    # The batch that may write the journey now: the fencing token of late writers.
+    # The fencing token: only this batch may write.
     batch_id = models.BigIntegerField(null=True, blank=True)
     # Claims since the order last progressed.
     attempts = models.SmallIntegerField(default=0)
@@ -158,30 +156,30 @@ class Journey(models.Model):
     shipping = models.CharField(max_length=10, blank=True, choices=[(leg.value, leg.value) for leg in Leg])
     payment = models.CharField(max_length=10, blank=True, choices=[(leg.value, leg.value) for leg in Leg])
     shipping_amount = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
-    # Why an order is cancelling: cancelled on request, or rejected by a leg.
+    # Cancelled on request, or rejected by a leg.
     outcome = models.CharField(max_length=10, blank=True)
     reason = models.CharField(max_length=200, blank=True)
     completion_requested = models.BooleanField(default=False)
-    # What a rescheduled order waits for, as a code (`orders.workflow.Wait`).
+    # A code (`orders.workflow.Wait`).
     waiting_for = models.CharField(max_length=40, blank=True)
-    # Why the order needs attention. Not a state: it may still be retried.
+    # Not a state: the order may still be retried.
     attention = models.CharField(max_length=200, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         indexes = [
-            # The dispatcher's queue. Its size follows the work in flight, not the history.
+            # The dispatcher's queue: its size follows the work in flight.
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="orders_due"),
-            # Everything that has not ended well, for operators' lists and counts.
+            # Operators' lists and counts.
             models.Index(
                 fields=["status", "order"],
                 condition=~Q(status__in=["confirmed", "completed"]),
                 name="orders_not_confirmed",
             ),
             models.Index(fields=["order"], condition=~Q(attention=""), name="orders_attention"),
-            # The queue for units held by unpaid orders: nearly always empty.
+            # Queue for units held by unpaid orders: nearly always empty.
             models.Index(fields=["order"], condition=Q(stock="short"), name="orders_short_of_stock"),
-            # On hold and not started: counted for each account, and cancelled when too old.
+            # On hold: counted per account, and cancelled when too old.
             models.Index(
                 fields=["order"], condition=Q(status="pending", due_at__isnull=True), name="orders_held"
             ),
@@ -212,9 +210,8 @@ class Journey(models.Model):
 class CurrentTransaction(Func):
     """A transaction number by which readers of the whole journal order events.
 
-    At least the transaction's own number, so that no reader expects the event before it is committed; at
-    least that of the latest ended transaction, because two transactions may lock one order in the opposite
-    order of their numbers.
+    At least the transaction's own, so that no reader passes the event before it is committed; at least the
+    latest ended one's, because two transactions may lock an order in the opposite order of their numbers.
     """
 
     template = (
@@ -224,27 +221,25 @@ class CurrentTransaction(Func):
 
 
 class OrderEvent(models.Model):
-    """An event of an order. Appended in the transaction that caused it; never changed."""
+    """An event of an order, appended in its transaction; never changed."""
 
     pk = models.CompositePrimaryKey("order_id", "sequence")
-    # No database constraint: appended only under the lock on the order's journey; the audit proves it.
+    # No constraint: appended under the journey's lock; the audit detects orphans.
     order = models.ForeignKey(
         Order, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="events"
     )
     sequence = models.IntegerField()  # 1, 2, 3, … without gaps
     type = models.CharField(max_length=24)  # orders.workflow.EventType
-    progress = models.SmallIntegerField(default=0)  # percent of the journey completed
+    progress = models.SmallIntegerField(default=0)
     data = models.JSONField(default=dict)
     at = models.DateTimeField(db_default=Now())
-    # Sequences of different orders commit out of order: this number bounds what `orders.journal.follow` may
-    # rely on.
+    # Orders commit concurrently: this bounds what `orders.journal.follow` may rely on.
     transaction_id = models.BigIntegerField(db_default=Cast(CurrentTransaction(), models.BigIntegerField()))
 
     class Meta:
         ordering = ["sequence"]
         indexes = [
-            # For readers of the whole journal. Inserts go to its end, so it costs writers little; a BRIN
-            # index costs readers more until it is summarised.
+            # Inserts go to its end and cost little; BRIN costs readers more until it is summarised.
             models.Index(fields=["transaction_id"], name="orders_event_by_transaction"),
         ]
 
@@ -253,18 +248,18 @@ class OrderEvent(models.Model):
 
 
 class Batch(models.Model):
-    """Orders dispatched together on one Celery canvas. Its id is their journeys' fencing token."""
+    """Orders dispatched on one Celery canvas. Its id is their fencing token."""
 
     started_at = models.DateTimeField(db_default=Now())
     size = models.IntegerField()
     # Settled, or reclaimed by later batches.
     finished_at = models.DateTimeField(null=True)
     order_ids = ArrayField(models.BigIntegerField(), db_default=[])
-    # Quarantined: some of its orders come from a lost batch and may be the cause (`StepRun`).
+    # Quarantined: an order of it may have crashed a worker.
     is_watched = models.BooleanField(db_default=False)
-    # Consecutive worker crashes that each of its orders had before it was claimed.
+    # Consecutive worker crashes of each of its orders.
     losses = models.SmallIntegerField(db_default=0)
-    # The node whose broker carries it; empty where one broker serves all.
+    # Whose broker carries it; empty where one serves all.
     node = models.CharField(max_length=100, db_default="")
 
     class Meta:
@@ -281,16 +276,16 @@ class Batch(models.Model):
 
 
 class StepRun(models.Model):
-    """A run of a step on a batch: Celery task, worker, start and end.
+    """A run of a step on a batch.
 
-    Committed with the step's result; for a quarantined batch, in advance. If that batch is lost with a run
-    that has not ended, one of its orders may be the cause; otherwise it was lost in transit.
+    Committed with the result; for a quarantined batch, in advance: a run that never ended means that an order
+    may be the cause.
 
-    The table is logged: an unlogged one is empty after a crash of PostgreSQL, and an order that causes the
-    crash would never exhaust its attempts.
+    Logged, because a crash of PostgreSQL empties unlogged tables, and an order that causes it would never
+    exhaust its attempts.
     """
 
-    # No constraint, which would lock the batch for each step.
+    # A constraint would lock the batch for each step.
     batch = models.ForeignKey(
         Batch, on_delete=models.DO_NOTHING, db_constraint=False, related_name="step_runs"
     )
@@ -308,21 +303,20 @@ class StepRun(models.Model):
 
 
 class ArchivedOrder(models.Model):
-    """An old order in one row, moved here by `orders.archive` with all its rows."""
+    """An old order with all its rows, archived by `orders.archive`."""
 
     id = models.BigIntegerField(primary_key=True)
     uuid = models.UUIDField("UUID", unique=True)
     owner_id = models.BigIntegerField()
     month = models.DateField(help_text="The first day of the month in which it was placed.")
-    # The balance that the provider's ledger should have for the order.
+    # Expected in the provider's ledger.
     kept_amount = models.DecimalField(max_digits=12, decimal_places=2)
-    # Its former rows as JSON: order, journey, lines, events, transactions.
     document = models.JSONField()
     archived_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         ordering = ["-id"]
-        # Months rise as the table grows, so BRIN costs writers next to nothing.
+        # Months rise with the table: BRIN costs next to nothing.
         indexes = [BrinIndex(fields=["month"], name="orders_archived_month", autosummarize=True)]
 
     def __str__(self) -> str:
@@ -330,7 +324,7 @@ class ArchivedOrder(models.Model):
 
 
 class ArchivedUnits(models.Model):
-    """Units of a product in archived orders; with the live orders' lines they make up what is sold."""
+    """Units in archived orders; with live orders' lines, what is sold."""
 
     product_id = models.BigIntegerField(primary_key=True)
     quantity = models.BigIntegerField()

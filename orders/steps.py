@@ -101,14 +101,13 @@ def _escalate(batch: BatchLease, why: str, details: str) -> None:
 
 
 def _due(batch: BatchLease, is_due: Callable[[JourneyState], bool]) -> list[JourneyState]:
-    """Lock the batch's journeys and return those for which a step is due."""
     journeys = journal.lock_batch(batch.order_ids, batch_id=batch.batch_id)
     return [journey for journey in journeys if is_due(journey)]
 
 
 @contextmanager
 def _last_transaction(batch: BatchLease, *, step: str) -> Iterator[None]:
-    """Open the transaction that saves a step's result together with its run."""
+    """Save a step's result together with its run."""
     with transaction.atomic():
         yield
         batches.finish_run(batch)
@@ -190,10 +189,7 @@ def authorize_payment(batch: BatchLease) -> None:
 
 @for_batch
 def capture_payment(batch: BatchLease) -> None:
-    """Capture the orders whose legs have all succeeded, then settle the batch.
-
-    The legs' results are read from the database alone.
-    """
+    """Capture the orders whose legs have all succeeded, by the database alone, then settle the batch."""
     if talking.is_handed_over():
         with _last_transaction(batch, step="capture_payment"):
             calls = handover.capture(batch, _due(batch, lambda _: True))
@@ -206,7 +202,6 @@ def capture_payment(batch: BatchLease) -> None:
 
 
 def _prepare_capture(journeys: Sequence[JourneyState]) -> list[Prepared]:
-    """Record the captures of locked orders before they are sent."""
     prepared = ledger.prepare(Kind.CAPTURE, ledger.held(_ids(journeys))) if journeys else []
     faults.point("capture_payment.before_intent_commit")
     return prepared
@@ -215,7 +210,6 @@ def _prepare_capture(journeys: Sequence[JourneyState]) -> list[Prepared]:
 def _capture(
     batch: BatchLease, prepared: Sequence[Prepared], order_ids: Sequence[int], *, ends_batch: bool
 ) -> None:
-    """Send prepared captures and settle their orders."""
     outcomes = _send(Kind.CAPTURE, prepared)
     with _last_transaction(batch, step="capture_payment"):
         journeys = journal.lock(order_ids)
@@ -234,7 +228,6 @@ def settle(batch: BatchLease) -> None:
 
 
 def _settle(batch: BatchLease, journeys: Sequence[JourneyState]) -> None:
-    """Decide the next state of each of these orders that the batch still owns."""
     for journey in journeys:
         if journey.batch_id == batch.batch_id:
             journey.settle()
@@ -297,7 +290,6 @@ def complete(batch: BatchLease) -> None:
 
 
 def _send(kind: Kind, prepared: Sequence[Prepared]) -> dict[int, Outcome]:
-    """Call the provider for all of them; return the outcomes that arrive in time."""
     return ledger.send(
         prepared, patience=settings.STRAGGLER_PATIENCE_SECONDS, on_late=partial(answers.record_late, kind)
     )
@@ -310,7 +302,6 @@ def _record(
     journeys: Sequence[JourneyState],
     batch: BatchLease,
 ) -> None:
-    """Record outcomes in the ledger and apply them to the locked journeys."""
     newly_recorded = ledger.record(kind, outcomes)
     ledger.delete_unsent(kind, [p for p in prepared if p.is_new and _was_not_sent(p, outcomes)])
     called = {p.request.order_id for p in prepared}

@@ -16,7 +16,7 @@ from scheduling.slots import database_now, once_per_slot
 @worker_process_shutdown.connect
 @worker_shutdown.connect
 def finish_calls(**_: object) -> None:
-    """Drain the calls to providers before a worker process ends, in any kind of pool."""
+    """Drain provider calls before a worker process ends."""
     handover.finish()
 
 
@@ -86,7 +86,7 @@ def clean(**_future: object) -> None:
 
 @shared_task(name="orders.archive")
 def archive_orders(**_future: object) -> None:
-    """Archive some old orders; an outdated schedule does nothing."""
+    """Archive some old orders."""
     now = database_now()
     if settings.ARCHIVE_AFTER_MONTHS:
         once_per_slot(name="archive", interval=300, work=lambda: retention.archive_some(now=now), now=now)
@@ -94,7 +94,7 @@ def archive_orders(**_future: object) -> None:
 
 @shared_task(name="orders.canary")
 def send_canary(**_future: object) -> None:
-    """Send a canary order, once per slot; an outdated schedule does nothing."""
+    """Send a canary order, once per slot."""
     now = database_now()
     if settings.CANARY_INTERVAL:
         once_per_slot(
@@ -107,5 +107,5 @@ def send_canary(**_future: object) -> None:
 
 @shared_task(name="orders.tick")
 def tick(**_future: object) -> None:
-    """Record beat's heartbeat and a backlog sample."""
+    """Record a heartbeat and a backlog sample."""
     backlog_samples.take(now=database_now())

@@ -1,8 +1,7 @@
-"""The ledger of calls to the payment provider, for many orders at once.
+"""The ledger of calls to the payment provider.
 
-For each kind of transaction, `prepare` records what is to be sent (one row per order and kind, for ever),
-`send` calls the provider with no transaction open, `record` stores the outcomes. A transaction with an
-unknown outcome is looked up by its key before it is sent again.
+`prepare` records what is to be sent (one row per order and kind, for ever), `send` calls the provider outside
+transactions, `record` stores outcomes. Unknown outcomes are looked up by key before a repeat.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -35,25 +34,25 @@ class Request(NamedTuple):
     amount: Decimal
     currency: str
     token: str = ""
-    # The provider's id of the transaction that this one builds on: an authorization, a capture.
+    # The provider's id of the authorization or capture it builds on.
     parent: str = ""
 
 
 class Asked(NamedTuple):
-    """Requests as a query, so that values the database has need not be sent to it."""
+    """Requests as a query: the database has most values."""
 
     query: str
     parameters: Sequence[str | None]
 
 
 class Prepared(NamedTuple):
-    """A recorded transaction: new, sent before with an unknown outcome, or decided."""
+    """A recorded transaction: new, sent with an unknown outcome, or decided."""
 
     request: Request
     kind: Kind
     state: State
     is_new: bool
-    # When this try was recorded: by the database's clock, as text, and by this process's own.
+    # Recorded at: by the database's clock, as text, and by this process's.
     asked_at: str
     since: float
     provider_id: str = ""
@@ -76,19 +75,18 @@ class Prepared(NamedTuple):
         )
 
 
-# No capacity within the batch's timeout; the call was never begun.
+# No room within the timeout; never begun.
 NO_CAPACITY = Outcome(kind="not_sent", code="crowded_out", message="Too many calls were ahead of it.")
-# The process stalled. A look-up may already have concluded that the call cannot arrive.
+# The process stalled: a look-up may have concluded that the call cannot arrive.
 TOO_LATE = Outcome(kind="not_sent", code="too_late", message="It was written down too long ago to be sent.")
-# A look-up without an answer: the outcome stays unknown.
 LOOKUP_FAILED = "lookup_failed"
-# A look-up found that the call never arrived, and no longer can.
+# Found by a look-up; it no longer can.
 NEVER_ARRIVED = "never_arrived"
 
-# Seconds within which a recorded call starts, or is not made at all.
+# Seconds within which a recorded call starts, or never.
 LONGEST_START = 5.0
 
-# A look-up, not a join: the planner knows too little of either side to join them well.
+# No join: the planner knows too little of either side.
 PREPARE = """
     WITH asked AS ({asked}), written AS (
         INSERT INTO payments_transaction AS t
@@ -133,9 +131,9 @@ DELETE_UNSENT = """
 
 
 def prepare(kind: Kind, asked: Asked) -> list[Prepared]:
-    """Record calls before they are sent. Return each with what is known of it.
+    """Record calls before they are sent.
 
-    Call it in the transaction that decides to send, and commit before `send`.
+    In the transaction that decides; commit before `send`.
     """
     found = execute(PREPARE.format(asked=asked.query), [*asked.parameters, kind.value])
     now = monotonic()
@@ -179,7 +177,7 @@ RESTART_GRACE = """
 
 
 def restart_grace(entries: Sequence[Transaction]) -> None:
-    """Restart the grace of calls stamped by a clock that was ahead and has been corrected."""
+    """Restart the grace of calls stamped by a clock that was ahead."""
     columns = [
         numbers(entry.order_id for entry in entries),
         words(str(entry.kind) for entry in entries),
@@ -191,9 +189,9 @@ def restart_grace(entries: Sequence[Transaction]) -> None:
 def send(
     prepared: Sequence[Prepared], *, patience: float, on_late: Callable[[Prepared, Outcome], None]
 ) -> dict[int, Outcome]:
-    """Send the calls concurrently. Return the outcomes that arrive within `patience` seconds, by order.
+    """Send calls concurrently. Return the outcomes within `patience` seconds, by order.
 
-    Decided ones are answered from the ledger. A late outcome goes to `on_late`; no transaction may be open.
+    Decided ones come from the ledger; late ones go to `on_late`.
     """
     outcomes = {p.request.order_id: p.outcome for p in prepared if p.outcome}
     open_ones = [p for p in prepared if p.outcome is None]
@@ -222,10 +220,7 @@ def asking(prepared: Prepared) -> Conversation[Outcome]:
 
 
 def looking_up(provider: Talk, *, key: str) -> Conversation[Outcome | None]:
-    """Return what the provider has under the key; None if it never received it.
-
-    Raises ProviderUnavailable.
-    """
+    """Return the outcome under the key; None if never received. Raises ProviderUnavailable."""
     faults.point("lookup.before_call")
     found = yield from provider.find(key=key)
     faults.point("lookup.after_call")
@@ -263,10 +258,7 @@ def _call(provider: Talk, prepared: Prepared) -> Conversation[Outcome]:
 
 
 def record(kind: Kind, outcomes: dict[int, Outcome]) -> set[int]:
-    """Record outcomes of transactions whose outcome was unknown; known ones stay.
-
-    Return the orders for which it was new.
-    """
+    """Record outcomes that were unknown. Return the orders for which one was new."""
     sent = {order_id: outcome for order_id, outcome in outcomes.items() if outcome.kind != "not_sent"}
     if not sent:
         return set()
@@ -284,9 +276,9 @@ def record(kind: Kind, outcomes: dict[int, Outcome]) -> set[int]:
 
 
 def delete_unsent(kind: Kind, prepared: Sequence[Prepared]) -> None:
-    """Delete new transactions that were not sent, which saves the next try a look-up.
+    """Delete unsent transactions, to save a look-up.
 
-    One that another worker has set out to send meanwhile stays: it may have been sent.
+    Unless another worker has set out to send one since.
     """
     if prepared:
         execute(
@@ -296,7 +288,7 @@ def delete_unsent(kind: Kind, prepared: Sequence[Prepared]) -> None:
 
 
 def reopen(kind: Kind, order_ids: Iterable[int]) -> None:
-    """Forget refusals whose cause an operator has resolved, to send them again under the same key."""
+    """Forget refusals, to send again under the same key."""
     Transaction.objects.filter(order_id__in=list(order_ids), kind=kind, state=State.DECLINED).update(
         state=State.UNKNOWN, code="", message="", finished_at=None
     )
@@ -305,7 +297,7 @@ def reopen(kind: Kind, order_ids: Iterable[int]) -> None:
 def transactions_of(order_ids: Iterable[int]) -> dict[int, dict[str, Transaction]]:
     """Return each order's transactions, by kind."""
     found: dict[int, dict[str, Transaction]] = {}
-    # Read for whole batches and rarely used: loaded on access.
+    # Rarely used: loaded on access.
     rows = Transaction.objects.filter(order_id__in=list(order_ids)).defer(
         "started_at", "asked_at", "finished_at"
     )
@@ -315,12 +307,11 @@ def transactions_of(order_ids: Iterable[int]) -> dict[int, dict[str, Transaction
 
 
 def unknown_of(kind: Kind, order_ids: Iterable[int]) -> list[Transaction]:
-    """Return the orders' transactions of a kind whose outcome is unknown."""
     return list(Transaction.objects.filter(order_id__in=list(order_ids), kind=kind, state=State.UNKNOWN))
 
 
 def not_refused(kind: Kind, order_ids: Iterable[int]) -> list[Transaction]:
-    """Return the orders' transactions of a kind except refused ones; an abandoned one is not refused."""
+    """Return transactions of a kind except refused ones."""
     refused = Q(state=State.DECLINED) & ~Q(code=NEVER_ARRIVED)
     return list(Transaction.objects.filter(order_id__in=list(order_ids), kind=kind).exclude(refused))
 

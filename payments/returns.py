@@ -34,15 +34,12 @@ DONE_BY = {Kind.VOID: Returned.VOIDED, Kind.REFUND: Returned.REFUNDED}
 
 
 def reverse_payments(order_ids: Sequence[int], *, now: datetime, patience: float) -> dict[int, Answer]:
-    """Void or refund whatever the orders' transactions hold. Return each order's result; idempotent.
+    """Void or refund whatever the orders' transactions hold; idempotent.
 
-    1. Look up unknown outcomes by key.
-    2. Void what was only authorized, refund what was captured.
+    Unknown outcomes are looked up first; after `ledger.arrival_grace` a call cannot arrive. Declined
+    reversals are sent again under the same key: an operator requested it.
 
-    A transaction that the provider has not received after `ledger.arrival_grace` cannot arrive any more. A
-    declined void or refund is sent again under the same key: an operator requested it.
-
-    Each of the two waits at most `patience` seconds, and again where a void was declined.
+    Look-ups and reversals each wait at most `patience` seconds.
     """
     _look_up(order_ids, now=now, patience=patience)
     books = ledger.transactions_of(order_ids)
@@ -59,7 +56,6 @@ def _those(answers: dict[int, Answer], how: Returned) -> list[int]:
 
 
 def _standing(book: dict[str, Transaction]) -> Answer:
-    """Decide by the ledger what remains to be done for one order."""
     authorization, capture = book.get(Kind.AUTHORIZE), book.get(Kind.CAPTURE)
     for entry in (authorization, capture):
         if entry is not None and entry.state == State.UNKNOWN:
@@ -82,7 +78,6 @@ def _request(base: Transaction) -> Request:
 
 
 def _reverse(to_do: Mapping[Kind, Sequence[Request]], *, now: datetime, patience: float) -> dict[int, Answer]:
-    """Void and refund concurrently; return each order's result."""
     if not any(to_do.values()):
         return {}
     with transaction.atomic():
@@ -130,10 +125,7 @@ def _answer(prepared: Prepared, outcome: Outcome) -> Answer:
 
 
 def _captured_after_all(order_ids: Sequence[int], now: datetime, patience: float) -> set[int]:
-    """Return those whose abandoned capture arrived after all, so that they need a refund and no void.
-
-    Also those for which that is uncertain: they are not refused, but retried.
-    """
+    """Return those whose abandoned capture arrived, or may have: they need a refund, not a void."""
     captures = ledger.not_refused(Kind.CAPTURE, order_ids)
     found = _find_all(captures, now=now, patience=patience)
     arrived = {entry.order_id: outcome for entry, outcome in found if outcome.kind == "succeeded"}
@@ -147,7 +139,6 @@ def _record_late(prepared: Prepared, outcome: Outcome) -> None:
 
 
 def _look_up(order_ids: Sequence[int], *, now: datetime, patience: float) -> None:
-    """Look up all authorizations and captures with unknown outcomes."""
     kinds = (Kind.AUTHORIZE, Kind.CAPTURE)
     unknown = [entry for kind in kinds for entry in ledger.unknown_of(kind, order_ids)]
     found = _find_all(unknown, now=now, patience=patience)
@@ -158,7 +149,6 @@ def _look_up(order_ids: Sequence[int], *, now: datetime, patience: float) -> Non
 def _find_all(
     entries: Sequence[Transaction], *, now: datetime, patience: float
 ) -> list[tuple[Transaction, Outcome]]:
-    """Return the provider's answers that arrive in time."""
     if early := [entry for entry in entries if entry.asked_at > now + ledger.arrival_grace()]:
         ledger.restart_grace(early)
     gathered = hold_all([_find(entry, now) for entry in entries], patience=patience, on_late=_ignore)

@@ -39,7 +39,6 @@ def is_handed_over() -> bool:
 
 
 def talk() -> Talk:
-    """Return the payment provider as conversations."""
     provider = gateway()
     if is_handed_over():
         assert provider.talk is not None

@@ -24,8 +24,8 @@ LARGEST_AMOUNT = Decimal(10) ** 12
 LARGEST_COUNT = 2**31 - 1
 LONGEST_RETRY_AFTER_SECONDS = 5.0
 
-TRY_AGAIN = {408, 425, 429}  # also from 500 up; any other 4xx is a refusal
-NOTHING_DONE = {425, 429}  # rejected on arrival; the others may have failed after execution
+TRY_AGAIN = {408, 425, 429}  # also from 500; any other 4xx is a refusal
+NOTHING_DONE = {425, 429}  # the others may have failed after execution
 
 NOT_JSON = object()
 
@@ -62,7 +62,6 @@ class Answer:
 
     @property
     def error(self) -> tuple[str, str]:
-        """Return the code and message of a refusal, from the body where present."""
         error = self.content.get("error") if isinstance(self.content, dict) else None
         code = read_words(error, "code", longest=LONGEST_CODE)
         if not code:
@@ -71,13 +70,12 @@ class Answer:
 
 
 def read_answer(response: requests.Response, *, until: float) -> Answer:
-    """Read the answer to its end by `until`, a monotonic time. Raises TryFailed if it is unusable."""
+    """Read the answer by `until`, a monotonic time. Raises TryFailed if unusable."""
     body = _read_body(response, until)
     return judged(response.status_code, body, _retry_after(response))
 
 
 def judged(status: int, body: bytes, retry_after: float | None) -> Answer:
-    """Return the answer in a complete response; raises TryFailed if there is none."""
     if status in TRY_AGAIN or status >= 500:
         raise TryFailed(f"it answered {status}", in_doubt=status not in NOTHING_DONE, retry_after=retry_after)
     if 300 <= status < 400:
@@ -89,7 +87,7 @@ def judged(status: int, body: bytes, retry_after: float | None) -> Answer:
 
 
 def _read_body(response: requests.Response, until: float) -> bytes:
-    """Return the body, with limits on size and time."""
+    """Return the body, limited in size and time."""
     body = bytearray()
     while chunk := response.raw.read1(65536):
         body += chunk
@@ -128,7 +126,6 @@ def parse(body: bytes) -> Any:
 
 
 def _retry_after(response: requests.Response) -> float | None:
-    """Return the header's seconds, given as seconds or a date; capped."""
     header = response.headers.get("Retry-After", "")
     try:
         wait = float(header) if header.isdecimal() else _seconds_until(header)
@@ -156,7 +153,7 @@ def read_id(content: Any, name: str, *, longest: int = LONGEST_ID) -> str:
 
 
 def read_words(content: Any, name: str, *, longest: int) -> str:
-    """Return text for display: shortened, without unprintable characters and card numbers; may be empty."""
+    """Return text for display: shortened, printable, without card numbers; may be empty."""
     value = content.get(name) if isinstance(content, dict) else None
     if not isinstance(value, str | int | float):
         return ""

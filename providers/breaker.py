@@ -34,25 +34,24 @@ if redis.call('HGET', KEYS[1], 'state') == 'open' then
 end
 """
 
-# How long a process caches that a breaker is closed, and batches its successes: a healthy provider costs a
-# few round trips a second instead of two per call.
+# How long a process caches that a breaker is closed, and batches successes: saves two round trips per call.
 CACHE_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
 class Policy:
-    """When a breaker opens and closes. Times in seconds."""
+    """Times in seconds."""
 
     slot: float = 2  # the window's resolution ...
     slots: int = 10  # ... and its length in slots
-    calls: int = 10  # fewer are no basis for a rate
+    calls: int = 10  # fewer are no basis
     failure_rate: float = 0.5
     first_pause: float = 10
     longest_pause: float = 60
-    calm: float = 60  # closed this long, and the next pause is the first again
-    probe_patience: float = 15  # a probe not reported by then is lost; must exceed a call's timeout
-    ramp: float = 5  # after closing, traffic ramps up over this time ...
-    first_allowance: int = 20  # ... from this many calls in the first second, doubling each second
+    calm: float = 60  # then the next pause is the first again
+    probe_patience: float = 15  # then it is lost; must exceed a call's timeout
+    ramp: float = 5  # after closing, traffic grows over this time
+    first_allowance: int = 20  # in the first second; doubles
 
 
 @dataclass(frozen=True)
@@ -60,9 +59,9 @@ class Admission:
     """A breaker's decision on calls."""
 
     allowed: bool
-    probe: str = ""  # id of the probe
+    probe: str = ""
     retry_after: float = 0.0  # seconds until the next chance, if refused
-    calls: int = 1  # admitted of those wanted
+    calls: int = 1
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class BreakerState:
 
     name: str
     state: str  # closed | open | half_open | unknown (no Valkey)
-    failures: int = 0  # of the window's calls; if not closed, of those that opened it
+    failures: int = 0  # that opened it, unless closed
     calls: int = 0
     opened_at: datetime | None = None
     retry_at: datetime | None = None
@@ -83,7 +82,7 @@ class Breaker:
     def __init__(self, name: str, policy: Policy) -> None:
         self.name = name
         self._policy = policy
-        # The braces keep both keys on one cluster node.
+        # One cluster node for both keys.
         self._keys = [f"breaker:{{{name}}}", f"breaker:{{{name}}}:window"]
         self._lock = threading.Lock()
         self._closed_until = 0.0
@@ -112,11 +111,10 @@ class Breaker:
         return Admission(allowed, probe, retry_after=float(wait), calls=int(granted) if allowed else 0)
 
     def record(self, admission: Admission, *, ok: bool) -> None:
-        """Record an admitted call: failures at once, successes in small batches."""
+        """Record a call: failures at once, successes in batches."""
         self.record_all(successes=int(ok), failures=int(not ok), probe=admission.probe)
 
     def record_all(self, *, successes: int, failures: int, probe: str = "") -> None:
-        """Record the results of several admitted calls."""
         with self._lock:
             now = time.monotonic()
             # Successes older than a slot belong to a past window.
@@ -128,7 +126,7 @@ class Breaker:
         self._report(probe=probe, successes=unreported + successes, failures=failures)
 
     def invite(self) -> None:
-        """Let the next call probe without waiting out the pause: the provider seems healthy."""
+        """Let the next call probe at once: the provider seems healthy."""
         shared_memory().run(INVITE, keys=self._keys, args=[], otherwise=None)
 
     def reset(self) -> None:

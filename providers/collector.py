@@ -15,12 +15,12 @@ R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
 
-# Items that arrive during a group, or this long after its start, form the next.
+# Items during a group, or this long after its start, form the next.
 GATHERING_SECONDS = 0.01
 MOST_TOGETHER = 500
 DATABASE_PAUSE_SECONDS = 0.5
 AWAY = DATABASE_PAUSE_SECONDS
-# A connection idle for this long is checked before use, and closed after as long again.
+# An idle connection is checked after this long, closed after as long again.
 LOOK_AFTER_SECONDS = 1.0
 LET_GO_AFTER_SECONDS = 20.0
 
@@ -94,10 +94,7 @@ class Collector(Generic[T]):
             self._has_connection = False
 
     def _try(self, work: Callable[[], R]) -> R | float | None:
-        """Return the result of `work`, or AWAY without a database.
-
-        Any other error is logged and ends `work`.
-        """
+        """Return the result of `work`, or AWAY without a database."""
         if time.monotonic() - self._used_at > LOOK_AFTER_SECONDS:
             connections[DEFAULT_DB_ALIAS].health_check_done = False  # type: ignore[attr-defined]
         try:

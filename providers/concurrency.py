@@ -20,9 +20,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Gathered(Generic[T]):
-    """Results in time, by the call's place; `late` calls are under way and will be reported.
+    """Results by the call's place; `late` calls will be reported.
 
-    Calls in neither were never started: there was no capacity, or no time for an answer.
+    Calls in neither were never started.
     """
 
     results: dict[int, T]
@@ -38,14 +38,13 @@ def concurrently(
     pool: str = "provider",
     places: int | None = None,
 ) -> Gathered[T]:
-    """Run calls on a named pool and return what completes within `patience` seconds.
+    """Run calls on a named pool; return what completes within `patience` seconds.
 
-    Pools share no threads, so calls that hang block only their kind. `places` bounds concurrent calls; by
-    default settings.PROVIDER_CONCURRENCY.
+    Pools share no threads: hanging calls block only their kind. `places` bounds concurrency; by default
+    settings.PROVIDER_CONCURRENCY.
 
-    A started call is reported exactly once: in the result, or through `on_late(place, result)` on a pool
-    thread, whose database connections are closed afterwards. Exceptions raise here, late ones are logged.
-    `inline` runs calls in sequence on this thread, if none waits.
+    Each started call is reported once: in the result, or by `on_late(place, result)` on a pool thread. Late
+    exceptions are logged. `inline` runs the calls on this thread.
     """
     if inline:
         return Gathered({place: call() for place, call in enumerate(calls)}, frozenset())
@@ -58,7 +57,7 @@ def concurrently(
 
 @dataclass
 class _Gathering(Generic[T]):
-    """One list's calls; each is not started, left out, started or done, and changes under the lock."""
+    """Each call is not started, left out, started or done; changes need the lock."""
 
     on_late: Callable[[int, T], None]
     until: float
@@ -89,7 +88,7 @@ class _Gathering(Generic[T]):
             self.report_late(place, result)
 
     def has_time(self) -> bool:
-        """Whether a call of average duration would finish in time: a late one costs more."""
+        """Whether a call could finish in time: a late one costs more."""
         usual = self.seconds / len(self.results) if self.results else 0.0
         return time.monotonic() + usual <= self.until
 

@@ -1,7 +1,7 @@
 """Conversations: the order of calls to a provider, independent of transport.
 
-A generator yields calls, receives each answer's content (or the provider's error raised in it), and returns
-an outcome. It runs on a thread (`hold`) or, beside thousands, on the process's loop (`providers.loop`).
+A generator yields calls, receives answers or errors, and returns an outcome. It runs on a thread (`hold`) or
+on the loop (`providers.loop`).
 """
 
 import json
@@ -29,7 +29,7 @@ def doing(path: str, body: Mapping[str, Any], *, key: str) -> Call:
 
 
 def hold(conversation: Conversation[T], make: Callable[[Call], Any]) -> T:
-    """Run a conversation on this thread. `make` returns an answer's content or raises one of ERRORS."""
+    """Run a conversation on this thread. `make` returns an answer's content."""
     try:
         call = next(conversation)
         while True:

@@ -31,7 +31,6 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, NameResolutionError
 from urllib3.util.connection import allowed_gai_family
 
-# What libraries raise when their socket is shut down.
 CUT_SHORT = (OSError, HTTPError, HTTPException, ValueError)
 
 
@@ -40,7 +39,7 @@ class DeadlinePassed(TimeoutError):
 
 
 class Deadline:
-    """Watches one exchange's socket inside `with`. Leaving it raises DeadlinePassed if it was cut."""
+    """Watches a socket inside `with`; leaving raises DeadlinePassed if it was cut."""
 
     def __init__(self, seconds: float) -> None:
         self.at = time.monotonic() + seconds
@@ -55,7 +54,7 @@ class Deadline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _watchdog(os.getpid()).release(self)
-        # Without a connection nothing was cut: the original error is more precise.
+        # The original error is more precise.
         had_connection = self._twin is not None
         self._replace_twin(None)
         if self.has_passed and had_connection and (error is None or isinstance(error, CUT_SHORT)):
@@ -76,7 +75,7 @@ class Deadline:
             _here.deadline = before
 
     def attach(self, descriptor: int) -> None:
-        """Watch this socket; after the deadline it is shut down at once."""
+        """Watch this socket; too late, shut it down at once."""
         _watchdog(os.getpid()).attach(self, socket.socket(fileno=os.dup(descriptor)))
 
     def cut(self) -> None:
@@ -149,8 +148,6 @@ def _current() -> Deadline | None:
 
 
 class _Attached(HTTPConnection):
-    """Attaches its socket to the call's deadline, on connect and on reuse."""
-
     def _new_conn(self) -> socket.socket:
         deadline = _current()
         if deadline is None:
@@ -167,7 +164,7 @@ class _Attached(HTTPConnection):
         super().request(*args, **options)
 
     def _connect_to_one(self, deadline: Deadline) -> socket.socket:
-        """Try the host's addresses in turn; urllib3 would allow each the whole timeout."""
+        """urllib3 would allow each address the whole timeout."""
         name, wanted = self._dns_host, self.timeout
         addresses = self._addresses(name)
         try:
@@ -213,8 +210,6 @@ POOLS = {"http": HttpPool, "https": HttpsPool}
 
 
 class _Adapter(HTTPAdapter):
-    """Applies deadlines to requests, through proxies too."""
-
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
         self.poolmanager.pool_classes_by_scheme = POOLS

@@ -5,7 +5,7 @@ nothing happened, it may have, or it was refused.
 
 
 class ProviderUnavailable(Exception):
-    """Nothing was executed: the call was not sent, was rejected on arrival, or only reads."""
+    """Nothing was executed."""
 
     def __init__(self, provider: str, reason: str, *, retry_after: float | None = None) -> None:
         super().__init__(f"{provider} is unavailable: {reason}")
@@ -15,7 +15,7 @@ class ProviderUnavailable(Exception):
 
 
 class OutcomeUnknown(Exception):
-    """The call may have been executed: look it up by its key first."""
+    """It may have been executed: look it up by its key first."""
 
     def __init__(self, provider: str, reason: str) -> None:
         super().__init__(f"{provider} gave no usable answer: {reason}")

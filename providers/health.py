@@ -76,7 +76,7 @@ def _remember(reports: list[HealthReport]) -> None:
 
 
 def _from_json(text: str) -> HealthReport | None:
-    """Parse a stored report; None if malformed: anyone with access to Valkey may have written it."""
+    """Parse a report; anyone with access to Valkey may have written it."""
     try:
         return msgspec.json.decode(text, type=HealthReport)
     except (msgspec.DecodeError, UnicodeError):

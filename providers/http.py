@@ -45,13 +45,13 @@ class Call:
     @property
     def headers(self) -> dict[str, str]:
         content = {"Content-Type": "application/json", "Idempotency-Key": self.key} if self.body else {}
-        # Compression is not worth the risk of a decompression bomb.
+        # Compression invites decompression bombs.
         return {"Accept": "application/json", "Accept-Encoding": "identity"} | content
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The time that all tries of a call share. Moments are monotonic."""
+    """Time shared by a call's tries. Moments are monotonic."""
 
     timeout: float  # seconds per try at most
     attempts: int
@@ -64,7 +64,7 @@ class Budget:
 
     @property
     def last_start(self) -> float:
-        """A later try could not be answered in time, and would only add uncertainty."""
+        """A later try would only add uncertainty."""
         return self.deadline - self.timeout * SHORTEST_TRY
 
     def allows_another(self, number: int, pause: float) -> bool:
@@ -104,9 +104,9 @@ class ProviderClient:
             raise ProviderUnavailable(self.name, unknown.reason) from unknown
 
     def lines(self, path: str) -> Iterator[Any]:
-        """Stream JSON lines in one try, of any length.
+        """Stream JSON lines in one try.
 
-        Raises ProviderUnavailable, also midway when the stream breaks off or exceeds its time.
+        Raises ProviderUnavailable, also midway.
         """
         pause = settings.EXTERNAL_TIMEOUT_SECONDS
         try:
@@ -138,7 +138,6 @@ class ProviderClient:
     # One call, several tries
 
     def _call(self, call: Call) -> Any:
-        """Try until it is answered, or tries or time are used up."""
         budget = Budget.of_settings()
         doubt = ""
         for number in range(1, budget.attempts + 1):
@@ -183,7 +182,7 @@ class ProviderClient:
         answered = False
         try:
             yield
-            answered = True  # a refusal is an answer too: the provider is healthy
+            answered = True  # a refusal proves health too
         finally:
             watch.record(admission, ok=answered)
 
@@ -241,7 +240,7 @@ def _provider(name: str, base_url: str, concurrency: int, pid: int) -> ProviderC
 
 def _session(base_url: str, *, pool: int) -> requests.Session:
     calls = session(pool=pool)
-    # The environment's proxies and certificates are read once, not for every request.
+    # Read once, not for every request.
     environment = calls.merge_environment_settings(base_url, {}, None, None, None)
     calls.trust_env, calls.proxies, calls.verify = False, environment["proxies"], environment["verify"]
     calls.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -249,7 +248,6 @@ def _session(base_url: str, *, pool: int) -> requests.Session:
 
 
 def _never_sent(error: Exception) -> bool:
-    """Whether no connection was made, so that nothing was executed."""
     cause = error.args[0] if error.args else None
     refused = isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError)
     return refused or isinstance(error, requests.ConnectTimeout)
@@ -266,6 +264,6 @@ def _describe(error: Exception) -> str:
 
 
 def pause(number: int, retry_after: float | None) -> float:
-    """Return the seconds before the next try: full-jitter backoff, or longer if the provider requests it."""
+    """Return the seconds before the next try: full jitter, or longer if requested."""
     ceiling = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** (number - 1))
     return max(random.uniform(0, ceiling), retry_after or 0.0)  # noqa: S311 - spreads load, guards nothing

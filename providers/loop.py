@@ -101,7 +101,7 @@ class Loop:
     # --- From any thread ----------------------------------------------------------------------------------
 
     def submit(self, name: str, job: Job[Any], *, first: bool = False) -> None:
-        """Queue a conversation; `first`: before those that begin something new."""
+        """Queue a conversation; `first`: before new ones."""
         lane = self._lane(name)
         with self._change:
             lane.load += 1
@@ -109,9 +109,9 @@ class Loop:
         self._wire.wake()
 
     def room(self, name: str, *, wanted: int, until: float) -> int:
-        """Return how many more conversations a lane takes, up to `wanted`; 0 if none in time.
+        """Return a lane's free places, up to `wanted`; 0 if none in time.
 
-        Waits until that monotonic time for worthwhile room: all, or a quarter of the window.
+        Waits until that monotonic time for all, or a quarter of the window.
         """
         lane = self._lane(name)
         with self._change:
@@ -178,7 +178,6 @@ class Loop:
                 self._change.notify_all()
 
     def _rest(self) -> float:
-        """Return the seconds until the next timer."""
         if self._inbox:
             return 0.0
         moments = [
@@ -190,7 +189,6 @@ class Loop:
         return min([LONGEST_REST, *(moment - time.monotonic() for moment in moments)])
 
     def _start(self, lane: Lane) -> None:
-        """Begin as many tries as window, rate and breaker allow."""
         while lane.waiting:
             now = time.monotonic()
             wanted = min(lane.waiting, lane.window.room(lane.under_way, now=now))
@@ -207,7 +205,7 @@ class Loop:
                 self._refuse(lane, lane.waiting, admission)
 
     def _begin(self, lane: Lane, job: Job[Any], admission: Admission) -> None:
-        """Make the next try of a job's call; start the conversation if it has none yet."""
+        """Make a job's next try; start its conversation if it has no call yet."""
         if not self._is_ready(lane, job):
             return
         assert job.call is not None
@@ -223,7 +221,6 @@ class Loop:
         )
 
     def _is_ready(self, lane: Lane, job: Job[Any]) -> bool:
-        """Whether the job has a call to make."""
         if job.has_begun:
             return job.call is not None
         if time.monotonic() > job.begin_by:
@@ -233,7 +230,6 @@ class Loop:
         return self._advance(lane, job, partial(next, job.conversation))
 
     def _refuse(self, lane: Lane, jobs: int, admission: Admission) -> None:
-        """Fail `jobs` jobs: the breaker is open."""
         for job in [lane.next() for _ in range(jobs)]:
             if self._is_ready(lane, job):
                 measures.PROVIDER_CALLS.add(lane.name, "not_sent")
@@ -284,7 +280,6 @@ class Loop:
             self._advance(lane, job, partial(job.conversation.send, answer.content), queue=True)
 
     def _failed(self, lane: Lane, job: Job[Any], failure: TryFailed) -> None:
-        """Retry later if retryable and in time; else fail the call."""
         assert job.call is not None
         assert job.budget is not None
         job.doubt = failure.reason if failure.in_doubt else job.doubt
@@ -303,7 +298,7 @@ class Loop:
     # --- The conversation ---------------------------------------------------------------------------------
 
     def _advance(self, lane: Lane, job: Job[Any], step: Callable[[], Call], *, queue: bool = False) -> bool:
-        """Advance the conversation. Return whether it has another call to make; `queue` it for that."""
+        """Advance the conversation. Return whether it has another call."""
         try:
             job.call = step()
         except StopIteration as end:
@@ -338,7 +333,6 @@ def bound() -> int:
 
 
 def _answer(reply: Reply) -> Answer:
-    """Return a reply's answer; raises TryFailed if there is none."""
     if reply.error:
         raise TryFailed(reply.error, in_doubt=reply.was_sent)
     retry_after = None if reply.retry_after is None else min(reply.retry_after, LONGEST_RETRY_AFTER_SECONDS)
@@ -373,6 +367,6 @@ def exists() -> bool:
 
 @atexit.register
 def _stop_at_exit() -> None:
-    """Stop the thread before the interpreter unloads libcurl under it."""
+    """Before the interpreter unloads libcurl."""
     if exists():
         loop().stop()

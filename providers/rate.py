@@ -20,7 +20,7 @@ class Rate:
         self.not_before = 0.0  # monotonic: no calls before then
 
     def take(self, calls: int, *, now: float) -> int:
-        """Return how many of `calls` may be made now (monotonic); retry the others after `not_before`."""
+        """Return how many of `calls` may be made now; the others after `not_before`."""
         if not self._limit or not calls:
             return calls
         if now < self.not_before:

@@ -19,12 +19,12 @@ logger = logging.getLogger(__name__)
 
 # A provider call must not wait for Valkey.
 SOCKET_TIMEOUT_SECONDS = 0.25
-# How long an absent Valkey is not retried, so that few calls pay that timeout.
+# An absent Valkey is not retried for this long: few calls pay that timeout.
 AWAY_SECONDS = 1.0
 
 
 class SharedMemory:
-    """A process's connection to Valkey; callers choose the default for when it is away."""
+    """A connection to Valkey; callers choose the default without it."""
 
     def __init__(self, url: str) -> None:
         self._redis = optional_valkey.fail_fast_client(url, seconds=SOCKET_TIMEOUT_SECONDS)
@@ -33,7 +33,7 @@ class SharedMemory:
         self._lock = threading.Lock()
 
     def ask(self, question: Callable[[redis.Redis], T], *, otherwise: T) -> T:
-        """Return the answer, or `otherwise` when Valkey is or was just away, or holds malformed data."""
+        """Return the answer, or `otherwise` without Valkey or with malformed data."""
         if time.monotonic() < self._away_until:
             return otherwise
         try:

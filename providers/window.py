@@ -1,8 +1,7 @@
 """A provider's concurrency limit: additive increase, multiplicative decrease.
 
-Adjusted once a round, about the duration of a call. It doubles at first, then grows by a tenth a round while
-calls wait and latency is stable. It shrinks on throttling (429, Retry-After), repeated failures, or rising
-latency.
+Adjusted once a round, about a call's duration. It doubles at first, then grows while calls wait and latency
+is stable. Throttling, repeated failures and latency shrink it.
 """
 
 from dataclasses import dataclass, field
@@ -12,14 +11,13 @@ STEP, GROWTH = 16, 0.1  # calls per round, or this share of the window if more
 SHORTEST_ROUND = 0.05  # seconds
 
 AFTER_THROTTLED, AFTER_FAILURES, AFTER_DELAY = 0.5, 0.7, 0.9
-# Floors for each. Only throttling proves overload: failures and latency may have other causes, and fewer
-# calls would make them worse.
+# Floors. Only throttling proves overload: fewer calls would make other failures worse.
 LEAST_THROTTLED, LEAST_FAILING, LEAST_SLOW = 4, 32, 64
-# Few failures do not indicate load: one call in a hundred may time out.
+# One call in a hundred may time out without load.
 FAILURES = 0.1
-# Slow means this many times the fastest rounds' latency, and this many seconds more.
+# Relative to the fastest rounds, and in seconds more.
 SLOW, SLOW_SECONDS = 2.0, 0.1
-# Decay of the fastest round's memory: a provider may have become slower for good.
+# Decay of the fastest round: a provider may become slower for good.
 FADING = 1.05
 
 
@@ -44,7 +42,7 @@ class Window:
 
     @property
     def allowance(self) -> int:
-        """Return how many calls may be under way or queued: those queued start within a second."""
+        """Return the bound on calls under way or queued: queued ones start within a second."""
         spare = min(1.0, 1.0 / self.usual) if self.usual else 1.0
         return int(self.size * (1 + spare))
 
@@ -79,7 +77,7 @@ class Window:
             return
         if self._seconds:
             ranked = sorted(self._seconds)
-            self.usual = ranked[len(ranked) // 2]  # the median: stragglers are not load
+            self.usual = ranked[len(ranked) // 2]  # stragglers are not load
             self._fastest = min(self.usual, self._fastest * FADING) if self._fastest else self.usual
         self._resize()
         self._round_ends = now + max(SHORTEST_ROUND, min(self.usual, 1.0))

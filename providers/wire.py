@@ -19,7 +19,7 @@ import requests
 from providers.answers import LARGEST_ANSWER
 from providers.http import LONGEST_CONNECT_SECONDS, Call
 
-# libcurl's errors before a connection exists: nothing was sent.
+# Before a connection exists: nothing was sent.
 NO_CONNECTION = {pycurl.E_COULDNT_RESOLVE_PROXY, pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_CONNECT}
 
 
@@ -28,9 +28,9 @@ class Reply(NamedTuple):
 
     status: int
     body: bytes
-    retry_after: float | None  # seconds, from the provider
+    retry_after: float | None  # from the provider
     error: str
-    was_sent: bool  # at least in part: it may have arrived
+    was_sent: bool  # in part: it may have arrived
     seconds: float
 
 

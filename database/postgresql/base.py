@@ -13,15 +13,11 @@ from database.prepared import Statements
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Django's connection, with a health check without a round trip and prepared statements.
-
-    See `database.prepared`.
-    """
+    """Django's connection, with prepared statements and a health check without a round trip."""
 
     statements: Statements
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> psycopg.Connection[Any]:
-        """Return a connection with nothing prepared."""
         new: psycopg.Connection[Any] = super().get_new_connection(conn_params)
         self._set_session(new)
         self.statements = Statements(new)
@@ -29,7 +25,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return new
 
     def _set_session(self, new: psycopg.Connection[Any]) -> None:
-        """Set by statement what a pooler rejects as start-up parameters."""
+        """Poolers reject these as start-up parameters."""
         session: dict[str, str] = self.settings_dict.get("SESSION", {})
         if session:
             calls = ", ".join("set_config(%s, %s, false)" for _ in session)
@@ -37,17 +33,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
             new.commit()
 
     def _commit(self) -> None:
-        """Commit on the short path of `database.prepared`."""
         if self.connection is not None:
             with debug_transaction(self, "COMMIT"), self.wrap_database_errors:
                 self.statements.commit()
 
     def is_usable(self) -> bool:
-        """Return whether the connection is still open.
-
-        A server that closed it, or shuts down, has sent something to read: an idle silent connection is
-        usable.
-        """
+        """Return whether the connection is open: a server that ends it sends something to read."""
         return self._is_silent() or super().is_usable()
 
     def _is_silent(self) -> bool:

@@ -41,7 +41,7 @@ class PaymentWebhook(APIView):
         try:
             event = _verify(request)
         except webhooks.NotForUs as error:
-            # Refused, it would be resent for days, and then the provider would disable all webhooks.
+            # An error would be resent for days, then the provider disables all webhooks.
             logger.info("payment_webhook_ignored", event_type=error.event_type)
             measures.WEBHOOKS_IGNORED.add()
             return Response({"status": "ignored"})
@@ -54,7 +54,7 @@ class PaymentWebhook(APIView):
 
 
 def _verify(request: Request) -> webhooks.Event:
-    """Verify the signature over the raw bytes, before parsing, and return the event."""
+    """Verify the signature over the raw bytes, before parsing."""
     raw = request._request
     if int(raw.headers.get("Content-Length") or 0) > webhooks.LARGEST_BODY:
         message = f"At most {webhooks.LARGEST_BODY} bytes."
@@ -71,7 +71,6 @@ def _verify(request: Request) -> webhooks.Event:
 
 
 def _apply(event: webhooks.Event) -> str:
-    """Apply an event. Return applied, nothing_new or duplicate."""
     if not webhooks.is_new(event):
         return "duplicate"
     try:

@@ -364,7 +364,7 @@ LEGAL = {
 
 
 def _compare_ledger(report: Report) -> None:
-    """Load the provider's ledger into a temporary table, and compare the orders at rest."""
+    """Compare orders at rest with the provider's ledger."""
     with connection.cursor() as cursor:
         cursor.execute(OPEN_LEDGER)
         try:

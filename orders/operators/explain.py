@@ -153,7 +153,6 @@ def _held(facts: Facts) -> Explanation:
 
 
 def _stopped(facts: Facts) -> Explanation:
-    """It needs manual action, to continue or to leave the list."""
     attention = in_words(facts.journey.attention)
     return Explanation(
         Situation.ATTENTION,
@@ -333,7 +332,6 @@ def _continues(
     next_action: str,
     in_the_way: list[Blocker] | None = None,
 ) -> Explanation:
-    """Return the explanation of an order that continues automatically, once nothing blocks it."""
     if in_the_way:
         first = in_the_way[0]
         situation, waiting_for, next_action = BECAUSE_OF[first.kind], first.waiting_for, first.next_action
@@ -361,14 +359,12 @@ def _obstacles(facts: Facts, *, is_to_be_claimed: bool) -> list[Blocker]:
 
 
 def _poll_blockers(facts: Facts) -> list[Blocker]:
-    """Return what blocks the polling of an order that waits for the provider."""
     if not facts.is_overdue:
         return []
     return blockers.around(queues=_queues(facts.journey), is_to_be_claimed=True, needs_provider=False)
 
 
 def _queues(journey: Journey) -> list[str]:
-    """Return the queues that the order still has to go through."""
     if journey.status == Status.CONFIRMED:
         return ["orders"]
     legs = {"stock": "inventory", "shipping": "shipping", "payment": "payments"}
@@ -377,7 +373,6 @@ def _queues(journey: Journey) -> list[str]:
 
 
 def _open_legs(journey: Journey) -> list[str]:
-    """Return the legs that are still pending."""
     if journey.status == Status.CANCELLING:
         stock = journey.stock in (Leg.RESERVED, Leg.SOLD)
         money = journey.shipping == Leg.QUOTED and journey.payment in (
@@ -403,7 +398,6 @@ def _size(batch: Batch | None) -> str:
 
 
 def _batch_end(facts: Facts) -> str:
-    """Return what is known of the end of its batch."""
     batch = Batch.objects.filter(pk=facts.journey.batch_id or 0).first()
     run = batch.step_runs.filter(ended_at=None).order_by("-began_at").first() if batch else None
     if run:
@@ -417,14 +411,12 @@ def _batch_end(facts: Facts) -> str:
 
 
 def _attention_note(facts: Facts) -> str:
-    """Return why an order needs attention although it continues."""
     if not facts.journey.attention:
         return ""
     return f" It needs attention as well: {_as_sentence(in_words(facts.journey.attention))}"
 
 
 def _money(facts: Facts) -> str:
-    """Return what the provider still holds of an order that is being cancelled."""
     if facts.journey.status != Status.CANCELLING:
         return ""
     amount, has = _exposure(facts.book)

@@ -162,7 +162,6 @@ def _has_effect(item: Any, kind: str, body: Mapping[str, str]) -> bool:
 
 
 def _outcome(operation: Any) -> Outcome:
-    """Return an operation's outcome. Raises Unreadable if it is malformed."""
     status, provider_id = read_id(operation, "status"), read_id(operation, "id")
     if status == "succeeded":
         return Outcome("succeeded", provider_id=provider_id)

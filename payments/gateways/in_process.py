@@ -55,10 +55,9 @@ class Memory:
 
 @dataclass
 class InProcessGateway:
-    """Answers at once, and alike for the same key. Keeps operations only in a given memory.
+    """Answers at once, and alike for the same key.
 
-    Without one it accepts every call (even a void of nothing), finds no key and has an empty ledger. Repeats
-    still match, because answers follow from the call alone.
+    Without a memory it accepts every call and finds no key.
     """
 
     memory: Memory | None = None

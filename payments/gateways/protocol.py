@@ -25,9 +25,9 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class LedgerLine:
-    """The provider's ledger for one reference in one currency. Amounts count successful operations.
+    """The provider's ledger for one reference and currency. Amounts count successful operations.
 
-    Others may use the account too: a reference is any text.
+    References may be others'.
     """
 
     reference: str
@@ -35,9 +35,9 @@ class LedgerLine:
     authorized: Decimal = Decimal(0)
     captured: Decimal = Decimal(0)
     refunded: Decimal = Decimal(0)
-    voided: Decimal = Decimal(0)  # the voided part of the authorized amount
+    voided: Decimal = Decimal(0)
     captures: int = 0
-    flaw: str = ""  # why the line is unreadable beyond its reference; else empty
+    flaw: str = ""  # why the line is unreadable
 
 
 class Talk(Protocol):
@@ -46,7 +46,7 @@ class Talk(Protocol):
     def authorize(
         self, *, key: str, reference: str, amount: Decimal, currency: str, token: str
     ) -> Conversation[Outcome]:
-        """Hold the amount on the customer's card."""
+        """Hold an amount on a card."""
 
     def capture(
         self, *, key: str, reference: str, authorization: str, amount: Decimal, currency: str
@@ -66,21 +66,20 @@ class Talk(Protocol):
 
 
 class PaymentGateway(Protocol):
-    """A payment provider. Calls that move money never raise for provider failures: those are outcomes.
+    """A payment provider. Its failures are outcomes of calls that move money, never exceptions.
 
-    Each has an idempotency key, stored by the caller in advance: repeats have no further effect.
-    `authorization` and `capture` are the `provider_id` of those calls.
+    Idempotent by key. `authorization` and `capture` are `provider_id`s of earlier calls.
     """
 
-    # Whether calls wait for the network, and are better made concurrently.
+    # For the network: better concurrent.
     waits: bool
 
     @property
     def talk(self) -> Talk | None:
-        """Return the calls as conversations for the process's loop; None: they run on threads, or at once."""
+        """Return the calls as conversations; None: they run on threads, or at once."""
 
     def authorize(self, *, key: str, reference: str, amount: Decimal, currency: str, token: str) -> Outcome:
-        """Hold the amount on the customer's card."""
+        """Hold an amount on a card."""
 
     def capture(
         self, *, key: str, reference: str, authorization: str, amount: Decimal, currency: str
