@@ -1,7 +1,7 @@
 """Statements parsed and planned once per connection, on a short path through Python.
 
-Django interpolates values, which makes each execution a new statement. For an order alone in its batch that
-took three times as long as the thirty statements.
+Django interpolates values, which makes each execution a new statement. For an order alone in its batch, with
+thirty statements in sequence, that path took three times as long as the statements.
 """
 
 import re
@@ -37,8 +37,8 @@ OUT_OF_DATE = (errors.FeatureNotSupported, errors.InvalidSqlStatementName, error
 def execute(statement: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
     """Execute a statement and return its rows.
 
-    Use few distinct texts, with explicit types: `%(ids)s::bigint[]`. Raises OperationalError, once, if the
-    result's columns have changed.
+    Use few distinct texts, with explicit types: `%(ids)s::bigint[]`. Raises OperationalError if the result's
+    columns have changed; a new connection works.
     """
     django = cast("DatabaseWrapper", connections[DEFAULT_DB_ALIAS])
     django.close_if_health_check_failed()

@@ -28,7 +28,8 @@ CLAIMING = 7_241_001
 FRESH_SECONDS = 0.1
 
 
-# Crashes before quarantine; each further one shrinks the batch by this factor, down to one order.
+# Lost attempts before quarantine; each further one shrinks the batch by this factor. On its last attempt an
+# order is isolated.
 ATTEMPTS_BEFORE_QUARANTINE, QUARANTINE_SHRINK = 2, 8
 
 
@@ -105,7 +106,7 @@ def claim() -> list[Claimed]:
 
 
 def under_way() -> UnderWay:
-    """Return what is in flight in this node. A lost batch counts until its lease expires.
+    """Return what is in flight on this node. A lost batch counts until its lease expires.
 
     Holds the dispatchers' lock until the transaction ends: two that saw the same room would both fill it.
     """
@@ -191,7 +192,7 @@ class ExpiredBatch(NamedTuple):
 def reclaim_expired(batch_ids: Collection[int]) -> list[ExpiredBatch]:
     """Finish expired batches and return what is known of their ends.
 
-    Orders of one that was not quarantined are from now on.
+    Without quarantine nothing is known; their orders are quarantined from now on.
     """
     return [ExpiredBatch(*found) for found in execute(RECLAIM_EXPIRED, [numbers(batch_ids)])]
 
@@ -257,7 +258,7 @@ def _may_be_dispatched(journey: JourneyState) -> bool:
 def _count_crashes(due: Sequence[JourneyState]) -> None:
     """Count lost batches on their orders.
 
-    Only a started step costs the attempt: an absence of workers is no order's fault.
+    Only a step known to have started costs the attempt: an absence of workers is no order's fault.
     """
     left_behind = {journey.batch_id for journey in due if journey.batch_id is not None}
     lost = {batch.batch_id: batch for batch in reclaim_expired(left_behind)} if left_behind else {}

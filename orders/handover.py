@@ -1,7 +1,7 @@
 """The payment leg over the network: calls are handed over, and no batch waits for them.
 
 A step records its calls, releases the orders and submits to the process's loop. A thread applies answers in
-groups and renews the leases of orders with calls under way, so that a killed process's are soon due again.
+groups and renews the leases of orders with calls under way, so that orders of a killed process are soon due again.
 
 An order whose stock is undecided stays with its batch: the chord's body continues it.
 """

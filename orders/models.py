@@ -162,7 +162,7 @@ class Journey(models.Model):
     completion_requested = models.BooleanField(default=False)
     # A code (`orders.workflow.Wait`).
     waiting_for = models.CharField(max_length=40, blank=True)
-    # Not a state: the order may still be retried.
+    # Why it needs attention. Not a state: the order may still be retried.
     attention = models.CharField(max_length=200, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -257,7 +257,7 @@ class Batch(models.Model):
     order_ids = ArrayField(models.BigIntegerField(), db_default=[])
     # Quarantined: an order of it may have crashed a worker.
     is_watched = models.BooleanField(db_default=False)
-    # Consecutive worker crashes of each of its orders.
+    # Consecutive worker crashes that each of its orders had before.
     losses = models.SmallIntegerField(db_default=0)
     # Whose broker carries it; empty where one serves all.
     node = models.CharField(max_length=100, db_default="")

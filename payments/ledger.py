@@ -80,7 +80,7 @@ NO_CAPACITY = Outcome(kind="not_sent", code="crowded_out", message="Too many cal
 # The process stalled: a look-up may have concluded that the call cannot arrive.
 TOO_LATE = Outcome(kind="not_sent", code="too_late", message="It was written down too long ago to be sent.")
 LOOKUP_FAILED = "lookup_failed"
-# Found by a look-up; it no longer can.
+# A look-up found that the call did not arrive, and no longer can.
 NEVER_ARRIVED = "never_arrived"
 
 # Seconds within which a recorded call starts, or never.
@@ -133,7 +133,7 @@ DELETE_UNSENT = """
 def prepare(kind: Kind, asked: Asked) -> list[Prepared]:
     """Record calls before they are sent.
 
-    In the transaction that decides; commit before `send`.
+    Call it in the transaction that decides to send; commit before `send`.
     """
     found = execute(PREPARE.format(asked=asked.query), [*asked.parameters, kind.value])
     now = monotonic()
@@ -191,7 +191,7 @@ def send(
 ) -> dict[int, Outcome]:
     """Send calls concurrently. Return the outcomes within `patience` seconds, by order.
 
-    Decided ones come from the ledger; late ones go to `on_late`.
+    Decided ones come from the ledger; late ones go to `on_late`. No transaction may be open.
     """
     outcomes = {p.request.order_id: p.outcome for p in prepared if p.outcome}
     open_ones = [p for p in prepared if p.outcome is None]
@@ -258,7 +258,7 @@ def _call(provider: Talk, prepared: Prepared) -> Conversation[Outcome]:
 
 
 def record(kind: Kind, outcomes: dict[int, Outcome]) -> set[int]:
-    """Record outcomes that were unknown. Return the orders for which one was new."""
+    """Record outcomes that were unknown; known ones stay. Return the orders for which one was new."""
     sent = {order_id: outcome for order_id, outcome in outcomes.items() if outcome.kind != "not_sent"}
     if not sent:
         return set()
@@ -278,7 +278,7 @@ def record(kind: Kind, outcomes: dict[int, Outcome]) -> set[int]:
 def delete_unsent(kind: Kind, prepared: Sequence[Prepared]) -> None:
     """Delete unsent transactions, to save a look-up.
 
-    Unless another worker has set out to send one since.
+    One that another worker has set out to send since stays: it may have been sent.
     """
     if prepared:
         execute(
@@ -288,7 +288,7 @@ def delete_unsent(kind: Kind, prepared: Sequence[Prepared]) -> None:
 
 
 def reopen(kind: Kind, order_ids: Iterable[int]) -> None:
-    """Forget refusals, to send again under the same key."""
+    """Reopen refused transactions, to send them again under the same key."""
     Transaction.objects.filter(order_id__in=list(order_ids), kind=kind, state=State.DECLINED).update(
         state=State.UNKNOWN, code="", message="", finished_at=None
     )
@@ -311,7 +311,7 @@ def unknown_of(kind: Kind, order_ids: Iterable[int]) -> list[Transaction]:
 
 
 def not_refused(kind: Kind, order_ids: Iterable[int]) -> list[Transaction]:
-    """Return transactions of a kind except refused ones."""
+    """Return transactions of a kind except refused ones; an abandoned one is not refused."""
     refused = Q(state=State.DECLINED) & ~Q(code=NEVER_ARRIVED)
     return list(Transaction.objects.filter(order_id__in=list(order_ids), kind=kind).exclude(refused))
 

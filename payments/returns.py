@@ -39,7 +39,7 @@ def reverse_payments(order_ids: Sequence[int], *, now: datetime, patience: float
     Unknown outcomes are looked up first; after `ledger.arrival_grace` a call cannot arrive. Declined
     reversals are sent again under the same key: an operator requested it.
 
-    Look-ups and reversals each wait at most `patience` seconds.
+    Look-ups, reversals and the check of declined voids each wait at most `patience` seconds.
     """
     _look_up(order_ids, now=now, patience=patience)
     books = ledger.transactions_of(order_ids)
@@ -125,7 +125,10 @@ def _answer(prepared: Prepared, outcome: Outcome) -> Answer:
 
 
 def _captured_after_all(order_ids: Sequence[int], now: datetime, patience: float) -> set[int]:
-    """Return those whose abandoned capture arrived, or may have: they need a refund, not a void."""
+    """Return those whose abandoned capture arrived, which need a refund instead of a void.
+
+    Also the uncertain ones: they are not refused, but retried.
+    """
     captures = ledger.not_refused(Kind.CAPTURE, order_ids)
     found = _find_all(captures, now=now, patience=patience)
     arrived = {entry.order_id: outcome for entry, outcome in found if outcome.kind == "succeeded"}

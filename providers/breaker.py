@@ -40,18 +40,18 @@ CACHE_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Policy:
-    """Times in seconds."""
+    """When a breaker opens and closes. Times in seconds."""
 
     slot: float = 2  # the window's resolution ...
     slots: int = 10  # ... and its length in slots
-    calls: int = 10  # fewer are no basis
+    calls: int = 10  # fewer give no meaningful rate
     failure_rate: float = 0.5
     first_pause: float = 10
     longest_pause: float = 60
-    calm: float = 60  # then the next pause is the first again
-    probe_patience: float = 15  # then it is lost; must exceed a call's timeout
+    calm: float = 60  # closed this long, the next pause is the first again
+    probe_patience: float = 15  # later a probe counts as lost; must exceed a call's timeout
     ramp: float = 5  # after closing, traffic grows over this time
-    first_allowance: int = 20  # in the first second; doubles
+    first_allowance: int = 20  # calls in the ramp's first second; doubles each second
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class BreakerState:
 
     name: str
     state: str  # closed | open | half_open | unknown (no Valkey)
-    failures: int = 0  # that opened it, unless closed
+    failures: int = 0  # in the window; if not closed, those that opened it
     calls: int = 0
     opened_at: datetime | None = None
     retry_at: datetime | None = None

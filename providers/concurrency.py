@@ -43,8 +43,9 @@ def concurrently(
     Pools share no threads: hanging calls block only their kind. `places` bounds concurrency; by default
     settings.PROVIDER_CONCURRENCY.
 
-    Each started call is reported once: in the result, or by `on_late(place, result)` on a pool thread. Late
-    exceptions are logged. `inline` runs the calls on this thread.
+    Each started call is reported once: in the result, or by `on_late(place, result)` on a pool thread, whose
+    database connections are closed afterwards. Late exceptions are logged. `inline` runs the calls on this
+    thread.
     """
     if inline:
         return Gathered({place: call() for place, call in enumerate(calls)}, frozenset())

@@ -54,7 +54,7 @@ class Deadline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _watchdog(os.getpid()).release(self)
-        # The original error is more precise.
+        # Without a connection the original error is more precise.
         had_connection = self._twin is not None
         self._replace_twin(None)
         if self.has_passed and had_connection and (error is None or isinstance(error, CUT_SHORT)):

@@ -13,10 +13,10 @@ Kind = Literal["succeeded", "declined", "unknown", "not_sent"]
 class Outcome(NamedTuple):
     """The outcome of a call that moves money."""
 
-    # succeeded  it is done
-    # declined   the provider said no and will say no again; nothing moved
-    # unknown    it may be done: look it up by its key before doing anything else about it
-    # not_sent   nothing was done, and a later try may succeed
+    # succeeded  executed
+    # declined   refused for good; no money moved
+    # unknown    possibly executed: look it up by its key first
+    # not_sent   not executed; retryable
     kind: Kind
     provider_id: str = ""
     code: str = ""  # stable and short: why it did not succeed, or is unknown
@@ -27,7 +27,7 @@ class Outcome(NamedTuple):
 class LedgerLine:
     """The provider's ledger for one reference and currency. Amounts count successful operations.
 
-    References may be others'.
+    The account may have other users: a reference is any text.
     """
 
     reference: str
@@ -66,12 +66,12 @@ class Talk(Protocol):
 
 
 class PaymentGateway(Protocol):
-    """A payment provider. Its failures are outcomes of calls that move money, never exceptions.
+    """A payment provider. Calls that move money report failures as outcomes, never as exceptions.
 
-    Idempotent by key. `authorization` and `capture` are `provider_id`s of earlier calls.
+    Calls are idempotent by key. `authorization` and `capture` are `provider_id`s of earlier calls.
     """
 
-    # For the network: better concurrent.
+    # Whether calls wait for the network, and are better made concurrently.
     waits: bool
 
     @property
