@@ -138,21 +138,21 @@ def pause_when_crowded() -> float:
 def submit(calls: Sequence[Prepared]) -> None:
     """Submit calls. No transaction may be open; outcomes are applied in the background."""
     if calls:
-        _desk(os.getpid()).submit(calls)
+        _calls_of(os.getpid()).submit(calls)
 
 
 def drain(*, seconds: float) -> bool:
     """Wait until all calls of this process are recorded; False on timeout."""
-    return not exists() or _desk(os.getpid()).drain(seconds=seconds)
+    return not exists() or _calls_of(os.getpid()).drain(seconds=seconds)
 
 
 def finish() -> None:
     """Drain, and make unanswered orders due for other processes."""
     if not drain(seconds=DRAIN_SECONDS):
-        _desk(os.getpid()).reschedule_unanswered()
+        _calls_of(os.getpid()).reschedule_unanswered()
 
 
-class Desk:
+class HandedOverCalls:
     """The calls handed over, and the thread that collects answers."""
 
     def __init__(self) -> None:
@@ -240,5 +240,5 @@ class Desk:
 
 
 @functools.lru_cache(maxsize=2)
-def _desk(pid: int) -> Desk:  # noqa: ARG001 - threads do not survive a fork
-    return Desk()
+def _calls_of(pid: int) -> HandedOverCalls:  # noqa: ARG001 - threads do not survive a fork
+    return HandedOverCalls()
