@@ -1,1 +1,1 @@
-"""What PostgreSQL and Valkey can do that the ORM and the cache do not reach."""
+"""Features of PostgreSQL and Valkey beyond the ORM and the cache."""

@@ -1,7 +1,6 @@
-"""Columns of many rows as PostgreSQL array literals.
+"""Columns as PostgreSQL array literals, for statements that unnest them.
 
-psycopg adapts lists element by element, which for a batch costs more than the rest of a step; PostgreSQL parses a
-literal in C.
+psycopg's adaptation of lists costs more than the rest of a step.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,27 +8,27 @@ from typing import Any
 
 import msgspec
 
-# type and values
+# PostgreSQL type, and one value per row.
 Column = tuple[str, Sequence[Any]]
 
 
 def numbers(values: Iterable[object]) -> str:
-    """Return an array of numbers; None is NULL."""
+    """Return an array literal of numbers, Decimal included; None is NULL."""
     return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 
 
 def words(values: Iterable[object]) -> str:
-    """Return an array of values that need no escaping: ASCII codes, UUIDs, booleans, ""."""
+    """Return an array literal of values without special characters."""
     return "{" + ",".join([str(value) or '""' for value in values]) + "}"
 
 
 def texts(values: Iterable[str]) -> str:
-    """Return an array of texts. Raises ValueError for NUL."""
+    """Return an array literal of texts. Raises ValueError for NUL."""
     values = list(values)
     joined = "\0".join(values)
     if joined.count("\0") >= max(1, len(values)):
         raise ValueError("A text holds NUL.")
-    # one pass over all is much faster
+    # Faster than one by one.
     quoted = joined.replace("\\", "\\\\").replace('"', '\\"').replace("\0", '","')
     return f'{{"{quoted}"}}' if values else "{}"
 
@@ -38,7 +37,7 @@ _JSON = msgspec.json.Encoder()
 
 
 def document(value: object) -> str:
-    """Return JSON, several times faster than `json.dumps`."""
+    """Return JSON for a jsonb column, faster than `json.dumps`."""
     return _JSON.encode(value).decode()
 
 
@@ -56,9 +55,9 @@ LITERALS: Mapping[str, Callable[[Iterable[Any]], str]] = {
 
 
 def rows(columns: Mapping[str, Column]) -> tuple[str, list[str | None]]:
-    """Return the rows as a subquery with its parameters; the first column is the key.
+    """Return rows as a subquery and its parameters; the first column is the key.
 
-    Columns with equal values, most of a batch, are sent once. Names and types become SQL, so they must be constants.
+    Equal values are sent and parsed once. Names and types go into the SQL: constants only.
     """
     _, *others = columns
     alike = [name for name in others if _are_alike(columns[name][1])]

@@ -1,8 +1,7 @@
-"""An end to waiting for a server that is silent: frozen, or behind a network that swallows what is sent.
+"""A deadline for calls to a silent server: frozen, or behind a network that drops packets.
 
-No time limit of the server ends such a call, as the server is not there to keep it; nor does one of TCP, as the
-kernel of a frozen machine goes on acknowledging. So a thread shuts the socket down under a call that takes too long:
-libpq then finds its connection closed, which is an outage like any other.
+Timeouts of server and TCP do not apply: a frozen machine's kernel goes on acknowledging. A thread shuts the
+socket down, which libpq reports as a closed connection.
 """
 
 import logging
@@ -18,13 +17,13 @@ from django.conf import settings
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
-# How many blocks of `lifted` this process is in.
+# Nesting depth of `lifted` in this process.
 _lifted = 0
 
 
 @contextmanager
 def lifted() -> Iterator[None]:
-    """Wait for as long as it takes, in all of this process: for work that lifts `statement_timeout`, too."""
+    """Suspend the deadline in all of this process, for work that lifts `statement_timeout` too."""
     global _lifted  # noqa: PLW0603
     _lifted += 1
     try:
@@ -34,7 +33,7 @@ def lifted() -> Iterator[None]:
 
 
 class over:  # noqa: N801 - reads as the function that it would be, were generators as cheap
-    """The deadline of one call to the server behind a socket: twice the time that a statement may take."""
+    """The deadline of one call on a socket: twice the statement timeout."""
 
     __slots__ = ("_call",)
 
@@ -47,7 +46,7 @@ class over:  # noqa: N801 - reads as the function that it would be, were generat
 
     def __exit__(self, *_: object) -> None:
         watch = _watch()
-        # With the lock, the descriptor cannot be somebody else's by the time it is shut down.
+        # The lock keeps the descriptor from being reused before it is shut down.
         with watch.lock:
             watch.calls.discard(self._call)
 
@@ -60,7 +59,7 @@ class _Call:
 
 
 class Watch:
-    """The calls under way in this process, and the thread that ends those that take too long."""
+    """The calls under way in this process, and the thread that ends overdue ones."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -88,7 +87,7 @@ def _shut_down(descriptor: int) -> None:
     try:
         with socket.socket(fileno=os.dup(descriptor)) as own:
             own.shutdown(socket.SHUT_RDWR)
-    except OSError as error:  # it has been closed by the other side meanwhile
+    except OSError as error:  # the peer has closed it meanwhile
         logger.info("It was closed already: %s", error)
 
 
@@ -97,7 +96,6 @@ _current: Watch | None = None
 
 
 def _watch() -> Watch:
-    """Return this process's watch: threads do not survive a fork, so a child makes its own."""
     global _current  # noqa: PLW0603
     current = _current
     if current is not None and current.pid == os.getpid():

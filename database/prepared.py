@@ -1,9 +1,7 @@
-"""Statements that PostgreSQL parses and plans once for each connection, and that leave Python with little ado.
+"""Statements parsed and planned once per connection, on a short path through Python.
 
-Django's cursors put the values into the text of a statement, so that each execution is a new one; and with psycopg's
-cursors the way to libpq and back is long. That is as well for most. But an order that travels alone meets some thirty
-statements on its way, one after the other, in processes that have just woken up: there the way took three times as
-long as the statement.
+Django interpolates values, which makes each execution a new statement. For an order alone in its batch, with
+thirty statements in sequence, that path took three times as long as the statements.
 """
 
 import re
@@ -26,23 +24,21 @@ if TYPE_CHECKING:
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
-# More than there usually are; with more the server forgets all of them, and those in use are prepared again.
+# Beyond it all are deallocated, and those in use prepared again.
 MAX_STATEMENTS = 200
-# Bytes of an argument from which on a statement is planned for it alone. A prepared one keeps the plan that it was
-# given when its tables were nearly empty, say, until they are analysed: with rows by the hundred that costs twenty
-# times as much, and to plan costs nothing then.
+# Bytes of an argument beyond which a statement is planned for it alone: a plan from nearly empty tables costs
+# twenty times as much with hundreds of rows.
 LARGE = 1000
 PLACEHOLDER = re.compile(r"%(?:%|s|\((\w+)\)s)")
-# What a statement that was prepared cannot be executed for any more; with a new connection it can.
-# The same after a failover, when a server that takes no writes any more still holds our connection.
+# An obsolete statement, or a read-only server after a failover; a new connection helps.
 OUT_OF_DATE = (errors.FeatureNotSupported, errors.InvalidSqlStatementName, errors.ReadOnlySqlTransaction)
 
 
 def execute(statement: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
-    """Execute a statement and return its rows. Django's transactions and errors apply as ever.
+    """Execute a statement and return its rows.
 
-    Its text must be one of few, has `%s` or `%(name)s` in place of values, and tells their types: `%(ids)s::bigint[]`.
-    Raises OperationalError if what it answers has changed since it was prepared: with a new connection it works again.
+    Use few distinct texts, with explicit types: `%(ids)s::bigint[]`. Raises OperationalError if the result's
+    columns have changed; a new connection works.
     """
     django = cast("DatabaseWrapper", connections[DEFAULT_DB_ALIAS])
     django.close_if_health_check_failed()
@@ -52,7 +48,7 @@ def execute(statement: str, parameters: Parameters = ()) -> list[tuple[Any, ...]
 
 
 class Statements:
-    """The statements that a connection has prepared, and the way to execute them."""
+    """A connection's prepared statements."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection, self._libpq = connection, connection.pgconn
@@ -80,12 +76,12 @@ class Statements:
         return self._rows(result)
 
     def commit(self) -> None:
-        """Commit the transaction if there is one; raises psycopg's errors."""
+        """Commit an open transaction; raises psycopg's errors."""
         if self._libpq.transaction_status != TransactionStatus.IDLE:
             self._run(b"COMMIT")
 
     def _begin(self) -> None:
-        """Begin a transaction if one is wanted and there is none, as psycopg does."""
+        """Begin as psycopg does."""
         if not self._connection.autocommit and self._libpq.transaction_status == TransactionStatus.IDLE:
             self._run(b"BEGIN")
 
@@ -129,7 +125,6 @@ class Statements:
 
 @lru_cache(maxsize=MAX_STATEMENTS)
 def _parsed(statement: str) -> tuple[bytes, tuple[str, ...]]:
-    """Return a statement as PostgreSQL numbers its parameters, and their names in that order if they have any."""
     names: list[str] = []
     count = 0
 

@@ -1,4 +1,4 @@
-"""Reading from a standby, where a moment's delay does no harm: reports, never what follows one's own write."""
+"""Reads from a standby for reports that tolerate lag; never for reads that follow one's own write."""
 
 import functools
 import logging
@@ -19,7 +19,7 @@ _alias: ContextVar[str] = ContextVar("alias", default=DEFAULT_DB_ALIAS)
 
 
 def may_be_late(report: Callable[P, T]) -> Callable[P, T]:
-    """Have a report read from DATABASE_REPLICA_URL, if that is set; from the leader while no standby answers."""
+    """Run a report on DATABASE_REPLICA_URL, if set; on the leader while no standby answers."""
 
     @functools.wraps(report)
     def read(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -30,7 +30,7 @@ def may_be_late(report: Callable[P, T]) -> Callable[P, T]:
             connections[ALIAS].close_if_unusable_or_obsolete()
             return report(*args, **kwargs)
         except (OperationalError, InterfaceError) as error:
-            logger.info("No standby answers, the leader is asked: %s", error)
+            logger.info("No standby is available, reading from the leader: %s", error)
         finally:
             _alias.reset(token)
         return report(*args, **kwargs)
@@ -39,5 +39,5 @@ def may_be_late(report: Callable[P, T]) -> Callable[P, T]:
 
 
 def connection() -> BaseDatabaseWrapper:
-    """Return the connection to read from: to a standby inside of what may be late, else to the leader."""
+    """Return the connection to read from: a standby's inside `may_be_late`, else the leader's."""
     return connections[_alias.get()]

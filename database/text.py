@@ -1,4 +1,4 @@
-"""Texts compared in one Unicode normal form: é is one code point on one keyboard, and two on another."""
+"""Texts compared in one Unicode normal form: keyboards differ in how they encode é."""
 
 import unicodedata
 
@@ -7,7 +7,7 @@ from django.db.models import CharField, Transform
 
 @CharField.register_lookup
 class Composed(Transform):
-    """`field__composed`: the text in normal form C, as `composed` returns it for what is compared with it."""
+    """`field__composed`: the text in normal form C."""
 
     lookup_name = "composed"
     template = "normalize(%(expressions)s, NFC)"
@@ -19,5 +19,5 @@ def composed(text: str) -> str:
 
 
 def spellings(text: str) -> list[str]:
-    """Return how a text may have been stored: as it is, composed, decomposed. For exact matches by an index."""
+    """Return the forms in which a text may be stored, for exact matches by an index."""
     return list({text, composed(text), unicodedata.normalize("NFD", text)})

@@ -1,7 +1,6 @@
-"""Short-lived, single-use tickets: how a client that cannot send a header or a cookie opens a socket.
+"""Short-lived, single-use tickets, to open a socket without a header or cookie.
 
-A ticket stands in a URL, and URLs end up in logs; that is why it works once, and only for half a minute. One server
-issues it and any other may redeem it, so it is kept where all of them look: in PostgreSQL, as a digest.
+URLs end up in logs: hence once, and half a minute. Any server may redeem it, so PostgreSQL keeps its digest.
 """
 
 import hashlib
@@ -14,7 +13,7 @@ from live.access import Credential
 
 SECONDS = 30
 
-# Clears away what nobody redeemed, so that no schedule has to.
+# Deletes expired tickets, which saves a schedule.
 ISSUE = """
     WITH expired AS (DELETE FROM live_ticket WHERE expires_at < now())
     INSERT INTO live_ticket (digest, kind, value, expires_at)
@@ -24,11 +23,11 @@ REDEEM = "DELETE FROM live_ticket WHERE digest = %s::bytea RETURNING kind, value
 
 
 class NoTickets(Exception):
-    """The store of tickets does not answer."""
+    """The ticket store is unavailable."""
 
 
 def issue(credential: Credential) -> str:
-    """Return a ticket that stands for the credential. Raises NoTickets."""
+    """Issue a ticket. Raises NoTickets."""
     ticket = secrets.token_urlsafe(32)
     try:
         execute(ISSUE, [_digest(ticket), credential.kind, credential.value, SECONDS])
@@ -38,7 +37,7 @@ def issue(credential: Credential) -> str:
 
 
 def redeem(ticket: str) -> Credential | None:
-    """Return what the ticket stands for, once; None if it is used, too old or made up. Raises NoTickets."""
+    """Redeem a ticket, once; None if used, expired or forged. Raises NoTickets."""
     try:
         found = execute(REDEEM, [_digest(ticket)])
     except Error as error:
@@ -49,5 +48,4 @@ def redeem(ticket: str) -> Credential | None:
 
 
 def _digest(ticket: str) -> str:
-    """Return the digest in the words of PostgreSQL."""
     return "\\x" + hashlib.sha256(ticket.encode()).hexdigest()

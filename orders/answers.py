@@ -1,7 +1,6 @@
-"""What the payment provider answered, and what that means for the orders: recorded and applied under lock.
+"""Outcomes of payment calls, recorded and applied to orders under lock.
 
-Answers may come in any order, any number of times, to orders that have moved on meanwhile: what an answer changes is
-guarded by the ledger, where only the first that settles what was unknown is news.
+They arrive in any order, repeatedly: only the first that settles an unknown outcome has an effect.
 """
 
 import logging
@@ -21,30 +20,30 @@ from payments.ledger import Kind, Prepared
 
 logger = logging.getLogger(__name__)
 
-# The part of the lease for which a call that was handed over is left alone. The process that makes it renews it.
+# The call's lease as a share of the order's. The calling process renews it.
 PART_OF_LEASE = 0.75
 
-# What a journey's payment leg is while the answer to a call of a kind can still be applied to it.
+# The payment leg to which an outcome of each kind still applies.
 BEFORE = {Kind.AUTHORIZE: Leg.PENDING, Kind.CAPTURE: Leg.AUTHORIZED}
 
 
 class Answered(NamedTuple):
-    """A call that was handed over, and what came of it: an outcome, or an error that was not expected."""
+    """A handed-over call with its outcome, or an unexpected error."""
 
     prepared: Prepared
     outcome: Outcome | Exception
 
 
 def call_lease() -> float:
-    """Return for how many seconds an order whose call was handed over is left alone, unless that is renewed."""
+    """Return the lease in seconds of an order with a call under way."""
     return settings.LEASE_SECONDS * PART_OF_LEASE
 
 
-# --- Answers to calls that were handed over ---------------------------------------------------------------
+# --- Outcomes of handed-over calls ------------------------------------------------------------------------
 
 
 def take(answered: Sequence[Answered]) -> list[Prepared]:
-    """Record and apply answers in one transaction. Return the captures that are to be sent now."""
+    """Record and apply outcomes in one transaction. Return the captures to send."""
     order_ids = sorted({answer.prepared.request.order_id for answer in answered})
     with transaction.atomic():
         journeys = {journey.order_id: journey for journey in journal.lock(order_ids)}
@@ -63,7 +62,7 @@ def take(answered: Sequence[Answered]) -> list[Prepared]:
 
 
 def escalate(answered: Answered, error: Exception) -> None:
-    """Record an answer that cannot be applied to its order, which then needs attention."""
+    """Record an outcome that cannot be applied, and escalate its order."""
     kind, order_id = answered.prepared.kind, answered.prepared.request.order_id
     with transaction.atomic():
         journeys = journal.lock([order_id])
@@ -77,9 +76,8 @@ def escalate(answered: Answered, error: Exception) -> None:
 def _take_kind(
     kind: Kind, answered: Sequence[Answered], journeys: Mapping[int, JourneyState]
 ) -> list[JourneyState]:
-    """Record and apply the answers of a kind. Return the journeys whose money may be captured now."""
     outcomes = _outcomes_of(kind, answered)
-    news = ledger.record(kind, outcomes)
+    newly_recorded = ledger.record(kind, outcomes)
     unsent = [a.prepared for a in answered if a.prepared.is_new and _was_not_sent(a.outcome)]
     ledger.delete_unsent(kind, unsent)
     for answer in answered:
@@ -87,7 +85,7 @@ def _take_kind(
         if journey is not None and isinstance(answer.outcome, Exception):
             _stop(kind, journey, answer.outcome)
     found = [(journeys[order_id], outcome) for order_id, outcome in outcomes.items() if order_id in journeys]
-    return [journey for journey, outcome in found if _settle_by(kind, journey, outcome, news)]
+    return [journey for journey, outcome in found if _settle_by(kind, journey, outcome, newly_recorded)]
 
 
 def _outcomes_of(kind: Kind, answered: Sequence[Answered]) -> dict[int, Outcome]:
@@ -110,10 +108,10 @@ def _awaits(journey: JourneyState, kind: Kind) -> bool:
     return journey.is_processing and journey.payment is BEFORE[kind]
 
 
-def _settle_by(kind: Kind, journey: JourneyState, outcome: Outcome, news: set[int]) -> bool:
-    """Apply an outcome, and decide where its order goes. Return whether its money may be captured now."""
+def _settle_by(kind: Kind, journey: JourneyState, outcome: Outcome, newly_recorded: set[int]) -> bool:
+    """Apply an outcome and settle its order. Return whether it is ready for capture."""
     is_certain = outcome.kind in ("succeeded", "declined")
-    if is_certain and journey.order_id not in news:
+    if is_certain and journey.order_id not in newly_recorded:
         return False
     if not _awaits(journey, kind):
         if is_certain:
@@ -122,7 +120,7 @@ def _settle_by(kind: Kind, journey: JourneyState, outcome: Outcome, news: set[in
     apply(kind, journey, outcome)
     if journey.may_be_captured:
         return True
-    # One that is still with a batch waits there for its stock, and is settled with the batch.
+    # With a batch, it waits for stock and is settled there.
     is_free = journey.batch_id is None or journey.payment is Leg.CAPTURED
     if is_free and journey.is_processing and outcome.code != ledger.NO_CAPACITY.code:
         journey.settle()
@@ -130,10 +128,7 @@ def _settle_by(kind: Kind, journey: JourneyState, outcome: Outcome, news: set[in
 
 
 def capture(journeys: Sequence[JourneyState]) -> list[Prepared]:
-    """Write down that the money of orders, which are locked, is about to be captured; return what is to be sent.
-
-    They leave their batch: the answer finds them.
-    """
+    """Record the captures of locked orders, which leave their batch; return them to be sent."""
     if not journeys:
         return []
     prepared = ledger.prepare(Kind.CAPTURE, ledger.held([journey.order_id for journey in journeys]))
@@ -148,19 +143,18 @@ def capture(journeys: Sequence[JourneyState]) -> list[Prepared]:
     return [one for one in prepared if one.outcome is None]
 
 
-# --- What an answer means for an order --------------------------------------------------------------------
+# --- What an outcome means for an order -------------------------------------------------------------------
 
 
 def record_late(kind: Kind, prepared: Prepared, outcome: Outcome) -> None:
-    """Write down an answer that came after its batch had gone on."""
+    """Record a late outcome of a batch's call."""
     record_late_outcome(kind, prepared.request.order_id, outcome)
 
 
 def record_late_outcome(kind: Kind, order_id: int, outcome: Outcome) -> bool:
-    """Write down what the provider says of a transaction that nobody waits for any more; have the order looked at.
+    """Record an outcome that no step waits for; reschedule its order.
 
-    Return whether it was news. An answer, a webhook and a repeat of either may come in any order, any number
-    of times: only the first that settles what was unknown changes anything.
+    Return whether it was new.
     """
     with transaction.atomic():
         journeys = journal.lock([order_id])
@@ -175,7 +169,7 @@ def record_late_outcome(kind: Kind, order_id: int, outcome: Outcome) -> bool:
 
 
 def apply(kind: Kind, journey: JourneyState, outcome: Outcome | None) -> None:
-    """Say on the journey what the provider said."""
+    """Apply an outcome to the journey."""
     succeeded = outcome is not None and outcome.kind == "succeeded"
     if outcome is None or outcome.kind in ("unknown", "not_sent"):
         defer(journey, outcome)
@@ -188,10 +182,9 @@ def apply(kind: Kind, journey: JourneyState, outcome: Outcome | None) -> None:
 
 
 def apply_late(kind: Kind, journey: JourneyState, outcome: Outcome) -> None:
-    """Have the order looked at again, which finds the outcome in the ledger.
+    """Reschedule the order.
 
-    One that has given its money back already, or was thought to have none, would not look any more: money
-    that came in after all goes back.
+    Even one whose payments are reversed: late money is refunded.
     """
     if outcome.kind == "succeeded" and kind in LATE_MONEY and journey.has_no_money:
         journey.payment_arrived_late(LATE_MONEY[kind])
@@ -203,7 +196,7 @@ LATE_MONEY = {Kind.AUTHORIZE: Leg.AUTHORIZED, Kind.CAPTURE: Leg.CAPTURED}
 
 
 def defer(journey: JourneyState, outcome: Outcome | None) -> None:
-    """Say why the provider's answer has to be waited for."""
+    """Set what the order waits for, by the provider's answer."""
     if outcome is not None and outcome.code == ledger.NO_CAPACITY.code:
         journey.no_capacity()
     elif outcome is not None and (outcome.kind == "not_sent" or outcome.code == ledger.LOOKUP_FAILED):

@@ -1,7 +1,7 @@
-"""Batches: due orders leave together, on one Celery canvas, as in a group commit.
+"""Batches: due orders leave together on one Celery canvas, as in a group commit.
 
-Nobody waits for a batch to fill. What makes batches is the limit on how many are under way: what arrives
-meanwhile leaves together with the next one.
+No order waits for a batch to fill. The limit on batches in flight makes them: orders that become due
+meanwhile leave together next.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -20,31 +20,30 @@ from database.prepared import execute
 from orders import journal
 from orders.workflow import JourneyState, Status
 
-# What dispatchers hold in turn while they claim; any number that nothing else locks.
+# Advisory lock of dispatchers' claims.
 CLAIMING = 7_241_001
 
-# A batch that meets no obstacle arrives within so long, and what is due when it does leaves at once and together.
-# Side by side they would only take the processors from each other. One that takes longer waits for a provider,
-# and nobody waits for it.
+# An unblocked batch completes within this time, and what is due leaves together; concurrent ones would
+# compete for processors. A slower batch waits for a provider and delays no other.
 FRESH_SECONDS = 0.1
 
 
-# So many tries leave an order beyond suspicion; with each that follows its batch is so many times smaller, and on
-# its last try it travels alone.
+# Lost attempts before quarantine; each further one shrinks the batch by this factor. On its last attempt an
+# order is isolated.
 ATTEMPTS_BEFORE_QUARANTINE, QUARANTINE_SHRINK = 2, 8
 
 
 class Route(StrEnum):
-    """Which way a batch travels."""
+    """The route of a batch."""
 
-    FORWARD = "forward"  # reserve, quote, authorize, capture
-    BACK = "back"  # give stock and money back
-    HANDOVER = "handover"  # complete what was confirmed
+    FORWARD = "forward"
+    BACK = "back"
+    HANDOVER = "handover"
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """Orders that were claimed together and now travel together."""
+    """Orders claimed together for one batch."""
 
     batch_id: int
     route: Route
@@ -52,18 +51,18 @@ class Claimed:
 
 
 class BatchLease(NamedTuple):
-    """A batch, or a part of one, that a step works on."""
+    """A step's lease on a batch or a part of one."""
 
     batch_id: int
     order_ids: Sequence[int]
     step: str
-    began_at: str  # by the database's clock, in its words
-    run_id: int | None = None  # of the run, if that was noted beforehand
+    began_at: str
+    run_id: int | None = None  # if the run was recorded in advance
     is_whole: bool = True
-    is_last: bool = True  # of the parts, if it is one
+    is_last: bool = True  # last part of a split batch
 
     def halves(self) -> tuple["BatchLease", "BatchLease"]:
-        """Return two parts of it."""
+        """Split the lease in two."""
         middle = len(self.order_ids) // 2
         part = self._replace(is_whole=False)
         return (
@@ -73,7 +72,7 @@ class BatchLease(NamedTuple):
 
 
 class UnderWay(NamedTuple):
-    """What is travelling: batches, the orders in them, and batches that have left just now."""
+    """Batches and orders in flight, and batches dispatched just now."""
 
     batches: int
     orders: int
@@ -81,12 +80,10 @@ class UnderWay(NamedTuple):
 
 
 def claim() -> list[Claimed]:
-    """Claim as many due orders as may travel now, and make a batch of those that go the same way.
+    """Claim due orders up to the limit, and group those that may share a batch.
 
-    While a batch has left just now only a full one follows it.
-
-    A claimed order is due again after the lease, whatever becomes of its batch: a lost worker, a lost
-    message and a lost claim all end there.
+    Just after a batch was dispatched, only a full one follows. Expiry covers crashed workers, lost messages
+    and lost claims.
     """
     with transaction.atomic():
         before_us = under_way()
@@ -100,7 +97,7 @@ def claim() -> list[Claimed]:
         groups = _group_by_route_and_risk([journey for journey in due if _may_be_dispatched(journey)])
         may_leave = settings.MAX_CONCURRENT_BATCHES - before_us.batches
         claimed = [_form_batch(route, journeys) for route, journeys in islice(groups, may_leave)]
-        # Those that found no batch stay as they are, and due.
+        # Orders left without a batch stay unchanged, and due.
         changed = [journey for journey in due if journey.has_changed]
         journal.save(sorted(changed, key=lambda journey: journey.order_id))
         faults.point("claim.before_commit")
@@ -109,17 +106,16 @@ def claim() -> list[Claimed]:
 
 
 def under_way() -> UnderWay:
-    """Return how many batches are travelling, and how many orders with them. A lost batch counts for one lease.
+    """Return what is in flight on this node. A lost batch counts until its lease expires.
 
-    In a cluster those of this node: each node has its own broker and workers. Until the transaction ends no other
-    dispatcher of the node counts: two that saw the same room would both fill it.
+    Holds the dispatchers' lock until the transaction ends: two that saw the same room would both fill it.
     """
     execute("SELECT pg_advisory_xact_lock(%s::int, hashtext(%s))", [CLAIMING, settings.BATCH_NODE])
     ((batches, orders, fresh),) = execute(
         "SELECT count(*), coalesce(sum(size), 0)::int,"
         " count(*) FILTER (WHERE started_at > clock_timestamp() - %s::float8 * interval '1 second')"
         " FROM orders_batch WHERE finished_at IS NULL AND started_at > now() - %s::float8 * interval '1 second'"
-        # A batch that starts in the future was lost, and the clock put right since.
+        # A start in the future: the clock was corrected since.
         " AND started_at < now() + %s::float8 * interval '1 second' AND node = %s",
         [FRESH_SECONDS, settings.LEASE_SECONDS, settings.LEASE_SECONDS, settings.BATCH_NODE],
     )
@@ -127,7 +123,7 @@ def under_way() -> UnderWay:
 
 
 def finish(batch_id: int) -> None:
-    """Note that a batch has arrived, which makes room for the next."""
+    """Finish a batch, which frees its place for the next."""
     execute(
         "UPDATE orders_batch SET finished_at = clock_timestamp() WHERE id = %s AND finished_at IS NULL",
         [batch_id],
@@ -144,9 +140,9 @@ NOTE_RUN = """
 
 
 def acquire_batch(batch_id: int, *, step: str) -> BatchLease | None:
-    """Return a batch that a step is to work on; None if it has arrived, or is forgotten by now.
+    """Return the lease for a step; None if the batch is finished or deleted.
 
-    If it is watched, note that the step begins, committed at once: the end of its worker leaves a trace.
+    For a quarantined batch, commit the start of the run first: a worker crash then leaves a trace.
     """
     found = execute(BATCH, [batch_id])
     if not found:
@@ -168,7 +164,7 @@ def _about(lease: BatchLease) -> tuple[int, str, str, str]:
 
 
 def finish_run(lease: BatchLease) -> None:
-    """Note that a step has ended: with what it did, as far as that succeeds. Of a part of a batch nothing is noted."""
+    """Record a run's end in the transaction of its result. Runs of parts are not recorded."""
     if not lease.is_whole:
         return
     if lease.run_id is not None:
@@ -186,7 +182,7 @@ RECLAIM_EXPIRED = """
 
 
 class ExpiredBatch(NamedTuple):
-    """A batch that was lost, as its orders were so many times before; in somebody's hands, as far as is known."""
+    """An expired batch and what is known of its end."""
 
     batch_id: int
     losses: int
@@ -194,17 +190,17 @@ class ExpiredBatch(NamedTuple):
 
 
 def reclaim_expired(batch_ids: Collection[int]) -> list[ExpiredBatch]:
-    """End batches that were lost, and return what is known of their ends.
+    """Finish expired batches and return what is known of their ends.
 
-    Of a batch that is not watched nothing is known. Its orders travel in one that is from now on.
+    Without quarantine nothing is known; their orders are quarantined from now on.
     """
     return [ExpiredBatch(*found) for found in execute(RECLAIM_EXPIRED, [numbers(batch_ids)])]
 
 
 def release_claim(claimed: Claimed, *, seconds: float) -> None:
-    """Have the orders of a batch whose canvas could not be sent due again in so many seconds.
+    """Make the orders of an unsent batch due after a delay.
 
-    They stay with it, lost on the way as it is: the claim that finds them gives their try back.
+    They keep its id: the next claim restores their attempt, as for any lost batch.
     """
     with transaction.atomic():
         journeys = journal.lock_batch(claimed.order_ids, batch_id=claimed.batch_id)
@@ -215,16 +211,15 @@ def release_claim(claimed: Claimed, *, seconds: float) -> None:
 
 
 def send(claimed: Claimed) -> None:
-    """Send a batch on its way; raises kombu's OperationalError when the broker cannot be reached."""
+    """Send a batch to its workers; raises kombu's OperationalError without a broker."""
     canvas(claimed).apply_async(retry=False)
 
 
 def canvas(claimed: Claimed) -> Signature:
-    """Return the Celery canvas of a batch: which task runs where, beside what and after what.
+    """Return the Celery canvas of a batch.
 
-    Messages carry the batch's number and nothing else, and no result travels from task to task: each reads in
-    the database what it is about, and what the others did. There, too, the legs join: the body is for those of the
-    batch whose payment leg could not go on by itself, because their stock came last or never.
+    Messages carry only its id: each task reads the database, where the fan-in happens too. The chord's body
+    is for orders whose stock was decided last, or never.
     """
 
     def task(name: str) -> Signature:
@@ -234,7 +229,7 @@ def canvas(claimed: Claimed) -> Signature:
         case Route.FORWARD:
             return chord(
                 [
-                    # The longer leg first: an order is done when this one is.
+                    # The longest leg first: it sets the latency.
                     chain(task("shipping.quote_shipping"), task("payments.authorize_payment")),
                     task("inventory.reserve_stock"),
                 ],
@@ -250,7 +245,7 @@ def canvas(claimed: Claimed) -> Signature:
 
 
 def _may_be_dispatched(journey: JourneyState) -> bool:
-    """Whether it may; if it was claimed again and again and never got anywhere, it is stopped."""
+    """Whether the order may be dispatched; after its last attempt it is stopped."""
     if journey.tries < settings.MAX_ATTEMPTS:
         return True
     if journey.waits_for_provider:
@@ -261,10 +256,9 @@ def _may_be_dispatched(journey: JourneyState) -> bool:
 
 
 def _count_crashes(due: Sequence[JourneyState]) -> None:
-    """Say on orders whose batch was lost what that means for them.
+    """Count lost batches on their orders.
 
-    They get their try back if it was not lost in somebody's hands, as far as is known: without workers nobody's orders
-    get anywhere, and to have been in a lost batch once proves nothing.
+    Only a step known to have started costs the attempt: an absence of workers is no order's fault.
     """
     left_behind = {journey.batch_id for journey in due if journey.batch_id is not None}
     lost = {batch.batch_id: batch for batch in reclaim_expired(left_behind)} if left_behind else {}
@@ -277,7 +271,6 @@ def _count_crashes(due: Sequence[JourneyState]) -> None:
 def _group_by_route_and_risk(
     journeys: Sequence[JourneyState],
 ) -> Iterator[tuple[Route, Sequence[JourneyState]]]:
-    """Yield those that travel together: they go the same way, and none is more suspect than the others."""
     alike: dict[tuple[Route, int, int], list[JourneyState]] = {}
     for journey in journeys:
         alike.setdefault((_route(journey), _batch_limit(journey), journey.losses), []).append(journey)
@@ -287,11 +280,7 @@ def _group_by_route_and_risk(
 
 
 def _batch_limit(journey: JourneyState) -> int:
-    """Return how many may travel with an order: the fewer, the more of its workers did not live to tell.
-
-    One of a lost batch may be what costs its worker its life. It is to take few with it the next time, so that the
-    others get through before their tries are used up.
-    """
+    """Return the batch size for an order: smaller with each worker crash, which the order may cause."""
     tries = journey.tries + 1
     if tries >= settings.MAX_ATTEMPTS > 1:
         return 1

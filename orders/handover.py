@@ -1,12 +1,9 @@
-"""The payment leg where the provider answers over the network: calls are handed over, and no batch waits for them.
+"""The payment leg over the network: calls are handed over, and no batch waits for them.
 
-A step writes down what it is about to ask, frees the orders, and hands the calls to the process's loop
-(`providers.loop`). A thread of this process collects what came in and goes on with those orders, some milliseconds'
-worth in one transaction. While a call is under way its process renews the order's lease, so that the orders of a
-process that was killed are due again within the lease.
+A step records its calls, releases the orders and submits to the process's loop. A thread applies answers in
+groups and renews the leases of orders with calls under way, so that orders of a killed process are soon due again.
 
-An order whose stock is not decided yet stays with its batch: its answer is recorded there, and the body of the
-batch's canvas takes it up.
+An order whose stock is undecided stays with its batch: the chord's body continues it.
 """
 
 import functools
@@ -36,7 +33,7 @@ from providers.loop import Job, exists, loop
 logger = logging.getLogger(__name__)
 
 RENEWALS_PER_LEASE = 3
-# How long a process that is to end waits for the answers to its calls; the rest is looked up by others.
+# How long an ending process waits; others look up the rest.
 DRAIN_SECONDS = 8.0
 
 FREE = """
@@ -55,9 +52,9 @@ LET_GO = FREE.format(due_at="now()")
 
 
 def authorize(batch: BatchLease) -> None:
-    """Hand over the authorizations of a batch, as many at a time as the loop has room for.
+    """Hand over a batch's authorizations as the loop has room.
 
-    Those for which there is no room within the batch's patience leave with the next one.
+    The rest leave with the next batch.
     """
     waiting, until = list(batch.order_ids), time.monotonic() + settings.STRAGGLER_PATIENCE_SECONDS
     gone = 0
@@ -70,7 +67,7 @@ def authorize(batch: BatchLease) -> None:
 def _hand_over(
     batch: BatchLease, order_ids: Sequence[int], gone: int, *, is_crowded: bool, is_last: bool
 ) -> int:
-    """Prepare the calls of a part of a batch, and hand them over; or leave them out. Return how many have left it."""
+    """Submit or defer a part's calls. Return how many left the batch."""
     calls: list[Prepared] = []
     with transaction.atomic():
         journeys = journal.lock_batch(order_ids, batch_id=batch.batch_id)
@@ -94,7 +91,7 @@ def _hand_over(
 
 
 def _prepare(journeys: Sequence[JourneyState]) -> list[Prepared]:
-    """Write down what is about to be asked for orders, which are locked, and free those whose stock is held."""
+    """Record the calls of locked orders, and release those whose stock is held."""
     prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges([journey.order_id for journey in journeys]))
     faults.point("authorize_payment.before_intent_commit")
     decided = {one.request.order_id: one.outcome for one in prepared if one.outcome}
@@ -109,57 +106,57 @@ def _prepare(journeys: Sequence[JourneyState]) -> list[Prepared]:
 
 
 def capture(batch: BatchLease, journeys: Sequence[JourneyState]) -> list[Prepared]:
-    """Go on with those of a batch, locked, that are still with it now that all its legs have been tried.
+    """Continue with the orders that the batch still owns.
 
-    Return the captures that are to be handed over once this is committed.
+    Return the captures to submit once committed.
     """
     captures = answers.capture([journey for journey in journeys if journey.may_be_captured])
     for journey in journeys:
         if journey.batch_id != batch.batch_id:
             continue
         if journey.may_be_charged and journey.stock is Leg.RESERVED:
-            journey.reschedule_in(answers.call_lease())  # its call is under way: the answer finds it
+            journey.reschedule_in(answers.call_lease())  # its call is under way: the answer continues it
         else:
             journey.settle()
     journal.save(journey for journey in journeys if journey.has_changed)
     return captures
 
 
-# --- The process's desk -----------------------------------------------------------------------------------
+# --- This process's calls ---------------------------------------------------------------------------------
 
 
 def room(wanted: int, until: float) -> int:
-    """Return how many more calls the loop takes, at most `wanted`; 0 if none until that monotonic moment."""
+    """Return the loop's free places up to `wanted`; 0 if none until that monotonic time."""
     return loop().room(talking.PROVIDER, wanted=wanted, until=until)
 
 
 def pause_when_crowded() -> float:
-    """Return for how many seconds those for which there was no room are left alone: about as long as a call takes."""
+    """Return the delay in seconds of orders without room: about a call's duration."""
     return min(settings.STRAGGLER_PATIENCE_SECONDS, loop().usual_seconds(talking.PROVIDER))
 
 
 def submit(calls: Sequence[Prepared]) -> None:
-    """Hand calls over. No transaction may be open; what comes of them is recorded and applied in the background."""
+    """Submit calls. No transaction may be open; outcomes are applied in the background."""
     if calls:
-        _desk(os.getpid()).submit(calls)
+        _calls_of(os.getpid()).submit(calls)
 
 
 def drain(*, seconds: float) -> bool:
-    """Wait until all calls of this process have been answered and recorded. Return whether they were in time."""
-    return not exists() or _desk(os.getpid()).drain(seconds=seconds)
+    """Wait until all calls of this process are recorded; False on timeout."""
+    return not exists() or _calls_of(os.getpid()).drain(seconds=seconds)
 
 
 def finish() -> None:
-    """Wait for the answers before this process ends, and leave the orders without one to others, which look them up."""
+    """Drain, and make unanswered orders due for other processes."""
     if not drain(seconds=DRAIN_SECONDS):
-        _desk(os.getpid()).let_go()
+        _calls_of(os.getpid()).reschedule_unanswered()
 
 
-class Desk:
-    """The calls that this process has handed over, and the thread that collects their answers."""
+class HandedOverCalls:
+    """The calls handed over, and the thread that collects answers."""
 
     def __init__(self) -> None:
-        self._under_way: dict[tuple[int, Kind], float] = {}  # … and when its order's lease was last renewed
+        self._under_way: dict[tuple[int, Kind], float] = {}  # last renewal of the lease
         self._lock = threading.Lock()
         self._next_renewal = 0.0
         self._collector: Collector[Answered] = Collector(
@@ -176,7 +173,7 @@ class Desk:
         if is_first:
             self._collector.wake()
         for call in calls:
-            # What was begun is finished first: an order is done when its money is captured.
+            # Captures go first: an order is done when it is captured.
             job: Job[Outcome] = Job(ledger.asking(call), partial(self._answered, call))
             loop().submit(talking.PROVIDER, job, first=call.kind is Kind.CAPTURE)
 
@@ -190,8 +187,7 @@ class Desk:
             self._collector.wait_until_idle(seconds=left)
         return True
 
-    def let_go(self) -> None:
-        """Have the orders whose calls are under way due at once."""
+    def reschedule_unanswered(self) -> None:
         with self._lock:
             order_ids = sorted({order_id for order_id, _ in self._under_way})
         logger.warning("%d calls have no answer as the process ends: others look them up", len(order_ids))
@@ -208,7 +204,7 @@ class Desk:
         wakeup.announce_events()
 
     def _collect_isolated(self, answered: Sequence[Answered]) -> None:
-        """Take the answers; on an unexpected error each half by itself, so that one bad order spoils no other."""
+        """Apply answers; on an unexpected error bisect."""
         try:
             captures = answers.take(answered)
         except (OperationalError, InterfaceError):
@@ -225,7 +221,7 @@ class Desk:
             self.submit(captures)
 
     def _renew(self) -> float | None:
-        """Renew the leases of orders whose calls are under way for a while. Return when to do it again, in seconds."""
+        """Renew leases. Return the seconds until the next renewal."""
         if not self._under_way:
             return None
         now, lease = time.monotonic(), answers.call_lease()
@@ -244,5 +240,5 @@ class Desk:
 
 
 @functools.lru_cache(maxsize=2)
-def _desk(pid: int) -> Desk:  # noqa: ARG001 - threads do not survive a fork
-    return Desk()
+def _calls_of(pid: int) -> HandedOverCalls:  # noqa: ARG001 - threads do not survive a fork
+    return HandedOverCalls()

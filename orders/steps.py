@@ -1,13 +1,12 @@
-"""The journey of an order, step by step: the only place where stock, shipping and payment meet.
+"""The steps of an order's journey: where stock, shipping and payment meet.
 
-Read from top to bottom it is the product. The dispatcher sends due orders through it in batches
-(`orders.batches` has the canvas); each step takes a batch and
+`orders.batches` has the canvas. Each step takes a batch and
 
-1. locks the journeys that are still its own and for which it is still due,
-2. does its work for all of them at once, calling the outside world with no transaction open,
-3. saves what happened, with the events that say so, and notes its own run beside them (`_last_transaction`).
+1. locks the journeys that the batch still owns and for which the step is due,
+2. calls providers with no transaction open,
+3. saves the result with its events and its own run (`_last_transaction`).
 
-Every step may run twice, late or beside itself: whoever comes second finds nothing left to do.
+Steps are idempotent: a late, repeated or concurrent run finds nothing to do.
 """
 
 import functools
@@ -38,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 class Step(Protocol):
-    """A step takes a batch, or a part of one."""
+    """A step on a batch or a part of one."""
 
     __name__: str
 
@@ -46,16 +45,15 @@ class Step(Protocol):
 
 
 class BatchStep(Protocol):
-    """A step as workers are asked for it."""
+    """A step as Celery tasks call it."""
 
     def __call__(self, *, batch_id: int) -> None: ...
 
 
 def for_batch(step: Step) -> BatchStep:
-    """Run a step for all orders of a batch, and keep one bad order from spoiling the others.
+    """Run a step for a whole batch; on an unexpected error bisect it to isolate the failing order.
 
-    On an unexpected error each half is tried by itself, down to the one order alone. When the database itself is
-    away nothing can be judged: the error goes on, and the orders come round again.
+    Errors of the database itself propagate: they prove nothing about an order, and the lease expires.
     """
 
     begin, end = f"{step.__name__}.begin", f"{step.__name__}.end"
@@ -64,7 +62,7 @@ def for_batch(step: Step) -> BatchStep:
     def run(*, batch_id: int) -> None:
         batch = batches.acquire_batch(batch_id, step=step.__name__)
         if batch is None:
-            return  # its last order has been settled, and may be long ago
+            return  # finished, possibly long ago
         with structlog.contextvars.bound_contextvars(**log_context.of_batch(batch_id, batch.order_ids)):
             run_isolated(batch)
         wakeup.announce_events()
@@ -103,14 +101,13 @@ def _escalate(batch: BatchLease, why: str, details: str) -> None:
 
 
 def _due(batch: BatchLease, is_due: Callable[[JourneyState], bool]) -> list[JourneyState]:
-    """Lock the batch's journeys and return those for which a step is still due."""
     journeys = journal.lock_batch(batch.order_ids, batch_id=batch.batch_id)
     return [journey for journey in journeys if is_due(journey)]
 
 
 @contextmanager
 def _last_transaction(batch: BatchLease, *, step: str) -> Iterator[None]:
-    """Save what a step did, with the note that it has done it."""
+    """Save a step's result together with its run."""
     with transaction.atomic():
         yield
         batches.finish_run(batch)
@@ -121,14 +118,14 @@ def _ids(journeys: Sequence[JourneyState]) -> list[int]:
     return [journey.order_id for journey in journeys]
 
 
-# --- There: stock beside shipping and payment, then the join ----------------------------------------------
+# --- Forward: stock beside shipping and payment, then the fan-in -------------------------------------------
 
 
 @for_batch
 def reserve_stock(batch: BatchLease) -> None:
-    """Hold every order's units, first come first served, all of an order or none.
+    """Reserve every order's units, first come first served, all of an order or none.
 
-    An order that is short only because of units that unpaid orders hold queues for them.
+    An order short only of units held by unpaid orders queues for them.
     """
     with _last_transaction(batch, step="reserve_stock"):
         journeys = _due(batch, lambda j: j.wants_stock)
@@ -149,7 +146,7 @@ def reserve_stock(batch: BatchLease) -> None:
 
 @for_batch
 def quote_shipping(batch: BatchLease) -> None:
-    """Find the price of shipping, which makes the total final; refuse what we do not deliver."""
+    """Quote shipping, which makes the total final; reject undeliverable addresses."""
     with _last_transaction(batch, step="quote_shipping"):
         journeys = _due(batch, lambda j: j.is_processing and j.shipping is Leg.PENDING)
         quoted = quotes.quote(parcels=queries.parcels(_ids(journeys)))
@@ -164,9 +161,9 @@ def quote_shipping(batch: BatchLease) -> None:
 
 @for_batch
 def authorize_payment(batch: BatchLease) -> None:
-    """Have the provider hold the total on the customer's card.
+    """Authorize the total on the customer's card.
 
-    Where the other leg has arrived by then, nothing is left to wait for, and the money is taken at once.
+    Orders whose stock is held by then are captured at once.
     """
     if talking.is_handed_over():
         handover.authorize(batch)
@@ -192,10 +189,7 @@ def authorize_payment(batch: BatchLease) -> None:
 
 @for_batch
 def capture_payment(batch: BatchLease) -> None:
-    """Take the money of the orders whose legs have all come out well, and settle all orders of the batch.
-
-    Only the database says how the legs have come out.
-    """
+    """Capture the orders whose legs have all succeeded, by the database alone, then settle the batch."""
     if talking.is_handed_over():
         with _last_transaction(batch, step="capture_payment"):
             calls = handover.capture(batch, _due(batch, lambda _: True))
@@ -208,7 +202,6 @@ def capture_payment(batch: BatchLease) -> None:
 
 
 def _prepare_capture(journeys: Sequence[JourneyState]) -> list[Prepared]:
-    """Write down that the money is about to be taken of orders, which are locked."""
     prepared = ledger.prepare(Kind.CAPTURE, ledger.held(_ids(journeys))) if journeys else []
     faults.point("capture_payment.before_intent_commit")
     return prepared
@@ -217,7 +210,6 @@ def _prepare_capture(journeys: Sequence[JourneyState]) -> list[Prepared]:
 def _capture(
     batch: BatchLease, prepared: Sequence[Prepared], order_ids: Sequence[int], *, ends_batch: bool
 ) -> None:
-    """Take what is prepared, and settle these orders of the batch."""
     outcomes = _send(Kind.CAPTURE, prepared)
     with _last_transaction(batch, step="capture_payment"):
         journeys = journal.lock(order_ids)
@@ -229,14 +221,13 @@ def _capture(
 
 @for_batch
 def settle(batch: BatchLease) -> None:
-    """Settle the orders of a batch that has given back what they held."""
+    """Settle the orders of a compensated batch."""
     with _last_transaction(batch, step="settle"):
         _settle(batch, _due(batch, lambda _: True))
         _end_batch(batch)
 
 
 def _settle(batch: BatchLease, journeys: Sequence[JourneyState]) -> None:
-    """Decide by what is written down where each of these that is still with the batch goes now."""
     for journey in journeys:
         if journey.batch_id == batch.batch_id:
             journey.settle()
@@ -244,18 +235,18 @@ def _settle(batch: BatchLease, journeys: Sequence[JourneyState]) -> None:
 
 
 def _end_batch(batch: BatchLease) -> None:
-    """Note that the batch has arrived, which makes room for the next; if it goes in parts, with the last of them."""
+    """Finish the batch, which frees its place; if it is split, with its last part."""
     if batch.is_last:
         batches.finish(batch.batch_id)
         wakeup.wake_dispatcher()
 
 
-# --- And back: stock beside money -------------------------------------------------------------------------
+# --- Back: compensate stock beside money ------------------------------------------------------------------
 
 
 @for_batch
 def release_stock(batch: BatchLease) -> None:
-    """Put back on the shelf what the orders hold, and what came back of those that were completed."""
+    """Release the units that orders hold, and restock returned ones."""
     with _last_transaction(batch, step="release_stock"):
         journeys = _due(batch, lambda j: j.is_cancelling and j.holds_stock)
         stock.release(order_ids=[j.order_id for j in journeys if j.stock is Leg.RESERVED])
@@ -267,7 +258,7 @@ def release_stock(batch: BatchLease) -> None:
 
 @for_batch
 def return_money(batch: BatchLease) -> None:
-    """Void or refund whatever the provider holds or has for the orders, once it is known what that is."""
+    """Void or refund the orders' payments once their outcomes are known."""
     with transaction.atomic():
         to_return = _ids(_due(batch, lambda j: j.money_to_return))
     returned = returns.reverse_payments(
@@ -280,12 +271,12 @@ def return_money(batch: BatchLease) -> None:
         journal.save(journeys)
 
 
-# --- On: handing over -------------------------------------------------------------------------------------
+# --- Handover ---------------------------------------------------------------------------------------------
 
 
 @for_batch
 def complete(batch: BatchLease) -> None:
-    """Complete the confirmed orders whose completion was asked for while they were still under way."""
+    """Complete confirmed orders whose completion was requested while they were in flight."""
     with _last_transaction(batch, step="complete"):
         journeys = _due(batch, lambda j: j.status is Status.CONFIRMED)
         stock.sell(order_ids=_ids(journeys))
@@ -295,11 +286,10 @@ def complete(batch: BatchLease) -> None:
         _end_batch(batch)
 
 
-# --- What the provider says -------------------------------------------------------------------------------
+# --- Provider outcomes ------------------------------------------------------------------------------------
 
 
 def _send(kind: Kind, prepared: Sequence[Prepared]) -> dict[int, Outcome]:
-    """Call the provider for all of them; return what it says of those that answer in time."""
     return ledger.send(
         prepared, patience=settings.STRAGGLER_PATIENCE_SECONDS, on_late=partial(answers.record_late, kind)
     )
@@ -312,15 +302,14 @@ def _record(
     journeys: Sequence[JourneyState],
     batch: BatchLease,
 ) -> None:
-    """Write down what the provider said, and say it on the journeys, which are locked, of those it was asked for."""
-    news = ledger.record(kind, outcomes)
+    newly_recorded = ledger.record(kind, outcomes)
     ledger.delete_unsent(kind, [p for p in prepared if p.is_new and _was_not_sent(p, outcomes)])
-    asked = {p.request.order_id for p in prepared}
+    called = {p.request.order_id for p in prepared}
     for journey in journeys:
         outcome = outcomes.get(journey.order_id)
-        if journey.order_id in asked and journey.batch_id == batch.batch_id:
+        if journey.order_id in called and journey.batch_id == batch.batch_id:
             answers.apply(kind, journey, outcome)
-        elif outcome is not None and journey.order_id in news:
+        elif outcome is not None and journey.order_id in newly_recorded:
             answers.apply_late(kind, journey, outcome)
 
 

@@ -1,8 +1,7 @@
-"""What we ask the payment provider, for many orders at once.
+"""The ledger of calls to the payment provider.
 
-Each kind of transaction goes the same way: `prepare` writes down what is to be asked (one row for each order
-and kind, for ever), `ask` calls the provider with no transaction open, `record` writes down what came of it.
-A row whose outcome is unknown is looked up at the provider by its key before it is asked again.
+`prepare` records what is to be sent (one row per order and kind, for ever), `send` calls the provider outside
+transactions, `record` stores outcomes. Unknown outcomes are looked up by key before a repeat.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -28,32 +27,32 @@ State = Transaction.State
 
 
 class Request(NamedTuple):
-    """Something to ask of the provider for one order."""
+    """A call to be made for one order."""
 
     order_id: int
     reference: str
     amount: Decimal
     currency: str
     token: str = ""
-    # The provider's id of the transaction that this one builds on: an authorization, a capture.
+    # The provider's id of the authorization or capture it builds on.
     parent: str = ""
 
 
 class Asked(NamedTuple):
-    """Requests, as a query whose columns are theirs: what the database knows need not be sent to it."""
+    """Requests as a query: the database has most values."""
 
     query: str
     parameters: Sequence[str | None]
 
 
 class Prepared(NamedTuple):
-    """A transaction as it is written down: new, asked before with an unknown outcome, or decided."""
+    """A recorded transaction: new, sent with an unknown outcome, or decided."""
 
     request: Request
     kind: Kind
     state: State
     is_new: bool
-    # When this try was written down: by the database's clock, in its words, and by this process's own.
+    # Recorded at: by the database's clock, as text, and by this process's.
     asked_at: str
     since: float
     provider_id: str = ""
@@ -61,12 +60,12 @@ class Prepared(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The idempotency key of every call for it."""
+        """The idempotency key of all its calls."""
         return idempotency_key(reference=self.request.reference, kind=self.kind)
 
     @property
     def outcome(self) -> Outcome | None:
-        """What came of it, if that is known already."""
+        """The outcome, if known."""
         if self.state is State.UNKNOWN:
             return None
         return Outcome(
@@ -76,19 +75,18 @@ class Prepared(NamedTuple):
         )
 
 
-# There was no room for the call while the batch had patience; it was never begun.
+# No room within the timeout; never begun.
 NO_CAPACITY = Outcome(kind="not_sent", code="crowded_out", message="Too many calls were ahead of it.")
-# This process slept over it. Whoever looks for the call may have stopped waiting for it to arrive.
+# The process stalled: a look-up may have concluded that the call cannot arrive.
 TOO_LATE = Outcome(kind="not_sent", code="too_late", message="It was written down too long ago to be sent.")
-# A look-up got no answer: what came of the call before it is as unknown as it was.
 LOOKUP_FAILED = "lookup_failed"
-# What a look-up found out about a call that cannot arrive any more.
+# A look-up found that the call did not arrive, and no longer can.
 NEVER_ARRIVED = "never_arrived"
 
-# Seconds within which a call that is written down is on its way, or is not made at all.
+# Seconds within which a recorded call starts, or never.
 LONGEST_START = 5.0
 
-# Looked up in what was written, not joined with it: the planner knows too little of either to join them well.
+# No join: the planner knows too little of either side.
 PREPARE = """
     WITH asked AS ({asked}), written AS (
         INSERT INTO payments_transaction AS t
@@ -125,7 +123,7 @@ HELD = """
     WHERE order_id = ANY(%s::bigint[]) AND kind = 'authorize' AND state = 'succeeded'
 """
 
-# Only if nobody else has set out to ask since.
+# Only if no other worker has set out to send it since.
 DELETE_UNSENT = """
     DELETE FROM payments_transaction t USING unnest(%s::bigint[], %s::timestamptz[]) AS o(order_id, asked_at)
     WHERE t.order_id = o.order_id AND t.kind = %s AND t.state = 'unknown' AND t.asked_at = o.asked_at
@@ -133,9 +131,9 @@ DELETE_UNSENT = """
 
 
 def prepare(kind: Kind, asked: Asked) -> list[Prepared]:
-    """Write down what is about to be asked. Return each with what is known of it already.
+    """Record calls before they are sent.
 
-    To be called in the transaction that decides to ask, and committed before `ask`.
+    Call it in the transaction that decides to send; commit before `send`.
     """
     found = execute(PREPARE.format(asked=asked.query), [*asked.parameters, kind.value])
     now = monotonic()
@@ -166,7 +164,7 @@ def _decided(kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
 
 
 def arrival_grace() -> timedelta:
-    """Return how long after it was last set out for a call may still reach the provider."""
+    """Return how long after its recorded start a call may still reach the provider."""
     tries = settings.EXTERNAL_TIMEOUT_SECONDS * settings.EXTERNAL_RETRY_ATTEMPTS
     return timedelta(seconds=tries + LONGEST_START)
 
@@ -179,7 +177,7 @@ RESTART_GRACE = """
 
 
 def restart_grace(entries: Sequence[Transaction]) -> None:
-    """Count the grace of calls from now on, whose time was noted by a clock that was ahead and was put right since."""
+    """Restart the grace of calls stamped by a clock that was ahead."""
     columns = [
         numbers(entry.order_id for entry in entries),
         words(str(entry.kind) for entry in entries),
@@ -191,10 +189,9 @@ def restart_grace(entries: Sequence[Transaction]) -> None:
 def send(
     prepared: Sequence[Prepared], *, patience: float, on_late: Callable[[Prepared, Outcome], None]
 ) -> dict[int, Outcome]:
-    """Ask the provider for all of them side by side. Return what came of each within `patience` seconds, by order.
+    """Send calls concurrently. Return the outcomes within `patience` seconds, by order.
 
-    What is decided already is answered from the ledger. A slow answer is handed to `on_late` when it comes;
-    no transaction may be open.
+    Decided ones come from the ledger; late ones go to `on_late`. No transaction may be open.
     """
     outcomes = {p.request.order_id: p.outcome for p in prepared if p.outcome}
     open_ones = [p for p in prepared if p.outcome is None]
@@ -210,7 +207,7 @@ def send(
 
 
 def asking(prepared: Prepared) -> Conversation[Outcome]:
-    """Ask once more or for the first time: a repeat is looked up by its key before it is sent again."""
+    """Send the call; a repeat is looked up by its key first."""
     provider = talk()
     if not prepared.is_new:
         try:
@@ -223,7 +220,7 @@ def asking(prepared: Prepared) -> Conversation[Outcome]:
 
 
 def looking_up(provider: Talk, *, key: str) -> Conversation[Outcome | None]:
-    """Return what the provider knows under the key; None if it never saw it. Raises ProviderUnavailable."""
+    """Return the outcome under the key; None if never received. Raises ProviderUnavailable."""
     faults.point("lookup.before_call")
     found = yield from provider.find(key=key)
     faults.point("lookup.after_call")
@@ -261,30 +258,27 @@ def _call(provider: Talk, prepared: Prepared) -> Conversation[Outcome]:
 
 
 def record(kind: Kind, outcomes: dict[int, Outcome]) -> set[int]:
-    """Write down what came of transactions whose outcome was not known. What is known already stays.
-
-    Return the orders for which it was news.
-    """
-    told = {order_id: outcome for order_id, outcome in outcomes.items() if outcome.kind != "not_sent"}
-    if not told:
+    """Record outcomes that were unknown; known ones stay. Return the orders for which one was new."""
+    sent = {order_id: outcome for order_id, outcome in outcomes.items() if outcome.kind != "not_sent"}
+    if not sent:
         return set()
-    outcomes_told, values = rows(
+    outcome_rows, values = rows(
         {
-            "order_id": ("bigint", list(told)),
-            "state": ("text", [o.kind for o in told.values()]),
-            "provider_id": ("text", [o.provider_id for o in told.values()]),
-            "code": ("text", [o.code[:40] for o in told.values()]),
-            "message": ("text", [o.message[:200] for o in told.values()]),
+            "order_id": ("bigint", list(sent)),
+            "state": ("text", [o.kind for o in sent.values()]),
+            "provider_id": ("text", [o.provider_id for o in sent.values()]),
+            "code": ("text", [o.code[:40] for o in sent.values()]),
+            "message": ("text", [o.message[:200] for o in sent.values()]),
         }
     )
-    news = execute(RECORD.format(outcomes=outcomes_told), [*values, kind.value])
-    return {order_id for (order_id,) in news}
+    recorded = execute(RECORD.format(outcomes=outcome_rows), [*values, kind.value])
+    return {order_id for (order_id,) in recorded}
 
 
 def delete_unsent(kind: Kind, prepared: Sequence[Prepared]) -> None:
-    """Strike out new transactions of which nothing was sent, so that the next try need not look them up.
+    """Delete unsent transactions, to save a look-up.
 
-    One that another worker has set out to ask meanwhile stays: that one may have been sent.
+    One that another worker has set out to send since stays: it may have been sent.
     """
     if prepared:
         execute(
@@ -294,16 +288,16 @@ def delete_unsent(kind: Kind, prepared: Sequence[Prepared]) -> None:
 
 
 def reopen(kind: Kind, order_ids: Iterable[int]) -> None:
-    """Forget that the provider said no: somebody has seen to it, and it is to be asked again, under the same key."""
+    """Reopen refused transactions, to send them again under the same key."""
     Transaction.objects.filter(order_id__in=list(order_ids), kind=kind, state=State.DECLINED).update(
         state=State.UNKNOWN, code="", message="", finished_at=None
     )
 
 
 def transactions_of(order_ids: Iterable[int]) -> dict[int, dict[str, Transaction]]:
-    """Return what is written down for each order, by kind."""
+    """Return each order's transactions, by kind."""
     found: dict[int, dict[str, Transaction]] = {}
-    # The moments are read for whole batches and used for none: whoever wants one asks for it.
+    # Rarely used: loaded on access.
     rows = Transaction.objects.filter(order_id__in=list(order_ids)).defer(
         "started_at", "asked_at", "finished_at"
     )
@@ -313,23 +307,22 @@ def transactions_of(order_ids: Iterable[int]) -> dict[int, dict[str, Transaction
 
 
 def unknown_of(kind: Kind, order_ids: Iterable[int]) -> list[Transaction]:
-    """Return the orders' transactions of a kind whose outcome is not known."""
     return list(Transaction.objects.filter(order_id__in=list(order_ids), kind=kind, state=State.UNKNOWN))
 
 
 def not_refused(kind: Kind, order_ids: Iterable[int]) -> list[Transaction]:
-    """Return the orders' transactions of a kind but for those to which the provider said no: given up is not no."""
+    """Return transactions of a kind except refused ones; an abandoned one is not refused."""
     refused = Q(state=State.DECLINED) & ~Q(code=NEVER_ARRIVED)
     return list(Transaction.objects.filter(order_id__in=list(order_ids), kind=kind).exclude(refused))
 
 
 def held(order_ids: Sequence[int]) -> Asked:
-    """Return what the provider holds for the orders, as what is to be taken: all of it."""
+    """Return captures of all that the provider holds for the orders."""
     return Asked(HELD, [numbers(order_ids)])
 
 
 def listed(requests: Sequence[Request]) -> Asked:
-    """Return requests that were made up one by one."""
+    """Return individually built requests as a query."""
     subquery, values = rows(
         {
             "order_id": ("bigint", [r.order_id for r in requests]),

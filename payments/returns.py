@@ -1,4 +1,4 @@
-"""Giving money back: whatever the provider holds or has for an order, it shall hold and have no longer."""
+"""Reversing payments: void what the provider holds, refund what it captured."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -17,14 +17,14 @@ from providers.errors import ProviderUnavailable
 
 
 class Returned(StrEnum):
-    """How an order's money was given back."""
+    """How an order's payment was reversed."""
 
-    NOTHING = "nothing"  # there was nothing to give back
-    VOIDED = "voided"  # the hold on the card is gone
-    REFUNDED = "refunded"  # what was taken went back
+    NOTHING = "nothing"  # there was nothing to reverse
+    VOIDED = "voided"  # the authorization was voided
+    REFUNDED = "refunded"  # the capture was refunded
 
 
-# What came of it: done, and how; or what the provider said, or did not say, instead.
+# How the payment was reversed, or the outcome that prevented it.
 Answer = Returned | Outcome
 
 CAPTURED_AFTER_ALL = Outcome(kind="unknown", code="captured_after_all")
@@ -34,13 +34,12 @@ DONE_BY = {Kind.VOID: Returned.VOIDED, Kind.REFUND: Returned.REFUNDED}
 
 
 def reverse_payments(order_ids: Sequence[int], *, now: datetime, patience: float) -> dict[int, Answer]:
-    """Void or refund whatever the orders' transactions hold. Return how each stands; bears any repeat.
+    """Void or refund whatever the orders' transactions hold; idempotent.
 
-    1. Look up by key what is not known to have happened. 2. Void what was only authorized, refund what was
-    captured. A transaction that the provider has not seen after `ledger.arrival_grace` never arrives there.
-    An order whose void or refund was declined is asked for again under the same key: a person wants it so.
+    Unknown outcomes are looked up first; after `ledger.arrival_grace` a call cannot arrive. Declined
+    reversals are sent again under the same key: an operator requested it.
 
-    Waits `patience` seconds at most for each of these, and as long again where a void was declined.
+    Look-ups, reversals and the check of declined voids each wait at most `patience` seconds.
     """
     _look_up(order_ids, now=now, patience=patience)
     books = ledger.transactions_of(order_ids)
@@ -49,7 +48,7 @@ def reverse_payments(order_ids: Sequence[int], *, now: datetime, patience: float
         Kind.VOID: [_request(books[o][Kind.AUTHORIZE]) for o in _those(answers, Returned.VOIDED)],
         Kind.REFUND: [_request(books[o][Kind.CAPTURE]) for o in _those(answers, Returned.REFUNDED)],
     }
-    return answers | _carry_out(to_do, now=now, patience=patience)
+    return answers | _reverse(to_do, now=now, patience=patience)
 
 
 def _those(answers: dict[int, Answer], how: Returned) -> list[int]:
@@ -57,7 +56,6 @@ def _those(answers: dict[int, Answer], how: Returned) -> list[int]:
 
 
 def _standing(book: dict[str, Transaction]) -> Answer:
-    """Decide by what is written down what has to be done for one order."""
     authorization, capture = book.get(Kind.AUTHORIZE), book.get(Kind.CAPTURE)
     for entry in (authorization, capture):
         if entry is not None and entry.state == State.UNKNOWN:
@@ -79,10 +77,7 @@ def _request(base: Transaction) -> Request:
     )
 
 
-def _carry_out(
-    to_do: Mapping[Kind, Sequence[Request]], *, now: datetime, patience: float
-) -> dict[int, Answer]:
-    """Void and refund side by side, and return for each order that it is done, or what was said instead."""
+def _reverse(to_do: Mapping[Kind, Sequence[Request]], *, now: datetime, patience: float) -> dict[int, Answer]:
     if not any(to_do.values()):
         return {}
     with transaction.atomic():
@@ -93,9 +88,11 @@ def _carry_out(
     for kind in to_do:
         ledger.record(kind, _outcomes_of(kind, prepared, outcomes))
     voids = _outcomes_of(Kind.VOID, prepared, outcomes)
-    captured = _captured_after_all([o for o, said in voids.items() if said.kind == "declined"], now, patience)
-    asked = [request.order_id for requests in to_do.values() for request in requests]
-    answers: dict[int, Answer] = dict.fromkeys(asked, NO_ANSWER_YET)
+    captured = _captured_after_all(
+        [o for o, outcome in voids.items() if outcome.kind == "declined"], now, patience
+    )
+    order_ids = [request.order_id for requests in to_do.values() for request in requests]
+    answers: dict[int, Answer] = dict.fromkeys(order_ids, NO_ANSWER_YET)
     for one in prepared:
         if outcome := outcomes.get(one.request.order_id):
             answers[one.request.order_id] = _answer(one, outcome)
@@ -121,22 +118,22 @@ def _answer(prepared: Prepared, outcome: Outcome) -> Answer:
         return DONE_BY[prepared.kind]
     if outcome.kind != "declined":
         return outcome
-    asked = f"{prepared.kind.label} of {prepared.request.amount} {prepared.request.currency}"
+    call = f"{prepared.kind.label} of {prepared.request.amount} {prepared.request.currency}"
     return outcome._replace(
-        message=f"{asked} refused by the provider: {outcome.code} {outcome.message}".strip()
+        message=f"{call} refused by the provider: {outcome.code} {outcome.message}".strip()
     )
 
 
 def _captured_after_all(order_ids: Sequence[int], now: datetime, patience: float) -> set[int]:
-    """Return those whose capture, which we had given up, arrived there, so that a refund and no void is needed.
+    """Return those whose abandoned capture arrived, which need a refund instead of a void.
 
-    Also those of which nobody says that it did not: nothing is refused there, and it is looked at again.
+    Also the uncertain ones: they are not refused, but retried.
     """
     captures = ledger.not_refused(Kind.CAPTURE, order_ids)
     found = _find_all(captures, now=now, patience=patience)
-    arrived = {entry.order_id: said for entry, said in found if said.kind == "succeeded"}
+    arrived = {entry.order_id: outcome for entry, outcome in found if outcome.kind == "succeeded"}
     ledger.record(Kind.CAPTURE, arrived)
-    never_arrived = {entry.order_id for entry, said in found if said.kind == "declined"}
+    never_arrived = {entry.order_id for entry, outcome in found if outcome.kind == "declined"}
     return {capture.order_id for capture in captures} - never_arrived
 
 
@@ -145,30 +142,28 @@ def _record_late(prepared: Prepared, outcome: Outcome) -> None:
 
 
 def _look_up(order_ids: Sequence[int], *, now: datetime, patience: float) -> None:
-    """Ask the provider by key what came of every authorization and capture that is not known."""
     kinds = (Kind.AUTHORIZE, Kind.CAPTURE)
     unknown = [entry for kind in kinds for entry in ledger.unknown_of(kind, order_ids)]
     found = _find_all(unknown, now=now, patience=patience)
     for kind in kinds:
-        ledger.record(kind, {entry.order_id: said for entry, said in found if entry.kind == kind})
+        ledger.record(kind, {entry.order_id: outcome for entry, outcome in found if entry.kind == kind})
 
 
 def _find_all(
     entries: Sequence[Transaction], *, now: datetime, patience: float
 ) -> list[tuple[Transaction, Outcome]]:
-    """Return what the provider says of transactions, of those for which it does so in time."""
     if early := [entry for entry in entries if entry.asked_at > now + ledger.arrival_grace()]:
         ledger.restart_grace(early)
     gathered = hold_all([_find(entry, now) for entry in entries], patience=patience, on_late=_ignore)
-    return [(entries[place], said) for place, said in gathered.results.items()]
+    return [(entries[place], outcome) for place, outcome in gathered.results.items()]
 
 
 def _ignore(index: int, answer: Outcome) -> None:
-    """A look-up that came too late is simply made again."""
+    """A look-up that is late is made again."""
 
 
 def _find(entry: Transaction, now: datetime) -> Conversation[Outcome]:
-    """Return what the provider says of a transaction; declined once it can no longer arrive there."""
+    """Look up a transaction; declined once it can no longer arrive."""
     try:
         found = yield from ledger.looking_up(talk(), key=entry.key)
     except ProviderUnavailable as unavailable:

@@ -1,4 +1,4 @@
-"""How conversations with the payment provider are held: at once, on threads, or on the process's loop."""
+"""How conversations with the payment provider run: at once, on threads, or on the process's loop."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,7 +18,7 @@ PROVIDER = "payments"
 
 
 class Direct:
-    """A gateway as conversations that make no call of their own: each method returns what the gateway returns."""
+    """A local gateway as conversations without network calls."""
 
     def __init__(self, provider: PaymentGateway) -> None:
         self._provider = provider
@@ -34,12 +34,11 @@ class Direct:
 
 
 def is_handed_over() -> bool:
-    """Whether calls are handed over to the process's loop, so that no batch waits for their answers."""
+    """Whether calls go to the process's loop, so that no batch waits for them."""
     return settings.PROVIDER_HANDOVER and gateway().talk is not None
 
 
 def talk() -> Talk:
-    """Return the payment provider as conversations."""
     provider = gateway()
     if is_handed_over():
         assert provider.talk is not None
@@ -50,7 +49,7 @@ def talk() -> Talk:
 def hold_all(
     conversations: Sequence[Conversation[T]], *, patience: float, on_late: Callable[[int, T], None]
 ) -> Gathered[T]:
-    """Hold the conversations, which `talk` made, side by side; return what has come of them in time."""
+    """Run conversations made by `talk` concurrently; return the results that arrive in time."""
     if is_handed_over():
         return together(PROVIDER, conversations, patience=patience, on_late=on_late)
     return concurrently(

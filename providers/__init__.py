@@ -1,1 +1,1 @@
-"""How we talk to providers: over HTTP, with timeouts, retries and a circuit breaker."""
+"""Calls to providers over HTTP, with timeouts, retries and a circuit breaker."""

@@ -1,8 +1,8 @@
--- How many of these calls may go through?
--- KEYS: state, window.  ARGV: name of the probe it would be, seconds a probe may take, seconds of the ramp,
--- calls allowed in the ramp's first second, the longest pause, calls that are to be made.
--- A moment that cannot be yet comes from a clock that was put right since, and counts as over.
--- Answers {verdict, seconds until the next chance, calls}; the verdict is closed, ramping, probe or refused.
+-- Decide how many calls a breaker admits.
+-- KEYS: state, window.  ARGV: probe id, probe timeout, ramp seconds, calls in the ramp's first second,
+-- longest pause, calls wanted.
+-- An implausible future time comes from a clock corrected since, and counts as past.
+-- Returns {verdict, seconds until the next chance, calls}; the verdict is closed, ramping, probe or refused.
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local state = redis.call('HGET', KEYS[1], 'state') or 'closed'
@@ -13,7 +13,7 @@ local function number(field)
 end
 
 if state == 'closed' then
-  -- A provider that has just come back gets its traffic back second by second, twice as much in each.
+  -- Ramp up a recovered provider: traffic doubles each second.
   local since = now - number('closed_at')
   if since >= tonumber(ARGV[3]) or since < 0 then
     return {'closed', '0', wanted}
@@ -33,6 +33,6 @@ local longest = tonumber(state == 'open' and ARGV[5] or ARGV[2])
 if wait > 0 and wait <= longest then
   return {'refused', tostring(wait), 0}
 end
--- One call finds out for all. Should its process die, another may try after a while.
+-- A single probe; if its process dies, another may follow after the probe timeout.
 redis.call('HSET', KEYS[1], 'state', 'half_open', 'probe', ARGV[1], 'probe_until', string.format('%.6f', now + ARGV[2]))
 return {'probe', '0', 1}

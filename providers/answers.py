@@ -1,7 +1,6 @@
-"""Reading what a provider answered, and telling an answer from noise.
+"""Parsing providers' answers, ledger lines and webhooks.
 
-Whatever a provider sends, as an answer, a line of its ledger or a webhook, is read by the functions at the end: they
-know the type and the size that we have room for, and raise `Unreadable` for anything else.
+The `read_` functions check type and size, and raise `Unreadable` for anything else.
 """
 
 import json
@@ -19,14 +18,14 @@ import requests
 from telemetry.card_numbers import masked
 
 LARGEST_ANSWER = 4_000_000  # bytes
-LONGEST_LINE = 64 * 1024  # bytes, of an answer in lines
+LONGEST_LINE = 64 * 1024  # bytes, per line of a stream
 LONGEST_ID, LONGEST_CODE, LONGEST_MESSAGE = 64, 40, 200  # characters
 LARGEST_AMOUNT = Decimal(10) ** 12
 LARGEST_COUNT = 2**31 - 1
 LONGEST_RETRY_AFTER_SECONDS = 5.0
 
-TRY_AGAIN = {408, 425, 429}  # and everything from 500; any other 4xx is a refusal
-NOTHING_DONE = {425, 429}  # turned away at the door; the others may have failed after the deed
+TRY_AGAIN = {408, 425, 429}  # also from 500; any other 4xx is a refusal
+NOTHING_DONE = {425, 429}  # the others may have failed after execution
 
 NOT_JSON = object()
 
@@ -34,25 +33,25 @@ AMOUNT = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,8})?", re.ASCII)
 
 
 class Unreadable(Exception):
-    """Part of what a provider sent is missing, of another type, or beyond what we have room for."""
+    """Part of the input is missing, of another type, or too long."""
 
 
 class TryFailed(Exception):
-    """One try came to nothing, or to nobody knows what."""
+    """One try failed, or its outcome is unknown."""
 
     def __init__(
         self, reason: str, *, in_doubt: bool, worth_another: bool = True, retry_after: float | None = None
     ) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.in_doubt = in_doubt  # it may have been done all the same
+        self.in_doubt = in_doubt  # it may have been executed
         self.worth_another = worth_another
         self.retry_after = retry_after  # seconds
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A success with JSON in it, or a refusal."""
+    """A success with JSON, or a refusal."""
 
     status: int
     content: Any
@@ -63,7 +62,6 @@ class Answer:
 
     @property
     def error(self) -> tuple[str, str]:
-        """The code and message of a refusal, from the body where it has them."""
         error = self.content.get("error") if isinstance(self.content, dict) else None
         code = read_words(error, "code", longest=LONGEST_CODE)
         if not code:
@@ -72,13 +70,12 @@ class Answer:
 
 
 def read_answer(response: requests.Response, *, until: float) -> Answer:
-    """Read the answer to its end by `until`, a monotonic time. Raises TryFailed when it tells us nothing."""
+    """Read the answer by `until`, a monotonic time. Raises TryFailed if unusable."""
     body = _read_body(response, until)
     return judged(response.status_code, body, _retry_after(response))
 
 
 def judged(status: int, body: bytes, retry_after: float | None) -> Answer:
-    """Return what an answer that was read to its end tells us; raises TryFailed when that is nothing."""
     if status in TRY_AGAIN or status >= 500:
         raise TryFailed(f"it answered {status}", in_doubt=status not in NOTHING_DONE, retry_after=retry_after)
     if 300 <= status < 400:
@@ -90,14 +87,14 @@ def judged(status: int, body: bytes, retry_after: float | None) -> Answer:
 
 
 def _read_body(response: requests.Response, until: float) -> bytes:
-    """The body, unless it is endless or drips."""
+    """Return the body, limited in size and time."""
     body = bytearray()
     while chunk := response.raw.read1(65536):
         body += chunk
         if len(body) > LARGEST_ANSWER:
             raise TryFailed(f"its answer exceeds {LARGEST_ANSWER} bytes", in_doubt=True)
         _check_time(until)
-    _check_time(until)  # a socket that was shut down looks like the end
+    _check_time(until)  # a socket that was shut down reads as end of file
     return bytes(body)
 
 
@@ -107,7 +104,7 @@ def _check_time(until: float) -> None:
 
 
 def read_lines(response: requests.Response) -> Iterator[Any]:
-    """Yield each line of an answer as what its JSON means; NOT_JSON for one that has none, or is too long."""
+    """Yield the JSON value of each line; NOT_JSON for one that is invalid or too long."""
     rest, is_too_long = b"", False
     while chunk := response.raw.read1(65536):
         *lines, rest = (rest + chunk).split(b"\n")
@@ -121,7 +118,7 @@ def read_lines(response: requests.Response) -> Iterator[Any]:
 
 
 def parse(body: bytes) -> Any:
-    """Return what JSON means; NOT_JSON for what is none."""
+    """Return the JSON value; NOT_JSON if invalid."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -129,7 +126,6 @@ def parse(body: bytes) -> Any:
 
 
 def _retry_after(response: requests.Response) -> float | None:
-    """Seconds, from a header that says seconds or a date; within reason."""
     header = response.headers.get("Retry-After", "")
     try:
         wait = float(header) if header.isdecimal() else _seconds_until(header)
@@ -143,11 +139,11 @@ def _seconds_until(date: str) -> float:
     return (moment - datetime.now(moment.tzinfo and UTC)).total_seconds()
 
 
-# --- Parts of what a provider sends -----------------------------------------------------------------------
+# --- Fields of an answer ----------------------------------------------------------------------------------
 
 
 def read_id(content: Any, name: str, *, longest: int = LONGEST_ID) -> str:
-    """Return a name that is stored and repeated as it is: a text or whole number, printable. Raises Unreadable."""
+    """Return an identifier: printable text or an integer. Raises Unreadable."""
     value = _field(content, name)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**18:
         value = str(value)
@@ -157,7 +153,7 @@ def read_id(content: Any, name: str, *, longest: int = LONGEST_ID) -> str:
 
 
 def read_words(content: Any, name: str, *, longest: int) -> str:
-    """Return what is only shown: shortened, without characters that cannot be printed or card numbers; or nothing."""
+    """Return text for display: shortened, printable, without card numbers; may be empty."""
     value = content.get(name) if isinstance(content, dict) else None
     if not isinstance(value, str | int | float):
         return ""
@@ -166,7 +162,7 @@ def read_words(content: Any, name: str, *, longest: int) -> str:
 
 
 def read_amount(content: Any, name: str) -> Decimal:
-    """Return an amount of money. Raises Unreadable, also for one that is no money at all, such as NaN or 1e400."""
+    """Return an amount of money. Raises Unreadable, also for NaN or 1e400."""
     value = _field(content, name)
     text = str(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else ""
     try:
@@ -179,7 +175,7 @@ def read_amount(content: Any, name: str) -> Decimal:
 
 
 def read_count(content: Any, name: str) -> int:
-    """Return a number of things. Raises Unreadable."""
+    """Return a count. Raises Unreadable."""
     value = _field(content, name)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST_COUNT:
         raise Unreadable(f"{name} is no number of things")
@@ -187,7 +183,7 @@ def read_count(content: Any, name: str) -> int:
 
 
 def read_list(content: Any, name: str) -> list[Any]:
-    """Return a list of anything. Raises Unreadable."""
+    """Return a list. Raises Unreadable."""
     value = _field(content, name)
     if not isinstance(value, list):
         raise Unreadable(f"{name} is no list")

@@ -1,11 +1,11 @@
-"""A circuit breaker per provider, shared by all processes: after enough failures, ask nobody for a while.
+"""A circuit breaker per provider, shared by all processes.
 
-closed -> open       when at least half of the last 20 seconds' calls failed, and there were ten
-open -> half open    when its pause is over: exactly one call goes through, the probe
-half open -> closed  when the probe succeeds; else open again, twice as long each time, up to a minute
+closed -> open: at least half of the last 20 seconds' calls failed, of ten or more
+open -> half open: its pause is over, and exactly one call goes through, the probe
+half open -> closed: the probe succeeded; else open again, twice as long, up to a minute
 
-The state lives in Valkey and changes in Lua by Valkey's clock, so all processes see one breaker. Without
-Valkey every call goes through: a breaker is a courtesy and must not become a cause of failure itself.
+State lives in Valkey and changes in Lua by Valkey's clock. Without Valkey every call goes through: the
+breaker must not cause failures itself.
 """
 
 import functools
@@ -34,64 +34,63 @@ if redis.call('HGET', KEYS[1], 'state') == 'open' then
 end
 """
 
-# A process believes for so long that a breaker is still closed, and saves up its good news meanwhile: a
-# healthy provider costs some round trips to Valkey a second instead of two for each call.
+# How long a process caches that a breaker is closed, and batches successes: saves two round trips per call.
 CACHE_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
 class Policy:
-    """When a breaker opens, and how it closes again. Times in seconds."""
+    """When a breaker opens and closes. Times in seconds."""
 
-    slot: float = 2  # the window is forgotten in steps of so long ...
-    slots: int = 10  # ... and is so many steps long
-    calls: int = 10  # fewer say nothing about a rate
+    slot: float = 2  # the window's resolution ...
+    slots: int = 10  # ... and its length in slots
+    calls: int = 10  # fewer give no meaningful rate
     failure_rate: float = 0.5
     first_pause: float = 10
     longest_pause: float = 60
-    calm: float = 60  # closed for so long, and the next pause is the first again
-    probe_patience: float = 15  # a probe that has not reported by then is lost; must exceed a call's timeout
-    ramp: float = 5  # after closing, calls come back over so long ...
-    first_allowance: int = 20  # ... so many in the first second, and twice as many in each one after
+    calm: float = 60  # closed this long, the next pause is the first again
+    probe_patience: float = 15  # later a probe counts as lost; must exceed a call's timeout
+    ramp: float = 5  # after closing, traffic grows over this time
+    first_allowance: int = 20  # calls in the ramp's first second; doubles each second
 
 
 @dataclass(frozen=True)
 class Admission:
-    """Leave to call, or not."""
+    """A breaker's decision on calls."""
 
     allowed: bool
-    probe: str = ""  # the name of the one call that finds out for all
-    retry_after: float = 0.0  # seconds until the next chance, for a call that was refused
-    calls: int = 1  # that may go through, of those that were to
+    probe: str = ""
+    retry_after: float = 0.0  # seconds until the next chance, if refused
+    calls: int = 1
 
 
 @dataclass(frozen=True)
 class BreakerState:
-    """For people: what a breaker is doing and why."""
+    """A breaker's state for display."""
 
     name: str
-    state: str  # closed | open | half_open | unknown (Valkey cannot say)
-    failures: int = 0  # of the window's calls; of one that is not closed, of those that opened it
+    state: str  # closed | open | half_open | unknown (no Valkey)
+    failures: int = 0  # in the window; if not closed, those that opened it
     calls: int = 0
     opened_at: datetime | None = None
     retry_at: datetime | None = None
 
 
 class Breaker:
-    """One provider's breaker, as one process sees it."""
+    """A provider's breaker in one process."""
 
     def __init__(self, name: str, policy: Policy) -> None:
         self.name = name
         self._policy = policy
-        # The braces keep both on one node of a cluster.
+        # One cluster node for both keys.
         self._keys = [f"breaker:{{{name}}}", f"breaker:{{{name}}}:window"]
         self._lock = threading.Lock()
         self._closed_until = 0.0
-        self._saved = 0
-        self._told_at = 0.0
+        self._unreported = 0
+        self._reported_at = 0.0
 
     def admit(self, calls: int = 1) -> Admission:
-        """Return how many of so many calls may be made. Each that is admitted is reported with `record`."""
+        """Return how many of `calls` may be made. Report each admitted one with `record`."""
         if time.monotonic() < self._closed_until:
             return Admission(allowed=True, calls=calls)
         probe, policy = secrets.token_hex(8), self._policy
@@ -112,27 +111,26 @@ class Breaker:
         return Admission(allowed, probe, retry_after=float(wait), calls=int(granted) if allowed else 0)
 
     def record(self, admission: Admission, *, ok: bool) -> None:
-        """Record how an admitted call went. Bad news travels at once, good news in small batches."""
+        """Record a call: failures at once, successes in batches."""
         self.record_all(successes=int(ok), failures=int(not ok), probe=admission.probe)
 
     def record_all(self, *, successes: int, failures: int, probe: str = "") -> None:
-        """Record how several admitted calls went."""
         with self._lock:
             now = time.monotonic()
-            # Successes that nobody asked about for long belong to a window that is over.
-            saved = self._saved if now - self._told_at < self._policy.slot else 0
-            if not failures and not probe and now - self._told_at < CACHE_SECONDS:
-                self._saved = saved + successes
+            # Successes older than a slot belong to a past window.
+            unreported = self._unreported if now - self._reported_at < self._policy.slot else 0
+            if not failures and not probe and now - self._reported_at < CACHE_SECONDS:
+                self._unreported = unreported + successes
                 return
-            self._saved, self._told_at = 0, now
-        self._tell(probe=probe, successes=saved + successes, failures=failures)
+            self._unreported, self._reported_at = 0, now
+        self._report(probe=probe, successes=unreported + successes, failures=failures)
 
     def invite(self) -> None:
-        """The provider seems well again: the next call may probe without waiting out the pause."""
+        """Let the next call probe at once: the provider seems healthy."""
         shared_memory().run(INVITE, keys=self._keys, args=[], otherwise=None)
 
     def reset(self) -> None:
-        """Close it and forget everything, as if it had never opened."""
+        """Close it and delete its history."""
         shared_memory().ask(lambda valkey: valkey.delete(*self._keys), otherwise=0)
         self._closed_until = 0.0
 
@@ -141,7 +139,7 @@ class Breaker:
 
     # Inner workings
 
-    def _tell(self, *, probe: str, successes: int, failures: int) -> None:
+    def _report(self, *, probe: str, successes: int, failures: int) -> None:
         policy = self._policy
         args = [probe, successes, failures, policy.slot, policy.slots, policy.calls, policy.failure_rate]
         args += [policy.first_pause, policy.longest_pause, policy.calm]
@@ -177,12 +175,12 @@ class Breaker:
 
 
 def breaker(name: str) -> Breaker:
-    """The breaker of a provider, with the policy of all of them."""
+    """Return a provider's breaker, with the common policy."""
     return _breaker(name, settings.EXTERNAL_TIMEOUT_SECONDS, os.getpid())
 
 
 def all_states() -> list[BreakerState]:
-    """Every provider's, for the status page."""
+    """Return every provider's state, for the status page."""
     return [breaker(name).state() for name in settings.PROVIDERS]
 
 

@@ -1,4 +1,4 @@
-"""Brings what many threads hand in to one thread, in groups, on one connection to the database."""
+"""Hands items from many threads to one thread in groups, on one database connection."""
 
 import logging
 import threading
@@ -15,18 +15,18 @@ R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
 
-# What comes in while a group is dealt with, and for so long after it began, is the next group.
+# Items during a group, or this long after its start, form the next.
 GATHERING_SECONDS = 0.01
 MOST_TOGETHER = 500
 DATABASE_PAUSE_SECONDS = 0.5
 AWAY = DATABASE_PAUSE_SECONDS
-# A connection that was not used for so long is looked at before it is used, and after so long given up.
+# An idle connection is checked after this long, closed after as long again.
 LOOK_AFTER_SECONDS = 1.0
 LET_GO_AFTER_SECONDS = 20.0
 
 
 class Collector(Generic[T]):
-    """A thread that takes items in groups. A group that meets a database that is away is tried until it is back."""
+    """A thread that processes items in groups. While the database is unavailable, a group is retried."""
 
     def __init__(
         self,
@@ -35,9 +35,9 @@ class Collector(Generic[T]):
         name: str,
         routine: Callable[[], float | None] = lambda: None,
     ) -> None:
-        """`take` is passed each group. `routine` is called on the same thread, again after as many seconds as it
+        """`take` processes a group. `routine` runs on the same thread, again after the seconds it returns.
 
-        returns; after None only once something was handed in, or the collector was woken.
+        After None it runs only once an item arrives or `wake` is called.
         """
         self._take, self._routine = take, routine
         self._items: deque[T] = deque()
@@ -50,18 +50,18 @@ class Collector(Generic[T]):
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
     def wake(self) -> None:
-        """Have the routine called soon."""
+        """Run the routine soon."""
         self._news.set()
 
     def add(self, item: T) -> None:
-        """Hand in an item; returns at once."""
+        """Enqueue an item without blocking."""
         with self._lock:
             self._items.append(item)
             self._idle.clear()
         self._news.set()
 
     def wait_until_idle(self, *, seconds: float) -> bool:
-        """Return whether everything that was handed in has been dealt with, after so many seconds at most."""
+        """Return whether all items are processed within `seconds`."""
         return self._idle.wait(seconds)
 
     def _run(self) -> None:
@@ -94,7 +94,7 @@ class Collector(Generic[T]):
             self._has_connection = False
 
     def _try(self, work: Callable[[], R]) -> R | float | None:
-        """Return what `work` does, or AWAY if the database is. Any other error is logged, and `work` has ended."""
+        """Return the result of `work`, or AWAY without a database."""
         if time.monotonic() - self._used_at > LOOK_AFTER_SECONDS:
             connections[DEFAULT_DB_ALIAS].health_check_done = False  # type: ignore[attr-defined]
         try:

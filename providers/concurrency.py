@@ -1,4 +1,4 @@
-"""Many calls at once, and no waiting for the slowest for ever."""
+"""Concurrent calls on threads, without waiting for the slowest."""
 
 import functools
 import logging
@@ -20,9 +20,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Gathered(Generic[T]):
-    """What came back in time, by the call's place in the list; `late` are under way and will be reported.
+    """Results by the call's place; `late` calls will be reported.
 
-    Calls in neither were never started and never will be: there was no room for them, or no time for an answer.
+    Calls in neither were never started.
     """
 
     results: dict[int, T]
@@ -38,15 +38,14 @@ def concurrently(
     pool: str = "provider",
     places: int | None = None,
 ) -> Gathered[T]:
-    """Run the calls on one of this process's pools and return what is done within `patience` seconds.
+    """Run calls on a named pool; return what completes within `patience` seconds.
 
-    Pools of different names share no thread, so that calls that hang hold up only calls of their own kind.
-    `places` is how many calls one may have under way at once: by default settings.PROVIDER_CONCURRENCY.
+    Pools share no threads: hanging calls block only their kind. `places` bounds concurrency; by default
+    settings.PROVIDER_CONCURRENCY.
 
-    Each call that was started is heard of exactly once: in the result, or later through
-    `on_late(place, result)` on a thread of the pool, whose database connections are closed afterwards.
-    A call that raises in time raises here; a late one is logged. `inline` runs them right here, one after
-    the other: for calls that wait for nobody.
+    Each started call is reported once: in the result, or by `on_late(place, result)` on a pool thread, whose
+    database connections are closed afterwards. Late exceptions are logged. `inline` runs the calls on this
+    thread.
     """
     if inline:
         return Gathered({place: call() for place, call in enumerate(calls)}, frozenset())
@@ -59,12 +58,12 @@ def concurrently(
 
 @dataclass
 class _Gathering(Generic[T]):
-    """The calls of one list: each is not started, left out, started, or in the results, and moves under the lock."""
+    """Each call is not started, left out, started or done; changes need the lock."""
 
     on_late: Callable[[int, T], None]
     until: float
     left_out: int = 0
-    seconds: float = 0.0  # that those in the results took together
+    seconds: float = 0.0  # total duration of those done
     started: set[int] = field(default_factory=set)
     results: dict[int, T] = field(default_factory=dict)
     errors: list[Exception] = field(default_factory=list)
@@ -90,7 +89,7 @@ class _Gathering(Generic[T]):
             self.report_late(place, result)
 
     def has_time(self) -> bool:
-        """Whether a call that takes as long as the others did would be done in time: a late one costs more."""
+        """Whether a call could finish in time: a late one costs more."""
         usual = self.seconds / len(self.results) if self.results else 0.0
         return time.monotonic() + usual <= self.until
 

@@ -1,8 +1,7 @@
-"""Conversations: what is asked of a provider and in which order, apart from how the calls travel.
+"""Conversations: the order of calls to a provider, independent of transport.
 
-A conversation is a generator. It yields calls, is sent the content of each answer (or has the provider's error
-raised in it), and returns what came of it. The same conversation is held on a thread (`hold`) or, beside thousands
-of others, on the process's loop (`providers.loop`).
+A generator yields calls, receives answers or errors, and returns an outcome. It runs on a thread (`hold`) or
+on the loop (`providers.loop`).
 """
 
 import json
@@ -20,17 +19,17 @@ ERRORS = (ProviderUnavailable, OutcomeUnknown, ProviderRefused)
 
 
 def reading(path: str, **query: str | int) -> Call:
-    """Return a call that reads something and leaves nothing in doubt."""
+    """Return a call without side effects."""
     return Call("GET", path, query)
 
 
 def doing(path: str, body: Mapping[str, Any], *, key: str) -> Call:
-    """Return a call that has something done, once for the key."""
+    """Return a call that is executed once per key."""
     return Call("POST", path, {}, json.dumps(body).encode(), key)
 
 
 def hold(conversation: Conversation[T], make: Callable[[Call], Any]) -> T:
-    """Hold a conversation on this thread. `make` returns the content of a call's answer or raises one of ERRORS."""
+    """Run a conversation on this thread. `make` returns an answer's content."""
     try:
         call = next(conversation)
         while True:

@@ -1,16 +1,15 @@
-"""A deadline for a whole exchange: connection, TLS, what is sent, head and body of the answer, together.
+"""A deadline for a whole HTTP exchange: connection, TLS, request and response together.
 
-Timeouts of sockets start again with each byte, so that a peer who sends one now and then holds a thread for as long
-as it likes. Here a thread of the process watches the calls under way, and shuts down the socket of one whose time is
-up: whoever waits in `recv` or `send` on it returns at once. It holds a duplicate of the descriptor, which leads to the
-connection whatever became of the socket since: TLS takes its socket over, and http.client closes its own early.
+Socket timeouts restart with each byte, so a slow peer can hold a thread for ever. A watchdog thread shuts
+down the sockets of overdue calls, which ends any `recv` or `send` on them. It keeps a duplicate of the
+descriptor, because TLS takes the socket over and http.client closes its own early.
 
     with Deadline(5) as deadline:
         with deadline.sockets():
             response = session.send(...)
         read(response)
 
-Looking a name up is not cut short, only counted: how long that may take is up to the system's resolver.
+Name resolution counts but is not cut short: the system's resolver limits it.
 """
 
 import functools
@@ -32,16 +31,15 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, NameResolutionError
 from urllib3.util.connection import allowed_gai_family
 
-# What a socket that is shut down under them makes libraries raise.
 CUT_SHORT = (OSError, HTTPError, HTTPException, ValueError)
 
 
 class DeadlinePassed(TimeoutError):
-    """The exchange was cut short: its time was up."""
+    """The exchange exceeded its deadline and was cut short."""
 
 
 class Deadline:
-    """Watches the socket of one exchange from `with` to its end. Leaving it raises DeadlinePassed if it was cut."""
+    """Watches a socket inside `with`; leaving raises DeadlinePassed if it was cut."""
 
     def __init__(self, seconds: float) -> None:
         self.at = time.monotonic() + seconds
@@ -56,7 +54,7 @@ class Deadline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _watchdog(os.getpid()).release(self)
-        # What never had a connection was not cut short: its own error says more.
+        # Without a connection the original error is more precise.
         had_connection = self._twin is not None
         self._replace_twin(None)
         if self.has_passed and had_connection and (error is None or isinstance(error, CUT_SHORT)):
@@ -64,12 +62,12 @@ class Deadline:
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until it passes; never negative."""
+        """Return the seconds left, never negative."""
         return max(0.0, self.at - time.monotonic())
 
     @contextmanager
     def sockets(self) -> Iterator[None]:
-        """Attach the socket of the call that this thread makes inside."""
+        """Attach the sockets of calls made inside, on this thread."""
         before, _here.deadline = _current(), self
         try:
             yield
@@ -77,14 +75,14 @@ class Deadline:
             _here.deadline = before
 
     def attach(self, descriptor: int) -> None:
-        """Watch this socket from now on; one that comes too late is shut down at once."""
+        """Watch this socket; too late, shut it down at once."""
         _watchdog(os.getpid()).attach(self, socket.socket(fileno=os.dup(descriptor)))
 
     def cut(self) -> None:
-        """Shut the socket down. Only the watchdog calls this."""
+        """Shut the socket down; for the watchdog only."""
         self.has_passed = True
         if self._twin is not None:
-            with suppress(OSError):  # the peer was faster
+            with suppress(OSError):  # the peer closed it first
                 self._twin.shutdown(socket.SHUT_RDWR)
 
     def _replace_twin(self, twin: socket.socket | None) -> None:
@@ -94,7 +92,7 @@ class Deadline:
 
 
 class _Watchdog:
-    """One process's: sleeps until the next deadline of those that it watches."""
+    """One per process: sleeps until the next deadline."""
 
     def __init__(self) -> None:
         self._change = threading.Condition()
@@ -150,8 +148,6 @@ def _current() -> Deadline | None:
 
 
 class _Attached(HTTPConnection):
-    """Attaches its socket to the deadline of the call, when it connects and when it is used again."""
-
     def _new_conn(self) -> socket.socket:
         deadline = _current()
         if deadline is None:
@@ -161,14 +157,14 @@ class _Attached(HTTPConnection):
         return made
 
     def request(self, *args: Any, **options: Any) -> None:
-        """Send a request, on the connection that is there or on a new one."""
+        """Send a request on the open connection or a new one."""
         deadline = _current()
         if deadline is not None and self.sock is not None:
             deadline.attach(self.sock.fileno())
         super().request(*args, **options)
 
     def _connect_to_one(self, deadline: Deadline) -> socket.socket:
-        """Try the host's addresses in turn. urllib3 would give each of them the whole of the time."""
+        """urllib3 would allow each address the whole timeout."""
         name, wanted = self._dns_host, self.timeout
         addresses = self._addresses(name)
         try:
@@ -195,17 +191,17 @@ class _Attached(HTTPConnection):
 
 
 class _AttachedTls(_Attached, HTTPSConnection):
-    """The same with TLS around it."""
+    """The same over TLS."""
 
 
 class HttpPool(HTTPConnectionPool):
-    """urllib3's, with connections that keep to the deadline."""
+    """urllib3's pool, with deadlines."""
 
     ConnectionCls = _Attached
 
 
 class HttpsPool(HTTPSConnectionPool):
-    """urllib3's, with connections that keep to the deadline."""
+    """urllib3's TLS pool, with deadlines."""
 
     ConnectionCls = _AttachedTls
 
@@ -214,21 +210,19 @@ POOLS = {"http": HttpPool, "https": HttpsPool}
 
 
 class _Adapter(HTTPAdapter):
-    """Makes requests keep to the deadline, through a proxy too."""
-
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
         self.poolmanager.pool_classes_by_scheme = POOLS
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **options)
-        if not proxy.lower().startswith("socks"):  # it has connections of its own, and is not installed
+        if not proxy.lower().startswith("socks"):  # SOCKS has its own connections, and is not installed
             manager.pool_classes_by_scheme = POOLS
         return manager
 
 
 def session(*, pool: int) -> requests.Session:
-    """Return a session of requests whose calls keep to the deadline around them, with so many connections a host."""
+    """Return a session that keeps deadlines, with `pool` connections per host."""
     made = requests.Session()
     adapter = _Adapter(pool_connections=1, pool_maxsize=pool)
     made.mount("http://", adapter)
@@ -237,7 +231,7 @@ def session(*, pool: int) -> requests.Session:
 
 
 def fetch(method: str, url: str, *, seconds: float, **options: Any) -> requests.Response:
-    """Return the answer to one call, read to its end within so many seconds.
+    """Return the complete answer to one call within `seconds`.
 
     Raises requests.RequestException, or DeadlinePassed.
     """

@@ -1,22 +1,21 @@
-"""What can become of a call to a provider, besides an answer.
+"""Failures of calls to providers, by what is known afterwards:
 
-The difference that matters is what we know afterwards: that nothing happened, that something may have
-happened, or that the provider said no.
+nothing happened, it may have, or it was refused.
 """
 
 
 class ProviderUnavailable(Exception):
-    """Nothing was done: the call was never sent, was turned away, or only asked for something to read."""
+    """Nothing was executed."""
 
     def __init__(self, provider: str, reason: str, *, retry_after: float | None = None) -> None:
         super().__init__(f"{provider} is unavailable: {reason}")
         self.provider = provider
         self.reason = reason
-        self.retry_after = retry_after  # seconds until a call may go through again, where that is known
+        self.retry_after = retry_after  # seconds until a retry makes sense, if known
 
 
 class OutcomeUnknown(Exception):
-    """The call may have been done: look it up by its key before doing anything else about it."""
+    """It may have been executed: look it up by its key first."""
 
     def __init__(self, provider: str, reason: str) -> None:
         super().__init__(f"{provider} gave no usable answer: {reason}")
@@ -25,7 +24,7 @@ class OutcomeUnknown(Exception):
 
 
 class ProviderRefused(Exception):
-    """The provider said no (4xx), and saying it again will not help."""
+    """The provider refused (4xx); a retry is pointless."""
 
     def __init__(self, provider: str, status: int, code: str, message: str) -> None:
         super().__init__(f"{provider} refused with {status} {code}: {message}")

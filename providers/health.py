@@ -1,4 +1,4 @@
-"""Are the providers well? Asked on a schedule, remembered for the status page."""
+"""Scheduled health checks of the providers, stored for the status page."""
 
 import json
 import time
@@ -21,17 +21,17 @@ PATIENCE_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class HealthReport:
-    """How one provider answered its health check."""
+    """A provider's answer to its health check."""
 
     provider: str
     ok: bool
     latency_ms: float
-    detail: str  # why not, in words; empty when it is well
+    detail: str  # the cause; empty if healthy
     checked_at: datetime
 
 
 def check_all(now: datetime) -> list[HealthReport]:
-    """Ask every provider, also one whose breaker is open, and remember what they said."""
+    """Check every provider, even if its breaker is open, and store the reports."""
     names = list(settings.PROVIDERS)
     checks = [partial(_check, name, now) for name in names]
     gathered = concurrently(
@@ -47,7 +47,7 @@ def check_all(now: datetime) -> list[HealthReport]:
 
 
 def last_reports() -> dict[str, HealthReport]:
-    """What `check_all` found last, by provider; empty before the first time and while Valkey is away."""
+    """Return the last reports by provider; empty before the first check and without Valkey."""
     stored: dict[Any, Any] = shared_memory().ask(lambda valkey: valkey.hgetall(REPORTS), otherwise={})
     reports = {name: _from_json(text) for name, text in stored.items() if name in settings.PROVIDERS}
     return {name: report for name, report in reports.items() if report is not None}
@@ -76,7 +76,7 @@ def _remember(reports: list[HealthReport]) -> None:
 
 
 def _from_json(text: str) -> HealthReport | None:
-    """A stored report; None for what is none: anybody who can write to Valkey may have stored it."""
+    """Parse a report; anyone with access to Valkey may have written it."""
     try:
         return msgspec.json.decode(text, type=HealthReport)
     except (msgspec.DecodeError, UnicodeError):

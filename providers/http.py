@@ -1,4 +1,4 @@
-"""Calling a provider over HTTP: pooled, bounded, with timeouts, and retried because every call has a key."""
+"""HTTP calls to providers: pooled, bounded, with timeouts, and retried because every call has a key."""
 
 import functools
 import json
@@ -27,14 +27,14 @@ from telemetry import measures
 logger = logging.getLogger(__name__)
 
 LONGEST_CONNECT_SECONDS = 3.0
-FIRST_BACKOFF_SECONDS = 0.2  # doubled with every further try; the pause is drawn evenly from nothing to that
+FIRST_BACKOFF_SECONDS = 0.2  # doubles with each try; full jitter
 LONGEST_BACKOFF_SECONDS = 2.0
-SHORTEST_TRY = 0.1  # of a try's usual time
+SHORTEST_TRY = 0.1  # as a share of a try's usual time
 
 
 @dataclass(frozen=True)
 class Call:
-    """What every try of one call says alike."""
+    """What all tries of a call share."""
 
     method: str
     path: str
@@ -45,15 +45,15 @@ class Call:
     @property
     def headers(self) -> dict[str, str]:
         content = {"Content-Type": "application/json", "Idempotency-Key": self.key} if self.body else {}
-        # An answer that unpacks to a thousand times its size is not worth what compression saves.
+        # Compression invites decompression bombs.
         return {"Accept": "application/json", "Accept-Encoding": "identity"} | content
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The time that all tries of one call share. Moments are monotonic."""
+    """Time shared by a call's tries. Moments are monotonic."""
 
-    timeout: float  # seconds of one try at most
+    timeout: float  # seconds per try at most
     attempts: int
     deadline: float
 
@@ -64,7 +64,7 @@ class Budget:
 
     @property
     def last_start(self) -> float:
-        """Later than this, another try would have no time to be answered and only add to the doubt."""
+        """A later try would only add uncertainty."""
         return self.deadline - self.timeout * SHORTEST_TRY
 
     def allows_another(self, number: int, pause: float) -> bool:
@@ -72,7 +72,7 @@ class Budget:
 
 
 class ProviderClient:
-    """One provider as one process sees it; its threads share the connections and the bound on calls."""
+    """A provider's client; threads share its connections and its bound on calls."""
 
     def __init__(self, name: str, base_url: str, *, concurrency: int) -> None:
         self.name = name
@@ -81,21 +81,21 @@ class ProviderClient:
         self._slots = threading.BoundedSemaphore(concurrency)
 
     def get(self, path: str, **query: str | int) -> Any:
-        """Read something, leaving nothing in doubt. Raises ProviderUnavailable or ProviderRefused."""
+        """Read a resource. Raises ProviderUnavailable or ProviderRefused."""
         try:
             return self._call(Call("GET", path, query))
         except OutcomeUnknown as unknown:
             raise ProviderUnavailable(self.name, unknown.reason) from unknown
 
     def post(self, path: str, body: Mapping[str, Any], *, key: str) -> Any:
-        """Have something done, once for the key, however often it takes to say so.
+        """Execute an operation once per key, with retries.
 
-        Raises ProviderUnavailable (not done), OutcomeUnknown (may be done: look it up) or ProviderRefused.
+        Raises ProviderUnavailable (not executed), OutcomeUnknown (look it up) or ProviderRefused.
         """
         return self._call(Call("POST", path, {}, json.dumps(body).encode(), key))
 
     def make(self, call: Call) -> Any:
-        """Make any call and return the content of its answer. Raises as `get` and `post` do."""
+        """Make a call and return its answer's content. Raises as `get` and `post` do."""
         try:
             return self._call(call)
         except OutcomeUnknown as unknown:
@@ -104,9 +104,9 @@ class ProviderClient:
             raise ProviderUnavailable(self.name, unknown.reason) from unknown
 
     def lines(self, path: str) -> Iterator[Any]:
-        """Read an answer of any length, one line of JSON after the other, in one try.
+        """Stream JSON lines in one try.
 
-        Raises ProviderUnavailable, also in the middle when the stream breaks off or takes too long in all.
+        Raises ProviderUnavailable, also midway.
         """
         pause = settings.EXTERNAL_TIMEOUT_SECONDS
         try:
@@ -120,7 +120,7 @@ class ProviderClient:
             raise ProviderUnavailable(self.name, _describe(error)) from error
 
     def check(self, path: str) -> None:
-        """Read something in one try whatever the breaker says, and let the breaker know.
+        """Read in one try, bypassing the breaker but reporting to it.
 
         Raises ProviderUnavailable or ProviderRefused.
         """
@@ -135,10 +135,9 @@ class ProviderClient:
         watch.invite()
         self._content(answer)
 
-    # One call, of several tries
+    # One call, several tries
 
     def _call(self, call: Call) -> Any:
-        """Try until it is answered, the tries are used up, or the next could not begin within their time."""
         budget = Budget.of_settings()
         doubt = ""
         for number in range(1, budget.attempts + 1):
@@ -149,12 +148,12 @@ class ProviderClient:
                 doubt = failure.reason if failure.in_doubt else doubt
                 wait = pause(number, failure.retry_after)
                 if not failure.worth_another or not budget.allows_another(number, wait):
-                    raise self._given_up(failure, doubt) from failure
+                    raise self._final_error(failure, doubt) from failure
             time.sleep(wait)
         raise AssertionError("the last try returns or raises")
 
-    def _given_up(self, failure: TryFailed, doubt: str) -> Exception:
-        """One try in doubt is enough to leave the whole call in doubt."""
+    def _final_error(self, failure: TryFailed, doubt: str) -> Exception:
+        """One uncertain try leaves the whole call uncertain."""
         if doubt:
             return OutcomeUnknown(self.name, doubt)
         return ProviderUnavailable(self.name, failure.reason, retry_after=failure.retry_after)
@@ -183,7 +182,7 @@ class ProviderClient:
         answered = False
         try:
             yield
-            answered = True  # a refusal is an answer too: the provider is well
+            answered = True  # a refusal proves health too
         finally:
             watch.record(admission, ok=answered)
 
@@ -198,14 +197,14 @@ class ProviderClient:
     def _exchange(self, call: Call, *, patience: float) -> Answer:
         with measures.PROVIDER_SECONDS.timed(self.name):
             try:
-                answer = self._asked(call, patience=patience)
+                answer = self._request(call, patience=patience)
             except TryFailed as failure:
                 measures.PROVIDER_CALLS.add(self.name, "in_doubt" if failure.in_doubt else "failed")
                 raise
         measures.PROVIDER_CALLS.add(self.name, "refused" if answer.is_refusal else "answered")
         return answer
 
-    def _asked(self, call: Call, *, patience: float) -> Answer:
+    def _request(self, call: Call, *, patience: float) -> Answer:
         seconds = max(0.001, patience)
         try:
             with Deadline(seconds) as deadline, self._send(call, deadline, timeout=seconds) as response:
@@ -216,7 +215,7 @@ class ProviderClient:
     def _send(self, call: Call, deadline: Deadline, *, timeout: float) -> requests.Response:
         url = self._base_url + call.path
         request = requests.Request(call.method, url, call.headers, params=call.query, data=call.body)
-        # Connecting and waiting share the time, so that no try outlives it.
+        # Connecting counts towards the try's timeout.
         shared = Timeout(total=timeout, connect=min(LONGEST_CONNECT_SECONDS, timeout))
         with deadline.sockets():
             return self._session.send(
@@ -230,7 +229,7 @@ class ProviderClient:
 
 
 def provider(name: str) -> ProviderClient:
-    """This process's client of one of settings.PROVIDERS; connections are not carried across a fork."""
+    """Return this process's client of a provider: connections do not survive a fork."""
     return _provider(name, settings.PROVIDERS[name], settings.PROVIDER_CONCURRENCY, os.getpid())
 
 
@@ -241,15 +240,14 @@ def _provider(name: str, base_url: str, concurrency: int, pid: int) -> ProviderC
 
 def _session(base_url: str, *, pool: int) -> requests.Session:
     calls = session(pool=pool)
-    # What the environment says of proxies and certificates is read once, here, not for every request.
-    said = calls.merge_environment_settings(base_url, {}, None, None, None)
-    calls.trust_env, calls.proxies, calls.verify = False, said["proxies"], said["verify"]
+    # Read once, not for every request.
+    environment = calls.merge_environment_settings(base_url, {}, None, None, None)
+    calls.trust_env, calls.proxies, calls.verify = False, environment["proxies"], environment["verify"]
     calls.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     return calls
 
 
 def _never_sent(error: Exception) -> bool:
-    """No connection was made, so nothing can have been done."""
     cause = error.args[0] if error.args else None
     refused = isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError)
     return refused or isinstance(error, requests.ConnectTimeout)
@@ -266,6 +264,6 @@ def _describe(error: Exception) -> str:
 
 
 def pause(number: int, retry_after: float | None) -> float:
-    """Seconds before the next try: exponential backoff with full jitter, or longer if the provider asks."""
+    """Return the seconds before the next try: full jitter, or longer if requested."""
     ceiling = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** (number - 1))
     return max(random.uniform(0, ceiling), retry_after or 0.0)  # noqa: S311 - spreads load, guards nothing

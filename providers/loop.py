@@ -1,7 +1,7 @@
-"""The process's loop: one thread on which thousands of conversations with providers go on at once.
+"""The process's loop: one thread that runs thousands of conversations with providers.
 
-Everything about a lane and its jobs happens on that thread. Other threads submit, ask for room, and wait.
-What comes of a conversation is passed to its `done` on the loop's thread, which must return at once.
+Lanes and jobs are touched on that thread only. Other threads submit, request room, and wait. A job's `done`
+runs on the loop's thread and must not block.
 """
 
 import atexit
@@ -36,43 +36,41 @@ logger = logging.getLogger(__name__)
 
 LONGEST_REST = 30.0
 NEVER = float("inf")
-# Files that a process has open besides the connections of its calls.
+# Files that a process has open besides its calls' connections.
 OTHER_FILES = 200
 
 
 class NotBegun(Exception):
-    """The conversation's turn did not come in time; nothing was asked."""
+    """The conversation was not begun in time; nothing was sent."""
 
 
 @dataclass(slots=True, eq=False)
 class Job(Generic[T]):
-    """A conversation on its way through a lane."""
+    """A conversation in a lane."""
 
     conversation: Conversation[T]
     done: Callable[[T | Exception], None]
-    begin_by: float = NEVER  # monotonic; when its turn comes later it is not begun
+    begin_by: float = NEVER  # monotonic; not begun later than this
     has_begun: bool = False
-    call: Call | None = None  # that is to be made, or is under way
+    call: Call | None = None  # to be made, or under way
     budget: Budget | None = None
     number: int = 0  # of the call's tries
     doubt: str = ""
 
 
 class Lane:
-    """The calls to one provider: those that wait for their turn, and the bounds on those under way."""
+    """The calls to one provider: queues, and the bounds on calls under way."""
 
     def __init__(self, name: str, base_url: str) -> None:
         self.name = name
         self.target = Target.of(base_url)
         self.window = Window(bound())
         self.rate = Rate(name)
-        self.load = 0  # conversations that have not ended
+        self.load = 0  # unfinished conversations
         self.under_way = 0  # calls
-        self.first: deque[Job[Any]] = (
-            deque()
-        )  # those that have begun, and those that finish what others began
+        self.first: deque[Job[Any]] = deque()  # begun, and those that finish what others began
         self.then: deque[Job[Any]] = deque()
-        self.successes = 0  # that the breaker has not heard of
+        self.successes = 0  # not yet reported to the breaker
         self.failures = 0
 
     @property
@@ -81,12 +79,12 @@ class Lane:
         return len(self.first) + len(self.then)
 
     def next(self) -> Job[Any]:
-        """Return whose turn it is."""
+        """Return the next job."""
         return self.first.popleft() if self.first else self.then.popleft()
 
 
 class Loop:
-    """One process's loop. Ask `loop()` for it."""
+    """One process's loop; use `loop()`."""
 
     def __init__(self) -> None:
         self._wire = Wire(connections=bound())
@@ -103,7 +101,7 @@ class Loop:
     # --- From any thread ----------------------------------------------------------------------------------
 
     def submit(self, name: str, job: Job[Any], *, first: bool = False) -> None:
-        """Have a conversation with a provider; `first`: before those that begin something new."""
+        """Queue a conversation; `first`: before new ones."""
         lane = self._lane(name)
         with self._change:
             lane.load += 1
@@ -111,9 +109,9 @@ class Loop:
         self._wire.wake()
 
     def room(self, name: str, *, wanted: int, until: float) -> int:
-        """Return how many more conversations a provider's lane takes, at most `wanted`; 0 if none in time.
+        """Return a lane's free places, up to `wanted`; 0 if none in time.
 
-        Waits, at most until that monotonic moment, for room that is worth it: for all, or for a quarter of the window.
+        Waits until that monotonic time for all, or a quarter of the window.
         """
         lane = self._lane(name)
         with self._change:
@@ -128,18 +126,18 @@ class Loop:
             return min(wanted, room())
 
     def usual_seconds(self, name: str) -> float:
-        """Return how long a call to a provider takes, of late; 0 before the first."""
+        """Return the recent duration of a call; 0 before the first."""
         return self._lane(name).window.usual
 
     def drain(self, *, seconds: float) -> bool:
-        """Wait until every conversation has ended. Return whether that is so after so many seconds."""
+        """Wait until all conversations have ended; False on timeout."""
         with self._change:
             return self._change.wait_for(
                 lambda: not any(lane.load for lane in self._lanes.values()), timeout=seconds
             )
 
     def stop(self) -> None:
-        """End the thread; what is under way is heard of no more."""
+        """End the thread; calls under way are abandoned."""
         self._stopping = True
         self._wire.wake()
         self._thread.join(timeout=1)
@@ -180,7 +178,6 @@ class Loop:
                 self._change.notify_all()
 
     def _rest(self) -> float:
-        """Return how many seconds nothing is to be done, unless somebody or an answer comes."""
         if self._inbox:
             return 0.0
         moments = [
@@ -192,7 +189,6 @@ class Loop:
         return min([LONGEST_REST, *(moment - time.monotonic() for moment in moments)])
 
     def _start(self, lane: Lane) -> None:
-        """Begin as many tries as window, rate and breaker allow."""
         while lane.waiting:
             now = time.monotonic()
             wanted = min(lane.waiting, lane.window.room(lane.under_way, now=now))
@@ -209,7 +205,7 @@ class Loop:
                 self._refuse(lane, lane.waiting, admission)
 
     def _begin(self, lane: Lane, job: Job[Any], admission: Admission) -> None:
-        """Make the next try of a job's call; if it has none yet, have it say what to ask."""
+        """Make a job's next try; start its conversation if it has no call yet."""
         if not self._is_ready(lane, job):
             return
         assert job.call is not None
@@ -225,17 +221,15 @@ class Loop:
         )
 
     def _is_ready(self, lane: Lane, job: Job[Any]) -> bool:
-        """Whether the job has a call to make."""
         if job.has_begun:
             return job.call is not None
         if time.monotonic() > job.begin_by:
             self._end(lane, job, NotBegun())
             return False
         job.has_begun = True
-        return self._go_on(lane, job, partial(next, job.conversation))
+        return self._advance(lane, job, partial(next, job.conversation))
 
     def _refuse(self, lane: Lane, jobs: int, admission: Admission) -> None:
-        """Let so many jobs know that the breaker lets nothing through."""
         for job in [lane.next() for _ in range(jobs)]:
             if self._is_ready(lane, job):
                 measures.PROVIDER_CALLS.add(lane.name, "not_sent")
@@ -247,7 +241,7 @@ class Loop:
                 )
                 self._failed(lane, job, failure)
 
-    # --- What comes of a try ------------------------------------------------------------------------------
+    # --- Results of a try ---------------------------------------------------------------------------------
 
     def _on_reply(self, lane: Lane, job: Job[Any], probe: str, reply: Reply) -> None:
         lane.under_way -= 1
@@ -281,12 +275,11 @@ class Loop:
         job.call = None
         if answer.is_refusal:
             refused = ProviderRefused(lane.name, answer.status, *answer.error)
-            self._go_on(lane, job, partial(job.conversation.throw, refused), queue=True)
+            self._advance(lane, job, partial(job.conversation.throw, refused), queue=True)
         else:
-            self._go_on(lane, job, partial(job.conversation.send, answer.content), queue=True)
+            self._advance(lane, job, partial(job.conversation.send, answer.content), queue=True)
 
     def _failed(self, lane: Lane, job: Job[Any], failure: TryFailed) -> None:
-        """Try again later if that is worth it and in time; else the call ends here."""
         assert job.call is not None
         assert job.budget is not None
         job.doubt = failure.reason if failure.in_doubt else job.doubt
@@ -300,12 +293,12 @@ class Loop:
         elif job.doubt:
             error = OutcomeUnknown(lane.name, job.doubt)
         job.call = None
-        self._go_on(lane, job, partial(job.conversation.throw, error), queue=True)
+        self._advance(lane, job, partial(job.conversation.throw, error), queue=True)
 
     # --- The conversation ---------------------------------------------------------------------------------
 
-    def _go_on(self, lane: Lane, job: Job[Any], step: Callable[[], Call], *, queue: bool = False) -> bool:
-        """Let the conversation go on. Return whether it has another call to make; `queue` it for that."""
+    def _advance(self, lane: Lane, job: Job[Any], step: Callable[[], Call], *, queue: bool = False) -> bool:
+        """Advance the conversation. Return whether it has another call."""
         try:
             job.call = step()
         except StopIteration as end:
@@ -330,7 +323,7 @@ class Loop:
 
 
 def bound() -> int:
-    """Return how many calls may be under way at most: what the setting says, as far as there are files for them."""
+    """Return the bound on calls under way: the setting, limited by open files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = settings.PROVIDER_CALLS_IN_FLIGHT + OTHER_FILES
     if soft < wanted:
@@ -340,7 +333,6 @@ def bound() -> int:
 
 
 def _answer(reply: Reply) -> Answer:
-    """Return the answer in a reply; raises TryFailed if there is none."""
     if reply.error:
         raise TryFailed(reply.error, in_doubt=reply.was_sent)
     retry_after = None if reply.retry_after is None else min(reply.retry_after, LONGEST_RETRY_AFTER_SECONDS)
@@ -360,7 +352,7 @@ _current: tuple[int, Loop] | None = None
 
 
 def loop() -> Loop:
-    """Return this process's loop: threads and connections do not survive a fork, so a child makes its own."""
+    """Return this process's loop: threads and connections do not survive a fork."""
     global _current  # noqa: PLW0603
     with _lock:
         if _current is None or _current[0] != os.getpid():
@@ -375,6 +367,6 @@ def exists() -> bool:
 
 @atexit.register
 def _stop_at_exit() -> None:
-    """An interpreter that ends must not take libcurl away from under a thread."""
+    """Before the interpreter unloads libcurl."""
     if exists():
         loop().stop()

@@ -1,7 +1,6 @@
--- Take calls from a provider's rate, which all processes share: a bucket that fills with `rate` calls a second and
--- holds a tenth of a second's worth, but at least one.
--- KEYS: the bucket.  ARGV: calls a second, calls that are to be made.
--- Answers {calls that may be made now, seconds until there is another}.
+-- Take calls from a provider's shared token bucket, which holds a tenth of a second's worth, but at least one.
+-- KEYS: the bucket.  ARGV: calls a second, calls wanted.
+-- Returns {calls granted, seconds until the next}.
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local rate, wanted = tonumber(ARGV[1]), tonumber(ARGV[2])

@@ -1,4 +1,4 @@
-"""A provider's rate limit, kept by all processes together; by each alone while Valkey is away."""
+"""A provider's rate limit, shared by all processes; per process while Valkey is away."""
 
 import time
 from pathlib import Path
@@ -11,16 +11,16 @@ TAKE = (Path(__file__).parent / "rate.lua").read_text()
 
 
 class Rate:
-    """The calls a second that one provider allows us, of which this process takes its share. Without a limit: any."""
+    """A provider's limit on calls per second. Without one: any number."""
 
     def __init__(self, name: str) -> None:
         self._limit = settings.PROVIDER_RATE_LIMITS.get(name, 0.0)
         self._key = f"rate:{name}"
         self._next_call = 0.0  # while Valkey is away
-        self.not_before = 0.0  # monotonic: there is none left until then
+        self.not_before = 0.0  # monotonic: no calls before then
 
     def take(self, calls: int, *, now: float) -> int:
-        """Return how many of so many calls may be made now (monotonic); the others after `not_before`."""
+        """Return how many of `calls` may be made now; the others after `not_before`."""
         if not self._limit or not calls:
             return calls
         if now < self.not_before:

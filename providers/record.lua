@@ -1,7 +1,7 @@
--- Take note of how calls went.
--- KEYS: state, window.  ARGV: the probe's name or '', successes, failures, seconds of a slot, slots of the window,
--- calls that make a rate, rate that opens, first pause, longest pause, seconds of calm that forget old openings.
--- Answers {state before, state after}.
+-- Record calls' results.
+-- KEYS: state, window.  ARGV: probe id or '', successes, failures, seconds per slot, slots per window,
+-- calls required for a rate, rate that opens, first pause, longest pause, seconds closed that reset the pause.
+-- Returns {state before, state after}.
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local stamp = string.format('%.6f', now)
@@ -18,7 +18,7 @@ local function open(calls, failed)
   redis.call('DEL', KEYS[1], KEYS[2])
   redis.call('HSET', KEYS[1], 'state', 'open', 'opened_at', stamp,
     'retry_at', string.format('%.6f', now + pause), 'openings', openings + 1,
-    'calls', calls, 'failures', failed) -- why it is open, for people: its window begins anew
+    'calls', calls, 'failures', failed) -- for display: its window starts again
   return {state, 'open'}
 end
 
@@ -37,7 +37,7 @@ local function count()
   local sums, fields = {calls = 0, failures = 0}, redis.call('HGETALL', KEYS[2])
   for i = 1, #fields, 2 do
     local of, what = string.match(fields[i], '^(%d+):(%a+)$')
-    -- Slots to come were counted by a clock that was put right since.
+    -- Future slots come from a clock corrected since.
     if tonumber(of) <= slot - ARGV[5] or tonumber(of) > slot then
       redis.call('HDEL', KEYS[2], fields[i])
     else
@@ -48,7 +48,7 @@ local function count()
 end
 
 if state == 'open' then
-  return {state, state} -- news of calls that were under way when it opened
+  return {state, state} -- calls that were under way when it opened
 end
 if state == 'half_open' then
   -- Only the probe decides.

@@ -1,4 +1,4 @@
-"""What the processes know in common about the providers, kept in Valkey; doing without it when it is away."""
+"""Providers' state that processes share in Valkey, with defaults while it is away."""
 
 import functools
 import logging
@@ -17,14 +17,14 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-# A provider call must not wait for the memory of past calls.
+# A provider call must not wait for Valkey.
 SOCKET_TIMEOUT_SECONDS = 0.25
-# So long an absent Valkey is left alone, so that not every call pays that timeout.
+# An absent Valkey is not retried for this long: few calls pay that timeout.
 AWAY_SECONDS = 1.0
 
 
 class SharedMemory:
-    """One process's way to Valkey. Whoever asks says what to assume when it is away."""
+    """A connection to Valkey; callers choose the default without it."""
 
     def __init__(self, url: str) -> None:
         self._redis = optional_valkey.fail_fast_client(url, seconds=SOCKET_TIMEOUT_SECONDS)
@@ -33,7 +33,7 @@ class SharedMemory:
         self._lock = threading.Lock()
 
     def ask(self, question: Callable[[redis.Redis], T], *, otherwise: T) -> T:
-        """The answer, or `otherwise` when Valkey is away or was a moment ago, or holds what makes no sense."""
+        """Return the answer, or `otherwise` without Valkey or with malformed data."""
         if time.monotonic() < self._away_until:
             return otherwise
         try:
@@ -47,7 +47,7 @@ class SharedMemory:
             return otherwise
 
     def run(self, script: str, *, keys: list[str], args: list[Any], otherwise: T) -> T:
-        """Run a Lua script, as `ask` does."""
+        """Run a Lua script, with the default of `ask`."""
         with self._lock:
             if script not in self._scripts:
                 self._scripts[script] = self._redis.register_script(script)
@@ -56,7 +56,7 @@ class SharedMemory:
 
 
 def shared_memory() -> SharedMemory:
-    """This process's own: a connection is not to be carried across a fork."""
+    """Return this process's own: connections do not survive a fork."""
     return _shared_memory(settings.CACHE_URL, os.getpid())
 
 

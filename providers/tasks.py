@@ -1,4 +1,4 @@
-"""What workers can be asked to do about providers."""
+"""The Celery tasks of providers."""
 
 from celery import shared_task
 from django.conf import settings
@@ -9,7 +9,7 @@ from scheduling.slots import database_now, once_per_slot
 
 @shared_task(name="providers.check_health")
 def check_health(**_future: object) -> None:
-    """Ask every provider how it is, once per slot."""
+    """Check every provider's health, once per slot."""
     now = database_now()
     once_per_slot(
         name="provider health",

@@ -1,4 +1,4 @@
-"""Many conversations with a provider at once, for callers that wait, and do not wait for the slowest for ever."""
+"""Concurrent conversations for blocking callers, without waiting for the slowest."""
 
 import functools
 import logging
@@ -26,10 +26,10 @@ def together(
     patience: float,
     on_late: Callable[[int, T], None],
 ) -> Gathered[T]:
-    """Hold the conversations on this process's loop and return what has come of them within `patience` seconds.
+    """Run conversations on the process's loop; return the results within `patience` seconds.
 
-    As `providers.concurrency.concurrently` does, with the same promises; `on_late` is called on a thread that has a
-    database connection.
+    With the guarantees of `providers.concurrency.concurrently`; `on_late` runs on a thread with a database
+    connection.
     """
     gathering = _Gathering(on_late)
     until = time.monotonic() + patience
@@ -38,7 +38,7 @@ def together(
         for place, conversation in enumerate(conversations)
     ]
     for job in jobs:
-        loop().submit(name, job, first=True)  # somebody waits for it
+        loop().submit(name, job, first=True)  # a caller waits for it
     results = gathering.wait(len(jobs), until)
     late = {place for place, job in enumerate(jobs) if job.has_begun} - gathering.not_begun - set(results)
     return Gathered(results, frozenset(late))

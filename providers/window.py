@@ -1,36 +1,34 @@
-"""How many calls a provider bears at once: additive increase, multiplicative decrease.
+"""A provider's concurrency limit: additive increase, multiplicative decrease.
 
-The window is judged once a round, which is about as long as a call takes. It doubles at first, then grows by a tenth a
-round, as long as calls wait for room and the answers come as fast as ever. It shrinks where the provider asks for less
-(429, Retry-After), fails more than now and then, or takes much longer than it did with fewer calls under way.
+Adjusted once a round, about a call's duration. It doubles at first, then grows while calls wait and latency
+is stable. Throttling, repeated failures and latency shrink it.
 """
 
 from dataclasses import dataclass, field
 
 FIRST = 512
-STEP, GROWTH = 16, 0.1  # calls more each round, or that part of the window if it is more
+STEP, GROWTH = 16, 0.1  # calls per round, or this share of the window if more
 SHORTEST_ROUND = 0.05  # seconds
 
 AFTER_THROTTLED, AFTER_FAILURES, AFTER_DELAY = 0.5, 0.7, 0.9
-# What it never shrinks below for each of them. Only a provider that asks for less has certainly too many calls: one
-# that fails or is slow may do so for reasons of its own, and fewer calls would only add to the damage.
+# Floors. Only throttling proves overload: fewer calls would make other failures worse.
 LEAST_THROTTLED, LEAST_FAILING, LEAST_SLOW = 4, 32, 64
-# Single failures say nothing about load: one call in a hundred may well time out.
+# One call in a hundred may time out without load.
 FAILURES = 0.1
-# Answers are slow when they take so many times as long as the fastest rounds, and so many seconds more.
+# Relative to the fastest rounds, and in seconds more.
 SLOW, SLOW_SECONDS = 2.0, 0.1
-# The memory of the fastest round fades, a little each round: a provider may have become slower for good.
+# Decay of the fastest round: a provider may become slower for good.
 FADING = 1.05
 
 
 @dataclass(slots=True)
 class Window:
-    """The bound on calls under way to one provider, as one process sees it. Moments are monotonic."""
+    """One process's bound on calls to a provider. Moments are monotonic."""
 
     most: int
     size: float = 0.0
-    usual: float = 0.0  # seconds that a call takes, of late
-    not_before: float = 0.0  # the provider asked for no call until then
+    usual: float = 0.0  # recent seconds per call
+    not_before: float = 0.0  # throttled until then
     _fastest: float = 0.0
     _is_young: bool = True
     _round_ends: float = 0.0
@@ -44,7 +42,7 @@ class Window:
 
     @property
     def allowance(self) -> int:
-        """Return how many calls may be under way or wait: so many that those that wait start within a second."""
+        """Return the bound on calls under way or queued: queued ones start within a second."""
         spare = min(1.0, 1.0 / self.usual) if self.usual else 1.0
         return int(self.size * (1 + spare))
 
@@ -53,21 +51,21 @@ class Window:
         return 0 if now < self.not_before else max(0, int(self.size) - under_way)
 
     def crowded(self) -> None:
-        """Note that calls wait for room."""
+        """Note that calls are queued."""
         self._was_full = True
 
     def answered(self, seconds: float, *, now: float) -> None:
-        """Note an answer, and how long it took."""
+        """Record an answer and its duration."""
         self._seconds.append(seconds)
         self._judge(now)
 
     def failed(self, *, now: float) -> None:
-        """Note a try that came to nothing."""
+        """Record a failed try."""
         self._failures += 1
         self._judge(now)
 
     def throttled(self, retry_after: float | None, *, now: float) -> None:
-        """Note that the provider asked for fewer calls, or for none for so many seconds."""
+        """Record throttling, for `retry_after` seconds if given."""
         self._throttled = True
         self._failures += 1
         if retry_after:
@@ -79,7 +77,7 @@ class Window:
             return
         if self._seconds:
             ranked = sorted(self._seconds)
-            self.usual = ranked[len(ranked) // 2]  # the median: stragglers are not load
+            self.usual = ranked[len(ranked) // 2]  # stragglers are not load
             self._fastest = min(self.usual, self._fastest * FADING) if self._fastest else self.usual
         self._resize()
         self._round_ends = now + max(SHORTEST_ROUND, min(self.usual, 1.0))

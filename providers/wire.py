@@ -1,6 +1,6 @@
-"""Calls on libcurl's multi interface: thousands of exchanges on one thread, some 150 microseconds each.
+"""Calls on libcurl's multi interface: thousands on one thread, some 150 microseconds each.
 
-Only the thread that owns the wire touches it, but for `wake`.
+Not thread-safe, except `wake`.
 """
 
 import os
@@ -19,24 +19,24 @@ import requests
 from providers.answers import LARGEST_ANSWER
 from providers.http import LONGEST_CONNECT_SECONDS, Call
 
-# Errors of libcurl before a connection exists: nothing can have been sent.
+# Before a connection exists: nothing was sent.
 NO_CONNECTION = {pycurl.E_COULDNT_RESOLVE_PROXY, pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_CONNECT}
 
 
 class Reply(NamedTuple):
-    """What came of one exchange: an answer with a status, or an error in words."""
+    """The result of an exchange: a status, or an error text."""
 
     status: int
     body: bytes
-    retry_after: float | None  # seconds, as the provider says it
+    retry_after: float | None  # from the provider
     error: str
-    was_sent: bool  # at least a part of the request left: it may have arrived
+    was_sent: bool  # in part: it may have arrived
     seconds: float
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a provider is, and how it is reached: proxies and certificates as the environment has them."""
+    """A provider's address, with the environment's proxies and certificates."""
 
     base_url: str
     proxy: str
@@ -45,8 +45,8 @@ class Target:
 
     @classmethod
     def of(cls, base_url: str) -> "Target":
-        said = requests.Session().merge_environment_settings(base_url, {}, None, None, None)
-        proxies, verify = said["proxies"], said["verify"]
+        environment = requests.Session().merge_environment_settings(base_url, {}, None, None, None)
+        proxies, verify = environment["proxies"], environment["verify"]
         proxy = requests.utils.select_proxy(base_url, proxies) or ""
         return cls(
             base_url,
@@ -57,7 +57,7 @@ class Target:
 
 
 class Wire:
-    """The exchanges under way, and the connections they share."""
+    """Exchanges under way, and their shared connections."""
 
     def __init__(self, *, connections: int) -> None:
         self._multi = pycurl.CurlMulti()
@@ -74,12 +74,12 @@ class Wire:
         self._open: dict[Any, tuple[Target, bytearray, Callable[[Reply], None]]] = {}
 
     def wake(self) -> None:
-        """End a `wait` early; from any thread."""
+        """Interrupt `wait`; from any thread."""
         with suppress(BlockingIOError):
             os.write(self._mouth, b".")
 
     def begin(self, target: Target, call: Call, *, timeout: float, done: Callable[[Reply], None]) -> None:
-        """Begin an exchange, which ends within `timeout` seconds: `done` is called from `wait`."""
+        """Begin an exchange of at most `timeout` seconds; `wait` calls `done`."""
         idle = self._idle.setdefault(target, deque())
         handle = idle.pop() if idle else _handle(target)
         body = bytearray()
@@ -100,7 +100,7 @@ class Wire:
         self._multi.add_handle(handle)
 
     def wait(self, seconds: float) -> None:
-        """Wait for so long, or until something has happened or somebody woke it; call what is done."""
+        """Wait for an event, a wake-up or the timeout; call what is done."""
         if self._timer is not None:
             seconds = min(seconds, self._timer - time.monotonic())
         for key, mask in self._selector.select(max(0.0, seconds)):
@@ -114,7 +114,7 @@ class Wire:
         self._finish()
 
     def close(self) -> None:
-        """End everything; what is under way is heard of no more."""
+        """Abandon all exchanges."""
         for handle in self._open:
             self._multi.remove_handle(handle)
         self._open.clear()

@@ -1,1 +1,1 @@
-"""Django's way to PostgreSQL, with a health check that asks nobody: the setting DATABASES names this package."""
+"""Django's PostgreSQL backend with a health check without a round trip; named in DATABASES."""

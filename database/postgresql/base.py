@@ -1,4 +1,4 @@
-"""The module in which Django looks for a database backend's connection."""
+"""The database backend's connection, in the module where Django expects it."""
 
 import functools
 import select
@@ -13,15 +13,11 @@ from database.prepared import Statements
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """A connection as Django's, whose health check at the start of a request costs no round trip.
-
-    It keeps what it has prepared (`database.prepared`).
-    """
+    """Django's connection, with prepared statements and a health check without a round trip."""
 
     statements: Statements
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> psycopg.Connection[Any]:
-        """Return a connection on which nothing is prepared yet."""
         new: psycopg.Connection[Any] = super().get_new_connection(conn_params)
         self._set_session(new)
         self.statements = Statements(new)
@@ -29,7 +25,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return new
 
     def _set_session(self, new: psycopg.Connection[Any]) -> None:
-        """Set with a statement what a pooler does not let us set at start-up."""
+        """Poolers reject these as start-up parameters."""
         session: dict[str, str] = self.settings_dict.get("SESSION", {})
         if session:
             calls = ", ".join("set_config(%s, %s, false)" for _ in session)
@@ -37,17 +33,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
             new.commit()
 
     def _commit(self) -> None:
-        """Commit, on the short way."""
         if self.connection is not None:
             with debug_transaction(self, "COMMIT"), self.wrap_database_errors:
                 self.statements.commit()
 
     def is_usable(self) -> bool:
-        """Return whether the connection is still there.
-
-        A server that closed it, or is shutting down, has said so: there is something to read. As long as an
-        idle connection is silent there is nothing to find out by asking.
-        """
+        """Return whether the connection is open: a server that ends it sends something to read."""
         return self._is_silent() or super().is_usable()
 
     def _is_silent(self) -> bool:
@@ -59,7 +50,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
 
 def _wait(connection: psycopg.Connection[Any], generator: Any, *args: Any, **kwargs: Any) -> Any:
-    """Wait for the server as psycopg does, but not for ever, and leave one that takes no writes any more."""
+    """Wait for the server as psycopg does, with a deadline, and leave one that has become read-only."""
     try:
         with deadline.over(connection.pgconn.socket):
             return psycopg.Connection.wait(connection, generator, *args, **kwargs)

@@ -1,6 +1,6 @@
-"""POST /api/payments/webhook: what the payment provider tells us without being asked.
+"""POST /api/payments/webhook: outcomes pushed by the payment provider.
 
-It is one more answer to a call of ours, and nothing depends on it: what it does not tell is looked up.
+Nothing depends on them: what a webhook does not deliver is looked up.
 """
 
 from typing import Any
@@ -30,7 +30,7 @@ logger = structlog.get_logger(__name__)
 class PaymentWebhook(APIView):
     """Takes signed webhooks; there is nothing here (404) unless PAYMENT_WEBHOOK_SECRETS is set."""
 
-    authentication_classes: list[Any] = []  # the signature says who it is
+    authentication_classes: list[Any] = []  # authenticated by signature
     permission_classes = [AllowAny]
 
     @extend_schema(exclude=True)
@@ -39,22 +39,22 @@ class PaymentWebhook(APIView):
         if not settings.PAYMENT_WEBHOOK_SECRETS:
             raise Http404
         try:
-            event = _genuine(request)
+            event = _verify(request)
         except webhooks.NotForUs as error:
-            # Refused, it would be sent for days, and then the provider would switch all webhooks off.
+            # An error would be resent for days, then the provider disables all webhooks.
             logger.info("payment_webhook_ignored", event_type=error.event_type)
             measures.WEBHOOKS_IGNORED.add()
             return Response({"status": "ignored"})
         with transaction.atomic():
-            status_now = _take(event)
+            status_now = _apply(event)
             faults.point("webhook.before_commit")
         faults.point("webhook.after_commit")
         wakeup.announce_events()
         return Response({"status": status_now})
 
 
-def _genuine(request: Request) -> webhooks.Event:
-    """Return what the request says if the provider signed it; the raw bytes count, before anything is parsed."""
+def _verify(request: Request) -> webhooks.Event:
+    """Verify the signature over the raw bytes, before parsing."""
     raw = request._request
     if int(raw.headers.get("Content-Length") or 0) > webhooks.LARGEST_BODY:
         message = f"At most {webhooks.LARGEST_BODY} bytes."
@@ -70,16 +70,15 @@ def _genuine(request: Request) -> webhooks.Event:
         raise Problem("malformed_event", "This is no event that can be read.") from None
 
 
-def _take(event: webhooks.Event) -> str:
-    """Deal with an event. Return what came of it: applied, nothing_new or duplicate."""
+def _apply(event: webhooks.Event) -> str:
     if not webhooks.is_new(event):
         return "duplicate"
     try:
         order_id = queries.any_by_reference(event.operation.reference).pk
     except queries.OrderNotFound:
         return "nothing_new"
-    news = webhooks.late_outcome_of(event, order_id=order_id)
-    if news is None:
+    late_outcome = webhooks.late_outcome_of(event, order_id=order_id)
+    if late_outcome is None:
         return "nothing_new"
-    kind, outcome = news
+    kind, outcome = late_outcome
     return "applied" if record_late_outcome(kind, order_id, outcome) else "nothing_new"

@@ -21,13 +21,13 @@ logger = logging.getLogger(__name__)
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-# As many offenders are named for each check.
+# Offenders listed per check.
 NAMED = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A promise that does not hold, and for which order (or product)."""
+    """A broken invariant, and the order (or product) that breaks it."""
 
     check: str
     subject: str
@@ -39,24 +39,24 @@ class Violation:
 
 @dataclass(slots=True)
 class Report:
-    """What an audit found."""
+    """The findings of an audit."""
 
     violations: list[Violation] = field(default_factory=list)
     orders: int = 0
     checks: int = 0
     # Why the provider's ledger could not be compared; empty if it was.
     ledger_skipped: str = ""
-    # Lines of the ledger about what others do with the account: nothing of ours.
+    # Ledger lines of other users of the account.
     foreign_lines: int = 0
 
     @property
     def is_clean(self) -> bool:
-        """Whether everything holds that could be checked."""
+        """Whether every invariant that could be checked holds."""
         return not self.violations
 
     @property
     def summary(self) -> str:
-        """One line for people."""
+        """One line for operators."""
         ledger = f" (without the provider's ledger: {self.ledger_skipped})" if self.ledger_skipped else ""
         foreign = f"; {self.foreign_lines} ledger lines of others" if self.foreign_lines else ""
         found = f"{self.orders} orders, {self.checks} checks, {len(self.violations)} violations"
@@ -252,15 +252,15 @@ CHECKS: dict[str, str] = {
     """,
 }
 
-# A reference is ours if an order, here or in the archive, has it. Others may use the provider's account, too.
+# A reference is ours if an order, live or archived, has it. The provider's account may have other users.
 IS_FOREIGN = """
     NOT EXISTS (SELECT FROM orders_order o WHERE o.uuid = p.reference)
     AND NOT EXISTS (SELECT FROM orders_archivedorder a WHERE a.uuid = p.reference)
 """
 LET_FOREIGN_GO = f"DELETE FROM provider_ledger p WHERE {IS_FOREIGN}"  # noqa: S608
 
-# What the provider has for each order, beside what our ledger says it should have. Only orders that came to rest
-# before the ledger was read can be held against it.
+# The provider's balance of each order beside ours. Only orders at rest before the ledger was read are
+# comparable.
 LEDGER_CHECK = """
     WITH provider_ledger AS (
         SELECT reference, sum(captured) AS captured, sum(refunded) AS refunded, sum(held) AS held,
@@ -307,7 +307,7 @@ CLOSE_LEDGER = "DROP TABLE IF EXISTS pg_temp.provider_ledger, pg_temp.provider_l
 
 
 def run(*, with_ledger: bool = True) -> Report:
-    """Check everything, in one snapshot of the database, and compare it with the provider's ledger."""
+    """Check everything in one snapshot of the database, and compare it with the provider's ledger."""
     report = Report()
     with deadline.lifted(), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -323,20 +323,20 @@ def run(*, with_ledger: bool = True) -> Report:
 
 
 def take_turn() -> str:
-    """Audit, and put what is found before people. Return a line for them."""
+    """Audit and escalate the violations. Return a one-line summary."""
     report = run()
     escalate_violations(report)
     return report.summary
 
 
 def escalate_violations(report: Report) -> None:
-    """Put the orders that violations name before a person, each once; the log has all violations."""
+    """Escalate the orders of violations, each once; the log has all violations."""
     for violation in report.violations:
         logger.error("The audit found a broken promise: %s", violation)
         if violation.subject.isdigit():
             try:
                 _call_for(int(violation.subject), violation)
-            except IntegrityError:  # its journal is what is broken
+            except IntegrityError:  # the journal itself is broken
                 logger.exception("Order %s could not be put before a person", violation.subject)
 
 
@@ -364,7 +364,7 @@ LEGAL = {
 
 
 def _compare_ledger(report: Report) -> None:
-    """Copy the provider's ledger into a temporary table, and hold the orders at rest against it."""
+    """Compare orders at rest with the provider's ledger."""
     with connection.cursor() as cursor:
         cursor.execute(OPEN_LEDGER)
         try:
@@ -383,7 +383,7 @@ def _compare_ledger(report: Report) -> None:
 
 
 def _load(lines: list[LedgerLine]) -> int:
-    """Store the lines that may be ours. Return how many are not: their reference is no UUID as we write it."""
+    """Store the lines that may be ours. Return how many are foreign: their reference is no UUID of ours."""
     ours = [line for line in lines if UUID.fullmatch(line.reference)]
     with connection.cursor() as cursor:
         cursor.execute(

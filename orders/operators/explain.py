@@ -1,6 +1,6 @@
 """Why an order is where it is: what it waits for, since when, whether a retry is safe, and what to do.
 
-The same words in the API, in admin and from `manage.py explain`.
+Used by the API, admin and `manage.py explain`.
 """
 
 from collections.abc import Mapping
@@ -73,12 +73,12 @@ class Explanation:
 
     @property
     def text(self) -> str:
-        """All of it, in sentences."""
+        """The explanation in sentences."""
         return " ".join(part for part in (self.why, self.next_action) if part)
 
 
 class Facts(NamedTuple):
-    """What an explanation goes by."""
+    """What an explanation is derived from."""
 
     order: Order
     journey: Journey
@@ -93,7 +93,7 @@ class Facts(NamedTuple):
 
     @property
     def is_overdue(self) -> bool:
-        """Whether it is due for so long that a dispatcher should have claimed it."""
+        """Whether a dispatcher should have claimed it long ago."""
         due_at = self.journey.due_at
         return due_at is not None and self.now - due_at > DISPATCHER_PATIENCE
 
@@ -153,15 +153,14 @@ def _held(facts: Facts) -> Explanation:
 
 
 def _stopped(facts: Facts) -> Explanation:
-    """It needs manual action, to continue or to leave the list."""
     attention = in_words(facts.journey.attention)
     return Explanation(
         Situation.ATTENTION,
         "manual action",
         facts.since(EventType.ATTENTION_NEEDED),
-        f"It is {facts.journey.status} and needs attention: {_ended(attention)}"
+        f"It is {facts.journey.status} and needs attention: {_as_sentence(attention)}"
         if facts.journey.has_ended
-        else f"It stopped: {_ended(attention)}{_money(facts)}",
+        else f"It stopped: {_as_sentence(attention)}{_money(facts)}",
         safe_to_retry=facts.journey.may_be_retried,
         next_action=_way_on(facts),
     )
@@ -183,7 +182,7 @@ def _way_on(facts: Facts) -> str:
 
 def _travels(facts: Facts) -> Explanation:
     batch = Batch.objects.filter(pk=facts.journey.batch_id or 0).first()
-    return _goes_on(
+    return _continues(
         facts,
         Situation.UNDER_WAY,
         f"batch {facts.journey.batch_id}",
@@ -195,7 +194,7 @@ def _travels(facts: Facts) -> Explanation:
 
 
 def _is_called(facts: Facts, call: Transaction) -> Explanation:
-    return _goes_on(
+    return _continues(
         facts,
         Situation.UNDER_WAY,
         f"the payment provider's answer to the {call.kind}",
@@ -214,13 +213,13 @@ def _is_due(facts: Facts) -> Explanation:
         in_the_way = in_the_way or [blockers.BROKER]
         why = "It was claimed, but its batch could not be sent to a worker."
     elif journey.batch_id is not None:
-        why = f"{_lost(facts)} It is due again."
+        why = f"{_batch_end(facts)} It is due again."
     else:
         why = "It is due and goes into the next batch."
     if journey.status == Status.CONFIRMED:
         why = f"It is confirmed, and its completion was requested. {why}"
     calm = Situation.BATCH_LOST if journey.batch_id is not None else _calm(facts)
-    return _goes_on(
+    return _continues(
         facts,
         calm,
         "the next batch",
@@ -238,7 +237,7 @@ def _calm(facts: Facts) -> Situation:
 def _has_no_capacity(facts: Facts, due_at: datetime) -> Explanation:
     lease = timedelta(seconds=settings.LEASE_SECONDS)
     batches = Batch.objects.filter(finished_at=None, started_at__gt=facts.now - lease).count()
-    return _goes_on(
+    return _continues(
         facts,
         Situation.NOT_CLAIMED,
         "a dispatcher",
@@ -262,43 +261,43 @@ def _waits(facts: Facts) -> Explanation:
 
 
 def _waits_for_provider(facts: Facts) -> Explanation:
-    asked = (
+    earlier_call = (
         f" The outcome of the earlier {facts.unknown[0].kind} call is unknown; it is looked up first."
         if facts.unknown
         else " Nothing was sent to it."
     )
-    return _goes_on(
+    return _continues(
         facts,
         Situation.PAYMENT_PROVIDER,
         "the payment provider",
         facts.since(EventType.WAITING),
-        why=f"The payment provider cannot be reached. {blockers.told(breaker('payments').state())}.{asked}",
+        why=f"The payment provider cannot be reached. {blockers.told(breaker('payments').state())}.{earlier_call}",
         next_action="No action needed: it continues automatically once the provider responds."
         f" {blockers.NO_ATTEMPT}",
-        in_the_way=_standing_still(facts),
+        in_the_way=_poll_blockers(facts),
     )
 
 
 def _waits_for_outcome(facts: Facts) -> Explanation:
     first = facts.unknown[0] if facts.unknown else None
     what = f"{first.kind} of {first.amount} {first.currency}" if first else "payment"
-    said = f" Last response: {first.code}." if first and first.code else ""
-    return _goes_on(
+    last_response = f" Last response: {first.code}." if first and first.code else ""
+    return _continues(
         facts,
         Situation.PAYMENT_OUTCOME,
         f"the outcome of the {what}",
         first.started_at if first else facts.since(EventType.WAITING),
-        why=f"The outcome of the {what} at the payment provider is unknown.{said}",
+        why=f"The outcome of the {what} at the payment provider is unknown.{last_response}",
         next_action="No action needed yet: it is looked up by its idempotency key before anything is repeated."
         " No double charges.",
-        in_the_way=_standing_still(facts),
+        in_the_way=_poll_blockers(facts),
     )
 
 
 def _waits_for_stock(facts: Facts) -> Explanation:
     since = facts.since(EventType.WAITING)
     until = since + timedelta(seconds=settings.STOCK_WAIT_SECONDS)
-    return _goes_on(
+    return _continues(
         facts,
         Situation.STOCK,
         "units that unpaid orders hold",
@@ -306,13 +305,13 @@ def _waits_for_stock(facts: Facts) -> Explanation:
         why="Enough units are on hand, but orders that are not paid yet hold them. It is in the queue for them, and"
         f" is refused as out of stock if it has none at {until:%H:%M:%S} UTC.",
         next_action="Nothing to do: it goes on as soon as the units are free, or sold to others.",
-        in_the_way=_standing_still(facts),
+        in_the_way=_poll_blockers(facts),
     )
 
 
 def _waits_for_step(facts: Facts) -> Explanation:
     silent = " and ".join(_open_legs(facts.journey)) or "fan-in"
-    return _goes_on(
+    return _continues(
         facts,
         Situation.LOST_STEP,
         "a step that did not report back",
@@ -323,7 +322,7 @@ def _waits_for_step(facts: Facts) -> Explanation:
     )
 
 
-def _goes_on(
+def _continues(
     facts: Facts,
     situation: Situation,
     waiting_for: str,
@@ -333,7 +332,6 @@ def _goes_on(
     next_action: str,
     in_the_way: list[Blocker] | None = None,
 ) -> Explanation:
-    """Return the explanation of an order that continues automatically, once nothing blocks it."""
     if in_the_way:
         first = in_the_way[0]
         situation, waiting_for, next_action = BECAUSE_OF[first.kind], first.waiting_for, first.next_action
@@ -342,7 +340,7 @@ def _goes_on(
         situation,
         waiting_for,
         since,
-        f"{why}{_money(facts)}{_also(facts)}",
+        f"{why}{_money(facts)}{_attention_note(facts)}",
         safe_to_retry=facts.journey.may_be_retried,
         next_action=next_action,
         next_look=facts.journey.due_at,
@@ -360,15 +358,13 @@ def _obstacles(facts: Facts, *, is_to_be_claimed: bool) -> list[Blocker]:
     )
 
 
-def _standing_still(facts: Facts) -> list[Blocker]:
-    """Return what blocks the polling of an order that waits for the provider."""
+def _poll_blockers(facts: Facts) -> list[Blocker]:
     if not facts.is_overdue:
         return []
     return blockers.around(queues=_queues(facts.journey), is_to_be_claimed=True, needs_provider=False)
 
 
 def _queues(journey: Journey) -> list[str]:
-    """Return the queues that the order still has to go through."""
     if journey.status == Status.CONFIRMED:
         return ["orders"]
     legs = {"stock": "inventory", "shipping": "shipping", "payment": "payments"}
@@ -377,7 +373,6 @@ def _queues(journey: Journey) -> list[str]:
 
 
 def _open_legs(journey: Journey) -> list[str]:
-    """Return the legs that something is still to come of."""
     if journey.status == Status.CANCELLING:
         stock = journey.stock in (Leg.RESERVED, Leg.SOLD)
         money = journey.shipping == Leg.QUOTED and journey.payment in (
@@ -390,11 +385,11 @@ def _open_legs(journey: Journey) -> list[str]:
     return [name for name, leg in legs.items() if leg in (Leg.PENDING, Leg.SHORT)]
 
 
-# --- Words ------------------------------------------------------------------------------------------------
+# --- Wording ----------------------------------------------------------------------------------------------
 
 
-def _ended(text: str) -> str:
-    """Return a text as a sentence; a provider's message may bring its own full stop."""
+def _as_sentence(text: str) -> str:
+    """Return a text as a sentence; a provider's message may end in a full stop already."""
     return f"{text.rstrip('. ')}."
 
 
@@ -402,8 +397,7 @@ def _size(batch: Batch | None) -> str:
     return f", {batch.size} order{'' if batch.size == 1 else 's'}" if batch else ""
 
 
-def _lost(facts: Facts) -> str:
-    """Return what is known of the end of its batch."""
+def _batch_end(facts: Facts) -> str:
     batch = Batch.objects.filter(pk=facts.journey.batch_id or 0).first()
     run = batch.step_runs.filter(ended_at=None).order_by("-began_at").first() if batch else None
     if run:
@@ -416,18 +410,16 @@ def _lost(facts: Facts) -> str:
     return f"Batch {facts.journey.batch_id} did not finish within {settings.LEASE_SECONDS:g} seconds: {what}."
 
 
-def _also(facts: Facts) -> str:
-    """Return why an order needs attention although it continues."""
+def _attention_note(facts: Facts) -> str:
     if not facts.journey.attention:
         return ""
-    return f" It needs attention as well: {_ended(in_words(facts.journey.attention))}"
+    return f" It needs attention as well: {_as_sentence(in_words(facts.journey.attention))}"
 
 
 def _money(facts: Facts) -> str:
-    """Return what the provider still holds of an order that is being cancelled."""
     if facts.journey.status != Status.CANCELLING:
         return ""
-    amount, has = _at_risk(facts.book)
+    amount, has = _exposure(facts.book)
     age = facts.now - facts.since(EventType.CANCELLATION_STARTED, EventType.PAYMENT_ARRIVED_LATE)
     return (
         f" Unresolved payment: the provider {has} {amount} {facts.order.currency}, for {_span(age)}."
@@ -436,17 +428,17 @@ def _money(facts: Facts) -> str:
     )
 
 
-def _at_risk(book: Mapping[str, Transaction]) -> tuple[Decimal, str]:
-    """Return how much the provider has of the customer's, and how sure that is; nothing in words if it has none."""
-    given_back = {
+def _exposure(book: Mapping[str, Transaction]) -> tuple[Decimal, str]:
+    """Return how much of the customer's money the provider has, and how certain that is; empty text if none."""
+    reversed_by = {
         kind for kind in (Kind.VOID, Kind.REFUND) if kind in book and book[kind].state == State.SUCCEEDED
     }
     for kind, has, undo in ((Kind.CAPTURE, "has", Kind.REFUND), (Kind.AUTHORIZE, "holds", Kind.VOID)):
-        asked = book.get(kind)
-        if asked and asked.state in (State.SUCCEEDED, State.UNKNOWN):
-            if given_back & {undo, Kind.REFUND}:
+        entry = book.get(kind)
+        if entry and entry.state in (State.SUCCEEDED, State.UNKNOWN):
+            if reversed_by & {undo, Kind.REFUND}:
                 return Decimal(0), ""
-            return asked.amount, has if asked.state == State.SUCCEEDED else "may hold"
+            return entry.amount, has if entry.state == State.SUCCEEDED else "may hold"
     return Decimal(0), ""
 
 

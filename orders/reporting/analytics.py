@@ -1,6 +1,6 @@
-"""What the shop sold, when, and what it refused: set-based, over the orders placed within a stretch of days.
+"""Sales and refusals of the orders placed within a range of days, set-based.
 
-Orders are found by their ids, which rise with time, so the cost follows the stretch and not the history.
+Orders are found by their ids, which rise with time: the cost follows the range, not the history.
 """
 
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ TOP_REASONS = 50
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Orders by when they were placed: from `start` on, before `end`."""
+    """Orders placed from `start` on and before `end`."""
 
     start: datetime
     end: datetime
 
 
 class PeriodSales(msgspec.Struct, frozen=True, rename="camel"):
-    """An hour or a day. Revenue is of the orders that stand: confirmed or completed, shipping included."""
+    """An hour or a day. Revenue counts confirmed and completed orders, shipping included."""
 
     start: datetime
     currency: str
@@ -43,7 +43,7 @@ class PeriodSales(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class TopProduct(msgspec.Struct, frozen=True, rename="camel"):
-    """A product, by what it brought in in one currency; without shipping."""
+    """A product's revenue in one currency, without shipping."""
 
     sku: str
     name: str
@@ -54,21 +54,21 @@ class TopProduct(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RefusalReason(msgspec.Struct, frozen=True, rename="camel"):
-    """Why orders were refused, and how many."""
+    """A reason for refusals, and their number."""
 
     reason: str
     orders: int
 
 
 class Analytics(msgspec.Struct, frozen=True, rename="camel"):
-    """What became of the orders that were placed in a stretch of days."""
+    """Outcomes of the orders placed in a range of days."""
 
     periods: list[PeriodSales]
     top_products: list[TopProduct]
     refusal_reasons: list[RefusalReason]
 
 
-# The range is told for the events as well: the planner does not conclude it, and would read all there ever were.
+# The range is repeated for the events: the planner does not infer it, and would scan them all.
 PERIODS = """
     SELECT date_trunc(%(unit)s, o.placed_at, 'UTC') AS start, o.currency, count(*),
         count(*) FILTER (WHERE e.at IS NOT NULL),
@@ -104,7 +104,7 @@ REFUSALS = """
 
 @replica.may_be_late
 def analyse(span: Span, *, unit: Unit) -> Analytics:
-    """Return what became of the orders placed within the span, by hour or by day (UTC)."""
+    """Return the outcomes of the orders placed within the span, by hour or day (UTC)."""
     parameters = {
         "unit": unit,
         "first": stats.first_id_since(span.start),

@@ -1,4 +1,4 @@
-"""The way to the payment provider that the settings choose."""
+"""The payment gateway selected by the settings."""
 
 from django.conf import settings
 
@@ -12,5 +12,5 @@ _GATEWAYS: dict[str, PaymentGateway] = {"http": HttpGateway(), "in_process": InP
 
 
 def gateway() -> PaymentGateway:
-    """The gateway named by settings.PAYMENT_GATEWAY."""
+    """Return the gateway named by settings.PAYMENT_GATEWAY."""
     return _GATEWAYS[settings.PAYMENT_GATEWAY]

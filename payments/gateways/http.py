@@ -1,4 +1,4 @@
-"""The payment provider over HTTP: its answers and its silences as outcomes."""
+"""The payment provider over HTTP: maps its answers and failures to outcomes."""
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -23,15 +23,15 @@ from telemetry.card_numbers import masked
 
 T = TypeVar("T")
 
-# Refusals that say: what you ask for is the case already. A call of ours came through under another key.
+# Refusals of what is already done: a call of ours succeeded under another key.
 ALREADY_DONE = {"capture": "already_captured", "void": "already_voided", "refund": "already_refunded"}
-# Our own account is the trouble, not this payment; somebody will put it right.
+# Our account is misconfigured, not this payment; retry once it is corrected.
 OUR_FAULT = {401, 403, 405}
 LONGEST_REFERENCE = 100
 
 
 class HttpTalk:
-    """What is said to settings.PROVIDERS["payments"], as conversations: see `protocol.Talk`."""
+    """Calls to settings.PROVIDERS["payments"] as conversations: see `protocol.Talk`."""
 
     # Money
 
@@ -63,7 +63,7 @@ class HttpTalk:
         try:
             return _outcome((yield reading(f"/operations/{quote(key, safe='')}")))
         except ProviderRefused as refused:
-            # Any other 404 is somebody else's: an address that is wrong, a proxy that does not know the way.
+            # Any other 404 comes from elsewhere: a wrong URL, or a proxy without a route.
             if refused.status == 404 and refused.code == "not_found":
                 return None
             raise ProviderUnavailable(refused.provider, str(refused)) from refused
@@ -73,7 +73,7 @@ class HttpTalk:
     # Inner workings
 
     def _order(self, kind: str, path: str, body: Mapping[str, str], *, key: str) -> Conversation[Outcome]:
-        """Have it done, and return what came of it."""
+        """Execute an operation and return its outcome."""
         try:
             return _outcome((yield doing(path, body, key=key)))
         except ProviderUnavailable as unavailable:
@@ -90,7 +90,7 @@ class HttpTalk:
         if refused.status in OUR_FAULT:
             return _failed("not_sent", refused.code, refused.message)
         if refused.code == "idempotency_conflict":
-            # Something else was done under this key: a person must look, and until then nothing is certain.
+            # Another operation used this key: unknown until an operator has checked it.
             return _failed("unknown", refused.code, refused.message)
         if refused.code == ALREADY_DONE.get(kind):
             return (yield from self._done_before(kind, body, refused))
@@ -99,7 +99,7 @@ class HttpTalk:
     def _done_before(
         self, kind: str, body: Mapping[str, str], refused: ProviderRefused
     ) -> Conversation[Outcome]:
-        """Find the operation that had this very effect; when it is another's effect, the refusal stands."""
+        """Find the operation with this very effect; if it is another's, the refusal stands."""
         try:
             items = read_list((yield reading("/operations", reference=body["reference"])), "items")
             same = [item for item in items if _has_effect(item, kind, body)]
@@ -111,7 +111,7 @@ class HttpTalk:
 
 
 class HttpGateway:
-    """Holds one conversation of `HttpTalk` at a time, on the caller's thread."""
+    """Runs one conversation of `HttpTalk` at a time, on the caller's thread."""
 
     waits = True
     talk = HttpTalk()
@@ -154,20 +154,19 @@ class HttpGateway:
 
 
 def _has_effect(item: Any, kind: str, body: Mapping[str, str]) -> bool:
-    """Whether it is an operation that did what was wanted. Raises Unreadable if it is none at all."""
+    """Whether the operation has the wanted effect. Raises Unreadable if it is malformed."""
     if (read_id(item, "kind"), read_id(item, "status")) != (kind, "succeeded"):
         return False
-    asked = {name: body[name] for name in ("authorization", "capture", "amount", "currency") if name in body}
-    return all(item.get(name) == value for name, value in asked.items())
+    wanted = {name: body[name] for name in ("authorization", "capture", "amount", "currency") if name in body}
+    return all(item.get(name) == value for name, value in wanted.items())
 
 
 def _outcome(operation: Any) -> Outcome:
-    """An operation as the provider shows it. Raises Unreadable when it is none."""
     status, provider_id = read_id(operation, "status"), read_id(operation, "id")
     if status == "succeeded":
         return Outcome("succeeded", provider_id=provider_id)
     if status == "declined":
-        # A provider may be wordy, and repeat what it was sent.
+        # Providers may send long texts, and echo their input.
         code = read_words(operation, "code", longest=LONGEST_CODE) or "declined"
         return Outcome(
             "declined", code=code, message=read_words(operation, "message", longest=LONGEST_MESSAGE)
@@ -180,7 +179,7 @@ def _failed(kind: Kind, code: str, message: str) -> Outcome:
 
 
 def _ledger_line(line: Any) -> LedgerLine:
-    """A line of the ledger; what cannot be read of it is left out."""
+    """Return a line of the ledger without its unreadable parts."""
     reference = read_words(line, "reference", longest=LONGEST_REFERENCE)
     try:
         return LedgerLine(

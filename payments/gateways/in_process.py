@@ -1,4 +1,4 @@
-"""A payment provider inside the process: for simulations, and for benchmarks of everything but HTTP."""
+"""A payment provider inside the process, for simulations and benchmarks without HTTP."""
 
 import hashlib
 from collections import defaultdict
@@ -17,11 +17,11 @@ DECLINES = {
 
 
 class Entry(NamedTuple):
-    """One thing done, as the memory keeps it."""
+    """An operation in the memory."""
 
     kind: str
     reference: str
-    parent: str  # the authorization of a capture or void, the capture of a refund
+    parent: str  # a capture's or void's authorization, a refund's capture
     amount: Decimal
     currency: str
     outcome: Outcome
@@ -29,7 +29,7 @@ class Entry(NamedTuple):
 
 @dataclass
 class Memory:
-    """What an in-process provider was asked, by key: its ledger, for simulations."""
+    """The operations of an in-process provider by key: its ledger, for simulations."""
 
     entries: dict[str, Entry] = field(default_factory=dict)
 
@@ -55,10 +55,9 @@ class Memory:
 
 @dataclass
 class InProcessGateway:
-    """Answers at once, and the same for the same key. Remembers only when it is given a memory.
+    """Answers at once, and alike for the same key.
 
-    Without one it takes every call as it comes (a void of nothing succeeds), knows no key afterwards and has
-    an empty ledger: a repeat is answered alike because everything in the answer follows from the call.
+    Without a memory it accepts every call and finds no key.
     """
 
     memory: Memory | None = None
@@ -96,7 +95,7 @@ class InProcessGateway:
         return self.memory.lines() if self.memory else iter(())
 
     def _keep(self, key: str, entry: Entry) -> Outcome:
-        """The first answer under a key is the answer."""
+        """Keep the first answer under a key, and return it."""
         return self.memory.entries.setdefault(key, entry).outcome if self.memory else entry.outcome
 
     def _entry_of(self, provider_id: str) -> Entry | None:

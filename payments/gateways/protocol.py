@@ -1,4 +1,4 @@
-"""What the payment ledger asks of a payment provider, whichever it is."""
+"""The interface of payment providers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ Kind = Literal["succeeded", "declined", "unknown", "not_sent"]
 
 
 class Outcome(NamedTuple):
-    """What became of a call for money."""
+    """The outcome of a call that moves money."""
 
-    # succeeded  it is done
-    # declined   the provider said no and will say no again; nothing moved
-    # unknown    it may be done: look it up by its key before doing anything else about it
-    # not_sent   nothing was done, and a later try may succeed
+    # succeeded  executed
+    # declined   refused for good; no money moved
+    # unknown    possibly executed: look it up by its key first
+    # not_sent   not executed; retryable
     kind: Kind
     provider_id: str = ""
-    code: str = ""  # stable and short: why not, or why nobody knows
-    message: str = ""  # for people
+    code: str = ""  # stable and short: why it did not succeed, or is unknown
+    message: str = ""  # for operators and customers
 
 
 @dataclass(frozen=True)
 class LedgerLine:
-    """What the provider's own ledger says of one reference in one currency. Amounts count what succeeded.
+    """The provider's ledger for one reference and currency. Amounts count successful operations.
 
-    The account may be used by others too: a reference is any text, ours or not.
+    The account may have other users: a reference is any text.
     """
 
     reference: str
@@ -35,69 +35,68 @@ class LedgerLine:
     authorized: Decimal = Decimal(0)
     captured: Decimal = Decimal(0)
     refunded: Decimal = Decimal(0)
-    voided: Decimal = Decimal(0)  # the authorized amount that was let go
+    voided: Decimal = Decimal(0)
     captures: int = 0
-    flaw: str = ""  # why the line could not be read beyond its reference; empty if it was
+    flaw: str = ""  # why the line is unreadable
 
 
 class Talk(Protocol):
-    """A payment provider as conversations (`providers.conversation`): the same as `PaymentGateway`, call by call."""
+    """`PaymentGateway`'s calls as conversations (`providers.conversation`)."""
 
     def authorize(
         self, *, key: str, reference: str, amount: Decimal, currency: str, token: str
     ) -> Conversation[Outcome]:
-        """Hold the amount on the customer's card."""
+        """Hold an amount on a card."""
 
     def capture(
         self, *, key: str, reference: str, authorization: str, amount: Decimal, currency: str
     ) -> Conversation[Outcome]:
-        """Take money that is held."""
+        """Capture authorized money."""
 
     def void(self, *, key: str, reference: str, authorization: str) -> Conversation[Outcome]:
-        """Release money that is held and was not taken."""
+        """Void an authorization that was not captured."""
 
     def refund(
         self, *, key: str, reference: str, capture: str, amount: Decimal, currency: str
     ) -> Conversation[Outcome]:
-        """Refund money that was taken."""
+        """Refund captured money."""
 
     def find(self, *, key: str) -> Conversation[Outcome | None]:
         """Look up by key. Raises providers.errors.ProviderUnavailable."""
 
 
 class PaymentGateway(Protocol):
-    """A payment provider. Calls for money never raise for the provider's troubles: those are outcomes.
+    """A payment provider. Calls that move money report failures as outcomes, never as exceptions.
 
-    Each carries an idempotency key, stored by the caller beforehand: however often it is made, it is done
-    once. `authorization` and `capture` are the `provider_id` of the call that made them.
+    Calls are idempotent by key. `authorization` and `capture` are `provider_id`s of earlier calls.
     """
 
-    # Whether its calls wait for an answer from elsewhere, so that many are better made concurrently.
+    # Whether calls wait for the network, and are better made concurrently.
     waits: bool
 
     @property
     def talk(self) -> Talk | None:
-        """The same calls as conversations, for the process's loop; None: they are made on threads, or at once."""
+        """Return the calls as conversations; None: they run on threads, or at once."""
 
     def authorize(self, *, key: str, reference: str, amount: Decimal, currency: str, token: str) -> Outcome:
-        """Hold the amount on the customer's card."""
+        """Hold an amount on a card."""
 
     def capture(
         self, *, key: str, reference: str, authorization: str, amount: Decimal, currency: str
     ) -> Outcome:
-        """Take money that is held."""
+        """Capture authorized money."""
 
     def void(self, *, key: str, reference: str, authorization: str) -> Outcome:
-        """Let go of money that is held and was not taken."""
+        """Void an authorization that was not captured."""
 
     def refund(self, *, key: str, reference: str, capture: str, amount: Decimal, currency: str) -> Outcome:
-        """Give back money that was taken."""
+        """Refund captured money."""
 
     def find(self, *, key: str) -> Outcome | None:
-        """What the provider knows under the key: succeeded or declined, or None when it never saw the key.
+        """Return the outcome under the key, succeeded or declined; None if the provider never received it.
 
-        Raises providers.errors.ProviderUnavailable when it cannot say.
+        Raises providers.errors.ProviderUnavailable.
         """
 
     def ledger(self) -> Iterator[LedgerLine]:
-        """The provider's books, streamed. Raises providers.errors.ProviderUnavailable, also midway."""
+        """Stream the provider's ledger. Raises providers.errors.ProviderUnavailable, also midway."""
