@@ -1,4 +1,4 @@
-"""The account PostgreSQL runs as: it refuses root, and accounts without a name on this system."""
+"""The account for PostgreSQL, which refuses root and uids without a name."""
 
 import hashlib
 import os
@@ -16,18 +16,18 @@ PLACE_FOR_ROOT = Path("/var/lib")
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """`prefix` goes before each command; with `account`, which needs root, the program runs as that user."""
+    """How to run a command: behind `prefix`, or (as root) as `account`."""
 
     prefix: tuple[str, ...] = ()
     account: pwd.struct_passwd | None = None
 
     def own(self, path: Path) -> None:
-        """Make the account own a file or folder that we created."""
+        """Change the owner of a file or folder to the account."""
         if self.account:
             os.chown(path, self.account.pw_uid, self.account.pw_gid)
 
     def reachable(self, folder: Path) -> Path:
-        """Return the folder, or one below /var/lib if the account cannot enter its parents."""
+        """Return the folder, or one in /var/lib if the account cannot enter its parents."""
         if self.account is None or _is_open(folder.parent.resolve()):
             return folder
         digest = hashlib.sha256(str(folder.parent.resolve()).encode()).hexdigest()[:12]
@@ -38,13 +38,11 @@ class Identity:
 
 @cache
 def unprivileged() -> Identity:
-    """Return the first way that works here. Creates no account and changes no folder that is not ours.
+    """Return the first way that works. Raises EngineError if none does.
 
-    1. An ordinary account runs PostgreSQL directly.
-    2. Root, or a uid without a name (as in some containers), maps itself to an unprivileged account in a user
-       namespace: files stay ours and closed folders stay closed.
-    3. Root without namespaces (Docker's default) starts it as that account.
-    Raises EngineError if none works.
+    1. An ordinary account runs PostgreSQL itself.
+    2. Root, or a uid without a name, maps itself to an unprivileged account in a user namespace: files stay ours.
+    3. Root without namespaces (Docker's default) runs it as that account.
     """
     if os.geteuid() != 0 and _is_named(os.geteuid()):
         return Identity()
