@@ -37,7 +37,9 @@ def _parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m cluster", description=__doc__)
     parser.add_argument("what", nargs="?", default="run", choices=["run", *FAULTS])
     parser.add_argument("node", nargs="?", type=int, help="1, 2 or 3; heal without one heals all")
-    parser.add_argument("--prove", action="store_true", help="kill each node once under load, then check invariants")
+    parser.add_argument(
+        "--prove", action="store_true", help="kill each node once under load, then check invariants"
+    )
     parser.add_argument("--rows", default="", help="rows of the fault matrix to prove, such as N3,N4, or all")
     return parser.parse_args(words)
 

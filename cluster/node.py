@@ -57,7 +57,8 @@ def launch(plan: Plan, node: Node, guardian: Guardian) -> None:
         preload(variables)
         _await(plan.prepared)
         programs = [
-            dataclasses.replace(engine_program(engine), stop_seconds=_stop_seconds(engine)) for engine in engines
+            dataclasses.replace(engine_program(engine), stop_seconds=_stop_seconds(engine))
+            for engine in engines
         ]
         programs += [process_program(entry, variables) for entry in parse(PROCFILE.read_text())]
         width = max(len(program.name) for program in programs)

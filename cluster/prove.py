@@ -142,7 +142,9 @@ def _report(load: Load) -> None:
     statuses: dict[int, int] = {}
     for attempt in load.tries:
         statuses[attempt.status] = statuses.get(attempt.status, 0) + 1
-    statuses_seen = ", ".join(f"{count} times {status or 'no answer'}" for status, count in sorted(statuses.items()))
+    statuses_seen = ", ".join(
+        f"{count} times {status or 'no answer'}" for status, count in sorted(statuses.items())
+    )
     say(f"{len(load.accepted)} orders answered with 2xx; all attempts: {statuses_seen}")
 
 

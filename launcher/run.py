@@ -121,7 +121,10 @@ def complete_environment(folder: DataFolder) -> dict[str, str]:
     mode = {"DEBUG": "1", "DEMO": "1", "HOST": LOOPBACK, "HTTPS": "0"}
     public = {name: str(default) for name, default in PUBLIC_PORTS.items()}
     ours = generated | mode | public
-    ours["DATABASE_URL"], ours["REDIS_URL"] = generated["EMBEDDED_DATABASE_URL"], generated["EMBEDDED_REDIS_URL"]
+    ours["DATABASE_URL"], ours["REDIS_URL"] = (
+        generated["EMBEDDED_DATABASE_URL"],
+        generated["EMBEDDED_REDIS_URL"],
+    )
     ours |= {name: os.environ[name] for name in ours if os.environ.get(name)}
     if os.environ.get("DEBUG") in ("0", "false", "False", "no"):
         ours["DEMO"] = os.environ.get("DEMO") or "0"

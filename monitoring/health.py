@@ -298,7 +298,9 @@ def disk() -> Finding:
     folder = settings.DATA_DIR if settings.DATA_DIR.exists() else settings.BASE_DIR
     free = shutil.disk_usage(folder).free
     return Finding(
-        _by_free_bytes(free), "" if free >= FREE_BYTES_WANTED else "Little disk space is left.", {"freeBytes": free}
+        _by_free_bytes(free),
+        "" if free >= FREE_BYTES_WANTED else "Little disk space is left.",
+        {"freeBytes": free},
     )
 
 

@@ -96,9 +96,7 @@ def _orders(found: dict[str, Any]) -> Iterator[Metric]:
     yield _value(
         "due_age_seconds", "How late the oldest due order is.", oldest["lateSeconds"] if oldest else 0
     )
-    yield _value(
-        "needing_attention", "Orders that need attention.", found["needsAttention"]["orders"]
-    )
+    yield _value("needing_attention", "Orders that need attention.", found["needsAttention"]["orders"])
     yield from _money(found["moneyAtRisk"])
     under_way = found["batches"]
     yield _value("batches_under_way", "Batches in flight.", len(under_way))
@@ -110,7 +108,9 @@ def _money(risks: list[dict[str, Any]]) -> Iterator[Metric]:
     orders = _gauge(
         "money_at_risk_orders", "Orders whose payment is, or may be, in the wrong state.", "currency"
     )
-    amount = _gauge("money_at_risk_amount", "The amount of their payments, in units of the currency.", "currency")
+    amount = _gauge(
+        "money_at_risk_amount", "The amount of their payments, in units of the currency.", "currency"
+    )
     for risk in risks:
         orders.add_metric([risk["currency"]], risk["orders"])
         amount.add_metric([risk["currency"]], float(risk["amount"]))
@@ -273,7 +273,9 @@ def _audit(outcome: str) -> Iterator[Metric]:
     if found := VIOLATIONS.search(outcome):
         violations.add_metric([], float(found[1]))
     yield violations
-    foreign = _gauge("audit_foreign_ledger_lines", "Lines of the provider's ledger that match no payment of ours.")
+    foreign = _gauge(
+        "audit_foreign_ledger_lines", "Lines of the provider's ledger that match no payment of ours."
+    )
     if found:
         others = FOREIGN_LINES.search(outcome)
         foreign.add_metric([], float(others[1]) if others else 0.0)
@@ -298,9 +300,7 @@ def _database(found: dict[str, Any]) -> Iterator[Metric]:
     for state, count in found["connections"].items():
         connections.add_metric([state], count)
     yield connections
-    yield _value(
-        "database_connections_max", "PostgreSQL's max_connections.", found["maxConnections"]
-    )
+    yield _value("database_connections_max", "PostgreSQL's max_connections.", found["maxConnections"])
     yield _value("database_size_bytes", "Size of the database.", found["sizeBytes"])
 
 

@@ -45,7 +45,9 @@ class Relay:
                 await self._take_turn()
                 await self._relay()
             except (DatabaseFailure, NatsError, NotStored, OSError) as error:
-                logger.warning("The relay is interrupted, retrying: %s", str(error).strip() or type(error).__name__)
+                logger.warning(
+                    "The relay is interrupted, retrying: %s", str(error).strip() or type(error).__name__
+                )
                 await asyncio.sleep(RETRY_SECONDS)
             finally:
                 self.is_active = False

@@ -36,9 +36,7 @@ class Postgres:
     """A PostgreSQL server on `folder`. `durable=False` (no fsync) is for tests only."""
 
     name: ClassVar[str] = "postgres"
-    stop_signal: ClassVar[signal.Signals] = (
-        signal.SIGINT
-    )  # "fast"; SIGTERM waits for every client
+    stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # "fast"; SIGTERM waits for every client
 
     folder: Path
     port: int
@@ -201,9 +199,7 @@ class Postgres:
     def _check_data(self) -> None:
         version = self.data / "PG_VERSION"
         if not version.is_file():
-            raise EngineError(
-                f"{self.folder} holds no PostgreSQL data; move it away to start afresh."
-            )
+            raise EngineError(f"{self.folder} holds no PostgreSQL data; move it away to start afresh.")
         if (found := version.read_text().strip()) != MAJOR_VERSION:
             raise EngineError(
                 f"{self.folder} holds data of PostgreSQL {found}, this is {MAJOR_VERSION}: dump and reload."

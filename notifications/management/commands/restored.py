@@ -15,9 +15,7 @@ class Command(BaseCommand):
     help = "Run once after restoring a dump into another cluster, before processes start. Idempotent."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--check", action="store_true", help="Only report; fail if anything is missing."
-        )
+        parser.add_argument("--check", action="store_true", help="Only report; fail if anything is missing.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         with deadline.lifted():
