@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from database import deadline
 from notifications import restored
 
-# More than these take longer than stopping the server and telling it the next number.
+# Above this, pg_resetwal is faster.
 MOST = 20_000_000
 
 
