@@ -1,4 +1,4 @@
-"""Who competes: our own system, and the textbook. Each knows how to start its processes and count its orders."""
+"""The contestants: our system and the textbook, with their processes and queries."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ QUEUES = ("orders", "inventory", "shipping", "payments", "notifications")
 
 
 class Contestant(Protocol):
-    """A system that takes orders and works them off."""
+    """A system that accepts and processes orders."""
 
     name: str
     rig: Rig
@@ -26,53 +26,53 @@ class Contestant(Protocol):
     bulk_path: str
     bulk_type: str
     bulk_lines: int
-    # Whether each order's events are numbered 1, 2, 3, …: a listener can tell then that he missed one.
+    # Whether each order's events are numbered, so that a listener detects gaps.
     numbers_events: bool
 
     def prepare(self) -> None:
-        """Start engines; make tables, products and users."""
+        """Start engines; create tables, products and users."""
 
     def reset(self) -> None:
-        """Forget all orders."""
+        """Delete all orders."""
 
     def start_web(self) -> None:
-        """Start what takes orders."""
+        """Start the web server."""
 
     def start_workers(self, *, shared: int = 0, environment: Mapping[str, str] = NOTHING) -> None:
-        """Start what works them off: a worker for each queue, or `shared` workers for all of them."""
+        """Start a worker per queue, or `shared` workers for all queues."""
 
     def start_live(self) -> None:
-        """Start the server of the WebSockets."""
+        """Start the WebSocket server."""
 
     def place(self, count: int) -> None:
-        """Have so many orders wait to be worked off."""
+        """Place `count` orders while processing is paused."""
 
     def place_held(self, count: int) -> None:
-        """Place orders that stay pending until they are released."""
+        """Place held orders."""
 
     def release(self, count: int, per_second: float) -> None:
-        """Release the latest held orders, one by one, at a rate."""
+        """Release the latest held orders at a rate."""
 
     def commits(self, after: int) -> dict[tuple[int, int], float]:
-        """Return when what is told of orders after that id was committed, by order and number of the event."""
+        """Return commit times of events after that order id, by order and event number."""
 
     def freeze(self) -> str:
-        """Return the group of processes to freeze so that orders wait."""
+        """Return the process group whose freeze pauses processing."""
 
     def last_id(self) -> int:
         """Return the id of the latest order."""
 
     def finished(self, after: int) -> int:
-        """Return how many orders after that id are confirmed."""
+        """Return the number of confirmed orders after that id."""
 
     def is_idle(self) -> bool:
-        """Whether nothing is under way."""
+        """Whether no order is in flight."""
 
     def latencies(self, after: int) -> list[float]:
-        """Return the milliseconds from placing to the commit that confirmed, for orders after that id."""
+        """Return the milliseconds from placement to the confirming commit, for orders after that id."""
 
     def audit(self) -> str:
-        """Return the verdict on the books."""
+        """Return the audit's verdict."""
 
 
 class _Contestant:
@@ -180,7 +180,7 @@ class Ours(_Contestant):
 
     def audit(self) -> str:
         environment = self.rig.environment | self._environment
-        # The provider inside the workers keeps no ledger.
+        # The in-process provider keeps no ledger.
         without = ["--without-ledger"] if environment["PAYMENT_GATEWAY"] == "in_process" else []
         done = subprocess.run(
             [sys.executable, "manage.py", "audit", *without],
@@ -246,7 +246,7 @@ class Textbook(_Contestant):
 
     def start_web(self) -> None:
         port = self.rig.ports["web"]
-        # The server that serves ours, too: the tutorials' own would not be fair.
+        # The same server as ours, for fairness.
         server = (
             f"granian --interface wsgi --port {port} --workers 1 --blocking-threads 4 --backlog 1024 --no-ws"
         )
@@ -283,7 +283,7 @@ class Textbook(_Contestant):
         return "workers"
 
     def audit(self) -> str:
-        """The textbook has none; count what would be wrong at least."""
+        """Count lost and doubly paid orders, as the textbook has no audit."""
         lost = self._value("SELECT count(*) FROM textbook_order WHERE status = 'pending'")
         twice = self._value(
             "SELECT count(*) FROM (SELECT FROM textbook_payment GROUP BY order_id HAVING count(*) > 1) AS twice"
@@ -292,7 +292,7 @@ class Textbook(_Contestant):
 
 
 def _await_workers(rig: Rig, application: str, count: int) -> None:
-    """Return once so many workers answer."""
+    """Return once all workers answer."""
 
     def answering() -> bool:
         found = subprocess.run(
@@ -309,7 +309,7 @@ def _await_workers(rig: Rig, application: str, count: int) -> None:
 
 
 def load(rig: Rig, job: Job) -> Tally:
-    """Have a load generator, a process of its own, do a job."""
+    """Run a job in a load generator process."""
     done = subprocess.run(
         [sys.executable, "-m", "bench.load"],
         env=rig.environment,

@@ -1,4 +1,4 @@
-"""The figures of all runs, as one table and as JSON."""
+"""The results of all runs, as a table and as JSON."""
 
 import os
 import platform
@@ -28,7 +28,7 @@ GROUPS = (
 
 
 class Results(TypedDict):
-    """Everything that is kept of a run of the benchmark."""
+    """The stored results of a benchmark."""
 
     at: str
     rig: dict[str, Any]
@@ -40,10 +40,10 @@ class Results(TypedDict):
 def collected(
     chosen: Sequence[Scenario], runs: Sequence[Figures], failures: list[str], *, seconds: float
 ) -> Results:
-    """Return the medians of the runs of each scenario, with the runs themselves."""
+    """Return each scenario's medians and runs."""
     return Results(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
-        rig=rig() | {"seconds of each run": seconds or "as each scenario says"},
+        rig=rig() | {"seconds of each run": seconds or "as in each scenario"},
         scenarios={scenario.name: _summary(scenario, runs) for scenario in chosen},
         failures=failures,
         clean=all("0 violations" in run.verdict for run in runs if run.contestant != Textbook.name),
@@ -69,7 +69,7 @@ def _middle(runs: Sequence[Figures]) -> dict[str, Any]:
 
 
 def rig() -> dict[str, Any]:
-    """Return what the benchmark ran on."""
+    """Return the machine and engines."""
     return {
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
@@ -97,7 +97,7 @@ HEADINGS = (
 
 
 def table(results: Results) -> str:
-    """Return the results as a table in Markdown, and what else there is to say."""
+    """Return the results as a Markdown table with notes."""
     rows = [HEADINGS, tuple("---" for _ in HEADINGS)]
     for name, scenario in results["scenarios"].items():
         competitors = list(scenario["who"].values())

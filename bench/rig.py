@@ -1,4 +1,4 @@
-"""Engines and processes of one contestant: started together, metered by group, gone at the end."""
+"""Engines and processes of one contestant, metered by group."""
 
 import contextlib
 import json
@@ -31,38 +31,38 @@ STOP_SECONDS = 20.0
 POSTGRES = "postgres"
 VALKEY = "valkey"
 
-# Of the shell that started us nothing may reach a contestant's settings.
+# Not inherited by contestants.
 FOREIGN = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DEBUG", "DEMO", "DJANGO_SETTINGS_MODULE", "DATA_DIR")
 
 
 class RigError(Exception):
-    """Something did not start, or ended while it was needed."""
+    """A process did not start, or exited early."""
 
 
 class Rig:
-    """A folder, durable engines, and the processes of a contestant, each in a group that is metered."""
+    """A contestant's folder, durable engines and metered process groups."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.folder = Path(tempfile.mkdtemp(prefix=f"order-bench-{name}-"))
-        self.folder.chmod(0o711)  # PostgreSQL may have to run as another account
+        self.folder.chmod(0o711)  # PostgreSQL may run as another account
         self.ports = {port: free_port() for port in ("web", "live", "sandbox", "proxy", "flower")}
         self._engines: list[tuple[Engine, subprocess.Popen[bytes]]] = []
         self._processes: dict[str, list[subprocess.Popen[bytes]]] = {}
-        self._asking: psycopg.Connection[Any] | None = None
+        self._query_connection: psycopg.Connection[Any] | None = None
         self.environment = self._environment()
         self.on_ready: Callable[[], None] = _nothing  # called as the first meter is read
 
-    # --- Life ---------------------------------------------------------------------------------------------
+    # --- Start and stop -----------------------------------------------------------------------------------
 
     def start_engines(self) -> None:
-        """Start PostgreSQL and Valkey as `make run` does: durable."""
+        """Start durable PostgreSQL and Valkey."""
         folder = self.folder
         postgres = Postgres(
             folder=folder / POSTGRES,
             port=free_port(),
             password=secrets.token_hex(12),
-            # So that latencies can be read off the database to the moment of the commit.
+            # Latencies are measured to the commit.
             parameters={"track_commit_timestamp": "on"},
         )
         valkey = Valkey(folder=folder / VALKEY, port=free_port(), password=secrets.token_hex(12))
@@ -77,7 +77,7 @@ class Rig:
     def start(
         self, group: str, command: Sequence[str], *, without: Collection[str] = (), **environment: str
     ) -> subprocess.Popen[bytes]:
-        """Start a process of a group, `without` some variables; its output goes to a log in the folder."""
+        """Start a process in a group, `without` some variables; log to the folder."""
         variables = {name: value for name, value in self.environment.items() if name not in without}
         with (self.folder / f"{group}.log").open("ab") as log:
             process = start_child(
@@ -91,7 +91,7 @@ class Rig:
         return process
 
     def run(self, *command: str, **environment: str) -> str:
-        """Run a program to its end, and return what it printed. Raises RigError when it fails."""
+        """Run a program; return its output. Raises RigError when it fails."""
         done = subprocess.run(
             command,
             env=self.environment | environment,
@@ -106,7 +106,7 @@ class Rig:
         return done.stdout
 
     def start_sandbox(self, *, latency_ms: int) -> None:
-        """Start providers that are reached over HTTP, with an empty book and this latency."""
+        """Start the HTTP sandbox with an empty ledger and this latency."""
         shutil.rmtree(self.folder / "sandbox", ignore_errors=True)
         self.start("sandbox", [sys.executable, "-m", "sandbox"])
         url = f"http://127.0.0.1:{self.ports['sandbox']}"
@@ -117,12 +117,12 @@ class Rig:
             pass
 
     def flush_valkey(self) -> None:
-        """Forget all messages, results and caches."""
+        """Flush Valkey."""
         with redis.Redis.from_url(self.environment["REDIS_URL"]) as client:
             client.flushall()
 
     def stop_processes(self) -> None:
-        """Stop the contestant's processes; the engines keep its data."""
+        """Stop the contestant's processes, not the engines."""
         for process in [each for group in self._processes.values() for each in group]:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGCONT)
@@ -134,13 +134,13 @@ class Rig:
     def stop(self) -> None:
         """Stop everything and remove the data."""
         self.stop_processes()
-        if self._asking is not None:
-            self._asking.close()
+        if self._query_connection is not None:
+            self._query_connection.close()
         while self._engines:
             stop_engine(*self._engines.pop())
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    # --- Looking ------------------------------------------------------------------------------------------
+    # --- Measurement --------------------------------------------------------------------------------------
 
     def read(self) -> meters.Reading:
         """Read the meters of all groups."""
@@ -154,7 +154,7 @@ class Rig:
         return {group: meters.pss_megabytes(pids) for group, pids in self._roots().items()}
 
     def check(self) -> None:
-        """Raise RigError if a process has ended by itself."""
+        """Raise RigError if a process has exited."""
         for group, processes in self._processes.items():
             for process in processes:
                 if process.poll() is not None:
@@ -166,12 +166,12 @@ class Rig:
         return roots | {engine.name: [process.pid] for engine, process in self._engines}
 
     def pids(self, group: str) -> list[int]:
-        """Return the ids of a group's processes (without their children)."""
+        """Return the pids of a group's main processes."""
         return self._roots().get(group, [])
 
     @contextlib.contextmanager
     def frozen(self, group: str) -> Iterator[None]:
-        """Keep a group's processes from doing anything."""
+        """SIGSTOP a group."""
         self._signal(group, signal.SIGSTOP)
         try:
             yield
@@ -183,11 +183,11 @@ class Rig:
             os.killpg(pid, number)
 
     def wait_for(self, url: str) -> None:
-        """Return once an address answers at all."""
+        """Return once an address answers, with any status."""
         self.until(lambda: _answers(url), f"{url} to answer")
 
     def until(self, condition: Callable[[], bool], what: str, *, seconds: float = READY_SECONDS) -> None:
-        """Return once a condition holds. Raises RigError if it does not in time."""
+        """Wait for a condition. Raises RigError on timeout."""
         deadline = time.monotonic() + seconds
         while not condition():
             self.check()
@@ -196,15 +196,15 @@ class Rig:
             time.sleep(0.05)
 
     def value(self, statement: str, *parameters: Any) -> Any:
-        """Return what a query answers. Asked over and over, so on a connection that stays: opening one costs more."""
-        if self._asking is None or self._asking.closed:
-            self._asking = self.connect()
-        row = self._asking.execute(statement, parameters).fetchone()
+        """Return a query's single value, on a reused connection, as it is polled."""
+        if self._query_connection is None or self._query_connection.closed:
+            self._query_connection = self.connect()
+        row = self._query_connection.execute(statement, parameters).fetchone()
         assert row is not None
         return row[0]
 
     def connect(self) -> psycopg.Connection[Any]:
-        """Return a connection to the contestant's database, outside any transaction."""
+        """Return an autocommit connection to the contestant's database."""
         return psycopg.connect(self.environment["DATABASE_URL"], autocommit=True)
 
     def _environment(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What is measured: each scenario runs once with one contestant, from stopped processes to figures."""
+"""Scenarios: each runs once with one contestant, starting its processes."""
 
 import sys
 import time
@@ -22,33 +22,33 @@ LATE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A name, what it is about, how long it should take, and how it is run."""
+    """A benchmark scenario."""
 
     name: str
     title: str
     run: Callable[[Contestant, float], Figures]
     seconds: float
     contestants: tuple[Callable[[], Contestant], ...] = (Ours, Textbook)
-    rounds: int = 99  # at most, where more would say nothing new
-    is_usual: bool = True  # else it is run only when it is asked for
+    rounds: int = 99  # upper limit
+    is_usual: bool = True  # else only on request
 
 
 # --- Backlog ----------------------------------------------------------------------------------------------
 
 BACKLOG = 50_000
 BACKLOG_WITH_A_PAST = 20_000
-# What the textbook is given, for each second it has.
+# Backlog per second of the scenario, for the textbook.
 TEXTBOOK_ORDERS_PER_SECOND = 20
 
 
 def backlog(contestant: Contestant, seconds: float) -> Figures:
-    """Orders wait; two workers for all queues work them off."""
+    """Two workers for all queues drain a backlog."""
     orders = BACKLOG if isinstance(contestant, Ours) else int(TEXTBOOK_ORDERS_PER_SECOND * seconds)
     return _drained("backlog", contestant, orders)
 
 
-def history(contestant: Contestant, seconds: float) -> Figures:  # noqa: ARG001 - as long as the orders take
-    """The same with fewer orders, and a past in the tables."""
+def history(contestant: Contestant, seconds: float) -> Figures:  # noqa: ARG001 - a fixed number of orders
+    """The same with fewer orders, on filled tables."""
     return _drained("history", contestant, BACKLOG_WITH_A_PAST)
 
 
@@ -70,7 +70,7 @@ def _drained(name: str, contestant: Contestant, orders: int) -> Figures:
 
 
 def post(contestant: Contestant, seconds: float) -> Figures:
-    """Single orders over eight connections, each sending again as soon as it is answered."""
+    """Single orders over eight connections without pauses."""
     contestant.start_web()
     job = Job(contestant.rig.ports["web"], "/api/orders", contestant.tokens, seconds)
     load(contestant.rig, _shorter(job))
@@ -78,7 +78,7 @@ def post(contestant: Contestant, seconds: float) -> Figures:
 
 
 def bulk(contestant: Contestant, seconds: float) -> Figures:
-    """Orders by the thousand in each request (the textbook: by the hundred), over two connections."""
+    """1,000 orders per request (the textbook: 100) over two connections."""
     contestant.start_web()
     job = Job(
         contestant.rig.ports["web"],
@@ -116,7 +116,7 @@ def _shorter(job: Job) -> Job:
 
 
 def quiet(rate: float, *, sandbox: bool = False) -> Callable[[Contestant, float], Figures]:
-    """Return a scenario: orders come one by one at a rate, each queue has a worker of its own."""
+    """Return a scenario with single orders at a rate and a worker per queue."""
     name = f"quiet-{rate:.0f}" + ("-http" if sandbox else "")
 
     def run(contestant: Contestant, seconds: float) -> Figures:
@@ -138,8 +138,8 @@ def quiet(rate: float, *, sandbox: bool = False) -> Callable[[Contestant, float]
     return run
 
 
-def slow_provider(contestant: Contestant, seconds: float) -> Figures:  # noqa: ARG001 - as many orders as that takes
-    """A payment provider that takes 200 ms for each of two calls per order, for 2,000 orders."""
+def slow_provider(contestant: Contestant, seconds: float) -> Figures:  # noqa: ARG001 - a fixed number of orders
+    """2,000 orders with two provider calls of 200 ms each."""
     concurrency, latency, orders = 64, 0.2, 2000
     environment = _with_sandbox(contestant, latency_ms=int(latency * 1000))
     contestant.start_workers(environment=environment | {"PROVIDER_CONCURRENCY": str(concurrency)})
@@ -155,13 +155,12 @@ def slow_provider(contestant: Contestant, seconds: float) -> Figures:  # noqa: A
     return figures
 
 
-# What comes in while orders are worked off, in thousands of orders a second: a little more than the machine
-# can work off beside. Coming in faster would take that from it, and let a backlog grow.
+# Intake in thousands of orders per second: slightly above the drain rate; more would only slow the workers.
 OFFERED_PER_SECOND = 6.4
 
 
 def both(contestant: Contestant, seconds: float) -> Figures:
-    """Orders come in by the thousand and are worked off meanwhile; counts what is confirmed in the time."""
+    """Concurrent bulk intake and processing; counts confirmed orders."""
     contestant.start_web()
     contestant.start_workers(shared=SHARED_WORKERS)
     _warm_up(contestant)
@@ -185,7 +184,7 @@ def both(contestant: Contestant, seconds: float) -> Figures:
 
 
 def _with_sandbox(contestant: Contestant, *, latency_ms: int = 0) -> dict[str, str]:
-    """Start the providers that are reached over HTTP; return what tells a contestant to use them."""
+    """Start the HTTP sandbox; return the contestant's variables for it."""
     contestant.rig.start_sandbox(latency_ms=latency_ms)
     url = f"http://127.0.0.1:{contestant.rig.ports['sandbox']}/payments"
     return {"PAYMENT_GATEWAY": "http", "PAYMENT_API_URL": url}
@@ -198,14 +197,14 @@ def _warm_up(contestant: Contestant) -> None:
 
 
 def _settle_down(contestant: Contestant) -> None:
-    """Leave nothing of the preparation for the database to do later."""
+    """Flush and vacuum, so that the setup causes no work during the run."""
     with contestant.rig.connect() as connection:
         connection.execute("CHECKPOINT")
         connection.execute("VACUUM ANALYZE")
 
 
 def _until_idle(contestant: Contestant, after: int, orders: int, *, seconds: float = 90.0) -> float:
-    """Wait until nothing is under way; return how long that took."""
+    """Wait until no order is in flight; return the seconds."""
     started = time.perf_counter()
     contestant.rig.until(
         lambda: contestant.is_idle() and contestant.last_id() - after >= orders, "the orders", seconds=seconds
@@ -215,7 +214,7 @@ def _until_idle(contestant: Contestant, after: int, orders: int, *, seconds: flo
 
 # --- The whole stack ----------------------------------------------------------------------------------------
 
-# What `make run` finds out for itself.
+# Set by `make run` itself.
 FOUND_OUT = (
     "DATABASE_URL",
     "REDIS_URL",
@@ -230,7 +229,7 @@ IDLE_SETTLE_SECONDS = 5.0
 
 
 def idle(contestant: Contestant, seconds: float) -> Figures:
-    """Everything that `make run` starts, with nothing to do: its memory, and its CPU as microseconds a second."""
+    """The idle `make run` stack: memory, and CPU in µs per second."""
     ready = _start_stack(contestant)
     time.sleep(IDLE_SETTLE_SECONDS)
     before = contestant.rig.read()
@@ -245,8 +244,8 @@ def idle(contestant: Contestant, seconds: float) -> Figures:
     return figures
 
 
-def second_start(contestant: Contestant, seconds: float) -> Figures:  # noqa: ARG001 - as long as it takes
-    """`make run` on data that are there already, until it is ready."""
+def second_start(contestant: Contestant, seconds: float) -> Figures:  # noqa: ARG001 - one start
+    """`make run` on existing data, until ready."""
     _start_stack(contestant)
     contestant.rig.stop_processes()
     figures = Figures("second-start", contestant.name, 0, _start_stack(contestant))
@@ -255,7 +254,7 @@ def second_start(contestant: Contestant, seconds: float) -> Figures:  # noqa: AR
 
 
 def _start_stack(contestant: Contestant) -> float:
-    """Start `make run`'s launcher; return after how many seconds /health says that orders can be worked off."""
+    """Start the launcher; return the seconds until /health is fine."""
     rig = contestant.rig
     started = time.perf_counter()
     rig.start(
@@ -265,7 +264,7 @@ def _start_stack(contestant: Contestant) -> float:
     return time.perf_counter() - started
 
 
-# How long the provider takes, how many orders wait for it, and how many of them where batches wait, which take longer.
+# Name, title, provider, backlog, and a smaller backlog for the mode in which batches wait.
 PROVIDERS = (
     ("provider-50ms", "a backlog, provider takes 50 ms", Manner(50), 6000, 2000),
     ("provider-200ms", "a backlog, provider takes 200 ms", Manner(200), 6000, 1500),
@@ -300,7 +299,7 @@ SCENARIOS = [
         15,
         (Ours, Waiting),
     ),
-    Scenario("both", "placed in bulk and worked off together", both, 15, (Ours,)),
+    Scenario("both", "bulk intake and processing together", both, 15, (Ours,)),
     Scenario(
         "live-own",
         "2,000 sockets, each on its order (deliveries)",

@@ -1,4 +1,4 @@
-"""`python -m chaos`: run rows of the fault matrix against the whole system, and fail if anything does not hold."""
+"""`python -m chaos`: run rows of the fault matrix against the whole system; fail on violations."""
 
 import argparse
 import asyncio
@@ -19,19 +19,19 @@ from chaos.rig import Rig
 from chaos.rows.mixed import both
 from launcher.guardian import Guardian
 
-# In order of importance: what comes first has been seen most often in the wild.
+# Most frequent in production first.
 ORDER = tuple(
     "F7 F6 F13 F14 F15 F16 F21 F22 F28 F31 F8 F9 F2 F1 F3 F4 F5 F10 F11 F12 F17 F18 F20 F23 F24 F27 F29 F30 F32"  # noqa: SIM905
     " F60 F61 F62 F33 F34 F35 F36 F37 F38 F39 F40 F41 F42 F43 F44 F45 F46 F47 F19 F25 F26 F48 F49 F50".split()
 )
-# Long mode picks from these: they hurt, and are over soon.
+# Long mode picks from these: severe and short.
 LONG = ("F7", "F7", "F9", "F13", "F14", "F15", "F21", "F22", "F22", "F18", "F5", "F35", "F28")
 LOGS: list[Path] = []
-assert rows  # entering the rows is what it is imported for
+assert rows  # the import registers the rows
 
 
 def main() -> int:
-    """The exit status: 0 when everything held."""
+    """Return the exit status: 0 without violations."""
     signal.signal(signal.SIGTERM, _interrupt)
     options = _options()
     LOGS.extend([Path(options.log)] if options.log else [])
@@ -49,20 +49,20 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
-    parser.add_argument("--rows", default="", help="such as F7,F14; by default all")
+    parser.add_argument("--rows", default="", help="such as F7,F14; default: all")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--orders", type=int, default=100, help="at least so many in each row")
+    parser.add_argument("--orders", type=int, default=100, help="minimum per row")
     parser.add_argument(
-        "--hours", type=float, default=0.0, help="long mode: random rows and pairs for so long"
+        "--hours", type=float, default=0.0, help="long mode: duration of random rows and pairs"
     )
     parser.add_argument(
-        "--kills", type=int, default=0, help="long mode: so many workers, and servers in proportion"
+        "--kills", type=int, default=0, help="long mode: worker kills, with servers in proportion"
     )
-    parser.add_argument("--scale", type=float, default=1.0, help="of all durations")
-    parser.add_argument("--no-bars", action="store_true", help="print times, but let none fail the run")
-    parser.add_argument("--rate", type=float, default=1.0, help="of the load, in times the usual one")
-    parser.add_argument("--log", default="", help="a file that keeps what is printed")
-    parser.add_argument("--folder", default="", help="where data and logs go, and stay")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor for all durations")
+    parser.add_argument("--no-bars", action="store_true", help="report slow recovery without failing")
+    parser.add_argument("--rate", type=float, default=1.0, help="factor for the load")
+    parser.add_argument("--log", default="", help="a file for the output")
+    parser.add_argument("--folder", default="", help="a folder for data and logs, which are kept")
     return parser.parse_args()
 
 
@@ -72,13 +72,13 @@ async def _run(options: argparse.Namespace, folder: Path, guardian: Guardian) ->
     try:
         await rig.start()
         busy = "" if is_quiet else " (too busy to judge speed)"
-        print(f"Logs in {folder}/logs.", flush=True)  # noqa: T201 - no place for the log that is kept
+        print(f"Logs in {folder}/logs.", flush=True)  # noqa: T201 - not for the log file
         say(f"{len(rig.processes)} processes run after {time.monotonic() - began:.0f} s.")
         say(f"Seed {options.seed}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}{busy}.\n\n{HEADER}")
         campaign = Campaign(rig, seed=options.seed, orders=options.orders, scale=options.scale, say=say)
         campaign.rate = options.rate
         if options.kills:
-            campaign.orders = 0  # each round knows its own number
+            campaign.orders = 0  # each round sets its own
             await long.kill(campaign, workers=options.kills, say=say)
         elif options.hours:
             await _long(campaign, until=time.monotonic() + options.hours * 3600)
@@ -98,7 +98,7 @@ def _chosen(text: str) -> list[str]:
 
 
 async def _long(campaign: Campaign, *, until: float) -> None:
-    """Random rows and pairs of rows, seeded, until the time is up."""
+    """Run random rows and pairs of rows, seeded, until the time is up."""
     dice = random.Random(campaign.seed)
     number = 0
     while time.monotonic() < until:
@@ -134,14 +134,12 @@ def _summary(campaign: Campaign, seconds: float, *, strict: bool) -> bool:
     )
     over = [result.row.name for result in run if result.over_bars]
     if over and not strict:
-        say(
-            f"Over a bar, which does not count here (the machine was busy before we began): {', '.join(over)}."
-        )
+        say(f"Over a limit, ignored because the machine was busy at the start: {', '.join(over)}.")
     return not bad and not (over and strict)
 
 
 def say(text: str) -> None:
-    """One line for whoever watches."""
+    """Print a line, and append it to the logs."""
     print(text, flush=True)  # noqa: T201
     for log in LOGS:
         with log.open("a") as file:

@@ -1,7 +1,7 @@
-"""The system as separate processes that can be killed, frozen, multiplied and cut off one by one.
+"""The system as processes that can be killed, frozen, added and disconnected one by one.
 
-Engines come from `launcher.engines`, commands from the Procfile, and what dies is started again as
-`launcher.supervisor` would. Everything ends with us: see `launcher.child` and `launcher.guardian`.
+Uses `launcher.engines` and the Procfile, and restarts processes as `launcher.supervisor` does. All end with this
+process: see `launcher.child` and `launcher.guardian`.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ STEP_WORKERS = WORKERS[:4]
 WEBS = ("web-1", "web-2")
 BASE = ("sandbox", *WEBS, "live", "dispatcher", *WORKERS, "beat")
 POLL_SECONDS = 0.1
-# On a machine that does much else, a dozen Python processes take their time.
+# For a busy machine.
 START_SECONDS = 240.0
 RESTORE_SECONDS = 60.0
 STARTS = 8
@@ -45,12 +45,12 @@ INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 
 
 class NotWell(Exception):
-    """After the faults were taken away, a process still does not do its work."""
+    """A process did not recover after its faults were removed."""
 
 
 @dataclass(slots=True)
 class Managed:
-    """A process that is to run, and what it was told beyond the others."""
+    """A process with its additional environment."""
 
     name: str
     command: str
@@ -63,13 +63,13 @@ class Managed:
 
     @property
     def pid(self) -> int:
-        """Its process id; that of its group, too."""
+        """Its pid, which is also its process group."""
         assert self.process is not None
         return self.process.pid
 
     @property
     def is_running(self) -> bool:
-        """Whether it is there."""
+        """Whether it is alive."""
         return self.process is not None and self.process.poll() is None
 
 
@@ -93,10 +93,10 @@ class Rig:
         self._keeper: asyncio.Task[None] | None = None
         self.kills = 0
 
-    # --- Life ---------------------------------------------------------------------------------------------
+    # --- Start and stop -----------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Return once every process runs and answers."""
+        """Start everything; return once it is ready."""
         (self.folder / "logs").mkdir(parents=True, exist_ok=True)
         await self.start_postgres()
         await self.start_valkey()
@@ -113,7 +113,7 @@ class Rig:
         await self.until_ready()
 
     async def stop(self) -> None:
-        """End everything that was started here."""
+        """Stop everything."""
         if self._keeper:
             self._keeper.cancel()
         for managed in self.processes.values():
@@ -124,7 +124,7 @@ class Rig:
             await proxy.stop()
 
     async def until_ready(self, *, seconds: float = START_SECONDS) -> None:
-        """Return once both web processes can serve, the live server listens and every worker takes work."""
+        """Return once web and live servers answer and every worker fetches."""
         async with asyncio.timeout(seconds):
             for port in self.web_ports:
                 while not await self._serves(port):
@@ -135,7 +135,7 @@ class Rig:
                 await asyncio.sleep(0.2)
 
     def workers_listen(self) -> bool:
-        """Whether as many clients wait for messages as there are workers."""
+        """Whether every worker waits in BRPOP."""
         try:
             with self.broker() as client:
                 waiting = [c for c in client.client_list() if c["cmd"] == "brpop"]
@@ -174,10 +174,10 @@ class Rig:
         if status:
             raise RuntimeError(f"The database could not be prepared: see {self.folder}/logs/prepare.log")
 
-    # --- What processes are told ----------------------------------------------------------------------------
+    # --- Environment ----------------------------------------------------------------------------------------
 
     def environment(self, **variables: str) -> dict[str, str]:
-        """Return what a process is told: nothing of our own environment that could change what it does."""
+        """Return a process's environment, isolated from ours."""
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         inherited["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{inherited.get('PATH', os.defpath)}"
         settings = {
@@ -197,7 +197,7 @@ class Rig:
             "THROTTLE_BULK_LINES": "off",
             "THROTTLE_WRONG_TOKENS": "off",
             "REQUESTS_AT_ONCE": "1000",
-            # Shorter than by default, so that a row about time-outs ends within a minute.
+            # Short, so that rows with timeouts end within a minute.
             "EXTERNAL_TIMEOUT_SECONDS": "2",
             "HEALTH_CHECK_INTERVAL": "5",
             "INVENTORY_SYNC_INTERVAL": "3600",
@@ -208,7 +208,7 @@ class Rig:
         return inherited | settings | passwords | self._extra | variables
 
     def through_proxies(self, *names: str) -> dict[str, str]:
-        """Return the variables by which a process reaches PostgreSQL, Valkey or the sandbox through a proxy."""
+        """Return the variables that route a process through proxies."""
         found = {}
         if "postgres" in names:
             found["DATABASE_URL"] = _at(self.postgres.url, self.proxies["postgres"].port)
@@ -226,10 +226,10 @@ class Rig:
     # --- Processes ------------------------------------------------------------------------------------------
 
     def add(self, name: str, *, like: str = "", **variables: str) -> Managed:
-        """Start a process of the Procfile; with `like`, another one of the kind that it names."""
+        """Start a process of the Procfile, or another one `like` it."""
         kind = like or ("web" if name in WEBS else name)
         command = self._commands[kind]
-        if like.startswith("worker"):  # two workers of one name would take each other for themselves
+        if like.startswith("worker"):  # worker names must be unique
             command = command.replace("@%h", f"-{name}@%h")
         managed = Managed(name, command, self._variables_of(name) | variables)
         self.processes[name] = managed
@@ -247,7 +247,7 @@ class Rig:
         self._guardian.watch(managed.pid)
 
     async def _keep(self) -> None:
-        """Start again what died, after ending what it left behind."""
+        """Restart processes that exited, after killing their groups."""
         while True:
             await asyncio.sleep(POLL_SECONDS)
             for managed in list(self.processes.values()):
@@ -256,21 +256,21 @@ class Rig:
                     self._launch(managed)
 
     def kill(self, *names: str) -> None:
-        """SIGKILL whole process groups; they are started again at once."""
+        """SIGKILL process groups; they are restarted at once."""
         for name in names:
             if self.processes[name].process is not None:
                 signal_group(self.processes[name].process, signal.SIGKILL)  # type: ignore[arg-type]
                 self.kills += 1
 
     def kill_child(self, name: str) -> None:
-        """SIGKILL the pool's child of a worker: what happens to a step that uses too much memory."""
+        """SIGKILL a worker's pool child, as the OOM killer does."""
         for child in self._children(name):
             with contextlib.suppress(psutil.Error):
                 child.kill()
                 self.kills += 1
 
     def has_children(self, name: str) -> bool:
-        """Whether it is so far that it has processes of its own; a worker's are its pool."""
+        """Whether it has child processes, such as a worker's pool."""
         return bool(self._children(name))
 
     def _children(self, name: str) -> list[psutil.Process]:
@@ -280,13 +280,13 @@ class Rig:
             return []
 
     def freeze(self, *names: str) -> None:
-        """SIGSTOP whole process groups."""
+        """SIGSTOP process groups."""
         for name in names:
             self.processes[name].frozen = True
             signal_group(self.processes[name].process, signal.SIGSTOP)  # type: ignore[arg-type]
 
     def thaw(self, *names: str) -> None:
-        """SIGCONT them."""
+        """SIGCONT process groups."""
         for name in names:
             self.processes[name].frozen = False
             signal_group(self.processes[name].process, signal.SIGCONT)  # type: ignore[arg-type]
@@ -294,7 +294,7 @@ class Rig:
     async def take_down(
         self, *names: str, number: signal.Signals = signal.SIGTERM, patience: float = 15
     ) -> None:
-        """Have processes end and stay away; by force after `patience` seconds."""
+        """Stop processes for good; kill them after `patience` seconds."""
         for name in names:
             self.processes[name].wanted = False
             if self.processes[name].is_running:
@@ -307,7 +307,7 @@ class Rig:
             self._end(self.processes[name])
 
     def bring_up(self, *names: str, **variables: str) -> None:
-        """Start processes that were taken down."""
+        """Start stopped processes."""
         for name in names:
             managed = self.processes[name]
             managed.variables |= variables
@@ -315,12 +315,12 @@ class Rig:
             self._launch(managed)
 
     async def restart(self, *names: str, **variables: str) -> None:
-        """End them, and start them with these variables on top of what they are told."""
+        """Restart processes with additional variables."""
         await self.take_down(*names)
         self.bring_up(*names, **variables)
 
     async def restore(self) -> None:
-        """Bring everything back to how it was at the start."""
+        """Restore the initial state."""
         for proxy in self.proxies.values():
             proxy.heal()
         for name in [name for name in self.processes if name not in BASE]:
@@ -343,7 +343,7 @@ class Rig:
         except TimeoutError:
             await self._reset_after_fork()
             raise NotWell(
-                f"not everything serves again after {RESTORE_SECONDS:.0f} s; all was restarted"
+                f"not ready {RESTORE_SECONDS:.0f} s after the faults; everything was restarted"
             ) from None
 
     async def _reset_after_fork(self) -> None:
@@ -363,9 +363,9 @@ class Rig:
     # --- Engines --------------------------------------------------------------------------------------------
 
     async def start_postgres(self, *, entry: tuple[str, ...] = ()) -> None:
-        """Return once it answers. One that was killed may keep its memory for a moment: hence several tries.
+        """Return once it answers; retries while a killed server still holds its memory.
 
-        `entry` is put before the command.
+        `entry` is prepended to the command.
         """
         for left in reversed(range(STARTS)):
             try:
@@ -378,7 +378,7 @@ class Rig:
                 return
 
     async def start_valkey(self, *, empty: bool = False, entry: tuple[str, ...] = ()) -> None:
-        """Return once it answers; `empty`: after its files were lost. `entry` is put before the command."""
+        """Return once it answers; `empty`: without its files. `entry` is prepended to the command."""
         if empty:
             for file in self.valkey.folder.glob("appendonlydir/*"):
                 file.unlink()
@@ -398,13 +398,13 @@ class Rig:
         await asyncio.to_thread(wait_until_ready, engine, process)
 
     def signal_engine(self, name: str, number: signal.Signals) -> None:
-        """Send a signal to an engine's main process; where that ends it, return once it is gone."""
+        """Signal an engine's main process; wait for its exit if it is fatal."""
         process = self.engines[name]
         process.send_signal(number)
         self.kills += number == signal.SIGKILL
 
     async def end_engine(self, name: str, number: signal.Signals) -> None:
-        """Have an engine end by that signal, and return once it is gone."""
+        """Stop an engine by a signal; return once it has exited."""
         self.signal_engine(name, number)
         await asyncio.to_thread(self.engines[name].wait, 30)
         self._guardian.forget(self.engines[name].pid)
@@ -421,25 +421,25 @@ class Rig:
             process.kill()
             process.wait()
 
-    # --- Looking in -----------------------------------------------------------------------------------------
+    # --- Inspection -----------------------------------------------------------------------------------------
 
     def usage(self, name: str) -> tuple[float, int]:
-        """Return the memory of a process and its children in MB, and how many files they have open."""
+        """Return a process tree's memory in MB and its open files."""
         members = [psutil.Process(self.processes[name].pid), *self._children(name)]
         return sum(m.memory_info().rss for m in members) / 1e6, sum(m.num_fds() for m in members)
 
     def rows(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """Ask the database, on a connection of its own."""
+        """Query the database on a new connection."""
         with psycopg.connect(self.postgres.url, connect_timeout=5, autocommit=True) as connection:
             return connection.execute(statement, parameters or None).fetchall()
 
     def do(self, statement: str, *parameters: Any) -> None:
-        """Change something in the database behind everybody's back."""
+        """Execute a statement on a new connection."""
         with psycopg.connect(self.postgres.url, connect_timeout=5, autocommit=True) as connection:
             connection.execute(statement, parameters or None)
 
     def token_of(self, username: str) -> str:
-        """Return a new API token of an account's."""
+        """Return a new API token for an account."""
         token = f"opt_{secrets.token_urlsafe(32)}"
         self.do(
             "INSERT INTO accounts_apitoken (user_id, name, digest, hint, password_mark)"
@@ -451,13 +451,13 @@ class Rig:
         return token
 
     def broker(self, database: int = 0) -> redis.Redis:
-        """A client of Valkey."""
+        """Return a Valkey client."""
         return redis.Redis.from_url(
             f"{self.valkey.url}/{database}", socket_timeout=5, socket_connect_timeout=2, decode_responses=True
         )
 
     async def manage(self, *arguments: str) -> tuple[int, str]:
-        """Run `manage.py`; return its exit status and what it said."""
+        """Run `manage.py`; return its exit status and output."""
         process = await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "manage.py", *arguments],
@@ -471,13 +471,13 @@ class Rig:
         return process.returncode, process.stdout + process.stderr
 
     async def sandbox(self, method: str, path: str, body: Any = None) -> None:
-        """Turn a knob of the providers' control panel."""
+        """Call the sandbox's control API."""
         answer = await call(self.sandbox_port, method, path, body=body)
         if answer.status >= 400:
             raise RuntimeError(f"{method} {path}: {answer.body!r}")
 
     async def until(self, condition: Callable[[], Any], *, seconds: float) -> bool:
-        """Whether the condition came to hold within so many seconds."""
+        """Whether the condition holds within `seconds`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not await asyncio.to_thread(condition):

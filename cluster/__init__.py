@@ -1,1 +1,1 @@
-"""`make cluster`: three nodes on one machine, of which any one may die. docs/cluster.md has the picture."""
+"""`make cluster`: three nodes on one machine, any of which may fail: see docs/cluster.md."""

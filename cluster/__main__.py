@@ -1,4 +1,4 @@
-"""`make cluster` starts three nodes and a balancer; `python -m cluster kill 2` is what befalls one of them."""
+"""`make cluster` starts three nodes and a balancer; `python -m cluster kill 2` injects a fault."""
 
 import argparse
 import os
@@ -18,7 +18,7 @@ from launcher.run import Stopped, stop_on_signals
 
 
 def main() -> int:
-    """Return the exit status: that of the proof where one was asked for."""
+    """Return the exit status: with --prove, that of the proof."""
     arguments = _parse(sys.argv[1:])
     path = Path(os.environ.get("CLUSTER_DIR") or BASE_DIR / ".data" / "cluster").resolve()
     try:
@@ -37,8 +37,10 @@ def _parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m cluster", description=__doc__)
     parser.add_argument("what", nargs="?", default="run", choices=["run", *FAULTS])
     parser.add_argument("node", nargs="?", type=int, help="1, 2 or 3; heal without one heals all")
-    parser.add_argument("--prove", action="store_true", help="kill each node once under load, and judge")
-    parser.add_argument("--rows", default="", help="of the fault matrix instead, such as N3,N4, or all")
+    parser.add_argument(
+        "--prove", action="store_true", help="kill each node once under load, then check invariants"
+    )
+    parser.add_argument("--rows", default="", help="rows of the fault matrix to prove, such as N3,N4, or all")
     return parser.parse_args(words)
 
 

@@ -1,4 +1,4 @@
-"""The three copies of PostgreSQL, as Patroni sees them."""
+"""The PostgreSQL members as Patroni reports them."""
 
 import requests
 
@@ -8,12 +8,12 @@ PATRONI_SECONDS = 2.0
 
 
 def leader(plan: Plan) -> str:
-    """Return the name of the node whose PostgreSQL takes writes; empty if there is none."""
+    """Return the leader's node; empty if there is none."""
     return next((member["name"] for member in _members(plan) if member.get("role") == "leader"), "")
 
 
 def is_streaming(plan: Plan, node: Node) -> bool:
-    """Whether a node's PostgreSQL leads, or follows closely."""
+    """Whether a node's PostgreSQL leads or streams."""
     return any(
         member["name"] == node.name and member.get("state") in ("streaming", "running")
         for member in _members(plan)

@@ -1,4 +1,4 @@
-"""What the processes of the cluster are told: the variables of a node, and those of the front."""
+"""Environment variables of the nodes and the balancer."""
 
 import os
 import sys
@@ -7,12 +7,12 @@ from pathlib import Path
 from cluster.plan import DEMO_PASSWORDS, NATS_USER, Node, Plan
 from launcher.run import QUIET
 
-# So many seconds a statement may take, and twice as long a silent server is waited for.
+# A silent server is given up after twice this.
 COMMAND_SECONDS = "3"
 
 
 def common(plan: Plan) -> dict[str, str]:
-    """Return what all nodes are told alike."""
+    """Return the variables that all nodes share."""
     programs = Path(sys.executable).parent
     port, host = os.environ.get("PORT") or "8000", os.environ.get("HOST") or "127.0.0.1"
     hosts = ["localhost", "127.0.0.1", "[::1]", host, *(node.host for node in plan.nodes)]
@@ -43,7 +43,7 @@ def common(plan: Plan) -> dict[str, str]:
 
 
 def of_node(plan: Plan, node: Node) -> dict[str, str]:
-    """Return what the processes of a node are told."""
+    """Return the variables of a node's processes."""
     return os.environ | common(plan) | _own(plan, node)
 
 
@@ -67,7 +67,7 @@ def _own(plan: Plan, node: Node) -> dict[str, str]:
 
 
 def of_front(plan: Plan, node_ports: list[int]) -> dict[str, str]:
-    """Return what the balancer is told: the nodes' addresses, and a port of its own for each."""
+    """Return the balancer's variables: the nodes' addresses and a public port each."""
     addresses: dict[str, str] = {}
     for node, port in zip(plan.nodes, node_ports, strict=True):
         addresses |= {

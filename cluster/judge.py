@@ -1,4 +1,4 @@
-"""What must hold after nodes have died: nothing that was answered is missing, the audit is clean, the stream whole."""
+"""Invariants after node failures: no acknowledged order is lost, audit clean, stream complete."""
 
 import os
 import subprocess
@@ -15,15 +15,15 @@ from cluster.plan import BASE_DIR, Plan
 
 Parameters = Sequence[Any] | Mapping[str, Any] | None
 
-REST_SECONDS = 120.0
+IDLE_SECONDS = 120.0
 STREAM_SECONDS = 60.0
 POLL_SECONDS = 1.0
-AT_REST = "('confirmed', 'completed', 'cancelled', 'rejected')"
-UNREST = f"""
+FINAL = "('confirmed', 'completed', 'cancelled', 'rejected')"
+IN_FLIGHT = f"""
     SELECT count(*) FROM orders_journey
-    WHERE attention = '' AND (due_at IS NOT NULL OR status NOT IN {AT_REST})
+    WHERE attention = '' AND (due_at IS NOT NULL OR status NOT IN {FINAL})
 """  # noqa: S608
-# For orders that were under way when a node died: seconds from then to the order's next event.
+# Seconds from the failure to the next event of each order in flight.
 RESUMED = """
     SELECT extract(epoch FROM min(later.at))::float8 - %(at)s FROM orders_orderevent before
     JOIN orders_orderevent later USING (order_id)
@@ -35,35 +35,35 @@ RESUMED = """
 
 
 def judge(plan: Plan, load: Load) -> list[str]:
-    """Wait for everything to come to rest; return what is wrong then."""
-    wrong = _rest(plan) + _answered_are_there(plan, load) + _answers(load)
+    """Wait until no order is in flight; return violations."""
+    wrong = _await_idle(plan) + _missing_orders(plan, load) + _answers(load)
     return wrong + _command(plan, "audit") + _stream(plan)
 
 
 def resumed(plan: Plan, load: Load, at: float) -> list[float]:
-    """Return after how many seconds the orders that were under way at a moment went on."""
+    """Return the sorted delays until orders in flight at a moment resumed, in seconds."""
     return sorted(row[0] for row in rows(plan, RESUMED, {"at": at, "tag": f"{load.tag}-%"}))
 
 
 def rows(plan: Plan, statement: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
-    """Return what the leader answers."""
+    """Query the leader."""
     with psycopg.connect(plan.database_url(), connect_timeout=2) as connection:
         return connection.execute(statement, parameters).fetchall()
 
 
-def _rest(plan: Plan) -> list[str]:
-    deadline = time.monotonic() + REST_SECONDS
+def _await_idle(plan: Plan) -> list[str]:
+    deadline = time.monotonic() + IDLE_SECONDS
     left = 1
     while left and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
         try:
-            ((left,),) = rows(plan, UNREST)
+            ((left,),) = rows(plan, IN_FLIGHT)
         except psycopg.Error:
             continue
-    return [f"{left} orders are not at rest after {REST_SECONDS:.0f} s"] if left else []
+    return [f"{left} orders are still in flight after {IDLE_SECONDS:.0f} s"] if left else []
 
 
-def _answered_are_there(plan: Plan, load: Load) -> list[str]:
+def _missing_orders(plan: Plan, load: Load) -> list[str]:
     ids = list(load.accepted.values())
     there = {row[0] for row in rows(plan, "SELECT id FROM orders_order WHERE id = ANY(%s)", [ids])}
     missing = [order for order in ids if order not in there]
@@ -72,20 +72,20 @@ def _answered_are_there(plan: Plan, load: Load) -> list[str]:
         "SELECT customer_name FROM orders_order WHERE customer_name LIKE %s GROUP BY 1 HAVING count(*) > 1",
         [f"{load.tag}-%"],
     )
-    found = [f"{len(missing)} answered orders are missing, such as {missing[0]}"] if missing else []
-    return found + ([f"{len(twice)} orders are there twice, such as {twice[0][0]}"] if twice else [])
+    found = [f"{len(missing)} acknowledged orders are missing, such as {missing[0]}"] if missing else []
+    return found + ([f"{len(twice)} orders are duplicated, such as {twice[0][0]}"] if twice else [])
 
 
 def _answers(load: Load) -> list[str]:
-    rude = [
+    unexpected = [
         t for t in load.tries if t.status >= 400 and not (t.status == 503 and t.has_hint) and t.status != 409
     ]
-    found = [f"{len(rude)} answers such as {rude[0]}"] if rude else []
+    found = [f"{len(unexpected)} unexpected answers such as {unexpected[0]}"] if unexpected else []
     return found + ([f"{len(load.given_up)} orders were never answered"] if load.given_up else [])
 
 
 def _stream(plan: Plan) -> list[str]:
-    """Compare the stream; it may lag a little."""
+    """Compare the stream, which may lag."""
     deadline = time.monotonic() + STREAM_SECONDS
     while (wrong := _command(plan, "stream", "check")) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)

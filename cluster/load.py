@@ -1,4 +1,4 @@
-"""Customers who order at a steady pace, and insist: the same key again until there is an answer that counts."""
+"""Customers who order at a steady rate, and retry with the same key until an order is accepted."""
 
 import itertools
 import secrets
@@ -11,13 +11,13 @@ import requests
 
 CUSTOMERS = 60
 TRY_SECONDS = 12.0
-PATIENCE_SECONDS = 90.0
+GIVE_UP_SECONDS = 90.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One POST: when it was sent, how long it took, and its status; 0 if there was none."""
+    """One POST; status 0 means no answer."""
 
     at: float
     seconds: float
@@ -28,7 +28,7 @@ class Try:
 
 @dataclass
 class Load:
-    """So many orders a second at `url`, until stopped."""
+    """Places `rate` orders per second at `url` until stopped."""
 
     url: str
     rate: float
@@ -39,19 +39,19 @@ class Load:
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
-        """Begin, in threads."""
+        """Start the threads."""
         self._customers = ThreadPoolExecutor(CUSTOMERS, thread_name_prefix="customer")
         self._clock = threading.Thread(target=self._keep_pace, daemon=True)
         self._clock.start()
 
     def stop(self) -> None:
-        """Place no more orders; return once each has its answer or was given up."""
+        """Stop placing orders; return once each is answered or given up."""
         self._stopped.set()
         self._clock.join()
         self._customers.shutdown(wait=True)
 
     def answered_since(self, moment: float) -> list[Try]:
-        """Return the POSTs that were answered with 2xx after a moment, by the time of their answers."""
+        """Return POSTs answered with 2xx after a moment, ordered by answer time."""
         found = [t for t in list(self.tries) if t.status // 100 == 2 and t.at + t.seconds >= moment]
         return sorted(found, key=lambda t: t.at + t.seconds)
 
@@ -64,7 +64,7 @@ class Load:
 
     def _order(self, key: str, product: int) -> None:
         body: dict[str, object] = {"customerName": key, "items": [{"productId": product, "quantity": 1}]}
-        deadline, pause = time.monotonic() + PATIENCE_SECONDS, FIRST_PAUSE
+        deadline, pause = time.monotonic() + GIVE_UP_SECONDS, FIRST_PAUSE
         while time.monotonic() < deadline:
             answer = self._try(key, body)
             if answer is not None and answer.status_code in (200, 201):

@@ -13,8 +13,8 @@ from typing import ClassVar
 from launcher.engines import EngineError
 
 PROBE_SECONDS = 2.0
-# What a consumer of the stream may do: read it, with consumers of its own. A publish of any kind is refused; one
-# with a wrong Nats-Expected-Last-Msg-Id would stop a replicated stream of NATS 2.14 and 2.15 for good.
+# Read-only access with consumers. Publishing is refused: a wrong Nats-Expected-Last-Msg-Id permanently stops a
+# replicated stream of NATS 2.14 and 2.15.
 READER = {
     "publish": [
         "$JS.API.INFO",
@@ -33,7 +33,7 @@ READER = {
 
 @dataclass(frozen=True, kw_only=True)
 class NatsServer:
-    """A server that keeps its streams in `folder`. `routes` are the others of its cluster, none for one alone."""
+    """A server with its streams in `folder`; `routes` are its cluster's other servers."""
 
     name: ClassVar[str] = "nats"
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
@@ -61,13 +61,13 @@ class NatsServer:
         return [str(_program()), "-c", str(self._configuration)]
 
     def prepare(self) -> None:
-        """Write the configuration: in a file, as the passwords must not stand in the list of processes."""
+        """Write the configuration to a file: arguments would expose passwords in ps."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._configuration.touch(mode=0o600)
         self._configuration.write_text(json.dumps(self._settings(), indent=1))
 
     def is_ready(self) -> bool:
-        """Whether it takes connections; its streams may still wait for the other servers."""
+        """Whether it accepts connections; streams may still wait for a quorum."""
         connection = http.client.HTTPConnection(self.host, self.monitor_port, timeout=PROBE_SECONDS)
         try:
             connection.request("GET", "/varz")
@@ -89,13 +89,13 @@ class NatsServer:
             "http": f"{self.host}:{self.monitor_port}",
             "jetstream": {
                 "store_dir": str(self.folder.resolve()),
-                # An event that was acknowledged is on the disk: 6 µs more for each, as they come in batches.
+                # Fsync before the acknowledgement: 6 µs per event, as they come in batches.
                 "sync_interval": "always" if self.durable else "2m",
                 "max_memory_store": 64 * 1024**2,
                 "max_file_store": 4 * 1024**3,
             },
             "authorization": {"users": self._users()},
-            # A client that is gone, frozen or cut off is let go after so long.
+            # Detect dead clients.
             "ping_interval": "2s",
             "ping_max": 2,
         }

@@ -1,7 +1,6 @@
-"""Networks: addresses on loopback for everyone, or, for root, a network of its own for each node, which can be cut.
+"""Loopback addresses for all nodes or, as root, a network namespace per node, which can be partitioned.
 
-With namespaces each node hangs on a bridge by a cable of its own. Cut, it stays up and hears nobody, and what others
-sent it is lost without a word, as between machines.
+Each namespace has a veth to a bridge. Taking it down drops packets silently, as between machines.
 """
 
 import os
@@ -13,17 +12,17 @@ from pathlib import Path
 from cluster.plan import BRIDGE, Node, Plan
 
 BRIDGE_NAME = "orders0"
-INSIDE = "node0"  # what a cable is called at the node's end
+INSIDE = "node0"  # the veth's name inside the node
 START_SECONDS = 10.0
 TOOLS = ("ip", "unshare", "nsenter")
 
 
 class NetworkError(Exception):
-    """The network cannot be made or cut; the message is one sentence that says why and what to do."""
+    """The network operation failed; the message has the cause and the fix."""
 
 
 def wanted() -> str:
-    """Return which network NETWORK asks for. Raises NetworkError if this account cannot have it."""
+    """Return the network type from NETWORK. Raises NetworkError if unavailable."""
     choice = os.environ.get("NETWORK") or "loopback"
     if choice not in ("loopback", "namespaces"):
         raise NetworkError(f"NETWORK must be loopback or namespaces, not {choice!r}.")
@@ -34,7 +33,7 @@ def wanted() -> str:
 
 
 def set_up(plan: Plan) -> None:
-    """Make the bridge that the nodes will hang on."""
+    """Create the bridge for the nodes."""
     if plan.network == "namespaces":
         take_down(plan)
         _run("ip", "link", "add", BRIDGE_NAME, "type", "bridge")
@@ -43,33 +42,33 @@ def set_up(plan: Plan) -> None:
 
 
 def take_down(plan: Plan) -> None:
-    """Take the bridge away; the cables went with their nodes."""
+    """Delete the bridge; veths vanish with their namespaces."""
     if plan.network == "namespaces":
         _try("ip", "link", "delete", BRIDGE_NAME)
 
 
 def prefix(plan: Plan) -> list[str]:
-    """Return what is put before the command of a node."""
+    """Return the command prefix for a node."""
     return ["unshare", "--net", "--"] if plan.network == "namespaces" else []
 
 
 def plug_in(plan: Plan, node: Node, pid: int) -> None:
-    """Connect a node, whose first process has the number `pid`, to the bridge. Raises NetworkError."""
+    """Connect a node, by its first process, to the bridge. Raises NetworkError."""
     if plan.network != "namespaces":
         return
     _await_own_network(pid)
-    # The kernel may still be taking the one of the node's last run away.
-    _try("ip", "link", "delete", _cable(node))
+    # The kernel may still be removing the last run's veth.
+    _try("ip", "link", "delete", _veth(node))
     inside = ("nsenter", "--net", "--target", str(pid), "ip")
-    _run("ip", "link", "add", _cable(node), "type", "veth", "peer", "name", INSIDE, "netns", str(pid))
-    _run("ip", "link", "set", _cable(node), "master", BRIDGE_NAME, "up")
+    _run("ip", "link", "add", _veth(node), "type", "veth", "peer", "name", INSIDE, "netns", str(pid))
+    _run("ip", "link", "set", _veth(node), "master", BRIDGE_NAME, "up")
     _run(*inside, "link", "set", "lo", "up")
     _run(*inside, "address", "add", f"{node.host}/24", "dev", INSIDE)
     _run(*inside, "link", "set", INSIDE, "up")
 
 
 def _await_own_network(pid: int) -> None:
-    """Return once the process has left our network, in which it started. Raises NetworkError."""
+    """Wait until the process has its own namespace. Raises NetworkError."""
     ours, deadline = Path("/proc/self/ns/net").readlink(), time.monotonic() + START_SECONDS
     while Path(f"/proc/{pid}/ns/net").readlink() == ours:
         if time.monotonic() > deadline:
@@ -78,26 +77,26 @@ def _await_own_network(pid: int) -> None:
 
 
 def cut(plan: Plan, node: Node) -> None:
-    """Unplug a node. Raises NetworkError."""
+    """Partition a node. Raises NetworkError."""
     if plan.network != "namespaces":
         raise NetworkError(
             "Nodes on loopback cannot be cut off: start with make cluster NETWORK=namespaces, as root."
         )
-    _run("ip", "link", "set", _cable(node), "down")
+    _run("ip", "link", "set", _veth(node), "down")
 
 
 def heal(plan: Plan, node: Node) -> None:
-    """Plug it in again."""
+    """Reconnect a node."""
     if plan.network == "namespaces":
-        _try("ip", "link", "set", _cable(node), "up")
+        _try("ip", "link", "set", _veth(node), "up")
 
 
-def _cable(node: Node) -> str:
+def _veth(node: Node) -> str:
     return f"orders-{node.number}"
 
 
 def _try(*command: str) -> None:
-    """Run it where it may have been done already."""
+    """Run a command, ignoring failure."""
     subprocess.run(command, capture_output=True, check=False)
 
 

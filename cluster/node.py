@@ -1,4 +1,4 @@
-"""`python -m cluster.node 2`: one node, as one process tree: its engines, then the processes of cluster/Procfile."""
+"""`python -m cluster.node 2`: one node as a process tree: engines, then cluster/Procfile."""
 
 import contextlib
 import dataclasses
@@ -22,13 +22,13 @@ from launcher.run import RunError, Stopped, engine_program, preload, process_pro
 from launcher.supervisor import Supervisor
 
 PROCFILE = Path(__file__).with_name("Procfile")
-# A leader hands over before it stops, and writes what it has in memory.
+# A leader hands over and checkpoints first.
 DATABASE_STOP_SECONDS = 20.0
 POLL_SECONDS = 0.1
 
 
 def main() -> int:
-    """Return the exit status: 0 after a wanted stop, 1 when the node could not start."""
+    """Return the exit status: 0 after a requested stop, 1 when the node could not start."""
     stop_on_signals()
     plan = running_plan(Path(sys.argv[2]))
     node = plan.node(int(sys.argv[1]))
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def launch(plan: Plan, node: Node, guardian: Guardian) -> None:
-    """Start everything of a node and return when it has been stopped."""
+    """Run a node until stopped."""
     variables = environment.of_node(plan, node)
     engines = engines_of(plan, node)
     with contextlib.ExitStack() as stack:
@@ -57,7 +57,8 @@ def launch(plan: Plan, node: Node, guardian: Guardian) -> None:
         preload(variables)
         _await(plan.prepared)
         programs = [
-            dataclasses.replace(engine_program(engine), stop_seconds=_patience(engine)) for engine in engines
+            dataclasses.replace(engine_program(engine), stop_seconds=_stop_seconds(engine))
+            for engine in engines
         ]
         programs += [process_program(entry, variables) for entry in parse(PROCFILE.read_text())]
         width = max(len(program.name) for program in programs)
@@ -70,7 +71,7 @@ def launch(plan: Plan, node: Node, guardian: Guardian) -> None:
 
 
 def engines_of(plan: Plan, node: Node) -> list[Engine]:
-    """Return the three engines of a node, in the order of their start."""
+    """Return a node's engines in start order."""
     others = [other for other in plan.nodes if other is not node]
     valkey = Valkey(
         folder=node.folder / "valkey",
@@ -111,12 +112,12 @@ def patroni_of(plan: Plan, node: Node) -> PatroniServer:
     )
 
 
-def _patience(engine: Engine) -> float:
+def _stop_seconds(engine: Engine) -> float:
     return DATABASE_STOP_SECONDS if isinstance(engine, PatroniServer) else 0.0
 
 
 def _stay_down(node: Node) -> None:
-    """Wait as a machine that is switched off, until it is to come back."""
+    """Wait while the node is marked down."""
     while node.down.exists():
         time.sleep(POLL_SECONDS)
 

@@ -1,7 +1,7 @@
-"""PostgreSQL under Patroni: one of three copies, of which one takes writes, as the three agree among themselves.
+"""PostgreSQL under Patroni: one of three members, one of which is the leader.
 
-Patroni elects, promotes, rewinds and copies; its raft takes the place of an etcd, which no wheel brings. For one
-machine that is enough; production has Patroni with etcd, an operator, or a managed service: see docs/cluster.md.
+Uses Patroni's raft, as no wheel provides etcd. In production use etcd, an operator or a managed service: see
+docs/cluster.md.
 """
 
 import json
@@ -16,13 +16,13 @@ from typing import ClassVar
 from launcher.engines.identity import Identity, unprivileged
 from launcher.engines.postgres import SUPERUSER, Postgres
 
-# The least that Patroni takes: after so many seconds without a word from the leader another one is elected.
+# Patroni's minimum TTL; without a heartbeat for that long, a new leader is elected.
 TTL, LOOP_WAIT, RETRY_TIMEOUT = 20, 1, 3
 DYNAMIC = {
     "ttl": TTL,
     "loop_wait": LOOP_WAIT,
     "retry_timeout": RETRY_TIMEOUT,
-    # A crashed leader is replaced at once: restarted, it might show what no standby has.
+    # Fail over at once: a restarted leader might expose commits that no standby has.
     "primary_start_timeout": 0,
     "synchronous_node_count": 1,
     "maximum_lag_on_failover": 32 * 1024**2,
@@ -38,7 +38,7 @@ PARAMETERS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "shared_preload_libraries": "pg_stat_statements",
-    # Whoever holds a session lock and falls silent loses it.
+    # Drop silent sessions, which may hold session locks.
     "tcp_keepalives_idle": 5,
     "tcp_keepalives_interval": 2,
     "tcp_keepalives_count": 3,
@@ -49,7 +49,7 @@ PARAMETERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class PatroniServer:
-    """Patroni and its PostgreSQL at `host`; `partners` are the raft addresses of the others."""
+    """Patroni and its PostgreSQL at `host`; `partners` are the other raft addresses."""
 
     name: ClassVar[str] = "patroni"
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
@@ -61,7 +61,7 @@ class PatroniServer:
     postgres_port: int
     raft_port: int
     partners: Sequence[str]
-    network: str  # whose clients are let in, as 10.0.0.0/8
+    network: str  # of allowed clients, such as 10.0.0.0/8
     password: str
     replication_password: str
     patroni_password: str
@@ -74,7 +74,7 @@ class PatroniServer:
 
     @property
     def data(self) -> Path:
-        """Where PostgreSQL's files are."""
+        """The folder of PostgreSQL's files."""
         return self.identity.reachable(self.folder) / "data"
 
     def account(self) -> pwd.struct_passwd | None:
@@ -93,7 +93,7 @@ class PatroniServer:
         self.identity.own(self._configuration)
 
     def is_ready(self) -> bool:
-        """Return True: it leads or follows once the nodes agree, and none can wait for that before it has started."""
+        """Return True: waiting for an election here would keep the other engines from starting."""
         return True
 
     @property
@@ -113,7 +113,7 @@ class PatroniServer:
             "raft": {
                 "data_dir": str(folder / "raft"),
                 "self_addr": f"{self.host}:{self.raft_port}",
-                "bind_addr": f"{self.host}:{self.raft_port}",  # else every address of the machine
+                "bind_addr": f"{self.host}:{self.raft_port}",  # else all addresses
                 "partner_addrs": list(self.partners),
                 "password": self.patroni_password,
             },
@@ -124,8 +124,7 @@ class PatroniServer:
         }
 
     def _dynamic(self) -> dict[str, object]:
-        # A commit is acknowledged once any one of the two others has it on disk, too: without it a new leader
-        # may lack what customers were promised.
+        # A commit waits for one standby's fsync, else a new leader may lack acknowledged orders.
         mode: object = False if self.synchronous == "off" else self.synchronous
         postgresql = {
             "use_pg_rewind": True,
@@ -157,7 +156,7 @@ class PatroniServer:
             "data_dir": str(folder / "data"),
             "bin_dir": str(postgres.programs()),
             "pgpass": str(folder / "pgpass"),
-            # Else a copy waits for the next checkpoint, which may be minutes away.
+            # Else it waits minutes for a checkpoint.
             "basebackup": [{"checkpoint": "fast"}],
             "use_unix_socket": False,
             "parameters": {"unix_socket_directories": ""},

@@ -1,4 +1,4 @@
-"""Who is part of the cluster and where it listens: chosen at the first start, and kept for the next ones."""
+"""The cluster's nodes, ports and secrets: generated at the first start, then kept."""
 
 import json
 import os
@@ -12,7 +12,6 @@ from launcher.engines.postgres import DATABASE, SUPERUSER
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 NODES = (1, 2, 3)
-# Every node has these ports at an address of its own.
 SERVICES = ("postgres", "patroni", "raft", "nats", "route", "monitor", "valkey", "web", "live")
 SECRETS = (
     *("SECRET_KEY", "DATABASE_PASSWORD", "REPLICATION_PASSWORD", "VALKEY_PASSWORD", "PATRONI_PASSWORD"),
@@ -24,12 +23,12 @@ NATS_USER, NATS_READER = "orders", "reader"
 
 
 class PlanError(Exception):
-    """There is no cluster to work with; the message is one sentence that says why and what to do."""
+    """No usable cluster; the message has the cause and the fix."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """A node: its number, the folder of its data, and where it listens."""
+    """A node with its data folder, address and ports."""
 
     number: int
     folder: Path
@@ -38,22 +37,22 @@ class Node:
 
     @property
     def name(self) -> str:
-        """What it is called everywhere: in the logs, in Patroni, in NATS, on the board."""
+        """Its name in logs, Patroni, NATS and on the board."""
         return f"node-{self.number}"
 
     @property
     def down(self) -> Path:
-        """A file that keeps the node from starting, as a machine that is switched off."""
+        """A marker file: the node does not start while it exists."""
         return self.folder / "down"
 
     def at(self, service: str) -> str:
-        """Return `host:port` of one of its services."""
+        """Return `host:port` of a service."""
         return f"{self.host}:{self.ports[service]}"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The whole cluster. `network` is `loopback`, or `namespaces` where each node has a network of its own."""
+    """The cluster. `network` is `loopback` or `namespaces`."""
 
     folder: Path
     network: str
@@ -64,7 +63,7 @@ class Plan:
     nodes: tuple[Node, ...] = field(default=())
 
     def node(self, number: int) -> Node:
-        """Return a node by its number. Raises PlanError."""
+        """Return a node by number. Raises PlanError."""
         for node in self.nodes:
             if node.number == number:
                 return node
@@ -74,33 +73,33 @@ class Plan:
 
     @property
     def outside(self) -> str:
-        """The address at which nodes reach what is no part of any of them."""
+        """The host's address as the nodes reach it."""
         return "127.0.0.1" if self.network == "loopback" else f"{BRIDGE}.1"
 
     @property
     def prepared(self) -> Path:
-        """A file that says that the database is up to date."""
+        """A marker file: the database is migrated."""
         return self.folder / "prepared"
 
     def database_url(self, first: Node | None = None) -> str:
-        """Return the address of whichever PostgreSQL takes writes; `first` is tried before the others."""
+        """Return a URL that finds the leader, trying `first` before the others."""
         nodes = sorted(self.nodes, key=lambda node: node is not first)
         hosts = ",".join(node.at("postgres") for node in nodes)
         password = self.secrets["DATABASE_PASSWORD"]
         return f"postgres://{SUPERUSER}:{password}@{hosts}/{DATABASE}?target_session_attrs=read-write"
 
     def replica_url(self, first: Node) -> str:
-        """Return the address for reads that may be a moment old: a standby, or the leader where there is none."""
+        """Return a URL that prefers a standby."""
         return self.database_url(first).replace("=read-write", "=prefer-standby")
 
     def nats_url(self, first: Node | None = None) -> str:
-        """Return the addresses of the NATS servers, separated by commas."""
+        """Return the NATS URLs, comma-separated."""
         nodes = sorted(self.nodes, key=lambda node: node is not first)
         return ",".join(f"nats://{node.at('nats')}" for node in nodes)
 
 
 def open_plan(folder: DataFolder, *, network: str) -> Plan:
-    """Return the kept plan, or make one. Another network than last time means other addresses, nothing else."""
+    """Return the stored plan, or create one; `network` only changes addresses."""
     file = folder.path / "plan.json"
     kept = json.loads(file.read_text()) if file.exists() else {}
     made = {
@@ -118,11 +117,11 @@ def open_plan(folder: DataFolder, *, network: str) -> Plan:
 
 
 def running_plan(folder: Path) -> Plan:
-    """Return the plan of a cluster that was started in `folder`. Raises PlanError."""
+    """Return the plan stored in `folder`. Raises PlanError."""
     try:
         kept = json.loads((folder / "plan.json").read_text())
     except OSError:
-        raise PlanError(f"No cluster was started in {folder}: `make cluster` starts one.") from None
+        raise PlanError(f"No cluster in {folder}: run `make cluster` first.") from None
     return _with_nodes(Plan(folder=folder, **kept))
 
 

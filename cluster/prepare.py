@@ -1,4 +1,4 @@
-"""`python -m cluster.prepare FOLDER`: wait for a leader, then bring the database up to date, once for all nodes."""
+"""`python -m cluster.prepare FOLDER`: wait for a leader, then migrate."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ CONNECT_SECONDS = 2
 
 
 def main() -> None:
-    """Exit with an error when there is no leader, or the migrations fail."""
+    """Exit with an error without a leader, or if migrations fail."""
     plan = running_plan(Path(sys.argv[1]))
     _create_database(plan)
     variables = environment.of_node(plan, plan.nodes[0]) | {"DATA_DIR": str(plan.folder)}
@@ -26,7 +26,7 @@ def main() -> None:
     (plan.folder / "env").write_text("".join(f"{name}={value}\n" for name, value in kept.items()))
     done = subprocess.run([sys.executable, "-m", "config.prepare"], env=variables, check=False)
     if done.returncode:
-        sys.exit("The database could not be prepared; the lines above say why.")
+        sys.exit("The database could not be prepared; see the error above.")
     plan.prepared.touch()
 
 
@@ -50,7 +50,7 @@ def _leader(plan: Plan) -> psycopg.Connection:
             )
         except psycopg.OperationalError as error:
             if time.monotonic() > deadline:
-                sys.exit(f"No PostgreSQL takes writes after {LEADER_SECONDS:.0f} s: {error}")
+                sys.exit(f"No PostgreSQL leader after {LEADER_SECONDS:.0f} s: {error}")
             time.sleep(0.3)
 
 

@@ -1,4 +1,4 @@
-"""Which processes belong to a node, and what befalls them together: a machine dies or freezes as a whole."""
+"""The processes of a node, signalled together, as a machine fails as a whole."""
 
 import contextlib
 import os
@@ -15,9 +15,9 @@ MODULE = "cluster.node"
 
 
 def of_node(node: Node) -> list[psutil.Process]:
-    """Return the node's processes: those below its first one, and those that work in its folder, as PostgreSQL does.
+    """Return the node's process tree, and processes with its folder.
 
-    PostgreSQL runs in a session of its own, and lives on when Patroni dies.
+    PostgreSQL has its own session and survives Patroni.
     """
     found = set(_tree(node))
     found |= {process for process in psutil.process_iter() if _works_for(process, node)}
@@ -27,7 +27,7 @@ def of_node(node: Node) -> list[psutil.Process]:
 def _tree(node: Node) -> list[psutil.Process]:
     try:
         first = psutil.Process(int((node.folder / "run.lock").read_text()))
-        if MODULE not in first.cmdline():  # its number belongs to somebody else by now
+        if MODULE not in first.cmdline():  # the pid was reused
             return []
         return [first, *first.children(recursive=True)]
     except (OSError, ValueError, psutil.Error):
@@ -35,7 +35,7 @@ def _tree(node: Node) -> list[psutil.Process]:
 
 
 def _works_for(process: psutil.Process, node: Node) -> bool:
-    """Whether it was told to, or works in the node's folder. Some overwrite what they were told."""
+    """Whether DATA_DIR or the working directory is the node's; some processes overwrite their environment."""
     try:
         if process.environ().get("DATA_DIR") == str(node.folder):
             return True
@@ -48,7 +48,7 @@ def _works_for(process: psutil.Process, node: Node) -> bool:
 
 
 def signal_all(node: Node, number: signal.Signals) -> int:
-    """Signal every process of the node; return how many there were."""
+    """Signal the node's processes; return their number."""
     processes = of_node(node)
     for process in processes:
         with contextlib.suppress(psutil.Error):
@@ -57,7 +57,7 @@ def signal_all(node: Node, number: signal.Signals) -> int:
 
 
 def kill(node: Node) -> int:
-    """Kill every process of the node as a power cut would: first none of them may start another one."""
+    """Kill the node's processes; SIGSTOP first, so that none starts another."""
     killed = 0
     for _ in _until_none(node):
         signal_all(node, signal.SIGSTOP)
@@ -66,11 +66,11 @@ def kill(node: Node) -> int:
 
 
 def end_leftovers(node: Node) -> None:
-    """Kill the PostgreSQL that an earlier run of the node left behind."""
+    """Kill a PostgreSQL of an earlier run."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            works_in = Path(process.cwd())
-            if works_in.is_relative_to(node.folder.resolve()) and process.name() == "postgres":
+            folder = Path(process.cwd())
+            if folder.is_relative_to(node.folder.resolve()) and process.name() == "postgres":
                 process.kill()
 
 

@@ -1,6 +1,6 @@
-"""`python -m cluster.prove FOLDER`: let nodes of a running cluster die while orders flow, and judge.
+"""`python -m cluster.prove FOLDER`: kill nodes of a running cluster under load, then check invariants.
 
-Exits with 1 unless every order that was answered is there, the audit is clean and the stream is the journal.
+Exits with 1 unless every acknowledged order exists, the audit is clean and the stream equals the journal.
 """
 
 import os
@@ -20,7 +20,7 @@ RATE = 10.0
 WARM_UP_SECONDS = 8.0
 BACK_SECONDS = 150.0
 CALM_SECONDS = 5.0
-RESUMING = 2.0  # the tolerance of a look a second
+RESUMING = 2.0  # tolerance, as orders are polled each second
 
 
 def main() -> int:
@@ -35,15 +35,15 @@ def main() -> int:
     say(
         "Proof failed."
         if wrong
-        else "Proved: nothing is missing, the audit is clean, the stream is the journal."
+        else "Proved: no order is missing, the audit is clean, the stream equals the journal."
     )
     return 1 if wrong else 0
 
 
 def prove_deaths(plan: Plan) -> list[str]:
-    """Kill each node once under one load, the leader's last; return what is wrong."""
+    """Kill each node once under load, the leader's last; return violations."""
     load = _load(plan)
-    say(f"Proof: {load.rate:g} orders a second; each node is killed once, those without the leader first.")
+    say(f"Proof: {load.rate:g} orders a second; each node is killed once, the leader's last.")
     first = leader(plan)
     wrong: list[str] = []
     load.start()
@@ -59,7 +59,7 @@ def prove_deaths(plan: Plan) -> list[str]:
 
 
 def prove_row(plan: Plan, row: Row) -> list[str]:
-    """Run a row of the matrix under a load of its own; return what is wrong."""
+    """Run a row of the matrix under its own load; return violations."""
     if row.needs_namespaces and plan.network != "namespaces":
         say(f"{row.name} skipped: {row.title} needs NETWORK=namespaces")
         return []
@@ -79,13 +79,13 @@ def prove_row(plan: Plan, row: Row) -> list[str]:
     silence = longest_silence(load, at, back)
     wrong += judge.judge(plan, load)
     delays = judge.resumed(plan, load, at)
-    told = f"silent {silence:.1f} s (bar {row.silent:g}), {_resumed(delays)}, back {back - healed:.0f} s"
-    say(f"{row.name} {row.title}: {told}")
+    summary = f"silent {silence:.1f} s (bar {row.silent:g}), {_resumed(delays)}, back {back - healed:.0f} s"
+    say(f"{row.name} {row.title}: {summary}")
     _report(load)
     if silence > row.silent:
-        wrong.append(f"answers were silent for {silence:.1f} s, not {row.silent:g}")
+        wrong.append(f"no 2xx for {silence:.1f} s, at most {row.silent:g} allowed")
     if delays and delays[-1] > row.resumed + RESUMING:
-        wrong.append(f"an order under way went on after {delays[-1]:.1f} s, not {row.resumed:g}")
+        wrong.append(f"an order in flight resumed after {delays[-1]:.1f} s, at most {row.resumed:g} allowed")
     refused = [t for t in load.tries if t.status // 100 != 2]
     if refused and not row.may_refuse:
         wrong.append(f"{len(refused)} tries were not answered well, such as {refused[0]}")
@@ -115,12 +115,12 @@ def _strike(plan: Plan, node: Node, load: Load) -> list[str]:
 
 def _resumed(delays: list[float]) -> str:
     if not delays:
-        return "no order was under way"
-    return f"orders under way went on after {delays[len(delays) // 2]:.1f} s (median), {delays[-1]:.1f} s (longest)"
+        return "no order was in flight"
+    return f"orders in flight resumed after {delays[len(delays) // 2]:.1f} s (median), {delays[-1]:.1f} s (longest)"
 
 
 def longest_silence(load: Load, since: float, until: float) -> float:
-    """Return the longest time without a 2xx between two moments."""
+    """Return the longest time without a 2xx."""
     moments = [
         since,
         *(t.at + t.seconds for t in load.answered_since(since) if t.at + t.seconds < until),
@@ -142,12 +142,14 @@ def _report(load: Load) -> None:
     statuses: dict[int, int] = {}
     for attempt in load.tries:
         statuses[attempt.status] = statuses.get(attempt.status, 0) + 1
-    told = ", ".join(f"{count} times {status or 'no answer'}" for status, count in sorted(statuses.items()))
-    say(f"{len(load.accepted)} orders answered with 2xx; all tries: {told}")
+    statuses_seen = ", ".join(
+        f"{count} times {status or 'no answer'}" for status, count in sorted(statuses.items())
+    )
+    say(f"{len(load.accepted)} orders answered with 2xx; all attempts: {statuses_seen}")
 
 
 def say(text: str) -> None:
-    """One line for people."""
+    """Print one line of progress."""
     print(text, flush=True)  # noqa: T201
 
 

@@ -1,6 +1,6 @@
-"""The rows of the fault matrix that are about nodes: what befalls them, and within what it must be over.
+"""The node rows of the fault matrix, with their recovery limits.
 
-`make cluster ARGS="--prove --rows N3,N4"` runs them; without `--rows` each node is killed once.
+Run with `make cluster ARGS="--prove --rows N3,N4"`.
 """
 
 import shutil
@@ -19,7 +19,7 @@ from cluster.load import Load
 from cluster.plan import Node, Plan
 from cluster.run import is_ready
 
-AWAY_SECONDS = 32.0  # longer than it takes the others to elect a new leader
+AWAY_SECONDS = 32.0  # longer than an election
 FROZEN_SECONDS = 60.0
 CUT_SECONDS = 45.0
 BACK_SECONDS = 150.0
@@ -30,14 +30,14 @@ Strike = Callable[[Plan, Load], None]
 
 @dataclass(frozen=True)
 class Row:
-    """A row: `strike` does it and undoes it. `silent` is the longest time without a 2xx, in seconds."""
+    """A row: `strike` injects and heals; `silent` is the longest time without a 2xx, in seconds."""
 
     name: str
     title: str
     strike: Strike
     silent: float
     resumed: float
-    may_refuse: bool = True  # with 503 and Retry-After; else every try of a keyed POST is answered well
+    may_refuse: bool = True  # 503 with Retry-After is allowed
     needs_namespaces: bool = False
 
 
@@ -45,7 +45,7 @@ ROWS: dict[str, Row] = {}
 
 
 def row(name: str, title: str, *, silent: float, resumed: float, **more: bool) -> Callable[[Strike], Strike]:
-    """Enter a function into the matrix."""
+    """Register a function as a row."""
 
     def enter(strike: Strike) -> Strike:
         ROWS[name] = Row(name, title, strike, silent, resumed, **more)
@@ -144,17 +144,17 @@ def valkeys_fail(plan: Plan, _load: Load) -> None:
     time.sleep(AWAY_SECONDS / 2)
 
 
-# --- How ------------------------------------------------------------------------------------------------
+# --- Helpers --------------------------------------------------------------------------------------------
 
 
 def leader_of(plan: Plan) -> Node:
-    """Return the node whose PostgreSQL takes writes."""
+    """Return the leader's node."""
     name = leader(plan)
     return next(node for node in plan.nodes if node.name == name)
 
 
 def standby_of(plan: Plan) -> Node:
-    """Return a node whose PostgreSQL follows."""
+    """Return a standby's node."""
     name = leader(plan)
     return next(node for node in plan.nodes if node.name != name)
 
@@ -172,7 +172,7 @@ def _cut_off(plan: Plan, node: Node) -> None:
 
 
 def restart(plan: Plan, node: Node) -> None:
-    """Stop a node cleanly, and return once it does its work again: the supervisor starts it."""
+    """Stop a node cleanly; return once the supervisor has restarted it and it is ready."""
     first = psutil.Process(int((node.folder / "run.lock").read_text()))
     first.send_signal(signal.SIGTERM)
     psutil.wait_procs([first], timeout=60)

@@ -1,4 +1,4 @@
-"""The programs of the cluster under one supervisor: the nodes, what they share, and the balancer in front."""
+"""The cluster under one supervisor: nodes, shared services and the balancer."""
 
 import http.client
 import os
@@ -17,7 +17,7 @@ from launcher.guardian import Guardian
 from launcher.run import DEMO_ACCOUNTS
 from launcher.supervisor import Program, Supervisor
 
-# Longer than a node takes to stop its processes and then its engines.
+# Longer than a node's own stop timeouts.
 NODE_STOP_SECONDS = 40.0
 LATE_SECONDS = 120.0
 NODE_PORTS = (5001, 5002, 5003)
@@ -25,7 +25,7 @@ HEALTH_SECONDS = 2.0
 
 
 def run(plan: Plan, *, prove: bool) -> int:
-    """Run the cluster until it is stopped, or proved; return the exit status."""
+    """Run the cluster until stopped or proved; return the exit status."""
     plan.prepared.unlink(missing_ok=True)
     for node in plan.nodes:
         node.folder.mkdir(mode=0o700, exist_ok=True)
@@ -44,7 +44,7 @@ def run(plan: Plan, *, prove: bool) -> int:
 
 
 def programs(plan: Plan, node_ports: list[int]) -> list[Program]:
-    """Return what is to be kept running, in the order of its start."""
+    """Return the programs in start order."""
     shared = environment.common(plan) | {"SANDBOX_DATA": str(plan.folder / "sandbox")}
     front = environment.of_front(plan, node_ports)
     caddy = ["caddy", "run", "--config", "cluster/Caddyfile", "--adapter", "caddyfile"]
@@ -80,7 +80,7 @@ def _node(plan: Plan, node: Node) -> Program:
 
 
 class Stages:
-    """What happens one after the other while everything runs: prepare, wait until ready, perhaps prove."""
+    """The stages while everything runs: prepare, wait until ready, optionally prove."""
 
     def __init__(
         self, plan: Plan, node_ports: list[int], console: Console, guardian: Guardian, *, prove: bool
@@ -94,14 +94,14 @@ class Stages:
         self._start("cluster.prepare")
 
     def __call__(self) -> None:
-        """Take the next step if it is time for it."""
+        """Advance to the next stage if due."""
         if self._child is not None and self._child.poll() is not None:
             self._has_ended(self._child)
         elif self._child is None and not self._is_ready:
             self._look()
 
     def stop(self) -> None:
-        """End what still runs."""
+        """Stop the current stage's process."""
         if self._child is not None:
             stop_child(self._child, stop_signal=signal.SIGTERM, timeout=5)
             self._guardian.forget(self._child.pid)
@@ -138,7 +138,7 @@ class Stages:
 
 
 def is_ready(plan: Plan, node: Node) -> bool:
-    """Whether a node stores orders and works them off, and its PostgreSQL leads or follows."""
+    """Whether a node is healthy and its PostgreSQL leads or streams."""
     return answers(node.at("web"), "/health") and is_streaming(plan, node)
 
 
@@ -155,7 +155,7 @@ def answers(place: str, path: str = "/health/ready") -> bool:
 
 
 def table(plan: Plan, node_ports: list[int]) -> str:
-    """Return addresses, logins and what to try, for people."""
+    """Return addresses, logins and example commands as a table."""
     variables = environment.common(plan)
     base = variables["PUBLIC_URL"]
     rows = [("Live board", f"{base}/"), ("API", f"{base}/api"), ("Nodes", f"{base}/api/system/nodes")]
@@ -174,4 +174,4 @@ def table(plan: Plan, node_ports: list[int]) -> str:
         ("Try", "make cluster-kill NODE=2   make cluster-freeze NODE=1   make cluster-heal"),
     ]
     lines = [f"  {title:<16}{value}" for title, value in rows]
-    return "\n".join(["", "", *lines, "", "Ctrl-C stops all of it.", ""])
+    return "\n".join(["", "", *lines, "", "Press Ctrl-C to stop.", ""])

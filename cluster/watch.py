@@ -1,7 +1,7 @@
-"""Restarts a Patroni that has lost touch with the others for good.
+"""Restarts a Patroni whose raft stays disconnected.
 
-After a partition of its node, its raft hears the others again and is still not answered (seen with pysyncobj 0.3.17).
-A new start, which leaves PostgreSQL running, mends it; in a partition that lasts it changes nothing.
+After a partition its raft may get no answers (seen with pysyncobj 0.3.17). A restart, which keeps PostgreSQL running,
+fixes that.
 """
 
 import time
@@ -11,34 +11,34 @@ import requests
 
 POLL_SECONDS = 5.0
 ANSWER_SECONDS = 1.0
-# Longer than a leader is given before another is elected.
+# Longer than an election.
 SILENT_SECONDS = 30.0
 
 
 class PatroniWatch:
-    """Looks every few seconds at the Patroni at `url`; calls `restart` when it has been out of touch for too long."""
+    """Polls the Patroni at `url`; calls `restart` when it is disconnected for too long."""
 
     def __init__(
         self, url: str, restart: Callable[[], None], *, clock: Callable[[], float] = time.time
     ) -> None:
         self._url, self._restart, self._clock = url, restart, clock
-        self._since = self._next_look = clock()
+        self._since = self._next_poll = clock()
 
     def __call__(self) -> None:
-        """Look, if it is time to."""
+        """Poll if due."""
         now = self._clock()
-        if now < self._next_look:
+        if now < self._next_poll:
             return
-        self._next_look = now + POLL_SECONDS
+        self._next_poll = now + POLL_SECONDS
         if now - max(self._since, self._last_seen()) > SILENT_SECONDS:
             self._since = now
             self._restart()
 
     def _last_seen(self) -> float:
-        """Return when it last heard the others, by the clock; now if it does not say: it may be starting."""
+        """Return when Patroni last reached the DCS; now if unknown, as during a start."""
         try:
-            # Where PostgreSQL is not running it answers 503, and says it all the same.
-            told = requests.get(f"{self._url}/health", timeout=ANSWER_SECONDS).json()
+            # A 503, without PostgreSQL, has the field too.
+            answer = requests.get(f"{self._url}/health", timeout=ANSWER_SECONDS).json()
         except (requests.RequestException, ValueError):
             return self._clock()
-        return float(told.get("dcs_last_seen") or self._clock())
+        return float(answer.get("dcs_last_seen") or self._clock())

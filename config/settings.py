@@ -1,7 +1,7 @@
-"""Every setting of the project, in one file that refuses nonsense.
+"""All settings, validated at import.
 
-Values come from the environment. What the environment does not say is read from `.data/env`, which
-`make run` writes, so that `python manage.py …` beside a running stack talks to the same engines.
+Values come from the environment, then from `.data/env`, which `make run` writes, so that `manage.py` reaches the same
+engines as the running stack.
 """
 
 import re
@@ -34,19 +34,19 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / ".data")))
 read_secret_files()
-environ.Env.read_env(DATA_DIR / "env")  # never overrides what the environment says; a missing file is fine
+environ.Env.read_env(DATA_DIR / "env")  # never overrides the environment; may be missing
 
 # --- Mode -------------------------------------------------------------------------------------------------
 
 DEBUG = env.bool("DEBUG", default=False)
-# In demo mode a request without a login acts as the demo customer, so that a newcomer's first curl works.
+# Anonymous requests act as the demo customer.
 DEMO = env.bool("DEMO", default=False)
 if DEMO and not DEBUG:
     raise ImproperlyConfigured(
         "DEMO=1 lets anybody place orders without a login; it is refused unless DEBUG=1."
     )
 
-# Trouble on purpose, for tests of what survives it: see faults/ and tests/planted/.
+# Fault injection for tests: see faults/ and tests/planted/.
 PLANTED_FAULT = env.str("PLANTED_FAULT", default="")
 if not DEBUG and (PLANTED_FAULT or env.str("FAULTS", default="")):
     raise ImproperlyConfigured(
@@ -77,10 +77,10 @@ ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 ASGI_APPLICATION = "config.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-APPEND_SLASH = False  # the API's paths have no trailing slash; a redirect would turn a POST into a GET
+APPEND_SLASH = False  # a redirect would turn a POST into a GET
 
 INSTALLED_APPS = [
-    "config.apps.DeskConfig",  # django.contrib.admin, with pages of our own
+    "config.apps.DeskConfig",  # django.contrib.admin with our pages
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -165,24 +165,23 @@ WHITENOISE_USE_FINDERS = DEBUG
 
 # --- Nodes ------------------------------------------------------------------------------------------------
 
-# Several machines, each with a Valkey of its own, are a cluster; several with one Valkey for all are distributed.
+# cluster: a Valkey per machine. distributed: one Valkey for all machines.
 DEPLOYMENT_MODE = env.str("DEPLOYMENT_MODE", default="standalone")
 if DEPLOYMENT_MODE not in ("standalone", "distributed", "cluster"):
     raise ImproperlyConfigured(
         f"DEPLOYMENT_MODE must be standalone, distributed or cluster, not {DEPLOYMENT_MODE!r}."
     )
-# What this machine is called, in logs, heartbeats, batches and on the board. NODE is its older name.
+# This machine's name. NODE is the setting's older name.
 NODE_ID = env.str("NODE_ID", default="") or env.str("NODE", default=socket.gethostname())
 NODE = NODE_ID
-# The nodes that belong to the cluster: whoever is named here and not there is missing.
+# The cluster's expected members.
 NODES = env.list("NODES", default=[])
-# The servers of the event stream, with commas between; empty: no stream.
+# Comma-separated NATS servers; empty: no stream.
 NATS_URL = env.list("NATS_URL", default=[])
 NATS_USER, NATS_PASSWORD = env.str("NATS_USER", default=""), env.str("NATS_PASSWORD", default="")
 if DEPLOYMENT_MODE == "cluster" and not NATS_URL:
     raise ImproperlyConfigured("DEPLOYMENT_MODE=cluster needs NATS_URL, by which the nodes find each other.")
-# Which events the stream gets: all, or those that change an order's status. How many copies it has, how long it keeps
-# them, and whether an empty one begins with the oldest event that is kept or with what happens from now on.
+# status: only events that change an order's status. STREAM_FROM: where an empty stream starts in the journal.
 STREAM_EVENTS = env.str("STREAM_EVENTS", default="all")
 if STREAM_EVENTS not in ("all", "status"):
     raise ImproperlyConfigured(f"STREAM_EVENTS must be all or status, not {STREAM_EVENTS!r}.")
@@ -191,9 +190,9 @@ if STREAM_FROM not in ("start", "now"):
     raise ImproperlyConfigured(f"STREAM_FROM must be start or now, not {STREAM_FROM!r}.")
 STREAM_REPLICAS = whole("STREAM_REPLICAS", default=3 if DEPLOYMENT_MODE == "cluster" else 1, at_least=1)
 STREAM_DAYS = number("STREAM_DAYS", default=7, at_least=0.01)
-# Where Patroni tells which part this node's PostgreSQL plays; empty: not shown.
+# This node's Patroni REST API; empty: none.
 PATRONI_URL = env.str("PATRONI_URL", default="").rstrip("/")
-# Whose batches count for a dispatcher's limits: those that travel through the same broker as its own.
+# A dispatcher's limits count the batches on its own broker.
 BATCH_NODE = NODE_ID if DEPLOYMENT_MODE == "cluster" else ""
 
 # --- Engines ----------------------------------------------------------------------------------------------
@@ -201,17 +200,16 @@ BATCH_NODE = NODE_ID if DEPLOYMENT_MODE == "cluster" else ""
 COMMAND_TIMEOUT_SECONDS = number("COMMAND_TIMEOUT_SECONDS", default=5, at_least=0.1)
 DATABASE_URL = database_url(env.str("DATABASE_URL"), password=env.str("DATABASE_PASSWORD", default=""))
 DATABASES: dict[str, Any] = {"default": env.db_url_config(DATABASE_URL, engine="database.postgresql")}
-# One clock decides: every process reads PostgreSQL's. A statement or a lock that takes too long
-# gives up, so that nothing hangs and a lease is never outlived by accident.
+# Statements and lock waits time out before a lease expires.
 _SESSION = {
     "statement_timeout": str(int(COMMAND_TIMEOUT_SECONDS * 1000)),
     "lock_timeout": "3000",
     "idle_in_transaction_session_timeout": "15000",
     "jit": "off",
-    # Batches look rows up by key in tables of any size; on flash that is as cheap as reading on.
+    # Batches read rows by key; on flash, random reads cost about as much as sequential ones.
     "random_page_cost": "1.1",
 }
-# A pooler such as PgBouncer refuses start-up options: behind one, each new connection sets them with a statement.
+# PgBouncer refuses start-up options: behind it, each new connection runs SET.
 DATABASE_POOLER = env.bool("DATABASE_POOLER", default=False)
 DATABASES["default"] |= {
     "SESSION": _SESSION if DATABASE_POOLER else {},
@@ -222,7 +220,7 @@ DATABASES["default"] |= {
         "keepalives_idle": 10,
         "keepalives_interval": 2,
         "keepalives_count": 3,
-        "tcp_user_timeout": 3000,  # give up a connection whose peer acknowledges nothing for this long
+        "tcp_user_timeout": 3000,  # ms without an acknowledgement from the peer
         **(
             {}
             if DATABASE_POOLER
@@ -233,7 +231,7 @@ DATABASES["default"] |= {
     "TEST": {"NAME": env.str("TEST_DATABASE_NAME", default=None)},
 }
 
-# Where reports are read that may be a moment late: a standby, or several. Empty: from the same server as all else.
+# Standbys for reports that tolerate replication lag.
 if env.str("DATABASE_REPLICA_URL", default=""):
     _replica = env.db_url("DATABASE_REPLICA_URL", engine="database.postgresql")
     DATABASES["replica"] = (
@@ -268,7 +266,7 @@ CACHES = {
 
 CHANNEL_LAYERS = {
     "default": {
-        # The pub/sub layer survives a restart of the broker; what it drops meanwhile, the journal has.
+        # Pub/sub survives a broker restart; clients get messages it drops from the journal.
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         "CONFIG": {
             "hosts": [
@@ -297,86 +295,81 @@ if DEFAULT_COUNTRY not in COUNTRIES:
 BATCH_SIZE = whole("BATCH_SIZE", default=2000, at_least=1)
 MAX_CONCURRENT_BATCHES = whole("MAX_CONCURRENT_BATCHES", default=3, at_least=1)
 MAX_CONCURRENT_ORDERS = whole("MAX_CONCURRENT_ORDERS", default=6000, at_least=1)
-# How long a claimed order is left alone before somebody else may take it up again.
+# After this, another worker may reclaim a claimed order.
 LEASE_SECONDS = number("LEASE_SECONDS", default=8, at_least=1)
-# The dispatcher is woken by PostgreSQL; this is how long it sleeps when nobody wakes it.
+# The dispatcher's poll interval when no NOTIFY arrives.
 ORDER_PROCESSING_INTERVAL = number("ORDER_PROCESSING_INTERVAL", default=1, at_least=0.05)
-# A step waits this long for the slowest of its batch's provider calls, then goes on with the others.
+# A step waits this long for its batch's slowest provider calls.
 STRAGGLER_PATIENCE_SECONDS = number("STRAGGLER_PATIENCE_SECONDS", default=2, at_least=0.1)
-# Claims in a row that were lost in a worker's hands before an order is put before a person; of the first nobody knows.
+# Consecutive worker crashes before an order is escalated.
 MAX_ATTEMPTS = whole("MAX_ATTEMPTS", default=5, at_least=1)
-# An order whose units are held by orders that are not paid yet waits so long for them before it is refused; 0: it does
-# not wait.
+# How long an order waits for units that unpaid orders have reserved; 0: rejected at once.
 STOCK_WAIT_SECONDS = number("STOCK_WAIT_SECONDS", default=90, at_least=0)
-# Declined payments that an account may have, each with a burst of the same size, before it places no more orders for a
-# while; "off" for no limit. They count where fewer than half of its latest orders were paid …
+# Declined payments per account before it is throttled; counted only while fewer than half of its latest orders were
+# paid …
 DECLINES_PER_ACCOUNT = env.str("DECLINES_PER_ACCOUNT", default="60/h")
 if not re.fullmatch(r"off|[1-9][0-9]*/[smhd][a-z]*", DECLINES_PER_ACCOUNT):
     raise ImproperlyConfigured(
         f'DECLINES_PER_ACCOUNT must be like "60/h", or off, not {DECLINES_PER_ACCOUNT!r}.'
     )
-# … and while they do, it may have only so many orders, and units in them, under way that are not paid.
+# … and meanwhile its unpaid orders and units are limited.
 UNPAID_ORDERS_PER_ACCOUNT = whole("UNPAID_ORDERS_PER_ACCOUNT", default=20, at_least=1)
 UNPAID_UNITS_PER_ACCOUNT = whole("UNPAID_UNITS_PER_ACCOUNT", default=200, at_least=1)
-# Orders that an account may have on hold, and the days after which one that nobody started is cancelled; 0: never.
+# Held orders are cancelled after HELD_ORDER_DAYS; 0: never.
 HELD_ORDERS_PER_ACCOUNT = whole("HELD_ORDERS_PER_ACCOUNT", default=1000, at_least=1)
 HELD_ORDER_DAYS = number("HELD_ORDER_DAYS", default=30, at_least=0)
-# While more orders than these wait to be taken up, bulk intake makes its clients wait.
+# Bulk intake applies backpressure above this backlog.
 BULK_MAX_WAITING = whole("BULK_MAX_WAITING", default=1_000_000, at_least=1)
-# A bulk body that comes more slowly than this is not read on: it keeps a place from others. Each piece of 4 KB has as
-# long as it needs at this rate, and `BULK_SLOW_SECONDS` at least; 0 for no limit.
+# A slower bulk upload is aborted, as it occupies a slot. Per 4 KB, each with at least BULK_SLOW_SECONDS; 0: off.
 BULK_MIN_BYTES_PER_SECOND = number("BULK_MIN_BYTES_PER_SECOND", default=100, at_least=0)
 BULK_SLOW_SECONDS = number("BULK_SLOW_SECONDS", default=30, at_least=0.1)
-# Answers that may wait for their client to read them; while there are so many, the request is not read on.
+# Above this much unread response data, reading the request pauses.
 BULK_UNREAD_MEGABYTES = whole("BULK_UNREAD_MEGABYTES", default=128, at_least=1)
 IDEMPOTENCY_KEY_DAYS = number("IDEMPOTENCY_KEY_DAYS", default=3, at_least=1)
-# Whole months after which orders that ended are moved to the archive; 0: never by themselves.
+# 0: no automatic archiving.
 ARCHIVE_AFTER_MONTHS = whole("ARCHIVE_AFTER_MONTHS", default=0, at_least=0)
 
 # --- Live -------------------------------------------------------------------------------------------------
 
-# Sockets that one account may hold open at one server process; the demo customer counts as staff, because
-# every newcomer is that customer.
+# Open sockets per account and process; the shared demo customer counts as staff.
 LIVE_SOCKETS_PER_CUSTOMER = whole("LIVE_SOCKETS_PER_CUSTOMER", default=50, at_least=1)
 LIVE_SOCKETS_PER_STAFF = whole("LIVE_SOCKETS_PER_STAFF", default=5000, at_least=1)
-# Messages that may wait for one socket. A client that falls behind further is closed, and goes on with `after`.
+# A client further behind is disconnected and resumes with `after`.
 LIVE_QUEUE_LIMIT = whole("LIVE_QUEUE_LIMIT", default=3000, at_least=100)
-# How often each socket's login is looked at again.
+# Revalidation of each socket's login.
 LIVE_LOGIN_CHECK_INTERVAL = number("LIVE_LOGIN_CHECK_INTERVAL", default=60, at_least=0.05)
-# What customers were told, and what webhooks were told, is kept for so many days.
+# Retention of notifications and webhook deliveries.
 NOTIFICATION_DAYS = number("NOTIFICATION_DAYS", default=180, at_least=1)
 DELIVERY_DAYS = number("DELIVERY_DAYS", default=30, at_least=1)
-# An e-mail that the provider would not take is given up after so many tries.
 EMAIL_ATTEMPTS = whole("EMAIL_ATTEMPTS", default=20, at_least=1)
-# Further e-mails to one address, and of one account's orders, are dropped until the hour is over; 0: no limit.
+# Excess e-mails are dropped; 0: no limit.
 MAILS_PER_RECIPIENT_PER_HOUR = whole("MAILS_PER_RECIPIENT_PER_HOUR", default=30, at_least=0)
 MAILS_PER_ACCOUNT_PER_HOUR = whole("MAILS_PER_ACCOUNT_PER_HOUR", default=1000, at_least=0)
 
-# A webhook that its receiver would not take is given up after so many tries: some four hours.
+# With backoff, some four hours.
 WEBHOOK_ATTEMPTS = whole("WEBHOOK_ATTEMPTS", default=15, at_least=1)
-# Calls of webhooks under way at once in one process, and to one subscription; how long each may take in all.
 WEBHOOK_CONCURRENCY = whole("WEBHOOK_CONCURRENCY", default=16, at_least=1)
 WEBHOOK_CALLS_PER_SUBSCRIPTION = whole("WEBHOOK_CALLS_PER_SUBSCRIPTION", default=4, at_least=1)
 WEBHOOK_TIMEOUT_SECONDS = number("WEBHOOK_TIMEOUT_SECONDS", default=5, at_least=0.1)
 if WEBHOOK_TIMEOUT_SECONDS > 30:
     raise ImproperlyConfigured("WEBHOOK_TIMEOUT_SECONDS must be at most 30: a lease must outlive a call.")
-# A subscription that took nothing for so many hours is switched off.
+# A subscription without a successful delivery for this long is disabled.
 WEBHOOK_SWITCH_OFF_HOURS = number("WEBHOOK_SWITCH_OFF_HOURS", default=24, at_least=0)
-# Webhooks go to public https addresses only, unless somebody tries them out on their own machine.
+# Permits private addresses and plain HTTP, for local tests.
 WEBHOOK_ALLOW_PRIVATE = env.bool("WEBHOOK_ALLOW_PRIVATE", default=False)
 
 # --- Providers --------------------------------------------------------------------------------------------
 
 SANDBOX_PORT = whole("SANDBOX_PORT", default=8003, at_least=1)
 SANDBOX_URL = env.str("SANDBOX_URL", default=f"http://127.0.0.1:{SANDBOX_PORT}").rstrip("/")
-# An empty value, as in a copy of .env.example, is none.
+# Empty values, as in .env.example, count as unset.
 PAYMENT_API_URL = (env.str("PAYMENT_API_URL", default="") or f"{SANDBOX_URL}/payments").rstrip("/")
 INVENTORY_API_URL = (env.str("INVENTORY_API_URL", default="") or f"{SANDBOX_URL}/inventory").rstrip("/")
 EMAIL_SERVICE_URL = (env.str("EMAIL_SERVICE_URL", default="") or f"{SANDBOX_URL}/email").rstrip("/")
 PROVIDERS = {"payments": PAYMENT_API_URL, "inventory": INVENTORY_API_URL, "email": EMAIL_SERVICE_URL}
-# The sandbox takes any order for paid and mails nobody: it stands in for a provider by mistake only in DEBUG.
+# Outside DEBUG the sandbox needs an opt-in: it accepts every payment and sends no mail.
 ALLOW_SANDBOX = DEBUG or env.bool("ALLOW_SANDBOX", default=False)
-# What the payment provider signs its webhooks with, two while one replaces the other; none: no webhooks are taken.
+# Two during a rotation; none: payment webhooks are refused.
 PAYMENT_WEBHOOK_SECRETS = env.list("PAYMENT_WEBHOOK_SECRETS", default=[])
 if any(len(secret) < 16 for secret in PAYMENT_WEBHOOK_SECRETS):
     raise ImproperlyConfigured("Each of PAYMENT_WEBHOOK_SECRETS must have at least 16 characters.")
@@ -396,28 +389,27 @@ if _PLAYED and not ALLOW_SANDBOX:
         f"{', '.join(_PLAYED)} lead to the sandbox, which moves no money, no goods and no mail: name your"
         " providers, or allow it with ALLOW_SANDBOX=1."
     )
-# What an order pays with that names nothing; empty: it is refused. A token of the sandbox has no place elsewhere.
+# For orders without a payment token; empty: they are refused.
 DEFAULT_PAYMENT_TOKEN = env.str("DEFAULT_PAYMENT_TOKEN", default="tok_demo" if DEBUG else "")
 if DEFAULT_PAYMENT_TOKEN and not ALLOW_SANDBOX:
     raise ImproperlyConfigured("DEFAULT_PAYMENT_TOKEN is for the sandbox only; it needs ALLOW_SANDBOX=1.")
 EXTERNAL_TIMEOUT_SECONDS = number("EXTERNAL_TIMEOUT_SECONDS", default=10, at_least=0.05)
-# How long the download of the payment provider's ledger may take in all; the audit ends 60 s later.
+# Download of the provider's ledger; the audit times out 60 s later.
 LEDGER_TIMEOUT_SECONDS = number("LEDGER_TIMEOUT_SECONDS", default=240, at_least=1)
 EXTERNAL_RETRY_ATTEMPTS = whole("EXTERNAL_RETRY_ATTEMPTS", default=3, at_least=1)
-# Calls at once on threads: what is rare, and what has no conversation.
+# Thread pool for calls that do not use the event loop.
 PROVIDER_CONCURRENCY = whole("PROVIDER_CONCURRENCY", default=16, at_least=1)
-# Calls at once on a process's loop at most, to each provider; how many there are adapts to what the provider bears.
+# Upper bound of the adaptive window, per process and provider.
 PROVIDER_CALLS_IN_FLIGHT = whole("PROVIDER_CALLS_IN_FLIGHT", default=3000, at_least=1)
-# Calls a second that a provider allows us in all, kept by all processes together: "payments=100,email=5".
+# Calls per second across all processes: "payments=100,email=5".
 PROVIDER_RATE_LIMITS = rates("PROVIDER_RATE_LIMITS")
-# Calls are handed over to the loop, and no batch waits for their answers; 0: a batch waits, and threads make them.
+# 1: the event loop calls providers and batches do not wait. 0: threads call and the batch waits.
 PROVIDER_HANDOVER = env.bool("PROVIDER_HANDOVER", default=True)
 HEALTH_CHECK_INTERVAL = number("HEALTH_CHECK_INTERVAL", default=60, at_least=1)
 INVENTORY_SYNC_INTERVAL = number("INVENTORY_SYNC_INTERVAL", default=300, at_least=1)
 AUDIT_INTERVAL = number("AUDIT_INTERVAL", default=600, at_least=1)
 
-# How often an order of our own is sent through every queue, in seconds; 0: never. With a real payment provider it
-# moves real money (and back), so there somebody has to ask for it, with a token that the provider knows.
+# Seconds between canary orders; 0: none. Opt-in with a real payment provider, where each moves real money.
 _IS_PLAY_MONEY = PAYMENT_GATEWAY == "in_process" or "PAYMENT_API_URL" in _PLAYED
 CANARY_INTERVAL = number("CANARY_INTERVAL", default=60 if _IS_PLAY_MONEY else 0, at_least=0)
 CANARY_PAYMENT_TOKEN = env.str("CANARY_PAYMENT_TOKEN", default="tok_demo")
@@ -433,19 +425,18 @@ CELERY_TASK_DEFAULT_QUEUE = "orders"
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_ROUTES = {f"{name}.*": {"queue": name} for name in QUEUES} | {
     "providers.*": {"queue": "notifications"},
-    # Not on the inventory's own queue: orders that wait for stock there must not wait for a slow warehouse.
+    # Off the inventory queue: a slow warehouse must not delay reservations.
     "inventory.sync_stock": {"queue": "notifications"},
-    # Nor on the orders' own: what takes its time must not hold up what settles them.
+    # Long tasks stay off the orders queue.
     "orders.audit": {"queue": "notifications"},
     "orders.clean": {"queue": "notifications"},
     "orders.archive": {"queue": "notifications"},
-    # It starts on this queue, and its order goes through all the others.
     "orders.canary": {"queue": "notifications"},
 }
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_RESULT_ACCEPT_CONTENT = ["json"]
-# A lost child gives its message back at once; a lost worker or message is what an order's due time is for.
+# A lost child requeues its message; after a lost worker or message, the order's due time triggers the retry.
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_TIME_LIMIT = 60
@@ -464,7 +455,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = 5
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "priority_steps": [0],  # one list for each queue to look at
+    "priority_steps": [0],  # one list per queue to poll
     "socket_timeout": 5,
     "socket_connect_timeout": 2,
     "socket_keepalive": True,
@@ -472,7 +463,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_REDIS_SOCKET_TIMEOUT = 5
 CELERY_REDIS_SOCKET_CONNECT_TIMEOUT = 2
-# A worker keeps its database connection from task to task instead of opening one for each.
+# Reuse the database connection across tasks.
 CELERY_DB_REUSE_MAX = 500
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "config.celery_ext.beat_scheduler:Scheduler"
@@ -483,7 +474,7 @@ CELERY_BEAT_SCHEDULE = {
     "cleaning": {"task": "orders.clean", "schedule": 3600.0},
     "cleaning of notifications": {"task": "notifications.clean", "schedule": 3600.0},
     "beat tick": {"task": "orders.tick", "schedule": 10.0},
-    # A tick that nobody took before the next ones came is worth nothing any more.
+    # Expired: a later tick does the same work.
     "notifications": {"task": "notifications.follow_journal", "schedule": 5.0, "options": {"expires": 10}},
 }
 if ARCHIVE_AFTER_MONTHS:
@@ -498,26 +489,26 @@ if CANARY_INTERVAL:
 # --- API --------------------------------------------------------------------------------------------------
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
-# How much one account may ask, each with a burst of the same size; "off" for no limit. Logins, and tokens that
-# nobody has, count by address. Reading one order pays one token of `reads`, a list or the board more: `read_cost`.
+# Per account (logins and wrong tokens: per address), with a burst of the same size; "off": no limit. A view's
+# `read_cost` is what it takes from `reads`.
 THROTTLE_RATES = {
     "writes": env.str("THROTTLE_WRITES", default="200/s"),
     "reads": env.str("THROTTLE_READS", default="200/s"),
-    # Of a bulk request, on top of the one write that it is.
+    # On top of the one write per bulk request.
     "bulk_lines": env.str("THROTTLE_BULK_LINES", default="300000/minute"),
     "logins": env.str("THROTTLE_LOGINS", default="10/minute"),
     "wrong_tokens": env.str("THROTTLE_WRONG_TOKENS", default="30/minute"),
 }
-# Threads of a web process (the Procfile starts as many), and how many of them work at a time; the others wait.
+# Threads per web process (see the Procfile), and how many run at a time.
 WEB_THREADS = whole("WEB_THREADS", default=32, at_least=1)
 WEB_AT_ONCE = whole("WEB_AT_ONCE", default=8, at_least=1)
-# Requests that one account, or one anonymous address, may have in a web process at once, waiting ones included.
+# Concurrent requests per account or anonymous address in a web process, waiting ones included.
 REQUESTS_AT_ONCE = whole("REQUESTS_AT_ONCE", default=10, at_least=1)
-# A token that somebody gets for a password is good for so long; one that an administrator issues may have no end.
+# Tokens from a password login; those that an administrator issues may have no expiry.
 API_TOKEN_DAYS = whole("API_TOKEN_DAYS", default=90, at_least=1)
 CSRF_FAILURE_VIEW = "config.errors.csrf_failed"
 REST_FRAMEWORK = {
-    # The first one says how to log in, in the answer to who did not.
+    # The first one sets WWW-Authenticate on a 401.
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "api.authentication.TokenAuthentication",
         "api.authentication.SessionAuthentication",
@@ -525,7 +516,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_THROTTLE_CLASSES": ["api.throttling.Throttle"],
-    # Whose X-Forwarded-For is believed: that of so many proxies in front, counted from here.
+    # Trusted hops of X-Forwarded-For, from the right.
     "NUM_PROXIES": whole("NUM_PROXIES", default=1, at_least=0),
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "config.errors.handle",
@@ -568,26 +559,26 @@ SPECTACULAR_SETTINGS = {
     ],
     "ENFORCE_NON_BLANK_FIELDS": True,
     "SWAGGER_UI_DIST": "SIDECAR",
-    # Without a validator: it is another company's server, which would be told of ours.
+    # The default validator is a third-party server.
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
 }
 
-# --- Looking in -------------------------------------------------------------------------------------------
+# --- Monitoring -------------------------------------------------------------------------------------------
 
-# Who reads /metrics and the details of /health from elsewhere sends this as `Authorization: Bearer …`.
+# Bearer token for /metrics and the details of /health.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
-# A file that processes touch while their loop runs, for the health checks of containers; empty: none.
+# Touched while a process's loop runs, for container health checks; empty: none.
 HEARTBEAT_FILE = env.str("HEARTBEAT_FILE", default="")
-# Where the live server answers us (people reach it through the proxy).
+# The live server's internal address; browsers go through the proxy.
 LIVE_HOST, LIVE_PORT = env.str("LIVE_HOST", default="127.0.0.1"), env.int("LIVE_PORT", default=8002)
 LIVE_URL = env.str("LIVE_URL", default=f"http://{LIVE_HOST}:{LIVE_PORT}")
-# Where people find Flower, for links; empty: no links.
+# Public address of Flower; empty: no links.
 FLOWER_URL = env.str("FLOWER_URL", default="").rstrip("/")
-# Where people find us, for links from elsewhere: those of Flower's tasks to their orders.
+# Our public address, for links from Flower.
 PUBLIC_URL = env.str("PUBLIC_URL", default="").rstrip("/")
-# Where people look at traces, with {trace_id} in it; empty: no links.
+# Link template with {trace_id}; empty: no links.
 TRACE_URL = env.str("TRACE_URL", default="")
 if TRACE_URL and "{trace_id}" not in TRACE_URL:
     raise ImproperlyConfigured("TRACE_URL must have {trace_id} where the trace's id belongs.")
@@ -599,7 +590,7 @@ X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-# Whose X-Forwarded-* our own proxy believes: the networks of the proxies in front of it (Caddyfile).
+# Networks whose X-Forwarded-* our proxy trusts (Caddyfile).
 TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
 if not DEBUG:
     HTTPS = env.bool("HTTPS", default=True)
@@ -617,7 +608,7 @@ LOG_FORMAT = env.str("LOG_FORMAT", default="console")
 if LOG_FORMAT not in ("console", "json"):
     raise ImproperlyConfigured(f"LOG_FORMAT must be console or json, not {LOG_FORMAT!r}.")
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
-DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # whose address it was is nobody's business
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # personal data
 
 SHARED_PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,
@@ -643,7 +634,7 @@ LOGGING: dict[str, Any] = {
     "formatters": {
         "console": {
             "()": WithoutSecrets,
-            # Plain tracebacks: rich ones take a second each, and print the values of variables, secrets too.
+            # Rich tracebacks take a second each and print variables, secrets included.
             "processor": structlog.dev.ConsoleRenderer(
                 colors=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
             ),
@@ -662,15 +653,15 @@ LOGGING: dict[str, Any] = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
-        # Django prints to the screen beside the root logger when DEBUG is on: every line twice.
+        # With DEBUG, Django's own handler would print every line twice.
         "django": {"handlers": [], "level": "INFO"},
-        # django_structlog says the same of each refused or failed request, and which request it was.
+        # django_structlog logs the same with the request's id.
         "django.request": {"level": "CRITICAL"},
         "celery": {"level": "WARNING"},
         "kombu": {"level": "WARNING"},
         "urllib3": {"level": "ERROR"},
-        "flower": {"level": "ERROR"},  # it tells of every worker that it finds, and of those still starting
-        # One line for each task would drown everything else; Flower shows them.
+        "flower": {"level": "ERROR"},  # logs every worker, starting ones too
+        # One line per task is too much; Flower shows them.
         "django_structlog.celery": {"level": "WARNING"},
         "django_structlog.middlewares": {"level": "WARNING"},
     },

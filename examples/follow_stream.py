@@ -1,6 +1,6 @@
-"""Follow the event stream from a position on: python examples/follow_stream.py --after 41
+"""Follow the event stream from a position: python examples/follow_stream.py --after 41
 
-NATS_URL (with commas between), NATS_USER and NATS_PASSWORD say where. Prints `number id type order` for each event.
+Reads NATS_URL (comma-separated), NATS_USER and NATS_PASSWORD. Prints `number id type order` per event.
 """
 
 import argparse
@@ -14,15 +14,14 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 
 
 async def follow(*, after: int, subject: str, count: int) -> None:
-    """Print events behind stream position `after`; end after `count` of them, 0: never."""
+    """Print events behind stream sequence `after`; stop after `count`, 0: never."""
     client = await nats.connect(
         os.environ.get("NATS_URL", "nats://127.0.0.1:4222").split(","),
         user=os.environ.get("NATS_USER"),
         password=os.environ.get("NATS_PASSWORD"),
         max_reconnect_attempts=-1,
     )
-    # An ordered consumer keeps nothing at the server: it is made anew, behind the last event that was seen, when a
-    # connection or a server is lost.
+    # The client recreates an ordered consumer behind the last event it saw when a connection or server is lost.
     subscription = await client.jetstream().subscribe(
         subject,
         stream="ORDERS",
@@ -45,11 +44,11 @@ async def follow(*, after: int, subject: str, count: int) -> None:
 
 
 def main() -> None:
-    """Read the arguments, and follow."""
+    """Parse the arguments and follow the stream."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--after", type=int, default=0, help="the number of the last event that you have")
-    parser.add_argument("--subject", default="orders.>", help="which events, such as orders.7.>")
-    parser.add_argument("--count", type=int, default=0, help="end after so many events")
+    parser.add_argument("--after", type=int, default=0, help="the sequence number of your last event")
+    parser.add_argument("--subject", default="orders.>", help="a subject filter, such as orders.7.>")
+    parser.add_argument("--count", type=int, default=0, help="stop after this many events; 0: never")
     arguments = parser.parse_args()
     try:
         asyncio.run(follow(after=arguments.after, subject=arguments.subject, count=arguments.count))

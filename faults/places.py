@@ -1,7 +1,7 @@
-"""Every place where a process can be made to fail, in the order an order passes them.
+"""All fault injection points, in the order of processing.
 
-`before_commit` is inside the transaction, after its last statement; `end` comes after the step's last commit.
-A step's places are passed once for each batch, those around a provider's call once for each call.
+`before_commit` is after the transaction's last statement, `end` after the step's last commit. A step's points run once
+per batch, a provider call's once per call.
 """
 
 STEPS = (
@@ -18,33 +18,27 @@ CALLS = ("authorize", "capture", "void", "refund", "lookup")
 
 PLACES = frozenset(
     {
-        # Placing an order (rows F1 to F3 of the fault matrix). The order, its journal and its Idempotency-Key are
-        # one statement, which commits by itself: there is no place between the insert and its commit.
+        # Placing an order (F1 to F3): one autocommitted statement, so no point between insert and commit.
         "post.before_insert",
         "post.after_commit",
-        # Cancelling, completing, retrying, processing.
         "command.before_commit",
-        # The dispatcher (F4, F5).
+        # Dispatch (F4, F5).
         "claim.before_commit",
         "claim.after_commit",
         "send.after",
-        # The steps (F6).
+        # Steps (F6).
         *(f"{step}.{place}" for step in STEPS for place in ("begin", "before_commit", "end")),
-        # Those that call the provider commit before and after: what they are about to ask, and what came of it. The
-        # capture is part of whichever step joins the legs.
+        # Steps that call the provider commit the intent before, and the outcome after. The fan-in step captures.
         "authorize_payment.before_intent_commit",
         "capture_payment.before_intent_commit",
         "return_money.before_intent_commit",
         "return_money.before_record",
-        # Around each call to the payment provider.
         *(f"{call}.{place}" for call in CALLS for place in ("before_call", "after_call")),
-        # Answers to calls that were handed over, some milliseconds' worth.
+        # Groups of answers from the event loop.
         "answers.before_commit",
-        # An answer that came after its batch had gone on.
+        # Answers after their batch has moved on.
         "late.before_commit",
-        # Moving orders to the archive.
         "archive.before_commit",
-        # A webhook of the payment provider.
         "webhook.before_commit",
         "webhook.after_commit",
     }

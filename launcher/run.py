@@ -1,7 +1,7 @@
-"""`make run`: the whole system from nothing.
+"""`make run`: the whole system from an empty folder.
 
-Secrets and ports, engines, migrations, the demo, then every process of the Procfile under a supervisor, and a
-table of addresses once it answers.
+Creates secrets and ports, starts engines, migrates, loads the demo, supervises the Procfile's processes, and prints
+the addresses once /health is fine.
 """
 
 import contextlib
@@ -52,11 +52,10 @@ PASSED_ON = (
 LOOPBACK = "127.0.0.1"
 ANY_PORT = 0
 LATE_SECONDS = 60.0
-# Celery warns at length of root, with pickled messages in mind (ours are JSON), and at each lost connection of
-# a default that will change (we set it).
+# Celery's warnings about root with pickle (we use JSON), and about a changing default (we set it).
 QUIET = "ignore:::celery.platforms,ignore:::celery.worker.consumer.consumer"
-HEALTH_SECONDS = 2.5  # /health looks at every part, and takes no longer than this
-# What it is for, its name, and where its password stands; `manage.py demo` makes them.
+HEALTH_SECONDS = 2.5  # /health takes at most 2 s
+# Role, name and password variable; `manage.py demo` creates the accounts.
 DEMO_ACCOUNTS = (
     ("admin", "admin", "DEMO_ADMIN_PASSWORD"),
     ("operator", "operator", "DEMO_OPERATOR_PASSWORD"),
@@ -65,15 +64,15 @@ DEMO_ACCOUNTS = (
 
 
 class RunError(Exception):
-    """The system cannot start; the message is one sentence that says why and what to do."""
+    """The system cannot start; the message has the cause and the fix."""
 
 
 class Stopped(BaseException):
-    """The user asked to stop while we were still starting."""
+    """A stop signal during the start."""
 
 
 def main() -> int:
-    """The launcher's exit status: 0 after a wanted stop, 1 when the system could not start."""
+    """Return the exit status: 0 after a requested stop, 1 when the system could not start."""
     stop_on_signals()
     try:
         folder = DataFolder(Path(os.environ.get("DATA_DIR") or BASE_DIR / ".data").resolve())
@@ -89,7 +88,7 @@ def main() -> int:
 
 
 def launch(folder: DataFolder, guardian: Guardian) -> None:
-    """Start everything in `folder` and return when it has been stopped."""
+    """Run everything in `folder` until stopped."""
     try:
         read_secret_files()
     except ImproperlyConfigured as error:
@@ -109,24 +108,27 @@ def launch(folder: DataFolder, guardian: Guardian) -> None:
         supervisor.run()
 
 
-# --- what the processes are told --------------------------------------------------------------------------
+# --- environment ------------------------------------------------------------------------------------------
 
 
 def complete_environment(folder: DataFolder) -> dict[str, str]:
-    """Our environment, what `.data/env` kept from earlier starts, and whatever is still missing, made up now.
+    """Return our environment, completed from `.data/env` and by generated values.
 
-    The result is kept for the next start, and for `manage.py` beside this one.
+    Writes it back, for the next start and for `manage.py`.
     """
     kept = folder.read_environment()
-    made_up = _secrets(kept) | _engine_addresses(kept) | _inner_ports(kept)
+    generated = _secrets(kept) | _engine_addresses(kept) | _inner_ports(kept)
     mode = {"DEBUG": "1", "DEMO": "1", "HOST": LOOPBACK, "HTTPS": "0"}
     public = {name: str(default) for name, default in PUBLIC_PORTS.items()}
-    ours = made_up | mode | public
-    ours["DATABASE_URL"], ours["REDIS_URL"] = made_up["EMBEDDED_DATABASE_URL"], made_up["EMBEDDED_REDIS_URL"]
+    ours = generated | mode | public
+    ours["DATABASE_URL"], ours["REDIS_URL"] = (
+        generated["EMBEDDED_DATABASE_URL"],
+        generated["EMBEDDED_REDIS_URL"],
+    )
     ours |= {name: os.environ[name] for name in ours if os.environ.get(name)}
     if os.environ.get("DEBUG") in ("0", "false", "False", "no"):
         ours["DEMO"] = os.environ.get("DEMO") or "0"
-    # For `manage.py` beside the system: without them its settings would be others, or refused.
+    # `manage.py` needs the same settings.
     ours |= {name: os.environ[name] for name in PASSED_ON if os.environ.get(name)}
     _check_public_addresses(ours)
     ours["ALLOWED_HOSTS"] = os.environ.get("ALLOWED_HOSTS") or _host_names(ours["HOST"])
@@ -134,7 +136,7 @@ def complete_environment(folder: DataFolder) -> dict[str, str]:
         os.environ.get("FLOWER_URL") or f"http://{_shown(ours['HOST'])}:{ours['FLOWER_PORT']}"
     )
     ours["PUBLIC_URL"] = os.environ.get("PUBLIC_URL") or f"http://{_shown(ours['HOST'])}:{ours['PORT']}"
-    # The sandbox sends webhooks only where SANDBOX_WEBHOOK_URL says; the secret is there for whoever sets it.
+    # Used once SANDBOX_WEBHOOK_URL is set.
     ours["SANDBOX_WEBHOOK_SECRET"] = ours["PAYMENT_WEBHOOK_SECRETS"].partition(",")[0]
     ours["SANDBOX_DATA"] = os.environ.get("SANDBOX_DATA") or str(folder.path / "sandbox")
     folder.write_environment(ours)
@@ -146,13 +148,13 @@ def _secrets(kept: dict[str, str]) -> dict[str, str]:
     made = {"SECRET_KEY": secrets.token_urlsafe(50), "FLOWER_BASIC_AUTH": f"admin:{secrets.token_urlsafe(9)}"}
     made["PAYMENT_WEBHOOK_SECRETS"] = secrets.token_urlsafe(32)
     made |= {variable: secrets.token_urlsafe(9) for _, _, variable in DEMO_ACCOUNTS}
-    if weakness_of_key(kept.get("SECRET_KEY", "")):  # one that was given once, and refused
+    if weakness_of_key(kept.get("SECRET_KEY", "")):  # a weak key that settings refused
         kept = kept | {"SECRET_KEY": ""}
     return {name: kept.get(name) or value for name, value in made.items()}
 
 
 def _engine_addresses(kept: dict[str, str]) -> dict[str, str]:
-    """Where our own engines listen: the same place as last time, unless somebody else is there now."""
+    """Return our engines' URLs: the ports of the last start, if still free."""
     places = {"EMBEDDED_DATABASE_URL": Postgres, "EMBEDDED_REDIS_URL": Valkey}
     return {name: _engine_address(kept.get(name), kind) for name, kind in places.items()}
 
@@ -176,7 +178,7 @@ def _free_or_new(kept: str | None) -> str:
 
 
 def _check_public_addresses(environment: dict[str, str]) -> None:
-    """Raises RunError for a host that is not ours, and a port that is no port, taken, or given twice."""
+    """Raises RunError for a foreign host, and for an invalid, taken or duplicate port."""
     if not is_free(ANY_PORT, environment["HOST"]):
         raise RunError(
             f"HOST={environment['HOST']} is no address of this machine; leave it out or use 0.0.0.0."
@@ -192,7 +194,7 @@ def _check_public_addresses(environment: dict[str, str]) -> None:
 
 
 def _host_names(host: str) -> str:
-    """What ALLOWED_HOSTS is by default: this machine's names, as far as the world can reach it under them."""
+    """Return the default ALLOWED_HOSTS: the names under which clients reach this machine."""
     local = ["localhost", LOOPBACK, "[::1]"]
     return ",".join(local if host == LOOPBACK else [*local, host, os.uname().nodename])
 
@@ -204,7 +206,7 @@ def _process_environment(folder: DataFolder) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS") or QUIET,
         "DATA_DIR": str(folder.path),
-        # An account without a home must not keep a program from starting.
+        # Some programs need a home; not every account has one.
         "HOME": os.environ.get("HOME") or str(folder.path),
         "XDG_CONFIG_HOME": str(folder.path / "config"),
         "XDG_DATA_HOME": str(folder.path / "share"),
@@ -215,7 +217,7 @@ def _process_environment(folder: DataFolder) -> dict[str, str]:
 
 
 def embedded_engines(folder: DataFolder, environment: dict[str, str]) -> list[Engine]:
-    """The engines to run ourselves: those for which the user named no server."""
+    """Return the engines for which the user configured no server."""
     engines: list[Engine] = []
     if not os.environ.get("DATABASE_URL"):
         engines.append(Postgres.at(environment["DATABASE_URL"], folder=folder.path / "postgres"))
@@ -225,7 +227,7 @@ def embedded_engines(folder: DataFolder, environment: dict[str, str]) -> list[En
 
 
 def check_servers(environment: dict[str, str], engines: list[Engine]) -> None:
-    """Raises RunError when a server that the user named does not answer."""
+    """Raises RunError when a configured server does not answer."""
     ours = {engine.name for engine in engines}
     try:
         if Postgres.name not in ours:
@@ -238,9 +240,9 @@ def check_servers(environment: dict[str, str], engines: list[Engine]) -> None:
             with redis.Redis.from_url(address, socket_connect_timeout=5) as client:
                 client.ping()
     except psycopg.Error as error:
-        raise RunError(f"DATABASE_URL does not lead to a PostgreSQL that lets us in: {error}") from error
+        raise RunError(f"Cannot connect to PostgreSQL at DATABASE_URL: {error}") from error
     except (redis.RedisError, ValueError) as error:
-        raise RunError(f"REDIS_URL does not lead to a Redis or Valkey that lets us in: {error}") from error
+        raise RunError(f"Cannot connect to Redis or Valkey at REDIS_URL: {error}") from error
 
 
 @contextlib.contextmanager
@@ -251,14 +253,14 @@ def started(engine: Engine, guardian: Guardian) -> Iterator[subprocess.Popen[byt
     try:
         yield process
     finally:
-        # Usually the supervisor has stopped it by now, and its number may belong to somebody else.
+        # The supervisor usually reaped it, and its pid may be reused.
         if process.returncode is None:
             stop_engine(engine, process)
         guardian.forget(process.pid)
 
 
 def preload(environment: dict[str, str]) -> None:
-    """Import what the processes share, where they can be forked. Raises RunError for settings that are none."""
+    """Import what forked processes share. Raises RunError for invalid settings."""
     if not prefork.is_supported():
         return
     try:
@@ -268,7 +270,7 @@ def preload(environment: dict[str, str]) -> None:
 
 
 def prepare(engines: list[Engine], environment: dict[str, str], guardian: Guardian) -> None:
-    """Migrations, static files and the demo. Raises RunError when they fail; the screen says why then."""
+    """Run migrations, static files and the demo. Raises RunError when they fail."""
     for engine in engines:
         if isinstance(engine, Postgres):
             engine.create_database()
@@ -281,31 +283,31 @@ def prepare(engines: list[Engine], environment: dict[str, str], guardian: Guardi
         stop_child(process, stop_signal=signal.SIGTERM, timeout=5)
         guardian.forget(process.pid)
     if status:
-        raise RunError("the database could not be prepared; the lines above say why.")
+        raise RunError("the database could not be prepared; see the error above.")
 
 
 # --- processes --------------------------------------------------------------------------------------------
 
 
 def stream_entries(environment: dict[str, str]) -> list[Entry]:
-    """Return the relay of the event stream, where there is a stream."""
+    """Return the event stream's relay, if NATS_URL is set."""
     return [Entry("relay", "python manage.py relay")] if environment.get("NATS_URL") else []
 
 
 def check_procfile(entries: list[Entry], environment: dict[str, str]) -> None:
-    """Raises ProcfileError or RunError for a process that could not be started."""
+    """Raises ProcfileError or RunError for a command that cannot be run."""
     for entry in entries:
         argv, _ = expand(entry.command, environment)
         if not shutil.which(argv[0], path=environment["PATH"]):
             raise RunError(
-                f"{argv[0]}, which {entry.name} needs, is not installed: delete .venv and run again."
+                f"{entry.name} needs {argv[0]}, which is not installed: delete .venv and run again."
             )
 
 
 def supervise(
     entries: list[Entry], engines: list[Engine], environment: dict[str, str], guardian: Guardian
 ) -> Supervisor:
-    """A supervisor over engines and processes that prints the table of addresses once all is ready."""
+    """Return the supervisor of engines and processes; it prints the addresses once ready."""
     programs = [engine_program(engine) for engine in engines]
     programs += [process_program(entry, environment) for entry in entries]
     width = max(len(program.name) for program in programs)
@@ -330,7 +332,7 @@ def process_program(entry: Entry, environment: dict[str, str]) -> Program:
     variables = environment | assignments
     argv[0] = shutil.which(argv[0], path=variables["PATH"]) or argv[0]
 
-    # What is set for one process alone comes too late for settings that have been read.
+    # A fork has its settings loaded: a variable of its own comes too late.
     can_be_forked = not assignments and prefork.is_python(argv)
 
     def start(output: int) -> Process:
@@ -342,14 +344,14 @@ def process_program(entry: Entry, environment: dict[str, str]) -> Program:
 
 
 def start_python(argv: list[str], environment: dict[str, str], output: int) -> Process:
-    """Start a Python program in our folder: by a fork where that is possible, which saves time and memory."""
+    """Start a Python program, by a fork where supported: faster, and shares memory."""
     if prefork.is_supported():
         return prefork.Forked(argv, death_signal=signal.SIGKILL, output=output)
     return start_child(argv, death_signal=signal.SIGKILL, env=environment, cwd=BASE_DIR, output=output)
 
 
 class Announcement:
-    """Asks, at each tick, whether the system is ready; says so once, with its addresses and logins."""
+    """Polls /health at each tick; prints addresses and logins once it is ready."""
 
     def __init__(self, environment: dict[str, str], console: Console) -> None:
         self._environment = environment
@@ -373,7 +375,7 @@ class Announcement:
 
 
 def _why_not_ready(host: str, port: int) -> str | None:
-    """None when /health says that orders can be worked off, otherwise what it does instead."""
+    """Return None when /health is 200, otherwise the reason."""
     connection = http.client.HTTPConnection(host, port, timeout=HEALTH_SECONDS)
     try:
         connection.request("GET", "/health")
@@ -386,7 +388,7 @@ def _why_not_ready(host: str, port: int) -> str | None:
 
 
 def table(environment: dict[str, str]) -> str:
-    """Addresses and logins, for a person."""
+    """Return addresses and logins as a table."""
     base = f"http://{_shown(environment['HOST'])}:{environment['PORT']}"
     flower_user, _, flower_password = environment["FLOWER_BASIC_AUTH"].partition(":")
     rows = [
@@ -402,14 +404,14 @@ def table(environment: dict[str, str]) -> str:
             (f"Login {role}", f"{name} / {environment[variable]}") for role, name, variable in DEMO_ACCOUNTS
         ]
     else:
-        # Outside the demo there is no account until one is made: the demo's are switched off.
+        # Outside the demo its accounts are disabled.
         rows.append(("First login", f"{_manage(environment)} createsuperuser"))
     lines = [f"  {title:<16}{value}" for title, value in rows]
-    return "\n".join(["", "Ready. Ctrl-C stops all of it.", "", *lines, ""])
+    return "\n".join(["", "Ready. Press Ctrl-C to stop.", "", *lines, ""])
 
 
 def _manage(environment: dict[str, str]) -> str:
-    """Return how `manage.py` is called beside this system: it finds the default folder's settings by itself."""
+    """Return the `manage.py` command line for this system; it finds the default folder itself."""
     folder = environment["DATA_DIR"]
     elsewhere = "" if Path(folder) == BASE_DIR / ".data" else f"DATA_DIR={folder} "
     return f"{elsewhere}{os.path.relpath(sys.executable)} manage.py"
@@ -425,13 +427,13 @@ def _shown(host: str) -> str:
 
 
 def say(text: str) -> None:
-    """One line of progress."""
-    with contextlib.suppress(OSError):  # nobody has to listen
+    """Print one line of progress."""
+    with contextlib.suppress(OSError):  # stdout may be closed
         print(text, flush=True)  # noqa: T201
 
 
 def stop_on_signals() -> None:
-    """Raise Stopped when the user asks to stop, until a supervisor listens by itself."""
+    """Raise Stopped on a stop signal, until the supervisor installs its own handlers."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
 

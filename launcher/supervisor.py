@@ -1,7 +1,7 @@
-"""Keeps a set of programs running: starts them in order, restarts what dies, stops all of it.
+"""Starts programs in order, restarts those that exit, stops all.
 
-One thread and one selector: a program's output is read as it comes, so none ever blocks on a full pipe;
-signals and deaths wake the same loop.
+One thread and one selector: output is read at once, so that no program blocks on a full pipe; signals wake the same
+loop.
 """
 
 import os
@@ -18,9 +18,9 @@ from launcher.guardian import Guardian
 
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0
-# Alive for so long, a program counts as healthy again: its next death starts from the first delay.
+# A program that ran this long restarts with the first delay again.
 HEALTHY_SECONDS = 30.0
-# All of it is gone within 15 s: the programs have ten to end their work, the engines four after them.
+# Everything stops within 15 s.
 STOP_SECONDS = 10.0
 ENGINES_STOP_SECONDS = 4.0
 DRAIN_SECONDS = 1.0
@@ -31,29 +31,29 @@ TICK_SECONDS = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """Something to keep running. `launch` starts it with its output going to the given file descriptor.
+    """A command to keep running. `launch` starts it with its output on the given file descriptor.
 
-    Engines start before everything else and stop after it. Whatever stops gets its signal alone, without its
-    children (a Celery worker lets its child finish the task); what is left of its group afterwards is killed.
+    Engines start first and stop last. Only the main process gets the stop signal (a Celery worker lets its child
+    finish the task); then the rest of its group is killed.
     """
 
     name: str
     launch: Callable[[int], Process]
     stop_signal: signal.Signals = signal.SIGTERM
     is_engine: bool = False
-    stop_seconds: float = 0.0  # how long it may take to stop, where that is longer than for the others
+    stop_seconds: float = 0.0  # if longer than the default
 
 
 @dataclass
 class _Watched:
-    """A program and what is known of its present run."""
+    """A program and the state of its current run."""
 
     program: Program
     process: Process | None = None
     output: int | None = None
     unfinished_line: bytes = b""
     started_at: float = 0.0
-    deaths_in_a_row: int = 0
+    consecutive_exits: int = 0
     restart_at: float | None = None
 
     @property
@@ -63,9 +63,9 @@ class _Watched:
 
 @dataclass
 class Supervisor:
-    """`run` blocks until a stop signal has come and every program has ended.
+    """`run` blocks until a stop signal, and until every program has exited.
 
-    `on_tick` is called about twice a second, however much output there is; its work must be short.
+    `on_tick` is called about twice a second and must be short.
     """
 
     programs: Sequence[Program]
@@ -75,7 +75,7 @@ class Supervisor:
     clock: Callable[[], float] = time.monotonic
     _watched: list[_Watched] = field(init=False)
     _selector: selectors.BaseSelector = field(init=False, default_factory=selectors.DefaultSelector)
-    _stops_asked: int = field(init=False, default=0)
+    _stop_signals: int = field(init=False, default=0)
     _next_tick: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
@@ -83,31 +83,31 @@ class Supervisor:
         self._watched = [_Watched(program) for program in ordered]
 
     def attach(self, name: str, process: Process) -> None:
-        """Take over a program that is running already."""
+        """Supervise a process that is already running."""
         watched = next(watched for watched in self._watched if watched.name == name)
         watched.process = process
         watched.started_at = self.clock()
 
     def kill(self, name: str) -> None:
-        """Kill a program that does not do its work any more; it is started again like any that dies."""
+        """Kill a program; it is restarted."""
         for watched in self._watched:
             if watched.name == name and watched.process:
                 signal_group(watched.process, signal.SIGKILL)
 
     def run(self) -> None:
-        """Start what is not running yet, keep all of it running, stop it when asked."""
+        """Start, supervise, and stop on a signal."""
         wake_up = self._listen_to_signals()
         try:
             for watched in self._watched:
                 if watched.process is None:
                     self._start(watched)
-            while not self._stops_asked:
+            while not self._stop_signals:
                 self._turn(TICK_SECONDS)
                 self._restart_exited()
                 self._tick()
             self._stop()
         finally:
-            self._kill_what_is_left()
+            self._kill_remaining()
             signal.set_wakeup_fd(-1)
             os.close(wake_up)
             self._selector.close()
@@ -115,43 +115,43 @@ class Supervisor:
     # --- signals --------------------------------------------------------------------------------------
 
     def _listen_to_signals(self) -> int:
-        """Wake the loop on each signal, also on the death of a child; the pipe's end to close afterwards."""
+        """Wake the loop on each signal, SIGCHLD too; return the pipe's writer, to be closed."""
         reader, writer = os.pipe()
         os.set_blocking(reader, False)
         os.set_blocking(writer, False)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         for number in STOP_SIGNALS:
-            signal.signal(number, self._ask_to_stop)
+            signal.signal(number, self._on_stop_signal)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._selector.register(reader, selectors.EVENT_READ, lambda: os.read(reader, 4096))
         return writer
 
-    def _ask_to_stop(self, _number: int, _frame: FrameType | None) -> None:
-        self._stops_asked += 1
+    def _on_stop_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._stop_signals += 1
 
-    # --- one turn of the loop -------------------------------------------------------------------------
+    # --- event loop -----------------------------------------------------------------------------------
 
     def _turn(self, longest_wait: float) -> None:
-        """Wait for output, a signal or a death, for at most so long, and deal with it."""
-        self._watch_for_room()
+        """Wait for output, a signal or an exit, and handle it."""
+        self._watch_console()
         for key, _ in self._selector.select(longest_wait):
             key.data()
         self._reap()
 
     def _tick(self) -> None:
-        """Keep a pace of our own: a tick that makes a program write would otherwise bring on the next one."""
+        """Call on_tick at its own pace: output that it causes must not trigger the next one."""
         if self.clock() >= self._next_tick:
             self.on_tick()
             self._next_tick = self.clock() + TICK_SECONDS
 
-    def _watch_for_room(self) -> None:
-        """Listen for room behind the console only while something waits for it."""
+    def _watch_console(self) -> None:
+        """Watch for a writable console only while output is pending."""
         registered = self.console.output in self._selector.get_map()
         if self.console and not registered:
             try:
                 self._selector.register(self.console.output, selectors.EVENT_WRITE, self.console.write)
             except PermissionError:
-                # A plain file is always ready, and cannot be listened to.
+                # epoll refuses plain files, which are always writable.
                 while self.console:
                     self.console.write()
         elif registered and not self.console:
@@ -174,10 +174,10 @@ class Supervisor:
             os.close(watched.output)
             watched.output = None
 
-    # --- lives and deaths -----------------------------------------------------------------------------
+    # --- start and exit -------------------------------------------------------------------------------
 
     def _start(self, watched: _Watched) -> None:
-        if watched.output is not None:  # a grandchild of the previous run still holds its end
+        if watched.output is not None:  # held open by a grandchild of the previous run
             self._selector.unregister(watched.output)
             os.close(watched.output)
         watched.output, writer = os.pipe()
@@ -187,7 +187,7 @@ class Supervisor:
             watched.process = watched.program.launch(writer)
             signal_first = watched.program.stop_signal if watched.program.is_engine else None
             self.guardian.watch(watched.process.pid, stop_signal=signal_first)
-        except Exception as error:  # noqa: BLE001 - whatever keeps one program from starting, the others live on
+        except Exception as error:  # noqa: BLE001 - the others keep running
             self.console.text(f"{watched.name} cannot start: {error}")
             self._plan_restart(watched)
         finally:
@@ -199,20 +199,20 @@ class Supervisor:
             process = watched.process
             if process is None or (status := process.poll()) is None:
                 continue
-            # Its children would go on working beside its successor.
+            # Else its children run beside the successor.
             signal_group(process, signal.SIGKILL)
             self.guardian.forget(process.pid)
             watched.process = None
-            if not self._stops_asked:
+            if not self._stop_signals:
                 self._plan_restart(watched)
-                self.console.text(f"{watched.name} has ended ({_cause(status)}) and is restarted.")
+                self.console.text(f"{watched.name} exited ({_cause(status)}); restarting.")
 
     def _plan_restart(self, watched: _Watched) -> None:
         now = self.clock()
         if now - watched.started_at >= HEALTHY_SECONDS:
-            watched.deaths_in_a_row = 0
-        delay = min(FIRST_DELAY_SECONDS * 2**watched.deaths_in_a_row, LONGEST_DELAY_SECONDS)
-        watched.deaths_in_a_row = min(watched.deaths_in_a_row + 1, 10)
+            watched.consecutive_exits = 0
+        delay = min(FIRST_DELAY_SECONDS * 2**watched.consecutive_exits, LONGEST_DELAY_SECONDS)
+        watched.consecutive_exits = min(watched.consecutive_exits + 1, 10)
         watched.restart_at = now + delay
 
     def _restart_exited(self) -> None:
@@ -220,16 +220,16 @@ class Supervisor:
             if (
                 watched.restart_at is not None
                 and watched.restart_at <= self.clock()
-                and not self._stops_asked
+                and not self._stop_signals
             ):
                 self._start(watched)
 
-    # --- the end --------------------------------------------------------------------------------------
+    # --- stop -----------------------------------------------------------------------------------------
 
     def _stop(self) -> None:
-        self.console.text("Stopping; once more to stop at once.")
+        self.console.text("Stopping. Press Ctrl-C again to stop at once.")
         self._stop_some([watched for watched in self._watched if not watched.program.is_engine], STOP_SECONDS)
-        # The last one started is the first to go: PostgreSQL outlives everything.
+        # In reverse order: PostgreSQL stops last.
         for engine in reversed([watched for watched in self._watched if watched.program.is_engine]):
             self._stop_some([engine], ENGINES_STOP_SECONDS / 2)
         self.console.text("All stopped.")
@@ -240,18 +240,18 @@ class Supervisor:
         while self.console and self.clock() < deadline:
             self._turn(TICK_SECONDS)
 
-    def _stop_some(self, some: Sequence[_Watched], patience: float) -> None:
+    def _stop_some(self, some: Sequence[_Watched], timeout: float) -> None:
         for watched in reversed(some):
             if watched.process:
                 watched.process.send_signal(watched.program.stop_signal)
-        deadline = self.clock() + max(patience, *(watched.program.stop_seconds for watched in some), 0.0)
-        while any(watched.process for watched in some) and self.clock() < deadline and self._stops_asked < 2:
+        deadline = self.clock() + max(timeout, *(watched.program.stop_seconds for watched in some), 0.0)
+        while any(watched.process for watched in some) and self.clock() < deadline and self._stop_signals < 2:
             self._turn(max(0.0, min(TICK_SECONDS, deadline - self.clock())))
         for watched in some:
             if watched.process:
                 signal_group(watched.process, signal.SIGKILL)
 
-    def _kill_what_is_left(self) -> None:
+    def _kill_remaining(self) -> None:
         for watched in self._watched:
             if watched.process:
                 signal_group(watched.process, signal.SIGKILL)

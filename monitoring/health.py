@@ -1,7 +1,6 @@
-"""Is the system able to do its job? Each part is asked for itself, all at once, within two seconds.
+"""Health checks: all parts concurrently, within two seconds.
 
-`unhealthy` as a whole (503) means that orders cannot be stored or cannot move; whatever merely hurts (a
-provider that is down, mails that wait, no live view) is `degraded`.
+`unhealthy` (503): orders cannot be stored or processed. `degraded`: a provider, mails or the live view fail.
 """
 
 import shutil
@@ -34,31 +33,27 @@ from scheduling.slots import database_now, latest_start, stale_after
 DEADLINE_SECONDS = 1.5
 SOCKET_TIMEOUT_SECONDS = 0.5
 LIVE_TIMEOUT_SECONDS = 1.0
-# A worker that has rested for so long while messages wait in its queue no longer fetches.
+# A worker idle for longer while its queue has messages no longer fetches.
 DEAF_SECONDS = 15.0
 FREE_BYTES_WANTED, FREE_BYTES_NEEDED = 1_000_000_000, 100_000_000
 BEAT_INTERVAL = 10.0
-# A canary that takes longer than this is overdue.
-CANARY_PATIENCE = timedelta(seconds=30)
-
-
-# What lies further in the future was written by a clock that was ahead.
+CANARY_TIMEOUT = timedelta(seconds=30)
+# Timestamps further in the future mean that the clock was set back.
 CLOCK_TOLERANCE = timedelta(seconds=5)
-# Tasks of a worker that failed one after the other, and none that did not.
 FAILURES_IN_A_ROW = 5
 
 
 class State(StrEnum):
-    """How well a part is, or all of it."""
+    """The state of a part, or of the whole system."""
 
     HEALTHY = "healthy"
-    DEGRADED = "degraded"  # something hurts; orders are taken and move, or wait for somebody else's system
-    UNHEALTHY = "unhealthy"  # it does not do its job
+    DEGRADED = "degraded"  # orders are accepted, and move or wait for a provider
+    UNHEALTHY = "unhealthy"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a look at a part showed. `summary` and `facts` may name addresses: they are for our own people."""
+    """A check's result. `summary` and `facts` may name addresses: for staff only."""
 
     state: State = State.HEALTHY
     summary: str = ""
@@ -67,7 +62,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the system, as it was found."""
+    """A part of the system with its check's result."""
 
     name: str
     finding: Finding
@@ -75,20 +70,20 @@ class Part:
 
     @property
     def state(self) -> State:
-        """How well it is."""
+        """The finding's state."""
         return self.finding.state
 
 
 @dataclass(frozen=True)
 class Report:
-    """All parts, and what they come to."""
+    """The results of all parts, and the overall state."""
 
     state: State
     parts: tuple[Part, ...]
 
     @property
     def is_able(self) -> bool:
-        """Whether the system can do its job."""
+        """Whether orders can be stored and processed."""
         return self.state is not State.UNHEALTHY
 
 
@@ -116,8 +111,8 @@ _migrated = False
 
 
 def migrations() -> Finding:
-    """The tables are those that this code was written for. Looked up until it is so, then known."""
-    global _migrated  # noqa: PLW0603 - true for good: this process's code does not change
+    """All migrations are applied. Checked until that is true, then cached."""
+    global _migrated  # noqa: PLW0603 - final: this process's code does not change
     if not _migrated:
         executor = MigrationExecutor(connection)
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -131,36 +126,36 @@ def migrations() -> Finding:
 
 
 def journal_part() -> Finding:
-    """The journal's readers are not ahead of it: they would be after a restore into another cluster."""
+    """No reader is ahead of the journal, as after a restore into another cluster."""
     if restored.is_behind():
         return Finding(State.UNHEALTHY, "The database was restored; run `manage.py restored`.")
     return Finding()
 
 
 def broker() -> Finding:
-    """Valkey takes a write: one that is full answers a ping as if nothing were wrong."""
+    """Valkey accepts a write; a full one still answers PING."""
     with valkey(settings.BROKER_URL) as client:
         client.set("health:probe", "1", ex=10)
     return Finding()
 
 
 def cache_part() -> Finding:
-    """The cache gives back what was put in."""
+    """The cache returns what was stored."""
     cache.set("health:probe", "kept", 10)
     if cache.get("health:probe") != "kept":
-        return Finding(State.DEGRADED, "It does not keep what it is given.")
+        return Finding(State.DEGRADED, "The cache does not return what was stored.")
     return Finding()
 
 
 def channel_layer() -> Finding:
-    """The hints to the live servers get through to Valkey."""
+    """Valkey accepts hints for the live servers."""
     with valkey(settings.CHANNEL_LAYER_URL) as client:
         client.publish("live__health", "")
     return Finding()
 
 
 def workers() -> Finding:
-    """Each queue has a worker that is alive and fetches."""
+    """Each queue has a live worker that fetches."""
     with valkey(settings.BROKER_URL) as client:
         pipeline = client.pipeline(transaction=False)
         for queue in settings.QUEUES:
@@ -177,7 +172,7 @@ def workers() -> Finding:
 
 
 def _least_by_queue(present: list[heartbeats.Presence], fact: str) -> dict[str, float]:
-    """Return for each queue the least that one of its workers reports, which speaks for the best of them."""
+    """Return for each queue the minimum of a fact over its workers: the best one counts."""
     least: dict[str, float] = {}
     for worker in present:
         for queue in worker.facts.get("queues", []):
@@ -193,21 +188,21 @@ def _judge_workers(
     problems += [f"Every task from {', '.join(failing)} fails."] if failing else []
     if not problems:
         return Finding(facts=facts)
-    # Without notifications orders still get where they are going; without any other queue none does.
+    # Orders complete without the notifications queue only.
     only_mail = {*missing, *deaf, *failing} == {"notifications"}
     return Finding(State.DEGRADED if only_mail else State.UNHEALTHY, " ".join(problems), facts)
 
 
 def dispatcher() -> Finding:
-    """Somebody sends due orders on their way."""
+    """A dispatcher is alive."""
     age = heartbeats.alive().get("dispatcher")
     if age is None:
-        return Finding(State.UNHEALTHY, "No dispatcher is alive: orders are taken but do not move.")
+        return Finding(State.UNHEALTHY, "No dispatcher is alive: orders are accepted but not processed.")
     return Finding(facts={"lastSeenSeconds": round(age, 1)})
 
 
 def live() -> Finding:
-    """Somebody serves the live view: its loop answers."""
+    """The live server's event loop answers."""
     answer = fetch("GET", f"{settings.LIVE_URL}/health/live", seconds=LIVE_TIMEOUT_SECONDS)
     if answer.status_code != HTTPStatus.OK:
         return Finding(State.DEGRADED, f"The live server answers with {answer.status_code}.")
@@ -215,19 +210,19 @@ def live() -> Finding:
 
 
 def beat() -> Finding:
-    """The schedule is alive: its tick went through a queue and was worked, unless we have only just started."""
+    """Beat's tick passed through a queue recently; ignored right after a start."""
     now = database_now()
     last = latest_start("beat", until=now)
     facts = {"lastTick": last.isoformat() if last else None}
-    patience = stale_after(BEAT_INTERVAL)
-    if (last and now - last <= patience) or time.monotonic() - _started < patience.total_seconds():
+    limit = stale_after(BEAT_INTERVAL)
+    if (last and now - last <= limit) or time.monotonic() - _started < limit.total_seconds():
         return Finding(facts=facts)
     since = f"since {last:%Y-%m-%d %H:%M:%S}" if last else "so far"
-    return Finding(State.DEGRADED, f"No scheduled work has been done {since}.", facts)
+    return Finding(State.DEGRADED, f"No scheduled task has run {since}.", facts)
 
 
 def canary_part() -> Finding:
-    """The last order of our own that was sent through every queue got there, and in time."""
+    """The last canary order was confirmed in time."""
     if not settings.CANARY_INTERVAL:
         return Finding(facts={"lastSuccess": None, "off": True})
     flight, now = canary.flight(), database_now()
@@ -241,43 +236,43 @@ def canary_part() -> Finding:
 
 
 def _judge_flight(flight: canary.Flight, now: datetime) -> tuple[State, str]:
-    if flight.waiting_since and now - flight.waiting_since > CANARY_PATIENCE:
+    if flight.waiting_since and now - flight.waiting_since > CANARY_TIMEOUT:
         since = f"since {flight.waiting_since:%H:%M:%S}"
         if flight.waits_outside:
             return State.DEGRADED, f"A canary waits for {flight.waits_for} {since}."
-        # Behind a crowd of orders it waits its turn; as long as batches arrive the queues are read.
-        if not flight.waits_for and _batches_arrive(now):
+        # With a backlog the canary waits; while batches finish, the queues are read.
+        if not flight.waits_for and _batches_finish(now):
             return State.DEGRADED, f"A canary has been under way {since}; there is a backlog."
         why = flight.waits_for or "a queue is not read"
         return State.UNHEALTHY, f"A canary has been under way {since}: {why}."
     if flight.refused:
         return State.DEGRADED, f"The last canary was refused: {flight.refused}."
-    patience = stale_after(settings.CANARY_INTERVAL)
+    limit = stale_after(settings.CANARY_INTERVAL)
     sent = flight.last_sent_at
-    if time.monotonic() - _started < patience.total_seconds() or (
-        sent and -CLOCK_TOLERANCE <= now - sent <= patience
+    if time.monotonic() - _started < limit.total_seconds() or (
+        sent and -CLOCK_TOLERANCE <= now - sent <= limit
     ):
         return State.HEALTHY, ""
     return State.DEGRADED, "No canary has been sent for a while."
 
 
-def _batches_arrive(now: datetime) -> bool:
-    """Whether a batch arrived lately."""
+def _batches_finish(now: datetime) -> bool:
+    """Whether a batch finished recently."""
     latest = Batch.objects.order_by("-pk")[:100].values_list("finished_at", flat=True)
-    return any(at and now - at < CANARY_PATIENCE / 2 for at in latest)
+    return any(at and now - at < CANARY_TIMEOUT / 2 for at in latest)
 
 
 def providers() -> Finding:
-    """The companies we depend on answer, as far as the last scheduled check and their breakers tell."""
+    """All providers answer, by their last scheduled check and their breakers."""
     reports = last_reports()
-    facts = {name: _about(breaker(name).state(), reports.get(name)) for name in settings.PROVIDERS}
-    ailing = [name for name, fact in facts.items() if fact["breaker"] != "closed" or fact["ok"] is False]
-    if ailing:
-        return Finding(State.DEGRADED, f"Not well: {', '.join(ailing)}. Their orders wait.", facts)
+    facts = {name: _provider_facts(breaker(name).state(), reports.get(name)) for name in settings.PROVIDERS}
+    failing = [name for name, fact in facts.items() if fact["breaker"] != "closed" or fact["ok"] is False]
+    if failing:
+        return Finding(State.DEGRADED, f"Failing: {', '.join(failing)}. Orders wait for them.", facts)
     return Finding(facts=facts)
 
 
-def _about(state: BreakerState, report: HealthReport | None) -> dict[str, Any]:
+def _provider_facts(state: BreakerState, report: HealthReport | None) -> dict[str, Any]:
     return {
         "breaker": state.state,
         "ok": report.ok if report else None,
@@ -288,7 +283,7 @@ def _about(state: BreakerState, report: HealthReport | None) -> dict[str, Any]:
 
 
 def nodes_part() -> Finding:
-    """Every node that belongs to the cluster is there; the others do the work of one that is not."""
+    """No node of the cluster is missing; the others take over a missing one's work."""
     if not settings.NATS_URL:
         return Finding()
     known = nodes.known()
@@ -299,26 +294,28 @@ def nodes_part() -> Finding:
 
 
 def disk() -> Finding:
-    """There is room to write."""
+    """The data folder's disk has free space."""
     folder = settings.DATA_DIR if settings.DATA_DIR.exists() else settings.BASE_DIR
     free = shutil.disk_usage(folder).free
     return Finding(
-        _by_room(free), "" if free >= FREE_BYTES_WANTED else "Little room left.", {"freeBytes": free}
+        _by_free_bytes(free),
+        "" if free >= FREE_BYTES_WANTED else "Little disk space is left.",
+        {"freeBytes": free},
     )
 
 
-def _by_room(free: int) -> State:
+def _by_free_bytes(free: int) -> State:
     if free < FREE_BYTES_NEEDED:
         return State.UNHEALTHY
     return State.DEGRADED if free < FREE_BYTES_WANTED else State.HEALTHY
 
 
 def valkey(url: str) -> redis.Redis:
-    """Return a client that gives up soon and does not try again: a look must not wait."""
+    """Return a client with a short timeout and no retries."""
     return fail_fast_client(url, seconds=SOCKET_TIMEOUT_SECONDS)
 
 
-# --- All of them ------------------------------------------------------------------------------------------
+# --- All parts ------------------------------------------------------------------------------------------
 
 PARTS: dict[str, Callable[[], Finding]] = {
     "database": database,
@@ -336,7 +333,7 @@ PARTS: dict[str, Callable[[], Finding]] = {
     "nodes": nodes_part,
     "disk": disk,
 }
-# Parts without which orders are neither stored nor moved. What is wrong with another one degrades the whole.
+# Orders cannot be stored or processed without these; a failure of another part only degrades the system.
 VITAL = frozenset({"database", "migrations", "broker", "workers", "dispatcher", "canary", "disk"})
 NEEDED_TO_STORE = ("database", "migrations")
 
@@ -345,12 +342,12 @@ _storing = Prober({name: PARTS[name] for name in NEEDED_TO_STORE})
 
 
 def report() -> Report:
-    """Return how every part is. Shared by everybody who asks within a second."""
+    """Return the health of every part, cached for a second."""
     return _report.get()
 
 
 def readiness() -> Report:
-    """Return whether orders can be stored: the database answers, and its tables are ours."""
+    """Return whether orders can be stored: the database answers and is migrated."""
     return _judge(_storing.ask(seconds=DEADLINE_SECONDS))
 
 
@@ -364,7 +361,7 @@ def _part(name: str, answer: Answer) -> Part:
     if isinstance(answer.value, Finding):
         return Part(name, answer.value, milliseconds)
     state = State.UNHEALTHY if name in VITAL else State.DEGRADED
-    summary = f"{type(answer.error).__name__}: {answer.error}" if answer.is_back else "It does not answer."
+    summary = f"{type(answer.error).__name__}: {answer.error}" if answer.is_back else "No answer in time."
     return Part(name, Finding(state, summary), milliseconds)
 
 

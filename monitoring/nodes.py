@@ -1,4 +1,4 @@
-"""The machines: which are there, what each does, which is missing, and who took up the last orders."""
+"""The cluster's nodes: roles, missing ones, and orders claimed in the last minute."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,32 +9,33 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from database.prepared import execute
 from runtime import nodes
 
-# Whose dispatcher sent how many orders on their way lately.
-TAKEN_UP = """
+CLAIMED = """
     SELECT node, sum(size)::int FROM orders_batch
     WHERE started_at > now() - interval '1 minute' AND node <> '' GROUP BY node
 """
 
 
 def machines() -> dict[str, Any]:
-    """Return the nodes as they announce themselves. Outside a cluster there is none but this.
+    """Return the nodes as they announce themselves; none outside a cluster.
 
-    Raises runtime.nodes.NotKnown when nothing has been heard of them lately.
+    Raises runtime.nodes.NotKnown when none was heard recently.
     """
     if not settings.NATS_URL:
         return {"mode": settings.DEPLOYMENT_MODE, "present": [], "missing": []}
     known = nodes.known()
-    taken_up = dict(execute(TAKEN_UP))
-    present = [node | {"ordersLastMinute": taken_up.get(node["node"], 0)} for node in known.present]
+    claimed = dict(execute(CLAIMED))
+    present = [node | {"ordersLastMinute": claimed.get(node["node"], 0)} for node in known.present]
     return {"mode": settings.DEPLOYMENT_MODE, "present": present, "missing": known.missing}
 
 
 def families(found: dict[str, Any]) -> Iterator[Metric]:
-    """Yield what Prometheus is told of the nodes."""
+    """Yield the nodes' metrics for Prometheus."""
     up = GaugeMetricFamily("orders_node_up", "Whether a node announces itself.", labels=["node"])
-    leads = GaugeMetricFamily("orders_node_leads", "Whether a node leads in a role.", labels=["node", "role"])
+    leads = GaugeMetricFamily(
+        "orders_node_leads", "Whether a node is the leader for a role.", labels=["node", "role"]
+    )
     lag = GaugeMetricFamily(
-        "orders_node_database_lag_bytes", "How far a node's PostgreSQL is behind.", labels=["node"]
+        "orders_node_database_lag_bytes", "Replication lag of a node's PostgreSQL.", labels=["node"]
     )
     for node in found["present"]:
         name, database, stream = node["node"], node["database"] or {}, node["stream"] or {}

@@ -1,7 +1,7 @@
-"""The whole system for Prometheus, read from PostgreSQL and Valkey when it asks.
+"""Metrics of the whole system, read from PostgreSQL and Valkey at each scrape.
 
-So one scrape of one web process tells of all processes. A source that is away leaves out its own figures
-only, and `orders_scrape_source_up` says so.
+One scrape of any web process covers all processes. A source that fails omits its own metrics only; see
+`orders_scrape_source_up`.
 """
 
 import re
@@ -55,13 +55,13 @@ _prober = Prober(SOURCES)
 
 
 def exposition() -> bytes:
-    """Return the metrics in Prometheus' text format; those of concurrent scrapes are the same."""
+    """Return the metrics in Prometheus' text format, shared by concurrent scrapes."""
     return _exposition.get()
 
 
 class _SystemCollector(Collector):
     def collect(self) -> Iterator[Metric]:
-        """Yield what every source tells; sources are asked side by side."""
+        """Yield the metrics of all sources, which are read concurrently."""
         answers = _prober.ask(seconds=DEADLINE_SECONDS)
         up = _gauge("scrape_source_up", "Whether a source could be read for this scrape.", "source")
         took = _gauge("scrape_source_seconds", "How long reading a source took.", "source")
@@ -85,32 +85,32 @@ def _value(name: str, text: str, value: float) -> GaugeMetricFamily:
 
 def _orders(found: dict[str, Any]) -> Iterator[Metric]:
     current = _gauge(
-        "current", "Orders by state; confirmed and completed are estimates once they are many.", "state"
+        "current", "Orders by state; large counts of confirmed and completed are estimates.", "state"
     )
     for state, count in found["byState"].items():
         current.add_metric([state], count["orders"])
     yield current
     oldest = found["oldestDue"]
-    yield _value("due", "Orders that are due for a look now.", found["due"])
-    yield _value("due_later", "Orders that are due for a look later.", found["dueLater"])
+    yield _value("due", "Orders that are due now.", found["due"])
+    yield _value("due_later", "Orders that are due later.", found["dueLater"])
     yield _value(
         "due_age_seconds", "How late the oldest due order is.", oldest["lateSeconds"] if oldest else 0
     )
-    yield _value(
-        "needing_attention", "Orders that a person should look at.", found["needsAttention"]["orders"]
-    )
+    yield _value("needing_attention", "Orders that need attention.", found["needsAttention"]["orders"])
     yield from _money(found["moneyAtRisk"])
     under_way = found["batches"]
-    yield _value("batches_under_way", "Batches that travel now.", len(under_way))
+    yield _value("batches_under_way", "Batches in flight.", len(under_way))
     oldest_batch = max((batch["seconds"] for batch in under_way), default=0)
-    yield _value("batch_oldest_age_seconds", "Age of the oldest batch under way.", oldest_batch)
+    yield _value("batch_oldest_age_seconds", "Age of the oldest batch in flight.", oldest_batch)
 
 
 def _money(risks: list[dict[str, Any]]) -> Iterator[Metric]:
     orders = _gauge(
-        "money_at_risk_orders", "Orders whose money is not where it should be, or may not be.", "currency"
+        "money_at_risk_orders", "Orders whose payment is, or may be, in the wrong state.", "currency"
     )
-    amount = _gauge("money_at_risk_amount", "That money, in units of its currency.", "currency")
+    amount = _gauge(
+        "money_at_risk_amount", "The amount of their payments, in units of the currency.", "currency"
+    )
     for risk in risks:
         orders.add_metric([risk["currency"]], risk["orders"])
         amount.add_metric([risk["currency"]], float(risk["amount"]))
@@ -137,7 +137,7 @@ def _events(counts: list[EventCount]) -> Iterator[Metric]:
 
 
 def _cumulative(limits: Sequence[float], counts: Sequence[float]) -> list[tuple[str, float]]:
-    """Return a histogram's buckets as Prometheus has them: each with what the smaller ones hold, too."""
+    """Return cumulative buckets, as Prometheus expects."""
     names = [*(str(limit) for limit in limits), "+Inf"]
     return list(zip(names, accumulate(counts), strict=True))
 
@@ -167,7 +167,7 @@ def _measure(measure: measures.Measure, counted: dict[tuple[str, ...], dict[str,
 
 def _canary(flight: Flight) -> Iterator[Metric]:
     success = _gauge("canary_success_timestamp_seconds", "When the last canary order was confirmed.")
-    seconds = _gauge("canary_seconds", "How long that took, from placement.")
+    seconds = _gauge("canary_seconds", "Seconds from its placement to its confirmation.")
     if flight.last_success_at is not None and flight.last_seconds is not None:
         success.add_metric([], flight.last_success_at.timestamp())
         seconds.add_metric([], flight.last_seconds)
@@ -184,7 +184,7 @@ def _live(present: list[heartbeats.Presence]) -> Iterator[Metric]:
 
 
 def _webhooks(found: dict[str, int]) -> Iterator[Metric]:
-    subscriptions = _gauge("webhook_subscriptions", "Subscriptions to webhooks, by how they fare.", "state")
+    subscriptions = _gauge("webhook_subscriptions", "Webhook subscriptions by state.", "state")
     for state, count in found.items():
         subscriptions.add_metric([state], count)
     yield subscriptions
@@ -217,8 +217,8 @@ def _batches(found: dict[str, Any]) -> Iterator[Metric]:
 
 
 def _queues(found: dict[str, Any]) -> Iterator[Metric]:
-    waiting = _gauge("queue_messages", "Messages that wait in a queue.", "queue")
-    taken = _gauge("queue_unacknowledged", "Messages that a worker has taken and not finished.", "queue")
+    waiting = _gauge("queue_messages", "Messages waiting in a queue.", "queue")
+    taken = _gauge("queue_unacknowledged", "Messages fetched and not yet acknowledged.", "queue")
     for queue, counts in found.items():
         waiting.add_metric([queue], counts["depth"])
         taken.add_metric([queue], counts["unacknowledged"])
@@ -227,15 +227,15 @@ def _queues(found: dict[str, Any]) -> Iterator[Metric]:
 
 
 def _processes(found: dict[str, Any]) -> Iterator[Metric]:
-    per_queue = _gauge("queue_workers", "Workers alive that fetch from a queue.", "queue")
+    per_queue = _gauge("queue_workers", "Live workers that fetch from a queue.", "queue")
     fetching = Counter(q for w in found["workers"] if w["alive"] for q in w.get("queues", ()))
     for queue in settings.QUEUES:
         per_queue.add_metric([queue], fetching[queue])
     yield per_queue
-    alive = _gauge("worker_up", "Whether a worker showed a sign of life lately.", "worker")
-    active = _gauge("worker_tasks_active", "Tasks that a worker is working on.", "worker")
+    alive = _gauge("worker_up", "Whether a worker sent a heartbeat recently.", "worker")
+    active = _gauge("worker_tasks_active", "Tasks that a worker is running.", "worker")
     processed = CounterMetricFamily(
-        "orders_worker_tasks", "Tasks that a worker has taken up.", labels=["worker"]
+        "orders_worker_tasks", "Tasks that a worker has started.", labels=["worker"]
     )
     busy = _gauge("worker_busy_seconds", "How long a worker's current task has been running.", "worker")
     for worker in found["workers"]:
@@ -245,17 +245,17 @@ def _processes(found: dict[str, Any]) -> Iterator[Metric]:
         processed.add_metric([name], worker.get("processed", 0))
         busy.add_metric([name], worker.get("busySeconds", 0))
     yield from (alive, active, processed, busy)
-    others = _gauge("process_up", "Whether a process showed a sign of life lately.", "process", "pid")
+    others = _gauge("process_up", "Whether a process sent a heartbeat recently.", "process", "pid")
     for other in found["others"]:
         others.add_metric([other["name"], str(other["pid"])], other["alive"])
     yield others
 
 
 def _schedule(found: dict[str, Any]) -> Iterator[Metric]:
-    started = _gauge("scheduled_run_timestamp_seconds", "When scheduled work was last started.", "name")
-    finished = _gauge("scheduled_run_finished", "Whether the last run of scheduled work has ended.", "name")
+    started = _gauge("scheduled_run_timestamp_seconds", "When a scheduled task last started.", "name")
+    finished = _gauge("scheduled_run_finished", "Whether the last run of a scheduled task has ended.", "name")
     failed = _gauge(
-        "scheduled_run_failed", "Whether the last run of scheduled work failed, or stopped half-way.", "name"
+        "scheduled_run_failed", "Whether the last run of a scheduled task failed or was interrupted.", "name"
     )
     for run in found["runs"]:
         failed.add_metric([run["name"]], run["failed"])
@@ -268,12 +268,14 @@ def _schedule(found: dict[str, Any]) -> Iterator[Metric]:
 
 
 def _audit(outcome: str) -> Iterator[Metric]:
-    """The last audit's result; none while it is running, or when it broke down."""
-    violations = _gauge("audit_violations", "Promises that the last audit found broken.")
+    """The last audit's result; none while it runs, or if it failed."""
+    violations = _gauge("audit_violations", "Violations that the last audit found.")
     if found := VIOLATIONS.search(outcome):
         violations.add_metric([], float(found[1]))
     yield violations
-    foreign = _gauge("audit_foreign_ledger_lines", "Lines of the provider's ledger about nothing of ours.")
+    foreign = _gauge(
+        "audit_foreign_ledger_lines", "Lines of the provider's ledger that match no payment of ours."
+    )
     if found:
         others = FOREIGN_LINES.search(outcome)
         foreign.add_metric([], float(others[1]) if others else 0.0)
@@ -282,8 +284,8 @@ def _audit(outcome: str) -> Iterator[Metric]:
 
 def _providers(found: dict[str, Any]) -> Iterator[Metric]:
     state = _gauge("breaker_state", "1 for the state that a provider's breaker is in.", "provider", "state")
-    up = _gauge("provider_up", "Whether a provider was well when it was last checked.", "provider")
-    latency = _gauge("provider_latency_seconds", "How long that check took.", "provider")
+    up = _gauge("provider_up", "Whether a provider passed its last health check.", "provider")
+    latency = _gauge("provider_latency_seconds", "Duration of that check.", "provider")
     for name, facts in found.items():
         for possible in BREAKER_STATES:
             state.add_metric([name, possible], facts["breaker"]["state"] == possible)
@@ -294,24 +296,22 @@ def _providers(found: dict[str, Any]) -> Iterator[Metric]:
 
 
 def _database(found: dict[str, Any]) -> Iterator[Metric]:
-    connections = _gauge("database_connections", "Connections to PostgreSQL by what they do.", "state")
+    connections = _gauge("database_connections", "Connections to PostgreSQL by state.", "state")
     for state, count in found["connections"].items():
         connections.add_metric([state], count)
     yield connections
-    yield _value(
-        "database_connections_max", "Connections that PostgreSQL takes at most.", found["maxConnections"]
-    )
-    yield _value("database_size_bytes", "What PostgreSQL keeps.", found["sizeBytes"])
+    yield _value("database_connections_max", "PostgreSQL's max_connections.", found["maxConnections"])
+    yield _value("database_size_bytes", "Size of the database.", found["sizeBytes"])
 
 
 def _valkey(found: dict[str, Any]) -> Iterator[Metric]:
-    yield _value("valkey_memory_bytes", "What Valkey holds.", found["memoryBytes"])
-    yield _value("valkey_memory_max_bytes", "What Valkey may hold; 0: no limit.", found["maxMemoryBytes"])
+    yield _value("valkey_memory_bytes", "Memory that Valkey uses.", found["memoryBytes"])
+    yield _value("valkey_memory_max_bytes", "Valkey's maxmemory; 0: no limit.", found["maxMemoryBytes"])
     yield _value("valkey_clients", "Connections to Valkey.", found["clients"])
 
 
 def _versions(found: dict[str, Any]) -> Iterator[Metric]:
-    yield InfoMetricFamily("orders_build", "What runs here.", value=found)
+    yield InfoMetricFamily("orders_build", "Versions of the software.", value=found)
 
 
 FAMILIES: dict[str, Callable[[Any], Iterator[Metric]]] = {
@@ -335,6 +335,6 @@ FAMILIES: dict[str, Callable[[Any], Iterator[Metric]]] = {
 }
 
 _registry = CollectorRegistry()
-# Not described at registration: that would read everything once at import.
+# No describe(): registration would read all sources at import.
 _registry.register(_SystemCollector())
 _exposition = Remembered(lambda: generate_latest(_registry), seconds=1.0)

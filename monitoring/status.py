@@ -1,4 +1,4 @@
-"""What the system is doing now, in one answer: for operators, and for the live board."""
+"""The system's current state, for operators and the live board."""
 
 import platform
 import time
@@ -29,7 +29,7 @@ _started = time.time()
 
 
 def orders() -> dict[str, Any]:
-    """How many orders stand where, what is due, what is under way, what needs a person."""
+    """Return orders by state, the backlog, batches in flight, and what needs attention."""
     backlog = stats.backlog()
     count, first = stats.attention()
     return {
@@ -58,7 +58,7 @@ def orders() -> dict[str, Any]:
 
 
 def queues() -> dict[str, Any]:
-    """How many messages wait in each queue, and how many workers have taken and not finished."""
+    """Return waiting and unacknowledged messages per queue."""
     with valkey(settings.BROKER_URL) as client:
         pipeline = client.pipeline(transaction=False)
         for queue in settings.QUEUES:
@@ -72,13 +72,13 @@ def queues() -> dict[str, Any]:
 
 
 def _taken_by_queue() -> Counter[str]:
-    """Sum up what the workers that are alive last said of themselves."""
+    """Sum up the unacknowledged messages that live workers reported."""
     alive = [p for p in heartbeats.present() if p.is_alive and p.name.startswith(WORKER)]
     return sum((Counter(p.facts.get("taken", {})) for p in alive), Counter())
 
 
 def processes() -> dict[str, Any]:
-    """Who is alive: workers with their queues, dispatchers, and who fell silent within the last hour."""
+    """Return all processes that sent a heartbeat within the last hour."""
     present = heartbeats.present()
     return {
         "workers": [_worker(p) for p in present if p.name.startswith(WORKER)],
@@ -107,7 +107,7 @@ def _process(presence: heartbeats.Presence) -> dict[str, Any]:
 
 
 def schedule() -> dict[str, Any]:
-    """When beat last ticked, what is on the schedule, and what came of the latest run of each."""
+    """Return beat's last tick, the schedule, and the latest run of each entry."""
     runs = latest_runs()
     tick = next((run for run in runs if run.name == "beat"), None)
     return {
@@ -135,7 +135,7 @@ def schedule() -> dict[str, Any]:
 
 
 def providers() -> dict[str, Any]:
-    """How the companies we depend on are, by their breakers and by the last scheduled check."""
+    """Return each provider's breaker and last scheduled check."""
     reports = last_reports()
     return {
         name: {"url": url, "breaker": _breaker(breaker(name).state()), "lastCheck": _check(reports.get(name))}
@@ -165,7 +165,7 @@ def _check(report: HealthReport | None) -> dict[str, Any] | None:
 
 
 def versions() -> dict[str, Any]:
-    """What runs here."""
+    """Return the versions of the software."""
     with connection.cursor() as cursor:
         cursor.execute("SHOW server_version")
         postgres = cursor.fetchone()[0]
@@ -193,11 +193,11 @@ _prober = Prober(QUESTIONS)
 
 
 def status() -> dict[str, Any]:
-    """Return the whole picture, at most two seconds old. What is not known is null, with the reason."""
+    """Return the whole state, at most two seconds old. Unknown parts are null, with the reason."""
     return _status.get()
 
 
-def _look() -> dict[str, Any]:
+def _read() -> dict[str, Any]:
     answers = _prober.ask(seconds=DEADLINE_SECONDS)
     return {
         "node": settings.NODE,
@@ -212,4 +212,4 @@ def _why(answer: Answer) -> str:
     return f"{type(answer.error).__name__}: {answer.error}".strip() if answer.is_back else "no answer in time"
 
 
-_status = Remembered(_look, seconds=1.5)
+_status = Remembered(_read, seconds=1.5)

@@ -1,4 +1,4 @@
-"""The addresses at which the system tells how it is."""
+"""URLs of health, metrics and system status."""
 
 from django.urls import path
 

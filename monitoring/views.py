@@ -1,4 +1,4 @@
-"""How the system is, over HTTP."""
+"""Health, status and metrics over HTTP."""
 
 from typing import Any
 
@@ -21,21 +21,21 @@ from runtime.nodes import NotKnown
 @require_safe
 @never_cache
 def health_live(_: HttpRequest) -> JsonResponse:
-    """Say that this process answers. Asks nobody."""
+    """Answer 200: liveness of this process, without any dependency."""
     return JsonResponse({"status": health.State.HEALTHY})
 
 
 @require_safe
 @never_cache
 def health_ready(request: HttpRequest) -> JsonResponse:
-    """Say whether this process can store an order; 503 if not."""
+    """Answer whether this process can store an order; 503 if not."""
     return _answer(request, health.readiness())
 
 
 @require_safe
 @never_cache
 def health_all(request: HttpRequest) -> JsonResponse:
-    """Say how every part is; 503 if orders cannot be stored or cannot move."""
+    """Answer the health of every part; 503 if orders cannot be stored or processed."""
     return _answer(request, health.report())
 
 
@@ -58,46 +58,46 @@ def _part(part: health.Part, *, with_details: bool) -> dict[str, Any]:
 @require_safe
 @never_cache
 def metrics_for_prometheus(request: HttpRequest) -> HttpResponse:
-    """Tell Prometheus how the whole system is doing; 403 to strangers."""
+    """Answer the metrics of the whole system; 403 without access."""
     if not may_see_details(request):
-        return HttpResponse("Send METRICS_TOKEN as bearer token, or ask from this machine.\n", status=403)
+        return HttpResponse("Send METRICS_TOKEN as a bearer token, or call from this machine.\n", status=403)
     return HttpResponse(prometheus.exposition(), content_type=CONTENT_TYPE_LATEST)
 
 
 class SystemStatus(APIView):
-    """What the system is doing now: orders by state, queues, workers, schedule, providers."""
+    """The system's current state: orders, queues, workers, schedule, providers."""
 
     read_cost = 5
     permission_classes = (IsStaffOrDemo,)
 
     @extend_schema(tags=["system"], responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:  # noqa: ARG002 - DRF's signature
-        """Return the whole picture, at most two seconds old. What is not known is null, with its reason."""
+        """Return the whole state, at most two seconds old. Unknown parts are null, with the reason."""
         return Response(status.status())
 
 
 class SystemNodes(APIView):
-    """The machines of a cluster: which are there, what they do, which is missing."""
+    """The nodes of a cluster: present ones with their roles, and missing ones."""
 
     permission_classes = (IsStaffOrDemo,)
 
     @extend_schema(tags=["system"], responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:  # noqa: ARG002 - DRF's signature
-        """Return the nodes as they announce themselves. 503 while nothing is heard of them."""
+        """Return the nodes as they announce themselves; 503 while none is heard."""
         try:
             return Response(nodes.machines())
         except NotKnown:
-            message = "Nothing is heard of the nodes just now. Try again."
+            message = "The state of the nodes is unknown at the moment. Try again."
             raise Problem("temporarily_unavailable", message, status_code=503, retry_after=2) from None
 
 
 class SystemMetrics(APIView):
-    """Figures over time: throughput, durations, batches, and what the engines use."""
+    """Recent metrics: throughput, durations, batches, engine usage."""
 
     read_cost = 5
     permission_classes = (IsStaffOrDemo,)
 
     @extend_schema(tags=["system"], responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:  # noqa: ARG002 - DRF's signature
-        """Return the figures of the last minutes, at most two seconds old."""
+        """Return the metrics of the last minutes, at most two seconds old."""
         return Response(metrics.metrics())

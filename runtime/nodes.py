@@ -1,4 +1,4 @@
-"""Who is in the cluster, as this node's own Valkey has it from whoever hears the others."""
+"""The cluster's nodes as the relay stores them in this node's Valkey."""
 
 import json
 from dataclasses import dataclass
@@ -10,28 +10,27 @@ from django.conf import settings
 from runtime.optional_valkey import fail_fast_client
 
 KEY = "nodes"
-# What was heard of the others is believed for so long.
-BELIEVED_SECONDS = 10
+TTL_SECONDS = 10
 SOCKET_TIMEOUT_SECONDS = 0.5
 
 
 class NotKnown(Exception):
-    """Nothing is known about the other nodes just now."""
+    """The state of the other nodes is unknown."""
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """The nodes that announced themselves lately, and those that should have."""
+    """The nodes that announced themselves recently, and expected ones that did not."""
 
     present: list[dict[str, Any]]
     missing: list[str]
 
 
 def keep(nodes: list[dict[str, Any]]) -> None:
-    """Keep what was heard. Never raises: with Valkey away nobody can read it anyway."""
+    """Store the announced nodes. Never raises: without Valkey no process reads them."""
     try:
         with _client() as client:
-            client.set(KEY, json.dumps(nodes), ex=BELIEVED_SECONDS)
+            client.set(KEY, json.dumps(nodes), ex=TTL_SECONDS)
     except (redis.RedisError, OSError):
         return
 
@@ -44,7 +43,7 @@ def known() -> Nodes:
     except (redis.RedisError, OSError) as error:
         raise NotKnown(str(error)) from error
     if text is None:
-        raise NotKnown("nothing was heard of the nodes lately: NATS or the relay of this node is away")
+        raise NotKnown("no node was heard recently: NATS or this node's relay is down")
     present = json.loads(str(text))
     names = {node["node"] for node in present}
     return Nodes(present, [name for name in settings.NODES if name not in names])

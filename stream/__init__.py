@@ -1,1 +1,1 @@
-"""The journal for other systems, as a stream in NATS JetStream; and what nodes tell each other by NATS."""
+"""The journal as a NATS JetStream stream, and messages between nodes over NATS."""

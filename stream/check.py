@@ -1,4 +1,4 @@
-"""Is the stream the journal? Every event exactly once, in order, and none that never happened."""
+"""Compares the stream with the journal: every event exactly once, in order, none unknown."""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ from stream.events import is_exported
 from stream.turn import RELAY_THREAD
 
 PAGE = 1000
-PATIENCE_SECONDS = 5.0
+MESSAGE_SECONDS = 5.0
 
 
 @dataclass
 class Difference:
-    """What was compared, and what is wrong; of each kind the first few."""
+    """The number of events on both sides, and the differing positions by kind."""
 
     journal: int = 0
     stream: int = 0
@@ -31,7 +31,7 @@ class Difference:
 
     @property
     def is_none(self) -> bool:
-        """Whether the two are equal."""
+        """Whether stream and journal are equal."""
         return not (self.missing or self.unknown or self.twice or self.out_of_order)
 
     def __str__(self) -> str:
@@ -45,7 +45,7 @@ class Difference:
 
 
 async def compare(client: Client) -> Difference:
-    """Compare the stream with the journal from the stream's first event on: older ones may have left it."""
+    """Compare both from the stream's first event on: older ones may have expired."""
     stored = [position async for position in _stored(client)]
     first = min(stored, default=Position())
     known = [position for position in await ask(_journal, RELAY_THREAD) if position >= first]
@@ -74,7 +74,7 @@ async def _stored(client: Client) -> AsyncIterator[Position]:
     subscription = await js.subscribe("orders.>", stream=NAME, ordered_consumer=True)
     try:
         while left:
-            message = await subscription.next_msg(timeout=PATIENCE_SECONDS)
+            message = await subscription.next_msg(timeout=MESSAGE_SECONDS)
             left -= 1
             yield Position.parse((message.headers or {})[MESSAGE_ID])
     except NatsTimeout:

@@ -1,4 +1,4 @@
-"""How NATS is reached: patient with reconnecting, quick to notice that nobody is there."""
+"""The NATS connection: reconnects forever, and detects a dead server quickly."""
 
 import logging
 
@@ -13,10 +13,9 @@ PING_SECONDS = 2
 
 
 async def connect(*, name: str) -> Client:
-    """Return a connection to whichever server answers. Raises nats.errors.Error or OSError when none does.
+    """Return a connection to a server that answers. Raises nats.errors.Error or OSError when none does.
 
-    It reconnects by itself. The login is passed apart from the addresses: servers that the client hears of from
-    others come without one.
+    Login and addresses are separate: discovered servers' addresses carry no login.
     """
     return await nats.connect(
         settings.NATS_URL,

@@ -1,4 +1,4 @@
-"""The stream: what it is called, what it takes and for how long, and where it stands."""
+"""The stream's name, configuration and last position."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ MESSAGE_ID = "Nats-Msg-Id"
 
 
 def configuration() -> StreamConfig:
-    """Return how the stream is to be."""
+    """Return the stream's configuration."""
     return StreamConfig(
         name=NAME,
         description="The journal of all orders: every event once, in its order, as CloudEvents.",
@@ -31,7 +31,7 @@ def configuration() -> StreamConfig:
 
 
 async def stream_info(js: JetStreamContext) -> StreamInfo:
-    """Return how the stream is; made now if it is not there, or no longer."""
+    """Return the stream's state; create a missing stream."""
     try:
         return await js.stream_info(NAME)
     except NotFoundError:
@@ -39,9 +39,9 @@ async def stream_info(js: JetStreamContext) -> StreamInfo:
 
 
 async def last_position(js: JetStreamContext, info: StreamInfo) -> Position | None:
-    """Return the position of the stream's last event; None if it holds none.
+    """Return the position of the stream's last event; None if empty.
 
-    The leader is asked: another server may not have the last one yet.
+    Reads from the leader: a follower may lag.
     """
     if not info.state.messages:
         return None

@@ -1,4 +1,4 @@
-"""An event of the journal as the stream has it: a CloudEvent 1.0 in JSON, below the subject of its owner and order."""
+"""A journal event as a CloudEvent 1.0 in JSON; the subject has its owner and order."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ STATUS_EVENTS = frozenset(event.value for event in STATUS_AFTER)
 
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
-    """A message of the stream. Its id is the event's position in the journal."""
+    """A stream message; its id is the event's journal position."""
 
     subject: str
     id: str
@@ -23,12 +23,12 @@ class StreamEvent:
 
 
 def is_exported(event: FeedEvent) -> bool:
-    """Whether an event goes to the stream: all of them, or those that change an order's status."""
+    """Whether STREAM_EVENTS includes the event."""
     return settings.STREAM_EVENTS == "all" or event.type in STATUS_EVENTS
 
 
 def stream_event(event: FeedEvent) -> StreamEvent:
-    """Return an event of the journal as it goes to the stream. Its data are those of the live feed."""
+    """Return the stream's form of an event; the data equal the live feed's."""
     position = str(event.position)
     envelope = {
         "specversion": "1.0",

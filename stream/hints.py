@@ -1,4 +1,4 @@
-"""The hint that the journal has grown, from node to node: each has a channel layer of its own. It may be lost."""
+"""Forwards hints of journal growth between the nodes' channel layers; best effort."""
 
 import asyncio
 import logging
@@ -20,19 +20,19 @@ RETRY_SECONDS = 1.0
 
 
 class Bridge:
-    """Carries hints between this node's channel layer and the other nodes; `hint` is set by any of them."""
+    """Forwards hints between this node and the others; any hint sets `hint`."""
 
     def __init__(self, client: Client, hint: asyncio.Event) -> None:
         self._client, self._hint = client, hint
 
     async def run(self) -> None:
-        """Carry hints for good."""
+        """Forward hints until cancelled."""
         await self._client.subscribe(SUBJECT, cb=self._from_others)
         while True:
             try:
                 await self._to_others()
-            except Exception as error:  # noqa: BLE001 - a courtesy: whoever is not woken looks by himself
-                logger.info("No hints to other nodes: %r", error)
+            except Exception as error:  # noqa: BLE001 - best effort: readers poll too
+                logger.info("Cannot send hints to other nodes: %r", error)
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _to_others(self) -> None:
@@ -43,7 +43,7 @@ class Bridge:
             while True:
                 message = await layer.receive(channel)
                 self._hint.set()
-                if "node" not in message:  # else it came from us
+                if "node" not in message:  # else it came from another node
                     await self._client.publish(SUBJECT, settings.NODE_ID.encode())
                     await asyncio.sleep(PAUSE_SECONDS)
         finally:

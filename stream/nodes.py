@@ -1,4 +1,4 @@
-"""Nodes find each other: each announces itself in a bucket of NATS, whose entries vanish when they are not renewed."""
+"""Node discovery: each node renews its entry in a NATS key-value bucket with a TTL."""
 
 import asyncio
 import json
@@ -23,13 +23,13 @@ logger = logging.getLogger(__name__)
 
 BUCKET = "nodes"
 BEAT_SECONDS = 2.0
-# Three beats missed, and a node counts as gone.
+# Three missed heartbeats.
 GONE_SECONDS = 6.0
 PATRONI_SECONDS = 1.0
 
 
 class Announcer:
-    """Announces this node, and keeps what the others announce where this node's processes read it."""
+    """Announces this node, and stores the others' entries for this node's processes."""
 
     def __init__(self, client: Client, *, relay: Relay) -> None:
         self._client, self._js = client, client.jetstream()
@@ -37,22 +37,22 @@ class Announcer:
         self._since = time.time()
 
     async def run(self) -> None:
-        """Announce for good, however NATS is."""
+        """Announce until cancelled, across NATS failures."""
         while True:
             try:
                 await self._beat()
             except (NatsError, OSError, TimeoutError) as error:
-                logger.info("The nodes are out of touch: %r", error)
+                logger.info("Cannot announce this node: %r", error)
             honour_cancellation()
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _beat(self) -> None:
         bucket = await self._bucket()
-        await bucket.put(settings.NODE_ID, json.dumps(await self._about()).encode())
+        await bucket.put(settings.NODE_ID, json.dumps(await self._facts()).encode())
         await asyncio.to_thread(nodes.keep, await _announced(bucket))
 
     async def _bucket(self) -> KeyValue:
-        """Return the bucket. A handle outlives its bucket, so it is asked for each time."""
+        """Return the bucket, looked up each time: it may have been deleted."""
         try:
             return await self._js.key_value(BUCKET)
         except NotFoundError:
@@ -60,7 +60,7 @@ class Announcer:
                 bucket=BUCKET, ttl=GONE_SECONDS, replicas=settings.STREAM_REPLICAS, storage=StorageType.MEMORY
             )
 
-    async def _about(self) -> dict[str, Any]:
+    async def _facts(self) -> dict[str, Any]:
         database, present = await asyncio.to_thread(_database), await asyncio.to_thread(_processes)
         return {
             "node": settings.NODE_ID,
@@ -99,7 +99,7 @@ async def _announced(bucket: KeyValue) -> list[dict[str, Any]]:
     for name in sorted(names):
         try:
             entry = await bucket.get(name)
-        except NotFoundError:  # it has grown too old since
+        except NotFoundError:  # expired meanwhile
             continue
         found.append(json.loads(entry.value or b"{}"))
     return found
@@ -113,7 +113,7 @@ def _processes() -> list[str]:
 
 
 def _database() -> dict[str, Any] | None:
-    """Return the part that this node's PostgreSQL plays, if Patroni runs it."""
+    """Return the role of this node's PostgreSQL under Patroni, if known."""
     if not settings.PATRONI_URL:
         return None
     try:
@@ -131,5 +131,5 @@ def _database() -> dict[str, Any] | None:
 
 
 def _number(lag: object) -> int | None:
-    """Return a lag in bytes; of a copy that is still being made it is not known."""
+    """Return a lag in bytes; Patroni reports "unknown" for a replica being created."""
     return lag if isinstance(lag, int) else None

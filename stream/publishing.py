@@ -1,4 +1,4 @@
-"""Atomic batches: all of the events or none, and only behind the event that the writer believes to be the last."""
+"""Atomic batch publish with optimistic concurrency: all events or none, behind the expected last one."""
 
 import json
 from collections.abc import Sequence
@@ -9,25 +9,25 @@ from nats.aio.client import Client
 from stream.definition import MESSAGE_ID
 from stream.events import StreamEvent
 
-# The server takes up to a thousand.
+# The server's limit is 1,000.
 MOST = 500
 COMMIT_SECONDS = 5.0
 
 
 class NotStored(Exception):
-    """The batch was refused as a whole: somebody else has written, or the stream is not what it was."""
+    """The batch was refused: another writer appended, or the stream was replaced."""
 
 
 async def publish(client: Client, events: Sequence[StreamEvent], *, behind: int) -> int:
-    """Append events behind the message with the sequence number `behind`; return the last one's number.
+    """Append events behind sequence number `behind`; return the last one's number.
 
-    Raises NotStored. After nats.errors.TimeoutError it is not known whether they were stored: look where it stands.
+    Raises NotStored. After nats.errors.TimeoutError the outcome is unknown: read the stream's last position.
     """
     batch = uuid4().hex
     for number, event in enumerate(events, start=1):
         headers = {MESSAGE_ID: event.id, "Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
         if number == 1:
-            # The fence: a writer that was frozen, and thawed behind its successor's back, stores nothing.
+            # The fence: a stale writer, such as a thawed one, stores nothing.
             headers["Nats-Expected-Last-Sequence"] = str(behind)
         if number < len(events):
             await client.publish(event.subject, event.payload, headers=headers)

@@ -1,7 +1,6 @@
-"""The relay: follows the journal and appends its events to the stream, each exactly once and in order.
+"""The relay: appends the journal's events to the stream, exactly once and in order.
 
-It keeps no place of its own. The stream's last message says where to go on, so that a relay that was killed between
-two writes, a stream that lost its end and one that was deleted are all the same case.
+It resumes from the stream's last message, which covers a killed relay, a truncated stream and a deleted one alike.
 """
 
 import asyncio
@@ -26,14 +25,14 @@ from stream.turn import RELAY_THREAD, Turn
 
 logger = logging.getLogger(__name__)
 
-# How often the journal is looked at when no hint comes, and whose turn it is.
+# Polls the journal without a hint, and the lock.
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 NOTES, LAST = "relay", "position"
 
 
 class Relay:
-    """Runs until cancelled; appends while it is its turn."""
+    """Appends events while it holds the lock."""
 
     def __init__(self, client: Client, hint: asyncio.Event, *, turn: Turn | None = None) -> None:
         self._client, self._js, self._hint = client, client.jetstream(), hint
@@ -41,14 +40,16 @@ class Relay:
         self.is_active = False
 
     async def run(self) -> None:
-        """Relay for good, whatever happens to the database or to NATS meanwhile."""
+        """Relay until cancelled, across failures of the database and NATS."""
         while True:
             honour_cancellation()
             try:
                 await self._take_turn()
                 await self._relay()
             except (DatabaseFailure, NatsError, NotStored, OSError) as error:
-                logger.warning("The stream waits: %s", str(error).strip() or type(error).__name__)
+                logger.warning(
+                    "The relay is interrupted, retrying: %s", str(error).strip() or type(error).__name__
+                )
                 await asyncio.sleep(RETRY_SECONDS)
             finally:
                 self.is_active = False
@@ -57,7 +58,7 @@ class Relay:
     async def _take_turn(self) -> None:
         while not await ask(self._turn.take, RELAY_THREAD):
             honour_cancellation()
-            await self._rest()
+            await self._wait_for_hint()
         self.is_active = True
 
     async def _relay(self) -> None:
@@ -74,10 +75,10 @@ class Relay:
             if noted != position:
                 await self._note(position)
                 noted = position
-            await self._rest()
+            await self._wait_for_hint()
 
     async def standing(self) -> tuple[Position, int]:
-        """Return the position in the journal, and in the stream, behind which to go on."""
+        """Return the journal position and stream sequence to resume behind."""
         info = await stream_info(self._js)
         position = await last_position(self._js, info)
         if position is None:
@@ -85,7 +86,7 @@ class Relay:
         return position, info.state.last_seq
 
     async def _start(self, *, was_filled: bool) -> Position:
-        """Return where to begin in a stream that holds nothing: all it held may have grown too old."""
+        """Return the start for an empty stream, whose events may all have expired."""
         if was_filled and (noted := await self._noted()):
             return noted
         if settings.STREAM_FROM == "now":
@@ -96,7 +97,7 @@ class Relay:
         exported = [stream_event(event) for event in events if is_exported(event)]
         return await publish(self._client, exported, behind=behind) if exported else behind
 
-    async def _rest(self) -> None:
+    async def _wait_for_hint(self) -> None:
         try:
             async with asyncio.timeout(POLL_SECONDS):
                 await self._hint.wait()
@@ -105,7 +106,7 @@ class Relay:
         finally:
             self._hint.clear()
 
-    # --- For a stream whose last event has grown too old: where that was ----------------------------------
+    # --- The last position, for a stream whose events have all expired ------------------------------------
 
     async def _note(self, position: Position) -> None:
         notes = await self._notes()

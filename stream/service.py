@@ -1,4 +1,4 @@
-"""What `manage.py relay` runs: the relay, the hints and the announcements of one node, on one connection."""
+"""`manage.py relay`: a node's relay, hints and announcements on one connection."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ BEAT_SECONDS = 2.0
 
 
 async def serve() -> None:
-    """Run until cancelled. While no server of NATS answers, try again."""
+    """Run until cancelled; retry while no NATS server answers."""
     while True:
         try:
             client = await connect(name=f"{settings.NODE_ID} relay")

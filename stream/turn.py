@@ -1,4 +1,4 @@
-"""Whose turn it is to relay: one of all the nodes, by a lock that PostgreSQL holds for a session."""
+"""The relay's lock: one node at a time holds a session advisory lock in PostgreSQL."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -6,40 +6,40 @@ from typing import Any
 from django.db import OperationalError, connection
 
 RELAYING = 7_241_002
-# A holder that falls silent for so long loses the lock, frozen or not; what it writes later is fenced by the stream.
+# A silent holder loses the lock; the stream fences its later writes.
 SILENCE_MILLISECONDS = 10_000
 
-# One thread, as the session belongs to the thread that opened it.
+# A session belongs to the thread that opened it.
 RELAY_THREAD = ThreadPoolExecutor(1, thread_name_prefix="relay")
 
 
 class Turn:
-    """The lock, on a connection of its own. To be used in RELAY_THREAD."""
+    """The lock on its own connection; use it in RELAY_THREAD."""
 
     def __init__(self) -> None:
         self._session: Any = None
 
     def take(self) -> bool:
-        """Return whether it is ours; ask again as long as it is not."""
+        """Try to acquire the lock; return whether it is held."""
         if self._session is None:
             self._session = connection.copy()
-            self._ask(f"SET idle_session_timeout = {SILENCE_MILLISECONDS}")
-        ((taken,),) = self._ask("SELECT pg_try_advisory_lock(%s)", [RELAYING])
+            self._execute(f"SET idle_session_timeout = {SILENCE_MILLISECONDS}")
+        ((taken,),) = self._execute("SELECT pg_try_advisory_lock(%s)", [RELAYING])
         return bool(taken)
 
     def keep(self) -> None:
-        """Show a sign of life. Raises OperationalError if the lock is lost."""
+        """Send a heartbeat. Raises OperationalError if the lock is lost."""
         if self._session is None:
             raise OperationalError("The session that held the lock is closed.")
-        self._ask("SELECT 1")
+        self._execute("SELECT 1")
 
     def give_up(self) -> None:
-        """Leave it to the others."""
+        """Release the lock."""
         if self._session is not None:
             self._session.close()
             self._session = None
 
-    def _ask(self, statement: str, parameters: list[Any] | None = None) -> Any:
+    def _execute(self, statement: str, parameters: list[Any] | None = None) -> Any:
         with self._session.cursor() as cursor:
             cursor.execute(statement, parameters)
             return cursor.fetchall() if cursor.description else []

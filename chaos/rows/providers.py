@@ -1,4 +1,4 @@
-"""The payment provider: late, down, lying, and failing where it is to give back."""
+"""Payment provider faults: slow, down, inconsistent, failing refunds."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ SUBSCRIBE = """
     INSERT INTO notifications_subscription (url, secret, events, active)
     VALUES (%s, 'whsec_of_the_campaign', '{order_placed}', true)
 """
-MOST_CALLS = 4 + 1  # at once to one receiver, and one that it has not noticed to be over
+MOST_CALLS = 4 + 1  # WEBHOOK_CALLS_PER_SUBSCRIPTION, and one that is just ending
 AFTER_PROVIDERS = 90.0
 
 
@@ -37,7 +37,7 @@ async def f29(arena: Arena) -> None:
     within=AFTER_PROVIDERS,
 )
 async def f30(arena: Arena) -> None:
-    """What a call does not say a webhook does: before it is looked up, after that, or after the order was cancelled."""
+    """Webhooks report outcomes that calls did not: before the lookup, after it, or after a cancellation."""
     secret = f"{arena.dice.getrandbits(128):032x}"
     url = f"http://127.0.0.1:{arena.rig.web_ports[0]}/api/payments/webhook"
     await arena.rig.restart(*WEBS, PAYMENT_WEBHOOK_SECRETS=secret)
@@ -52,10 +52,10 @@ async def f30(arena: Arena) -> None:
     await arena.sleep(6)
     events = (await asyncio.to_thread(arena.rig.rows, "SELECT count(*) FROM payments_webhookevent"))[0][0]
     arena.notes.append(f"{events} events came in")
-    arena.expect(events, "no webhook came in")
+    arena.expect(events, "no webhook was received")
 
 
-@row("F31", "provider down, erring, slow, talking nonsense, declining", within=AFTER_PROVIDERS)
+@row("F31", "provider down, failing, slow, sending invalid answers, declining", within=AFTER_PROVIDERS)
 async def f31(arena: Arena) -> None:
     scripts: list[dict[str, Any]] = [
         {"down": True},
@@ -91,7 +91,7 @@ async def f32(arena: Arena) -> None:
     "F50", "a receiver of webhooks drips its answers, then the payment provider, too", within=AFTER_PROVIDERS
 )
 async def f50(arena: Arena) -> None:
-    """A byte now and then keeps every timeout of a socket from passing: only the deadline of the whole call ends it."""
+    """A slow drip of bytes never hits a socket timeout: only the call's total deadline ends it."""
     rig, well, drip = arena.rig, Receiver(drips=False), Receiver(drips=True)
     variables = {"WEBHOOK_ALLOW_PRIVATE": "1", "WEBHOOK_TIMEOUT_SECONDS": "1"}
     await rig.restart("worker-notifications", **variables)
@@ -103,12 +103,14 @@ async def f50(arena: Arena) -> None:
     arena.struck()
     await arena.sleep(12)
     taken = well.calls
-    arena.expect(taken > 12 * arena.scale, f"the well receiver got {taken} webhooks while the other dripped")
+    arena.expect(
+        taken > 12 * arena.scale, f"the healthy receiver got {taken} webhooks while the other dripped"
+    )
     rig.proxies["sandbox"].drip = 0.2
     arena.struck()
     await arena.sleep(12)
     rig.proxies["sandbox"].heal()
-    arena.expect(well.calls > taken, "the well receiver got nothing while the provider dripped")
+    arena.expect(well.calls > taken, "the healthy receiver got nothing while the provider dripped")
     arena.expect(drip.most_open <= MOST_CALLS, f"{drip.most_open} calls at once hung at one receiver")
     arena.notes.append(f"{well.calls} webhooks taken, {drip.calls} dripped, {drip.most_open} at once")
     await asyncio.to_thread(rig.do, "UPDATE notifications_subscription SET active = false")
@@ -135,7 +137,7 @@ async def f60(arena: Arena) -> None:
     await arena.rig.sandbox("DELETE", "/faults")
 
 
-@row("F61", "provider resets half of its connections, before and after the deed", within=AFTER_PROVIDERS)
+@row("F61", "provider resets half of its connections, before and after charging", within=AFTER_PROVIDERS)
 async def f61(arena: Arena) -> None:
     await arena.providers(timeoutBeforeRate=0.25, timeoutAfterRate=0.33, timeoutSeconds=0)
     arena.struck()
@@ -144,17 +146,17 @@ async def f61(arena: Arena) -> None:
     await arena.rig.sandbox("DELETE", "/faults")
 
 
-@row("F62", "worker killed with a thousand calls under way", within=60, resumed_bar=(10.0, 15.0))
+@row("F62", "worker killed with a thousand calls in flight", within=60, resumed_bar=(10.0, 15.0))
 async def f62(arena: Arena) -> None:
     wanted = int(1000 * arena.scale)
-    # Slow from the start: the loop widens its window by the answers, wave after wave.
+    # Slow from the start: the window grows with each wave of answers.
     await arena.providers(latencyMs=4000, operations=["authorize"])
     await arena.load.pour(3 * wanted, lasting=2)
 
     def is_reached() -> bool:
         return bool(arena.rig.rows(UNKNOWN)[0][0] >= wanted)
 
-    arena.expect(await arena.rig.until(is_reached, seconds=60), f"never {wanted} calls under way")
+    arena.expect(await arena.rig.until(is_reached, seconds=60), f"never {wanted} calls in flight")
     arena.notes.append(f"{await _calls_under_way(arena)} calls under way")
     arena.struck()
     arena.rig.kill("worker-payments")

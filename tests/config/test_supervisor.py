@@ -145,7 +145,7 @@ def test_what_dies_is_restarted_and_the_others_live_on(launch):
     running.wait_for(r"\| up", times=2)
     web, beat = running.programs()
     web.kill()
-    running.wait_for(r"web has ended \(signal SIGKILL\) and is restarted")
+    running.wait_for(r"web exited \(signal SIGKILL\); restarting")
     running.wait_for(r"web \| up", times=2)
     assert beat.is_running()
 

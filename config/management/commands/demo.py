@@ -28,7 +28,7 @@ class Command(BaseCommand):
         self._report("groups", add_groups())
         self._add_account("admin", "DEMO_ADMIN_PASSWORD", is_staff=True, is_superuser=True)
         self._add_account("operator", "DEMO_OPERATOR_PASSWORD", groups=list(GROUPS), is_staff=True)
-        # reaches own orders only
+        # Customers may process and complete their own orders.
         self._add_account("demo", "DEMO_CUSTOMER_PASSWORD", permissions=[("orders", "operate_order")])
         demo_accounts.switch_on()
 
@@ -44,9 +44,9 @@ class Command(BaseCommand):
         permissions: list[tuple[str, str]] | None = None,
         **flags: bool,
     ) -> None:
-        """Add the account, with a generated password unless the environment has one."""
+        """Add the account with the password from the environment, or print a generated one."""
         if User.objects.filter(username=name).exists():
-            self.stdout.write(f"account {name}: is there")
+            self.stdout.write(f"account {name}: exists")
             return
         given = os.environ.get(password_variable)
         password = given or secrets.token_urlsafe(12)

@@ -8,7 +8,7 @@ from config.groups import add_groups
 
 
 class Command(BaseCommand):
-    help = "Adds the groups support, finance, warehouse and read-only. Those that are there are left alone."
+    help = "Adds the groups support, finance, warehouse and read-only. Existing ones stay as they are."
 
     def handle(self, *args: Any, **options: Any) -> None:
         added = add_groups()

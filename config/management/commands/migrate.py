@@ -1,4 +1,4 @@
-"""`manage.py migrate`, as Django has it, but waiting for the database for as long as a migration takes."""
+"""Django's `migrate` without the statement timeout."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`manage.py relay`: carry the journal to the event stream until SIGTERM or Ctrl-C."""
+"""`manage.py relay`: relay the journal to the event stream until SIGTERM or Ctrl-C."""
 
 import asyncio
 import signal
@@ -13,7 +13,7 @@ from telemetry import tracing
 
 
 class Command(BaseCommand):
-    help = "Carry the journal to the event stream (NATS_URL), and tell the other nodes of this one, until stopped."
+    help = "Relays the journal to the event stream (NATS_URL) and announces this node until stopped."
 
     def handle(self, *args: Any, **options: Any) -> None:
         tracing.start("relay")
@@ -27,7 +27,7 @@ async def _until_stopped() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     if not settings.NATS_URL:
-        await stopped.wait()  # where a Procfile starts everything, nothing may end by itself
+        await stopped.wait()  # the supervisor would restart a process that exits
         return
     serving = asyncio.create_task(service.serve())
     await asyncio.wait([serving, asyncio.create_task(stopped.wait())], return_when=asyncio.FIRST_COMPLETED)

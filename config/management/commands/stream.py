@@ -1,4 +1,4 @@
-"""`manage.py stream check`: prove that the event stream is the journal."""
+"""`manage.py stream check`: compare the event stream with the journal."""
 
 import asyncio
 from typing import Any
@@ -12,7 +12,7 @@ from stream.connection import connect
 
 class Command(BaseCommand):
     help = (
-        "Compare the event stream with the journal; fails if any event is missing, misplaced or there twice."
+        "Compares the event stream with the journal; fails if an event is missing, misplaced or duplicated."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py restored`: after a dump was restored, let the journal's readers go on where they were."""
+"""`manage.py restored`: let the journal's readers resume after a restore."""
 
 from typing import Any
 
@@ -7,17 +7,15 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from database import deadline
 from notifications import restored
 
-# More than these take longer than stopping the server and telling it the next number.
+# Above this, pg_resetwal is faster.
 MOST = 20_000_000
 
 
 class Command(BaseCommand):
-    help = "Run once after restoring a dump into another cluster, before the processes start. Harmless otherwise."
+    help = "Run once after restoring a dump into another cluster, before processes start. Idempotent."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--check", action="store_true", help="Only say what is missing; fail if anything is."
-        )
+        parser.add_argument("--check", action="store_true", help="Only report; fail if anything is missing.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         with deadline.lifted():
