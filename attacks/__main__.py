@@ -87,7 +87,7 @@ def _verdict(results: list[Result], *, strict: bool) -> bool:
 
 
 def say(text: str) -> None:
-    """Print for whoever watches."""
+    """Print at once, whether or not it goes to a terminal."""
     print(text, flush=True)  # noqa: T201
 
 

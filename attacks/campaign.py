@@ -15,7 +15,10 @@ from chaos.load import percentile
 from chaos.oracle import unrest
 from chaos.rig import NotWell
 
-HEADER = f"{'attack':<11}{'placed':>7}{'refused':>8}{'lost':>6}{'POST p50':>10}{'p99':>9}{'reads refused':>15}{'load':>6}  verdict"
+HEADER = (
+    f"{'attack':<11}{'placed':>7}{'refused':>8}{'lost':>6}{'POST p50':>10}{'p99':>9}{'reads refused':>15}{'load':>6}"
+    "  verdict"
+)
 BAR_SECONDS = 1.0  # p99 of an honest POST, on two cores that do nothing else
 SETTLE_SECONDS = 180.0
 LOST = """
@@ -27,7 +30,7 @@ SHOWN = 3
 
 @dataclass(slots=True)
 class Result:
-    """What came of an attack."""
+    """The outcome of an attack."""
 
     attack: Attack
     seen: Seen = field(default_factory=Seen)
@@ -40,8 +43,10 @@ class Result:
 
     @property
     def is_good(self) -> bool:
-        """Whether no honest order was refused or lost, and nothing happened that must not."""
-        return not (self.seen.refused or self.lost or self.violations)
+        """Whether honest orders were placed, none was refused or lost, and nothing happened that must not."""
+        return bool(self.skipped or self.seen.placed) and not (
+            self.seen.refused or self.lost or self.violations
+        )
 
     @property
     def is_over_bar(self) -> bool:

@@ -99,6 +99,6 @@ async def _narrow_connection(port: int) -> tuple[asyncio.StreamReader, asyncio.S
     """Return a connection whose buffers on our side are as small as they can be."""
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
-    raw.setblocking(False)
+    raw.setblocking(False)  # noqa: FBT003
     await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", port))
     return await asyncio.open_connection(sock=raw, limit=64)

@@ -21,7 +21,7 @@ HEAD_START_SECONDS = 0.5  # of the honest user, whose interpreter has to start
 
 @dataclass(slots=True)
 class Scene:
-    """The target, the dice of this attack, and what is noted: what attackers got, and what must not have been."""
+    """The target, the random numbers of this attack, and what is noted: what attackers got, and what must not have been."""
 
     target: Target
     dice: random.Random
@@ -34,7 +34,7 @@ class Scene:
 
     @contextlib.asynccontextmanager
     async def honest(self, *, sku: str = "") -> AsyncIterator[None]:
-        """An honest user orders for as long as the block runs; of `sku`, or of a product that nobody else wants."""
+        """An honest user orders for as long as the block runs; of `sku`, or of a product that no attacker orders."""
         order = Order(
             port=self.target.port,
             token=await self.target.account("honest"),

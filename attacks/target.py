@@ -132,7 +132,7 @@ def headers_of(token: str, address: str) -> dict[str, str]:
 
 
 def _hashed(password: str) -> str:
-    """Return a password as Django stores it; an empty one lets nobody in."""
+    """Return a password as Django stores it; an empty one matches no login."""
     if not password:
         return "!"
     salt, rounds = secrets.token_hex(8), 1000

@@ -1,4 +1,4 @@
-"""More requests than anybody needs."""
+"""Many more requests than a person sends."""
 
 import asyncio
 import contextlib

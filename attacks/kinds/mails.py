@@ -1,4 +1,4 @@
-"""E-mails to somebody who has ordered nothing."""
+"""E-mails to an address whose owner has ordered nothing."""
 
 import asyncio
 import contextlib

@@ -24,7 +24,7 @@ class Bomb:
         return Path.touch, (Path(self._path),)
 
 
-@attack("pickles", "whoever can write to Valkey adds a pickle to every key")
+@attack("pickles", "a pickle is added to every key of Valkey, again and again")
 async def pickles(scene: Scene) -> None:
     """Orders that are placed meanwhile may wait until Valkey is cleaned; none is refused, and no pickle is loaded."""
     target, trace = scene.target, scene.target.folder / "a-pickle-was-loaded"

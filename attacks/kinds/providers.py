@@ -1,4 +1,4 @@
-"""Those whom the system calls, and who drip their answers."""
+"""Servers that the system calls, and that drip their answers."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ SUBSCRIBE = """
     INSERT INTO notifications_subscription (url, secret, events, active)
     VALUES (%s, 'whsec_of_the_campaign', '{order_placed}', true)
 """
-DRIPPING = 6  # more than one process calls at once, at so many calls to each
+DRIPPING = 6  # together they could hold more calls than one process makes at once
 MOST_CALLS = 4 + 1  # at once to one receiver, and one that it has not noticed to be over
 DRIP_SECONDS = 0.2
 ARRIVAL_SECONDS = 60.0
