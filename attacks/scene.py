@@ -21,7 +21,7 @@ HEAD_START_SECONDS = 0.5  # of the honest user, whose interpreter has to start
 
 @dataclass(slots=True)
 class Scene:
-    """The target, the random numbers of this attack, and what is noted: what attackers got, and what must not have been."""
+    """The target, the random numbers of this attack, and what is noted of it."""
 
     target: Target
     dice: random.Random

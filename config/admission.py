@@ -34,6 +34,8 @@ PATIENCE_SECONDS = {"read": 10.0, "write": 30.0}
 SHARED_SECONDS = 10.0
 # Whoever asks how the system is, is answered whatever its state.
 NEVER_WAIT = ("/health", "/metrics")
+# What the names of those begin with whose credentials are not known here, or who show none: an address follows.
+GUEST = "ip:"
 
 
 class Kind(IntEnum):
@@ -41,7 +43,8 @@ class Kind(IntEnum):
 
     WRITE = 0
     READ = 1
-    HEAVY_READ = 2
+    LOGIN = 2  # hashing its password keeps a processor busy
+    HEAVY_READ = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,10 @@ class Room:
     running: int
     running_reads: int
     running_heavy: int
+    running_logins: int
     running_of_account: int
     reads: int
+    reads_of_guests: int  # of all together whose credentials are not known here, or who show none
     of_account: int
 
     @classmethod
@@ -64,8 +69,10 @@ class Room:
             running=running,
             running_reads=max(1, running // 2),
             running_heavy=max(1, running // 4),
+            running_logins=max(1, running // 8),
             running_of_account=max(1, running - 1),
             reads=reads,
+            reads_of_guests=max(1, reads * 2 // 3),
             of_account=min(of_account, reads),
         )
 
@@ -100,7 +107,7 @@ class Admission:
         self._lock = threading.Lock()
         self._numbers = itertools.count()
         self._here, self._running = Counter[str](), Counter[str]()  # by account
-        self._reads_here = 0
+        self._reads_here = self._reads_of_guests = 0
         self._running_kinds = Counter[Kind]()
         self._waiting: list[Turn] = []
         self._latest, self._shared_until = "", 0.0
@@ -112,7 +119,7 @@ class Admission:
             self._refuse_excess(account, kind)
             turn = Turn(account, kind, next(self._numbers))
             self._here[account] += 1
-            self._reads_here += kind is not Kind.WRITE
+            self._count_read(account, kind, 1)
             self._waiting.append(turn)
             self._call_next()
         if not turn.comes.wait(patience):
@@ -139,6 +146,12 @@ class Admission:
             raise TooManyOfAccount
         if kind is not Kind.WRITE and self._reads_here >= self._room.reads:
             raise Busy
+        if (
+            kind is not Kind.WRITE
+            and _is_guest(account)
+            and self._reads_of_guests >= self._room.reads_of_guests
+        ):
+            raise Busy
 
     def _call_next(self) -> None:
         while fit := [turn for turn in self._waiting if self._has_room(turn)]:
@@ -150,13 +163,18 @@ class Admission:
 
     def _has_room(self, turn: Turn) -> bool:
         room, kinds = self._room, self._running_kinds
-        heavy = kinds[Kind.HEAVY_READ]
+        heavy, logins = kinds[Kind.HEAVY_READ], kinds[Kind.LOGIN]
         reads = heavy + kinds[Kind.READ]
+        has_room = {
+            Kind.WRITE: True,
+            Kind.READ: reads < room.running_reads,
+            Kind.LOGIN: logins < room.running_logins,
+            Kind.HEAVY_READ: reads < room.running_reads and heavy < room.running_heavy,
+        }
         return (
-            reads + kinds[Kind.WRITE] < room.running
+            reads + logins + kinds[Kind.WRITE] < room.running
             and self._running[turn.account] < room.running_of_account
-            and (turn.kind is Kind.WRITE or reads < room.running_reads)
-            and (turn.kind is not Kind.HEAVY_READ or heavy < room.running_heavy)
+            and has_room[turn.kind]
         )
 
     def _give_up(self, turn: Turn) -> None:
@@ -168,8 +186,13 @@ class Admission:
         raise Busy
 
     def _depart(self, turn: Turn) -> None:
-        self._reads_here -= turn.kind is not Kind.WRITE
+        self._count_read(turn.account, turn.kind, -1)
         self._subtract(self._here, turn.account)
+
+    def _count_read(self, account: str, kind: Kind, change: int) -> None:
+        if kind is not Kind.WRITE:
+            self._reads_here += change
+            self._reads_of_guests += change if _is_guest(account) else 0
 
     @staticmethod
     def _subtract(counts: "Counter[str]", account: str) -> None:
@@ -195,7 +218,7 @@ class Accounts:
     def of(self, request: HttpRequest) -> str:
         """Return the account; the address of a credential that was not let in yet, or of none."""
         known = self._of.get(_credential(request))
-        return f"user:{known}" if known else f"ip:{BaseThrottle().get_ident(request)}"  # type: ignore[arg-type]
+        return f"user:{known}" if known else f"{GUEST}{BaseThrottle().get_ident(request)}"  # type: ignore[arg-type]
 
     def learn(self, request: HttpRequest) -> None:
         """Remember whom the views found the request to be from."""
@@ -205,6 +228,10 @@ class Accounts:
             if len(self._of) >= self.MOST:
                 self._of.clear()
             self._of[credential] = user.pk
+
+
+def _is_guest(account: str) -> bool:
+    return account.startswith(GUEST)
 
 
 def _credential(request: HttpRequest) -> int:
@@ -261,9 +288,10 @@ class Admitted:
 
 def kind_of(request: HttpRequest, view: Any) -> Kind:
     """Return what kind of request it is, by its method and by what its view costs."""
+    asked = getattr(view, "cls", view)
     if request.method not in SAFE_METHODS:
-        return Kind.WRITE
-    cost = cost_of(getattr(view, "cls", view), request.GET)
+        return Kind.LOGIN if getattr(asked, "is_login", False) else Kind.WRITE
+    cost = cost_of(asked, request.GET)
     return Kind.HEAVY_READ if cost >= HEAVY_COST else Kind.READ
 
 

@@ -63,6 +63,7 @@ class TokenList(Answer):
 class Login(APIView):
     """Exchanges a user name and a password for a token."""
 
+    is_login = True
     authentication_classes: list[Any] = []
     permission_classes = [AllowAny]
     throttle_classes = [LoginThrottle]

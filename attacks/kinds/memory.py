@@ -14,7 +14,7 @@ WRONG_LINES = b"1\n" * 8000  # some 60 bytes of answer for each two of a line
 
 def _valkey_mb(scene: Scene) -> float:
     with scene.target.broker() as client:
-        return float(client.info("memory")["used_memory"]) / 1e6  # type: ignore[index]
+        return float(client.info("memory")["used_memory"]) / 1e6
 
 
 @attack("questions", f"{CONNECTIONS} connections list the catalogue, no two with the same question")

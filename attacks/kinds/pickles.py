@@ -47,7 +47,7 @@ def _poison(scene: Scene, database: int, bomb: bytes) -> int:
     url, number = f"{scene.target.valkey.url}/{database}", 0
     with redis.Redis.from_url(url, socket_timeout=5) as client:
         for key in client.scan_iter(count=1000):
-            kind = bytes(client.type(key))  # type: ignore[arg-type]
+            kind = bytes(client.type(key))
             try:
                 _write(client, kind, key, bomb)
             except redis.ResponseError:  # it has become another type meanwhile
@@ -62,7 +62,7 @@ def _write(client: "redis.Redis", kind: bytes, key: bytes, bomb: bytes) -> None:
     elif kind == b"list":
         client.lpush(key, bomb)
     elif kind == b"hash":
-        client.hset(key, mapping=dict.fromkeys([*client.hkeys(key), bomb], bomb))  # type: ignore[misc, arg-type]
+        client.hset(key, mapping=dict.fromkeys([*client.hkeys(key), bomb], bomb))
     elif kind == b"set":
         client.sadd(key, bomb)
     elif kind == b"zset":
