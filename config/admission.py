@@ -58,6 +58,7 @@ class Room:
     running_of_account: int
     reads: int
     reads_of_guests: int  # of all together whose credentials are not known here, or who show none
+    logins: int
     of_account: int
 
     @classmethod
@@ -73,6 +74,7 @@ class Room:
             running_of_account=max(1, running - 1),
             reads=reads,
             reads_of_guests=max(1, reads * 2 // 3),
+            logins=max(1, threads // 8),
             of_account=min(of_account, reads),
         )
 
@@ -107,7 +109,7 @@ class Admission:
         self._lock = threading.Lock()
         self._numbers = itertools.count()
         self._here, self._running = Counter[str](), Counter[str]()  # by account
-        self._reads_here = self._reads_of_guests = 0
+        self._reads_here = self._reads_of_guests = self._logins_here = 0
         self._running_kinds = Counter[Kind]()
         self._waiting: list[Turn] = []
         self._latest, self._shared_until = "", 0.0
@@ -144,14 +146,17 @@ class Admission:
         is_bound = kind is not Kind.WRITE or self._clock() < self._shared_until
         if is_bound and self._here[account] >= self._room.of_account:
             raise TooManyOfAccount
-        if kind is not Kind.WRITE and self._reads_here >= self._room.reads:
+        if self._is_full(account, kind):
             raise Busy
-        if (
-            kind is not Kind.WRITE
-            and _is_guest(account)
-            and self._reads_of_guests >= self._room.reads_of_guests
-        ):
-            raise Busy
+
+    def _is_full(self, account: str, kind: Kind) -> bool:
+        if kind is Kind.WRITE:
+            return False
+        return (
+            self._reads_here >= self._room.reads
+            or (kind is Kind.LOGIN and self._logins_here >= self._room.logins)
+            or (_is_guest(account) and self._reads_of_guests >= self._room.reads_of_guests)
+        )
 
     def _call_next(self) -> None:
         while fit := [turn for turn in self._waiting if self._has_room(turn)]:
@@ -191,6 +196,7 @@ class Admission:
 
     def _count_read(self, account: str, kind: Kind, change: int) -> None:
         if kind is not Kind.WRITE:
+            self._logins_here += change if kind is Kind.LOGIN else 0
             self._reads_here += change
             self._reads_of_guests += change if _is_guest(account) else 0
 

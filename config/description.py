@@ -4,6 +4,7 @@ Putting it together keeps a processor busy for half a second, and it never chang
 once for each format, so that it is no way to keep others waiting.
 """
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 _rendered: dict[str, Any] = {}  # by the name of the format
+_lock = threading.Lock()  # drf-spectacular fails when two threads put together the first one at once
 
 
 class _RenderedOnce:
@@ -28,8 +30,9 @@ class _RenderedOnce:
     def render(self, data: Any, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(data, _Description):
             return super().render(data, *args, **kwargs)  # type: ignore[misc]
-        if self.format not in _rendered:
-            _rendered[self.format] = super().render(data.make(), *args, **kwargs)  # type: ignore[misc]
+        with _lock:
+            if self.format not in _rendered:
+                _rendered[self.format] = super().render(data.make(), *args, **kwargs)  # type: ignore[misc]
         return _rendered[self.format]
 
 

@@ -33,7 +33,7 @@ def honest(shop) -> User:  # noqa: F811
 
 
 def sees(web: WebProcess, user: User, *, sku: str, at_least: int = 5) -> Seen:
-    """Return what an honest user saw until so many orders were answered."""
+    """Return what an honest user saw until that number of orders was answered."""
     person = Honest(Order(port=web.port, token=make_token(user), sku=sku, seed="1", rate=20))
 
     async def order() -> Seen:

@@ -75,11 +75,12 @@ def test_the_room_leaves_a_quarter_of_the_threads_to_changes():
             running_of_account=3,
             reads=6,
             reads_of_guests=4,
+            logins=1,
             of_account=4,
         )
         == ROOM
     )
-    assert Room.of(threads=1, running=8, of_account=10) == Room(1, 1, 1, 1, 1, 1, 1, 1)
+    assert Room.of(threads=1, running=8, of_account=10) == Room(1, 1, 1, 1, 1, 1, 1, 1, 1)
 
 
 def test_reading_leaves_room_for_changes_of_whoever_reads(admission):
@@ -102,6 +103,8 @@ def test_logins_run_one_at_a_time_and_all_else_passes_them(admission):
     enter(admission, "ip:1", Kind.LOGIN)
     with pytest.raises(Busy):
         enter(admission, "ip:2", Kind.LOGIN)
+    with pytest.raises(Busy):
+        admission.enter("ip:3", Kind.LOGIN, patience=20)  # at once, however patient it is
     enter(admission, "a", Kind.READ)
     enter(admission, "b")
     enter(admission, "c")

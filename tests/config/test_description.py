@@ -1,6 +1,7 @@
 """The API's description is put together once in a process, for each format."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.test import Client
@@ -35,3 +36,10 @@ def test_a_refusal_is_not_taken_for_it(built, db):
     refused = Client().post("/api/schema?format=json")
     assert (refused.status_code, refused.json()["error"]["code"]) == (405, "method_not_allowed")
     assert not built
+
+
+def test_threads_that_ask_first_at_once_have_it_put_together_once(built, db):
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: Client().get("/api/schema?format=json"), range(8)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(built) == 1
