@@ -10,7 +10,7 @@ NOWHERE := SECRET_KEY=not-used-by-checks-but-long-enough-to-look-like-a-real-one
 	DEBUG=0 DEMO=0 ALLOW_SANDBOX=1 ALLOWED_HOSTS=orders.example TRUSTED_PROXIES=192.0.2.1 \
 	DATA_DIR=$(CURDIR)/.data/nowhere
 
-.PHONY: help run cluster cluster-test cluster-kill cluster-freeze cluster-cut cluster-heal test bench chaos fuzz advisories lint check screenshots clean lock
+.PHONY: help run cluster cluster-test cluster-kill cluster-freeze cluster-cut cluster-heal test bench chaos attack fuzz advisories lint check screenshots clean lock
 
 help: ## What one can do here
 	@grep -hE '^[a-z -]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -41,6 +41,10 @@ cluster-test: ## The rows of the fault matrix about nodes, all of them (as root:
 chaos: ## The whole system, broken on purpose, row by row (ROWS=F1,F7 or ROWS=N1,N4 SEED= ORDERS= HOURS= KILLS=)
 	@sh config/venv.sh $(if $(filter N%,$(ROWS)),requirements-cluster.txt,requirements-dev.txt)
 	@exec $(PY) -m $(if $(filter N%,$(ROWS)),cluster,chaos) $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED)) $(if $(ORDERS),--orders $(ORDERS)) $(if $(HOURS),--hours $(HOURS)) $(if $(KILLS),--kills $(KILLS)) $(ARGS)
+
+attack: ## The whole system under attack, beside an honest user (ATTACKS=board,mails SECONDS=25 SEED=)
+	@sh config/venv.sh requirements-dev.txt
+	@exec $(PY) -m attacks $(if $(ATTACKS),--attacks $(ATTACKS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 fuzz: ## Requests made up from the API's own description, as three kinds of people (REQUESTS=20000 SEED=1)
 	@sh config/venv.sh requirements-dev.txt

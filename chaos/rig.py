@@ -76,6 +76,8 @@ class Managed:
 class Rig:
     """Engines, processes and proxies, in one folder."""
 
+    base: tuple[str, ...] = BASE  # the processes that it starts
+
     def __init__(self, folder: Path, guardian: Guardian, **variables: str) -> None:
         self.folder = folder
         self._guardian = guardian
@@ -107,7 +109,7 @@ class Rig:
         for proxy in self.proxies.values():
             await proxy.start()
         await self._prepare()
-        for name in BASE:
+        for name in self.base:
             self.add(name)
         self._keeper = asyncio.create_task(self._keep())
         await self.until_ready()
@@ -323,7 +325,7 @@ class Rig:
         """Restore the initial state."""
         for proxy in self.proxies.values():
             proxy.heal()
-        for name in [name for name in self.processes if name not in BASE]:
+        for name in [name for name in self.processes if name not in self.base]:
             self._end(self.processes.pop(name))
         if self.valkey.name not in self.engines or self.engines["valkey"].poll() is not None:
             await self.start_valkey()

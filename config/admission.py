@@ -33,6 +33,8 @@ PATIENCE_SECONDS = {"read": 10.0, "write": 30.0}
 SHARED_SECONDS = 10.0
 # Probes are answered whatever the load.
 NEVER_WAIT = ("/health", "/metrics")
+# What the names of those begin with whose credentials are not known here, or who show none: an address follows.
+GUEST = "ip:"
 
 
 class Kind(IntEnum):
@@ -40,7 +42,8 @@ class Kind(IntEnum):
 
     WRITE = 0
     READ = 1
-    HEAVY_READ = 2
+    LOGIN = 2  # hashing its password keeps a processor busy
+    HEAVY_READ = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,11 @@ class Room:
     running: int
     running_reads: int
     running_heavy: int
+    running_logins: int
     running_of_account: int
     reads: int
+    reads_of_guests: int  # of all together whose credentials are not known here, or who show none
+    logins: int
     of_account: int
 
     @classmethod
@@ -63,8 +69,11 @@ class Room:
             running=running,
             running_reads=max(1, running // 2),
             running_heavy=max(1, running // 4),
+            running_logins=max(1, running // 8),
             running_of_account=max(1, running - 1),
             reads=reads,
+            reads_of_guests=max(1, reads * 2 // 3),
+            logins=max(1, threads // 8),
             of_account=min(of_account, reads),
         )
 
@@ -99,7 +108,7 @@ class Admission:
         self._lock = threading.Lock()
         self._numbers = itertools.count()
         self._here, self._running = Counter[str](), Counter[str]()  # by account
-        self._reads_here = 0
+        self._reads_here = self._reads_of_guests = self._logins_here = 0
         self._running_kinds = Counter[Kind]()
         self._waiting: list[Turn] = []
         self._latest, self._shared_until = "", 0.0
@@ -111,7 +120,7 @@ class Admission:
             self._refuse_excess(account, kind)
             turn = Turn(account, kind, next(self._numbers))
             self._here[account] += 1
-            self._reads_here += kind is not Kind.WRITE
+            self._count_read(account, kind, 1)
             self._waiting.append(turn)
             self._call_next()
         if not turn.comes.wait(patience):
@@ -136,8 +145,17 @@ class Admission:
         is_bound = kind is not Kind.WRITE or self._clock() < self._shared_until
         if is_bound and self._here[account] >= self._room.of_account:
             raise TooManyOfAccount
-        if kind is not Kind.WRITE and self._reads_here >= self._room.reads:
+        if self._is_full(account, kind):
             raise Busy
+
+    def _is_full(self, account: str, kind: Kind) -> bool:
+        if kind is Kind.WRITE:
+            return False
+        return (
+            self._reads_here >= self._room.reads
+            or (kind is Kind.LOGIN and self._logins_here >= self._room.logins)
+            or (_is_guest(account) and self._reads_of_guests >= self._room.reads_of_guests)
+        )
 
     def _call_next(self) -> None:
         while fit := [turn for turn in self._waiting if self._has_room(turn)]:
@@ -149,13 +167,18 @@ class Admission:
 
     def _has_room(self, turn: Turn) -> bool:
         room, kinds = self._room, self._running_kinds
-        heavy = kinds[Kind.HEAVY_READ]
+        heavy, logins = kinds[Kind.HEAVY_READ], kinds[Kind.LOGIN]
         reads = heavy + kinds[Kind.READ]
+        has_room = {
+            Kind.WRITE: True,
+            Kind.READ: reads < room.running_reads,
+            Kind.LOGIN: logins < room.running_logins,
+            Kind.HEAVY_READ: reads < room.running_reads and heavy < room.running_heavy,
+        }
         return (
-            reads + kinds[Kind.WRITE] < room.running
+            reads + logins + kinds[Kind.WRITE] < room.running
             and self._running[turn.account] < room.running_of_account
-            and (turn.kind is Kind.WRITE or reads < room.running_reads)
-            and (turn.kind is not Kind.HEAVY_READ or heavy < room.running_heavy)
+            and has_room[turn.kind]
         )
 
     def _give_up(self, turn: Turn) -> None:
@@ -167,8 +190,14 @@ class Admission:
         raise Busy
 
     def _depart(self, turn: Turn) -> None:
-        self._reads_here -= turn.kind is not Kind.WRITE
+        self._count_read(turn.account, turn.kind, -1)
         self._subtract(self._here, turn.account)
+
+    def _count_read(self, account: str, kind: Kind, change: int) -> None:
+        if kind is not Kind.WRITE:
+            self._logins_here += change if kind is Kind.LOGIN else 0
+            self._reads_here += change
+            self._reads_of_guests += change if _is_guest(account) else 0
 
     @staticmethod
     def _subtract(counts: "Counter[str]", account: str) -> None:
@@ -194,7 +223,7 @@ class Accounts:
     def of(self, request: HttpRequest) -> str:
         """Return the account's key; the IP address if unknown."""
         known = self._of.get(_credential(request))
-        return f"user:{known}" if known else f"ip:{BaseThrottle().get_ident(request)}"  # type: ignore[arg-type]
+        return f"user:{known}" if known else f"{GUEST}{BaseThrottle().get_ident(request)}"  # type: ignore[arg-type]
 
     def learn(self, request: HttpRequest) -> None:
         """Cache the user that the views authenticated."""
@@ -204,6 +233,10 @@ class Accounts:
             if len(self._of) >= self.MOST:
                 self._of.clear()
             self._of[credential] = user.pk
+
+
+def _is_guest(account: str) -> bool:
+    return account.startswith(GUEST)
 
 
 def _credential(request: HttpRequest) -> int:
@@ -260,9 +293,10 @@ class Admitted:
 
 def kind_of(request: HttpRequest, view: Any) -> Kind:
     """Return a request's kind, by method and cost of its view."""
+    asked = getattr(view, "cls", view)
     if request.method not in SAFE_METHODS:
-        return Kind.WRITE
-    cost = cost_of(getattr(view, "cls", view), request.GET)
+        return Kind.LOGIN if getattr(asked, "is_login", False) else Kind.WRITE
+    cost = cost_of(asked, request.GET)
     return Kind.HEAVY_READ if cost >= HEAVY_COST else Kind.READ
 
 

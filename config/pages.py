@@ -67,6 +67,7 @@ def throttled_login(view: Callable[..., HttpResponseBase]) -> Callable[..., Http
             return _refused(request, problem)
         return view(request, *args, **kwargs)
 
+    login.is_login = True  # type: ignore[attr-defined]
     return login
 
 

@@ -63,6 +63,7 @@ class TokenList(Answer):
 class Login(APIView):
     """Exchanges user name and password for a token."""
 
+    is_login = True
     authentication_classes: list[Any] = []
     permission_classes = [AllowAny]
     throttle_classes = [LoginThrottle]

@@ -5,9 +5,9 @@ from django.contrib import admin
 from django.contrib.auth.views import LoginView
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView
 
 from config import errors, pages, token_views
+from config.description import Schema
 from live import signalr
 from orders import queries
 from orders.http.payment_webhooks import PaymentWebhook
@@ -43,7 +43,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/webhooks", include("notifications.webhook_urls")),
     path("api/live", include("live.urls")),
     path("orderHub/negotiate", signalr.negotiate, name="negotiate"),
-    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema", Schema.as_view(), name="schema"),
     path("api/asyncapi.yaml", pages.asyncapi, name="asyncapi"),
     path("swagger", pages.Swagger.as_view(url_name="schema"), name="swagger"),
     path("redoc", pages.Redoc.as_view(url_name="schema"), name="redoc"),

@@ -6,6 +6,7 @@ from http import HTTPStatus
 import pytest
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
+from django.urls import resolve
 
 from config.admission import (
     SHARED_SECONDS,
@@ -16,6 +17,7 @@ from config.admission import (
     Room,
     TooManyOfAccount,
     Turn,
+    kind_of,
 )
 from tests.waiting import until
 
@@ -65,9 +67,20 @@ class Waiting:
 
 def test_the_room_leaves_a_quarter_of_the_threads_to_changes():
     assert (
-        Room(running=4, running_reads=2, running_heavy=1, running_of_account=3, reads=6, of_account=4) == ROOM
+        Room(
+            running=4,
+            running_reads=2,
+            running_heavy=1,
+            running_logins=1,
+            running_of_account=3,
+            reads=6,
+            reads_of_guests=4,
+            logins=1,
+            of_account=4,
+        )
+        == ROOM
     )
-    assert Room.of(threads=1, running=8, of_account=10) == Room(1, 1, 1, 1, 1, 1)
+    assert Room.of(threads=1, running=8, of_account=10) == Room(1, 1, 1, 1, 1, 1, 1, 1, 1)
 
 
 def test_reading_leaves_room_for_changes_of_whoever_reads(admission):
@@ -84,6 +97,30 @@ def test_few_heavy_reads_run_at_a_time_and_light_ones_pass_them(admission):
     with pytest.raises(Busy):
         enter(admission, "b", Kind.HEAVY_READ)
     enter(admission, "b", Kind.READ)
+
+
+def test_logins_run_one_at_a_time_and_all_else_passes_them(admission):
+    enter(admission, "ip:1", Kind.LOGIN)
+    with pytest.raises(Busy):
+        enter(admission, "ip:2", Kind.LOGIN)
+    with pytest.raises(Busy):
+        admission.enter("ip:3", Kind.LOGIN, patience=20)  # at once, however patient it is
+    enter(admission, "a", Kind.READ)
+    enter(admission, "b")
+    enter(admission, "c")
+
+
+def test_guests_from_everywhere_leave_places_to_read_to_known_accounts(admission):
+    first = enter(admission, "ip:0", Kind.HEAVY_READ)
+    waiting = [Waiting(admission, f"ip:{number}", Kind.HEAVY_READ, []) for number in (1, 2, 3)]
+    with pytest.raises(Busy):
+        admission.enter("ip:4", Kind.READ, patience=20)  # at once, however patient it is
+    admission.leave(enter(admission, "user:1", Kind.READ))
+    admission.leave(enter(admission, "ip:5", Kind.WRITE))
+    admission.leave(first)
+    for each in waiting:
+        each.join()
+    admission.leave(enter(admission, "ip:4", Kind.READ))
 
 
 def test_an_account_never_has_everything_that_works(admission):
@@ -205,3 +242,10 @@ def test_health_is_told_whatever_else_is_under_way(settings):
     middleware, _ = admitted("fine")
     middleware._admission.enter("ip:127.0.0.1", Kind.READ, patience=0)
     assert middleware(RequestFactory().get("/health/live")).status_code == HTTPStatus.OK
+
+
+@pytest.mark.parametrize("path", ["/api/token", "/api/login/login/", "/admin/login/"])
+def test_every_way_to_send_a_password_is_a_login(path):
+    view = resolve(path).func
+    assert kind_of(RequestFactory().post(path), view) == Kind.LOGIN
+    assert kind_of(RequestFactory().get(path), view) == Kind.READ

@@ -149,7 +149,7 @@ def test_the_image_runs_as_a_number_and_its_code_is_roots():
     assert "USER 10001:10001" in lines
     assert not any(line.startswith(("VOLUME", "# syntax")) or "--chown" in line for line in lines)
     left_out = (ROOT / ".dockerignore").read_text().split()
-    assert {"tests", "bench", "chaos", "requirements-dev.txt", ".env"} <= set(left_out)
+    assert {"tests", "attacks", "bench", "chaos", "requirements-dev.txt", ".env"} <= set(left_out)
 
 
 def test_our_processes_have_no_privileges(services):
