@@ -11,7 +11,9 @@ from stream.connection import connect
 
 
 class Command(BaseCommand):
-    help = "Compares the event stream with the journal; fails if an event is missing, misplaced or duplicated."
+    help = (
+        "Compares the event stream with the journal; fails if an event is missing, misplaced or duplicated."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("what", choices=["check"])
