@@ -35,7 +35,7 @@ class Waiting(Ours):
 
 
 class Backlog:
-    """A backlog of orders worked off with a provider, one worker for each queue."""
+    """A backlog of orders drained with a provider, one worker for each queue."""
 
     def __init__(self, name: str, manner: Manner, *, orders: int, orders_of_old: int) -> None:
         self._name, self._manner = name, manner

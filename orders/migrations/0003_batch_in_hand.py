@@ -1,4 +1,4 @@
-"""Which batches somebody has in hand, so that a lost message uses up no try."""
+"""Which batches a worker has in hand, so that a lost message uses up no try."""
 
 from django.db import migrations, models
 

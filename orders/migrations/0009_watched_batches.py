@@ -1,4 +1,4 @@
-"""Note the runs of steps beforehand only where a batch may lose its worker."""
+"""Note the runs of steps in advance only where a batch may lose its worker."""
 
 from django.db import migrations, models
 

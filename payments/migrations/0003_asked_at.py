@@ -1,4 +1,4 @@
-"""How long a call may still be on its way counts from when somebody last set out to make it."""
+"""How long a call may still be on its way counts from when a person last set out to make it."""
 
 import django.db.models.functions.datetime
 from django.db import migrations, models

@@ -34,7 +34,7 @@ def no_fencing() -> list[Replacement]:
 
 
 def key_per_try() -> list[Replacement]:
-    """The idempotency key is made up anew for each try."""
+    """The idempotency key is made up again for each try."""
     numbers = count(1)
 
     def key(self: Prepared) -> str:
@@ -106,7 +106,7 @@ def stock_without_guard() -> list[Replacement]:
 
 
 def shortage_is_final() -> list[Replacement]:
-    """Whoever comes while others hold the units is refused, although those may never pay."""
+    """An order that comes while others hold the units is refused, although those may never pay."""
     return [(shortages, "passing", lambda short, queued: set())]
 
 
@@ -142,7 +142,7 @@ def capture_without_join() -> list[Replacement]:
 
 
 def unknown_is_declined() -> list[Replacement]:
-    """A call that nobody answered counts as declined."""
+    """A call that was never answered counts as declined."""
     asking = ledger.asking
 
     def rash(prepared: Prepared) -> Conversation[Outcome]:
@@ -163,7 +163,7 @@ def feed_by_last_id() -> list[Replacement]:
 
 
 def trust_the_message() -> list[Replacement]:
-    """A claimed order is never looked at again: its message will surely arrive."""
+    """A claimed order is never polled: its message will surely arrive."""
     claimed = JourneyState.claimed
 
     def trusting(self: JourneyState, *, lease: float) -> None:
@@ -174,7 +174,7 @@ def trust_the_message() -> list[Replacement]:
 
 
 def undo_without_lookup() -> list[Replacement]:
-    """What is not known to have been taken is not given back."""
+    """What is not known to have been taken is not refunded."""
     standing = returns._standing
 
     def careless(book: Any) -> Any:

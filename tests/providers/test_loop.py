@@ -54,7 +54,7 @@ def authorization(key: str, token: str = "tok_visa") -> Call:
 
 
 def outcome_of(conversation: Conversation[Any], **how: Any) -> Any:
-    """Hold it on the loop and return what came of it; raises what it raises."""
+    """Hold it on the loop and return the outcome of it; raises what it raises."""
     results: list[Any] = []
     loop().submit("payments", Job(conversation, results.append, **how))
     result = until(lambda: results, seconds=PATIENT)[0]

@@ -6,7 +6,7 @@ from providers.window import FIRST, LEAST_FAILING, LEAST_SLOW, LEAST_THROTTLED, 
 
 
 class Provider:
-    """Answers in turns of a second; so many calls at once it bears."""
+    """Answers in turns of a second; a number of calls at once it bears."""
 
     def __init__(self, most: int = 100_000) -> None:
         self.window, self.now = Window(most), 0.0
