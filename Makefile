@@ -54,11 +54,12 @@ advisories: ## Known weaknesses of what we depend on (asks the package index, or
 	@sh config/venv.sh requirements-dev.txt
 	@$(if $(DATA),$(PY) -m config.advisories requirements.txt "$(DATA)",$(PY) -m pip_audit --disable-pip --require-hashes --strict -r requirements.txt)
 
-lint: ## Style, types, import contracts, weaknesses, migrations, deploy check
+lint: ## Style, types, import contracts, wording, weaknesses, migrations, deploy check
 	@sh config/venv.sh requirements-dev.txt
 	@echo "ruff ..." && $(PY) -m ruff check . && $(PY) -m ruff format --check .
 	@echo "mypy ..." && $(NOWHERE) $(PY) -m mypy
 	@echo "import contracts ..." && $(NOWHERE) $(VENV)/bin/lint-imports --no-cache
+	@echo "words ..." && $(PY) -m lint.words
 	@echo "bandit ..." && $(PY) -m bandit -q -r -c pyproject.toml .
 	@echo "migrations ..." && $(NOWHERE) $(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	@echo "deploy check ..." && $(NOWHERE) $(PY) manage.py check --deploy --fail-level WARNING

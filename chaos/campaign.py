@@ -91,7 +91,7 @@ class Campaign:
         skus = await asyncio.to_thread(
             self.rig.rows,
             "SELECT sku FROM inventory_product JOIN inventory_stockitem ON product_id = id"
-            " WHERE on_hand - reserved > 2000 ORDER BY id",
+            " WHERE active AND on_hand - reserved > 2000 ORDER BY id",
         )
         tag = f"{row.name}-{_letters(int(time.time()))}"
         load = Load(self.rig.web_ports, random.Random(f"{seed}/load"), tag=tag, skus=[sku for (sku,) in skus])

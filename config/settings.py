@@ -49,16 +49,14 @@ if DEMO and not DEBUG:
 # Fault injection for tests: see faults/ and tests/planted/.
 PLANTED_FAULT = env.str("PLANTED_FAULT", default="")
 if not DEBUG and (PLANTED_FAULT or env.str("FAULTS", default="")):
-    raise ImproperlyConfigured(
-        "FAULTS and PLANTED_FAULT break the service on purpose; refused unless DEBUG=1."
-    )
+    raise ImproperlyConfigured("FAULTS and PLANTED_FAULT inject faults; refused unless DEBUG=1.")
 
 SECRET_KEY = env.str("SECRET_KEY", default="")
 if not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY is not set. `make run` generates one; set your own anywhere else.")
 if not DEBUG and (weakness := weakness_of_key(SECRET_KEY)):
     raise ImproperlyConfigured(
-        f"SECRET_KEY {weakness}: whoever guesses it can log in as anybody. Make one with"
+        f"SECRET_KEY {weakness}: it must not be guessable. Generate one with"
         " python3 -c 'import secrets; print(secrets.token_urlsafe(50))'."
     )
 
@@ -532,7 +530,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Order pipeline",
     "DESCRIPTION": (
-        "Orders are stored at once and worked off behind the scenes. Errors always look like "
+        "Orders are accepted immediately and processed asynchronously. Errors always look like "
         '`{"error": {"code": "…", "message": "…", "field": "…"}}`; codes are stable, messages are for people.\n\n'
         "What is told at the WebSockets `/ws/orders` and `/ws/orders/<order>` is described in"
         " [AsyncAPI](/api/asyncapi.yaml)."
@@ -544,7 +542,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "inventory", "description": "Products and their stock."},
         {"name": "payments", "description": "What the payment provider was asked for, and tells us."},
         {"name": "shipping", "description": "Where the shop delivers to, and what that costs."},
-        {"name": "notifications", "description": "What a user was told."},
+        {"name": "notifications", "description": "Notifications of a user."},
         {"name": "board", "description": "What the live board asks for."},
         {"name": "system", "description": "How the system is."},
         {"name": "api", "description": "Finding one's way, and getting in."},

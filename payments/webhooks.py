@@ -108,7 +108,7 @@ def read(body: bytes) -> Event:
         event = Event(read_id(content, "id", longest=LONGEST_NAME), _operation(content))
     except Unreadable as error:
         raise NotUnderstood(str(error)) from None
-    if holds_card_number(f"{event.id} {event.operation.key}"):
+    if any(map(holds_card_number, (event.id, event.operation.id, event.operation.key))):
         raise NotUnderstood("An event is not named by a card number.")
     return event
 

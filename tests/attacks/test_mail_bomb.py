@@ -77,4 +77,4 @@ def test_paid_orders_send_the_victim_a_few_without_the_attackers_words(mailbox):
     for mail in sent:
         assert "evil.example" not in "".join(mail.values())
         assert "You won" not in "".join(mail.values())
-        assert mail["text"].startswith("Hello,\n")
+        assert mail["text"].startswith("Hi,\n")

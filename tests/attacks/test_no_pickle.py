@@ -85,7 +85,9 @@ def test_what_is_no_json_is_missing_from_the_cache(bomb, valkey):
     assert cache.get("a-key") == {"a": [1, "b"]}
 
 
+@pytest.mark.django_db
 def test_a_ticket_that_is_a_pickle_lets_nobody_in(bomb, valkey):
+    """Tickets are in PostgreSQL; what lies in Valkey under their former keys is not read."""
     for content in (bomb, b"[]", b'["token"]', b'{"kind": 1}', b'[1, {"a": 2}]', b"[" * 10_000):
         valkey.set("ticket:made-up", content)
         assert tickets.redeem("made-up") is None

@@ -107,8 +107,8 @@ def test_one_that_queues_for_the_last_items_says_so_and_that_it_costs_nothing(pa
         status="processing", stock="short", waiting_for="stock_reserved_by_others"
     )
     text = page(order)
-    assert "You are next in line for what they leave." in text
-    assert "You are charged only once the items are yours." in text
+    assert "You're next in line if any become available." in text
+    assert "We charge you only once the items are yours." in text
 
 
 def test_one_that_has_to_wait_says_so_and_goes_on_by_itself(page, alice, product):

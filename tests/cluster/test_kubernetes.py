@@ -10,10 +10,10 @@ import yaml
 from launcher.procfile import PROCFILE, parse
 
 FOLDER = Path(__file__).parent.parent.parent / "deploy" / "kubernetes"
-# Of operators; nobody publishes their schemas in a package.
+# Of operators, whose schemas no package publishes.
 CUSTOM = {"Cluster", "ScaledObject", "Kustomization"}
 VERSIONS = ("1.31", "1.37")
-# The sandbox plays the providers, the ingress is the proxy, Flower is for whoever wants it.
+# The sandbox plays the providers, the ingress is the proxy, Flower is optional.
 NOT_DEPLOYED = {"sandbox", "proxy", "flower"}
 
 

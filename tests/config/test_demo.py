@@ -76,6 +76,7 @@ def test_the_read_only_group_can_look_at_everything_and_change_nothing():
 @pytest.fixture
 def token_of_demos_admin() -> str:
     demo()
+    User.objects.filter(username="admin").update(password=make_password("correct horse"))
     return make_token(User.objects.get(username="admin"))
 
 
@@ -85,7 +86,6 @@ def status_of(path: str, token: str) -> int:
 
 
 def test_the_demos_accounts_work_in_a_demo_only(token_of_demos_admin, capsys):
-    User.objects.filter(username="admin").update(password=make_password("correct horse"))
     assert status_of("/api/orders", token_of_demos_admin) == 200
 
     prepare.main()  # with DEMO=0

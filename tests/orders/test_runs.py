@@ -95,7 +95,7 @@ def test_the_desk_links_an_orders_tasks_to_flower_and_its_batch_to_its_orders(ad
 def test_a_batch_tells_how_often_its_orders_were_lost_before(admin, order):
     again = Batch.objects.create(size=1, order_ids=[order.pk], losses=2)
     page = admin.get(f"/admin/orders/batch/{again.pk}/change/").content.decode()
-    assert "lost with their workers before, 2 times in a row" in page
+    assert "crashed 2 times in a row before" in page
 
 
 def test_a_batch_that_is_forgotten_is_not_found(admin):

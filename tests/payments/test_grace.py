@@ -13,22 +13,13 @@ from tests.factories import make_order, make_product, make_transaction
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
 
-class SeesNothing:
-    """A provider that has never seen a call."""
-
-    waits = False
-
-    def find(self, *, key: str) -> None:
-        """Find nothing."""
-
-
 def look_up(entry: Transaction) -> Outcome:
     ((_, outcome),) = returns._find_all([entry], now=database_now(), patience=5)
     return outcome
 
 
-def test_a_call_noted_by_a_clock_that_was_ahead_gets_its_grace_from_now_on(monkeypatch):
-    monkeypatch.setattr(returns, "gateway", SeesNothing)
+def test_a_call_noted_by_a_clock_that_was_ahead_gets_its_grace_from_now_on(settings):
+    settings.PAYMENT_GATEWAY = "in_process"  # which has never seen the call
     order = make_order((make_product(), 1))
     now = database_now()
     entry = make_transaction(order, "authorize", state="unknown", asked_at=now + timedelta(days=3))

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db
 
 def test_runs_are_shown_with_what_came_of_them(client):
     client.force_login(User.objects.create_superuser("admin"))
-    assert "Nothing ran yet." in client.get("/admin/scheduling/runs/").content.decode()
+    assert "No runs yet." in client.get("/admin/scheduling/runs/").content.decode()
     once_per_slot(name="audit", interval=600, work=lambda: "12 orders, 0 violations", now=database_now())
     once_per_slot(name="beat", interval=10, work=lambda: None, now=database_now())
     assert "12 orders, 0 violations" in client.get("/admin/scheduling/runs/").content.decode()

@@ -130,7 +130,7 @@ class Database:
                 self.clock.wake(queue)
 
     def lock(self, key: object) -> None:
-        """Hold a row until the transaction ends; wait for whoever holds it."""
+        """Hold a row until the transaction ends; wait for its holder."""
         actor = self.clock.current
         assert actor is not None
         while (holder := self._locked.get(key)) is not None:
@@ -160,7 +160,7 @@ class Database:
         return [self._state(order_id) for order_id in sorted(order_ids) if order_id in self.journeys]
 
     def lock_batch(self, order_ids: Sequence[int], *, batch_id: int) -> list[JourneyState]:
-        # What is committed is found, waited for if somebody else holds it, and looked at again once it is ours.
+        # A committed row is found, waited for while another transaction holds it, and read again once locked.
         candidates = [order_id for order_id in sorted(order_ids) if self._is_in(order_id, batch_id)]
         for order_id in candidates:
             self.lock(order_id)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 async def bucket(nats, settings, monkeypatch):
-    """Nobody is in the bucket; whoever comes is forgotten after a second."""
+    """The bucket is empty; an entry expires after a second."""
     monkeypatch.setattr(announcing, "GONE_SECONDS", 1.0)
     monkeypatch.setattr(announcing, "BEAT_SECONDS", 0.2)
     settings.NODES = ["node-1", "node-2"]
