@@ -46,8 +46,9 @@ def folder(tmp_path) -> DataFolder:
 def bare_environment(monkeypatch) -> None:
     for name in FOREIGN:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PORT", str(free_port()))
-    monkeypatch.setenv("FLOWER_PORT", str(free_port()))
+    port = free_port()
+    monkeypatch.setenv("PORT", str(port))
+    monkeypatch.setenv("FLOWER_PORT", str(next(other for other in iter(free_port, None) if other != port)))
 
 
 def run_until_it_ends(**variables: str) -> subprocess.CompletedProcess[str]:
