@@ -330,3 +330,17 @@ def image_environment() -> dict[str, str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     # Its folders exist in the image only.
     return os.environ | image | {"PATH": path, "DATA_DIR": os.environ["DATA_DIR"]}
+
+
+# What compose sets itself, to the services beside it, and what `make run` alone uses.
+NOT_IN_EXAMPLE = {"DATABASE_URL", "REDIS_URL", "REDIS_PASSWORD", "DATA_DIR", "DATABASE_POOLER"}
+
+
+def test_every_variable_of_the_readme_has_its_line_in_the_example():
+    example = (ROOT / ".env.example").read_text()
+    table = (ROOT / "README.md").read_text().partition("## Configuration")[2].partition("\n## ")[0]
+    first_cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    named = {name for cell in first_cells for name in re.findall(r"`([A-Z][A-Z_]+)`", cell)}
+    listed = set(re.findall(r"^(?:# ?)?([A-Z][A-Z_]+)=", example, re.MULTILINE))
+    assert "STOCK_WAIT_SECONDS" in named
+    assert named - NOT_IN_EXAMPLE - listed == set()
