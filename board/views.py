@@ -2,7 +2,6 @@
 
 from typing import Annotated, Literal
 
-from django.contrib.auth.models import User
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from msgspec import Meta
 from rest_framework import status
@@ -11,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from api.permissions import user_of
 from api.problems import Problem
 from api.requests import LARGEST_ID, Body, read
 from api.responses import Answer
@@ -24,12 +24,6 @@ from board.viewers import InDemo, SeesTheShop
 MAX_ORDERS_AT_ONCE = 1000
 LONGEST_SEARCH = 100
 SEARCHED = {"type": "string", "maxLength": LONGEST_SEARCH, "pattern": r"\S"}
-
-
-def user_of(request: Request) -> User:
-    """Return the user; permissions guarantee one."""
-    assert isinstance(request.user, User)
-    return request.user
 
 
 class Board(APIView):

@@ -343,12 +343,12 @@ class Rig:
         try:
             await self.until_ready(seconds=RESTORE_SECONDS)
         except TimeoutError:
-            await self._reset_after_fork()
+            await self._restart_all()
             raise NotWell(
                 f"not ready {RESTORE_SECONDS:.0f} s after the faults; everything was restarted"
             ) from None
 
-    async def _reset_after_fork(self) -> None:
+    async def _restart_all(self) -> None:
         names = [name for name in self.processes if name != "sandbox"]
         await self.take_down(*names, patience=5)
         self.bring_up(*names)
