@@ -16,7 +16,7 @@ from django.db.models import Q
 import faults
 from database.arrays import numbers, rows, texts, words
 from database.prepared import execute
-from payments.gateways.protocol import Outcome, Talk
+from payments.gateways.protocol import UNDECIDED, Outcome, Sent, Talk
 from payments.models import Transaction, idempotency_key
 from payments.talking import hold_all, talk
 from providers.conversation import Conversation
@@ -36,6 +36,8 @@ class Request(NamedTuple):
     token: str = ""
     # The provider's id of the authorization or capture it builds on.
     parent: str = ""
+    # The gateway of the row it builds on; empty: the default.
+    gateway: str = ""
 
 
 class Asked(NamedTuple):
@@ -64,6 +66,24 @@ class Prepared(NamedTuple):
         return idempotency_key(reference=self.request.reference, kind=self.kind)
 
     @property
+    def gateway(self) -> str:
+        """The name of the gateway that the row is sent through."""
+        return self.request.gateway or settings.PAYMENT_GATEWAY
+
+    @property
+    def sent(self) -> Sent:
+        """The facts for a look-up."""
+        request = self.request
+        return Sent(
+            self.kind.value,
+            request.reference,
+            request.amount,
+            request.currency,
+            request.parent,
+            self.provider_id,
+        )
+
+    @property
     def outcome(self) -> Outcome | None:
         """The outcome, if known."""
         if self.state is State.UNKNOWN:
@@ -83,6 +103,10 @@ LOOKUP_FAILED = "lookup_failed"
 # A look-up found that the call did not arrive, and no longer can.
 NEVER_ARRIVED = "never_arrived"
 
+# In the ledger whatever is not decided is unknown: it is looked up. Its code has the kind.
+STATE_OF = dict.fromkeys(("begun", *UNDECIDED), State.UNKNOWN.value)
+CODE_OF = {kind: kind for kind in STATE_OF}
+
 # Seconds within which a recorded call starts, or never.
 LONGEST_START = 5.0
 
@@ -90,17 +114,22 @@ LONGEST_START = 5.0
 PREPARE = """
     WITH asked AS ({asked}), written AS (
         INSERT INTO payments_transaction AS t
-            (order_id, kind, reference, amount, currency, token, state, provider_id, code, message,
-             started_at, asked_at)
-        SELECT order_id, %s, reference, amount, currency, token, 'unknown', '', '', '',
-               statement_timestamp(), statement_timestamp()
+            (order_id, kind, gateway, reference, amount, currency, token, provider_parent, state, provider_id, code,
+             message, started_at, asked_at)
+        SELECT order_id, %s, coalesce(nullif(gateway, ''), %s), reference, amount, currency, token, parent, 'unknown',
+               '', '', '', statement_timestamp(), statement_timestamp()
         FROM asked
         ON CONFLICT (order_id, kind) DO UPDATE SET asked_at = statement_timestamp() WHERE t.state = 'unknown'
         RETURNING order_id, xmax = 0 AS is_new
     )
-    SELECT order_id, reference::text, amount, currency, token, parent, (SELECT statement_timestamp()::text),
+    SELECT order_id, reference::text, amount, currency, token, parent, gateway, (SELECT statement_timestamp()::text),
            order_id IN (SELECT order_id FROM written), order_id IN (SELECT order_id FROM written WHERE is_new)
     FROM asked
+"""
+
+# A row keeps its first gateway, and the provider's id if the provider has begun it.
+REPEATED = """
+    SELECT order_id, gateway, provider_id FROM payments_transaction WHERE order_id = ANY(%s::bigint[]) AND kind = %s
 """
 
 DECIDED = """
@@ -110,7 +139,8 @@ DECIDED = """
 
 RECORD = """
     UPDATE payments_transaction t SET
-        state = o.state, provider_id = o.provider_id, code = o.code, message = o.message,
+        state = o.state, provider_id = coalesce(nullif(o.provider_id, ''), t.provider_id),
+        code = o.code, message = o.message,
         finished_at = CASE WHEN o.state = 'unknown' THEN NULL ELSE clock_timestamp() END
     FROM {outcomes} o
     WHERE t.order_id = o.order_id AND t.kind = %s
@@ -119,7 +149,8 @@ RECORD = """
 """
 
 HELD = """
-    SELECT order_id, reference, amount, currency, '' AS token, provider_id AS parent FROM payments_transaction
+    SELECT order_id, reference, amount, currency, '' AS token, provider_id AS parent, gateway
+    FROM payments_transaction
     WHERE order_id = ANY(%s::bigint[]) AND kind = 'authorize' AND state = 'succeeded'
 """
 
@@ -135,7 +166,9 @@ def prepare(kind: Kind, asked: Asked) -> list[Prepared]:
 
     Call it in the transaction that decides to send; commit before `send`.
     """
-    found = execute(PREPARE.format(asked=asked.query), [*asked.parameters, kind.value])
+    found = execute(
+        PREPARE.format(asked=asked.query), [*asked.parameters, kind.value, settings.PAYMENT_GATEWAY]
+    )
     now = monotonic()
     prepared, decided = [], []
     for *facts, asked_at, is_open, is_new in found:
@@ -143,7 +176,22 @@ def prepare(kind: Kind, asked: Asked) -> list[Prepared]:
             prepared.append(Prepared(Request(*facts), kind, State.UNKNOWN, is_new, asked_at, now))
         else:
             decided.append(Request(*facts))
+    if any(not one.is_new for one in prepared):
+        prepared = _as_recorded(kind, prepared)
     return prepared + (_decided(kind, decided) if decided else [])
+
+
+def _as_recorded(kind: Kind, prepared: Sequence[Prepared]) -> list[Prepared]:
+    """Return the repeated ones with the gateway and the provider's id of their rows."""
+    repeated = [one.request.order_id for one in prepared if not one.is_new]
+    recorded = {row[0]: row[1:] for row in execute(REPEATED, [numbers(repeated), kind.value])}
+    return [_with(one, *recorded.get(one.request.order_id, ("", ""))) for one in prepared]
+
+
+def _with(one: Prepared, gateway: str, provider_id: str) -> Prepared:
+    if one.is_new:
+        return one
+    return one._replace(request=one.request._replace(gateway=gateway), provider_id=provider_id)
 
 
 def _decided(kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
@@ -194,10 +242,22 @@ def send(
     Decided ones come from the ledger; late ones go to `on_late`. No transaction may be open.
     """
     outcomes = {p.request.order_id: p.outcome for p in prepared if p.outcome}
-    open_ones = [p for p in prepared if p.outcome is None]
+    open_ones, until = [p for p in prepared if p.outcome is None], monotonic() + patience
+    outcomes |= _gather(open_ones, until, on_late)
+    begun = [(p, outcomes[p.request.order_id]) for p in open_ones if p.request.order_id in outcomes]
+    if continued := begin([(one, outcome) for one, outcome in begun if outcome.kind == "begun"]):
+        outcomes |= _gather(continued, until, on_late)
+    return outcomes
+
+
+def _gather(
+    open_ones: Sequence[Prepared], until: float, on_late: Callable[[Prepared, Outcome], None]
+) -> dict[int, Outcome]:
+    outcomes: dict[int, Outcome] = {}
     gathered = hold_all(
         [asking(one) for one in open_ones],
-        patience=patience,
+        gateways=[one.gateway for one in open_ones],
+        patience=max(0.0, until - monotonic()),
         on_late=lambda index, answer: on_late(open_ones[index], answer),
     )
     for index, one in enumerate(open_ones):
@@ -206,12 +266,48 @@ def send(
     return outcomes
 
 
+BEGIN = """
+    UPDATE payments_transaction t
+    SET provider_id = o.provider_id, code = 'begun', asked_at = statement_timestamp()
+    FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[]) AS o(order_id, kind, provider_id, asked_at)
+    WHERE t.order_id = o.order_id AND t.kind = o.kind AND t.state = 'unknown' AND t.asked_at = o.asked_at
+    RETURNING t.order_id, t.asked_at::text
+"""
+
+
+def begin(begun: Sequence[tuple[Prepared, Outcome]]) -> list[Prepared]:
+    """Record the provider's ids of calls that it has begun. Return them, to be sent again.
+
+    Not those that were decided, or sent by another worker, meanwhile. No transaction may be open.
+    """
+    if not begun:
+        return []
+    columns = [
+        numbers(one.request.order_id for one, _ in begun),
+        words(one.kind.value for one, _ in begun),
+        texts(outcome.provider_id for _, outcome in begun),
+        texts(one.asked_at for one, _ in begun),
+    ]
+    now = monotonic()
+    asked_at: dict[int, str] = dict(execute(BEGIN, columns))
+    return [
+        one._replace(
+            is_new=True,
+            provider_id=outcome.provider_id,
+            asked_at=asked_at[one.request.order_id],
+            since=now,
+        )
+        for one, outcome in begun
+        if one.request.order_id in asked_at
+    ]
+
+
 def asking(prepared: Prepared) -> Conversation[Outcome]:
     """Send the call; a repeat is looked up by its key first."""
-    provider = talk()
+    provider = talk(prepared.gateway)
     if not prepared.is_new:
         try:
-            found = yield from looking_up(provider, key=prepared.key)
+            found = yield from looking_up(provider, key=prepared.key, sent=prepared.sent)
         except ProviderUnavailable as unavailable:
             return Outcome(kind="unknown", code=LOOKUP_FAILED, message=str(unavailable)[:200])
         if found is not None:
@@ -219,10 +315,10 @@ def asking(prepared: Prepared) -> Conversation[Outcome]:
     return (yield from _sending(provider, prepared))
 
 
-def looking_up(provider: Talk, *, key: str) -> Conversation[Outcome | None]:
-    """Return the outcome under the key; None if never received. Raises ProviderUnavailable."""
+def looking_up(provider: Talk, *, key: str, sent: Sent) -> Conversation[Outcome | None]:
+    """Return the outcome of a call; None if never executed. Raises ProviderUnavailable."""
     faults.point("lookup.before_call")
-    found = yield from provider.find(key=key)
+    found = yield from provider.find(key=key, sent=sent)
     faults.point("lookup.after_call")
     return found
 
@@ -242,7 +338,11 @@ def _call(provider: Talk, prepared: Prepared) -> Conversation[Outcome]:
     match prepared.kind:
         case Kind.AUTHORIZE:
             return provider.authorize(
-                **common, amount=request.amount, currency=request.currency, token=request.token
+                **common,
+                amount=request.amount,
+                currency=request.currency,
+                token=request.token,
+                **({"begun": prepared.provider_id} if prepared.provider_id else {}),
             )
         case Kind.CAPTURE:
             return provider.capture(
@@ -265,14 +365,19 @@ def record(kind: Kind, outcomes: dict[int, Outcome]) -> set[int]:
     outcome_rows, values = rows(
         {
             "order_id": ("bigint", list(sent)),
-            "state": ("text", [o.kind for o in sent.values()]),
+            "state": ("text", [STATE_OF.get(o.kind, o.kind) for o in sent.values()]),
             "provider_id": ("text", [o.provider_id for o in sent.values()]),
-            "code": ("text", [o.code[:40] for o in sent.values()]),
+            "code": ("text", [(o.code or CODE_OF.get(o.kind, ""))[:40] for o in sent.values()]),
             "message": ("text", [o.message[:200] for o in sent.values()]),
         }
     )
-    recorded = execute(RECORD.format(outcomes=outcome_rows), [*values, kind.value])
-    return {order_id for (order_id,) in recorded}
+    recorded = {
+        order_id for (order_id,) in execute(RECORD.format(outcomes=outcome_rows), [*values, kind.value])
+    }
+    for order_id in recorded:
+        if action := sent[order_id].action:
+            Transaction.objects.filter(order_id=order_id, kind=kind).update(action=action.as_json())
+    return recorded
 
 
 def delete_unsent(kind: Kind, prepared: Sequence[Prepared]) -> None:
@@ -331,6 +436,7 @@ def listed(requests: Sequence[Request]) -> Asked:
             "currency": ("text", [r.currency for r in requests]),
             "token": ("text", [r.token for r in requests]),
             "parent": ("text", [r.parent for r in requests]),
+            "gateway": ("text", [r.gateway for r in requests]),
         }
     )
     return Asked(f"SELECT * FROM {subquery} listed", values)  # noqa: S608 - names of ours

@@ -8,7 +8,8 @@ from django.db import transaction
 
 import faults
 from payments import ledger
-from payments.gateways.protocol import Outcome
+from payments.gateways import gateway
+from payments.gateways.protocol import Outcome, Sent
 from payments.ledger import Kind, Prepared, Request, State
 from payments.models import Transaction
 from payments.talking import hold_all, talk
@@ -57,6 +58,8 @@ def _those(answers: dict[int, Answer], how: Returned) -> list[int]:
 
 def _standing(book: dict[str, Transaction]) -> Answer:
     authorization, capture = book.get(Kind.AUTHORIZE), book.get(Kind.CAPTURE)
+    if authorization is not None and capture is None and _is_voidable_undecided(authorization):
+        return Returned.VOIDED
     for entry in (authorization, capture):
         if entry is not None and entry.state == State.UNKNOWN:
             return Outcome(kind="unknown", code=entry.code, message=entry.message)
@@ -67,6 +70,12 @@ def _standing(book: dict[str, Transaction]) -> Answer:
     return Returned.NOTHING
 
 
+def _is_voidable_undecided(authorization: Transaction) -> bool:
+    """Whether the provider has begun it by an id under which it can be voided: then it cannot succeed any more."""
+    is_begun = authorization.state == State.UNKNOWN and bool(authorization.provider_id)
+    return is_begun and gateway(authorization.gateway).capabilities.void_undecided
+
+
 def _request(base: Transaction) -> Request:
     return Request(
         order_id=base.order_id,
@@ -74,6 +83,7 @@ def _request(base: Transaction) -> Request:
         amount=base.amount,
         currency=base.currency,
         parent=base.provider_id,
+        gateway=base.gateway,
     )
 
 
@@ -88,6 +98,9 @@ def _reverse(to_do: Mapping[Kind, Sequence[Request]], *, now: datetime, patience
     for kind in to_do:
         ledger.record(kind, _outcomes_of(kind, prepared, outcomes))
     voids = _outcomes_of(Kind.VOID, prepared, outcomes)
+    # Those that were not decided never will be.
+    voided = [order_id for order_id, outcome in voids.items() if outcome.kind == "succeeded"]
+    ledger.record(Kind.AUTHORIZE, dict.fromkeys(voided, Outcome(kind="declined", code="voided")))
     captured = _captured_after_all(
         [o for o, outcome in voids.items() if outcome.kind == "declined"], now, patience
     )
@@ -154,8 +167,24 @@ def _find_all(
 ) -> list[tuple[Transaction, Outcome]]:
     if early := [entry for entry in entries if entry.asked_at > now + ledger.arrival_grace()]:
         ledger.restart_grace(early)
-    gathered = hold_all([_find(entry, now) for entry in entries], patience=patience, on_late=_ignore)
+    gathered = hold_all(
+        [_find(entry, now) for entry in entries],
+        gateways=[entry.gateway for entry in entries],
+        patience=patience,
+        on_late=_ignore,
+    )
     return [(entries[place], outcome) for place, outcome in gathered.results.items()]
+
+
+def _sent(entry: Transaction) -> Sent:
+    return Sent(
+        str(entry.kind),
+        str(entry.reference),
+        entry.amount,
+        entry.currency,
+        parent=entry.provider_parent,
+        provider_id=entry.provider_id,
+    )
 
 
 def _ignore(index: int, answer: Outcome) -> None:
@@ -165,7 +194,7 @@ def _ignore(index: int, answer: Outcome) -> None:
 def _find(entry: Transaction, now: datetime) -> Conversation[Outcome]:
     """Look up a transaction; declined once it can no longer arrive."""
     try:
-        found = yield from ledger.looking_up(talk(), key=entry.key)
+        found = yield from ledger.looking_up(talk(entry.gateway), key=entry.key, sent=_sent(entry))
     except ProviderUnavailable as unavailable:
         return Outcome(kind="unknown", code=ledger.LOOKUP_FAILED, message=str(unavailable)[:200])
     if found is not None:

@@ -4,6 +4,7 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import Permission, User
 
 from accounts import tokens
@@ -61,7 +62,8 @@ def make_shipping(*, country: str = "US", price: str = "5.00", max_weight_grams:
 
 def make_transaction(order: Order | Placed, kind: str, *, amount: str = "15.00", **more: Any) -> Transaction:
     """Write down that the payment provider was asked for something, a moment ago unless more is said."""
-    wanted = {"started_at": database_now(), "currency": "USD"} | more
+    facts = {"started_at": database_now(), "currency": "USD", "gateway": settings.PAYMENT_GATEWAY}
+    wanted = facts | more
     order_id = order.order_id if isinstance(order, Placed) else order.pk
     return Transaction.objects.create(
         order_id=order_id, kind=kind, reference=order.uuid, amount=Decimal(amount), **wanted

@@ -17,7 +17,7 @@ from orders.operators import blockers
 from orders.operators.blockers import Blocker
 from orders.wording import attention as in_words
 from orders.workflow import UNDER_WAY, EventType, Leg, Status, Wait
-from payments import ledger
+from payments import ledger, talking
 from payments.ledger import Kind, State
 from payments.models import Transaction
 from providers.breaker import breaker
@@ -271,7 +271,7 @@ def _waits_for_provider(facts: Facts) -> Explanation:
         Situation.PAYMENT_PROVIDER,
         "the payment provider",
         facts.since(EventType.WAITING),
-        why=f"The payment provider cannot be reached. {blockers.told(breaker('payments').state())}.{earlier_call}",
+        why=f"The payment provider cannot be reached. {blockers.told(breaker(talking.provider_name()).state())}.{earlier_call}",
         next_action="No action needed: it continues automatically once the provider responds."
         f" {blockers.NO_ATTEMPT}",
         in_the_way=_poll_blockers(facts),
