@@ -7,7 +7,6 @@ on the loop (`providers.loop`).
 import json
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, TypeVar
-from urllib.parse import urlencode
 
 from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
 from providers.http import Call
@@ -27,12 +26,6 @@ def reading(path: str, **query: str | int) -> Call:
 def doing(path: str, body: Mapping[str, Any], *, key: str) -> Call:
     """Return a call that is executed once per key."""
     return Call("POST", path, {}, json.dumps(body).encode(), key)
-
-
-def doing_form(path: str, fields: Mapping[str, str], *, key: str) -> Call:
-    """Return a call like `doing`, form-encoded."""
-    form = "application/x-www-form-urlencoded"
-    return Call("POST", path, {}, urlencode(fields).encode(), key, form)
 
 
 def hold(conversation: Conversation[T], make: Callable[[Call], Any]) -> T:

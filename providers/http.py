@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -42,12 +42,13 @@ class Call:
     body: bytes | None = None
     key: str = ""
     content_type: str = "application/json"
+    more_headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def headers(self) -> dict[str, str]:
         content = {"Content-Type": self.content_type, "Idempotency-Key": self.key} if self.key else {}
         # Compression invites decompression bombs.
-        return {"Accept": "application/json", "Accept-Encoding": "identity"} | content
+        return {"Accept": "application/json", "Accept-Encoding": "identity"} | content | dict(self.more_headers)
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,7 @@ class ProviderClient:
 
     def _send(self, call: Call, deadline: Deadline, *, timeout: float) -> requests.Response:
         url = self._base_url + call.path
-        headers = call.headers | own_headers(self.name)
+        headers = call.headers | dict(own_headers(self.name))
         request = requests.Request(call.method, url, headers, params=call.query, data=call.body)
         # Connecting counts towards the try's timeout.
         shared = Timeout(total=timeout, connect=min(LONGEST_CONNECT_SECONDS, timeout))

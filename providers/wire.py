@@ -93,7 +93,7 @@ class Wire:
         handle = idle.pop() if idle else _handle(target)
         body = bytearray()
         handle.setopt(pycurl.URL, _url(target.base_url, call))
-        fields = call.headers | headers
+        fields = call.headers | dict(headers)
         handle.setopt(pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in fields.items()] + ["Expect:"])
         if call.body is None:
             handle.setopt(pycurl.HTTPGET, 1)

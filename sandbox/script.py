@@ -43,6 +43,8 @@ async def _with_faults(this_try: Try, request: Request, effect: Effect) -> Respo
         return await _delayed(this_try, request)
     if this_try.fails:
         return _failure("Failed before anything was done.")
+    if this_try.is_throttled:
+        return answer(429, {"error": {"code": "lock_timeout", "message": "Too many requests."}})
     done = _execute(effect)
     if this_try.times_out_after:
         return await _delayed(this_try, request)

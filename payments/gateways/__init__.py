@@ -13,6 +13,7 @@ __all__ = ["GatewayUnknown", "LedgerLine", "Outcome", "PaymentGateway", "Talk", 
 BUILT_IN = {
     "http": "payments.gateways.http.HttpGateway",
     "in_process": "payments.gateways.in_process.InProcessGateway",
+    "stripe": "payments.gateways.stripe.gateway.StripeGateway",
 }
 ENTRY_POINTS = "order_pipeline.payment_gateways"
 
