@@ -60,7 +60,13 @@ class StripeTalk:
         return (yield from self._create(post(INTENTS, fields, key=f"{key}:create")))
 
     def capture(
-        self, *, key: str, reference: str, authorization: str, amount: Decimal, currency: str  # noqa: ARG002
+        self,
+        *,
+        key: str,
+        reference: str,
+        authorization: str,
+        amount: Decimal,
+        currency: str,  # noqa: ARG002
     ) -> Conversation[Outcome]:
         """Capture an intent; the rest of it is released."""
         units = minor_units(amount, currency)
@@ -68,7 +74,11 @@ class StripeTalk:
         return (yield from self._on_intent(call, authorization, partial(reading.capture, units=units)))
 
     def void(
-        self, *, key: str, reference: str, authorization: str  # noqa: ARG002
+        self,
+        *,
+        key: str,
+        reference: str,
+        authorization: str,  # noqa: ARG002
     ) -> Conversation[Outcome]:
         """Cancel an intent, confirmed or not."""
         call = post(f"{INTENTS}/{authorization}/cancel", {}, key=key)
