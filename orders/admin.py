@@ -38,7 +38,7 @@ from orders.operators.explain import explain, is_at_rest
 from orders.operators.runs import flower_url, latest_batch, runs_in, runs_of
 from orders.operators.search import found, named
 from orders.permissions import may_operate
-from orders.wording import attention, timeline, waits_for
+from orders.reporting.wording import attention, timeline, waits_for
 from orders.workflow import Leg, Status
 from payments.models import Transaction
 

@@ -23,8 +23,11 @@ from django.db import InterfaceError, OperationalError, transaction
 
 import faults
 from inventory import stock
-from orders import answers, batches, declines, handover, journal, log_context, queries, shortages, wakeup
+from orders import batches, journal, log_context, queries, wakeup
 from orders.batches import BatchLease
+from orders.limits import declines
+from orders.payment import answers, handover
+from orders.waits import shortages
 from orders.workflow import JourneyState, Leg, Status
 from payments import ledger, returns, talking
 from payments.gateways.protocol import Outcome

@@ -8,8 +8,9 @@ from celery import shared_task
 from celery.signals import worker_process_shutdown, worker_shutdown
 from django.conf import settings
 
-from orders import handover, steps
+from orders import steps
 from orders.maintenance import audit, backlog_samples, canary, retention
+from orders.payment import handover
 from scheduling.slots import database_now, once_per_slot
 
 

@@ -8,8 +8,9 @@ from django.contrib.auth.models import Permission, User
 
 from accounts import tokens
 from inventory.models import Product, StockItem
-from orders.commands import NewOrder, Placed, WantedLine, place_order
 from orders.models import Order
+from orders.placing.pricing import NewOrder, WantedLine
+from orders.placing.single import Placed, place_order
 from payments.models import Transaction
 from scheduling.slots import database_now
 from shipping.models import Rate, Zone, ZoneCountry

@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 import faults
 from api.problems import Problem
 from orders import queries, wakeup
-from orders.answers import record_late_outcome
+from orders.payment.answers import record_late_outcome
 from payments import webhooks
 from scheduling.slots import database_now
 from telemetry import measures

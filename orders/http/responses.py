@@ -10,10 +10,11 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.responses import Answer, ErrorFacts
-from orders.commands import NewOrder, Placed, PlacedLine
 from orders.models import Order, OrderEvent, OrderLine
 from orders.operators.explain import Explanation, Situation
-from orders.wording import is_code
+from orders.placing.pricing import NewOrder, PlacedLine
+from orders.placing.single import Placed
+from orders.reporting.wording import is_code
 from orders.workflow import STATUS_AFTER, EventType, Status
 from payments.models import Transaction
 

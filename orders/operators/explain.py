@@ -15,7 +15,7 @@ from django.conf import settings
 from orders.models import Batch, Journey, Order, OrderEvent
 from orders.operators import blockers
 from orders.operators.blockers import Blocker
-from orders.wording import attention as in_words
+from orders.reporting.wording import attention as in_words
 from orders.workflow import UNDER_WAY, EventType, Leg, Status, Wait
 from payments import ledger
 from payments.ledger import Kind, State

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connection
 
-from orders import canary_account
+from orders import queries
 from orders.models import order_number
 from orders.workflow import EventType, Status
 
@@ -116,7 +116,7 @@ CANARIES = """
 
 
 def _canaries_by_state() -> dict[str, int]:
-    owner = canary_account.owner_id()
+    owner = queries.canary_owner_id()
     return dict(_all(CANARIES, [owner])) if owner else {}
 
 

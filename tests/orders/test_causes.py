@@ -8,7 +8,7 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from orders import canary_account
+from orders import queries
 from orders.models import Order
 from orders.operators import stuck_reasons
 from orders.workflow import Status
@@ -151,8 +151,8 @@ def test_only_operators_act_on_a_cause(client):
 
 
 def test_our_own_canaries_are_listed_only_on_request(client, operator):
-    canary_account.forget_owner()
-    ours = make_order((make_product(), 1), owner=make_user(canary_account.USERNAME))
+    queries.forget_canary_owner()
+    ours = make_order((make_product(), 1), owner=make_user(queries.CANARY_USERNAME))
     theirs = make_order((make_product(), 1))
 
     def listed(query: str) -> list[str]:
@@ -162,7 +162,7 @@ def test_our_own_canaries_are_listed_only_on_request(client, operator):
     assert listed("") == [theirs.number]
     assert listed("?whose=canaries") == [ours.number]
     assert listed("?whose=everybody") == [theirs.number, ours.number]
-    canary_account.forget_owner()
+    queries.forget_canary_owner()
 
 
 def test_nonsense_is_no_cause(client, operator):

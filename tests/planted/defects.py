@@ -9,8 +9,10 @@ from kombu.exceptions import OperationalError as BrokerError
 
 import faults
 from inventory import stock
-from orders import batches, dispatcher, handover, journal, shortages, steps
+from orders import batches, dispatcher, journal, steps
 from orders.batches import Claimed
+from orders.payment import handover
+from orders.waits import shortages
 from orders.workflow import JourneyState, Leg
 from payments import ledger, returns
 from payments.gateways.protocol import Outcome, Talk

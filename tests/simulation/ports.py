@@ -19,8 +19,11 @@ from django.db import OperationalError
 import faults
 from faults.script import Planned
 from inventory import stock
-from orders import answers, batches, commands, declines, handover, journal, queries, shortages, steps, wakeup
+from orders import batches, commands, journal, queries, steps, wakeup
 from orders.batches import Claimed
+from orders.limits import declines
+from orders.payment import answers, handover
+from orders.waits import shortages
 from payments import ledger, returns, talking
 from payments.gateways.protocol import Outcome
 from payments.ledger import Kind, Prepared, Request, State

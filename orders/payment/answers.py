@@ -12,7 +12,8 @@ from django.conf import settings
 from django.db import transaction
 
 import faults
-from orders import declines, journal, wakeup
+from orders import journal, wakeup
+from orders.limits import declines
 from orders.workflow import JourneyState, Leg, Wait
 from payments import ledger
 from payments.gateways.protocol import Outcome
