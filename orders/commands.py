@@ -6,7 +6,7 @@ from functools import partial
 from django.db import transaction
 
 import faults
-from inventory import stock
+from inventory.models import StockItem
 from orders import journal, wakeup
 from orders.queries import OrderNotFound
 from orders.workflow import JourneyState, Status
@@ -89,7 +89,7 @@ def _complete(journey: JourneyState) -> None:
         case Status.COMPLETED:
             pass
         case Status.CONFIRMED:
-            stock.sell(order_ids=[journey.order_id])
+            StockItem.objects.sell(order_ids=[journey.order_id])
             journey.complete()
         case Status.PENDING | Status.PROCESSING:
             journey.request_completion()

@@ -142,7 +142,7 @@ class Catalogue:
         self._by_sku = {product.sku: product for product in active}
         self._by_name = {product.name: product for product in active}
 
-    def version_of(self, product_id: int) -> str:
+    def version_of(self, product_id: int) -> int:
         """Return a product's version."""
         return self._by_id[product_id].version
 

@@ -12,7 +12,7 @@ from django.db import OperationalError
 
 import faults
 from api.models import IdempotencyKey, KeyReused
-from database.arrays import document, numbers, texts
+from database.arrays import document, numbers
 from database.prepared import execute
 from inventory.catalogue import cached_products
 from orders import log_context, wakeup
@@ -51,11 +51,11 @@ class Placed:
 PLACE = """
     WITH lines AS (
         SELECT p.id, p.sku, p.name, wanted.quantity, p.price
-        FROM unnest(%(product_ids)s::bigint[], %(versions)s::text[], %(quantities)s::int[])
-             AS wanted(product_id, version, quantity)
+        FROM unnest(%(product_ids)s::bigint[], %(versions)s::bigint[], %(quantities)s::int[], %(prices)s::numeric[])
+             AS wanted(product_id, version, quantity, price)
         CROSS JOIN LATERAL (
-            SELECT *, xmin || ' ' || ctid AS version FROM inventory_product WHERE id = wanted.product_id OFFSET 0
-        ) p WHERE p.version = wanted.version
+            SELECT * FROM inventory_product WHERE id = wanted.product_id OFFSET 0
+        ) p WHERE p.version = wanted.version AND p.price = wanted.price
     ), taken AS (
         {taken}
     ), placed AS (
@@ -115,7 +115,7 @@ def _store(new: NewOrder, key: Key | None, catalogue: "Catalogue") -> Placed | N
     uuid = new_uuid()
     parameters = _place_parameters(new, lines, amount) | {
         "uuid": uuid,
-        "versions": texts(catalogue.version_of(line.product_id) for line in lines),
+        "versions": numbers(catalogue.version_of(line.product_id) for line in lines),
     }
     if key:
         parameters |= {"key": key.text, "fingerprint": key.fingerprint}
@@ -154,6 +154,7 @@ def _place_parameters(new: NewOrder, lines: list[PlacedLine], amount: Decimal) -
         "payment_token": new.payment_token,
         "product_ids": numbers(line.product_id for line in lines),
         "quantities": numbers(line.quantity for line in lines),
+        "prices": numbers(line.unit_price for line in lines),
         "line_count": len(lines),
         "hold": new.hold,
         "event": document(event),

@@ -9,6 +9,7 @@ from kombu.exceptions import OperationalError as BrokerError
 
 import faults
 from inventory import stock
+from inventory.managers import StockItemManager
 from orders import batches, dispatcher, journal, steps
 from orders.batches import Claimed
 from orders.payment import handover
@@ -156,7 +157,7 @@ def unknown_is_declined() -> list[Replacement]:
 
 def release_forgotten() -> list[Replacement]:
     """Undoing an order leaves its units reserved."""
-    return [(stock, "release", lambda *, order_ids: None)]
+    return [(StockItemManager, "release", lambda _, *, order_ids: None)]
 
 
 def feed_by_last_id() -> list[Replacement]:

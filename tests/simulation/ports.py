@@ -18,7 +18,7 @@ from django.db import OperationalError
 
 import faults
 from faults.script import Planned
-from inventory import stock
+from inventory.managers import SELL, StockItemManager
 from orders import batches, commands, journal, queries, steps, wakeup
 from orders.batches import Claimed
 from orders.limits import declines
@@ -99,11 +99,11 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (batches, "reclaim_expired", database.take_over),
         (wakeup, "wake_dispatcher", lambda: database.write(world.ring)),
         (wakeup, "announce_events", lambda: None),
-        (stock, "_lock", database.lock_stock),
-        (stock, "_holders", database.holders),
-        (stock, "_hold", database.hold),
-        (stock, "_close", lambda statement, ids: database.close(ids, sold=statement is stock.SELL)),
-        (stock, "take_back", lambda *, lines: database.take_back(lines)),
+        (StockItemManager, "_lock", lambda _, ids: database.lock_stock(ids)),
+        (StockItemManager, "_holders", lambda _, ids: database.holders(ids)),
+        (StockItemManager, "_hold", lambda _, reserved: database.hold(reserved)),
+        (StockItemManager, "_close", lambda _, statement, ids: database.close(ids, sold=statement is SELL)),
+        (StockItemManager, "take_back", lambda _, *, lines: database.take_back(lines)),
         (quotes, "quote", lambda *, parcels: _quoted(world, parcels)),
         (queries, "parcels", lambda order_ids: order_ids),
         (queries, "wanted_units", database.wanted_units),
