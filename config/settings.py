@@ -103,6 +103,7 @@ INSTALLED_APPS = [
     "notifications",
     "live",
     "board",
+    "desk",
     "config",
 ]
 

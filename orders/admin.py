@@ -1,4 +1,4 @@
-"""Orders in the admin site: read-only, changed by operations only."""
+"""Orders in the admin site: read-only, changed by operations only. `desk` registers those of orders."""
 
 from typing import Any, cast
 
@@ -15,15 +15,6 @@ from orders.log_context import trace_url
 from orders.maintenance import archive
 from orders.models import ArchivedOrder, Batch, Journey, Order, OrderEvent, OrderLine
 from orders.operators.actions import Operation, previews
-from orders.operators.admin_filters import (
-    AttentionFilter,
-    CanaryFilter,
-    CauseFilter,
-    CountryFilter,
-    PlacedFilter,
-    StatusFilter,
-    WaitingFilter,
-)
 from orders.operators.explain import explain, is_at_rest
 from orders.operators.lists import PageAdmin
 from orders.operators.operating import IS_ID, OperatingAdmin
@@ -41,6 +32,8 @@ class OrdersAdmin(PageAdmin):
 
     page = "admin/orders/order/order.html"
     ordering = ("-id",)
+    # Columns with an index.
+    sortable_by = ("shown_number", "customer_name", "placed", "age")
     # Enables the search box; `find` searches.
     search_fields = ("id",)
 
@@ -52,7 +45,7 @@ class OrdersAdmin(PageAdmin):
         """Return matching orders."""
         return found(queryset, text)
 
-    @admin.display(description="Order")
+    @admin.display(description="Order", ordering="pk")
     def shown_number(self, row: Any) -> str:
         """Column: order number."""
         return self.order_of(row).number
@@ -62,7 +55,7 @@ class OrdersAdmin(PageAdmin):
         """Column: status badge."""
         return status_badge(self.order_of(row).journey)
 
-    @admin.display(description="Customer name")
+    @admin.display(description="Customer name", ordering="customer_name")
     def customer_name(self, row: Any) -> str:
         """Column: customer name."""
         return self.order_of(row).customer_name
@@ -73,12 +66,12 @@ class OrdersAdmin(PageAdmin):
         order = self.order_of(row)
         return f"{order.total_amount:,.2f} {order.currency}"
 
-    @admin.display(description="Placed (UTC)")
+    @admin.display(description="Placed (UTC)", ordering="pk")
     def placed(self, row: Any) -> str:
         """Column: time of placement."""
         return f"{self.order_of(row).placed_at:%Y-%m-%d %H:%M}"
 
-    @admin.display(description="Age")
+    @admin.display(description="Age", ordering="-pk")
     def age(self, row: Any) -> str:
         """Column: time since placement."""
         return timesince(self.order_of(row).placed_at, depth=1)
@@ -102,21 +95,11 @@ class OrdersAdmin(PageAdmin):
         }
 
 
-@admin.register(Order)
 class OrderAdmin(OperatingAdmin, OrdersAdmin):
     """Current orders, with operations."""
 
     list_display = ("shown_number", "status", "age", "needs", "customer_name", "total", "placed")
     list_display_links = ("shown_number",)
-    list_filter = (
-        CauseFilter,
-        StatusFilter,
-        AttentionFilter,
-        WaitingFilter,
-        PlacedFilter,
-        CanaryFilter,
-        CountryFilter,
-    )
     list_select_related = ("journey",)
     search_help_text = (
         "Number or a part of it (#279), UUID, first or last name, e-mail or its beginning, customer ID, post code, SKU,"
@@ -202,12 +185,12 @@ class BatchAdmin(PageAdmin):
         }
 
 
-@admin.register(ArchivedOrder)
 class ArchivedOrderAdmin(OrdersAdmin):
     """Archived orders."""
 
     list_display = ("shown_number", "status", "customer_name", "total", "placed")
-    search_help_text = "Number, id or UUID."
+    sortable_by = ("shown_number", "placed")
+    search_help_text = "Number, ID or UUID."
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
         """As for current orders."""

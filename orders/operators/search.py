@@ -79,9 +79,7 @@ def _email(text: str) -> Q:
 
 
 def _accounts(text: str) -> list[int]:
-    return list(
-        User.objects.filter(email__composed__iexact=composed(text)).values_list("pk", flat=True)[:10]
-    )
+    return list(User.objects.filter(email__composed__iexact=composed(text)).values_list("pk", flat=True)[:10])
 
 
 def _with_sku(text: str) -> list[int]:
