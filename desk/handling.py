@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet
 
 from desk.models import LONGEST_NOTE, LONGEST_TAG, MOST_TAGS, Handling, Note
 from orders.models import Order
+from orders.workflow import UNDER_WAY
 
 TAG = re.compile(rf"[\w][\w -]{{0,{LONGEST_TAG - 1}}}")
 
@@ -70,3 +71,10 @@ def _changes(handling: Handling, assignee: User | None, tags: list[str]) -> list
 def operators() -> QuerySet[User]:
     """Return the active staff, to whom orders may be assigned."""
     return User.objects.filter(Q(is_superuser=True) | Q(is_staff=True), is_active=True).order_by("username")
+
+
+def assigned_to(user_id: int | None) -> int:
+    """Return how many orders in progress, or needing attention, are assigned to a user."""
+    assigned = Handling.objects.filter(assignee_id=user_id).values("order_id")
+    is_open = Q(journey__status__in=UNDER_WAY) | Q(journey__attention__gt="")
+    return Order.objects.filter(is_open, pk__in=assigned).count()

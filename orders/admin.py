@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
 from inventory.models import Reservation
+from orders import canary_account
 from orders.log_context import trace_url
 from orders.maintenance import archive
 from orders.models import ArchivedOrder, Batch, Journey, Order, OrderEvent, OrderLine
@@ -176,12 +177,13 @@ class BatchAdmin(PageAdmin):
 
     def context_of(self, request: HttpRequest, batch: Batch) -> dict[str, Any]:  # noqa: ARG002
         """Return the page's context."""
+        orders = Order.objects.filter(pk__in=batch.order_ids)
         return {
             "title": f"Batch {batch.pk}",
             "batch": batch,
             "runs": runs_in(batch),
             "flower_url": flower_url(batch.pk),
-            "orders": Order.objects.filter(pk__in=batch.order_ids).select_related("journey").order_by("pk"),
+            "orders": canary_account.left_out(orders).select_related("journey").order_by("pk"),
         }
 
 
