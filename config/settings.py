@@ -70,7 +70,8 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
-DATE_FORMAT, DATETIME_FORMAT = "Y-m-d", "Y-m-d H:i:s T"
+# A language's own formats win over DATE_FORMAT and DATETIME_FORMAT.
+FORMAT_MODULE_PATH = "config.formats"
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 ASGI_APPLICATION = "config.asgi.application"
@@ -103,6 +104,7 @@ INSTALLED_APPS = [
     "notifications",
     "live",
     "board",
+    "desk",
     "config",
 ]
 
