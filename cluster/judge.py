@@ -32,6 +32,14 @@ RESUMED = """
       AND later.sequence > before.sequence
     GROUP BY before.order_id
 """
+# Seconds between two successive events of an order, since a moment.
+PAUSES = """
+    SELECT extract(epoch FROM at - before)::float8 FROM (
+        SELECT e.at, lag(e.at) OVER (PARTITION BY e.order_id ORDER BY e.sequence) AS before
+        FROM orders_orderevent e JOIN orders_order o ON o.id = e.order_id
+        WHERE o.customer_name LIKE %(tag)s
+    ) AS pairs WHERE before IS NOT NULL AND at > to_timestamp(%(at)s)
+"""
 
 
 def judge(plan: Plan, load: Load) -> list[str]:
@@ -43,6 +51,11 @@ def judge(plan: Plan, load: Load) -> list[str]:
 def resumed(plan: Plan, load: Load, at: float) -> list[float]:
     """Return the sorted delays until orders in flight at a moment resumed, in seconds."""
     return sorted(row[0] for row in rows(plan, RESUMED, {"at": at, "tag": f"{load.tag}-%"}))
+
+
+def pauses(plan: Plan, load: Load, since: float) -> list[float]:
+    """Return the sorted pauses between the events of each order, in seconds."""
+    return sorted(row[0] for row in rows(plan, PAUSES, {"at": since, "tag": f"{load.tag}-%"}))
 
 
 def rows(plan: Plan, statement: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:

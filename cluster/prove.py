@@ -9,12 +9,12 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-from cluster import environment, faults, judge
+from cluster import environment, faults, judge, release
 from cluster.database import leader
 from cluster.load import Load
-from cluster.plan import Node, Plan, running_plan
+from cluster.plan import BASE_DIR, Node, Plan, PlanError, running_plan
 from cluster.rows import AWAY_SECONDS, ROWS, Row
-from cluster.run import is_ready
+from cluster.readiness import is_ready
 
 RATE = 10.0
 WARM_UP_SECONDS = 8.0
@@ -63,13 +63,16 @@ def prove_row(plan: Plan, row: Row) -> list[str]:
     if row.needs_namespaces and plan.network != "namespaces":
         say(f"{row.name} skipped: {row.title} needs NETWORK=namespaces")
         return []
+    if row.needs_older and release.of(plan) == BASE_DIR:
+        say(f"{row.name} skipped: {row.title} needs FROM=, a git revision or a folder with an older release")
+        return []
     load = _load(plan)
     load.start()
     time.sleep(WARM_UP_SECONDS)
     at, wrong = time.time(), []
     try:
         row.strike(plan, load)
-    except AssertionError as error:
+    except (AssertionError, PlanError) as error:
         wrong.append(str(error))
     healed = time.time()
     wrong += [f"{node.name} did not come back" for node in plan.nodes if not _comes_back(plan, node)]
@@ -78,7 +81,7 @@ def prove_row(plan: Plan, row: Row) -> list[str]:
     load.stop()
     silence = longest_silence(load, at, back)
     wrong += judge.judge(plan, load)
-    delays = judge.resumed(plan, load, at)
+    delays = judge.pauses(plan, load, at) if row.is_gradual else judge.resumed(plan, load, at)
     summary = f"silent {silence:.1f} s (bar {row.silent:g}), {_resumed(delays)}, back {back - healed:.0f} s"
     say(f"{row.name} {row.title}: {summary}")
     _report(load)
