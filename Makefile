@@ -40,9 +40,9 @@ bench: ## How fast it is, beside the textbook (SCENARIO=, SECONDS=, ROUNDS=, ARG
 	@sh config/venv.sh requirements-dev.txt
 	@exec $(PY) -m bench $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
-cluster-test: ## The rows of the fault matrix about nodes, all of them (as root: NETWORK=namespaces; FROM=older revision)
+cluster-test: ## The rows of the fault matrix about nodes, all of them (as root: NETWORK=namespaces; FROM=older revision), or HOURS=2 SEED=7
 	@sh config/venv.sh requirements-cluster.txt
-	@exec $(PY) -m cluster --rows all $(if $(FROM),--from $(FROM))
+	@exec $(PY) -m cluster $(if $(HOURS),--hours $(HOURS) $(if $(SEED),--seed $(SEED)),--rows all) $(if $(FROM),--from $(FROM))
 
 chaos: ## The whole system, broken on purpose, row by row (ROWS=F1,F7 or ROWS=N1,N4 SEED= ORDERS= HOURS= KILLS=)
 	@sh config/venv.sh $(if $(filter N%,$(ROWS)),requirements-cluster.txt,requirements-dev.txt)

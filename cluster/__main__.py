@@ -26,7 +26,9 @@ def main() -> int:
     try:
         if arguments.what == "run":
             os.environ["ROWS"] = ",".join(ROWS) if arguments.rows == "all" else arguments.rows
-            return _run(path, arguments.older, prove=arguments.prove or bool(arguments.rows))
+            os.environ["HOURS"], os.environ["SEED"] = str(arguments.hours), str(arguments.seed)
+            wants_proof = arguments.prove or bool(arguments.rows or arguments.hours)
+            return _run(path, arguments.older, prove=wants_proof)
         if arguments.what in ROLLING:
             return _roll(running_plan(path), arguments)
         return _strike(path, arguments.what, arguments.node)
@@ -43,6 +45,8 @@ def _parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "node", nargs="?", type=int, help="1, 2 or 3; heal and restart without one take all"
     )
+    parser.add_argument("--hours", type=float, default=0.0, help="kill a random node every minute for so long")
+    parser.add_argument("--seed", type=int, default=1, help="of the long mode's dice")
     parser.add_argument("--code", type=Path, default=BASE_DIR, help="the folder of the release to upgrade to")
     parser.add_argument("--from", dest="older", default="", help="run the nodes from this git revision or folder")
     parser.add_argument(

@@ -20,13 +20,6 @@ def is_streaming(plan: Plan, node: Node) -> bool:
     )
 
 
-def successor(plan: Plan) -> str:
-    """Return a synchronous standby that streams, or else one that streams; empty if there is none."""
-    streaming = [member for member in _members(plan) if member.get("state") == "streaming"]
-    ranked = sorted(streaming, key=lambda member: member.get("role") == "replica")
-    return ranked[0]["name"] if ranked else ""
-
-
 def _members(plan: Plan) -> list[dict[str, str]]:
     for node in plan.nodes:
         try:

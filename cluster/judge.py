@@ -76,16 +76,21 @@ def _await_idle(plan: Plan) -> list[str]:
     return [f"{left} orders are still in flight after {IDLE_SECONDS:.0f} s"] if left else []
 
 
-def _missing_orders(plan: Plan, load: Load) -> list[str]:
+def missing(plan: Plan, load: Load) -> list[int]:
+    """Return the ids of acknowledged orders that are not stored."""
     ids = list(load.accepted.values())
     there = {row[0] for row in rows(plan, "SELECT id FROM orders_order WHERE id = ANY(%s)", [ids])}
-    missing = [order for order in ids if order not in there]
+    return [order for order in ids if order not in there]
+
+
+def _missing_orders(plan: Plan, load: Load) -> list[str]:
+    lost = missing(plan, load)
     twice = rows(
         plan,
         "SELECT customer_name FROM orders_order WHERE customer_name LIKE %s GROUP BY 1 HAVING count(*) > 1",
         [f"{load.tag}-%"],
     )
-    found = [f"{len(missing)} acknowledged orders are missing, such as {missing[0]}"] if missing else []
+    found = [f"{len(lost)} acknowledged orders are missing, such as {lost[0]}"] if lost else []
     return found + ([f"{len(twice)} orders are duplicated, such as {twice[0][0]}"] if twice else [])
 
 

@@ -126,7 +126,7 @@ class Stages:
             self._is_ready = True
             self._console.text(f"Ready after {waited:.0f} s.{table(self._plan, self._ports)}")
             if self._wants_proof:
-                self._start("cluster.prove")
+                self._start("cluster.proof")
         elif waited > LATE_SECONDS and not self._is_late:
             self._is_late = True
             self._console.text(f"Not ready after {waited:.0f} s: {', '.join(unready) or 'the front'}.")

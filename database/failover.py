@@ -1,12 +1,12 @@
 """Waits for a new leader inside a request, for a bounded time, instead of failing it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 import psycopg
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, close_old_connections
 
 PAUSE_SECONDS = 0.1
 # The server shut down or is read-only (a former leader), or the connection broke.
@@ -31,6 +31,18 @@ def pause() -> bool:
         return False
     time.sleep(PAUSE_SECONDS)
     return True
+
+
+def through(work: Callable[[], None], *, seconds: float) -> None:
+    """Run work that may run twice; again after an outage that ends within `seconds`. Raises OperationalError."""
+    with patience(seconds):
+        while True:
+            try:
+                return work()
+            except (OperationalError, InterfaceError) as error:
+                if not (is_outage(error) and pause()):
+                    raise
+                close_old_connections()
 
 
 def is_outage(error: BaseException) -> bool:

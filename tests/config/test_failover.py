@@ -93,3 +93,12 @@ def test_a_node_that_drains_is_not_ready(client: Any, settings: Any, tmp_path: A
     assert client.get("/health/ready").status_code == 200
     (tmp_path / "draining").touch()
     assert client.get("/health/ready").status_code == 503
+
+
+@pytest.mark.usefixtures("former_leader")
+def test_a_step_of_a_worker_runs_again_at_the_new_leader() -> None:
+    def step() -> None:
+        Product.objects.create(id=2, sku="BAG-1", name="Bag", price="1.00", weight_grams=1)
+
+    failover.through(step, seconds=5)
+    assert Product.objects.filter(pk=2).exists()
