@@ -17,8 +17,8 @@ from cluster import database, environment, release
 from cluster.plan import Node, Plan, PlanError
 from cluster.readiness import answers, is_ready
 
-# The balancer takes a node out after three failed checks a second apart, and in again after one.
-BALANCER_SECONDS = 4.0
+# The balancer takes a node out after two failed checks a second apart, and in again after one.
+BALANCER_SECONDS = 3.0
 # A lost batch's orders are due again after LEASE_SECONDS.
 BATCH_SECONDS = 8.0
 STOP_SECONDS = 60.0

@@ -232,7 +232,7 @@ DATABASES["default"] |= {
 
 # How long a request waits for a new leader before it gets 503. Below the balancer's patience with a silent node.
 FAILOVER_WAIT_SECONDS = number(
-    "FAILOVER_WAIT_SECONDS", default=2.5 if "," in str(DATABASES["default"]["HOST"]) else 0, at_least=0
+    "FAILOVER_WAIT_SECONDS", default=4 if "," in str(DATABASES["default"]["HOST"]) else 0, at_least=0
 )
 
 # Standbys for reports that tolerate replication lag.

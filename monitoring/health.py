@@ -347,11 +347,21 @@ def report() -> Report:
     return _report.get()
 
 
+_able_at = float("-inf")
+
+
 def readiness() -> Report:
     """Return whether orders can be stored: the database answers and is migrated, and this node goes on."""
+    global _able_at  # noqa: PLW0603
     if draining.is_draining():
         return Report(State.UNHEALTHY, (DRAINING,))
-    return _judge(_storing.ask(seconds=DEADLINE_SECONDS))
+    found = _judge(_storing.ask(seconds=DEADLINE_SECONDS))
+    if found.is_able:
+        _able_at = time.monotonic()
+    elif time.monotonic() - _able_at < settings.FAILOVER_WAIT_SECONDS:
+        # Requests wait for the new leader; a balancer that takes all nodes out would make them wait longer.
+        return Report(State.DEGRADED, found.parts)
+    return found
 
 
 def _judge(answers: Mapping[str, Answer]) -> Report:
