@@ -126,6 +126,7 @@ MIDDLEWARE = [
     "config.middleware.Logged",
     "config.middleware.ContentPolicy",
     "config.middleware.RefusesCardNumbers",
+    "config.failover.AwaitsLeader",
 ]
 
 TEMPLATES = [
@@ -230,6 +231,11 @@ DATABASES["default"] |= {
     | DATABASES["default"].get("OPTIONS", {}),
     "TEST": {"NAME": env.str("TEST_DATABASE_NAME", default=None)},
 }
+
+# How long a request waits for a new leader before it gets 503. Below the balancer's patience with a silent node.
+FAILOVER_WAIT_SECONDS = number(
+    "FAILOVER_WAIT_SECONDS", default=4 if "," in str(DATABASES["default"]["HOST"]) else 0, at_least=0
+)
 
 # Standbys for reports that tolerate replication lag.
 if env.str("DATABASE_REPLICA_URL", default=""):

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
 from inventory.models import Reservation
-from orders import canary_account
+from orders import queries
 from orders.log_context import trace_url
 from orders.maintenance import archive
 from orders.models import ArchivedOrder, Batch, Journey, Order, OrderEvent, OrderLine
@@ -183,7 +183,7 @@ class BatchAdmin(PageAdmin):
             "batch": batch,
             "runs": runs_in(batch),
             "flower_url": flower_url(batch.pk),
-            "orders": canary_account.left_out(orders).select_related("journey").order_by("pk"),
+            "orders": queries.without_canaries(orders).select_related("journey").order_by("pk"),
         }
 
 

@@ -63,7 +63,9 @@ def make_shipping(*, country: str = "US", price: str = "5.00", max_weight_grams:
 def make_transaction(order: Order | Placed, kind: str, *, amount: str = "15.00", **more: Any) -> Transaction:
     """Write down that the payment provider was asked for something, a moment ago unless more is said."""
     wanted = {"started_at": database_now(), "currency": "USD", "number": number_of(kind)} | more
-    wanted.setdefault("key", idempotency_key(reference=str(order.uuid), kind=kind, rank=rank_of(wanted["number"])))
+    wanted.setdefault(
+        "key", idempotency_key(reference=str(order.uuid), kind=kind, rank=rank_of(wanted["number"]))
+    )
     order_id = order.order_id if isinstance(order, Placed) else order.pk
     return Transaction.objects.create(
         order_id=order_id, kind=kind, reference=order.uuid, amount=Decimal(amount), **wanted

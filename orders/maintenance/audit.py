@@ -12,6 +12,7 @@ from django.db import IntegrityError, connection, transaction
 
 from database import deadline
 from orders import journal
+from orders.maintenance import fold
 from orders.workflow import STATUS_AFTER, TRANSITIONS, EventType
 from payments.gateways import gateway
 from payments.gateways.protocol import LedgerLine
@@ -320,7 +321,8 @@ def run(*, with_ledger: bool = True) -> Report:
         report.orders = cursor.fetchone()[0]
         for name, statement in CHECKS.items():
             _check(report, name, statement)
-        report.checks = len(CHECKS)
+        _check(report, fold.NAME, fold.statement())
+        report.checks = len(CHECKS) + 1
     if with_ledger:
         _compare_ledger(report)
     return report

@@ -175,7 +175,7 @@ def attention(*, limit: int = 20) -> tuple[int, list[Attention]]:
         "FROM orders_journey j JOIN orders_order o ON o.id = j.order_id"
         " WHERE NOT j.attention = '' AND o.owner_id IS DISTINCT FROM %s"
     )
-    canary = canary_account.owner_id()
+    canary = queries.canary_owner_id()
     (count,) = _one(f"SELECT count(*) {flagged}", [canary])
     rows = _all(
         f"SELECT o.id, o.placed_at, j.status, j.attention {flagged} ORDER BY j.order_id LIMIT %s",

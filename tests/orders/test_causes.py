@@ -191,15 +191,15 @@ def test_nonsense_is_no_cause(client, operator):
 
 
 def test_our_own_canaries_are_in_no_sum(client, operator):
-    canary_account.forget_owner()
+    queries.forget_canary_owner()
     (order,) = stuck(1, attention="poison")
-    canary = make_user(canary_account.USERNAME)
+    canary = make_user(queries.CANARY_USERNAME)
     assert stats.attention()[0] == 1
     Order.objects.filter(pk=order.pk).update(owner_id=canary.pk)
     make_transaction(
         order, "authorize", state=Transaction.State.UNKNOWN, started_at=database_now() - timedelta(minutes=5)
     )
-    canary_account.forget_owner()
+    queries.forget_canary_owner()
     assert stats.attention() == (0, [])
     assert money_at_risk.sums_at_risk() == []
     assert money_at_risk.at_risk() == []
@@ -207,4 +207,4 @@ def test_our_own_canaries_are_in_no_sum(client, operator):
     assert client.get("/admin/payments/transactions/").context["transactions"] == []
     Order.objects.filter(pk=order.pk).update(owner_id=operator.pk)
     assert len(money_at_risk.at_risk()) == 1
-    canary_account.forget_owner()
+    queries.forget_canary_owner()
