@@ -109,7 +109,7 @@ class Wait(StrEnum):
 LONGEST_WAIT = 60.0
 # While the provider is known to be down.
 PROVIDER_WAIT = 5.0
-# Fallback: `orders.shortages` wakes orders.
+# Fallback: `orders.waits.shortages` wakes orders.
 STOCK_WAIT = 10.0
 UNCOUNTED_WAITS = {Wait.PAYMENT_PROVIDER: PROVIDER_WAIT, Wait.STOCK: STOCK_WAIT}
 # Attempts until escalation.

@@ -1,98 +1,40 @@
 """The ledger of calls to the payment provider.
 
-`prepare` records what is to be sent (one row per order and kind, for ever), `send` calls the provider outside
-transactions, `record` stores outcomes. Unknown outcomes are looked up by key before a repeat.
+`prepare` records what is to be sent (one row per order and number, for ever), `send` calls the provider outside
+transactions, `record` stores outcomes. Unknown outcomes are looked up by key before a repeat. Rows are never
+edited once they are decided: what happens later is a row of its own.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from decimal import Decimal
 from time import monotonic
-from typing import NamedTuple
 
 from django.conf import settings
 from django.db.models import Q
 
 import faults
-from database.arrays import numbers, rows, texts, words
+from database.arrays import numbers, rows, texts
 from database.prepared import execute
+from payments.calls import BASE, FIRST, Asked, Prepared, Request
 from payments.gateways.protocol import UNDECIDED, Outcome, Sent, Talk
-from payments.models import Transaction, idempotency_key
+from payments.models import Transaction
+from payments.statements import (
+    BEGIN,
+    DECIDED,
+    DELETE_UNSENT,
+    HELD,
+    PREPARE_FIRST,
+    PREPARE_NUMBERED,
+    RECORD,
+    REPEATED,
+    RESTART_GRACE,
+)
 from payments.talking import hold_all, talk
 from providers.conversation import Conversation
 from providers.errors import ProviderUnavailable
 
 Kind = Transaction.Kind
 State = Transaction.State
-
-
-class Request(NamedTuple):
-    """A call to be made for one order."""
-
-    order_id: int
-    reference: str
-    amount: Decimal
-    currency: str
-    token: str = ""
-    # The provider's id of the authorization or capture it builds on.
-    parent: str = ""
-    # The gateway of the row it builds on; empty: the default.
-    gateway: str = ""
-
-
-class Asked(NamedTuple):
-    """Requests as a query: the database has most values."""
-
-    query: str
-    parameters: Sequence[str | None]
-
-
-class Prepared(NamedTuple):
-    """A recorded transaction: new, sent with an unknown outcome, or decided."""
-
-    request: Request
-    kind: Kind
-    state: State
-    is_new: bool
-    # Recorded at: by the database's clock, as text, and by this process's.
-    asked_at: str
-    since: float
-    provider_id: str = ""
-    code: str = ""
-
-    @property
-    def key(self) -> str:
-        """The idempotency key of all its calls."""
-        return idempotency_key(reference=self.request.reference, kind=self.kind)
-
-    @property
-    def gateway(self) -> str:
-        """The name of the gateway that the row is sent through."""
-        return self.request.gateway or settings.PAYMENT_GATEWAY
-
-    @property
-    def sent(self) -> Sent:
-        """The facts for a look-up."""
-        request = self.request
-        return Sent(
-            self.kind.value,
-            request.reference,
-            request.amount,
-            request.currency,
-            request.parent,
-            self.provider_id,
-        )
-
-    @property
-    def outcome(self) -> Outcome | None:
-        """The outcome, if known."""
-        if self.state is State.UNKNOWN:
-            return None
-        return Outcome(
-            kind="succeeded" if self.state is State.SUCCEEDED else "declined",
-            provider_id=self.provider_id,
-            code=self.code,
-        )
 
 
 # No room within the timeout; never begun.
@@ -110,65 +52,13 @@ CODE_OF = {kind: kind for kind in STATE_OF}
 # Seconds within which a recorded call starts, or never.
 LONGEST_START = 5.0
 
-# No join: the planner knows too little of either side.
-PREPARE = """
-    WITH asked AS ({asked}), written AS (
-        INSERT INTO payments_transaction AS t
-            (order_id, kind, gateway, reference, amount, currency, token, provider_parent, state, provider_id, code,
-             message, started_at, asked_at)
-        SELECT order_id, %s, coalesce(nullif(gateway, ''), %s), reference, amount, currency, token, parent, 'unknown',
-               '', '', '', statement_timestamp(), statement_timestamp()
-        FROM asked
-        ON CONFLICT (order_id, kind) DO UPDATE SET asked_at = statement_timestamp() WHERE t.state = 'unknown'
-        RETURNING order_id, xmax = 0 AS is_new
-    )
-    SELECT order_id, reference::text, amount, currency, token, parent, gateway, (SELECT statement_timestamp()::text),
-           order_id IN (SELECT order_id FROM written), order_id IN (SELECT order_id FROM written WHERE is_new)
-    FROM asked
-"""
-
-# A row keeps its first gateway, and the provider's id if the provider has begun it.
-REPEATED = """
-    SELECT order_id, gateway, provider_id FROM payments_transaction WHERE order_id = ANY(%s::bigint[]) AND kind = %s
-"""
-
-DECIDED = """
-    SELECT order_id, state, provider_id, code, asked_at::text FROM payments_transaction
-    WHERE order_id = ANY(%s::bigint[]) AND kind = %s
-"""
-
-RECORD = """
-    UPDATE payments_transaction t SET
-        state = o.state, provider_id = coalesce(nullif(o.provider_id, ''), t.provider_id),
-        code = o.code, message = o.message,
-        finished_at = CASE WHEN o.state = 'unknown' THEN NULL ELSE clock_timestamp() END
-    FROM {outcomes} o
-    WHERE t.order_id = o.order_id AND t.kind = %s
-      AND (t.state = 'unknown' OR (t.code = 'never_arrived' AND o.state = 'succeeded'))
-    RETURNING t.order_id
-"""
-
-HELD = """
-    SELECT order_id, reference, amount, currency, '' AS token, provider_id AS parent, gateway
-    FROM payments_transaction
-    WHERE order_id = ANY(%s::bigint[]) AND kind = 'authorize' AND state = 'succeeded'
-"""
-
-# Only if no other worker has set out to send it since.
-DELETE_UNSENT = """
-    DELETE FROM payments_transaction t USING unnest(%s::bigint[], %s::timestamptz[]) AS o(order_id, asked_at)
-    WHERE t.order_id = o.order_id AND t.kind = %s AND t.state = 'unknown' AND t.asked_at = o.asked_at
-"""
-
 
 def prepare(kind: Kind, asked: Asked) -> list[Prepared]:
     """Record calls before they are sent.
 
-    Call it in the transaction that decides to send; commit before `send`.
+    Call it in the transaction that decides to send; commit before `send`. One call per order at a time.
     """
-    found = execute(
-        PREPARE.format(asked=asked.query), [*asked.parameters, kind.value, settings.PAYMENT_GATEWAY]
-    )
+    found = execute(*_preparation(kind, asked))
     now = monotonic()
     prepared, decided = [], []
     for *facts, asked_at, is_open, is_new in found:
@@ -177,14 +67,15 @@ def prepare(kind: Kind, asked: Asked) -> list[Prepared]:
         else:
             decided.append(Request(*facts))
     if any(not one.is_new for one in prepared):
-        prepared = _as_recorded(kind, prepared)
+        prepared = _as_recorded(prepared)
     return prepared + (_decided(kind, decided) if decided else [])
 
 
-def _as_recorded(kind: Kind, prepared: Sequence[Prepared]) -> list[Prepared]:
+def _as_recorded(prepared: Sequence[Prepared]) -> list[Prepared]:
     """Return the repeated ones with the gateway and the provider's id of their rows."""
-    repeated = [one.request.order_id for one in prepared if not one.is_new]
-    recorded = {row[0]: row[1:] for row in execute(REPEATED, [numbers(repeated), kind.value])}
+    repeated = [one for one in prepared if not one.is_new]
+    places = [numbers(one.request.order_id for one in repeated), numbers(one.number for one in repeated)]
+    recorded = {row[0]: row[1:] for row in execute(REPEATED, places)}
     return [_with(one, *recorded.get(one.request.order_id, ("", ""))) for one in prepared]
 
 
@@ -194,8 +85,17 @@ def _with(one: Prepared, gateway: str, provider_id: str) -> Prepared:
     return one._replace(request=one.request._replace(gateway=gateway), provider_id=provider_id)
 
 
+def _preparation(kind: Kind, asked: Asked) -> tuple[str, list[str | int | None]]:
+    row = [kind.value, settings.PAYMENT_GATEWAY]
+    if asked.is_numbered:
+        return PREPARE_NUMBERED.format(asked=asked.query), [*asked.parameters, kind.value, *row]
+    first = [FIRST[kind], BASE.get(kind), kind.value]
+    return PREPARE_FIRST.format(asked=asked.query), [*asked.parameters, *first, *row]
+
+
 def _decided(kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
     by_order = {request.order_id: request for request in requests}
+    places = [numbers(by_order), numbers(r.number or FIRST[kind] for r in by_order.values())]
     return [
         Prepared(
             by_order[order_id],
@@ -207,7 +107,7 @@ def _decided(kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
             provider_id=provider_id,
             code=code,
         )
-        for order_id, state, provider_id, code, asked_at in execute(DECIDED, [numbers(by_order), kind.value])
+        for order_id, state, provider_id, code, asked_at in execute(DECIDED, places)
     ]
 
 
@@ -217,18 +117,11 @@ def arrival_grace() -> timedelta:
     return timedelta(seconds=tries + LONGEST_START)
 
 
-RESTART_GRACE = """
-    UPDATE payments_transaction t SET asked_at = statement_timestamp()
-    FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[]) AS o(order_id, kind, asked_at)
-    WHERE t.order_id = o.order_id AND t.kind = o.kind AND t.asked_at = o.asked_at AND t.state = 'unknown'
-"""
-
-
 def restart_grace(entries: Sequence[Transaction]) -> None:
     """Restart the grace of calls stamped by a clock that was ahead."""
     columns = [
         numbers(entry.order_id for entry in entries),
-        words(str(entry.kind) for entry in entries),
+        numbers(entry.number for entry in entries),
         texts(entry.asked_at.isoformat() for entry in entries),
     ]
     execute(RESTART_GRACE, columns)
@@ -266,15 +159,6 @@ def _gather(
     return outcomes
 
 
-BEGIN = """
-    UPDATE payments_transaction t
-    SET provider_id = o.provider_id, code = 'begun', asked_at = statement_timestamp()
-    FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[]) AS o(order_id, kind, provider_id, asked_at)
-    WHERE t.order_id = o.order_id AND t.kind = o.kind AND t.state = 'unknown' AND t.asked_at = o.asked_at
-    RETURNING t.order_id, t.asked_at::text
-"""
-
-
 def begin(begun: Sequence[tuple[Prepared, Outcome]]) -> list[Prepared]:
     """Record the provider's ids of calls that it has begun. Return them, to be sent again.
 
@@ -284,7 +168,7 @@ def begin(begun: Sequence[tuple[Prepared, Outcome]]) -> list[Prepared]:
         return []
     columns = [
         numbers(one.request.order_id for one, _ in begun),
-        words(one.kind.value for one, _ in begun),
+        numbers(one.number for one, _ in begun),
         texts(outcome.provider_id for _, outcome in begun),
         texts(one.asked_at for one, _ in begun),
     ]
@@ -357,30 +241,38 @@ def _call(provider: Talk, prepared: Prepared) -> Conversation[Outcome]:
     raise AssertionError(prepared.kind)
 
 
-def record(kind: Kind, outcomes: dict[int, Outcome]) -> set[int]:
-    """Record outcomes that were unknown; known ones stay. Return the orders for which one was new."""
+NONE: Mapping[int, int] = {}
+
+
+def record(
+    kind: Kind, outcomes: Mapping[int, Outcome], *, number_by_order: Mapping[int, int] = NONE
+) -> set[int]:
+    """Record outcomes that were unknown; known ones stay. Return the orders for which one was new.
+
+    `number_by_order` has each order's transaction; without one it is the first of its kind.
+    """
     sent = {order_id: outcome for order_id, outcome in outcomes.items() if outcome.kind != "not_sent"}
     if not sent:
         return set()
     outcome_rows, values = rows(
         {
             "order_id": ("bigint", list(sent)),
+            "number": ("int", [number_by_order.get(order_id, FIRST[kind]) for order_id in sent]),
             "state": ("text", [STATE_OF.get(o.kind, o.kind) for o in sent.values()]),
             "provider_id": ("text", [o.provider_id for o in sent.values()]),
             "code": ("text", [(o.code or CODE_OF.get(o.kind, ""))[:40] for o in sent.values()]),
             "message": ("text", [o.message[:200] for o in sent.values()]),
         }
     )
-    recorded = {
-        order_id for (order_id,) in execute(RECORD.format(outcomes=outcome_rows), [*values, kind.value])
-    }
+    recorded = {order_id for (order_id,) in execute(RECORD.format(outcomes=outcome_rows), values)}
     for order_id in recorded:
         if action := sent[order_id].action:
-            Transaction.objects.filter(order_id=order_id, kind=kind).update(action=action.as_json())
+            number = number_by_order.get(order_id, FIRST[kind])
+            Transaction.objects.filter(order_id=order_id, number=number).update(action=action.as_json())
     return recorded
 
 
-def delete_unsent(kind: Kind, prepared: Sequence[Prepared]) -> None:
+def delete_unsent(prepared: Sequence[Prepared]) -> None:
     """Delete unsent transactions, to save a look-up.
 
     One that another worker has set out to send since stays: it may have been sent.
@@ -388,26 +280,23 @@ def delete_unsent(kind: Kind, prepared: Sequence[Prepared]) -> None:
     if prepared:
         execute(
             DELETE_UNSENT,
-            [[p.request.order_id for p in prepared], [p.asked_at for p in prepared], kind.value],
+            [
+                [p.request.order_id for p in prepared],
+                [p.number for p in prepared],
+                [p.asked_at for p in prepared],
+            ],
         )
 
 
-def reopen(kind: Kind, order_ids: Iterable[int]) -> None:
-    """Reopen refused transactions, to send them again under the same key."""
-    Transaction.objects.filter(order_id__in=list(order_ids), kind=kind, state=State.DECLINED).update(
-        state=State.UNKNOWN, code="", message="", finished_at=None
-    )
-
-
-def transactions_of(order_ids: Iterable[int]) -> dict[int, dict[str, Transaction]]:
-    """Return each order's transactions, by kind."""
-    found: dict[int, dict[str, Transaction]] = {}
+def entries_of(order_ids: Iterable[int]) -> dict[int, list[Transaction]]:
+    """Return each order's transactions, by number."""
+    found: dict[int, list[Transaction]] = {}
     # Rarely used: loaded on access.
     rows = Transaction.objects.filter(order_id__in=list(order_ids)).defer(
         "started_at", "asked_at", "finished_at"
     )
-    for transaction in rows:
-        found.setdefault(transaction.order_id, {})[transaction.kind] = transaction
+    for transaction in rows.order_by("order_id", "number"):
+        found.setdefault(transaction.order_id, []).append(transaction)
     return found
 
 
@@ -427,7 +316,7 @@ def held(order_ids: Sequence[int]) -> Asked:
 
 
 def listed(requests: Sequence[Request]) -> Asked:
-    """Return individually built requests as a query."""
+    """Return individually built requests, with their numbers, as a query."""
     subquery, values = rows(
         {
             "order_id": ("bigint", [r.order_id for r in requests]),
@@ -437,6 +326,11 @@ def listed(requests: Sequence[Request]) -> Asked:
             "token": ("text", [r.token for r in requests]),
             "parent": ("text", [r.parent for r in requests]),
             "gateway": ("text", [r.gateway for r in requests]),
+            "number": ("int", [r.number for r in requests]),
+            "parent_number": ("int", [r.parent_number for r in requests]),
+            "attempt": ("smallint", [r.attempt for r in requests]),
+            "credit": ("int", [r.credit for r in requests]),
         }
     )
-    return Asked(f"SELECT * FROM {subquery} listed", values)  # noqa: S608 - names of ours
+    query = f"SELECT * FROM {subquery} listed"  # noqa: S608 - names of ours
+    return Asked(query, values, is_numbered=True)

@@ -27,23 +27,20 @@ def is_new(event: Event) -> bool:
         return cursor.rowcount == 1
 
 
-def late_outcome_of(event: Event, *, order_id: int) -> tuple[Kind, Outcome] | None:
-    """Return the kind and outcome an event reports.
+def late_outcome_of(event: Event, *, order_id: int) -> tuple[Transaction, Outcome] | None:
+    """Return the transaction and the outcome that an event reports.
 
     None if we sent no such call, the amount differs, or the status is not final.
     """
     if event.kind not in Kind.values or event.outcome.kind not in ("succeeded", "declined"):
         return None
-    kind = Kind(event.kind)
-    entry = Transaction.objects.filter(order_id=order_id, kind=kind).first()
-    if entry is None or not _is_about(event, entry):
+    # Without a key, the latest of the kind.
+    by_key = {"key": event.key} if event.key else {}
+    calls = Transaction.objects.filter(order_id=order_id, kind=event.kind, **by_key)
+    entry = calls.order_by("-number").first()
+    if entry is None or (entry.amount, entry.currency) != (event.amount, event.currency):
         return None
-    return kind, event.outcome
-
-
-def _is_about(event: Event, entry: Transaction) -> bool:
-    is_same_call = event.key in ("", entry.key)
-    return is_same_call and (event.amount, event.currency) == (entry.amount, entry.currency)
+    return entry, event.outcome
 
 
 def forget_before(moment: datetime) -> int:

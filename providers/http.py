@@ -48,7 +48,9 @@ class Call:
     def headers(self) -> dict[str, str]:
         content = {"Content-Type": self.content_type, "Idempotency-Key": self.key} if self.key else {}
         # Compression invites decompression bombs.
-        return {"Accept": "application/json", "Accept-Encoding": "identity"} | content | dict(self.more_headers)
+        return (
+            {"Accept": "application/json", "Accept-Encoding": "identity"} | content | dict(self.more_headers)
+        )
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class NoWebhooks:
         """Return none."""
         return []
 
-    def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Event:  # noqa: ARG002
+    def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Event:
         """Raise NotForUs."""
         raise NotForUs("")
 

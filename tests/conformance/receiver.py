@@ -30,7 +30,7 @@ def receiver() -> Iterator[Receiver]:
     """Run a receiver on a port of its own."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 - the name of http.server
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             received.webhooks.append((dict(self.headers), body))
             self.send_response(200)

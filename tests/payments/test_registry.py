@@ -71,7 +71,9 @@ class TestTheRowsGateway:
         make_shipping()
         order = make_order((make_product(units=5), 1))
         settings.PAYMENT_GATEWAYS = {"acme": PATH}
-        request = ledger.Request(order.order_id, str(order.uuid), 15, "USD", "tok_demo", gateway="acme")
+        request = ledger.Request(
+            order.order_id, str(order.uuid), 15, "USD", "tok_demo", gateway="acme", number=1
+        )
         (prepared,) = ledger.prepare(Kind.AUTHORIZE, ledger.listed([request]))
         assert prepared.gateway == "acme"
 

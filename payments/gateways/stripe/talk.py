@@ -66,7 +66,7 @@ class StripeTalk:
         reference: str,
         authorization: str,
         amount: Decimal,
-        currency: str,  # noqa: ARG002
+        currency: str,
     ) -> Conversation[Outcome]:
         """Capture an intent; the rest of it is released."""
         units = minor_units(amount, currency)
@@ -78,7 +78,7 @@ class StripeTalk:
         *,
         key: str,
         reference: str,
-        authorization: str,  # noqa: ARG002
+        authorization: str,
     ) -> Conversation[Outcome]:
         """Cancel an intent, confirmed or not."""
         call = post(f"{INTENTS}/{authorization}/cancel", {}, key=key)

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0006_gateway_of_transactions")]
+    dependencies = [("payments", "0008_gateway_of_transactions")]
 
     operations = [
         migrations.AddField("transaction", "action", models.JSONField(null=True)),

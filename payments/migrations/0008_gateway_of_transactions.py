@@ -19,7 +19,7 @@ def remove(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0005_states_stay_in_their_page")]
+    dependencies = [("payments", "0007_key_by_number")]
 
     operations = [
         migrations.SeparateDatabaseAndState(
