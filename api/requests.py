@@ -32,7 +32,7 @@ CountryCode = Annotated[
 
 
 class Price(Decimal):
-    """A price: a JSON number with at most two decimals."""
+    """A price: a JSON number with at most three decimals, and no more than its currency has."""
 
 
 class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
@@ -104,7 +104,7 @@ COMPLAINTS: list[tuple[re.Pattern[str], str, str]] = [
         "too_many_decimals",
         "More decimals than the currency has.",
     ),
-    (re.compile(r"too many decimals"), "too_many_decimals", "At most two decimals."),
+    (re.compile(r"too many decimals"), "too_many_decimals", "At most three decimals."),
     (re.compile(r"Expected `\w+` of length <= (\d+)"), "too_long", "At most {0} long."),
     (re.compile(r"Expected `\w+` of length >= (\d+)"), "too_short", "At least {0} long."),
     (re.compile(r"Expected `\w+` <= (\d+)"), "too_large", "At most {0}."),
@@ -149,7 +149,7 @@ def read_price(kind: type, value: Any) -> Any:
         raise ValueError(f"Expected `number`, got `{type(value).__name__}`")
     if not 0 <= value <= LARGEST_PRICE:
         raise ValueError(f"Expected `number` {'>= 0' if value < 0 else '<= 9999999999'}")
-    price = Price(round(Decimal(value), 2))
+    price = Price(round(Decimal(value), 3))
     if price != value:
         raise ValueError("too many decimals")
     return price

@@ -88,7 +88,7 @@ def _required(field: str) -> dict[str, Any]:
 
 def _schema_hook(kind: type) -> dict[str, Any]:
     if kind is Price:
-        return {"type": "number", "minimum": 0, "maximum": 9_999_999_999.99}
+        return {"type": "number", "minimum": 0, "maximum": 9_999_999_999.999}
     raise NotImplementedError(kind)
 
 

@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from board import panel
 from board.cards import card
 from board.panel import Action, Entry
+from iso.currencies import format_amount
 from notifications.mail import REASONS
 from orders.journal import events_of
 from orders.models import Journey, Order
@@ -110,7 +111,7 @@ def _is_refused(journey: Journey) -> bool:
 
 
 def _total(order: Order) -> str:
-    return f"{order.total_amount:,.2f} {order.currency}"
+    return format_amount(order.total_amount, order.currency)
 
 
 def _actions(order: Order, request: Request) -> list[Action]:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from django.db import transaction
 
 import faults
+from iso.currencies import format_amount
 from payments import ledger
 from payments.balance import balance, latest, next_number
 from payments.gateways import gateway
@@ -185,7 +186,7 @@ def _answer(prepared: Prepared, outcome: Outcome, book: Sequence[Transaction]) -
 
 def in_words(prepared: Prepared, outcome: Outcome) -> str:
     """Return why a call was declined, for operators."""
-    call = f"{prepared.kind.label} of {prepared.request.amount} {prepared.request.currency}"
+    call = f"{prepared.kind.label} of {format_amount(prepared.request.amount, prepared.request.currency)}"
     return f"{call} refused by the provider: {outcome.code} {outcome.message}".strip()
 
 

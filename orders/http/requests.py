@@ -26,6 +26,7 @@ from api.requests import (
     read,
     read_price,
 )
+from iso.currencies import has_decimals_for
 from orders.placing.pricing import MAX_QUANTITY, NewOrder, WantedLine
 from payments.gateways import gateway
 
@@ -107,8 +108,15 @@ class NewOrderRequest(Body, kw_only=True):
             raise ValueError("missing payment")
         if self.currency is not None:
             check_currency(self.currency, field="currency")
+        self._check_prices()
         if self.email is not None:
             check_email(self.email, field="email")
+
+    def _check_prices(self) -> None:
+        currency = self.currency or settings.CURRENCY
+        for line in self.items:
+            if line.price is not None and not has_decimals_for(line.price, currency):
+                raise ValueError("too many decimals of price")
 
     def _customer(self) -> str:
         customer_id = "" if self.customer_id is None else str(self.customer_id)
