@@ -100,7 +100,7 @@ COMPLAINTS: list[tuple[re.Pattern[str], str, str]] = [
         "Not a token of the shop's payment provider.",
     ),
     (
-        re.compile(r"too many decimals of (?P<name>\w+)"),
+        re.compile(r"too many decimals of (?P<name>[\w.\[\]]+)"),
         "too_many_decimals",
         "More decimals than the currency has.",
     ),

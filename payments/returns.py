@@ -11,9 +11,10 @@ import faults
 from iso.currencies import format_amount
 from payments import ledger
 from payments.balance import balance, latest, next_number
+from payments.calls import FIRST, Prepared, Request
 from payments.gateways import gateway
 from payments.gateways.protocol import Outcome, Sent
-from payments.ledger import FIRST, Kind, Prepared, Request, State
+from payments.ledger import Kind, State
 from payments.models import Transaction
 from payments.talking import hold_all, talk
 from providers.conversation import Conversation

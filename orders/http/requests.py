@@ -114,9 +114,9 @@ class NewOrderRequest(Body, kw_only=True):
 
     def _check_prices(self) -> None:
         currency = self.currency or settings.CURRENCY
-        for line in self.items:
+        for index, line in enumerate(self.items):
             if line.price is not None and not has_decimals_for(line.price, currency):
-                raise ValueError("too many decimals of price")
+                raise ValueError(f"too many decimals of items[{index}].price")
 
     def _customer(self) -> str:
         customer_id = "" if self.customer_id is None else str(self.customer_id)
