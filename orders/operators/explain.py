@@ -21,7 +21,6 @@ from payments import ledger
 from payments.balance import balance
 from payments.ledger import Kind, State
 from payments.models import Transaction
-from providers.breaker import breaker
 from scheduling.slots import database_now
 
 # An order that is due for longer than this is polled by no dispatcher.
@@ -272,7 +271,7 @@ def _waits_for_provider(facts: Facts) -> Explanation:
         Situation.PAYMENT_PROVIDER,
         "the payment provider",
         facts.since(EventType.WAITING),
-        why=f"The payment provider cannot be reached. {blockers.told(breaker('payments').state())}.{earlier_call}",
+        why=f"The payment provider cannot be reached. {blockers.told(blockers.payment_breaker())}.{earlier_call}",
         next_action="No action needed: it continues automatically once the provider responds."
         f" {blockers.NO_ATTEMPT}",
         in_the_way=_poll_blockers(facts),
