@@ -50,6 +50,7 @@ test: ## The whole suite, on engines of its own (ARGS= for pytest, e.g. one file
 
 bench: ## How fast it is, beside the textbook (SCENARIO=, SECONDS=, ROUNDS=, ARGS=--profile)
 	@sh config/venv.sh requirements-dev.txt
+	@$(if $(filter cluster,$(SCENARIO)),sh config/venv.sh requirements-cluster.txt)
 	@exec $(PY) -m bench $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
 cluster-test: ## The rows of the fault matrix about nodes, all of them (as root: NETWORK=namespaces; FROM=older revision), or HOURS=2 SEED=7

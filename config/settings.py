@@ -114,6 +114,7 @@ MIDDLEWARE = [
     "config.admission.Admitted",
     "config.middleware.NotCached",
     "config.bodies.ReadsBodies",
+    "config.replica_reads.ReadsReplica",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.middleware.WithoutSession",
@@ -238,7 +239,9 @@ FAILOVER_WAIT_SECONDS = number(
     "FAILOVER_WAIT_SECONDS", default=4 if "," in str(DATABASES["default"]["HOST"]) else 0, at_least=0
 )
 
-# Standbys for reports that tolerate replication lag.
+# Standbys for lists and reports that tolerate replication lag, and how much: a client that wrote reads at the leader
+# for as long.
+REPLICA_LAG_SECONDS = number("REPLICA_LAG_SECONDS", default=10, at_least=0.1)
 if env.str("DATABASE_REPLICA_URL", default=""):
     _replica = env.db_url("DATABASE_REPLICA_URL", engine="database.postgresql")
     DATABASES["replica"] = (
@@ -249,6 +252,7 @@ if env.str("DATABASE_REPLICA_URL", default=""):
             "TEST": {"MIRROR": "default"},
         }
     )
+    DATABASE_ROUTERS = ["database.replica.Router"]
 
 REDIS_URL = env.str("REDIS_URL")
 _REDIS_PASSWORD = env.str("REDIS_PASSWORD", default="")
