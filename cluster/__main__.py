@@ -42,13 +42,15 @@ def main() -> int:
 def _parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m cluster", description=__doc__)
     parser.add_argument("what", nargs="?", default="run", choices=["run", *ROLLING, *FAULTS])
+    parser.add_argument("node", nargs="?", type=int, help="1, 2 or 3; heal and restart without one take all")
     parser.add_argument(
-        "node", nargs="?", type=int, help="1, 2 or 3; heal and restart without one take all"
+        "--hours", type=float, default=0.0, help="kill a random node every minute for so long"
     )
-    parser.add_argument("--hours", type=float, default=0.0, help="kill a random node every minute for so long")
     parser.add_argument("--seed", type=int, default=1, help="of the long mode's dice")
     parser.add_argument("--code", type=Path, default=BASE_DIR, help="the folder of the release to upgrade to")
-    parser.add_argument("--from", dest="older", default="", help="run the nodes from this git revision or folder")
+    parser.add_argument(
+        "--from", dest="older", default="", help="run the nodes from this git revision or folder"
+    )
     parser.add_argument(
         "--prove", action="store_true", help="kill each node once under load, then check invariants"
     )

@@ -99,7 +99,9 @@ class Plan:
     def _leader_url(self, user: str, password: str, database: str, first: Node | None) -> str:
         nodes = sorted(self.nodes, key=lambda node: node is not first)
         hosts = ",".join(node.at("postgres") for node in nodes)
-        return f"postgres://{user}:{self.secrets[password]}@{hosts}/{database}?target_session_attrs=read-write"
+        return (
+            f"postgres://{user}:{self.secrets[password]}@{hosts}/{database}?target_session_attrs=read-write"
+        )
 
     def replica_url(self, first: Node) -> str:
         """Return a URL that prefers a standby."""

@@ -8,8 +8,8 @@ from cluster import environment, faults, judge, release
 from cluster.database import leader
 from cluster.load import Load
 from cluster.plan import BASE_DIR, Node, Plan, PlanError
-from cluster.rows import AWAY_SECONDS, Row
 from cluster.readiness import is_ready
+from cluster.rows import AWAY_SECONDS, Row
 
 RATE = 10.0
 WARM_UP_SECONDS = 8.0

@@ -33,9 +33,7 @@ def unpack(plan: Plan, revision: str) -> Path:
     folder = plan.folder / "releases" / revision.replace("/", "-")
     if folder.exists():
         return folder
-    archive = subprocess.run(
-        ["git", "archive", revision], cwd=BASE_DIR, capture_output=True, check=False
-    )
+    archive = subprocess.run(["git", "archive", revision], cwd=BASE_DIR, capture_output=True, check=False)
     if archive.returncode:
         raise PlanError(f"There is no release {revision}: {archive.stderr.decode().strip()}")
     folder.mkdir(parents=True)

@@ -4,7 +4,6 @@ Run with `make cluster ARGS="--prove --rows N3,N4"`.
 """
 
 import shutil
-import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress

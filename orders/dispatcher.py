@@ -14,8 +14,9 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 import faults
-from orders import batches, journal, log_context, resume, shortages, wakeup
+from orders import batches, journal, log_context, wakeup
 from orders.maintenance import deadlines
+from orders.waits import resume, shortages
 from runtime import draining, heartbeats
 from telemetry import measures, tracing
 

@@ -12,8 +12,9 @@ from celery.signals import worker_process_shutdown, worker_shutdown
 from django.conf import settings
 
 from database import failover
-from orders import handover, steps
+from orders import steps
 from orders.maintenance import audit, backlog_samples, canary, retention
+from orders.payment import handover
 from scheduling.slots import database_now, once_per_slot
 
 # Share of the lease that a step waits for a new leader.

@@ -83,6 +83,7 @@ def test_data_of_an_earlier_release_keep_the_password_of_their_superuser(plan: P
     kept = json.loads(file.read_text())
     del kept["secrets"]["SUPERUSER_PASSWORD"]
     file.write_text(json.dumps(kept))
-    assert open_plan(DataFolder(plan.folder), network="loopback").secrets["SUPERUSER_PASSWORD"] == (
-        kept["secrets"]["DATABASE_PASSWORD"]
+    assert (
+        open_plan(DataFolder(plan.folder), network="loopback").secrets["SUPERUSER_PASSWORD"]
+        == (kept["secrets"]["DATABASE_PASSWORD"])
     )

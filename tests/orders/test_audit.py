@@ -69,10 +69,10 @@ VIOLATIONS = {
         "Journal: per order gapless, and as long as the journey says"
     ),
     "UPDATE orders_orderevent SET type = 'order_waiting' WHERE order_id = %(held)s": (
-        "Journal: it begins with the order's placing, and says nothing that nobody knows"
+        "Journal: it begins with the order's placing, and with nothing else"
     ),
-    "UPDATE orders_orderevent SET type = 'order_blessed' WHERE order_id = %(id)s AND type = 'stock_reserved'": (
-        "Journal: it begins with the order's placing, and says nothing that nobody knows"
+    "UPDATE orders_orderevent SET type = 'order_waiting' WHERE order_id = %(id)s AND type = 'stock_reserved'": (
+        "Journal: what came of each leg is an event"
     ),
     "UPDATE orders_journey SET stock = 'released' WHERE order_id = %(id)s": (
         "Journal: what came of each leg is an event"
