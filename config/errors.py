@@ -44,6 +44,7 @@ class Answer:
     details: tuple[Detail, ...] = ()
     retry_after: float | None = None
     challenge: str = ""
+    more_headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def body(self) -> dict[str, Any]:
@@ -58,7 +59,7 @@ class Answer:
     @property
     def headers(self) -> dict[str, str]:
         """The response's headers."""
-        headers = {}
+        headers = dict(self.more_headers)
         if self.retry_after is not None:
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))
         if self.challenge:
@@ -86,6 +87,16 @@ def _price_changed(error: commands.PriceChanged) -> Answer:
     facts = {"current": error.current, "currency": error.currency}
     detail = Detail("price_changed", message, field, facts)
     return Answer(409, "price_changed", message, field, (detail,))
+
+
+def _total_changed(error: commands.TotalChanged) -> Answer:
+    message, field = str(error), "expectedTotal"
+    if error.refusal:
+        cause = Detail(error.refusal.code, error.refusal.message, "shippingAddress.country")
+    else:
+        facts = {"current": error.current, "currency": error.currency}
+        cause = Detail("total_changed", message, field, facts)
+    return Answer(409, "total_changed", message, field, (cause,))
 
 
 def _wrong_currency(error: commands.WrongCurrency) -> Answer:
@@ -123,6 +134,7 @@ def _problem(error: Problem) -> Answer:
         error.field,
         error.details,
         retry_after=error.retry_after,
+        more_headers=tuple(error.headers.items()),
     )
 
 
@@ -153,6 +165,7 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (queries.OrderNotFound, _fixed(404, "not_found", "There is no such order.")),
     (commands.UnknownProduct, _unknown_product),
     (commands.PriceChanged, _price_changed),
+    (commands.TotalChanged, _total_changed),
     (commands.WrongCurrency, _wrong_currency),
     (commands.QuantityTooLarge, _quantity_too_large),
     (commands.AmountTooLarge, _amount_too_large),

@@ -211,6 +211,11 @@ def take_over(*, received: Mapping[int, int], reason: str, now: datetime) -> lis
         return [Difference(*row) for row in cursor.fetchall()]
 
 
+def available_units(product_ids: Iterable[int]) -> dict[int, int]:
+    """Return unreserved units by product id, without a lock."""
+    return {item.product_id: item.available for item in StockItem.objects.filter(product_id__in=product_ids)}
+
+
 def open_stock(*, product_ids: Collection[int]) -> None:
     """Create missing stock rows."""
     StockItem.objects.bulk_create((StockItem(product_id=p) for p in product_ids), ignore_conflicts=True)

@@ -18,9 +18,10 @@ from database.arrays import document, numbers, texts
 from database.prepared import execute
 from inventory import stock
 from inventory.catalogue import ProductInfo, cached_products, find_products
-from orders import journal, log_context, wakeup
+from orders import journal, log_context, totals, wakeup
 from orders.models import Order, OrderLine, new_uuid, order_number
 from orders.queries import OrderArchived, OrderNotFound
+from orders.totals import TotalChanged
 from orders.workflow import JourneyState, Status
 
 MAX_QUANTITY = 1000
@@ -51,6 +52,7 @@ class NewOrder(msgspec.Struct, frozen=True):
     email: str = ""
     shipping_address: dict[str, str] | None = None
     hold: bool = False
+    expected_total: Decimal | None = None  # goods and shipping that the customer saw
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class Placed:
     goods_amount: Decimal
     lines: Sequence[PlacedLine | OrderLine]
     replayed: bool = False
+    weight_grams: int = 0
 
     @property
     def number(self) -> str:
@@ -129,7 +132,15 @@ class AmountTooLarge(Exception):
         self.maximum = maximum
 
 
-REFUSALS = (UnknownProduct, PriceChanged, WrongCurrency, QuantityTooLarge, AmountTooLarge, KeyReused)
+REFUSALS = (
+    UnknownProduct,
+    PriceChanged,
+    WrongCurrency,
+    QuantityTooLarge,
+    AmountTooLarge,
+    TotalChanged,
+    KeyReused,
+)
 
 
 class NotPossible(Exception):
@@ -216,7 +227,7 @@ def _store(new: NewOrder, key: Key | None, catalogue: "Catalogue") -> Placed | N
     if key:
         parameters |= {"key": key.text, "fingerprint": key.fingerprint}
     for order_id, placed_at, _ in execute(PLACE_ONCE if key else PLACE, parameters):
-        return Placed(order_id, uuid, placed_at, amount, lines)
+        return Placed(order_id, uuid, placed_at, amount, lines, weight_grams=parameters["weight_grams"])
     return None
 
 
@@ -231,7 +242,13 @@ def _placed_before(owner_id: int, key: Key) -> Placed | None:
     if order is None:
         raise OrderArchived(stored.answer["orderId"])
     return Placed(
-        order.pk, order.uuid, order.placed_at, order.goods_amount, list(order.lines.all()), replayed=True
+        order.pk,
+        order.uuid,
+        order.placed_at,
+        order.goods_amount,
+        list(order.lines.all()),
+        replayed=True,
+        weight_grams=order.weight_grams,
     )
 
 
@@ -244,7 +261,7 @@ def _place_parameters(new: NewOrder, lines: list[PlacedLine], amount: Decimal) -
         "email": new.email,
         "currency": new.currency,
         "goods_amount": amount,
-        "weight_grams": sum(line.weight_grams * line.quantity for line in lines),
+        "weight_grams": totals.weight_of(lines),
         "shipping_address": document(new.shipping_address or {}),
         "country": new.country,
         "payment_token": new.payment_token,
@@ -274,6 +291,7 @@ def price_lines(new: NewOrder, catalogue: "Catalogue") -> tuple[list[PlacedLine]
     amount = sum((line.unit_price * line.quantity for line in lines), Decimal(0))
     if amount > MAX_AMOUNT:
         raise AmountTooLarge(maximum=MAX_AMOUNT)
+    totals.check_expected(new, lines, amount)
     return lines, amount
 
 

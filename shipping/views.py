@@ -31,6 +31,7 @@ from api.schema import refusals
 from api.validators import check_text
 from iso.currencies import has_decimals_for
 from shipping.models import Rate, Zone, ZoneCountry
+from shipping.quotes import forget_price_lists
 
 HEAVIEST = 2**31 - 1
 WRITES = {"POST": "add", "PUT": "change", "DELETE": "delete"}
@@ -163,6 +164,7 @@ class OneZone(APIView):
         with transaction.atomic():
             _note(request, zone, DELETION)
             zone.delete()
+        forget_price_lists()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -189,6 +191,7 @@ def _write(request: Request, zone: Zone, flag: int) -> Zone:
     except IntegrityError:
         message = "Another zone has this name or one of these countries, or a weight comes twice."
         raise Problem("already_there", message, status_code=409) from None
+    forget_price_lists()
     return zone
 
 

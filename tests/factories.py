@@ -13,6 +13,7 @@ from orders.models import Order
 from payments.models import Transaction
 from scheduling.slots import database_now
 from shipping.models import Rate, Zone, ZoneCountry
+from shipping.quotes import forget_price_lists
 
 _numbers = count(1)
 
@@ -57,6 +58,7 @@ def make_shipping(*, country: str = "US", price: str = "5.00", max_weight_grams:
     zone = Zone.objects.create(name=f"Zone of {country}")
     ZoneCountry.objects.create(country=country, zone=zone)
     Rate.objects.create(zone=zone, max_weight_grams=max_weight_grams, price=Decimal(price))
+    forget_price_lists()
 
 
 def make_transaction(order: Order | Placed, kind: str, *, amount: str = "15.00", **more: Any) -> Transaction:

@@ -10,12 +10,14 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.responses import Answer, ErrorFacts
+from orders import totals
 from orders.commands import NewOrder, Placed, PlacedLine
 from orders.models import Order, OrderEvent, OrderLine
 from orders.operators.explain import Explanation, Situation
 from orders.wording import is_code
 from orders.workflow import STATUS_AFTER, EventType, Status
 from payments.models import Transaction
+from shipping.quotes import Refusal
 
 StatusName = Annotated[
     str,
@@ -79,8 +81,9 @@ class OrderSummary(Answer, kw_only=True):
     held: bool
     progress: int
     total_amount: Annotated[
-        Decimal, Meta(description="Goods and shipping; goods alone until shipping is quoted.")
+        Decimal, Meta(description="Goods and shipping; goods alone while `totalIsFinal` is false.")
     ]
+    total_is_final: Annotated[bool, Meta(description="False until shipping is priced.")]
     currency: str
     waiting_for: str | None
     reason: Annotated[str, Meta(description="A code, or text that a user typed.")] | None
@@ -99,6 +102,13 @@ class OrderDetail(OrderSummary, kw_only=True):
     email: str
     goods_amount: Decimal
     shipping_amount: Decimal | None
+    estimated_shipping_amount: Annotated[
+        Decimal | None,
+        Meta(description="Shipping at current rates, while `totalIsFinal` is false and there is a price."),
+    ]
+    estimated_total_amount: Annotated[
+        Decimal | None, Meta(description="Goods and estimated shipping: what will be charged at these rates.")
+    ]
     shipping_address: dict[str, str]
     country: str
     items: list[Line]
@@ -184,10 +194,28 @@ def placed(order: Placed, *, new: NewOrder, staff: bool) -> OrderDetail:
         version=1,
         completed_at=None,
         finished_at=None,
+        total_is_final=False,
         shipping_amount=None,
+        **_estimates(
+            order.goods_amount,
+            totals.estimate_shipping(
+                country=new.country,
+                currency=new.currency,
+                goods=order.goods_amount,
+                weight_grams=order.weight_grams,
+            ),
+        ),
         legs=Legs(stock="open", shipping="open", payment="open"),
         payments=[],
     )
+
+
+def _estimates(goods: Decimal, shipping: Decimal | Refusal | None) -> dict[str, Decimal | None]:
+    price = shipping if isinstance(shipping, Decimal) else None
+    return {
+        "estimated_shipping_amount": price,
+        "estimated_total_amount": None if price is None else goods + price,
+    }
 
 
 def _placed_facts(order: Placed, new: NewOrder) -> dict[str, Any]:
@@ -220,11 +248,13 @@ def detail(
 ) -> OrderDetail:
     """Return an order's detail."""
     journey = order.journey
+    shipping = None if _is_total_final(order) else _estimate(order)
     return OrderDetail(
         **_facts(order, staff=staff),
         email=order.email,
         goods_amount=order.goods_amount,
         shipping_amount=journey.shipping_amount,
+        **_estimates(order.goods_amount, shipping),
         shipping_address=order.shipping_address,
         country=order.country,
         items=[_line(line) for line in lines],
@@ -266,6 +296,7 @@ def _facts(order: Order, *, staff: bool) -> dict[str, Any]:
         "held": journey.status == Status.PENDING and journey.due_at is None,
         "progress": journey.progress,
         "total_amount": order.total_amount,
+        "total_is_final": _is_total_final(order),
         "currency": order.currency,
         "waiting_for": journey.waiting_for or None,
         "reason": journey.reason or None,
@@ -277,6 +308,20 @@ def _facts(order: Order, *, staff: bool) -> dict[str, Any]:
         "finished_at": journey.finished_at,
         "links": links_of(order.pk),
     }
+
+
+def _is_total_final(order: Order) -> bool:
+    journey = order.journey
+    return journey.shipping_amount is not None or journey.finished_at is not None
+
+
+def _estimate(order: Order) -> Decimal | Refusal:
+    return totals.estimate_shipping(
+        country=order.country,
+        currency=order.currency,
+        goods=order.goods_amount,
+        weight_grams=order.weight_grams,
+    )
 
 
 def _line(line: OrderLine | PlacedLine) -> Line:
