@@ -10,7 +10,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
 from api.idempotency import KEY
-from api.requests import Price
+from api.prices import Price
 from api.responses import Error
 
 REF = "#/components/schemas/{name}"

@@ -6,7 +6,7 @@ The body is always `{"error": {"code", "message", "field"?, "details"?}}`, witho
 import math
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg_pool
@@ -26,6 +26,7 @@ from inventory import listing, stock
 from inventory import views as inventory
 from inventory.serializers import BadParameter
 from orders import commands, queries
+from orders.http.line_refusals import LinesRefused
 from providers import errors as providers
 
 logger = structlog.get_logger(__name__)
@@ -89,6 +90,16 @@ def _price_changed(error: commands.PriceChanged) -> Answer:
     return Answer(409, "price_changed", message, field, (detail,))
 
 
+def _lines_refused(error: LinesRefused) -> Answer:
+    answers = [answer_to(each) for each in error.refusals]
+    details = tuple(
+        detail
+        for each in answers
+        for detail in each.details or (Detail(each.code, each.message, each.field),)
+    )
+    return replace(answers[0], details=details)
+
+
 def _total_changed(error: commands.TotalChanged) -> Answer:
     message, field = str(error), "expectedTotal"
     if error.refusal:
@@ -139,8 +150,8 @@ def _problem(error: Problem) -> Answer:
 
 
 def _bad_parameter(error: BadParameter) -> Answer:
-    first = next(_flat(error.detail))
-    return Answer(400, "invalid_parameter", first.message, first.field)
+    details = tuple(Detail("invalid_parameter", each.message, each.field) for each in _flat(error.detail))
+    return Answer(400, "invalid_parameter", details[0].message, details[0].field, details)
 
 
 def _validation_error(error: api.ValidationError) -> Answer:
@@ -164,6 +175,7 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (queries.OrderArchived, _fixed(410, "order_archived", "The order ended long ago and is in the archive.")),
     (queries.OrderNotFound, _fixed(404, "not_found", "There is no such order.")),
     (commands.UnknownProduct, _unknown_product),
+    (LinesRefused, _lines_refused),
     (commands.PriceChanged, _price_changed),
     (commands.TotalChanged, _total_changed),
     (commands.WrongCurrency, _wrong_currency),

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 
 from inventory import naming
 from inventory.models import Product, StockChange
@@ -217,15 +218,19 @@ def checked(kind: type[serializers.Serializer], data: Any) -> dict[str, Any]:
 def filled(serializer: serializers.BaseSerializer) -> dict[str, Any]:
     """Validate a serializer's body, unknown fields too. Raises DRF's ValidationError."""
     data, fields = serializer.initial_data, getattr(serializer, "fields", {})
-    unknown = [name for name in data if name not in fields] if isinstance(data, dict) else []
-    if unknown:
-        raise serializers.ValidationError({unknown[0][:80]: "Unknown field."}, code="unknown_field")
-    serializer.is_valid(raise_exception=True)
+    unknown = [name[:80] for name in data if name not in fields] if isinstance(data, dict) else []
+    faults: dict[str, Any] = {
+        name: [ErrorDetail("There is no such field.", code="unknown_field")] for name in unknown
+    }
+    if not serializer.is_valid():
+        faults |= serializer.errors
+    if faults:
+        raise serializers.ValidationError(faults)
     return dict(serializer.validated_data)
 
 
 def parameters(kind: type[serializers.Serializer], query: QueryDict) -> dict[str, Any]:
-    """Validate query parameters. Raises BadParameter for the first."""
+    """Validate query parameters. Raises BadParameter."""
     # DRF treats an empty parameter of a QueryDict as absent.
     serializer = kind(data=query.dict())
     if not serializer.is_valid():

@@ -30,6 +30,7 @@ from limits.rates import Rate
 from orders import allowances, queries
 from orders import intake as bulk
 from orders.http.filters import FILTER_PARAMETERS, apply_filters
+from orders.http.line_refusals import with_all_lines
 from orders.http.places import EXPORTS, EXPORTS_OF_STAFF, INTAKES, RETRY_AFTER_SECONDS
 from orders.http.requests import BulkOrderRequest, read_bulk_order
 from orders.http.responses import BulkAnswer
@@ -228,7 +229,14 @@ class Intake:
             self._await_room()
             refused = self._refused(entries)
             admitted = {number: entry for number, entry in entries.items() if number not in refused}
-            outcomes = bulk.place_orders(entries=list(admitted.values()), owner_id=self._owner_id)
+            outcomes = [
+                each if isinstance(each, bulk.Accepted) else with_all_lines(each, entry.new)
+                for each, entry in zip(
+                    bulk.place_orders(entries=list(admitted.values()), owner_id=self._owner_id),
+                    admitted.values(),
+                    strict=True,
+                )
+            ]
         except Exception as error:  # noqa: BLE001 - reported as the error of each line
             return dict.fromkeys(entries, error)
         return refused | dict(zip(admitted, outcomes, strict=True))

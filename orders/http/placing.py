@@ -24,6 +24,7 @@ from orders.commands import NewOrder, PlacedLine
 from orders.http import responses
 from orders.http.etags import etag_of
 from orders.http.examples import BY_PRODUCT_ID, BY_PRODUCT_NAME
+from orders.http.line_refusals import all_lines_refused
 from orders.http.requests import NewOrderRequest, QuoteRequest
 from orders.http.responses import OrderDetail
 from orders.permissions import sees_all_orders
@@ -85,7 +86,8 @@ class Quote(APIView):
         """Quote an order."""
         wanted = read(request.data, QuoteRequest).as_new_order(owner_id=user_of(request).pk)
         wanted = msgspec.structs.replace(wanted, expected_total=None)
-        lines, goods = commands.price_lines(wanted, commands.Catalogue(wanted.lines))
+        with all_lines_refused(wanted):
+            lines, goods = commands.price_lines(wanted, commands.Catalogue(wanted.lines))
         return Response(_quote(wanted, lines, goods))
 
 
@@ -126,7 +128,7 @@ def place(request: Request) -> Response:
     new = wanted.as_new_order(owner_id=user.pk)
     for problem in allowances.refusals(user.pk, [allowances.Candidate(new, key)]).values():
         raise problem
-    with key_problems():
+    with key_problems(), all_lines_refused(new):
         placed = commands.place_order(new=new, key=commands.Key(key, wanted.fingerprint()) if key else None)
     structlog.contextvars.bind_contextvars(order_id=placed.order_id)
     return _answer_with_placed(placed, responses.placed(placed, new=new, staff=sees_all_orders(user)))

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated
 
@@ -9,8 +10,10 @@ import msgspec
 from django.conf import settings
 from msgspec import Meta
 
+from api.complaints import explain_pattern
 from api.idempotency import KEY
 from api.parsers import parsed
+from api.prices import Price, read_price
 from api.requests import (
     LARGEST_ID,
     Body,
@@ -18,17 +21,24 @@ from api.requests import (
     CurrencyCode,
     Email,
     Id,
-    Price,
     Text,
     check_currency,
     check_email,
+    complaints_of,
     country_code,
     read,
-    read_price,
 )
 from orders.commands import MAX_QUANTITY, NewOrder, WantedLine
 
-Token = Annotated[str, Meta(pattern=r"^tok_[A-Za-z0-9_]{1,60}$")]
+Token = Annotated[
+    str,
+    Meta(
+        pattern=explain_pattern(
+            r"^tok_[A-Za-z0-9_]{1,60}$", "This is no token of the payment provider, such as tok_visa."
+        )
+    ),
+]
+KEY_PATTERN = explain_pattern(f"^{KEY.pattern}$", "A key has 1 to 200 printable ASCII characters.")
 
 
 class NewLine(Body, kw_only=True):
@@ -44,9 +54,10 @@ class NewLine(Body, kw_only=True):
         None
     )
 
-    def __post_init__(self) -> None:
+    def complaints(self) -> Iterator[str]:
+        """Yield a missing product."""
         if self.product_id is None and self.sku is None and self.product_name is None:
-            raise ValueError("missing productId")
+            yield "missing productId"
 
 
 class ShippingAddress(Body):
@@ -61,8 +72,12 @@ class ShippingAddress(Body):
     country: CountryCode | None = None
 
     def __post_init__(self) -> None:
-        if self.country is not None:
-            self.country = country_code(self.country, field="country")
+        super().__post_init__()
+        self.country = self.country and self.country.upper()
+
+    def complaints(self) -> Iterator[str]:
+        """Yield an unknown country."""
+        yield from complaints_of(country_code, self.country, field="country")
 
     def as_given(self) -> dict[str, str]:
         """Return the given parts by wire name."""
@@ -74,9 +89,10 @@ class PaymentMeans(Body):
 
     token: Token | None = None
 
-    def __post_init__(self) -> None:
+    def complaints(self) -> Iterator[str]:
+        """Yield a missing token."""
         if self.token is None and not settings.DEFAULT_PAYMENT_TOKEN:
-            raise ValueError("missing token")
+            yield "missing token"
 
 
 class NewOrderRequest(Body, kw_only=True):
@@ -98,22 +114,14 @@ class NewOrderRequest(Body, kw_only=True):
         Annotated[Price, Meta(description="Goods and shipping as quoted; another total is refused.")] | None
     ) = None
 
-    def __post_init__(self) -> None:
-        if not self._customer():
-            raise ValueError("missing customerName")
+    def complaints(self) -> Iterator[str]:
+        """Yield a missing customer or payment, an unknown currency, an impossible address."""
+        if not _customer(self):
+            yield "missing customerName"
         if self.payment is None and not settings.DEFAULT_PAYMENT_TOKEN:
-            raise ValueError("missing payment")
-        self._check_values()
-
-    def _check_values(self) -> None:
-        if self.currency is not None:
-            check_currency(self.currency, field="currency")
-        if self.email is not None:
-            check_email(self.email, field="email")
-
-    def _customer(self) -> str:
-        customer_id = "" if self.customer_id is None else str(self.customer_id)
-        return (self.customer_name or "").strip() or customer_id.strip()
+            yield "missing payment"
+        yield from complaints_of(check_currency, self.currency, field="currency")
+        yield from complaints_of(check_email, self.email, field="email")
 
     def fingerprint(self) -> bytes:
         """Return a hash that identifies the request."""
@@ -127,7 +135,7 @@ class NewOrderRequest(Body, kw_only=True):
         return NewOrder(
             owner_id=owner_id,
             customer_id="" if self.customer_id is None else str(self.customer_id),
-            customer_name=self._customer(),
+            customer_name=_customer(self),
             email=self.email or "",
             lines=[
                 WantedLine(line.quantity, line.product_id, line.sku, line.product_name, line.price)
@@ -147,14 +155,22 @@ class QuoteRequest(NewOrderRequest, kw_only=True):
 
     at_least_one_of = ()
 
-    def __post_init__(self) -> None:
-        self._check_values()
+    def complaints(self) -> Iterator[str]:
+        """Yield an unknown currency, an impossible address."""
+        yield from complaints_of(check_currency, self.currency, field="currency")
+        yield from complaints_of(check_email, self.email, field="email")
+
+
+def _customer(order: NewOrderRequest) -> str:
+    """Return the name, else the id, without blanks around it."""
+    customer_id = "" if order.customer_id is None else str(order.customer_id)
+    return (order.customer_name or "").strip() or customer_id.strip()
 
 
 class BulkOrderRequest(NewOrderRequest, kw_only=True):
     """A line of a bulk request: a new order, and the key under which it may be sent again."""
 
-    key: Annotated[str, Meta(pattern=f"^{KEY.pattern}$")] | None = None
+    key: Annotated[str, Meta(pattern=KEY_PATTERN)] | None = None
 
 
 class Reason(Body):
