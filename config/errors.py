@@ -1,12 +1,14 @@
 """Maps exceptions to the API's answers, in one table.
 
-The body is always `{"error": {"code", "message", "field"?, "details"?}}`, without foreign texts.
+The body is `{"error": {"code", "message", "field"?, "details"?}}`, without foreign texts, or RFC 9457's for clients
+that prefer it.
 """
 
 import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any
 
 import psycopg_pool
@@ -19,6 +21,7 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions as api
 from rest_framework.response import Response
 
+from api import problem_json
 from api.models import KeyReused
 from api.problems import Detail, Problem
 from api.renderers import ENCODER
@@ -32,6 +35,7 @@ from providers import errors as providers
 logger = structlog.get_logger(__name__)
 
 RETRY_AFTER_SECONDS = 1
+CHALLENGE = 'Bearer realm="api"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +62,24 @@ class Answer:
         return {"error": error}
 
     @property
+    def problem(self) -> dict[str, Any]:
+        """The response's body by RFC 9457."""
+        return problem_json.problem_of(
+            status=self.status,
+            code=self.code,
+            message=self.message,
+            field=self.field,
+            details=map(_detail, self.details),
+        )
+
+    @property
     def headers(self) -> dict[str, str]:
         """The response's headers."""
         headers = dict(self.more_headers)
         if self.retry_after is not None:
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))
-        if self.challenge:
-            headers["WWW-Authenticate"] = self.challenge
+        if self.challenge or self.status == HTTPStatus.UNAUTHORIZED:
+            headers["WWW-Authenticate"] = self.challenge or CHALLENGE
         return headers
 
 
@@ -264,18 +279,31 @@ def _flat(detail: Any, path: str = "") -> Iterator[Detail]:
 
 def handle(error: Exception, context: dict[str, Any]) -> Response:
     """DRF's EXCEPTION_HANDLER."""
-    answer = answer_to(error)
-    _log(answer, error, context["request"].path)
+    answer, request = answer_to(error), context["request"]
+    _log(answer, error, request.path)
     headers = answer.headers
     challenge = getattr(error, "auth_header", None)
     if challenge:
         headers["WWW-Authenticate"] = challenge
-    return Response(answer.body, status=answer.status, headers=headers)
+    response = Response(answer.body, status=answer.status, headers=headers)
+    response.error = answer.body["error"]  # type: ignore[attr-defined]  # for answers of several errors
+    if _prefers_problem(request) and _renders_json(request):
+        response.data, response.content_type = answer.problem, problem_json.MEDIA_TYPE
+    return response
 
 
-def response_to(error: Exception) -> HttpResponse:
+def _prefers_problem(request: Any) -> bool:
+    return problem_json.is_preferred(request.META.get("HTTP_ACCEPT", ""))
+
+
+def _renders_json(request: Any) -> bool:
+    renderer = getattr(request, "accepted_renderer", None)
+    return renderer is None or renderer.media_type == problem_json.JSON
+
+
+def response_to(error: Exception, request: HttpRequest | None = None) -> HttpResponse:
     """Return a plain Django view's response."""
-    return _json(answer_to(error))
+    return _json(answer_to(error), request)
 
 
 @csrf_exempt
@@ -288,7 +316,7 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
     """Django's handler404."""
     if not _wants_json(request):
         return defaults.page_not_found(request, exception or Http404())
-    return _json(answer_to(Http404()))
+    return _json(answer_to(Http404()), request)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -300,7 +328,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
             exception
             if isinstance(exception, core.SuspiciousOperation)
             else Problem("bad_request", "The request makes no sense.")
-        )
+        ),
+        request,
     )
 
 
@@ -308,14 +337,14 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
     """Django's handler403."""
     if not _wants_json(request):
         return defaults.permission_denied(request, exception)
-    return _json(answer_to(core.PermissionDenied()))
+    return _json(answer_to(core.PermissionDenied()), request)
 
 
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Django's CSRF_FAILURE_VIEW."""
     if not _wants_json(request):
         return csrf.csrf_failure(request, reason=reason)
-    return _json(Answer(403, "csrf_failed", "The CSRF token is missing or wrong."))
+    return _json(Answer(403, "csrf_failed", "The CSRF token is missing or wrong."), request)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -323,7 +352,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     error = sys.exception()
     answer = answer_to(error or Exception())
     if _wants_json(request):
-        return _json(answer if answer.status >= 500 else answer_to(Exception()))
+        return _json(answer if answer.status >= 500 else answer_to(Exception()), request)
     response = defaults.server_error(request)
     if answer.status == 503:
         response.status_code, response["Retry-After"] = 503, str(RETRY_AFTER_SECONDS)
@@ -334,11 +363,12 @@ def _wants_json(request: HttpRequest) -> bool:
     return request.path_info.startswith(("/api/", "/health", "/metrics"))
 
 
-def _json(answer: Answer) -> HttpResponse:
+def _json(answer: Answer, request: HttpRequest | None) -> HttpResponse:
+    is_problem = request is not None and _prefers_problem(request)
     return HttpResponse(
-        ENCODER.encode(answer.body),
+        ENCODER.encode(answer.problem if is_problem else answer.body),
         status=answer.status,
-        content_type="application/json",
+        content_type=problem_json.MEDIA_TYPE if is_problem else problem_json.JSON,
         headers=answer.headers,
     )
 

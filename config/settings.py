@@ -15,6 +15,7 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
+from api import VERSION
 from config.environment import (
     database_url,
     env,
@@ -108,6 +109,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "config.middleware.Measured",
+    "config.middleware.IgnoresTrailingSlash",
     "config.admission.Admitted",
     "config.middleware.NotCached",
     "config.bodies.ReadsBodies",
@@ -124,6 +126,7 @@ MIDDLEWARE = [
     "config.middleware.Logged",
     "config.middleware.ContentPolicy",
     "config.middleware.RefusesCardNumbers",
+    "config.parameters.RefusesUnknownParameters",
 ]
 
 TEMPLATES = [
@@ -527,33 +530,33 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "COERCE_DECIMAL_TO_STRING": False,
 }
+# Our public address: the server of the API's description, links from Flower.
+PUBLIC_URL = env.str("PUBLIC_URL", default="").rstrip("/")
 SPECTACULAR_SETTINGS = {
     "TITLE": "Order pipeline",
     "DESCRIPTION": (
-        "Orders are accepted immediately and processed asynchronously. Errors always look like "
-        '`{"error": {"code": "…", "message": "…", "field": "…"}}`; codes are stable, messages are for people.\n\n'
-        "What is told at the WebSockets `/ws/orders` and `/ws/orders/<order>` is described in"
+        "Orders are accepted immediately and processed asynchronously. Errors look like "
+        '`{"error": {"code": "…", "message": "…", "field": "…", "details": […]}}`; codes are stable, messages are for'
+        " people, `details` has every fault of a body. Clients whose `Accept` header prefers"
+        " `application/problem+json` get RFC 9457 instead.\n\n"
+        "The messages of the WebSockets `/ws/orders` and `/ws/orders/<order>` are described in"
         " [AsyncAPI](/api/asyncapi.yaml)."
     ),
-    "VERSION": "1.0.0",
+    "VERSION": VERSION,
     "OAS_VERSION": "3.1.1",
-    "TAGS": [
-        {"name": "orders", "description": "Placing orders, and what may be asked of them."},
-        {"name": "inventory", "description": "Products and their stock."},
-        {"name": "payments", "description": "What the payment provider was asked for, and tells us."},
-        {"name": "shipping", "description": "Where the shop delivers to, and what that costs."},
-        {"name": "notifications", "description": "Notifications of a user."},
-        {"name": "board", "description": "What the live board asks for."},
-        {"name": "system", "description": "How the system is."},
-        {"name": "api", "description": "Finding one's way, and getting in."},
-    ],
+    "CONTACT": {"name": "The shop that runs this", **({"url": PUBLIC_URL} if PUBLIC_URL else {})},
+    "LICENSE": {"name": "MIT", "identifier": "MIT"},
+    "SERVERS": [{"url": PUBLIC_URL or "/", "description": "This shop."}],
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SCHEMA_PATH_PREFIX": "/api",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "api.openapi_layout.lay_out",
         "api.openapi.add_common_refusals",
         "api.openapi.close_requests",
+        "api.openapi.simplify_schemas",
+        "api.openapi.add_examples",
     ],
     "ENFORCE_NON_BLANK_FIELDS": True,
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -574,8 +577,6 @@ LIVE_HOST, LIVE_PORT = env.str("LIVE_HOST", default="127.0.0.1"), env.int("LIVE_
 LIVE_URL = env.str("LIVE_URL", default=f"http://{LIVE_HOST}:{LIVE_PORT}")
 # Public address of Flower; empty: no links.
 FLOWER_URL = env.str("FLOWER_URL", default="").rstrip("/")
-# Our public address, for links from Flower.
-PUBLIC_URL = env.str("PUBLIC_URL", default="").rstrip("/")
 # Link template with {trace_id}; empty: no links.
 TRACE_URL = env.str("TRACE_URL", default="")
 if TRACE_URL and "{trace_id}" not in TRACE_URL:

@@ -16,7 +16,6 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework.exceptions import Throttled, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.idempotency import key_of
@@ -107,9 +106,9 @@ class BulkOrders(APIView):
 
     def _render_error(self, error: Exception) -> dict[str, Any]:
         """Return the API's error for an exception."""
-        response: Response = self.get_exception_handler()(error, self.get_exception_handler_context())
-        error_facts: dict[str, Any] = response.data["error"]
-        return error_facts
+        response = self.get_exception_handler()(error, self.get_exception_handler_context())
+        facts: dict[str, Any] = response.error
+        return facts
 
 
 def _unavailable(code: str, message: str) -> Problem:

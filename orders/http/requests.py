@@ -35,7 +35,8 @@ Token = Annotated[
     Meta(
         pattern=explain_pattern(
             r"^tok_[A-Za-z0-9_]{1,60}$", "This is no token of the payment provider, such as tok_visa."
-        )
+        ),
+        examples=["tok_visa"],
     ),
 ]
 KEY_PATTERN = explain_pattern(f"^{KEY.pattern}$", "A key has 1 to 200 printable ASCII characters.")

@@ -65,7 +65,8 @@ class Orders(APIView):
         description=(
             "Stores the order and answers at once; stock, shipping and payment follow. A `price` is compared"
             " with the catalogue's and never used; an `expectedTotal` with what `POST /api/orders/quote` answers."
-            " While `totalIsFinal` is false, `estimatedTotalAmount` is what will be charged at current rates. Lines of the same product are merged."
+            " While `totalIsFinal` is false, `estimatedTotalAmount` is what will be charged at current rates."
+            " Lines of the same product are merged."
             " An order for units that unpaid orders hold waits for them. An account whose payments are mostly"
             " declined is throttled: 429 with `Retry-After`."
         ),
