@@ -521,10 +521,11 @@ REST_FRAMEWORK = {
     "NUM_PROXIES": whole("NUM_PROXIES", default=1, at_least=0),
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "config.errors.handle",
+    "VIEW_NAME_FUNCTION": "api.renderers.view_name",
     "DEFAULT_PARSER_CLASSES": ["api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": [
         "api.renderers.FastJSONRenderer",
-        "rest_framework.renderers.BrowsableAPIRenderer",
+        "api.renderers.BrowsableRenderer",
     ],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "api.renderers.Negotiation",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",

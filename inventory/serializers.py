@@ -57,8 +57,8 @@ class ChangeSerializer(serializers.ModelSerializer):
     """A stock adjustment."""
 
     onHandAfter = serializers.IntegerField(source="on_hand_after")  # noqa: N815
-    madeBy = serializers.CharField(  # noqa: N815
-        source="made_by", allow_blank=True, help_text="The user name; empty for the sync."
+    madeBy = serializers.SerializerMethodField(  # noqa: N815
+        help_text="The user name; null for the sync."
     )
     madeAt = serializers.DateTimeField(source="made_at")  # noqa: N815
 
@@ -66,6 +66,10 @@ class ChangeSerializer(serializers.ModelSerializer):
         model = StockChange
         fields = ["id", "source", "wanted", "applied", "onHandAfter", "reason", "madeBy", "madeAt"]
         read_only_fields = fields
+
+    def get_madeBy(self, change: StockChange) -> str | None:  # noqa: N802 - the name on the wire
+        """Return the user name."""
+        return change.made_by or None
 
 
 class ProductPage(serializers.Serializer):
@@ -150,7 +154,7 @@ class SyncResult(serializers.Serializer):
     applied = serializers.IntegerField(help_text="Differences that are gone.")
     unknown = serializers.IntegerField(help_text="SKUs of the warehouse that are not sold here.")
     stopped = serializers.CharField(
-        allow_blank=True, help_text="Why it ended before the last page; empty: it did not."
+        allow_null=True, help_text="Why it ended before the last page; null: it did not."
     )
 
 

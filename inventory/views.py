@@ -239,7 +239,8 @@ class SyncView(APIView):
     def post(self, request: Request) -> Response:
         """Sync stock with the warehouse: queued (202), or now (`wait`)."""
         if parameters(SyncParameters, request.query_params)["wait"]:
-            return Response(asdict(sync_stock(now=database_now())))
+            result = asdict(sync_stock(now=database_now()))
+            return Response(result | {"stopped": result["stopped"] or None})
         try:
             ask_for_sync()
         except OperationalError as error:

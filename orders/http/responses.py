@@ -13,7 +13,7 @@ from api.responses import Answer, ErrorFacts
 from orders import totals
 from orders.commands import NewOrder, Placed, PlacedLine
 from orders.models import Order, OrderEvent, OrderLine
-from orders.operators.explain import Explanation, Situation
+from orders.operators.explain import WAITS_FOR_NOTHING, Explanation, Situation
 from orders.wording import is_code
 from orders.workflow import STATUS_AFTER, EventType, Status
 from payments.models import Transaction
@@ -75,7 +75,7 @@ class OrderSummary(Answer, kw_only=True):
     order_id: int
     order_number: str
     uuid: UUID
-    customer_id: str
+    customer_id: str | None
     customer_name: str
     status: StatusName
     held: bool
@@ -90,7 +90,10 @@ class OrderSummary(Answer, kw_only=True):
     reason_code: Annotated[str, Meta(description="The code of a rejection; null for typed reasons.")] | None
     attention: str | UnsetType | None = UNSET  # staff only
     version: int
-    created_at: datetime
+    placed_at: datetime
+    created_at: Annotated[
+        datetime, Meta(description="The same as `placedAt`.", extra_json_schema={"deprecated": True})
+    ]
     completed_at: datetime | None
     finished_at: datetime | None
     links: Links
@@ -99,7 +102,7 @@ class OrderSummary(Answer, kw_only=True):
 class OrderDetail(OrderSummary, kw_only=True):
     """Everything about an order."""
 
-    email: str
+    email: str | None
     goods_amount: Decimal
     shipping_amount: Decimal | None
     estimated_shipping_amount: Annotated[
@@ -131,7 +134,7 @@ class Why(Answer):
     """Explanation of an order's state, for operators."""
 
     situation: Annotated[str, Meta(extra_json_schema={"enum": [situation.value for situation in Situation]})]
-    waiting_for: str
+    waiting_for: str | None
     since: datetime | None
     why: str
     safe_to_retry: bool
@@ -224,14 +227,15 @@ def _placed_facts(order: Placed, new: NewOrder) -> dict[str, Any]:
         "order_id": order.order_id,
         "order_number": order.number,
         "uuid": order.uuid,
-        "customer_id": new.customer_id,
+        "customer_id": new.customer_id or None,
         "customer_name": new.customer_name,
-        "email": new.email,
+        "email": new.email or None,
         "currency": new.currency,
         "total_amount": order.goods_amount,
         "goods_amount": order.goods_amount,
         "shipping_address": new.shipping_address or {},
         "country": new.country,
+        "placed_at": order.placed_at,
         "created_at": order.placed_at,
         "items": [_line(line) for line in order.lines],
         "links": links_of(order.order_id),
@@ -251,7 +255,7 @@ def detail(
     shipping = None if _is_total_final(order) else _estimate(order)
     return OrderDetail(
         **_facts(order, staff=staff),
-        email=order.email,
+        email=order.email or None,
         goods_amount=order.goods_amount,
         shipping_amount=journey.shipping_amount,
         **_estimates(order.goods_amount, shipping),
@@ -290,7 +294,7 @@ def _facts(order: Order, *, staff: bool) -> dict[str, Any]:
         "order_id": order.pk,
         "order_number": order.number,
         "uuid": order.uuid,
-        "customer_id": order.customer_id,
+        "customer_id": order.customer_id or None,
         "customer_name": order.customer_name,
         "status": status_name(journey.status),
         "held": journey.status == Status.PENDING and journey.due_at is None,
@@ -303,6 +307,7 @@ def _facts(order: Order, *, staff: bool) -> dict[str, Any]:
         "reason_code": (journey.reason or None) if is_refused else None,
         "attention": (journey.attention or None) if staff else UNSET,
         "version": journey.sequence,
+        "placed_at": order.placed_at,
         "created_at": order.placed_at,
         "completed_at": journey.finished_at if journey.status == Status.COMPLETED else None,
         "finished_at": journey.finished_at,
@@ -356,7 +361,7 @@ def why(explanation: Explanation) -> Why:
     """Return an explanation."""
     return Why(
         situation=explanation.situation.value,
-        waiting_for=explanation.waiting_for,
+        waiting_for=None if explanation.waiting_for == WAITS_FOR_NOTHING else explanation.waiting_for,
         since=explanation.since,
         why=explanation.why,
         safe_to_retry=explanation.safe_to_retry,

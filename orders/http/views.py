@@ -50,6 +50,7 @@ BAD_PAGE = refusals(_400="invalid_parameter unknown_parameter control_characters
 IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, description="Run it only if the order still has this ETag."
 )
+REASON = OpenApiParameter("reason", {"type": "string", "maxLength": MAX_REASON}, description="Why.")
 DETAIL = OpenApiResponse(OrderDetail, description="The order as it is now.")
 
 
@@ -270,7 +271,7 @@ def describe_command(
             operation_id=name,
             summary=summary,
             request=body,
-            parameters=[REFERENCE, IDEMPOTENCY_KEY, IF_MATCH],
+            parameters=[REFERENCE, IDEMPOTENCY_KEY, IF_MATCH, *([REASON] if body is Reason else [])],
             responses=responses,
         )
     )
@@ -314,13 +315,6 @@ class CompleteOrder(OrderCommand):
     later="Cancellation in progress.",
     body=Reason,
     codes="not_possible",
-)
-@extend_schema_view(
-    post=extend_schema(
-        parameters=[
-            OpenApiParameter("reason", {"type": "string", "maxLength": MAX_REASON}, description="Why.")
-        ]
-    )
 )
 class CancelOrder(OrderCommand):
     """Cancels an order at any stage."""
