@@ -119,13 +119,16 @@ def _example(media_type: str, schema: dict[str, Any], components: dict[str, Any]
 
 
 def close_requests(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Forbid unknown fields in request bodies, except DRF's login."""
+    """Forbid unknown fields in request bodies, except DRF's login; require bodies with required fields."""
     schemas = result["components"]["schemas"]
     for _path, _method, operation in operations_of(result):
-        for content in operation.get("requestBody", {}).get("content", {}).values():
+        body = operation.get("requestBody", {})
+        for content in body.get("content", {}).values():
             for name in _named(content["schema"], schemas):
                 if name != "AuthToken":
                     schemas[name].setdefault("additionalProperties", False)
+                if schemas[name].get("required"):
+                    body["required"] = True
     return result
 
 
