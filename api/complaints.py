@@ -29,6 +29,11 @@ COMPLAINTS: list[tuple[re.Pattern[str], str, str]] = [
         "This is no address that mail can reach, such as jane@example.com.",
     ),
     (
+        re.compile(r"impossible payment (?P<name>\w+)"),
+        "wrong_format",
+        "This is no token of the shop's payment provider.",
+    ),
+    (
         re.compile(r"too many decimals of (?P<name>\w+)"),
         "too_many_decimals",
         "This has more decimals than the currency.",

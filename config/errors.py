@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
-import psycopg_pool
 import structlog
 from django import db
 from django.core import exceptions as core
@@ -25,11 +24,13 @@ from api import problem_json
 from api.models import KeyReused
 from api.problems import Detail, Problem
 from api.renderers import ENCODER
+from database.failover import is_outage
 from inventory import listing, stock
 from inventory import views as inventory
 from inventory.serializers import BadParameter
 from orders import commands, queries
 from orders.http.line_refusals import LinesRefused
+from orders.placing import pricing
 from providers import errors as providers
 
 logger = structlog.get_logger(__name__)
@@ -93,12 +94,12 @@ def _detail(detail: Detail) -> dict[str, Any]:
 # --- The table --------------------------------------------------------------------------------------------
 
 
-def _unknown_product(error: commands.UnknownProduct) -> Answer:
+def _unknown_product(error: pricing.UnknownProduct) -> Answer:
     field = f"items[{error.line}].{error.field}"
     return Answer(400, "unknown_product", "There is no such product to order.", field)
 
 
-def _price_changed(error: commands.PriceChanged) -> Answer:
+def _price_changed(error: pricing.PriceChanged) -> Answer:
     message, field = f"The price is {error.current} {error.currency}.", f"items[{error.line}].price"
     facts = {"current": error.current, "currency": error.currency}
     detail = Detail("price_changed", message, field, facts)
@@ -115,7 +116,7 @@ def _lines_refused(error: LinesRefused) -> Answer:
     return replace(answers[0], details=details)
 
 
-def _total_changed(error: commands.TotalChanged) -> Answer:
+def _total_changed(error: pricing.TotalChanged) -> Answer:
     message, field = str(error), "expectedTotal"
     if error.refusal:
         cause = Detail(error.refusal.code, error.refusal.message, "shippingAddress.country")
@@ -125,11 +126,11 @@ def _total_changed(error: commands.TotalChanged) -> Answer:
     return Answer(409, "total_changed", message, field, (cause,))
 
 
-def _wrong_currency(error: commands.WrongCurrency) -> Answer:
+def _wrong_currency(error: pricing.WrongCurrency) -> Answer:
     return Answer(400, "wrong_currency", str(error), f"items[{error.line}]")
 
 
-def _quantity_too_large(error: commands.QuantityTooLarge) -> Answer:
+def _quantity_too_large(error: pricing.QuantityTooLarge) -> Answer:
     return Answer(400, "too_large", str(error), f"items[{error.line}].quantity")
 
 
@@ -139,7 +140,7 @@ def _not_enough_free(error: stock.NotEnoughFree) -> Answer:
     return Answer(409, "not_enough_free", message, "by", (detail,))
 
 
-def _amount_too_large(error: commands.AmountTooLarge) -> Answer:
+def _amount_too_large(error: pricing.AmountTooLarge) -> Answer:
     return Answer(400, "too_large", str(error), "items")
 
 
@@ -189,13 +190,13 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (Problem, _problem),
     (queries.OrderArchived, _fixed(410, "order_archived", "The order ended long ago and is in the archive.")),
     (queries.OrderNotFound, _fixed(404, "not_found", "There is no such order.")),
-    (commands.UnknownProduct, _unknown_product),
+    (pricing.UnknownProduct, _unknown_product),
     (LinesRefused, _lines_refused),
-    (commands.PriceChanged, _price_changed),
-    (commands.TotalChanged, _total_changed),
-    (commands.WrongCurrency, _wrong_currency),
-    (commands.QuantityTooLarge, _quantity_too_large),
-    (commands.AmountTooLarge, _amount_too_large),
+    (pricing.PriceChanged, _price_changed),
+    (pricing.TotalChanged, _total_changed),
+    (pricing.WrongCurrency, _wrong_currency),
+    (pricing.QuantityTooLarge, _quantity_too_large),
+    (pricing.AmountTooLarge, _amount_too_large),
     (KeyReused, _key_reused),
     (commands.NotPossible, lambda error: Answer(409, "not_possible", str(error))),
     (listing.ProductNotFound, _fixed(404, "not_found", "There is no such product.")),
@@ -220,7 +221,6 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     # The database is away or full, or timed out.
     (db.OperationalError, _unavailable),
     (db.InterfaceError, _unavailable),
-    (psycopg_pool.PoolTimeout, _unavailable),
 ]
 
 
@@ -286,6 +286,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
     if challenge:
         headers["WWW-Authenticate"] = challenge
     response = Response(answer.body, status=answer.status, headers=headers)
+    response.is_outage = is_outage(error)  # for config.failover
     response.error = answer.body["error"]  # type: ignore[attr-defined]  # for answers of several errors
     if _prefers_problem(request) and _renders_json(request):
         response.data, response.content_type = answer.problem, problem_json.MEDIA_TYPE

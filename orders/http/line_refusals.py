@@ -5,10 +5,10 @@ from contextlib import contextmanager
 
 import msgspec
 
-from orders import commands
-from orders.commands import NewOrder
+from orders.placing import pricing
+from orders.placing.pricing import NewOrder
 
-OF_LINES = (commands.UnknownProduct, commands.PriceChanged, commands.WrongCurrency)
+OF_LINES = (pricing.UnknownProduct, pricing.PriceChanged, pricing.WrongCurrency)
 
 
 class LinesRefused(Exception):
@@ -37,12 +37,12 @@ def with_all_lines(first: Exception, new: NewOrder) -> Exception:
 
 
 def _refusals(new: NewOrder, *, after: int) -> Iterator[Exception]:
-    catalogue = commands.Catalogue(new.lines)
+    catalogue = pricing.Catalogue(new.lines)
     for index, line in enumerate(new.lines[after + 1 :], start=after + 1):
         try:
-            commands.price_lines(msgspec.structs.replace(new, lines=[line], expected_total=None), catalogue)
+            pricing.price(msgspec.structs.replace(new, lines=[line], expected_total=None), catalogue)
         except OF_LINES as refusal:
             refusal.line = index
             yield refusal
-        except commands.REFUSALS:
+        except pricing.REFUSALS:
             continue

@@ -18,16 +18,18 @@ from api.renderers import ENCODER
 from api.requests import read
 from api.responses import Answer
 from api.schema import refusals
-from inventory.stock import available_units
-from orders import allowances, commands, totals
-from orders.commands import NewOrder, PlacedLine
+from inventory.listing import available_units
 from orders.http import responses
 from orders.http.etags import etag_of
 from orders.http.examples import BY_PRODUCT_ID, BY_PRODUCT_NAME
 from orders.http.line_refusals import all_lines_refused
 from orders.http.requests import NewOrderRequest, QuoteRequest
 from orders.http.responses import OrderDetail
+from orders.limits import allowances
+from orders.managers import PlacedLine
 from orders.permissions import sees_all_orders
+from orders.placing import pricing, single, totals
+from orders.placing.pricing import NewOrder
 from shipping.quotes import Refusal
 
 
@@ -87,8 +89,8 @@ class Quote(APIView):
         wanted = read(request.data, QuoteRequest).as_new_order(owner_id=user_of(request).pk)
         wanted = msgspec.structs.replace(wanted, expected_total=None)
         with all_lines_refused(wanted):
-            lines, goods = commands.price_lines(wanted, commands.Catalogue(wanted.lines))
-        return Response(_quote(wanted, lines, goods))
+            priced = pricing.price(wanted, pricing.Catalogue(wanted.lines))
+        return Response(_quote(wanted, priced.lines, priced.amount))
 
 
 def _quote(new: NewOrder, lines: list[PlacedLine], goods: Decimal) -> QuoteBody:
@@ -129,12 +131,12 @@ def place(request: Request) -> Response:
     for problem in allowances.refusals(user.pk, [allowances.Candidate(new, key)]).values():
         raise problem
     with key_problems(), all_lines_refused(new):
-        placed = commands.place_order(new=new, key=commands.Key(key, wanted.fingerprint()) if key else None)
+        placed = single.place_order(new=new, key=single.Key(key, wanted.fingerprint()) if key else None)
     structlog.contextvars.bind_contextvars(order_id=placed.order_id)
     return _answer_with_placed(placed, responses.placed(placed, new=new, staff=sees_all_orders(user)))
 
 
-def _answer_with_placed(placed: commands.Placed, detail: OrderDetail) -> Response:
+def _answer_with_placed(placed: single.Placed, detail: OrderDetail) -> Response:
     body = ENCODER.encode(detail)
     headers = {"Location": detail.links.itself, "ETag": etag_of(detail.version, body)}
     if placed.replayed:

@@ -28,14 +28,14 @@ from api.requests import (
     country_code,
     read,
 )
-from orders.commands import MAX_QUANTITY, NewOrder, WantedLine
+from orders.placing.pricing import MAX_QUANTITY, NewOrder, WantedLine
+from payments.gateways import gateway
 
 Token = Annotated[
     str,
     Meta(
-        pattern=explain_pattern(
-            r"^tok_[A-Za-z0-9_]{1,60}$", "This is no token of the payment provider, such as tok_visa."
-        ),
+        pattern=explain_pattern(r"^[!-~]{1,255}$", "This is no token of the shop's payment provider."),
+        description="A token of the payment provider, never a card number.",
         examples=["tok_visa"],
     ),
 ]
@@ -94,6 +94,8 @@ class PaymentMeans(Body):
         """Yield a missing token."""
         if self.token is None and not settings.DEFAULT_PAYMENT_TOKEN:
             yield "missing token"
+        if self.token is not None and gateway().check_token(self.token):
+            yield "impossible payment token"
 
 
 class NewOrderRequest(Body, kw_only=True):

@@ -21,6 +21,7 @@ from api.renderers import ENCODER
 from api.requests import Nothing, read
 from api.schema import IDEMPOTENCY_KEY, REFERENCE, refusals
 from api.validators import check_text
+from database import replica
 from orders import commands, journal, queries
 from orders.http import responses as serializers
 from orders.http.etags import check_precondition, etag_of, is_not_modified
@@ -362,6 +363,7 @@ class RetryOrder(OrderCommand):
         return True
 
 
+@replica.may_be_late
 def page_of(request: Request, orders: Any) -> Response:
     """Answer with the requested page of orders."""
     rows, following = newest_first(request, orders)
