@@ -13,6 +13,8 @@ from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
 from rest_framework.views import get_view_name
 
+from api.operations import schema_of
+
 
 def _plain(value: Any) -> Any:
     """Convert values unknown to msgspec, such as lazy texts."""
@@ -57,23 +59,17 @@ OWN_ADDRESS = re.compile(r'(?<=")/api/[^"\s]*(?=")')
 
 
 def _example(view: Any, method: str) -> Any:
-    kind = getattr(getattr(view, method.lower(), None), "kwargs", {}).get("schema")
-    if kind is None:
-        return None
-    schema = kind()
-    schema.view, schema.method = view, method
-    return next((example.value for example in schema.get_examples() if example.request_only), None)
+    schema = schema_of(type(view), method)
+    examples = schema.get_examples() if schema else []
+    return next((example.value for example in examples if example.request_only), None)
 
 
 def view_name(view: Any) -> str:
     """Return a page's heading: the summary of its first operation, else the class's name in words."""
     for method in ("get", "post", "put", "delete"):
-        kind = getattr(getattr(view, method, None), "kwargs", {}).get("schema")
-        if kind is not None:
-            schema = kind()
-            schema.view, schema.method = view, method.upper()
-            if summary := schema.get_summary():
-                return str(summary).removesuffix(" (staff)")
+        schema = schema_of(type(view), method)
+        if schema and (summary := schema.get_summary()):
+            return str(summary).removesuffix(" (staff)")
     return str(get_view_name(view))
 
 

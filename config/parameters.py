@@ -7,6 +7,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import OpenApiParameter
 
+from api.operations import schema_of
 from api.problems import Detail, Problem
 from config import errors
 
@@ -34,13 +35,8 @@ class RefusesUnknownParameters:
 @cache
 def _known_parameters(view: type[Any], method: str) -> frozenset[str] | None:
     """Return the query parameters that an operation describes; None for one that is not described."""
-    handler = getattr(view, method.lower(), None)
-    kind = getattr(handler, "kwargs", {}).get("schema")
-    if kind is None:
-        return None
-    schema = kind()
-    schema.view, schema.method = view(request=None, kwargs={}), method
-    if schema.is_excluded():
+    schema = schema_of(view, method)
+    if schema is None or schema.is_excluded():
         return None
     return EVERYWHERE.union(*map(_names, schema.get_override_parameters()))
 
