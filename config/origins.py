@@ -31,7 +31,7 @@ class RefusesForeignPages:
             and _is_foreign(request)
         ):
             message = "Pages of other sites may change nothing here."
-            return errors.response_to(Problem("foreign_origin", message, status_code=403))
+            return errors.response_to(Problem("foreign_origin", message, status_code=403), request)
         return self._get_response(request)
 
 

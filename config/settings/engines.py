@@ -41,9 +41,7 @@ DATABASES["default"] |= {
 }
 
 # How long a request waits for a new leader before it gets 503. Below the balancer's patience with a silent node.
-FAILOVER_WAIT_SECONDS = number(
-    "FAILOVER_WAIT_SECONDS", default=4 if _HAS_STANDBYS else 0, at_least=0
-)
+FAILOVER_WAIT_SECONDS = number("FAILOVER_WAIT_SECONDS", default=4 if _HAS_STANDBYS else 0, at_least=0)
 
 # Standbys for lists and reports that tolerate replication lag, and how much: a client that wrote reads at the leader
 # for as long.

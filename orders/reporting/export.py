@@ -35,7 +35,8 @@ COLUMNS = {
     "waitingFor": "journey__waiting_for",
     "reason": "journey__reason",
     "version": "journey__sequence",
-    "createdAt": "placed_at",
+    "placedAt": "placed_at",
+    "createdAt": "placed_at",  # deprecated
     "finishedAt": "journey__finished_at",
 }
 STAFF_COLUMNS = {"attention": "journey__attention"}
@@ -77,7 +78,7 @@ def _limit_idle_time(alias: str) -> None:
 
 
 def _row(columns: dict[str, str], values: dict[str, Any]) -> Row:
-    row = {name: values[source] for name, source in columns.items()}
+    row = {name: None if values[source] == "" else values[source] for name, source in columns.items()}
     row["orderNumber"] = order_number(values["id"], values["placed_at"])
     row["status"] = values["journey__status"].capitalize()
     row["totalAmount"] = values["goods_amount"] + (values["journey__shipping_amount"] or 0)

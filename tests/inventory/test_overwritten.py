@@ -32,7 +32,9 @@ def counted(counter) -> StockChange:
 
 
 def sync(received: int, counted: StockChange) -> None:
-    StockItem.objects.take_over(received={counted.product_id: received}, reason="warehouse count", now=database_now())
+    StockItem.objects.take_over(
+        received={counted.product_id: received}, reason="warehouse count", now=database_now()
+    )
 
 
 def test_who_counted_sees_at_the_desk_that_the_sync_undid_it(client, counted):
