@@ -79,6 +79,20 @@ def networks(name: str) -> list[str]:
     return given
 
 
+def origins(name: str) -> list[str]:
+    """Return origins in the browsers' spelling. Raises ImproperlyConfigured for anything else, `*` included."""
+    given = [origin.strip().rstrip("/").lower() for origin in env.list(name, default=[]) if origin.strip()]
+    for origin in given:
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or not parts.hostname or f"{parts.scheme}://{parts.netloc}" != origin:
+            raise ImproperlyConfigured(
+                f"{name} must be origins such as https://shop.example, with commas between, not {origin!r}."
+            )
+        if "*" in origin or "@" in origin:
+            raise ImproperlyConfigured(f"{name} must name each origin in full, not {origin!r}.")
+    return given
+
+
 def weakness_of_key(key: str) -> str:
     """Return why a SECRET_KEY is weak, or ""."""
     if len(key) < SECRET_KEY_LENGTH:

@@ -20,6 +20,7 @@ from config.environment import (
     env,
     networks,
     number,
+    origins,
     rates,
     read_secret_files,
     redis_url,
@@ -54,6 +55,8 @@ if not DEBUG and (PLANTED_FAULT or env.str("FAULTS", default="")):
 SECRET_KEY = env.str("SECRET_KEY", default="")
 if not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY is not set. `make run` generates one; set your own anywhere else.")
+# Former keys during a rotation: what they signed stays valid.
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 if not DEBUG and (weakness := weakness_of_key(SECRET_KEY)):
     raise ImproperlyConfigured(
         f"SECRET_KEY {weakness}: it must not be guessable. Generate one with"
@@ -66,6 +69,22 @@ if not DEBUG and "*" in ALLOWED_HOSTS:
         "ALLOWED_HOSTS=* accepts any Host header; name your hosts, with commas between."
     )
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+# Pages of other sites that may call the API and open sockets, by tokens and tickets and without our cookies.
+CORS_ALLOWED_ORIGINS = origins("CORS_ALLOWED_ORIGINS")
+CORS_URLS_REGEX = r"^/(api|orderHub)(/|$)"
+CORS_ALLOW_HEADERS = (
+    "accept",
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "if-match",
+    "if-none-match",
+    "traceparent",
+    "x-request-id",
+    "x-requested-with",
+    "x-signalr-user-agent",
+)
+CORS_EXPOSE_HEADERS = ("ETag", "Idempotency-Replayed", "Location", "Retry-After", "X-Request-ID")
 TIME_ZONE = "UTC"
 USE_TZ = True
 LANGUAGE_CODE = "en-us"
@@ -89,6 +108,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "channels",
+    "corsheaders",
     "django_celery_beat",
     "django_structlog",
     "api",
@@ -108,6 +128,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "config.middleware.Measured",
+    "corsheaders.middleware.CorsMiddleware",  # refusals of all below need its headers, too
     "config.admission.Admitted",
     "config.middleware.NotCached",
     "config.bodies.ReadsBodies",
@@ -336,6 +357,9 @@ LIVE_SOCKETS_PER_STAFF = whole("LIVE_SOCKETS_PER_STAFF", default=5000, at_least=
 LIVE_QUEUE_LIMIT = whole("LIVE_QUEUE_LIMIT", default=3000, at_least=100)
 # Revalidation of each socket's login.
 LIVE_LOGIN_CHECK_INTERVAL = number("LIVE_LOGIN_CHECK_INTERVAL", default=60, at_least=0.05)
+# Validity of an order's track link, and for how long a ticket of one order is renewable.
+TRACK_LINK_DAYS = number("TRACK_LINK_DAYS", default=180, at_least=0.01)
+ORDER_TICKET_HOURS = number("ORDER_TICKET_HOURS", default=24, at_least=0.01)
 # Retention of notifications and webhook deliveries.
 NOTIFICATION_DAYS = number("NOTIFICATION_DAYS", default=180, at_least=1)
 DELIVERY_DAYS = number("DELIVERY_DAYS", default=30, at_least=1)

@@ -58,6 +58,9 @@ MATRIX = {
     "PUT /api/login/login/": "200 200 200 200 200",
     "POST /api/login/logout/": "200 200 200 200 200",
     "POST /api/live/tickets": "401 201 201 201 201",
+    "POST /api/live/tickets/renew": "400 400 400 400 400",  # the ticket in the body is the proof
+    "POST /api/orders/<str:reference>/ticket": "401 201 404 403 201",
+    "DELETE /api/orders/<str:reference>/ticket": "401 204 404 403 204",
     "POST /orderHub/negotiate": "200 200 200 200 200",  # reveals nothing; its socket grants no access
     # Orders
     "GET /api/orders": "401 200 200 200 200",
