@@ -93,6 +93,15 @@ def origins(name: str) -> list[str]:
     return given
 
 
+def web_address(name: str) -> str:
+    """Return an http or https address, or "". Raises ImproperlyConfigured for anything else."""
+    given = env.str(name, default="").strip().rstrip("/")
+    parts = urlsplit(given)
+    if given and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ImproperlyConfigured(f"{name} must be an address such as https://shop.example, not {given!r}.")
+    return given
+
+
 def weakness_of_key(key: str) -> str:
     """Return why a SECRET_KEY is weak, or ""."""
     if len(key) < SECRET_KEY_LENGTH:

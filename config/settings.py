@@ -9,6 +9,7 @@ import socket
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 import environ
 import structlog
@@ -25,6 +26,7 @@ from config.environment import (
     read_secret_files,
     redis_url,
     weakness_of_key,
+    web_address,
     whole,
 )
 from config.logs import WithoutSecrets, without_probes
@@ -88,7 +90,9 @@ CORS_EXPOSE_HEADERS = ("ETag", "Idempotency-Replayed", "Location", "Retry-After"
 TIME_ZONE = "UTC"
 USE_TZ = True
 LANGUAGE_CODE = "en-us"
-USE_I18N = False
+# Customers' pages and mails alone are translated; desk, board and API are English.
+USE_I18N = True
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 DATE_FORMAT, DATETIME_FORMAT = "Y-m-d", "Y-m-d H:i:s T"
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -147,7 +151,7 @@ MIDDLEWARE = [
     "config.middleware.RefusesCardNumbers",
 ]
 
-TEMPLATES = [
+TEMPLATES: list[dict[str, Any]] = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "config" / "templates"],
@@ -507,6 +511,30 @@ if CANARY_INTERVAL:
         "schedule": CANARY_INTERVAL,
         "options": {"expires": CANARY_INTERVAL},
     }
+
+# --- Shop -------------------------------------------------------------------------------------------------
+
+# What customers see on their order's page and in mails.
+SHOP_NAME = env.str("SHOP_NAME", default="Order pipeline")
+SHOP_URL = web_address("SHOP_URL")
+SHOP_LOGO_URL = web_address("SHOP_LOGO_URL")
+SHOP_SUPPORT_EMAIL = env.str("SHOP_SUPPORT_EMAIL", default="")
+if SHOP_SUPPORT_EMAIL and "@" not in SHOP_SUPPORT_EMAIL:
+    raise ImproperlyConfigured(f"SHOP_SUPPORT_EMAIL must be an e-mail address, not {SHOP_SUPPORT_EMAIL!r}.")
+SHOP_COLOR = env.str("SHOP_COLOR", default="#3451c6").lower()
+if not re.fullmatch("#[0-9a-f]{6}", SHOP_COLOR):
+    raise ImproperlyConfigured(f"SHOP_COLOR must be a colour such as #3451c6, not {SHOP_COLOR!r}.")
+# Language of mails, and of pages where the browser asks for none that we have.
+SHOP_LANGUAGE = env.str("SHOP_LANGUAGE", default="en")
+if SHOP_LANGUAGE not in dict(LANGUAGES):
+    raise ImproperlyConfigured(f"SHOP_LANGUAGE must be one of {', '.join(dict(LANGUAGES))}, not {SHOP_LANGUAGE!r}.")
+SHOP_TIME_ZONE = env.str("SHOP_TIME_ZONE", default="UTC")
+if SHOP_TIME_ZONE not in available_timezones():
+    raise ImproperlyConfigured(f"SHOP_TIME_ZONE must be a zone such as Europe/Berlin, not {SHOP_TIME_ZONE!r}.")
+# A folder whose templates replace ours, such as notifications/confirmed.txt.
+SHOP_TEMPLATES = env.str("SHOP_TEMPLATES", default="")
+if SHOP_TEMPLATES:
+    TEMPLATES[0]["DIRS"] = [SHOP_TEMPLATES, *TEMPLATES[0]["DIRS"]]
 
 # --- API --------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ LAYOUT = struct.Struct(">BQHII")
 SIGNATURE_BYTES = 20
 LENGTH = len(PREFIX) + 52
 LIVE_SECONDS = 900
+DAY = timedelta(days=1)
 LATEST = 2**32 - 1
 
 

@@ -14,6 +14,7 @@ from rest_framework.test import APIClient
 from accounts import tokens
 from inventory.models import Product, StockItem
 from notifications.models import Delivery, Notification, Subscription
+from orders.http import links
 from orders.models import Order
 from shipping.models import Zone
 from tests.factories import make_order, make_user
@@ -29,7 +30,11 @@ MATRIX = {
     # Pages, and what says how the system is
     "GET /": "302 200 200 200 200",
     "GET /board/orders/<str:reference>": "302 200 404 200 200",
-    "GET /track/<uuid:uuid>": "302 200 404 200 200",
+    "GET /track/theme.css": "200 200 200 200 200",
+    "GET /track/<uuid:uuid>": "302 302 404 302 302",
+    "GET /track/<str:token>": "200 200 200 200 200",  # the link is the proof
+    "GET /track/<str:token>/cancel": "200 200 200 200 200",
+    "POST /track/<str:token>/cancel": "303 303 303 303 303",
     "GET /favicon.ico": "302 302 302 302 302",
     "POST /favicon.ico": "302 302 302 302 302",
     "PUT /favicon.ico": "302 302 302 302 302",
@@ -175,6 +180,7 @@ def world(db: None, settings: Any) -> dict[str, Any]:
         "product": product,
         "ids": {
             "<uuid:uuid>": order.uuid,
+            "<str:token>": links.track_token(order.pk, order.placed_at),
             "<path:name>": "Alice",
             "<int:notification_id>": told.pk,
             "<slug:mail_id>": "mail-1",
