@@ -18,6 +18,7 @@ from kombu import Queue
 
 from config.environment import (
     database_url,
+    email_backend,
     env,
     networks,
     number,
@@ -367,6 +368,10 @@ ORDER_TICKET_HOURS = number("ORDER_TICKET_HOURS", default=24, at_least=0.01)
 # Retention of notifications and webhook deliveries.
 NOTIFICATION_DAYS = number("NOTIFICATION_DAYS", default=180, at_least=1)
 DELIVERY_DAYS = number("DELIVERY_DAYS", default=30, at_least=1)
+# A receipt is sent this long after an order was placed, unless a later mail of the order comes first …
+RECEIPT_DELAY_SECONDS = number("RECEIPT_DELAY_SECONDS", default=30, at_least=0)
+# … and to addresses to which no order was confirmed yet only if the accounts vouch for them.
+RECEIPTS_TO_NEW_ADDRESSES = env.bool("RECEIPTS_TO_NEW_ADDRESSES", default=False)
 EMAIL_ATTEMPTS = whole("EMAIL_ATTEMPTS", default=20, at_least=1)
 # Excess e-mails are dropped; 0: no limit.
 MAILS_PER_RECIPIENT_PER_HOUR = whole("MAILS_PER_RECIPIENT_PER_HOUR", default=30, at_least=0)
@@ -391,6 +396,13 @@ SANDBOX_URL = env.str("SANDBOX_URL", default=f"http://127.0.0.1:{SANDBOX_PORT}")
 # Empty values, as in .env.example, count as unset.
 PAYMENT_API_URL = (env.str("PAYMENT_API_URL", default="") or f"{SANDBOX_URL}/payments").rstrip("/")
 INVENTORY_API_URL = (env.str("INVENTORY_API_URL", default="") or f"{SANDBOX_URL}/inventory").rstrip("/")
+# Mails go to EMAIL_SERVICE_URL, or by a back end of Django's: EMAIL_URL for SMTP, EMAIL_BACKEND for any other.
+MAIL_BACKEND = email_backend()
+MAIL_BY_API = not MAIL_BACKEND
+globals().update(MAIL_BACKEND)
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="")
+if MAIL_BACKEND and "@" not in DEFAULT_FROM_EMAIL:
+    raise ImproperlyConfigured("DEFAULT_FROM_EMAIL must be the address that mails come from.")
 EMAIL_SERVICE_URL = (env.str("EMAIL_SERVICE_URL", default="") or f"{SANDBOX_URL}/email").rstrip("/")
 PROVIDERS = {"payments": PAYMENT_API_URL, "inventory": INVENTORY_API_URL, "email": EMAIL_SERVICE_URL}
 # Outside DEBUG the sandbox needs an opt-in: it accepts every payment and sends no mail.
@@ -407,6 +419,9 @@ _ADDRESSES = {
     "INVENTORY_API_URL": INVENTORY_API_URL,
     "EMAIL_SERVICE_URL": EMAIL_SERVICE_URL,
 }
+if MAIL_BACKEND:
+    PROVIDERS.pop("email")
+    _ADDRESSES.pop("EMAIL_SERVICE_URL")
 _PLAYED = [name for name, address in _ADDRESSES.items() if address.startswith(SANDBOX_URL)]
 if PAYMENT_GATEWAY == "in_process":
     _PLAYED.append("PAYMENT_GATEWAY")

@@ -120,6 +120,8 @@ MATRIX = {
     "PATCH /api/webhooks/<int:subscription_id>": "401 403 403 403 200",
     "GET /api/webhooks": "401 403 403 403 200",
     "POST /api/webhooks": "401 403 403 403 400",
+    "GET /api/webhooks/<int:subscription_id>": "401 403 403 403 200",
+    "POST /api/webhooks/<int:subscription_id>/test": "401 403 403 403 202",
     "DELETE /api/webhooks/<int:subscription_id>": "401 403 403 403 204",
     "GET /api/webhooks/<int:subscription_id>/deliveries": "401 403 403 403 200",
     "POST /api/webhooks/deliveries/<int:delivery_id>/redeliver": "401 403 403 403 200",
