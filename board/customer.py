@@ -43,6 +43,7 @@ def context_of(order: Order) -> dict[str, Any]:
         "given_reason": _given_reason(order.journey),
         "consolation": consolation(order.journey),
         "steps": steps(order),
+        "is_working": order.journey.status in (Status.PROCESSING, Status.CANCELLING),
         "placed": formats.moment(order.placed_at),
         "address": formats.address_lines(order),
         "effect": effect_of_cancelling(order),

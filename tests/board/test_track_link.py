@@ -82,7 +82,7 @@ def test_cancelling_asks_first_and_works_without_javascript(order):
     page = client.get(path_of(order)).content.decode()
     asking = re.search(r'id="cancel" href="([^"]+)"', page)[1]
     form = client.get(asking).content.decode()
-    assert f"Cancel order {order.number}?" in words(form)
+    assert f"Cancel this order? {order.number}" in words(form)
     assert Order.objects.get().journey.status == "pending"
     assert client.post(asking).status_code == 403  # without the form's token
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', form)[1]
