@@ -68,7 +68,7 @@ def _not_shown(request: HttpRequest, *, is_expired: bool, status: int) -> HttpRe
 @require_safe
 @for_customers
 def track(request: HttpRequest, token: str, order: Order) -> HttpResponse:
-    """Show an order to whoever has its link."""
+    """Show an order to anyone who has its link."""
     # The page refetches its body after each event.
     template = "board/track_body.html" if "body" in request.GET else "board/track.html"
     return render(request, template, _context(order, token))

@@ -88,7 +88,11 @@ def origins(name: str) -> list[str]:
     given = [origin.strip().rstrip("/").lower() for origin in env.list(name, default=[]) if origin.strip()]
     for origin in given:
         parts = urlsplit(origin)
-        if parts.scheme not in ("http", "https") or not parts.hostname or f"{parts.scheme}://{parts.netloc}" != origin:
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or f"{parts.scheme}://{parts.netloc}" != origin
+        ):
             raise ImproperlyConfigured(
                 f"{name} must be origins such as https://shop.example, with commas between, not {origin!r}."
             )
@@ -122,7 +126,9 @@ def email_backend() -> dict[str, Any]:
         return {}
     if urlsplit(url).scheme not in environ.Env.EMAIL_SCHEMES:
         schemes = ", ".join(sorted(environ.Env.EMAIL_SCHEMES))
-        raise ImproperlyConfigured(f"EMAIL_URL must be an address such as smtp+tls://user:password@host:587 ({schemes}).")
+        raise ImproperlyConfigured(
+            f"EMAIL_URL must be an address such as smtp+tls://user:password@host:587 ({schemes})."
+        )
     found = {name: value for name, value in env.email_url("EMAIL_URL").items() if name.startswith("EMAIL_")}
     if found["EMAIL_BACKEND"] == environ.Env.EMAIL_SCHEMES["smtp"]:
         port = 465 if found.get("EMAIL_USE_SSL") else 587 if found.get("EMAIL_USE_TLS") else 25

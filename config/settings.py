@@ -542,10 +542,14 @@ if not re.fullmatch("#[0-9a-f]{6}", SHOP_COLOR):
 # Language of mails, and of pages where the browser asks for none that we have.
 SHOP_LANGUAGE = env.str("SHOP_LANGUAGE", default="en")
 if SHOP_LANGUAGE not in dict(LANGUAGES):
-    raise ImproperlyConfigured(f"SHOP_LANGUAGE must be one of {', '.join(dict(LANGUAGES))}, not {SHOP_LANGUAGE!r}.")
+    raise ImproperlyConfigured(
+        f"SHOP_LANGUAGE must be one of {', '.join(dict(LANGUAGES))}, not {SHOP_LANGUAGE!r}."
+    )
 SHOP_TIME_ZONE = env.str("SHOP_TIME_ZONE", default="UTC")
 if SHOP_TIME_ZONE not in available_timezones():
-    raise ImproperlyConfigured(f"SHOP_TIME_ZONE must be a zone such as Europe/Berlin, not {SHOP_TIME_ZONE!r}.")
+    raise ImproperlyConfigured(
+        f"SHOP_TIME_ZONE must be a zone such as Europe/Berlin, not {SHOP_TIME_ZONE!r}."
+    )
 # A folder whose templates replace ours, such as notifications/confirmed.txt.
 SHOP_TEMPLATES = env.str("SHOP_TEMPLATES", default="")
 if SHOP_TEMPLATES:

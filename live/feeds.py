@@ -100,9 +100,7 @@ def _current_state(viewer: Viewer, order: Order) -> tuple[Order, OrderEvent]:
 # --- All orders that a user may see -----------------------------------------------------------------------
 
 
-async def journal_feed(
-    *, viewer: Viewer, after: Position | None, close: Close
-) -> AsyncGenerator[Said, None]:
+async def journal_feed(*, viewer: Viewer, after: Position | None, close: Close) -> AsyncGenerator[Said, None]:
     """Yield the visible events after `after`; then live events."""
     interest = _interest_of(viewer)
     reader = Reader(interest, after)

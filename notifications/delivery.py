@@ -42,7 +42,9 @@ def resend(notifications: QuerySet[Notification], *, user_id: int) -> int:
     """Queue e-mails again and log the user. Return how many."""
     ended = (State.FAILED, State.SENT, State.DROPPED)
     # A failed one may have arrived: its old key prevents a duplicate.
-    issue = Case(When(state=State.SENT, then=F("issue") + 1), default=F("issue"), output_field=SmallIntegerField())
+    issue = Case(
+        When(state=State.SENT, then=F("issue") + 1), default=F("issue"), output_field=SmallIntegerField()
+    )
     mails = notifications.filter(channel=Channel.EMAIL, state__in=ended)
     return MAILS.requeue(mails, user_id=user_id, note="Sent again.", issue=issue)
 

@@ -25,7 +25,10 @@ def moment(at: datetime) -> str:
     """Return date, time and zone."""
     zone, locale = get_timezone(settings.SHOP_TIME_ZONE), _locale()
     local = at.astimezone(zone)
-    date, time = format_date(local, "long", locale=locale), format_time(local, "short", tzinfo=zone, locale=locale)
+    date, time = (
+        format_date(local, "long", locale=locale),
+        format_time(local, "short", tzinfo=zone, locale=locale),
+    )
     return f"{date}, {time} {get_timezone_name(local, width='short', locale=locale)}"
 
 

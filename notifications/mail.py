@@ -119,7 +119,7 @@ def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> 
         "address": formats.address_lines(order),
         "reason": "" if LINK.search(reason) else reason,
         "refunded": data.get(EventType.MONEY_RETURNED, {}).get("how") == Leg.REFUNDED,
-        # Without PUBLIC_URL nobody could follow it.
+        # Without PUBLIC_URL the link would be relative.
         "track_url": _track_url(order),
     }
 

@@ -1,4 +1,4 @@
-"""Hands a mail to whoever delivers it: the e-mail provider's HTTP API, or a back end of Django's (SMTP, anymail).
+"""Hands a mail to its carrier: the e-mail provider's HTTP API, or a back end of Django's (SMTP, anymail).
 
 Both raise what calls to providers raise, so the outbox knows whether another try makes sense, and both are guarded by
 the provider's breaker.
@@ -47,7 +47,9 @@ def _message(mail: Mail, key: str) -> EmailMultiAlternatives:
     domain = known.rpartition("@")[2].rstrip(">")
     # The same for every try: mailboxes drop the second one of an id.
     headers = {"Message-ID": f"<{key.replace(':', '.')}@{domain}>", "Auto-Submitted": "auto-generated"}
-    message = EmailMultiAlternatives(mail.subject, mail.text, sender, [mail.to], reply_to=support, headers=headers)
+    message = EmailMultiAlternatives(
+        mail.subject, mail.text, sender, [mail.to], reply_to=support, headers=headers
+    )
     message.attach_alternative(mail.html, "text/html")
     return message
 

@@ -47,9 +47,7 @@ def _notify(subscription: Subscription) -> bool:
     context = {"subscription": subscription}
     text, html = (render_to_string(f"{TEMPLATE}.{form}", context) for form in ("txt", "html"))
     try:
-        send(
-            Mail(owner.email, SUBJECT, text, html), key=f"webhook:{subscription.pk}:{at.timestamp():.0f}"
-        )
+        send(Mail(owner.email, SUBJECT, text, html), key=f"webhook:{subscription.pk}:{at.timestamp():.0f}")
     except ProviderRefused as refused:
         logger.warning("The e-mail about the subscription %s was refused: %s", subscription, refused)
     except (ProviderUnavailable, OutcomeUnknown):

@@ -91,7 +91,11 @@ class Outbox(Generic[Row]):
 
     def claim(self, rooms: Mapping[int, int]) -> list[int]:
         """Claim due rows, for each receiver at most so many, and return their ids."""
-        parameters = {"lease": self._lease_seconds, "receivers": list(rooms), "rooms": list(rooms.values())}
+        parameters: dict[str, Any] = {
+            "lease": self._lease_seconds,
+            "receivers": list(rooms),
+            "rooms": list(rooms.values()),
+        }
         with connection.cursor() as cursor:
             cursor.execute(self._claim, parameters)
             return [row[0] for row in cursor.fetchall()]
@@ -106,10 +110,10 @@ class Outbox(Generic[Row]):
         places: int | None = None,
         on_end: Callable[[int, Tried[Row]], None] = lambda _place, _tried: None,
     ) -> list[Outcome]:
-        """Send each lane's rows one after another, lanes concurrently, and record what came of them.
+        """Send each lane's rows one after another, lanes concurrently, and record the outcomes.
 
-        `on_end` gets the lane's place and what was tried in it, also later than `patience` seconds. Returns the outcomes
-        within them.
+        `on_end` gets the lane's place and what was tried in it, also later than `patience` seconds. Returns the
+        outcomes within them.
         """
 
         def end(place: int, tried: Tried[Row]) -> None:
@@ -137,7 +141,16 @@ class Outbox(Generic[Row]):
         """Record what was tried; the rest is due at once, and was no attempt."""
         done = {row.pk for row, _ in tried}
         rest = [
-            (row, Outcome(WAITING, _of(row).failure, due_in=0.0, status=getattr(row, "status_code", None), counts=False))
+            (
+                row,
+                Outcome(
+                    WAITING,
+                    _of(row).failure,
+                    due_in=0.0,
+                    status=getattr(row, "status_code", None),
+                    counts=False,
+                ),
+            )
             for row in lane
             if row.pk not in done
         ]

@@ -40,7 +40,9 @@ CANCELLED_AND_REFUNDED = _("Your order is cancelled and refunded")
 
 STORIES: dict[Status, Text] = {
     Status.PROCESSING: _("We're reserving your items and authorizing the payment. This takes a moment."),
-    Status.CONFIRMED: _("Your items are reserved and {total} is paid. We'll show it here when your order ships."),
+    Status.CONFIRMED: _(
+        "Your items are reserved and {total} is paid. We'll show it here when your order ships."
+    ),
     Status.COMPLETED: _("{total} is paid. Thank you for your order."),
 }
 HELD = _("Your order is on hold. Nothing is reserved or charged until it is released.")

@@ -54,7 +54,9 @@ class Link:
         return PREFIX + base64.urlsafe_b64encode(signed).decode()
 
 
-def track_token(order_id: int, placed_at: datetime, version: int = 0, *, at_least: datetime | None = None) -> str:
+def track_token(
+    order_id: int, placed_at: datetime, version: int = 0, *, at_least: datetime | None = None
+) -> str:
     """Return the value of an order's track link, valid for TRACK_LINK_DAYS after the order was placed.
 
     `at_least` is a moment until which it is valid in any case.

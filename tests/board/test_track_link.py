@@ -1,4 +1,4 @@
-"""The customer's page by its signed link: no login, one order, in the customer's language, and cancelling asks first."""
+"""The customer's page by its signed link: no login, one order, in their language, and cancelling asks first."""
 
 import re
 from datetime import timedelta
@@ -15,7 +15,13 @@ from tests.factories import make_order
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ADDRESS = {"name": "Kay Web", "line1": "Lindenstr. 5", "postalCode": "10969", "city": "Berlin", "country": "DE"}
+ADDRESS = {
+    "name": "Kay Web",
+    "line1": "Lindenstr. 5",
+    "postalCode": "10969",
+    "city": "Berlin",
+    "country": "DE",
+}
 
 
 def path_of(order, **options) -> str:
@@ -46,7 +52,9 @@ def test_whoever_has_the_link_sees_the_order_and_where_it_goes(client, order, pr
 def test_it_tells_few_steps_and_what_is_next(client, product, providers, drain):
     order = make_order((product, 1))
     drain()
-    steps = re.findall(r'<li data-state="(\w+)".*?<strong>(.*?)</strong>', client.get(path_of(order)).content.decode())
+    steps = re.findall(
+        r'<li data-state="(\w+)".*?<strong>(.*?)</strong>', client.get(path_of(order)).content.decode()
+    )
     assert steps == [("done", "Order received"), ("done", "Paid and confirmed"), ("now", "Shipped")]
 
 
@@ -80,12 +88,12 @@ def test_links_that_expired_were_revoked_or_are_made_up_show_no_order(client, or
 def test_cancelling_asks_first_and_works_without_javascript(order):
     client = Client(enforce_csrf_checks=True)
     page = client.get(path_of(order)).content.decode()
-    asking = re.search(r'id="cancel" href="([^"]+)"', page)[1]
+    (asking,) = re.findall(r'id="cancel" href="([^"]+)"', page)
     form = client.get(asking).content.decode()
     assert f"Cancel this order? {order.number}" in words(form)
     assert Order.objects.get().journey.status == "pending"
     assert client.post(asking).status_code == 403  # without the form's token
-    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', form)[1]
+    (token,) = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', form)
     answer = client.post(asking, {"csrfmiddlewaretoken": token}, follow=True)
     assert answer.redirect_chain == [(path_of(order), 303)]
     assert "Your order is cancelled" in words(answer.content.decode())
@@ -101,18 +109,17 @@ def test_what_can_no_longer_be_cancelled_says_so(client, product, providers, dra
 
 
 @pytest.mark.parametrize(
-    ("asked", "language", "headline", "amount"),
+    ("asked", "language", "shown"),
     [
-        ("de-AT,de;q=0.9,en;q=0.8", "de", "Ihre Bestellung ist zurückgestellt.", "20,00\xa0$"),
-        ("fr,de;q=0.5", "de", "Ihre Bestellung ist zurückgestellt.", "20,00\xa0$"),
-        ("fr", "en", "Your order is on hold.", "$20.00"),
+        ("de-AT,de;q=0.9,en;q=0.8", "de", ["Ihre Bestellung ist zurückgestellt.", "20,00\xa0$"]),
+        ("fr,de;q=0.5", "de", ["Ihre Bestellung ist zurückgestellt.", "20,00\xa0$"]),
+        ("fr", "en", ["Your order is on hold.", "$20.00"]),
     ],
 )
-def test_it_speaks_the_browsers_language_with_amounts_and_dates(client, order, asked, language, headline, amount):
+def test_it_speaks_the_browsers_language_with_amounts_and_dates(client, order, asked, language, shown):
     page = client.get(path_of(order), headers={"Accept-Language": asked}).content.decode()
     assert f'<html lang="{language}"' in page
-    assert headline in unescape(page)
-    assert amount in unescape(page)
+    assert [text for text in shown if text not in unescape(page)] == []
 
 
 def test_the_shop_is_named_and_coloured_by_settings(client, order, settings):

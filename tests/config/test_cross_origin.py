@@ -17,7 +17,11 @@ def shop(settings):
 
 
 def preflight(client, origin, method="POST", wanted="authorization,content-type,idempotency-key,if-match"):
-    headers = {"Origin": origin, "Access-Control-Request-Method": method, "Access-Control-Request-Headers": wanted}
+    headers = {
+        "Origin": origin,
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": wanted,
+    }
     return client.options("/api/orders", headers=headers)
 
 
@@ -50,7 +54,9 @@ def test_an_allowed_page_cannot_use_the_login_of_a_session(client):
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "csrf_failed")
 
 
-@pytest.mark.parametrize("wrong", ["*", "shop.example", "https://*.shop.example", "https://shop.example/path", "null"])
+@pytest.mark.parametrize(
+    "wrong", ["*", "shop.example", "https://*.shop.example", "https://shop.example/path", "null"]
+)
 def test_what_is_no_origin_stops_the_boot(monkeypatch, wrong):
     monkeypatch.setenv("CORS_ALLOWED_ORIGINS", wrong)
     with pytest.raises(ImproperlyConfigured, match="CORS_ALLOWED_ORIGINS"):

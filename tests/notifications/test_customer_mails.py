@@ -1,6 +1,5 @@
 """The mails along an order's way: when, in which words and language, by which way, and how a shop replaces them."""
 
-import re
 import socketserver
 import threading
 from email import message_from_bytes, policy
@@ -88,15 +87,20 @@ def way_to(kind, customer, drain):
         ("completed", "Your order {} has shipped", "on its way to you"),
     ],
 )
-def test_each_step_has_its_mail_with_shop_link_and_contact(kind, subject, words, customer, providers, drain):
+def test_each_step_has_its_mail_with_shop_link_and_contact(kind, subject, words, customer, drain):
     order = way_to(kind, customer, drain)
     mail = written()[-1]
-    assert Notification.objects.order_by("id").last().kind == kind
+    assert [each.kind for each in Notification.objects.order_by("-id")[:1]] == [kind]
     assert mail.subject == subject.format(order.number)
     assert mail.text.startswith(f"Hi Alice,\n\n{mail.subject}.\n")
     link = f"https://orders.example/track/{links.track_token(order.order_id, order.placed_at)}"
     for text in (mail.text, mail.html):
-        for wanted in (words, "2 × Lamp", "$59.98", "Kay&#x27;s Lamps" if text is mail.html else "Kay's Lamps"):
+        for wanted in (
+            words,
+            "2 \N{MULTIPLICATION SIGN} Lamp",
+            "$59.98",
+            "Kay&#x27;s Lamps" if text is mail.html else "Kay's Lamps",
+        ):
             assert wanted in text
         for wanted in (link, "help@lamps.example", "Austin, TX 78701"):
             assert wanted in text
@@ -169,7 +173,7 @@ class Mailbox:
         self.got: list[bytes] = []
         self.answer = "250 OK"
 
-    async def handle_DATA(self, _server, _session, envelope) -> str:
+    async def handle_DATA(self, _server, _session, envelope) -> str:  # noqa: N802 - aiosmtpd's name for it
         if self.answer.startswith("250"):
             self.got.append(envelope.content)
         return self.answer
@@ -195,7 +199,7 @@ def use(settings, monkeypatch, port: int) -> None:
     settings.MAIL_BY_API, settings.DEFAULT_FROM_EMAIL = False, "orders@lamps.example"
 
 
-LETTER = Mail("kay@example.com", "Your order", "Text – ü", "<p>HTML</p>")
+LETTER = Mail("kay@example.com", "Your order", "Text, ü", "<p>HTML</p>")
 
 
 def test_mails_go_by_smtp_as_text_and_html_under_one_id(smtp):
@@ -205,8 +209,8 @@ def test_mails_go_by_smtp_as_text_and_html_under_one_id(smtp):
     assert mail["From"] == "Kay's Lamps <orders@lamps.example>"
     assert (mail["To"], mail["Reply-To"]) == ("kay@example.com", "help@lamps.example")
     assert mail["Message-ID"] == "<7.2@lamps.example>"
-    assert mail.get_body(("plain",)).get_content().strip() == "Text – ü"
-    assert mail.get_body(("html",)).get_content().strip() == "<p>HTML</p>"
+    parts = {part.get_content_type(): part.get_content().strip() for part in mail.iter_parts()}
+    assert parts == {"text/plain": "Text, ü", "text/html": "<p>HTML</p>"}
 
 
 def test_the_outbox_sends_by_smtp(smtp, customer, providers, drain):

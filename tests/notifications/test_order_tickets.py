@@ -49,7 +49,10 @@ async def test_feed_and_hub_give_only_that_orders_messages_missed_ones_included(
     another = await in_thread(make_quiet_order, alice)
     ticket = await in_thread(ticket_of, alice, order_id)
     async with live.connect(f"/ws/orders?after=0&ticket={ticket}", origin=False) as feed:
-        assert ((created := await next_message(feed))["orderId"], created["type"]) == (order_id, "OrderCreated")
+        assert ((created := await next_message(feed))["orderId"], created["type"]) == (
+            order_id,
+            "OrderCreated",
+        )
         async with live.connect("/orderHub", origin=False, authorization=f"Bearer {ticket}") as hub:
             await hub.send(HANDSHAKE)
             assert await records(hub) == [{}]
@@ -62,7 +65,10 @@ async def test_feed_and_hub_give_only_that_orders_messages_missed_ones_included(
 
 async def test_signalr_clients_send_an_api_token_as_bearer_or_in_the_query(live, alice):
     token = (await in_thread(token_of, alice)).removeprefix("Token ")
-    for path, headers in (("/orderHub", {"authorization": f"Bearer {token}"}), (f"/orderHub?access_token={token}", {})):
+    for path, headers in (
+        ("/orderHub", {"authorization": f"Bearer {token}"}),
+        (f"/orderHub?access_token={token}", {}),
+    ):
         async with live.connect(path, origin=False, **headers) as hub:
             await hub.send(HANDSHAKE)
             assert await records(hub) == [{}]
@@ -109,7 +115,11 @@ def test_it_is_renewed_without_an_account_also_after_it_expired_but_not_for_ever
     fresh = renewed(expired.sign())
     assert (fresh.status_code, fresh.json()["orderId"]) == (201, order.pk)
     assert links.read(fresh.json()["ticket"], now=now).renewable_until == expired.renewable_until
-    for old in (links.live_ticket(order, now=now - timedelta(hours=25)).sign(), "made-up", expired.sign()[:-1] + "A"):
+    for old in (
+        links.live_ticket(order, now=now - timedelta(hours=25)).sign(),
+        "made-up",
+        expired.sign()[:-1] + "A",
+    ):
         assert renewed(old).status_code == 403
 
 

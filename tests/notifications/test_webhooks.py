@@ -155,7 +155,11 @@ def test_a_test_delivery_is_signed_and_seen_among_the_deliveries(receiver, clien
     path = f"/api/webhooks/{subscription.pk}"
     for number in (1, 2):
         queued = client.post(f"{path}/test", {}, content_type="application/json")
-        assert (queued.status_code, queued.json()["sequence"], queued.json()["orderId"]) == (202, number, None)
+        assert (queued.status_code, queued.json()["sequence"], queued.json()["orderId"]) == (
+            202,
+            number,
+            None,
+        )
     while webhooks.deliver_batch():
         pass
     library = standardwebhooks.Webhook(subscription.secret)
