@@ -12,7 +12,7 @@ from notifications import formats, wording
 from notifications.shop import shop
 from orders.models import Journey, Order, OrderEvent
 from orders.operators.actions import OPERATIONS, previews
-from orders.wording import is_code, reason_in_words
+from orders.reporting.wording import is_code, reason_in_words
 from orders.workflow import EventType, Leg, Status
 
 DONE, NOW, NEXT, STOPPED = "done", "now", "next", "stopped"

@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from django.conf import settings
-from django.db.models import F
 
 from orders.models import Order
 
@@ -109,7 +108,7 @@ def order_of(link: Link) -> Order:
 
 def revoke(order: Order) -> None:
     """End every link and ticket of an order."""
-    Order.objects.filter(pk=order.pk).update(link_version=F("link_version") + 1)
+    Order.objects.revoke_links(order.pk)
 
 
 def is_signed(value: str) -> bool:

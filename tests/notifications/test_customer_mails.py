@@ -37,7 +37,7 @@ def shop(settings):
 
 
 @pytest.fixture
-def customer(providers):  # noqa: ARG001 - they process its orders
+def customer(providers):
     """An account whose own address its orders name."""
     user = make_user("kay")
     user.email = "kay@example.com"
