@@ -10,7 +10,7 @@ NOWHERE := SECRET_KEY=not-used-by-checks-but-long-enough-to-look-like-a-real-one
 	DEBUG=0 DEMO=0 ALLOW_SANDBOX=1 ALLOWED_HOSTS=orders.example TRUSTED_PROXIES=192.0.2.1 \
 	DATA_DIR=$(CURDIR)/.data/nowhere
 
-.PHONY: help run engines backup restore cluster cluster-test cluster-kill cluster-freeze cluster-cut cluster-heal cluster-restart cluster-upgrade test bench chaos attack fuzz client advisories lint check screenshots clean lock
+.PHONY: help run engines backup restore cluster cluster-test cluster-kill cluster-freeze cluster-cut cluster-heal cluster-restart cluster-upgrade test bench chaos attack fuzz client advisories lint check translations screenshots clean lock
 
 help: ## What one can do here
 	@grep -hE '^[a-z -]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -86,6 +86,10 @@ lint: ## Style, types, import contracts, wording, weaknesses, migrations, deploy
 	@echo "bandit ..." && $(PY) -m bandit -q -r -c pyproject.toml .
 	@echo "migrations ..." && $(NOWHERE) $(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	@echo "deploy check ..." && $(NOWHERE) $(PY) manage.py check --deploy --fail-level WARNING
+
+translations: ## Compile the translations of customers' pages and mails
+	@sh config/venv.sh requirements-dev.txt
+	@$(VENV)/bin/pybabel compile -D django -d notifications/locale
 
 screenshots: ## The pictures of the README (needs Chromium)
 	@sh config/venv.sh requirements-dev.txt

@@ -64,6 +64,8 @@ class Order(models.Model):
         max_length=255, help_text="The provider's token for the card; never a number."
     )
     placed_at = models.DateTimeField()
+    # Raised to revoke the order's signed links.
+    link_version = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
 
     objects = OrderManager()
 
