@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from iso.currencies import format_amount
-from notifications.mail import REASONS
+from notifications.wording import REASONS
 from orders.reporting import analytics
 from orders.reporting.analytics import Analytics, PeriodSales, RefusalReason, Span, Unit
 
@@ -83,7 +83,7 @@ def _revenue(periods: Sequence[PeriodSales]) -> list[tuple[str, Decimal]]:
 
 
 def _in_words(refusal: RefusalReason) -> RefusalReason:
-    return replace(refusal, reason=REASONS.get(refusal.reason, refusal.reason.replace("_", " ")))
+    return replace(refusal, reason=str(REASONS.get(refusal.reason, refusal.reason.replace("_", " "))))
 
 
 def _rows(found: Sequence[Any], measure: str) -> list[Row]:

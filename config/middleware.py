@@ -15,7 +15,7 @@ from django_structlog.middlewares import RequestMiddleware
 
 from api.validators import card_number_refused
 from config import errors
-from telemetry import measures, tracing
+from telemetry import busy_threads, measures, tracing
 from telemetry.card_numbers import holds_card_number
 
 # Sessions live in the database, whose absence these report.
@@ -39,6 +39,22 @@ class WithoutSession:
         return self._get_response(request)
 
 
+class IgnoresTrailingSlash:
+    """Answers an address of the API with a slash at its end like the one without: a redirect loses a POST's body."""
+
+    FORMS = "/api/login/"  # Django's own addresses
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        path = request.path_info
+        if path.endswith("/") and path.startswith("/api/") and not path.startswith(self.FORMS):
+            request.path_info = path.rstrip("/")
+            request.path = request.path.rstrip("/")
+        return self._get_response(request)
+
+
 class Measured:
     """Measures requests by route: paths are unbounded."""
 
@@ -48,8 +64,12 @@ class Measured:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         started = time.perf_counter()
         given = request.META.get(TRACEPARENT)
-        with tracing.span(f"{request.method} {request.path_info}", parents=[given] if given else []):
-            response = self._get_response(request)
+        busy_threads.here.enter()
+        try:
+            with tracing.span(f"{request.method} {request.path_info}", parents=[given] if given else []):
+                response = self._get_response(request)
+        finally:
+            busy_threads.here.leave()
         method = str(request.method) if request.method in METHODS else "other"
         route = request.resolver_match.route if request.resolver_match else "unknown"
         measures.HTTP_REQUESTS.add(method, route, str(response.status_code))
@@ -136,7 +156,7 @@ class RefusesCardNumbers:
         reads_forms = request.content_type in FORMS and not hasattr(view, "cls")  # views of the API take none
         for field, text in _texts(request, with_form=reads_forms):
             if holds_card_number(text):
-                return errors.response_to(card_number_refused(field))
+                return errors.response_to(card_number_refused(field), request)
         return None
 
 

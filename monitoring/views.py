@@ -1,8 +1,11 @@
 """Health, status and metrics over HTTP."""
 
+from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from drf_spectacular.types import OpenApiTypes
@@ -34,9 +37,23 @@ def health_ready(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 @never_cache
-def health_all(request: HttpRequest) -> JsonResponse:
-    """Answer the health of every part; 503 if orders cannot be stored or processed."""
-    return _answer(request, health.report())
+def health_all(request: HttpRequest) -> HttpResponse:
+    """Answer the health of every part, to browsers as a page; 503 if orders cannot be stored or processed."""
+    report = health.report()
+    is_browser = "text/html" in request.headers.get("Accept", "")
+    response = _page(request, report) if is_browser else _answer(request, report)
+    response["Vary"] = "Accept"
+    return response
+
+
+def _page(request: HttpRequest, report: health.Report) -> HttpResponse:
+    context = {
+        "state": str(report.state),
+        "parts": [{"name": part.name, "state": str(part.state), "of": part} for part in report.parts],
+        "with_details": may_see_details(request),
+        "now": datetime.now(UTC),
+    }
+    return HttpResponse(render_to_string("health.html", context), status=_status(report))
 
 
 def _answer(request: HttpRequest, report: health.Report) -> JsonResponse:
@@ -45,7 +62,11 @@ def _answer(request: HttpRequest, report: health.Report) -> JsonResponse:
         "status": report.state,
         "parts": {part.name: _part(part, with_details=with_details) for part in report.parts},
     }
-    return JsonResponse(body, status=200 if report.is_able else 503)
+    return JsonResponse(body, status=_status(report))
+
+
+def _status(report: health.Report) -> int:
+    return HTTPStatus.OK if report.is_able else HTTPStatus.SERVICE_UNAVAILABLE
 
 
 def _part(part: health.Part, *, with_details: bool) -> dict[str, Any]:
@@ -70,7 +91,12 @@ class SystemStatus(APIView):
     read_cost = 5
     permission_classes = (IsStaffOrDemo,)
 
-    @extend_schema(tags=["system"], responses=OpenApiTypes.OBJECT)
+    @extend_schema(
+        tags=["system"],
+        operation_id="get_system_status",
+        summary="Get the state of orders, queues, workers, schedule and providers (staff)",
+        responses=OpenApiTypes.OBJECT,
+    )
     def get(self, request: Request) -> Response:  # noqa: ARG002 - DRF's signature
         """Return the whole state, at most two seconds old. Unknown parts are null, with the reason."""
         return Response(status.status())
@@ -81,7 +107,12 @@ class SystemNodes(APIView):
 
     permission_classes = (IsStaffOrDemo,)
 
-    @extend_schema(tags=["system"], responses=OpenApiTypes.OBJECT)
+    @extend_schema(
+        tags=["system"],
+        operation_id="get_system_nodes",
+        summary="Get the nodes of the cluster with their roles (staff)",
+        responses=OpenApiTypes.OBJECT,
+    )
     def get(self, request: Request) -> Response:  # noqa: ARG002 - DRF's signature
         """Return the nodes as they announce themselves; 503 while none is heard."""
         try:
@@ -97,7 +128,12 @@ class SystemMetrics(APIView):
     read_cost = 5
     permission_classes = (IsStaffOrDemo,)
 
-    @extend_schema(tags=["system"], responses=OpenApiTypes.OBJECT)
+    @extend_schema(
+        tags=["system"],
+        operation_id="get_system_metrics",
+        summary="Get recent throughput, durations and load (staff)",
+        responses=OpenApiTypes.OBJECT,
+    )
     def get(self, request: Request) -> Response:  # noqa: ARG002 - DRF's signature
         """Return the metrics of the last minutes, at most two seconds old."""
         return Response(metrics.metrics())

@@ -28,6 +28,9 @@ from scheduling.slots import database_now
 DISPATCHER_PATIENCE = timedelta(seconds=15)
 
 
+WAITS_FOR_NOTHING = "nothing"
+
+
 class Situation(StrEnum):
     """What an order is doing, as a stable code."""
 
@@ -134,7 +137,7 @@ def is_at_rest(journey: Journey) -> bool:
 def _rests(facts: Facts) -> Explanation:
     return Explanation(
         Situation.AT_REST,
-        "nothing",
+        WAITS_FOR_NOTHING,
         facts.journey.finished_at,
         f"It is {facts.journey.status}. Nothing is in progress.",
         safe_to_retry=False,

@@ -14,7 +14,7 @@ NAME = "orders_line_price_positive"
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("orders", "0014_opaque_payment_tokens")]
+    dependencies = [("orders", "0015_version_of_links")]
 
     operations = [
         migrations.AlterField("order", "goods_amount", database.fields.MoneyField()),
