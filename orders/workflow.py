@@ -431,7 +431,7 @@ class JourneyState:
             self.waiting_for = what
 
     def undecided(self, *, check_in: float) -> None:
-        """The provider or the customer decides later; no attempt. `check_in`: seconds until the next look-up."""
+        """The provider or the customer decides later; no attempt. `check_in`: seconds until the next poll."""
         self.blocked(Wait.PAYMENT_OUTCOME)
         self.attempts = 0
         self.reschedule_in(check_in)
