@@ -62,6 +62,7 @@ MATRIX = {
     # Orders
     "GET /api/orders": "401 200 200 200 200",
     "POST /api/orders": "401 400 400 400 400",
+    "POST /api/orders/quote": "401 400 400 400 400",
     "POST /api/orders/bulk": "401 415 415 415 415",
     "GET /api/orders/export": "401 200 200 200 200",
     "GET /api/orders/pending": "401 200 200 200 200",
