@@ -16,7 +16,16 @@ from cluster.load import Load
 
 # Set by the stack itself.
 FOUND_OUT = (
-    *("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DEBUG", "DEMO", "ALLOWED_HOSTS", "HTTPS", "PAYMENT_GATEWAY"),
+    *(
+        "DATABASE_URL",
+        "REDIS_URL",
+        "SECRET_KEY",
+        "DEBUG",
+        "DEMO",
+        "ALLOWED_HOSTS",
+        "HTTPS",
+        "PAYMENT_GATEWAY",
+    ),
     *("DATA_DIR", "SANDBOX_DATA"),
 )
 RATE = 40.0
@@ -146,4 +155,3 @@ def _under(load: Load) -> Iterator[None]:
 
 def _at_rest(contestant: OneNode) -> None:
     contestant.rig.until(contestant.is_idle, "the orders to come to rest", seconds=120)
-
