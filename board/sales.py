@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from iso.currencies import format_amount
 from notifications.wording import REASONS
 from orders.reporting import analytics
 from orders.reporting.analytics import Analytics, PeriodSales, RefusalReason, Span, Unit
@@ -69,7 +70,9 @@ def sums(found: Analytics) -> list[tuple[str, str]]:
         ("Cancelled", f"{sum(period.cancelled for period in found.periods):,}"),
         ("In progress", f"{sum(period.in_progress for period in found.periods):,}"),
     ]
-    return counts + [("Revenue", f"{amount:,} {currency}") for currency, amount in _revenue(found.periods)]
+    return counts + [
+        ("Revenue", format_amount(amount, currency)) for currency, amount in _revenue(found.periods)
+    ]
 
 
 def _revenue(periods: Sequence[PeriodSales]) -> list[tuple[str, Decimal]]:
