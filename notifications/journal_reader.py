@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 
-from notifications import event_counters, webhooks
+from notifications import event_counters, transitions, webhooks
 from notifications.models import Channel, JournalCursor, Kind, State
 from orders import canary_account, journal
 from orders.journal import FeedEvent
@@ -106,6 +106,7 @@ def record_page() -> int:
         _record([event for event in customers if event.type in NOTIFIED])
         if events:
             cursor.move_to(events[-1].position)
+    transitions.log(customers, is_behind=len(events) == PAGE)
     return len(events)
 
 
