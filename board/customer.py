@@ -12,7 +12,7 @@ from board.panel import Action, Entry
 from notifications.mail import REASONS
 from orders.journal import events_of
 from orders.models import Journey, Order
-from orders.wording import is_code, reason_in_words
+from orders.reporting.wording import is_code, reason_in_words
 from orders.workflow import Leg, Status
 
 HEADLINES = {

@@ -23,7 +23,7 @@ from desk.models import SavedFilter
 from desk.runbook import runbook_page
 from inventory import overwritten
 from inventory.listing import running_low
-from orders import canary_account
+from orders import queries
 from orders.models import Order
 from orders.operators import money_at_risk, stuck_reasons
 from orders.operators.pages import money_at_risk_page
@@ -59,7 +59,7 @@ def _transactions(request: HttpRequest, context: dict[str, Any]) -> HttpResponse
         except OrderNotFound:
             return None
 
-    canaries = Order.objects.filter(owner_id=canary_account.owner_id() or 0).values("pk")
+    canaries = Order.objects.filter(owner_id=queries.canary_owner_id() or 0).values("pk")
     return transactions_page(request, context, find_order=find_order, hidden=canaries)
 
 

@@ -12,9 +12,9 @@ from desk.models import Note
 from notifications.models import Channel, Delivery, Notification, Subscription
 from notifications.models import State as MailState
 from orders.models import Order, OrderEvent
-from orders.wording import Entry as Event
-from orders.wording import timeline
-from orders.wording import title as event_title
+from orders.reporting.wording import Entry as Event
+from orders.reporting.wording import timeline
+from orders.reporting.wording import title as event_title
 
 MAIL_ENDED = (MailState.FAILED, MailState.SENT, MailState.DROPPED)
 MOST = 500  # of each kind

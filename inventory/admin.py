@@ -107,7 +107,7 @@ class ReorderLevelForm(ModelForm):
     def save(self, commit: bool = True) -> StockItem:  # noqa: ARG002, FBT001, FBT002 - as Django calls it
         """Save the one column."""
         level = self.cleaned_data["reorder_level"]
-        stock.set_reorder_level(product_id=self.instance.pk, level=level)
+        StockItem.objects.set_reorder_level(product_id=self.instance.pk, level=level)
         return self.instance
 
 
@@ -181,7 +181,7 @@ class ProductAdmin(admin.ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:  # noqa: FBT001
         """Save the product, and invalidate cached listings."""
         super().save_model(request, obj, form, change)
-        stock.open_stock(product_ids=[obj.pk])
+        StockItem.objects.open_stock(product_ids=[obj.pk])
         forget_listings()
 
     def get_urls(self) -> list[URLPattern]:
@@ -214,8 +214,8 @@ class ProductAdmin(admin.ModelAdmin):
     def _adjust(self, request: HttpRequest, product: Product, form: AdjustmentForm) -> bool:
         try:
             with transaction.atomic():
-                stock.open_stock(product_ids=[product.pk])
-                change = stock.adjust(
+                StockItem.objects.open_stock(product_ids=[product.pk])
+                change = StockItem.objects.adjust(
                     product_id=product.pk,
                     by=form.cleaned_data["by"],
                     reason=form.cleaned_data["reason"],

@@ -9,7 +9,7 @@ import msgspec
 from orders.http.responses import status_name
 from orders.journal import FeedEvent, Position
 from orders.models import Journey, Order, OrderEvent, order_number
-from orders.wording import is_code
+from orders.reporting.wording import is_code
 from orders.workflow import STATUS_AFTER, EventType, Leg, Status
 
 CREATED = "OrderCreated"

@@ -30,7 +30,7 @@ from orders.maintenance import canary
 from orders.maintenance.canary import Flight
 from orders.reporting import stats
 from runtime import heartbeats
-from telemetry import measures
+from telemetry import busy_threads, measures
 
 DEADLINE_SECONDS = 4.0
 VIOLATIONS = re.compile(r"(\d+) violations")
@@ -47,6 +47,7 @@ SOURCES: dict[str, Source] = {
     "measures": measures.totals,
     "canary": canary.flight,
     "live": heartbeats.present,
+    "web": busy_threads.processes,
     "webhooks": visits.standings,
     "given_up": given_up.counts,
     "disk": metrics.disk,
@@ -332,6 +333,18 @@ def _versions(found: dict[str, Any]) -> Iterator[Metric]:
     yield InfoMetricFamily("orders_build", "Versions of the software.", value=found)
 
 
+def _web(processes: list[busy_threads.WebProcess]) -> Iterator[Metric]:
+    busy = _gauge(
+        "web_threads_busy", "The most threads that were busy at once in the last seconds.", "node", "pid"
+    )
+    threads = _gauge("web_threads", "Threads of a web process.", "node", "pid")
+    for process in processes:
+        busy.add_metric([process.node, str(process.pid)], process.busy)
+        threads.add_metric([process.node, str(process.pid)], process.threads)
+    yield busy
+    yield threads
+
+
 FAMILIES: dict[str, Callable[[Any], Iterator[Metric]]] = {
     "orders": _orders,
     "queues": _queues,
@@ -345,6 +358,7 @@ FAMILIES: dict[str, Callable[[Any], Iterator[Metric]]] = {
     "measures": _measures,
     "canary": _canary,
     "live": _live,
+    "web": _web,
     "webhooks": _webhooks,
     "given_up": _given_up,
     "disk": _disk,

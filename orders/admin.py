@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
 from inventory.models import Reservation
-from orders import canary_account
+from orders import queries
 from orders.log_context import trace_url
 from orders.maintenance import archive
 from orders.models import ArchivedOrder, Batch, Journey, Order, OrderEvent, OrderLine
@@ -21,7 +21,7 @@ from orders.operators.lists import PageAdmin
 from orders.operators.operating import IS_ID, OperatingAdmin
 from orders.operators.runs import flower_url, latest_batch, runs_in, runs_of
 from orders.operators.search import found, named
-from orders.wording import attention, timeline, waits_for
+from orders.reporting.wording import attention, timeline, waits_for
 from orders.workflow import Leg, Status
 from payments.models import Transaction
 
@@ -183,7 +183,7 @@ class BatchAdmin(PageAdmin):
             "batch": batch,
             "runs": runs_in(batch),
             "flower_url": flower_url(batch.pk),
-            "orders": canary_account.left_out(orders).select_related("journey").order_by("pk"),
+            "orders": queries.without_canaries(orders).select_related("journey").order_by("pk"),
         }
 
 

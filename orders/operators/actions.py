@@ -10,7 +10,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from inventory.models import Reservation
 from orders import commands
 from orders.models import Order
-from orders.wording import attention as in_words
+from orders.reporting.wording import attention as in_words
 from orders.workflow import Leg, Status
 from payments.models import Transaction
 

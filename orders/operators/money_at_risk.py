@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connection
 
-from orders import canary_account
+from orders import queries
 from orders.models import order_number
 from orders.workflow import Wait
 
@@ -111,7 +111,7 @@ def sums_at_risk() -> list[Sum]:
 
 def _rows(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        ours = {"seconds": CALL_SECONDS, "canary": canary_account.owner_id()}
+        ours = {"seconds": CALL_SECONDS, "canary": queries.canary_owner_id()}
         cursor.execute(statement, parameters | ours)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows

@@ -12,10 +12,10 @@ from typing import Any
 from django.db import connection
 from django.db.models import F, Func, QuerySet, Value
 
-from orders import canary_account
+from orders import queries
 from orders.models import Order
-from orders.wording import attention as in_words
-from orders.wording import waits_for
+from orders.reporting.wording import attention as in_words
+from orders.reporting.wording import waits_for
 from orders.workflow import UNDER_WAY
 
 ATTENTION, WAITING = "attention", "waiting"
@@ -105,12 +105,12 @@ def kept_by(cause: str, orders: QuerySet[Order]) -> QuerySet[Order]:
     if kind == ATTENTION:
         # Not `exclude`: its outer join bypasses the partial index.
         flagged = orders.filter(journey__attention__gt="").annotate(why=WITHOUT_NUMBERS)
-        return canary_account.left_out(flagged.filter(why=what))
+        return queries.without_canaries(flagged.filter(why=what))
     if kind == WAITING:
         waiting = orders.filter(
             journey__status__in=UNDER_WAY, journey__waiting_for=what, journey__attention=""
         )
-        return canary_account.left_out(waiting)
+        return queries.without_canaries(waiting)
     return orders.none()
 
 
@@ -122,7 +122,7 @@ WITHOUT_NUMBERS = Func(
 def _rows() -> Iterable[tuple[Any, ...]]:
     parameters: dict[str, Any] = {
         "under_way": [status.value for status in UNDER_WAY],
-        "canary": canary_account.owner_id(),
+        "canary": queries.canary_owner_id(),
     }
     with connection.cursor() as cursor:
         cursor.execute(GROUPS, parameters)

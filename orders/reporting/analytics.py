@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from database import replica
-from orders import canary_account
+from orders import queries
 from orders.reporting import stats
 
 Unit = Literal["hour", "day"]
@@ -114,7 +114,7 @@ def analyse(span: Span, *, unit: Unit) -> Analytics:
         "unit": unit,
         "first": stats.first_id_since(span.start),
         "last": stats.first_id_since(span.end),
-        "canary": canary_account.owner_id() or 0,
+        "canary": queries.canary_owner_id() or 0,
         "products": TOP_PRODUCTS,
         "reasons": TOP_REASONS,
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connection
 
-from orders import canary_account
+from orders import queries
 from orders.models import order_number
 from orders.workflow import EventType, Status
 
@@ -116,7 +116,7 @@ CANARIES = """
 
 
 def _canaries_by_state() -> dict[str, int]:
-    owner = canary_account.owner_id()
+    owner = queries.canary_owner_id()
     return dict(_all(CANARIES, [owner])) if owner else {}
 
 
@@ -175,7 +175,7 @@ def attention(*, limit: int = 20) -> tuple[int, list[Attention]]:
         "FROM orders_journey j JOIN orders_order o ON o.id = j.order_id"
         " WHERE NOT j.attention = '' AND o.owner_id IS DISTINCT FROM %s"
     )
-    canary = canary_account.owner_id()
+    canary = queries.canary_owner_id()
     (count,) = _one(f"SELECT count(*) {flagged}", [canary])
     rows = _all(
         f"SELECT o.id, o.placed_at, j.status, j.attention {flagged} ORDER BY j.order_id LIMIT %s",

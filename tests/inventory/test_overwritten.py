@@ -5,8 +5,8 @@ import re
 import pytest
 from django.contrib.auth.models import Permission
 
-from inventory import overwritten, stock
-from inventory.models import StockChange
+from inventory import overwritten
+from inventory.models import StockChange, StockItem
 from scheduling.slots import database_now
 from tests.factories import make_product, make_user
 
@@ -26,13 +26,15 @@ def counter(client, settings):
 @pytest.fixture
 def counted(counter) -> StockChange:
     product = make_product("Mug", units=100)
-    return stock.adjust(
+    return StockItem.objects.adjust(
         product_id=product.pk, by=5, reason="recount", made_by="wilma", source=StockChange.Source.STAFF
     )
 
 
 def sync(received: int, counted: StockChange) -> None:
-    stock.take_over(received={counted.product_id: received}, reason="warehouse count", now=database_now())
+    StockItem.objects.take_over(
+        received={counted.product_id: received}, reason="warehouse count", now=database_now()
+    )
 
 
 def test_who_counted_sees_at_the_desk_that_the_sync_undid_it(client, counted):

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from orders import canary_account
+from orders import queries
 from orders.models import Order
 from orders.operators import money_at_risk, stuck_reasons
 from orders.reporting import stats
@@ -167,8 +167,8 @@ def test_only_operators_act_on_a_cause(client):
 
 
 def test_our_own_canaries_are_listed_only_on_request(client, operator):
-    canary_account.forget_owner()
-    ours = make_order((make_product(), 1), owner=make_user(canary_account.USERNAME))
+    queries.forget_canary_owner()
+    ours = make_order((make_product(), 1), owner=make_user(queries.CANARY_USERNAME))
     theirs = make_order((make_product(), 1))
 
     def listed(query: str) -> list[str]:
@@ -178,7 +178,7 @@ def test_our_own_canaries_are_listed_only_on_request(client, operator):
     assert listed("") == [theirs.number]
     assert listed("?whose=canaries") == [ours.number]
     assert listed("?whose=everybody") == [theirs.number, ours.number]
-    canary_account.forget_owner()
+    queries.forget_canary_owner()
 
 
 def test_nonsense_is_no_cause(client, operator):
@@ -191,15 +191,15 @@ def test_nonsense_is_no_cause(client, operator):
 
 
 def test_our_own_canaries_are_in_no_sum(client, operator):
-    canary_account.forget_owner()
+    queries.forget_canary_owner()
     (order,) = stuck(1, attention="poison")
-    canary = make_user(canary_account.USERNAME)
+    canary = make_user(queries.CANARY_USERNAME)
     assert stats.attention()[0] == 1
     Order.objects.filter(pk=order.pk).update(owner_id=canary.pk)
     make_transaction(
         order, "authorize", state=Transaction.State.UNKNOWN, started_at=database_now() - timedelta(minutes=5)
     )
-    canary_account.forget_owner()
+    queries.forget_canary_owner()
     assert stats.attention() == (0, [])
     assert money_at_risk.sums_at_risk() == []
     assert money_at_risk.at_risk() == []
@@ -207,4 +207,4 @@ def test_our_own_canaries_are_in_no_sum(client, operator):
     assert client.get("/admin/payments/transactions/").context["transactions"] == []
     Order.objects.filter(pk=order.pk).update(owner_id=operator.pk)
     assert len(money_at_risk.at_risk()) == 1
-    canary_account.forget_owner()
+    queries.forget_canary_owner()

@@ -8,7 +8,8 @@ from decimal import Decimal
 from django.db import OperationalError
 
 from faults.script import Planned
-from orders import commands, dispatcher, shortages
+from orders import commands, dispatcher
+from orders.waits import shortages
 from orders.workflow import UNDER_WAY, Status
 from tests.planted import planted
 from tests.simulation.actors import Clock, Crash, Stuck
