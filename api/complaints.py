@@ -34,11 +34,11 @@ COMPLAINTS: list[tuple[re.Pattern[str], str, str]] = [
         "This is no token of the shop's payment provider.",
     ),
     (
-        re.compile(r"too many decimals of (?P<name>\w+)"),
+        re.compile(r"too many decimals of (?P<name>[\w.\[\]]+)"),
         "too_many_decimals",
         "This has more decimals than the currency.",
     ),
-    (re.compile(r"too many decimals"), "too_many_decimals", "Give at most two decimals."),
+    (re.compile(r"too many decimals"), "too_many_decimals", "Give at most three decimals."),
     (re.compile(r"Expected `array` of length <= (\d+)"), "too_long", "Give at most {0} of these."),
     (re.compile(r"Expected `array` of length >= 1$"), "too_short", "Give at least one of these."),
     (re.compile(r"Expected `array` of length >= (\d+)"), "too_short", "Give at least {0} of these."),

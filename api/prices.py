@@ -7,7 +7,7 @@ LARGEST_PRICE = Decimal("9999999999.99")
 
 
 class Price(Decimal):
-    """A price: a JSON number with at most two decimals."""
+    """A price: a JSON number with at most three decimals, and no more than its currency has."""
 
 
 def read_price(kind: type, value: Any) -> Any:
@@ -18,7 +18,7 @@ def read_price(kind: type, value: Any) -> Any:
         raise ValueError(f"Expected `number`, got `{type(value).__name__}`")
     if not 0 <= value <= LARGEST_PRICE:
         raise ValueError(f"Expected `number` {'>= 0' if value < 0 else '<= 9999999999'}")
-    price = Price(round(Decimal(value), 2))
+    price = Price(round(Decimal(value), 3))
     if price != value:
         raise ValueError("too many decimals")
     return price

@@ -115,7 +115,7 @@ def _requiring(field: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 def _schema_hook(kind: type) -> dict[str, Any]:
     if kind is Price:
-        return {"type": "number", "minimum": 0, "maximum": 9_999_999_999.99}
+        return {"type": "number", "minimum": 0, "maximum": 9_999_999_999.999}
     raise NotImplementedError(kind)
 
 

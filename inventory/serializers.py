@@ -1,6 +1,7 @@
 """API schemas of products, stock and adjustments."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -10,14 +11,24 @@ from rest_framework.exceptions import ErrorDetail
 
 from inventory import naming
 from inventory.models import Product, StockChange
+from iso.currencies import rounded
 
 LARGEST_ADJUSTMENT = 1_000_000
 LARGEST_PAGE = 200
 
 
+class PriceField(serializers.DecimalField):
+    """A price, with the digits that are stored."""
+
+    def quantize(self, value: Decimal) -> Decimal:
+        """Return the value: its currency has decided the digits."""
+        return value
+
+
 class ProductSerializer(serializers.ModelSerializer):
     """A product as customers see it."""
 
+    price = PriceField(max_digits=13, decimal_places=3)
     weightGrams = serializers.IntegerField(source="weight_grams")  # noqa: N815 - the name on the wire
     available = serializers.IntegerField(source="stock.available", help_text="Units the next order may have.")
 
@@ -164,6 +175,7 @@ class ProductFields(serializers.ModelSerializer):
     weightGrams = serializers.IntegerField(  # noqa: N815
         source="weight_grams", min_value=0, max_value=2**31 - 1, required=False
     )
+    price = PriceField(max_digits=13, decimal_places=3, min_value=Decimal("0.001"))
     reorderLevel = serializers.IntegerField(  # noqa: N815
         min_value=0, max_value=2**31 - 1, required=False, help_text="Below so many units: reorder."
     )
@@ -197,6 +209,7 @@ class ProductFields(serializers.ModelSerializer):
         if price is not None and {"price", "currency"} & attrs.keys():
             try:
                 naming.check_price(price, currency)
+                attrs["price"] = rounded(price, currency)
             except ValidationError as error:
                 raise serializers.ValidationError({"price": error.messages}, code=error.code) from None
         return attrs

@@ -28,6 +28,7 @@ from api.requests import (
     country_code,
     read,
 )
+from iso.currencies import has_decimals_for
 from orders.placing.pricing import MAX_QUANTITY, NewOrder, WantedLine
 from payments.gateways import gateway
 
@@ -124,7 +125,16 @@ class NewOrderRequest(Body, kw_only=True):
         if self.payment is None and not settings.DEFAULT_PAYMENT_TOKEN:
             yield "missing payment"
         yield from complaints_of(check_currency, self.currency, field="currency")
+        yield from self._impossible_prices()
         yield from complaints_of(check_email, self.email, field="email")
+
+    def _impossible_prices(self) -> Iterator[str]:
+        currency = self.currency or settings.CURRENCY
+        for index, line in enumerate(self.items):
+            if line.price is not None and not has_decimals_for(line.price, currency):
+                yield f"too many decimals of items[{index}].price"
+        if self.expected_total is not None and not has_decimals_for(self.expected_total, currency):
+            yield "too many decimals of expectedTotal"
 
     def fingerprint(self) -> bytes:
         """Return a hash that identifies the request."""

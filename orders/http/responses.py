@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.responses import Answer, ErrorFacts
+from orders.http.links import track_link
 from orders.managers import PlacedLine
 from orders.models import Order, OrderEvent, OrderLine
 from orders.operators.explain import WAITS_FOR_NOTHING, Explanation, Situation
@@ -70,6 +71,10 @@ class Links(Answer, kw_only=True):
     process: str
     complete: str
     cancel: str
+    ticket: str
+    track: Annotated[
+        str, Meta(description="The customer's page of the order, signed: it needs no account and expires.")
+    ]
 
 
 class OrderSummary(Answer, kw_only=True):
@@ -175,8 +180,8 @@ def status_name(status: str) -> str:
     return status.capitalize()
 
 
-def links_of(order_id: int) -> Links:
-    """Return an order's links."""
+def links_of(order_id: int, placed_at: datetime, version: int = 0) -> Links:
+    """Return an order's links, given the version of its signed ones."""
     at = f"/api/orders/{order_id}"
     return Links(
         itself=at,
@@ -184,6 +189,8 @@ def links_of(order_id: int) -> Links:
         process=f"{at}/process",
         complete=f"{at}/complete",
         cancel=f"{at}/cancel",
+        ticket=f"{at}/ticket",
+        track=track_link(order_id, placed_at, version),
     )
 
 
@@ -242,7 +249,7 @@ def _placed_facts(order: Placed, new: NewOrder) -> dict[str, Any]:
         "placed_at": order.placed_at,
         "created_at": order.placed_at,
         "items": [_line(line) for line in order.lines],
-        "links": links_of(order.order_id),
+        "links": links_of(order.order_id, order.placed_at),
     }
 
 
@@ -316,7 +323,7 @@ def _facts(order: Order, *, staff: bool) -> dict[str, Any]:
         "created_at": order.placed_at,
         "completed_at": journey.finished_at if journey.status == Status.COMPLETED else None,
         "finished_at": journey.finished_at,
-        "links": links_of(order.pk),
+        "links": links_of(order.pk, order.placed_at, order.link_version),
     }
 
 
