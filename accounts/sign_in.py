@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.http import HttpRequest
 
 # Its form wants the one-time code as well.
@@ -13,13 +13,13 @@ DESK_LOGIN = "/admin/login/"
 class PasswordBackend(ModelBackend):
     """Takes a password of staff at the desk's login only: neither the board nor a token is a way around the code."""
 
-    def authenticate(
+    def authenticate(  # type: ignore[override]
         self,
         request: HttpRequest | None,
         username: str | None = None,
         password: str | None = None,
         **more: Any,
-    ) -> AbstractBaseUser | None:
+    ) -> User | None:
         """Return the account, or None."""
         user = super().authenticate(request, username, password, **more)
         is_desk = request is not None and request.path_info.startswith(DESK_LOGIN)
