@@ -13,7 +13,7 @@ DESK_LOGIN = "/admin/login/"
 class PasswordBackend(ModelBackend):
     """Takes a password of staff at the desk's login only: neither the board nor a token is a way around the code."""
 
-    def authenticate(  # type: ignore[override]
+    def authenticate(
         self,
         request: HttpRequest | None,
         username: str | None = None,
