@@ -12,15 +12,16 @@ from django.db.models import Count, Q, QuerySet
 
 from api.responses import Answer
 from orders import canary_account, journal
-from orders.http.responses import status_name
+from orders.http.responses import LegCodes, status_name
+from orders.legs import NAMES
 from orders.models import Journey, Order
 from orders.operators.search import found
 from orders.permissions import sees_all_orders
 from orders.queries import visible_to
 from orders.reporting import stats
+from orders.status import UNDER_WAY, Status
 from orders.wording import attention as in_words
 from orders.wording import reason_in_words, waits_for
-from orders.workflow import UNDER_WAY, Status
 from scheduling.slots import database_now
 
 # The browser shows fewer and keeps a reserve.
@@ -57,7 +58,7 @@ LANE_OF = {
 NEEDS_ATTENTION = ~Q(journey__attention="") & Q(journey__status__in=UNDER_WAY)
 
 
-class Card(Answer):
+class Card(LegCodes):  # type: ignore[valid-type, misc]
     """An order. `version` is its last event's sequence."""
 
     id: int
@@ -69,9 +70,6 @@ class Card(Answer):
     status: str
     version: int
     progress: int
-    stock: str
-    shipping: str
-    payment: str
     waits_for: str
     attention: bool
     reason: str
@@ -153,9 +151,7 @@ def card(order: Order, *, for_staff: bool = False) -> Card:
         status=status_name(journey.status),
         version=journey.sequence,
         progress=journey.progress,
-        stock=journey.stock,
-        shipping=journey.shipping,
-        payment=journey.payment,
+        **{name: getattr(journey, name) for name in NAMES},
         waits_for=what_it_waits_for(journey),
         attention=needs_attention(journey),
         reason=reason_in_words(journey),
@@ -171,7 +167,7 @@ def needs_attention(journey: Journey) -> bool:
 
 def what_it_waits_for(journey: Journey) -> str:
     """Return what an order waits for, if anything."""
-    if journey.status == Status.PENDING and journey.due_at is None:
+    if journey.is_held:
         return "manual release"
     if needs_attention(journey) and journey.due_at is None:
         return "manual action"

@@ -11,9 +11,10 @@ from board.cards import card
 from board.panel import Action, Entry
 from notifications.mail import REASONS
 from orders.journal import events_of
+from orders.legs import BY_NAME, PAYMENT, STOCK
 from orders.models import Journey, Order
+from orders.status import Status
 from orders.wording import is_code, reason_in_words
-from orders.workflow import Leg, Status
 
 HEADLINES = {
     Status.PENDING: "We've received your order",
@@ -37,24 +38,22 @@ IN_THE_QUEUE = (
 )
 NEXT_IN_LINE = "Your order is next in line. Nothing has been charged yet."
 
-MONEY_ON_ITS_WAY = {
-    Leg.CAPTURED: "Your refund of {total} is on its way.",
-    Leg.AUTHORIZED: "The {total} hold on your card is being released.",
-    Leg.PENDING: "If anything is charged in the meantime, it will be refunded.",
+MONEY_ON_ITS_WAY: dict[str, str] = {
+    PAYMENT.CAPTURED: "Your refund of {total} is on its way.",
+    PAYMENT.AUTHORIZED: "The {total} hold on your card is being released.",
+    PAYMENT.PENDING: "If anything is charged in the meantime, it will be refunded.",
 }
-MONEY_AT_THE_END = {
-    Leg.REFUNDED: "You were refunded {total}.",
-    Leg.VOIDED: "The {total} hold on your card was released. You were not charged.",
+MONEY_AT_THE_END: dict[str, str] = {
+    PAYMENT.REFUNDED: "You were refunded {total}.",
+    PAYMENT.VOIDED: "The {total} hold on your card was released. You were not charged.",
 }
 NOT_CHARGED = "You were not charged."
 
-EFFECTS = {
-    Leg.CAPTURED: "You'll be refunded {total}.",
-    Leg.AUTHORIZED: "The {total} hold on your card will be released.",
+EFFECTS: dict[str, str] = {
+    PAYMENT.CAPTURED: "You'll be refunded {total}.",
+    PAYMENT.AUTHORIZED: "The {total} hold on your card will be released.",
 }
 NOTHING_CHARGED = "Nothing has been charged yet."
-
-LEG_NAMES = {"stock": "Items", "shipping": "Delivery", "payment": "Payment"}
 
 
 def context_of(order: Order, request: Request) -> dict[str, Any]:
@@ -68,7 +67,7 @@ def context_of(order: Order, request: Request) -> dict[str, Any]:
         "story": story(order),
         "given_reason": _given_reason(order.journey),
         "consolation": panel.consolation(order.journey),
-        "legs": [replace(leg, name=LEG_NAMES[leg.key]) for leg in panel.legs_of(order)],
+        "legs": [replace(leg, name=BY_NAME[leg.key].customers_title) for leg in panel.legs_of(order)],
         "actions": _actions(order, request),
         "timeline": _timeline(order),
     }
@@ -76,7 +75,7 @@ def context_of(order: Order, request: Request) -> dict[str, Any]:
 
 def headline(journey: Journey) -> str:
     """Return the headline, with the refund of a cancelled order."""
-    if journey.status == Status.CANCELLED and journey.payment == Leg.REFUNDED:
+    if journey.status == Status.CANCELLED and journey.payment == PAYMENT.REFUNDED:
         return "Your order is cancelled and refunded"
     return HEADLINES[Status(journey.status)]
 
@@ -84,10 +83,10 @@ def headline(journey: Journey) -> str:
 def story(order: Order) -> str:
     """Return status, reason and state of the payment."""
     journey = order.journey
-    status, payment = Status(journey.status), Leg(journey.payment)
+    status, payment = Status(journey.status), journey.payment
     if status is Status.PENDING:
         return HELD if journey.due_at is None else NEXT_IN_LINE
-    if status is Status.PROCESSING and journey.stock == Leg.SHORT:
+    if status is Status.PROCESSING and journey.stock == STOCK.SHORT:
         return IN_THE_QUEUE
     sentences = [_why(journey), STORIES.get(status, "")]
     if status is Status.CANCELLING:
@@ -114,7 +113,7 @@ def _total(order: Order) -> str:
 
 
 def _actions(order: Order, request: Request) -> list[Action]:
-    effect = EFFECTS.get(Leg(order.journey.payment), NOTHING_CHARGED).format(total=_total(order))
+    effect = EFFECTS.get(order.journey.payment, NOTHING_CHARGED).format(total=_total(order))
     offered = panel.actions(order, request, offered=("cancel",))
     return [replace(action, label="Cancel order", effects=[effect]) for action in offered]
 

@@ -29,6 +29,7 @@ from config.environment import (
 from config.logs import WithoutSecrets, without_probes
 from iso.countries import COUNTRIES
 from iso.currencies import DECIMALS
+from orders import legs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -365,6 +366,13 @@ PAYMENT_API_URL = (env.str("PAYMENT_API_URL", default="") or f"{SANDBOX_URL}/pay
 INVENTORY_API_URL = (env.str("INVENTORY_API_URL", default="") or f"{SANDBOX_URL}/inventory").rstrip("/")
 EMAIL_SERVICE_URL = (env.str("EMAIL_SERVICE_URL", default="") or f"{SANDBOX_URL}/email").rstrip("/")
 PROVIDERS = {"payments": PAYMENT_API_URL, "inventory": INVENTORY_API_URL, "email": EMAIL_SERVICE_URL}
+# Of a further leg: FRAUD_API_URL, if it declares `provider = "fraud"`.
+_OF_LEGS = {
+    f"{name.upper()}_API_URL": (name, env.str(f"{name.upper()}_API_URL", default=""))
+    for name in legs.PROVIDERS
+    if name not in PROVIDERS
+}
+PROVIDERS |= {name: (address or f"{SANDBOX_URL}/{name}").rstrip("/") for name, address in _OF_LEGS.values()}
 # Outside DEBUG the sandbox needs an opt-in: it accepts every payment and sends no mail.
 ALLOW_SANDBOX = DEBUG or env.bool("ALLOW_SANDBOX", default=False)
 # Two during a rotation; none: payment webhooks are refused.
@@ -378,6 +386,7 @@ _ADDRESSES = {
     "PAYMENT_API_URL": PAYMENT_API_URL,
     "INVENTORY_API_URL": INVENTORY_API_URL,
     "EMAIL_SERVICE_URL": EMAIL_SERVICE_URL,
+    **{variable: PROVIDERS[name] for variable, (name, _) in _OF_LEGS.items()},
 }
 _PLAYED = [name for name, address in _ADDRESSES.items() if address.startswith(SANDBOX_URL)]
 if PAYMENT_GATEWAY == "in_process":
@@ -414,7 +423,7 @@ CANARY_PAYMENT_TOKEN = env.str("CANARY_PAYMENT_TOKEN", default="tok_demo")
 
 # --- Celery -----------------------------------------------------------------------------------------------
 
-QUEUES = ("orders", "inventory", "shipping", "payments", "notifications")
+QUEUES = ("orders", *legs.QUEUES, "notifications")
 
 CELERY_BROKER_URL = BROKER_URL
 CELERY_RESULT_BACKEND = f"config.celery_ext.chord_results:Joins+{RESULTS_URL}"

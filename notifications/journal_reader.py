@@ -12,8 +12,8 @@ from django.db import connection, transaction
 from notifications import event_counters, webhooks
 from notifications.models import Channel, JournalCursor, Kind, State
 from orders import canary_account, journal
+from orders.events import EventType
 from orders.journal import FeedEvent
-from orders.workflow import EventType
 
 CURSOR = "notifications"
 PAGE = 1000

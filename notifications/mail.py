@@ -11,8 +11,9 @@ from typing import Any
 from django.template.loader import render_to_string
 
 from notifications.models import Kind, Notification
+from orders.events import EventType
+from orders.legs import PAYMENT
 from orders.models import Order, OrderEvent, OrderLine
-from orders.workflow import EventType, Leg
 
 SUBJECTS: dict[str, str] = {
     Kind.CONFIRMED: "Your order {number} is confirmed",
@@ -110,5 +111,5 @@ def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> 
         "shipping": Decimal(shipping) if shipping is not None else None,
         "total": order.goods_amount + Decimal(shipping or 0),
         "reason": "" if LINK.search(reason) else reason,
-        "refunded": data.get(EventType.MONEY_RETURNED, {}).get("how") == Leg.REFUNDED,
+        "refunded": data.get(EventType.MONEY_RETURNED, {}).get("how") == PAYMENT.REFUNDED,
     }

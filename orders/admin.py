@@ -20,6 +20,7 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
 from inventory.models import Reservation
+from orders.legs import LEGS, PAYMENT, read_states
 from orders.log_context import trace_url
 from orders.maintenance import archive
 from orders.models import ArchivedOrder, Batch, Journey, Order, OrderEvent, OrderLine
@@ -39,7 +40,6 @@ from orders.operators.runs import flower_url, latest_batch, runs_in, runs_of
 from orders.operators.search import found, named
 from orders.permissions import may_operate
 from orders.wording import attention, timeline, waits_for
-from orders.workflow import Leg, Status
 from payments.models import Transaction
 
 MOST_AT_ONCE = 5000
@@ -231,7 +231,7 @@ class OrderAdmin(OrdersAdmin):
             return format_html(
                 '<span class="desk-urgent">attention: {}</span>', attention(order.journey.attention)
             )
-        if order.journey.status == Status.PENDING and order.journey.due_at is None:
+        if order.journey.is_held:
             return "manual release"
         return waits_for(order.journey.waiting_for)
 
@@ -250,6 +250,7 @@ class OrderAdmin(OrdersAdmin):
             "explanation": "" if is_at_rest(order.journey) else explain(order).text,
             "waits_for": waits_for(order.journey.waiting_for),
             "attention": attention(order.journey.attention),
+            "legs": list(zip(LEGS, read_states(order.journey), strict=True)),
             "lines": list(order.lines.all()),
             "transactions": Transaction.objects.filter(order_id=order.pk).order_by("started_at"),
             "reservations": Reservation.objects.filter(order_id=order.pk).select_related("product"),
@@ -379,7 +380,7 @@ def _confirm(
 
 def status_badge(journey: Journey) -> SafeString:
     """Return a status badge."""
-    label = journey.status.capitalize() + (", refunded" if journey.payment == Leg.REFUNDED else "")
+    label = journey.status.capitalize() + (", refunded" if journey.payment == PAYMENT.REFUNDED else "")
     return format_html('<span class="status status-{}">{}</span>', journey.status, label)
 
 

@@ -21,7 +21,8 @@ from inventory.catalogue import ProductInfo, cached_products, find_products
 from orders import journal, log_context, wakeup
 from orders.models import Order, OrderLine, new_uuid, order_number
 from orders.queries import OrderArchived, OrderNotFound
-from orders.workflow import JourneyState, Status
+from orders.status import Status
+from orders.workflow import JourneyState
 
 MAX_QUANTITY = 1000
 # Leaves room for shipping.

@@ -11,13 +11,16 @@ from msgspec import UNSET, Meta, UnsetType
 
 from api.responses import Answer, ErrorFacts
 from orders.commands import NewOrder, Placed, PlacedLine
+from orders.events import STATUS_AFTER, EventType
+from orders.legs import NAMES
 from orders.models import Order, OrderEvent, OrderLine
-from orders.operators.explain import Explanation, Situation
+from orders.operators.explain import SITUATIONS, Explanation
+from orders.status import Status
 from orders.wording import is_code
-from orders.workflow import STATUS_AFTER, EventType, Status
 from payments.models import Transaction
 
-STATUS_BY_EVENT: dict[str, Status] = {**STATUS_AFTER}
+OPEN = "open"
+STATUS_BY_EVENT = {event.value: status for event, status in STATUS_AFTER.items()}
 
 StatusName = Annotated[
     str,
@@ -38,12 +41,11 @@ class Line(Answer):
     amount: Decimal
 
 
-class Legs(Answer):
-    """Outcome of each leg; `open` while there is none."""
+LegCodes = msgspec.defstruct("LegCodes", [(name, str) for name in NAMES], bases=(Answer,), kw_only=True)
 
-    stock: str
-    shipping: str
-    payment: str
+
+class Legs(LegCodes):  # type: ignore[valid-type, misc]
+    """Outcome of each leg; `open` while there is none."""
 
 
 class PaymentTransaction(Answer):
@@ -122,7 +124,7 @@ class Event(Answer):
 class Why(Answer):
     """Explanation of an order's state, for operators."""
 
-    situation: Annotated[str, Meta(extra_json_schema={"enum": [situation.value for situation in Situation]})]
+    situation: Annotated[str, Meta(extra_json_schema={"enum": list(SITUATIONS)})]
     waiting_for: str
     since: datetime | None
     why: str
@@ -187,7 +189,7 @@ def placed(order: Placed, *, new: NewOrder, staff: bool) -> OrderDetail:
         completed_at=None,
         finished_at=None,
         shipping_amount=None,
-        legs=Legs(stock="open", shipping="open", payment="open"),
+        legs=Legs(**dict.fromkeys(NAMES, OPEN)),
         payments=[],
     )
 
@@ -230,7 +232,7 @@ def detail(
         shipping_address=order.shipping_address,
         country=order.country,
         items=[_line(line) for line in lines],
-        legs=Legs(**{leg: getattr(journey, leg) or "open" for leg in ("stock", "shipping", "payment")}),
+        legs=Legs(**{name: getattr(journey, name) or OPEN for name in NAMES}),
         payments=[_transaction(row) for row in transactions],
     )
 
@@ -266,7 +268,7 @@ def _facts(order: Order, *, staff: bool) -> dict[str, Any]:
         "customer_id": order.customer_id,
         "customer_name": order.customer_name,
         "status": status_name(journey.status),
-        "held": journey.status == Status.PENDING and journey.due_at is None,
+        "held": journey.is_held,
         "progress": journey.progress,
         "total_amount": order.total_amount,
         "currency": order.currency,
@@ -313,7 +315,7 @@ def order_page(orders: Sequence[Order], *, following: str | None, staff: bool) -
 def why(explanation: Explanation) -> Why:
     """Return an explanation."""
     return Why(
-        situation=explanation.situation.value,
+        situation=str(explanation.situation),
         waiting_for=explanation.waiting_for,
         since=explanation.since,
         why=explanation.why,

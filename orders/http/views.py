@@ -39,7 +39,7 @@ from orders.permissions import (
     ReadsExplanations,
     sees_all_orders,
 )
-from orders.workflow import Status
+from orders.status import Status
 from payments.models import Transaction
 
 MAX_EVENTS = 1000

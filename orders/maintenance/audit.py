@@ -12,7 +12,8 @@ from django.db import IntegrityError, connection, transaction
 
 from database import deadline
 from orders import journal
-from orders.workflow import STATUS_AFTER, TRANSITIONS, EventType
+from orders.events import STATUS_AFTER, EventType
+from orders.status import TRANSITIONS
 from payments.gateways import gateway
 from payments.gateways.protocol import LedgerLine
 from providers.errors import ProviderUnavailable

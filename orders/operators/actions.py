@@ -9,9 +9,10 @@ from django.contrib.admin.models import CHANGE, LogEntry
 
 from inventory.models import Reservation
 from orders import commands
+from orders.legs import STOCK
 from orders.models import Order
+from orders.status import Status
 from orders.wording import attention as in_words
-from orders.workflow import Leg, Status
 from payments.models import Transaction
 
 LONGEST_REASON = 200
@@ -170,7 +171,7 @@ def note(name: str, order: Order, *, user_id: int) -> None:
 
 def _outlook_of_process(order: Order, _: Holding) -> list[Effect] | str:
     journey = order.journey
-    if journey.status == Status.PENDING and journey.due_at is None:
+    if journey.is_held:
         return [Effect("Releases it from hold.")]
     return f"It is already {journey.status}."
 
@@ -221,7 +222,7 @@ def _outlook_for_money(order: Order, holding: Holding) -> Effect:
 
 
 def _outlook_for_stock(order: Order, holding: Holding) -> Effect:
-    if order.journey.stock == Leg.SOLD:
+    if order.journey.stock == STOCK.SOLD:
         units = sum(line.quantity for line in order.lines.all())
         return _units_move("Returns {} to stock.", units)
     return _units_move("Releases {}.", holding.units) if holding.units else Effect("No units to release.")

@@ -1,4 +1,4 @@
-"""External blockers: broker, dispatchers, workers, payment provider."""
+"""External blockers: broker, dispatchers, workers, providers of legs."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from django.conf import settings
 
+from orders.legs import WAITS, waits_for_provider
 from providers.breaker import BreakerState, breaker
 from runtime import heartbeats
 
@@ -27,13 +28,14 @@ class Blocker:
     waiting_for: str
     why: str
     next_action: str
+    provider: str = ""
 
 
-def around(*, queues: Collection[str], is_to_be_claimed: bool, needs_provider: bool) -> list[Blocker]:
+def around(*, queues: Collection[str], is_to_be_claimed: bool, providers: Collection[str]) -> list[Blocker]:
     """Return what blocks an order on these queues, first blocker first."""
     found = _in_the_pipeline(queues, is_to_be_claimed=is_to_be_claimed)
-    state = breaker("payments").state()
-    return [*found, _provider(state)] if needs_provider and state.state in ("open", "half_open") else found
+    states = [breaker(provider).state() for provider in providers]
+    return [*found, *(_provider(state) for state in states if state.state in ("open", "half_open"))]
 
 
 def _in_the_pipeline(queues: Collection[str], *, is_to_be_claimed: bool) -> list[Blocker]:
@@ -76,11 +78,13 @@ def _workers(queues: list[str]) -> Blocker:
 
 
 def _provider(state: BreakerState) -> Blocker:
+    name = WAITS[waits_for_provider(state.name)[0]].words
     return Blocker(
         Kind.PROVIDER,
-        "the payment provider",
-        f"The payment provider cannot be reached. {told(state)}.",
+        name,
+        f"{name[0].upper()}{name[1:]} cannot be reached. {told(state)}.",
         f"No action needed: it continues automatically once the provider responds. {NO_ATTEMPT}",
+        provider=state.name,
     )
 
 

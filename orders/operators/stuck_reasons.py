@@ -11,9 +11,9 @@ from django.db.models import F, Func, QuerySet, Value
 
 from orders import canary_account
 from orders.models import Order
+from orders.status import UNDER_WAY
 from orders.wording import attention as in_words
 from orders.wording import waits_for
-from orders.workflow import UNDER_WAY
 
 ATTENTION, WAITING = "attention", "waiting"
 MAX_CAUSES = 50

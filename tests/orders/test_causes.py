@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from orders import canary_account
 from orders.models import Order
 from orders.operators import stuck_reasons
-from orders.workflow import Status
+from orders.status import Status
 from tests.factories import make_order, make_product, make_shipping, make_user
 from tests.fixtures.pipeline import work_off
 

@@ -19,7 +19,7 @@ import faults
 from orders import answers, batches, commands, journal, queries, steps
 from orders.maintenance import audit
 from orders.models import Journey
-from orders.workflow import Status
+from orders.status import Status
 from payments import ledger
 from payments.gateways import gateway
 from payments.gateways.protocol import Outcome

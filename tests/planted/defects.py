@@ -11,7 +11,8 @@ import faults
 from inventory import stock
 from orders import batches, dispatcher, handover, journal, shortages, steps
 from orders.batches import Claimed
-from orders.workflow import JourneyState, Leg
+from orders.legs import PAYMENT
+from orders.workflow import JourneyState
 from payments import ledger, returns
 from payments.gateways.protocol import Outcome, Talk
 from payments.ledger import Kind, Prepared
@@ -136,7 +137,7 @@ def capture_without_join() -> list[Replacement]:
         (
             JourneyState,
             "may_be_captured",
-            property(lambda self: self.is_processing and self.payment is Leg.AUTHORIZED),
+            property(lambda self: self.is_processing and self.payment is PAYMENT.AUTHORIZED),
         )
     ]
 

@@ -9,7 +9,7 @@ from django.db import OperationalError
 
 from faults.script import Planned
 from orders import commands, dispatcher, shortages
-from orders.workflow import UNDER_WAY, Status
+from orders.status import UNDER_WAY, Status
 from tests.planted import planted
 from tests.simulation.actors import Clock, Crash, Stuck
 from tests.simulation.broker import Broker

@@ -1,0 +1,362 @@
+"""The legs of an order's journey, each declared once; everything else follows from these declarations.
+
+From them follow the canvas, queues and tasks, the columns that the journal reads and writes, progress, what may be
+tried, captured and reversed, waits and their breakers, lights and words of every page, enumerations of the API, the
+audit's checks of legs, metrics and the simulation. `config.checks` refuses to boot when a part is missing. To add a
+leg, see `docs/extending/leg.md`.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from operator import attrgetter
+from typing import Any, ClassVar
+
+from orders.events import EventType
+
+
+class Mark(StrEnum):
+    """What a leg's state means for the order."""
+
+    OPEN = "open"  # not tried, or its outcome is unknown
+    AWAY = "away"  # waits, and nothing was sent
+    UNANSWERED = "unanswered"  # waits for the outcome of what was sent
+    DONE = "done"
+    REFUSED = "refused"  # the order is rejected
+    RELEASED = "released"  # reversed, or nothing to reverse
+    PERSON = "person"  # staff decide
+
+
+TO_TRY = frozenset({Mark.OPEN, Mark.AWAY, Mark.UNANSWERED})
+LIGHTS = {
+    Mark.OPEN: "open",
+    Mark.AWAY: "open",
+    Mark.UNANSWERED: "open",
+    Mark.DONE: "done",
+    Mark.REFUSED: "refused",
+    Mark.RELEASED: "returned",
+    Mark.PERSON: "held",
+}
+
+
+class Wait(str):
+    """What an order waits for: its code in the database and on the wire."""
+
+    leg: str  # "" if no leg in particular
+    mark: Mark
+    words: str  # after "waiting for", for operators
+    retry_seconds: float | None  # None: back-off, and each retry is an attempt
+
+    def __new__(
+        cls, code: str, words: str, *, mark: Mark = Mark.AWAY, retry_seconds: float | None = None
+    ) -> "Wait":
+        wait = super().__new__(cls, code)
+        wait.leg, wait.mark, wait.words, wait.retry_seconds = "", mark, words, retry_seconds
+        return wait
+
+
+class State(str):
+    """A state of a leg: its code in the leg's column. Compare states of one leg by identity, or with a column."""
+
+    leg: str
+    mark: Mark
+    event: EventType | None  # noted when the leg comes to this state
+    words: str  # for operators and on pages
+    told: str  # the event as a sentence, for customers
+    weight: int  # percent of the order's progress
+    good: bool  # the order may be captured, as far as this leg is concerned
+    holds: bool  # something to reverse, if the order is undone
+    wait: Wait | None
+    light: str
+    follows: tuple["State", ...]  # earlier states with events of their own
+    approved_as: str  # the code of the state to which staff may approve it
+    is_refused: bool
+    is_to_try: bool
+
+    def __new__(
+        cls,
+        code: str,
+        mark: Mark,
+        words: str,
+        *,
+        event: EventType | None = None,
+        told: str = "",
+        weight: int = 0,
+        good: bool = False,
+        holds: bool = False,
+        wait: Wait | None = None,
+        light: str = "",
+        follows: tuple["State", ...] = (),
+        approved_as: str = "",
+    ) -> "State":
+        state = super().__new__(cls, code)
+        state.leg, state.mark, state.words, state.event, state.told = "", mark, words, event, told
+        state.weight, state.good, state.holds, state.wait = weight, good, holds, wait
+        state.light, state.follows, state.approved_as = light or LIGHTS[mark], follows, approved_as
+        state.is_refused, state.is_to_try = mark is Mark.REFUSED, mark in TO_TRY
+        return state
+
+    @property
+    def code(self) -> str:
+        """The code, as plain text."""
+        return str(self)
+
+
+class Leg:
+    """A part of an order's journey, in a column of its name. Subclasses declare states as class attributes."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    short_title: ClassVar[str]  # on a card
+    customers_title: ClassVar[str]
+    queue: ClassVar[str]
+    step: ClassVar[str]  # in `orders.steps`
+    way_back: ClassVar[str] = ""  # the step that reverses it
+    after: ClassVar[tuple["Leg", ...]] = ()  # legs that must be good before it is tried
+    provider: ClassVar[str] = ""  # in settings.PROVIDERS; it is not called for a refused order
+    # Waits that no state records, because they may begin in several. Of one leg at most: the column is shared.
+    waits_in_any_state: ClassVar[tuple[Wait, ...]] = ()
+    confirmed_as: ClassVar[State]  # how it stands when the order is confirmed, and completed
+    completed_as: ClassVar[State]
+    PENDING: ClassVar[State]
+    states: ClassVar[dict[str, State]]
+
+    def __init_subclass__(cls) -> None:
+        cls.states = {str(state): state for state in vars(cls).values() if isinstance(state, State)}
+        for state in cls.states.values():
+            state.leg = cls.name
+        for wait in cls.waits():
+            wait.leg = cls.name
+
+    def __repr__(self) -> str:
+        return self.name
+
+    @classmethod
+    def waits(cls) -> tuple[Wait, ...]:
+        """Return all that this leg may wait for."""
+        return (*cls.waits_in_any_state, *(state.wait for state in cls.states.values() if state.wait))
+
+    @classmethod
+    def task(cls, step: str) -> str:
+        """Return the name of a step's task: its prefix selects the queue."""
+        return f"{cls.queue}.{step}"
+
+    @classmethod
+    def state(cls, code: str) -> State:
+        """Return the state of a code, for pages; a newer release's code is open and named by itself."""
+        return cls.states.get(code) or State(code, Mark.OPEN, code.replace("_", " "))
+
+
+# --- The legs ---------------------------------------------------------------------------------------------
+
+
+class Stock(Leg):
+    """Units of every line, all or none."""
+
+    name, title, short_title, customers_title = "stock", "Stock", "Stock", "Items"
+    queue, step, way_back = "inventory", "reserve_stock", "release_stock"
+
+    UNITS_HELD = Wait(
+        "stock_reserved_by_others",
+        "units reserved by unpaid orders",
+        retry_seconds=10.0,  # a fallback: `orders.shortages` wakes orders
+    )
+
+    PENDING = State("", Mark.OPEN, "not reserved yet")
+    SHORT = State("short", Mark.AWAY, "waiting for items reserved by unpaid orders", wait=UNITS_HELD)
+    RESERVED = State(
+        "reserved",
+        Mark.DONE,
+        "all items reserved",
+        event=EventType.STOCK_RESERVED,
+        told="All items reserved.",
+        weight=30,
+        good=True,
+        holds=True,
+    )
+    REFUSED = State(
+        "refused",
+        Mark.REFUSED,
+        "not all items in stock",
+        event=EventType.STOCK_REFUSED,
+        told="Not all items are in stock.",
+    )
+    RELEASED = State(
+        "released",
+        Mark.RELEASED,
+        "released",
+        event=EventType.STOCK_RELEASED,
+        told="Items released.",
+        follows=(RESERVED,),
+    )
+    SOLD = State("sold", Mark.DONE, "fulfilled", holds=True, follows=(RESERVED,))
+    confirmed_as, completed_as = RESERVED, SOLD
+
+
+class Shipping(Leg):
+    """The price of delivery, which makes the total final."""
+
+    name, title, short_title, customers_title = "shipping", "Shipping", "Ship", "Delivery"
+    queue, step = "shipping", "quote_shipping"
+
+    PENDING = State("", Mark.OPEN, "not calculated yet")
+    QUOTED = State(
+        "quoted",
+        Mark.DONE,
+        "shipping calculated",
+        event=EventType.SHIPPING_QUOTED,
+        told="Shipping cost calculated.",
+        weight=15,
+        good=True,
+    )
+    REFUSED = State(
+        "refused",
+        Mark.REFUSED,
+        "no delivery to this address",
+        event=EventType.SHIPPING_REFUSED,
+        told="We don't deliver to this address.",
+    )
+    confirmed_as = completed_as = QUOTED
+
+
+STOCK, SHIPPING = Stock(), Shipping()
+
+
+class Payment(Leg):
+    """The total on the customer's card: authorized, and captured once all legs are good."""
+
+    name, title, short_title, customers_title = "payment", "Payment", "Pay", "Payment"
+    queue, step, way_back = "payments", "authorize_payment", "return_money"
+    after = (SHIPPING,)
+    provider = "payments"
+
+    PROVIDER_AWAY = Wait("payment_provider", "the payment provider", retry_seconds=5.0)
+    OUTCOME_UNKNOWN = Wait("payment_outcome", "the outcome of a payment", mark=Mark.UNANSWERED)
+    waits_in_any_state = (PROVIDER_AWAY, OUTCOME_UNKNOWN)  # of an authorization, a capture, a refund
+
+    # The provider may have money as soon as it could be called.
+    PENDING = State("", Mark.OPEN, "not charged yet", holds=True)
+    AUTHORIZED = State(
+        "authorized",
+        Mark.DONE,
+        "authorized",
+        event=EventType.PAYMENT_AUTHORIZED,
+        told="Payment authorized.",
+        weight=25,
+        good=True,
+        holds=True,
+        light="held",
+    )
+    CAPTURED = State(
+        "captured",
+        Mark.DONE,
+        "paid",
+        event=EventType.PAYMENT_CAPTURED,
+        told="Payment received.",
+        weight=40,
+        good=True,
+        holds=True,
+    )
+    REFUSED = State(
+        "refused",
+        Mark.REFUSED,
+        "declined",
+        event=EventType.PAYMENT_DECLINED,
+        told="Payment declined.",
+    )
+    VOIDED = State(
+        "voided",
+        Mark.RELEASED,
+        "authorization voided",
+        event=EventType.MONEY_RETURNED,
+        told="Authorization voided.",
+    )
+    REFUNDED = State(
+        "refunded", Mark.RELEASED, "refunded", event=EventType.MONEY_RETURNED, told="Payment refunded."
+    )
+    NOT_NEEDED = State("nothing", Mark.RELEASED, "nothing to refund")
+    confirmed_as = completed_as = CAPTURED
+
+
+PAYMENT = Payment()
+
+# In the order of display.
+LEGS: tuple[Leg, ...] = (STOCK, SHIPPING, PAYMENT)
+
+# --- What follows -----------------------------------------------------------------------------------------
+
+NAMES = tuple(leg.name for leg in LEGS)
+BY_NAME = {leg.name: leg for leg in LEGS}
+OTHERS = {leg: tuple(other for other in LEGS if other is not leg) for leg in LEGS}
+# Hot path: getters in C.
+states_of = attrgetter(*NAMES)
+
+# A step did not report back.
+LOST_STEP = Wait("lost_step", "a step that did not report back", mark=Mark.OPEN)
+WAITS = {str(wait): wait for wait in (*(wait for leg in LEGS for wait in leg.waits()), LOST_STEP)}
+# Those that the column `waiting_for` alone records; the leg's come first, so that no other hides them.
+WAITS_OF_NO_STATE = {
+    str(wait): wait for wait in (*(w for leg in LEGS for w in leg.waits_in_any_state), LOST_STEP)
+}
+
+
+class _Weights(dict[tuple[State, ...], int]):
+    """The percent of progress that states of all legs add up to."""
+
+    def __missing__(self, states: tuple[State, ...]) -> int:
+        self[states] = sum(state.weight for state in states)
+        return self[states]
+
+
+WEIGHT_OF = _Weights()
+
+
+def read_states(journey: object) -> tuple[State, ...]:
+    """Return the states in a row's columns, in the order of LEGS."""
+    return tuple(leg.state(getattr(journey, leg.name)) for leg in LEGS)
+
+
+def states_by_name(journey: object) -> dict[str, State]:
+    """Return the states in a row's columns, by the name of their leg."""
+    return dict(zip(NAMES, read_states(journey), strict=True))
+
+
+def holding(states: Any) -> list[Leg]:
+    """Return the legs to reverse, given an object with each leg's state."""
+    return [
+        leg
+        for leg in LEGS
+        if leg.way_back and getattr(states, leg.name).holds and are_good(leg.after, states)
+    ]
+
+
+def are_good(legs: Iterable[Leg], states: Any) -> bool:
+    """Return whether each of these legs is good, given an object with each leg's state."""
+    for leg in legs:  # noqa: SIM110 - hot path: a generator costs more
+        if not getattr(states, leg.name).good:
+            return False
+    return True
+
+
+def paths() -> list[list[Leg]]:
+    """Return the chains of legs that run side by side, the longest first: it sets the latency."""
+    last = [leg for leg in LEGS if not any(leg in other.after for other in LEGS)]
+    return sorted((_up_to(leg) for leg in last), key=len, reverse=True)
+
+
+def _up_to(leg: Leg) -> list[Leg]:
+    return list(dict.fromkeys([*(each for before in leg.after for each in _up_to(before)), leg]))
+
+
+def waits_for_provider(provider: str) -> list[str]:
+    """Return the codes of waits that end when a provider is back."""
+    return [str(wait) for leg in LEGS if leg.provider == provider for wait in leg.waits()]
+
+
+PROVIDERS = tuple(dict.fromkeys(leg.provider for leg in LEGS if leg.provider))
+# Leads to the provider of a leg, not to us.
+WAITS_OUTSIDE = tuple(code for provider in PROVIDERS for code in waits_for_provider(provider))
+QUEUES = tuple(dict.fromkeys(leg.queue for leg in LEGS))
+# For a quick look whether any leg waits.
+WAITING_STATES = frozenset(state for leg in LEGS for state in leg.states.values() if state.wait)
+NAMES_THAT_WAIT = tuple(dict.fromkeys(state.leg for state in WAITING_STATES))
+NEED_APPROVAL = tuple(state for leg in LEGS for state in leg.states.values() if state.approved_as)
