@@ -198,7 +198,10 @@ class Journey(models.Model):
     @property
     def progress(self) -> int:
         """Percent of the journey completed."""
-        return JourneyState(self.pk, Status(self.status), self.sequence, **legs.states_by_name(self)).progress
+        journey = JourneyState(self.pk, Status(self.status), self.sequence)
+        for name, state in legs.states_by_name(self).items():
+            setattr(journey, name, state)
+        return journey.progress
 
     @property
     def is_held(self) -> bool:
