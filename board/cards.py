@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import connection, transaction
@@ -13,7 +14,7 @@ from django.db.models import Count, Q, QuerySet
 from api.responses import Answer
 from orders import canary_account, journal
 from orders.http.responses import LegCodes, status_name
-from orders.legs import NAMES
+from orders.legs import LEGS, NAMES
 from orders.models import Journey, Order
 from orders.operators.search import found
 from orders.permissions import sees_all_orders
@@ -172,6 +173,22 @@ def what_it_waits_for(journey: Journey) -> str:
     if needs_attention(journey) and journey.due_at is None:
         return "manual action"
     return waits_for(journey.waiting_for)
+
+
+def legs_for_script() -> list[dict[str, Any]]:
+    """Return the legs as the board's script needs them: states by code, and the state after each event."""
+    return [
+        {
+            "name": leg.name,
+            "states": {code: [state.light, state.words] for code, state in leg.states.items()},
+            "events": {state.event: code for code, state in leg.states.items() if state.event},
+            "at": {
+                status_name(Status.CONFIRMED): leg.confirmed_as,
+                status_name(Status.COMPLETED): leg.completed_as,
+            },
+        }
+        for leg in LEGS
+    ]
 
 
 # --- Lanes ------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from notifications.models import Notification
 from orders.events import EventType
 from orders.http import views
 from orders.journal import events_of
-from orders.legs import LEGS, read_states
+from orders.legs import LEGS, NEED_APPROVAL, Mark, events_of_states, read_states
 from orders.log_context import trace_url
 from orders.models import Journey, Order, OrderEvent
 from orders.operators.actions import OPERATIONS, previews
@@ -37,6 +37,8 @@ OBEYED_BY: dict[str, type[APIView]] = {
     "cancel": views.CancelOrder,
     "refund": views.RefundOrder,
 }
+if NEED_APPROVAL:
+    OBEYED_BY = {"approve": views.ApproveOrder} | OBEYED_BY
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +168,8 @@ def _after(seconds: float) -> str:
     return f"+{seconds / 60:.0f} min" if seconds < 7200 else f"+{seconds / 3600:.1f} h"
 
 
-BAD = {"refused", "declined", "rejected"}
-BACK = {"cancellation_started", "stock_released", "money_returned", "order_cancelled", "payment_arrived_late"}
+BAD = {"capture_declined", "order_rejected"} | events_of_states(Mark.REFUSED)
+BACK = {"cancellation_started", "order_cancelled", "payment_arrived_late"} | events_of_states(Mark.RELEASED)
 
 
 def _kind(event_type: str) -> str:
@@ -176,7 +178,7 @@ def _kind(event_type: str) -> str:
         return "wait"
     if event_type in BACK:
         return "back"
-    return "bad" if event_type.rsplit("_", 1)[-1] in BAD else "good"
+    return "bad" if event_type in BAD else "good"
 
 
 @dataclass(frozen=True, slots=True)

@@ -359,6 +359,11 @@ def retry_order(*, order_id: int) -> Status:
     return _single_status(retry_orders(order_ids=[order_id]), order_id)
 
 
+def approve_order(*, order_id: int) -> Status:
+    """Let pass the leg on which staff decide; due now. Raises NotPossible."""
+    return _single_status(approve_orders(order_ids=[order_id]), order_id)
+
+
 # --- Many orders ------------------------------------------------------------------------------------------
 
 # By order id, without unknown ones.
@@ -392,6 +397,11 @@ def cancel_held_orders(*, order_ids: Sequence[int], reason: str) -> int:
 def retry_orders(*, order_ids: Sequence[int]) -> Outcomes:
     """Retry orders."""
     return _apply(order_ids, _retry)
+
+
+def approve_orders(*, order_ids: Sequence[int]) -> Outcomes:
+    """Approve orders."""
+    return _apply(order_ids, _approve)
 
 
 def _process(journey: JourneyState) -> None:
@@ -429,6 +439,12 @@ def _retry(journey: JourneyState) -> None:
     if not journey.may_be_retried:
         raise NotPossible(action="retried", status=journey.status)
     journey.retry()
+
+
+def _approve(journey: JourneyState) -> None:
+    if not journey.needs_approval:
+        raise NotPossible(action="approved", status=journey.status)
+    journey.approve()
 
 
 def _apply(order_ids: Sequence[int], act: Callable[[JourneyState], None]) -> Outcomes:

@@ -337,6 +337,12 @@ def are_good(legs: Iterable[Leg], states: Any) -> bool:
     return True
 
 
+def events_of_states(mark: Mark) -> set[str]:
+    """Return the events with which legs come to states of a mark."""
+    states = [state for leg in LEGS for state in leg.states.values()]
+    return {str(state.event) for state in states if state.mark is mark and state.event}
+
+
 def paths() -> list[list[Leg]]:
     """Return the chains of legs that run side by side, the longest first: it sets the latency."""
     last = [leg for leg in LEGS if not any(leg in other.after for other in LEGS)]

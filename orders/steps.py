@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 from django.conf import settings
@@ -25,7 +25,7 @@ import faults
 from inventory import stock
 from orders import answers, batches, declines, handover, journal, log_context, queries, shortages, wakeup
 from orders.batches import BatchLease
-from orders.legs import PAYMENT, SHIPPING, STOCK
+from orders.legs import PAYMENT, SHIPPING, STOCK, Leg, State
 from orders.status import Status
 from orders.workflow import JourneyState
 from payments import ledger, returns, talking
@@ -118,6 +118,57 @@ def _last_transaction(batch: BatchLease, *, step: str) -> Iterator[None]:
 
 def _ids(journeys: Sequence[JourneyState]) -> list[int]:
     return [journey.order_id for journey in journeys]
+
+
+# --- A leg whose work needs no lock ------------------------------------------------------------------------
+
+
+class Reached(NamedTuple):
+    """The state that a leg reached, with the reason of a refusal and the event's data."""
+
+    state: State
+    reason: str = ""
+    data: Mapping[str, Any] = {}
+
+
+# By order id. None: its call had no capacity. Without an entry, nothing is known yet.
+Outcomes = Mapping[int, Reached | None]
+Work = Callable[[list[int]], Outcomes]
+# What legs do, by name: the steps look it up, so that the simulation can stand in for providers.
+WORK: dict[str, Work] = {}
+
+
+def leg_step(leg: Leg) -> Callable[[Work], BatchStep]:
+    """Make a function of order ids a leg's step. It has the step's name, and runs with no transaction open.
+
+    It may run twice or late: what it does outside must be keyed by the order.
+    """
+
+    def decorate(work: Work) -> BatchStep:
+        WORK[leg.name] = work
+
+        @for_batch
+        @functools.wraps(work)
+        def step(batch: BatchLease) -> None:
+            with transaction.atomic():
+                order_ids = _ids(_due(batch, lambda j: j.may_be_tried(leg)))
+            outcomes = WORK[leg.name](order_ids) if order_ids else {}
+            with _last_transaction(batch, step=leg.step):
+                journeys = _due(batch, lambda j: j.order_id in outcomes and j.may_be_tried(leg))
+                for journey in journeys:
+                    _reach(journey, outcomes[journey.order_id])
+                journal.save(journey for journey in journeys if journey.has_changed)
+
+        return step
+
+    return decorate
+
+
+def _reach(journey: JourneyState, outcome: Reached | None) -> None:
+    if outcome is None:
+        journey.no_capacity()
+    else:
+        journey.enter(outcome.state, reason=outcome.reason, **outcome.data)
 
 
 # --- Forward: stock beside shipping and payment, then the fan-in -------------------------------------------

@@ -199,6 +199,11 @@ class JourneyState(Schedule):
         self.wait = None
         self.enter(state, **({"how": state.code} if state.event else {}))
 
+    @property
+    def needs_approval(self) -> bool:
+        """Whether staff decide on one of its legs."""
+        return self.is_processing and any(state.approved_as for state in states_of(self))
+
     def approve(self) -> None:
         """Let pass the legs on which staff decide, and resume."""
         for state in states_of(self):

@@ -354,6 +354,20 @@ class RetryOrder(OrderCommand):
         return True
 
 
+@describe_command("approve_order", "Approve what staff decide on (staff)", codes="not_possible")
+class ApproveOrder(OrderCommand):
+    """Lets a leg pass on which staff decide. Routed if a leg declares such a state."""
+
+    operation = "approve"
+    permission_classes = [IsAuthenticated, Operator]
+
+    def command(self, request: Request, order_id: int) -> bool:
+        """Approve it."""
+        read(request.data, Nothing)
+        commands.approve_order(order_id=order_id)
+        return True
+
+
 def place(request: Request) -> Response:
     """Place the order in the body."""
     user, key = user_of(request), key_of(request)

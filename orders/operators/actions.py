@@ -9,7 +9,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 
 from inventory.models import Reservation
 from orders import commands
-from orders.legs import STOCK
+from orders.legs import NEED_APPROVAL, STOCK, read_states
 from orders.models import Order
 from orders.status import Status
 from orders.wording import attention as in_words
@@ -196,6 +196,13 @@ def _outlook_of_retry(order: Order, _: Holding) -> list[Effect] | str:
     return effects
 
 
+def _outlook_of_approve(order: Order, _: Holding) -> list[Effect] | str:
+    undecided = [state for state in read_states(order.journey) if state.approved_as]
+    if order.journey.status != Status.PROCESSING or not undecided:
+        return f"It is {order.journey.status}, and no leg of it needs approval."
+    return [Effect(f"Approves “{state.words}”; the order continues.") for state in undecided]
+
+
 def _outlook_of_cancel(order: Order, holding: Holding) -> list[Effect] | str:
     if order.journey.status == Status.COMPLETED:
         return "It is completed. Refund it when the goods are returned."
@@ -298,3 +305,12 @@ OPERATIONS = {
         ),
     )
 }
+if NEED_APPROVAL:
+    OPERATIONS["approve"] = Operation(
+        "approve",
+        "Approve",
+        "Lets orders pass on which staff decide.",
+        run=lambda ids, _: commands.approve_orders(order_ids=ids),
+        told="is {} and continues".format,
+        preview=_outlook_of_approve,
+    )

@@ -176,6 +176,8 @@ def _way_on(facts: Facts) -> str:
             "Resolve this in the payment provider's dashboard, then retry. The call is repeated with the same"
             " idempotency key, and a full refund made there is recognized."
         )
+    if any(state.approved_as for state in legs.read_states(facts.journey)):
+        return "Approve it, or cancel it."
     return "Check the traceback in the timeline, fix the cause, then retry. Every step is safe to retry."
 
 
