@@ -93,7 +93,7 @@ def _hand_over(
 def _defer_without_room(journey: JourneyState) -> None:
     """Reschedule an order, unless other legs of its batch are under way: then it is due once that settles."""
     journey.no_capacity()
-    if journey.only_needs(PAYMENT):
+    if journey.is_last(PAYMENT):
         journey.reschedule_in(pause_when_crowded())
 
 
@@ -107,7 +107,7 @@ def _prepare(journeys: Sequence[JourneyState]) -> list[Prepared]:
         if outcome := decided.get(journey.order_id):
             answers.apply(Kind.AUTHORIZE, journey, outcome)
             authorized += [journey] if journey.may_be_captured else []
-        elif journey.only_needs(PAYMENT):
+        elif journey.is_last(PAYMENT):
             journey.reschedule_in(answers.call_lease())
     return [one for one in prepared if one.outcome is None] + answers.capture(authorized)
 
@@ -121,7 +121,7 @@ def capture(batch: BatchLease, journeys: Sequence[JourneyState]) -> list[Prepare
     for journey in journeys:
         if journey.batch_id != batch.batch_id:
             continue
-        if journey.may_be_tried(PAYMENT) and journey.only_needs(PAYMENT) and not journey.found_no_capacity:
+        if journey.may_be_tried(PAYMENT) and journey.is_last(PAYMENT) and not journey.found_no_capacity:
             journey.reschedule_in(answers.call_lease())  # its call is under way: the answer continues it
         else:
             journey.settle()

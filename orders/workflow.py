@@ -121,6 +121,13 @@ class JourneyState(Schedule):
         """Whether all other legs are good."""
         return are_good(OTHERS[leg], self)
 
+    def is_last(self, leg: Leg) -> bool:
+        """Whether no other leg is to be tried."""
+        for other in OTHERS[leg]:  # noqa: SIM110 - hot path: a generator costs more
+            if getattr(self, other.name).is_to_try:
+                return False
+        return True
+
     @property
     def may_be_captured(self) -> bool:
         """Whether to capture: the fan-in succeeded."""

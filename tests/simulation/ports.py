@@ -21,6 +21,7 @@ from faults.script import Planned
 from inventory import stock
 from orders import answers, batches, commands, declines, handover, journal, queries, shortages, steps, wakeup
 from orders.batches import Claimed
+from orders.legs import BY_NAME, Leg, Mark
 from payments import ledger, returns, talking
 from payments.gateways.protocol import Outcome
 from payments.ledger import Kind, Prepared, Request, State
@@ -82,6 +83,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
             for module in (steps, answers, handover, batches, commands, returns)
         ),
         (steps, "database_now", lambda: _moment(world)),
+        (steps, "WORK", steps.WORK | {name: partial(_work, world, BY_NAME[name]) for name in steps.WORK}),
         (faults, "point", world.point),
         (journal, "lock", database.lock_journeys),
         (journal, "lock_batch", database.lock_batch),
@@ -132,6 +134,21 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
 
 def _moment(world: "World") -> datetime:
     return EPOCH + timedelta(seconds=world.clock.now)
+
+
+def _work(world: "World", leg: Leg, order_ids: Sequence[int]) -> steps.Outcomes:
+    """Stand in for what a leg does outside: in one of its ways, or for a moment in none."""
+    outcomes: dict[int, steps.Reached | None] = {}
+    away = [state for state in leg.states.values() if state.mark is Mark.AWAY]
+    for order_id in order_ids:
+        world.clock.sleep(0.01)
+        if world.dice.happens("crowded"):
+            outcomes[order_id] = None
+        elif away and world.dice.happens("not_sent"):
+            outcomes[order_id] = steps.Reached(away[0])
+        elif not world.dice.happens("unanswered_before"):
+            outcomes[order_id] = steps.Reached(world.verdict(leg, order_id))
+    return outcomes
 
 
 def _woken(world: "World", order_ids: Sequence[int]) -> int:
