@@ -6,10 +6,10 @@ audit's checks of legs, metrics and the simulation. `config.checks` refuses to b
 leg, see `docs/extending/leg.md`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from operator import attrgetter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from orders.events import EventType
 
@@ -144,6 +144,18 @@ class Leg:
     def state(cls, code: str) -> State:
         """Return the state of a code, for pages; a newer release's code is open and named by itself."""
         return cls.states.get(code) or State(code, Mark.OPEN, code.replace("_", " "))
+
+
+class Reached(NamedTuple):
+    """The state that a leg reached, with the reason of a refusal and the event's data."""
+
+    state: State
+    reason: str = ""
+    data: Mapping[str, Any] = {}
+
+
+# By order id. None: its call had no capacity. Without an entry, nothing is known yet.
+Outcomes = Mapping[int, Reached | None]
 
 
 # --- The legs ---------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 import structlog
 from django.conf import settings
@@ -25,7 +25,7 @@ import faults
 from inventory import stock
 from orders import answers, batches, declines, handover, journal, log_context, queries, shortages, wakeup
 from orders.batches import BatchLease
-from orders.legs import PAYMENT, SHIPPING, STOCK, Leg, State
+from orders.legs import PAYMENT, SHIPPING, STOCK, Leg, Outcomes, Reached
 from orders.status import Status
 from orders.workflow import JourneyState
 from payments import ledger, returns, talking
@@ -123,16 +123,6 @@ def _ids(journeys: Sequence[JourneyState]) -> list[int]:
 # --- A leg whose work needs no lock ------------------------------------------------------------------------
 
 
-class Reached(NamedTuple):
-    """The state that a leg reached, with the reason of a refusal and the event's data."""
-
-    state: State
-    reason: str = ""
-    data: Mapping[str, Any] = {}
-
-
-# By order id. None: its call had no capacity. Without an entry, nothing is known yet.
-Outcomes = Mapping[int, Reached | None]
 Work = Callable[[list[int]], Outcomes]
 # What legs do, by name: the steps look it up, so that the simulation can stand in for providers.
 WORK: dict[str, Work] = {}

@@ -21,7 +21,7 @@ from faults.script import Planned
 from inventory import stock
 from orders import answers, batches, commands, declines, handover, journal, queries, shortages, steps, wakeup
 from orders.batches import Claimed
-from orders.legs import BY_NAME, Leg, Mark
+from orders.legs import BY_NAME, Leg, Mark, Outcomes, Reached
 from payments import ledger, returns, talking
 from payments.gateways.protocol import Outcome
 from payments.ledger import Kind, Prepared, Request, State
@@ -136,18 +136,18 @@ def _moment(world: "World") -> datetime:
     return EPOCH + timedelta(seconds=world.clock.now)
 
 
-def _work(world: "World", leg: Leg, order_ids: Sequence[int]) -> steps.Outcomes:
+def _work(world: "World", leg: Leg, order_ids: Sequence[int]) -> Outcomes:
     """Stand in for what a leg does outside: in one of its ways, or for a moment in none."""
-    outcomes: dict[int, steps.Reached | None] = {}
+    outcomes: dict[int, Reached | None] = {}
     away = [state for state in leg.states.values() if state.mark is Mark.AWAY]
     for order_id in order_ids:
         world.clock.sleep(0.01)
         if world.dice.happens("crowded"):
             outcomes[order_id] = None
         elif away and world.dice.happens("not_sent"):
-            outcomes[order_id] = steps.Reached(away[0])
+            outcomes[order_id] = Reached(away[0])
         elif not world.dice.happens("unanswered_before"):
-            outcomes[order_id] = steps.Reached(world.verdict(leg, order_id))
+            outcomes[order_id] = Reached(world.verdict(leg, order_id))
     return outcomes
 
 
