@@ -16,7 +16,8 @@ from notifications.models import Notification
 from orders.events import EventType
 from orders.http import views
 from orders.journal import events_of
-from orders.legs import LEGS, NEED_APPROVAL, Mark, events_of_states, read_states
+from orders.leg_types import Mark
+from orders.legs import LEGS, NEED_APPROVAL, events_of_states, read_states
 from orders.log_context import trace_url
 from orders.models import Journey, Order, OrderEvent
 from orders.operators.actions import OPERATIONS, previews

@@ -12,7 +12,8 @@ from django.core.exceptions import FieldDoesNotExist
 from config.checks import registered_tasks
 from faults.places import STEPS
 from orders.events import EventType
-from orders.legs import LEGS, Leg
+from orders.leg_types import Leg
+from orders.legs import LEGS
 from orders.workflow import JourneyState
 
 QUEUES_OF_WORKER = re.compile(r"^[\w-]+:.*\bworker\b.*? -Q ([\w,]+)", re.MULTILINE)

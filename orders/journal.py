@@ -10,7 +10,7 @@ from typing import Any, Self
 from database.arrays import Column, document, numbers, rows
 from database.prepared import execute
 from orders import legs
-from orders.legs import Wait
+from orders.leg_types import Wait
 from orders.models import CurrentTransaction, OrderEvent
 from orders.status import Status
 from orders.workflow import Event, JourneyState

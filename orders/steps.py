@@ -25,7 +25,8 @@ import faults
 from inventory import stock
 from orders import answers, batches, declines, handover, journal, log_context, queries, shortages, wakeup
 from orders.batches import BatchLease
-from orders.legs import PAYMENT, SHIPPING, STOCK, Leg, Outcomes, Reached
+from orders.leg_types import Leg, Outcomes, Reached
+from orders.legs import PAYMENT, SHIPPING, STOCK
 from orders.status import Status
 from orders.workflow import JourneyState
 from payments import ledger, returns, talking

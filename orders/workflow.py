@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from orders.events import NO_PROGRESS, EventType
+from orders.leg_types import Leg, Mark, State, Wait
 from orders.legs import (
     BY_NAME,
     LOST_STEP,
@@ -16,10 +17,6 @@ from orders.legs import (
     WAITS,
     WAITS_OUTSIDE,
     WEIGHT_OF,
-    Leg,
-    Mark,
-    State,
-    Wait,
     are_good,
     holding,
     states_of,

@@ -15,7 +15,8 @@ from django.conf import settings
 
 from orders import legs
 from orders.events import EventType
-from orders.legs import BY_NAME, PAYMENT, STOCK, WAITS, Leg, Mark, Wait
+from orders.leg_types import Leg, Mark, Wait
+from orders.legs import BY_NAME, PAYMENT, STOCK, WAITS
 from orders.models import Batch, Journey, Order, OrderEvent
 from orders.operators import blockers
 from orders.operators.blockers import Blocker

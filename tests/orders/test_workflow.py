@@ -7,7 +7,8 @@ from decimal import Decimal
 import pytest
 
 from orders.events import STATUS_AFTER, EventType
-from orders.legs import LOST_STEP, PAYMENT, SHIPPING, STOCK, State
+from orders.leg_types import State
+from orders.legs import LOST_STEP, PAYMENT, SHIPPING, STOCK
 from orders.status import TRANSITIONS, IllegalMove, Status
 from orders.workflow import MAX_QUIET_ATTEMPTS, JourneyState
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from orders.events import STATUS_AFTER, EventType
-from orders.legs import LEGS, NAMES, STOCK, Mark
+from orders.leg_types import Mark
+from orders.legs import LEGS, NAMES, STOCK
 from orders.status import TRANSITIONS, Status
 from orders.workflow import JourneyState
 

@@ -21,7 +21,8 @@ from faults.script import Planned
 from inventory import stock
 from orders import answers, batches, commands, declines, handover, journal, queries, shortages, steps, wakeup
 from orders.batches import Claimed
-from orders.legs import BY_NAME, Leg, Mark, Outcomes, Reached
+from orders.leg_types import Leg, Mark, Outcomes, Reached
+from orders.legs import BY_NAME
 from payments import ledger, returns, talking
 from payments.gateways.protocol import Outcome
 from payments.ledger import Kind, Prepared, Request, State

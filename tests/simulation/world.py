@@ -9,7 +9,8 @@ from django.db import OperationalError
 
 from faults.script import Planned
 from orders import commands, dispatcher, shortages
-from orders.legs import NAMES, Leg, Mark, State
+from orders.leg_types import Leg, Mark, State
+from orders.legs import NAMES
 from orders.status import UNDER_WAY, Status
 from tests.planted import planted
 from tests.simulation.actors import Clock, Crash, Stuck
