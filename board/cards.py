@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.db.models import Count, Q, QuerySet
 
 from api.responses import Answer
-from orders import canary_account, journal
+from orders import journal, queries
 from orders.http.responses import LegCodes, status_name
 from orders.legs import LEGS, NAMES
 from orders.models import Journey, Order
@@ -20,9 +20,9 @@ from orders.operators.search import found
 from orders.permissions import sees_all_orders
 from orders.queries import visible_to
 from orders.reporting import stats
+from orders.reporting.wording import attention as in_words
+from orders.reporting.wording import reason_in_words, waits_for
 from orders.status import UNDER_WAY, Status
-from orders.wording import attention as in_words
-from orders.wording import reason_in_words, waits_for
 from scheduling.slots import database_now
 
 # The browser shows fewer and keeps a reserve.
@@ -261,7 +261,7 @@ def _counted_after(position: journal.Position, user: User) -> dict[str, int]:
     # Commits while an older transaction was open; the feed repeats them. Visible orders only: others reveal
     # the shop's volume.
     visible = OF_ALL if sees_all_orders(user) else OF_OWNER
-    parameters = {"from": position.transaction_id, "owner": user.pk, "canaries": canary_account.owner_id()}
+    parameters = {"from": position.transaction_id, "owner": user.pk, "canaries": queries.canary_owner_id()}
     with connection.cursor() as cursor:
         cursor.execute(COUNTED.format(visible=visible), parameters)
         return dict(cursor.fetchall())

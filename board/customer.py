@@ -13,8 +13,8 @@ from notifications.mail import REASONS
 from orders.journal import events_of
 from orders.legs import BY_NAME, PAYMENT, STOCK
 from orders.models import Journey, Order
+from orders.reporting.wording import is_code, reason_in_words
 from orders.status import Status
-from orders.wording import is_code, reason_in_words
 
 HEADLINES = {
     Status.PENDING: "We've received your order",

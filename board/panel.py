@@ -24,8 +24,8 @@ from orders.operators.actions import OPERATIONS, previews
 from orders.operators.explain import explain, is_at_rest
 from orders.operators.runs import flower_url, latest_batch, runs_of
 from orders.permissions import sees_all_orders
+from orders.reporting.wording import timeline
 from orders.status import UNDER_WAY, Status
-from orders.wording import timeline
 from payments.models import Transaction
 
 MAX_EVENTS_SHOWN = 500

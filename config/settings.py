@@ -71,7 +71,8 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
-DATE_FORMAT, DATETIME_FORMAT = "Y-m-d", "Y-m-d H:i:s T"
+# A language's own formats win over DATE_FORMAT and DATETIME_FORMAT.
+FORMAT_MODULE_PATH = "config.formats"
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 ASGI_APPLICATION = "config.asgi.application"
@@ -104,6 +105,7 @@ INSTALLED_APPS = [
     "notifications",
     "live",
     "board",
+    "desk",
     "config",
 ]
 
@@ -125,6 +127,7 @@ MIDDLEWARE = [
     "config.middleware.Logged",
     "config.middleware.ContentPolicy",
     "config.middleware.RefusesCardNumbers",
+    "config.failover.AwaitsLeader",
 ]
 
 TEMPLATES = [
@@ -229,6 +232,11 @@ DATABASES["default"] |= {
     | DATABASES["default"].get("OPTIONS", {}),
     "TEST": {"NAME": env.str("TEST_DATABASE_NAME", default=None)},
 }
+
+# How long a request waits for a new leader before it gets 503. Below the balancer's patience with a silent node.
+FAILOVER_WAIT_SECONDS = number(
+    "FAILOVER_WAIT_SECONDS", default=4 if "," in str(DATABASES["default"]["HOST"]) else 0, at_least=0
+)
 
 # Standbys for reports that tolerate replication lag.
 if env.str("DATABASE_REPLICA_URL", default=""):

@@ -11,8 +11,8 @@ from orders.http.responses import status_name
 from orders.journal import FeedEvent, Position
 from orders.legs import LEGS, PAYMENT
 from orders.models import Journey, Order, OrderEvent, order_number
+from orders.reporting.wording import is_code
 from orders.status import Status
-from orders.wording import is_code
 
 CREATED = "OrderCreated"
 STATUS_UPDATED = "OrderStatusUpdated"

@@ -22,12 +22,15 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 
 import faults
-from inventory import stock
-from orders import answers, batches, declines, handover, journal, log_context, queries, shortages, wakeup
+from inventory.models import StockItem
+from orders import batches, journal, log_context, queries, wakeup
 from orders.batches import BatchLease
 from orders.leg_types import Leg, Outcomes, Reached
 from orders.legs import PAYMENT, SHIPPING, STOCK
+from orders.limits import declines
+from orders.payment import answers, handover
 from orders.status import Status
+from orders.waits import shortages
 from orders.workflow import JourneyState
 from payments import ledger, returns, talking
 from payments.gateways.protocol import Outcome
@@ -174,7 +177,7 @@ def reserve_stock(batch: BatchLease) -> None:
     with _last_transaction(batch, step="reserve_stock"):
         journeys = _due(batch, lambda j: j.may_be_tried(STOCK))
         wanted, ahead = shortages.wanted(_ids(journeys))
-        short = stock.reserve(wanted=wanted, ahead=ahead)
+        short = StockItem.objects.reserve(wanted=wanted, ahead=ahead)
         queued = [journey.order_id for journey in journeys if journey.stock is STOCK.SHORT]
         passing = shortages.passing(short, queued)
         for journey in journeys:
@@ -294,8 +297,10 @@ def release_stock(batch: BatchLease) -> None:
     """Release the units that orders hold, and restock returned ones."""
     with _last_transaction(batch, step="release_stock"):
         journeys = _due(batch, lambda j: j.may_be_reversed(STOCK))
-        stock.release(order_ids=[j.order_id for j in journeys if j.stock is STOCK.RESERVED])
-        stock.take_back(lines=queries.wanted_units([j.order_id for j in journeys if j.stock is STOCK.SOLD]))
+        StockItem.objects.release(order_ids=[j.order_id for j in journeys if j.stock is STOCK.RESERVED])
+        StockItem.objects.take_back(
+            lines=queries.wanted_units([j.order_id for j in journeys if j.stock is STOCK.SOLD])
+        )
         for journey in journeys:
             journey.enter(STOCK.RELEASED)
         journal.save(journeys)
@@ -324,7 +329,7 @@ def complete(batch: BatchLease) -> None:
     """Complete confirmed orders whose completion was requested while they were in flight."""
     with _last_transaction(batch, step="complete"):
         journeys = _due(batch, lambda j: j.status is Status.CONFIRMED)
-        stock.sell(order_ids=_ids(journeys))
+        StockItem.objects.sell(order_ids=_ids(journeys))
         for journey in journeys:
             journey.complete()
         journal.save(journeys)
@@ -348,7 +353,7 @@ def _record(
     batch: BatchLease,
 ) -> None:
     newly_recorded = ledger.record(kind, outcomes)
-    ledger.delete_unsent(kind, [p for p in prepared if p.is_new and _was_not_sent(p, outcomes)])
+    ledger.delete_unsent([p for p in prepared if p.is_new and _was_not_sent(p, outcomes)])
     called = {p.request.order_id for p in prepared}
     for journey in journeys:
         outcome = outcomes.get(journey.order_id)

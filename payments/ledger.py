@@ -1,10 +1,11 @@
 """The ledger of calls to the payment provider.
 
-`prepare` records what is to be sent (one row per order and kind, for ever), `send` calls the provider outside
-transactions, `record` stores outcomes. Unknown outcomes are looked up by key before a repeat.
+`prepare` records what is to be sent (one row per order and number, for ever), `send` calls the provider outside
+transactions, `record` stores outcomes. Unknown outcomes are looked up by key before a repeat. Rows are never
+edited once they are decided: what happens later is a row of its own.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from time import monotonic
@@ -14,10 +15,10 @@ from django.conf import settings
 from django.db.models import Q
 
 import faults
-from database.arrays import numbers, rows, texts, words
+from database.arrays import numbers, rows, texts
 from database.prepared import execute
 from payments.gateways.protocol import Outcome, Talk
-from payments.models import Transaction, idempotency_key
+from payments.models import Transaction, idempotency_key, number_of, rank_of
 from payments.talking import hold_all, talk
 from providers.conversation import Conversation
 from providers.errors import ProviderUnavailable
@@ -36,6 +37,12 @@ class Request(NamedTuple):
     token: str = ""
     # The provider's id of the authorization or capture it builds on.
     parent: str = ""
+    # Of its row; 0: the first of its kind.
+    number: int = 0
+    # The row that it builds on, the attempt, and the credit that it carries out: see `Transaction`.
+    parent_number: int | None = None
+    attempt: int = 1
+    credit: int | None = None
 
 
 class Asked(NamedTuple):
@@ -43,6 +50,8 @@ class Asked(NamedTuple):
 
     query: str
     parameters: Sequence[str | None]
+    # Whether the query has the numbers; else each is the first of its kind.
+    is_numbered: bool = False
 
 
 class Prepared(NamedTuple):
@@ -59,9 +68,15 @@ class Prepared(NamedTuple):
     code: str = ""
 
     @property
+    def number(self) -> int:
+        """The number of its row."""
+        return self.request.number or FIRST[self.kind]
+
+    @property
     def key(self) -> str:
         """The idempotency key of all its calls."""
-        return idempotency_key(reference=self.request.reference, kind=self.kind)
+        rank = rank_of(self.number)
+        return idempotency_key(reference=self.request.reference, kind=self.kind, rank=rank)
 
     @property
     def outcome(self) -> Outcome | None:
@@ -74,6 +89,14 @@ class Prepared(NamedTuple):
             code=self.code,
         )
 
+
+# Numbers of the first of each kind, and of what it builds on.
+FIRST = {kind: number_of(kind) for kind in Kind}
+BASE = {
+    Kind.CAPTURE: FIRST[Kind.AUTHORIZE],
+    Kind.VOID: FIRST[Kind.AUTHORIZE],
+    Kind.REFUND: FIRST[Kind.CAPTURE],
+}
 
 # No room within the timeout; never begun.
 NO_CAPACITY = Outcome(kind="not_sent", code="crowded_out", message="Too many calls were ahead of it.")
@@ -90,22 +113,30 @@ LONGEST_START = 5.0
 PREPARE = """
     WITH asked AS ({asked}), written AS (
         INSERT INTO payments_transaction AS t
-            (order_id, kind, reference, amount, currency, token, state, provider_id, code, message,
-             started_at, asked_at)
-        SELECT order_id, %s, reference, amount, currency, token, 'unknown', '', '', '',
-               statement_timestamp(), statement_timestamp()
+            (order_id, number, parent, attempt, credit, key, kind, reference, amount, currency, token, state,
+             provider_id, code, message, started_at, asked_at)
+        SELECT order_id, {row}, reference::text || ':' || {key}, %s::text, reference, amount, currency, token, 'unknown',
+               '', '', '', statement_timestamp(), statement_timestamp()
         FROM asked
-        ON CONFLICT (order_id, kind) DO UPDATE SET asked_at = statement_timestamp() WHERE t.state = 'unknown'
+        ON CONFLICT (order_id, number) DO UPDATE SET asked_at = statement_timestamp() WHERE t.state = 'unknown'
         RETURNING order_id, xmax = 0 AS is_new
     )
-    SELECT order_id, reference::text, amount, currency, token, parent, (SELECT statement_timestamp()::text),
+    SELECT order_id, reference::text, amount, currency, token, parent, {numbers} (SELECT statement_timestamp()::text),
            order_id IN (SELECT order_id FROM written), order_id IN (SELECT order_id FROM written WHERE is_new)
     FROM asked
 """
+PREPARE_FIRST = PREPARE.replace("{row}", "%s::int, %s::int, 1, NULL::int").replace("{key}", "%s::text")
+PREPARE_FIRST = PREPARE_FIRST.replace("{numbers}", "")
+PREPARE_NUMBERED = (
+    PREPARE.replace("{row}", "number, parent_number, attempt, credit")
+    .replace("{key}", "%s::text || CASE WHEN number < 10 THEN '' ELSE ':' || number / 10 + 1 END")
+    .replace("{numbers}", "number, parent_number, attempt, credit,")
+)
 
 DECIDED = """
-    SELECT order_id, state, provider_id, code, asked_at::text FROM payments_transaction
-    WHERE order_id = ANY(%s::bigint[]) AND kind = %s
+    SELECT t.order_id, t.state, t.provider_id, t.code, t.asked_at::text
+    FROM payments_transaction t JOIN unnest(%s::bigint[], %s::int[]) AS d(order_id, number)
+        ON t.order_id = d.order_id AND t.number = d.number
 """
 
 RECORD = """
@@ -113,7 +144,7 @@ RECORD = """
         state = o.state, provider_id = o.provider_id, code = o.code, message = o.message,
         finished_at = CASE WHEN o.state = 'unknown' THEN NULL ELSE clock_timestamp() END
     FROM {outcomes} o
-    WHERE t.order_id = o.order_id AND t.kind = %s
+    WHERE t.order_id = o.order_id AND t.number = o.number
       AND (t.state = 'unknown' OR (t.code = 'never_arrived' AND o.state = 'succeeded'))
     RETURNING t.order_id
 """
@@ -125,17 +156,18 @@ HELD = """
 
 # Only if no other worker has set out to send it since.
 DELETE_UNSENT = """
-    DELETE FROM payments_transaction t USING unnest(%s::bigint[], %s::timestamptz[]) AS o(order_id, asked_at)
-    WHERE t.order_id = o.order_id AND t.kind = %s AND t.state = 'unknown' AND t.asked_at = o.asked_at
+    DELETE FROM payments_transaction t
+    USING unnest(%s::bigint[], %s::int[], %s::timestamptz[]) AS o(order_id, number, asked_at)
+    WHERE t.order_id = o.order_id AND t.number = o.number AND t.state = 'unknown' AND t.asked_at = o.asked_at
 """
 
 
 def prepare(kind: Kind, asked: Asked) -> list[Prepared]:
     """Record calls before they are sent.
 
-    Call it in the transaction that decides to send; commit before `send`.
+    Call it in the transaction that decides to send; commit before `send`. One call per order at a time.
     """
-    found = execute(PREPARE.format(asked=asked.query), [*asked.parameters, kind.value])
+    found = execute(*_preparation(kind, asked))
     now = monotonic()
     prepared, decided = [], []
     for *facts, asked_at, is_open, is_new in found:
@@ -146,8 +178,16 @@ def prepare(kind: Kind, asked: Asked) -> list[Prepared]:
     return prepared + (_decided(kind, decided) if decided else [])
 
 
+def _preparation(kind: Kind, asked: Asked) -> tuple[str, list[str | int | None]]:
+    if asked.is_numbered:
+        return PREPARE_NUMBERED.format(asked=asked.query), [*asked.parameters, kind.value, kind.value]
+    row = [FIRST[kind], BASE.get(kind), kind.value, kind.value]
+    return PREPARE_FIRST.format(asked=asked.query), [*asked.parameters, *row]
+
+
 def _decided(kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
     by_order = {request.order_id: request for request in requests}
+    places = [numbers(by_order), numbers(r.number or FIRST[kind] for r in by_order.values())]
     return [
         Prepared(
             by_order[order_id],
@@ -159,7 +199,7 @@ def _decided(kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
             provider_id=provider_id,
             code=code,
         )
-        for order_id, state, provider_id, code, asked_at in execute(DECIDED, [numbers(by_order), kind.value])
+        for order_id, state, provider_id, code, asked_at in execute(DECIDED, places)
     ]
 
 
@@ -171,8 +211,8 @@ def arrival_grace() -> timedelta:
 
 RESTART_GRACE = """
     UPDATE payments_transaction t SET asked_at = statement_timestamp()
-    FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[]) AS o(order_id, kind, asked_at)
-    WHERE t.order_id = o.order_id AND t.kind = o.kind AND t.asked_at = o.asked_at AND t.state = 'unknown'
+    FROM unnest(%s::bigint[], %s::int[], %s::timestamptz[]) AS o(order_id, number, asked_at)
+    WHERE t.order_id = o.order_id AND t.number = o.number AND t.asked_at = o.asked_at AND t.state = 'unknown'
 """
 
 
@@ -180,7 +220,7 @@ def restart_grace(entries: Sequence[Transaction]) -> None:
     """Restart the grace of calls stamped by a clock that was ahead."""
     columns = [
         numbers(entry.order_id for entry in entries),
-        words(str(entry.kind) for entry in entries),
+        numbers(entry.number for entry in entries),
         texts(entry.asked_at.isoformat() for entry in entries),
     ]
     execute(RESTART_GRACE, columns)
@@ -257,25 +297,34 @@ def _call(provider: Talk, prepared: Prepared) -> Conversation[Outcome]:
     raise AssertionError(prepared.kind)
 
 
-def record(kind: Kind, outcomes: dict[int, Outcome]) -> set[int]:
-    """Record outcomes that were unknown; known ones stay. Return the orders for which one was new."""
+NONE: Mapping[int, int] = {}
+
+
+def record(
+    kind: Kind, outcomes: Mapping[int, Outcome], *, number_by_order: Mapping[int, int] = NONE
+) -> set[int]:
+    """Record outcomes that were unknown; known ones stay. Return the orders for which one was new.
+
+    `number_by_order` has each order's transaction; without one it is the first of its kind.
+    """
     sent = {order_id: outcome for order_id, outcome in outcomes.items() if outcome.kind != "not_sent"}
     if not sent:
         return set()
     outcome_rows, values = rows(
         {
             "order_id": ("bigint", list(sent)),
+            "number": ("int", [number_by_order.get(order_id, FIRST[kind]) for order_id in sent]),
             "state": ("text", [o.kind for o in sent.values()]),
             "provider_id": ("text", [o.provider_id for o in sent.values()]),
             "code": ("text", [o.code[:40] for o in sent.values()]),
             "message": ("text", [o.message[:200] for o in sent.values()]),
         }
     )
-    recorded = execute(RECORD.format(outcomes=outcome_rows), [*values, kind.value])
+    recorded = execute(RECORD.format(outcomes=outcome_rows), values)
     return {order_id for (order_id,) in recorded}
 
 
-def delete_unsent(kind: Kind, prepared: Sequence[Prepared]) -> None:
+def delete_unsent(prepared: Sequence[Prepared]) -> None:
     """Delete unsent transactions, to save a look-up.
 
     One that another worker has set out to send since stays: it may have been sent.
@@ -283,26 +332,23 @@ def delete_unsent(kind: Kind, prepared: Sequence[Prepared]) -> None:
     if prepared:
         execute(
             DELETE_UNSENT,
-            [[p.request.order_id for p in prepared], [p.asked_at for p in prepared], kind.value],
+            [
+                [p.request.order_id for p in prepared],
+                [p.number for p in prepared],
+                [p.asked_at for p in prepared],
+            ],
         )
 
 
-def reopen(kind: Kind, order_ids: Iterable[int]) -> None:
-    """Reopen refused transactions, to send them again under the same key."""
-    Transaction.objects.filter(order_id__in=list(order_ids), kind=kind, state=State.DECLINED).update(
-        state=State.UNKNOWN, code="", message="", finished_at=None
-    )
-
-
-def transactions_of(order_ids: Iterable[int]) -> dict[int, dict[str, Transaction]]:
-    """Return each order's transactions, by kind."""
-    found: dict[int, dict[str, Transaction]] = {}
+def entries_of(order_ids: Iterable[int]) -> dict[int, list[Transaction]]:
+    """Return each order's transactions, by number."""
+    found: dict[int, list[Transaction]] = {}
     # Rarely used: loaded on access.
     rows = Transaction.objects.filter(order_id__in=list(order_ids)).defer(
         "started_at", "asked_at", "finished_at"
     )
-    for transaction in rows:
-        found.setdefault(transaction.order_id, {})[transaction.kind] = transaction
+    for transaction in rows.order_by("order_id", "number"):
+        found.setdefault(transaction.order_id, []).append(transaction)
     return found
 
 
@@ -322,7 +368,7 @@ def held(order_ids: Sequence[int]) -> Asked:
 
 
 def listed(requests: Sequence[Request]) -> Asked:
-    """Return individually built requests as a query."""
+    """Return individually built requests, with their numbers, as a query."""
     subquery, values = rows(
         {
             "order_id": ("bigint", [r.order_id for r in requests]),
@@ -331,6 +377,11 @@ def listed(requests: Sequence[Request]) -> Asked:
             "currency": ("text", [r.currency for r in requests]),
             "token": ("text", [r.token for r in requests]),
             "parent": ("text", [r.parent for r in requests]),
+            "number": ("int", [r.number for r in requests]),
+            "parent_number": ("int", [r.parent_number for r in requests]),
+            "attempt": ("smallint", [r.attempt for r in requests]),
+            "credit": ("int", [r.credit for r in requests]),
         }
     )
-    return Asked(f"SELECT * FROM {subquery} listed", values)  # noqa: S608 - names of ours
+    query = f"SELECT * FROM {subquery} listed"  # noqa: S608 - names of ours
+    return Asked(query, values, is_numbered=True)

@@ -144,8 +144,8 @@ def is_new(event: Event) -> bool:
         return cursor.rowcount == 1
 
 
-def late_outcome_of(event: Event, *, order_id: int) -> tuple[Kind, Outcome] | None:
-    """Return the kind and outcome an event reports.
+def late_outcome_of(event: Event, *, order_id: int) -> tuple[Transaction, Outcome] | None:
+    """Return the transaction and the outcome that an event reports.
 
     None if we sent no such call, the amount differs, or the status is not final.
     """
@@ -153,14 +153,10 @@ def late_outcome_of(event: Event, *, order_id: int) -> tuple[Kind, Outcome] | No
     if operation.kind not in Kind.values or operation.status not in ("succeeded", "declined"):
         return None
     kind = Kind(operation.kind)
-    entry = Transaction.objects.filter(order_id=order_id, kind=kind).first()
-    if entry is None or (entry.key, f"{entry.amount:.2f}", entry.currency) != (
-        operation.key,
-        operation.amount,
-        operation.currency,
-    ):
+    entry = Transaction.objects.filter(order_id=order_id, kind=kind, key=operation.key).first()
+    if entry is None or (f"{entry.amount:.2f}", entry.currency) != (operation.amount, operation.currency):
         return None
-    return kind, _outcome(operation)
+    return entry, _outcome(operation)
 
 
 def _outcome(operation: Operation) -> Outcome:

@@ -27,13 +27,14 @@ from api.renderers import ENCODER, ErrorsAsJSON
 from api.schema import idempotency_key, refusals
 from api.throttling import Unavailable, buckets, rate_of
 from limits.rates import Rate
-from orders import allowances, queries
-from orders import intake as bulk
+from orders import queries
 from orders.http.filters import FILTER_PARAMETERS, apply_filters
 from orders.http.places import EXPORTS, EXPORTS_OF_STAFF, INTAKES, RETRY_AFTER_SECONDS
 from orders.http.requests import BulkOrderRequest, read_bulk_order
 from orders.http.responses import BulkAnswer
+from orders.limits import allowances
 from orders.permissions import sees_all_orders
+from orders.placing import bulk
 from orders.reporting.export import FORMATS
 
 logger = structlog.get_logger(__name__)

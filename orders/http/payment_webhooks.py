@@ -19,8 +19,9 @@ from rest_framework.views import APIView
 import faults
 from api.problems import Problem
 from orders import queries, wakeup
-from orders.answers import record_late_outcome
+from orders.payment.answers import record_late_outcome
 from payments import webhooks
+from payments.ledger import Kind
 from scheduling.slots import database_now
 from telemetry import measures
 
@@ -80,5 +81,6 @@ def _apply(event: webhooks.Event) -> str:
     late_outcome = webhooks.late_outcome_of(event, order_id=order_id)
     if late_outcome is None:
         return "nothing_new"
-    kind, outcome = late_outcome
-    return "applied" if record_late_outcome(kind, order_id, outcome) else "nothing_new"
+    entry, outcome = late_outcome
+    is_new = record_late_outcome(Kind(entry.kind), order_id, outcome, number=entry.number)
+    return "applied" if is_new else "nothing_new"

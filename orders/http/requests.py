@@ -26,7 +26,7 @@ from api.requests import (
     read,
     read_price,
 )
-from orders.commands import MAX_QUANTITY, NewOrder, WantedLine
+from orders.placing.pricing import MAX_QUANTITY, NewOrder, WantedLine
 
 Token = Annotated[str, Meta(pattern=r"^tok_[A-Za-z0-9_]{1,60}$")]
 

@@ -10,13 +10,14 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.responses import Answer, ErrorFacts
-from orders.commands import NewOrder, Placed, PlacedLine
 from orders.events import STATUS_AFTER, EventType
 from orders.legs import NAMES
 from orders.models import Order, OrderEvent, OrderLine
 from orders.operators.explain import SITUATIONS, Explanation
+from orders.placing.pricing import NewOrder, PlacedLine
+from orders.placing.single import Placed
+from orders.reporting.wording import is_code
 from orders.status import Status
-from orders.wording import is_code
 from payments.models import Transaction
 
 OPEN = "open"

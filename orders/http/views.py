@@ -23,12 +23,13 @@ from api.renderers import ENCODER
 from api.requests import Nothing, read
 from api.schema import IDEMPOTENCY_KEY, REFERENCE, refusals
 from api.validators import check_text
-from orders import allowances, commands, journal, queries
+from orders import commands, journal, queries
 from orders.http import responses as serializers
 from orders.http.examples import BY_PRODUCT_ID, BY_PRODUCT_NAME
 from orders.http.filters import FILTER_PARAMETERS, apply_filters, by_customer_name
 from orders.http.requests import NewOrderRequest, Reason
 from orders.http.responses import EventPage, OrderDetail, OrderPage, Why
+from orders.limits import allowances
 from orders.models import Order
 from orders.operators.actions import note
 from orders.operators.explain import explain
@@ -39,6 +40,7 @@ from orders.permissions import (
     ReadsExplanations,
     sees_all_orders,
 )
+from orders.placing import single
 from orders.status import Status
 from payments.models import Transaction
 
@@ -376,12 +378,12 @@ def place(request: Request) -> Response:
     for problem in allowances.refusals(user.pk, [allowances.Candidate(new, key)]).values():
         raise problem
     with key_problems():
-        placed = commands.place_order(new=new, key=commands.Key(key, wanted.fingerprint()) if key else None)
+        placed = single.place_order(new=new, key=single.Key(key, wanted.fingerprint()) if key else None)
     structlog.contextvars.bind_contextvars(order_id=placed.order_id)
     return _answer_with_placed(placed, serializers.placed(placed, new=new, staff=sees_all_orders(user)))
 
 
-def _answer_with_placed(placed: commands.Placed, detail: OrderDetail) -> Response:
+def _answer_with_placed(placed: single.Placed, detail: OrderDetail) -> Response:
     body = ENCODER.encode(detail)
     headers = {"Location": detail.links.itself, "ETag": _etag(detail.version, body)}
     if placed.replayed:

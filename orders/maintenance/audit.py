@@ -13,7 +13,7 @@ from django.db import IntegrityError, connection, transaction
 from database import deadline
 from orders import journal
 from orders.events import STATUS_AFTER, EventType
-from orders.maintenance import leg_checks
+from orders.maintenance import fold, leg_checks
 from orders.status import TRANSITIONS
 from payments.gateways import gateway
 from payments.gateways.protocol import LedgerLine
@@ -290,7 +290,8 @@ def run(*, with_ledger: bool = True) -> Report:
         report.orders = cursor.fetchone()[0]
         for name, statement in CHECKS.items():
             _check(report, name, statement)
-        report.checks = len(CHECKS)
+        _check(report, fold.NAME, fold.statement())
+        report.checks = len(CHECKS) + 1
     if with_ledger:
         _compare_ledger(report)
     return report

@@ -15,10 +15,12 @@ from django.db.models import Prefetch
 
 from inventory.listing_cache import forget_listings
 from inventory.models import Product, StockItem
-from orders import canary_account, commands, wording
+from orders import commands, queries
 from orders.events import EventType
 from orders.legs import WAITS_OUTSIDE
 from orders.models import Order, OrderEvent
+from orders.placing import pricing, single
+from orders.reporting import wording
 from orders.status import Status
 
 SKU = "CANARY-1"
@@ -70,7 +72,7 @@ def take_turn(*, now: datetime) -> str:
 
 def flight() -> Flight:
     """Return recent results, read-only."""
-    owner_id = canary_account.owner_id()
+    owner_id = queries.canary_owner_id()
     if owner_id is None:
         return Flight()
     orders = list(_latest(owner_id))
@@ -104,24 +106,24 @@ def _confirmed_at(order: Order) -> datetime | None:
 
 
 def _send(owner_id: int) -> None:
-    new = commands.NewOrder(
+    new = pricing.NewOrder(
         owner_id=owner_id,
         customer_name="Canary",
-        lines=[commands.WantedLine(quantity=1, sku=SKU)],
+        lines=[pricing.WantedLine(quantity=1, sku=SKU)],
         currency=settings.CURRENCY,
         country=settings.DEFAULT_COUNTRY,
         payment_token=settings.CANARY_PAYMENT_TOKEN,
     )
-    commands.place_order(new=new, with_retired=True)
+    single.place_order(new=new, with_retired=True)
 
 
 def _account() -> int:
     """The account has no password and is inactive."""
-    user, is_new = User.objects.get_or_create(username=canary_account.USERNAME, defaults={"is_active": False})
+    user, is_new = User.objects.get_or_create(username=queries.CANARY_USERNAME, defaults={"is_active": False})
     if is_new:
         user.set_unusable_password()
         user.save()
-    canary_account.forget_owner()
+    queries.forget_canary_owner()
     _product()
     return int(user.pk)
 

@@ -11,8 +11,8 @@ from inventory.models import Reservation
 from orders import commands
 from orders.legs import NEED_APPROVAL, STOCK, read_states
 from orders.models import Order
+from orders.reporting.wording import attention as in_words
 from orders.status import Status
-from orders.wording import attention as in_words
 from payments.models import Transaction
 
 LONGEST_REASON = 200

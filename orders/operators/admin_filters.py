@@ -9,7 +9,7 @@ from django.contrib.admin.views.main import PAGE_VAR
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from orders import canary_account
+from orders import queries
 from orders.legs import WAITS
 from orders.models import Order
 from orders.operators import stuck_reasons
@@ -109,9 +109,9 @@ class CanaryFilter(OrderFilter):
             case "everybody":
                 return queryset
             case "canaries":
-                return queryset.filter(owner_id=canary_account.owner_id() or 0)
+                return queryset.filter(owner_id=queries.canary_owner_id() or 0)
             case _:
-                return canary_account.left_out(queryset)
+                return queries.without_canaries(queryset)
 
 
 class CountryFilter(OrderFilter):

@@ -3,7 +3,7 @@
 Used by the API, admin and `manage.py explain`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -20,9 +20,10 @@ from orders.legs import BY_NAME, PAYMENT, STOCK, WAITS
 from orders.models import Batch, Journey, Order, OrderEvent
 from orders.operators import blockers
 from orders.operators.blockers import Blocker
+from orders.reporting.wording import attention as in_words
 from orders.status import UNDER_WAY, Status
-from orders.wording import attention as in_words
 from payments import ledger
+from payments.balance import balance
 from payments.ledger import Kind, State
 from payments.models import Transaction
 from providers.breaker import breaker
@@ -86,12 +87,12 @@ class Facts(NamedTuple):
     order: Order
     journey: Journey
     now: datetime
-    book: Mapping[str, Transaction]  # by kind: the calls to the payment provider
+    book: Sequence[Transaction]  # the calls to the payment provider
 
     @property
     def unknown(self) -> list[Transaction]:
         """Payment calls whose outcome is unknown, the oldest first."""
-        found = (t for t in self.book.values() if t.state == State.UNKNOWN)
+        found = (t for t in self.book if t.state == State.UNKNOWN)
         return sorted(found, key=lambda transaction: transaction.started_at)
 
     @property
@@ -110,7 +111,7 @@ class Facts(NamedTuple):
 
 def explain(order: Order) -> Explanation:
     """Return why an order is where it is now."""
-    facts = Facts(order, order.journey, database_now(), ledger.transactions_of([order.pk]).get(order.pk, {}))
+    facts = Facts(order, order.journey, database_now(), ledger.entries_of([order.pk]).get(order.pk, []))
     journey = facts.journey
     if is_at_rest(journey):
         return _rests(facts)
@@ -453,16 +454,17 @@ def _money(facts: Facts) -> str:
     )
 
 
-def _exposure(book: Mapping[str, Transaction]) -> tuple[Decimal, str]:
+def _exposure(book: Sequence[Transaction]) -> tuple[Decimal, str]:
     """Return how much of the customer's money the provider has, and how certain that is; empty text if none."""
-    reversed_by = {
-        kind for kind in (Kind.VOID, Kind.REFUND) if kind in book and book[kind].state == State.SUCCEEDED
-    }
-    for kind, has, undo in ((Kind.CAPTURE, "has", Kind.REFUND), (Kind.AUTHORIZE, "holds", Kind.VOID)):
-        entry = book.get(kind)
-        if entry and entry.state in (State.SUCCEEDED, State.UNKNOWN):
-            if reversed_by & {undo, Kind.REFUND}:
-                return Decimal(0), ""
+    sums = balance(book)
+    if sums.captured:
+        kept = sums.captured - sums.refunded
+        return (kept, "has") if kept > 0 else (Decimal(0), "")
+    standing = {entry.kind: entry for entry in book if entry.state in (State.SUCCEEDED, State.UNKNOWN)}
+    if Kind.VOID in standing and standing[Kind.VOID].state == State.SUCCEEDED:
+        return Decimal(0), ""
+    for kind, has in ((Kind.CAPTURE, "has"), (Kind.AUTHORIZE, "holds")):
+        if entry := standing.get(kind):
             return entry.amount, has if entry.state == State.SUCCEEDED else "may hold"
     return Decimal(0), ""
 

@@ -4,11 +4,12 @@ import pytest
 from django.db import connection
 
 from inventory.models import Product, StockItem
-from orders import batches, journal, shortages, steps
+from orders import batches, journal, steps
 from orders.legs import PAYMENT, STOCK
 from orders.maintenance import audit
 from orders.models import Journey
 from orders.status import Status
+from orders.waits import shortages
 from sandbox.process import SandboxProcess
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import make_everything_due, run_canvas, work_off

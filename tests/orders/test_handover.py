@@ -6,10 +6,11 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from orders import batches, handover, journal, steps
+from orders import batches, journal, steps
 from orders.events import EventType
 from orders.legs import PAYMENT
 from orders.models import Batch, Journey
+from orders.payment import handover
 from orders.status import Status
 from payments.ledger import Kind
 from payments.models import Transaction

@@ -11,7 +11,7 @@ from live.messages import Message
 from orders import journal
 from orders.maintenance import audit
 from orders.models import Journey, Order
-from orders.wording import title
+from orders.reporting.wording import title
 from stream.events import stream_event
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import work_off

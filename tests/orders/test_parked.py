@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from orders import resume
 from orders.legs import LOST_STEP, PAYMENT
 from orders.models import Journey
-from orders.resume import ProviderWatch
+from orders.waits import resume
+from orders.waits.resume import ProviderWatch
 from providers.breaker import Admission, breaker
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import work_off

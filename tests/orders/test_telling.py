@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from orders.events import EventType
 from orders.legs import LEGS, LOST_STEP, WAITS
 from orders.models import OrderEvent
-from orders.wording import attention, timeline, title, waits_for
+from orders.reporting.wording import attention, timeline, title, waits_for
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

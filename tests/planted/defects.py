@@ -9,9 +9,12 @@ from kombu.exceptions import OperationalError as BrokerError
 
 import faults
 from inventory import stock
-from orders import batches, dispatcher, handover, journal, shortages, steps
+from inventory.managers import StockItemManager
+from orders import batches, dispatcher, journal, steps
 from orders.batches import Claimed
 from orders.legs import PAYMENT
+from orders.payment import handover
+from orders.waits import shortages
 from orders.workflow import JourneyState
 from payments import ledger, returns
 from payments.gateways.protocol import Outcome, Talk
@@ -51,7 +54,8 @@ def outcome_before_call() -> list[Replacement]:
     def hope(prepared: Sequence[Prepared]) -> None:
         for one in prepared:
             hoped = Outcome("succeeded", provider_id=f"hoped:{one.key}")
-            ledger.record(one.kind, {one.request.order_id: hoped})
+            at = {one.request.order_id: one.number}
+            ledger.record(one.kind, {one.request.order_id: hoped}, number_by_order=at)
 
     def hopeful(prepared: Sequence[Prepared], **how: Any) -> dict[int, Outcome]:
         hope(prepared)
@@ -155,7 +159,7 @@ def unknown_is_declined() -> list[Replacement]:
 
 def release_forgotten() -> list[Replacement]:
     """Undoing an order leaves its units reserved."""
-    return [(stock, "release", lambda *, order_ids: None)]
+    return [(StockItemManager, "release", lambda _, *, order_ids: None)]
 
 
 def feed_by_last_id() -> list[Replacement]:

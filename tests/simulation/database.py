@@ -15,8 +15,8 @@ from orders import journal, legs
 from orders.batches import FRESH_SECONDS, BatchLease, ExpiredBatch, UnderWay
 from orders.events import EventType
 from orders.legs import PAYMENT, STOCK
-from orders.shortages import Queue, Units
 from orders.status import Status
+from orders.waits.shortages import Queue, Units
 from orders.workflow import JourneyState
 from tests.simulation.actors import Actor, Clock
 from tests.simulation.dice import Dice
@@ -90,7 +90,7 @@ class Database:
         self.journeys: dict[int, Row] = {}
         self.stock: dict[int, Item] = {}
         self.reservations: dict[int, dict[int, int]] = {}
-        self.payments: dict[tuple[int, str], Any] = {}
+        self.payments: dict[tuple[int, int], Any] = {}
         self.lease: Counter[int] = Counter()  # steps that began and have not ended, for each watched batch
         self.watched: set[int] = set()
         self.losses: dict[int, int] = {}
@@ -316,7 +316,7 @@ class Database:
 
         self.write(write)
 
-    # --- The queue for units: stands in for the statements of orders.shortages ---
+    # --- The queue for units: stands in for the statements of orders.waits.shortages ---
 
     def wanted(self, order_ids: Sequence[int]) -> tuple[list[Wanted], list[Wanted]]:
         own = self.wanted_units(order_ids)

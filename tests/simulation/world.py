@@ -8,10 +8,11 @@ from decimal import Decimal
 from django.db import OperationalError
 
 from faults.script import Planned
-from orders import commands, dispatcher, shortages
+from orders import commands, dispatcher
 from orders.leg_types import Leg, Mark, State
 from orders.legs import NAMES
 from orders.status import UNDER_WAY, Status
+from orders.waits import shortages
 from tests.planted import planted
 from tests.simulation.actors import Clock, Crash, Stuck
 from tests.simulation.broker import Broker

@@ -12,8 +12,8 @@ from django.db import connection, transaction
 from api.models import KeyReused
 from database.arrays import Column, document, rows, texts, words
 from orders import log_context, wakeup
-from orders.commands import REFUSALS, Catalogue, NewOrder, PlacedLine, price_lines
 from orders.models import NEW_UUID, CurrentTransaction, order_numbers
+from orders.placing.pricing import REFUSALS, Catalogue, NewOrder, PlacedLine, price_lines
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -20,10 +20,11 @@ from django.db import InterfaceError, OperationalError, transaction
 import faults
 from database.arrays import numbers
 from database.prepared import execute
-from orders import answers, batches, journal, queries, wakeup
-from orders.answers import Answered
+from orders import batches, journal, queries, wakeup
 from orders.batches import BatchLease
 from orders.legs import PAYMENT
+from orders.payment import answers
+from orders.payment.answers import Answered
 from orders.workflow import JourneyState
 from payments import ledger, talking
 from payments.gateways.protocol import Outcome

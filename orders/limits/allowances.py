@@ -9,8 +9,8 @@ from django.conf import settings
 from api.problems import Problem
 from database.arrays import texts
 from database.prepared import execute
-from orders import declines
-from orders.commands import NewOrder
+from orders.limits import declines
+from orders.placing.pricing import NewOrder
 
 RETRY_AFTER_SECONDS = 5
 # Older orders have ended, or are delayed by no fault of the account.

@@ -1,7 +1,7 @@
 """Throttling of accounts by declined payments.
 
 A decline takes a token from the account's bucket in Valkey unless most of its latest orders are paid. An empty bucket
-stops orders; a few declines limit unpaid ones (`orders.allowances`). Without Valkey there is no throttling.
+stops orders; a few declines limit unpaid ones (`orders.limits.allowances`). Without Valkey there is no throttling.
 """
 
 from collections.abc import Mapping

@@ -12,8 +12,9 @@ from django.conf import settings
 from django.db import transaction
 
 import faults
-from orders import declines, journal, wakeup
+from orders import journal, wakeup
 from orders.legs import PAYMENT
+from orders.limits import declines
 from orders.workflow import JourneyState
 from payments import ledger
 from payments.gateways.protocol import Outcome
@@ -80,7 +81,7 @@ def _take_kind(
     outcomes = _outcomes_of(kind, answered)
     newly_recorded = ledger.record(kind, outcomes)
     unsent = [a.prepared for a in answered if a.prepared.is_new and _was_not_sent(a.outcome)]
-    ledger.delete_unsent(kind, unsent)
+    ledger.delete_unsent(unsent)
     for answer in answered:
         journey = journeys.get(answer.prepared.request.order_id)
         if journey is not None and isinstance(answer.outcome, Exception):
@@ -149,17 +150,17 @@ def capture(journeys: Sequence[JourneyState]) -> list[Prepared]:
 
 def record_late(kind: Kind, prepared: Prepared, outcome: Outcome) -> None:
     """Record a late outcome of a batch's call."""
-    record_late_outcome(kind, prepared.request.order_id, outcome)
+    record_late_outcome(kind, prepared.request.order_id, outcome, number=prepared.number)
 
 
-def record_late_outcome(kind: Kind, order_id: int, outcome: Outcome) -> bool:
+def record_late_outcome(kind: Kind, order_id: int, outcome: Outcome, *, number: int) -> bool:
     """Record an outcome that no step waits for; reschedule its order.
 
     Return whether it was new.
     """
     with transaction.atomic():
         journeys = journal.lock([order_id])
-        if order_id not in ledger.record(kind, {order_id: outcome}):
+        if order_id not in ledger.record(kind, {order_id: outcome}, number_by_order={order_id: number}):
             return False
         for journey in journeys:
             apply_late(kind, journey, outcome)
