@@ -160,7 +160,11 @@ class PatroniServer:
             "basebackup": [{"checkpoint": "fast"}],
             "use_unix_socket": False,
             # A standby soon finds the new leader: until one has, no commit is acknowledged.
-            "parameters": {"unix_socket_directories": "", "wal_retrieve_retry_interval": "500ms"},
+            "parameters": {
+                "unix_socket_directories": "",
+                "wal_retrieve_retry_interval": "500ms",
+                "hot_standby_feedback": "on",  # an export may read there for minutes
+            },
             "authentication": {
                 "superuser": {"username": SUPERUSER, "password": self.password},
                 "replication": {"username": "replicator", "password": self.replication_password},

@@ -18,6 +18,7 @@ from django.urls import URLPattern, URLResolver, path, reverse
 
 from desk.handling import assigned_to
 from desk.models import SavedFilter
+from desk.runbook import runbook_page
 from inventory import overwritten
 from inventory.listing import running_low
 from orders import queries
@@ -120,7 +121,15 @@ class Desk(AdminSite):
         pages: list[URLResolver | URLPattern] = [
             path(f"{page.path}/", self.admin_view(self._view(page)), name=page.url_name) for page in PAGES
         ]
+        runbook = self.admin_view(self._runbook)
+        pages += [
+            path("runbook/", runbook, name="runbook"),
+            path("runbook/<str:alert>/", runbook, name="runbook_of"),
+        ]
         return [*pages, *super().get_urls()]
+
+    def _runbook(self, request: HttpRequest, alert: str = "") -> HttpResponse:
+        return runbook_page(request, self.each_context(request), alert=alert)
 
     def _view(self, page: Page) -> Callable[[HttpRequest], HttpResponse]:
         def view(request: HttpRequest) -> HttpResponse:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg_pool
 import structlog
 from django import db
 from django.core import exceptions as core
@@ -182,7 +181,6 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     # The database is away or full, or timed out.
     (db.OperationalError, _unavailable),
     (db.InterfaceError, _unavailable),
-    (psycopg_pool.PoolTimeout, _unavailable),
 ]
 
 

@@ -55,6 +55,20 @@ class ProductQuerySet(models.QuerySet["Product"]):
 
 ProductManager = models.Manager.from_queryset(ProductQuerySet)
 
+# Parts of the statements that store orders: `wanted` lines, with what the products are called.
+# OFFSET 0 forces a lookup per product: the planner would read the whole catalogue.
+AS_PRICED = """
+    SELECT p.id AS product_id, p.sku, p.name AS product_name, wanted.quantity, p.price AS unit_price
+    FROM unnest(%(product_ids)s::bigint[], %(versions)s::bigint[], %(quantities)s::int[], %(prices)s::numeric[])
+         AS wanted(product_id, version, quantity, price)
+    CROSS JOIN LATERAL (SELECT * FROM inventory_product WHERE id = wanted.product_id OFFSET 0) p
+    WHERE p.version = wanted.version AND p.price = wanted.price
+"""
+WITH_NAMES = """
+    SELECT wanted.order_id, p.id AS product_id, p.sku, p.name AS product_name, wanted.quantity, wanted.unit_price
+    FROM {lines} AS wanted JOIN inventory_product p ON p.id = wanted.product_id
+"""
+
 LOCK = """
 SELECT product_id, on_hand - reserved FROM inventory_stockitem
 WHERE product_id = ANY(%s::bigint[]) ORDER BY product_id FOR UPDATE

@@ -11,7 +11,8 @@ from database.arrays import Column, document, numbers, rows
 from database.prepared import execute
 from orders import legs
 from orders.leg_types import Wait
-from orders.models import CurrentTransaction, OrderEvent
+from orders.managers import CurrentTransaction
+from orders.models import OrderEvent
 from orders.status import Status
 from orders.workflow import Event, JourneyState
 

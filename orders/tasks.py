@@ -20,6 +20,9 @@ from orders.payment import handover
 from orders.steps import BatchStep
 from scheduling.slots import database_now, once_per_slot
 
+# Share of the lease that a step waits for a new leader.
+PATIENCE = 0.75
+
 
 @worker_process_shutdown.connect
 @worker_shutdown.connect
@@ -32,7 +35,7 @@ def _run(step: Callable[..., None], batch_id: int) -> None:
     """Run a step; across a failover within the lease, which the batch would otherwise wait out."""
     failover.through(
         partial(step, batch_id=batch_id),
-        seconds=settings.LEASE_SECONDS / 2 if settings.FAILOVER_WAIT_SECONDS else 0,
+        seconds=PATIENCE * settings.LEASE_SECONDS if settings.FAILOVER_WAIT_SECONDS else 0,
     )
 
 

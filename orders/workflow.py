@@ -288,6 +288,12 @@ class JourneyState(Schedule):
             self._note(EventType.WAITING, waiting_for=str(wait))
             self.wait = wait
 
+    def undecided(self, *, check_in: float) -> None:
+        """The provider or the customer decides later; no attempt. `check_in`: seconds until the next look-up."""
+        self.wait_for(PAYMENT.OUTCOME_UNKNOWN)
+        self.attempts = 0
+        self.reschedule_in(check_in)
+
     def back_off(self) -> None:
         """Reschedule by what it waits for; with nothing to wait for, a step was lost."""
         if not self.waiting_for:

@@ -21,6 +21,13 @@ logger = logging.getLogger(__name__)
 
 # Advisory lock of those that store the schedule.
 STORING = 7_241_003
+POLL_SECONDS = 0.1
+
+
+def _takes_turn(cursor: Any) -> bool:
+    """Try the lock of a transaction: a pooler may change sessions, and a wait has a timeout."""
+    cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [STORING])
+    return bool(cursor.fetchone()[0])
 
 
 class Entry(ModelEntry):
@@ -54,8 +61,9 @@ class Scheduler(DatabaseScheduler):
         guard = connection.copy()
         try:
             guard.set_autocommit(False)
-            with guard.cursor() as cursor:  # a transaction's lock: a pooler may change sessions
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [STORING])
+            with guard.cursor() as cursor:
+                while not _takes_turn(cursor):
+                    time.sleep(POLL_SECONDS)
             super().setup_schedule()
         finally:
             guard.close()

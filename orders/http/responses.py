@@ -12,9 +12,10 @@ from msgspec import UNSET, Meta, UnsetType
 from api.responses import Answer, ErrorFacts
 from orders.events import STATUS_AFTER, EventType
 from orders.legs import NAMES
+from orders.managers import PlacedLine
 from orders.models import Order, OrderEvent, OrderLine
 from orders.operators.explain import SITUATIONS, Explanation
-from orders.placing.pricing import NewOrder, PlacedLine
+from orders.placing.pricing import NewOrder
 from orders.placing.single import Placed
 from orders.reporting.wording import is_code
 from orders.status import Status

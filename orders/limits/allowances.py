@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from django.conf import settings
 
+from api.models import IdempotencyKey
 from api.problems import Problem
-from database.arrays import texts
 from database.prepared import execute
 from orders.limits import declines
 from orders.placing.pricing import NewOrder
@@ -30,7 +30,6 @@ UNPAID = """
     CROSS JOIN LATERAL (SELECT sum(quantity) AS units FROM orders_orderline WHERE order_id = latest.id) goods
     WHERE j.due_at IS NOT NULL AND j.status IN ('pending', 'processing') AND NOT j.payment = 'captured'
 """
-STORED = "SELECT key FROM orders_idempotencykey WHERE owner_id = %s::bigint AND key = ANY(%s::text[])"
 
 
 class Candidate(NamedTuple):
@@ -44,7 +43,7 @@ def refusals(owner_id: int, candidates: Sequence[Candidate]) -> dict[int, Proble
     """Return problems by index of orders. A repeat is never refused."""
     refused = _held_problems(owner_id, candidates) | _decline_problems(owner_id, candidates)
     keys = [candidates[place].key for place in refused if candidates[place].key]
-    repeats = {key for (key,) in execute(STORED, [owner_id, texts(keys)])} if keys else set()
+    repeats = IdempotencyKey.objects.stored(owner_id=owner_id, keys=keys)
     return {place: problem for place, problem in refused.items() if candidates[place].key not in repeats}
 
 

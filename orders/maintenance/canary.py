@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Prefetch
 
 from inventory.listing_cache import forget_listings
@@ -18,10 +18,11 @@ from inventory.models import Product, StockItem
 from orders import commands, queries
 from orders.events import EventType
 from orders.legs import WAITS_OUTSIDE
-from orders.models import Order, OrderEvent
+from orders.models import Journey, Order, OrderEvent, OrderLine
 from orders.placing import pricing, single
 from orders.reporting import wording
 from orders.status import Status
+from payments.models import Transaction
 
 SKU = "CANARY-1"
 UNITS = 100
@@ -29,13 +30,6 @@ KEPT = timedelta(hours=1)
 # Canaries considered.
 LATEST = 100
 AT_REST = (Status.CANCELLED, Status.REJECTED)
-FORGET = (
-    "DELETE FROM payments_transaction WHERE order_id = ANY(%s)",
-    "DELETE FROM orders_orderline WHERE order_id = ANY(%s)",
-    "DELETE FROM orders_orderevent WHERE order_id = ANY(%s)",
-    "DELETE FROM orders_journey WHERE order_id = ANY(%s)",
-    "DELETE FROM orders_order WHERE id = ANY(%s)",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +144,8 @@ def _forget(owner_id: int, *, before: datetime) -> int:
     ids = list(old.order_by("pk").values_list("pk", flat=True)[:LATEST])
     if not ids:
         return 0
-    with transaction.atomic(), connection.cursor() as cursor:
-        for statement in FORGET:
-            cursor.execute(statement, [ids])
+    with transaction.atomic():
+        for model in (Transaction, OrderLine, OrderEvent, Journey):
+            model._default_manager.filter(order_id__in=ids).delete()
+        Order.objects.filter(pk__in=ids).delete()
     return len(ids)

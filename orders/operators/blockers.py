@@ -7,7 +7,8 @@ from enum import StrEnum
 from django.conf import settings
 
 from orders.legs import WAITS, waits_for_provider
-from providers.breaker import BreakerState, breaker
+from orders.waits.leg_breakers import breaker_state
+from providers.breaker import BreakerState
 from runtime import heartbeats
 
 
@@ -34,8 +35,9 @@ class Blocker:
 def around(*, queues: Collection[str], is_to_be_claimed: bool, providers: Collection[str]) -> list[Blocker]:
     """Return what blocks an order on these queues, first blocker first."""
     found = _in_the_pipeline(queues, is_to_be_claimed=is_to_be_claimed)
-    states = [breaker(provider).state() for provider in providers]
-    return [*found, *(_provider(state) for state in states if state.state in ("open", "half_open"))]
+    states = [(provider, breaker_state(provider)) for provider in providers]
+    away = [(provider, state) for provider, state in states if state.state in ("open", "half_open")]
+    return [*found, *(_provider(provider, state) for provider, state in away)]
 
 
 def _in_the_pipeline(queues: Collection[str], *, is_to_be_claimed: bool) -> list[Blocker]:
@@ -77,14 +79,14 @@ def _workers(queues: list[str]) -> Blocker:
     )
 
 
-def _provider(state: BreakerState) -> Blocker:
-    name = WAITS[waits_for_provider(state.name)[0]].words
+def _provider(provider: str, state: BreakerState) -> Blocker:
+    name = WAITS[waits_for_provider(provider)[0]].words
     return Blocker(
         Kind.PROVIDER,
         name,
         f"{name[0].upper()}{name[1:]} cannot be reached. {told(state)}.",
         f"No action needed: it continues automatically once the provider responds. {NO_ATTEMPT}",
-        provider=state.name,
+        provider=provider,
     )
 
 

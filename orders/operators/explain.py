@@ -22,11 +22,11 @@ from orders.operators import blockers
 from orders.operators.blockers import Blocker
 from orders.reporting.wording import attention as in_words
 from orders.status import UNDER_WAY, Status
+from orders.waits.leg_breakers import breaker_state
 from payments import ledger
 from payments.balance import balance
 from payments.ledger import Kind, State
 from payments.models import Transaction
-from providers.breaker import breaker
 from scheduling.slots import database_now
 
 # An order that is due for longer than this is polled by no dispatcher.
@@ -279,7 +279,7 @@ def _waits_for_provider(facts: Facts) -> Explanation:
         PAYMENT.PROVIDER_AWAY,
         "the payment provider",
         facts.since(EventType.WAITING),
-        why=f"The payment provider cannot be reached. {blockers.told(breaker('payments').state())}.{earlier_call}",
+        why=f"The payment provider cannot be reached. {blockers.told(breaker_state(PAYMENT.provider))}.{earlier_call}",
         next_action="No action needed: it continues automatically once the provider responds."
         f" {blockers.NO_ATTEMPT}",
         in_the_way=_poll_blockers(facts),
@@ -320,7 +320,7 @@ def _waits_for_stock(facts: Facts) -> Explanation:
 def _waits_for_leg(facts: Facts, wait: Wait) -> Explanation:
     """Explain the wait of a leg that has no explanation of its own, from what it declares."""
     provider = BY_NAME[wait.leg].provider
-    state = f" {blockers.told(breaker(provider).state())}." if provider else ""
+    state = f" {blockers.told(breaker_state(provider))}." if provider else ""
     what = "nothing was sent" if wait.mark is Mark.AWAY else "what was sent is not answered yet"
     return _continues(
         facts,

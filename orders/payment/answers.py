@@ -6,6 +6,7 @@ They arrive in any order, repeatedly: only the first that settles an unknown out
 import logging
 import traceback
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import NamedTuple
 
 from django.conf import settings
@@ -17,13 +18,16 @@ from orders.legs import PAYMENT
 from orders.limits import declines
 from orders.workflow import JourneyState
 from payments import ledger
-from payments.gateways.protocol import Outcome
+from payments.gateways.protocol import UNDECIDED, Outcome
 from payments.ledger import Kind, Prepared
 
 logger = logging.getLogger(__name__)
 
 # The call's lease as a share of the order's. The calling process renews it.
 PART_OF_LEASE = 0.75
+
+# When to look up what a provider or a customer has not decided, unless the gateway knows better.
+CHECK_AFTER = timedelta(minutes=1)
 
 # The payment leg to which an outcome of each kind still applies.
 BEFORE = {Kind.AUTHORIZE: PAYMENT.PENDING, Kind.CAPTURE: PAYMENT.AUTHORIZED}
@@ -124,7 +128,8 @@ def _settle_by(kind: Kind, journey: JourneyState, outcome: Outcome, newly_record
         return True
     # With a batch, it waits for other legs and is settled there.
     is_free = journey.batch_id is None or journey.payment is PAYMENT.CAPTURED
-    if is_free and journey.is_processing and outcome.code != ledger.NO_CAPACITY.code:
+    is_scheduled = outcome.kind in UNDECIDED or outcome.code == ledger.NO_CAPACITY.code
+    if is_free and journey.is_processing and not is_scheduled:
         journey.settle()
     return False
 
@@ -173,7 +178,7 @@ def record_late_outcome(kind: Kind, order_id: int, outcome: Outcome, *, number: 
 def apply(kind: Kind, journey: JourneyState, outcome: Outcome | None) -> None:
     """Apply an outcome to the journey."""
     succeeded = outcome is not None and outcome.kind == "succeeded"
-    if outcome is None or outcome.kind in ("unknown", "not_sent"):
+    if outcome is None or outcome.kind not in ("succeeded", "declined"):
         defer(journey, outcome)
     elif kind is Kind.AUTHORIZE:
         journey.enter(PAYMENT.AUTHORIZED) if succeeded else journey.enter(
@@ -205,5 +210,7 @@ def defer(journey: JourneyState, outcome: Outcome | None) -> None:
         journey.no_capacity()
     elif outcome is not None and (outcome.kind == "not_sent" or outcome.code == ledger.LOOKUP_FAILED):
         journey.wait_for(PAYMENT.PROVIDER_AWAY)
+    elif outcome is not None and outcome.kind in UNDECIDED:
+        journey.undecided(check_in=(outcome.check_after or CHECK_AFTER).total_seconds())
     else:
         journey.wait_for(PAYMENT.OUTCOME_UNKNOWN)

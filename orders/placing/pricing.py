@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 
 from api.models import KeyReused
+from database.arrays import document
 from inventory.catalogue import ProductInfo, find_products
+from orders.managers import OrderRow, PlacedLine
 
 MAX_QUANTITY = 1000
 # Leaves room for shipping.
@@ -38,15 +41,29 @@ class NewOrder(msgspec.Struct, frozen=True):
     hold: bool = False
 
 
-class PlacedLine(msgspec.Struct, frozen=True, gc=False):
-    """A stored line."""
+class Priced(NamedTuple):
+    """An order with its lines, merged and in product order, and their amount."""
 
-    product_id: int
-    sku: str
-    product_name: str
-    quantity: int
-    unit_price: Decimal
-    weight_grams: int
+    new: NewOrder
+    lines: list[PlacedLine]
+    amount: Decimal
+
+    def row(self) -> OrderRow:
+        """Return what is stored of the order."""
+        new = self.new
+        return OrderRow(
+            owner_id=new.owner_id,
+            customer_id=new.customer_id,
+            customer_name=new.customer_name,
+            email=new.email,
+            currency=new.currency,
+            goods_amount=self.amount,
+            weight_grams=sum([line.weight_grams * line.quantity for line in self.lines]),
+            shipping_address=document(new.shipping_address or {}),
+            country=new.country,
+            payment_token=new.payment_token,
+            held=new.hold,
+        )
 
 
 class UnknownProduct(Exception):
@@ -92,8 +109,8 @@ class AmountTooLarge(Exception):
 REFUSALS = (UnknownProduct, PriceChanged, WrongCurrency, QuantityTooLarge, AmountTooLarge, KeyReused)
 
 
-def price_lines(new: NewOrder, catalogue: "Catalogue") -> tuple[list[PlacedLine], Decimal]:
-    """Return the lines, merged and in product order, and their amount. Raises one of REFUSALS."""
+def price(new: NewOrder, catalogue: "Catalogue") -> Priced:
+    """Return the order at the catalogue's prices. Raises one of REFUSALS."""
     merged: dict[int, PlacedLine] = {}
     for index, wanted in enumerate(new.lines):
         product = catalogue.product_of(index, wanted)
@@ -109,7 +126,7 @@ def price_lines(new: NewOrder, catalogue: "Catalogue") -> tuple[list[PlacedLine]
     amount = sum((line.unit_price * line.quantity for line in lines), Decimal(0))
     if amount > MAX_AMOUNT:
         raise AmountTooLarge(maximum=MAX_AMOUNT)
-    return lines, amount
+    return Priced(new, lines, amount)
 
 
 def _check(index: int, wanted: WantedLine, product: ProductInfo, currency: str) -> None:

@@ -9,7 +9,7 @@ import time
 from django.db import connection
 
 from orders import legs
-from providers.breaker import breaker
+from orders.waits.leg_breakers import breaker_state
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class ProviderWatch:
             return
         self._next_poll = time.monotonic() + POLL_SECONDS
         for provider, was_closed in self._was_closed.items():
-            state = breaker(provider).state().state
+            state = breaker_state(provider).state
             if state == "unknown":
                 continue
             if state == "closed" and not was_closed:

@@ -1,5 +1,6 @@
 """Beat goes on after its clock was ahead for a while."""
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -13,7 +14,6 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from config.celery import app
 from config.celery_ext import beat_scheduler
 from config.celery_ext.beat_scheduler import Scheduler
-from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 AHEAD = timedelta(hours=2)
@@ -60,13 +60,15 @@ def test_the_table_has_no_last_run_in_the_future_any_more(task: PeriodicTask) ->
     assert read_again.last_run_at == first
 
 
-def test_two_that_start_together_store_their_schedule_one_after_the_other() -> None:
+def test_two_that_start_together_store_their_schedule_one_after_the_other(monkeypatch: Any) -> None:
     guard = connection.copy()
     guard.set_autocommit(False)
     with guard.cursor() as cursor, ThreadPoolExecutor(1) as other:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [beat_scheduler.STORING])
+        tries = threading.Event()
+        monkeypatch.setattr(beat_scheduler, "_takes_turn", _noted(beat_scheduler._takes_turn, tries))
         started = other.submit(_start)
-        until(lambda: _waits_for_lock(cursor))
+        assert tries.wait(10)
         assert not PeriodicTask.objects.exists()
         guard.close()
         started.result()
@@ -80,6 +82,10 @@ def _start() -> None:
         connection.close()
 
 
-def _waits_for_lock(cursor: Any) -> bool:
-    cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)")
-    return bool(cursor.fetchone()[0])
+def _noted(take: Any, tries: threading.Event) -> Any:
+    def taken(cursor: Any) -> bool:
+        found = bool(take(cursor))
+        tries.set()
+        return found
+
+    return taken

@@ -98,7 +98,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (ledger, "listed", lambda requests: requests),
         (ledger, "unknown_of", books.unknown_of),
         (ledger, "not_refused", books.not_refused),
-        *((module, "talk", lambda: Direct(world.provider)) for module in (ledger, returns)),
+        *((module, "talk", lambda _name: Direct(world.provider)) for module in (ledger, returns)),
         *((module, "hold_all", _hold_all(world)) for module in (ledger, returns)),
         (talking, "is_handed_over", lambda: world.hands_over),
         (handover, "room", world.desk.room),
@@ -141,7 +141,11 @@ def _hold_all(world: "World") -> Callable[..., Gathered[Any]]:
     """Hold conversations one after the other; some answer after the caller has gone on, some never begin."""
 
     def hold_all(
-        conversations: Sequence[Conversation[Any]], *, patience: float, on_late: Callable[[int, Any], None]
+        conversations: Sequence[Conversation[Any]],
+        *,
+        patience: float,
+        on_late: Callable[[int, Any], None],
+        gateways: Sequence[str],
     ) -> Gathered[Any]:
         until, results, late = world.clock.now + patience, {}, set()
         for place, conversation in enumerate(conversations):

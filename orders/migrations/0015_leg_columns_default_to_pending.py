@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('orders', '0013_batch_node'),
+        ('orders', '0014_opaque_payment_tokens'),
     ]
 
     operations = [
