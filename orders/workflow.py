@@ -289,7 +289,7 @@ class JourneyState(Schedule):
             self.wait = wait
 
     def undecided(self, *, check_in: float) -> None:
-        """The provider or the customer decides later; no attempt. `check_in`: seconds until the next look-up."""
+        """The provider or the customer decides later; no attempt. `check_in`: seconds until it is looked up."""
         self.wait_for(PAYMENT.OUTCOME_UNKNOWN)
         self.attempts = 0
         self.reschedule_in(check_in)

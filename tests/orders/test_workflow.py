@@ -261,3 +261,22 @@ def test_progress_only_grows_on_the_way_to_confirmed() -> None:
     assert progress == sorted(progress)
     assert progress[-1] == 100
     assert [event.sequence for event in state.events] == [2, 3, 4, 5, 6, 7]
+
+
+def test_a_leg_without_capacity_keeps_the_batch_and_is_due_when_it_settles() -> None:
+    state = journey(stock=STOCK.RESERVED, shipping=SHIPPING.QUOTED)
+    state.no_capacity()
+    assert (state.batch_id, state.has_changed, state.due_in) == (7, True, None)
+    state.settle()
+    assert (state.batch_id, state.due_in, types(state)) == (None, 0, [])
+
+
+def test_a_wait_ends_with_the_leg_that_it_belongs_to() -> None:
+    state = journey(shipping=SHIPPING.QUOTED)
+    state.wait_for(PAYMENT.OUTCOME_UNKNOWN)
+    state.enter(STOCK.SHORT)
+    assert state.waiting_for == PAYMENT.OUTCOME_UNKNOWN
+    state.enter(STOCK.RESERVED)
+    assert state.waiting_for == PAYMENT.OUTCOME_UNKNOWN
+    state.enter(PAYMENT.AUTHORIZED)
+    assert state.waiting_for == ""
