@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 
 from desk.models import LONGEST_NOTE, LONGEST_TAG, MOST_TAGS, Handling, Note
 from orders.models import Order
-from orders.workflow import UNDER_WAY
+from orders.status import UNDER_WAY
 
 TAG = re.compile(rf"[\w][\w -]{{0,{LONGEST_TAG - 1}}}")
 

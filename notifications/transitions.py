@@ -14,10 +14,10 @@ from django.conf import settings
 
 from database.arrays import numbers
 from database.prepared import execute
+from orders.events import STATUS_AFTER, EventType
 from orders.journal import FeedEvent
 from orders.log_context import REQUEST, TRACE
 from orders.models import order_number
-from orders.workflow import STATUS_AFTER, EventType
 
 logger = logging.getLogger(__name__)
 
