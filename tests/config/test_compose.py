@@ -232,7 +232,8 @@ def settings_variables() -> set[str]:
     """The variables that the settings read."""
     modules = [ROOT / "config" / "environment.py", *(ROOT / "config" / "settings").glob("*.py")]
     text = "\n".join(module.read_text() for module in modules)
-    return set(re.findall(r"(?:env\.\w+|number|whole|networks|rates|pairs|origins|web_address)\(\s*\"([A-Z_]+)\"", text))
+    readers = r"env\.\w+|number|whole|networks|rates|pairs|origins|web_address"
+    return set(re.findall(rf"(?:{readers})\(\s*\"([A-Z_]+)\"", text))
 
 
 def test_what_the_readme_names_is_read_somewhere():
