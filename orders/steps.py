@@ -30,8 +30,9 @@ from orders.payment import answers, handover
 from orders.waits import shortages
 from orders.workflow import JourneyState, Leg, Status
 from payments import ledger, returns, talking
+from payments.calls import Prepared
 from payments.gateways.protocol import Outcome
-from payments.ledger import Kind, Prepared
+from payments.ledger import Kind
 from payments.returns import Answer, Returned
 from scheduling.slots import database_now
 from shipping import quotes

@@ -11,13 +11,13 @@ IN_ADDRESS = re.compile(
 )
 
 
-# API tokens anywhere; their prefix exists for this.
-API_TOKEN = re.compile(r"\bopt_[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])")
+# API tokens and the signed values of orders anywhere; their prefixes exist for this.
+API_TOKEN = re.compile(r"\b(?:opt_[A-Za-z0-9_-]{43}|opo_[A-Za-z0-9_-]{52})(?![A-Za-z0-9_-])")
 
 
 def without_credentials(text: str) -> str:
-    """Mask API tokens, and credentials in URL parameters."""
-    text = API_TOKEN.sub("[secret]", text) if "opt_" in text else text
+    """Mask API tokens, signed links, and credentials in URL parameters."""
+    text = API_TOKEN.sub("[secret]", text) if "opt_" in text or "opo_" in text else text
     return IN_ADDRESS.sub(r"\g<name>[secret]", text) if "=" in text else text
 
 

@@ -12,6 +12,7 @@ from config.settings.engines import *
 from config.settings.orders import *
 from config.settings.live import *
 from config.settings.providers import *
+from config.settings.shop import *
 from config.settings.celery import *
 from config.settings.api import *
 from config.settings.monitoring import *

@@ -17,8 +17,9 @@ from orders import journal, wakeup
 from orders.limits import declines
 from orders.workflow import JourneyState, Leg, Wait
 from payments import ledger
+from payments.calls import Prepared
 from payments.gateways.protocol import UNDECIDED, Outcome
-from payments.ledger import Kind, Prepared
+from payments.ledger import Kind
 
 logger = logging.getLogger(__name__)
 
