@@ -57,6 +57,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^api(/.*)?$", errors.api_not_found),
 ]
 
+if settings.OIDC_RP_CLIENT_ID:
+    urlpatterns.append(path("oidc/", include("mozilla_django_oidc.urls")))
+
 handler400 = errors.bad_request
 handler403 = errors.permission_denied
 handler404 = errors.not_found

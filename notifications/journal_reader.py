@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 
-from notifications import event_counters, webhooks
+from notifications import event_counters, transitions, webhooks
 from notifications.kinds import AFTER, KINDS, PROVISIONAL, REFUND_INSTEAD_OF
 from notifications.models import Channel, JournalCursor, Kind, State
 from orders import journal, queries
@@ -113,6 +113,7 @@ def record_page() -> int:
         _record([event for event in customers if event.type in KINDS])
         if events:
             cursor.move_to(events[-1].position)
+    transitions.log(customers, is_behind=len(events) == PAGE)
     return len(events)
 
 

@@ -17,4 +17,5 @@ from config.settings.celery import *
 from config.settings.api import *
 from config.settings.monitoring import *
 from config.settings.security import *
+from config.settings.sign_in import *
 from config.settings.logs import *
