@@ -10,10 +10,12 @@ from board.cards import card
 from board.panel import consolation
 from notifications import formats, wording
 from notifications.shop import shop
+from orders.events import EventType
+from orders.legs import PAYMENT, STOCK
 from orders.models import Journey, Order, OrderEvent
 from orders.operators.actions import OPERATIONS, previews
 from orders.reporting.wording import is_code, reason_in_words
-from orders.workflow import EventType, Leg, Status
+from orders.status import Status
 
 DONE, NOW, NEXT, STOPPED = "done", "now", "next", "stopped"
 
@@ -53,7 +55,7 @@ def context_of(order: Order) -> dict[str, Any]:
 
 def headline(journey: Journey) -> str:
     """Return the headline, with the refund of a cancelled order."""
-    if journey.status == Status.CANCELLED and journey.payment == Leg.REFUNDED:
+    if journey.status == Status.CANCELLED and journey.payment == PAYMENT.REFUNDED:
         return str(wording.CANCELLED_AND_REFUNDED)
     return str(wording.HEADLINES[Status(journey.status)])
 
@@ -61,10 +63,10 @@ def headline(journey: Journey) -> str:
 def story(order: Order) -> str:
     """Return status, reason and state of the payment."""
     journey = order.journey
-    status, payment = Status(journey.status), Leg(journey.payment)
+    status, payment = Status(journey.status), journey.payment
     if status is Status.PENDING:
         return str(wording.HELD if journey.due_at is None else wording.NEXT_IN_LINE)
-    if status is Status.PROCESSING and journey.stock == Leg.SHORT:
+    if status is Status.PROCESSING and journey.stock == STOCK.SHORT:
         return str(wording.IN_THE_QUEUE)
     sentences = [_why(journey), wording.STORIES.get(status, "")]
     if status is Status.CANCELLING:
@@ -78,7 +80,7 @@ def effect_of_cancelling(order: Order) -> str:
     """Return what cancelling does with the payment; empty if the order cannot be cancelled."""
     if not previews(OPERATIONS["cancel"], [order])[0].effects:
         return ""
-    text = wording.EFFECTS.get(Leg(order.journey.payment), wording.NOTHING_CHARGED)
+    text = wording.EFFECTS.get(order.journey.payment, wording.NOTHING_CHARGED)
     return str(text).format(total=_total(order))
 
 
@@ -129,7 +131,7 @@ def steps(order: Order) -> list[Step]:
     names = ["received", "confirmed", "shipped"]
     if end := ENDS.get(Status(order.journey.status)):
         names = [name for name in names if name in reached] + [end]
-        if order.journey.payment in (Leg.CAPTURED, Leg.REFUNDED):
+        if order.journey.payment in (PAYMENT.CAPTURED, PAYMENT.REFUNDED):
             names.append("refunded")
     ongoing = next((name for name in names if name not in reached), "")
     return [_step(name, reached.get(name), is_now=name == ongoing) for name in names]
@@ -139,7 +141,7 @@ def _reached(order: Order) -> dict[str, datetime]:
     found = OrderEvent.objects.filter(order_id=order.pk, type__in=REACHED_BY).order_by("sequence")
     reached = {"received": order.placed_at}
     for event in found:
-        if event.type != EventType.MONEY_RETURNED or event.data.get("how") == Leg.REFUNDED:
+        if event.type != EventType.MONEY_RETURNED or event.data.get("how") == PAYMENT.REFUNDED:
             reached[REACHED_BY[EventType(event.type)]] = event.at
     return reached
 

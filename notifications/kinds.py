@@ -4,7 +4,7 @@ A mail's texts are the templates notifications/<kind>_subject.txt, <kind>.txt an
 """
 
 from notifications.models import Kind
-from orders.workflow import EventType
+from orders.events import EventType
 
 KINDS: dict[str, Kind] = {
     EventType.PLACED: Kind.RECEIVED,

@@ -17,9 +17,10 @@ from notifications.kinds import KINDS
 from notifications.models import Notification
 from notifications.shop import shop
 from notifications.wording import REASONS
+from orders.events import EventType
 from orders.http.links import track_link
+from orders.legs import PAYMENT
 from orders.models import Order, OrderEvent, OrderLine
-from orders.workflow import EventType, Leg
 
 # An order may name anyone's address, so greetings must not carry links, numbers or messages.
 LONGEST_NAME, MOST_WORDS = 60, 5
@@ -118,7 +119,7 @@ def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> 
         "total": _money(order.goods_amount + (shipping or 0), order),
         "address": formats.address_lines(order),
         "reason": "" if LINK.search(reason) else reason,
-        "refunded": data.get(EventType.MONEY_RETURNED, {}).get("how") == Leg.REFUNDED,
+        "refunded": data.get(EventType.MONEY_RETURNED, {}).get("how") == PAYMENT.REFUNDED,
         # Without PUBLIC_URL the link would be relative.
         "track_url": _track_url(order),
     }

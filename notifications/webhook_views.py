@@ -23,7 +23,7 @@ from notifications.models import Delivery, Subscription, new_secret
 from notifications.outgoing import NotAllowed, check_url
 from notifications.views import LARGEST_ID
 from notifications.webhooks import SWITCH_ON_FIELDS, queue_test, redeliver, switch_on
-from orders.workflow import EventType
+from orders.events import EventType
 
 
 class ManagesWebhooks(BasePermission):

@@ -3,7 +3,8 @@
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from orders.workflow import Leg, Status
+from orders.legs import PAYMENT
+from orders.status import Status
 
 Text = str | Promise
 
@@ -52,21 +53,21 @@ IN_THE_QUEUE = _(
 )
 NEXT_IN_LINE = _("Your order is next in line. Nothing has been charged yet.")
 
-MONEY_ON_ITS_WAY: dict[Leg, Text] = {
-    Leg.CAPTURED: _("Your refund of {total} is on its way."),
-    Leg.AUTHORIZED: _("The {total} hold on your card is being released."),
-    Leg.PENDING: _("If anything is charged in the meantime, it will be refunded."),
+MONEY_ON_ITS_WAY: dict[str, Text] = {
+    PAYMENT.CAPTURED: _("Your refund of {total} is on its way."),
+    PAYMENT.AUTHORIZED: _("The {total} hold on your card is being released."),
+    PAYMENT.PENDING: _("If anything is charged in the meantime, it will be refunded."),
 }
-MONEY_AT_THE_END: dict[Leg, Text] = {
-    Leg.REFUNDED: _("You were refunded {total}."),
-    Leg.VOIDED: _("The {total} hold on your card was released. You were not charged."),
+MONEY_AT_THE_END: dict[str, Text] = {
+    PAYMENT.REFUNDED: _("You were refunded {total}."),
+    PAYMENT.VOIDED: _("The {total} hold on your card was released. You were not charged."),
 }
 NOT_CHARGED = _("You were not charged.")
 
 # What cancelling does.
-EFFECTS: dict[Leg, Text] = {
-    Leg.CAPTURED: _("You'll be refunded {total}."),
-    Leg.AUTHORIZED: _("The {total} hold on your card will be released."),
+EFFECTS: dict[str, Text] = {
+    PAYMENT.CAPTURED: _("You'll be refunded {total}."),
+    PAYMENT.AUTHORIZED: _("The {total} hold on your card will be released."),
 }
 NOTHING_CHARGED = _("Nothing has been charged yet.")
 

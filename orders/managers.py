@@ -17,7 +17,7 @@ from database.arrays import Column, document, numbers, rows
 from database.prepared import execute
 from inventory.managers import AS_PRICED, WITH_NAMES
 from orders import wakeup
-from orders.workflow import Status
+from orders.status import Status
 
 # --- Columns ----------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config.environment import email_backend, env, number, pairs, rates, whole
 from config.settings.base import DEBUG
+from orders import legs
 
 SANDBOX_PORT = whole("SANDBOX_PORT", default=8003, at_least=1)
 SANDBOX_URL = env.str("SANDBOX_URL", default=f"http://127.0.0.1:{SANDBOX_PORT}").rstrip("/")
@@ -55,6 +56,16 @@ if "stripe" in _GATEWAYS:
     PROVIDER_HEALTH_PATHS["stripe"] = "/v1/balance"
 # The providers of gateways from other packages: "acme=https://api.acme.example".
 PROVIDERS |= {name: url.rstrip("/") for name, url in pairs("PAYMENT_PROVIDERS").items()}
+# Of a further leg: FRAUD_API_URL, if it declares `provider = "fraud"`.
+_OF_LEGS = {
+    f"{leg.provider.upper()}_API_URL": leg.provider
+    for leg in legs.LEGS
+    if leg.provider and leg is not legs.PAYMENT and leg.provider not in PROVIDERS
+}
+PROVIDERS |= {
+    name: (env.str(variable, default="") or f"{SANDBOX_URL}/{name}").rstrip("/")
+    for variable, name in _OF_LEGS.items()
+}
 # Outside DEBUG the sandbox needs an opt-in: it accepts every payment and sends no mail.
 ALLOW_SANDBOX = DEBUG or env.bool("ALLOW_SANDBOX", default=False)
 _ADDRESSES = {
@@ -62,6 +73,7 @@ _ADDRESSES = {
     "INVENTORY_API_URL": INVENTORY_API_URL,
     "EMAIL_SERVICE_URL": PROVIDERS.get("email", ""),
     "STRIPE_API_URL": PROVIDERS.get("stripe", ""),
+    **{variable: PROVIDERS[name] for variable, name in _OF_LEGS.items()},
 }
 _PLAYED = [name for name, address in _ADDRESSES.items() if address.startswith(SANDBOX_URL)]
 if "in_process" in _GATEWAYS:

@@ -12,7 +12,7 @@ from api.problems import Problem
 from api.validators import check_text
 from database.text import spellings
 from orders.models import Order
-from orders.workflow import Status
+from orders.status import Status
 
 STATUSES = frozenset(status.value for status in Status)
 STATUS_NAMES = [status.value.capitalize() for status in Status]

@@ -168,13 +168,12 @@ class QuoteRequest(NewOrderRequest, kw_only=True):
 
 
 def _impossible_prices(order: NewOrderRequest) -> Iterator[str]:
-    """Yield prices with more decimals than the currency has. `items` is None if it has other faults."""
+    """Yield prices with more decimals than the currency has; a body with faults may have no items."""
     currency = order.currency or settings.CURRENCY
-    for index, line in enumerate(order.items or ()):
-        if line.price is not None and not has_decimals_for(line.price, currency):
-            yield f"too many decimals of items[{index}].price"
-    if order.expected_total is not None and not has_decimals_for(order.expected_total, currency):
-        yield "too many decimals of expectedTotal"
+    prices = [(f"items[{index}].price", line.price) for index, line in enumerate(order.items or [])]
+    for field, price in [*prices, ("expectedTotal", order.expected_total)]:
+        if price is not None and not has_decimals_for(price, currency):
+            yield f"too many decimals of {field}"
 
 
 def _customer(order: NewOrderRequest) -> str:

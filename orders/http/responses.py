@@ -10,19 +10,22 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.responses import Answer, ErrorFacts
+from orders.events import STATUS_AFTER, EventType
 from orders.http.links import track_link
+from orders.legs import NAMES
 from orders.managers import PlacedLine
 from orders.models import Order, OrderEvent, OrderLine
-from orders.operators.explain import WAITS_FOR_NOTHING, Explanation, Situation
+from orders.operators.explain import SITUATIONS, WAITS_FOR_NOTHING, Explanation
 from orders.placing import totals
 from orders.placing.pricing import NewOrder
 from orders.placing.single import Placed
 from orders.reporting.wording import is_code
-from orders.workflow import STATUS_AFTER, EventType, Status
+from orders.status import Status
 from payments.models import Transaction
 from shipping.quotes import Refusal
 
-STATUS_BY_EVENT: dict[str, Status] = {**STATUS_AFTER}
+OPEN = "open"
+STATUS_BY_EVENT = {event.value: status for event, status in STATUS_AFTER.items()}
 
 StatusName = Annotated[
     str,
@@ -43,12 +46,11 @@ class Line(Answer):
     amount: Decimal
 
 
-class Legs(Answer):
-    """Outcome of each leg; `open` while there is none."""
+LegCodes = msgspec.defstruct("LegCodes", [(name, str) for name in NAMES], bases=(Answer,), kw_only=True)
 
-    stock: str
-    shipping: str
-    payment: str
+
+class Legs(LegCodes):  # type: ignore[valid-type, misc]
+    """Outcome of each leg; `open` while there is none."""
 
 
 class PaymentTransaction(Answer):
@@ -142,7 +144,7 @@ class Event(Answer):
 class Why(Answer):
     """Explanation of an order's state, for operators."""
 
-    situation: Annotated[str, Meta(extra_json_schema={"enum": [situation.value for situation in Situation]})]
+    situation: Annotated[str, Meta(extra_json_schema={"enum": list(SITUATIONS)})]
     waiting_for: str | None
     since: datetime | None
     why: str
@@ -219,7 +221,7 @@ def placed(order: Placed, *, new: NewOrder, staff: bool) -> OrderDetail:
                 weight_grams=order.weight_grams,
             ),
         ),
-        legs=Legs(stock="open", shipping="open", payment="open"),
+        legs=Legs(**dict.fromkeys(NAMES, OPEN)),
         payments=[],
     )
 
@@ -273,7 +275,7 @@ def detail(
         shipping_address=order.shipping_address,
         country=order.country,
         items=[_line(line) for line in lines],
-        legs=Legs(**{leg: getattr(journey, leg) or "open" for leg in ("stock", "shipping", "payment")}),
+        legs=Legs(**{name: getattr(journey, name) or OPEN for name in NAMES}),
         payments=[_transaction(row) for row in transactions],
     )
 
@@ -309,7 +311,7 @@ def _facts(order: Order, *, staff: bool) -> dict[str, Any]:
         "customer_id": order.customer_id or None,
         "customer_name": order.customer_name,
         "status": status_name(journey.status),
-        "held": journey.status == Status.PENDING and journey.due_at is None,
+        "held": journey.is_held,
         "progress": journey.progress,
         "total_amount": order.total_amount,
         "total_is_final": _is_total_final(order),
@@ -372,7 +374,7 @@ def order_page(orders: Sequence[Order], *, following: str | None, staff: bool) -
 def why(explanation: Explanation) -> Why:
     """Return an explanation."""
     return Why(
-        situation=explanation.situation.value,
+        situation=str(explanation.situation),
         waiting_for=None if explanation.waiting_for == WAITS_FOR_NOTHING else explanation.waiting_for,
         since=explanation.since,
         why=explanation.why,

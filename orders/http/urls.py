@@ -3,6 +3,7 @@
 from django.urls import path
 
 from orders.http import bulk_views, placing, views
+from orders.legs import NEED_APPROVAL
 from orders.operators import views as desk_views
 
 app_name = "orders"
@@ -26,3 +27,5 @@ urlpatterns = [
     path("/<str:reference>/refund", views.RefundOrder.as_view(), name="refund"),
     path("/<str:reference>/retry", views.RetryOrder.as_view(), name="retry"),
 ]
+if NEED_APPROVAL:
+    urlpatterns.append(path("/<str:reference>/approve", views.ApproveOrder.as_view(), name="approve"))

@@ -40,7 +40,7 @@ from orders.permissions import (
     ReadsExplanations,
     sees_all_orders,
 )
-from orders.workflow import Status
+from orders.status import Status
 from payments.models import Transaction
 
 MAX_EVENTS = 1000
@@ -360,6 +360,20 @@ class RetryOrder(OrderCommand):
         """Retry it."""
         read(request.data, Nothing)
         commands.retry_order(order_id=order_id)
+        return True
+
+
+@describe_command("approve_order", "Approve what staff decide on (staff)", codes="not_possible")
+class ApproveOrder(OrderCommand):
+    """Lets a leg pass on which staff decide. Routed if a leg declares such a state."""
+
+    operation = "approve"
+    permission_classes = [IsAuthenticated, Operator]
+
+    def command(self, request: Request, order_id: int) -> bool:
+        """Approve it."""
+        read(request.data, Nothing)
+        commands.approve_order(order_id=order_id)
         return True
 
 

@@ -10,9 +10,10 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from inventory.models import Reservation
 from iso.currencies import format_amount
 from orders import commands
+from orders.legs import NEED_APPROVAL, STOCK, read_states
 from orders.models import Order
 from orders.reporting.wording import attention as in_words
-from orders.workflow import Leg, Status
+from orders.status import Status
 from payments.models import Transaction
 
 LONGEST_REASON = 200
@@ -171,7 +172,7 @@ def note(name: str, order: Order, *, user_id: int) -> None:
 
 def _outlook_of_process(order: Order, _: Holding) -> list[Effect] | str:
     journey = order.journey
-    if journey.status == Status.PENDING and journey.due_at is None:
+    if journey.is_held:
         return [Effect("Releases it from hold.")]
     return f"It is already {journey.status}."
 
@@ -194,6 +195,13 @@ def _outlook_of_retry(order: Order, _: Holding) -> list[Effect] | str:
         text = f"Clears “needs attention”: {in_words(journey.attention).rstrip('. ')}."
         effects.append(Effect(text, "Clears “needs attention”"))
     return effects
+
+
+def _outlook_of_approve(order: Order, _: Holding) -> list[Effect] | str:
+    undecided = [state for state in read_states(order.journey) if state.approved_as]
+    if order.journey.status != Status.PROCESSING or not undecided:
+        return f"It is {order.journey.status}, and no leg of it needs approval."
+    return [Effect(f"Approves “{state.words}”; the order continues.") for state in undecided]
 
 
 def _outlook_of_cancel(order: Order, holding: Holding) -> list[Effect] | str:
@@ -222,7 +230,7 @@ def _outlook_for_money(order: Order, holding: Holding) -> Effect:
 
 
 def _outlook_for_stock(order: Order, holding: Holding) -> Effect:
-    if order.journey.stock == Leg.SOLD:
+    if order.journey.stock == STOCK.SOLD:
         units = sum(line.quantity for line in order.lines.all())
         return _units_move("Returns {} to stock.", units)
     return _units_move("Releases {}.", holding.units) if holding.units else Effect("No units to release.")
@@ -298,3 +306,12 @@ OPERATIONS = {
         ),
     )
 }
+if NEED_APPROVAL:
+    OPERATIONS["approve"] = Operation(
+        "approve",
+        "Approve",
+        "Lets orders pass on which staff decide.",
+        run=lambda ids, _: commands.approve_orders(order_ids=ids),
+        told="is {} and continues".format,
+        preview=_outlook_of_approve,
+    )

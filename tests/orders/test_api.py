@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from inventory.models import Product, Reservation, StockItem
 from orders import commands, journal
+from orders.legs import PAYMENT, STOCK
 from orders.models import Order, OrderLine
 from tests.factories import make_transaction
 from tests.orders.conftest import an_order, client_of
@@ -420,10 +421,10 @@ def confirm(order_id):
         Reservation.objects.create(order_id=order_id, product_id=line.product_id, quantity=line.quantity)
     (journey,) = journal.lock([order_id])
     journey.claimed(lease=60)
-    journey.stock_reserved()
+    journey.enter(STOCK.RESERVED)
     journey.shipping_quoted(Decimal(0))
-    journey.payment_authorized()
-    journey.payment_captured()
+    journey.enter(PAYMENT.AUTHORIZED)
+    journey.enter(PAYMENT.CAPTURED)
     journey.settle()
     journal.save([journey])
 

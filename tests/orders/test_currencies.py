@@ -113,7 +113,11 @@ def test_a_yen_price_with_decimals_is_refused_with_its_field():
     }
     refused = client.post("/api/orders", body, format="json")
     error = refused.json()["error"]
-    assert (refused.status_code, error["code"], error["field"]) == (400, "too_many_decimals", "items[0].price")
+    assert (refused.status_code, error["code"], error["field"]) == (
+        400,
+        "too_many_decimals",
+        "items[0].price",
+    )
 
 
 @pytest.mark.django_db(transaction=True)

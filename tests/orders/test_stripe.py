@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from orders import commands
 from orders.models import Journey
-from orders.workflow import Status
+from orders.status import Status
 from payments.gateways import gateway
 from payments.gateways.signature import sign
 from payments.models import Transaction
