@@ -161,8 +161,9 @@ class QuoteRequest(NewOrderRequest, kw_only=True):
     at_least_one_of = ()
 
     def complaints(self) -> Iterator[str]:
-        """Yield an unknown currency, an impossible address."""
+        """Yield an unknown currency, impossible prices, an impossible address."""
         yield from complaints_of(check_currency, self.currency, field="currency")
+        yield from _impossible_prices(self)
         yield from complaints_of(check_email, self.email, field="email")
 
 
