@@ -3,8 +3,6 @@
 The journal reader records deliveries once per subscription and event. A row still due is the retry.
 """
 
-import hashlib
-import hmac
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -24,6 +22,7 @@ from notifications.visits import Outcome
 from orders.journal import FeedEvent
 from orders.models import Order, OrderEvent
 from providers.concurrency import concurrently
+from runtime import signatures
 from scheduling.slots import database_now
 
 # A batch continues without slower calls; those end at their deadline.
@@ -129,12 +128,6 @@ def redeliver(deliveries: QuerySet[Delivery], *, user_id: int) -> int:
     return count
 
 
-def signature(secret: str, *, timestamp: int, body: bytes) -> str:
-    """Return the signature header, with timestamp against replay."""
-    digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
-    return f"t={timestamp},v1={digest}"
-
-
 def _bodies(deliveries: Sequence[Delivery]) -> dict[int, bytes]:
     """Archived orders have none."""
     orders = Order.objects.in_bulk({delivery.order_id for delivery in deliveries})
@@ -172,7 +165,7 @@ def _send(delivery: Delivery, body: bytes | None, timestamp: int) -> Outcome:
         "User-Agent": "order-pipeline",
         # For the receiver's deduplication.
         "Webhook-Id": delivery.key,
-        "Webhook-Signature": signature(subscription.secret, timestamp=timestamp, body=body),
+        "Webhook-Signature": signatures.header(subscription.secret, timestamp=timestamp, body=body),
     }
     try:
         status = post(subscription.url, body, headers)

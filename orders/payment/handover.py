@@ -6,9 +6,7 @@ groups and renews the leases of orders with calls under way, so that orders of a
 An order whose stock is undecided stays with its batch: the chord's body continues it.
 """
 
-import functools
 import logging
-import os
 import threading
 import time
 from collections.abc import Sequence
@@ -30,6 +28,7 @@ from payments.gateways.protocol import Outcome
 from payments.ledger import Kind, Prepared
 from providers.collector import Collector
 from providers.loop import Job, exists, loop
+from runtime.per_process import per_process
 
 logger = logging.getLogger(__name__)
 
@@ -139,18 +138,18 @@ def pause_when_crowded() -> float:
 def submit(calls: Sequence[Prepared]) -> None:
     """Submit calls. No transaction may be open; outcomes are applied in the background."""
     if calls:
-        _calls_of(os.getpid()).submit(calls)
+        _calls().submit(calls)
 
 
 def drain(*, seconds: float) -> bool:
     """Wait until all calls of this process are recorded; False on timeout."""
-    return not exists() or _calls_of(os.getpid()).drain(seconds=seconds)
+    return not exists() or _calls().drain(seconds=seconds)
 
 
 def finish() -> None:
     """Drain, and make unanswered orders due for other processes."""
     if not drain(seconds=DRAIN_SECONDS):
-        _calls_of(os.getpid()).reschedule_unanswered()
+        _calls().reschedule_unanswered()
 
 
 class HandedOverCalls:
@@ -240,6 +239,6 @@ class HandedOverCalls:
                 self._under_way.update({call: now for call in old if call in self._under_way})
 
 
-@functools.lru_cache(maxsize=2)
-def _calls_of(pid: int) -> HandedOverCalls:  # noqa: ARG001 - threads do not survive a fork
+@per_process
+def _calls() -> HandedOverCalls:
     return HandedOverCalls()
