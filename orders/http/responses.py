@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from api.responses import Answer, ErrorFacts
 from orders.managers import PlacedLine
 from orders.models import Order, OrderEvent, OrderLine
-from orders.operators.explain import Explanation, Situation
+from orders.operators.situations import Explanation, Situation
 from orders.placing.pricing import NewOrder
 from orders.placing.single import Placed
 from orders.reporting.wording import is_code

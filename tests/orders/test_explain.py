@@ -14,7 +14,8 @@ from django.db import connection
 
 from orders import batches, steps
 from orders.models import Batch, Order, StepRun
-from orders.operators.explain import Explanation, Situation, explain
+from orders.operators.explain import explain
+from orders.operators.situations import Explanation, Situation
 from orders.workflow import Leg, Status, Wait
 from providers.breaker import Admission, breaker
 from runtime import heartbeats
