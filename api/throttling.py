@@ -22,8 +22,7 @@ from api.problems import Problem
 from limits.overrides import override_of
 from limits.rates import BLOCKED, Rate
 from runtime import optional_valkey
-from runtime.optional_valkey import Away as Unavailable
-from runtime.optional_valkey import OptionalValkey
+from runtime.optional_valkey import Away, OptionalValkey
 from runtime.per_process import per_process
 
 logger = structlog.get_logger(__name__)
@@ -58,6 +57,10 @@ class Taken:
 
     wait: float  # nothing is taken beyond `ready_to_wait`
     full_in: float
+
+
+# What callers of the buckets catch.
+Unavailable = Away
 
 
 class Buckets:

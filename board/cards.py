@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.db.models import Count, Q, QuerySet
 
 from api.responses import Answer
+from database import replica
 from orders import journal, queries
 from orders.http.responses import status_name
 from orders.models import Journey, Order
@@ -125,6 +126,7 @@ def cards_of(user: User, order_ids: Iterable[int]) -> Cards:
     return Cards(_cards(user, visible_to(user).filter(pk__in=order_ids)))
 
 
+@replica.may_be_late
 def search(user: User, text: str) -> Cards:
     """Return the newest orders that match a search."""
     return Cards(_cards(user, found(visible_to(user), text).order_by("-pk")[:FOUND_AT_MOST]))

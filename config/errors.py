@@ -21,6 +21,7 @@ from rest_framework.response import Response
 from api.models import KeyReused
 from api.problems import Detail, Problem
 from api.renderers import ENCODER
+from database.failover import is_outage
 from inventory import listing, stock
 from inventory import views as inventory
 from inventory.serializers import BadParameter
@@ -244,7 +245,9 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
     challenge = getattr(error, "auth_header", None)
     if challenge:
         headers["WWW-Authenticate"] = challenge
-    return Response(answer.body, status=answer.status, headers=headers)
+    response = Response(answer.body, status=answer.status, headers=headers)
+    response.is_outage = is_outage(error)  # for config.failover
+    return response
 
 
 def response_to(error: Exception) -> HttpResponse:

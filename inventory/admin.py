@@ -17,7 +17,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
-from inventory import naming, stock
+from inventory import naming, overwritten, stock
 from inventory.listing import RUNS_LOW, matches
 from inventory.listing_cache import forget_listings
 from inventory.models import Product, StockChange, StockItem
@@ -206,6 +206,7 @@ class ProductAdmin(admin.ModelAdmin):
             "opts": self.model._meta,
             "product": product,
             "stock": _stock_of(product),
+            "changes": overwritten.of_product(product.pk),
             "form": form,
         }
         return TemplateResponse(request, "admin/inventory/adjust.html", context)

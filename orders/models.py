@@ -61,7 +61,7 @@ class Order(models.Model):
     shipping_address = models.JSONField(default=dict)
     country = models.CharField(max_length=2, help_text="ISO 3166 code of the country to deliver to.")
     payment_token = models.CharField(
-        max_length=64, help_text="The provider's token for the card; never a number."
+        max_length=255, help_text="The provider's token for the card; never a number."
     )
     placed_at = models.DateTimeField()
 

@@ -308,7 +308,7 @@ def _record(
     batch: BatchLease,
 ) -> None:
     newly_recorded = ledger.record(kind, outcomes)
-    ledger.delete_unsent(kind, [p for p in prepared if p.is_new and _was_not_sent(p, outcomes)])
+    ledger.delete_unsent([p for p in prepared if p.is_new and _was_not_sent(p, outcomes)])
     called = {p.request.order_id for p in prepared}
     for journey in journeys:
         outcome = outcomes.get(journey.order_id)

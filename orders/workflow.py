@@ -430,6 +430,12 @@ class JourneyState:
             self._note(EventType.WAITING, waiting_for=what.value)
             self.waiting_for = what
 
+    def undecided(self, *, check_in: float) -> None:
+        """The provider or the customer decides later; no attempt. `check_in`: seconds until the next look-up."""
+        self.blocked(Wait.PAYMENT_OUTCOME)
+        self.attempts = 0
+        self.reschedule_in(check_in)
+
     def no_capacity(self) -> None:
         """Due at once; no attempt."""
         self.attempts = 0

@@ -16,12 +16,12 @@ OrderFinder = Callable[[str], int | None]
 
 
 def transactions_page(
-    request: HttpRequest, context: dict[str, Any], *, find_order: OrderFinder
+    request: HttpRequest, context: dict[str, Any], *, find_order: OrderFinder, hidden: QuerySet[Any]
 ) -> HttpResponse:
-    """List transactions by latest order."""
+    """List transactions by latest order, except those of the `hidden` order ids."""
     chosen = request.GET
     try:
-        found = list(_transactions(chosen, find_order)[: PAGE + 1])
+        found = list(_transactions(chosen, find_order).exclude(order_id__in=hidden)[: PAGE + 1])
         trouble = ""
     except OperationalError:  # too few rows match
         found, trouble = [], "The query took too long. Filter by order or state to narrow it down."

@@ -8,8 +8,9 @@ from django.db.models.functions import Now
 class Transaction(models.Model):
     """One provider call of an order.
 
-    The row holds the whole call and is written before it; retries use the same row and key. So an order has
-    at most one transaction per kind, however often a step runs.
+    The row holds the whole call and is written before it; repeats of an unknown call use the same row and key.
+    Kind and rank give the number, so two processes that decide the same write the same row, however often a
+    step runs. A decided row is never sent again: a new attempt is a new row.
     """
 
     class Kind(models.TextChoices):
@@ -17,26 +18,41 @@ class Transaction(models.Model):
         CAPTURE = "capture", "Capture"  # collects it
         VOID = "void", "Void"  # releases it
         REFUND = "refund", "Refund"  # returns what was collected
+        REVERSAL = "reversal", "Reversal"  # the provider's: its parent, which succeeded, failed later
 
     class State(models.TextChoices):
-        UNKNOWN = "unknown", "Unknown"  # sent or about to be; look it up by key
+        UNKNOWN = "unknown", "Unknown"  # sent or about to be, or not decided; look it up
         SUCCEEDED = "succeeded", "Succeeded"
         DECLINED = "declined", "Declined"  # nothing moved
 
-    pk = models.CompositePrimaryKey("order_id", "kind")
+    pk = models.CompositePrimaryKey("order_id", "number")
     order_id = models.BigIntegerField()
+    number = models.IntegerField()  # `number_of` its kind and rank
+    # Number of the transaction that it builds on: a capture's authorization, a refund's capture.
+    parent = models.IntegerField(null=True)
+    # Of the same decision: the one before was declined, or failed later.
+    attempt = models.SmallIntegerField(db_default=1)
+    # Number of the credit that a refund carries out; none if it refunds all that is left.
+    credit = models.IntegerField(null=True)
+    key = models.CharField(max_length=100, db_default="", help_text="The idempotency key of all its calls.")
     kind = models.CharField(max_length=9, choices=Kind.choices)
+    # Captures, voids, refunds and look-ups go through the gateway that has the money.
+    gateway = models.CharField(max_length=40, db_default="http")
     # The order in the provider's ledger.
     reference = models.UUIDField()
     amount = models.DecimalField(max_digits=12, decimal_places=2)
     currency = models.CharField(max_length=3)
     token = models.CharField(
-        max_length=64, blank=True, help_text="The provider's token for the card; never a number."
+        max_length=255, blank=True, help_text="The provider's token for the card; never a number."
     )
     state = models.CharField(max_length=9, choices=State.choices, default=State.UNKNOWN)
     provider_id = models.CharField(max_length=64, blank=True)
     code = models.CharField(max_length=40, blank=True, help_text="Why it was declined, or is unknown.")
     message = models.CharField(max_length=200, blank=True)
+    # The provider's id of the authorization or capture that it builds on.
+    provider_parent = models.CharField(max_length=64, blank=True, db_default="")
+    # What the customer has to do, while it is not decided (`payments.gateways.protocol.Action`).
+    action = models.JSONField(null=True)
     started_at = models.DateTimeField()
     # Start of the latest attempt, from which a call may be in flight.
     asked_at = models.DateTimeField(db_default=Now())
@@ -51,15 +67,25 @@ class Transaction(models.Model):
     def __str__(self) -> str:
         return f"{self.kind} of {self.amount} {self.currency} for order {self.order_id}: {self.state}"
 
-    @property
-    def key(self) -> str:
-        """The idempotency key of all attempts."""
-        return idempotency_key(reference=str(self.reference), kind=self.kind)
+
+KINDS = [kind.value for kind in Transaction.Kind]
+# More than there will ever be kinds.
+NUMBERS_PER_RANK = 10
 
 
-def idempotency_key(*, reference: str, kind: str) -> str:
-    """Return the idempotency key of an order's transaction."""
-    return f"{reference}:{kind}"
+def number_of(kind: str, rank: int = 1) -> int:
+    """Return the number of an order's n-th transaction of a kind: ranks begin at 1."""
+    return KINDS.index(kind) + 1 + NUMBERS_PER_RANK * (rank - 1)
+
+
+def rank_of(number: int) -> int:
+    """Return a transaction's place among those of its kind, from 1."""
+    return number // NUMBERS_PER_RANK + 1
+
+
+def idempotency_key(*, reference: str, kind: str, rank: int = 1) -> str:
+    """Return the idempotency key of an order's n-th transaction of a kind."""
+    return f"{reference}:{kind}" if rank == 1 else f"{reference}:{kind}:{rank}"
 
 
 class WebhookEvent(models.Model):

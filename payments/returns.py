@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 
 from django.db import transaction
 
 import faults
 from payments import ledger
-from payments.gateways.protocol import Outcome
-from payments.ledger import Kind, Prepared, Request, State
+from payments.balance import balance, latest, next_number
+from payments.gateways import gateway
+from payments.gateways.protocol import Outcome, Sent
+from payments.ledger import FIRST, Kind, Prepared, Request, State
 from payments.models import Transaction
 from payments.talking import hold_all, talk
 from providers.conversation import Conversation
@@ -29,6 +32,8 @@ Answer = Returned | Outcome
 
 CAPTURED_AFTER_ALL = Outcome(kind="unknown", code="captured_after_all")
 NO_ANSWER_YET = Outcome(kind="unknown", code="no_answer_yet")
+# A refund that was under way is done; the rest follows.
+MORE_TO_REFUND = Outcome(kind="unknown", code="more_to_refund")
 
 DONE_BY = {Kind.VOID: Returned.VOIDED, Kind.REFUND: Returned.REFUNDED}
 
@@ -36,58 +41,114 @@ DONE_BY = {Kind.VOID: Returned.VOIDED, Kind.REFUND: Returned.REFUNDED}
 def reverse_payments(order_ids: Sequence[int], *, now: datetime, patience: float) -> dict[int, Answer]:
     """Void or refund whatever the orders' transactions hold; idempotent.
 
-    Unknown outcomes are looked up first; after `ledger.arrival_grace` a call cannot arrive. Declined
-    reversals are sent again under the same key: an operator requested it.
+    Unknown outcomes are looked up first; after `ledger.arrival_grace` a call cannot arrive. What is refunded is
+    all that is left of the captures; a refund with an unknown outcome is settled first, under its own key. After
+    a declined reversal the next attempt has a key of its own: providers repeat their answer under the old one.
 
     Look-ups, reversals and the check of declined voids each wait at most `patience` seconds.
     """
     _look_up(order_ids, now=now, patience=patience)
-    books = ledger.transactions_of(order_ids)
-    answers: dict[int, Answer] = {order_id: _standing(books.get(order_id, {})) for order_id in order_ids}
+    books = ledger.entries_of(order_ids)
+    answers: dict[int, Answer] = {order_id: _standing(books.get(order_id, [])) for order_id in order_ids}
     to_do = {
-        Kind.VOID: [_request(books[o][Kind.AUTHORIZE]) for o in _those(answers, Returned.VOIDED)],
-        Kind.REFUND: [_request(books[o][Kind.CAPTURE]) for o in _those(answers, Returned.REFUNDED)],
+        Kind.VOID: [_void(books[o]) for o in _those(answers, Returned.VOIDED)],
+        Kind.REFUND: [
+            _refund(books[o]) for o in _those(answers, Returned.REFUNDED) if not _is_refunded(books[o])
+        ],
     }
-    return answers | _reverse(to_do, now=now, patience=patience)
+    return answers | _reverse(to_do, books, now=now, patience=patience)
 
 
 def _those(answers: dict[int, Answer], how: Returned) -> list[int]:
     return [order_id for order_id, answer in answers.items() if answer is how]
 
 
-def _standing(book: dict[str, Transaction]) -> Answer:
-    authorization, capture = book.get(Kind.AUTHORIZE), book.get(Kind.CAPTURE)
-    for entry in (authorization, capture):
-        if entry is not None and entry.state == State.UNKNOWN:
+def _standing(book: Sequence[Transaction]) -> Answer:
+    if _is_voidable_undecided(book):
+        return Returned.VOIDED
+    for entry in book:
+        if entry.kind in (Kind.AUTHORIZE, Kind.CAPTURE) and entry.state == State.UNKNOWN:
             return Outcome(kind="unknown", code=entry.code, message=entry.message)
-    if capture is not None and capture.state == State.SUCCEEDED:
+    if any(entry.kind == Kind.CAPTURE and entry.state == State.SUCCEEDED for entry in book):
         return Returned.REFUNDED
-    if authorization is not None and authorization.state == State.SUCCEEDED:
+    if any(entry.kind == Kind.AUTHORIZE and entry.state == State.SUCCEEDED for entry in book):
         return Returned.VOIDED
     return Returned.NOTHING
 
 
-def _request(base: Transaction) -> Request:
+def _is_voidable_undecided(book: Sequence[Transaction]) -> bool:
+    """Whether the provider has begun the authorization by an id under which it can be voided for good."""
+    if any(entry.kind == Kind.CAPTURE for entry in book):
+        return False
+    begun = (e for e in book if e.kind == Kind.AUTHORIZE and e.state == State.UNKNOWN and e.provider_id)
+    return any(gateway(entry.gateway).capabilities.void_undecided for entry in begun)
+
+
+def _is_refunded(book: Sequence[Transaction]) -> bool:
+    sums = balance(book)
+    return sums.left <= 0 and sums.pending == 0
+
+
+def _void(book: Sequence[Transaction]) -> Request:
+    authorization = next(e for e in book if e.kind == Kind.AUTHORIZE)
+    last = latest(book, Kind.VOID)
+    if last is not None and last.state == State.DECLINED:
+        return _request(authorization, authorization.amount, next_number(book, Kind.VOID), last.attempt + 1)
+    return _request(authorization, authorization.amount, FIRST[Kind.VOID], 1)
+
+
+def _refund(book: Sequence[Transaction]) -> Request:
+    """Return the refund that is under way, or that of all that is left."""
+    capture = next(e for e in book if e.kind == Kind.CAPTURE and e.state == State.SUCCEEDED)
+    for entry in book:
+        if entry.kind == Kind.REFUND and entry.state == State.UNKNOWN:
+            request = _request(capture, entry.amount, entry.number, entry.attempt)
+            return request._replace(credit=entry.credit)
+    last = latest(book, Kind.REFUND)
+    repeats = last is not None and last.credit is None
+    attempt = last.attempt + 1 if last is not None and repeats else 1
+    return _request(capture, balance(book).left, next_number(book, Kind.REFUND), attempt)
+
+
+def _request(base: Transaction, amount: Decimal, number: int, attempt: int) -> Request:
     return Request(
         order_id=base.order_id,
         reference=str(base.reference),
-        amount=base.amount,
+        amount=amount,
         currency=base.currency,
         parent=base.provider_id,
+        gateway=base.gateway,
+        number=number,
+        parent_number=base.number,
+        attempt=attempt,
     )
 
 
-def _reverse(to_do: Mapping[Kind, Sequence[Request]], *, now: datetime, patience: float) -> dict[int, Answer]:
+def _reverse(
+    to_do: Mapping[Kind, Sequence[Request]],
+    books: Mapping[int, Sequence[Transaction]],
+    *,
+    now: datetime,
+    patience: float,
+) -> dict[int, Answer]:
     if not any(to_do.values()):
         return {}
     with transaction.atomic():
-        prepared = [one for kind, requests in to_do.items() for one in _prepare(kind, requests)]
+        prepared = [
+            one
+            for kind, requests in to_do.items()
+            if requests
+            for one in ledger.prepare(kind, ledger.listed(requests))
+        ]
         faults.point("return_money.before_intent_commit")
     outcomes = ledger.send(prepared, patience=patience, on_late=_record_late)
     faults.point("return_money.before_record")
     for kind in to_do:
-        ledger.record(kind, _outcomes_of(kind, prepared, outcomes))
+        record_all(kind, prepared, outcomes)
     voids = _outcomes_of(Kind.VOID, prepared, outcomes)
+    # Those that were not decided never will be.
+    voided = [order_id for order_id, outcome in voids.items() if outcome.kind == "succeeded"]
+    ledger.record(Kind.AUTHORIZE, dict.fromkeys(voided, Outcome(kind="declined", code="voided")))
     captured = _captured_after_all(
         [o for o, outcome in voids.items() if outcome.kind == "declined"], now, patience
     )
@@ -95,15 +156,14 @@ def _reverse(to_do: Mapping[Kind, Sequence[Request]], *, now: datetime, patience
     answers: dict[int, Answer] = dict.fromkeys(order_ids, NO_ANSWER_YET)
     for one in prepared:
         if outcome := outcomes.get(one.request.order_id):
-            answers[one.request.order_id] = _answer(one, outcome)
+            answers[one.request.order_id] = _answer(one, outcome, books[one.request.order_id])
     return answers | dict.fromkeys(captured, CAPTURED_AFTER_ALL)
 
 
-def _prepare(kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
-    if not requests:
-        return []
-    ledger.reopen(kind, [request.order_id for request in requests])
-    return ledger.prepare(kind, ledger.listed(requests))
+def record_all(kind: Kind, prepared: Sequence[Prepared], outcomes: Mapping[int, Outcome]) -> set[int]:
+    """Record the outcomes of a kind's calls. Return the orders for which one was new."""
+    number_by_order = {one.request.order_id: one.number for one in prepared if one.kind is kind}
+    return ledger.record(kind, _outcomes_of(kind, prepared, outcomes), number_by_order=number_by_order)
 
 
 def _outcomes_of(
@@ -113,15 +173,20 @@ def _outcomes_of(
     return {order_id: outcomes[order_id] for order_id in order_ids if order_id in outcomes}
 
 
-def _answer(prepared: Prepared, outcome: Outcome) -> Answer:
+def _answer(prepared: Prepared, outcome: Outcome, book: Sequence[Transaction]) -> Answer:
     if outcome.kind == "succeeded":
-        return DONE_BY[prepared.kind]
+        sums = balance(book)
+        is_part = prepared.kind is Kind.REFUND and prepared.request.amount < sums.left + sums.pending
+        return MORE_TO_REFUND if is_part else DONE_BY[prepared.kind]
     if outcome.kind != "declined":
         return outcome
+    return outcome._replace(message=in_words(prepared, outcome))
+
+
+def in_words(prepared: Prepared, outcome: Outcome) -> str:
+    """Return why a call was declined, for operators."""
     call = f"{prepared.kind.label} of {prepared.request.amount} {prepared.request.currency}"
-    return outcome._replace(
-        message=f"{call} refused by the provider: {outcome.code} {outcome.message}".strip()
-    )
+    return f"{call} refused by the provider: {outcome.code} {outcome.message}".strip()
 
 
 def _captured_after_all(order_ids: Sequence[int], now: datetime, patience: float) -> set[int]:
@@ -138,7 +203,7 @@ def _captured_after_all(order_ids: Sequence[int], now: datetime, patience: float
 
 
 def _record_late(prepared: Prepared, outcome: Outcome) -> None:
-    ledger.record(prepared.kind, {prepared.request.order_id: outcome})
+    record_all(prepared.kind, [prepared], {prepared.request.order_id: outcome})
 
 
 def _look_up(order_ids: Sequence[int], *, now: datetime, patience: float) -> None:
@@ -154,8 +219,24 @@ def _find_all(
 ) -> list[tuple[Transaction, Outcome]]:
     if early := [entry for entry in entries if entry.asked_at > now + ledger.arrival_grace()]:
         ledger.restart_grace(early)
-    gathered = hold_all([_find(entry, now) for entry in entries], patience=patience, on_late=_ignore)
+    gathered = hold_all(
+        [_find(entry, now) for entry in entries],
+        gateways=[entry.gateway for entry in entries],
+        patience=patience,
+        on_late=_ignore,
+    )
     return [(entries[place], outcome) for place, outcome in gathered.results.items()]
+
+
+def _sent(entry: Transaction) -> Sent:
+    return Sent(
+        str(entry.kind),
+        str(entry.reference),
+        entry.amount,
+        entry.currency,
+        parent=entry.provider_parent,
+        provider_id=entry.provider_id,
+    )
 
 
 def _ignore(index: int, answer: Outcome) -> None:
@@ -165,7 +246,7 @@ def _ignore(index: int, answer: Outcome) -> None:
 def _find(entry: Transaction, now: datetime) -> Conversation[Outcome]:
     """Look up a transaction; declined once it can no longer arrive."""
     try:
-        found = yield from ledger.looking_up(talk(), key=entry.key)
+        found = yield from ledger.looking_up(talk(entry.gateway), key=entry.key, sent=_sent(entry))
     except ProviderUnavailable as unavailable:
         return Outcome(kind="unknown", code=ledger.LOOKUP_FAILED, message=str(unavailable)[:200])
     if found is not None:

@@ -45,7 +45,8 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
-DATE_FORMAT, DATETIME_FORMAT = "Y-m-d", "Y-m-d H:i:s T"
+# A language's own formats win over DATE_FORMAT and DATETIME_FORMAT.
+FORMAT_MODULE_PATH = "config.formats"
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 ASGI_APPLICATION = "config.asgi.application"
@@ -77,6 +78,7 @@ INSTALLED_APPS = [
     "notifications",
     "live",
     "board",
+    "desk",
     "config",
 ]
 
@@ -85,6 +87,7 @@ MIDDLEWARE = [
     "config.admission.Admitted",
     "config.middleware.NotCached",
     "config.bodies.ReadsBodies",
+    "config.replica_reads.ReadsReplica",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.middleware.WithoutSession",
@@ -98,6 +101,7 @@ MIDDLEWARE = [
     "config.middleware.Logged",
     "config.middleware.ContentPolicy",
     "config.middleware.RefusesCardNumbers",
+    "config.failover.AwaitsLeader",
 ]
 
 TEMPLATES = [

@@ -7,6 +7,7 @@ from config.environment import database_url, env, number, redis_url
 COMMAND_TIMEOUT_SECONDS = number("COMMAND_TIMEOUT_SECONDS", default=5, at_least=0.1)
 DATABASE_URL = database_url(env.str("DATABASE_URL"), password=env.str("DATABASE_PASSWORD", default=""))
 DATABASES: dict[str, Any] = {"default": env.db_url_config(DATABASE_URL, engine="database.postgresql")}
+_HAS_STANDBYS = "," in str(DATABASES["default"]["HOST"])
 # Statements and lock waits time out before a lease expires.
 _SESSION = {
     "statement_timeout": str(int(COMMAND_TIMEOUT_SECONDS * 1000)),
@@ -23,7 +24,8 @@ DATABASES["default"] |= {
     "CONN_MAX_AGE": 60,
     "CONN_HEALTH_CHECKS": True,
     "OPTIONS": {
-        "connect_timeout": 3,
+        # Of several hosts each gets as long; one alone may be slow under load.
+        "connect_timeout": 3 if _HAS_STANDBYS else 5,
         "keepalives_idle": 10,
         "keepalives_interval": 2,
         "keepalives_count": 3,
@@ -38,7 +40,12 @@ DATABASES["default"] |= {
     "TEST": {"NAME": env.str("TEST_DATABASE_NAME", default=None)},
 }
 
-# Standbys for reports that tolerate replication lag.
+# How long a request waits for a new leader before it gets 503. Below the balancer's patience with a silent node.
+FAILOVER_WAIT_SECONDS = number("FAILOVER_WAIT_SECONDS", default=4 if _HAS_STANDBYS else 0, at_least=0)
+
+# Standbys for lists and reports that tolerate replication lag, and how much: a client that wrote reads at the leader
+# for as long.
+REPLICA_LAG_SECONDS = number("REPLICA_LAG_SECONDS", default=10, at_least=0.1)
 if env.str("DATABASE_REPLICA_URL", default=""):
     _replica = env.db_url("DATABASE_REPLICA_URL", engine="database.postgresql")
     DATABASES["replica"] = (
@@ -49,6 +56,7 @@ if env.str("DATABASE_REPLICA_URL", default=""):
             "TEST": {"MIRROR": "default"},
         }
     )
+    DATABASE_ROUTERS = ["database.replica.Router"]
 
 REDIS_URL = env.str("REDIS_URL")
 _REDIS_PASSWORD = env.str("REDIS_PASSWORD", default="")

@@ -23,6 +23,7 @@ from api.renderers import ENCODER
 from api.requests import Nothing, read
 from api.schema import IDEMPOTENCY_KEY, REFERENCE, refusals
 from api.validators import check_text
+from database import replica
 from orders import commands, journal, queries
 from orders.http import responses as serializers
 from orders.http.examples import BY_PRODUCT_ID, BY_PRODUCT_NAME
@@ -377,6 +378,7 @@ def _answer_with_placed(placed: single.Placed, detail: OrderDetail) -> Response:
     return Response(msgspec.Raw(body), status=status.HTTP_201_CREATED, headers=headers)
 
 
+@replica.may_be_late
 def page_of(request: Request, orders: Any) -> Response:
     """Answer with the requested page of orders."""
     rows, following = newest_first(request, orders)

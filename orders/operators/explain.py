@@ -3,7 +3,7 @@
 Used by the API, admin and `manage.py explain`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -16,9 +16,9 @@ from orders.operators.situations import Explanation, Facts, Situation
 from orders.reporting.wording import attention as in_words
 from orders.workflow import UNDER_WAY, EventType, Leg, Status, Wait
 from payments import ledger
+from payments.balance import balance
 from payments.ledger import Kind, State
 from payments.models import Transaction
-from providers.breaker import breaker
 from scheduling.slots import database_now
 
 BECAUSE_OF = {
@@ -31,7 +31,7 @@ BECAUSE_OF = {
 
 def explain(order: Order) -> Explanation:
     """Return why an order is where it is now."""
-    facts = Facts(order, order.journey, database_now(), ledger.transactions_of([order.pk]).get(order.pk, {}))
+    facts = Facts(order, order.journey, database_now(), ledger.entries_of([order.pk]).get(order.pk, []))
     journey = facts.journey
     if is_at_rest(journey):
         return _rests(facts)
@@ -195,7 +195,7 @@ def _waits_for_provider(facts: Facts) -> Explanation:
         Situation.PAYMENT_PROVIDER,
         "the payment provider",
         facts.since(EventType.WAITING),
-        why=f"The payment provider cannot be reached. {blockers.told(breaker('payments').state())}.{earlier_call}",
+        why=f"The payment provider cannot be reached. {blockers.told(blockers.payment_breaker())}.{earlier_call}",
         next_action="No action needed: it continues automatically once the provider responds."
         f" {blockers.NO_ATTEMPT}",
         in_the_way=_poll_blockers(facts),
@@ -352,16 +352,17 @@ def _money(facts: Facts) -> str:
     )
 
 
-def _exposure(book: Mapping[str, Transaction]) -> tuple[Decimal, str]:
+def _exposure(book: Sequence[Transaction]) -> tuple[Decimal, str]:
     """Return how much of the customer's money the provider has, and how certain that is; empty text if none."""
-    reversed_by = {
-        kind for kind in (Kind.VOID, Kind.REFUND) if kind in book and book[kind].state == State.SUCCEEDED
-    }
-    for kind, has, undo in ((Kind.CAPTURE, "has", Kind.REFUND), (Kind.AUTHORIZE, "holds", Kind.VOID)):
-        entry = book.get(kind)
-        if entry and entry.state in (State.SUCCEEDED, State.UNKNOWN):
-            if reversed_by & {undo, Kind.REFUND}:
-                return Decimal(0), ""
+    sums = balance(book)
+    if sums.captured:
+        kept = sums.captured - sums.refunded
+        return (kept, "has") if kept > 0 else (Decimal(0), "")
+    standing = {entry.kind: entry for entry in book if entry.state in (State.SUCCEEDED, State.UNKNOWN)}
+    if Kind.VOID in standing and standing[Kind.VOID].state == State.SUCCEEDED:
+        return Decimal(0), ""
+    for kind, has in ((Kind.CAPTURE, "has"), (Kind.AUTHORIZE, "holds")):
+        if entry := standing.get(kind):
             return entry.amount, has if entry.state == State.SUCCEEDED else "may hold"
     return Decimal(0), ""
 

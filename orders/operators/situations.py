@@ -1,6 +1,6 @@
 """What an order may be doing, and the facts that tell."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -63,12 +63,12 @@ class Facts(NamedTuple):
     order: Order
     journey: Journey
     now: datetime
-    book: Mapping[str, Transaction]  # by kind: the calls to the payment provider
+    book: Sequence[Transaction]  # the calls to the payment provider
 
     @property
     def unknown(self) -> list[Transaction]:
         """Payment calls whose outcome is unknown, the oldest first."""
-        found = (t for t in self.book.values() if t.state == State.UNKNOWN)
+        found = (t for t in self.book if t.state == State.UNKNOWN)
         return sorted(found, key=lambda transaction: transaction.started_at)
 
     @property

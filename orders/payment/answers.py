@@ -6,6 +6,7 @@ They arrive in any order, repeatedly: only the first that settles an unknown out
 import logging
 import traceback
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import NamedTuple
 
 from django.conf import settings
@@ -16,13 +17,16 @@ from orders import journal, wakeup
 from orders.limits import declines
 from orders.workflow import JourneyState, Leg, Wait
 from payments import ledger
-from payments.gateways.protocol import Outcome
+from payments.gateways.protocol import UNDECIDED, Outcome
 from payments.ledger import Kind, Prepared
 
 logger = logging.getLogger(__name__)
 
 # The call's lease as a share of the order's. The calling process renews it.
 PART_OF_LEASE = 0.75
+
+# When to look up what a provider or a customer has not decided, unless the gateway knows better.
+CHECK_AFTER = timedelta(minutes=1)
 
 # The payment leg to which an outcome of each kind still applies.
 BEFORE = {Kind.AUTHORIZE: Leg.PENDING, Kind.CAPTURE: Leg.AUTHORIZED}
@@ -80,7 +84,7 @@ def _take_kind(
     outcomes = _outcomes_of(kind, answered)
     newly_recorded = ledger.record(kind, outcomes)
     unsent = [a.prepared for a in answered if a.prepared.is_new and _was_not_sent(a.outcome)]
-    ledger.delete_unsent(kind, unsent)
+    ledger.delete_unsent(unsent)
     for answer in answered:
         journey = journeys.get(answer.prepared.request.order_id)
         if journey is not None and isinstance(answer.outcome, Exception):
@@ -123,7 +127,8 @@ def _settle_by(kind: Kind, journey: JourneyState, outcome: Outcome, newly_record
         return True
     # With a batch, it waits for stock and is settled there.
     is_free = journey.batch_id is None or journey.payment is Leg.CAPTURED
-    if is_free and journey.is_processing and outcome.code != ledger.NO_CAPACITY.code:
+    is_scheduled = outcome.kind in UNDECIDED or outcome.code == ledger.NO_CAPACITY.code
+    if is_free and journey.is_processing and not is_scheduled:
         journey.settle()
     return False
 
@@ -149,17 +154,17 @@ def capture(journeys: Sequence[JourneyState]) -> list[Prepared]:
 
 def record_late(kind: Kind, prepared: Prepared, outcome: Outcome) -> None:
     """Record a late outcome of a batch's call."""
-    record_late_outcome(kind, prepared.request.order_id, outcome)
+    record_late_outcome(kind, prepared.request.order_id, outcome, number=prepared.number)
 
 
-def record_late_outcome(kind: Kind, order_id: int, outcome: Outcome) -> bool:
+def record_late_outcome(kind: Kind, order_id: int, outcome: Outcome, *, number: int) -> bool:
     """Record an outcome that no step waits for; reschedule its order.
 
     Return whether it was new.
     """
     with transaction.atomic():
         journeys = journal.lock([order_id])
-        if order_id not in ledger.record(kind, {order_id: outcome}):
+        if order_id not in ledger.record(kind, {order_id: outcome}, number_by_order={order_id: number}):
             return False
         for journey in journeys:
             apply_late(kind, journey, outcome)
@@ -172,7 +177,7 @@ def record_late_outcome(kind: Kind, order_id: int, outcome: Outcome) -> bool:
 def apply(kind: Kind, journey: JourneyState, outcome: Outcome | None) -> None:
     """Apply an outcome to the journey."""
     succeeded = outcome is not None and outcome.kind == "succeeded"
-    if outcome is None or outcome.kind in ("unknown", "not_sent"):
+    if outcome is None or outcome.kind not in ("succeeded", "declined"):
         defer(journey, outcome)
     elif kind is Kind.AUTHORIZE:
         journey.payment_authorized() if succeeded else journey.payment_declined(outcome.code)
@@ -202,5 +207,7 @@ def defer(journey: JourneyState, outcome: Outcome | None) -> None:
         journey.no_capacity()
     elif outcome is not None and (outcome.kind == "not_sent" or outcome.code == ledger.LOOKUP_FAILED):
         journey.blocked(Wait.PAYMENT_PROVIDER)
+    elif outcome is not None and outcome.kind in UNDECIDED:
+        journey.undecided(check_in=(outcome.check_after or CHECK_AFTER).total_seconds())
     else:
         journey.blocked(Wait.PAYMENT_OUTCOME)

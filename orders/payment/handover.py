@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 from functools import partial
+from typing import TypeGuard
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
@@ -27,7 +28,7 @@ from payments import ledger, talking
 from payments.gateways.protocol import Outcome
 from payments.ledger import Kind, Prepared
 from providers.collector import Collector
-from providers.loop import Job, exists, loop
+from providers.loop import exists, loop
 from runtime.per_process import per_process
 
 logger = logging.getLogger(__name__)
@@ -127,12 +128,12 @@ def capture(batch: BatchLease, journeys: Sequence[JourneyState]) -> list[Prepare
 
 def room(wanted: int, until: float) -> int:
     """Return the loop's free places up to `wanted`; 0 if none until that monotonic time."""
-    return loop().room(talking.PROVIDER, wanted=wanted, until=until)
+    return loop().room(talking.provider_name(), wanted=wanted, until=until)
 
 
 def pause_when_crowded() -> float:
     """Return the delay in seconds of orders without room: about a call's duration."""
-    return min(settings.STRAGGLER_PATIENCE_SECONDS, loop().usual_seconds(talking.PROVIDER))
+    return min(settings.STRAGGLER_PATIENCE_SECONDS, loop().usual_seconds(talking.provider_name()))
 
 
 def submit(calls: Sequence[Prepared]) -> None:
@@ -174,8 +175,8 @@ class HandedOverCalls:
             self._collector.wake()
         for call in calls:
             # Captures go first: an order is done when it is captured.
-            job: Job[Outcome] = Job(ledger.asking(call), partial(self._answered, call))
-            loop().submit(talking.PROVIDER, job, first=call.kind is Kind.CAPTURE)
+            is_first = call.kind is Kind.CAPTURE or bool(call.provider_id)
+            talking.start(call.gateway, ledger.asking(call), partial(self._answered, call), first=is_first)
 
     def drain(self, *, seconds: float) -> bool:
         until = time.monotonic() + seconds
@@ -197,10 +198,13 @@ class HandedOverCalls:
         self._collector.add(Answered(call, outcome))
 
     def _collect(self, answered: Sequence[Answered]) -> None:
-        self._collect_isolated(answered)
+        begun = [(a.prepared, a.outcome) for a in answered if is_begun(a.outcome)]
+        self._collect_isolated([answer for answer in answered if not is_begun(answer.outcome)])
+        continued = ledger.begin(begun)
         with self._lock:
             for answer in answered:
                 self._under_way.pop((answer.prepared.request.order_id, answer.prepared.kind), None)
+        self.submit(continued)
         wakeup.announce_events()
 
     def _collect_isolated(self, answered: Sequence[Answered]) -> None:
@@ -237,6 +241,11 @@ class HandedOverCalls:
             execute(RENEW, [numbers(sorted({order_id for order_id, _ in old})), lease])
             with self._lock:
                 self._under_way.update({call: now for call in old if call in self._under_way})
+
+
+def is_begun(outcome: Outcome | Exception) -> TypeGuard[Outcome]:
+    """Whether the provider knows the call by an id, which has to be recorded before it is sent again."""
+    return isinstance(outcome, Outcome) and outcome.kind == "begun"
 
 
 @per_process

@@ -171,12 +171,15 @@ def backlog() -> Backlog:
 
 def attention(*, limit: int = 20) -> tuple[int, list[Attention]]:
     """Return how many orders need attention, and the first `limit`."""
-    (count,) = _one("SELECT count(*) FROM orders_journey WHERE NOT attention = ''")
+    flagged = (
+        "FROM orders_journey j JOIN orders_order o ON o.id = j.order_id"
+        " WHERE NOT j.attention = '' AND o.owner_id IS DISTINCT FROM %s"
+    )
+    canary = queries.canary_owner_id()
+    (count,) = _one(f"SELECT count(*) {flagged}", [canary])
     rows = _all(
-        "SELECT o.id, o.placed_at, j.status, j.attention"
-        " FROM orders_journey j JOIN orders_order o ON o.id = j.order_id"
-        " WHERE NOT j.attention = '' ORDER BY j.order_id LIMIT %s",
-        [limit],
+        f"SELECT o.id, o.placed_at, j.status, j.attention {flagged} ORDER BY j.order_id LIMIT %s",
+        [canary, limit],
     )
     return count, [
         Attention(id_, order_number(id_, placed), status, why) for id_, placed, status, why in rows

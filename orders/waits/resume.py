@@ -9,6 +9,7 @@ import time
 from django.db import connection
 
 from orders.workflow import Wait
+from payments import talking
 from providers.breaker import breaker
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class ProviderWatch:
         if time.monotonic() < self._next_poll:
             return
         self._next_poll = time.monotonic() + POLL_SECONDS
-        state = breaker("payments").state().state
+        state = breaker(talking.provider_name()).state().state
         if state == "unknown":
             return
         is_closed = state == "closed"

@@ -165,9 +165,9 @@ def test_a_transaction_that_another_worker_is_sending_is_not_struck_out() -> Non
     first = ledger.prepare(Kind.AUTHORIZE, charges)
     second = ledger.prepare(Kind.AUTHORIZE, charges)
     assert [first[0].is_new, second[0].is_new] == [True, False]
-    ledger.delete_unsent(Kind.AUTHORIZE, first)
+    ledger.delete_unsent(first)
     assert Transaction.objects.filter(order_id=order_id).exists()
-    ledger.delete_unsent(Kind.AUTHORIZE, second)
+    ledger.delete_unsent(second)
     assert not Transaction.objects.filter(order_id=order_id).exists()
 
 
@@ -195,8 +195,8 @@ def test_money_that_arrives_while_the_undo_is_half_done_goes_back_too(providers:
     assert (journey(order_id).status, journey(order_id).payment) == (Status.CANCELLING, "nothing")
     arrived = gateway().find(key=entry.key)
     assert arrived is not None
-    assert answers.record_late_outcome(Kind.AUTHORIZE, order_id, arrived)
-    assert not answers.record_late_outcome(Kind.AUTHORIZE, order_id, arrived)
+    assert answers.record_late_outcome(Kind.AUTHORIZE, order_id, arrived, number=1)
+    assert not answers.record_late_outcome(Kind.AUTHORIZE, order_id, arrived, number=1)
     settle_down()
     assert journey(order_id).status == Status.CANCELLED
     assert net_at_provider(order_id) == (0, 0)

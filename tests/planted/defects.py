@@ -53,7 +53,8 @@ def outcome_before_call() -> list[Replacement]:
     def hope(prepared: Sequence[Prepared]) -> None:
         for one in prepared:
             hoped = Outcome("succeeded", provider_id=f"hoped:{one.key}")
-            ledger.record(one.kind, {one.request.order_id: hoped})
+            at = {one.request.order_id: one.number}
+            ledger.record(one.kind, {one.request.order_id: hoped}, number_by_order=at)
 
     def hopeful(prepared: Sequence[Prepared], **how: Any) -> dict[int, Outcome]:
         hope(prepared)

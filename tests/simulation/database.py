@@ -83,7 +83,7 @@ class Database:
         self.journeys: dict[int, Row] = {}
         self.stock: dict[int, Item] = {}
         self.reservations: dict[int, dict[int, int]] = {}
-        self.payments: dict[tuple[int, str], Any] = {}
+        self.payments: dict[tuple[int, int], Any] = {}
         self.lease: Counter[int] = Counter()  # steps that began and have not ended, for each watched batch
         self.watched: set[int] = set()
         self.losses: dict[int, int] = {}

@@ -4,12 +4,9 @@ The production code calls these through their modules (`journal.lock_batch(…)`
 nothing in it knows that it can be simulated.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -25,41 +22,15 @@ from orders.limits import declines
 from orders.payment import answers, handover
 from orders.waits import shortages
 from payments import ledger, returns, talking
-from payments.gateways.protocol import Outcome
-from payments.ledger import Kind, Prepared, Request, State
-from payments.models import idempotency_key
 from payments.talking import Direct
 from providers.concurrency import Gathered
 from providers.conversation import Conversation
 from shipping import quotes
+from tests.simulation.books import SHIPPING, Books, moment
 from tests.simulation.desk import held
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
-
-EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-SHIPPING = Decimal("5.00")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A row of the payment ledger, as `payments.models.Transaction` has it."""
-
-    order_id: int
-    kind: Kind
-    reference: str
-    amount: Decimal
-    currency: str
-    token: str
-    state: State
-    provider_id: str
-    code: str
-    message: str
-    asked_at: datetime
-
-    @property
-    def key(self) -> str:
-        return idempotency_key(reference=self.reference, kind=self.kind)
 
 
 @contextmanager
@@ -84,7 +55,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
             (module, "transaction", transactions)
             for module in (steps, answers, handover, batches, commands, returns)
         ),
-        (steps, "database_now", lambda: _moment(world)),
+        (steps, "database_now", lambda: moment(world)),
         (faults, "point", world.point),
         (journal, "lock", database.lock_journeys),
         (journal, "lock_batch", database.lock_batch),
@@ -117,24 +88,19 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (ledger, "prepare", books.prepare),
         (ledger, "record", books.record),
         (ledger, "delete_unsent", books.delete_unsent),
-        (ledger, "reopen", books.reopen),
         (ledger, "monotonic", lambda: world.clock.now),
-        (ledger, "transactions_of", books.transactions_of),
+        (ledger, "entries_of", books.entries_of),
         (ledger, "held", books.held),
         (ledger, "listed", lambda requests: requests),
         (ledger, "unknown_of", books.unknown_of),
         (ledger, "not_refused", books.not_refused),
-        *((module, "talk", lambda: Direct(world.provider)) for module in (ledger, returns)),
+        *((module, "talk", lambda _name: Direct(world.provider)) for module in (ledger, returns)),
         *((module, "hold_all", _hold_all(world)) for module in (ledger, returns)),
         (talking, "is_handed_over", lambda: world.hands_over),
         (handover, "room", world.desk.room),
         (handover, "submit", world.desk.submit),
         (handover, "pause_when_crowded", lambda: 0.2),
     ]
-
-
-def _moment(world: "World") -> datetime:
-    return EPOCH + timedelta(seconds=world.clock.now)
 
 
 def _woken(world: "World", order_ids: Sequence[int]) -> int:
@@ -156,7 +122,11 @@ def _hold_all(world: "World") -> Callable[..., Gathered[Any]]:
     """Hold conversations one after the other; some answer after the caller has gone on, some never begin."""
 
     def hold_all(
-        conversations: Sequence[Conversation[Any]], *, patience: float, on_late: Callable[[int, Any], None]
+        conversations: Sequence[Conversation[Any]],
+        *,
+        patience: float,
+        on_late: Callable[[int, Any], None],
+        gateways: Sequence[str],
     ) -> Gathered[Any]:
         until, results, late = world.clock.now + patience, {}, set()
         for place, conversation in enumerate(conversations):
@@ -180,130 +150,6 @@ def _begin_late(
             on_late(place, held(conversation))
 
     world.clock.start("late answer", report, after=world.dice.uniform(2, 20))
-
-
-class Books:
-    """The payment ledger's table."""
-
-    def __init__(self, world: "World") -> None:
-        self._world, self._database, self._statements = world, world.database, 0
-
-    def charges(self, order_ids: Sequence[int]) -> list[Request]:
-        return [self._charge(order_id) for order_id in order_ids]
-
-    def _charge(self, order_id: int) -> Request:
-        facts = self._database.facts[order_id]
-        return Request(order_id, facts.reference, facts.amount + SHIPPING, "USD", facts.token)
-
-    def prepare(self, kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
-        return [self._prepare(kind, request) for request in requests]
-
-    def _prepare(self, kind: Kind, request: Request) -> Prepared:
-        place = (request.order_id, kind)
-        self._database.lock(place)
-        entry = self._database.payments.get(place)
-        if entry is not None:
-            return self._ask_again(place, entry, request)
-        now = self._next_moment()
-        entry = Entry(
-            request.order_id, kind, request.reference, request.amount, request.currency, request.token,
-            State.UNKNOWN, "", "", "", now,
-        )  # fmt: skip
-        self._database.write(partial(self._put, place, entry))
-        return Prepared(request, kind, State.UNKNOWN, True, now.isoformat(), self._world.clock.now)
-
-    def _ask_again(self, place: tuple[int, Kind], entry: Entry, request: Request) -> Prepared:
-        if entry.state is State.UNKNOWN:
-            entry = replace(entry, asked_at=self._next_moment())
-            self._database.write(partial(self._put, place, entry))
-        asked_at = entry.asked_at.isoformat()
-        return Prepared(
-            request,
-            place[1],
-            entry.state,
-            False,
-            asked_at,
-            self._world.clock.now,
-            entry.provider_id,
-            entry.code,
-        )
-
-    def _put(self, place: tuple[int, Kind], entry: Entry) -> None:
-        self._database.payments[place] = entry
-
-    def _next_moment(self) -> datetime:
-        """Return the time by the database's clock, on which no two statements fall together."""
-        self._statements += 1
-        return _moment(self._world) + timedelta(microseconds=self._statements % 1000)
-
-    def record(self, kind: Kind, outcomes: dict[int, Outcome]) -> set[int]:
-        news = set()
-        for order_id, outcome in outcomes.items():
-            if outcome.kind != "not_sent" and self._is_news((order_id, kind), outcome):
-                news.add(order_id)
-        return news
-
-    def _is_news(self, place: tuple[int, Kind], outcome: Outcome) -> bool:
-        self._database.lock(place)
-        entry = self._database.payments.get(place)
-        if entry is None:
-            return False
-        comes_after_all = entry.code == ledger.NEVER_ARRIVED and outcome.kind == "succeeded"
-        if entry.state is not State.UNKNOWN and not comes_after_all:
-            return False
-        known = replace(entry, state=State(outcome.kind), provider_id=outcome.provider_id, code=outcome.code)
-        self._database.write(partial(self._put, place, known))
-        return True
-
-    def delete_unsent(self, kind: Kind, prepared: Sequence[Prepared]) -> None:
-        for one in prepared:
-            self._database.write(partial(self._forget, (one.request.order_id, kind), one.asked_at))
-
-    def _forget(self, place: tuple[int, Kind], asked_at: str) -> None:
-        entry = self._database.payments.get(place)
-        if entry is not None and entry.state is State.UNKNOWN and entry.asked_at.isoformat() == asked_at:
-            del self._database.payments[place]
-
-    def reopen(self, kind: Kind, order_ids: Iterable[int]) -> None:
-        for order_id in order_ids:
-            self._database.lock((order_id, kind))
-            entry = self._database.payments.get((order_id, kind))
-            if entry is not None and entry.state is State.DECLINED:
-                self._put((order_id, kind), replace(entry, state=State.UNKNOWN, code=""))
-
-    def transactions_of(self, order_ids: Iterable[int]) -> dict[int, dict[str, Entry]]:
-        found: dict[int, dict[str, Entry]] = {}
-        for order_id in order_ids:
-            for kind in Kind:
-                if entry := self._database.payments.get((order_id, kind)):
-                    found.setdefault(order_id, {})[kind] = entry
-        return found
-
-    def held(self, order_ids: Iterable[int]) -> list[Request]:
-        found = [
-            book[Kind.AUTHORIZE]
-            for book in self.transactions_of(order_ids).values()
-            if Kind.AUTHORIZE in book
-        ]
-        return [
-            Request(e.order_id, e.reference, e.amount, e.currency, parent=e.provider_id)
-            for e in found
-            if e.state is State.SUCCEEDED
-        ]
-
-    def unknown_of(self, kind: Kind, order_ids: Iterable[int]) -> list[Entry]:
-        return [entry for entry in self._entries(kind, order_ids) if entry.state is State.UNKNOWN]
-
-    def not_refused(self, kind: Kind, order_ids: Iterable[int]) -> list[Entry]:
-        return [
-            entry
-            for entry in self._entries(kind, order_ids)
-            if entry.state is not State.DECLINED or entry.code == ledger.NEVER_ARRIVED
-        ]
-
-    def _entries(self, kind: Kind, order_ids: Iterable[int]) -> list[Entry]:
-        entries = [self._database.payments.get((order_id, kind)) for order_id in order_ids]
-        return [entry for entry in entries if entry is not None]
 
 
 def send(world: "World") -> Callable[[Claimed], None]:

@@ -1,0 +1,69 @@
+"""What an order's transactions add up to. Sums are never stored beside the rows."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from payments.models import Transaction, number_of, rank_of
+
+Kind = Transaction.Kind
+State = Transaction.State
+
+
+class Entry(Protocol):
+    """A row of the ledger."""
+
+    number: int
+    kind: str
+    parent: int | None
+    attempt: int
+    credit: int | None
+    amount: Decimal
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """An order's money at the provider. What failed later is left out."""
+
+    captured: Decimal
+    refunded: Decimal
+    # Refunds with an unknown outcome.
+    pending: Decimal
+
+    @property
+    def left(self) -> Decimal:
+        """What may still be refunded."""
+        return self.captured - self.refunded - self.pending
+
+
+def balance(entries: Sequence[Entry]) -> Balance:
+    """Return what the transactions of one order add up to."""
+    captures, refunds = standing(entries, Kind.CAPTURE), standing(entries, Kind.REFUND)
+    pending = [e for e in entries if e.kind == Kind.REFUND and e.state == State.UNKNOWN]
+    return Balance(_total(captures), _total(refunds), _total(pending))
+
+
+def standing(entries: Iterable[Entry], kind: str) -> list[Entry]:
+    """Return what succeeded of a kind and was not reversed."""
+    entries = list(entries)
+    reversed_ones = {entry.parent for entry in entries if entry.kind == Kind.REVERSAL}
+    return [
+        e for e in entries if (e.kind, e.state) == (kind, State.SUCCEEDED) and e.number not in reversed_ones
+    ]
+
+
+def latest(entries: Iterable[Entry], kind: str) -> Entry | None:
+    """Return the last transaction of a kind."""
+    return max((e for e in entries if e.kind == kind), key=lambda entry: entry.number, default=None)
+
+
+def next_number(entries: Iterable[Entry], kind: str) -> int:
+    """Return the number of the next transaction of a kind. Call it under the order's lock, or for what no lock decides."""
+    last = latest(entries, kind)
+    return number_of(kind, rank_of(last.number) + 1 if last else 1)
+
+
+def _total(entries: Iterable[Entry]) -> Decimal:
+    return sum((entry.amount for entry in entries), Decimal(0))

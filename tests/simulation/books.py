@@ -1,0 +1,170 @@
+"""The simulated payment ledger: stands in for the statements of `payments.ledger`."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING
+
+from payments import ledger
+from payments.gateways.protocol import Outcome
+from payments.ledger import BASE, FIRST, Kind, Prepared, Request, State
+from payments.models import idempotency_key, rank_of
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+SHIPPING = Decimal("5.00")
+
+Place = tuple[int, int]  # order and number
+
+
+def moment(world: "World") -> datetime:
+    """Return the world's time."""
+    return EPOCH + timedelta(seconds=world.clock.now)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of the payment ledger, as `payments.models.Transaction` has it."""
+
+    order_id: int
+    number: int
+    kind: Kind
+    parent: int | None
+    attempt: int
+    credit: int | None
+    reference: str
+    amount: Decimal
+    currency: str
+    token: str
+    state: State
+    provider_id: str
+    code: str
+    message: str
+    asked_at: datetime
+    gateway: str = ""
+    provider_parent: str = ""
+
+    @property
+    def key(self) -> str:
+        return idempotency_key(reference=self.reference, kind=self.kind, rank=rank_of(self.number))
+
+
+class Books:
+    """The payment ledger's table."""
+
+    def __init__(self, world: "World") -> None:
+        self._world, self._database, self._statements = world, world.database, 0
+
+    def charges(self, order_ids: Sequence[int]) -> list[Request]:
+        return [self._charge(order_id) for order_id in order_ids]
+
+    def _charge(self, order_id: int) -> Request:
+        facts = self._database.facts[order_id]
+        return Request(order_id, facts.reference, facts.amount + SHIPPING, "USD", facts.token)
+
+    def prepare(self, kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
+        return [self._prepare(kind, request) for request in requests]
+
+    def _prepare(self, kind: Kind, request: Request) -> Prepared:
+        number = request.number or FIRST[kind]
+        place = (request.order_id, number)
+        self._database.lock(place)
+        entry = self._database.payments.get(place)
+        if entry is not None:
+            return self._ask_again(place, entry, request)
+        now = self._next_moment()
+        entry = Entry(
+            request.order_id, number, kind, request.parent_number or BASE.get(kind), request.attempt, request.credit,
+            request.reference, request.amount, request.currency, request.token, State.UNKNOWN, "", "", "", now,
+        )  # fmt: skip
+        self._database.write(partial(self._put, place, entry))
+        return Prepared(request, kind, State.UNKNOWN, True, now.isoformat(), self._world.clock.now)
+
+    def _ask_again(self, place: Place, entry: Entry, request: Request) -> Prepared:
+        if entry.state is State.UNKNOWN:
+            entry = replace(entry, asked_at=self._next_moment())
+            self._database.write(partial(self._put, place, entry))
+        asked_at = entry.asked_at.isoformat()
+        return Prepared(
+            request,
+            entry.kind,
+            entry.state,
+            False,
+            asked_at,
+            self._world.clock.now,
+            entry.provider_id,
+            entry.code,
+        )
+
+    def _put(self, place: Place, entry: Entry) -> None:
+        self._database.payments[place] = entry
+
+    def _next_moment(self) -> datetime:
+        """Return the time by the database's clock, on which no two statements fall together."""
+        self._statements += 1
+        return moment(self._world) + timedelta(microseconds=self._statements % 1000)
+
+    def record(
+        self, kind: Kind, outcomes: Mapping[int, Outcome], *, number_by_order: Mapping[int, int] = ledger.NONE
+    ) -> set[int]:
+        news = set()
+        for order_id, outcome in outcomes.items():
+            place = (order_id, number_by_order.get(order_id, FIRST[kind]))
+            if outcome.kind != "not_sent" and self._is_news(place, outcome):
+                news.add(order_id)
+        return news
+
+    def _is_news(self, place: Place, outcome: Outcome) -> bool:
+        self._database.lock(place)
+        entry = self._database.payments.get(place)
+        if entry is None:
+            return False
+        comes_after_all = entry.code == ledger.NEVER_ARRIVED and outcome.kind == "succeeded"
+        if entry.state is not State.UNKNOWN and not comes_after_all:
+            return False
+        known = replace(entry, state=State(outcome.kind), provider_id=outcome.provider_id, code=outcome.code)
+        self._database.write(partial(self._put, place, known))
+        return True
+
+    def delete_unsent(self, prepared: Sequence[Prepared]) -> None:
+        for one in prepared:
+            self._database.write(partial(self._forget, (one.request.order_id, one.number), one.asked_at))
+
+    def _forget(self, place: Place, asked_at: str) -> None:
+        entry = self._database.payments.get(place)
+        if entry is not None and entry.state is State.UNKNOWN and entry.asked_at.isoformat() == asked_at:
+            del self._database.payments[place]
+
+    def entries_of(self, order_ids: Iterable[int]) -> dict[int, list[Entry]]:
+        found: dict[int, list[Entry]] = {}
+        wanted = set(order_ids)
+        entries = (e for (order_id, _), e in self._database.payments.items() if order_id in wanted)
+        for entry in sorted(entries, key=lambda entry: entry.number):
+            found.setdefault(entry.order_id, []).append(entry)
+        return found
+
+    def held(self, order_ids: Iterable[int]) -> list[Request]:
+        found = self._entries(Kind.AUTHORIZE, order_ids)
+        return [
+            Request(e.order_id, e.reference, e.amount, e.currency, parent=e.provider_id)
+            for e in found
+            if e.state is State.SUCCEEDED
+        ]
+
+    def unknown_of(self, kind: Kind, order_ids: Iterable[int]) -> list[Entry]:
+        return [entry for entry in self._entries(kind, order_ids) if entry.state is State.UNKNOWN]
+
+    def not_refused(self, kind: Kind, order_ids: Iterable[int]) -> list[Entry]:
+        return [
+            entry
+            for entry in self._entries(kind, order_ids)
+            if entry.state is not State.DECLINED or entry.code == ledger.NEVER_ARRIVED
+        ]
+
+    def _entries(self, kind: Kind, order_ids: Iterable[int]) -> list[Entry]:
+        entries = [self._database.payments.get((order_id, FIRST[kind])) for order_id in order_ids]
+        return [entry for entry in entries if entry is not None]
