@@ -76,5 +76,5 @@ def test_without_valkey_callers_go_on_and_do_not_each_wait_for_a_timeout():
 def test_a_mistake_of_ours_is_no_absence_of_valkey():
     valkey = OptionalValkey("tests go on", cool_down=5)
     with pytest.raises(ZeroDivisionError):
-        valkey.call_or(lambda: 1 / 0, 0)
+        valkey.call_or(lambda: 1 // 0, 0)
     assert valkey.call(lambda: 1) == 1
