@@ -337,7 +337,7 @@ SCENARIOS = [
     Scenario(
         "cluster",
         "40 orders/s through the front of one node and of three",
-        cluster,  # type: ignore[arg-type] - its contestants start whole stacks
+        cluster,  # type: ignore[arg-type]  # its contestants start whole stacks
         20,
         (OneNode, ThreeNodes),
         is_usual=False,
@@ -345,7 +345,7 @@ SCENARIOS = [
     Scenario(
         "shards",
         "a backlog over 1, 2 and 4 databases, by owner",
-        shards,  # type: ignore[arg-type] - its contestants have several rigs
+        shards,  # type: ignore[arg-type]  # its contestants have several rigs
         10,
         (Shards, TwoShards, FourShards),  # type: ignore[arg-type]
         is_usual=False,

@@ -90,7 +90,7 @@ class JointRig:
         """Return the memory of each group, over all shards."""
         sums: Counter[str] = Counter()
         for part in self._parts:
-            sums.update(part.rig.pss_megabytes())  # type: ignore[arg-type] - megabytes are no integers
+            sums.update(part.rig.pss_megabytes())
         return dict(sums)
 
     def stop_processes(self) -> None:

@@ -226,7 +226,7 @@ def placed(order: Placed, *, new: NewOrder, staff: bool) -> OrderDetail:
     )
 
 
-def _estimates(goods: Decimal, shipping: Decimal | Refusal | None) -> dict[str, Decimal | None]:
+def _estimates(goods: Decimal, shipping: Decimal | Refusal | None) -> dict[str, Any]:
     price = shipping if isinstance(shipping, Decimal) else None
     return {
         "estimated_shipping_amount": price,
