@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -17,7 +16,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 from rest_framework.request import Request
 
-from board import cards, customer, panel, sales
+from board import cards, panel, sales
 from board.viewers import sees_the_shop, viewer_of
 from orders.legs import LEGS
 from orders.permissions import sees_all_orders
@@ -89,19 +88,6 @@ def order_panel(request: HttpRequest, viewer: User, reference: str) -> HttpRespo
     except OrderNotFound:
         return render(request, "board/no_order.html", {"reference": reference[:60]}, status=404)
     return render(request, "board/panel.html", panel.context_of(order, _as_api_request(viewer, request)))
-
-
-@page
-def track(request: HttpRequest, viewer: User, uuid: UUID) -> HttpResponse:
-    """Show an order by UUID only: numbers can be guessed."""
-    try:
-        order = by_reference(viewer, str(uuid))
-    except OrderNotFound:
-        return render(request, "board/no_track.html", _common(request, viewer), status=404)
-    facts = customer.context_of(order, _as_api_request(viewer, request))
-    # The page refetches its body after each event.
-    template = "board/track_body.html" if "body" in request.GET else "board/track.html"
-    return render(request, template, _common(request, viewer) | facts)
 
 
 @page

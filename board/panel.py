@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from board.cards import card, needs_attention, what_it_waits_for
 from live.messages import sentence
+from notifications import wording
 from notifications.models import Notification
 from orders.events import EventType
 from orders.http import views
@@ -109,9 +110,9 @@ def context_of(order: Order, request: Request) -> dict[str, Any]:
 def consolation(journey: Journey) -> str:
     """Return why a customer has to wait, if so; not for held orders."""
     if needs_attention(journey):
-        return "There's a problem with this order. Our team is on it; no action needed."
+        return str(wording.PROBLEM)
     if not journey.is_held and journey.status in UNDER_WAY and what_it_waits_for(journey):
-        return "This is taking longer than usual. We keep retrying, and you won't be charged twice."
+        return str(wording.DELAYED)
     return ""
 
 

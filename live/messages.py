@@ -76,6 +76,11 @@ class Message:
         return cls(body, order_id=event.order_id, sequence=event.sequence, position=position)
 
     @property
+    def body(self) -> dict[str, Any]:
+        """The message's fields."""
+        return self._body
+
+    @property
     def plain(self) -> str:
         """The message as one JSON object."""
         if not self._plain:

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
 from inventory.models import Reservation
+from iso.currencies import format_amount
 from orders import queries
 from orders.legs import LEGS, PAYMENT, read_states
 from orders.log_context import trace_url
@@ -65,7 +66,7 @@ class OrdersAdmin(PageAdmin):
     def total(self, row: Any) -> str:
         """Column: total and currency."""
         order = self.order_of(row)
-        return f"{order.total_amount:,.2f} {order.currency}"
+        return format_amount(order.total_amount, order.currency)
 
     @admin.display(description="Placed (UTC)", ordering="pk")
     def placed(self, row: Any) -> str:

@@ -161,6 +161,10 @@ class OrderManager(models.Manager["Order"]):
             return Stored(order_id, uuid, placed_at)
         return None
 
+    def revoke_links(self, order_id: int) -> None:
+        """End an order's signed links and tickets."""
+        self.filter(pk=order_id).update(link_version=models.F("link_version") + 1)
+
     def place_many(
         self,
         orders: Mapping[int, OrderRow],

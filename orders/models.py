@@ -16,6 +16,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Cast, Now
 
+from database.fields import MoneyField
 from orders import legs
 from orders.managers import CurrentTransaction, OrderManager
 from orders.status import Status, has_ended, is_held, may_be_retried
@@ -58,7 +59,7 @@ class Order(models.Model):
     customer_name = models.CharField(max_length=100)
     email = models.EmailField(blank=True)
     currency = models.CharField(max_length=3)
-    goods_amount = models.DecimalField(max_digits=12, decimal_places=2)
+    goods_amount = MoneyField()
     weight_grams = models.BigIntegerField()
     shipping_address = models.JSONField(default=dict)
     country = models.CharField(max_length=2, help_text="ISO 3166 code of the country to deliver to.")
@@ -66,6 +67,8 @@ class Order(models.Model):
         max_length=255, help_text="The provider's token for the card; never a number."
     )
     placed_at = models.DateTimeField()
+    # Raised to revoke the order's signed links.
+    link_version = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
 
     objects = OrderManager()
 
@@ -107,7 +110,7 @@ class OrderLine(models.Model):
     sku = models.CharField(max_length=40)
     product_name = models.CharField(max_length=120)
     quantity = models.PositiveIntegerField()
-    unit_price = models.DecimalField(max_digits=12, decimal_places=2)
+    unit_price = MoneyField()
 
     class Meta:
         ordering = ["product_id"]
@@ -148,7 +151,7 @@ class Journey(models.Model):
     stock = leg_column()
     shipping = leg_column()
     payment = leg_column()
-    shipping_amount = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
+    shipping_amount = MoneyField(null=True, blank=True)
     # Cancelled on request, or rejected by a leg.
     outcome = models.CharField(max_length=10, blank=True)
     reason = models.CharField(max_length=200, blank=True)
@@ -295,7 +298,7 @@ class ArchivedOrder(models.Model):
     owner_id = models.BigIntegerField()
     month = models.DateField(help_text="The first day of the month in which it was placed.")
     # Expected in the provider's ledger.
-    kept_amount = models.DecimalField(max_digits=12, decimal_places=2)
+    kept_amount = MoneyField()
     document = models.JSONField()
     archived_at = models.DateTimeField(db_default=Now())
 

@@ -33,8 +33,9 @@ from orders.status import Status
 from orders.waits import shortages
 from orders.workflow import JourneyState
 from payments import ledger, returns, talking
+from payments.calls import Prepared
 from payments.gateways.protocol import Outcome
-from payments.ledger import Kind, Prepared
+from payments.ledger import Kind
 from payments.returns import Answer, Returned
 from scheduling.slots import database_now
 from shipping import quotes

@@ -2,13 +2,14 @@
 
 from django.urls import path
 
-from orders.http import bulk_views, views
+from orders.http import bulk_views, placing, views
 from orders.legs import NEED_APPROVAL
 from orders.operators import views as desk_views
 
 app_name = "orders"
 urlpatterns = [
     path("", views.Orders.as_view(), name="orders"),
+    path("/quote", placing.Quote.as_view(), name="quote"),
     path("/bulk", bulk_views.BulkOrders.as_view(), name="bulk"),
     path("/export", bulk_views.Export.as_view(), name="export"),
     path("/pending", views.PendingOrders.as_view(), name="pending"),

@@ -8,6 +8,7 @@ from decimal import Decimal
 from django.contrib.admin.models import CHANGE, LogEntry
 
 from inventory.models import Reservation
+from iso.currencies import format_amount
 from orders import commands
 from orders.legs import NEED_APPROVAL, STOCK, read_states
 from orders.models import Order
@@ -112,7 +113,7 @@ def _total(verb: str, unit: str, amount: Decimal, orders: int) -> str:
     of_orders = "1 order" if orders == 1 else f"{orders:,} orders"
     if not unit:
         return f"{verb.removesuffix('.')}: {of_orders}"
-    quantity = _count(int(amount)) if unit == UNITS else f"{amount:,.2f} {unit}"
+    quantity = _count(int(amount)) if unit == UNITS else format_amount(amount, unit)
     return f"{verb.format(quantity).removesuffix('.')}: {of_orders}"
 
 
@@ -236,7 +237,7 @@ def _outlook_for_stock(order: Order, holding: Holding) -> Effect:
 
 
 def _money_moves(verb: str, amount: Decimal, currency: str) -> Effect:
-    return Effect(verb.format(f"{amount} {currency}"), verb, amount, currency)
+    return Effect(verb.format(format_amount(amount, currency)), verb, amount, currency)
 
 
 def _units_move(verb: str, units: int) -> Effect:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 
+from iso.currencies import format_amount
 from orders import legs
 from orders.events import EventType
 from orders.leg_types import Leg, Mark, Wait
@@ -31,6 +32,9 @@ from scheduling.slots import database_now
 
 # An order that is due for longer than this is polled by no dispatcher.
 DISPATCHER_PATIENCE = timedelta(seconds=15)
+
+
+WAITS_FOR_NOTHING = "nothing"
 
 
 class Situation(StrEnum):
@@ -137,7 +141,7 @@ def is_at_rest(journey: Journey) -> bool:
 def _rests(facts: Facts) -> Explanation:
     return Explanation(
         Situation.AT_REST,
-        "nothing",
+        WAITS_FOR_NOTHING,
         facts.journey.finished_at,
         f"It is {facts.journey.status}. Nothing is in progress.",
         safe_to_retry=False,
@@ -205,7 +209,7 @@ def _is_called(facts: Facts, call: Transaction) -> Explanation:
         Situation.UNDER_WAY,
         f"the payment provider's answer to the {call.kind}",
         call.asked_at,
-        why=f"The payment provider is called for the {call.kind} of {call.amount} {call.currency}.",
+        why=f"The payment provider is called for the {call.kind} of {format_amount(call.amount, call.currency)}.",
         next_action="Nothing to do. If the worker that waits for the answer is lost, the call is looked up by its key.",
     )
 
@@ -288,7 +292,7 @@ def _waits_for_provider(facts: Facts) -> Explanation:
 
 def _waits_for_outcome(facts: Facts) -> Explanation:
     first = facts.unknown[0] if facts.unknown else None
-    what = f"{first.kind} of {first.amount} {first.currency}" if first else "payment"
+    what = f"{first.kind} of {format_amount(first.amount, first.currency)}" if first else "payment"
     last_response = f" Last response: {first.code}." if first and first.code else ""
     return _continues(
         facts,
@@ -448,7 +452,7 @@ def _money(facts: Facts) -> str:
     amount, has = _exposure(facts.book)
     age = facts.now - facts.since(EventType.CANCELLATION_STARTED, EventType.PAYMENT_ARRIVED_LATE)
     return (
-        f" Unresolved payment: the provider {has} {amount} {facts.order.currency}, for {_span(age)}."
+        f" Unresolved payment: the provider {has} {format_amount(amount, facts.order.currency)}, for {_span(age)}."
         if has
         else ""
     )

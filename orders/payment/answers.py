@@ -18,8 +18,9 @@ from orders.legs import PAYMENT
 from orders.limits import declines
 from orders.workflow import JourneyState
 from payments import ledger
+from payments.calls import Prepared
 from payments.gateways.protocol import UNDECIDED, Outcome
-from payments.ledger import Kind, Prepared
+from payments.ledger import Kind
 
 logger = logging.getLogger(__name__)
 

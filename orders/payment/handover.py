@@ -28,8 +28,9 @@ from orders.payment import answers
 from orders.payment.answers import Answered
 from orders.workflow import JourneyState
 from payments import ledger, talking
+from payments.calls import Prepared
 from payments.gateways.protocol import Outcome
-from payments.ledger import Kind, Prepared
+from payments.ledger import Kind
 from providers.collector import Collector
 from providers.loop import exists, loop
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('orders', '0014_opaque_payment_tokens'),
+        ('orders', '0016_amounts_in_any_currency'),
     ]
 
     operations = [
