@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.http import HttpRequest
 
 # Its form wants the one-time code as well.
@@ -19,7 +19,7 @@ class PasswordBackend(ModelBackend):
         username: str | None = None,
         password: str | None = None,
         **more: Any,
-    ) -> AbstractBaseUser | None:
+    ) -> User | None:
         """Return the account, or None."""
         user = super().authenticate(request, username, password, **more)
         is_desk = request is not None and request.path_info.startswith(DESK_LOGIN)

@@ -176,7 +176,7 @@ def _array(schema: dict[str, Any], components: dict[str, Any], name: str, depth:
 
 
 def _is_a(value: Any, kind: str) -> bool:
-    kinds = {"string": str, "integer": int, "number": (int, float), "boolean": bool}
+    kinds: dict[str, Any] = {"string": str, "integer": int, "number": (int, float), "boolean": bool}
     is_flag = isinstance(value, bool)
     return isinstance(value, kinds.get(kind, ())) and (is_flag == (kind == "boolean"))
 

@@ -199,8 +199,8 @@ def needs_attention(request: HttpRequest) -> dict[str, Any]:
         found["attention"] = sum(group.orders for group in found["groups"] if group.needs_person)
         found["backlog"] = stats.backlog()
         found["may"] = {name: may_operate(request.user, name) for name in ("retry", "cancel")}
-        found["assigned"] = assigned_to(request.user.pk)
-        found["saved_filters"] = SavedFilter.objects.filter(user_id=request.user.pk)
+        found["assigned"] = assigned_to(int(request.user.pk or 0))
+        found["saved_filters"] = SavedFilter.objects.filter(user_id=int(request.user.pk or 0))
     if request.user.has_perm("inventory.view_product"):
         found["scarce"] = running_low()
         found["overwritten"] = overwritten.of_user(request.user.get_username(), now=now)

@@ -287,6 +287,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
         headers["WWW-Authenticate"] = challenge
     response = Response(answer.body, status=answer.status, headers=headers)
     response.is_outage = is_outage(error)  # for config.failover
+    if response.is_outage:
+        response.headers["X-Outage"] = "1"  # for the balancer of a cluster
     response.error = answer.body["error"]  # type: ignore[attr-defined]  # for answers of several errors
     if _prefers_problem(request) and _renders_json(request):
         response.data, response.content_type = answer.problem, problem_json.MEDIA_TYPE

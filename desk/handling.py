@@ -73,7 +73,7 @@ def operators() -> QuerySet[User]:
     return User.objects.filter(Q(is_superuser=True) | Q(is_staff=True), is_active=True).order_by("username")
 
 
-def assigned_to(user_id: int | None) -> int:
+def assigned_to(user_id: int) -> int:
     """Return how many orders in progress, or needing attention, are assigned to a user."""
     assigned = Handling.objects.filter(assignee_id=user_id).values("order_id")
     is_open = Q(journey__status__in=UNDER_WAY) | Q(journey__attention__gt="")

@@ -56,7 +56,7 @@ def _origins(events: Sequence[FeedEvent]) -> Origins:
 
 def _line(event: FeedEvent, origins: Origins) -> str:
     request, trace = origins.get(event.order_id, (None, None))
-    fields = {
+    fields: dict[str, str | int] = {
         "order": _prefix(event.placed_at) + f"{event.order_id:04d}",
         "order_id": event.order_id,
         "status": STATUS_OF[event.type],
@@ -86,5 +86,5 @@ def _text(event: str, at: datetime, fields: Mapping[str, str | int]) -> str:
     time = at.isoformat().replace("+00:00", "Z")
     if settings.LOG_FORMAT == "json":
         known = {"event": event, "timestamp": time, "level": "info", "logger": __name__}
-        return json.dumps(known | fields)
+        return json.dumps({**known, **fields})
     return f"{time} [info] {event} " + " ".join([f"{name}={value}" for name, value in fields.items()])

@@ -3,14 +3,13 @@
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from orders.legs import LEGS, PAYMENT
+from orders.legs import PAYMENT
 from orders.status import Status
 
 Text = str | Promise
 
 # Rejections. Typed reasons are quoted.
-OF_LEGS = {str(s.event): s.told for leg in LEGS for s in leg.states.values() if s.is_refused}
-REASONS: dict[str, Text] = OF_LEGS | {
+REASONS: dict[str, Text] = {
     "out_of_stock": _("Not everything you ordered is in stock."),
     "not_shippable": _("We don't deliver to this address."),
     "card_declined": _("Your bank declined the payment."),

@@ -1,6 +1,6 @@
 """Orders in the admin site: read-only, changed by operations only. `desk` registers those of orders."""
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -35,7 +35,7 @@ class OrdersAdmin(PageAdmin):
     page = "admin/orders/order/order.html"
     ordering = ("-id",)
     # Columns with an index.
-    sortable_by = ("shown_number", "customer_name", "placed", "age")
+    sortable_by: ClassVar[tuple[str, ...]] = ("shown_number", "customer_name", "placed", "age")
     # Enables the search box; `find` searches.
     search_fields = ("id",)
 
@@ -193,7 +193,7 @@ class ArchivedOrderAdmin(OrdersAdmin):
     """Archived orders."""
 
     list_display = ("shown_number", "status", "customer_name", "total", "placed")
-    sortable_by = ("shown_number", "placed")
+    sortable_by: ClassVar[tuple[str, ...]] = ("shown_number", "placed")
     search_help_text = "Number, ID or UUID."
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002

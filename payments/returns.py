@@ -253,6 +253,7 @@ def _find(entry: Transaction, now: datetime) -> Conversation[Outcome]:
         return Outcome(kind="unknown", code=ledger.LOOKUP_FAILED, message=str(unavailable)[:200])
     if found is not None:
         return found
-    if now - entry.asked_at > ledger.arrival_grace():
+    grace = ledger.arrival_grace() + gateway(entry.gateway).capabilities.arrival_grace
+    if now - entry.asked_at > grace:
         return Outcome(kind="declined", code=ledger.NEVER_ARRIVED, message="The provider never saw it.")
     return Outcome(kind="unknown", code="not_seen_yet", message="The provider has not seen it yet.")

@@ -125,16 +125,8 @@ class NewOrderRequest(Body, kw_only=True):
         if self.payment is None and not settings.DEFAULT_PAYMENT_TOKEN:
             yield "missing payment"
         yield from complaints_of(check_currency, self.currency, field="currency")
-        yield from self._impossible_prices()
+        yield from _impossible_prices(self)
         yield from complaints_of(check_email, self.email, field="email")
-
-    def _impossible_prices(self) -> Iterator[str]:
-        currency = self.currency or settings.CURRENCY
-        for index, line in enumerate(self.items):
-            if line.price is not None and not has_decimals_for(line.price, currency):
-                yield f"too many decimals of items[{index}].price"
-        if self.expected_total is not None and not has_decimals_for(self.expected_total, currency):
-            yield "too many decimals of expectedTotal"
 
     def fingerprint(self) -> bytes:
         """Return a hash that identifies the request."""
@@ -169,9 +161,19 @@ class QuoteRequest(NewOrderRequest, kw_only=True):
     at_least_one_of = ()
 
     def complaints(self) -> Iterator[str]:
-        """Yield an unknown currency, an impossible address."""
+        """Yield an unknown currency, impossible prices, an impossible address."""
         yield from complaints_of(check_currency, self.currency, field="currency")
+        yield from _impossible_prices(self)
         yield from complaints_of(check_email, self.email, field="email")
+
+
+def _impossible_prices(order: NewOrderRequest) -> Iterator[str]:
+    """Yield prices with more decimals than the currency has; a body with faults may have no items."""
+    currency = order.currency or settings.CURRENCY
+    prices = [(f"items[{index}].price", line.price) for index, line in enumerate(order.items or [])]
+    for field, price in [*prices, ("expectedTotal", order.expected_total)]:
+        if price is not None and not has_decimals_for(price, currency):
+            yield f"too many decimals of {field}"
 
 
 def _customer(order: NewOrderRequest) -> str:

@@ -15,7 +15,7 @@ from orders.http.links import track_link
 from orders.legs import NAMES
 from orders.managers import PlacedLine
 from orders.models import Order, OrderEvent, OrderLine
-from orders.operators.explain import SITUATIONS, WAITS_FOR_NOTHING, Explanation
+from orders.operators.situations import SITUATIONS, WAITS_FOR_NOTHING, Explanation
 from orders.placing import totals
 from orders.placing.pricing import NewOrder
 from orders.placing.single import Placed

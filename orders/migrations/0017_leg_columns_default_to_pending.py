@@ -4,25 +4,24 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('orders', '0016_amounts_in_any_currency'),
+        ("orders", "0016_amounts_in_any_currency"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='journey',
-            name='payment',
-            field=models.CharField(blank=True, db_default='', default='', max_length=10),
+            model_name="journey",
+            name="payment",
+            field=models.CharField(blank=True, db_default="", default="", max_length=10),
         ),
         migrations.AlterField(
-            model_name='journey',
-            name='shipping',
-            field=models.CharField(blank=True, db_default='', default='', max_length=10),
+            model_name="journey",
+            name="shipping",
+            field=models.CharField(blank=True, db_default="", default="", max_length=10),
         ),
         migrations.AlterField(
-            model_name='journey',
-            name='stock',
-            field=models.CharField(blank=True, db_default='', default='', max_length=10),
+            model_name="journey",
+            name="stock",
+            field=models.CharField(blank=True, db_default="", default="", max_length=10),
         ),
     ]

@@ -17,7 +17,7 @@ MANY_FAULTS = {
     "email": "nobody",
     "currency": "dollars",
     "shippingAddress": {"country": "Mars", "planet": "Mars"},
-    "payment": {"token": "stolen"},
+    "payment": {"token": "a b"},
     "status": "Completed",
 }
 THEIR_CODES = {

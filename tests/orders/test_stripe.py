@@ -13,8 +13,8 @@ from orders import commands
 from orders.models import Journey
 from orders.status import Status
 from payments.gateways import gateway
-from payments.gateways.signature import sign
 from payments.models import Transaction
+from runtime import signatures
 from tests.factories import Placed, make_order, make_product, make_shipping, make_user
 from tests.fixtures.pipeline import make_everything_due, work_off
 from tests.fixtures.stripe import HEADERS, SECRET
@@ -63,7 +63,7 @@ def money(order: Placed) -> tuple[Any, ...]:
 def webhook(event_type: str, found: dict[str, Any]) -> int:
     body = json.dumps({"id": f"evt_{event_type}", "type": event_type, "data": {"object": found}}).encode()
     now = str(int(time.time()))
-    signed = f"t={now},v1={sign(timestamp=now, body=body, secret=SECRET)}"
+    signed = f"t={now},v1={signatures.digest(SECRET, timestamp=now, body=body)}"
     headers = {"Stripe-Signature": signed}
     address = "/api/payments/webhook/stripe"
     return Client().post(address, body, content_type="application/json", headers=headers).status_code

@@ -70,6 +70,7 @@ MATRIX = {
     # Orders
     "GET /api/orders": "401 200 200 200 200",
     "POST /api/orders": "401 400 400 400 400",
+    "POST /api/orders/quote": "401 400 400 400 400",
     "POST /api/orders/bulk": "401 415 415 415 415",
     "GET /api/orders/export": "401 200 200 200 200",
     "GET /api/orders/pending": "401 200 200 200 200",
@@ -87,6 +88,7 @@ MATRIX = {
     "POST /api/orders/<str:reference>/refund": "401 403 404 403 200",
     "POST /api/orders/<str:reference>/retry": "401 403 404 403 409",
     "POST /api/payments/webhook": "403 403 403 403 403",  # only with the secret
+    "POST /api/payments/webhook/<slug:name>": "403 403 403 403 403",
     "GET /api/payments/at-risk": "401 403 403 200 200",
     "GET /api/payments/transactions": "401 403 403 200 200",
     # The shop's figures
@@ -186,6 +188,7 @@ def world(db: None, settings: Any) -> dict[str, Any]:
             "<path:name>": "Alice",
             "<int:notification_id>": told.pk,
             "<slug:mail_id>": "mail-1",
+            "<slug:name>": "http",
             "<int:zone_id>": Zone.objects.create(name="Here").pk,
             "<int:subscription_id>": webhook.pk,
             "<int:delivery_id>": delivery.pk,
