@@ -4,7 +4,7 @@ One pass over the journal: per aspect the last event that changes it wins, found
 with the new value's number in the lowest digits.
 """
 
-from enum import StrEnum
+from collections.abc import Mapping
 
 from orders.workflow import STATUS_AFTER, EventType, Leg, Status
 
@@ -34,7 +34,7 @@ ATTENTION = {EventType.ATTENTION_NEEDED: FLAGGED} | dict.fromkeys(
     ),
     CLEAR,
 )
-ASPECTS = {
+ASPECTS: Mapping[str, Mapping[EventType, str]] = {
     "status": STATUS_AFTER,
     "stock": STOCK,
     "shipping": SHIPPING,
@@ -86,8 +86,7 @@ def statement() -> str:
 
 def _last(aspect: str) -> str:
     """Return the aggregate for an aspect's last change."""
-    changes = dict[str, StrEnum | str](ASPECTS[aspect])
-    cases = [f"WHEN '{event}' THEN {VALUES.index(value)}" for event, value in changes.items()]
+    cases = [f"WHEN '{event}' THEN {VALUES.index(value)}" for event, value in ASPECTS[aspect].items()]
     if aspect == "payment":
         returned = " ".join(f"WHEN '{how}' THEN {VALUES.index(how)}" for how in RETURNS)
         cases.append(f"WHEN '{EventType.MONEY_RETURNED}' THEN CASE data->>'how' {returned} END")
