@@ -286,9 +286,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
     if challenge:
         headers["WWW-Authenticate"] = challenge
     response = Response(answer.body, status=answer.status, headers=headers)
-    outage = is_outage(error)
-    response.is_outage = outage  # type: ignore[attr-defined]  # for config.failover
-    if outage:
+    if is_outage(error):
+        response.is_outage = True  # type: ignore[attr-defined]
         response.headers["X-Outage"] = "1"  # for the balancer of a cluster
     response.error = answer.body["error"]  # type: ignore[attr-defined]  # for answers of several errors
     if _prefers_problem(request) and _renders_json(request):
