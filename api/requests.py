@@ -90,6 +90,11 @@ COMPLAINTS: list[tuple[re.Pattern[str], str, str]] = [
         "Unknown field.",
     ),
     (re.compile(r"Object missing required field `(?P<name>\w+)`"), "required", "This field is required."),
+    (
+        re.compile(r"conflict of (?P<name>\w+)"),
+        "conflicting_fields",
+        "Give this field or the others, not both.",
+    ),
     (re.compile(r"missing (?P<name>\w+)"), "required", "This field is required."),
     (re.compile(r"unknown country (?P<name>\w+)"), "unknown_country", "No ISO 3166 code, such as DE or GB."),
     (re.compile(r"unknown currency (?P<name>\w+)"), "unknown_currency", "No ISO 4217 code, such as USD."),

@@ -155,6 +155,36 @@ def release(*, order_ids: Collection[int]) -> None:
     _close(RELEASE, order_ids)
 
 
+RELEASE_UNITS = """
+WITH freed AS (
+    SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS f(order_id, product_id, quantity)
+), gone AS (
+    DELETE FROM inventory_reservation AS r USING freed
+    WHERE r.order_id = freed.order_id AND r.product_id = freed.product_id AND r.quantity = freed.quantity
+), less AS (
+    UPDATE inventory_reservation AS r SET quantity = r.quantity - freed.quantity FROM freed
+    WHERE r.order_id = freed.order_id AND r.product_id = freed.product_id AND r.quantity > freed.quantity
+)
+UPDATE inventory_stockitem AS stock SET reserved = stock.reserved - freed.quantity
+FROM freed WHERE stock.product_id = freed.product_id
+"""
+
+
+def release_units(*, lines: Sequence[Wanted]) -> None:
+    """Release units of one order's reservations.
+
+    Not idempotent: the caller records it in the same transaction, and has checked that they are reserved.
+    """
+    _lock(line.product_id for line in lines)
+    columns = [
+        numbers(line.order_id for line in lines),
+        numbers(line.product_id for line in lines),
+        numbers(line.quantity for line in lines),
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(RELEASE_UNITS, columns)
+
+
 def sell(*, order_ids: Collection[int]) -> None:
     """Mark the orders' reservations as sold."""
     _close(SELL, order_ids)

@@ -39,6 +39,7 @@ class Route(StrEnum):
     FORWARD = "forward"
     BACK = "back"
     HANDOVER = "handover"
+    MONEY = "money"  # refunds of confirmed orders
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +243,8 @@ def canvas(claimed: Claimed) -> Signature:
             )
         case Route.HANDOVER:
             return task("orders.complete")
+        case Route.MONEY:
+            return task("payments.refund_credits")
 
 
 def _may_be_dispatched(journey: JourneyState) -> bool:
@@ -290,6 +293,8 @@ def _batch_limit(journey: JourneyState) -> int:
 def _route(journey: JourneyState) -> Route:
     if journey.is_cancelling:
         return Route.BACK
+    if journey.owes_refunds:
+        return Route.MONEY
     return Route.HANDOVER if journey.status is Status.CONFIRMED else Route.FORWARD
 
 

@@ -23,7 +23,18 @@ from django.db import InterfaceError, OperationalError, transaction
 
 import faults
 from inventory import stock
-from orders import answers, batches, declines, handover, journal, log_context, queries, shortages, wakeup
+from orders import (
+    answers,
+    batches,
+    credits,
+    declines,
+    handover,
+    journal,
+    log_context,
+    queries,
+    shortages,
+    wakeup,
+)
 from orders.batches import BatchLease
 from orders.workflow import JourneyState, Leg, Status
 from payments import ledger, returns, talking
@@ -250,7 +261,8 @@ def release_stock(batch: BatchLease) -> None:
     with _last_transaction(batch, step="release_stock"):
         journeys = _due(batch, lambda j: j.is_cancelling and j.holds_stock)
         stock.release(order_ids=[j.order_id for j in journeys if j.stock is Leg.RESERVED])
-        stock.take_back(lines=queries.wanted_units([j.order_id for j in journeys if j.stock is Leg.SOLD]))
+        sold = [j.order_id for j in journeys if j.stock is Leg.SOLD]
+        stock.take_back(lines=credits.units_not_restocked(sold, queries.wanted_units(sold)))
         for journey in journeys:
             journey.stock_released()
         journal.save(journeys)
@@ -266,9 +278,27 @@ def return_money(batch: BatchLease) -> None:
     )
     with _last_transaction(batch, step="return_money"):
         journeys = _due(batch, lambda j: j.money_to_return and j.order_id in returned)
+        with_credits = _ids([j for j in journeys if j.payment is Leg.REFUNDING])
+        if with_credits:
+            credits.supersede(id_ for id_ in with_credits if isinstance(returned[id_], Returned))
         for journey in journeys:
             _apply_return(journey, returned[journey.order_id])
         journal.save(journeys)
+
+
+@for_batch
+def refund_credits(batch: BatchLease) -> None:
+    """Refund what confirmed orders owe by credits, one credit per order at a time."""
+    with transaction.atomic():
+        prepared = credits.prepare(_due(batch, lambda j: j.owes_refunds))
+        faults.point("refund_credits.before_intent_commit")
+    outcomes = _send(Kind.REFUND, prepared)
+    with _last_transaction(batch, step="refund_credits"):
+        journeys = _due(batch, lambda j: j.owes_refunds)
+        returns.record_all(Kind.REFUND, prepared, outcomes)
+        credits.settle(journeys, prepared, outcomes)
+        journal.save(journey for journey in journeys if journey.has_changed)
+        _end_batch(batch)
 
 
 # --- Handover ---------------------------------------------------------------------------------------------
@@ -278,7 +308,7 @@ def return_money(batch: BatchLease) -> None:
 def complete(batch: BatchLease) -> None:
     """Complete confirmed orders whose completion was requested while they were in flight."""
     with _last_transaction(batch, step="complete"):
-        journeys = _due(batch, lambda j: j.status is Status.CONFIRMED)
+        journeys = _due(batch, lambda j: j.status is Status.CONFIRMED and not j.owes_refunds)
         stock.sell(order_ids=_ids(journeys))
         for journey in journeys:
             journey.complete()

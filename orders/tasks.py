@@ -56,6 +56,12 @@ def return_money(*, batch_id: int, **_future: object) -> None:
     steps.return_money(batch_id=batch_id)
 
 
+@shared_task(name="payments.refund_credits")
+def refund_credits(*, batch_id: int, **_future: object) -> None:
+    """Refund what a batch of confirmed orders owes by credits."""
+    steps.refund_credits(batch_id=batch_id)
+
+
 @shared_task(name="orders.settle")
 def settle(*, batch_id: int, **_future: object) -> None:
     """Settle a batch."""

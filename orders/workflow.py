@@ -49,6 +49,7 @@ class Leg(StrEnum):
     # Payment:
     AUTHORIZED = "authorized"
     CAPTURED = "captured"
+    REFUNDING = "refunding"  # captured; credits are to be refunded
     VOIDED = "voided"
     REFUNDED = "refunded"
     NOT_NEEDED = "nothing"  # to reverse
@@ -71,6 +72,9 @@ class EventType(StrEnum):
     CONFIRMED = "order_confirmed"
     COMPLETION_REQUESTED = "completion_requested"
     COMPLETED = "order_completed"
+    REFUND_REQUESTED = "refund_requested"  # a part of the order's money
+    REFUND_SUCCEEDED = "refund_succeeded"
+    REFUND_FAILED = "refund_failed"
     CANCELLATION_STARTED = "cancellation_started"
     STOCK_RELEASED = "stock_released"
     MONEY_RETURNED = "money_returned"
@@ -126,6 +130,7 @@ PROGRESS = dict.fromkeys(Leg, 0) | {
     Leg.QUOTED: 15,
     Leg.AUTHORIZED: 25,
     Leg.CAPTURED: 40,
+    Leg.REFUNDING: 40,
 }
 WITH_LEGS_UNDER_WAY = frozenset({Status.PROCESSING, Status.CANCELLING})
 
@@ -267,7 +272,12 @@ class JourneyState:
     def may_hold_money(self) -> bool:
         """Whether the provider may have money: nothing is sent before the quote."""
         is_quoted = self.shipping is Leg.QUOTED
-        return is_quoted and self.payment in (Leg.PENDING, Leg.AUTHORIZED, Leg.CAPTURED)
+        return is_quoted and self.payment in (Leg.PENDING, Leg.AUTHORIZED, Leg.CAPTURED, Leg.REFUNDING)
+
+    @property
+    def owes_refunds(self) -> bool:
+        """Whether credits of a confirmed order are to be refunded."""
+        return self.payment is Leg.REFUNDING and self.status in (Status.CONFIRMED, Status.COMPLETED)
 
     @property
     def has_no_money(self) -> bool:
@@ -399,12 +409,41 @@ class JourneyState:
         self.stock = Leg.SOLD
         self._finish()
         self._note(EventType.COMPLETED)
+        if self.owes_refunds:
+            self.reschedule_in(0)
 
     def request_completion(self) -> None:
         """Complete it once confirmed."""
         if not self.completion_requested:
             self.completion_requested = True
             self._note(EventType.COMPLETION_REQUESTED)
+
+    # --- Refunds of parts ----------------------------------------------------------------------------------
+
+    def refund_requested(self, *, credit: int, amount: Decimal, **data: Any) -> None:
+        """A credit was granted: due now, unless it is due already for another."""
+        is_under_way = self.owes_refunds and self.is_due and not self.attention
+        self.payment = Leg.REFUNDING
+        if not is_under_way:
+            self.reschedule_in(0)
+        self._note(EventType.REFUND_REQUESTED, credit=credit, amount=str(amount), **data)
+
+    def refund_succeeded(self, *, credit: int, amount: Decimal) -> None:
+        """A credit is refunded."""
+        self.waiting_for = Wait.NONE
+        self._note(EventType.REFUND_SUCCEEDED, credit=credit, amount=str(amount))
+
+    def refund_failed(self, *, credit: int, amount: Decimal, code: str) -> None:
+        """The provider refused a credit's refund, or reversed it."""
+        self._note(EventType.REFUND_FAILED, credit=credit, amount=str(amount), reason=code)
+
+    def refunds_done(self, *, more: bool, failed: bool) -> None:
+        """Go on with `more` credits, or with what else the order is due for; rest if there is nothing."""
+        self.rest()
+        if not more and not failed:
+            self.payment = Leg.CAPTURED
+        if more or (self.status is Status.CONFIRMED and self.completion_requested):
+            self.reschedule_in(0)
 
     def release(self) -> None:
         """Release it from hold."""
@@ -465,7 +504,7 @@ class JourneyState:
     def retry(self) -> None:
         """Clear the attention and resume."""
         self.attention, self.attempts = "", 0
-        if not has_ended(self.status, completion_requested=self.completion_requested):
+        if self.owes_refunds or not has_ended(self.status, completion_requested=self.completion_requested):
             self.reschedule_in(0)
         self._note(EventType.RETRIED)
 

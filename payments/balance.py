@@ -49,7 +49,9 @@ def standing(entries: Iterable[Entry], kind: str) -> list[Entry]:
     """Return what succeeded of a kind and was not reversed."""
     entries = list(entries)
     reversed_ones = {entry.parent for entry in entries if entry.kind == Kind.REVERSAL}
-    return [e for e in entries if (e.kind, e.state) == (kind, State.SUCCEEDED) and e.number not in reversed_ones]
+    return [
+        e for e in entries if (e.kind, e.state) == (kind, State.SUCCEEDED) and e.number not in reversed_ones
+    ]
 
 
 def latest(entries: Iterable[Entry], kind: str) -> Entry | None:

@@ -92,7 +92,11 @@ class Prepared(NamedTuple):
 
 # Numbers of the first of each kind, and of what it builds on.
 FIRST = {kind: number_of(kind) for kind in Kind}
-BASE = {Kind.CAPTURE: FIRST[Kind.AUTHORIZE], Kind.VOID: FIRST[Kind.AUTHORIZE], Kind.REFUND: FIRST[Kind.CAPTURE]}
+BASE = {
+    Kind.CAPTURE: FIRST[Kind.AUTHORIZE],
+    Kind.VOID: FIRST[Kind.AUTHORIZE],
+    Kind.REFUND: FIRST[Kind.CAPTURE],
+}
 
 # No room within the timeout; never begun.
 NO_CAPACITY = Outcome(kind="not_sent", code="crowded_out", message="Too many calls were ahead of it.")
@@ -111,8 +115,8 @@ PREPARE = """
         INSERT INTO payments_transaction AS t
             (order_id, number, parent, attempt, credit, key, kind, reference, amount, currency, token, state,
              provider_id, code, message, started_at, asked_at)
-        SELECT order_id, {row}, reference::text || ':' || {key}, %s::text, reference, amount, currency, token, 'unknown',
-               '', '', '', statement_timestamp(), statement_timestamp()
+        SELECT order_id, {row}, reference::text || ':' || {key}, %s::text, reference, amount, currency, token,
+               'unknown', '', '', '', statement_timestamp(), statement_timestamp()
         FROM asked
         ON CONFLICT (order_id, number) DO UPDATE SET asked_at = statement_timestamp() WHERE t.state = 'unknown'
         RETURNING order_id, xmax = 0 AS is_new
@@ -296,7 +300,9 @@ def _call(provider: Talk, prepared: Prepared) -> Conversation[Outcome]:
 NONE: Mapping[int, int] = {}
 
 
-def record(kind: Kind, outcomes: Mapping[int, Outcome], *, number_by_order: Mapping[int, int] = NONE) -> set[int]:
+def record(
+    kind: Kind, outcomes: Mapping[int, Outcome], *, number_by_order: Mapping[int, int] = NONE
+) -> set[int]:
     """Record outcomes that were unknown; known ones stay. Return the orders for which one was new.
 
     `number_by_order` has each order's transaction; without one it is the first of its kind.

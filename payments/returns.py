@@ -51,7 +51,9 @@ def reverse_payments(order_ids: Sequence[int], *, now: datetime, patience: float
     answers: dict[int, Answer] = {order_id: _standing(books.get(order_id, [])) for order_id in order_ids}
     to_do = {
         Kind.VOID: [_void(books[o]) for o in _those(answers, Returned.VOIDED)],
-        Kind.REFUND: [_refund(books[o]) for o in _those(answers, Returned.REFUNDED) if not _is_refunded(books[o])],
+        Kind.REFUND: [
+            _refund(books[o]) for o in _those(answers, Returned.REFUNDED) if not _is_refunded(books[o])
+        ],
     }
     return answers | _reverse(to_do, books, now=now, patience=patience)
 

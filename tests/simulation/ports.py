@@ -29,6 +29,7 @@ from tests.simulation.desk import held
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+
 @contextmanager
 def simulated(world: "World") -> Iterator[None]:
     """Have the production code live in this world for a while."""
