@@ -1,6 +1,7 @@
 """The customer's order page: status, payment, options."""
 
 from dataclasses import replace
+from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
@@ -11,7 +12,7 @@ from board.cards import card
 from board.panel import Action, Entry
 from notifications.mail import REASONS
 from orders.journal import events_of
-from orders.models import Journey, Order
+from orders.models import Credit, Journey, Order
 from orders.wording import is_code, reason_in_words
 from orders.workflow import Leg, Status
 
@@ -39,6 +40,7 @@ NEXT_IN_LINE = "Your order is next in line. Nothing has been charged yet."
 
 MONEY_ON_ITS_WAY = {
     Leg.CAPTURED: "Your refund of {total} is on its way.",
+    Leg.REFUNDING: "Your refund of {total} is on its way.",
     Leg.AUTHORIZED: "The {total} hold on your card is being released.",
     Leg.PENDING: "If anything is charged in the meantime, it will be refunded.",
 }
@@ -50,6 +52,7 @@ NOT_CHARGED = "You were not charged."
 
 EFFECTS = {
     Leg.CAPTURED: "You'll be refunded {total}.",
+    Leg.REFUNDING: "You'll be refunded {total}.",
     Leg.AUTHORIZED: "The {total} hold on your card will be released.",
 }
 NOTHING_CHARGED = "Nothing has been charged yet."
@@ -90,11 +93,25 @@ def story(order: Order) -> str:
     if status is Status.PROCESSING and journey.stock == Leg.SHORT:
         return IN_THE_QUEUE
     sentences = [_why(journey), STORIES.get(status, "")]
-    if status is Status.CANCELLING:
+    if status in (Status.CONFIRMED, Status.COMPLETED):
+        sentences.append(_refunds(order))
+    elif status is Status.CANCELLING:
         sentences.append(MONEY_ON_ITS_WAY.get(payment, ""))
     elif status in (Status.CANCELLED, Status.REJECTED):
         sentences.append(MONEY_AT_THE_END.get(payment, NOT_CHARGED))
     return " ".join(filter(None, sentences)).format(total=_total(order))
+
+
+def _refunds(order: Order) -> str:
+    """Return how much of the payment is refunded, or on its way back."""
+    amounts: dict[bool, Decimal] = {}
+    for credit in order.credits.all():
+        is_done = credit.state == Credit.State.REFUNDED
+        amounts[is_done] = amounts.get(is_done, Decimal(0)) + credit.amount
+    said = [(True, "{} was refunded to you."), (False, "Your refund of {} is on its way.")]
+    return " ".join(
+        text.format(f"{amounts[is_done]:,.2f} {order.currency}") for is_done, text in said if is_done in amounts
+    )
 
 
 def _why(journey: Journey) -> str:

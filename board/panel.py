@@ -43,6 +43,7 @@ STATE_OF_LEG = {
     Leg.QUOTED: DONE,
     Leg.AUTHORIZED: "held",
     Leg.CAPTURED: DONE,
+    Leg.REFUNDING: DONE,
     Leg.REFUSED: REFUSED,
     Leg.RELEASED: RETURNED,
     Leg.VOIDED: RETURNED,
@@ -64,6 +65,7 @@ WORDS_FOR_LEG = {
     ("payment", Leg.PENDING): "not charged yet",
     ("payment", Leg.AUTHORIZED): "authorized",
     ("payment", Leg.CAPTURED): "paid",
+    ("payment", Leg.REFUNDING): "paid; a refund is under way",
     ("payment", Leg.REFUSED): "declined",
     ("payment", Leg.VOIDED): "authorization voided",
     ("payment", Leg.REFUNDED): "refunded",
@@ -203,8 +205,8 @@ def _after(seconds: float) -> str:
     return f"+{seconds / 60:.0f} min" if seconds < 7200 else f"+{seconds / 3600:.1f} h"
 
 
-BAD = {"refused", "declined", "rejected"}
-BACK = {"cancellation_started", "stock_released", "money_returned", "order_cancelled", "payment_arrived_late"}
+BAD = {"refused", "declined", "rejected", "failed"}
+BACK = {"refund_requested", "refund_succeeded", "cancellation_started", "stock_released", "money_returned", "order_cancelled", "payment_arrived_late"}
 
 
 def _kind(event_type: str) -> str:
@@ -226,7 +228,7 @@ class Call:
 
 def calls_of(order: Order) -> list[Call]:
     """Return an order's calls to the payment provider."""
-    rows = Transaction.objects.filter(order_id=order.pk).order_by("started_at", "kind")
+    rows = Transaction.objects.filter(order_id=order.pk).order_by("started_at", "number")
     return [Call(row, _took(row)) for row in rows]
 
 

@@ -22,6 +22,7 @@ NOTIFIED: dict[str, Kind] = {
     EventType.CONFIRMED: Kind.CONFIRMED,
     EventType.REJECTED: Kind.REJECTED,
     EventType.CANCELLED: Kind.CANCELLED,
+    EventType.REFUND_SUCCEEDED: Kind.REFUNDED,
 }
 
 # Confirmed orders make their address known. Runs first: RECORD reads it.

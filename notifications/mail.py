@@ -18,6 +18,7 @@ SUBJECTS: dict[str, str] = {
     Kind.CONFIRMED: "Your order {number} is confirmed",
     Kind.REJECTED: "We couldn't accept your order {number}",
     Kind.CANCELLED: "Your order {number} is cancelled",
+    Kind.REFUNDED: "A refund for your order {number}",
 }
 
 # Rejections for customers. Typed reasons are quoted.
@@ -38,7 +39,7 @@ AROUND_LETTERS = " .,'\N{RIGHT SINGLE QUOTATION MARK}-"
 LINK = re.compile(r"://|www\.|@|\w[.\u3002\uff0e\uff61][^\W\d_]{2,}", re.IGNORECASE)
 
 # Events quoted in mails.
-QUOTED = (EventType.SHIPPING_QUOTED, EventType.MONEY_RETURNED)
+QUOTED = (EventType.SHIPPING_QUOTED, EventType.MONEY_RETURNED, EventType.REFUND_SUCCEEDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +104,16 @@ def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> 
     data = {event.type: event.data for event in events}
     shipping = data.get(EventType.SHIPPING_QUOTED, {}).get("amount")
     reason = _reason(events[-1]) if events else ""
+    total = order.goods_amount + Decimal(shipping or 0)
+    parts = [Decimal(event.data["amount"]) for event in events if event.type == EventType.REFUND_SUCCEEDED]
     return {
         "order": order,
         "name": name_to_greet(order.customer_name),
         "lines": lines,
         "shipping": Decimal(shipping) if shipping is not None else None,
-        "total": order.goods_amount + Decimal(shipping or 0),
+        "total": total,
+        "part": parts[-1] if parts else None,
+        "rest": total - sum(parts),
         "reason": "" if LINK.search(reason) else reason,
         "refunded": data.get(EventType.MONEY_RETURNED, {}).get("how") == Leg.REFUNDED,
     }

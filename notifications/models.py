@@ -18,6 +18,7 @@ class Kind(models.TextChoices):
     CONFIRMED = "confirmed"
     REJECTED = "rejected"
     CANCELLED = "cancelled"
+    REFUNDED = "refunded"  # a part
 
 
 class Channel(models.TextChoices):

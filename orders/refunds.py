@@ -5,7 +5,7 @@ from django.db import transaction
 import faults
 from inventory import stock
 from inventory.stock import Wanted
-from orders import credits, journal, wakeup
+from orders import crediting, journal, wakeup
 from orders.amounts import Plan, Standing, Wish, plan
 from orders.commands import NotPossible
 from orders.models import Credit, Order
@@ -18,7 +18,7 @@ REFUNDABLE = (Status.CONFIRMED, Status.COMPLETED)
 def preview(order: Order, wish: Wish) -> tuple[Plan, Standing]:
     """Return what a wish comes to, and what is left before it. Raises as `refund_part`."""
     _check(Status(order.journey.status))
-    standing = credits.standing_of(order, list(order.credits.all()))
+    standing = crediting.standing_of(order, list(order.credits.all()))
     return plan(wish, standing), standing
 
 
@@ -34,9 +34,9 @@ def refund_part(*, order_id: int, wish: Wish, requested_by: int | None = None) -
         (journey,) = journeys
         _check(journey.status)
         order, granted = _read(order_id)
-        decided = plan(wish, credits.standing_of(order, granted))
+        decided = plan(wish, crediting.standing_of(order, granted))
         number = len(granted) + 1
-        credit = credits.grant(order_id, decided, wish, number=number, requested_by=requested_by)
+        credit = crediting.grant(order_id, decided, wish, number=number, requested_by=requested_by)
         if wish.restock:
             _restock(journey, decided)
         journey.refund_requested(credit=number, amount=decided.amount, reason=wish.reason)
@@ -48,7 +48,7 @@ def refund_part(*, order_id: int, wish: Wish, requested_by: int | None = None) -
 
 def _read(order_id: int) -> tuple[Order, list[Credit]]:
     order = Order.objects.select_related("journey").get(pk=order_id)
-    return order, credits.of_orders([order_id]).get(order_id, [])
+    return order, crediting.of_orders([order_id]).get(order_id, [])
 
 
 def _check(status: Status) -> None:

@@ -26,7 +26,7 @@ from inventory import stock
 from orders import (
     answers,
     batches,
-    credits,
+    crediting,
     declines,
     handover,
     journal,
@@ -262,7 +262,7 @@ def release_stock(batch: BatchLease) -> None:
         journeys = _due(batch, lambda j: j.is_cancelling and j.holds_stock)
         stock.release(order_ids=[j.order_id for j in journeys if j.stock is Leg.RESERVED])
         sold = [j.order_id for j in journeys if j.stock is Leg.SOLD]
-        stock.take_back(lines=credits.units_not_restocked(sold, queries.wanted_units(sold)))
+        stock.take_back(lines=crediting.units_not_restocked(sold, queries.wanted_units(sold)))
         for journey in journeys:
             journey.stock_released()
         journal.save(journeys)
@@ -280,7 +280,7 @@ def return_money(batch: BatchLease) -> None:
         journeys = _due(batch, lambda j: j.money_to_return and j.order_id in returned)
         with_credits = _ids([j for j in journeys if j.payment is Leg.REFUNDING])
         if with_credits:
-            credits.supersede(id_ for id_ in with_credits if isinstance(returned[id_], Returned))
+            crediting.supersede(id_ for id_ in with_credits if isinstance(returned[id_], Returned))
         for journey in journeys:
             _apply_return(journey, returned[journey.order_id])
         journal.save(journeys)
@@ -290,13 +290,13 @@ def return_money(batch: BatchLease) -> None:
 def refund_credits(batch: BatchLease) -> None:
     """Refund what confirmed orders owe by credits, one credit per order at a time."""
     with transaction.atomic():
-        prepared = credits.prepare(_due(batch, lambda j: j.owes_refunds))
+        prepared = crediting.prepare(_due(batch, lambda j: j.owes_refunds))
         faults.point("refund_credits.before_intent_commit")
     outcomes = _send(Kind.REFUND, prepared)
     with _last_transaction(batch, step="refund_credits"):
         journeys = _due(batch, lambda j: j.owes_refunds)
         returns.record_all(Kind.REFUND, prepared, outcomes)
-        credits.settle(journeys, prepared, outcomes)
+        crediting.settle(journeys, prepared, outcomes)
         journal.save(journey for journey in journeys if journey.has_changed)
         _end_batch(batch)
 

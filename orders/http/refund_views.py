@@ -18,7 +18,7 @@ from api.permissions import user_of
 from api.requests import Body, Id, Price, read, read_price
 from api.responses import Answer
 from api.schema import IDEMPOTENCY_KEY, REFERENCE, refusals
-from orders import credits, queries, refunds
+from orders import crediting, queries, refunds
 from orders.amounts import Standing, Wish
 from orders.commands import MAX_QUANTITY
 from orders.models import Credit, Order
@@ -188,7 +188,7 @@ class Refunds(APIView):
         credit = refunds.refund_part(order_id=order.pk, wish=wanted.as_wish(), requested_by=user_id)
         if user_of(request).is_staff:
             note_refund(order, credit, user_id=user_id)
-        left = credits.standing_of(order, list(order.credits.all())).left
+        left = crediting.standing_of(order, list(order.credits.all())).left
         facts = _facts(credit, order.currency) | {"left": left}
         return Response(Refund(**facts), status=status.HTTP_202_ACCEPTED)
 
@@ -232,7 +232,7 @@ def _items(lines: Sequence[Any]) -> list[RefundedItem]:
 
 def _listed(order: Order) -> RefundList:
     granted = list(order.credits.all())
-    standing = credits.standing_of(order, granted)
+    standing = crediting.standing_of(order, granted)
     sums = balance(ledger.entries_of([order.pk]).get(order.pk, []))
     return RefundList(
         currency=order.currency,

@@ -15,6 +15,7 @@ from orders.models import Order, OrderEvent, OrderLine
 from orders.operators.explain import Explanation, Situation
 from orders.wording import is_code
 from orders.workflow import STATUS_AFTER, EventType, Status
+from payments.balance import standing
 from payments.models import Transaction
 
 StatusName = Annotated[
@@ -101,6 +102,7 @@ class OrderDetail(OrderSummary, kw_only=True):
     shipping_amount: Decimal | None
     shipping_address: dict[str, str]
     country: str
+    refunded_amount: Annotated[Decimal, Meta(description="Refunded in parts; see /refunds.")]
     items: list[Line]
     legs: Legs
     payments: list[PaymentTransaction]
@@ -185,6 +187,7 @@ def placed(order: Placed, *, new: NewOrder, staff: bool) -> OrderDetail:
         completed_at=None,
         finished_at=None,
         shipping_amount=None,
+        refunded_amount=NOTHING,
         legs=Legs(stock="open", shipping="open", payment="open"),
         payments=[],
     )
@@ -216,7 +219,7 @@ def summary(order: Order, *, staff: bool) -> OrderSummary:
 
 
 def detail(
-    order: Order, *, lines: Iterable[OrderLine], transactions: Iterable[Transaction], staff: bool
+    order: Order, *, lines: Iterable[OrderLine], transactions: Sequence[Transaction], staff: bool
 ) -> OrderDetail:
     """Return an order's detail."""
     journey = order.journey
@@ -225,12 +228,21 @@ def detail(
         email=order.email,
         goods_amount=order.goods_amount,
         shipping_amount=journey.shipping_amount,
+        refunded_amount=_refunded(transactions),
         shipping_address=order.shipping_address,
         country=order.country,
         items=[_line(line) for line in lines],
         legs=Legs(**{leg: getattr(journey, leg) or "open" for leg in ("stock", "shipping", "payment")}),
         payments=[_transaction(row) for row in transactions],
     )
+
+
+NOTHING = Decimal("0.00")
+
+
+def _refunded(transactions: Sequence[Transaction]) -> Decimal:
+    """Return what credits refunded; a cancellation's refund has none."""
+    return sum((e.amount for e in standing(transactions, Transaction.Kind.REFUND) if e.credit), NOTHING)
 
 
 def event(row: OrderEvent, *, staff: bool) -> Event:

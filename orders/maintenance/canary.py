@@ -28,6 +28,7 @@ OUTSIDE = (Wait.PAYMENT_PROVIDER, Wait.PAYMENT_OUTCOME)
 AT_REST = (Status.CANCELLED, Status.REJECTED)
 FORGET = (
     "DELETE FROM payments_transaction WHERE order_id = ANY(%s)",
+    "DELETE FROM orders_credit WHERE order_id = ANY(%s)",
     "DELETE FROM orders_orderline WHERE order_id = ANY(%s)",
     "DELETE FROM orders_orderevent WHERE order_id = ANY(%s)",
     "DELETE FROM orders_journey WHERE order_id = ANY(%s)",

@@ -19,6 +19,8 @@ const LEG_AFTER = {
   payment_declined: ["payment", "refused"],
   payment_captured: ["payment", "captured"],
   capture_declined: ["payment", "refused"],
+  refund_requested: ["payment", "refunding"],
+  refund_succeeded: ["payment", "captured"],
   money_returned: ["payment", "refunded"],
 };
 // Events that do not carry all that a card shows, such as the final amount: fetch it afterwards.

@@ -56,8 +56,8 @@ def units_not_restocked(order_ids: Sequence[int], wanted: Sequence[Wanted]) -> l
     if not order_ids:
         return list(wanted)
     back: dict[tuple[int, int], int] = {}
-    for credits in of_orders(order_ids).values():
-        for credit in credits:
+    for granted in of_orders(order_ids).values():
+        for credit in granted:
             for product_id, units in credit.units.items() if credit.restock else ():
                 place = (credit.order_id, product_id)
                 back[place] = back.get(place, 0) + units
