@@ -293,9 +293,9 @@ def _batch_limit(journey: JourneyState) -> int:
 def _route(journey: JourneyState) -> Route:
     if journey.is_cancelling:
         return Route.BACK
-    if journey.owes_refunds:
-        return Route.MONEY
-    return Route.HANDOVER if journey.status is Status.CONFIRMED else Route.FORWARD
+    if journey.status is Status.CONFIRMED and journey.completion_requested:
+        return Route.HANDOVER
+    return Route.MONEY if journey.owes_refunds else Route.FORWARD
 
 
 def _form_batch(route: Route, journeys: Sequence[JourneyState]) -> Claimed:

@@ -173,8 +173,10 @@ def _note(journey: JourneyState, one: Prepared, outcome: Outcome) -> None:
 
 
 def _go_on(journey: JourneyState, states: Mapping[int, str]) -> None:
-    more = Credit.State.REQUESTED in states.values()
-    journey.refunds_done(more=more, failed=Credit.State.FAILED in states.values())
+    has_failed = Credit.State.FAILED in states.values()
+    # A retry clears the attention: all that failed is tried again.
+    more = Credit.State.REQUESTED in states.values() or (has_failed and not journey.attention)
+    journey.refunds_done(more=more, failed=has_failed)
 
 
 def _wait(journey: JourneyState, outcome: Outcome | None) -> None:

@@ -308,7 +308,7 @@ def refund_credits(batch: BatchLease) -> None:
 def complete(batch: BatchLease) -> None:
     """Complete confirmed orders whose completion was requested while they were in flight."""
     with _last_transaction(batch, step="complete"):
-        journeys = _due(batch, lambda j: j.status is Status.CONFIRMED and not j.owes_refunds)
+        journeys = _due(batch, lambda j: j.status is Status.CONFIRMED and j.completion_requested)
         stock.sell(order_ids=_ids(journeys))
         for journey in journeys:
             journey.complete()

@@ -407,9 +407,11 @@ class JourneyState:
         """The goods are handed over."""
         self._move(Status.COMPLETED)
         self.stock = Leg.SOLD
+        attention = self.attention if self.owes_refunds else ""
         self._finish()
         self._note(EventType.COMPLETED)
         if self.owes_refunds:
+            self.attention = attention
             self.reschedule_in(0)
 
     def request_completion(self) -> None:
@@ -438,12 +440,12 @@ class JourneyState:
         self._note(EventType.REFUND_FAILED, credit=credit, amount=str(amount), reason=code)
 
     def refunds_done(self, *, more: bool, failed: bool) -> None:
-        """Go on with `more` credits, or with what else the order is due for; rest if there is nothing."""
+        """Go on with `more` credits, or rest; failed ones wait for an operator."""
         self.rest()
-        if not more and not failed:
-            self.payment = Leg.CAPTURED
-        if more or (self.status is Status.CONFIRMED and self.completion_requested):
+        if more:
             self.reschedule_in(0)
+        elif not failed:
+            self.payment = Leg.CAPTURED
 
     def release(self) -> None:
         """Release it from hold."""

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from decimal import Decimal
 from itertools import count
 from typing import Any
 
 from kombu.exceptions import OperationalError as BrokerError
 
 import faults
+from api import idempotency
 from inventory import stock
-from orders import batches, dispatcher, handover, journal, shortages, steps
+from orders import amounts, batches, dispatcher, handover, journal, shortages, steps
 from orders.batches import Claimed
 from orders.workflow import JourneyState, Leg
 from payments import ledger, returns
@@ -185,6 +187,29 @@ def undo_without_lookup() -> list[Replacement]:
     return [(returns, "_standing", careless)]
 
 
+def key_without_number() -> list[Replacement]:
+    """Every refund of an order has the same idempotency key."""
+
+    def key(self: Prepared) -> str:
+        return idempotency_key(reference=self.request.reference, kind=self.kind)
+
+    return [(Prepared, "key", property(key))]
+
+
+def double_click() -> list[Replacement]:
+    """A repeated request is a new one, whatever its Idempotency-Key."""
+    return [(idempotency, "_claim", lambda owner_id, key, fingerprint: True)]
+
+
+def bankers_rounding() -> list[Replacement]:
+    """Each unit's price is rounded by itself, and half a cent to the even one."""
+
+    def amount(item: amounts.Item, first: int, last: int, *, currency: str) -> Decimal:  # noqa: ARG001
+        return round(item.amount / item.quantity, 2) * (last - first)
+
+    return [(amounts, "amount_of_units", amount)]
+
+
 DEFECTS: dict[str, Callable[[], list[Replacement]]] = {
     defect.__name__: defect
     for defect in (
@@ -202,5 +227,8 @@ DEFECTS: dict[str, Callable[[], list[Replacement]]] = {
         feed_by_last_id,
         trust_the_message,
         undo_without_lookup,
+        key_without_number,
+        double_click,
+        bankers_rounding,
     )
 }

@@ -43,6 +43,7 @@ STEPS = {
     "payments.return_money": "return_money",
     "orders.settle": "settle",
     "orders.complete": "complete",
+    "payments.refund_credits": "refund_credits",
 }
 
 

@@ -15,6 +15,7 @@ from orders.batches import FRESH_SECONDS, BatchLease, ExpiredBatch, UnderWay
 from orders.shortages import Queue, Units
 from orders.workflow import EventType, JourneyState, Leg, Status
 from tests.simulation.actors import Actor, Clock
+from tests.simulation.credits import Table
 from tests.simulation.dice import Dice
 from tests.simulation.invariants import Watch
 
@@ -84,6 +85,8 @@ class Database:
         self.stock: dict[int, Item] = {}
         self.reservations: dict[int, dict[int, int]] = {}
         self.payments: dict[tuple[int, int], Any] = {}
+        self.credits: Table = {}
+        self.clicks: Counter[int] = Counter()  # requests for refunds, by order
         self.lease: Counter[int] = Counter()  # steps that began and have not ended, for each watched batch
         self.watched: set[int] = set()
         self.losses: dict[int, int] = {}

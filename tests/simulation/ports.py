@@ -12,11 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import OperationalError
+from rest_framework.response import Response
 
 import faults
+from api import idempotency
 from faults.script import Planned
 from inventory import stock
-from orders import answers, batches, commands, declines, handover, journal, queries, shortages, steps, wakeup
+from orders import (
+    answers,
+    batches,
+    commands,
+    crediting,
+    declines,
+    handover,
+    journal,
+    queries,
+    refunds,
+    shortages,
+    steps,
+    wakeup,
+)
 from orders.batches import Claimed
 from payments import ledger, returns, talking
 from payments.talking import Direct
@@ -45,12 +60,12 @@ def simulated(world: "World") -> Iterator[None]:
 
 
 def _ports(world: "World") -> list[tuple[Any, str, Any]]:
-    database, books = world.database, Books(world)
+    database, books, credits_ = world.database, Books(world), world.credits
     transactions = SimpleNamespace(atomic=database.atomic)
     return [
         *(
             (module, "transaction", transactions)
-            for module in (steps, answers, handover, batches, commands, returns)
+            for module in (steps, answers, handover, batches, commands, returns, refunds, idempotency)
         ),
         (steps, "database_now", lambda: moment(world)),
         (faults, "point", world.point),
@@ -73,6 +88,15 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (stock, "_close", lambda statement, ids: database.close(ids, sold=statement is stock.SELL)),
         (stock, "take_back", lambda *, lines: database.take_back(lines)),
         (quotes, "quote", lambda *, parcels: _quoted(world, parcels)),
+        (stock, "release_units", credits_.release_units),
+        (crediting, "of_orders", credits_.of_orders),
+        (crediting, "grant", credits_.grant),
+        (crediting, "set_state", credits_.set_state),
+        (refunds, "_read", credits_.read),
+        (idempotency, "_claim", credits_.claim_key),
+        (idempotency, "_store_answer", lambda *_: None),
+        (idempotency, "_replay", lambda *_: Response({})),
+        (idempotency, "IdempotencyKey", SimpleNamespace(objects=SimpleNamespace(get=lambda **_: None))),
         (queries, "parcels", lambda order_ids: order_ids),
         (queries, "wanted_units", database.wanted_units),
         (shortages, "wanted", database.wanted),

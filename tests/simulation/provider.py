@@ -1,7 +1,7 @@
 """The simulated payment provider: one effect for each key, and every way of not saying so."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from payments.gateways.in_process import DECLINES
@@ -9,6 +9,9 @@ from payments.gateways.protocol import LedgerLine, Outcome
 from providers.errors import ProviderUnavailable
 from tests.simulation.actors import Clock
 from tests.simulation.dice import Dice
+
+
+SUPPORT = "contact_support"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,9 @@ class Provider:
         if first := self.books.get(key):
             return first.outcome
         refusal = self._refusal(done)
-        if refusal:
+        if refusal == SUPPORT:  # a decision: it stands under this key
+            done = replace(done, outcome=Outcome("declined", code=refusal))
+        elif refusal:
             return Outcome("declined", code=refusal)
         self.books[key] = done
         self._of_reference.setdefault(done.reference, []).append(done)
@@ -120,13 +125,17 @@ class Provider:
 
     def _refusal(self, done: Done) -> str:
         entries = self._of_reference.get(done.reference, ())
-        taken = {other.kind for other in entries if other.parent and other.parent == done.parent}
+        taken = {
+            other.kind
+            for other in entries
+            if other.parent and other.parent == done.parent and other.outcome.kind == "succeeded"
+        }
         if done.kind == "capture" and taken:
             return "authorization_voided" if "void" in taken else "already_captured"
         if done.kind == "void" and taken:
             return "already_voided" if "void" in taken else "already_captured"
         if done.kind in ("void", "refund") and self._dice.happens("refuses_return"):
-            return "contact_support"
+            return SUPPORT
         # A second refund under another key is taken: a provider that refunds in parts cannot tell.
         return ""
 
