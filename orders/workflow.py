@@ -439,6 +439,14 @@ class JourneyState:
         """The provider refused a credit's refund, or reversed it."""
         self._note(EventType.REFUND_FAILED, credit=credit, amount=str(amount), reason=code)
 
+    def refund_reversed(self, *, credit: int, amount: Decimal, code: str) -> None:
+        """A credit's refund failed after it had succeeded: due for another attempt."""
+        is_under_way = self.owes_refunds and self.is_due
+        self.payment = Leg.REFUNDING
+        if not is_under_way:
+            self.reschedule_in(0)
+        self._note(EventType.REFUND_FAILED, credit=credit, amount=str(amount), reason=code, reversed=True)
+
     def refunds_done(self, *, more: bool, failed: bool) -> None:
         """Go on with `more` credits, or rest; failed ones wait for an operator."""
         self.rest()

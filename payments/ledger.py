@@ -324,6 +324,36 @@ def record(
     return {order_id for (order_id,) in recorded}
 
 
+REVERSE = """
+    INSERT INTO payments_transaction
+        (order_id, number, parent, attempt, credit, key, kind, reference, amount, currency, token, state, provider_id,
+         code, message, started_at, asked_at, finished_at)
+    SELECT order_id, %s::int, number, attempt, credit, %s::text, 'reversal', reference, amount, currency, '',
+           'succeeded', '', %s::text, %s::text, statement_timestamp(), statement_timestamp(), statement_timestamp()
+    FROM payments_transaction WHERE order_id = %s::bigint AND number = %s::int AND state = 'succeeded'
+    ON CONFLICT (order_id, number) DO NOTHING
+    RETURNING amount, attempt, credit
+"""
+
+
+class Reversed(NamedTuple):
+    """A transaction that succeeded and failed later."""
+
+    amount: Decimal
+    attempt: int
+    credit: int | None
+
+
+def reverse(entry: Transaction, outcome: Outcome) -> Reversed | None:
+    """Record that a transaction which succeeded failed later; None if it did not succeed, or is reversed already."""
+    number = number_of(Kind.REVERSAL, entry.number)
+    key = idempotency_key(reference=str(entry.reference), kind=Kind.REVERSAL, rank=entry.number)
+    place = [entry.order_id, entry.number]
+    for row in execute(REVERSE, [number, key, outcome.code[:40], outcome.message[:200], *place]):
+        return Reversed(*row)
+    return None
+
+
 def delete_unsent(prepared: Sequence[Prepared]) -> None:
     """Delete unsent transactions, to save a look-up.
 

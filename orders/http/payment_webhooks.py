@@ -18,10 +18,8 @@ from rest_framework.views import APIView
 
 import faults
 from api.problems import Problem
-from orders import queries, wakeup
-from orders.answers import record_late_outcome
+from orders import queries, reversals, wakeup
 from payments import webhooks
-from payments.ledger import Kind
 from scheduling.slots import database_now
 from telemetry import measures
 
@@ -82,5 +80,4 @@ def _apply(event: webhooks.Event) -> str:
     if late_outcome is None:
         return "nothing_new"
     entry, outcome = late_outcome
-    is_new = record_late_outcome(Kind(entry.kind), order_id, outcome, number=entry.number)
-    return "applied" if is_new else "nothing_new"
+    return "applied" if reversals.record_news(entry, outcome) else "nothing_new"

@@ -34,6 +34,10 @@ AT_RISK = """
         FROM orders_journey j JOIN orders_credit c ON c.order_id = j.order_id AND c.state = 'failed'
         JOIN orders_order o ON o.id = c.order_id
         WHERE j.payment = 'refunding' AND j.status <> 'cancelling'
+        UNION ALL
+        SELECT r.order_id, 'reversal', r.amount, r.currency, r.started_at, r.code, r.message
+        FROM orders_journey j JOIN payments_transaction r ON r.order_id = j.order_id AND r.kind = 'reversal'
+        WHERE j.attention <> '' AND j.status IN ('confirmed', 'completed') AND r.parent = 2 -- the capture
     ), holding AS (
         SELECT t.order_id, t.kind, t.amount - coalesce(f.amount, 0) AS amount, t.currency, (
                    SELECT max(e.at) FROM orders_orderevent e WHERE e.order_id = j.order_id
@@ -93,6 +97,8 @@ class Risk:
         """The problem."""
         if self.is_unknown:
             return f"{OUTCOME_OF[self.kind]} outcome unknown."
+        if self.kind == "reversal":
+            return "The capture failed after it had succeeded."
         if self.kind == "refund":
             return "Refund refused by the provider."
         return "Authorized, not voided yet." if self.kind == "authorize" else "Captured, not refunded yet."

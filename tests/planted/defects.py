@@ -210,6 +210,11 @@ def bankers_rounding() -> list[Replacement]:
     return [(amounts, "amount_of_units", amount)]
 
 
+def late_failure_dropped() -> list[Replacement]:
+    """What succeeded once counts as succeeded for ever."""
+    return [(ledger, "reverse", lambda entry, outcome: None)]
+
+
 DEFECTS: dict[str, Callable[[], list[Replacement]]] = {
     defect.__name__: defect
     for defect in (
@@ -230,5 +235,6 @@ DEFECTS: dict[str, Callable[[], list[Replacement]]] = {
         key_without_number,
         double_click,
         bankers_rounding,
+        late_failure_dropped,
     )
 }

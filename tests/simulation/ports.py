@@ -28,6 +28,7 @@ from orders import (
     journal,
     queries,
     refunds,
+    reversals,
     shortages,
     steps,
     wakeup,
@@ -65,7 +66,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
     return [
         *(
             (module, "transaction", transactions)
-            for module in (steps, answers, handover, batches, commands, returns, refunds, idempotency)
+            for module in (steps, answers, handover, batches, commands, returns, refunds, reversals, idempotency)
         ),
         (steps, "database_now", lambda: moment(world)),
         (faults, "point", world.point),
@@ -108,6 +109,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (queries, "charges", books.charges),
         (ledger, "prepare", books.prepare),
         (ledger, "record", books.record),
+        (ledger, "reverse", books.reverse),
         (ledger, "delete_unsent", books.delete_unsent),
         (ledger, "monotonic", lambda: world.clock.now),
         (ledger, "entries_of", books.entries_of),

@@ -1,6 +1,6 @@
 """The simulated payment provider: one effect for each key, and every way of not saying so."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -50,6 +50,7 @@ class Provider:
         self._clock, self._dice = clock, dice
         self.books: dict[str, Done] = {}
         self._of_reference: dict[str, list[Done]] = {}
+        self.on_failure: Callable[[str, Outcome], None] = lambda key, outcome: None
         self.down_from, self.down_until = 0.0, 0.0
         if dice.happens("down"):
             self.down_from = dice.uniform(0, 10)
@@ -121,7 +122,17 @@ class Provider:
             return Outcome("declined", code=refusal)
         self.books[key] = done
         self._of_reference.setdefault(done.reference, []).append(done)
+        if done.kind == "refund" and done.outcome.kind == "succeeded" and self._dice.happens("fails_later"):
+            self._clock.at(self._clock.now + self._dice.uniform(1, 40), lambda: self._fail(key, done))
         return done.outcome
+
+    def _fail(self, key: str, done: Done) -> None:
+        """What was refunded comes back: the customer's account is closed."""
+        failed = replace(done, outcome=Outcome("declined", code="account_closed"))
+        self.books[key] = failed
+        entries = self._of_reference[done.reference]
+        entries[entries.index(done)] = failed
+        self.on_failure(key, failed.outcome)
 
     def _refusal(self, done: Done) -> str:
         entries = self._of_reference.get(done.reference, ())

@@ -53,6 +53,7 @@ VIOLATIONS = {
     "double_click": r"\d credits for \d requests",
     "key_per_try": r"(confirmed|completed|cancelled) owes .* provider took",
     "key_without_number": r"(confirmed|completed|cancelled) owes .* provider took",
+    "late_failure_dropped": r"(confirmed|completed|cancelled) owes .* provider took",
     "no_fencing": r"money was taken for what was not held|provider took .* in [2-9],",
     "outcome_before_call": r"(confirmed|completed) owes .* provider took 0 in 0,|holds -\d",
     "publish_before_commit": r"waited though nothing went wrong",

@@ -8,8 +8,9 @@ from decimal import Decimal
 from django.db import OperationalError
 
 from faults.script import Planned
-from orders import commands, dispatcher, shortages
+from orders import commands, dispatcher, reversals, shortages
 from orders.workflow import UNDER_WAY, Leg, Status
+from payments.gateways.protocol import Outcome
 from tests.planted import planted
 from tests.simulation.actors import Clock, Crash, Stuck
 from tests.simulation.broker import Broker
@@ -51,6 +52,7 @@ class World:
         self.hands_over = self.dice.random() < 0.7
         self.desk = Desk(self)
         self.credits = Credits(self)
+        self.provider.on_failure = self._send_webhooks
         self.database.clicks = self.credits.clicks
         self.received = {product_id: int(units * orders) + 1 for product_id, units in UNITS.items()}
         self.database.stock = {product_id: Item(units) for product_id, units in self.received.items()}
@@ -145,6 +147,26 @@ class World:
     def _become_calm(self) -> None:
         self.dice.calm = True
         self._operate()
+
+    # --- Webhooks ---
+
+    def _send_webhooks(self, key: str, outcome: Outcome) -> None:
+        """The provider reports a late failure, once or twice, until it is taken."""
+        for _ in range(self.dice.randint(1, 2)):
+            self.clock.start("webhook", lambda: self._deliver(key, outcome), after=3 * self.dice.random())
+
+    def _deliver(self, key: str, outcome: Outcome) -> None:
+        done = False
+        try:
+            entry = next((e for e in self.database.payments.values() if e.key == key), None)
+            if entry is not None:
+                reversals.record_news(entry, outcome)
+            done = True
+        except (OperationalError, Planned):
+            pass
+        finally:
+            if not done:
+                self.clock.start("webhook", lambda: self._deliver(key, outcome), after=2)
 
     # --- The dispatcher ---
 
