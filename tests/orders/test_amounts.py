@@ -4,7 +4,7 @@ from contextlib import suppress
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from iso.currencies import DECIMALS
@@ -24,6 +24,7 @@ def lines(draw: st.DrawFn) -> tuple[str, list[Item], Decimal]:
     return currency, items, draw(st.integers(0, 999)) * unit
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(lines(), st.data())
 def test_any_sequence_of_refunds_adds_up(order: tuple[str, list[Item], Decimal], data: st.DataObject) -> None:
     currency, items, shipping = order
