@@ -10,7 +10,7 @@ NOWHERE := SECRET_KEY=not-used-by-checks-but-long-enough-to-look-like-a-real-one
 	DEBUG=0 DEMO=0 ALLOW_SANDBOX=1 ALLOWED_HOSTS=orders.example TRUSTED_PROXIES=192.0.2.1 \
 	DATA_DIR=$(CURDIR)/.data/nowhere
 
-.PHONY: help run cluster cluster-test cluster-kill cluster-freeze cluster-cut cluster-heal test bench chaos attack fuzz advisories lint check screenshots clean lock
+.PHONY: help run engines backup restore cluster cluster-test cluster-kill cluster-freeze cluster-cut cluster-heal cluster-restart cluster-upgrade test bench chaos attack fuzz advisories lint check screenshots clean lock
 
 help: ## What one can do here
 	@grep -hE '^[a-z -]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -19,6 +19,18 @@ run: ## Everything, on http://localhost:8000 (PORT=, FLOWER_PORT=, HOST=, DATABA
 	@sh config/venv.sh requirements.txt
 	@exec $(PY) -m launcher.run
 
+engines: ## PostgreSQL and Valkey of `make run` alone
+	@sh config/venv.sh requirements.txt
+	@exec $(PY) -m launcher.alone
+
+backup: ## The database in a file (FILE=, else below .data/backups), beside `make run` or without it
+	@sh config/venv.sh requirements.txt
+	@exec $(PY) -m launcher.backup save $(FILE)
+
+restore: ## A backup back, with everything stopped (FILE=, REPLACE=1 drops what is there)
+	@sh config/venv.sh requirements.txt
+	@exec env REPLACE=$(REPLACE) $(PY) -m launcher.backup restore $(FILE)
+
 cluster: ## Three nodes of which any may die, on http://localhost:8000 (NETWORK=namespaces as root, ARGS=--prove)
 	@sh config/venv.sh requirements-cluster.txt
 	@exec $(PY) -m cluster $(ARGS)
@@ -26,17 +38,24 @@ cluster: ## Three nodes of which any may die, on http://localhost:8000 (NETWORK=
 cluster-kill cluster-freeze cluster-cut cluster-heal: ## What befalls a node of it, and its end (NODE=2)
 	@exec $(PY) -m cluster $(@:cluster-%=%) $(NODE)
 
+cluster-restart: ## Its nodes one at a time, without a refused order (NODE=2: that one)
+	@exec $(PY) -m cluster restart $(NODE)
+
+cluster-upgrade: ## To the release in another folder: migrations first, then one node at a time (CODE=)
+	@exec $(PY) -m cluster upgrade $(if $(CODE),--code $(CODE))
+
 test: ## The whole suite, on engines of its own (ARGS= for pytest, e.g. one file or -n 0)
 	@sh config/venv.sh requirements-dev.txt
 	@exec $(PY) -m pytest $(ARGS)
 
 bench: ## How fast it is, beside the textbook (SCENARIO=, SECONDS=, ROUNDS=, ARGS=--profile)
 	@sh config/venv.sh requirements-dev.txt
+	@$(if $(filter cluster,$(SCENARIO)),sh config/venv.sh requirements-cluster.txt)
 	@exec $(PY) -m bench $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
-cluster-test: ## The rows of the fault matrix about nodes, all of them (as root: NETWORK=namespaces)
+cluster-test: ## The rows of the fault matrix about nodes, all of them (as root: NETWORK=namespaces; FROM=older revision), or HOURS=2 SEED=7
 	@sh config/venv.sh requirements-cluster.txt
-	@exec $(PY) -m cluster --rows all
+	@exec $(PY) -m cluster $(if $(HOURS),--hours $(HOURS) $(if $(SEED),--seed $(SEED)),--rows all) $(if $(FROM),--from $(FROM))
 
 chaos: ## The whole system, broken on purpose, row by row (ROWS=F1,F7 or ROWS=N1,N4 SEED= ORDERS= HOURS= KILLS=)
 	@sh config/venv.sh $(if $(filter N%,$(ROWS)),requirements-cluster.txt,requirements-dev.txt)

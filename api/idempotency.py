@@ -1,7 +1,7 @@
 """Idempotency-Keys: a repeated request gets the first answer, and the work is done once.
 
 The key is stored in the transaction of the work; a concurrent repeat waits on its unique index. Errors are not
-stored: a repeat may succeed. Placing an order stores its id instead of the answer (`orders.commands`).
+stored: a repeat may succeed. Placing an order stores its id instead of the answer (`orders.placing.single`).
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import psycopg
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, transaction
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -40,7 +40,7 @@ def answer_once(
     owner_id, fingerprint = int(request.user.pk or 0), _fingerprint(request)
     with transaction.atomic():
         with key_problems():
-            if not _claim(owner_id, key, fingerprint):
+            if not IdempotencyKey.objects.claim(owner_id=owner_id, key=key, fingerprint=fingerprint):
                 return _replay(IdempotencyKey.objects.get(owner_id=owner_id, key=key), fingerprint)
         response = answer()
         body = ENCODER.encode(response.data)
@@ -95,17 +95,6 @@ def _fingerprint(request: Request) -> bytes:
     return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).digest()
 
 
-def _claim(owner_id: int, key: str, fingerprint: bytes) -> bool:
-    """Store the key, waiting for concurrent transactions; False if it exists."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO orders_idempotencykey (owner_id, key, request_hash, status_code, answer)"
-            " VALUES (%s, %s, %s, 0, '{}') ON CONFLICT DO NOTHING",
-            [owner_id, key, fingerprint],
-        )
-        return cursor.rowcount == 1
-
-
 def _without(body: bytes, once_only: Sequence[str]) -> bytes:
     if not once_only:
         return body
@@ -116,12 +105,10 @@ def _without(body: bytes, once_only: Sequence[str]) -> bytes:
 def _store_answer(owner_id: int, key: str, response: Response, body: bytes) -> None:
     headers = {name: response[name] for name in HEADERS if response.has_header(name)}
     # Text: a repeat is identical byte by byte.
-    answer = json.dumps({"headers": headers, "body": body.decode()})
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE orders_idempotencykey SET status_code = %s, answer = %s WHERE owner_id = %s AND key = %s",
-            [response.status_code, answer, owner_id, key],
-        )
+    answer = {"headers": headers, "body": body.decode()}
+    IdempotencyKey.objects.store_answer(
+        owner_id=owner_id, key=key, status_code=response.status_code, answer=answer
+    )
 
 
 def _replay(stored: IdempotencyKey, fingerprint: bytes) -> Response:

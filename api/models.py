@@ -3,6 +3,8 @@
 from django.db import models
 from django.db.models.functions import Now
 
+from api.managers import IdempotencyKeyManager
+
 
 class KeyReused(Exception):
     """The Idempotency-Key belongs to another request."""
@@ -18,6 +20,8 @@ class IdempotencyKey(models.Model):
     status_code = models.SmallIntegerField()
     answer = models.JSONField()
     created_at = models.DateTimeField(db_default=Now())
+
+    objects = IdempotencyKeyManager()
 
     class Meta:
         db_table = "orders_idempotencykey"  # predates this app

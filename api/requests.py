@@ -100,6 +100,11 @@ COMPLAINTS: list[tuple[re.Pattern[str], str, str]] = [
     (re.compile(r"unknown currency (?P<name>\w+)"), "unknown_currency", "No ISO 4217 code, such as USD."),
     (re.compile(r"impossible email (?P<name>\w+)"), "wrong_format", "Not a deliverable address."),
     (
+        re.compile(r"impossible payment (?P<name>\w+)"),
+        "wrong_format",
+        "Not a token of the shop's payment provider.",
+    ),
+    (
         re.compile(r"too many decimals of (?P<name>\w+)"),
         "too_many_decimals",
         "More decimals than the currency has.",

@@ -11,8 +11,10 @@ from bench.history import Old, Young
 from bench.live import live
 from bench.load import Job, Tally
 from bench.meters import Usage
+from bench.nodes import OneNode, ThreeNodes, cluster
 from bench.providers import Backlog, Stragglers, Waiting
 from bench.rig import is_well
+from bench.shards import FourShards, Shards, TwoShards, shards
 from bench.stub import Manner
 
 WARM_UP_ORDERS = 30
@@ -315,6 +317,22 @@ SCENARIOS = [
     ),
     Scenario("idle", "the whole stack with nothing to do", idle, 10, (Ours,), 1),
     Scenario("second-start", "the whole stack started again", second_start, 10, (Ours,), 1),
+    Scenario(
+        "cluster",
+        "40 orders/s through the front of one node and of three",
+        cluster,  # type: ignore[arg-type] - its contestants start whole stacks
+        20,
+        (OneNode, ThreeNodes),
+        is_usual=False,
+    ),
+    Scenario(
+        "shards",
+        "a backlog over 1, 2 and 4 databases, by owner",
+        shards,  # type: ignore[arg-type] - its contestants have several rigs
+        10,
+        (Shards, TwoShards, FourShards),  # type: ignore[arg-type]
+        is_usual=False,
+    ),
     Scenario(
         "history", "a backlog drained with a past (HISTORY=)", history, 10, (Young, Old), is_usual=False
     ),

@@ -19,15 +19,10 @@ from django.db import connection  # noqa: E402
 
 from accounts import tokens  # noqa: E402
 from inventory.models import Product, StockItem  # noqa: E402
-from orders.commands import (  # noqa: E402
-    NewOrder,
-    WantedLine,
-    cancel_orders,
-    complete_orders,
-    process_order,
-)
-from orders.intake import Accepted, Entry, place_orders  # noqa: E402
+from orders.commands import cancel_orders, complete_orders, process_order  # noqa: E402
 from orders.models import Journey, Order  # noqa: E402
+from orders.placing.bulk import Accepted, Entry, place_orders  # noqa: E402
+from orders.placing.pricing import NewOrder, WantedLine  # noqa: E402
 from shipping.tariff import load_tariff  # noqa: E402
 
 CHUNK = 500

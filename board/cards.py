@@ -11,15 +11,16 @@ from django.db import connection, transaction
 from django.db.models import Count, Q, QuerySet
 
 from api.responses import Answer
-from orders import canary_account, journal
+from database import replica
+from orders import journal, queries
 from orders.http.responses import status_name
 from orders.models import Journey, Order
 from orders.operators.search import found
 from orders.permissions import sees_all_orders
 from orders.queries import visible_to
 from orders.reporting import stats
-from orders.wording import attention as in_words
-from orders.wording import reason_in_words, waits_for
+from orders.reporting.wording import attention as in_words
+from orders.reporting.wording import reason_in_words, waits_for
 from orders.workflow import UNDER_WAY, Status
 from scheduling.slots import database_now
 
@@ -125,6 +126,7 @@ def cards_of(user: User, order_ids: Iterable[int]) -> Cards:
     return Cards(_cards(user, visible_to(user).filter(pk__in=order_ids)))
 
 
+@replica.may_be_late
 def search(user: User, text: str) -> Cards:
     """Return the newest orders that match a search."""
     return Cards(_cards(user, found(visible_to(user), text).order_by("-pk")[:FOUND_AT_MOST]))
@@ -248,7 +250,7 @@ def _counted_after(position: journal.Position, user: User) -> dict[str, int]:
     # Commits while an older transaction was open; the feed repeats them. Visible orders only: others reveal
     # the shop's volume.
     visible = OF_ALL if sees_all_orders(user) else OF_OWNER
-    parameters = {"from": position.transaction_id, "owner": user.pk, "canaries": canary_account.owner_id()}
+    parameters = {"from": position.transaction_id, "owner": user.pk, "canaries": queries.canary_owner_id()}
     with connection.cursor() as cursor:
         cursor.execute(COUNTED.format(visible=visible), parameters)
         return dict(cursor.fetchall())

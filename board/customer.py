@@ -13,7 +13,7 @@ from board.panel import Action, Entry
 from notifications.mail import REASONS
 from orders.journal import events_of
 from orders.models import Credit, Journey, Order
-from orders.wording import is_code, reason_in_words
+from orders.reporting.wording import is_code, reason_in_words
 from orders.workflow import Leg, Status
 
 HEADLINES = {
@@ -110,7 +110,9 @@ def _refunds(order: Order) -> str:
         amounts[is_done] = amounts.get(is_done, Decimal(0)) + credit.amount
     said = [(True, "{} was refunded to you."), (False, "Your refund of {} is on its way.")]
     return " ".join(
-        text.format(f"{amounts[is_done]:,.2f} {order.currency}") for is_done, text in said if is_done in amounts
+        text.format(f"{amounts[is_done]:,.2f} {order.currency}")
+        for is_done, text in said
+        if is_done in amounts
     )
 
 

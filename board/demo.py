@@ -9,9 +9,9 @@ from django.contrib.auth.models import User
 from django.db.models import F
 
 from inventory.models import StockItem
-from orders.commands import MAX_QUANTITY, NewOrder, WantedLine
-from orders.intake import Accepted, Entry, place_orders
 from orders.maintenance import canary
+from orders.placing.bulk import Accepted, Entry, place_orders
+from orders.placing.pricing import MAX_QUANTITY, NewOrder, WantedLine
 from providers.deadline import fetch
 
 TIMEOUT_SECONDS = 3

@@ -21,7 +21,7 @@ from orders.operators.actions import OPERATIONS, previews
 from orders.operators.explain import explain, is_at_rest
 from orders.operators.runs import flower_url, latest_batch, runs_of
 from orders.permissions import sees_all_orders
-from orders.wording import timeline
+from orders.reporting.wording import timeline
 from orders.workflow import UNDER_WAY, EventType, Leg, Status
 from payments.models import Transaction
 
@@ -206,7 +206,15 @@ def _after(seconds: float) -> str:
 
 
 BAD = {"refused", "declined", "rejected", "failed"}
-BACK = {"refund_requested", "refund_succeeded", "cancellation_started", "stock_released", "money_returned", "order_cancelled", "payment_arrived_late"}
+BACK = {
+    "refund_requested",
+    "refund_succeeded",
+    "cancellation_started",
+    "stock_released",
+    "money_returned",
+    "order_cancelled",
+    "payment_arrived_late",
+}
 
 
 def _kind(event_type: str) -> str:

@@ -67,6 +67,7 @@ def sums(found: Analytics) -> list[tuple[str, str]]:
         ("Confirmed", f"{confirmed:,} · {_percent(confirmed, placed)} %"),
         ("Rejected", f"{sum(period.refused for period in found.periods):,}"),
         ("Cancelled", f"{sum(period.cancelled for period in found.periods):,}"),
+        ("In progress", f"{sum(period.in_progress for period in found.periods):,}"),
     ]
     return counts + [("Revenue", f"{amount:,} {currency}") for currency, amount in _revenue(found.periods)]
 

@@ -9,6 +9,8 @@ from launcher.run import QUIET
 
 # A silent server is given up after twice this.
 COMMAND_SECONDS = "3"
+# Each may hold a connection: three nodes share the 200 of PostgreSQL.
+WEB_THREADS = "16"
 
 
 def common(plan: Plan) -> dict[str, str]:
@@ -32,6 +34,7 @@ def common(plan: Plan) -> dict[str, str]:
         "ALLOWED_HOSTS": ",".join(hosts),
         "PUBLIC_URL": os.environ.get("PUBLIC_URL") or f"http://localhost:{port}",
         "COMMAND_TIMEOUT_SECONDS": os.environ.get("COMMAND_TIMEOUT_SECONDS") or COMMAND_SECONDS,
+        "WEB_THREADS": os.environ.get("WEB_THREADS") or WEB_THREADS,
         "SANDBOX_PORT": str(plan.sandbox_port),
         "SANDBOX_HOST": plan.outside,
         "SANDBOX_URL": f"http://{plan.outside}:{plan.sandbox_port}",

@@ -32,6 +32,14 @@ RESUMED = """
       AND later.sequence > before.sequence
     GROUP BY before.order_id
 """
+# Seconds between two successive events of an order, since a moment.
+PAUSES = """
+    SELECT extract(epoch FROM at - before)::float8 FROM (
+        SELECT e.at, lag(e.at) OVER (PARTITION BY e.order_id ORDER BY e.sequence) AS before
+        FROM orders_orderevent e JOIN orders_order o ON o.id = e.order_id
+        WHERE o.customer_name LIKE %(tag)s
+    ) AS pairs WHERE before IS NOT NULL AND at > to_timestamp(%(at)s)
+"""
 
 
 def judge(plan: Plan, load: Load) -> list[str]:
@@ -43,6 +51,11 @@ def judge(plan: Plan, load: Load) -> list[str]:
 def resumed(plan: Plan, load: Load, at: float) -> list[float]:
     """Return the sorted delays until orders in flight at a moment resumed, in seconds."""
     return sorted(row[0] for row in rows(plan, RESUMED, {"at": at, "tag": f"{load.tag}-%"}))
+
+
+def pauses(plan: Plan, load: Load, since: float) -> list[float]:
+    """Return the sorted pauses between the events of each order, in seconds."""
+    return sorted(row[0] for row in rows(plan, PAUSES, {"at": since, "tag": f"{load.tag}-%"}))
 
 
 def rows(plan: Plan, statement: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
@@ -63,16 +76,21 @@ def _await_idle(plan: Plan) -> list[str]:
     return [f"{left} orders are still in flight after {IDLE_SECONDS:.0f} s"] if left else []
 
 
-def _missing_orders(plan: Plan, load: Load) -> list[str]:
+def missing(plan: Plan, load: Load) -> list[int]:
+    """Return the ids of acknowledged orders that are not stored."""
     ids = list(load.accepted.values())
     there = {row[0] for row in rows(plan, "SELECT id FROM orders_order WHERE id = ANY(%s)", [ids])}
-    missing = [order for order in ids if order not in there]
+    return [order for order in ids if order not in there]
+
+
+def _missing_orders(plan: Plan, load: Load) -> list[str]:
+    lost = missing(plan, load)
     twice = rows(
         plan,
         "SELECT customer_name FROM orders_order WHERE customer_name LIKE %s GROUP BY 1 HAVING count(*) > 1",
         [f"{load.tag}-%"],
     )
-    found = [f"{len(missing)} acknowledged orders are missing, such as {missing[0]}"] if missing else []
+    found = [f"{len(lost)} acknowledged orders are missing, such as {lost[0]}"] if lost else []
     return found + ([f"{len(twice)} orders are duplicated, such as {twice[0][0]}"] if twice else [])
 
 

@@ -36,6 +36,7 @@ def main() -> int:
         folder = DataFolder(node.folder)
         folder.lock()
         _stay_down(node)
+        node.draining.unlink(missing_ok=True)
         end_leftovers(node)
         with Guardian() as guardian:
             launch(plan, node, guardian)
@@ -105,7 +106,7 @@ def patroni_of(plan: Plan, node: Node) -> PatroniServer:
         raft_port=node.ports["raft"],
         partners=[other.at("raft") for other in plan.nodes if other is not node],
         network="127.0.0.0/8" if plan.network == "loopback" else f"{BRIDGE}.0/24",
-        password=plan.secrets["DATABASE_PASSWORD"],
+        password=plan.secrets["SUPERUSER_PASSWORD"],
         replication_password=plan.secrets["REPLICATION_PASSWORD"],
         patroni_password=plan.secrets["PATRONI_PASSWORD"],
         synchronous=plan.synchronous,

@@ -159,7 +159,12 @@ class PatroniServer:
             # Else it waits minutes for a checkpoint.
             "basebackup": [{"checkpoint": "fast"}],
             "use_unix_socket": False,
-            "parameters": {"unix_socket_directories": ""},
+            # A standby soon finds the new leader: until one has, no commit is acknowledged.
+            "parameters": {
+                "unix_socket_directories": "",
+                "wal_retrieve_retry_interval": "500ms",
+                "hot_standby_feedback": "on",  # an export may read there for minutes
+            },
             "authentication": {
                 "superuser": {"username": SUPERUSER, "password": self.password},
                 "replication": {"username": "replicator", "password": self.replication_password},

@@ -9,12 +9,14 @@ from pathlib import Path
 from launcher.data_folder import DataFolder
 from launcher.engines import free_port
 from launcher.engines.postgres import DATABASE, SUPERUSER
+from launcher.engines.roles import ROLE
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 NODES = (1, 2, 3)
 SERVICES = ("postgres", "patroni", "raft", "nats", "route", "monitor", "valkey", "web", "live")
 SECRETS = (
-    *("SECRET_KEY", "DATABASE_PASSWORD", "REPLICATION_PASSWORD", "VALKEY_PASSWORD", "PATRONI_PASSWORD"),
+    *("SECRET_KEY", "DATABASE_PASSWORD", "SUPERUSER_PASSWORD", "REPLICATION_PASSWORD", "PATRONI_PASSWORD"),
+    "VALKEY_PASSWORD",
     *("NATS_PASSWORD", "NATS_READER_PASSWORD", "NATS_ROUTE_PASSWORD", "METRICS_TOKEN"),
 )
 DEMO_PASSWORDS = ("DEMO_ADMIN_PASSWORD", "DEMO_OPERATOR_PASSWORD", "DEMO_CUSTOMER_PASSWORD")
@@ -44,6 +46,11 @@ class Node:
     def down(self) -> Path:
         """A marker file: the node does not start while it exists."""
         return self.folder / "down"
+
+    @property
+    def draining(self) -> Path:
+        """A marker file: the node is about to stop, see `runtime.draining`."""
+        return self.folder / "draining"
 
     def at(self, service: str) -> str:
         """Return `host:port` of a service."""
@@ -82,11 +89,19 @@ class Plan:
         return self.folder / "prepared"
 
     def database_url(self, first: Node | None = None) -> str:
-        """Return a URL that finds the leader, trying `first` before the others."""
+        """Return the application's URL, which finds the leader, trying `first` before the others."""
+        return self._leader_url(ROLE, "DATABASE_PASSWORD", DATABASE, first)
+
+    def superuser_url(self, database: str = DATABASE) -> str:
+        """Return the superuser's URL, for the set-up alone."""
+        return self._leader_url(SUPERUSER, "SUPERUSER_PASSWORD", database, None)
+
+    def _leader_url(self, user: str, password: str, database: str, first: Node | None) -> str:
         nodes = sorted(self.nodes, key=lambda node: node is not first)
         hosts = ",".join(node.at("postgres") for node in nodes)
-        password = self.secrets["DATABASE_PASSWORD"]
-        return f"postgres://{SUPERUSER}:{password}@{hosts}/{DATABASE}?target_session_attrs=read-write"
+        return (
+            f"postgres://{user}:{self.secrets[password]}@{hosts}/{database}?target_session_attrs=read-write"
+        )
 
     def replica_url(self, first: Node) -> str:
         """Return a URL that prefers a standby."""
@@ -104,7 +119,7 @@ def open_plan(folder: DataFolder, *, network: str) -> Plan:
     kept = json.loads(file.read_text()) if file.exists() else {}
     made = {
         "ports": kept.get("ports") or _free_ports(),
-        "secrets": {name: _secret(name) for name in SECRETS + DEMO_PASSWORDS} | kept.get("secrets", {}),
+        "secrets": _secrets(kept.get("secrets", {})),
         "sandbox_port": kept.get("sandbox_port") or free_port(),
         "synchronous": os.environ.get("CLUSTER_SYNCHRONOUS_MODE") or kept.get("synchronous", "quorum"),
     }
@@ -123,6 +138,13 @@ def running_plan(folder: Path) -> Plan:
     except OSError:
         raise PlanError(f"No cluster in {folder}: run `make cluster` first.") from None
     return _with_nodes(Plan(folder=folder, **kept))
+
+
+def _secrets(kept: dict[str, str]) -> dict[str, str]:
+    made = {name: _secret(name) for name in SECRETS + DEMO_PASSWORDS}
+    if kept and "SUPERUSER_PASSWORD" not in kept:  # an earlier release had one login for both
+        made["SUPERUSER_PASSWORD"] = kept["DATABASE_PASSWORD"]
+    return made | kept
 
 
 def _secret(name: str) -> str:

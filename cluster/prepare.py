@@ -11,6 +11,7 @@ import psycopg
 from cluster import environment
 from cluster.plan import Plan, running_plan
 from launcher.engines.postgres import DATABASE
+from launcher.engines.roles import give_database
 
 LEADER_SECONDS = 150.0
 CONNECT_SECONDS = 2
@@ -31,22 +32,22 @@ def main() -> None:
 
 
 def _create_database(plan: Plan) -> None:
-    with _leader(plan) as connection:
+    """Create the database and the role that owns it, which is no superuser."""
+    with _superuser(plan, "postgres") as connection:
         known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
         if not known:
             connection.execute(f"CREATE DATABASE {DATABASE}")
-    with psycopg.connect(plan.database_url(), connect_timeout=CONNECT_SECONDS, autocommit=True) as connection:
+    with _superuser(plan, DATABASE) as connection, connection.transaction():
         connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        give_database(connection, password=plan.secrets["DATABASE_PASSWORD"])
 
 
-def _leader(plan: Plan) -> psycopg.Connection:
+def _superuser(plan: Plan, database: str) -> psycopg.Connection:
     deadline = time.monotonic() + LEADER_SECONDS
     while True:
         try:
             return psycopg.connect(
-                plan.database_url().replace(f"/{DATABASE}?", "/postgres?"),
-                connect_timeout=CONNECT_SECONDS,
-                autocommit=True,
+                plan.superuser_url(database), connect_timeout=CONNECT_SECONDS, autocommit=True
             )
         except psycopg.OperationalError as error:
             if time.monotonic() > deadline:

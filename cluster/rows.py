@@ -4,7 +4,6 @@ Run with `make cluster ARGS="--prove --rows N3,N4"`.
 """
 
 import shutil
-import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,12 +12,13 @@ from dataclasses import dataclass
 import psutil
 import redis
 
-from cluster import faults, processes
+from cluster import faults, processes, rolling
 from cluster.database import leader
 from cluster.load import Load
-from cluster.plan import Node, Plan
-from cluster.run import is_ready
+from cluster.plan import BASE_DIR, Node, Plan
 
+# In this time a leader that waits for no standby acknowledges orders that die with it.
+UNREPLICATED_SECONDS = 1.5
 AWAY_SECONDS = 32.0  # longer than an election
 FROZEN_SECONDS = 60.0
 CUT_SECONDS = 45.0
@@ -38,7 +38,9 @@ class Row:
     silent: float
     resumed: float
     may_refuse: bool = True  # 503 with Retry-After is allowed
+    is_gradual: bool = False  # judged by the longest pause of any order, not from one moment on
     needs_namespaces: bool = False
+    needs_older: bool = False  # the nodes run an older release
 
 
 ROWS: dict[str, Row] = {}
@@ -62,9 +64,12 @@ def standby_dies(plan: Plan, _load: Load) -> None:
     _die(plan, standby_of(plan))
 
 
-@row("N2", "the node of PostgreSQL's leader dies", silent=25, resumed=35)
+@row("N2", "the node of PostgreSQL's leader dies, just after its replication stopped", silent=25, resumed=35)
 def leader_dies(plan: Plan, _load: Load) -> None:
-    _die(plan, leader_of(plan))
+    node = leader_of(plan)
+    stop_replication(node)
+    time.sleep(UNREPLICATED_SECONDS)
+    _die(plan, node)
 
 
 @row("N3", "PostgreSQL's leader dies, its node lives", silent=6, resumed=15)
@@ -110,10 +115,15 @@ def two_are_down(plan: Plan, load: Load) -> None:
     faults.heal(plan, first)
 
 
-@row("N11", "rolling restart", silent=10, resumed=30)
+@row("N11", "rolling restart", silent=2, resumed=5, may_refuse=False, is_gradual=True)
 def rolling_restart(plan: Plan, _load: Load) -> None:
-    for node in sorted(plan.nodes, key=lambda node: node.name == leader(plan)):
-        restart(plan, node)
+    for node in rolling.in_order(plan):
+        rolling.restart(plan, node)
+
+
+@row("N12", "rolling upgrade", silent=2, resumed=5, may_refuse=False, is_gradual=True, needs_older=True)
+def rolling_upgrade(plan: Plan, _load: Load) -> None:
+    rolling.upgrade(plan, BASE_DIR)
 
 
 # --- NATS and Valkey --------------------------------------------------------------------------------------
@@ -159,6 +169,14 @@ def standby_of(plan: Plan) -> Node:
     return next(node for node in plan.nodes if node.name != name)
 
 
+def stop_replication(node: Node) -> None:
+    """SIGSTOP what sends the leader's log to the standbys."""
+    for process in processes.of_node(node):
+        with suppress(psutil.Error):
+            if process.name() == "postgres" and "walsender" in " ".join(process.cmdline()):
+                process.suspend()
+
+
 def _die(plan: Plan, node: Node) -> None:
     faults.kill(plan, node)
     time.sleep(AWAY_SECONDS)
@@ -169,14 +187,6 @@ def _cut_off(plan: Plan, node: Node) -> None:
     faults.cut(plan, node)
     time.sleep(CUT_SECONDS)
     faults.heal(plan, node)
-
-
-def restart(plan: Plan, node: Node) -> None:
-    """Stop a node cleanly; return once the supervisor has restarted it and it is ready."""
-    first = psutil.Process(int((node.folder / "run.lock").read_text()))
-    first.send_signal(signal.SIGTERM)
-    psutil.wait_procs([first], timeout=60)
-    _await(lambda: is_ready(plan, node))
 
 
 def _kill_programs(node: Node, name: str) -> None:

@@ -1,15 +1,15 @@
 """The cluster under one supervisor: nodes, shared services and the balancer."""
 
-import http.client
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
-from cluster import environment, network
-from cluster.database import is_streaming
+from cluster import environment, network, release
 from cluster.plan import BASE_DIR, Node, Plan
+from cluster.readiness import answers, is_ready
 from launcher.child import Process, signal_group, start_child, stop_child
 from launcher.console import Console, wants_colour
 from launcher.engines import free_port, is_free
@@ -21,7 +21,6 @@ from launcher.supervisor import Program, Supervisor
 NODE_STOP_SECONDS = 40.0
 LATE_SECONDS = 120.0
 NODE_PORTS = (5001, 5002, 5003)
-HEALTH_SECONDS = 2.0
 
 
 def run(plan: Plan, *, prove: bool) -> int:
@@ -63,11 +62,13 @@ def _program(name: str, argv: list[str], variables: dict[str, str]) -> Program:
 
 
 def _node(plan: Plan, node: Node) -> Program:
-    argv = [*network.prefix(plan), sys.executable, "-m", "cluster.node", str(node.number), str(plan.folder)]
     variables = environment.of_node(plan, node)
 
     def launch(output: int) -> Process:
-        process = start_child(argv, death_signal=signal.SIGTERM, env=variables, cwd=BASE_DIR, output=output)
+        code = release.of(plan)  # an upgrade changes it
+        python = [*network.prefix(plan), release.interpreter(code)]
+        argv = [*python, "-m", "cluster.node", str(node.number), str(plan.folder)]
+        process = start_child(argv, death_signal=signal.SIGTERM, env=variables, cwd=code, output=output)
         try:
             network.plug_in(plan, node, process.pid)
         except BaseException:
@@ -91,7 +92,7 @@ class Stages:
         self._began = time.monotonic()
         self._is_ready = self._is_late = False
         self._child: subprocess.Popen[bytes] | None = None
-        self._start("cluster.prepare")
+        self._start("cluster.prepare", cwd=release.of(plan))
 
     def __call__(self) -> None:
         """Advance to the next stage if due."""
@@ -106,11 +107,9 @@ class Stages:
             stop_child(self._child, stop_signal=signal.SIGTERM, timeout=5)
             self._guardian.forget(self._child.pid)
 
-    def _start(self, module: str) -> None:
-        argv = [sys.executable, "-m", module, str(self._plan.folder)]
-        self._child = start_child(
-            argv, death_signal=signal.SIGKILL, cwd=BASE_DIR, output=self._console.output
-        )
+    def _start(self, module: str, *, cwd: Path = BASE_DIR) -> None:
+        argv = [release.interpreter(cwd), "-m", module, str(self._plan.folder)]
+        self._child = start_child(argv, death_signal=signal.SIGKILL, cwd=cwd, output=self._console.output)
         self._guardian.watch(self._child.pid)
 
     def _has_ended(self, child: subprocess.Popen[bytes]) -> None:
@@ -127,7 +126,7 @@ class Stages:
             self._is_ready = True
             self._console.text(f"Ready after {waited:.0f} s.{table(self._plan, self._ports)}")
             if self._wants_proof:
-                self._start("cluster.prove")
+                self._start("cluster.proof")
         elif waited > LATE_SECONDS and not self._is_late:
             self._is_late = True
             self._console.text(f"Not ready after {waited:.0f} s: {', '.join(unready) or 'the front'}.")
@@ -135,23 +134,6 @@ class Stages:
     def _front(self) -> str:
         variables = environment.common(self._plan)
         return f"{variables['HOST']}:{variables['PORT']}"
-
-
-def is_ready(plan: Plan, node: Node) -> bool:
-    """Whether a node is healthy and its PostgreSQL leads or streams."""
-    return answers(node.at("web"), "/health") and is_streaming(plan, node)
-
-
-def answers(place: str, path: str = "/health/ready") -> bool:
-    """Whether a GET is answered with 200."""
-    connection = http.client.HTTPConnection(place, timeout=HEALTH_SECONDS)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def table(plan: Plan, node_ports: list[int]) -> str:

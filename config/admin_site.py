@@ -16,7 +16,13 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 
+from desk.handling import assigned_to
+from desk.models import SavedFilter
+from desk.runbook import runbook_page
+from inventory import overwritten
 from inventory.listing import running_low
+from orders import queries
+from orders.models import Order
 from orders.operators import money_at_risk, stuck_reasons
 from orders.operators.pages import money_at_risk_page
 from orders.permissions import may_operate
@@ -51,7 +57,8 @@ def _transactions(request: HttpRequest, context: dict[str, Any]) -> HttpResponse
         except OrderNotFound:
             return None
 
-    return transactions_page(request, context, find_order=find_order)
+    canaries = Order.objects.filter(owner_id=queries.canary_owner_id() or 0).values("pk")
+    return transactions_page(request, context, find_order=find_order, hidden=canaries)
 
 
 SEE_PAYMENTS = "payments.view_transaction"
@@ -114,7 +121,15 @@ class Desk(AdminSite):
         pages: list[URLResolver | URLPattern] = [
             path(f"{page.path}/", self.admin_view(self._view(page)), name=page.url_name) for page in PAGES
         ]
+        runbook = self.admin_view(self._runbook)
+        pages += [
+            path("runbook/", runbook, name="runbook"),
+            path("runbook/<str:alert>/", runbook, name="runbook_of"),
+        ]
         return [*pages, *super().get_urls()]
+
+    def _runbook(self, request: HttpRequest, alert: str = "") -> HttpResponse:
+        return runbook_page(request, self.each_context(request), alert=alert)
 
     def _view(self, page: Page) -> Callable[[HttpRequest], HttpResponse]:
         def view(request: HttpRequest) -> HttpResponse:
@@ -151,15 +166,18 @@ def _rendered(response: HttpResponse) -> HttpResponse:
 
 def needs_attention(request: HttpRequest) -> dict[str, Any]:
     """Return what needs attention and the user may view."""
-    found: dict[str, Any] = {"demo": settings.DEMO}
+    now = database_now()
+    found: dict[str, Any] = {"demo": settings.DEMO, "now": now}
     if request.user.has_perm("orders.view_order"):
         found["groups"] = stuck_reasons.groups()
         found["attention"] = sum(group.orders for group in found["groups"] if group.needs_person)
         found["backlog"] = stats.backlog()
         found["may"] = {name: may_operate(request.user, name) for name in ("retry", "cancel")}
-        found["now"] = database_now()
+        found["assigned"] = assigned_to(request.user.pk)
+        found["saved_filters"] = SavedFilter.objects.filter(user_id=request.user.pk)
     if request.user.has_perm("inventory.view_product"):
         found["scarce"] = running_low()
+        found["overwritten"] = overwritten.of_user(request.user.get_username(), now=now)
     if request.user.has_perm(SEE_PAYMENTS):
         found["sums_at_risk"] = money_at_risk.sums_at_risk()
     return found

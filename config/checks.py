@@ -12,6 +12,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.module_loading import autodiscover_modules
 from rest_framework.views import APIView
 
+from payments.gateways import GatewayUnknown, gateway, names_in_use
+
 
 def schedule_names_tasks(**_: object) -> list[CheckMessage]:
     """Schedule entries name registered tasks."""
@@ -45,6 +47,21 @@ def routes_lead_somewhere(**_: object) -> list[CheckMessage]:
                     f"The route {pattern!r} leads to {route['queue']!r}, which is no queue.", id="config.E004"
                 )
             )
+    return errors
+
+
+def gateways_load(**_: object) -> list[CheckMessage]:
+    """Each payment gateway in use can be loaded, and its provider has an address."""
+    errors: list[CheckMessage] = []
+    for name in names_in_use():
+        try:
+            provider = gateway(name).provider
+        except GatewayUnknown as unknown:
+            errors.append(Error(str(unknown), id="config.E010"))
+            continue
+        if provider and provider not in settings.PROVIDERS:
+            address = f"The payment gateway {name!r} needs the address of {provider!r} in PAYMENT_PROVIDERS."
+            errors.append(Error(address, id="config.E011"))
     return errors
 
 
@@ -116,6 +133,7 @@ DEPLOY = (engines_want_passwords, https_wants_a_trusted_proxy)
 ALL = (
     schedule_names_tasks,
     routes_lead_somewhere,
+    gateways_load,
     demo_needs_debug,
     views_name_their_permissions,
     lease_outlasts_patience,

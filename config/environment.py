@@ -3,6 +3,7 @@
 import ipaddress
 import math
 import os
+import re
 from collections.abc import MutableMapping
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
@@ -18,7 +19,10 @@ SECRETS = (
     "REDIS_URL",
     "REDIS_PASSWORD",
     "METRICS_TOKEN",
+    "PAYMENT_API_KEY",
     "PAYMENT_WEBHOOK_SECRETS",
+    "STRIPE_API_KEY",
+    "STRIPE_WEBHOOK_SECRETS",
     "FLOWER_BASIC_AUTH",
 )
 SECRET_KEY_LENGTH, SECRET_KEY_DIFFERENT = 40, 12
@@ -115,6 +119,19 @@ def database_url(url: str, *, password: str = "") -> str:
     login, _, host = parts.netloc.rpartition("@")
     place = f"{login.partition(':')[0]}:{quote(password, safe='')}@{host}"
     return urlunsplit(parts._replace(netloc=place))
+
+
+def pairs(name: str) -> dict[str, str]:
+    """Return environment variable `name`, such as a=b,c=d or a,c=d, as a dictionary."""
+    found = {}
+    for entry in filter(None, map(str.strip, env.str(name, default="").split(","))):
+        key, _, value = entry.partition("=")
+        if not re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", key):
+            raise ImproperlyConfigured(
+                f"{name}: a name has lower-case letters, digits, - and _, not {key!r}."
+            )
+        found[key] = value
+    return found
 
 
 def rates(name: str) -> dict[str, float]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-import psycopg_pool
 import structlog
 from django import db
 from django.core import exceptions as core
@@ -23,10 +22,13 @@ from rest_framework.response import Response
 from api.models import KeyReused
 from api.problems import Detail, Problem
 from api.renderers import ENCODER
+from database.failover import is_outage
 from inventory import listing, stock
 from inventory import views as inventory
 from inventory.serializers import BadParameter
-from orders import amounts, commands, queries
+from orders import commands, queries
+from orders.placing import pricing
+from orders.refunding import amounts
 from providers import errors as providers
 
 logger = structlog.get_logger(__name__)
@@ -77,23 +79,23 @@ def _detail(detail: Detail) -> dict[str, Any]:
 # --- The table --------------------------------------------------------------------------------------------
 
 
-def _unknown_product(error: commands.UnknownProduct) -> Answer:
+def _unknown_product(error: pricing.UnknownProduct) -> Answer:
     field = f"items[{error.line}].{error.field}"
     return Answer(400, "unknown_product", "There is no such product to order.", field)
 
 
-def _price_changed(error: commands.PriceChanged) -> Answer:
+def _price_changed(error: pricing.PriceChanged) -> Answer:
     message, field = f"The price is {error.current} {error.currency}.", f"items[{error.line}].price"
     facts = {"current": error.current, "currency": error.currency}
     detail = Detail("price_changed", message, field, facts)
     return Answer(409, "price_changed", message, field, (detail,))
 
 
-def _wrong_currency(error: commands.WrongCurrency) -> Answer:
+def _wrong_currency(error: pricing.WrongCurrency) -> Answer:
     return Answer(400, "wrong_currency", str(error), f"items[{error.line}]")
 
 
-def _quantity_too_large(error: commands.QuantityTooLarge) -> Answer:
+def _quantity_too_large(error: pricing.QuantityTooLarge) -> Answer:
     return Answer(400, "too_large", str(error), f"items[{error.line}].quantity")
 
 
@@ -108,7 +110,7 @@ def _more_than_left(error: amounts.MoreThanLeft) -> Answer:
     return Answer(409, "more_than_left", str(error), error.field, (detail,))
 
 
-def _amount_too_large(error: commands.AmountTooLarge) -> Answer:
+def _amount_too_large(error: pricing.AmountTooLarge) -> Answer:
     return Answer(400, "too_large", str(error), "items")
 
 
@@ -157,11 +159,11 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (Problem, _problem),
     (queries.OrderArchived, _fixed(410, "order_archived", "The order ended long ago and is in the archive.")),
     (queries.OrderNotFound, _fixed(404, "not_found", "There is no such order.")),
-    (commands.UnknownProduct, _unknown_product),
-    (commands.PriceChanged, _price_changed),
-    (commands.WrongCurrency, _wrong_currency),
-    (commands.QuantityTooLarge, _quantity_too_large),
-    (commands.AmountTooLarge, _amount_too_large),
+    (pricing.UnknownProduct, _unknown_product),
+    (pricing.PriceChanged, _price_changed),
+    (pricing.WrongCurrency, _wrong_currency),
+    (pricing.QuantityTooLarge, _quantity_too_large),
+    (pricing.AmountTooLarge, _amount_too_large),
     (amounts.MoreThanLeft, _more_than_left),
     (amounts.NotOrdered, lambda error: Answer(400, "not_ordered", str(error), error.field)),
     (amounts.TooManyDecimals, lambda error: Answer(400, "too_many_decimals", str(error), error.field)),
@@ -190,7 +192,6 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     # The database is away or full, or timed out.
     (db.OperationalError, _unavailable),
     (db.InterfaceError, _unavailable),
-    (psycopg_pool.PoolTimeout, _unavailable),
 ]
 
 
@@ -255,7 +256,9 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
     challenge = getattr(error, "auth_header", None)
     if challenge:
         headers["WWW-Authenticate"] = challenge
-    return Response(answer.body, status=answer.status, headers=headers)
+    response = Response(answer.body, status=answer.status, headers=headers)
+    response.is_outage = is_outage(error)  # for config.failover
+    return response
 
 
 def response_to(error: Exception) -> HttpResponse:

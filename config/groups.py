@@ -6,13 +6,17 @@ from django.contrib.auth.models import Group, Permission
 from django.db import transaction
 from django.db.models import Q
 
-SHOP = ("orders", "inventory", "payments", "shipping", "notifications", "scheduling", "limits")
+SHOP = ("orders", "inventory", "payments", "shipping", "notifications", "scheduling", "limits", "desk")
+
+# Notes on orders, assignees and tags.
+HANDLING = [("desk", "add_note"), ("desk", "change_handling")]
 
 # (app, code); "view_*": every view permission, "*": every permission.
 GROUPS: dict[str, list[tuple[str, str]]] = {
     "support": [
         ("orders", "view_*"),
         ("orders", "operate_order"),
+        *HANDLING,
         ("inventory", "view_*"),
         ("shipping", "view_*"),
         ("notifications", "view_notification"),
@@ -21,12 +25,14 @@ GROUPS: dict[str, list[tuple[str, str]]] = {
     "finance": [
         ("orders", "view_*"),
         ("orders", "refund_order"),
+        *HANDLING,
         ("payments", "view_*"),
         ("shipping", "view_*"),
     ],
     "warehouse": [
         ("orders", "view_*"),
         ("orders", "complete_order"),
+        *HANDLING,
         ("inventory", "view_*"),
         ("inventory", "add_product"),
         ("inventory", "change_product"),

@@ -15,7 +15,7 @@ from django_structlog.middlewares import RequestMiddleware
 
 from api.validators import card_number_refused
 from config import errors
-from telemetry import measures, tracing
+from telemetry import busy_threads, measures, tracing
 from telemetry.card_numbers import holds_card_number
 
 # Sessions live in the database, whose absence these report.
@@ -48,8 +48,12 @@ class Measured:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         started = time.perf_counter()
         given = request.META.get(TRACEPARENT)
-        with tracing.span(f"{request.method} {request.path_info}", parents=[given] if given else []):
-            response = self._get_response(request)
+        busy_threads.here.enter()
+        try:
+            with tracing.span(f"{request.method} {request.path_info}", parents=[given] if given else []):
+                response = self._get_response(request)
+        finally:
+            busy_threads.here.leave()
         method = str(request.method) if request.method in METHODS else "other"
         route = request.resolver_match.route if request.resolver_match else "unknown"
         measures.HTTP_REQUESTS.add(method, route, str(response.status_code))

@@ -35,6 +35,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="transactions",
     ),
     path("api/payments/webhook", PaymentWebhook.as_view(), name="payment-webhook"),
+    path("api/payments/webhook/<slug:name>", PaymentWebhook.as_view(), name="payment-webhook-of"),
     path("api/analytics", SalesAnalytics.as_view(), name="analytics"),
     path("api/analytics.csv", SalesTable.as_view(), name="analytics-table"),
     path("api/inventory", include("inventory.urls")),

@@ -17,7 +17,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
-from inventory import naming, stock
+from inventory import naming, overwritten, stock
 from inventory.listing import RUNS_LOW, matches
 from inventory.listing_cache import forget_listings
 from inventory.models import Product, StockChange, StockItem
@@ -107,7 +107,7 @@ class ReorderLevelForm(ModelForm):
     def save(self, commit: bool = True) -> StockItem:  # noqa: ARG002, FBT001, FBT002 - as Django calls it
         """Save the one column."""
         level = self.cleaned_data["reorder_level"]
-        stock.set_reorder_level(product_id=self.instance.pk, level=level)
+        StockItem.objects.set_reorder_level(product_id=self.instance.pk, level=level)
         return self.instance
 
 
@@ -181,7 +181,7 @@ class ProductAdmin(admin.ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:  # noqa: FBT001
         """Save the product, and invalidate cached listings."""
         super().save_model(request, obj, form, change)
-        stock.open_stock(product_ids=[obj.pk])
+        StockItem.objects.open_stock(product_ids=[obj.pk])
         forget_listings()
 
     def get_urls(self) -> list[URLPattern]:
@@ -206,6 +206,7 @@ class ProductAdmin(admin.ModelAdmin):
             "opts": self.model._meta,
             "product": product,
             "stock": _stock_of(product),
+            "changes": overwritten.of_product(product.pk),
             "form": form,
         }
         return TemplateResponse(request, "admin/inventory/adjust.html", context)
@@ -213,8 +214,8 @@ class ProductAdmin(admin.ModelAdmin):
     def _adjust(self, request: HttpRequest, product: Product, form: AdjustmentForm) -> bool:
         try:
             with transaction.atomic():
-                stock.open_stock(product_ids=[product.pk])
-                change = stock.adjust(
+                StockItem.objects.open_stock(product_ids=[product.pk])
+                change = StockItem.objects.adjust(
                     product_id=product.pk,
                     by=form.cleaned_data["by"],
                     reason=form.cleaned_data["reason"],

@@ -9,7 +9,7 @@ from django.db import connection
 LARGEST_ID = 2**63 - 1
 
 FIND = """
-SELECT id, sku, name, price, currency, weight_grams, active, xmin || ' ' || ctid FROM inventory_product
+SELECT id, sku, name, price, currency, weight_grams, active, version FROM inventory_product
 WHERE id = ANY(%s::bigint[]) OR sku = ANY(%s::text[]) OR name = ANY(%s::text[])
 """
 
@@ -18,7 +18,7 @@ WHERE id = ANY(%s::bigint[]) OR sku = ANY(%s::text[]) OR name = ANY(%s::text[])
 class ProductInfo:
     """A product for order lines.
 
-    The statement that stores an order checks the row `version`, which proves the rest.
+    The statement that stores an order checks the `version`, which proves the rest.
     """
 
     id: int
@@ -28,7 +28,7 @@ class ProductInfo:
     currency: str
     weight_grams: int
     active: bool
-    version: str = field(default="", compare=False)
+    version: int = field(default=0, compare=False)
 
 
 def find_products(

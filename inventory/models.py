@@ -1,11 +1,15 @@
 """Products, their stock, reservations and stock adjustments."""
 
+from collections.abc import Iterable
 from decimal import Decimal
+from typing import Any
 
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
+from inventory.managers import ProductManager, StockItemManager, new_version
+from inventory.stock import ChangeSource
 from iso.validators import check_currency
 
 
@@ -23,8 +27,13 @@ class Product(models.Model):
     weight_grams = models.PositiveIntegerField(default=0)
     active = models.BooleanField(default=True, help_text="Only active products can be ordered.")
     updated_at = models.DateTimeField(auto_now=True)
+    # Changed by every write; the store of an order checks it against the version that was priced.
+    version = models.BigIntegerField(default=new_version, db_default=0, editable=False)
+
+    objects = ProductManager()
 
     class Meta:
+        base_manager_name = "objects"
         ordering = ["id"]
         constraints = [
             models.CheckConstraint(condition=Q(price__gt=0), name="inventory_product_price_positive"),
@@ -32,6 +41,13 @@ class Product(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.sku})"
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **options: Any) -> None:
+        """Save the product under a new version."""
+        self.version = new_version()
+        if update_fields is not None:
+            update_fields = {*update_fields, "version"}
+        super().save(*args, update_fields=update_fields, **options)
 
 
 class StockItem(models.Model):
@@ -48,6 +64,8 @@ class StockItem(models.Model):
     reorder_level = models.PositiveIntegerField(
         default=10, help_text="Below this many available units: reorder."
     )
+
+    objects = StockItemManager()
 
     class Meta:
         ordering = ["product_id"]
@@ -90,9 +108,7 @@ class Reservation(models.Model):
 class StockChange(models.Model):
     """A stock adjustment: by staff, or by the inventory sync."""
 
-    class Source(models.TextChoices):
-        STAFF = "staff", "Staff adjustment"
-        SYNC = "sync", "Inventory sync"
+    Source = ChangeSource
 
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="stock_changes")
     source = models.CharField(max_length=8, choices=Source.choices)

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import F
 
 from inventory import stock
-from inventory.models import Product
+from inventory.models import Product, StockItem
 from providers.errors import ProviderRefused, ProviderUnavailable
 from providers.http import provider
 
@@ -139,8 +139,8 @@ def _received_by_us(skus: Iterable[str]) -> list[Ours]:
 
 def _correct(received: dict[int, int], without_stock: list[int], now: datetime) -> list[stock.Difference]:
     with transaction.atomic():
-        stock.open_stock(product_ids=without_stock)
-        return stock.take_over(received=received, reason="warehouse count", now=now)
+        StockItem.objects.open_stock(product_ids=without_stock)
+        return StockItem.objects.take_over(received=received, reason="warehouse count", now=now)
 
 
 def _report_unknown(skus: list[str]) -> None:

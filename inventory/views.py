@@ -17,9 +17,9 @@ from rest_framework.views import APIView
 
 from api.idempotency import answer_once
 from api.schema import IDEMPOTENCY_KEY
-from inventory import listing, stock
+from inventory import listing
 from inventory.listing_cache import forget_listings
-from inventory.models import Product, StockChange
+from inventory.models import Product, StockChange, StockItem
 from inventory.serializers import (
     AdjustmentSerializer,
     ChangePage,
@@ -184,8 +184,8 @@ class AdjustView(APIView):
         product = listing.find_product(reference=reference, retired_too=True)
         wanted = checked(AdjustmentSerializer, request.data)
         with transaction.atomic():
-            stock.open_stock(product_ids=[product.pk])
-            change = stock.adjust(
+            StockItem.objects.open_stock(product_ids=[product.pk])
+            change = StockItem.objects.adjust(
                 product_id=product.pk,
                 by=wanted["by"],
                 reason=wanted["reason"],
@@ -242,9 +242,9 @@ def _write(request: Request, serializer: ProductFields, flag: int) -> Product:
     serializer.validated_data.pop("reorderLevel", None)
     with transaction.atomic():
         product: Product = serializer.save()
-        stock.open_stock(product_ids=[product.pk])
+        StockItem.objects.open_stock(product_ids=[product.pk])
         if level is not None:
-            stock.set_reorder_level(product_id=product.pk, level=level)
+            StockItem.objects.set_reorder_level(product_id=product.pk, level=level)
         products = Product.objects.filter(pk=product.pk)
         LogEntry.objects.log_actions(
             int(request.user.pk or 0),

@@ -13,7 +13,7 @@ from live.close_codes import MORE_TO_REPLAY, NOT_FOUND, Refusal, Refused, bad_re
 from live.database_threads import SOCKET_THREADS, ask
 from live.hub import HUB, Interest, Subscription
 from live.messages import Message, snapshot
-from orders import canary_account, journal
+from orders import journal, queries
 from orders.journal import FeedEvent, Position
 from orders.models import Order, OrderEvent
 from orders.queries import OrderNotFound, by_reference
@@ -165,7 +165,7 @@ def _ends() -> tuple[Position, int]:
 
 
 def _follow(after: Position) -> tuple[list[FeedEvent], int | None]:
-    return journal.follow(after, limit=PAGE), canary_account.owner_id()
+    return journal.follow(after, limit=PAGE), queries.canary_owner_id()
 
 
 # Order ids and transaction ids rise nearly together, within this slack.

@@ -20,7 +20,7 @@ from live.close_codes import TOO_SLOW, Refusal
 from live.database_threads import JOURNAL_THREAD, ask
 from live.messages import Message
 from live.traces import OrderTraces
-from orders import canary_account, journal
+from orders import journal, queries
 from orders.journal import FeedEvent, Position
 from orders.wakeup import JOURNAL
 
@@ -218,7 +218,7 @@ def _next_page(after: Position) -> Page:
     if end <= after:
         return Page([], after)
     events = journal.follow(after, limit=PAGE)
-    return Page(events, events[-1].position if events else end, canary_account.owner_id())
+    return Page(events, events[-1].position if events else end, queries.canary_owner_id())
 
 
 HUB = Hub()

@@ -9,7 +9,7 @@ import msgspec
 from orders.http.responses import status_name
 from orders.journal import FeedEvent, Position
 from orders.models import Journey, Order, OrderEvent, order_number
-from orders.wording import is_code
+from orders.reporting.wording import is_code
 from orders.workflow import STATUS_AFTER, EventType, Leg, Status
 
 CREATED = "OrderCreated"
@@ -137,7 +137,10 @@ def sentence(event_type: str, data: Mapping[str, Any]) -> str:
 
 def _has_code(event_type: str, data: Mapping[str, Any]) -> bool:
     """Reasons of cancellations and of refunds are free text."""
-    return event_type not in (EventType.CANCELLED, EventType.REFUND_REQUESTED) and data.get("outcome") != Status.CANCELLED
+    return (
+        event_type not in (EventType.CANCELLED, EventType.REFUND_REQUESTED)
+        and data.get("outcome") != Status.CANCELLED
+    )
 
 
 def snapshot(order: Order, *, progress: int, at: datetime) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from orders.models import Batch
 from providers.breaker import BreakerState, breaker
 from providers.deadline import fetch
 from providers.health import HealthReport, last_reports
-from runtime import heartbeats, nodes
+from runtime import draining, heartbeats, nodes
 from runtime.optional_valkey import fail_fast_client
 from scheduling.slots import database_now, latest_start, stale_after
 
@@ -336,6 +336,7 @@ PARTS: dict[str, Callable[[], Finding]] = {
 # Orders cannot be stored or processed without these; a failure of another part only degrades the system.
 VITAL = frozenset({"database", "migrations", "broker", "workers", "dispatcher", "canary", "disk"})
 NEEDED_TO_STORE = ("database", "migrations")
+DRAINING = Part("draining", Finding(State.UNHEALTHY, "This node is about to stop."), None)
 
 _everything = Prober(PARTS)
 _storing = Prober({name: PARTS[name] for name in NEEDED_TO_STORE})
@@ -346,9 +347,21 @@ def report() -> Report:
     return _report.get()
 
 
+_able_at = float("-inf")
+
+
 def readiness() -> Report:
-    """Return whether orders can be stored: the database answers and is migrated."""
-    return _judge(_storing.ask(seconds=DEADLINE_SECONDS))
+    """Return whether orders can be stored: the database answers and is migrated, and this node goes on."""
+    global _able_at  # noqa: PLW0603
+    if draining.is_draining():
+        return Report(State.UNHEALTHY, (DRAINING,))
+    found = _judge(_storing.ask(seconds=DEADLINE_SECONDS))
+    if found.is_able:
+        _able_at = time.monotonic()
+    elif time.monotonic() - _able_at < settings.FAILOVER_WAIT_SECONDS:
+        # Requests wait for the new leader; a balancer that takes all nodes out would make them wait longer.
+        return Report(State.DEGRADED, found.parts)
+    return found
 
 
 def _judge(answers: Mapping[str, Answer]) -> Report:

@@ -1,5 +1,6 @@
 """Metrics of the system endpoint: throughput, durations, resources."""
 
+import shutil
 from datetime import UTC, datetime
 from typing import Any
 
@@ -133,3 +134,10 @@ def _look() -> dict[str, Any]:
 
 
 _metrics = Remembered(_look, seconds=1.5)
+
+
+def disk() -> dict[str, int]:
+    """Return free bytes and size of the data folder's disk."""
+    folder = settings.DATA_DIR if settings.DATA_DIR.exists() else settings.BASE_DIR
+    usage = shutil.disk_usage(folder)
+    return {"free": usage.free, "size": usage.total}

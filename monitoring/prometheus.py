@@ -23,18 +23,20 @@ from prometheus_client.registry import Collector
 
 from monitoring import metrics, nodes, status
 from monitoring.prober import Prober, Remembered
-from notifications import visits
+from notifications import given_up, visits
 from notifications.event_counters import BUCKETS
 from notifications.models import EventCount
 from orders.maintenance import canary
 from orders.maintenance.canary import Flight
 from orders.reporting import stats
 from runtime import heartbeats
-from telemetry import measures
+from telemetry import busy_threads, measures
 
 DEADLINE_SECONDS = 4.0
 VIOLATIONS = re.compile(r"(\d+) violations")
 FOREIGN_LINES = re.compile(r"(\d+) ledger lines of others")
+# `quantile` is for summaries alone.
+PERCENTILE = "percentile"
 BREAKER_STATES = ("closed", "open", "half_open", "unknown")
 
 Source = Callable[[], Any]
@@ -45,7 +47,10 @@ SOURCES: dict[str, Source] = {
     "measures": measures.totals,
     "canary": canary.flight,
     "live": heartbeats.present,
+    "web": busy_threads.processes,
     "webhooks": visits.standings,
+    "given_up": given_up.counts,
+    "disk": metrics.disk,
     "timings": stats.timings,
     "batches": metrics.batches,
     "database": metrics.database,
@@ -190,16 +195,30 @@ def _webhooks(found: dict[str, int]) -> Iterator[Metric]:
     yield subscriptions
 
 
+def _given_up(found: dict[str, int]) -> Iterator[Metric]:
+    messages = _gauge(
+        "messages_given_up", "E-mails and webhooks that were given up and not sent again.", "kind"
+    )
+    for kind, count in found.items():
+        messages.add_metric([kind], count)
+    yield messages
+
+
+def _disk(found: dict[str, int]) -> Iterator[Metric]:
+    yield _value("disk_free_bytes", "Free space on the disk of the data folder.", found["free"])
+    yield _value("disk_size_bytes", "Size of that disk.", found["size"])
+
+
 def _timings(found: list[stats.Timing]) -> Iterator[Metric]:
     seconds = _gauge(
         "milestone_seconds",
         "Seconds from placement to a milestone, of the latest confirmed orders.",
         "milestone",
-        "quantile",
+        PERCENTILE,
     )
     for timing in found:
         for quantile, value in timing.quantiles.items():
-            seconds.add_metric([timing.milestone, f"{quantile:g}"], value)
+            seconds.add_metric([timing.milestone, f"{quantile * 100:g}"], value)
     yield seconds
 
 
@@ -209,10 +228,10 @@ def _batches(found: dict[str, Any]) -> Iterator[Metric]:
     yield _value(
         "batch_size_largest", "Orders of the largest batch of the last five minutes.", found["largestSize"]
     )
-    seconds = _gauge("batch_seconds", "How long the batches of the last five minutes took.", "quantile")
-    for quantile, name in (("0.5", "p50Seconds"), ("0.95", "p95Seconds")):
+    seconds = _gauge("batch_seconds", "How long the batches of the last five minutes took.", PERCENTILE)
+    for percentile, name in (("50", "p50Seconds"), ("95", "p95Seconds")):
         if found[name] is not None:
-            seconds.add_metric([quantile], found[name])
+            seconds.add_metric([percentile], found[name])
     yield seconds
 
 
@@ -314,6 +333,18 @@ def _versions(found: dict[str, Any]) -> Iterator[Metric]:
     yield InfoMetricFamily("orders_build", "Versions of the software.", value=found)
 
 
+def _web(processes: list[busy_threads.WebProcess]) -> Iterator[Metric]:
+    busy = _gauge(
+        "web_threads_busy", "The most threads that were busy at once in the last seconds.", "node", "pid"
+    )
+    threads = _gauge("web_threads", "Threads of a web process.", "node", "pid")
+    for process in processes:
+        busy.add_metric([process.node, str(process.pid)], process.busy)
+        threads.add_metric([process.node, str(process.pid)], process.threads)
+    yield busy
+    yield threads
+
+
 FAMILIES: dict[str, Callable[[Any], Iterator[Metric]]] = {
     "orders": _orders,
     "queues": _queues,
@@ -327,7 +358,10 @@ FAMILIES: dict[str, Callable[[Any], Iterator[Metric]]] = {
     "measures": _measures,
     "canary": _canary,
     "live": _live,
+    "web": _web,
     "webhooks": _webhooks,
+    "given_up": _given_up,
+    "disk": _disk,
     "timings": _timings,
     "batches": _batches,
     "database": _database,

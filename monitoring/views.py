@@ -1,8 +1,11 @@
 """Health, status and metrics over HTTP."""
 
+from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from drf_spectacular.types import OpenApiTypes
@@ -34,9 +37,23 @@ def health_ready(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 @never_cache
-def health_all(request: HttpRequest) -> JsonResponse:
-    """Answer the health of every part; 503 if orders cannot be stored or processed."""
-    return _answer(request, health.report())
+def health_all(request: HttpRequest) -> HttpResponse:
+    """Answer the health of every part, to browsers as a page; 503 if orders cannot be stored or processed."""
+    report = health.report()
+    is_browser = "text/html" in request.headers.get("Accept", "")
+    response = _page(request, report) if is_browser else _answer(request, report)
+    response["Vary"] = "Accept"
+    return response
+
+
+def _page(request: HttpRequest, report: health.Report) -> HttpResponse:
+    context = {
+        "state": str(report.state),
+        "parts": [{"name": part.name, "state": str(part.state), "of": part} for part in report.parts],
+        "with_details": may_see_details(request),
+        "now": datetime.now(UTC),
+    }
+    return HttpResponse(render_to_string("health.html", context), status=_status(report))
 
 
 def _answer(request: HttpRequest, report: health.Report) -> JsonResponse:
@@ -45,7 +62,11 @@ def _answer(request: HttpRequest, report: health.Report) -> JsonResponse:
         "status": report.state,
         "parts": {part.name: _part(part, with_details=with_details) for part in report.parts},
     }
-    return JsonResponse(body, status=200 if report.is_able else 503)
+    return JsonResponse(body, status=_status(report))
+
+
+def _status(report: health.Report) -> int:
+    return HTTPStatus.OK if report.is_able else HTTPStatus.SERVICE_UNAVAILABLE
 
 
 def _part(part: health.Part, *, with_details: bool) -> dict[str, Any]:

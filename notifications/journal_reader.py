@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from notifications import event_counters, webhooks
 from notifications.models import Channel, JournalCursor, Kind, State
-from orders import canary_account, journal
+from orders import journal, queries
 from orders.journal import FeedEvent
 from orders.workflow import EventType
 
@@ -101,7 +101,7 @@ def record_page() -> int:
         if cursor is None:
             return 0
         events = journal.follow(cursor.position, limit=PAGE)
-        customers = [event for event in events if event.owner_id != canary_account.owner_id()]
+        customers = [event for event in events if event.owner_id != queries.canary_owner_id()]
         event_counters.count(customers)
         webhooks.record(customers)
         _record([event for event in customers if event.type in NOTIFIED])

@@ -78,6 +78,8 @@ class Notification(models.Model):
             models.Index(fields=["owner", "id"], name="notifications_by_owner"),
             # The send queue: its size follows what is due, not history.
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="notifications_due"),
+            # Given up: counted at each scrape.
+            models.Index(fields=["id"], condition=Q(state="failed"), name="notifications_given_up"),
         ]
 
     def __str__(self) -> str:
@@ -192,6 +194,7 @@ class Delivery(models.Model):
                 condition=Q(due_at__isnull=False),
                 name="webhooks_due_by_one",
             ),
+            models.Index(fields=["id"], condition=Q(state="failed"), name="webhooks_given_up"),
         ]
 
     def __str__(self) -> str:

@@ -14,9 +14,10 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 import faults
-from orders import batches, journal, log_context, resume, shortages, wakeup
+from orders import batches, journal, log_context, wakeup
 from orders.maintenance import deadlines
-from runtime import heartbeats
+from orders.waits import resume, shortages
+from runtime import draining, heartbeats
 from telemetry import measures, tracing
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,9 @@ class Dispatcher:
                 while not self._stopping:
                     heartbeats.beat("dispatcher")
                     close_old_connections()
+                    if draining.is_draining():
+                        self._sleep(settings.ORDER_PROCESSING_INTERVAL)
+                        continue
                     sent = dispatch_due()
                     self._provider.look()
                     self._deadlines.look()

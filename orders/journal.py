@@ -8,7 +8,8 @@ from typing import Any, Self
 
 from database.arrays import Column, document, numbers, rows
 from database.prepared import execute
-from orders.models import CurrentTransaction, OrderEvent
+from orders.managers import CurrentTransaction
+from orders.models import OrderEvent
 from orders.workflow import Event, JourneyState, Leg, Status
 
 # Hot path: calling the enumerations is slower.

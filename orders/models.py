@@ -4,8 +4,6 @@ The content never changes; state lives in the narrow `Journey` row, which makes 
 """
 
 import re
-import secrets
-import time
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
@@ -15,9 +13,10 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
-from django.db.models import Func, Q
+from django.db.models import Q
 from django.db.models.functions import Cast, Now
 
+from orders.managers import CurrentTransaction, OrderManager
 from orders.workflow import JourneyState, Leg, Status, has_ended, may_be_retried
 
 NUMBER = re.compile(r"ORD-\d{14}-0*(\d{1,19})", re.ASCII)
@@ -38,21 +37,6 @@ def id_of_number(number: str) -> int | None:
     """Return an order number's id; None if malformed."""
     match = NUMBER.fullmatch(number)
     return int(match[1]) if match else None
-
-
-def new_uuid() -> uuid.UUID:
-    """Return a UUIDv7: its time prefix keeps inserts at the end of the index."""
-    milliseconds, random = time.time_ns() // 1_000_000, secrets.randbits(74)
-    return uuid.UUID(
-        int=milliseconds << 80 | 7 << 76 | (random >> 62) << 64 | 2 << 62 | random & (1 << 62) - 1
-    )
-
-
-# UUIDv7 in SQL; built into PostgreSQL 18.
-NEW_UUID = """
-    encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) PLACING
-        substring(int8send((extract(epoch FROM now()) * 1000)::bigint) FROM 3) FROM 1), 52, 1), 53, 1), 'hex')::uuid
-"""
 
 
 class Order(models.Model):
@@ -77,9 +61,11 @@ class Order(models.Model):
     shipping_address = models.JSONField(default=dict)
     country = models.CharField(max_length=2, help_text="ISO 3166 code of the country to deliver to.")
     payment_token = models.CharField(
-        max_length=64, help_text="The provider's token for the card; never a number."
+        max_length=255, help_text="The provider's token for the card; never a number."
     )
     placed_at = models.DateTimeField()
+
+    objects = OrderManager()
 
     class Meta:
         ordering = ["-id"]
@@ -248,19 +234,6 @@ class Credit(models.Model):
     def units(self) -> dict[int, int]:
         """Units by product."""
         return {product_id: quantity for product_id, quantity, _ in self.lines}
-
-
-class CurrentTransaction(Func):
-    """A transaction number by which readers of the whole journal order events.
-
-    At least the transaction's own, so that no reader passes the event before it is committed; at least the
-    latest ended one's, because two transactions may lock an order in the opposite order of their numbers.
-    """
-
-    template = (
-        "greatest(pg_current_xact_id()::text::bigint,"
-        " pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1)"
-    )
 
 
 class OrderEvent(models.Model):

@@ -22,20 +22,13 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 
 import faults
-from inventory import stock
-from orders import (
-    answers,
-    batches,
-    crediting,
-    declines,
-    handover,
-    journal,
-    log_context,
-    queries,
-    shortages,
-    wakeup,
-)
+from inventory.models import StockItem
+from orders import batches, journal, log_context, queries, wakeup
 from orders.batches import BatchLease
+from orders.limits import declines
+from orders.payment import answers, handover
+from orders.refunding import crediting
+from orders.waits import shortages
 from orders.workflow import JourneyState, Leg, Status
 from payments import ledger, returns, talking
 from payments.gateways.protocol import Outcome
@@ -141,7 +134,7 @@ def reserve_stock(batch: BatchLease) -> None:
     with _last_transaction(batch, step="reserve_stock"):
         journeys = _due(batch, lambda j: j.wants_stock)
         wanted, ahead = shortages.wanted(_ids(journeys))
-        short = stock.reserve(wanted=wanted, ahead=ahead)
+        short = StockItem.objects.reserve(wanted=wanted, ahead=ahead)
         queued = [journey.order_id for journey in journeys if journey.stock is Leg.SHORT]
         passing = shortages.passing(short, queued)
         for journey in journeys:
@@ -260,9 +253,9 @@ def release_stock(batch: BatchLease) -> None:
     """Release the units that orders hold, and restock returned ones."""
     with _last_transaction(batch, step="release_stock"):
         journeys = _due(batch, lambda j: j.is_cancelling and j.holds_stock)
-        stock.release(order_ids=[j.order_id for j in journeys if j.stock is Leg.RESERVED])
+        StockItem.objects.release(order_ids=[j.order_id for j in journeys if j.stock is Leg.RESERVED])
         sold = [j.order_id for j in journeys if j.stock is Leg.SOLD]
-        stock.take_back(lines=crediting.units_not_restocked(sold, queries.wanted_units(sold)))
+        StockItem.objects.take_back(lines=crediting.units_not_restocked(sold, queries.wanted_units(sold)))
         for journey in journeys:
             journey.stock_released()
         journal.save(journeys)
@@ -309,7 +302,7 @@ def complete(batch: BatchLease) -> None:
     """Complete confirmed orders whose completion was requested while they were in flight."""
     with _last_transaction(batch, step="complete"):
         journeys = _due(batch, lambda j: j.status is Status.CONFIRMED and j.completion_requested)
-        stock.sell(order_ids=_ids(journeys))
+        StockItem.objects.sell(order_ids=_ids(journeys))
         for journey in journeys:
             journey.complete()
         journal.save(journeys)

@@ -4,13 +4,21 @@ Names and keywords are a contract with messages in flight: tasks ignore unknown 
 release apart can run them.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 from celery import shared_task
 from celery.signals import worker_process_shutdown, worker_shutdown
 from django.conf import settings
 
-from orders import handover, steps
+from database import failover
+from orders import steps
 from orders.maintenance import audit, backlog_samples, canary, retention
+from orders.payment import handover
 from scheduling.slots import database_now, once_per_slot
+
+# Share of the lease that a step waits for a new leader.
+PATIENCE = 0.75
 
 
 @worker_process_shutdown.connect
@@ -20,40 +28,48 @@ def finish_calls(**_: object) -> None:
     handover.finish()
 
 
+def _run(step: Callable[..., None], batch_id: int) -> None:
+    """Run a step; across a failover within the lease, which the batch would otherwise wait out."""
+    failover.through(
+        partial(step, batch_id=batch_id),
+        seconds=PATIENCE * settings.LEASE_SECONDS if settings.FAILOVER_WAIT_SECONDS else 0,
+    )
+
+
 @shared_task(name="inventory.reserve_stock")
 def reserve_stock(*, batch_id: int, **_future: object) -> None:
     """Reserve the units of a batch."""
-    steps.reserve_stock(batch_id=batch_id)
+    _run(steps.reserve_stock, batch_id)
 
 
 @shared_task(name="shipping.quote_shipping")
 def quote_shipping(*, batch_id: int, **_future: object) -> None:
     """Quote shipping for a batch."""
-    steps.quote_shipping(batch_id=batch_id)
+    _run(steps.quote_shipping, batch_id)
 
 
 @shared_task(name="payments.authorize_payment")
 def authorize_payment(*, batch_id: int, **_future: object) -> None:
     """Authorize the payments of a batch, and capture where stock is held."""
-    steps.authorize_payment(batch_id=batch_id)
+    _run(steps.authorize_payment, batch_id)
 
 
 @shared_task(name="payments.capture_payment")
 def capture_payment(*, batch_id: int, **_future: object) -> None:
     """Capture the payments of a batch whose stock was decided last, and settle it."""
-    steps.capture_payment(batch_id=batch_id)
+    _run(steps.capture_payment, batch_id)
 
 
 @shared_task(name="inventory.release_stock")
 def release_stock(*, batch_id: int, **_future: object) -> None:
     """Release the units of a batch."""
-    steps.release_stock(batch_id=batch_id)
+    _run(steps.release_stock, batch_id)
 
 
 @shared_task(name="payments.return_money")
 def return_money(*, batch_id: int, **_future: object) -> None:
     """Void or refund the payments of a batch."""
-    steps.return_money(batch_id=batch_id)
+    _run(steps.return_money, batch_id)
 
 
 @shared_task(name="payments.refund_credits")
@@ -65,13 +81,13 @@ def refund_credits(*, batch_id: int, **_future: object) -> None:
 @shared_task(name="orders.settle")
 def settle(*, batch_id: int, **_future: object) -> None:
     """Settle a batch."""
-    steps.settle(batch_id=batch_id)
+    _run(steps.settle, batch_id)
 
 
 @shared_task(name="orders.complete")
 def complete(*, batch_id: int, **_future: object) -> None:
     """Complete a batch of confirmed orders."""
-    steps.complete(batch_id=batch_id)
+    _run(steps.complete, batch_id)
 
 
 # --- Scheduled --------------------------------------------------------------------------------------------

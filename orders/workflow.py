@@ -113,7 +113,7 @@ class Wait(StrEnum):
 LONGEST_WAIT = 60.0
 # While the provider is known to be down.
 PROVIDER_WAIT = 5.0
-# Fallback: `orders.shortages` wakes orders.
+# Fallback: `orders.waits.shortages` wakes orders.
 STOCK_WAIT = 10.0
 UNCOUNTED_WAITS = {Wait.PAYMENT_PROVIDER: PROVIDER_WAIT, Wait.STOCK: STOCK_WAIT}
 # Attempts until escalation.
@@ -411,8 +411,9 @@ class JourneyState:
         self._finish()
         self._note(EventType.COMPLETED)
         if self.owes_refunds:
-            self.attention = attention
             self.reschedule_in(0)
+        if attention:
+            self._flag(attention)
 
     def request_completion(self) -> None:
         """Complete it once confirmed."""
@@ -478,6 +479,12 @@ class JourneyState:
         if self.waiting_for != what:
             self._note(EventType.WAITING, waiting_for=what.value)
             self.waiting_for = what
+
+    def undecided(self, *, check_in: float) -> None:
+        """The provider or the customer decides later; no attempt. `check_in`: seconds until the next look-up."""
+        self.blocked(Wait.PAYMENT_OUTCOME)
+        self.attempts = 0
+        self.reschedule_in(check_in)
 
     def no_capacity(self) -> None:
         """Due at once; no attempt."""

@@ -16,14 +16,16 @@ OrderFinder = Callable[[str], int | None]
 
 
 def transactions_page(
-    request: HttpRequest, context: dict[str, Any], *, find_order: OrderFinder
+    request: HttpRequest, context: dict[str, Any], *, find_order: OrderFinder, hidden: QuerySet[Any]
 ) -> HttpResponse:
-    """List transactions by latest order."""
+    """List transactions by latest order, except those of the `hidden` order ids."""
     chosen = request.GET
     try:
-        found = _transactions(chosen, find_order)
+        found = _transactions(chosen, find_order).exclude(order_id__in=hidden)
         shown = whole_orders(found, page=PAGE)
-        older = shown[-1].order_id - 1 if shown and found.filter(order_id__lt=shown[-1].order_id).exists() else 0
+        older = (
+            shown[-1].order_id - 1 if shown and found.filter(order_id__lt=shown[-1].order_id).exists() else 0
+        )
         trouble = ""
     except OperationalError:  # too few rows match
         shown, older, trouble = [], 0, "The query took too long. Filter by order or state to narrow it down."

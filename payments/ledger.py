@@ -17,8 +17,21 @@ from django.db.models import Q
 import faults
 from database.arrays import numbers, rows, texts
 from database.prepared import execute
-from payments.gateways.protocol import Outcome, Talk
-from payments.models import Transaction, idempotency_key, number_of, rank_of
+from payments.calls import BASE, FIRST, Asked, Prepared, Request
+from payments.gateways.protocol import UNDECIDED, Outcome, Sent, Talk
+from payments.models import Transaction, idempotency_key, number_of
+from payments.statements import (
+    BEGIN,
+    DECIDED,
+    DELETE_UNSENT,
+    HELD,
+    PREPARE_FIRST,
+    PREPARE_NUMBERED,
+    RECORD,
+    REPEATED,
+    RESTART_GRACE,
+    REVERSE,
+)
 from payments.talking import hold_all, talk
 from providers.conversation import Conversation
 from providers.errors import ProviderUnavailable
@@ -26,77 +39,6 @@ from providers.errors import ProviderUnavailable
 Kind = Transaction.Kind
 State = Transaction.State
 
-
-class Request(NamedTuple):
-    """A call to be made for one order."""
-
-    order_id: int
-    reference: str
-    amount: Decimal
-    currency: str
-    token: str = ""
-    # The provider's id of the authorization or capture it builds on.
-    parent: str = ""
-    # Of its row; 0: the first of its kind.
-    number: int = 0
-    # The row that it builds on, the attempt, and the credit that it carries out: see `Transaction`.
-    parent_number: int | None = None
-    attempt: int = 1
-    credit: int | None = None
-
-
-class Asked(NamedTuple):
-    """Requests as a query: the database has most values."""
-
-    query: str
-    parameters: Sequence[str | None]
-    # Whether the query has the numbers; else each is the first of its kind.
-    is_numbered: bool = False
-
-
-class Prepared(NamedTuple):
-    """A recorded transaction: new, sent with an unknown outcome, or decided."""
-
-    request: Request
-    kind: Kind
-    state: State
-    is_new: bool
-    # Recorded at: by the database's clock, as text, and by this process's.
-    asked_at: str
-    since: float
-    provider_id: str = ""
-    code: str = ""
-
-    @property
-    def number(self) -> int:
-        """The number of its row."""
-        return self.request.number or FIRST[self.kind]
-
-    @property
-    def key(self) -> str:
-        """The idempotency key of all its calls."""
-        rank = rank_of(self.number)
-        return idempotency_key(reference=self.request.reference, kind=self.kind, rank=rank)
-
-    @property
-    def outcome(self) -> Outcome | None:
-        """The outcome, if known."""
-        if self.state is State.UNKNOWN:
-            return None
-        return Outcome(
-            kind="succeeded" if self.state is State.SUCCEEDED else "declined",
-            provider_id=self.provider_id,
-            code=self.code,
-        )
-
-
-# Numbers of the first of each kind, and of what it builds on.
-FIRST = {kind: number_of(kind) for kind in Kind}
-BASE = {
-    Kind.CAPTURE: FIRST[Kind.AUTHORIZE],
-    Kind.VOID: FIRST[Kind.AUTHORIZE],
-    Kind.REFUND: FIRST[Kind.CAPTURE],
-}
 
 # No room within the timeout; never begun.
 NO_CAPACITY = Outcome(kind="not_sent", code="crowded_out", message="Too many calls were ahead of it.")
@@ -106,60 +48,12 @@ LOOKUP_FAILED = "lookup_failed"
 # A look-up found that the call did not arrive, and no longer can.
 NEVER_ARRIVED = "never_arrived"
 
+# In the ledger whatever is not decided is unknown: it is looked up. Its code has the kind.
+STATE_OF = dict.fromkeys(("begun", *UNDECIDED), State.UNKNOWN.value)
+CODE_OF = {kind: kind for kind in STATE_OF}
+
 # Seconds within which a recorded call starts, or never.
 LONGEST_START = 5.0
-
-# No join: the planner knows too little of either side.
-PREPARE = """
-    WITH asked AS ({asked}), written AS (
-        INSERT INTO payments_transaction AS t
-            (order_id, number, parent, attempt, credit, key, kind, reference, amount, currency, token, state,
-             provider_id, code, message, started_at, asked_at)
-        SELECT order_id, {row}, reference::text || ':' || {key}, %s::text, reference, amount, currency, token,
-               'unknown', '', '', '', statement_timestamp(), statement_timestamp()
-        FROM asked
-        ON CONFLICT (order_id, number) DO UPDATE SET asked_at = statement_timestamp() WHERE t.state = 'unknown'
-        RETURNING order_id, xmax = 0 AS is_new
-    )
-    SELECT order_id, reference::text, amount, currency, token, parent, {numbers} (SELECT statement_timestamp()::text),
-           order_id IN (SELECT order_id FROM written), order_id IN (SELECT order_id FROM written WHERE is_new)
-    FROM asked
-"""
-PREPARE_FIRST = PREPARE.replace("{row}", "%s::int, %s::int, 1, NULL::int").replace("{key}", "%s::text")
-PREPARE_FIRST = PREPARE_FIRST.replace("{numbers}", "")
-PREPARE_NUMBERED = (
-    PREPARE.replace("{row}", "number, parent_number, attempt, credit")
-    .replace("{key}", "%s::text || CASE WHEN number < 10 THEN '' ELSE ':' || number / 10 + 1 END")
-    .replace("{numbers}", "number, parent_number, attempt, credit,")
-)
-
-DECIDED = """
-    SELECT t.order_id, t.state, t.provider_id, t.code, t.asked_at::text
-    FROM payments_transaction t JOIN unnest(%s::bigint[], %s::int[]) AS d(order_id, number)
-        ON t.order_id = d.order_id AND t.number = d.number
-"""
-
-RECORD = """
-    UPDATE payments_transaction t SET
-        state = o.state, provider_id = o.provider_id, code = o.code, message = o.message,
-        finished_at = CASE WHEN o.state = 'unknown' THEN NULL ELSE clock_timestamp() END
-    FROM {outcomes} o
-    WHERE t.order_id = o.order_id AND t.number = o.number
-      AND (t.state = 'unknown' OR (t.code = 'never_arrived' AND o.state = 'succeeded'))
-    RETURNING t.order_id
-"""
-
-HELD = """
-    SELECT order_id, reference, amount, currency, '' AS token, provider_id AS parent FROM payments_transaction
-    WHERE order_id = ANY(%s::bigint[]) AND kind = 'authorize' AND state = 'succeeded'
-"""
-
-# Only if no other worker has set out to send it since.
-DELETE_UNSENT = """
-    DELETE FROM payments_transaction t
-    USING unnest(%s::bigint[], %s::int[], %s::timestamptz[]) AS o(order_id, number, asked_at)
-    WHERE t.order_id = o.order_id AND t.number = o.number AND t.state = 'unknown' AND t.asked_at = o.asked_at
-"""
 
 
 def prepare(kind: Kind, asked: Asked) -> list[Prepared]:
@@ -175,14 +69,31 @@ def prepare(kind: Kind, asked: Asked) -> list[Prepared]:
             prepared.append(Prepared(Request(*facts), kind, State.UNKNOWN, is_new, asked_at, now))
         else:
             decided.append(Request(*facts))
+    if any(not one.is_new for one in prepared):
+        prepared = _as_recorded(prepared)
     return prepared + (_decided(kind, decided) if decided else [])
 
 
+def _as_recorded(prepared: Sequence[Prepared]) -> list[Prepared]:
+    """Return the repeated ones with the gateway and the provider's id of their rows."""
+    repeated = [one for one in prepared if not one.is_new]
+    places = [numbers(one.request.order_id for one in repeated), numbers(one.number for one in repeated)]
+    recorded = {row[0]: row[1:] for row in execute(REPEATED, places)}
+    return [_with(one, *recorded.get(one.request.order_id, ("", ""))) for one in prepared]
+
+
+def _with(one: Prepared, gateway: str, provider_id: str) -> Prepared:
+    if one.is_new:
+        return one
+    return one._replace(request=one.request._replace(gateway=gateway), provider_id=provider_id)
+
+
 def _preparation(kind: Kind, asked: Asked) -> tuple[str, list[str | int | None]]:
+    row = [kind.value, settings.PAYMENT_GATEWAY]
     if asked.is_numbered:
-        return PREPARE_NUMBERED.format(asked=asked.query), [*asked.parameters, kind.value, kind.value]
-    row = [FIRST[kind], BASE.get(kind), kind.value, kind.value]
-    return PREPARE_FIRST.format(asked=asked.query), [*asked.parameters, *row]
+        return PREPARE_NUMBERED.format(asked=asked.query), [*asked.parameters, kind.value, *row]
+    first = [FIRST[kind], BASE.get(kind), kind.value]
+    return PREPARE_FIRST.format(asked=asked.query), [*asked.parameters, *first, *row]
 
 
 def _decided(kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
@@ -209,13 +120,6 @@ def arrival_grace() -> timedelta:
     return timedelta(seconds=tries + LONGEST_START)
 
 
-RESTART_GRACE = """
-    UPDATE payments_transaction t SET asked_at = statement_timestamp()
-    FROM unnest(%s::bigint[], %s::int[], %s::timestamptz[]) AS o(order_id, number, asked_at)
-    WHERE t.order_id = o.order_id AND t.number = o.number AND t.asked_at = o.asked_at AND t.state = 'unknown'
-"""
-
-
 def restart_grace(entries: Sequence[Transaction]) -> None:
     """Restart the grace of calls stamped by a clock that was ahead."""
     columns = [
@@ -234,10 +138,22 @@ def send(
     Decided ones come from the ledger; late ones go to `on_late`. No transaction may be open.
     """
     outcomes = {p.request.order_id: p.outcome for p in prepared if p.outcome}
-    open_ones = [p for p in prepared if p.outcome is None]
+    open_ones, until = [p for p in prepared if p.outcome is None], monotonic() + patience
+    outcomes |= _gather(open_ones, until, on_late)
+    begun = [(p, outcomes[p.request.order_id]) for p in open_ones if p.request.order_id in outcomes]
+    if continued := begin([(one, outcome) for one, outcome in begun if outcome.kind == "begun"]):
+        outcomes |= _gather(continued, until, on_late)
+    return outcomes
+
+
+def _gather(
+    open_ones: Sequence[Prepared], until: float, on_late: Callable[[Prepared, Outcome], None]
+) -> dict[int, Outcome]:
+    outcomes: dict[int, Outcome] = {}
     gathered = hold_all(
         [asking(one) for one in open_ones],
-        patience=patience,
+        gateways=[one.gateway for one in open_ones],
+        patience=max(0.0, until - monotonic()),
         on_late=lambda index, answer: on_late(open_ones[index], answer),
     )
     for index, one in enumerate(open_ones):
@@ -246,12 +162,39 @@ def send(
     return outcomes
 
 
+def begin(begun: Sequence[tuple[Prepared, Outcome]]) -> list[Prepared]:
+    """Record the provider's ids of calls that it has begun. Return them, to be sent again.
+
+    Not those that were decided, or sent by another worker, meanwhile. No transaction may be open.
+    """
+    if not begun:
+        return []
+    columns = [
+        numbers(one.request.order_id for one, _ in begun),
+        numbers(one.number for one, _ in begun),
+        texts(outcome.provider_id for _, outcome in begun),
+        texts(one.asked_at for one, _ in begun),
+    ]
+    now = monotonic()
+    asked_at: dict[int, str] = dict(execute(BEGIN, columns))
+    return [
+        one._replace(
+            is_new=True,
+            provider_id=outcome.provider_id,
+            asked_at=asked_at[one.request.order_id],
+            since=now,
+        )
+        for one, outcome in begun
+        if one.request.order_id in asked_at
+    ]
+
+
 def asking(prepared: Prepared) -> Conversation[Outcome]:
     """Send the call; a repeat is looked up by its key first."""
-    provider = talk()
+    provider = talk(prepared.gateway)
     if not prepared.is_new:
         try:
-            found = yield from looking_up(provider, key=prepared.key)
+            found = yield from looking_up(provider, key=prepared.key, sent=prepared.sent)
         except ProviderUnavailable as unavailable:
             return Outcome(kind="unknown", code=LOOKUP_FAILED, message=str(unavailable)[:200])
         if found is not None:
@@ -259,10 +202,10 @@ def asking(prepared: Prepared) -> Conversation[Outcome]:
     return (yield from _sending(provider, prepared))
 
 
-def looking_up(provider: Talk, *, key: str) -> Conversation[Outcome | None]:
-    """Return the outcome under the key; None if never received. Raises ProviderUnavailable."""
+def looking_up(provider: Talk, *, key: str, sent: Sent) -> Conversation[Outcome | None]:
+    """Return the outcome of a call; None if never executed. Raises ProviderUnavailable."""
     faults.point("lookup.before_call")
-    found = yield from provider.find(key=key)
+    found = yield from provider.find(key=key, sent=sent)
     faults.point("lookup.after_call")
     return found
 
@@ -282,7 +225,11 @@ def _call(provider: Talk, prepared: Prepared) -> Conversation[Outcome]:
     match prepared.kind:
         case Kind.AUTHORIZE:
             return provider.authorize(
-                **common, amount=request.amount, currency=request.currency, token=request.token
+                **common,
+                amount=request.amount,
+                currency=request.currency,
+                token=request.token,
+                **({"begun": prepared.provider_id} if prepared.provider_id else {}),
             )
         case Kind.CAPTURE:
             return provider.capture(
@@ -314,26 +261,18 @@ def record(
         {
             "order_id": ("bigint", list(sent)),
             "number": ("int", [number_by_order.get(order_id, FIRST[kind]) for order_id in sent]),
-            "state": ("text", [o.kind for o in sent.values()]),
+            "state": ("text", [STATE_OF.get(o.kind, o.kind) for o in sent.values()]),
             "provider_id": ("text", [o.provider_id for o in sent.values()]),
-            "code": ("text", [o.code[:40] for o in sent.values()]),
+            "code": ("text", [(o.code or CODE_OF.get(o.kind, ""))[:40] for o in sent.values()]),
             "message": ("text", [o.message[:200] for o in sent.values()]),
         }
     )
-    recorded = execute(RECORD.format(outcomes=outcome_rows), values)
-    return {order_id for (order_id,) in recorded}
-
-
-REVERSE = """
-    INSERT INTO payments_transaction
-        (order_id, number, parent, attempt, credit, key, kind, reference, amount, currency, token, state, provider_id,
-         code, message, started_at, asked_at, finished_at)
-    SELECT order_id, %s::int, number, attempt, credit, %s::text, 'reversal', reference, amount, currency, '',
-           'succeeded', '', %s::text, %s::text, statement_timestamp(), statement_timestamp(), statement_timestamp()
-    FROM payments_transaction WHERE order_id = %s::bigint AND number = %s::int AND state = 'succeeded'
-    ON CONFLICT (order_id, number) DO NOTHING
-    RETURNING amount, attempt, credit
-"""
+    recorded = {order_id for (order_id,) in execute(RECORD.format(outcomes=outcome_rows), values)}
+    for order_id in recorded:
+        if action := sent[order_id].action:
+            number = number_by_order.get(order_id, FIRST[kind])
+            Transaction.objects.filter(order_id=order_id, number=number).update(action=action.as_json())
+    return recorded
 
 
 class Reversed(NamedTuple):
@@ -407,6 +346,7 @@ def listed(requests: Sequence[Request]) -> Asked:
             "currency": ("text", [r.currency for r in requests]),
             "token": ("text", [r.token for r in requests]),
             "parent": ("text", [r.parent for r in requests]),
+            "gateway": ("text", [r.gateway for r in requests]),
             "number": ("int", [r.number for r in requests]),
             "parent_number": ("int", [r.parent_number for r in requests]),
             "attempt": ("smallint", [r.attempt for r in requests]),

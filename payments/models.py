@@ -21,7 +21,7 @@ class Transaction(models.Model):
         REVERSAL = "reversal", "Reversal"  # the provider's: its parent, which succeeded, failed later
 
     class State(models.TextChoices):
-        UNKNOWN = "unknown", "Unknown"  # sent or about to be; look it up by key
+        UNKNOWN = "unknown", "Unknown"  # sent or about to be, or not decided; look it up
         SUCCEEDED = "succeeded", "Succeeded"
         DECLINED = "declined", "Declined"  # nothing moved
 
@@ -36,17 +36,23 @@ class Transaction(models.Model):
     credit = models.IntegerField(null=True)
     key = models.CharField(max_length=100, db_default="", help_text="The idempotency key of all its calls.")
     kind = models.CharField(max_length=9, choices=Kind.choices)
+    # Captures, voids, refunds and look-ups go through the gateway that has the money.
+    gateway = models.CharField(max_length=40, db_default="http")
     # The order in the provider's ledger.
     reference = models.UUIDField()
     amount = models.DecimalField(max_digits=12, decimal_places=2)
     currency = models.CharField(max_length=3)
     token = models.CharField(
-        max_length=64, blank=True, help_text="The provider's token for the card; never a number."
+        max_length=255, blank=True, help_text="The provider's token for the card; never a number."
     )
     state = models.CharField(max_length=9, choices=State.choices, default=State.UNKNOWN)
     provider_id = models.CharField(max_length=64, blank=True)
     code = models.CharField(max_length=40, blank=True, help_text="Why it was declined, or is unknown.")
     message = models.CharField(max_length=200, blank=True)
+    # The provider's id of the authorization or capture that it builds on.
+    provider_parent = models.CharField(max_length=64, blank=True, db_default="")
+    # What the customer has to do, while it is not decided (`payments.gateways.protocol.Action`).
+    action = models.JSONField(null=True)
     started_at = models.DateTimeField()
     # Start of the latest attempt, from which a call may be in flight.
     asked_at = models.DateTimeField(db_default=Now())

@@ -10,7 +10,8 @@ from django.db import transaction
 import faults
 from payments import ledger
 from payments.balance import balance, latest, next_number
-from payments.gateways.protocol import Outcome
+from payments.gateways import gateway
+from payments.gateways.protocol import Outcome, Sent
 from payments.ledger import FIRST, Kind, Prepared, Request, State
 from payments.models import Transaction
 from payments.talking import hold_all, talk
@@ -63,6 +64,8 @@ def _those(answers: dict[int, Answer], how: Returned) -> list[int]:
 
 
 def _standing(book: Sequence[Transaction]) -> Answer:
+    if _is_voidable_undecided(book):
+        return Returned.VOIDED
     for entry in book:
         if entry.kind in (Kind.AUTHORIZE, Kind.CAPTURE) and entry.state == State.UNKNOWN:
             return Outcome(kind="unknown", code=entry.code, message=entry.message)
@@ -71,6 +74,14 @@ def _standing(book: Sequence[Transaction]) -> Answer:
     if any(entry.kind == Kind.AUTHORIZE and entry.state == State.SUCCEEDED for entry in book):
         return Returned.VOIDED
     return Returned.NOTHING
+
+
+def _is_voidable_undecided(book: Sequence[Transaction]) -> bool:
+    """Whether the provider has begun the authorization by an id under which it can be voided for good."""
+    if any(entry.kind == Kind.CAPTURE for entry in book):
+        return False
+    begun = (e for e in book if e.kind == Kind.AUTHORIZE and e.state == State.UNKNOWN and e.provider_id)
+    return any(gateway(entry.gateway).capabilities.void_undecided for entry in begun)
 
 
 def _is_refunded(book: Sequence[Transaction]) -> bool:
@@ -108,6 +119,7 @@ def _request(base: Transaction, amount: Decimal, number: int, attempt: int) -> R
         amount=amount,
         currency=base.currency,
         parent=base.provider_id,
+        gateway=base.gateway,
         number=number,
         parent_number=base.number,
         attempt=attempt,
@@ -136,6 +148,9 @@ def _reverse(
     for kind in to_do:
         record_all(kind, prepared, outcomes)
     voids = _outcomes_of(Kind.VOID, prepared, outcomes)
+    # Those that were not decided never will be.
+    voided = [order_id for order_id, outcome in voids.items() if outcome.kind == "succeeded"]
+    ledger.record(Kind.AUTHORIZE, dict.fromkeys(voided, Outcome(kind="declined", code="voided")))
     captured = _captured_after_all(
         [o for o, outcome in voids.items() if outcome.kind == "declined"], now, patience
     )
@@ -206,8 +221,24 @@ def _find_all(
 ) -> list[tuple[Transaction, Outcome]]:
     if early := [entry for entry in entries if entry.asked_at > now + ledger.arrival_grace()]:
         ledger.restart_grace(early)
-    gathered = hold_all([_find(entry, now) for entry in entries], patience=patience, on_late=_ignore)
+    gathered = hold_all(
+        [_find(entry, now) for entry in entries],
+        gateways=[entry.gateway for entry in entries],
+        patience=patience,
+        on_late=_ignore,
+    )
     return [(entries[place], outcome) for place, outcome in gathered.results.items()]
+
+
+def _sent(entry: Transaction) -> Sent:
+    return Sent(
+        str(entry.kind),
+        str(entry.reference),
+        entry.amount,
+        entry.currency,
+        parent=entry.provider_parent,
+        provider_id=entry.provider_id,
+    )
 
 
 def _ignore(index: int, answer: Outcome) -> None:
@@ -217,7 +248,7 @@ def _ignore(index: int, answer: Outcome) -> None:
 def _find(entry: Transaction, now: datetime) -> Conversation[Outcome]:
     """Look up a transaction; declined once it can no longer arrive."""
     try:
-        found = yield from ledger.looking_up(talk(), key=entry.key)
+        found = yield from ledger.looking_up(talk(entry.gateway), key=entry.key, sent=_sent(entry))
     except ProviderUnavailable as unavailable:
         return Outcome(kind="unknown", code=ledger.LOOKUP_FAILED, message=str(unavailable)[:200])
     if found is not None:

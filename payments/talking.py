@@ -1,6 +1,10 @@
-"""How conversations with the payment provider run: at once, on threads, or on the process's loop."""
+"""How conversations with payment providers run: at once, on threads, or on the process's loop."""
 
+import functools
+import os
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -10,15 +14,14 @@ from payments.gateways import gateway
 from payments.gateways.protocol import PaymentGateway, Talk
 from providers.concurrency import Gathered, concurrently
 from providers.conversation import Conversation, hold
+from providers.loop import Job, loop
 from providers.together import together
 
 T = TypeVar("T")
 
-PROVIDER = "payments"
-
 
 class Direct:
-    """A local gateway as conversations without network calls."""
+    """A gateway's own methods as conversations without calls."""
 
     def __init__(self, provider: PaymentGateway) -> None:
         self._provider = provider
@@ -33,30 +36,96 @@ class Direct:
         return conversation
 
 
-def is_handed_over() -> bool:
-    """Whether calls go to the process's loop, so that no batch waits for them."""
-    return settings.PROVIDER_HANDOVER and gateway().talk is not None
+def is_handed_over(name: str = "") -> bool:
+    """Whether a gateway's calls go to the process's loop, so that no batch waits for them."""
+    return settings.PROVIDER_HANDOVER and gateway(name).talk is not None
 
 
-def talk() -> Talk:
-    provider = gateway()
-    if is_handed_over():
+def provider_name(name: str = "") -> str:
+    """Return a gateway's name in settings.PROVIDERS."""
+    return gateway(name).provider
+
+
+def start(
+    name: str, conversation: Conversation[T], done: Callable[[T | Exception], None], *, first: bool
+) -> None:
+    """Run a conversation made by `talk` in the background; `done` gets its result or error, and must not block.
+
+    `first`: before calls that wait for their turn.
+    """
+    if is_handed_over(name):
+        loop().submit(provider_name(name), Job(conversation, done), first=first)
+    else:
+        _threads(os.getpid()).submit(_run, conversation, done)
+
+
+def _run(conversation: Conversation[T], done: Callable[[T | Exception], None]) -> None:
+    try:
+        result: T | Exception = hold(conversation, _makes_none)
+    except Exception as error:  # noqa: BLE001 - whoever started it knows what to do
+        result = error
+    done(result)
+
+
+@functools.lru_cache(maxsize=2)
+def _threads(pid: int) -> ThreadPoolExecutor:  # noqa: ARG001 - threads do not survive a fork
+    return ThreadPoolExecutor(settings.PROVIDER_CONCURRENCY, thread_name_prefix="gateway")
+
+
+def talk(name: str = "") -> Talk:
+    """Return a gateway's calls as conversations for `hold_all`, or for the loop."""
+    provider = gateway(name)
+    if is_handed_over(name):
         assert provider.talk is not None
         return provider.talk
     return cast("Talk", Direct(provider))
 
 
 def hold_all(
-    conversations: Sequence[Conversation[T]], *, patience: float, on_late: Callable[[int, T], None]
+    conversations: Sequence[Conversation[T]],
+    *,
+    patience: float,
+    on_late: Callable[[int, T], None],
+    gateways: Sequence[str] = (),
 ) -> Gathered[T]:
-    """Run conversations made by `talk` concurrently; return the results that arrive in time."""
-    if is_handed_over():
-        return together(PROVIDER, conversations, patience=patience, on_late=on_late)
+    """Run conversations made by `talk` concurrently; return the results that arrive in time.
+
+    `gateways` names the gateway of each; empty: the default.
+    """
+    places: dict[str, list[int]] = {}
+    for place in range(len(conversations)):
+        places.setdefault(gateways[place] if gateways else "", []).append(place)
+    until, results, late = time.monotonic() + patience, {}, set()
+    for name, group in places.items():
+        gathered = _hold_group(
+            name,
+            [conversations[place] for place in group],
+            patience=max(0.0, until - time.monotonic()),
+            on_late=partial(_at, group, on_late),
+        )
+        results |= {group[index]: result for index, result in gathered.results.items()}
+        late |= {group[index] for index in gathered.late}
+    return Gathered(results, frozenset(late))
+
+
+def _at(group: Sequence[int], on_late: Callable[[int, T], None], index: int, result: T) -> None:
+    on_late(group[index], result)
+
+
+def _hold_group(
+    name: str,
+    conversations: Sequence[Conversation[T]],
+    *,
+    patience: float,
+    on_late: Callable[[int, T], None],
+) -> Gathered[T]:
+    if is_handed_over(name):
+        return together(provider_name(name), conversations, patience=patience, on_late=on_late)
     return concurrently(
         [partial(hold, conversation, _makes_none) for conversation in conversations],
         patience=patience,
         on_late=on_late,
-        inline=not gateway().waits,
+        inline=not gateway(name).waits,
     )
 
 

@@ -26,9 +26,10 @@ class OutcomeUnknown(Exception):
 class ProviderRefused(Exception):
     """The provider refused (4xx); a retry is pointless."""
 
-    def __init__(self, provider: str, status: int, code: str, message: str) -> None:
+    def __init__(self, provider: str, status: int, code: str, message: str, content: object = None) -> None:
         super().__init__(f"{provider} refused with {status} {code}: {message}")
         self.provider = provider
         self.status = status
         self.code = code
         self.message = message
+        self.content = content  # of the answer, unchecked

@@ -57,7 +57,7 @@ def _check(name: str, now: datetime) -> HealthReport:
     started = time.perf_counter()
     detail = ""
     try:
-        provider(name).check("/health")
+        provider(name).check(settings.PROVIDER_HEALTH_PATHS.get(name, "/health"))
     except (ProviderUnavailable, ProviderRefused) as trouble:
         detail = str(trouble)
     latency_ms = round((time.perf_counter() - started) * 1000, 1)

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -41,12 +41,16 @@ class Call:
     query: Mapping[str, str | int]
     body: bytes | None = None
     key: str = ""
+    content_type: str = "application/json"
+    more_headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def headers(self) -> dict[str, str]:
-        content = {"Content-Type": "application/json", "Idempotency-Key": self.key} if self.body else {}
+        content = {"Content-Type": self.content_type, "Idempotency-Key": self.key} if self.key else {}
         # Compression invites decompression bombs.
-        return {"Accept": "application/json", "Accept-Encoding": "identity"} | content
+        return (
+            {"Accept": "application/json", "Accept-Encoding": "identity"} | content | dict(self.more_headers)
+        )
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,12 @@ class Budget:
 
     def allows_another(self, number: int, pause: float) -> bool:
         return number < self.attempts and time.monotonic() + pause <= self.last_start
+
+
+def own_headers(name: str) -> Mapping[str, str]:
+    """Return the headers that all calls to a provider have: its credentials."""
+    found: Mapping[str, str] = settings.PROVIDER_HEADERS.get(name, {})
+    return found
 
 
 class ProviderClient:
@@ -189,7 +199,7 @@ class ProviderClient:
     def _content(self, answer: Answer) -> Any:
         if answer.is_refusal:
             code, message = answer.error
-            raise ProviderRefused(self.name, answer.status, code, message)
+            raise ProviderRefused(self.name, answer.status, code, message, answer.content)
         return answer.content
 
     # One exchange
@@ -214,7 +224,8 @@ class ProviderClient:
 
     def _send(self, call: Call, deadline: Deadline, *, timeout: float) -> requests.Response:
         url = self._base_url + call.path
-        request = requests.Request(call.method, url, call.headers, params=call.query, data=call.body)
+        headers = call.headers | dict(own_headers(self.name))
+        request = requests.Request(call.method, url, headers, params=call.query, data=call.body)
         # Connecting counts towards the try's timeout.
         shared = Timeout(total=timeout, connect=min(LONGEST_CONNECT_SECONDS, timeout))
         with deadline.sockets():

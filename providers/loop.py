@@ -24,7 +24,7 @@ from providers.answers import LONGEST_RETRY_AFTER_SECONDS, Answer, TryFailed, ju
 from providers.breaker import Admission, breaker
 from providers.conversation import Conversation
 from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
-from providers.http import Budget, Call, pause
+from providers.http import Budget, Call, own_headers, pause
 from providers.rate import Rate
 from providers.window import Window
 from providers.wire import Reply, Target, Wire
@@ -64,6 +64,7 @@ class Lane:
     def __init__(self, name: str, base_url: str) -> None:
         self.name = name
         self.target = Target.of(base_url)
+        self.headers = own_headers(name)
         self.window = Window(bound())
         self.rate = Rate(name)
         self.load = 0  # unfinished conversations
@@ -216,6 +217,7 @@ class Loop:
         self._wire.begin(
             lane.target,
             job.call,
+            headers=lane.headers,
             timeout=max(0.001, patience),
             done=partial(self._on_reply, lane, job, admission.probe),
         )
@@ -274,7 +276,7 @@ class Loop:
     def _answered(self, lane: Lane, job: Job[Any], answer: Answer) -> None:
         job.call = None
         if answer.is_refusal:
-            refused = ProviderRefused(lane.name, answer.status, *answer.error)
+            refused = ProviderRefused(lane.name, answer.status, *answer.error, answer.content)
             self._advance(lane, job, partial(job.conversation.throw, refused), queue=True)
         else:
             self._advance(lane, job, partial(job.conversation.send, answer.content), queue=True)

@@ -7,9 +7,10 @@ import os
 import selectors
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -78,15 +79,22 @@ class Wire:
         with suppress(BlockingIOError):
             os.write(self._mouth, b".")
 
-    def begin(self, target: Target, call: Call, *, timeout: float, done: Callable[[Reply], None]) -> None:
+    def begin(
+        self,
+        target: Target,
+        call: Call,
+        *,
+        timeout: float,
+        done: Callable[[Reply], None],
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Begin an exchange of at most `timeout` seconds; `wait` calls `done`."""
         idle = self._idle.setdefault(target, deque())
         handle = idle.pop() if idle else _handle(target)
         body = bytearray()
         handle.setopt(pycurl.URL, _url(target.base_url, call))
-        handle.setopt(
-            pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in call.headers.items()] + ["Expect:"]
-        )
+        fields = call.headers | dict(headers)
+        handle.setopt(pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in fields.items()] + ["Expect:"])
         if call.body is None:
             handle.setopt(pycurl.HTTPGET, 1)
         else:

@@ -15,6 +15,7 @@ from sandbox.faults import HEALTHY, Faults
 from sandbox.mailbox import Mailbox
 from sandbox.payments import PaymentProvider
 from sandbox.refusals import Refusal
+from sandbox.stripe_endpoints import StripeEndpoints
 from sandbox.warehouse import Warehouse
 from sandbox.webhooks import Sender
 from sandbox.wire import answer
@@ -29,6 +30,7 @@ def create_app(*, data: Path, catalogue: Path) -> Starlette:
     sender = Sender.from_environment(faults, os.environ)
     routes = [
         *PaymentEndpoints(PaymentProvider(book, path), faults, sender).routes(),
+        *StripeEndpoints(book, faults, Sender.of_stripe(faults, os.environ)).routes(),
         *InventoryEndpoints(warehouse, faults).routes(),
         *EmailEndpoints(Mailbox(book), faults).routes(),
         *FaultEndpoints(faults).routes(),

@@ -26,6 +26,18 @@ CREATE TABLE IF NOT EXISTS operations (
 CREATE INDEX IF NOT EXISTS operations_of_reference ON operations (reference);
 CREATE INDEX IF NOT EXISTS operations_on_parent ON operations (parent) WHERE parent IS NOT NULL;
 
+CREATE TABLE IF NOT EXISTS stripe_objects (
+    id      TEXT NOT NULL UNIQUE,
+    kind    TEXT NOT NULL,          -- payment_intent | refund
+    parent  TEXT NOT NULL,          -- the intent of a refund
+    created INTEGER NOT NULL,
+    body    TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS stripe_objects_on_parent ON stripe_objects (parent) WHERE parent <> '';
+CREATE TABLE IF NOT EXISTS stripe_keys (
+    key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, status INTEGER NOT NULL, body TEXT NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS stock (
     sku      TEXT PRIMARY KEY,
     received INTEGER NOT NULL CHECK (received >= 0)

@@ -10,8 +10,11 @@ import msgspec
 from sandbox.book import transaction
 from sandbox.refusals import Refusal
 
-PROVIDERS = ("payments", "inventory", "email")
-OPERATIONS = ("authorize", "capture", "void", "refund", "lookup", "stock", "message")
+PROVIDERS = ("payments", "inventory", "email", "stripe")
+OPERATIONS = (
+    *("authorize", "capture", "void", "refund", "lookup", "stock", "message"),
+    *("create", "confirm", "cancel"),
+)
 
 Rate = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=600_000)]
@@ -25,6 +28,7 @@ class Script(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=
     decline_tokens: tuple[str, ...] = ()
     decline_amounts: tuple[str, ...] = ()
     error_rate: Rate = 0.0  # 500, not executed
+    throttle_rate: Rate = 0.0  # 429, not executed
     timeout_before_rate: Rate = 0.0  # delayed answer, not executed
     timeout_after_rate: Rate = 0.0  # executed, delayed answer
     status_500_after_rate: Rate = 0.0  # executed, 500
@@ -64,6 +68,10 @@ class Try:
     @property
     def fails(self) -> bool:
         return self._draw("error") < self.script.error_rate
+
+    @property
+    def is_throttled(self) -> bool:
+        return self._draw("throttle") < self.script.throttle_rate
 
     @property
     def times_out_after(self) -> bool:

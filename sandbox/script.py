@@ -41,8 +41,8 @@ async def _with_faults(this_try: Try, request: Request, effect: Effect) -> Respo
     await asyncio.sleep(this_try.latency)
     if this_try.times_out_before:
         return await _delayed(this_try, request)
-    if this_try.fails:
-        return _failure("Failed before anything was done.")
+    if this_try.fails or this_try.is_throttled:
+        return _not_done(this_try)
     done = _execute(effect)
     if this_try.times_out_after:
         return await _delayed(this_try, request)
@@ -51,6 +51,12 @@ async def _with_faults(this_try: Try, request: Request, effect: Effect) -> Respo
     if this_try.answers_garbage:
         return Response("<html>It works!</html", done.status_code, media_type="text/html")
     return done
+
+
+def _not_done(this_try: Try) -> Response:
+    if this_try.fails:
+        return _failure("Failed before anything was done.")
+    return answer(429, {"error": {"code": "lock_timeout", "message": "Too many requests."}})
 
 
 def _execute(effect: Effect) -> Response:

@@ -87,6 +87,15 @@ LATEST_RUNS = """
 """
 
 
+def note_run(name: str, *, outcome: str, now: datetime) -> None:
+    """Record work that was done outside the schedule. Several within a second are one."""
+    ScheduledRun.objects.update_or_create(
+        name=name,
+        slot=int(now.timestamp()),
+        defaults={"started_at": now, "finished_at": now, "outcome": outcome},
+    )
+
+
 def latest_runs() -> list[ScheduledRun]:
     """Return the latest run of each name."""
     with connection.cursor() as cursor:

@@ -21,6 +21,7 @@ from tests.workers import WORKERS, ByFile, slowest_first
 pytest_plugins = [
     "tests.fixtures.described",
     "tests.fixtures.sandbox",
+    "tests.fixtures.stripe",
     "tests.fixtures.pipeline",
     "tests.fixtures.dripping",
 ]

@@ -4,12 +4,14 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import Permission, User
 
 from accounts import tokens
 from inventory.models import Product, StockItem
-from orders.commands import NewOrder, Placed, WantedLine, place_order
 from orders.models import Order
+from orders.placing.pricing import NewOrder, WantedLine
+from orders.placing.single import Placed, place_order
 from payments.models import Transaction, idempotency_key, number_of, rank_of
 from scheduling.slots import database_now
 from shipping.models import Rate, Zone, ZoneCountry
@@ -61,8 +63,11 @@ def make_shipping(*, country: str = "US", price: str = "5.00", max_weight_grams:
 
 def make_transaction(order: Order | Placed, kind: str, *, amount: str = "15.00", **more: Any) -> Transaction:
     """Write down that the payment provider was asked for something, a moment ago unless more is said."""
-    wanted = {"started_at": database_now(), "currency": "USD", "number": number_of(kind)} | more
-    wanted.setdefault("key", idempotency_key(reference=str(order.uuid), kind=kind, rank=rank_of(wanted["number"])))
+    facts = {"started_at": database_now(), "currency": "USD", "gateway": settings.PAYMENT_GATEWAY}
+    wanted = facts | {"number": number_of(kind)} | more
+    wanted.setdefault(
+        "key", idempotency_key(reference=str(order.uuid), kind=kind, rank=rank_of(wanted["number"]))
+    )
     order_id = order.order_id if isinstance(order, Placed) else order.pk
     return Transaction.objects.create(
         order_id=order_id, kind=kind, reference=order.uuid, amount=Decimal(amount), **wanted

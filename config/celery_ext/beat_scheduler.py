@@ -1,7 +1,7 @@
 """django-celery-beat's scheduler, patched: a clock that was ahead does not stop the schedule.
 
 Defect: once the clock is corrected, entries with a future `last_run_at` are not due for hours, and the heap keeps
-times of the wrong clock.
+times of the wrong clock. Two that start together, as in a cluster, store the same schedule and deadlock.
 Test: tests/config/test_schedule.py.
 Remove: when django-celery-beat treats a future `last_run_at` as now (2.9 does not).
 """
@@ -12,12 +12,22 @@ from datetime import datetime
 from typing import Any
 
 from celery.utils.time import maybe_make_aware
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, connection
 from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
 from runtime import heartbeats
 
 logger = logging.getLogger(__name__)
+
+# Advisory lock of those that store the schedule.
+STORING = 7_241_003
+POLL_SECONDS = 0.1
+
+
+def _takes_turn(cursor: Any) -> bool:
+    """Try the lock of a transaction: a pooler may change sessions, and a wait has a timeout."""
+    cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [STORING])
+    return bool(cursor.fetchone()[0])
 
 
 class Entry(ModelEntry):
@@ -45,6 +55,18 @@ class Scheduler(DatabaseScheduler):
 
     Entry = Entry
     _latest = 0.0  # wall-clock time of the last tick
+
+    def setup_schedule(self) -> None:
+        """Store the configured entries, one process at a time."""
+        guard = connection.copy()
+        try:
+            guard.set_autocommit(False)
+            with guard.cursor() as cursor:
+                while not _takes_turn(cursor):
+                    time.sleep(POLL_SECONDS)
+            super().setup_schedule()
+        finally:
+            guard.close()
 
     def tick(self, *arguments: Any, **options: Any) -> Any:
         """Run what is due; return the seconds to sleep."""

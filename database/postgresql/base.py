@@ -8,7 +8,7 @@ import psycopg
 from django.db.backends.postgresql import base
 from django.db.backends.utils import debug_transaction
 
-from database import deadline
+from database import deadline, failover
 from database.prepared import Statements
 
 
@@ -18,11 +18,20 @@ class DatabaseWrapper(base.DatabaseWrapper):
     statements: Statements
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> psycopg.Connection[Any]:
-        new: psycopg.Connection[Any] = super().get_new_connection(conn_params)
+        new = self._connect(conn_params)
         self._set_session(new)
         self.statements = Statements(new)
         new.wait = functools.partial(_wait, new)  # type: ignore[method-assign]
         return new
+
+    def _connect(self, conn_params: dict[str, Any]) -> psycopg.Connection[Any]:
+        """Connect; inside `failover.patience`, wait for a leader."""
+        while True:
+            try:
+                return super().get_new_connection(conn_params)
+            except psycopg.OperationalError:
+                if not failover.pause():
+                    raise
 
     def _set_session(self, new: psycopg.Connection[Any]) -> None:
         """Poolers reject these as start-up parameters."""

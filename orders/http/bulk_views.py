@@ -26,14 +26,16 @@ from api.problems import Problem
 from api.renderers import ENCODER, ErrorsAsJSON
 from api.schema import idempotency_key, refusals
 from api.throttling import Unavailable, buckets, rate_of
+from database import replica
 from limits.rates import Rate
-from orders import allowances, queries
-from orders import intake as bulk
+from orders import queries
 from orders.http.filters import FILTER_PARAMETERS, apply_filters
 from orders.http.places import EXPORTS, EXPORTS_OF_STAFF, INTAKES, RETRY_AFTER_SECONDS
 from orders.http.requests import BulkOrderRequest, read_bulk_order
 from orders.http.responses import BulkAnswer
+from orders.limits import allowances
 from orders.permissions import sees_all_orders
+from orders.placing import bulk
 from orders.reporting.export import FORMATS
 
 logger = structlog.get_logger(__name__)
@@ -314,7 +316,7 @@ class Export(APIView):
             raise Problem("invalid_parameter", f"One of {', '.join(FORMATS)}.", field="format")
         user = user_of(request)
         form = FORMATS[name]
-        orders = apply_filters(queries.visible_to(user), request)
+        orders = apply_filters(queries.visible_to(user), request).using(replica.alias())
         places = EXPORTS_OF_STAFF if user.is_staff else EXPORTS
         place = places.take(user.pk)
         return StreamingHttpResponse(

@@ -18,12 +18,13 @@ from api.permissions import user_of
 from api.requests import Body, Id, Price, read, read_price
 from api.responses import Answer
 from api.schema import IDEMPOTENCY_KEY, REFERENCE, refusals
-from orders import crediting, queries, refunds
-from orders.amounts import Standing, Wish
-from orders.commands import MAX_QUANTITY
+from orders import queries
 from orders.models import Credit, Order
 from orders.operators.refunding import note_refund
 from orders.permissions import Operator
+from orders.placing.pricing import MAX_QUANTITY
+from orders.refunding import crediting, parts
+from orders.refunding.amounts import Standing, Wish
 from orders.workflow import Status
 from payments import ledger
 from payments.balance import Balance, balance
@@ -185,7 +186,7 @@ class Refunds(APIView):
         if wanted.dry_run:
             return Response(_preview(order, wanted.as_wish()))
         user_id = user_of(request).pk
-        credit = refunds.refund_part(order_id=order.pk, wish=wanted.as_wish(), requested_by=user_id)
+        credit = parts.refund_part(order_id=order.pk, wish=wanted.as_wish(), requested_by=user_id)
         if user_of(request).is_staff:
             note_refund(order, credit, user_id=user_id)
         left = crediting.standing_of(order, list(order.credits.all())).left
@@ -194,7 +195,7 @@ class Refunds(APIView):
 
 
 def _preview(order: Order, wish: Wish) -> Refund:
-    found, standing = refunds.preview(order, wish)
+    found, standing = parts.preview(order, wish)
     return Refund(
         number=None,
         state="dry_run",
@@ -240,7 +241,7 @@ def _listed(order: Order) -> RefundList:
         refunded=sums.refunded,
         pending=sums.pending,
         owed=_owed(order, standing, sums),
-        left=standing.left if order.journey.status in refunds.REFUNDABLE else sums.left,
+        left=standing.left if order.journey.status in parts.REFUNDABLE else sums.left,
         results=[RefundEntry(**_facts(credit, order.currency)) for credit in granted],
     )
 

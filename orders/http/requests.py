@@ -26,9 +26,12 @@ from api.requests import (
     read,
     read_price,
 )
-from orders.commands import MAX_QUANTITY, NewOrder, WantedLine
+from orders.placing.pricing import MAX_QUANTITY, NewOrder, WantedLine
+from payments.gateways import gateway
 
-Token = Annotated[str, Meta(pattern=r"^tok_[A-Za-z0-9_]{1,60}$")]
+Token = Annotated[
+    str, Meta(pattern=r"^[!-~]{1,255}$", description="A token of the payment provider, never a card number.")
+]
 
 
 class NewLine(Body, kw_only=True):
@@ -77,6 +80,8 @@ class PaymentMeans(Body):
     def __post_init__(self) -> None:
         if self.token is None and not settings.DEFAULT_PAYMENT_TOKEN:
             raise ValueError("missing token")
+        if self.token is not None and gateway().check_token(self.token):
+            raise ValueError("impossible payment token")
 
 
 class NewOrderRequest(Body, kw_only=True):

@@ -23,12 +23,14 @@ from api.renderers import ENCODER
 from api.requests import Nothing, read
 from api.schema import IDEMPOTENCY_KEY, REFERENCE, refusals
 from api.validators import check_text
-from orders import allowances, commands, journal, queries
+from database import replica
+from orders import commands, journal, queries
 from orders.http import responses as serializers
 from orders.http.examples import BY_PRODUCT_ID, BY_PRODUCT_NAME
 from orders.http.filters import FILTER_PARAMETERS, apply_filters, by_customer_name
 from orders.http.requests import NewOrderRequest, Reason
 from orders.http.responses import EventPage, OrderDetail, OrderPage, Why
+from orders.limits import allowances
 from orders.models import Order
 from orders.operators.actions import note
 from orders.operators.explain import explain
@@ -39,6 +41,7 @@ from orders.permissions import (
     ReadsExplanations,
     sees_all_orders,
 )
+from orders.placing import single
 from orders.workflow import Status
 from payments.models import Transaction
 
@@ -362,12 +365,12 @@ def place(request: Request) -> Response:
     for problem in allowances.refusals(user.pk, [allowances.Candidate(new, key)]).values():
         raise problem
     with key_problems():
-        placed = commands.place_order(new=new, key=commands.Key(key, wanted.fingerprint()) if key else None)
+        placed = single.place_order(new=new, key=single.Key(key, wanted.fingerprint()) if key else None)
     structlog.contextvars.bind_contextvars(order_id=placed.order_id)
     return _answer_with_placed(placed, serializers.placed(placed, new=new, staff=sees_all_orders(user)))
 
 
-def _answer_with_placed(placed: commands.Placed, detail: OrderDetail) -> Response:
+def _answer_with_placed(placed: single.Placed, detail: OrderDetail) -> Response:
     body = ENCODER.encode(detail)
     headers = {"Location": detail.links.itself, "ETag": _etag(detail.version, body)}
     if placed.replayed:
@@ -375,6 +378,7 @@ def _answer_with_placed(placed: commands.Placed, detail: OrderDetail) -> Respons
     return Response(msgspec.Raw(body), status=status.HTTP_201_CREATED, headers=headers)
 
 
+@replica.may_be_late
 def page_of(request: Request, orders: Any) -> Response:
     """Answer with the requested page of orders."""
     rows, following = newest_first(request, orders)

@@ -12,7 +12,7 @@ from django.db import IntegrityError, connection, transaction
 
 from database import deadline
 from orders import journal
-from orders.maintenance import money_checks
+from orders.maintenance import fold, money_checks
 from orders.workflow import STATUS_AFTER, TRANSITIONS, EventType
 from payments.gateways import gateway
 from payments.gateways.protocol import LedgerLine
@@ -63,6 +63,10 @@ class Report:
         found = f"{self.orders} orders, {self.checks} checks, {len(self.violations)} violations"
         return f"{found}{foreign}{ledger}"
 
+
+# A newer release, whose workers run beside ours during a deploy, wrote events that we cannot judge.
+HAS_NEWER_EVENTS = """EXISTS (
+            SELECT FROM orders_orderevent n WHERE n.order_id = j.order_id AND n.type <> ALL (%(known)s::text[]))"""
 
 CHECKS: dict[str, str] = {
     "No order is lost: each has a journey": """
@@ -170,8 +174,9 @@ CHECKS: dict[str, str] = {
         SELECT order_id::text,
                format('%s with stock "%s", shipping "%s", payment "%s"', status, stock, shipping, payment)
         FROM orders_journey WHERE
-            (status = 'confirmed' AND ((stock, shipping) <> ('reserved', 'quoted') OR payment NOT IN ('captured', 'refunding')))
-            OR (status = 'completed' AND ((stock, shipping) <> ('sold', 'quoted') OR payment NOT IN ('captured', 'refunding')))
+            (status = 'confirmed' AND (stock, shipping) <> ('reserved', 'quoted'))
+            OR (status = 'completed' AND (stock, shipping) <> ('sold', 'quoted'))
+            OR (status IN ('confirmed', 'completed') AND payment NOT IN ('captured', 'refunding'))
             OR (status IN ('cancelled', 'rejected')
                 AND (stock IN ('reserved', 'sold') OR payment IN ('authorized', 'captured', 'refunding')
                      OR (payment = '' AND shipping = 'quoted')))
@@ -184,27 +189,27 @@ CHECKS: dict[str, str] = {
                    FROM orders_orderevent GROUP BY 1) e ON e.order_id = j.order_id
         WHERE (1, j.sequence, j.sequence) IS DISTINCT FROM (e.first, e.count::int, e.last)
     """,
-    "Journal: it begins with the order's placing, and says nothing that nobody knows": """
-        SELECT order_id::text, format('event %%s: %%s', sequence, type) FROM orders_orderevent
-        WHERE (sequence = 1) <> (type = 'order_placed') OR type <> ALL (%(known)s::text[])
+    "Journal: it begins with the order's placing, and with nothing else": """
+        SELECT order_id::text, format('event %s: %s', sequence, type) FROM orders_orderevent
+        WHERE (sequence = 1) <> (type = 'order_placed')
     """,
     "Journal: what came of each leg is an event": """
         SELECT j.order_id::text,
-               format('%s with stock "%s", shipping "%s", payment "%s"; its journal has %s',
+               format('%%s with stock "%%s", shipping "%%s", payment "%%s"; its journal has %%s',
                       status, stock, shipping, payment, e.types)
         FROM orders_journey j
         LEFT JOIN (SELECT order_id, array_agg(DISTINCT type::text) AS types FROM orders_orderevent
-                   WHERE type LIKE 'stock%' OR type LIKE 'shipping%' OR type LIKE 'payment%' OR type LIKE 'money%'
+                   WHERE type LIKE 'stock%%' OR type LIKE 'shipping%%' OR type LIKE 'payment%%' OR type LIKE 'money%%'
                    GROUP BY 1) e ON e.order_id = j.order_id
         CROSS JOIN LATERAL (SELECT coalesce(e.types, '{}') AS said) s
-        WHERE (stock IN ('reserved', 'released', 'sold')) <> ('stock_reserved' = ANY(said))
+        WHERE NOT {newer} AND ((stock IN ('reserved', 'released', 'sold')) <> ('stock_reserved' = ANY(said))
            OR (stock = 'released') <> ('stock_released' = ANY(said))
            OR (stock = 'refused') <> ('stock_refused' = ANY(said))
            OR (shipping = 'quoted') <> ('shipping_quoted' = ANY(said))
            OR (shipping = 'refused') <> ('shipping_refused' = ANY(said))
            OR (status IN ('confirmed', 'completed') AND 'payment_captured' <> ALL(said))
-           OR (payment IN ('voided', 'refunded') AND 'money_returned' <> ALL(said))
-    """,
+           OR (payment IN ('voided', 'refunded') AND 'money_returned' <> ALL(said)))
+    """.replace("{newer}", HAS_NEWER_EVENTS),
     "Journal: each change of state is an event, each event a legal move": """
         WITH moves AS (
             SELECT e.order_id, e.sequence, s.status,
@@ -221,8 +226,8 @@ CHECKS: dict[str, str] = {
         UNION ALL
         SELECT j.order_id::text, format('is %%s, its journal says %%s', j.status, m.status)
         FROM moves m JOIN orders_journey j ON j.order_id = m.order_id
-        WHERE m.after IS NULL AND m.status <> j.status
-    """,
+        WHERE m.after IS NULL AND m.status <> j.status AND NOT {newer}
+    """.replace("{newer}", HAS_NEWER_EVENTS),
     "Repeats: each key leads to an order of its owner, and no two to the same": """
         SELECT coalesce(k.answer->>'orderId', ''), format('key %s of user %s leads to %s', k.key, k.owner_id,
                CASE WHEN found.owner_id IS NULL THEN 'no order' WHEN found.owner_id <> k.owner_id
@@ -261,7 +266,8 @@ def run(*, with_ledger: bool = True) -> Report:
         report.orders = cursor.fetchone()[0]
         for name, statement in CHECKS.items():
             _check(report, name, statement)
-        report.checks = len(CHECKS)
+        _check(report, fold.NAME, fold.statement())
+        report.checks = len(CHECKS) + 1
     if with_ledger:
         _compare_ledger(report)
     return report

@@ -10,14 +10,17 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Prefetch
 
 from inventory.listing_cache import forget_listings
 from inventory.models import Product, StockItem
-from orders import canary_account, commands, wording
-from orders.models import Order, OrderEvent
+from orders import commands, queries
+from orders.models import Credit, Journey, Order, OrderEvent, OrderLine
+from orders.placing import pricing, single
+from orders.reporting import wording
 from orders.workflow import EventType, Status, Wait
+from payments.models import Transaction
 
 SKU = "CANARY-1"
 UNITS = 100
@@ -26,14 +29,6 @@ KEPT = timedelta(hours=1)
 LATEST = 100
 OUTSIDE = (Wait.PAYMENT_PROVIDER, Wait.PAYMENT_OUTCOME)
 AT_REST = (Status.CANCELLED, Status.REJECTED)
-FORGET = (
-    "DELETE FROM payments_transaction WHERE order_id = ANY(%s)",
-    "DELETE FROM orders_credit WHERE order_id = ANY(%s)",
-    "DELETE FROM orders_orderline WHERE order_id = ANY(%s)",
-    "DELETE FROM orders_orderevent WHERE order_id = ANY(%s)",
-    "DELETE FROM orders_journey WHERE order_id = ANY(%s)",
-    "DELETE FROM orders_order WHERE id = ANY(%s)",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +65,7 @@ def take_turn(*, now: datetime) -> str:
 
 def flight() -> Flight:
     """Return recent results, read-only."""
-    owner_id = canary_account.owner_id()
+    owner_id = queries.canary_owner_id()
     if owner_id is None:
         return Flight()
     orders = list(_latest(owner_id))
@@ -104,24 +99,24 @@ def _confirmed_at(order: Order) -> datetime | None:
 
 
 def _send(owner_id: int) -> None:
-    new = commands.NewOrder(
+    new = pricing.NewOrder(
         owner_id=owner_id,
         customer_name="Canary",
-        lines=[commands.WantedLine(quantity=1, sku=SKU)],
+        lines=[pricing.WantedLine(quantity=1, sku=SKU)],
         currency=settings.CURRENCY,
         country=settings.DEFAULT_COUNTRY,
         payment_token=settings.CANARY_PAYMENT_TOKEN,
     )
-    commands.place_order(new=new, with_retired=True)
+    single.place_order(new=new, with_retired=True)
 
 
 def _account() -> int:
     """The account has no password and is inactive."""
-    user, is_new = User.objects.get_or_create(username=canary_account.USERNAME, defaults={"is_active": False})
+    user, is_new = User.objects.get_or_create(username=queries.CANARY_USERNAME, defaults={"is_active": False})
     if is_new:
         user.set_unusable_password()
         user.save()
-    canary_account.forget_owner()
+    queries.forget_canary_owner()
     _product()
     return int(user.pk)
 
@@ -148,7 +143,8 @@ def _forget(owner_id: int, *, before: datetime) -> int:
     ids = list(old.order_by("pk").values_list("pk", flat=True)[:LATEST])
     if not ids:
         return 0
-    with transaction.atomic(), connection.cursor() as cursor:
-        for statement in FORGET:
-            cursor.execute(statement, [ids])
+    with transaction.atomic():
+        for model in (Transaction, Credit, OrderLine, OrderEvent, Journey):
+            model._default_manager.filter(order_id__in=ids).delete()
+        Order.objects.filter(pk__in=ids).delete()
     return len(ids)

@@ -34,7 +34,8 @@ CHECKS = {
         FROM payments_transaction t JOIN orders_order o ON o.id = t.order_id JOIN orders_journey j ON j.order_id = o.id
         WHERE t.reference <> o.uuid OR t.currency <> o.currency
            OR t.key <> o.uuid || ':' || t.kind || CASE WHEN t.number < 10 THEN '' ELSE ':' || t.number / 10 + 1 END
-           OR (t.kind IN ('authorize', 'capture', 'void') AND t.amount IS DISTINCT FROM o.goods_amount + j.shipping_amount)
+           OR (t.kind IN ('authorize', 'capture', 'void')
+               AND t.amount IS DISTINCT FROM o.goods_amount + j.shipping_amount)
     """,
     "Money: no more is refunded than was captured": """
         SELECT order_id::text, format('captured %s, refunds of %s', captured, refunded)

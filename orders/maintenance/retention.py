@@ -7,8 +7,7 @@ from django.conf import settings
 
 from accounts import tokens
 from api.models import IdempotencyKey
-from orders import held
-from orders.maintenance import archive
+from orders.maintenance import archive, held
 from orders.models import Batch, StepRun
 from payments import webhooks
 from scheduling import slots

@@ -9,9 +9,10 @@ from django.contrib.admin.models import CHANGE, LogEntry
 
 from inventory.models import Reservation
 from inventory.stock import Wanted
-from orders import commands, crediting
+from orders import commands
 from orders.models import Order
-from orders.wording import attention as in_words
+from orders.refunding import crediting
+from orders.reporting.wording import attention as in_words
 from orders.workflow import Leg, Status
 from payments.balance import balance
 from payments.models import Transaction

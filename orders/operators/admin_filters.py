@@ -9,11 +9,11 @@ from django.contrib.admin.views.main import PAGE_VAR
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from orders import canary_account
+from orders import queries
 from orders.models import Order
 from orders.operators import stuck_reasons
 from orders.reporting.stats import first_id_since
-from orders.wording import WAITS
+from orders.reporting.wording import WAITS
 from orders.workflow import UNDER_WAY, Status
 from scheduling.slots import database_now
 from shipping.models import ZoneCountry
@@ -109,9 +109,9 @@ class CanaryFilter(OrderFilter):
             case "everybody":
                 return queryset
             case "canaries":
-                return queryset.filter(owner_id=canary_account.owner_id() or 0)
+                return queryset.filter(owner_id=queries.canary_owner_id() or 0)
             case _:
-                return canary_account.left_out(queryset)
+                return queries.without_canaries(queryset)
 
 
 class CountryFilter(OrderFilter):

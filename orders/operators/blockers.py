@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from django.conf import settings
 
+from payments import talking
 from providers.breaker import BreakerState, breaker
 from runtime import heartbeats
 
@@ -32,8 +33,13 @@ class Blocker:
 def around(*, queues: Collection[str], is_to_be_claimed: bool, needs_provider: bool) -> list[Blocker]:
     """Return what blocks an order on these queues, first blocker first."""
     found = _in_the_pipeline(queues, is_to_be_claimed=is_to_be_claimed)
-    state = breaker("payments").state()
+    state = payment_breaker()
     return [*found, _provider(state)] if needs_provider and state.state in ("open", "half_open") else found
+
+
+def payment_breaker() -> BreakerState:
+    """Return the state of the breaker of the default gateway's provider."""
+    return breaker(talking.provider_name()).state()
 
 
 def _in_the_pipeline(queues: Collection[str], *, is_to_be_claimed: bool) -> list[Blocker]:

@@ -15,13 +15,12 @@ from django.conf import settings
 from orders.models import Batch, Journey, Order, OrderEvent
 from orders.operators import blockers
 from orders.operators.blockers import Blocker
-from orders.wording import attention as in_words
+from orders.reporting.wording import attention as in_words
 from orders.workflow import UNDER_WAY, EventType, Leg, Status, Wait
 from payments import ledger
 from payments.balance import balance
 from payments.ledger import Kind, State
 from payments.models import Transaction
-from providers.breaker import breaker
 from scheduling.slots import database_now
 
 # An order that is due for longer than this is polled by no dispatcher.
@@ -171,7 +170,9 @@ def _refunds(facts: Facts) -> str:
     if facts.journey.status not in (Status.CONFIRMED, Status.COMPLETED):
         return ""
     refunded = balance(facts.book).refunded
-    return f"{refunded} of {facts.order.total_amount} {facts.order.currency} is refunded. " if refunded else ""
+    return (
+        f"{refunded} of {facts.order.total_amount} {facts.order.currency} is refunded. " if refunded else ""
+    )
 
 
 def _way_on(facts: Facts) -> str:
@@ -287,7 +288,7 @@ def _waits_for_provider(facts: Facts) -> Explanation:
         Situation.PAYMENT_PROVIDER,
         "the payment provider",
         facts.since(EventType.WAITING),
-        why=f"The payment provider cannot be reached. {blockers.told(breaker('payments').state())}.{earlier_call}",
+        why=f"The payment provider cannot be reached. {blockers.told(blockers.payment_breaker())}.{earlier_call}",
         next_action="No action needed: it continues automatically once the provider responds."
         f" {blockers.NO_ATTEMPT}",
         in_the_way=_poll_blockers(facts),

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import connection
 
+from orders import queries
 from orders.models import order_number
 from orders.workflow import Wait
 
@@ -49,8 +50,11 @@ AT_RISK = """
         LEFT JOIN refunded f ON f.order_id = j.order_id AND j.payment <> 'authorized'
         WHERE j.status = 'cancelling' AND j.payment IN ('authorized', 'captured', 'refunding')
           AND NOT EXISTS (SELECT FROM unknown u WHERE u.order_id = j.order_id)
-    ), risks AS (SELECT *, true AS is_unknown FROM unknown UNION ALL SELECT *, false FROM holding
-               UNION ALL SELECT *, false FROM failed)
+    ), risks AS (
+        SELECT r.* FROM (SELECT *, true AS is_unknown FROM unknown UNION ALL SELECT *, false FROM holding
+                         UNION ALL SELECT *, false FROM failed) r
+        JOIN orders_order o ON o.id = r.order_id WHERE o.owner_id IS DISTINCT FROM %(canary)s
+    )
 """
 
 LIST = f"""{AT_RISK}
@@ -132,6 +136,7 @@ def sums_at_risk() -> list[Sum]:
 
 def _rows(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(statement, parameters | {"seconds": CALL_SECONDS})
+        ours = {"seconds": CALL_SECONDS, "canary": queries.canary_owner_id()}
+        cursor.execute(statement, parameters | ours)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows

@@ -1,4 +1,7 @@
-"""Stuck orders by cause: `attention:<text>`, with N for numbers, or `waiting:<code>`."""
+"""Stuck orders by cause: `attention:<text>`, with N for numbers, or `waiting:<code>`.
+
+The N only groups; people see the text of the newest order.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,27 +12,29 @@ from typing import Any
 from django.db import connection
 from django.db.models import F, Func, QuerySet, Value
 
-from orders import canary_account
+from orders import queries
 from orders.models import Order
-from orders.wording import attention as in_words
-from orders.wording import waits_for
+from orders.reporting.wording import attention as in_words
+from orders.reporting.wording import waits_for
 from orders.workflow import UNDER_WAY
 
 ATTENTION, WAITING = "attention", "waiting"
-MAX_CAUSES = 50
+MAX_CAUSES, MAX_TEXTS = 50, 100
 
 # The predicates match partial indexes: the cost follows stuck orders, not history.
 GROUPS = """
     WITH stuck AS (
-        SELECT order_id, shipping_amount, 'attention:' || regexp_replace(attention, '[0-9]+', 'N', 'g') AS cause
+        SELECT order_id, shipping_amount, attention,
+               'attention:' || regexp_replace(attention, '[0-9]+', 'N', 'g') AS cause
         FROM orders_journey WHERE NOT attention = ''
         UNION ALL
-        SELECT order_id, shipping_amount, 'waiting:' || waiting_for
+        SELECT order_id, shipping_amount, '', 'waiting:' || waiting_for
         FROM orders_journey
         WHERE status = ANY(%(under_way)s) AND NOT status IN ('confirmed', 'completed')
           AND NOT waiting_for = '' AND attention = ''
     )
-    SELECT cause, currency, count(*), sum(goods_amount + coalesce(shipping_amount, 0)), min(placed_at)
+    SELECT cause, currency, count(*), sum(goods_amount + coalesce(shipping_amount, 0)), min(placed_at),
+           (array_agg(attention ORDER BY order_id DESC))[1], count(DISTINCT attention)
     FROM stuck JOIN orders_order o ON o.id = stuck.order_id
     WHERE o.owner_id IS DISTINCT FROM %(canary)s
     GROUP BY cause, currency ORDER BY cause, currency
@@ -44,6 +49,8 @@ class Group:
     orders: int = 0
     amounts: dict[str, Decimal] = field(default_factory=dict)  # by currency
     oldest_at: datetime | None = None
+    newest: str = ""  # the text of the newest order
+    texts: int = 1  # different ones
 
     @property
     def needs_person(self) -> bool:
@@ -52,8 +59,8 @@ class Group:
 
     @property
     def title(self) -> str:
-        """The cause in words."""
-        return title(self.cause)
+        """The cause in words, with real values."""
+        return _in_words(self.cause, self.newest, self.texts)
 
     def add(self, currency: str, orders: int, amount: Decimal, oldest_at: datetime) -> None:
         """Add orders of a currency."""
@@ -65,15 +72,29 @@ class Group:
 def groups() -> list[Group]:
     """Return the causes: attention first, then by number of orders."""
     found: dict[str, Group] = {}
-    for cause, *facts in _rows():
-        found.setdefault(cause, Group(cause)).add(*facts)
+    for cause, *facts, newest, texts in _rows():
+        group = found.setdefault(cause, Group(cause, newest=newest))
+        group.add(*facts)
+        group.texts = max(group.texts, texts)
     return sorted(found.values(), key=lambda group: (not group.needs_person, -group.orders))[:MAX_CAUSES]
 
 
 def title(cause: str) -> str:
-    """Describe a cause."""
+    """Describe a cause by the values of its newest order."""
     kind, _, what = cause.partition(":")
-    return in_words(what) if kind == ATTENTION else f"waiting for {waits_for(what)}"
+    if kind != ATTENTION:
+        return _in_words(cause, "", 1)
+    texts = kept_by(cause, Order.objects.order_by("-pk")).values_list("journey__attention", flat=True)
+    found = list(texts[:MAX_TEXTS])
+    return _in_words(cause, found[0] if found else what, len(set(found)))
+
+
+def _in_words(cause: str, newest: str, texts: int) -> str:
+    kind, _, what = cause.partition(":")
+    if kind != ATTENTION:
+        return f"waiting for {waits_for(what)}"
+    words = in_words(newest or what)
+    return f"{words.rstrip('. ')}, and others like it" if texts > 1 else words
 
 
 def kept_by(cause: str, orders: QuerySet[Order]) -> QuerySet[Order]:
@@ -84,12 +105,12 @@ def kept_by(cause: str, orders: QuerySet[Order]) -> QuerySet[Order]:
     if kind == ATTENTION:
         # Not `exclude`: its outer join bypasses the partial index.
         flagged = orders.filter(journey__attention__gt="").annotate(why=WITHOUT_NUMBERS)
-        return canary_account.left_out(flagged.filter(why=what))
+        return queries.without_canaries(flagged.filter(why=what))
     if kind == WAITING:
         waiting = orders.filter(
             journey__status__in=UNDER_WAY, journey__waiting_for=what, journey__attention=""
         )
-        return canary_account.left_out(waiting)
+        return queries.without_canaries(waiting)
     return orders.none()
 
 
@@ -101,7 +122,7 @@ WITHOUT_NUMBERS = Func(
 def _rows() -> Iterable[tuple[Any, ...]]:
     parameters: dict[str, Any] = {
         "under_way": [status.value for status in UNDER_WAY],
-        "canary": canary_account.owner_id(),
+        "canary": queries.canary_owner_id(),
     }
     with connection.cursor() as cursor:
         cursor.execute(GROUPS, parameters)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from database import replica
-from orders import canary_account
+from orders import queries
 from orders.reporting import stats
 
 Unit = Literal["hour", "day"]
@@ -29,7 +29,10 @@ class Span:
 
 
 class PeriodSales(msgspec.Struct, frozen=True, rename="camel"):
-    """An hour or a day. Revenue counts confirmed and completed orders, shipping included."""
+    """An hour or a day. Each order counts once, by its state now: placed is the sum of the other counts.
+
+    Confirmed includes completed orders; revenue is theirs, shipping included.
+    """
 
     start: datetime
     currency: str
@@ -37,6 +40,7 @@ class PeriodSales(msgspec.Struct, frozen=True, rename="camel"):
     confirmed: int
     refused: int
     cancelled: int
+    in_progress: int
     revenue: Decimal
     median_seconds_to_confirm: float | None
     p95_seconds_to_confirm: float | None
@@ -71,9 +75,10 @@ class Analytics(msgspec.Struct, frozen=True, rename="camel"):
 # The range is repeated for the events: the planner does not infer it, and would scan them all.
 PERIODS = """
     SELECT date_trunc(%(unit)s, o.placed_at, 'UTC') AS start, o.currency, count(*),
-        count(*) FILTER (WHERE e.at IS NOT NULL),
+        count(*) FILTER (WHERE j.status IN ('confirmed', 'completed')),
         count(*) FILTER (WHERE j.status = 'rejected'),
         count(*) FILTER (WHERE j.status = 'cancelled'),
+        count(*) FILTER (WHERE j.status IN ('pending', 'processing', 'cancelling')),
         coalesce(sum(o.goods_amount + j.shipping_amount - coalesce(c.amount, 0))
                  FILTER (WHERE j.status IN ('confirmed', 'completed')), 0),
         percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM e.at - o.placed_at)::float8),
@@ -119,7 +124,7 @@ def analyse(span: Span, *, unit: Unit) -> Analytics:
         "unit": unit,
         "first": stats.first_id_since(span.start),
         "last": stats.first_id_since(span.end),
-        "canary": canary_account.owner_id() or 0,
+        "canary": queries.canary_owner_id() or 0,
         "products": TOP_PRODUCTS,
         "reasons": TOP_REASONS,
     }

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connections, transaction
 from django.db.models import OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
@@ -75,8 +75,8 @@ class Format:
         columns = COLUMNS | (STAFF_COLUMNS if staff else {})
         yield self.heading(list(columns))
         rows = orders.annotate(refunded=REFUNDED).order_by("pk").values_list(*dict.fromkeys(columns.values()))
-        with transaction.atomic():
-            _limit_idle_time()
+        with transaction.atomic(using=orders.db):
+            _limit_idle_time(orders.db)
             piece = []
             for values in rows.iterator(chunk_size=PIECE_ROWS):
                 piece.append(_row(columns, dict(zip(dict.fromkeys(columns.values()), values, strict=True))))
@@ -86,8 +86,8 @@ class Format:
             yield self.written(piece)
 
 
-def _limit_idle_time() -> None:
-    with connection.cursor() as cursor:
+def _limit_idle_time(alias: str) -> None:
+    with connections[alias].cursor() as cursor:
         cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_SECONDS}s'")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connection
 
-from orders import canary_account
+from orders import queries
 from orders.models import order_number
 from orders.workflow import EventType, Status
 
@@ -116,7 +116,7 @@ CANARIES = """
 
 
 def _canaries_by_state() -> dict[str, int]:
-    owner = canary_account.owner_id()
+    owner = queries.canary_owner_id()
     return dict(_all(CANARIES, [owner])) if owner else {}
 
 
@@ -171,12 +171,15 @@ def backlog() -> Backlog:
 
 def attention(*, limit: int = 20) -> tuple[int, list[Attention]]:
     """Return how many orders need attention, and the first `limit`."""
-    (count,) = _one("SELECT count(*) FROM orders_journey WHERE NOT attention = ''")
+    flagged = (
+        "FROM orders_journey j JOIN orders_order o ON o.id = j.order_id"
+        " WHERE NOT j.attention = '' AND o.owner_id IS DISTINCT FROM %s"
+    )
+    canary = queries.canary_owner_id()
+    (count,) = _one(f"SELECT count(*) {flagged}", [canary])
     rows = _all(
-        "SELECT o.id, o.placed_at, j.status, j.attention"
-        " FROM orders_journey j JOIN orders_order o ON o.id = j.order_id"
-        " WHERE NOT j.attention = '' ORDER BY j.order_id LIMIT %s",
-        [limit],
+        f"SELECT o.id, o.placed_at, j.status, j.attention {flagged} ORDER BY j.order_id LIMIT %s",
+        [canary, limit],
     )
     return count, [
         Attention(id_, order_number(id_, placed), status, why) for id_, placed, status, why in rows

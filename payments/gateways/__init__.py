@@ -1,16 +1,50 @@
-"""The payment gateway selected by the settings."""
+"""The payment gateways by name: built in, from the settings, or from entry points of installed packages."""
+
+import functools
+from importlib.metadata import entry_points
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 
-from payments.gateways.http import HttpGateway
-from payments.gateways.in_process import InProcessGateway
 from payments.gateways.protocol import LedgerLine, Outcome, PaymentGateway, Talk
 
-__all__ = ["LedgerLine", "Outcome", "PaymentGateway", "Talk", "gateway"]
+__all__ = ["GatewayUnknown", "LedgerLine", "Outcome", "PaymentGateway", "Talk", "gateway", "names_in_use"]
 
-_GATEWAYS: dict[str, PaymentGateway] = {"http": HttpGateway(), "in_process": InProcessGateway()}
+BUILT_IN = {
+    "http": "payments.gateways.http.HttpGateway",
+    "in_process": "payments.gateways.in_process.InProcessGateway",
+    "stripe": "payments.gateways.stripe.gateway.StripeGateway",
+}
+ENTRY_POINTS = "order_pipeline.payment_gateways"
 
 
-def gateway() -> PaymentGateway:
-    """Return the gateway named by settings.PAYMENT_GATEWAY."""
-    return _GATEWAYS[settings.PAYMENT_GATEWAY]
+class GatewayUnknown(Exception):
+    """No gateway has this name, or it cannot be loaded."""
+
+
+def gateway(name: str = "") -> PaymentGateway:
+    """Return a gateway; by default the one of settings.PAYMENT_GATEWAY. Raises GatewayUnknown."""
+    name = name or settings.PAYMENT_GATEWAY
+    return _load(name, settings.PAYMENT_GATEWAYS.get(name) or BUILT_IN.get(name, ""))
+
+
+def names_in_use() -> list[str]:
+    """Return the names of the default gateway and of those in settings.PAYMENT_GATEWAYS."""
+    return [*dict.fromkeys([settings.PAYMENT_GATEWAY, *settings.PAYMENT_GATEWAYS])]
+
+
+@functools.lru_cache(maxsize=32)
+def _load(name: str, path: str) -> PaymentGateway:
+    try:
+        made = import_string(path)() if path else _from_entry_point(name)
+    except ImportError as error:
+        raise GatewayUnknown(f"The payment gateway {name} cannot be imported: {error}.") from error
+    found: PaymentGateway = made
+    return found
+
+
+def _from_entry_point(name: str) -> PaymentGateway:
+    for entry in entry_points(group=ENTRY_POINTS, name=name):
+        found: PaymentGateway = entry.load()()
+        return found
+    raise GatewayUnknown(f"There is no payment gateway {name}: see docs/extending/payment-gateway.md.")

@@ -1,33 +1,48 @@
 """The payment provider over HTTP: maps its answers and failures to outcomes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
-from payments.gateways.protocol import Kind, LedgerLine, Outcome
+from django.conf import settings
+
+from payments.gateways.base import TalkingGateway
+from payments.gateways.protocol import (
+    Capabilities,
+    Event,
+    Kind,
+    LedgerLine,
+    NotForUs,
+    NotUnderstood,
+    Outcome,
+    Sent,
+)
+from payments.gateways.signature import verify
 from providers.answers import (
     LONGEST_CODE,
     LONGEST_MESSAGE,
     Unreadable,
+    parse,
     read_amount,
     read_count,
     read_id,
     read_list,
     read_words,
 )
-from providers.conversation import Conversation, doing, hold, reading
+from providers.conversation import Conversation, doing, reading
 from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
-from providers.http import ProviderClient, provider
-from telemetry.card_numbers import masked
+from telemetry.card_numbers import holds_card_number, masked
 
-T = TypeVar("T")
+PROVIDER = "payments"
 
 # Refusals of what is already done: a call of ours succeeded under another key.
 ALREADY_DONE = {"capture": "already_captured", "void": "already_voided", "refund": "already_refunded"}
 # Our account is misconfigured, not this payment; retry once it is corrected.
 OUR_FAULT = {401, 403, 405}
 LONGEST_REFERENCE = 100
+LONGEST_NAME = 100  # characters, of ids, keys and references in webhooks
 
 
 class HttpTalk:
@@ -36,7 +51,7 @@ class HttpTalk:
     # Money
 
     def authorize(
-        self, *, key: str, reference: str, amount: Decimal, currency: str, token: str
+        self, *, key: str, reference: str, amount: Decimal, currency: str, token: str, begun: str = ""
     ) -> Conversation[Outcome]:
         body = {"reference": reference, "amount": _text(amount), "currency": currency, "token": token}
         return self._order("authorize", "/authorizations", body, key=key)
@@ -59,7 +74,7 @@ class HttpTalk:
 
     # Look-ups
 
-    def find(self, *, key: str) -> Conversation[Outcome | None]:
+    def find(self, *, key: str, sent: Sent | None = None) -> Conversation[Outcome | None]:
         try:
             return _outcome((yield reading(f"/operations/{quote(key, safe='')}")))
         except ProviderRefused as refused:
@@ -68,7 +83,7 @@ class HttpTalk:
                 return None
             raise ProviderUnavailable(refused.provider, str(refused)) from refused
         except Unreadable as error:
-            raise ProviderUnavailable("payments", f"its answer makes no sense: {error}") from error
+            raise ProviderUnavailable(PROVIDER, f"its answer makes no sense: {error}") from error
 
     # Inner workings
 
@@ -110,47 +125,69 @@ class HttpTalk:
             return _failed("unknown", refused.code, f"The provider's list makes no sense: {error}.")
 
 
-class HttpGateway:
-    """Runs one conversation of `HttpTalk` at a time, on the caller's thread."""
+class HttpGateway(TalkingGateway):
+    """The provider at PAYMENT_API_URL."""
 
-    waits = True
+    provider = PROVIDER
+    capabilities = Capabilities(partial_capture=True)
     talk = HttpTalk()
 
-    def authorize(self, *, key: str, reference: str, amount: Decimal, currency: str, token: str) -> Outcome:
-        return self._hold(
-            self.talk.authorize(key=key, reference=reference, amount=amount, currency=currency, token=token)
-        )
-
-    def capture(
-        self, *, key: str, reference: str, authorization: str, amount: Decimal, currency: str
-    ) -> Outcome:
-        return self._hold(
-            self.talk.capture(
-                key=key, reference=reference, authorization=authorization, amount=amount, currency=currency
-            )
-        )
-
-    def void(self, *, key: str, reference: str, authorization: str) -> Outcome:
-        return self._hold(self.talk.void(key=key, reference=reference, authorization=authorization))
-
-    def refund(self, *, key: str, reference: str, capture: str, amount: Decimal, currency: str) -> Outcome:
-        return self._hold(
-            self.talk.refund(key=key, reference=reference, capture=capture, amount=amount, currency=currency)
-        )
-
-    def find(self, *, key: str) -> Outcome | None:
-        return self._hold(self.talk.find(key=key))
-
-    def ledger(self) -> Iterator[LedgerLine]:
+    def ledger(self, since: datetime | None = None) -> Iterator[LedgerLine]:
+        """Stream the whole ledger: the protocol has no window."""
         for line in self._client.lines("/ledger"):
             yield _ledger_line(line)
 
-    @property
-    def _client(self) -> ProviderClient:
-        return provider("payments")
+    def webhook_secrets(self) -> Sequence[str]:
+        """Return settings.PAYMENT_WEBHOOK_SECRETS."""
+        secrets: list[str] = settings.PAYMENT_WEBHOOK_SECRETS
+        return secrets
 
-    def _hold(self, conversation: Conversation[T]) -> T:
-        return hold(conversation, self._client.make)
+    def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Event:
+        """Verify `Webhook-Signature` and parse {"id": …, "operation": {…}}."""
+        verify(
+            header=headers.get("Webhook-Signature", ""), body=body, secrets=self.webhook_secrets(), now=now
+        )
+        return _event(body)
+
+
+def _event(body: bytes) -> Event:
+    content = parse(body)
+    if isinstance(content, dict) and not content.get("operation"):
+        raise NotForUs(_type_of(content))
+    try:
+        event = _read_event(content)
+    except Unreadable as error:
+        raise NotUnderstood(str(error)) from None
+    if any(map(holds_card_number, (event.id, event.outcome.provider_id, event.key))):
+        raise NotUnderstood("An event is not named by a card number.")
+    return event
+
+
+def _read_event(content: Any) -> Event:
+    event_id, operation = read_id(content, "id", longest=LONGEST_NAME), content.get("operation")
+    kind, status, provider_id = (read_id(operation, name) for name in ("kind", "status", "id"))
+    code = read_words(operation, "code", longest=LONGEST_CODE)
+    message = read_words(operation, "message", longest=LONGEST_MESSAGE)
+    event = Event(
+        id=event_id,
+        kind=kind,
+        outcome=Outcome("succeeded", provider_id=provider_id)
+        if status == "succeeded"
+        else Outcome("declined", code=code, message=message),
+        reference=read_id(operation, "reference", longest=LONGEST_NAME),
+        key=read_id(operation, "key", longest=LONGEST_NAME),
+        amount=read_amount(operation, "amount"),
+        currency=read_id(operation, "currency"),
+    )
+    if status not in ("succeeded", "declined"):
+        return event._replace(outcome=Outcome("unknown", provider_id=provider_id))
+    return event
+
+
+def _type_of(content: dict[str, Any]) -> str:
+    """Masked: its content is untrusted."""
+    event_type = content.get("type")
+    return masked(event_type)[:60] if isinstance(event_type, str) and event_type.isprintable() else ""
 
 
 def _has_effect(item: Any, kind: str, body: Mapping[str, str]) -> bool:

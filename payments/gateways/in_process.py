@@ -4,10 +4,12 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from payments.gateways.protocol import LedgerLine, Outcome
+from payments.gateways.base import NoWebhooks, check_opaque
+from payments.gateways.protocol import Capabilities, LedgerLine, Outcome, Sent
 
 DECLINES = {
     "tok_declined": ("card_declined", "The card was declined."),
@@ -54,7 +56,7 @@ class Memory:
 
 
 @dataclass
-class InProcessGateway:
+class InProcessGateway(NoWebhooks):
     """Answers at once, and alike for the same key.
 
     Without a memory it accepts every call and finds no key.
@@ -63,8 +65,16 @@ class InProcessGateway:
     memory: Memory | None = None
     waits: bool = field(default=False, init=False)
     talk: None = field(default=None, init=False)
+    # It stands in for the provider of that name on status pages.
+    provider: str = field(default="payments", init=False)
+    capabilities: Capabilities = field(default=Capabilities(partial_capture=True), init=False)
 
-    def authorize(self, *, key: str, reference: str, amount: Decimal, currency: str, token: str) -> Outcome:
+    def check_token(self, token: str) -> str:
+        return check_opaque(token)
+
+    def authorize(
+        self, *, key: str, reference: str, amount: Decimal, currency: str, token: str, begun: str = ""
+    ) -> Outcome:
         if token in DECLINES:
             code, message = DECLINES[token]
             outcome = Outcome("declined", code=code, message=message)
@@ -87,11 +97,11 @@ class InProcessGateway:
     def refund(self, *, key: str, reference: str, capture: str, amount: Decimal, currency: str) -> Outcome:
         return self._keep(key, Entry("refund", reference, capture, amount, currency, _done("ref", key)))
 
-    def find(self, *, key: str) -> Outcome | None:
+    def find(self, *, key: str, sent: Sent | None = None) -> Outcome | None:
         entry = self.memory.entries.get(key) if self.memory else None
         return entry.outcome if entry else None
 
-    def ledger(self) -> Iterator[LedgerLine]:
+    def ledger(self, since: datetime | None = None) -> Iterator[LedgerLine]:
         return self.memory.lines() if self.memory else iter(())
 
     def _keep(self, key: str, entry: Entry) -> Outcome:

@@ -4,9 +4,10 @@ import pytest
 from django.db import connection
 
 from inventory.models import Product, StockItem
-from orders import batches, journal, shortages, steps
+from orders import batches, journal, steps
 from orders.maintenance import audit
 from orders.models import Journey
+from orders.waits import shortages
 from orders.workflow import Leg, Status, Wait
 from sandbox.process import SandboxProcess
 from tests.factories import make_order, make_product, make_shipping

@@ -13,6 +13,7 @@ from cluster import environment
 from cluster.node import engines_of
 from cluster.plan import Plan, PlanError, open_plan, running_plan
 from launcher.data_folder import DataFolder
+from launcher.engines.roles import ROLE
 
 
 @pytest.fixture
@@ -67,3 +68,22 @@ def test_a_cluster_without_nats_does_not_start() -> None:
     )
     assert done.returncode
     assert "NATS_URL" in done.stderr
+
+
+def test_the_application_is_no_superuser_of_postgresql(plan: Plan) -> None:
+    variables = environment.of_node(plan, plan.node(1))
+    for name in ("DATABASE_URL", "DATABASE_REPLICA_URL"):
+        assert environ.Env.db_url_config(variables[name])["USER"] == ROLE
+    assert plan.secrets["SUPERUSER_PASSWORD"] not in variables.values()
+    assert plan.secrets["SUPERUSER_PASSWORD"] not in variables["DATABASE_URL"]
+
+
+def test_data_of_an_earlier_release_keep_the_password_of_their_superuser(plan: Plan) -> None:
+    file = plan.folder / "plan.json"
+    kept = json.loads(file.read_text())
+    del kept["secrets"]["SUPERUSER_PASSWORD"]
+    file.write_text(json.dumps(kept))
+    assert (
+        open_plan(DataFolder(plan.folder), network="loopback").secrets["SUPERUSER_PASSWORD"]
+        == (kept["secrets"]["DATABASE_PASSWORD"])
+    )

@@ -229,8 +229,8 @@ def test_processes_may_be_asked_by_the_names_that_they_have_here(services):
 
 
 def settings_variables() -> set[str]:
-    """The variables that settings.py reads."""
-    text = (ROOT / "config" / "settings.py").read_text()
+    """The variables that the settings read."""
+    text = "\n".join(module.read_text() for module in (ROOT / "config" / "settings").glob("*.py"))
     return set(re.findall(r"(?:env\.\w+|number|whole|networks|rates)\(\s*\"([A-Z_]+)\"", text))
 
 

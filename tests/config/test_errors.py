@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from config import errors
 from launcher.engines import free_port
-from orders.commands import AmountTooLarge
+from orders.placing.pricing import AmountTooLarge
 from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
 from tests.fixtures.described import description
 from tests.orders.conftest import alice, an_order, as_alice, client_of, shop, unlimited  # noqa: F401

@@ -172,6 +172,19 @@ def test_a_queue_whose_every_task_fails_is_not_healthy(client, everybody_there):
     assert states(client)[2]["workers"] == "healthy"
 
 
+def test_a_browser_gets_a_page_and_programs_get_json(client, everybody_there):
+    page = client.get("/health", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert (page.status_code, page["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert "Orders are accepted and processed." in page.content.decode()
+    for accept in ("*/*", "application/json", ""):
+        assert client.get("/health", headers={"Accept": accept})["Content-Type"] == "application/json"
+    _beat("worker:payments@here", queues=["payments"], idleSeconds=0.0, failedInARow=health.FAILURES_IN_A_ROW)
+    health._report.forget()
+    page = client.get("/health", headers={"Accept": "text/html"})
+    assert page.status_code == 503
+    assert "Every task from payments fails." in page.content.decode()
+
+
 def test_a_live_server_that_refuses_the_question_is_not_healthy(client, everybody_there, monkeypatch):
     monkeypatch.setattr(LiveServer, "status", 400)
     assert states(client)[2]["live"] == "degraded"

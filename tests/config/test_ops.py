@@ -2,12 +2,16 @@
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
 from monitoring import prometheus
+from orders.models import Batch
+from scheduling.slots import database_now
 
 ROOT = Path(__file__).parent.parent.parent
 ALERTS = yaml.safe_load((ROOT / "ops/prometheus/alerts.yml").read_text())
@@ -59,6 +63,9 @@ def test_every_metric_that_the_dashboard_names_is_exported(exported):
 def test_an_alert_says_what_is_wrong_how_urgent_it_is_and_what_to_do(rule):
     assert rule["annotations"]["summary"]
     assert rule["labels"]["severity"] in ("page", "ticket")
+    assert len(rule["annotations"]["description"]) > 20
+    assert rule["annotations"]["desk_url"].startswith("{{ $externalLabels.orders_url }}/admin/")
+    assert rule["annotations"]["runbook_url"].endswith(f"/admin/runbook/{rule['alert']}/")
     section = re.search(rf"^### {rule['alert']}\n(.*?)(?=^#)", MANUAL + "\n#", re.MULTILINE | re.DOTALL)
     assert section, f"docs/operations.md has no section {rule['alert']}"
     assert "**Means**" in section[1]
@@ -78,3 +85,61 @@ def test_the_panels_do_not_overlap():
         assert at["x"] + at["w"] <= 24
         assert not cells & seen
         seen |= cells
+
+
+def test_every_link_of_an_alert_leads_to_a_page(client, settings, django_user_model, db):
+    settings.SECURE_SSL_REDIRECT = False
+    client.force_login(django_user_model.objects.create_superuser("admin"))
+    links = {
+        rule["annotations"][name].removeprefix("{{ $externalLabels.orders_url }}")
+        for rule in RULES
+        for name in ("desk_url", "runbook_url")
+    }
+    for link in links:
+        page = client.get(link)
+        assert page.status_code == 200, link
+        if "/runbook/" in link:
+            assert "<strong>Means</strong>" in page.content.decode()
+    assert client.get("/admin/runbook/").status_code == 200
+    assert client.get("/admin/runbook/Nonsense/").status_code == 404
+
+
+def test_every_panel_describes_itself():
+    assert all(panel.get("description") for panel in DASHBOARD["panels"] if panel["type"] != "row")
+
+
+def test_a_payment_outage_pages_without_a_canary():
+    by_name = {rule["alert"]: rule for rule in RULES}
+    assert by_name["PaymentsDown"]["labels"]["severity"] == "page"
+    assert "canary" not in by_name["PaymentsDown"]["expr"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_metrics_follow_the_naming_rules_of_prometheus():
+    """What `promtool check metrics` would complain about, and the tool itself where it is installed."""
+    Batch.objects.create(size=1, order_ids=[1], finished_at=database_now())
+    prometheus._exposition.forget()
+    text = prometheus.exposition().decode()
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
+    assert "orders_batch_seconds{percentile=" in text
+    assert 'quantile="' not in text
+    assert {
+        name for name, kind in kinds.items() if kind == "counter" and not name.endswith("_total")
+    } == set()
+    assert set(kinds) <= set(re.findall(r"^# HELP (\S+) \S", text, re.MULTILINE))
+    if promtool := shutil.which("promtool"):
+        done = subprocess.run(
+            [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
+def test_alerts_fire_when_they_should():
+    done = subprocess.run(
+        ["promtool", "test", "rules", ROOT / "tests/config/alerts_test.yml"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,14 +1,18 @@
 """Beat goes on after its clock was ahead for a while."""
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from config.celery import app
+from config.celery_ext import beat_scheduler
 from config.celery_ext.beat_scheduler import Scheduler
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -54,3 +58,34 @@ def test_the_table_has_no_last_run_in_the_future_any_more(task: PeriodicTask) ->
     Scheduler.Entry(read_again, app=app).is_due()
     read_again.refresh_from_db()
     assert read_again.last_run_at == first
+
+
+def test_two_that_start_together_store_their_schedule_one_after_the_other(monkeypatch: Any) -> None:
+    guard = connection.copy()
+    guard.set_autocommit(False)
+    with guard.cursor() as cursor, ThreadPoolExecutor(1) as other:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [beat_scheduler.STORING])
+        tries = threading.Event()
+        monkeypatch.setattr(beat_scheduler, "_takes_turn", _noted(beat_scheduler._takes_turn, tries))
+        started = other.submit(_start)
+        assert tries.wait(10)
+        assert not PeriodicTask.objects.exists()
+        guard.close()
+        started.result()
+    assert PeriodicTask.objects.filter(name="audit").exists()
+
+
+def _start() -> None:
+    try:
+        Scheduler(app=app)
+    finally:
+        connection.close()
+
+
+def _noted(take: Any, tries: threading.Event) -> Any:
+    def taken(cursor: Any) -> bool:
+        found = bool(take(cursor))
+        tries.set()
+        return found
+
+    return taken

@@ -10,9 +10,8 @@ from kombu import Connection
 from rest_framework.test import APIClient
 
 from config.celery import app
-from inventory import stock
 from inventory.listing_cache import ANSWERS, MOST_ANSWERS, MOST_ITEMS, Answers, forget_listings, remembered
-from inventory.models import Product, StockChange
+from inventory.models import Product, StockChange, StockItem
 from sandbox.process import free_port
 from tests.inventory.goods import make_product, units
 
@@ -262,7 +261,7 @@ class TestChanges:
 
     def test_those_of_the_sync_are_nobodys(self, keeper):
         make_product(1)
-        stock.take_over(received={1: 12}, reason="warehouse count", now=timezone.now())
+        StockItem.objects.take_over(received={1: 12}, reason="warehouse count", now=timezone.now())
         [change] = keeper.get("/api/inventory/1/changes").json()["results"]
         assert (change["source"], change["madeBy"], change["applied"]) == ("sync", "", 2)
 

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from inventory import stock
 from inventory.models import Product, Reservation, StockChange, StockItem
 from inventory.stock import NoStock, NotEnoughFree, Shortage, Wanted
 from tests.inventory.goods import (
@@ -38,7 +37,7 @@ class TestReserve:
     def test_it_holds_the_units_and_leaves_them_in_the_warehouse(self):
         make_product(1, on_hand=10)
         make_product(2, on_hand=3)
-        assert stock.reserve(wanted=[Wanted(7, 1, 4), Wanted(7, 2, 3)]) == {}
+        assert StockItem.objects.reserve(wanted=[Wanted(7, 1, 4), Wanted(7, 2, 3)]) == {}
         assert units(1) == (10, 4, 0)
         assert units(2) == (3, 3, 0)
         assert reservations() == {7: {1: 4, 2: 3}}
@@ -46,19 +45,21 @@ class TestReserve:
     def test_it_reserves_all_lines_of_an_order_or_none(self):
         make_product(1, on_hand=10)
         make_product(2, on_hand=1)
-        refused = stock.reserve(wanted=[Wanted(7, 1, 4), Wanted(7, 2, 2)])
+        refused = StockItem.objects.reserve(wanted=[Wanted(7, 1, 4), Wanted(7, 2, 2)])
         assert refused == {7: [Shortage(product_id=2, wanted=2, available=1)]}
         assert units(1) == (10, 0, 0)
         assert reservations() == {}
 
     def test_the_order_placed_first_is_served_first_whatever_the_order_of_the_call(self):
         make_product(1, on_hand=5)
-        assert set(stock.reserve(wanted=[Wanted(9, 1, 3), Wanted(8, 1, 3), Wanted(7, 1, 1)])) == {9}
+        assert set(StockItem.objects.reserve(wanted=[Wanted(9, 1, 3), Wanted(8, 1, 3), Wanted(7, 1, 1)])) == {
+            9
+        }
         assert set(reservations()) == {7, 8}
 
     def test_units_are_left_to_those_ahead_who_could_have_them_now(self):
         make_product(1, on_hand=5)
-        refused = stock.reserve(wanted=[Wanted(9, 1, 3)], ahead=[Wanted(7, 1, 3)])
+        refused = StockItem.objects.reserve(wanted=[Wanted(9, 1, 3)], ahead=[Wanted(7, 1, 3)])
         assert refused == {9: [Shortage(product_id=1, wanted=3, available=2)]}
         assert reservations() == {}
 
@@ -66,48 +67,50 @@ class TestReserve:
         make_product(1, on_hand=5)
         make_product(2, on_hand=0)
         ahead = [Wanted(6, 1, 6), Wanted(7, 1, 4), Wanted(7, 2, 1), Wanted(10, 1, 5)]
-        assert stock.reserve(wanted=[Wanted(9, 1, 3)], ahead=ahead) == {}
+        assert StockItem.objects.reserve(wanted=[Wanted(9, 1, 3)], ahead=ahead) == {}
         assert reservations() == {9: {1: 3}}
 
     def test_one_ahead_that_has_its_units_by_now_gets_no_others(self):
         make_product(1, on_hand=5)
-        stock.reserve(wanted=[Wanted(7, 1, 2)])
-        assert stock.reserve(wanted=[Wanted(9, 1, 3)], ahead=[Wanted(7, 1, 2)]) == {}
+        StockItem.objects.reserve(wanted=[Wanted(7, 1, 2)])
+        assert StockItem.objects.reserve(wanted=[Wanted(9, 1, 3)], ahead=[Wanted(7, 1, 2)]) == {}
         assert reservations() == {7: {1: 2}, 9: {1: 3}}
 
     def test_a_refused_order_takes_nothing_from_those_behind_it(self):
         make_product(1, on_hand=5)
-        assert set(stock.reserve(wanted=[Wanted(1, 1, 6), Wanted(2, 1, 5)])) == {1}
+        assert set(StockItem.objects.reserve(wanted=[Wanted(1, 1, 6), Wanted(2, 1, 5)])) == {1}
         assert reservations() == {2: {1: 5}}
 
     def test_a_product_without_a_stock_row_has_none_available(self):
         make_product(1, on_hand=None)
-        assert stock.reserve(wanted=[Wanted(1, 1, 1), Wanted(2, 99, 1)]) == {
+        assert StockItem.objects.reserve(wanted=[Wanted(1, 1, 1), Wanted(2, 99, 1)]) == {
             1: [Shortage(1, 1, 0)],
             2: [Shortage(99, 1, 0)],
         }
 
     def test_lines_of_the_same_product_count_together(self):
         make_product(1, on_hand=5)
-        assert stock.reserve(wanted=[Wanted(1, 1, 3), Wanted(1, 1, 3)]) == {1: [Shortage(1, 6, 5)]}
-        assert stock.reserve(wanted=[Wanted(2, 1, 3), Wanted(2, 1, 2)]) == {}
+        assert StockItem.objects.reserve(wanted=[Wanted(1, 1, 3), Wanted(1, 1, 3)]) == {
+            1: [Shortage(1, 6, 5)]
+        }
+        assert StockItem.objects.reserve(wanted=[Wanted(2, 1, 3), Wanted(2, 1, 2)]) == {}
         assert reservations() == {2: {1: 5}}
 
     def test_reserving_twice_holds_the_units_once(self):
         make_product(1, on_hand=5)
         for _ in range(2):
-            assert stock.reserve(wanted=[Wanted(1, 1, 5)]) == {}
+            assert StockItem.objects.reserve(wanted=[Wanted(1, 1, 5)]) == {}
         assert units(1) == (5, 5, 0)
 
     def test_nothing_wanted_is_nothing_done(self, django_assert_num_queries):
         with django_assert_num_queries(0):
-            assert stock.reserve(wanted=[]) == {}
+            assert StockItem.objects.reserve(wanted=[]) == {}
 
     def test_a_large_batch_shares_its_products(self):
         for number in range(1, 41):
             make_product(number, on_hand=1000)
         wanted = [Wanted(order, 1 + (order + n) % 40, 1) for order in range(500) for n in range(3)]
-        assert stock.reserve(wanted=wanted) == {}
+        assert StockItem.objects.reserve(wanted=wanted) == {}
         assert reserved_equals_reservations()
 
 
@@ -116,56 +119,56 @@ class TestRelease:
     def test_it_gives_the_units_back(self):
         make_product(1, on_hand=10)
         make_product(2, on_hand=10)
-        stock.reserve(wanted=[Wanted(7, 1, 4), Wanted(7, 2, 1), Wanted(8, 1, 2), Wanted(9, 2, 3)])
-        stock.release(order_ids=[7, 8])
+        StockItem.objects.reserve(wanted=[Wanted(7, 1, 4), Wanted(7, 2, 1), Wanted(8, 1, 2), Wanted(9, 2, 3)])
+        StockItem.objects.release(order_ids=[7, 8])
         assert units(1) == (10, 0, 0)
         assert units(2) == (10, 3, 0)
         assert reservations() == {9: {2: 3}}
 
     def test_releasing_twice_gives_back_once(self):
         make_product(1, on_hand=10)
-        stock.reserve(wanted=[Wanted(7, 1, 4), Wanted(8, 1, 5)])
+        StockItem.objects.reserve(wanted=[Wanted(7, 1, 4), Wanted(8, 1, 5)])
         for _ in range(2):
-            stock.release(order_ids=[7])
+            StockItem.objects.release(order_ids=[7])
         assert units(1) == (10, 5, 0)
 
     def test_an_order_that_holds_nothing_is_fine(self, django_assert_num_queries):
         with django_assert_num_queries(1):
-            stock.release(order_ids=[7])
-        stock.release(order_ids=[])
+            StockItem.objects.release(order_ids=[7])
+        StockItem.objects.release(order_ids=[])
 
 
 @pytest.mark.django_db
 class TestSell:
     def test_the_units_leave_the_warehouse(self):
         make_product(1, on_hand=10)
-        stock.reserve(wanted=[Wanted(7, 1, 4), Wanted(8, 1, 2)])
-        stock.sell(order_ids=[7])
+        StockItem.objects.reserve(wanted=[Wanted(7, 1, 4), Wanted(8, 1, 2)])
+        StockItem.objects.sell(order_ids=[7])
         assert units(1) == (6, 2, 4)
         assert reservations() == {8: {1: 2}}
 
     def test_selling_twice_sells_once(self):
         make_product(1, on_hand=10)
-        stock.reserve(wanted=[Wanted(7, 1, 4)])
+        StockItem.objects.reserve(wanted=[Wanted(7, 1, 4)])
         for _ in range(2):
-            stock.sell(order_ids=[7])
-        stock.release(order_ids=[7])
+            StockItem.objects.sell(order_ids=[7])
+        StockItem.objects.release(order_ids=[7])
         assert units(1) == (6, 0, 4)
 
     def test_sold_goods_can_come_back(self):
         make_product(1, on_hand=10)
         make_product(2, on_hand=10)
         lines = [Wanted(7, 1, 4), Wanted(7, 2, 1), Wanted(8, 1, 2)]
-        stock.reserve(wanted=lines)
-        stock.sell(order_ids=[7, 8])
-        stock.take_back(lines=lines[:2])
+        StockItem.objects.reserve(wanted=lines)
+        StockItem.objects.sell(order_ids=[7, 8])
+        StockItem.objects.take_back(lines=lines[:2])
         assert units(1) == (8, 0, 2)
         assert units(2) == (10, 0, 0)
 
     def test_no_more_can_come_back_than_was_sold(self):
         make_product(1, on_hand=10, sold=3)
         with pytest.raises(DatabaseError), transaction.atomic():
-            stock.take_back(lines=[Wanted(7, 1, 4)])
+            StockItem.objects.take_back(lines=[Wanted(7, 1, 4)])
         assert units(1) == (10, 0, 3)
 
 
@@ -173,7 +176,9 @@ class TestSell:
 class TestAdjust:
     def test_it_adds_units_and_records_who_and_why(self):
         make_product(1, on_hand=10, reserved=2)
-        change = stock.adjust(product_id=1, by=5, reason="found in the cellar", made_by="ann", source=STAFF)
+        change = StockItem.objects.adjust(
+            product_id=1, by=5, reason="found in the cellar", made_by="ann", source=STAFF
+        )
         assert units(1) == (15, 2, 0)
         assert (change.wanted, change.applied, change.on_hand_after) == (5, 5, 15)
         assert (change.reason, change.made_by, change.source) == ("found in the cellar", "ann", "staff")
@@ -182,25 +187,25 @@ class TestAdjust:
     def test_staff_cannot_take_what_orders_have_reserved(self):
         make_product(1, on_hand=10, reserved=8)
         with pytest.raises(NotEnoughFree) as refusal:
-            stock.adjust(product_id=1, by=-3, reason="broken", made_by="ann", source=STAFF)
+            StockItem.objects.adjust(product_id=1, by=-3, reason="broken", made_by="ann", source=STAFF)
         assert refusal.value.available == 2
         assert units(1) == (10, 8, 0)
         assert not StockChange.objects.exists()
 
     def test_staff_can_take_all_that_is_free(self):
         make_product(1, on_hand=10, reserved=8)
-        stock.adjust(product_id=1, by=-2, reason="broken", made_by="ann", source=STAFF)
+        StockItem.objects.adjust(product_id=1, by=-2, reason="broken", made_by="ann", source=STAFF)
         assert units(1) == (8, 8, 0)
 
     def test_the_sync_takes_what_it_can_and_records_what_it_wanted(self):
         make_product(1, on_hand=10, reserved=8)
-        change = stock.adjust(product_id=1, by=-3, reason="", source=SYNC)
+        change = StockItem.objects.adjust(product_id=1, by=-3, reason="", source=SYNC)
         assert units(1) == (8, 8, 0)
         assert (change.wanted, change.applied) == (-3, -2)
 
     def test_an_unknown_product_has_no_stock_to_adjust(self):
         with pytest.raises(NoStock):
-            stock.adjust(product_id=99, by=1, reason="", source=STAFF)
+            StockItem.objects.adjust(product_id=99, by=1, reason="", source=STAFF)
 
 
 def one_by_one(on_hand: dict[int, int], wanted: Sequence[Wanted]) -> dict[int, dict[int, int]]:
@@ -235,7 +240,7 @@ class TestAgainstOneByOne(TestCase):
             make_product(number, on_hand=quantity)
         first = [line for line in wanted if line.order_id <= cut]
         second = [line for line in wanted if line.order_id > cut]
-        refused = stock.reserve(wanted=first) | stock.reserve(wanted=second)
+        refused = StockItem.objects.reserve(wanted=first) | StockItem.objects.reserve(wanted=second)
         served = one_by_one(on_hand, wanted)
         assert reservations() == served
         assert set(refused) == {line.order_id for line in wanted} - set(served)
@@ -249,7 +254,9 @@ class TestAtOnce:
     def test_many_batches_never_oversell_a_hot_product(self):
         make_product(1, on_hand=100)
         batches = [[Wanted(n * 50 + order, 1, 1 + order % 3) for order in range(50)] for n in range(8)]
-        refusals = at_once(partial(in_transaction, stock.reserve, wanted=batch) for batch in batches)
+        refusals = at_once(
+            partial(in_transaction, StockItem.objects.reserve, wanted=batch) for batch in batches
+        )
         assert units(1) == (100, 100, 0)
         assert reserved_equals_reservations()
         assert len(reservations()) + sum(map(len, refusals)) == 400
@@ -258,7 +265,7 @@ class TestAtOnce:
         make_product(1, on_hand=30)
         make_product(2, on_hand=30)
         batch = [Wanted(order, product, 1) for order in range(1, 31) for product in (1, 2)]
-        assert at_once([partial(in_transaction, stock.reserve, wanted=batch)] * 6) == [{}] * 6
+        assert at_once([partial(in_transaction, StockItem.objects.reserve, wanted=batch)] * 6) == [{}] * 6
         assert units(1) == units(2) == (30, 30, 0)
 
     def test_batches_that_want_the_same_products_in_opposite_order_do_not_deadlock(self):
@@ -271,7 +278,8 @@ class TestAtOnce:
                 products.reverse()
                 first = (worker * 10 + turn) * 10
                 in_transaction(
-                    stock.reserve, wanted=[Wanted(first + n, p, 1) for n in range(10) for p in products]
+                    StockItem.objects.reserve,
+                    wanted=[Wanted(first + n, p, 1) for n in range(10) for p in products],
                 )
 
         at_once(partial(keep_reserving, worker) for worker in range(6))
@@ -290,9 +298,11 @@ class TestAtOnce:
                     wanted = [
                         Wanted(o, p, 1 + (o + p) % 4) for o in orders for p in range(1, 6) if (o + p) % 2
                     ]
-                    in_transaction(stock.reserve, wanted=wanted)
+                    in_transaction(StockItem.objects.reserve, wanted=wanted)
                 else:
-                    in_transaction(chance.choice([stock.release, stock.sell]), order_ids=orders)
+                    in_transaction(
+                        chance.choice([StockItem.objects.release, StockItem.objects.sell]), order_ids=orders
+                    )
 
         at_once(partial(muddle, worker) for worker in range(6))
         assert reserved_equals_reservations()
@@ -300,8 +310,8 @@ class TestAtOnce:
 
     def test_releasing_in_many_hands_gives_back_once(self):
         make_product(1, on_hand=30)
-        in_transaction(stock.reserve, wanted=[Wanted(order, 1, 2) for order in range(1, 11)])
-        at_once([partial(in_transaction, stock.release, order_ids=range(1, 6))] * 6)
+        in_transaction(StockItem.objects.reserve, wanted=[Wanted(order, 1, 2) for order in range(1, 11)])
+        at_once([partial(in_transaction, StockItem.objects.release, order_ids=range(1, 6))] * 6)
         assert units(1) == (30, 10, 0)
         assert Reservation.objects.count() == 5
 
@@ -310,7 +320,9 @@ class TestAtOnce:
 
         def take_two() -> bool:
             try:
-                in_transaction(stock.adjust, product_id=1, by=-2, reason="lost", made_by="ann", source=STAFF)
+                in_transaction(
+                    StockItem.objects.adjust, product_id=1, by=-2, reason="lost", made_by="ann", source=STAFF
+                )
             except NotEnoughFree:
                 return False
             return True

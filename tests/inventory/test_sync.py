@@ -7,8 +7,8 @@ from functools import partial
 import pytest
 from django.db import transaction
 
-from inventory import stock, sync, tasks
-from inventory.models import StockChange
+from inventory import sync, tasks
+from inventory.models import StockChange, StockItem
 from inventory.stock import Wanted
 from inventory.sync import SyncSummary
 from scheduling.models import ScheduledRun
@@ -74,10 +74,10 @@ class TestDifference:
 
     def test_it_is_made_up_for_when_orders_let_go(self, warehouse):
         make_product(1, on_hand=7)
-        stock.reserve(wanted=[Wanted(1, 1, 5)])
+        StockItem.objects.reserve(wanted=[Wanted(1, 1, 5)])
         warehouse.received(SKU_1=1)
         sync_stock()
-        stock.release(order_ids=[1])
+        StockItem.objects.release(order_ids=[1])
         assert sync_stock().applied == 1
         assert units(1) == (1, 0, 0)
 
@@ -195,9 +195,9 @@ def test_it_runs_beside_orders_and_itself_without_losing_a_unit(warehouse):
         for turn in range(20):
             order_id = worker * 100 + turn
             with transaction.atomic():
-                stock.reserve(wanted=[Wanted(order_id, product, 1) for product in range(1, 6)])
+                StockItem.objects.reserve(wanted=[Wanted(order_id, product, 1) for product in range(1, 6)])
             with transaction.atomic():
-                chance.choice([stock.release, stock.sell])(order_ids=[order_id])
+                chance.choice([StockItem.objects.release, StockItem.objects.sell])(order_ids=[order_id])
 
     def keep_syncing(_: int) -> None:
         for turn in range(5):

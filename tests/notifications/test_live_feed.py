@@ -9,13 +9,14 @@ import pytest
 from django.db import connections, transaction
 from websockets.exceptions import ConnectionClosed, InvalidMessage
 
-from orders import journal
+from orders import journal, wakeup
 from orders.models import Order
 from tests.factories import make_user
 from tests.notifications.conftest import token_of
 from tests.notifications.factories import it_waits, make_quiet_order, make_quiet_orders, something_happens
 from tests.notifications.live_server import LiveServer, close_of, next_message, next_messages
 from tests.notifications.threads import in_thread
+from tests.orders.test_newer_events import NEWER, append_newer_event
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,6 +29,18 @@ async def test_it_tells_an_order_from_where_it_stands(live, alice):
         await in_thread(something_happens, order_id)
         told = await next_message(socket)
         assert (told["type"], told["sequence"], told["orderId"]) == ("OrderProcessingProgress", 2, order_id)
+
+
+async def test_an_event_of_a_newer_release_reaches_sockets_as_progress(live, alice):
+    order_id, token = await in_thread(make_quiet_order, alice), await in_thread(token_of, alice)
+    await in_thread(something_happens, order_id)
+    async with live.connect(f"/ws/orders/{order_id}?after=1", authorization=token) as socket:
+        await next_message(socket)
+        await in_thread(_append_newer_event, order_id)
+        told = await next_message(socket)
+        assert (told["type"], told["event"]) == ("OrderProcessingProgress", NEWER)
+    async with live.connect("/ws/orders?after=0", authorization=token) as socket:
+        assert [each["event"] for each in await next_messages(socket, 3)][-1] == NEWER
 
 
 async def test_it_finds_an_order_by_uuid_and_by_number(live, alice):
@@ -244,3 +257,8 @@ def _overlap(first, second):
 
 def _placed_order(owner):
     return Order.objects.get(pk=make_quiet_order(owner))
+
+
+def _append_newer_event(order_id):
+    append_newer_event(order_id)
+    wakeup.announce_events()

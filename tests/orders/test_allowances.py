@@ -14,8 +14,8 @@ from rest_framework.test import APIClient
 from api import throttling
 from inventory.models import Product
 from launcher.engines import free_port
-from orders import declines, held
-from orders.maintenance import retention
+from orders.limits import declines
+from orders.maintenance import held, retention
 from orders.models import Journey, Order
 from orders.workflow import Status
 from scheduling.slots import database_now

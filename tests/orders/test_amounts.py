@@ -8,7 +8,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from iso.currencies import DECIMALS
-from orders.amounts import Item, MoreThanLeft, NothingToRefund, Standing, TooManyDecimals, Wish, plan
+from orders.refunding.amounts import (
+    Item,
+    MoreThanLeft,
+    NothingToRefund,
+    Standing,
+    TooManyDecimals,
+    Wish,
+    plan,
+)
 
 CURRENCIES = ("JPY", "USD", "KWD")
 

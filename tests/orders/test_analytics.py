@@ -59,6 +59,9 @@ def test_orders_and_revenue_by_day(shop, ask):
     assert first["currency"] == "USD"
     assert first["medianSecondsToConfirm"] > 0
     assert (second["placed"], second["cancelled"], second["revenue"]) == (1, 1, 0)
+    for period in periods:
+        counts = ("confirmed", "refused", "cancelled", "inProgress")
+        assert period["placed"] == sum(period[count] for count in counts)
 
 
 def test_orders_by_hour(shop, ask):

@@ -9,7 +9,7 @@ from django.db import connection
 
 from api.models import IdempotencyKey
 from orders import commands
-from orders.maintenance import audit
+from orders.maintenance import audit, fold
 from orders.models import Journey, Order
 from payments.gateways import LedgerLine, gateway
 from providers.http import provider
@@ -21,6 +21,11 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 # Tampering with the ledger, and the promise it breaks. `%(id)s` is a confirmed order, `%(held)s` a held one,
 # `%(refused)s` one whose payment was declined.
 VIOLATIONS = {
+    """
+    UPDATE orders_orderevent SET data = data || '{"amount": "0.01"}'
+    WHERE order_id = %(id)s AND type = 'shipping_quoted'
+    """: fold.NAME,
+    "UPDATE orders_journey SET shipping = 'refused' WHERE order_id = %(refused)s": fold.NAME,
     "UPDATE orders_journey SET due_at = NULL, status = 'pending', finished_at = NULL WHERE order_id = %(id)s": (
         "No order is lost: one that is under way is due, held, or before a person"
     ),
@@ -64,10 +69,10 @@ VIOLATIONS = {
         "Journal: per order gapless, and as long as the journey says"
     ),
     "UPDATE orders_orderevent SET type = 'order_waiting' WHERE order_id = %(held)s": (
-        "Journal: it begins with the order's placing, and says nothing that nobody knows"
+        "Journal: it begins with the order's placing, and with nothing else"
     ),
-    "UPDATE orders_orderevent SET type = 'order_blessed' WHERE order_id = %(id)s AND type = 'stock_reserved'": (
-        "Journal: it begins with the order's placing, and says nothing that nobody knows"
+    "UPDATE orders_orderevent SET type = 'order_waiting' WHERE order_id = %(id)s AND type = 'stock_reserved'": (
+        "Journal: what came of each leg is an event"
     ),
     "UPDATE orders_journey SET stock = 'released' WHERE order_id = %(id)s": (
         "Journal: what came of each leg is an event"

@@ -18,12 +18,12 @@ from api.parsers import parsed
 from api.problems import Problem
 from api.requests import read
 from inventory.models import Product
-from orders import intake as bulk
 from orders.http import bulk_views
 from orders.http.places import INTAKES
 from orders.http.requests import BulkOrderRequest, read_bulk_order
 from orders.maintenance import audit
 from orders.models import Journey, Order, OrderEvent, OrderLine
+from orders.placing import bulk
 from tests.factories import make_token
 from tests.orders.conftest import an_order
 

@@ -10,7 +10,7 @@ from inventory.models import Product, StockItem
 from monitoring import health
 from notifications import journal_reader
 from notifications.models import EventCount, Notification
-from orders import batches, canary_account
+from orders import batches, queries
 from orders.maintenance import audit, canary
 from orders.models import Order
 from orders.queries import visible_to
@@ -25,10 +25,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def on(settings, providers):
     settings.CANARY_INTERVAL = 60
-    canary_account.forget_owner()
+    queries.forget_canary_owner()
     make_shipping()
     yield
-    canary_account.forget_owner()
+    queries.forget_canary_owner()
 
 
 def take_turn() -> None:

@@ -1,6 +1,8 @@
 """Stuck orders grouped by cause, in the admin, and acted on as a group."""
 
+import re
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -8,11 +10,14 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from orders import canary_account
+from orders import queries
 from orders.models import Order
-from orders.operators import stuck_reasons
+from orders.operators import money_at_risk, stuck_reasons
+from orders.reporting import stats
 from orders.workflow import Status
-from tests.factories import make_order, make_product, make_shipping, make_user
+from payments.models import Transaction
+from scheduling.slots import database_now
+from tests.factories import make_order, make_product, make_shipping, make_transaction, make_user
 from tests.fixtures.pipeline import work_off
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -68,6 +73,7 @@ def test_orders_are_told_by_cause_with_their_number_and_amount():
     person, provider = stuck_reasons.groups()
     assert (person.cause, person.orders, person.needs_person) == (CLAIMED, 3, True)
     assert str(person.amounts["USD"]) == "60.00"
+    assert person.title == "claimed 7 times without getting anywhere, and others like it"
     assert (provider.cause, provider.orders, provider.needs_person) == (PROVIDER, 1, False)
     assert provider.title == "waiting for the payment provider"
 
@@ -80,6 +86,16 @@ def test_the_start_page_shows_what_keeps_orders_and_leads_to_them(client, operat
     address = page.split("?cause=")[1].split('"')[0]
     listed = client.get(f"/admin/orders/order/?cause={address}").context["cl"].result_list
     assert [order.pk for order in listed] == [order.pk for order in orders]
+
+
+def test_people_see_real_values_and_never_the_key_of_the_group(client, operator):
+    stuck(1, attention="Refund of 34.98 USD refused: only 24.98 is left.")
+    cause = stuck_reasons.groups()[0].cause
+    pages = ("/admin/", "/admin/orders/order/operate/retry/", "/admin/orders/order/")
+    for page in pages:
+        text = client.get(page, {"cause": cause} if page != "/admin/" else {}).content.decode()
+        assert "efund of 34.98 USD refused: only 24.98 is left" in text, page
+        assert "N.N USD" not in re.sub(r"<[^>]*>", "", text)
 
 
 def test_the_start_page_says_so_when_nothing_is_stuck(client, operator):
@@ -151,8 +167,8 @@ def test_only_operators_act_on_a_cause(client):
 
 
 def test_our_own_canaries_are_listed_only_on_request(client, operator):
-    canary_account.forget_owner()
-    ours = make_order((make_product(), 1), owner=make_user(canary_account.USERNAME))
+    queries.forget_canary_owner()
+    ours = make_order((make_product(), 1), owner=make_user(queries.CANARY_USERNAME))
     theirs = make_order((make_product(), 1))
 
     def listed(query: str) -> list[str]:
@@ -162,7 +178,7 @@ def test_our_own_canaries_are_listed_only_on_request(client, operator):
     assert listed("") == [theirs.number]
     assert listed("?whose=canaries") == [ours.number]
     assert listed("?whose=everybody") == [theirs.number, ours.number]
-    canary_account.forget_owner()
+    queries.forget_canary_owner()
 
 
 def test_nonsense_is_no_cause(client, operator):
@@ -172,3 +188,23 @@ def test_nonsense_is_no_cause(client, operator):
         listed = client.get(f"/admin/orders/order/operate/retry/?cause={cause}&order=")
         assert "Nothing to do." in listed.content.decode(), cause
     assert client.get("/admin/orders/order/?cause=attention:%00").status_code == 400
+
+
+def test_our_own_canaries_are_in_no_sum(client, operator):
+    queries.forget_canary_owner()
+    (order,) = stuck(1, attention="poison")
+    canary = make_user(queries.CANARY_USERNAME)
+    assert stats.attention()[0] == 1
+    Order.objects.filter(pk=order.pk).update(owner_id=canary.pk)
+    make_transaction(
+        order, "authorize", state=Transaction.State.UNKNOWN, started_at=database_now() - timedelta(minutes=5)
+    )
+    queries.forget_canary_owner()
+    assert stats.attention() == (0, [])
+    assert money_at_risk.sums_at_risk() == []
+    assert money_at_risk.at_risk() == []
+    operator.user_permissions.add(Permission.objects.get(codename="view_transaction"))
+    assert client.get("/admin/payments/transactions/").context["transactions"] == []
+    Order.objects.filter(pk=order.pk).update(owner_id=operator.pk)
+    assert len(money_at_risk.at_risk()) == 1
+    queries.forget_canary_owner()

@@ -6,8 +6,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from orders import batches, handover, journal, steps
+from orders import batches, journal, steps
 from orders.models import Batch, Journey
+from orders.payment import handover
 from orders.workflow import EventType, Status, Wait
 from payments.ledger import Kind
 from payments.models import Transaction

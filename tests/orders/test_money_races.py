@@ -16,9 +16,10 @@ from django.db import connections
 from django.db.models.functions import Now
 
 import faults
-from orders import answers, batches, commands, journal, queries, steps
+from orders import batches, commands, journal, queries, steps
 from orders.maintenance import audit
 from orders.models import Journey
+from orders.payment import answers
 from orders.workflow import Status
 from payments import ledger
 from payments.gateways import gateway

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from orders import resume
 from orders.models import Journey
-from orders.resume import ProviderWatch
+from orders.waits import resume
+from orders.waits.resume import ProviderWatch
 from orders.workflow import Wait
 from providers.breaker import Admission, breaker
 from tests.factories import make_order, make_product, make_shipping

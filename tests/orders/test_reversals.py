@@ -2,11 +2,12 @@
 
 import pytest
 
-from orders import commands, refunds, reversals
-from orders.amounts import Wish
+from orders import commands
 from orders.maintenance import audit
 from orders.models import Credit, Journey
 from orders.operators import money_at_risk
+from orders.refunding import parts, reversals
+from orders.refunding.amounts import Wish
 from payments.gateways.protocol import Outcome
 from payments.models import Transaction
 from sandbox.process import SandboxProcess
@@ -31,7 +32,7 @@ def shop(providers: SandboxProcess, settings):
 def refunded_order() -> int:
     order = make_order((make_product(), 1))
     work_off()
-    refunds.refund_part(order_id=order.order_id, wish=Wish(amount=make_product(price="4.00").price))
+    parts.refund_part(order_id=order.order_id, wish=Wish(amount=make_product(price="4.00").price))
     work_off()
     return order.order_id
 
@@ -66,7 +67,10 @@ def test_a_refund_that_keeps_failing_is_escalated() -> None:
         work_off()
     journey = Journey.objects.get(order_id=order_id)
     assert journey.due_at is None
-    assert journey.attention == "Refund of 4.00 failed after it had succeeded: account_closed The account is closed."
+    assert (
+        journey.attention
+        == "Refund of 4.00 failed after it had succeeded: account_closed The account is closed."
+    )
 
 
 def test_the_refund_of_a_cancelled_order_that_fails_later_is_made_again() -> None:

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
-from inventory import stock
+from inventory.models import StockItem
 from launcher.procfile import PROCFILE
 from orders import batches, steps
 from orders.models import Batch, Order, StepRun
@@ -161,14 +161,14 @@ def test_a_step_that_is_tried_in_halves_is_noted_once(providers, monkeypatch):
     product = make_product()
     for _ in range(4):
         make_order((product, 1))
-    reserve = stock.reserve
+    reserve = StockItem.objects.reserve
 
     def reserve_few(*, wanted, ahead):
         if len(wanted) > 1:
             raise ValueError("too many")
         return reserve(wanted=wanted, ahead=ahead)
 
-    monkeypatch.setattr(stock, "reserve", reserve_few)
+    monkeypatch.setattr(StockItem.objects, "reserve", reserve_few)
     (claimed,) = batches.claim()
     steps.reserve_stock(batch_id=claimed.batch_id)
     assert [(run.step, run.ended_at is not None) for run in StepRun.objects.all()] == [

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from orders.models import OrderEvent
-from orders.wording import WAITS, attention, timeline, title, waits_for
+from orders.reporting.wording import WAITS, attention, timeline, title, waits_for
 from orders.workflow import EventType, Wait
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -9,10 +9,14 @@ from typing import Any
 from kombu.exceptions import OperationalError as BrokerError
 
 import faults
-from api import idempotency
+from api.managers import IdempotencyKeyManager
 from inventory import stock
-from orders import amounts, batches, dispatcher, handover, journal, shortages, steps
+from inventory.managers import StockItemManager
+from orders import batches, dispatcher, journal, steps
 from orders.batches import Claimed
+from orders.payment import handover
+from orders.refunding import amounts
+from orders.waits import shortages
 from orders.workflow import JourneyState, Leg
 from payments import ledger, returns
 from payments.gateways.protocol import Outcome, Talk
@@ -157,7 +161,7 @@ def unknown_is_declined() -> list[Replacement]:
 
 def release_forgotten() -> list[Replacement]:
     """Undoing an order leaves its units reserved."""
-    return [(stock, "release", lambda *, order_ids: None)]
+    return [(StockItemManager, "release", lambda _, *, order_ids: None)]
 
 
 def feed_by_last_id() -> list[Replacement]:
@@ -198,13 +202,13 @@ def key_without_number() -> list[Replacement]:
 
 def double_click() -> list[Replacement]:
     """A repeated request is a new one, whatever its Idempotency-Key."""
-    return [(idempotency, "_claim", lambda owner_id, key, fingerprint: True)]
+    return [(IdempotencyKeyManager, "claim", lambda self, **_: True)]
 
 
 def bankers_rounding() -> list[Replacement]:
     """Each unit's price is rounded by itself, and half a cent to the even one."""
 
-    def amount(item: amounts.Item, first: int, last: int, *, currency: str) -> Decimal:  # noqa: ARG001
+    def amount(item: amounts.Item, first: int, last: int, *, currency: str) -> Decimal:
         return round(item.amount / item.quantity, 2) * (last - first)
 
     return [(amounts, "amount_of_units", amount)]

@@ -45,6 +45,8 @@ class Entry:
     code: str
     message: str
     asked_at: datetime
+    gateway: str = ""
+    provider_parent: str = ""
 
     @property
     def key(self) -> str:

@@ -14,9 +14,10 @@ from rest_framework.response import Response
 from api import idempotency
 from faults.script import Planned
 from inventory.stock import Wanted
-from orders import amounts, commands, refunds
-from orders.amounts import Plan, Wish
+from orders import commands
 from orders.models import Credit
+from orders.refunding import amounts, parts
+from orders.refunding.amounts import Plan, Wish
 
 if TYPE_CHECKING:
     from tests.simulation.database import Facts
@@ -49,7 +50,7 @@ def line_amounts(facts: "Facts") -> dict[int, Decimal]:
 
 
 class Credits:
-    """Stands in for the statements of `orders.crediting`, `orders.refunds` and `api.idempotency`."""
+    """Stands in for the statements of `orders.refunding` and `api.managers`."""
 
     def __init__(self, world: "World") -> None:
         self._world, self._database = world, world.database
@@ -66,7 +67,7 @@ class Credits:
             found.setdefault(row.order_id, []).append(row)
         return found
 
-    def grant(self, order_id: int, plan: Plan, wish: Wish, *, number: int, requested_by: int | None) -> Row:  # noqa: ARG002
+    def grant(self, order_id: int, plan: Plan, wish: Wish, *, number: int, requested_by: int | None) -> Row:
         state = Credit.State.REQUESTED
         row = Row(order_id, number, plan.amount, plan.lines, plan.shipping_amount, wish.restock, state)
         self._database.write(lambda: self._database.credits.__setitem__((order_id, number), row))
@@ -109,7 +110,7 @@ class Credits:
 
     # --- api.idempotency ---
 
-    def claim_key(self, _owner_id: int, key: str, _fingerprint: bytes) -> bool:
+    def claim_key(self, key: str) -> bool:
         self._database.lock(("key", key))
         if key in self._keys:
             return False
@@ -138,7 +139,7 @@ class Credits:
         )
 
         def run() -> Response:
-            refunds.refund_part(order_id=number, wish=wish)
+            parts.refund_part(order_id=number, wish=wish)
             return Response({})
 
         for _ in range(2):

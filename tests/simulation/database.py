@@ -12,7 +12,7 @@ from django.db import OperationalError
 
 from inventory.stock import Wanted
 from orders.batches import FRESH_SECONDS, BatchLease, ExpiredBatch, UnderWay
-from orders.shortages import Queue, Units
+from orders.waits.shortages import Queue, Units
 from orders.workflow import EventType, JourneyState, Leg, Status
 from tests.simulation.actors import Actor, Clock
 from tests.simulation.credits import Table
@@ -313,7 +313,7 @@ class Database:
 
         self.write(write)
 
-    # --- The queue for units: stands in for the statements of orders.shortages ---
+    # --- The queue for units: stands in for the statements of orders.waits.shortages ---
 
     def wanted(self, order_ids: Sequence[int]) -> tuple[list[Wanted], list[Wanted]]:
         own = self.wanted_units(order_ids)

@@ -1,4 +1,4 @@
-"""The simulated desk: stands in for `orders.handover` where it hands calls to the process's loop.
+"""The simulated desk: stands in for `orders.payment.handover` where it hands calls to the process's loop.
 
 Each call is a process of its own, which may crash, freeze or be slow; answers are collected in groups by another.
 """
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from django.db import OperationalError
 
 from faults.script import Planned
-from orders import answers
-from orders.answers import Answered
+from orders.payment import answers
+from orders.payment.answers import Answered
 from payments import ledger
 from payments.ledger import Prepared
 from providers.conversation import Conversation, hold

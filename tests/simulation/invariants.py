@@ -109,7 +109,9 @@ class Watch:
                 self.note(f"order {order_id}: waited though nothing went wrong: {waited}")
         self._check_stock(database, received)
 
-    def _check_money(self, order_id: int, row: "JourneyRow", database: "Database", provider: "Provider") -> None:
+    def _check_money(
+        self, order_id: int, row: "JourneyRow", database: "Database", provider: "Provider"
+    ) -> None:
         facts = database.facts[order_id]
         account = provider.account(facts.reference)
         granted = sum(credit.amount for credit in _credits(database, order_id))

@@ -16,24 +16,15 @@ from rest_framework.response import Response
 
 import faults
 from api import idempotency
+from api.managers import IdempotencyKeyManager
 from faults.script import Planned
-from inventory import stock
-from orders import (
-    answers,
-    batches,
-    commands,
-    crediting,
-    declines,
-    handover,
-    journal,
-    queries,
-    refunds,
-    reversals,
-    shortages,
-    steps,
-    wakeup,
-)
+from inventory.managers import SELL, StockItemManager
+from orders import batches, commands, journal, queries, steps, wakeup
 from orders.batches import Claimed
+from orders.limits import declines
+from orders.payment import answers, handover
+from orders.refunding import crediting, parts, reversals
+from orders.waits import shortages
 from payments import ledger, returns, talking
 from payments.talking import Direct
 from providers.concurrency import Gathered
@@ -66,7 +57,17 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
     return [
         *(
             (module, "transaction", transactions)
-            for module in (steps, answers, handover, batches, commands, returns, refunds, reversals, idempotency)
+            for module in (
+                steps,
+                answers,
+                handover,
+                batches,
+                commands,
+                returns,
+                parts,
+                reversals,
+                idempotency,
+            )
         ),
         (steps, "database_now", lambda: moment(world)),
         (faults, "point", world.point),
@@ -83,21 +84,21 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (batches, "reclaim_expired", database.take_over),
         (wakeup, "wake_dispatcher", lambda: database.write(world.ring)),
         (wakeup, "announce_events", lambda: None),
-        (stock, "_lock", database.lock_stock),
-        (stock, "_holders", database.holders),
-        (stock, "_hold", database.hold),
-        (stock, "_close", lambda statement, ids: database.close(ids, sold=statement is stock.SELL)),
-        (stock, "take_back", lambda *, lines: database.take_back(lines)),
+        (StockItemManager, "_lock", lambda _, ids: database.lock_stock(ids)),
+        (StockItemManager, "_holders", lambda _, ids: database.holders(ids)),
+        (StockItemManager, "_hold", lambda _, reserved: database.hold(reserved)),
+        (StockItemManager, "_close", lambda _, statement, ids: database.close(ids, sold=statement is SELL)),
+        (StockItemManager, "take_back", lambda _, *, lines: database.take_back(lines)),
         (quotes, "quote", lambda *, parcels: _quoted(world, parcels)),
-        (stock, "release_units", credits_.release_units),
+        (StockItemManager, "release_units", lambda _, *, lines: credits_.release_units(lines=lines)),
         (crediting, "of_orders", credits_.of_orders),
         (crediting, "grant", credits_.grant),
         (crediting, "set_state", credits_.set_state),
-        (refunds, "_read", credits_.read),
-        (idempotency, "_claim", credits_.claim_key),
+        (parts, "_read", credits_.read),
+        (IdempotencyKeyManager, "claim", lambda _, *, key, **__: credits_.claim_key(key)),
+        (IdempotencyKeyManager, "get", lambda _, **__: None),
         (idempotency, "_store_answer", lambda *_: None),
         (idempotency, "_replay", lambda *_: Response({})),
-        (idempotency, "IdempotencyKey", SimpleNamespace(objects=SimpleNamespace(get=lambda **_: None))),
         (queries, "parcels", lambda order_ids: order_ids),
         (queries, "wanted_units", database.wanted_units),
         (shortages, "wanted", database.wanted),
@@ -117,7 +118,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (ledger, "listed", lambda requests: requests),
         (ledger, "unknown_of", books.unknown_of),
         (ledger, "not_refused", books.not_refused),
-        *((module, "talk", lambda: Direct(world.provider)) for module in (ledger, returns)),
+        *((module, "talk", lambda _name: Direct(world.provider)) for module in (ledger, returns)),
         *((module, "hold_all", _hold_all(world)) for module in (ledger, returns)),
         (talking, "is_handed_over", lambda: world.hands_over),
         (handover, "room", world.desk.room),
@@ -145,7 +146,11 @@ def _hold_all(world: "World") -> Callable[..., Gathered[Any]]:
     """Hold conversations one after the other; some answer after the caller has gone on, some never begin."""
 
     def hold_all(
-        conversations: Sequence[Conversation[Any]], *, patience: float, on_late: Callable[[int, Any], None]
+        conversations: Sequence[Conversation[Any]],
+        *,
+        patience: float,
+        on_late: Callable[[int, Any], None],
+        gateways: Sequence[str],
     ) -> Gathered[Any]:
         until, results, late = world.clock.now + patience, {}, set()
         for place, conversation in enumerate(conversations):

@@ -10,7 +10,6 @@ from providers.errors import ProviderUnavailable
 from tests.simulation.actors import Clock
 from tests.simulation.dice import Dice
 
-
 SUPPORT = "contact_support"
 
 
@@ -76,7 +75,7 @@ class Provider:
     def refund(self, *, key: str, reference: str, capture: str, amount: Decimal, currency: str) -> Outcome:
         return self._call(key, Done("refund", reference, capture, amount, _ok("ref", key)))
 
-    def find(self, *, key: str) -> Outcome | None:
+    def find(self, *, key: str, sent: object = None) -> Outcome | None:
         self._clock.sleep(0.01)
         if self._is_down():
             raise ProviderUnavailable("payments", "it is down")

@@ -8,7 +8,9 @@ from decimal import Decimal
 from django.db import OperationalError
 
 from faults.script import Planned
-from orders import commands, dispatcher, reversals, shortages
+from orders import commands, dispatcher
+from orders.refunding import reversals
+from orders.waits import shortages
 from orders.workflow import UNDER_WAY, Leg, Status
 from payments.gateways.protocol import Outcome
 from tests.planted import planted

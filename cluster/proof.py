@@ -1,0 +1,38 @@
+"""`python -m cluster.proof FOLDER`: prove a running cluster: by rows (ROWS), for hours (HOURS, SEED), or by one death each.
+
+Exits with 1 unless every acknowledged order exists, the audit is clean and the stream equals the journal.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from cluster.long import endure
+from cluster.plan import Plan, running_plan
+from cluster.prove import prove_deaths, prove_row, say
+from cluster.rows import ROWS
+
+
+def main() -> int:
+    """Return the exit status."""
+    wrong = _prove(running_plan(Path(sys.argv[1])))
+    for sentence in wrong:
+        say(f"WRONG: {sentence}")
+    say(
+        "Proof failed."
+        if wrong
+        else "Proved: no order is missing, the audit is clean, the stream equals the journal."
+    )
+    return 1 if wrong else 0
+
+
+def _prove(plan: Plan) -> list[str]:
+    if hours := float(os.environ.get("HOURS") or 0):
+        return endure(plan, hours=hours, seed=int(os.environ.get("SEED") or 1))
+    if names := [name for name in os.environ.get("ROWS", "").split(",") if name]:
+        return [sentence for name in names for sentence in prove_row(plan, ROWS[name])]
+    return prove_deaths(plan)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Formats by language: one way to write dates and times, with their zone."""

@@ -1,0 +1,1 @@
+"""Limits on the held and unpaid orders of an account."""

@@ -1,0 +1,1 @@
+"""The payment leg over the network."""

@@ -1,0 +1,213 @@
+"""Outcomes of payment calls, recorded and applied to orders under lock.
+
+They arrive in any order, repeatedly: only the first that settles an unknown outcome has an effect.
+"""
+
+import logging
+import traceback
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db import transaction
+
+import faults
+from orders import journal, wakeup
+from orders.limits import declines
+from orders.workflow import JourneyState, Leg, Wait
+from payments import ledger
+from payments.gateways.protocol import UNDECIDED, Outcome
+from payments.ledger import Kind, Prepared
+
+logger = logging.getLogger(__name__)
+
+# The call's lease as a share of the order's. The calling process renews it.
+PART_OF_LEASE = 0.75
+
+# When to look up what a provider or a customer has not decided, unless the gateway knows better.
+CHECK_AFTER = timedelta(minutes=1)
+
+# The payment leg to which an outcome of each kind still applies.
+BEFORE = {Kind.AUTHORIZE: Leg.PENDING, Kind.CAPTURE: Leg.AUTHORIZED}
+
+
+class Answered(NamedTuple):
+    """A handed-over call with its outcome, or an unexpected error."""
+
+    prepared: Prepared
+    outcome: Outcome | Exception
+
+
+def call_lease() -> float:
+    """Return the lease in seconds of an order with a call under way."""
+    return settings.LEASE_SECONDS * PART_OF_LEASE
+
+
+# --- Outcomes of handed-over calls ------------------------------------------------------------------------
+
+
+def take(answered: Sequence[Answered]) -> list[Prepared]:
+    """Record and apply outcomes in one transaction. Return the captures to send."""
+    order_ids = sorted({answer.prepared.request.order_id for answer in answered})
+    with transaction.atomic():
+        journeys = {journey.order_id: journey for journey in journal.lock(order_ids)}
+        authorized: list[JourneyState] = []
+        for kind in (Kind.AUTHORIZE, Kind.CAPTURE):
+            of_kind = [answer for answer in answered if answer.prepared.kind is kind]
+            authorized += _take_kind(kind, of_kind, journeys)
+        captures = capture(authorized)
+        changed = [journey for journey in journeys.values() if journey.has_changed]
+        journal.save(changed)
+        if any(journey.due_in == 0 for journey in changed):
+            wakeup.wake_dispatcher()
+        faults.point("answers.before_commit")
+    declines.note(_outcomes_of(Kind.AUTHORIZE, answered))
+    return captures
+
+
+def escalate(answered: Answered, error: Exception) -> None:
+    """Record an outcome that cannot be applied, and escalate its order."""
+    kind, order_id = answered.prepared.kind, answered.prepared.request.order_id
+    with transaction.atomic():
+        journeys = journal.lock([order_id])
+        if isinstance(answered.outcome, Outcome):
+            ledger.record(kind, {order_id: answered.outcome})
+        for journey in journeys:
+            _stop(kind, journey, error)
+        journal.save(journey for journey in journeys if journey.has_changed)
+
+
+def _take_kind(
+    kind: Kind, answered: Sequence[Answered], journeys: Mapping[int, JourneyState]
+) -> list[JourneyState]:
+    outcomes = _outcomes_of(kind, answered)
+    newly_recorded = ledger.record(kind, outcomes)
+    unsent = [a.prepared for a in answered if a.prepared.is_new and _was_not_sent(a.outcome)]
+    ledger.delete_unsent(unsent)
+    for answer in answered:
+        journey = journeys.get(answer.prepared.request.order_id)
+        if journey is not None and isinstance(answer.outcome, Exception):
+            _stop(kind, journey, answer.outcome)
+    found = [(journeys[order_id], outcome) for order_id, outcome in outcomes.items() if order_id in journeys]
+    return [journey for journey, outcome in found if _settle_by(kind, journey, outcome, newly_recorded)]
+
+
+def _outcomes_of(kind: Kind, answered: Sequence[Answered]) -> dict[int, Outcome]:
+    of_kind = [answer for answer in answered if answer.prepared.kind is kind]
+    return {a.prepared.request.order_id: a.outcome for a in of_kind if isinstance(a.outcome, Outcome)}
+
+
+def _was_not_sent(outcome: Outcome | Exception) -> bool:
+    return isinstance(outcome, Outcome) and outcome.kind == "not_sent"
+
+
+def _stop(kind: Kind, journey: JourneyState, error: Exception) -> None:
+    logger.error("The %s of order %s fails", kind.value, journey.order_id, exc_info=error)
+    if _awaits(journey, kind):
+        details = "".join(traceback.format_exception(error))
+        journey.escalate(f"{kind.value}: {error!r}", details=details)
+
+
+def _awaits(journey: JourneyState, kind: Kind) -> bool:
+    return journey.is_processing and journey.payment is BEFORE[kind]
+
+
+def _settle_by(kind: Kind, journey: JourneyState, outcome: Outcome, newly_recorded: set[int]) -> bool:
+    """Apply an outcome and settle its order. Return whether it is ready for capture."""
+    is_certain = outcome.kind in ("succeeded", "declined")
+    if is_certain and journey.order_id not in newly_recorded:
+        return False
+    if not _awaits(journey, kind):
+        if is_certain:
+            apply_late(kind, journey, outcome)
+        return False
+    apply(kind, journey, outcome)
+    if journey.may_be_captured:
+        return True
+    # With a batch, it waits for stock and is settled there.
+    is_free = journey.batch_id is None or journey.payment is Leg.CAPTURED
+    is_scheduled = outcome.kind in UNDECIDED or outcome.code == ledger.NO_CAPACITY.code
+    if is_free and journey.is_processing and not is_scheduled:
+        journey.settle()
+    return False
+
+
+def capture(journeys: Sequence[JourneyState]) -> list[Prepared]:
+    """Record the captures of locked orders, which leave their batch; return them to be sent."""
+    if not journeys:
+        return []
+    prepared = ledger.prepare(Kind.CAPTURE, ledger.held([journey.order_id for journey in journeys]))
+    faults.point("capture_payment.before_intent_commit")
+    decided = {one.request.order_id: one.outcome for one in prepared if one.outcome}
+    for journey in journeys:
+        journey.reschedule_in(call_lease())
+        if outcome := decided.get(journey.order_id):
+            apply(Kind.CAPTURE, journey, outcome)
+            if journey.is_processing:
+                journey.settle()
+    return [one for one in prepared if one.outcome is None]
+
+
+# --- What an outcome means for an order -------------------------------------------------------------------
+
+
+def record_late(kind: Kind, prepared: Prepared, outcome: Outcome) -> None:
+    """Record a late outcome of a batch's call."""
+    record_late_outcome(kind, prepared.request.order_id, outcome, number=prepared.number)
+
+
+def record_late_outcome(kind: Kind, order_id: int, outcome: Outcome, *, number: int) -> bool:
+    """Record an outcome that no step waits for; reschedule its order.
+
+    Return whether it was new.
+    """
+    with transaction.atomic():
+        journeys = journal.lock([order_id])
+        if order_id not in ledger.record(kind, {order_id: outcome}, number_by_order={order_id: number}):
+            return False
+        for journey in journeys:
+            apply_late(kind, journey, outcome)
+        journal.save(journey for journey in journeys if journey.has_changed)
+        wakeup.wake_dispatcher()
+        faults.point("late.before_commit")
+    return True
+
+
+def apply(kind: Kind, journey: JourneyState, outcome: Outcome | None) -> None:
+    """Apply an outcome to the journey."""
+    succeeded = outcome is not None and outcome.kind == "succeeded"
+    if outcome is None or outcome.kind not in ("succeeded", "declined"):
+        defer(journey, outcome)
+    elif kind is Kind.AUTHORIZE:
+        journey.payment_authorized() if succeeded else journey.payment_declined(outcome.code)
+    elif succeeded:
+        journey.payment_captured()
+    else:
+        journey.capture_declined(outcome.code)
+
+
+def apply_late(kind: Kind, journey: JourneyState, outcome: Outcome) -> None:
+    """Reschedule the order.
+
+    Even one whose payments are reversed: late money is refunded.
+    """
+    if outcome.kind == "succeeded" and kind in LATE_MONEY and journey.has_no_money:
+        journey.payment_arrived_late(LATE_MONEY[kind])
+    elif journey.batch_id is None and journey.is_due:
+        journey.reschedule_in(0)
+
+
+LATE_MONEY = {Kind.AUTHORIZE: Leg.AUTHORIZED, Kind.CAPTURE: Leg.CAPTURED}
+
+
+def defer(journey: JourneyState, outcome: Outcome | None) -> None:
+    """Set what the order waits for, by the provider's answer."""
+    if outcome is not None and outcome.code == ledger.NO_CAPACITY.code:
+        journey.no_capacity()
+    elif outcome is not None and (outcome.kind == "not_sent" or outcome.code == ledger.LOOKUP_FAILED):
+        journey.blocked(Wait.PAYMENT_PROVIDER)
+    elif outcome is not None and outcome.kind in UNDECIDED:
+        journey.undecided(check_in=(outcome.check_after or CHECK_AFTER).total_seconds())
+    else:
+        journey.blocked(Wait.PAYMENT_OUTCOME)

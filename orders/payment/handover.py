@@ -1,0 +1,254 @@
+"""The payment leg over the network: calls are handed over, and no batch waits for them.
+
+A step records its calls, releases the orders and submits to the process's loop. A thread applies answers in
+groups and renews the leases of orders with calls under way, so that orders of a killed process are soon due again.
+
+An order whose stock is undecided stays with its batch: the chord's body continues it.
+"""
+
+import functools
+import logging
+import os
+import threading
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import TypeGuard
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, transaction
+
+import faults
+from database.arrays import numbers
+from database.prepared import execute
+from orders import batches, journal, queries, wakeup
+from orders.batches import BatchLease
+from orders.payment import answers
+from orders.payment.answers import Answered
+from orders.workflow import JourneyState, Leg
+from payments import ledger, talking
+from payments.gateways.protocol import Outcome
+from payments.ledger import Kind, Prepared
+from providers.collector import Collector
+from providers.loop import exists, loop
+
+logger = logging.getLogger(__name__)
+
+RENEWALS_PER_LEASE = 3
+# How long an ending process waits; others look up the rest.
+DRAIN_SECONDS = 8.0
+
+FREE = """
+    WITH under_way AS (
+        SELECT order_id FROM orders_journey
+        WHERE order_id = ANY(%s::bigint[]) AND batch_id IS NULL AND status = 'processing' AND due_at > now()
+        ORDER BY order_id FOR UPDATE SKIP LOCKED
+    )
+    UPDATE orders_journey j SET due_at = {due_at} FROM under_way WHERE j.order_id = under_way.order_id
+"""
+RENEW = FREE.format(due_at="greatest(j.due_at, now() + %s::float8 * interval '1 second')")
+LET_GO = FREE.format(due_at="now()")
+
+
+# --- The steps --------------------------------------------------------------------------------------------
+
+
+def authorize(batch: BatchLease) -> None:
+    """Hand over a batch's authorizations as the loop has room.
+
+    The rest leave with the next batch.
+    """
+    waiting, until = list(batch.order_ids), time.monotonic() + settings.STRAGGLER_PATIENCE_SECONDS
+    gone = 0
+    while waiting:
+        some = room(len(waiting), until)
+        part, waiting = waiting[: some or None], waiting[some:] if some else []
+        gone += _hand_over(batch, part, gone, is_crowded=not some, is_last=not waiting)
+
+
+def _hand_over(
+    batch: BatchLease, order_ids: Sequence[int], gone: int, *, is_crowded: bool, is_last: bool
+) -> int:
+    """Submit or defer a part's calls. Return how many left the batch."""
+    calls: list[Prepared] = []
+    with transaction.atomic():
+        journeys = journal.lock_batch(order_ids, batch_id=batch.batch_id)
+        chargeable = [journey for journey in journeys if journey.may_be_charged]
+        if is_crowded:
+            for journey in chargeable:
+                journey.no_capacity()
+                journey.defer(pause_when_crowded())
+        else:
+            calls = _prepare(chargeable)
+        journal.save(journey for journey in chargeable if journey.has_changed)
+        left = sum(journey.batch_id is None for journey in chargeable)
+        if is_last:
+            batches.finish_run(batch)
+            if batch.is_whole and gone + left == len(batch.order_ids):
+                batches.finish(batch.batch_id)
+                wakeup.wake_dispatcher()
+        faults.point("authorize_payment.before_commit")
+    submit(calls)
+    return left
+
+
+def _prepare(journeys: Sequence[JourneyState]) -> list[Prepared]:
+    """Record the calls of locked orders, and release those whose stock is held."""
+    prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges([journey.order_id for journey in journeys]))
+    faults.point("authorize_payment.before_intent_commit")
+    decided = {one.request.order_id: one.outcome for one in prepared if one.outcome}
+    authorized = []
+    for journey in journeys:
+        if outcome := decided.get(journey.order_id):
+            answers.apply(Kind.AUTHORIZE, journey, outcome)
+            authorized += [journey] if journey.may_be_captured else []
+        elif journey.stock is Leg.RESERVED:
+            journey.reschedule_in(answers.call_lease())
+    return [one for one in prepared if one.outcome is None] + answers.capture(authorized)
+
+
+def capture(batch: BatchLease, journeys: Sequence[JourneyState]) -> list[Prepared]:
+    """Continue with the orders that the batch still owns.
+
+    Return the captures to submit once committed.
+    """
+    captures = answers.capture([journey for journey in journeys if journey.may_be_captured])
+    for journey in journeys:
+        if journey.batch_id != batch.batch_id:
+            continue
+        if journey.may_be_charged and journey.stock is Leg.RESERVED:
+            journey.reschedule_in(answers.call_lease())  # its call is under way: the answer continues it
+        else:
+            journey.settle()
+    journal.save(journey for journey in journeys if journey.has_changed)
+    return captures
+
+
+# --- This process's calls ---------------------------------------------------------------------------------
+
+
+def room(wanted: int, until: float) -> int:
+    """Return the loop's free places up to `wanted`; 0 if none until that monotonic time."""
+    return loop().room(talking.provider_name(), wanted=wanted, until=until)
+
+
+def pause_when_crowded() -> float:
+    """Return the delay in seconds of orders without room: about a call's duration."""
+    return min(settings.STRAGGLER_PATIENCE_SECONDS, loop().usual_seconds(talking.provider_name()))
+
+
+def submit(calls: Sequence[Prepared]) -> None:
+    """Submit calls. No transaction may be open; outcomes are applied in the background."""
+    if calls:
+        _calls_of(os.getpid()).submit(calls)
+
+
+def drain(*, seconds: float) -> bool:
+    """Wait until all calls of this process are recorded; False on timeout."""
+    return not exists() or _calls_of(os.getpid()).drain(seconds=seconds)
+
+
+def finish() -> None:
+    """Drain, and make unanswered orders due for other processes."""
+    if not drain(seconds=DRAIN_SECONDS):
+        _calls_of(os.getpid()).reschedule_unanswered()
+
+
+class HandedOverCalls:
+    """The calls handed over, and the thread that collects answers."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[tuple[int, Kind], float] = {}  # last renewal of the lease
+        self._lock = threading.Lock()
+        self._next_renewal = 0.0
+        self._collector: Collector[Answered] = Collector(
+            self._collect,
+            name="answers",
+            routine=self._renew,
+        )
+
+    def submit(self, calls: Sequence[Prepared]) -> None:
+        now = time.monotonic()
+        with self._lock:
+            is_first = not self._under_way
+            self._under_way.update({(call.request.order_id, call.kind): now for call in calls})
+        if is_first:
+            self._collector.wake()
+        for call in calls:
+            # Captures go first: an order is done when it is captured.
+            is_first = call.kind is Kind.CAPTURE or bool(call.provider_id)
+            talking.start(call.gateway, ledger.asking(call), partial(self._answered, call), first=is_first)
+
+    def drain(self, *, seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        while self._under_way:
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            loop().drain(seconds=left)
+            self._collector.wait_until_idle(seconds=left)
+        return True
+
+    def reschedule_unanswered(self) -> None:
+        with self._lock:
+            order_ids = sorted({order_id for order_id, _ in self._under_way})
+        logger.warning("%d calls have no answer as the process ends: others look them up", len(order_ids))
+        execute(LET_GO, [numbers(order_ids)])
+
+    def _answered(self, call: Prepared, outcome: Outcome | Exception) -> None:
+        self._collector.add(Answered(call, outcome))
+
+    def _collect(self, answered: Sequence[Answered]) -> None:
+        begun = [(a.prepared, a.outcome) for a in answered if is_begun(a.outcome)]
+        self._collect_isolated([answer for answer in answered if not is_begun(answer.outcome)])
+        continued = ledger.begin(begun)
+        with self._lock:
+            for answer in answered:
+                self._under_way.pop((answer.prepared.request.order_id, answer.prepared.kind), None)
+        self.submit(continued)
+        wakeup.announce_events()
+
+    def _collect_isolated(self, answered: Sequence[Answered]) -> None:
+        """Apply answers; on an unexpected error bisect."""
+        try:
+            captures = answers.take(answered)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            if len(answered) > 1:
+                logger.warning("%s answers fail: each half by itself", len(answered), exc_info=True)
+                middle = len(answered) // 2
+                self._collect_isolated(answered[:middle])
+                self._collect_isolated(answered[middle:])
+                return
+            answers.escalate(answered[0], error)
+        else:
+            self.submit(captures)
+
+    def _renew(self) -> float | None:
+        """Renew leases. Return the seconds until the next renewal."""
+        if not self._under_way:
+            return None
+        now, lease = time.monotonic(), answers.call_lease()
+        if now >= self._next_renewal:
+            self._next_renewal = now + lease / RENEWALS_PER_LEASE / 2
+            self._renew_older(now - lease / RENEWALS_PER_LEASE, now, lease)
+        return max(0.01, self._next_renewal - now)
+
+    def _renew_older(self, than: float, now: float, lease: float) -> None:
+        with self._lock:
+            old = [call for call, at in self._under_way.items() if at < than]
+        if old:
+            execute(RENEW, [numbers(sorted({order_id for order_id, _ in old})), lease])
+            with self._lock:
+                self._under_way.update({call: now for call in old if call in self._under_way})
+
+
+def is_begun(outcome: Outcome | Exception) -> TypeGuard[Outcome]:
+    """Whether the provider knows the call by an id, which has to be recorded before it is sent again."""
+    return isinstance(outcome, Outcome) and outcome.kind == "begun"
+
+
+@functools.lru_cache(maxsize=2)
+def _calls_of(pid: int) -> HandedOverCalls:  # noqa: ARG001 - threads do not survive a fork
+    return HandedOverCalls()

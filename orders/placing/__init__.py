@@ -1,0 +1,1 @@
+"""Placing orders: pricing, and storing one or many."""

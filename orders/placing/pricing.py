@@ -1,0 +1,186 @@
+"""Orders to place, and their lines at the catalogue's prices."""
+
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+import msgspec
+
+from api.models import KeyReused
+from database.arrays import document
+from inventory.catalogue import ProductInfo, find_products
+from orders.managers import OrderRow, PlacedLine
+
+MAX_QUANTITY = 1000
+# Leaves room for shipping.
+MAX_AMOUNT = Decimal("100000000.00")
+
+
+class WantedLine(msgspec.Struct, frozen=True, gc=False):
+    """A requested line; `price` is the one the customer saw."""
+
+    quantity: int
+    product_id: int | None = None
+    sku: str | None = None
+    product_name: str | None = None
+    price: Decimal | None = None
+
+
+class NewOrder(msgspec.Struct, frozen=True):
+    """An order to place."""
+
+    owner_id: int
+    customer_name: str
+    lines: Sequence[WantedLine]
+    currency: str
+    country: str
+    payment_token: str
+    customer_id: str = ""
+    email: str = ""
+    shipping_address: dict[str, str] | None = None
+    hold: bool = False
+
+
+class Priced(NamedTuple):
+    """An order with its lines, merged and in product order, and their amount."""
+
+    new: NewOrder
+    lines: list[PlacedLine]
+    amount: Decimal
+
+    def row(self) -> OrderRow:
+        """Return what is stored of the order."""
+        new = self.new
+        return OrderRow(
+            owner_id=new.owner_id,
+            customer_id=new.customer_id,
+            customer_name=new.customer_name,
+            email=new.email,
+            currency=new.currency,
+            goods_amount=self.amount,
+            weight_grams=sum([line.weight_grams * line.quantity for line in self.lines]),
+            shipping_address=document(new.shipping_address or {}),
+            country=new.country,
+            payment_token=new.payment_token,
+            held=new.hold,
+        )
+
+
+class UnknownProduct(Exception):
+    """The product does not exist or is retired."""
+
+    def __init__(self, *, line: int, field: str, value: object) -> None:
+        super().__init__(f"There is no product with {field} {str(value)[:80]!r} to order.")
+        self.line, self.field, self.value = line, field, value
+
+
+class PriceChanged(Exception):
+    """The price is not the catalogue's."""
+
+    def __init__(self, *, line: int, sku: str, sent: Decimal, current: Decimal, currency: str) -> None:
+        super().__init__(f"The price of {sku} is {current} {currency}, not {sent}.")
+        self.line, self.sku, self.sent, self.current, self.currency = line, sku, sent, current, currency
+
+
+class WrongCurrency(Exception):
+    """The product has another currency."""
+
+    def __init__(self, *, line: int, sku: str, currency: str) -> None:
+        super().__init__(f"{sku} is sold in {currency}.")
+        self.line, self.sku, self.currency = line, sku, currency
+
+
+class QuantityTooLarge(Exception):
+    """One product's units exceed MAX_QUANTITY."""
+
+    def __init__(self, *, line: int, maximum: int) -> None:
+        super().__init__(f"One order may have at most {maximum} units of a product.")
+        self.line, self.maximum = line, maximum
+
+
+class AmountTooLarge(Exception):
+    """The amount exceeds MAX_AMOUNT."""
+
+    def __init__(self, *, maximum: Decimal) -> None:
+        super().__init__(f"One order may be worth at most {maximum}.")
+        self.maximum = maximum
+
+
+REFUSALS = (UnknownProduct, PriceChanged, WrongCurrency, QuantityTooLarge, AmountTooLarge, KeyReused)
+
+
+def price(new: NewOrder, catalogue: "Catalogue") -> Priced:
+    """Return the order at the catalogue's prices. Raises one of REFUSALS."""
+    merged: dict[int, PlacedLine] = {}
+    for index, wanted in enumerate(new.lines):
+        product = catalogue.product_of(index, wanted)
+        _check(index, wanted, product, new.currency)
+        earlier = merged.get(product.id)
+        quantity = wanted.quantity + (earlier.quantity if earlier else 0)
+        if quantity > MAX_QUANTITY:
+            raise QuantityTooLarge(line=index, maximum=MAX_QUANTITY)
+        merged[product.id] = PlacedLine(
+            product.id, product.sku, product.name, quantity, product.price, product.weight_grams
+        )
+    lines = [merged[product_id] for product_id in sorted(merged)]
+    amount = sum((line.unit_price * line.quantity for line in lines), Decimal(0))
+    if amount > MAX_AMOUNT:
+        raise AmountTooLarge(maximum=MAX_AMOUNT)
+    return Priced(new, lines, amount)
+
+
+def _check(index: int, wanted: WantedLine, product: ProductInfo, currency: str) -> None:
+    if product.currency != currency:
+        raise WrongCurrency(line=index, sku=product.sku, currency=product.currency)
+    if wanted.price is not None and wanted.price != product.price:
+        raise PriceChanged(
+            line=index, sku=product.sku, sent=wanted.price, current=product.price, currency=product.currency
+        )
+
+
+class Catalogue:
+    """The products of lines, read in one statement, or from the cache with `cached_products`."""
+
+    def __init__(
+        self,
+        lines: Iterable[WantedLine],
+        *,
+        with_retired: bool = False,
+        find: Callable[..., list[ProductInfo]] = find_products,
+    ) -> None:
+        lines = list(lines)
+        products = find(
+            ids={line.product_id for line in lines if line.product_id is not None},
+            skus={line.sku for line in lines if line.sku is not None},
+            names={line.product_name for line in lines if line.product_name is not None},
+        )
+        active = [product for product in products if product.active or with_retired]
+        self._by_id = {product.id: product for product in active}
+        self._by_sku = {product.sku: product for product in active}
+        self._by_name = {product.name: product for product in active}
+
+    def version_of(self, product_id: int) -> int:
+        """Return a product's version."""
+        return self._by_id[product_id].version
+
+    def product_of(self, index: int, line: WantedLine) -> ProductInfo:
+        """Return the product that all given identifiers agree on. Raises UnknownProduct."""
+        if line.sku is None and line.product_name is None and line.product_id in self._by_id:
+            return self._by_id[line.product_id]  # fast path
+        found: ProductInfo | None = None
+        for field, value, product in self._named(line):
+            if value is None:
+                continue
+            if product is None or found not in (None, product):
+                raise UnknownProduct(line=index, field=field, value=value)
+            found = product
+        if found is None:
+            raise UnknownProduct(line=index, field="productId", value=None)
+        return found
+
+    def _named(self, line: WantedLine) -> list[tuple[str, object, ProductInfo | None]]:
+        return [
+            ("productId", line.product_id, self._by_id.get(line.product_id or 0)),
+            ("sku", line.sku, self._by_sku.get(line.sku or "")),
+            ("productName", line.product_name, self._by_name.get(line.product_name or "")),
+        ]

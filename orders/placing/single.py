@@ -1,0 +1,92 @@
+"""Placement of one order in a single statement."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import OperationalError
+
+import faults
+from api.models import IdempotencyKey, KeyReused
+from inventory.catalogue import cached_products
+from orders import log_context
+from orders.managers import PlacedLine
+from orders.models import Order, OrderLine, order_number
+from orders.placing.pricing import REFUSALS, Catalogue, NewOrder, price
+from orders.queries import OrderArchived
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An idempotency key; the fingerprint identifies the request."""
+
+    text: str
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A stored order; `replayed` if by an earlier request."""
+
+    order_id: int
+    uuid: UUID
+    placed_at: datetime
+    goods_amount: Decimal
+    lines: Sequence[PlacedLine | OrderLine]
+    replayed: bool = False
+
+    @property
+    def number(self) -> str:
+        """The order number."""
+        return order_number(self.order_id, self.placed_at)
+
+
+# Attempts while the catalogue changes.
+PRICINGS = 5
+
+
+def place_order(*, new: NewOrder, key: Key | None = None, with_retired: bool = False) -> Placed:
+    """Store an order at the catalogue's prices; a repeated key returns the first order. Raises one of REFUSALS."""
+    faults.point("post.before_insert")
+    with suppress(*REFUSALS):
+        # A stale cache stores nothing, and is no reason to refuse.
+        if placed := _store(new, key, Catalogue(new.lines, with_retired=with_retired, find=cached_products)):
+            return placed
+    for _ in range(PRICINGS):
+        if key and (placed := _placed_before(new.owner_id, key)):
+            return placed
+        if placed := _store(new, key, Catalogue(new.lines, with_retired=with_retired)):
+            return placed
+    raise OperationalError("The catalogue changes too fast to price the order.")
+
+
+def _store(new: NewOrder, key: Key | None, catalogue: Catalogue) -> Placed | None:
+    """Store the order; None for a stale catalogue or a stored key."""
+    priced = price(new, catalogue)
+    stored = Order.objects.place(
+        priced.row(),
+        priced.lines,
+        versions=[catalogue.version_of(line.product_id) for line in priced.lines],
+        origin=log_context.of_request(),
+        key=key.text if key else "",
+        fingerprint=key.fingerprint if key else b"",
+    )
+    return Placed(*stored, priced.amount, priced.lines) if stored else None
+
+
+def _placed_before(owner_id: int, key: Key) -> Placed | None:
+    """Return the key's order, if any. Raises KeyReused or OrderArchived."""
+    stored = IdempotencyKey.objects.filter(owner_id=owner_id, key=key.text).first()
+    if stored is None:
+        return None
+    if bytes(stored.request_hash) != key.fingerprint:
+        raise KeyReused
+    order = Order.objects.filter(pk=stored.answer["orderId"]).first()
+    if order is None:
+        raise OrderArchived(stored.answer["orderId"])
+    return Placed(
+        order.pk, order.uuid, order.placed_at, order.goods_amount, list(order.lines.all()), replayed=True
+    )

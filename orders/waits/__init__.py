@@ -1,0 +1,1 @@
+"""Waits of orders, and what ends them before their time."""

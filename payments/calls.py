@@ -1,0 +1,105 @@
+"""Calls to payment providers, as the ledger records them."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from django.conf import settings
+
+from payments.gateways.protocol import Outcome, Sent
+from payments.models import Transaction, idempotency_key, number_of, rank_of
+
+Kind = Transaction.Kind
+State = Transaction.State
+
+
+class Request(NamedTuple):
+    """A call to be made for one order."""
+
+    order_id: int
+    reference: str
+    amount: Decimal
+    currency: str
+    token: str = ""
+    # The provider's id of the authorization or capture it builds on.
+    parent: str = ""
+    # The gateway of the row it builds on; empty: the default.
+    gateway: str = ""
+    # Of its row; 0: the first of its kind.
+    number: int = 0
+    # The row that it builds on, the attempt, and the credit that it carries out: see `Transaction`.
+    parent_number: int | None = None
+    attempt: int = 1
+    credit: int | None = None
+
+
+class Asked(NamedTuple):
+    """Requests as a query: the database has most values."""
+
+    query: str
+    parameters: Sequence[str | None]
+    # Whether the query has the numbers; else each is the first of its kind.
+    is_numbered: bool = False
+
+
+class Prepared(NamedTuple):
+    """A recorded transaction: new, sent with an unknown outcome, or decided."""
+
+    request: Request
+    kind: Kind
+    state: State
+    is_new: bool
+    # Recorded at: by the database's clock, as text, and by this process's.
+    asked_at: str
+    since: float
+    provider_id: str = ""
+    code: str = ""
+
+    @property
+    def number(self) -> int:
+        """The number of its row."""
+        return self.request.number or FIRST[self.kind]
+
+    @property
+    def key(self) -> str:
+        """The idempotency key of all its calls."""
+        rank = rank_of(self.number)
+        return idempotency_key(reference=self.request.reference, kind=self.kind, rank=rank)
+
+    @property
+    def gateway(self) -> str:
+        """The name of the gateway that the row is sent through."""
+        return self.request.gateway or settings.PAYMENT_GATEWAY
+
+    @property
+    def sent(self) -> Sent:
+        """The facts for a look-up."""
+        request = self.request
+        return Sent(
+            self.kind.value,
+            request.reference,
+            request.amount,
+            request.currency,
+            request.parent,
+            self.provider_id,
+        )
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """The outcome, if known."""
+        if self.state is State.UNKNOWN:
+            return None
+        return Outcome(
+            kind="succeeded" if self.state is State.SUCCEEDED else "declined",
+            provider_id=self.provider_id,
+            code=self.code,
+        )
+
+
+# Numbers of the first of each kind, and of what it builds on.
+FIRST = {kind: number_of(kind) for kind in Kind}
+BASE = {
+    Kind.CAPTURE: FIRST[Kind.AUTHORIZE],
+    Kind.VOID: FIRST[Kind.AUTHORIZE],
+    Kind.REFUND: FIRST[Kind.CAPTURE],
+}

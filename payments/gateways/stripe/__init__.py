@@ -1,0 +1,1 @@
+"""Stripe: payments as PaymentIntents with manual capture."""

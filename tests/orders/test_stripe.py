@@ -1,0 +1,150 @@
+"""Orders paid through Stripe: the customer's confirmation, lost answers and cancellations in between."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+import requests
+from django.test import Client
+
+from orders import commands
+from orders.models import Journey
+from orders.workflow import Status
+from payments.gateways import gateway
+from payments.gateways.signature import sign
+from payments.models import Transaction
+from tests.factories import Placed, make_order, make_product, make_shipping
+from tests.fixtures.pipeline import make_everything_due, work_off
+from tests.fixtures.stripe import HEADERS, SECRET
+from tests.waiting import until
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("stripe_sandbox")]
+
+NEEDS_CUSTOMER = "pm_card_authenticationRequired"
+
+
+@pytest.fixture(autouse=True)
+def stripe_is_the_default(settings, stripe_sandbox):
+    make_shipping()
+    settings.PAYMENT_GATEWAY = "stripe"
+
+
+def ordered(token: str) -> Placed:
+    order = make_order((make_product(units=5), 1), token=token)
+    work_off()
+    return order
+
+
+def journey(order: Placed) -> Journey:
+    return Journey.objects.get(order_id=order.order_id)
+
+
+def authorization(order: Placed) -> Transaction:
+    return Transaction.objects.get(order_id=order.order_id, kind="authorize")
+
+
+def has_been_settled(order: Placed) -> bool:
+    """Work off what is due, and what waits for its time. After errors the provider gets few calls at once."""
+    make_everything_due()
+    work_off()
+    return journey(order).status not in (Status.PROCESSING, Status.CANCELLING)
+
+
+def money(order: Placed) -> tuple[Any, ...]:
+    """What Stripe holds, has captured and has refunded; nothing without a line."""
+    for line in gateway().ledger():
+        if line.reference == str(order.uuid):
+            return (line.authorized - line.captured - line.voided, line.captured, line.refunded)
+    return (0, 0, 0)
+
+
+def webhook(event_type: str, found: dict[str, Any]) -> int:
+    body = json.dumps({"id": f"evt_{event_type}", "type": event_type, "data": {"object": found}}).encode()
+    now = str(int(time.time()))
+    signed = f"t={now},v1={sign(timestamp=now, body=body, secret=SECRET)}"
+    headers = {"Stripe-Signature": signed}
+    address = "/api/payments/webhook/stripe"
+    return Client().post(address, body, content_type="application/json", headers=headers).status_code
+
+
+def test_a_card_confirms_the_order_and_a_cancellation_refunds_it():
+    order = ordered("pm_card_visa")
+    assert journey(order).status == Status.CONFIRMED
+    total = authorization(order).amount
+    assert money(order) == (0, total, 0)
+
+    commands.cancel_order(order_id=order.order_id, reason="Changed my mind")
+    work_off()
+
+    assert journey(order).status == Status.CANCELLED
+    assert money(order) == (0, total, total)
+
+
+def test_a_declined_card_rejects_the_order_with_the_banks_reason():
+    order = ordered("pm_card_chargeDeclinedInsufficientFunds")
+
+    assert (journey(order).status, journey(order).reason) == (Status.REJECTED, "insufficient_funds")
+
+
+def test_an_order_that_the_customer_has_to_confirm_waits_and_goes_on_with_the_webhook(stripe_sandbox):
+    order = ordered(NEEDS_CUSTOMER)
+    waiting = authorization(order)
+    assert (waiting.state, waiting.code) == ("unknown", "action_required")
+    assert waiting.action["url"].startswith("https://")
+    assert {"clientSecret", "payBy"} < set(waiting.action)
+    assert (journey(order).status, journey(order).batch_id) == (Status.PROCESSING, None)
+
+    found = stripe_sandbox.call("POST", f"/stripe/control/{waiting.provider_id}", {"to": "succeeded"})
+    assert webhook("payment_intent.amount_capturable_updated", found) == 200
+    work_off()
+
+    assert journey(order).status == Status.CONFIRMED
+
+
+def test_without_webhooks_the_confirmation_is_found_by_looking(stripe_sandbox):
+    order = ordered(NEEDS_CUSTOMER)
+    make_everything_due()
+    work_off()
+    assert journey(order).status == Status.PROCESSING
+    assert not journey(order).attention
+
+    stripe_sandbox.call("POST", f"/stripe/control/{authorization(order).provider_id}", {"to": "succeeded"})
+    make_everything_due()
+    work_off()
+
+    assert journey(order).status == Status.CONFIRMED
+
+
+def test_an_order_cancelled_before_the_confirmation_can_never_be_paid(stripe_sandbox):
+    order = ordered(NEEDS_CUSTOMER)
+    commands.cancel_order(order_id=order.order_id, reason="Took too long")
+    work_off()
+
+    assert journey(order).status == Status.CANCELLED
+    address = f"{stripe_sandbox.url}/stripe/v1/payment_intents/{authorization(order).provider_id}"
+    assert requests.get(address, headers=HEADERS, timeout=5).json()["status"] == "canceled"
+    assert authorization(order).state == "declined"
+
+
+@pytest.mark.parametrize("operation", ["create", "confirm"])
+def test_an_order_cancelled_after_a_lost_answer_keeps_no_money(stripe_sandbox, operation):
+    stripe_sandbox.set_faults("stripe", operations=[operation, "lookup"], status500AfterRate=1)
+    order = ordered("pm_card_visa")
+    stripe_sandbox.clear_faults()
+    commands.cancel_order(order_id=order.order_id, reason="Took too long")
+    until(lambda: has_been_settled(order))
+
+    assert journey(order).status == Status.CANCELLED
+    assert money(order)[0] == 0
+
+
+@pytest.mark.parametrize("operation", ["create", "confirm", "capture"])
+def test_an_order_goes_on_after_a_lost_answer_and_is_charged_once(stripe_sandbox, operation):
+    stripe_sandbox.set_faults("stripe", operations=[operation, "lookup"], status500AfterRate=1)
+    order = ordered("pm_card_visa")
+    stripe_sandbox.clear_faults()
+    until(lambda: has_been_settled(order))
+
+    assert journey(order).status == Status.CONFIRMED
+    assert money(order) == (0, authorization(order).amount, 0)
