@@ -8,6 +8,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
 
@@ -31,6 +32,7 @@ from inventory.serializers import BadParameter
 from orders import commands, queries
 from orders.http.line_refusals import LinesRefused
 from orders.placing import pricing, totals
+from orders.refunding import amounts
 from providers import errors as providers
 
 logger = structlog.get_logger(__name__)
@@ -140,6 +142,11 @@ def _not_enough_free(error: stock.NotEnoughFree) -> Answer:
     return Answer(409, "not_enough_free", message, "by", (detail,))
 
 
+def _more_than_left(error: amounts.MoreThanLeft) -> Answer:
+    detail = Detail("more_than_left", str(error), error.field, {"left": Decimal(error.left)})
+    return Answer(409, "more_than_left", str(error), error.field, (detail,))
+
+
 def _amount_too_large(error: pricing.AmountTooLarge) -> Answer:
     return Answer(400, "too_large", str(error), "items")
 
@@ -197,6 +204,10 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (pricing.WrongCurrency, _wrong_currency),
     (pricing.QuantityTooLarge, _quantity_too_large),
     (pricing.AmountTooLarge, _amount_too_large),
+    (amounts.MoreThanLeft, _more_than_left),
+    (amounts.NotOrdered, lambda error: Answer(400, "not_ordered", str(error), error.field)),
+    (amounts.TooManyDecimals, lambda error: Answer(400, "too_many_decimals", str(error), error.field)),
+    (amounts.NothingToRefund, _fixed(400, "nothing_to_refund", "This adds up to nothing to refund.")),
     (KeyReused, _key_reused),
     (commands.NotPossible, lambda error: Answer(409, "not_possible", str(error))),
     (listing.ProductNotFound, _fixed(404, "not_found", "There is no such product.")),
