@@ -142,7 +142,7 @@ class OrderDetail(OrderSummary, kw_only=True):
     legs: Legs
     payments: list[PaymentTransaction]
     payment_action: (
-        Annotated[PaymentAction, Meta(description="Told to the order's owner only.")] | None | UnsetType
+        Annotated[PaymentAction, Meta(description="Told to the order's owner only.")] | UnsetType | None
     ) = UNSET
 
 

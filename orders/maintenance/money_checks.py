@@ -86,7 +86,7 @@ CHECKS = {
     "Money: no order at rest waits for the provider's answer": """
         SELECT j.order_id::text, format('%s, and nobody knows what came of its %s', j.status, t.kind)
         FROM payments_transaction t JOIN orders_journey j ON j.order_id = t.order_id
-        WHERE t.state = 'unknown' AND j.status NOT IN ('processing', 'cancelling')
+        WHERE t.state = 'unknown' AND t.kind <> 'dispute' AND j.status NOT IN ('processing', 'cancelling')
           AND NOT (j.payment = 'refunding' AND j.due_at IS NOT NULL)
     """,
 }
