@@ -41,6 +41,7 @@ class OrderRow(NamedTuple):
     shipping_address: Json
     country: Text
     payment_token: Text
+    payment_gateway: Text
     held: Bool
 
 
