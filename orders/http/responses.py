@@ -15,7 +15,7 @@ from orders.http.links import track_link
 from orders.legs import NAMES
 from orders.managers import PlacedLine
 from orders.models import Order, OrderEvent, OrderLine
-from orders.operators.explain import SITUATIONS, WAITS_FOR_NOTHING, Explanation
+from orders.operators.situations import SITUATIONS, WAITS_FOR_NOTHING, Explanation
 from orders.placing import totals
 from orders.placing.pricing import NewOrder
 from orders.placing.single import Placed
@@ -229,7 +229,7 @@ def placed(order: Placed, *, new: NewOrder, staff: bool) -> OrderDetail:
     )
 
 
-def _estimates(goods: Decimal, shipping: Decimal | Refusal | None) -> dict[str, Decimal | None]:
+def _estimates(goods: Decimal, shipping: Decimal | Refusal | None) -> dict[str, Any]:
     price = shipping if isinstance(shipping, Decimal) else None
     return {
         "estimated_shipping_amount": price,
