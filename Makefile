@@ -10,7 +10,7 @@ NOWHERE := SECRET_KEY=not-used-by-checks-but-long-enough-to-look-like-a-real-one
 	DEBUG=0 DEMO=0 ALLOW_SANDBOX=1 ALLOWED_HOSTS=orders.example TRUSTED_PROXIES=192.0.2.1 \
 	DATA_DIR=$(CURDIR)/.data/nowhere
 
-.PHONY: help run engines backup restore cluster cluster-test cluster-kill cluster-freeze cluster-cut cluster-heal cluster-restart cluster-upgrade test bench chaos attack fuzz advisories lint check screenshots clean lock
+.PHONY: help docker-check run engines backup restore cluster cluster-test cluster-kill cluster-freeze cluster-cut cluster-heal cluster-restart cluster-upgrade test bench chaos attack fuzz client advisories lint check translations screenshots clean lock
 
 help: ## What one can do here
 	@grep -hE '^[a-z -]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -69,6 +69,10 @@ fuzz: ## Requests made up from the API's own description, as three kinds of peop
 	@sh config/venv.sh requirements-dev.txt
 	@FUZZ_REQUESTS=$(or $(REQUESTS),20000) FUZZ_SEED=$(or $(SEED),1) $(PY) -m pytest -q -s tests/security/test_generated_requests.py $(ARGS)
 
+client: ## The Python client as a wheel in dist/, made from the API's description
+	@sh config/venv.sh requirements-dev.txt
+	@$(NOWHERE) $(PY) -m clients.build dist
+
 advisories: ## Known weaknesses of what we depend on (asks the package index, or DATA=folder or zip of OSV records)
 	@sh config/venv.sh requirements-dev.txt
 	@$(if $(DATA),$(PY) -m config.advisories requirements.txt "$(DATA)",$(PY) -m pip_audit --disable-pip --require-hashes --strict -r requirements.txt)
@@ -83,6 +87,13 @@ lint: ## Style, types, import contracts, wording, weaknesses, migrations, deploy
 	@echo "migrations ..." && $(NOWHERE) $(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	@echo "deploy check ..." && $(NOWHERE) $(PY) manage.py check --deploy --fail-level WARNING
 
+translations: ## Compile the translations of customers' pages and mails
+	@sh config/venv.sh requirements-dev.txt
+	@$(VENV)/bin/pybabel compile -D django -d notifications/locale
+
+docker-check: ## docker-compose.yml on a real Docker engine, on stand-in images where no registry is reachable (KEEP=1 leaves it up)
+	@exec ops/docker-check
+
 screenshots: ## The pictures of the README (needs Chromium)
 	@sh config/venv.sh requirements-dev.txt
 	@$(PY) -m tests.board.screenshots
@@ -94,7 +105,7 @@ check: ## Format the code and mend what ruff can mend
 lock: ## Write the requirements anew from pyproject.toml (needs uv)
 	@uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --upgrade --no-emit-index-url \
 		--no-header --no-annotate -q -o requirements.txt
-	@uv pip compile pyproject.toml --extra dev --extra otel -c requirements.txt --universal --python-version 3.11 --generate-hashes \
+	@uv pip compile pyproject.toml --extra dev --extra otel --extra sign-in -c requirements.txt --universal --python-version 3.11 --generate-hashes \
 		--upgrade --no-emit-index-url --no-header --no-annotate -q -o requirements-dev.txt
 	@uv pip compile pyproject.toml --extra cluster -c requirements-dev.txt --universal --python-version 3.11 --generate-hashes \
 		--upgrade --no-emit-index-url --no-header --no-annotate -q -o requirements-cluster.txt

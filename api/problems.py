@@ -29,7 +29,9 @@ class Problem(APIException):
         status_code: int = status.HTTP_400_BAD_REQUEST,
         details: tuple[Detail, ...] = (),
         retry_after: float | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(message, code)
         self.code, self.message, self.field = code, message, field
         self.status_code, self.details, self.retry_after = status_code, details, retry_after
+        self.headers = headers or {}

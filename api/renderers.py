@@ -1,14 +1,19 @@
 """JSON rendering by msgspec; decimals keep their digits."""
 
+import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 from rest_framework.exceptions import NotAcceptable
 from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
-from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
+from rest_framework.views import get_view_name
+
+from api.operations import schema_of
 
 
 def _plain(value: Any) -> Any:
@@ -31,6 +36,41 @@ class FastJSONRenderer(JSONRenderer):
         body = ENCODER.encode(data)
         indent = self.get_indent(accepted_media_type or "", renderer_context or {})
         return msgspec.json.format(body, indent=indent) if indent else body
+
+
+class BrowsableRenderer(BrowsableAPIRenderer):
+    """The browsable API: links that can be clicked, and an example in the form of a request."""
+
+    def get_content(self, renderer: Any, data: Any, accepted_media_type: str, renderer_context: Any) -> str:
+        """Return the answer's text, with whole addresses, which the page makes links of."""
+        content = super().get_content(renderer, data, accepted_media_type, renderer_context)
+        return OWN_ADDRESS.sub(lambda path: renderer_context["request"].build_absolute_uri(path[0]), content)
+
+    def get_raw_data_form(self, data: Any, view: Any, method: str, request: Request) -> Any:
+        """Return the form, filled with the example of the description."""
+        form = super().get_raw_data_form(data, view, method, request)
+        if form is not None and not form.fields["_content"].initial and (example := _example(view, method)):
+            form.fields["_content"].initial = json.dumps(example, indent=4)
+        return form
+
+
+# In JSON: the address of something of ours, without the server.
+OWN_ADDRESS = re.compile(r'(?<=")/api/[^"\s]*(?=")')
+
+
+def _example(view: Any, method: str) -> Any:
+    schema = schema_of(type(view), method)
+    examples = schema.get_examples() if schema else []
+    return next((example.value for example in examples if example.request_only), None)
+
+
+def view_name(view: Any) -> str:
+    """Return a page's heading: the summary of its first operation, else the class's name in words."""
+    for method in ("get", "post", "put", "delete"):
+        schema = schema_of(type(view), method)
+        if schema and (summary := schema.get_summary()):
+            return str(summary).removesuffix(" (staff)")
+    return str(get_view_name(view))
 
 
 class Negotiation(DefaultContentNegotiation):

@@ -10,7 +10,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
 from api.idempotency import KEY
-from api.requests import Price
+from api.prices import Price
 from api.responses import Error
 
 REF = "#/components/schemas/{name}"
@@ -29,13 +29,27 @@ class StructExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-ca
     def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:  # noqa: ARG002
         """Return the schema; register nested ones."""
         _, schemas = msgspec.json.schema_components([self.target], schema_hook=_schema_hook, ref_template=REF)
-        schema: dict[str, Any] = schemas.pop(self.target.__name__)
+        own = self.target.__name__
         for name, inner in schemas.items():
-            component = ResolvedComponent(  # type: ignore[no-untyped-call]
-                name, ResolvedComponent.SCHEMA, schema=_with_rules(name, inner), object=_struct(name)
-            )
-            auto_schema.registry.register_on_missing(component)
-        return _with_rules(self.target.__name__, schema)
+            for variant, content in _variants(name, _adapt(inner)).items():
+                if variant != own:
+                    component = ResolvedComponent(  # type: ignore[no-untyped-call]
+                        variant, ResolvedComponent.SCHEMA, schema=content, object=_struct(name)
+                    )
+                    auto_schema.registry.register_on_missing(component)
+        return _variants(own, _adapt(schemas[own]))[own]
+
+
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """The token."""
+
+    target_class = "api.authentication.TokenAuthentication"
+    name = "token"
+    priority = 1  # before drf-spectacular's own for the base class
+
+    def get_security_definition(self, *_: Any) -> dict[str, str]:
+        """Return the scheme."""
+        return {"type": "http", "scheme": "bearer", "description": "A token of `POST /api/token`."}
 
 
 class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -74,21 +88,34 @@ def _struct(name: str, root: type = msgspec.Struct) -> type | None:
     return None
 
 
-def _with_rules(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema with its `at_least_one_of`."""
+def _variants(name: str, schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return a schema, and one for each field of `at_least_one_of`, by name.
+
+    Whole variants, as generators of clients do not understand `anyOf` beside `properties`.
+    """
     needed: tuple[str, ...] = getattr(_struct(name), "at_least_one_of", ())
-    rule = {"anyOf": [_required(field) for field in needed]} if needed else {}
-    return _adapt(schema) | rule
+    if not needed:
+        return {name: schema}
+    named = {f"{name}By{field[:1].upper()}{field[1:]}": field for field in needed}
+    choice = {
+        "description": schema.get("description", ""),
+        "anyOf": [{"$ref": REF.format(name=variant)} for variant in named],
+    }
+    return {name: choice} | {variant: _requiring(field, schema) for variant, field in named.items()}
 
 
-def _required(field: str) -> dict[str, Any]:
+def _requiring(field: str, schema: dict[str, Any]) -> dict[str, Any]:
+    properties = {name: dict(each) for name, each in schema["properties"].items()}
+    choices = [each for each in properties[field].get("anyOf", []) if each != {"type": "null"}]
     # Blank names count as missing.
-    return {"required": [field], "properties": {field: {"type": ["string", "integer"], "pattern": r"\S"}}}
+    choices = [each | {"pattern": r"\S"} if each.get("type") == "string" else each for each in choices]
+    properties[field] = choices[0] if len(choices) == 1 else {"anyOf": choices}
+    return schema | {"properties": properties, "required": [*schema.get("required", []), field]}
 
 
 def _schema_hook(kind: type) -> dict[str, Any]:
     if kind is Price:
-        return {"type": "number", "minimum": 0, "maximum": 9_999_999_999.99}
+        return {"type": "number", "minimum": 0, "maximum": 9_999_999_999.999}
     raise NotImplementedError(kind)
 
 

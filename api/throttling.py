@@ -147,15 +147,19 @@ class Standing:
 
     rate: Rate
     full_in: float
+    scope: str
 
     @property
     def headers(self) -> dict[str, str]:
-        """The `RateLimit-*` headers."""
+        """The headers of draft-ietf-httpapi-ratelimit-headers-10, and those of its older versions."""
         used = math.ceil(self.full_in / self.rate.gap - 0.001)
+        left, seconds = max(0, self.rate.requests - used), math.ceil(self.full_in)
         return {
+            "RateLimit-Policy": f'"{self.scope}";q={self.rate.requests};w={math.ceil(self.rate.seconds)}',
+            "RateLimit": f'"{self.scope}";r={left};t={seconds}',
             "RateLimit-Limit": str(self.rate.requests),
-            "RateLimit-Remaining": str(max(0, self.rate.requests - used)),
-            "RateLimit-Reset": str(math.ceil(self.full_in)),
+            "RateLimit-Remaining": str(left),
+            "RateLimit-Reset": str(seconds),
         }
 
 
@@ -176,7 +180,7 @@ class Throttle(BaseThrottle):
         except Unavailable:
             return self.when_unavailable()
         self._wait = taken.wait
-        request._request.standing = Standing(rate, taken.full_in)  # type: ignore[attr-defined]
+        request._request.standing = Standing(rate, taken.full_in, scope)  # type: ignore[attr-defined]
         return self._wait == 0
 
     def wait(self) -> float:

@@ -3,10 +3,11 @@
 import re
 from typing import Any
 
-from api.problems import Problem
+from api.problems import Detail, Problem
 from telemetry.card_numbers import holds_card_number
 
 MAX_DEPTH = 20
+MOST_PROBLEMS = 50
 
 # Controls, lone surrogates.
 UNPRINTABLE = re.compile(
@@ -37,23 +38,47 @@ def card_number_refused(field: str) -> Problem:
     return Problem("card_number_refused", message, field=field)
 
 
-def check_texts(value: Any, *, path: str = "", depth: int = 0) -> None:
-    """Check a JSON value's texts."""
+def check_texts(value: Any) -> None:
+    """Raise Problem for a JSON value's forbidden texts: the first, with all of them in its details."""
+    problems: list[Problem] = []
+    _check_value(value, path="", depth=0, problems=problems)
+    if problems:
+        first = problems[0]
+        details = tuple(Detail(each.code, each.message, each.field) for each in problems)
+        raise Problem(first.code, first.message, field=first.field, details=details)
+
+
+def _check_value(value: Any, *, path: str, depth: int, problems: list[Problem]) -> None:
     if isinstance(value, str):
-        check_text(value, field=path)
+        _note(value, path, problems)
     elif isinstance(value, int) and value >= SMALLEST_CARD_NUMBER:
-        check_text(str(value), field=path)
+        _note(str(value), path, problems)
     elif isinstance(value, dict | list):
-        _check_inside(value, path=path, depth=depth + 1)
+        _check_inside(value, path=path, depth=depth + 1, problems=problems)
 
 
-def _check_inside(value: dict[str, Any] | list[Any], *, path: str, depth: int) -> None:
+def _check_inside(
+    value: dict[str, Any] | list[Any], *, path: str, depth: int, problems: list[Problem]
+) -> None:
     if depth > MAX_DEPTH:
         raise Problem("malformed_json", f"Nested more than {MAX_DEPTH} deep.")
     if isinstance(value, list):
         for index, item in enumerate(value):
-            check_texts(item, path=f"{path}[{index}]", depth=depth)
+            _check_value(item, path=f"{path}[{index}]", depth=depth, problems=problems)
         return
     for name, item in value.items():
-        check_text(name, field=path)
-        check_texts(item, path=f"{path}.{name[:80]}" if path else name[:80], depth=depth)
+        # A forbidden name is not repeated in the paths of what is inside.
+        if _note(name, path, problems):
+            inside = f"{path}.{name[:80]}" if path else name[:80]
+            _check_value(item, path=inside, depth=depth, problems=problems)
+
+
+def _note(text: str, path: str, problems: list[Problem]) -> bool:
+    """Return whether the text is allowed; else note the problem, up to MOST_PROBLEMS."""
+    try:
+        check_text(text, field=path)
+    except Problem as problem:
+        if len(problems) < MOST_PROBLEMS:
+            problems.append(problem)
+        return False
+    return True

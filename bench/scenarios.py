@@ -12,6 +12,7 @@ from bench.live import live
 from bench.load import Job, Tally
 from bench.meters import Usage
 from bench.nodes import OneNode, ThreeNodes, cluster
+from bench.over import OverASGI
 from bench.providers import Backlog, Stragglers, Waiting
 from bench.rig import is_well
 from bench.shards import FourShards, Shards, TwoShards, shards
@@ -93,6 +94,14 @@ def bulk(contestant: Contestant, seconds: float) -> Figures:
     )
     load(contestant.rig, _shorter(job))
     return _intake("bulk", contestant, job)
+
+
+def sync_or_async(contestant: Contestant, seconds: float) -> Figures:
+    """Single orders over 32 connections without pauses."""
+    contestant.start_web()
+    job = Job(contestant.rig.ports["web"], "/api/orders", contestant.tokens, seconds, connections=32)
+    load(contestant.rig, _shorter(job))
+    return _intake("sync-async", contestant, job)
 
 
 def _intake(name: str, contestant: Contestant, job: Job) -> Figures:
@@ -317,6 +326,14 @@ SCENARIOS = [
     ),
     Scenario("idle", "the whole stack with nothing to do", idle, 10, (Ours,), 1),
     Scenario("second-start", "the whole stack started again", second_start, 10, (Ours,), 1),
+    Scenario(
+        "sync-async",
+        "POST /api/orders by threads (WSGI) and by an event loop (ASGI), 32 connections",
+        sync_or_async,
+        8,
+        (Ours, OverASGI),
+        is_usual=False,
+    ),
     Scenario(
         "cluster",
         "40 orders/s through the front of one node and of three",

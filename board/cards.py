@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import connection, transaction
@@ -13,7 +14,8 @@ from django.db.models import Count, Q, QuerySet
 from api.responses import Answer
 from database import replica
 from orders import journal, queries
-from orders.http.responses import status_name
+from orders.http.responses import LegCodes, status_name
+from orders.legs import LEGS, NAMES
 from orders.models import Journey, Order
 from orders.operators.search import found
 from orders.permissions import sees_all_orders
@@ -21,7 +23,7 @@ from orders.queries import visible_to
 from orders.reporting import stats
 from orders.reporting.wording import attention as in_words
 from orders.reporting.wording import reason_in_words, waits_for
-from orders.workflow import UNDER_WAY, Status
+from orders.status import UNDER_WAY, Status
 from scheduling.slots import database_now
 
 # The browser shows fewer and keeps a reserve.
@@ -58,7 +60,7 @@ LANE_OF = {
 NEEDS_ATTENTION = ~Q(journey__attention="") & Q(journey__status__in=UNDER_WAY)
 
 
-class Card(Answer):
+class Card(LegCodes):  # type: ignore[valid-type, misc]
     """An order. `version` is its last event's sequence."""
 
     id: int
@@ -70,9 +72,6 @@ class Card(Answer):
     status: str
     version: int
     progress: int
-    stock: str
-    shipping: str
-    payment: str
     waits_for: str
     attention: bool
     reason: str
@@ -155,9 +154,7 @@ def card(order: Order, *, for_staff: bool = False) -> Card:
         status=status_name(journey.status),
         version=journey.sequence,
         progress=journey.progress,
-        stock=journey.stock,
-        shipping=journey.shipping,
-        payment=journey.payment,
+        **{name: getattr(journey, name) for name in NAMES},
         waits_for=what_it_waits_for(journey),
         attention=needs_attention(journey),
         reason=reason_in_words(journey),
@@ -173,11 +170,27 @@ def needs_attention(journey: Journey) -> bool:
 
 def what_it_waits_for(journey: Journey) -> str:
     """Return what an order waits for, if anything."""
-    if journey.status == Status.PENDING and journey.due_at is None:
+    if journey.is_held:
         return "manual release"
     if needs_attention(journey) and journey.due_at is None:
         return "manual action"
     return waits_for(journey.waiting_for)
+
+
+def legs_for_script() -> list[dict[str, Any]]:
+    """Return the legs as the board's script needs them: states by code, and the state after each event."""
+    return [
+        {
+            "name": leg.name,
+            "states": {code: [state.light, state.words] for code, state in leg.states.items()},
+            "events": {state.event: code for code, state in leg.states.items() if state.event},
+            "at": {
+                status_name(Status.CONFIRMED): leg.confirmed_as,
+                status_name(Status.COMPLETED): leg.completed_as,
+            },
+        }
+        for leg in LEGS
+    ]
 
 
 # --- Lanes ------------------------------------------------------------------------------------------------

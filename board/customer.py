@@ -1,123 +1,108 @@
-"""The customer's order page: status, payment, options."""
+"""The customer's order page: status, payment, steps, address, options."""
 
-from dataclasses import replace
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
-from itertools import groupby
 from typing import Any
 
-from rest_framework.request import Request
+from django.utils.translation import gettext as _
 
-from board import panel
 from board.cards import card
-from board.panel import Action, Entry
-from notifications.mail import REASONS
-from orders.journal import events_of
-from orders.models import Credit, Journey, Order
+from board.panel import consolation
+from notifications import formats, wording
+from notifications.shop import shop
+from orders.events import EventType
+from orders.legs import PAYMENT, STOCK
+from orders.models import Credit, Journey, Order, OrderEvent
+from orders.operators.actions import OPERATIONS, previews
 from orders.reporting.wording import is_code, reason_in_words
-from orders.workflow import Leg, Status
+from orders.status import Status
 
-HEADLINES = {
-    Status.PENDING: "We've received your order",
-    Status.PROCESSING: "We're processing your order",
-    Status.CONFIRMED: "Your order is confirmed",
-    Status.COMPLETED: "Your order has shipped",
-    Status.CANCELLING: "Your order is being cancelled",
-    Status.CANCELLED: "Your order is cancelled",
-    Status.REJECTED: "We couldn't process your order",
-}
-STORIES = {
-    Status.PROCESSING: "We're reserving your items, calculating shipping and authorizing the payment."
-    " This takes a moment.",
-    Status.CONFIRMED: "Your items are reserved and {total} is paid. We'll show it here when your order ships.",
-    Status.COMPLETED: "{total} is paid. Thank you for your order.",
-}
-HELD = "Your order is on hold. Nothing is reserved or charged until it is released."
-IN_THE_QUEUE = (
-    "The last items are reserved by orders that are not paid yet. You're next in line if any become available."
-    " We charge you only once the items are yours."
-)
-NEXT_IN_LINE = "Your order is next in line. Nothing has been charged yet."
-
-MONEY_ON_ITS_WAY = {
-    Leg.CAPTURED: "Your refund of {total} is on its way.",
-    Leg.REFUNDING: "Your refund of {total} is on its way.",
-    Leg.AUTHORIZED: "The {total} hold on your card is being released.",
-    Leg.PENDING: "If anything is charged in the meantime, it will be refunded.",
-}
-MONEY_AT_THE_END = {
-    Leg.REFUNDED: "You were refunded {total}.",
-    Leg.VOIDED: "The {total} hold on your card was released. You were not charged.",
-}
-NOT_CHARGED = "You were not charged."
-
-EFFECTS = {
-    Leg.CAPTURED: "You'll be refunded {total}.",
-    Leg.REFUNDING: "You'll be refunded {total}.",
-    Leg.AUTHORIZED: "The {total} hold on your card will be released.",
-}
-NOTHING_CHARGED = "Nothing has been charged yet."
-
-LEG_NAMES = {"stock": "Items", "shipping": "Delivery", "payment": "Payment"}
+DONE, NOW, NEXT, STOPPED = "done", "now", "next", "stopped"
 
 
-def context_of(order: Order, request: Request) -> dict[str, Any]:
-    """Return the page's context."""
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of an order's story. `at` is None until it is reached."""
+
+    text: str
+    state: str
+    at: datetime | None = None
+    moment: str = ""
+
+
+def context_of(order: Order) -> dict[str, Any]:
+    """Return the page's context, in the active language."""
     return {
         "order": order,
         "journey": order.journey,
         "card": card(order),
-        "lines": list(order.lines.all()),
+        "status": wording.STATUSES[Status(order.journey.status)],
+        "lines": [_line(line, order.currency) for line in order.lines.all()],
+        "shipping": _money(order.journey.shipping_amount, order),
+        "total": _money(order.total_amount, order),
         "headline": headline(order.journey),
         "story": story(order),
         "given_reason": _given_reason(order.journey),
-        "consolation": panel.consolation(order.journey),
-        "legs": [replace(leg, name=LEG_NAMES[leg.key]) for leg in panel.legs_of(order)],
-        "actions": _actions(order, request),
-        "timeline": _timeline(order),
+        "consolation": consolation(order.journey),
+        "steps": steps(order),
+        "is_working": order.journey.status in (Status.PROCESSING, Status.CANCELLING),
+        "placed": formats.moment(order.placed_at),
+        "address": formats.address_lines(order),
+        "effect": effect_of_cancelling(order),
+        "shop": shop(),
     }
 
 
 def headline(journey: Journey) -> str:
     """Return the headline, with the refund of a cancelled order."""
-    if journey.status == Status.CANCELLED and journey.payment == Leg.REFUNDED:
-        return "Your order is cancelled and refunded"
-    return HEADLINES[Status(journey.status)]
+    if journey.status == Status.CANCELLED and journey.payment == PAYMENT.REFUNDED:
+        return str(wording.CANCELLED_AND_REFUNDED)
+    return str(wording.HEADLINES[Status(journey.status)])
 
 
 def story(order: Order) -> str:
     """Return status, reason and state of the payment."""
     journey = order.journey
-    status, payment = Status(journey.status), Leg(journey.payment)
+    status, payment = Status(journey.status), journey.payment
     if status is Status.PENDING:
-        return HELD if journey.due_at is None else NEXT_IN_LINE
-    if status is Status.PROCESSING and journey.stock == Leg.SHORT:
-        return IN_THE_QUEUE
-    sentences = [_why(journey), STORIES.get(status, "")]
+        return str(wording.HELD if journey.due_at is None else wording.NEXT_IN_LINE)
+    if status is Status.PROCESSING and journey.stock == STOCK.SHORT:
+        return str(wording.IN_THE_QUEUE)
+    sentences = [_why(journey), wording.STORIES.get(status, "")]
     if status in (Status.CONFIRMED, Status.COMPLETED):
-        sentences.append(_refunds(order))
+        sentences.extend(_refunds(order))
     elif status is Status.CANCELLING:
-        sentences.append(MONEY_ON_ITS_WAY.get(payment, ""))
+        sentences.append(wording.MONEY_ON_ITS_WAY.get(payment, ""))
     elif status in (Status.CANCELLED, Status.REJECTED):
-        sentences.append(MONEY_AT_THE_END.get(payment, NOT_CHARGED))
-    return " ".join(filter(None, sentences)).format(total=_total(order))
+        sentences.append(wording.MONEY_AT_THE_END.get(payment, wording.NOT_CHARGED))
+    return " ".join(filter(None, map(str, sentences))).format(total=_total(order))
 
 
-def _refunds(order: Order) -> str:
+def _refunds(order: Order) -> list[str]:
     """Return how much of the payment is refunded, or on its way back."""
-    amounts: dict[bool, Decimal] = {}
+    amounts: dict[str, Decimal] = {}
     for credit in order.credits.all():
         is_done = credit.state == Credit.State.REFUNDED
-        amounts[is_done] = amounts.get(is_done, Decimal(0)) + credit.amount
-    said = [(True, "{} was refunded to you."), (False, "Your refund of {} is on its way.")]
-    return " ".join(
-        text.format(f"{amounts[is_done]:,.2f} {order.currency}")
-        for is_done, text in said
-        if is_done in amounts
-    )
+        said = str(
+            wording.MONEY_AT_THE_END[PAYMENT.REFUNDED]
+            if is_done
+            else wording.MONEY_ON_ITS_WAY[PAYMENT.REFUNDING]
+        )
+        amounts[said] = amounts.get(said, Decimal(0)) + credit.amount
+    return [said.format(total=formats.money(amount, order.currency)) for said, amount in amounts.items()]
+
+
+def effect_of_cancelling(order: Order) -> str:
+    """Return what cancelling does with the payment; empty if the order cannot be cancelled."""
+    if not previews(OPERATIONS["cancel"], [order])[0].effects:
+        return ""
+    text = wording.EFFECTS.get(order.journey.payment, wording.NOTHING_CHARGED)
+    return str(text).format(total=_total(order))
 
 
 def _why(journey: Journey) -> str:
-    return REASONS.get(journey.reason, "") if _is_refused(journey) else ""
+    return str(wording.REASONS.get(journey.reason, "")) if _is_refused(journey) else ""
 
 
 def _given_reason(journey: Journey) -> str:
@@ -129,17 +114,57 @@ def _is_refused(journey: Journey) -> bool:
 
 
 def _total(order: Order) -> str:
-    return f"{order.total_amount:,.2f} {order.currency}"
+    return formats.money(order.total_amount, order.currency)
 
 
-def _actions(order: Order, request: Request) -> list[Action]:
-    effect = EFFECTS.get(Leg(order.journey.payment), NOTHING_CHARGED).format(total=_total(order))
-    offered = panel.actions(order, request, offered=("cancel",))
-    return [replace(action, label="Cancel order", effects=[effect]) for action in offered]
+def _money(amount: Any, order: Order) -> str:
+    return _("not calculated yet") if amount is None else formats.money(amount, order.currency)
 
 
-def _timeline(order: Order) -> list[Entry]:
-    """Consecutive duplicates appear once."""
-    shown = panel.entries(events_of(order.pk, limit=panel.MAX_EVENTS_SHOWN), order.currency, staff=False)
-    once = [next(same) for _, same in groupby(shown, key=lambda entry: entry.text)]
-    return [replace(entry, details=[]) for entry in once]
+def _line(line: Any, currency: str) -> dict[str, Any]:
+    return {
+        "name": line.product_name,
+        "quantity": line.quantity,
+        "amount": formats.money(line.amount, currency),
+    }
+
+
+# --- The story in steps -----------------------------------------------------------------------------------
+
+# The event that reaches each step.
+REACHED_BY = {
+    EventType.CONFIRMED: "confirmed",
+    EventType.COMPLETED: "shipped",
+    EventType.CANCELLED: "cancelled",
+    EventType.REJECTED: "rejected",
+    EventType.MONEY_RETURNED: "refunded",
+}
+ENDS = {Status.CANCELLING: "cancelled", Status.CANCELLED: "cancelled", Status.REJECTED: "rejected"}
+
+
+def steps(order: Order) -> list[Step]:
+    """Return the few steps that matter to a customer, those to come included."""
+    reached = _reached(order)
+    names = ["received", "confirmed", "shipped"]
+    if end := ENDS.get(Status(order.journey.status)):
+        names = [name for name in names if name in reached] + [end]
+        if order.journey.payment in (PAYMENT.CAPTURED, PAYMENT.REFUNDED):
+            names.append("refunded")
+    ongoing = next((name for name in names if name not in reached), "")
+    return [_step(name, reached.get(name), is_now=name == ongoing) for name in names]
+
+
+def _reached(order: Order) -> dict[str, datetime]:
+    found = OrderEvent.objects.filter(order_id=order.pk, type__in=REACHED_BY).order_by("sequence")
+    reached = {"received": order.placed_at}
+    for event in found:
+        if event.type != EventType.MONEY_RETURNED or event.data.get("how") == PAYMENT.REFUNDED:
+            reached[REACHED_BY[EventType(event.type)]] = event.at
+    return reached
+
+
+def _step(name: str, at: datetime | None, *, is_now: bool) -> Step:
+    text = str(wording.STEPS[name])
+    if at is None:
+        return Step(text, NOW if is_now else NEXT)
+    return Step(text, STOPPED if name in ("cancelled", "rejected") else DONE, at, formats.moment(at))

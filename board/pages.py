@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -17,8 +16,9 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 from rest_framework.request import Request
 
-from board import cards, customer, panel, sales
+from board import cards, panel, sales
 from board.viewers import sees_the_shop, viewer_of
+from orders.legs import LEGS
 from orders.permissions import sees_all_orders
 from orders.queries import OrderNotFound, by_reference
 from scheduling.slots import database_now
@@ -64,6 +64,8 @@ def board(request: HttpRequest, viewer: User) -> HttpResponse:
     """Show all orders visible to the viewer, live."""
     context = {
         "lanes": LANES,
+        "legs": LEGS,
+        "legs_for_script": cards.legs_for_script(),
         "newest": cards.newest(viewer),
         "sees_shop": sees_the_shop(viewer),
         "places": _places(viewer),
@@ -86,19 +88,6 @@ def order_panel(request: HttpRequest, viewer: User, reference: str) -> HttpRespo
     except OrderNotFound:
         return render(request, "board/no_order.html", {"reference": reference[:60]}, status=404)
     return render(request, "board/panel.html", panel.context_of(order, _as_api_request(viewer, request)))
-
-
-@page
-def track(request: HttpRequest, viewer: User, uuid: UUID) -> HttpResponse:
-    """Show an order by UUID only: numbers can be guessed."""
-    try:
-        order = by_reference(viewer, str(uuid))
-    except OrderNotFound:
-        return render(request, "board/no_track.html", _common(request, viewer), status=404)
-    facts = customer.context_of(order, _as_api_request(viewer, request))
-    # The page refetches its body after each event.
-    template = "board/track_body.html" if "body" in request.GET else "board/track.html"
-    return render(request, template, _common(request, viewer) | facts)
 
 
 @page

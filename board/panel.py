@@ -12,9 +12,13 @@ from rest_framework.views import APIView
 
 from board.cards import card, needs_attention, what_it_waits_for
 from live.messages import sentence
+from notifications import wording
 from notifications.models import Notification
+from orders.events import EventType
 from orders.http import views
 from orders.journal import events_of
+from orders.leg_types import Mark
+from orders.legs import LEGS, NEED_APPROVAL, events_of_states, read_states
 from orders.log_context import trace_url
 from orders.models import Journey, Order, OrderEvent
 from orders.operators.actions import OPERATIONS, previews
@@ -22,7 +26,7 @@ from orders.operators.explain import explain, is_at_rest
 from orders.operators.runs import flower_url, latest_batch, runs_of
 from orders.permissions import sees_all_orders
 from orders.reporting.wording import timeline
-from orders.workflow import UNDER_WAY, EventType, Leg, Status
+from orders.status import UNDER_WAY, Status
 from payments.models import Transaction
 
 MAX_EVENTS_SHOWN = 500
@@ -35,43 +39,8 @@ OBEYED_BY: dict[str, type[APIView]] = {
     "cancel": views.CancelOrder,
     "refund": views.RefundOrder,
 }
-
-DONE, REFUSED, RETURNED, OPEN = "done", "refused", "returned", "open"
-STATE_OF_LEG = {
-    Leg.RESERVED: DONE,
-    Leg.SOLD: DONE,
-    Leg.QUOTED: DONE,
-    Leg.AUTHORIZED: "held",
-    Leg.CAPTURED: DONE,
-    Leg.REFUNDING: DONE,
-    Leg.REFUSED: REFUSED,
-    Leg.RELEASED: RETURNED,
-    Leg.VOIDED: RETURNED,
-    Leg.REFUNDED: RETURNED,
-    Leg.NOT_NEEDED: RETURNED,
-    Leg.PENDING: OPEN,
-    Leg.SHORT: OPEN,
-}
-WORDS_FOR_LEG = {
-    ("stock", Leg.PENDING): "not reserved yet",
-    ("stock", Leg.SHORT): "waiting for items reserved by unpaid orders",
-    ("stock", Leg.RESERVED): "all items reserved",
-    ("stock", Leg.REFUSED): "not all items in stock",
-    ("stock", Leg.RELEASED): "released",
-    ("stock", Leg.SOLD): "fulfilled",
-    ("shipping", Leg.PENDING): "not calculated yet",
-    ("shipping", Leg.QUOTED): "shipping calculated",
-    ("shipping", Leg.REFUSED): "no delivery to this address",
-    ("payment", Leg.PENDING): "not charged yet",
-    ("payment", Leg.AUTHORIZED): "authorized",
-    ("payment", Leg.CAPTURED): "paid",
-    ("payment", Leg.REFUNDING): "paid; a refund is under way",
-    ("payment", Leg.REFUSED): "declined",
-    ("payment", Leg.VOIDED): "authorization voided",
-    ("payment", Leg.REFUNDED): "refunded",
-    ("payment", Leg.NOT_NEEDED): "nothing to refund",
-}
-LEG_NAMES = {"stock": "Stock", "shipping": "Shipping", "payment": "Payment"}
+if NEED_APPROVAL:
+    OBEYED_BY = {"approve": views.ApproveOrder} | OBEYED_BY
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,20 +110,16 @@ def context_of(order: Order, request: Request) -> dict[str, Any]:
 def consolation(journey: Journey) -> str:
     """Return why a customer has to wait, if so; not for held orders."""
     if needs_attention(journey):
-        return "There's a problem with this order. Our team is on it; no action needed."
-    is_held = journey.status == Status.PENDING and journey.due_at is None
-    if not is_held and journey.status in UNDER_WAY and what_it_waits_for(journey):
-        return "This is taking longer than usual. We keep retrying, and you won't be charged twice."
+        return str(wording.PROBLEM)
+    if not journey.is_held and journey.status in UNDER_WAY and what_it_waits_for(journey):
+        return str(wording.DELAYED)
     return ""
 
 
 def legs_of(order: Order) -> list[LegShown]:
-    """Return the three legs of an order."""
-    return [_leg(name, Leg(getattr(order.journey, name))) for name in LEG_NAMES]
-
-
-def _leg(name: str, leg: Leg) -> LegShown:
-    return LegShown(name, LEG_NAMES[name], STATE_OF_LEG[leg], WORDS_FOR_LEG.get((name, leg), leg.value))
+    """Return the legs of an order."""
+    shown = zip(LEGS, read_states(order.journey), strict=True)
+    return [LegShown(leg.name, leg.title, state.light, state.words) for leg, state in shown]
 
 
 def entries(events: Sequence[OrderEvent], currency: str, *, staff: bool) -> list[Entry]:
@@ -205,16 +170,15 @@ def _after(seconds: float) -> str:
     return f"+{seconds / 60:.0f} min" if seconds < 7200 else f"+{seconds / 3600:.1f} h"
 
 
-BAD = {"refused", "declined", "rejected", "failed"}
-BACK = {
+BAD = {"capture_declined", "order_rejected", "refund_failed"} | events_of_states(Mark.REFUSED)
+UNDONE = {
     "refund_requested",
     "refund_succeeded",
     "cancellation_started",
-    "stock_released",
-    "money_returned",
     "order_cancelled",
     "payment_arrived_late",
 }
+BACK = UNDONE | events_of_states(Mark.RELEASED)
 
 
 def _kind(event_type: str) -> str:
@@ -223,7 +187,7 @@ def _kind(event_type: str) -> str:
         return "wait"
     if event_type in BACK:
         return "back"
-    return "bad" if event_type.rsplit("_", 1)[-1] in BAD else "good"
+    return "bad" if event_type in BAD else "good"
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +200,7 @@ class Call:
 
 def calls_of(order: Order) -> list[Call]:
     """Return an order's calls to the payment provider."""
-    rows = Transaction.objects.filter(order_id=order.pk).order_by("started_at", "number")
+    rows = Transaction.objects.filter(order_id=order.pk).order_by("started_at", "kind")
     return [Call(row, _took(row)) for row in rows]
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from notifications.mail import REASONS
+from iso.currencies import format_amount
+from notifications.wording import REASONS
 from orders.reporting import analytics
 from orders.reporting.analytics import Analytics, PeriodSales, RefusalReason, Span, Unit
 
@@ -69,7 +70,9 @@ def sums(found: Analytics) -> list[tuple[str, str]]:
         ("Cancelled", f"{sum(period.cancelled for period in found.periods):,}"),
         ("In progress", f"{sum(period.in_progress for period in found.periods):,}"),
     ]
-    return counts + [("Revenue", f"{amount:,} {currency}") for currency, amount in _revenue(found.periods)]
+    return counts + [
+        ("Revenue", format_amount(amount, currency)) for currency, amount in _revenue(found.periods)
+    ]
 
 
 def _revenue(periods: Sequence[PeriodSales]) -> list[tuple[str, Decimal]]:
@@ -80,7 +83,7 @@ def _revenue(periods: Sequence[PeriodSales]) -> list[tuple[str, Decimal]]:
 
 
 def _in_words(refusal: RefusalReason) -> RefusalReason:
-    return replace(refusal, reason=REASONS.get(refusal.reason, refusal.reason.replace("_", " ")))
+    return replace(refusal, reason=str(REASONS.get(refusal.reason, refusal.reason.replace("_", " "))))
 
 
 def _rows(found: Sequence[Any], measure: str) -> list[Row]:

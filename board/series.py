@@ -17,9 +17,9 @@ from django.db import connection
 
 from api.responses import Answer
 from orders import journal
+from orders.events import EventType
 from orders.maintenance import backlog_samples
 from orders.reporting import stats
-from orders.workflow import EventType
 from scheduling.slots import database_now
 
 BUCKET_SECONDS = 2

@@ -2,13 +2,16 @@
 
 from django.urls import path
 
-from board import inbox, pages, views
+from board import inbox, pages, track, views
 
 app_name = "board"
 urlpatterns = [
     path("", pages.board, name="board"),
     path("board/orders/<str:reference>", pages.order_panel, name="panel"),
-    path("track/<uuid:uuid>", pages.track, name="track"),
+    path("track/theme.css", track.theme, name="theme"),
+    path("track/<uuid:uuid>", track.by_account, name="track"),
+    path("track/<str:token>", track.track, name="track-link"),
+    path("track/<str:token>/cancel", track.cancel, name="track-cancel"),
     path("sales", pages.sold, name="sales"),
     path("inbox", inbox.inbox, name="inbox"),
     path("inbox/<slug:mail_id>", inbox.letter, name="letter"),

@@ -18,6 +18,7 @@ Parameters = Sequence[Any] | Mapping[str, Any] | None
 IDLE_SECONDS = 120.0
 STREAM_SECONDS = 60.0
 POLL_SECONDS = 1.0
+LONGEST = 3
 FINAL = "('confirmed', 'completed', 'cancelled', 'rejected')"
 IN_FLIGHT = f"""
     SELECT count(*) FROM orders_journey
@@ -32,13 +33,14 @@ RESUMED = """
       AND later.sequence > before.sequence
     GROUP BY before.order_id
 """
-# Seconds between two successive events of an order, since a moment.
+# Seconds between two successive events of an order, since a moment, and between which.
 PAUSES = """
-    SELECT extract(epoch FROM at - before)::float8 FROM (
-        SELECT e.at, lag(e.at) OVER (PARTITION BY e.order_id ORDER BY e.sequence) AS before
+    SELECT extract(epoch FROM at - before)::float8, format('order %%s: %%s to %%s', order_id, first, type) FROM (
+        SELECT e.order_id, e.at, e.type, lag(e.at) OVER w AS before, lag(e.type) OVER w AS first
         FROM orders_orderevent e JOIN orders_order o ON o.id = e.order_id
         WHERE o.customer_name LIKE %(tag)s
-    ) AS pairs WHERE before IS NOT NULL AND at > to_timestamp(%(at)s)
+        WINDOW w AS (PARTITION BY e.order_id ORDER BY e.sequence)
+    ) AS pairs WHERE before IS NOT NULL AND at > to_timestamp(%(at)s) ORDER BY 1
 """
 
 
@@ -54,8 +56,11 @@ def resumed(plan: Plan, load: Load, at: float) -> list[float]:
 
 
 def pauses(plan: Plan, load: Load, since: float) -> list[float]:
-    """Return the sorted pauses between the events of each order, in seconds."""
-    return sorted(row[0] for row in rows(plan, PAUSES, {"at": since, "tag": f"{load.tag}-%"}))
+    """Return the sorted pauses between the events of each order, in seconds; print the longest."""
+    found = rows(plan, PAUSES, {"at": since, "tag": f"{load.tag}-%"})
+    for seconds, which in found[-LONGEST:]:
+        print(f"paused for {seconds:.1f} s, {which}", flush=True)  # noqa: T201
+    return [seconds for seconds, _ in found]
 
 
 def rows(plan: Plan, statement: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""`python -m cluster.proof FOLDER`: prove a running cluster: by rows (ROWS), for hours (HOURS, SEED), or by one death each.
+"""`python -m cluster.proof FOLDER`: prove a running cluster, by rows (ROWS), for HOURS, or by one death for each node.
 
 Exits with 1 unless every acknowledged order exists, the audit is clean and the stream equals the journal.
 """

@@ -35,8 +35,8 @@ UNFINISHED = """
 def restart(plan: Plan, node: Node) -> str:
     """Restart a node; return once it serves again. Raises PlanError when a step takes too long."""
     others = [other for other in plan.nodes if other is not node]
-    if missing := [other.name for other in others if not is_ready(plan, other)]:
-        raise PlanError(f"{', '.join(missing)} must be ready before {node.name} may stop.")
+    if not _await(lambda: all(is_ready(plan, other) for other in others), BACK_SECONDS):
+        raise PlanError(f"The other nodes must be ready before {node.name} may stop.")
     began = time.monotonic()
     node.draining.touch()
     try:

@@ -10,11 +10,13 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.admin import AdminSite
+from django.contrib.auth import BACKEND_SESSION_KEY
 from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
 from django.db import DataError
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils.module_loading import import_string
 
 from desk.handling import assigned_to
 from desk.models import SavedFilter
@@ -94,6 +96,30 @@ class Desk(AdminSite):
     index_title = "Operations"
 
     index_template = "admin/desk.html"
+    login_template = "admin/desk_login.html"
+
+    def __init__(self, name: str = "admin") -> None:
+        super().__init__(name)
+        if settings.SECOND_FACTOR:
+            self.login_form = import_string("django_otp.admin.OTPAdminAuthenticationForm")
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Whether a user may see the desk: staff, with a second factor where it is required.
+
+        A single sign-on provider sees to that itself.
+        """
+        if not super().has_permission(request) or not settings.SECOND_FACTOR:
+            return super().has_permission(request)
+        by_provider = request.session.get(BACKEND_SESSION_KEY) == "config.single_sign_on.Backend"
+        return by_provider or bool(getattr(request.user, "is_verified", lambda: False)())
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the login, with the way to the single sign-on provider if there is one."""
+        ours = {
+            "single_sign_on": bool(settings.OIDC_RP_CLIENT_ID),
+            "login_base": "otp/admin111/login.html" if settings.SECOND_FACTOR else "admin/login.html",
+        }
+        return super().login(request, ours | (extra_context or {}))
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Return the index, topped by what needs attention."""
@@ -173,8 +199,8 @@ def needs_attention(request: HttpRequest) -> dict[str, Any]:
         found["attention"] = sum(group.orders for group in found["groups"] if group.needs_person)
         found["backlog"] = stats.backlog()
         found["may"] = {name: may_operate(request.user, name) for name in ("retry", "cancel")}
-        found["assigned"] = assigned_to(request.user.pk)
-        found["saved_filters"] = SavedFilter.objects.filter(user_id=request.user.pk)
+        found["assigned"] = assigned_to(int(request.user.pk or 0))
+        found["saved_filters"] = SavedFilter.objects.filter(user_id=int(request.user.pk or 0))
     if request.user.has_perm("inventory.view_product"):
         found["scarce"] = running_low()
         found["overwritten"] = overwritten.of_user(request.user.get_username(), now=now)

@@ -284,9 +284,10 @@ class Admitted:
         try:
             turn = self._admission.enter(self._accounts.of(request), kind, patience=patience)
         except TooManyOfAccount:
-            return errors.response_to(_refusal("too_many_requests_at_once", HTTPStatus.TOO_MANY_REQUESTS))
+            refusal = _refusal("too_many_requests_at_once", HTTPStatus.TOO_MANY_REQUESTS)
+            return errors.response_to(refusal, request)
         except Busy:
-            return errors.response_to(_refusal("busy", HTTPStatus.SERVICE_UNAVAILABLE))
+            return errors.response_to(_refusal("busy", HTTPStatus.SERVICE_UNAVAILABLE), request)
         request.turn = turn  # type: ignore[attr-defined]
         return None
 

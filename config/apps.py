@@ -8,6 +8,7 @@ from django.contrib.admin import apps as admin
 from django.core import checks
 
 from config import checks as ours
+from config.leg_checks import legs_are_whole
 
 
 class ProjectConfig(AppConfig):
@@ -19,7 +20,7 @@ class ProjectConfig(AppConfig):
 
     def ready(self) -> None:
         """Register checks; plant the defect that a test names."""
-        for check in ours.ALL:
+        for check in (*ours.ALL, legs_are_whole):
             checks.register(check)
         for check in ours.DEPLOY:
             checks.register(check, deploy=True)

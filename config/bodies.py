@@ -30,7 +30,7 @@ class ReadsBodies:
                 _check_length(request)
                 _read_without_length(request)
             except (RequestDataTooBig, Problem) as error:
-                return errors.response_to(error)
+                return errors.response_to(error, request)
         return self._get_response(request)
 
 

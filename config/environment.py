@@ -1,11 +1,13 @@
 """Reads settings from the environment."""
 
 import ipaddress
+import json
 import math
 import os
 import re
 from collections.abc import MutableMapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import environ
@@ -24,6 +26,8 @@ SECRETS = (
     "STRIPE_API_KEY",
     "STRIPE_WEBHOOK_SECRETS",
     "FLOWER_BASIC_AUTH",
+    "EMAIL_URL",
+    "ANYMAIL",
 )
 SECRET_KEY_LENGTH, SECRET_KEY_DIFFERENT = 40, 12
 PRIVATE_RANGES = "private_ranges"  # Caddy's name for RFC 1918 and similar networks
@@ -81,6 +85,60 @@ def networks(name: str) -> list[str]:
                 f"{name} must be networks with blanks between, such as 10.0.0.0/8 192.0.2.7, not {network!r}."
             ) from None
     return given
+
+
+def origins(name: str) -> list[str]:
+    """Return origins in the browsers' spelling. Raises ImproperlyConfigured for anything else, `*` included."""
+    given = [origin.strip().rstrip("/").lower() for origin in env.list(name, default=[]) if origin.strip()]
+    for origin in given:
+        parts = urlsplit(origin)
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or f"{parts.scheme}://{parts.netloc}" != origin
+        ):
+            raise ImproperlyConfigured(
+                f"{name} must be origins such as https://shop.example, with commas between, not {origin!r}."
+            )
+        if "*" in origin or "@" in origin:
+            raise ImproperlyConfigured(f"{name} must name each origin in full, not {origin!r}.")
+    return given
+
+
+def web_address(name: str) -> str:
+    """Return an http or https address, or "". Raises ImproperlyConfigured for anything else."""
+    given = env.str(name, default="").strip().rstrip("/")
+    parts = urlsplit(given)
+    if given and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ImproperlyConfigured(f"{name} must be an address such as https://shop.example, not {given!r}.")
+    return given
+
+
+def email_backend() -> dict[str, Any]:
+    """Return Django's settings of EMAIL_URL or EMAIL_BACKEND; none without either. Raises ImproperlyConfigured."""
+    url, backend = env.str("EMAIL_URL", default=""), env.str("EMAIL_BACKEND", default="")
+    if url and backend:
+        raise ImproperlyConfigured("EMAIL_URL and EMAIL_BACKEND are both set; keep one of them.")
+    if backend:
+        try:
+            options = json.loads(env.str("ANYMAIL", default="{}"))
+        except ValueError:
+            raise ImproperlyConfigured("ANYMAIL must be a JSON object of its settings.") from None
+        timeout = number("EXTERNAL_TIMEOUT_SECONDS", default=10, at_least=0.05)
+        return {"EMAIL_BACKEND": backend, "ANYMAIL": {"REQUESTS_TIMEOUT": timeout} | options}
+    if not url:
+        return {}
+    if urlsplit(url).scheme not in environ.Env.EMAIL_SCHEMES:
+        schemes = ", ".join(sorted(environ.Env.EMAIL_SCHEMES))
+        raise ImproperlyConfigured(
+            f"EMAIL_URL must be an address such as smtp+tls://user:password@host:587 ({schemes})."
+        )
+    found = {name: value for name, value in env.email_url("EMAIL_URL").items() if name.startswith("EMAIL_")}
+    if found["EMAIL_BACKEND"] == environ.Env.EMAIL_SCHEMES["smtp"]:
+        port = 465 if found.get("EMAIL_USE_SSL") else 587 if found.get("EMAIL_USE_TLS") else 25
+        found |= {"EMAIL_BACKEND": "notifications.smtp.Backend", "EMAIL_PORT": found["EMAIL_PORT"] or port}
+        found["EMAIL_TIMEOUT"] = number("EXTERNAL_TIMEOUT_SECONDS", default=10, at_least=0.05)
+    return found
 
 
 def weakness_of_key(key: str) -> str:

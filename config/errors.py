@@ -1,13 +1,15 @@
 """Maps exceptions to the API's answers, in one table.
 
-The body is always `{"error": {"code", "message", "field"?, "details"?}}`, without foreign texts.
+The body is `{"error": {"code", "message", "field"?, "details"?}}`, without foreign texts, or RFC 9457's for clients
+that prefer it.
 """
 
 import math
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -19,6 +21,7 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions as api
 from rest_framework.response import Response
 
+from api import problem_json
 from api.models import KeyReused
 from api.problems import Detail, Problem
 from api.renderers import ENCODER
@@ -27,6 +30,7 @@ from inventory import listing, stock
 from inventory import views as inventory
 from inventory.serializers import BadParameter
 from orders import commands, queries
+from orders.http.line_refusals import LinesRefused
 from orders.placing import pricing
 from orders.refunding import amounts
 from providers import errors as providers
@@ -34,6 +38,7 @@ from providers import errors as providers
 logger = structlog.get_logger(__name__)
 
 RETRY_AFTER_SECONDS = 1
+CHALLENGE = 'Bearer realm="api"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class Answer:
     details: tuple[Detail, ...] = ()
     retry_after: float | None = None
     challenge: str = ""
+    more_headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def body(self) -> dict[str, Any]:
@@ -59,13 +65,24 @@ class Answer:
         return {"error": error}
 
     @property
+    def problem(self) -> dict[str, Any]:
+        """The response's body by RFC 9457."""
+        return problem_json.problem_of(
+            status=self.status,
+            code=self.code,
+            message=self.message,
+            field=self.field,
+            details=map(_detail, self.details),
+        )
+
+    @property
     def headers(self) -> dict[str, str]:
         """The response's headers."""
-        headers = {}
+        headers = dict(self.more_headers)
         if self.retry_after is not None:
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))
-        if self.challenge:
-            headers["WWW-Authenticate"] = self.challenge
+        if self.challenge or self.status == HTTPStatus.UNAUTHORIZED:
+            headers["WWW-Authenticate"] = self.challenge or CHALLENGE
         return headers
 
 
@@ -89,6 +106,26 @@ def _price_changed(error: pricing.PriceChanged) -> Answer:
     facts = {"current": error.current, "currency": error.currency}
     detail = Detail("price_changed", message, field, facts)
     return Answer(409, "price_changed", message, field, (detail,))
+
+
+def _lines_refused(error: LinesRefused) -> Answer:
+    answers = [answer_to(each) for each in error.refusals]
+    details = tuple(
+        detail
+        for each in answers
+        for detail in each.details or (Detail(each.code, each.message, each.field),)
+    )
+    return replace(answers[0], details=details)
+
+
+def _total_changed(error: pricing.TotalChanged) -> Answer:
+    message, field = str(error), "expectedTotal"
+    if error.refusal:
+        cause = Detail(error.refusal.code, error.refusal.message, "shippingAddress.country")
+    else:
+        facts = {"current": error.current, "currency": error.currency}
+        cause = Detail("total_changed", message, field, facts)
+    return Answer(409, "total_changed", message, field, (cause,))
 
 
 def _wrong_currency(error: pricing.WrongCurrency) -> Answer:
@@ -131,12 +168,13 @@ def _problem(error: Problem) -> Answer:
         error.field,
         error.details,
         retry_after=error.retry_after,
+        more_headers=tuple(error.headers.items()),
     )
 
 
 def _bad_parameter(error: BadParameter) -> Answer:
-    first = next(_flat(error.detail))
-    return Answer(400, "invalid_parameter", first.message, first.field)
+    details = tuple(Detail("invalid_parameter", each.message, each.field) for each in _flat(error.detail))
+    return Answer(400, "invalid_parameter", details[0].message, details[0].field, details)
 
 
 def _validation_error(error: api.ValidationError) -> Answer:
@@ -160,7 +198,9 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (queries.OrderArchived, _fixed(410, "order_archived", "The order ended long ago and is in the archive.")),
     (queries.OrderNotFound, _fixed(404, "not_found", "There is no such order.")),
     (pricing.UnknownProduct, _unknown_product),
+    (LinesRefused, _lines_refused),
     (pricing.PriceChanged, _price_changed),
+    (pricing.TotalChanged, _total_changed),
     (pricing.WrongCurrency, _wrong_currency),
     (pricing.QuantityTooLarge, _quantity_too_large),
     (pricing.AmountTooLarge, _amount_too_large),
@@ -250,20 +290,32 @@ def _flat(detail: Any, path: str = "") -> Iterator[Detail]:
 
 def handle(error: Exception, context: dict[str, Any]) -> Response:
     """DRF's EXCEPTION_HANDLER."""
-    answer = answer_to(error)
-    _log(answer, error, context["request"].path)
+    answer, request = answer_to(error), context["request"]
+    _log(answer, error, request.path)
     headers = answer.headers
     challenge = getattr(error, "auth_header", None)
     if challenge:
         headers["WWW-Authenticate"] = challenge
     response = Response(answer.body, status=answer.status, headers=headers)
     response.is_outage = is_outage(error)  # for config.failover
+    response.error = answer.body["error"]  # type: ignore[attr-defined]  # for answers of several errors
+    if _prefers_problem(request) and _renders_json(request):
+        response.data, response.content_type = answer.problem, problem_json.MEDIA_TYPE
     return response
 
 
-def response_to(error: Exception) -> HttpResponse:
+def _prefers_problem(request: Any) -> bool:
+    return problem_json.is_preferred(request.META.get("HTTP_ACCEPT", ""))
+
+
+def _renders_json(request: Any) -> bool:
+    renderer = getattr(request, "accepted_renderer", None)
+    return renderer is None or renderer.media_type == problem_json.JSON
+
+
+def response_to(error: Exception, request: HttpRequest | None = None) -> HttpResponse:
     """Return a plain Django view's response."""
-    return _json(answer_to(error))
+    return _json(answer_to(error), request)
 
 
 @csrf_exempt
@@ -276,7 +328,7 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
     """Django's handler404."""
     if not _wants_json(request):
         return defaults.page_not_found(request, exception or Http404())
-    return _json(answer_to(Http404()))
+    return _json(answer_to(Http404()), request)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -288,7 +340,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
             exception
             if isinstance(exception, core.SuspiciousOperation)
             else Problem("bad_request", "The request makes no sense.")
-        )
+        ),
+        request,
     )
 
 
@@ -296,14 +349,14 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
     """Django's handler403."""
     if not _wants_json(request):
         return defaults.permission_denied(request, exception)
-    return _json(answer_to(core.PermissionDenied()))
+    return _json(answer_to(core.PermissionDenied()), request)
 
 
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Django's CSRF_FAILURE_VIEW."""
     if not _wants_json(request):
         return csrf.csrf_failure(request, reason=reason)
-    return _json(Answer(403, "csrf_failed", "The CSRF token is missing or wrong."))
+    return _json(Answer(403, "csrf_failed", "The CSRF token is missing or wrong."), request)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -311,7 +364,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     error = sys.exception()
     answer = answer_to(error or Exception())
     if _wants_json(request):
-        return _json(answer if answer.status >= 500 else answer_to(Exception()))
+        return _json(answer if answer.status >= 500 else answer_to(Exception()), request)
     response = defaults.server_error(request)
     if answer.status == 503:
         response.status_code, response["Retry-After"] = 503, str(RETRY_AFTER_SECONDS)
@@ -322,11 +375,12 @@ def _wants_json(request: HttpRequest) -> bool:
     return request.path_info.startswith(("/api/", "/health", "/metrics"))
 
 
-def _json(answer: Answer) -> HttpResponse:
+def _json(answer: Answer, request: HttpRequest | None) -> HttpResponse:
+    is_problem = request is not None and _prefers_problem(request)
     return HttpResponse(
-        ENCODER.encode(answer.body),
+        ENCODER.encode(answer.problem if is_problem else answer.body),
         status=answer.status,
-        content_type="application/json",
+        content_type=problem_json.MEDIA_TYPE if is_problem else problem_json.JSON,
         headers=answer.headers,
     )
 

@@ -31,7 +31,7 @@ class RefusesForeignPages:
             and _is_foreign(request)
         ):
             message = "Pages of other sites may change nothing here."
-            return errors.response_to(Problem("foreign_origin", message, status_code=403))
+            return errors.response_to(Problem("foreign_origin", message, status_code=403), request)
         return self._get_response(request)
 
 
@@ -44,13 +44,13 @@ def _is_foreign(request: HttpRequest) -> bool:
 
 
 def _is_trusted(origin: str, request: HttpRequest) -> bool:
-    """Same rules as Django's CsrfViewMiddleware."""
+    """Same rules as Django's CsrfViewMiddleware, which still guards sessions; and CORS_ALLOWED_ORIGINS."""
     try:
         own = f"{request.scheme}://{request.get_host()}".lower()
         asked = urlsplit(origin)
     except (DisallowedHost, ValueError):
         return False
-    if origin == own or origin in settings.CSRF_TRUSTED_ORIGINS:
+    if origin in (own, *settings.CSRF_TRUSTED_ORIGINS, *settings.CORS_ALLOWED_ORIGINS):
         return True
     patterns = [urlsplit(trusted) for trusted in settings.CSRF_TRUSTED_ORIGINS if "*" in trusted]
     return any(

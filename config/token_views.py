@@ -75,17 +75,28 @@ class Login(APIView):
         description="A new one each time. It ends when it expires, is revoked, or the password changes.",
         request=AuthToken,
         responses={200: OpenApiResponse(IssuedToken, description="Send it as `Authorization: Bearer …`.")}
-        | refusals(_400="required too_short too_long authorization malformed_json"),
+        | refusals(_400="required too_short too_long malformed_json", _401="invalid_credentials"),
         auth=[],
     )
     def post(self, request: Request) -> Response:
         """Issue a new token."""
         serializer = AuthToken(data=request.data, context={"request": request})
-        serializer.is_valid(raise_exception=True)
+        _validate(serializer)
         given = serializer.validated_data
         end = tokens.default_end(database_now())
         stored, token = tokens.issue(given["user"], name=given["name"], expires_at=end)
         return Response(IssuedToken(token=token, id=stored.pk, name=stored.name, expires_at=end))
+
+
+def _validate(serializer: AuthToken) -> None:
+    """Raise ValidationError for a body, Problem for credentials that are not accepted."""
+    if serializer.is_valid():
+        return
+    refused = serializer.errors.get("non_field_errors", [])
+    if any(each.code == "authorization" for each in refused):
+        message = "This user name and this password are not accepted."
+        raise Problem("invalid_credentials", message, status_code=status.HTTP_401_UNAUTHORIZED)
+    raise serializers.ValidationError(serializer.errors)
 
 
 class Tokens(APIView):

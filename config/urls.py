@@ -9,6 +9,7 @@ from django.views.generic import RedirectView
 from config import errors, pages, token_views
 from config.description import Schema
 from live import signalr
+from live.views import TicketsOfOrder
 from orders import queries
 from orders.http.payment_webhooks import PaymentWebhook
 from orders.operators.views import MoneyAtRisk
@@ -17,6 +18,7 @@ from payments.views import Transactions
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/orders", include("orders.http.urls")),  # first: most requests match here
+    path("api/orders/<str:reference>/ticket", TicketsOfOrder.as_view(), name="order-ticket"),
     path("", include("board.urls")),
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}board/icon.svg")),
     path("api", pages.ApiRoot.as_view(), name="api"),
@@ -54,6 +56,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     re_path(r"^api(/.*)?$", errors.api_not_found),
 ]
+
+if settings.OIDC_RP_CLIENT_ID:
+    urlpatterns.append(path("oidc/", include("mozilla_django_oidc.urls")))
 
 handler400 = errors.bad_request
 handler403 = errors.permission_denied

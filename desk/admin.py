@@ -69,7 +69,7 @@ class DeskOrderAdmin(HandledAdmin, OrderAdmin):
     ) -> HttpResponse:
         """Show the list with the user's saved filters."""
         ours = {
-            "saved_filters": SavedFilter.objects.filter(user_id=request.user.pk),
+            "saved_filters": SavedFilter.objects.filter(user_id=int(request.user.pk or 0)),
             "list_state": list_state(request),
             "is_narrowed": is_narrowed(request),
         }
@@ -121,7 +121,7 @@ class DeskOrderAdmin(HandledAdmin, OrderAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         name, query = request.POST.get("name", "").strip()[:60], request.POST.get("query", "")[:1000]
-        saved = SavedFilter.objects.filter(user_id=request.user.pk)
+        saved = SavedFilter.objects.filter(user_id=int(request.user.pk or 0))
         if not name or not query:
             self.message_user(request, "Set a filter and give it a name.", messages.ERROR)
         elif saved.exclude(name=name).count() >= MOST_SAVED:
@@ -129,13 +129,13 @@ class DeskOrderAdmin(HandledAdmin, OrderAdmin):
                 request, f"You have {MOST_SAVED} saved filters; delete one first.", messages.ERROR
             )
         else:
-            saved.update_or_create(name=name, user_id=request.user.pk, defaults={"query": query})
+            saved.update_or_create(name=name, user_id=int(request.user.pk or 0), defaults={"query": query})
             self.message_user(request, f"Saved as “{name}”.", messages.SUCCESS)
         return _to_list(query)
 
     def delete_filter_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Delete one of the user's saved filters."""
-        deleted, _ = SavedFilter.objects.filter(user_id=request.user.pk, pk=pk).delete()
+        deleted, _ = SavedFilter.objects.filter(user_id=int(request.user.pk or 0), pk=pk).delete()
         if not deleted:
             raise Http404(f"No saved filter {pk}.")
         return _to_list()

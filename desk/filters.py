@@ -30,7 +30,7 @@ class FieldsFilter(admin.ListFilter):
 
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
-        names = self.expected_parameters()
+        names = [name for name, _, _ in self.fields]
         for name in names:
             values = params.pop(name, [""])
             self.used_parameters[name] = str(values[-1]).strip()
@@ -40,7 +40,7 @@ class FieldsFilter(admin.ListFilter):
     def has_output(self) -> bool:
         return True
 
-    def expected_parameters(self) -> list[str]:
+    def expected_parameters(self) -> list[str | None]:
         return [name for name, _, _ in self.fields]
 
     def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:  # noqa: ARG002 - Django's signature

@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 
 from desk.models import LONGEST_NOTE, LONGEST_TAG, MOST_TAGS, Handling, Note
 from orders.models import Order
-from orders.workflow import UNDER_WAY
+from orders.status import UNDER_WAY
 
 TAG = re.compile(rf"[\w][\w -]{{0,{LONGEST_TAG - 1}}}")
 
@@ -73,7 +73,7 @@ def operators() -> QuerySet[User]:
     return User.objects.filter(Q(is_superuser=True) | Q(is_staff=True), is_active=True).order_by("username")
 
 
-def assigned_to(user_id: int | None) -> int:
+def assigned_to(user_id: int) -> int:
     """Return how many orders in progress, or needing attention, are assigned to a user."""
     assigned = Handling.objects.filter(assignee_id=user_id).values("order_id")
     is_open = Q(journey__status__in=UNDER_WAY) | Q(journey__attention__gt="")

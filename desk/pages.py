@@ -1,5 +1,6 @@
 """What the desk's pages of orders and archived orders have beside the orders' own."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -39,14 +40,18 @@ class HandledAdmin(admin.ModelAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         """Add the addresses of the forms on an order's page."""
-        views = {
-            "note": ("<int:order_id>/note/", self.note_view),
-            "handle": ("<int:order_id>/handle/", self.handle_view),
-            "resend": ("<int:order_id>/resend/<str:kind>/<int:pk>/", self.resend_view),
-        }
+        views: list[tuple[str, str, Callable[..., HttpResponse]]] = [
+            ("note", "note/", self.note_view),
+            ("handle", "handle/", self.handle_view),
+            ("resend", "resend/<str:kind>/<int:pk>/", self.resend_view),
+        ]
         ours = [
-            path(route, self.admin_site.admin_view(require_POST(view)), name=f"orders_order_{name}")
-            for name, (route, view) in views.items()
+            path(
+                f"<int:order_id>/{route}",
+                self.admin_site.admin_view(require_POST(view)),
+                name=f"orders_order_{name}",
+            )
+            for name, route, view in views
         ]
         return [*ours, *super().get_urls()]
 

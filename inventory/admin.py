@@ -22,6 +22,7 @@ from inventory.listing import RUNS_LOW, matches
 from inventory.listing_cache import forget_listings
 from inventory.models import Product, StockChange, StockItem
 from inventory.serializers import LARGEST_ADJUSTMENT
+from iso.currencies import rounded
 
 FREE_UNITS = F("stock__on_hand") - F("stock__reserved")
 
@@ -73,6 +74,7 @@ class ProductForm(ModelForm):
         if {"price", "currency"} <= cleaned.keys():
             try:
                 naming.check_price(cleaned["price"], cleaned["currency"])
+                cleaned["price"] = rounded(cleaned["price"], cleaned["currency"])
             except forms.ValidationError as error:
                 self.add_error("price", error)
         return cleaned

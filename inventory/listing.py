@@ -69,6 +69,11 @@ def find_product(*, reference: str, retired_too: bool = False) -> Product:
     raise ProductNotFound(reference)
 
 
+def available_units(product_ids: Iterable[int]) -> dict[int, int]:
+    """Return unreserved units by product id, without a lock."""
+    return {item.product_id: item.available for item in StockItem.objects.filter(product_id__in=product_ids)}
+
+
 def running_low() -> int:
     """Return how many active products are below their reorder level."""
     return Product.objects.filter(RUNS_LOW, active=True).count()

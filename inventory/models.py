@@ -8,6 +8,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
+from database.fields import MoneyField
 from inventory.managers import ProductManager, StockItemManager, new_version
 from inventory.stock import ChangeSource
 from iso.validators import check_currency
@@ -20,9 +21,7 @@ class Product(models.Model):
     name = models.CharField(max_length=120, unique=True)
     category = models.CharField(max_length=40, blank=True)
     description = models.CharField(max_length=400, blank=True)
-    price = models.DecimalField(
-        max_digits=12, decimal_places=2, validators=[MinValueValidator(Decimal("0.01"))]
-    )
+    price = MoneyField(validators=[MinValueValidator(Decimal("0.001"))])
     currency = models.CharField(max_length=3, default="USD", validators=[check_currency])
     weight_grams = models.PositiveIntegerField(default=0)
     active = models.BooleanField(default=True, help_text="Only active products can be ordered.")

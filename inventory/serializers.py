@@ -1,22 +1,34 @@
 """API schemas of products, stock and adjustments."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 
 from inventory import naming
 from inventory.models import Product, StockChange
+from iso.currencies import rounded
 
 LARGEST_ADJUSTMENT = 1_000_000
 LARGEST_PAGE = 200
 
 
+class PriceField(serializers.DecimalField):
+    """A price, with the digits that are stored."""
+
+    def quantize(self, value: Decimal) -> Decimal:
+        """Return the value: its currency has decided the digits."""
+        return value
+
+
 class ProductSerializer(serializers.ModelSerializer):
     """A product as customers see it."""
 
+    price = PriceField(max_digits=13, decimal_places=3)
     weightGrams = serializers.IntegerField(source="weight_grams")  # noqa: N815 - the name on the wire
     available = serializers.IntegerField(source="stock.available", help_text="Units the next order may have.")
 
@@ -56,8 +68,8 @@ class ChangeSerializer(serializers.ModelSerializer):
     """A stock adjustment."""
 
     onHandAfter = serializers.IntegerField(source="on_hand_after")  # noqa: N815
-    madeBy = serializers.CharField(  # noqa: N815
-        source="made_by", allow_blank=True, help_text="The user name; empty for the sync."
+    madeBy = serializers.SerializerMethodField(  # noqa: N815
+        help_text="The user name; null for the sync."
     )
     madeAt = serializers.DateTimeField(source="made_at")  # noqa: N815
 
@@ -65,6 +77,10 @@ class ChangeSerializer(serializers.ModelSerializer):
         model = StockChange
         fields = ["id", "source", "wanted", "applied", "onHandAfter", "reason", "madeBy", "madeAt"]
         read_only_fields = fields
+
+    def get_madeBy(self, change: StockChange) -> str | None:  # noqa: N802 - the name on the wire
+        """Return the user name."""
+        return change.made_by or None
 
 
 class ProductPage(serializers.Serializer):
@@ -149,7 +165,7 @@ class SyncResult(serializers.Serializer):
     applied = serializers.IntegerField(help_text="Differences that are gone.")
     unknown = serializers.IntegerField(help_text="SKUs of the warehouse that are not sold here.")
     stopped = serializers.CharField(
-        allow_blank=True, help_text="Why it ended before the last page; empty: it did not."
+        allow_null=True, help_text="Why it ended before the last page; null: it did not."
     )
 
 
@@ -159,6 +175,7 @@ class ProductFields(serializers.ModelSerializer):
     weightGrams = serializers.IntegerField(  # noqa: N815
         source="weight_grams", min_value=0, max_value=2**31 - 1, required=False
     )
+    price = PriceField(max_digits=13, decimal_places=3, min_value=Decimal("0.001"))
     reorderLevel = serializers.IntegerField(  # noqa: N815
         min_value=0, max_value=2**31 - 1, required=False, help_text="Below so many units: reorder."
     )
@@ -192,6 +209,7 @@ class ProductFields(serializers.ModelSerializer):
         if price is not None and {"price", "currency"} & attrs.keys():
             try:
                 naming.check_price(price, currency)
+                attrs["price"] = rounded(price, currency)
             except ValidationError as error:
                 raise serializers.ValidationError({"price": error.messages}, code=error.code) from None
         return attrs
@@ -217,15 +235,19 @@ def checked(kind: type[serializers.Serializer], data: Any) -> dict[str, Any]:
 def filled(serializer: serializers.BaseSerializer) -> dict[str, Any]:
     """Validate a serializer's body, unknown fields too. Raises DRF's ValidationError."""
     data, fields = serializer.initial_data, getattr(serializer, "fields", {})
-    unknown = [name for name in data if name not in fields] if isinstance(data, dict) else []
-    if unknown:
-        raise serializers.ValidationError({unknown[0][:80]: "Unknown field."}, code="unknown_field")
-    serializer.is_valid(raise_exception=True)
+    unknown = [name[:80] for name in data if name not in fields] if isinstance(data, dict) else []
+    faults: dict[str, Any] = {
+        name: [ErrorDetail("There is no such field.", code="unknown_field")] for name in unknown
+    }
+    if not serializer.is_valid():
+        faults |= serializer.errors
+    if faults:
+        raise serializers.ValidationError(faults)
     return dict(serializer.validated_data)
 
 
 def parameters(kind: type[serializers.Serializer], query: QueryDict) -> dict[str, Any]:
-    """Validate query parameters. Raises BadParameter for the first."""
+    """Validate query parameters. Raises BadParameter."""
     # DRF treats an empty parameter of a QueryDict as absent.
     serializer = kind(data=query.dict())
     if not serializer.is_valid():

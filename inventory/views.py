@@ -106,6 +106,7 @@ class ProductsView(APIView):
     @extend_schema(
         tags=TAGS,
         operation_id="inventory_list",
+        summary="List products with available units",
         parameters=[ListingParameters],
         responses={200: ProductPage, 400: BAD_PARAMETER},
     )
@@ -125,6 +126,7 @@ class ProductsView(APIView):
     @extend_schema(
         tags=TAGS,
         operation_id="inventory_add",
+        summary="Add a product without stock (staff)",
         request=ProductFields,
         responses={201: StaffProductSerializer, 400: BAD_PRODUCT},
     )
@@ -140,7 +142,11 @@ class ProductView(APIView):
     permission_classes = [IsAuthenticated, MayChangeProducts]
 
     @extend_schema(
-        tags=TAGS, operation_id="inventory_read", parameters=[REFERENCE], responses=StaffProductSerializer
+        tags=TAGS,
+        operation_id="inventory_read",
+        summary="Get a product with its available units",
+        parameters=[REFERENCE],
+        responses=StaffProductSerializer,
     )
     def get(self, request: Request, reference: str) -> Response:
         """Return a product with its available units."""
@@ -150,6 +156,7 @@ class ProductView(APIView):
     @extend_schema(
         tags=TAGS,
         operation_id="inventory_change",
+        summary="Change a product: name, price, retirement, reorder level (staff)",
         parameters=[REFERENCE],
         request=ProductFields(partial=True),
         responses={200: StaffProductSerializer, 400: BAD_PRODUCT},
@@ -172,6 +179,7 @@ class AdjustView(APIView):
     @extend_schema(
         tags=TAGS,
         operation_id="inventory_adjust",
+        summary="Adjust a product's stock by a difference (staff)",
         parameters=[REFERENCE, IDEMPOTENCY_KEY],
         request=AdjustmentSerializer,
         responses={200: ChangeSerializer, 400: BAD_ADJUSTMENT, 409: refusal("not_enough_free")},
@@ -203,6 +211,7 @@ class ChangesView(APIView):
     @extend_schema(
         tags=TAGS,
         operation_id="inventory_changes",
+        summary="List a product's stock adjustments, latest first (staff)",
         parameters=[REFERENCE, PageParameters],
         responses={200: ChangePage, 400: BAD_PARAMETER},
     )
@@ -222,6 +231,7 @@ class SyncView(APIView):
     @extend_schema(
         tags=TAGS,
         operation_id="inventory_sync",
+        summary="Sync stock with the warehouse, queued or now (staff)",
         parameters=[SyncParameters],
         request=None,
         responses={200: SyncResult, 202: SyncAsked, 400: BAD_PARAMETER},
@@ -229,7 +239,8 @@ class SyncView(APIView):
     def post(self, request: Request) -> Response:
         """Sync stock with the warehouse: queued (202), or now (`wait`)."""
         if parameters(SyncParameters, request.query_params)["wait"]:
-            return Response(asdict(sync_stock(now=database_now())))
+            result = asdict(sync_stock(now=database_now()))
+            return Response(result | {"stopped": result["stopped"] or None})
         try:
             ask_for_sync()
         except OperationalError as error:

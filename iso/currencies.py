@@ -26,3 +26,23 @@ def has_decimals_for(amount: Decimal, currency: str) -> bool:
 def rounded(amount: Decimal, currency: str) -> Decimal:
     """Round to the currency's decimals; two if unknown."""
     return round(amount, DECIMALS.get(currency, 2))
+
+
+def amount_text(amount: Decimal, currency: str) -> str:
+    """Return the amount as it is sent: 1999 JPY as "1999", 12.5 USD as "12.50".
+
+    Raises ValueError for an amount with more decimals than the currency has: rounding would change it.
+    """
+    if not has_decimals_for(amount, currency):
+        raise ValueError(f"{amount} {currency} has too many decimals.")
+    return f"{rounded(amount, currency):f}"
+
+
+def format_amount(amount: Decimal, currency: str) -> str:
+    """Return the amount as it is shown, with its currency: "1,999 JPY", "1,234.50 USD"."""
+    return f"{format_number(amount, currency)} {currency}"
+
+
+def format_number(amount: Decimal, currency: str) -> str:
+    """Return the amount as it is shown where the currency stands elsewhere."""
+    return f"{rounded(Decimal(amount), currency):,f}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
 from typing import Any
@@ -13,14 +14,16 @@ from django.http import HttpRequest
 
 from accounts.lookup import NotAccepted, digest_of, find_owner
 from api.authentication import DEMO_USERNAME, SCHEMES
+from orders.http import links
+from orders.models import Order
 from orders.permissions import sees_all_orders
 
-SESSION, TOKEN, ACCOUNT, DEMO = "session", "token", "account", "demo"
+SESSION, TOKEN, ACCOUNT, DEMO, ORDER = "session", "token", "account", "demo", "order"
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A session key, an API token's digest, or a ticket's account."""
+    """A session key, an API token's digest, a ticket's account, or one order and the version of its links."""
 
     kind: str
     value: str
@@ -28,15 +31,23 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """An account and its credential."""
+    """An account and its credential. With `order_id` only that order is visible, as its owner sees it."""
 
     user: User
     credential: Credential
     sees_all_orders: bool
+    order_id: int | None = None
+
+    @property
+    def holder(self) -> str:
+        """Return who holds the socket, for limits: one order's customers do not use up the shop's account."""
+        return f"user {self.user.pk}" if self.order_id is None else f"order {self.order_id}"
 
 
 def viewer_of(credential: Credential) -> Viewer | None:
     """Return the account authenticated now, if any."""
+    if credential.kind == ORDER:
+        return _by_order(credential)
     user = _FINDERS[credential.kind](credential.value)
     return Viewer(user, credential, sees_all_orders(user)) if user and user.is_active else None
 
@@ -52,6 +63,21 @@ def shown_by(headers: Mapping[str, str], *, trust_cookies: bool) -> Credential |
     return Credential(DEMO, DEMO_USERNAME) if settings.DEMO else None
 
 
+def bearer_of(headers: Mapping[str, str]) -> str | None:
+    """Return what the Authorization header carries, if it is a token or ticket."""
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    return value.strip() if scheme.lower() in SCHEMES else None
+
+
+def of_link(value: str) -> Credential | None:
+    """Return the credential of an order's ticket or track link; None if it is not valid now."""
+    try:
+        link = links.read(value, now=datetime.now(UTC))
+    except links.InvalidLink:
+        return None
+    return Credential(ORDER, f"{link.order_id}:{link.version}")
+
+
 def of_request(request: Any) -> Credential:
     """Return the credential of an API request, for a ticket."""
     if request.auth is not None:
@@ -60,6 +86,14 @@ def of_request(request: Any) -> Credential:
     if session is not None and session.session_key:
         return Credential(SESSION, session.session_key)
     return Credential(ACCOUNT, str(request.user.pk))
+
+
+def _by_order(credential: Credential) -> Viewer | None:
+    order_id, _, version = credential.value.partition(":")
+    order = Order.objects.select_related("owner").filter(pk=int(order_id), link_version=int(version)).first()
+    if order is None or not order.owner.is_active:
+        return None
+    return Viewer(order.owner, credential, sees_all_orders=False, order_id=order.pk)
 
 
 def _cookie(header: str) -> str:

@@ -15,7 +15,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import Error as DatabaseFailure
 
 from live import tickets
-from live.access import Viewer, shown_by, viewer_of
+from live.access import Viewer, bearer_of, shown_by, viewer_of
 from live.asgi import Receive, Scope, Send, headers_of
 from live.close_codes import (
     END,
@@ -158,12 +158,17 @@ class LiveConsumer(AsyncWebsocketConsumer):
         return viewer
 
     def _identify(self) -> Viewer | None:
+        headers = headers_of(self.scope)
         ticket = self._query.get("ticket", self._query.get("access_token"))
-        if ticket is not None:
-            credential = tickets.redeem(ticket)
-        else:
-            verified = bool(self.scope.get(ORIGIN_VERIFIED))
-            credential = shown_by(headers_of(self.scope), trust_cookies=verified)
+        if ticket is None:
+            ticket = bearer_of(headers)
+        if ticket is not None and (credential := tickets.credential_of(ticket)):
+            return viewer_of(credential)
+        if "ticket" in self._query:
+            return None
+        if "access_token" in self._query:  # how browsers' SignalR clients send their token
+            headers["authorization"] = f"Bearer {self._query['access_token']}"
+        credential = shown_by(headers, trust_cookies=bool(self.scope.get(ORIGIN_VERIFIED)))
         return viewer_of(credential) if credential else None
 
     async def _agree(self) -> Wire:
@@ -238,16 +243,15 @@ class OrderConsumer(LiveConsumer):
     def feed(self, viewer: Viewer) -> AsyncGenerator[Said, None]:
         reference = self.scope["url_route"]["kwargs"]["reference"]
         return order_feed(
-            user=viewer.user, reference=reference, after=self._after(parse_sequence), close=self.stop
+            viewer=viewer, reference=reference, after=self._after(parse_sequence), close=self.stop
         )
 
 
 class FeedConsumer(LiveConsumer):
-    """/ws/orders[?after=<position>]: the viewer's own orders, or all."""
+    """/ws/orders[?after=<position>]: the viewer's own orders, all, or the one of the ticket."""
 
     def feed(self, viewer: Viewer) -> AsyncGenerator[Said, None]:
-        owner_id = None if viewer.sees_all_orders else viewer.user.pk
-        return journal_feed(owner_id=owner_id, after=self._after(parse_position), close=self.stop)
+        return journal_feed(viewer=viewer, after=self._after(parse_position), close=self.stop)
 
 
 class HubConsumer(FeedConsumer):

@@ -7,8 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
-
+from live.access import Viewer
 from live.close_codes import MORE_TO_REPLAY, NOT_FOUND, Refusal, Refused, bad_request
 from live.database_threads import SOCKET_THREADS, ask
 from live.hub import HUB, Interest, Subscription
@@ -38,15 +37,15 @@ Close = Callable[[Refusal], None]
 
 
 async def order_feed(
-    *, user: AbstractBaseUser, reference: str, after: int | None, close: Close
+    *, viewer: Viewer, reference: str, after: int | None, close: Close
 ) -> AsyncGenerator[Said, None]:
     """Yield one order's snapshot, or events after `after`; then live events."""
-    order = await ask(_order, SOCKET_THREADS, user, reference)
+    order = await ask(_order, SOCKET_THREADS, viewer, reference)
     subscription = Subscription(Interest(order_id=order.pk), close=close)
     await HUB.join(subscription)
     try:
         if after is None:
-            order, event = await ask(_current_state, SOCKET_THREADS, user, order)
+            order, event = await ask(_current_state, SOCKET_THREADS, viewer, order)
             yield Notice(snapshot(order, progress=event.progress, at=event.at))
             last = event.sequence
         else:
@@ -82,15 +81,18 @@ async def _missed_events(order: Order, last: int) -> AsyncGenerator[list[Message
         last = events[-1].sequence
 
 
-def _order(user: AbstractBaseUser, reference: str) -> Order:
+def _order(viewer: Viewer, reference: str) -> Order:
     try:
-        return by_reference(user, reference)
+        order = by_reference(viewer.user, reference)
     except OrderNotFound:
         raise Refused(NOT_FOUND) from None
+    if viewer.order_id not in (None, order.pk):
+        raise Refused(NOT_FOUND)
+    return order
 
 
-def _current_state(user: AbstractBaseUser, order: Order) -> tuple[Order, OrderEvent]:
-    order = _order(user, str(order.pk))
+def _current_state(viewer: Viewer, order: Order) -> tuple[Order, OrderEvent]:
+    order = _order(viewer, str(order.pk))
     (event,) = journal.events_of(order.pk, after=order.journey.sequence - 1, limit=1)
     return order, event
 
@@ -98,11 +100,9 @@ def _current_state(user: AbstractBaseUser, order: Order) -> tuple[Order, OrderEv
 # --- All orders that a user may see -----------------------------------------------------------------------
 
 
-async def journal_feed(
-    *, owner_id: int | None, after: Position | None, close: Close
-) -> AsyncGenerator[Said, None]:
-    """Yield an owner's or all events after `after`; then live events."""
-    interest = Interest(owner_id=owner_id)
+async def journal_feed(*, viewer: Viewer, after: Position | None, close: Close) -> AsyncGenerator[Said, None]:
+    """Yield the visible events after `after`; then live events."""
+    interest = _interest_of(viewer)
     reader = Reader(interest, after)
     # Read most before queueing live events.
     end, oldest_running = await ask(_ends, SOCKET_THREADS)
@@ -127,6 +127,12 @@ async def journal_feed(
         HUB.leave(subscription)
 
 
+def _interest_of(viewer: Viewer) -> Interest:
+    if viewer.order_id is not None:
+        return Interest(order_id=viewer.order_id)
+    return Interest(owner_id=None if viewer.sees_all_orders else viewer.user.pk)
+
+
 class Reader:
     """Reads missed events. `position` is its progress; None: live events only."""
 
@@ -148,6 +154,9 @@ class Reader:
                 raise Refused(MORE_TO_REPLAY)
 
     async def _next_page(self, after: Position, end: Position) -> list[Message]:
+        if self._interest.order_id is not None:
+            self.position = end
+            return await ask(_events_between, SOCKET_THREADS, self._interest.order_id, after, end)
         events, canary_owner = await ask(_follow, SOCKET_THREADS, after)
         events = [event for event in events if event.position <= end]
         self._read += len(events)
@@ -158,6 +167,18 @@ class Reader:
         if self._interest.owner_id is None:
             return event.owner_id != canary_owner
         return event.owner_id == self._interest.owner_id
+
+
+def _events_between(order_id: int, after: Position, end: Position) -> list[Message]:
+    """Read one order's own journal: the tickets of an order must not cost a scan of all orders' events."""
+    order = Order.objects.filter(pk=order_id).first()
+    if order is None:
+        return []
+    found, last = list[Message](), 0
+    while events := journal.events_of(order_id, after=last, limit=PAGE):
+        found += [Message.of_order_event(event, order) for event in events]
+        last = events[-1].sequence
+    return [message for message in found if after < message.position <= end]
 
 
 def _ends() -> tuple[Position, int]:
@@ -175,6 +196,8 @@ SLACK = 50_000
 def _beginning(interest: Interest) -> Position:
     """Lets `after=0` skip others' history."""
     if interest.owner_id is None:
+        return Position()
+    if interest.order_id is not None:
         return Position()
     own = Order.objects.filter(owner_id=interest.owner_id).order_by("id")
     first = own.values_list("id", flat=True).first()

@@ -6,11 +6,13 @@ from typing import Any, Self
 
 import msgspec
 
+from orders.events import STATUS_AFTER, EventType
 from orders.http.responses import status_name
 from orders.journal import FeedEvent, Position
+from orders.legs import LEGS, PAYMENT
 from orders.models import Journey, Order, OrderEvent, order_number
 from orders.reporting.wording import is_code
-from orders.workflow import STATUS_AFTER, EventType, Leg, Status
+from orders.status import Status
 
 CREATED = "OrderCreated"
 STATUS_UPDATED = "OrderStatusUpdated"
@@ -21,17 +23,11 @@ RECORD_SEPARATOR = "\x1e"  # ends every record of SignalR's JSON protocol
 # By plain strings: during a deploy, events of a newer release count as progress.
 STATUS = {event.value: status_name(status) for event, status in STATUS_AFTER.items()}
 
-SENTENCES: dict[str, str] = {
+OF_LEGS = {str(state.event): state.told for leg in LEGS for state in leg.states.values() if state.event}
+SENTENCES: dict[str, str] = OF_LEGS | {
     EventType.PLACED: "The order was placed.",
     EventType.RELEASED: "The order was released for processing.",
     EventType.STARTED: "Processing started.",
-    EventType.STOCK_RESERVED: "All items reserved.",
-    EventType.STOCK_REFUSED: "Not all items are in stock.",
-    EventType.SHIPPING_QUOTED: "Shipping cost calculated.",
-    EventType.SHIPPING_REFUSED: "We don't deliver to this address.",
-    EventType.PAYMENT_AUTHORIZED: "Payment authorized.",
-    EventType.PAYMENT_DECLINED: "Payment declined.",
-    EventType.PAYMENT_CAPTURED: "Payment received.",
     EventType.CAPTURE_DECLINED: "Payment could not be collected.",
     EventType.CONFIRMED: "The order is confirmed.",
     EventType.COMPLETION_REQUESTED: "The order will be completed as soon as it is confirmed.",
@@ -40,7 +36,6 @@ SENTENCES: dict[str, str] = {
     EventType.REFUND_SUCCEEDED: "Part of the payment was refunded.",
     EventType.REFUND_FAILED: "A refund did not get through yet.",
     EventType.CANCELLATION_STARTED: "The order is being cancelled.",
-    EventType.STOCK_RELEASED: "Items released.",
     EventType.MONEY_RETURNED: "Payment returned.",
     EventType.PAYMENT_ARRIVED_LATE: "A late payment arrived; it is being returned.",
     EventType.CANCELLED: "The order is cancelled.",
@@ -49,7 +44,7 @@ SENTENCES: dict[str, str] = {
     EventType.ATTENTION_NEEDED: "Our team is looking into the order.",
     EventType.RETRIED: "The order is being retried.",
 }
-RETURNED = {Leg.REFUNDED.value: "Payment refunded.", Leg.VOIDED.value: "Authorization voided."}
+RETURNED = {state.code: state.told for state in (PAYMENT.REFUNDED, PAYMENT.VOIDED)}
 
 
 class Message:
@@ -82,6 +77,11 @@ class Message:
             body["customerName"] = customer
             body |= {name: event.data[name] for name in ("amount", "currency", "held") if name in event.data}
         return cls(body, order_id=event.order_id, sequence=event.sequence, position=position)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The message's fields."""
+        return self._body
 
     @property
     def plain(self) -> str:

@@ -1,7 +1,8 @@
-"""Which pages may open a socket: this site's, and those of CSRF_TRUSTED_ORIGINS.
+"""Which pages may open a socket: this site's, those of CSRF_TRUSTED_ORIGINS, and of CORS_ALLOWED_ORIGINS.
 
 Browsers send cookies with any page's WebSocket, so only the Origin header stops other sites. A client without
-one is a script: it may connect, but its cookies are ignored, so stripping the header gains nothing.
+one is a script: it may connect, but its cookies are ignored, so stripping the header gains nothing. The same holds
+for pages of CORS_ALLOWED_ORIGINS: they bring a token or a ticket.
 """
 
 from collections.abc import Mapping
@@ -25,13 +26,19 @@ class OriginGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = headers_of(scope)
         origin = headers.get("origin")
-        if not _is_our_host(headers.get("host", "")) or (
-            origin is not None and not _is_trusted(origin, _own_origin(scope, headers))
-        ):
-            # Makes the server answer 403.
-            await send({"type": "websocket.close"})
+        if not _is_our_host(headers.get("host", "")):
+            await _refuse(send)
             return
-        await self._application({**scope, ORIGIN_VERIFIED: origin is not None}, receive, send)
+        verified = origin is not None and _is_trusted(origin, _own_origin(scope, headers))
+        if origin is not None and not verified and origin.lower() not in settings.CORS_ALLOWED_ORIGINS:
+            await _refuse(send)
+            return
+        await self._application({**scope, ORIGIN_VERIFIED: verified}, receive, send)
+
+
+async def _refuse(send: Send) -> None:
+    # Makes the server answer 403.
+    await send({"type": "websocket.close"})
 
 
 def _is_our_host(host: str) -> bool:

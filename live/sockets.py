@@ -30,19 +30,19 @@ class Register:
 
     def __init__(self) -> None:
         self._sockets: dict[Socket, Viewer] = {}
-        self._per_account: Counter[int] = Counter()
+        self._per_holder: Counter[str] = Counter()
         self._task: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
         return len(self._sockets)
 
     def enter(self, socket: Socket, viewer: Viewer) -> None:
-        """Register a socket. Raises Refused at its account's limit."""
+        """Register a socket. Raises Refused at the limit of its account, or of its order."""
         generous = viewer.sees_all_orders or viewer.credential.kind == DEMO
         limit = settings.LIVE_SOCKETS_PER_STAFF if generous else settings.LIVE_SOCKETS_PER_CUSTOMER
-        if self._per_account[viewer.user.pk] >= limit:
+        if self._per_holder[viewer.holder] >= limit:
             raise Refused(TOO_MANY_SOCKETS)
-        self._per_account[viewer.user.pk] += 1
+        self._per_holder[viewer.holder] += 1
         self._sockets[socket] = viewer
         if self._task is None:
             self._task = asyncio.create_task(self._check_forever())
@@ -52,9 +52,9 @@ class Register:
         viewer = self._sockets.pop(socket, None)
         if viewer is None:
             return
-        self._per_account[viewer.user.pk] -= 1
-        if not self._per_account[viewer.user.pk]:
-            del self._per_account[viewer.user.pk]
+        self._per_holder[viewer.holder] -= 1
+        if not self._per_holder[viewer.holder]:
+            del self._per_holder[viewer.holder]
         if not self._sockets and self._task:
             self._task.cancel()
             self._task = None

@@ -8,8 +8,10 @@ import secrets
 
 from django.db import Error
 
+from accounts.lookup import PREFIX
 from database.prepared import execute
-from live.access import Credential
+from live.access import Credential, of_link
+from orders.http.links import is_signed
 
 SECONDS = 30
 
@@ -45,6 +47,13 @@ def redeem(ticket: str) -> Credential | None:
     for kind, value, is_valid in found:
         return Credential(kind, value) if is_valid else None
     return None
+
+
+def credential_of(value: str) -> Credential | None:
+    """Return what a ticket of any kind stands for; None if it is none, or not valid. Raises NoTickets."""
+    if is_signed(value):
+        return of_link(value)
+    return None if value.startswith(PREFIX) else redeem(value)
 
 
 def _digest(ticket: str) -> str:

@@ -11,7 +11,7 @@ from django.db import connection
 from monitoring.health import valkey
 from monitoring.prober import Prober, Remembered
 from orders.reporting import stats
-from orders.workflow import Status
+from orders.status import Status
 from scheduling.slots import database_now
 
 DEADLINE_SECONDS = 3.0

@@ -91,7 +91,12 @@ class SystemStatus(APIView):
     read_cost = 5
     permission_classes = (IsStaffOrDemo,)
 
-    @extend_schema(tags=["system"], responses=OpenApiTypes.OBJECT)
+    @extend_schema(
+        tags=["system"],
+        operation_id="get_system_status",
+        summary="Get the state of orders, queues, workers, schedule and providers (staff)",
+        responses=OpenApiTypes.OBJECT,
+    )
     def get(self, request: Request) -> Response:  # noqa: ARG002 - DRF's signature
         """Return the whole state, at most two seconds old. Unknown parts are null, with the reason."""
         return Response(status.status())
@@ -102,7 +107,12 @@ class SystemNodes(APIView):
 
     permission_classes = (IsStaffOrDemo,)
 
-    @extend_schema(tags=["system"], responses=OpenApiTypes.OBJECT)
+    @extend_schema(
+        tags=["system"],
+        operation_id="get_system_nodes",
+        summary="Get the nodes of the cluster with their roles (staff)",
+        responses=OpenApiTypes.OBJECT,
+    )
     def get(self, request: Request) -> Response:  # noqa: ARG002 - DRF's signature
         """Return the nodes as they announce themselves; 503 while none is heard."""
         try:
@@ -118,7 +128,12 @@ class SystemMetrics(APIView):
     read_cost = 5
     permission_classes = (IsStaffOrDemo,)
 
-    @extend_schema(tags=["system"], responses=OpenApiTypes.OBJECT)
+    @extend_schema(
+        tags=["system"],
+        operation_id="get_system_metrics",
+        summary="Get recent throughput, durations and load (staff)",
+        responses=OpenApiTypes.OBJECT,
+    )
     def get(self, request: Request) -> Response:  # noqa: ARG002 - DRF's signature
         """Return the metrics of the last minutes, at most two seconds old."""
         return Response(metrics.metrics())

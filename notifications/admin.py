@@ -75,7 +75,7 @@ class SubscriptionForm(forms.ModelForm):
 
     class Meta:
         model = Subscription
-        fields = ("url", "events", "active", "secret")
+        fields = ("url", "events", "active", "signature", "secret")
 
     def clean_url(self) -> str:
         """Return the address; ValidationError if it would never be called."""
@@ -102,7 +102,7 @@ class SubscriptionAdmin(admin.ModelAdmin):
     )
     list_filter = ("active",)
     list_select_related = ("owner",)
-    fields = ("url", "events", "active", "secret", *STANDING)
+    fields = ("url", "events", "active", "signature", "secret", *STANDING)
     readonly_fields = STANDING
     actions = ["switch_on"]
 

@@ -9,21 +9,14 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 
-from notifications import event_counters, webhooks
+from notifications import event_counters, transitions, webhooks
+from notifications.kinds import AFTER, KINDS, PROVISIONAL, REFUND_INSTEAD_OF
 from notifications.models import Channel, JournalCursor, Kind, State
 from orders import journal, queries
 from orders.journal import FeedEvent
-from orders.workflow import EventType
 
 CURSOR = "notifications"
 PAGE = 1000
-
-NOTIFIED: dict[str, Kind] = {
-    EventType.CONFIRMED: Kind.CONFIRMED,
-    EventType.REJECTED: Kind.REJECTED,
-    EventType.CANCELLED: Kind.CANCELLED,
-    EventType.REFUND_SUCCEEDED: Kind.REFUNDED,
-}
 
 # Confirmed orders make their address known. Runs first: RECORD reads it.
 CONFIRM = """
@@ -40,13 +33,18 @@ RECORD = """
     WITH counts AS NOT MATERIALIZED (
         SELECT name, mails FROM notifications_mailcount WHERE since > now() - interval '1 hour'
     ), told AS (
-        SELECT e.order_id, e.sequence, e.kind, o.owner_id, o.email, lower(o.email) AS address,
-            e.kind = %(confirmed)s OR lower(u.email) = lower(o.email) OR EXISTS (
+        SELECT e.order_id, e.sequence, o.owner_id, o.email, lower(o.email) AS address,
+            CASE WHEN e.kind = %(replaced)s AND EXISTS (
+                SELECT FROM orders_orderevent v
+                WHERE v.order_id = e.order_id AND v.sequence < e.sequence AND v.type = %(after)s)
+            THEN %(refunded)s ELSE e.kind END AS kind,
+            e.kind = ANY(%(provisional)s::text[]) AS is_provisional,
+            e.kind = %(confirmed)s OR e.kind = ANY(%(to_all)s::text[]) OR lower(u.email) = lower(o.email) OR EXISTS (
                 SELECT FROM notifications_confirmedaddress c
                 WHERE c.owner_id = o.owner_id AND c.address = lower(o.email)) AS is_known
         FROM unnest(%(order_ids)s::bigint[], %(sequences)s::int[], %(kinds)s::text[])
             AS e(order_id, sequence, kind)
-        JOIN orders_order o ON o.id = e.order_id
+        JOIN orders_order o ON o.id = e.order_id AND (o.email <> '' OR e.kind <> ALL(%(provisional)s::text[]))
         LEFT JOIN auth_user u ON u.id = o.owner_id
         WHERE NOT EXISTS (SELECT FROM notifications_notification n
                           WHERE n.order_id = e.order_id AND n.sequence = e.sequence)
@@ -83,10 +81,18 @@ RECORD = """
         CASE WHEN email = '' THEN %(none)s ELSE %(email)s END,
         CASE WHEN email = '' THEN %(recorded)s WHEN obstacle <> '' THEN %(dropped)s ELSE %(waiting)s END,
         obstacle,
-        CASE WHEN email <> '' AND obstacle = '' THEN now() END
+        CASE WHEN email = '' OR obstacle <> '' THEN NULL
+            WHEN is_provisional THEN now() + %(delay)s * interval '1 second' ELSE now() END
     FROM decided
+    WHERE obstacle = '' OR NOT is_provisional
     ORDER BY order_id, sequence
     ON CONFLICT (order_id, sequence) DO NOTHING
+"""
+# A provisional e-mail that no try has begun is pointless after a later event.
+SUPERSEDE = """
+    DELETE FROM notifications_notification
+    WHERE order_id = ANY(%(superseded)s::bigint[]) AND kind = ANY(%(provisional)s::text[])
+      AND state = %(waiting)s AND attempts = 0
 """
 
 
@@ -104,15 +110,19 @@ def record_page() -> int:
         customers = [event for event in events if event.owner_id != queries.canary_owner_id()]
         event_counters.count(customers)
         webhooks.record(customers)
-        _record([event for event in customers if event.type in NOTIFIED])
+        _record([event for event in customers if event.type in KINDS])
         if events:
             cursor.move_to(events[-1].position)
+    transitions.log(customers, is_behind=len(events) == PAGE)
     return len(events)
 
 
 def _record(events: Sequence[FeedEvent]) -> None:
+    later = {event.order_id for event in events if KINDS[event.type] not in PROVISIONAL}
+    events = [e for e in events if KINDS[e.type] not in PROVISIONAL or e.order_id not in later]
     if not events:
         return
+    to_all = PROVISIONAL if settings.RECEIPTS_TO_NEW_ADDRESSES else ()
     parameters: dict[str, Any] = {
         "none": Channel.NONE.value,
         "email": Channel.EMAIL.value,
@@ -120,12 +130,21 @@ def _record(events: Sequence[FeedEvent]) -> None:
         "waiting": State.WAITING.value,
         "dropped": State.DROPPED.value,
         "confirmed": Kind.CONFIRMED.value,
+        "refunded": Kind.REFUNDED.value,
+        "replaced": REFUND_INSTEAD_OF.value,
+        "after": AFTER.value,
+        "provisional": [kind.value for kind in PROVISIONAL],
+        "to_all": [kind.value for kind in to_all],
+        "delay": settings.RECEIPT_DELAY_SECONDS,
+        "superseded": list(later),
         "per_recipient": settings.MAILS_PER_RECIPIENT_PER_HOUR,
         "per_account": settings.MAILS_PER_ACCOUNT_PER_HOUR,
         "order_ids": [event.order_id for event in events],
         "sequences": [event.sequence for event in events],
-        "kinds": [NOTIFIED[event.type].value for event in events],
+        "kinds": [KINDS[event.type].value for event in events],
     }
     with connection.cursor() as cursor:
         cursor.execute(CONFIRM, parameters)
         cursor.execute(RECORD, parameters)
+        if later:
+            cursor.execute(SUPERSEDE, parameters)

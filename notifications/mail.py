@@ -8,29 +8,19 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.template.loader import render_to_string
+from django.utils import translation
 
-from notifications.models import Kind, Notification
+from notifications import formats
+from notifications.kinds import KINDS
+from notifications.models import Notification
+from notifications.shop import shop
+from notifications.wording import REASONS
+from orders.events import EventType
+from orders.http.links import track_link
+from orders.legs import PAYMENT
 from orders.models import Order, OrderEvent, OrderLine
-from orders.workflow import EventType, Leg
-
-SUBJECTS: dict[str, str] = {
-    Kind.CONFIRMED: "Your order {number} is confirmed",
-    Kind.REJECTED: "We couldn't accept your order {number}",
-    Kind.CANCELLED: "Your order {number} is cancelled",
-    Kind.REFUNDED: "A refund for your order {number}",
-}
-
-# Rejections for customers. Typed reasons are quoted.
-REASONS = {
-    "out_of_stock": "Not everything you ordered is in stock.",
-    "not_shippable": "We don't deliver to this address.",
-    "card_declined": "Your bank declined the payment.",
-    "insufficient_funds": "Your bank declined the payment: insufficient funds.",
-    "expired_card": "Your card has expired.",
-    "payment_declined": "The payment was declined.",
-    "capture_declined": "The payment could not be completed.",
-}
 
 # An order may name anyone's address, so greetings must not carry links, numbers or messages.
 LONGEST_NAME, MOST_WORDS = 60, 5
@@ -39,7 +29,7 @@ AROUND_LETTERS = " .,'\N{RIGHT SINGLE QUOTATION MARK}-"
 LINK = re.compile(r"://|www\.|@|\w[.\u3002\uff0e\uff61][^\W\d_]{2,}", re.IGNORECASE)
 
 # Events quoted in mails.
-QUOTED = (EventType.SHIPPING_QUOTED, EventType.MONEY_RETURNED, EventType.REFUND_SUCCEEDED)
+QUOTED = (EventType.SHIPPING_QUOTED, EventType.MONEY_RETURNED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +43,9 @@ class Mail:
 
 
 def subject_of(notification: Notification) -> str:
-    """Return the subject line."""
-    return SUBJECTS[notification.kind].format(number=notification.order.number)
+    """Return the subject line, in the shop's language."""
+    with translation.override(settings.SHOP_LANGUAGE):
+        return _subject(notification, {"order": notification.order, "shop": shop()})
 
 
 def name_to_greet(name: str) -> str:
@@ -69,17 +60,17 @@ def name_to_greet(name: str) -> str:
 
 
 def compose(notifications: Sequence[Notification]) -> list[Mail]:
-    """Render the e-mails, in order. Orders must be loaded."""
+    """Render the e-mails, in order and in the shop's language. Orders must be loaded."""
     order_ids = [notification.order_id for notification in notifications]
     lines: defaultdict[int, list[OrderLine]] = defaultdict(list)
     for line in OrderLine.objects.filter(order_id__in=order_ids).order_by("order_id", "product_id"):
         lines[line.order_id].append(line)
     events: defaultdict[int, list[OrderEvent]] = defaultdict(list)
-    wanted = (*QUOTED, EventType.CONFIRMED, EventType.REJECTED, EventType.CANCELLED)
-    found = OrderEvent.objects.filter(order_id__in=order_ids, type__in=wanted)
+    found = OrderEvent.objects.filter(order_id__in=order_ids, type__in=(*QUOTED, *KINDS))
     for event in found.order_by("order_id", "sequence"):
         events[event.order_id].append(event)
-    return [_compose(n, lines[n.order_id], events[n.order_id]) for n in notifications]
+    with translation.override(settings.SHOP_LANGUAGE):
+        return [_compose(n, lines[n.order_id], events[n.order_id]) for n in notifications]
 
 
 def _compose(notification: Notification, lines: list[OrderLine], events: list[OrderEvent]) -> Mail:
@@ -87,33 +78,62 @@ def _compose(notification: Notification, lines: list[OrderLine], events: list[Or
     context = _context(order, lines, [e for e in events if e.sequence <= notification.sequence])
     return Mail(
         to=notification.recipient,
-        subject=subject_of(notification),
-        text=render_to_string(f"notifications/{notification.kind}.txt", context),
+        subject=_subject(notification, context),
+        text=_without_gaps(render_to_string(f"notifications/{notification.kind}.txt", context)),
         html=render_to_string(f"notifications/{notification.kind}.html", context),
     )
+
+
+def _without_gaps(text: str) -> str:
+    return re.sub(r"\n\s*\n", "\n\n", text).strip() + "\n"
+
+
+def _subject(notification: Notification, context: dict[str, Any]) -> str:
+    """Return one line, whatever the template has."""
+    return " ".join(render_to_string(f"notifications/{notification.kind}_subject.txt", context).split())
 
 
 def _reason(event: OrderEvent) -> str:
     reason = str(event.data.get("reason") or "")
     if event.type != EventType.REJECTED:
         return reason
-    return REASONS.get(reason, reason.replace("_", " "))
+    return str(REASONS.get(reason, reason.replace("_", " ")))
 
 
 def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> dict[str, Any]:
     data = {event.type: event.data for event in events}
-    shipping = data.get(EventType.SHIPPING_QUOTED, {}).get("amount")
+    quoted = data.get(EventType.SHIPPING_QUOTED, {}).get("amount")
+    shipping = Decimal(quoted) if quoted is not None else None
     reason = _reason(events[-1]) if events else ""
-    total = order.goods_amount + Decimal(shipping or 0)
+    total = order.goods_amount + (shipping or 0)
     parts = [Decimal(event.data["amount"]) for event in events if event.type == EventType.REFUND_SUCCEEDED]
     return {
         "order": order,
+        "shop": shop(),
+        "language": translation.get_language(),
         "name": name_to_greet(order.customer_name),
-        "lines": lines,
-        "shipping": Decimal(shipping) if shipping is not None else None,
-        "total": total,
-        "part": parts[-1] if parts else None,
-        "rest": total - sum(parts),
+        "lines": [
+            {"quantity": line.quantity, "name": line.product_name, "amount": _money(line.amount, order)}
+            for line in lines
+        ],
+        "goods": _money(order.goods_amount, order),
+        "shipping": None if shipping is None else _money(shipping, order),
+        "total": _money(total, order),
+        # The latest refund of a part, and what was not refunded in parts.
+        "part": _money(parts[-1], order) if parts else "",
+        "rest": _money(total - sum(parts), order),
+        "address": formats.address_lines(order),
         "reason": "" if LINK.search(reason) else reason,
-        "refunded": data.get(EventType.MONEY_RETURNED, {}).get("how") == Leg.REFUNDED,
+        "refunded": data.get(EventType.MONEY_RETURNED, {}).get("how") == PAYMENT.REFUNDED,
+        # Without PUBLIC_URL the link would be relative.
+        "track_url": _track_url(order),
     }
+
+
+def _track_url(order: Order) -> str:
+    link = track_link(order.pk, order.placed_at, order.link_version)
+    return link if settings.PUBLIC_URL else ""
+
+
+def _money(amount: Decimal, order: Order) -> str:
+    return formats.money(amount, order.currency)

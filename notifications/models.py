@@ -1,5 +1,6 @@
 """Notifications, webhooks, and the journal reader's cursor and counts."""
 
+import base64
 import secrets
 
 from django.conf import settings
@@ -15,10 +16,13 @@ from orders.models import Order
 class Kind(models.TextChoices):
     """The event a customer is notified of."""
 
+    RECEIVED = "received"
     CONFIRMED = "confirmed"
     REJECTED = "rejected"
     CANCELLED = "cancelled"
-    REFUNDED = "refunded"  # a part
+    REFUNDED = "refunded"
+    PART_REFUNDED = "part"  # a refund of a part
+    COMPLETED = "completed"
 
 
 class Channel(models.TextChoices):
@@ -93,8 +97,8 @@ class Notification(models.Model):
 
 
 def new_secret() -> str:
-    """Return a random signing secret."""
-    return f"whsec_{secrets.token_urlsafe(32)}"
+    """Return a random signing secret, as Standard Webhooks writes it."""
+    return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
 class MailCount(models.Model):
@@ -125,6 +129,10 @@ class ConfirmedAddress(models.Model):
 class Subscription(models.Model):
     """A webhook subscription of another system."""
 
+    class Signature(models.TextChoices):
+        STANDARD = "standard", "Standard Webhooks"
+        HEX = "hex", "t=…,v1=… of earlier releases"
+
     url = models.CharField("URL", max_length=500)
     secret = models.CharField(max_length=100, default=new_secret, help_text="Each message is signed with it.")
     events = ArrayField(
@@ -134,6 +142,13 @@ class Subscription(models.Model):
         help_text="Types of events, with commas between them; none: those that change an order's status.",
     )
     active = models.BooleanField(default=True)
+    signature = models.CharField(
+        max_length=10,
+        choices=Signature.choices,
+        default=Signature.STANDARD,
+        db_default=Signature.STANDARD,
+        help_text="The form of signatures. The former one goes with the next release.",
+    )
     created_at = models.DateTimeField(db_default=Now())
     # Notified when it is switched off.
     owner = models.ForeignKey(

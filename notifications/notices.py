@@ -6,9 +6,10 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.template.loader import render_to_string
 
+from notifications.mail import Mail
+from notifications.mailer import send
 from notifications.models import Subscription
 from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
-from providers.http import provider
 
 logger = logging.getLogger(__name__)
 
@@ -44,14 +45,9 @@ def _notify(subscription: Subscription) -> bool:
     if owner is None or not owner.email or at is None:
         return True
     context = {"subscription": subscription}
-    body = {
-        "to": owner.email,
-        "subject": SUBJECT,
-        "text": render_to_string(f"{TEMPLATE}.txt", context),
-        "html": render_to_string(f"{TEMPLATE}.html", context),
-    }
+    text, html = (render_to_string(f"{TEMPLATE}.{form}", context) for form in ("txt", "html"))
     try:
-        provider("email").post("/messages", body, key=f"webhook:{subscription.pk}:{at.timestamp():.0f}")
+        send(Mail(owner.email, SUBJECT, text, html), key=f"webhook:{subscription.pk}:{at.timestamp():.0f}")
     except ProviderRefused as refused:
         logger.warning("The e-mail about the subscription %s was refused: %s", subscription, refused)
     except (ProviderUnavailable, OutcomeUnknown):

@@ -18,6 +18,7 @@ from providers.deadline import Deadline, DeadlinePassed, HttpPool, HttpsPool
 
 CONNECT_SECONDS = 1.0
 PORTS = {"http": 80, "https": 443}
+PRIVATE_NAMES = (".localhost", ".local", ".internal", ".home.arpa")
 # IPv6 notations of IPv4: the embedded address decides.
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -47,9 +48,22 @@ def check_url(url: str) -> SplitResult:
         raise NotAllowed("only https is called")
     if not parts.hostname or parts.username is not None or parts.password is not None or port == 0:
         raise NotAllowed("it has no host, or names a user")
+    if not settings.WEBHOOK_ALLOW_PRIVATE and _is_private_name(parts.hostname):
+        raise NotAllowed("it leads into a private network")
     if any(ord(character) <= 32 or ord(character) > 126 for character in url):
         raise NotAllowed("it has characters that do not belong in an address")
     return parts
+
+
+def _is_private_name(host: str) -> bool:
+    """Whether a host is private by its name or number alone; others are resolved before each call."""
+    if host.rstrip(".").lower().endswith(PRIVATE_NAMES) or host.lower() == "localhost":
+        return True
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        return False
+    return not all(is_public(ipaddress.ip_address(entry[4][0])) for entry in found)
 
 
 def is_public(address: Address) -> bool:

@@ -1,5 +1,7 @@
 """Notifications API."""
 
+from datetime import UTC, datetime
+
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.db.models.functions import Coalesce, Now
@@ -10,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from api.deprecation import deprecation_headers
 from api.pagination import PAGE_PARAMETERS, newest_first
 from api.permissions import staff_with, user_of
 from api.problems import Problem
@@ -21,6 +24,8 @@ from notifications.models import Notification
 from notifications.serializers import NotificationBody, NotificationPage
 
 LARGEST_ID = 2**63 - 1
+# Of PATCH beside POST.
+SINCE, SUNSET = datetime(2026, 12, 1, tzinfo=UTC), datetime(2027, 12, 1, tzinfo=UTC)
 
 
 def visible_to(user: User) -> QuerySet[Notification]:
@@ -77,10 +82,17 @@ class ReadNotification(APIView):
         return Response(serializers.body(found.get()))
 
     @READ
-    @extend_schema(operation_id="update_notification_read", summary="The same as POST")
+    @extend_schema(
+        operation_id="update_notification_read",
+        summary="Note that a notification was read; use POST",
+        deprecated=True,
+    )
     def patch(self, request: Request, notification_id: int) -> Response:
         """Mark as read; only the first time counts."""
-        return self.post(request, notification_id)
+        response = self.post(request, notification_id)
+        for name, value in deprecation_headers(SINCE, sunset=SUNSET).items():
+            response[name] = value
+        return response
 
 
 class SendAgain(APIView):

@@ -1,14 +1,14 @@
 """Visits: which subscriptions are called now, and which pause or are switched off.
 
 A visit leases one subscription: across all processes at most WEBHOOK_CALLS_PER_SUBSCRIPTION calls to it are
-in flight. Each lane sends some orders' deliveries in sequence, up to the first failure. After failed visits a
-single call probes, with growing pauses; after WEBHOOK_SWITCH_OFF_HOURS the subscription is switched off.
+in flight. Each lane sends some orders' deliveries one after another, up to the first failure. After failed visits a
+single call probes, with growing pauses; after WEBHOOK_SWITCH_OFF_HOURS the subscription is switched off. What is sent
+when, and the retries, are the outbox's.
 """
 
 import logging
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,12 +17,20 @@ from django.db import connection, transaction
 from django.db.models import Count, Q
 
 from notifications.models import Delivery, Subscription
+from notifications.outbox import Outbox, Outcome, Tried
 
 logger = logging.getLogger(__name__)
 
 # Longer than a lane and its last call: 10 s + 30 s + DNS.
 LEASE_SECONDS = 60
 DELIVERIES_PER_LANE = 25
+DELIVERIES = Outbox(
+    Delivery,
+    sent=Delivery.State.DELIVERED,
+    sent_at="delivered_at",
+    lease_seconds=LEASE_SECONDS,
+    receiver="subscription_id",
+)
 # Failed visits without a pause, unless a call hung.
 FREE_FAILURES = 2
 LONGEST_PAUSE_SECONDS = 600
@@ -40,31 +48,6 @@ LEASE = f"""
                  ORDER BY s.leased_until NULLS FIRST LIMIT %s FOR UPDATE OF s SKIP LOCKED)
     RETURNING id
 """  # noqa: S608
-TAKE = """
-    UPDATE notifications_delivery SET attempts = attempts + 1, due_at = now() + %s * interval '1 second'
-    WHERE id IN (
-        SELECT d.id FROM unnest(%s::bigint[], %s::int[]) AS wanted(subscription_id, room)
-        CROSS JOIN LATERAL (
-            SELECT id FROM notifications_delivery
-            WHERE subscription_id = wanted.subscription_id AND due_at <= now()
-            ORDER BY due_at, id LIMIT wanted.room FOR UPDATE SKIP LOCKED) d)
-    RETURNING id
-"""
-SETTLE = """
-    UPDATE notifications_delivery d
-    SET state = o.state, failure = o.failure, status_code = o.status,
-        delivered_at = CASE WHEN o.state = 'delivered' THEN now() END,
-        due_at = now() + o.due_in * interval '1 second'
-    FROM unnest(%(ids)s::bigint[], %(attempts)s::int[], %(states)s::text[], %(failures)s::text[],
-                %(statuses)s::int[], %(due_in)s::float8[]) AS o(id, attempts, state, failure, status, due_in)
-    WHERE d.id = o.id AND d.state = 'waiting' AND d.attempts = o.attempts
-"""
-# Untried deliveries do not count as a try.
-RELEASE = """
-    UPDATE notifications_delivery d SET attempts = d.attempts - 1, due_at = now()
-    FROM unnest(%(ids)s::bigint[], %(attempts)s::int[]) AS o(id, attempts)
-    WHERE d.id = o.id AND d.state = 'waiting' AND d.attempts = o.attempts
-"""
 # Only while the lease is held.
 WENT_WELL = """
     UPDATE notifications_subscription
@@ -91,21 +74,6 @@ WENT_BADLY = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A try's outcome. `due_in` is seconds until the next; None: never."""
-
-    state: str
-    status: int | None = None
-    failure: str = ""
-    due_in: float | None = None
-    taken: bool | None = None  # by the receiver; None: not called
-    hung: bool = False  # timed out
-
-
-Tried = Sequence[tuple[Delivery, Outcome]]
-
-
 class Visit:
     """A leased subscription and its deliveries in this visit."""
 
@@ -115,11 +83,8 @@ class Visit:
         self._lease: datetime = subscription.leased_until
         self._open, self._outcomes, self._lock = len(lanes), list[Outcome](), threading.Lock()
 
-    def lane_ended(self, lane: Sequence[Delivery], tried: Tried) -> None:
-        """Record a lane's outcomes and release the rest; the last lane ends the visit."""
-        _settle(tried)
-        done = {delivery.pk for delivery, _ in tried}
-        _release([delivery for delivery in lane if delivery.pk not in done])
+    def lane_ended(self, tried: Tried[Delivery]) -> None:
+        """Note a lane's outcomes, which the outbox has recorded; the last lane ends the visit."""
         with self._lock:
             self._outcomes += [outcome for _, outcome in tried]
             self._open -= 1
@@ -175,8 +140,7 @@ def claim() -> list[Visit]:
         cursor.execute(LEASE, [LEASE_SECONDS, settings.WEBHOOK_CONCURRENCY])
         ids = [row[0] for row in cursor.fetchall()]
         leased = list(Subscription.objects.filter(id__in=ids))
-        cursor.execute(TAKE, [LEASE_SECONDS, [s.pk for s in leased], [_room(s) for s in leased]])
-        taken = [row[0] for row in cursor.fetchall()]
+        taken = DELIVERIES.claim({s.pk: _room(s) for s in leased})
     deliveries = Delivery.objects.filter(id__in=taken).select_related("subscription").order_by("id")
     visits = [Visit(s, _lanes([d for d in deliveries if d.subscription_id == s.pk])) for s in leased]
     for visit in visits:
@@ -192,38 +156,10 @@ def _room(subscription: Subscription) -> int:
 
 
 def _lanes(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
-    """An order's deliveries stay in one lane, in sequence."""
+    """Spread orders over the lanes."""
     count = int(settings.WEBHOOK_CALLS_PER_SUBSCRIPTION)
     lanes = [[d for d in deliveries if d.order_id % count == number] for number in range(count)]
     return [lane for lane in lanes if lane]
-
-
-def _settle(tried: Tried) -> None:
-    if not tried:
-        return
-    parameters = _claim_key([delivery for delivery, _ in tried]) | {
-        "states": [outcome.state for _, outcome in tried],
-        "failures": [outcome.failure for _, outcome in tried],
-        "statuses": [outcome.status for _, outcome in tried],
-        "due_in": [outcome.due_in for _, outcome in tried],
-    }
-    _execute(SETTLE, parameters)
-    for delivery, outcome in tried:
-        if outcome.state == "failed":
-            subscription = delivery.subscription
-            logger.warning(
-                "Webhook %s to %s failed for good: %s", delivery.key, subscription, outcome.failure
-            )
-
-
-def _release(deliveries: Sequence[Delivery]) -> None:
-    if deliveries:
-        _execute(RELEASE, _claim_key(deliveries))
-
-
-def _claim_key(deliveries: Sequence[Delivery]) -> dict[str, Any]:
-    """The attempt number fences out later claims."""
-    return {"ids": [d.pk for d in deliveries], "attempts": [d.attempts for d in deliveries]}
 
 
 def _execute(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:

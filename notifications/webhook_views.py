@@ -1,7 +1,7 @@
 """Webhooks API for staff: subscriptions, deliveries, redelivery."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
@@ -19,11 +19,11 @@ from api.problems import Problem
 from api.requests import Body, Nothing, read
 from api.responses import Answer
 from api.schema import IDEMPOTENCY_KEY, refusals
-from notifications.models import Delivery, Subscription
+from notifications.models import Delivery, Subscription, new_secret
 from notifications.outgoing import NotAllowed, check_url
 from notifications.views import LARGEST_ID
-from notifications.webhooks import SWITCH_ON_FIELDS, redeliver, switch_on
-from orders.workflow import EventType
+from notifications.webhooks import SWITCH_ON_FIELDS, queue_test, redeliver, switch_on
+from orders.events import EventType
 
 
 class ManagesWebhooks(BasePermission):
@@ -45,8 +45,15 @@ class NewSubscription(Body):
 
 
 class ChangedSubscription(Body):
-    """Changes to a subscription. Another URL needs another secret."""
+    """Changes to a subscription. Another URL needs another secret, and so does another form of signature."""
 
+    signature: (
+        Annotated[
+            Literal["standard"],
+            Meta(description="From the former form to Standard Webhooks, with a new secret in the answer."),
+        ]
+        | None
+    ) = None
     active: bool | None = None
     events: Annotated[list[EventType], Meta(max_length=len(EventType))] | None = None
 
@@ -61,6 +68,9 @@ class SubscriptionBody(Answer):
     url: str
     events: list[str]
     active: bool
+    signature: Annotated[
+        str, Meta(extra_json_schema={"enum": list(Subscription.Signature.values)}, examples=["standard"])
+    ]
     created_at: datetime
     failing_since: datetime | None
     retry_at: datetime | None
@@ -79,7 +89,7 @@ class DeliveryBody(Answer):
     """A delivery of one event to one subscription."""
 
     id: int
-    order_id: int
+    order_id: Annotated[int | None, Meta(description="Null for a test delivery.")]
     sequence: int
     event: str
     state: str
@@ -97,6 +107,7 @@ class DeliveryPage(Answer):
     results: list[DeliveryBody]
 
 
+EVENTS = [event.value for event in EventType]
 FORBIDDEN = refusals(_403="permission_denied")
 ID = OpenApiParameter("subscription_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 
@@ -121,9 +132,13 @@ class Webhooks(APIView):
         operation_id="create_webhook",
         summary="Have an address told what happens to orders (staff)",
         description=(
-            "Each event is a POST with the message of the live feed as its body. `Webhook-Id` is the same however"
-            " often it is tried. `Webhook-Signature` is `t=<seconds>,v1=<hex>`: HMAC-SHA256 with the secret over"
-            " `<seconds>.<body>`. Answer with 2xx; anything else is tried again with growing pauses.\n\n"
+            "Each event is a POST with the message of the live feed as its body, and in `order` the order as"
+            " `GET /api/orders/{reference}` has it when the message is sent. Messages follow"
+            " [Standard Webhooks](https://www.standardwebhooks.com), whose libraries verify them: `webhook-id` is"
+            " the same however often it is tried, `webhook-timestamp` are seconds since 1970, `webhook-signature` is"
+            " `v1,<base64>`: HMAC-SHA256 over `<id>.<timestamp>.<body>` with the key that follows `whsec_` in"
+            " base64. Answer with 2xx; anything else is tried again with growing pauses. Events of one order arrive"
+            " in their order.\n\n"
             "The secret is in this answer only: a repeat with the same `Idempotency-Key` has null instead. If the"
             " first answer was lost, delete the subscription and make another."
         ),
@@ -138,6 +153,7 @@ class Webhooks(APIView):
         return answer_once(request, lambda: self._subscribe(request), once_only=("secret",))
 
     def _subscribe(self, request: Request) -> Response:
+        _check_events(request.data)
         wanted = read(request.data, NewSubscription)
         try:
             check_url(wanted.url)
@@ -156,6 +172,17 @@ class OneWebhook(APIView):
 
     @extend_schema(
         tags=["notifications"],
+        operation_id="get_webhook",
+        summary="Get a subscription to webhooks (staff)",
+        parameters=[ID],
+        responses={200: SubscriptionBody} | refusals(_404="not_found") | FORBIDDEN,
+    )
+    def get(self, request: Request, subscription_id: int) -> Response:  # noqa: ARG002
+        """Return it, without its secret."""
+        return Response(_subscription(_one(subscription_id)))
+
+    @extend_schema(
+        tags=["notifications"],
         operation_id="change_webhook",
         summary="Switch a subscription off or on, or have it told of other events (staff)",
         parameters=[ID],
@@ -166,7 +193,9 @@ class OneWebhook(APIView):
     )
     def patch(self, request: Request, subscription_id: int) -> Response:
         """Change it. Switching off fails pending deliveries; switching on resets failures."""
-        wanted, found = read(request.data, ChangedSubscription), _one(subscription_id)
+        found = _one(subscription_id)
+        _check_events(request.data)
+        wanted, secret = read(request.data, ChangedSubscription), None
         changed: list[str] = []
         if wanted.active:
             switch_on(found)
@@ -177,9 +206,13 @@ class OneWebhook(APIView):
         if wanted.events is not None:
             found.events = [event.value for event in wanted.events]
             changed += ["events"]
+        if wanted.signature is not None and found.signature != wanted.signature:
+            found.signature, found.secret = wanted.signature, new_secret()
+            secret = found.secret
+            changed += ["signature", "secret"]
         if changed:
             found.save(update_fields=changed)
-        return Response(_subscription(found))
+        return Response(_subscription(found, secret=secret))
 
     @extend_schema(
         tags=["notifications"],
@@ -192,6 +225,34 @@ class OneWebhook(APIView):
         """Delete it with its deliveries."""
         _one(subscription_id).delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class TestDelivery(APIView):
+    """Test deliveries."""
+
+    permission_classes = [ManagesWebhooks]
+
+    @extend_schema(
+        tags=["notifications"],
+        operation_id="test_webhook",
+        summary="Send a test delivery to a subscription (staff)",
+        description=(
+            "It is signed and retried like any other, belongs to no order, and leaves within seconds:"
+            " `GET /api/webhooks/{subscription_id}/deliveries` has its outcome."
+        ),
+        request=Nothing,
+        parameters=[ID],
+        responses={202: OpenApiResponse(DeliveryBody, description="Queued.")}
+        | refusals(_404="not_found", _409="not_possible")
+        | FORBIDDEN,
+    )
+    def post(self, request: Request, subscription_id: int) -> Response:
+        """Queue a test delivery."""
+        read(request.data, Nothing)
+        found = _one(subscription_id)
+        if not found.active:
+            raise Problem("not_possible", "The subscription is switched off.", status_code=409)
+        return Response(_delivery(queue_test(found)), status=status.HTTP_202_ACCEPTED)
 
 
 class Deliveries(APIView):
@@ -236,6 +297,15 @@ class Redelivery(APIView):
         return Response(_delivery(delivery))
 
 
+def _check_events(body: Any) -> None:
+    """Name the known events beside an unknown one. Raises Problem."""
+    events = body.get("events") if isinstance(body, dict) else None
+    for place, event in enumerate(events if isinstance(events, list) else []):
+        if isinstance(event, str) and event not in EVENTS:
+            message = f"Unknown event {event[:60]!r}; use one of {', '.join(EVENTS)}."
+            raise Problem("invalid", message, field=f"events[{place}]")
+
+
 def _one(subscription_id: int) -> Subscription:
     found = Subscription.objects.filter(pk=min(subscription_id, LARGEST_ID)).first()
     if found is None:
@@ -249,6 +319,7 @@ def _subscription(row: Subscription, *, secret: str | None = None) -> Subscripti
         url=row.url,
         events=row.events,
         active=row.active,
+        signature=row.signature,
         created_at=row.created_at,
         failing_since=row.failing_since,
         retry_at=row.retry_at,
@@ -261,7 +332,7 @@ def _subscription(row: Subscription, *, secret: str | None = None) -> Subscripti
 def _delivery(row: Delivery) -> DeliveryBody:
     return DeliveryBody(
         id=row.pk,
-        order_id=row.order_id,
+        order_id=row.order_id or None,
         sequence=row.sequence,
         event=row.event,
         state=row.state,

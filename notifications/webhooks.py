@@ -3,33 +3,27 @@
 The journal reader records deliveries once per subscription and event. A row still due is the retry.
 """
 
-import hashlib
-import hmac
-import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 from django.db.models.functions import Now
 
-from live.messages import STATUS, Message
-from notifications import visits
+from live.messages import STATUS
+from notifications import outbox, visits
 from notifications.models import Delivery, Subscription
+from notifications.outbox import Outcome
 from notifications.outgoing import NotAllowed, NotAnswered, post
-from notifications.visits import Outcome
+from notifications.payloads import NO_ORDER, TEST, compose
+from notifications.signatures import signed_headers
 from orders.journal import FeedEvent
-from orders.models import Order, OrderEvent
-from providers.concurrency import concurrently
 from scheduling.slots import database_now
 
 # A batch continues without slower calls; those end at their deadline.
 PATIENCE_SECONDS = 2.0
-LANE_SECONDS = 10.0
-LONGEST_WAIT_SECONDS = 3600.0
 # Default events: those that change an order's status.
 USUAL = tuple(STATUS)
 
@@ -78,19 +72,17 @@ def deliver_batch() -> bool:
         given_up = cursor.rowcount
     claimed = visits.claim()
     timestamp = int(database_now().timestamp())
-    lanes = [(visit, lane) for visit in claimed for lane in visit.lanes]
-    bodies = _bodies([delivery for _, lane in lanes for delivery in lane])
-    done = concurrently(
-        [partial(_send_lane, lane, bodies, timestamp) for _, lane in lanes],
-        patience=PATIENCE_SECONDS,
-        on_late=lambda place, sent: lanes[place][0].lane_ended(lanes[place][1], sent),
+    places = [(visit, lane) for visit in claimed for lane in visit.lanes]
+    bodies = compose([delivery for _, lane in places for delivery in lane])
+    outcomes = visits.DELIVERIES.send(
+        [lane for _, lane in places],
+        partial(_send, bodies, timestamp),
         pool="webhooks",
         places=settings.WEBHOOK_CONCURRENCY,
+        patience=PATIENCE_SECONDS,
+        on_end=lambda place, tried: places[place][0].lane_ended(tried),
     )
-    for place, (visit, lane) in enumerate(lanes):
-        if place not in done.late:
-            visit.lane_ended(lane, done.results.get(place, []))
-    return bool(given_up or any(done.results.values()))
+    return bool(given_up or outcomes)
 
 
 def switch_on(subscription: Subscription) -> None:
@@ -115,79 +107,45 @@ SWITCH_ON_FIELDS = (
 def redeliver(deliveries: QuerySet[Delivery], *, user_id: int) -> int:
     """Queue finished deliveries again and log the user. Return how many."""
     ended = deliveries.exclude(state=Delivery.State.WAITING)
+    return visits.DELIVERIES.requeue(
+        ended, user_id=user_id, note="Redelivered.", status_code=None, delivered_at=None
+    )
+
+
+def queue_test(subscription: Subscription) -> Delivery:
+    """Queue a test delivery, which belongs to no order."""
     with transaction.atomic():
-        chosen = Delivery.objects.filter(pk__in=list(ended.select_for_update().values_list("pk", flat=True)))
-        count = chosen.update(
+        Subscription.objects.select_for_update().get(pk=subscription.pk)
+        earlier = Delivery.objects.filter(subscription=subscription, order_id=NO_ORDER)
+        number = (earlier.aggregate(Max("sequence"))["sequence__max"] or 0) + 1
+        made = Delivery.objects.create(
+            subscription=subscription,
+            order_id=NO_ORDER,
+            sequence=number,
+            event=TEST,
             state=Delivery.State.WAITING,
             due_at=Now(),
-            attempts=0,
-            failure="",
-            status_code=None,
-            delivered_at=None,
         )
-        LogEntry.objects.log_actions(user_id, chosen, CHANGE, change_message="Told again.")
-    return count
+    made.refresh_from_db()
+    return made
 
 
-def signature(secret: str, *, timestamp: int, body: bytes) -> str:
-    """Return the signature header, with timestamp against replay."""
-    digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
-    return f"t={timestamp},v1={digest}"
-
-
-def _bodies(deliveries: Sequence[Delivery]) -> dict[int, bytes]:
-    """Archived orders have none."""
-    orders = Order.objects.in_bulk({delivery.order_id for delivery in deliveries})
-    found = OrderEvent.objects.filter(order_id__in=orders)
-    events: dict[tuple[int, int], OrderEvent] = {(event.order_id, event.sequence): event for event in found}
-    return {
-        d.pk: Message.of_order_event(event, orders[d.order_id]).plain.encode()
-        for d in deliveries
-        if (event := events.get((d.order_id, d.sequence)))
-    }
-
-
-def _send_lane(
-    lane: Sequence[Delivery], bodies: Mapping[int, bytes], timestamp: int
-) -> list[tuple[Delivery, Outcome]]:
-    """Send in sequence until a failure or timeout. Return what was tried."""
-    until = time.monotonic() + LANE_SECONDS
-    tried: list[tuple[Delivery, Outcome]] = []
-    for delivery in lane:
-        if tried and time.monotonic() > until:
-            break
-        outcome = _send(delivery, bodies.get(delivery.pk), timestamp)
-        tried.append((delivery, outcome))
-        if outcome.taken is False:
-            break
-    return tried
-
-
-def _send(delivery: Delivery, body: bytes | None, timestamp: int) -> Outcome:
-    subscription = delivery.subscription
+def _send(bodies: Mapping[int, bytes], timestamp: int, delivery: Delivery) -> Outcome:
+    subscription, body = delivery.subscription, bodies.get(delivery.pk)
     if body is None:
-        return Outcome("failed", failure="the order is in the archive")
-    headers = {
-        "Content-Type": "application/json",
-        "User-Agent": "order-pipeline",
-        # For the receiver's deduplication.
-        "Webhook-Id": delivery.key,
-        "Webhook-Signature": signature(subscription.secret, timestamp=timestamp, body=body),
-    }
+        return Outcome(Delivery.State.FAILED, "the order is in the archive")
+    headers = {"Content-Type": "application/json", "User-Agent": "order-pipeline"}
+    headers |= signed_headers(subscription, key=delivery.key, timestamp=timestamp, body=body)
     try:
         status = post(subscription.url, body, headers)
     except NotAllowed as problem:
-        return _retry_later(delivery, str(problem), None)
+        return _retry(delivery, str(problem))
     except NotAnswered as problem:
-        return _retry_later(delivery, str(problem), None, hung=problem.hung)
+        return _retry(delivery, str(problem), hung=problem.hung)
     if 200 <= status < 300:
-        return Outcome("delivered", status, taken=True)
-    return _retry_later(delivery, f"it answered {status}", status)
+        return Outcome(Delivery.State.DELIVERED, status=status, taken=True)
+    return _retry(delivery, f"it answered {status}", status=status)
 
 
-def _retry_later(delivery: Delivery, why: str, status: int | None, *, hung: bool = False) -> Outcome:
-    if delivery.attempts >= settings.WEBHOOK_ATTEMPTS:
-        given_up = f"given up after {delivery.attempts} tries: {why}"[:200]
-        return Outcome("failed", status, given_up, taken=False, hung=hung)
-    wait = min(LONGEST_WAIT_SECONDS, 2.0 ** (delivery.attempts - 1))
-    return Outcome("waiting", status, why[:200], due_in=wait, taken=False, hung=hung)
+def _retry(delivery: Delivery, why: str, **facts: Any) -> Outcome:
+    return outbox.retry(delivery, why, attempts=settings.WEBHOOK_ATTEMPTS, taken=False, **facts)

@@ -1,6 +1,6 @@
 """Orders in the admin site: read-only, changed by operations only. `desk` registers those of orders."""
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -11,7 +11,9 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
 from inventory.models import Reservation
+from iso.currencies import format_amount
 from orders import queries
+from orders.legs import LEGS, PAYMENT, read_states
 from orders.log_context import trace_url
 from orders.maintenance import archive
 from orders.models import ArchivedOrder, Batch, Journey, Order, OrderEvent, OrderLine
@@ -22,7 +24,6 @@ from orders.operators.operating import IS_ID, OperatingAdmin
 from orders.operators.runs import flower_url, latest_batch, runs_in, runs_of
 from orders.operators.search import found, named
 from orders.reporting.wording import attention, timeline, waits_for
-from orders.workflow import Leg, Status
 from payments.models import Transaction
 
 # --- The list ---------------------------------------------------------------------------------------------
@@ -34,7 +35,7 @@ class OrdersAdmin(PageAdmin):
     page = "admin/orders/order/order.html"
     ordering = ("-id",)
     # Columns with an index.
-    sortable_by = ("shown_number", "customer_name", "placed", "age")
+    sortable_by: ClassVar[tuple[str, ...]] = ("shown_number", "customer_name", "placed", "age")
     # Enables the search box; `find` searches.
     search_fields = ("id",)
 
@@ -65,7 +66,7 @@ class OrdersAdmin(PageAdmin):
     def total(self, row: Any) -> str:
         """Column: total and currency."""
         order = self.order_of(row)
-        return f"{order.total_amount:,.2f} {order.currency}"
+        return format_amount(order.total_amount, order.currency)
 
     @admin.display(description="Placed (UTC)", ordering="pk")
     def placed(self, row: Any) -> str:
@@ -114,7 +115,7 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
             return format_html(
                 '<span class="desk-urgent">attention: {}</span>', attention(order.journey.attention)
             )
-        if order.journey.status == Status.PENDING and order.journey.due_at is None:
+        if order.journey.is_held:
             return "manual release"
         return waits_for(order.journey.waiting_for)
 
@@ -133,6 +134,7 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
             "explanation": "" if is_at_rest(order.journey) else explain(order).text,
             "waits_for": waits_for(order.journey.waiting_for),
             "attention": attention(order.journey.attention),
+            "legs": list(zip(LEGS, read_states(order.journey), strict=True)),
             "lines": list(order.lines.all()),
             "transactions": Transaction.objects.filter(order_id=order.pk).order_by("started_at"),
             "reservations": Reservation.objects.filter(order_id=order.pk).select_related("product"),
@@ -154,7 +156,7 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
 
 def status_badge(journey: Journey) -> SafeString:
     """Return a status badge."""
-    label = journey.status.capitalize() + (", refunded" if journey.payment == Leg.REFUNDED else "")
+    label = journey.status.capitalize() + (", refunded" if journey.payment == PAYMENT.REFUNDED else "")
     return format_html('<span class="status status-{}">{}</span>', journey.status, label)
 
 
@@ -191,7 +193,7 @@ class ArchivedOrderAdmin(OrdersAdmin):
     """Archived orders."""
 
     list_display = ("shown_number", "status", "customer_name", "total", "placed")
-    sortable_by = ("shown_number", "placed")
+    sortable_by: ClassVar[tuple[str, ...]] = ("shown_number", "placed")
     search_help_text = "Number, ID or UUID."
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002

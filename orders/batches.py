@@ -17,8 +17,9 @@ from django.db import transaction
 import faults
 from database.arrays import numbers
 from database.prepared import execute
-from orders import journal
-from orders.workflow import JourneyState, Status
+from orders import journal, legs
+from orders.status import Status
+from orders.workflow import JourneyState
 
 # Advisory lock of dispatchers' claims.
 CLAIMING = 7_241_001
@@ -220,7 +221,7 @@ def canvas(claimed: Claimed) -> Signature:
     """Return the Celery canvas of a batch.
 
     Messages carry only its id: each task reads the database, where the fan-in happens too. The chord's body
-    is for orders whose stock was decided last, or never.
+    is for orders whose last leg was not the payment, or never came.
     """
 
     def task(name: str) -> Signature:
@@ -228,17 +229,14 @@ def canvas(claimed: Claimed) -> Signature:
 
     match claimed.route:
         case Route.FORWARD:
+            paths = [[task(leg.task(leg.step)) for leg in path] for path in legs.paths()]
             return chord(
-                [
-                    # The longest leg first: it sets the latency.
-                    chain(task("shipping.quote_shipping"), task("payments.authorize_payment")),
-                    task("inventory.reserve_stock"),
-                ],
+                [chain(*path) for path in paths],
                 task("payments.capture_payment"),
             )
         case Route.BACK:
             return chord(
-                [task("inventory.release_stock"), task("payments.return_money")],
+                [task(leg.task(leg.way_back)) for leg in legs.LEGS if leg.way_back],
                 task("orders.settle"),
             )
         case Route.HANDOVER:

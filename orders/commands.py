@@ -9,7 +9,8 @@ import faults
 from inventory.models import StockItem
 from orders import journal, wakeup
 from orders.queries import OrderNotFound
-from orders.workflow import JourneyState, Status
+from orders.status import Status
+from orders.workflow import JourneyState
 
 
 class NotPossible(Exception):
@@ -42,6 +43,11 @@ def cancel_order(*, order_id: int, reason: str, returning: bool = False) -> Stat
 def retry_order(*, order_id: int) -> Status:
     """Clear the attention; due now unless ended. Raises NotPossible."""
     return _single_status(retry_orders(order_ids=[order_id]), order_id)
+
+
+def approve_order(*, order_id: int) -> Status:
+    """Let pass the leg on which staff decide; due now. Raises NotPossible."""
+    return _single_status(approve_orders(order_ids=[order_id]), order_id)
 
 
 # --- Many orders ------------------------------------------------------------------------------------------
@@ -79,6 +85,11 @@ def retry_orders(*, order_ids: Sequence[int]) -> Outcomes:
     return _apply(order_ids, _retry)
 
 
+def approve_orders(*, order_ids: Sequence[int]) -> Outcomes:
+    """Approve orders."""
+    return _apply(order_ids, _approve)
+
+
 def _process(journey: JourneyState) -> None:
     if journey.is_held:
         journey.release()
@@ -114,6 +125,12 @@ def _retry(journey: JourneyState) -> None:
     if not journey.may_be_retried:
         raise NotPossible(action="retried", status=journey.status)
     journey.retry()
+
+
+def _approve(journey: JourneyState) -> None:
+    if not journey.needs_approval:
+        raise NotPossible(action="approved", status=journey.status)
+    journey.approve()
 
 
 def _apply(order_ids: Sequence[int], act: Callable[[JourneyState], None]) -> Outcomes:

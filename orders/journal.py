@@ -1,25 +1,41 @@
 """The journal: locks journeys, saves them with their events, and reads the feed of all events."""
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Self
 
 from database.arrays import Column, document, numbers, rows
 from database.prepared import execute
+from orders import legs
+from orders.leg_types import Wait
 from orders.managers import CurrentTransaction
 from orders.models import OrderEvent
-from orders.workflow import Event, JourneyState, Leg, Status
+from orders.status import Status
+from orders.workflow import Event, JourneyState
+
+# `lock` reads the fields of JourneyState by name, `save` writes what `_journey_columns` returns.
+FIELDS = [each.name for each in fields(JourneyState) if each.init]
+READ_AS = {"is_due": "due_at IS NOT NULL", "wait": "waiting_for"}
+COLUMNS = ", ".join(READ_AS.get(name, name) for name in FIELDS)
+
+
+class _Waits(dict[str, Wait | None]):
+    """Waits that only the column records: others are in a leg's state, or of a newer release."""
+
+    def __missing__(self, code: str) -> None:
+        return None
+
 
 # Hot path: calling the enumerations is slower.
-STATUSES = {status.value: status for status in Status}
-LEGS = {leg.value: leg for leg in Leg}
-
-COLUMNS = (
-    "order_id, status, sequence, batch_id, attempts, stock, shipping, payment, shipping_amount,"
-    " outcome, reason, completion_requested, waiting_for, attention, due_at IS NOT NULL"
-)
+OBJECTS: dict[str, Mapping[str, Any]] = {
+    "status": {status.value: status for status in Status},
+    "wait": _Waits(legs.WAITS_OF_NO_STATE),
+    **{leg.name: leg.states for leg in legs.LEGS},
+}
+OBJECTS_AT = [(FIELDS.index(name), objects) for name, objects in OBJECTS.items()]
 
 LOCK = f"SELECT {COLUMNS} FROM orders_journey WHERE order_id = ANY(%s::bigint[]) ORDER BY order_id FOR UPDATE"  # noqa: S608
 LOCK_BATCH = LOCK.replace("ORDER BY", "AND batch_id = %s ORDER BY")
@@ -32,11 +48,7 @@ ARE_DUE = "SELECT count(*) = %s FROM (SELECT FROM orders_journey WHERE due_at <=
 
 SAVE = """
     WITH saved AS (
-        UPDATE orders_journey j SET
-            status = c.status, sequence = c.sequence, batch_id = c.batch_id, attempts = c.attempts,
-            stock = c.stock, shipping = c.shipping, payment = c.payment, shipping_amount = c.shipping_amount,
-            outcome = c.outcome, reason = c.reason, completion_requested = c.completion_requested,
-            waiting_for = c.waiting_for, attention = c.attention,
+        UPDATE orders_journey j SET {columns},
             due_at = CASE WHEN c.reschedule THEN now() + c.due_in * interval '1 second' ELSE j.due_at END,
             finished_at = CASE
                 WHEN c.status IN ('pending', 'processing', 'cancelling') THEN NULL
@@ -47,8 +59,6 @@ SAVE = """
     INSERT INTO orders_orderevent (order_id, sequence, type, progress, data, transaction_id)
     SELECT e.order_id, e.sequence, e.type, e.progress, e.data, (SELECT {number}) FROM {events} e
 """
-# Once per statement; the column's default runs per event.
-SAVE = SAVE.replace("{number}", CurrentTransaction.template)
 
 
 def lock(order_ids: Sequence[int]) -> list[JourneyState]:
@@ -73,22 +83,13 @@ def are_due(count: int) -> bool:
 
 
 def _states(statement: str, parameters: list[Any]) -> list[JourneyState]:
-    return [
-        JourneyState(
-            order_id,
-            STATUSES[status],
-            sequence,
-            batch_id,
-            attempts,
-            LEGS[stock],
-            LEGS[shipping],
-            LEGS[payment],
-            *rest,
-        )
-        for order_id, status, sequence, batch_id, attempts, stock, shipping, payment, *rest in execute(
-            statement, parameters
-        )
-    ]
+    return [_state(list(row)) for row in execute(statement, parameters)]
+
+
+def _state(values: list[Any]) -> JourneyState:
+    for place, objects in OBJECTS_AT:
+        values[place] = objects[values[place]]
+    return JourneyState(*values)
 
 
 def save(states: Iterable[JourneyState]) -> None:
@@ -103,6 +104,9 @@ def save(states: Iterable[JourneyState]) -> None:
         state.events.clear()
 
 
+LEG_GETTERS = [(name, attrgetter(name)) for name in legs.NAMES]
+
+
 def _journey_columns(states: Sequence[JourneyState]) -> dict[str, Column]:
     return {
         "order_id": ("bigint", [s.order_id for s in states]),
@@ -110,18 +114,26 @@ def _journey_columns(states: Sequence[JourneyState]) -> dict[str, Column]:
         "sequence": ("int", [s.sequence for s in states]),
         "batch_id": ("bigint", [s.batch_id for s in states]),
         "attempts": ("smallint", [s.attempts for s in states]),
-        "stock": ("text", [s.stock for s in states]),
-        "shipping": ("text", [s.shipping for s in states]),
-        "payment": ("text", [s.payment for s in states]),
+        **{name: ("text", list(map(get, states))) for name, get in LEG_GETTERS},
         "shipping_amount": ("numeric", [s.shipping_amount for s in states]),
         "outcome": ("text", [s.outcome for s in states]),
         "reason": ("text", [s.reason for s in states]),
         "completion_requested": ("bool", [s.completion_requested for s in states]),
-        "waiting_for": ("text", [s.waiting_for for s in states]),
+        "waiting_for": ("text", _waits(states)),
         "attention": ("text", [s.attention for s in states]),
         "reschedule": ("bool", [s.reschedule for s in states]),
         "due_in": ("float8", [s.due_in for s in states]),
     }
+
+
+def _waits(states: Sequence[JourneyState]) -> list[str]:
+    # Hot path: nearly always no leg waits.
+    is_waiting = any(
+        not legs.WAITING_STATES.isdisjoint(map(get, states))
+        for name, get in LEG_GETTERS
+        if name in legs.NAMES_THAT_WAIT
+    )
+    return [s.waiting_for if is_waiting else s.wait or "" for s in states]
 
 
 def _event_columns(events: Sequence[Event]) -> dict[str, Column]:
@@ -133,6 +145,12 @@ def _event_columns(events: Sequence[Event]) -> dict[str, Column]:
         "data": ("jsonb", [document(e.data) if e.data else "{}" for e in events]),
     }
 
+
+SAVED = [name for name in _journey_columns([]) if name not in ("order_id", "reschedule", "due_in")]
+# The transaction's number once per statement; the column's default runs per event.
+SAVE = SAVE.replace("{number}", CurrentTransaction.template).replace(
+    "{columns}", ", ".join(f"{name} = c.{name}" for name in SAVED)
+)
 
 # --- Reading ----------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from database.arrays import Column, document, numbers, rows
 from database.prepared import execute
 from inventory.managers import AS_PRICED, WITH_NAMES
 from orders import wakeup
-from orders.workflow import Status
+from orders.status import Status
 
 # --- Columns ----------------------------------------------------------------------------------------------
 
@@ -160,6 +160,10 @@ class OrderManager(models.Manager["Order"]):
         for order_id, uuid, placed_at, _ in execute(self._one_with_key if key else self._one, parameters):
             return Stored(order_id, uuid, placed_at)
         return None
+
+    def revoke_links(self, order_id: int) -> None:
+        """End an order's signed links and tickets."""
+        self.filter(pk=order_id).update(link_version=models.F("link_version") + 1)
 
     def place_many(
         self,

@@ -16,8 +16,11 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Cast, Now
 
+from database.fields import MoneyField
+from orders import legs
 from orders.managers import CurrentTransaction, OrderManager
-from orders.workflow import JourneyState, Leg, Status, has_ended, may_be_retried
+from orders.status import Status, has_ended, is_held, may_be_retried
+from orders.workflow import JourneyState
 
 NUMBER = re.compile(r"ORD-\d{14}-0*(\d{1,19})", re.ASCII)
 
@@ -56,7 +59,7 @@ class Order(models.Model):
     customer_name = models.CharField(max_length=100)
     email = models.EmailField(blank=True)
     currency = models.CharField(max_length=3)
-    goods_amount = models.DecimalField(max_digits=12, decimal_places=2)
+    goods_amount = MoneyField()
     weight_grams = models.BigIntegerField()
     shipping_address = models.JSONField(default=dict)
     country = models.CharField(max_length=2, help_text="ISO 3166 code of the country to deliver to.")
@@ -64,6 +67,8 @@ class Order(models.Model):
         max_length=255, help_text="The provider's token for the card; never a number."
     )
     placed_at = models.DateTimeField()
+    # Raised to revoke the order's signed links.
+    link_version = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
 
     objects = OrderManager()
 
@@ -105,7 +110,7 @@ class OrderLine(models.Model):
     sku = models.CharField(max_length=40)
     product_name = models.CharField(max_length=120)
     quantity = models.PositiveIntegerField()
-    unit_price = models.DecimalField(max_digits=12, decimal_places=2)
+    unit_price = MoneyField()
 
     class Meta:
         ordering = ["product_id"]
@@ -123,6 +128,11 @@ class OrderLine(models.Model):
         return self.unit_price * self.quantity
 
 
+def leg_column() -> "models.CharField[str, str]":
+    """Return the column of a leg. Its states are declared in `orders.legs`: one more is no migration."""
+    return models.CharField(max_length=10, blank=True, default="", db_default="")
+
+
 class Journey(models.Model):
     """Where an order stands. Written only through `orders.journal.save`."""
 
@@ -138,15 +148,15 @@ class Journey(models.Model):
     batch_id = models.BigIntegerField(null=True, blank=True)
     # Claims since the order last progressed.
     attempts = models.SmallIntegerField(default=0)
-    stock = models.CharField(max_length=10, blank=True, choices=[(leg.value, leg.value) for leg in Leg])
-    shipping = models.CharField(max_length=10, blank=True, choices=[(leg.value, leg.value) for leg in Leg])
-    payment = models.CharField(max_length=10, blank=True, choices=[(leg.value, leg.value) for leg in Leg])
-    shipping_amount = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
+    stock = leg_column()
+    shipping = leg_column()
+    payment = leg_column()
+    shipping_amount = MoneyField(null=True, blank=True)
     # Cancelled on request, or rejected by a leg.
     outcome = models.CharField(max_length=10, blank=True)
     reason = models.CharField(max_length=200, blank=True)
     completion_requested = models.BooleanField(default=False)
-    # A code (`orders.workflow.Wait`).
+    # A code (`orders.legs.WAITS`).
     waiting_for = models.CharField(max_length=40, blank=True)
     # Why it needs attention. Not a state: the order may still be retried.
     attention = models.CharField(max_length=200, blank=True)
@@ -177,10 +187,15 @@ class Journey(models.Model):
     @property
     def progress(self) -> int:
         """Percent of the journey completed."""
-        stock, shipping, payment = Leg(self.stock), Leg(self.shipping), Leg(self.payment)
-        return JourneyState(
-            self.pk, Status(self.status), self.sequence, stock=stock, shipping=shipping, payment=payment
-        ).progress
+        journey = JourneyState(self.pk, Status(self.status), self.sequence)
+        for name, state in legs.states_by_name(self).items():
+            setattr(journey, name, state)
+        return journey.progress
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is on hold."""
+        return is_held(self.status, is_due=self.due_at is not None)
 
     @property
     def has_ended(self) -> bool:
@@ -211,10 +226,10 @@ class Credit(models.Model):
         Order, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="credits"
     )
     number = models.IntegerField()  # 1, 2, 3, … without gaps
-    amount = models.DecimalField(max_digits=12, decimal_places=2)
+    amount = MoneyField()
     # [product id, units, amount] of each line.
     lines = models.JSONField(default=list)
-    shipping_amount = models.DecimalField(max_digits=12, decimal_places=2, default=Decimal(0))
+    shipping_amount = MoneyField(default=Decimal(0))
     reason = models.CharField(max_length=200, blank=True)
     restock = models.BooleanField(default=False, help_text="Whether the units went back to stock.")
     requested_by = models.BigIntegerField(null=True)
@@ -245,7 +260,7 @@ class OrderEvent(models.Model):
         Order, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="events"
     )
     sequence = models.IntegerField()  # 1, 2, 3, … without gaps
-    type = models.CharField(max_length=24)  # orders.workflow.EventType
+    type = models.CharField(max_length=24)  # orders.events.EventType
     progress = models.SmallIntegerField(default=0)
     data = models.JSONField(default=dict)
     at = models.DateTimeField(db_default=Now())
@@ -326,7 +341,7 @@ class ArchivedOrder(models.Model):
     owner_id = models.BigIntegerField()
     month = models.DateField(help_text="The first day of the month in which it was placed.")
     # Expected in the provider's ledger.
-    kept_amount = models.DecimalField(max_digits=12, decimal_places=2)
+    kept_amount = MoneyField()
     document = models.JSONField()
     archived_at = models.DateTimeField(db_default=Now())
 

@@ -13,7 +13,7 @@ from database.prepared import execute
 from inventory.stock import Wanted
 from orders.models import ArchivedOrder, Order, id_of_number
 from orders.permissions import sees_all_orders
-from payments.ledger import Asked
+from payments.calls import Asked
 from shipping.quotes import Parcel
 
 

@@ -25,14 +25,18 @@ import faults
 from inventory.models import StockItem
 from orders import batches, journal, log_context, queries, wakeup
 from orders.batches import BatchLease
+from orders.leg_types import Leg, Outcomes, Reached
+from orders.legs import PAYMENT, SHIPPING, STOCK
 from orders.limits import declines
 from orders.payment import answers, handover
 from orders.refunding import crediting
+from orders.status import Status
 from orders.waits import shortages
-from orders.workflow import JourneyState, Leg, Status
+from orders.workflow import JourneyState
 from payments import ledger, returns, talking
+from payments.calls import Prepared
 from payments.gateways.protocol import Outcome
-from payments.ledger import Kind, Prepared
+from payments.ledger import Kind
 from payments.returns import Answer, Returned
 from scheduling.slots import database_now
 from shipping import quotes
@@ -122,6 +126,47 @@ def _ids(journeys: Sequence[JourneyState]) -> list[int]:
     return [journey.order_id for journey in journeys]
 
 
+# --- A leg whose work needs no lock ------------------------------------------------------------------------
+
+
+Work = Callable[[list[int]], Outcomes]
+# What legs do, by name: the steps look it up, so that the simulation can stand in for providers.
+WORK: dict[str, Work] = {}
+
+
+def leg_step(leg: Leg) -> Callable[[Work], BatchStep]:
+    """Make a function of order ids a leg's step. It has the step's name, and runs with no transaction open.
+
+    It may run twice or late: what it does outside must be keyed by the order.
+    """
+
+    def decorate(work: Work) -> BatchStep:
+        WORK[leg.name] = work
+
+        @for_batch
+        @functools.wraps(work)
+        def step(batch: BatchLease) -> None:
+            with transaction.atomic():
+                order_ids = _ids(_due(batch, lambda j: j.may_be_tried(leg)))
+            outcomes = WORK[leg.name](order_ids) if order_ids else {}
+            with _last_transaction(batch, step=leg.step):
+                journeys = _due(batch, lambda j: j.order_id in outcomes and j.may_be_tried(leg))
+                for journey in journeys:
+                    _reach(journey, outcomes[journey.order_id])
+                journal.save(journey for journey in journeys if journey.has_changed)
+
+        return step
+
+    return decorate
+
+
+def _reach(journey: JourneyState, outcome: Reached | None) -> None:
+    if outcome is None:
+        journey.no_capacity()
+    else:
+        journey.enter(outcome.state, reason=outcome.reason, **outcome.data)
+
+
 # --- Forward: stock beside shipping and payment, then the fan-in -------------------------------------------
 
 
@@ -132,19 +177,20 @@ def reserve_stock(batch: BatchLease) -> None:
     An order short only of units held by unpaid orders queues for them.
     """
     with _last_transaction(batch, step="reserve_stock"):
-        journeys = _due(batch, lambda j: j.wants_stock)
+        journeys = _due(batch, lambda j: j.may_be_tried(STOCK))
         wanted, ahead = shortages.wanted(_ids(journeys))
         short = StockItem.objects.reserve(wanted=wanted, ahead=ahead)
-        queued = [journey.order_id for journey in journeys if journey.stock is Leg.SHORT]
+        queued = [journey.order_id for journey in journeys if journey.stock is STOCK.SHORT]
         passing = shortages.passing(short, queued)
         for journey in journeys:
             missing = short.get(journey.order_id)
             if not missing:
-                journey.stock_reserved()
+                journey.enter(STOCK.RESERVED)
             elif journey.order_id in passing:
-                journey.stock_short()
+                journey.enter(STOCK.SHORT)
             else:
-                journey.stock_refused([shortage._asdict() for shortage in missing])
+                shortages_found = [shortage._asdict() for shortage in missing]
+                journey.enter(STOCK.REFUSED, reason="out_of_stock", shortages=shortages_found)
         journal.save(journey for journey in journeys if journey.has_changed)
 
 
@@ -152,12 +198,12 @@ def reserve_stock(batch: BatchLease) -> None:
 def quote_shipping(batch: BatchLease) -> None:
     """Quote shipping, which makes the total final; reject undeliverable addresses."""
     with _last_transaction(batch, step="quote_shipping"):
-        journeys = _due(batch, lambda j: j.is_processing and j.shipping is Leg.PENDING)
+        journeys = _due(batch, lambda j: j.may_be_tried(SHIPPING))
         quoted = quotes.quote(parcels=queries.parcels(_ids(journeys)))
         for journey in journeys:
             quote = quoted[journey.order_id]
             if isinstance(quote, quotes.Refusal):
-                journey.shipping_refused(quote.code)
+                journey.enter(SHIPPING.REFUSED, reason=quote.code)
             else:
                 journey.shipping_quoted(quote)
         journal.save(journeys)
@@ -173,7 +219,7 @@ def authorize_payment(batch: BatchLease) -> None:
         handover.authorize(batch)
         return
     with transaction.atomic():
-        journeys = _due(batch, lambda j: j.may_be_charged)
+        journeys = _due(batch, lambda j: j.may_be_tried(PAYMENT))
         prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges(_ids(journeys)))
         faults.point("authorize_payment.before_intent_commit")
     outcomes = _send(Kind.AUTHORIZE, prepared)
@@ -252,12 +298,12 @@ def _end_batch(batch: BatchLease) -> None:
 def release_stock(batch: BatchLease) -> None:
     """Release the units that orders hold, and restock returned ones."""
     with _last_transaction(batch, step="release_stock"):
-        journeys = _due(batch, lambda j: j.is_cancelling and j.holds_stock)
-        StockItem.objects.release(order_ids=[j.order_id for j in journeys if j.stock is Leg.RESERVED])
-        sold = [j.order_id for j in journeys if j.stock is Leg.SOLD]
+        journeys = _due(batch, lambda j: j.may_be_reversed(STOCK))
+        StockItem.objects.release(order_ids=[j.order_id for j in journeys if j.stock is STOCK.RESERVED])
+        sold = [j.order_id for j in journeys if j.stock is STOCK.SOLD]
         StockItem.objects.take_back(lines=crediting.units_not_restocked(sold, queries.wanted_units(sold)))
         for journey in journeys:
-            journey.stock_released()
+            journey.enter(STOCK.RELEASED)
         journal.save(journeys)
 
 
@@ -265,13 +311,13 @@ def release_stock(batch: BatchLease) -> None:
 def return_money(batch: BatchLease) -> None:
     """Void or refund the orders' payments once their outcomes are known."""
     with transaction.atomic():
-        to_return = _ids(_due(batch, lambda j: j.money_to_return))
+        to_return = _ids(_due(batch, lambda j: j.may_be_reversed(PAYMENT)))
     returned = returns.reverse_payments(
         to_return, now=database_now(), patience=settings.STRAGGLER_PATIENCE_SECONDS
     )
     with _last_transaction(batch, step="return_money"):
-        journeys = _due(batch, lambda j: j.money_to_return and j.order_id in returned)
-        with_credits = _ids([j for j in journeys if j.payment is Leg.REFUNDING])
+        journeys = _due(batch, lambda j: j.may_be_reversed(PAYMENT) and j.order_id in returned)
+        with_credits = _ids([j for j in journeys if j.payment is PAYMENT.REFUNDING])
         if with_credits:
             crediting.supersede(id_ for id_ in with_credits if isinstance(returned[id_], Returned))
         for journey in journeys:
@@ -343,7 +389,7 @@ def _was_not_sent(prepared: Prepared, outcomes: Mapping[int, Outcome]) -> bool:
 
 def _apply_return(journey: JourneyState, answer: Answer) -> None:
     if isinstance(answer, Returned):
-        journey.money_returned(Leg(answer.value))
+        journey.money_returned(PAYMENT.states[answer.value])
     elif answer.kind == "declined":
         journey.escalate(answer.message)
     else:

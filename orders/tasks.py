@@ -1,9 +1,10 @@
 """The Celery tasks of orders; a task's name selects its queue.
 
-Names and keywords are a contract with messages in flight: tasks ignore unknown keywords, so that workers one
-release apart can run them.
+The steps of legs are registered as `orders.legs` declares them. Names and keywords are a contract with messages in
+flight: tasks ignore unknown keywords, so that workers one release apart can run them.
 """
 
+import functools
 from collections.abc import Callable
 from functools import partial
 
@@ -13,8 +14,10 @@ from django.conf import settings
 
 from database import failover
 from orders import steps
+from orders.legs import LEGS
 from orders.maintenance import audit, backlog_samples, canary, retention
 from orders.payment import handover
+from orders.steps import BatchStep
 from scheduling.slots import database_now, once_per_slot
 
 # Share of the lease that a step waits for a new leader.
@@ -36,22 +39,18 @@ def _run(step: Callable[..., None], batch_id: int) -> None:
     )
 
 
-@shared_task(name="inventory.reserve_stock")
-def reserve_stock(*, batch_id: int, **_future: object) -> None:
-    """Reserve the units of a batch."""
-    _run(steps.reserve_stock, batch_id)
+def _register(name: str, step: BatchStep) -> None:
+    """Register a leg's step, whose documentation is the task's."""
+
+    @shared_task(name=name)
+    @functools.wraps(step)
+    def run(*, batch_id: int, **_future: object) -> None:
+        _run(step, batch_id)
 
 
-@shared_task(name="shipping.quote_shipping")
-def quote_shipping(*, batch_id: int, **_future: object) -> None:
-    """Quote shipping for a batch."""
-    _run(steps.quote_shipping, batch_id)
-
-
-@shared_task(name="payments.authorize_payment")
-def authorize_payment(*, batch_id: int, **_future: object) -> None:
-    """Authorize the payments of a batch, and capture where stock is held."""
-    _run(steps.authorize_payment, batch_id)
+for leg in LEGS:
+    for step in filter(None, (leg.step, leg.way_back)):
+        _register(leg.task(step), getattr(steps, step))
 
 
 @shared_task(name="payments.capture_payment")
@@ -60,22 +59,10 @@ def capture_payment(*, batch_id: int, **_future: object) -> None:
     _run(steps.capture_payment, batch_id)
 
 
-@shared_task(name="inventory.release_stock")
-def release_stock(*, batch_id: int, **_future: object) -> None:
-    """Release the units of a batch."""
-    _run(steps.release_stock, batch_id)
-
-
-@shared_task(name="payments.return_money")
-def return_money(*, batch_id: int, **_future: object) -> None:
-    """Void or refund the payments of a batch."""
-    _run(steps.return_money, batch_id)
-
-
 @shared_task(name="payments.refund_credits")
 def refund_credits(*, batch_id: int, **_future: object) -> None:
     """Refund what a batch of confirmed orders owes by credits."""
-    steps.refund_credits(batch_id=batch_id)
+    _run(steps.refund_credits, batch_id)
 
 
 @shared_task(name="orders.settle")

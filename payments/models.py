@@ -4,6 +4,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from database.fields import MoneyField
+
 
 class Transaction(models.Model):
     """One provider call of an order.
@@ -40,7 +42,7 @@ class Transaction(models.Model):
     gateway = models.CharField(max_length=40, db_default="http")
     # The order in the provider's ledger.
     reference = models.UUIDField()
-    amount = models.DecimalField(max_digits=12, decimal_places=2)
+    amount = MoneyField()
     currency = models.CharField(max_length=3)
     token = models.CharField(
         max_length=255, blank=True, help_text="The provider's token for the card; never a number."

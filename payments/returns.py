@@ -8,11 +8,13 @@ from enum import StrEnum
 from django.db import transaction
 
 import faults
+from iso.currencies import format_amount
 from payments import ledger
 from payments.balance import balance, latest, next_number
+from payments.calls import FIRST, Prepared, Request
 from payments.gateways import gateway
 from payments.gateways.protocol import Outcome, Sent
-from payments.ledger import FIRST, Kind, Prepared, Request, State
+from payments.ledger import Kind, State
 from payments.models import Transaction
 from payments.talking import hold_all, talk
 from providers.conversation import Conversation
@@ -187,7 +189,7 @@ def _answer(prepared: Prepared, outcome: Outcome, book: Sequence[Transaction]) -
 
 def in_words(prepared: Prepared, outcome: Outcome) -> str:
     """Return why a call was declined, for operators."""
-    call = f"{prepared.kind.label} of {prepared.request.amount} {prepared.request.currency}"
+    call = f"{prepared.kind.label} of {format_amount(prepared.request.amount, prepared.request.currency)}"
     return f"{call} refused by the provider: {outcome.code} {outcome.message}".strip()
 
 
@@ -253,6 +255,7 @@ def _find(entry: Transaction, now: datetime) -> Conversation[Outcome]:
         return Outcome(kind="unknown", code=ledger.LOOKUP_FAILED, message=str(unavailable)[:200])
     if found is not None:
         return found
-    if now - entry.asked_at > ledger.arrival_grace():
+    grace = ledger.arrival_grace() + gateway(entry.gateway).capabilities.arrival_grace
+    if now - entry.asked_at > grace:
         return Outcome(kind="declined", code=ledger.NEVER_ARRIVED, message="The provider never saw it.")
     return Outcome(kind="unknown", code="not_seen_yet", message="The provider has not seen it yet.")

@@ -95,7 +95,9 @@ def hold_all(
     places: dict[str, list[int]] = {}
     for place in range(len(conversations)):
         places.setdefault(gateways[place] if gateways else "", []).append(place)
-    until, results, late = time.monotonic() + patience, {}, set()
+    until = time.monotonic() + patience
+    results: dict[int, T] = {}
+    late: set[int] = set()
     for name, group in places.items():
         gathered = _hold_group(
             name,

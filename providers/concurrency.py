@@ -28,6 +28,10 @@ class Gathered(Generic[T]):
     results: dict[int, T]
     late: frozenset[int]
 
+    def not_started(self, calls: int) -> list[int]:
+        """Return the places of the calls, of that many, for which there was no capacity."""
+        return [place for place in range(calls) if place not in self.results and place not in self.late]
+
 
 def concurrently(
     calls: Sequence[Callable[[], T]],

@@ -230,6 +230,13 @@ def session(*, pool: int) -> requests.Session:
     return made
 
 
+def attach(made: socket.socket) -> None:
+    """Have this thread's current deadline watch a socket, if there is one."""
+    deadline = _current()
+    if deadline is not None:
+        deadline.attach(made.fileno())
+
+
 def fetch(method: str, url: str, *, seconds: float, **options: Any) -> requests.Response:
     """Return the complete answer to one call within `seconds`.
 

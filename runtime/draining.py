@@ -6,5 +6,5 @@ FILE = "draining"
 
 
 def is_draining() -> bool:
-    """Whether this node's data folder has the marker file. Whoever restarts the node creates it; its start deletes it."""
+    """Whether this node's data folder has the marker file: a restart creates it, the node's start deletes it."""
     return (settings.DATA_DIR / FILE).exists()

@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS operations (
     status      TEXT NOT NULL,          -- succeeded | declined
     reference   TEXT NOT NULL,          -- the customer's name for it: the order
     parent      TEXT,                   -- the authorization of a capture or void, the capture of a refund
-    cents       INTEGER NOT NULL,
+    cents       INTEGER NOT NULL,       -- in minor units: 1,999 of 1999 JPY
     currency    TEXT NOT NULL,
     code        TEXT NOT NULL DEFAULT '',
     message     TEXT NOT NULL DEFAULT '',

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass, fields, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,10 +15,14 @@ from sandbox.book import open_for_reading, transaction
 from sandbox.refusals import Refusal
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-Amount = Annotated[str, msgspec.Meta(pattern=r"^\d{1,10}(\.\d{1,2})?$")]
+Amount = Annotated[str, msgspec.Meta(pattern=r"^\d{1,10}(\.\d{1,3})?$")]
 Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")]
 
 PREFIX = {"authorize": "auth", "capture": "cap", "void": "void", "refund": "ref"}
+
+# Others have two decimals.
+NO_DECIMALS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
+THREE_DECIMALS = "BHD IQD JOD KWD LYD OMR TND"
 
 DECLINES = {
     "card_declined": "The card was declined.",
@@ -99,7 +104,7 @@ class Operation:
             "id": self.id,
             "kind": self.kind,
             "status": self.status,
-            "amount": decimal_text(self.cents),
+            "amount": decimal_text(self.cents, self.currency),
             "currency": self.currency,
             "reference": self.reference,
             "key": self.key,
@@ -130,7 +135,7 @@ class PaymentProvider:
     def authorize(self, *, key: str, order: Authorization, decline: str = "") -> Operation:
         """Authorize the amount, or record a decline; `decline` overrides the card."""
         draft = _draft("authorize", key, order, reference=order.reference)
-        draft = replace(draft, cents=_cents(order.amount), currency=order.currency)
+        draft = replace(draft, cents=_minor_units(order.amount, order.currency), currency=order.currency)
         code = DECLINING_TOKENS.get(order.token, decline)
         if code:
             draft = replace(draft, status="declined", code=code, message=DECLINES[code])
@@ -139,7 +144,7 @@ class PaymentProvider:
     def capture(self, *, key: str, order: Capture) -> Operation:
         """Capture up to the authorized amount, once per authorization."""
         draft = _draft("capture", key, order, reference=order.reference, parent=order.authorization)
-        draft = replace(draft, cents=_cents(order.amount), currency=order.currency)
+        draft = replace(draft, cents=_minor_units(order.amount, order.currency), currency=order.currency)
         return self._once(draft, self._check_capture)
 
     def void(self, *, key: str, order: Void) -> Operation:
@@ -150,7 +155,7 @@ class PaymentProvider:
     def refund(self, *, key: str, order: Refund) -> Operation:
         """Refund a capture, in full or in parts."""
         draft = _draft("refund", key, order, reference=order.reference, parent=order.capture)
-        draft = replace(draft, cents=_cents(order.amount), currency=order.currency)
+        draft = replace(draft, cents=_minor_units(order.amount, order.currency), currency=order.currency)
         return self._once(draft, self._check_refund)
 
     # Look-ups
@@ -202,7 +207,9 @@ class PaymentProvider:
         if left == 0:
             raise Refusal(409, "already_refunded", "This capture has been refunded in full already.")
         if draft.cents > left:
-            raise Refusal(409, "refund_exceeds_capture", f"Only {decimal_text(left)} is left.", "amount")
+            raise Refusal(
+                409, "refund_exceeds_capture", f"Only {decimal_text(left, taken.currency)} is left.", "amount"
+            )
         return draft
 
     def _parent_of(self, draft: Operation, *, kind: str) -> Operation:
@@ -251,21 +258,26 @@ VALUES ({", ".join("?" for _ in fields(Operation))}) ON CONFLICT (digest) DO NOT
 """  # noqa: S608 - column names of our own
 
 
-def decimal_text(cents: int) -> str:
-    return f"{cents // 100}.{cents % 100:02d}"
+def decimals(currency: str) -> int:
+    return 0 if currency in NO_DECIMALS else 3 if currency in THREE_DECIMALS else 2
 
 
-def normal_amount(amount: str) -> str:
-    """Return the amount with two decimals: `12.5` equals `12.50`."""
-    return decimal_text(_cents(amount))
+def decimal_text(units: int, currency: str) -> str:
+    """Return the amount of so many minor units."""
+    return str(Decimal(units).scaleb(-decimals(currency)))
 
 
-def _cents(amount: str) -> int:
-    units, _, fraction = amount.partition(".")
-    cents = int(units) * 100 + int(fraction.ljust(2, "0"))
-    if cents == 0:
-        raise Refusal(422, "invalid_amount", "The amount must be more than nothing.", "amount")
-    return cents
+def normal_amount(amount: str) -> Decimal:
+    """Return the amount as a number: `12.5` equals `12.50`."""
+    return Decimal(amount)
+
+
+def _minor_units(amount: str, currency: str) -> int:
+    scaled = Decimal(amount).scaleb(decimals(currency))
+    if not scaled or scaled != int(scaled):
+        message = f"The amount must be more than nothing, with at most {decimals(currency)} decimals."
+        raise Refusal(422, "invalid_amount", message, "amount")
+    return int(scaled)
 
 
 def _draft(
@@ -301,10 +313,10 @@ def _ledger_line(row: sqlite3.Row) -> bytes:
     line = {
         "reference": row["reference"],
         "currency": row["currency"],
-        "authorized": decimal_text(row["authorized"]),
-        "captured": decimal_text(row["captured"]),
-        "refunded": decimal_text(row["refunded"]),
-        "voided": decimal_text(row["voided"]),
+        "authorized": decimal_text(row["authorized"], row["currency"]),
+        "captured": decimal_text(row["captured"], row["currency"]),
+        "refunded": decimal_text(row["refunded"], row["currency"]),
+        "voided": decimal_text(row["voided"], row["currency"]),
         "captures": row["captures"],
     }
     return msgspec.json.encode(line) + b"\n"

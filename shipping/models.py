@@ -4,6 +4,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
+from database.fields import MoneyField
 from iso.currencies import has_decimals_for
 from iso.validators import check_currency, decimals_refused
 
@@ -39,11 +40,9 @@ class Rate(models.Model):
 
     zone = models.ForeignKey(Zone, on_delete=models.CASCADE, related_name="rates")
     max_weight_grams = models.PositiveIntegerField()
-    price = models.DecimalField(max_digits=12, decimal_places=2)
+    price = MoneyField()
     currency = models.CharField(max_length=3, default="USD", validators=[check_currency])
-    free_from = models.DecimalField(
-        max_digits=12,
-        decimal_places=2,
+    free_from = MoneyField(
         null=True,
         blank=True,
         help_text="Goods worth this much or more ship free.",

@@ -1,5 +1,6 @@
 """Shipping quotes for parcels, or refusals."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,6 +13,7 @@ NO_RATE_IN_CURRENCY = "no_rate_in_currency"
 TOO_HEAVY = "too_heavy"
 
 FREE = Decimal("0.00")
+CACHE_SECONDS = 2.0
 
 PRICE_LISTS = """
     SELECT c.country, r.currency, r.max_weight_grams, r.price, r.free_from
@@ -51,6 +53,33 @@ def quote(*, parcels: Sequence[Parcel]) -> dict[int, Decimal | Refusal]:
     """Return prices or refusals by order id, in one query."""
     price_lists = _price_lists({parcel.country for parcel in parcels})
     return {parcel.order_id: _quote(parcel, price_lists.get(parcel.country, [])) for parcel in parcels}
+
+
+class _PriceLists:
+    """This process's cache of price lists."""
+
+    def __init__(self) -> None:
+        self._lists: dict[str, tuple[float, list[RateLine]]] = {}
+
+    def get(self, country: str) -> list[RateLine]:
+        until, rates = self._lists.get(country, (0.0, []))
+        if time.monotonic() >= until:
+            rates = _price_lists({country}).get(country, [])
+            self._lists[country] = (time.monotonic() + CACHE_SECONDS, rates)
+        return rates
+
+    def forget(self) -> None:
+        """Invalidate the cache."""
+        self._lists.clear()
+
+
+_cached = _PriceLists()
+forget_price_lists = _cached.forget
+
+
+def estimate(parcel: Parcel) -> Decimal | Refusal:
+    """Return a parcel's price or refusal, from price lists up to CACHE_SECONDS old."""
+    return _quote(parcel, _cached.get(parcel.country))
 
 
 def _price_lists(countries: set[str]) -> dict[str, list[RateLine]]:

@@ -1,5 +1,6 @@
 """Staff API of shipping zones and rates."""
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated
 
@@ -15,14 +16,15 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.permissions import FORBIDDEN, user_of
+from api.prices import Price
 from api.problems import Problem
 from api.requests import (
     LARGEST_ID,
     Body,
     CountryCode,
     CurrencyCode,
-    Price,
     check_currency,
+    complaints_of,
     country_code,
     read,
 )
@@ -31,6 +33,7 @@ from api.schema import refusals
 from api.validators import check_text
 from iso.currencies import has_decimals_for
 from shipping.models import Rate, Zone, ZoneCountry
+from shipping.quotes import forget_price_lists
 
 HEAVIEST = 2**31 - 1
 WRITES = {"POST": "add", "PUT": "change", "DELETE": "delete"}
@@ -62,11 +65,12 @@ class RateBody(Body, kw_only=True):
     currency: CurrencyCode = "USD"
     free_from: Annotated[Price, Meta(description="Goods worth this much or more ship free.")] | None = None
 
-    def __post_init__(self) -> None:
-        check_currency(self.currency, field="currency")
+    def complaints(self) -> Iterator[str]:
+        """Yield an unknown currency, or more decimals than it has."""
+        yield from complaints_of(check_currency, self.currency, field="currency")
         for field, amount in (("price", self.price), ("freeFrom", self.free_from)):
             if amount is not None and not has_decimals_for(amount, self.currency):
-                raise ValueError(f"too many decimals of {field}")
+                yield f"too many decimals of {field}"
 
 
 class ZoneBody(Body, kw_only=True):
@@ -77,7 +81,13 @@ class ZoneBody(Body, kw_only=True):
     rates: Annotated[list[RateBody], Meta(max_length=200)]
 
     def __post_init__(self) -> None:
-        self.countries = [country_code(code, field="countries") for code in self.countries]
+        super().__post_init__()
+        self.countries = [code.upper() for code in self.countries]
+
+    def complaints(self) -> Iterator[str]:
+        """Yield unknown countries."""
+        for code in self.countries or ():
+            yield from complaints_of(country_code, code, field="countries")
 
 
 class RateShown(Answer):
@@ -163,6 +173,7 @@ class OneZone(APIView):
         with transaction.atomic():
             _note(request, zone, DELETION)
             zone.delete()
+        forget_price_lists()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -189,6 +200,7 @@ def _write(request: Request, zone: Zone, flag: int) -> Zone:
     except IntegrityError:
         message = "Another zone has this name or one of these countries, or a weight comes twice."
         raise Problem("already_there", message, status_code=409) from None
+    forget_price_lists()
     return zone
 
 

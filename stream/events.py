@@ -6,8 +6,8 @@ import msgspec
 from django.conf import settings
 
 from live.messages import Message
+from orders.events import STATUS_AFTER
 from orders.journal import FeedEvent
-from orders.workflow import STATUS_AFTER
 
 ROOT = "orders"
 STATUS_EVENTS = frozenset(event.value for event in STATUS_AFTER)

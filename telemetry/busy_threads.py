@@ -1,4 +1,4 @@
-"""How many threads of each web process are busy: its peak of the last seconds, in Valkey, for a scrape of any of them."""
+"""How many threads of each web process are busy: the peak of the last seconds, in Valkey, for any scrape."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 KEY = "web-threads"
 CARRY_SECONDS = 2.0
 SOCKET_TIMEOUT_SECONDS = 0.5
-# An entry this old is of a process that ended, or serves nobody.
+# An entry this old belongs to a process that ended, or is idle.
 GONE_SECONDS = 15.0
 
 

@@ -1,4 +1,4 @@
-"""Removes credentials from text that goes into logs and traces."""
+"""Removes credentials and e-mail addresses from text that goes into logs and traces."""
 
 import re
 
@@ -11,16 +11,28 @@ IN_ADDRESS = re.compile(
 )
 
 
-# API tokens anywhere; their prefix exists for this.
-API_TOKEN = re.compile(r"\bopt_[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])")
+# API tokens and the signed values of orders anywhere; their prefixes exist for this.
+API_TOKEN = re.compile(r"\b(?:opt_[A-Za-z0-9_-]{43}|opo_[A-Za-z0-9_-]{52})(?![A-Za-z0-9_-])")
 
 
 def without_credentials(text: str) -> str:
-    """Mask API tokens, and credentials in URL parameters."""
-    text = API_TOKEN.sub("[secret]", text) if "opt_" in text else text
+    """Mask API tokens, signed links, and credentials in URL parameters."""
+    text = API_TOKEN.sub("[secret]", text) if "opt_" in text or "opo_" in text else text
     return IN_ADDRESS.sub(r"\g<name>[secret]", text) if "=" in text else text
 
 
+# Also as `%40` in a query. Not our own workers' names (orders@host) and logins in addresses of servers (://user@host).
+ADDRESS = re.compile(
+    r"(?<![\w.+-])(?<!://)(?!(?:orders|inventory|shipping|payments|notifications|all|celery)@)"
+    r"[\w.+-]{1,64}(?:@|%40)[\w-]+(?:\.[\w-]+)+"
+)
+
+
+def without_addresses(text: str) -> str:
+    """Mask e-mail addresses."""
+    return ADDRESS.sub("[e-mail]", text) if "@" in text or "%40" in text else text
+
+
 def without_secrets(text: str) -> str:
-    """Mask credentials and card numbers."""
-    return without_credentials(masked(text))
+    """Mask credentials, card numbers and e-mail addresses."""
+    return without_addresses(without_credentials(masked(text)))

@@ -15,6 +15,7 @@ from orders.placing.single import Placed, place_order
 from payments.models import Transaction, idempotency_key, number_of, rank_of
 from scheduling.slots import database_now
 from shipping.models import Rate, Zone, ZoneCountry
+from shipping.quotes import forget_price_lists
 
 _numbers = count(1)
 
@@ -59,6 +60,7 @@ def make_shipping(*, country: str = "US", price: str = "5.00", max_weight_grams:
     zone = Zone.objects.create(name=f"Zone of {country}")
     ZoneCountry.objects.create(country=country, zone=zone)
     Rate.objects.create(zone=zone, max_weight_grams=max_weight_grams, price=Decimal(price))
+    forget_price_lists()
 
 
 def make_transaction(order: Order | Placed, kind: str, *, amount: str = "15.00", **more: Any) -> Transaction:

@@ -12,8 +12,10 @@ from config.settings.engines import *
 from config.settings.orders import *
 from config.settings.live import *
 from config.settings.providers import *
+from config.settings.shop import *
 from config.settings.celery import *
 from config.settings.api import *
 from config.settings.monitoring import *
 from config.settings.security import *
+from config.settings.sign_in import *
 from config.settings.logs import *

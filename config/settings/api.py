@@ -1,5 +1,6 @@
 """The API: throttles, DRF and the OpenAPI description."""
 
+from api import VERSION
 from config.environment import env, whole
 from config.settings.base import DEMO
 
@@ -35,42 +36,43 @@ REST_FRAMEWORK = {
     "NUM_PROXIES": whole("NUM_PROXIES", default=1, at_least=0),
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "config.errors.handle",
+    "VIEW_NAME_FUNCTION": "api.renderers.view_name",
     "DEFAULT_PARSER_CLASSES": ["api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": [
         "api.renderers.FastJSONRenderer",
-        "rest_framework.renderers.BrowsableAPIRenderer",
+        "api.renderers.BrowsableRenderer",
     ],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "api.renderers.Negotiation",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "COERCE_DECIMAL_TO_STRING": False,
 }
+# Our public address: the server of the API's description, links from Flower.
+PUBLIC_URL = env.str("PUBLIC_URL", default="").rstrip("/")
 SPECTACULAR_SETTINGS = {
     "TITLE": "Order pipeline",
     "DESCRIPTION": (
-        "Orders are accepted immediately and processed asynchronously. Errors always look like "
-        '`{"error": {"code": "…", "message": "…", "field": "…"}}`; codes are stable, messages are for people.\n\n'
-        "What is told at the WebSockets `/ws/orders` and `/ws/orders/<order>` is described in"
+        "Orders are accepted immediately and processed asynchronously. Errors look like "
+        '`{"error": {"code": "…", "message": "…", "field": "…", "details": […]}}`; codes are stable, messages are for'
+        " people, `details` has every fault of a body. Clients whose `Accept` header prefers"
+        " `application/problem+json` get RFC 9457 instead.\n\n"
+        "The messages of the WebSockets `/ws/orders` and `/ws/orders/<order>` are described in"
         " [AsyncAPI](/api/asyncapi.yaml)."
     ),
-    "VERSION": "1.0.0",
+    "VERSION": VERSION,
     "OAS_VERSION": "3.1.1",
-    "TAGS": [
-        {"name": "orders", "description": "Placing orders, and what may be asked of them."},
-        {"name": "inventory", "description": "Products and their stock."},
-        {"name": "payments", "description": "What the payment provider was asked for, and tells us."},
-        {"name": "shipping", "description": "Where the shop delivers to, and what that costs."},
-        {"name": "notifications", "description": "Notifications of a user."},
-        {"name": "board", "description": "What the live board asks for."},
-        {"name": "system", "description": "How the system is."},
-        {"name": "api", "description": "Finding one's way, and getting in."},
-    ],
+    "CONTACT": {"name": "The shop that runs this", **({"url": PUBLIC_URL} if PUBLIC_URL else {})},
+    "LICENSE": {"name": "MIT", "identifier": "MIT"},
+    "SERVERS": [{"url": PUBLIC_URL or "/", "description": "This shop."}],
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SCHEMA_PATH_PREFIX": "/api",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "api.openapi_layout.lay_out",
         "api.openapi.add_common_refusals",
         "api.openapi.close_requests",
+        "api.openapi.simplify_schemas",
+        "api.openapi.add_examples",
     ],
     "ENFORCE_NON_BLANK_FIELDS": True,
     "SWAGGER_UI_DIST": "SIDECAR",

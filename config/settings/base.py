@@ -5,7 +5,7 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from config.environment import env, read_secret_files, weakness_of_key
+from config.environment import env, origins, read_secret_files, weakness_of_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -29,6 +29,8 @@ if not DEBUG and (PLANTED_FAULT or env.str("FAULTS", default="")):
 SECRET_KEY = env.str("SECRET_KEY", default="")
 if not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY is not set. `make run` generates one; set your own anywhere else.")
+# Former keys during a rotation: what they signed stays valid.
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 if not DEBUG and (weakness := weakness_of_key(SECRET_KEY)):
     raise ImproperlyConfigured(
         f"SECRET_KEY {weakness}: it must not be guessable. Generate one with"
@@ -41,10 +43,28 @@ if not DEBUG and "*" in ALLOWED_HOSTS:
         "ALLOWED_HOSTS=* accepts any Host header; name your hosts, with commas between."
     )
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+# Pages of other sites that may call the API and open sockets, by tokens and tickets and without our cookies.
+CORS_ALLOWED_ORIGINS = origins("CORS_ALLOWED_ORIGINS")
+CORS_URLS_REGEX = r"^/(api|orderHub)(/|$)"
+CORS_ALLOW_HEADERS = (
+    "accept",
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "if-match",
+    "if-none-match",
+    "traceparent",
+    "x-request-id",
+    "x-requested-with",
+    "x-signalr-user-agent",
+)
+CORS_EXPOSE_HEADERS = ("ETag", "Idempotency-Replayed", "Location", "Retry-After", "X-Request-ID")
 TIME_ZONE = "UTC"
 USE_TZ = True
 LANGUAGE_CODE = "en-us"
-USE_I18N = False
+# Customers' pages and mails alone are translated; desk, board and API are English.
+USE_I18N = True
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 # A language's own formats win over DATE_FORMAT and DATETIME_FORMAT.
 FORMAT_MODULE_PATH = "config.formats"
 ROOT_URLCONF = "config.urls"
@@ -64,6 +84,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "channels",
+    "corsheaders",
     "django_celery_beat",
     "django_structlog",
     "api",
@@ -84,6 +105,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "config.middleware.Measured",
+    "corsheaders.middleware.CorsMiddleware",  # refusals of all below need its headers, too
+    "config.middleware.IgnoresTrailingSlash",
     "config.admission.Admitted",
     "config.middleware.NotCached",
     "config.bodies.ReadsBodies",
@@ -101,13 +124,15 @@ MIDDLEWARE = [
     "config.middleware.Logged",
     "config.middleware.ContentPolicy",
     "config.middleware.RefusesCardNumbers",
+    "config.parameters.RefusesUnknownParameters",
     "config.failover.AwaitsLeader",
 ]
 
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "config" / "templates"],
+        # A folder whose templates replace ours, such as notifications/confirmed.txt.
+        "DIRS": [*filter(None, [env.str("SHOP_TEMPLATES", default="")]), BASE_DIR / "config" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -115,6 +140,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ],
+            "builtins": ["iso.template_filters"],
         },
     },
 ]

@@ -12,8 +12,9 @@ from config.settings.providers import (
     HEALTH_CHECK_INTERVAL,
     INVENTORY_SYNC_INTERVAL,
 )
+from orders import legs
 
-QUEUES = ("orders", "inventory", "shipping", "payments", "notifications")
+QUEUES = ("orders", *legs.QUEUES, "notifications")
 
 CELERY_BROKER_URL = BROKER_URL
 CELERY_RESULT_BACKEND = f"config.celery_ext.chord_results:Joins+{RESULTS_URL}"

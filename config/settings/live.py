@@ -11,9 +11,16 @@ LIVE_SOCKETS_PER_STAFF = whole("LIVE_SOCKETS_PER_STAFF", default=5000, at_least=
 LIVE_QUEUE_LIMIT = whole("LIVE_QUEUE_LIMIT", default=3000, at_least=100)
 # Revalidation of each socket's login.
 LIVE_LOGIN_CHECK_INTERVAL = number("LIVE_LOGIN_CHECK_INTERVAL", default=60, at_least=0.05)
+# Validity of an order's track link, and for how long a ticket of one order is renewable.
+TRACK_LINK_DAYS = number("TRACK_LINK_DAYS", default=180, at_least=0.01)
+ORDER_TICKET_HOURS = number("ORDER_TICKET_HOURS", default=24, at_least=0.01)
 # Retention of notifications and webhook deliveries.
 NOTIFICATION_DAYS = number("NOTIFICATION_DAYS", default=180, at_least=1)
 DELIVERY_DAYS = number("DELIVERY_DAYS", default=30, at_least=1)
+# A receipt is sent this long after an order was placed, unless a later mail of the order comes first …
+RECEIPT_DELAY_SECONDS = number("RECEIPT_DELAY_SECONDS", default=30, at_least=0)
+# … and to addresses to which no order was confirmed yet only if the accounts vouch for them.
+RECEIPTS_TO_NEW_ADDRESSES = env.bool("RECEIPTS_TO_NEW_ADDRESSES", default=False)
 EMAIL_ATTEMPTS = whole("EMAIL_ATTEMPTS", default=20, at_least=1)
 # Excess e-mails are dropped; 0: no limit.
 MAILS_PER_RECIPIENT_PER_HOUR = whole("MAILS_PER_RECIPIENT_PER_HOUR", default=30, at_least=0)

@@ -12,6 +12,10 @@ LOG_FORMAT = env.str("LOG_FORMAT", default="console")
 if LOG_FORMAT not in ("console", "json"):
     raise ImproperlyConfigured(f"LOG_FORMAT must be console or json, not {LOG_FORMAT!r}.")
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+# A line for each transition of an order: 1, or all: also under a load at which the journal's reader is behind.
+LOG_TRANSITIONS = env.str("LOG_TRANSITIONS", default="1")
+if LOG_TRANSITIONS not in ("0", "1", "all"):
+    raise ImproperlyConfigured(f"LOG_TRANSITIONS must be 0, 1 or all, not {LOG_TRANSITIONS!r}.")
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # personal data
 
 SHARED_PROCESSORS: list[Any] = [
@@ -36,6 +40,7 @@ LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
+        "lines": {"format": "%(message)s"},
         "console": {
             "()": WithoutSecrets,
             # Rich tracebacks take a second each and print variables, secrets included.
@@ -54,7 +59,11 @@ LOGGING: dict[str, Any] = {
             "foreign_pre_chain": SHARED_PROCESSORS,
         },
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT},
+        # A whole page of lines, formatted already.
+        "lines": {"class": "logging.StreamHandler", "formatter": "lines"},
+    },
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         # With DEBUG, Django's own handler would print every line twice.
@@ -68,5 +77,6 @@ LOGGING: dict[str, Any] = {
         # One line per task is too much; Flower shows them.
         "django_structlog.celery": {"level": "WARNING"},
         "django_structlog.middlewares": {"level": "WARNING"},
+        "notifications.transitions": {"handlers": ["lines"], "propagate": False},
     },
 }

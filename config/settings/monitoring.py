@@ -13,8 +13,6 @@ LIVE_HOST, LIVE_PORT = env.str("LIVE_HOST", default="127.0.0.1"), env.int("LIVE_
 LIVE_URL = env.str("LIVE_URL", default=f"http://{LIVE_HOST}:{LIVE_PORT}")
 # Public address of Flower; empty: no links.
 FLOWER_URL = env.str("FLOWER_URL", default="").rstrip("/")
-# Our public address, for links from Flower.
-PUBLIC_URL = env.str("PUBLIC_URL", default="").rstrip("/")
 # Link template with {trace_id}; empty: no links.
 TRACE_URL = env.str("TRACE_URL", default="")
 if TRACE_URL and "{trace_id}" not in TRACE_URL:

@@ -2,14 +2,22 @@
 
 from django.core.exceptions import ImproperlyConfigured
 
-from config.environment import env, number, pairs, rates, whole
+from config.environment import email_backend, env, number, pairs, rates, whole
 from config.settings.base import DEBUG
+from orders import legs
 
 SANDBOX_PORT = whole("SANDBOX_PORT", default=8003, at_least=1)
 SANDBOX_URL = env.str("SANDBOX_URL", default=f"http://127.0.0.1:{SANDBOX_PORT}").rstrip("/")
 # Empty values, as in .env.example, count as unset.
 PAYMENT_API_URL = (env.str("PAYMENT_API_URL", default="") or f"{SANDBOX_URL}/payments").rstrip("/")
 INVENTORY_API_URL = (env.str("INVENTORY_API_URL", default="") or f"{SANDBOX_URL}/inventory").rstrip("/")
+# Mails go to EMAIL_SERVICE_URL, or by a back end of Django's: EMAIL_URL for SMTP, EMAIL_BACKEND for any other.
+_MAIL_BACKEND = email_backend()
+MAIL_BY_API = not _MAIL_BACKEND
+globals().update(_MAIL_BACKEND)
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="")
+if _MAIL_BACKEND and "@" not in DEFAULT_FROM_EMAIL:
+    raise ImproperlyConfigured("DEFAULT_FROM_EMAIL must be the address that mails come from.")
 EMAIL_SERVICE_URL = (env.str("EMAIL_SERVICE_URL", default="") or f"{SANDBOX_URL}/email").rstrip("/")
 # The default gateway, and more by name: "stripe,acme=shop.payments.AcmeGateway". A row keeps its gateway, so one with
 # open orders or refundable payments stays here after the default has changed.
@@ -32,7 +40,7 @@ for _name, _secrets in (
     if any(len(secret) < 16 for secret in _secrets):
         raise ImproperlyConfigured(f"Each of {_name} must have at least 16 characters.")
 
-PROVIDERS = {"inventory": INVENTORY_API_URL, "email": EMAIL_SERVICE_URL}
+PROVIDERS = {"inventory": INVENTORY_API_URL} | ({"email": EMAIL_SERVICE_URL} if MAIL_BY_API else {})
 # Sent with each call, and where a provider answers to a health check.
 PROVIDER_HEADERS: dict[str, dict[str, str]] = {}
 PROVIDER_HEALTH_PATHS: dict[str, str] = {}
@@ -48,13 +56,24 @@ if "stripe" in _GATEWAYS:
     PROVIDER_HEALTH_PATHS["stripe"] = "/v1/balance"
 # The providers of gateways from other packages: "acme=https://api.acme.example".
 PROVIDERS |= {name: url.rstrip("/") for name, url in pairs("PAYMENT_PROVIDERS").items()}
+# Of a further leg: FRAUD_API_URL, if it declares `provider = "fraud"`.
+_OF_LEGS = {
+    f"{leg.provider.upper()}_API_URL": leg.provider
+    for leg in legs.LEGS
+    if leg.provider and leg is not legs.PAYMENT and leg.provider not in PROVIDERS
+}
+PROVIDERS |= {
+    name: (env.str(variable, default="") or f"{SANDBOX_URL}/{name}").rstrip("/")
+    for variable, name in _OF_LEGS.items()
+}
 # Outside DEBUG the sandbox needs an opt-in: it accepts every payment and sends no mail.
 ALLOW_SANDBOX = DEBUG or env.bool("ALLOW_SANDBOX", default=False)
 _ADDRESSES = {
     "PAYMENT_API_URL": PROVIDERS.get("payments", ""),
     "INVENTORY_API_URL": INVENTORY_API_URL,
-    "EMAIL_SERVICE_URL": EMAIL_SERVICE_URL,
+    "EMAIL_SERVICE_URL": PROVIDERS.get("email", ""),
     "STRIPE_API_URL": PROVIDERS.get("stripe", ""),
+    **{variable: PROVIDERS[name] for variable, name in _OF_LEGS.items()},
 }
 _PLAYED = [name for name, address in _ADDRESSES.items() if address.startswith(SANDBOX_URL)]
 if "in_process" in _GATEWAYS:

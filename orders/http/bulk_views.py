@@ -16,7 +16,6 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework.exceptions import Throttled, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.idempotency import key_of
@@ -30,6 +29,7 @@ from database import replica
 from limits.rates import Rate
 from orders import queries
 from orders.http.filters import FILTER_PARAMETERS, apply_filters
+from orders.http.line_refusals import with_all_lines
 from orders.http.places import EXPORTS, EXPORTS_OF_STAFF, INTAKES, RETRY_AFTER_SECONDS
 from orders.http.requests import BulkOrderRequest, read_bulk_order
 from orders.http.responses import BulkAnswer
@@ -108,9 +108,9 @@ class BulkOrders(APIView):
 
     def _render_error(self, error: Exception) -> dict[str, Any]:
         """Return the API's error for an exception."""
-        response: Response = self.get_exception_handler()(error, self.get_exception_handler_context())
-        error_facts: dict[str, Any] = response.data["error"]
-        return error_facts
+        response = self.get_exception_handler()(error, self.get_exception_handler_context())
+        facts: dict[str, Any] = response.error
+        return facts
 
 
 def _unavailable(code: str, message: str) -> Problem:
@@ -230,7 +230,14 @@ class Intake:
             self._await_room()
             refused = self._refused(entries)
             admitted = {number: entry for number, entry in entries.items() if number not in refused}
-            outcomes = bulk.place_orders(entries=list(admitted.values()), owner_id=self._owner_id)
+            outcomes = [
+                each if isinstance(each, bulk.Accepted) else with_all_lines(each, entry.new)
+                for each, entry in zip(
+                    bulk.place_orders(entries=list(admitted.values()), owner_id=self._owner_id),
+                    admitted.values(),
+                    strict=True,
+                )
+            ]
         except Exception as error:  # noqa: BLE001 - reported as the error of each line
             return dict.fromkeys(entries, error)
         return refused | dict(zip(admitted, outcomes, strict=True))

@@ -12,7 +12,7 @@ from api.problems import Problem
 from api.validators import check_text
 from database.text import spellings
 from orders.models import Order
-from orders.workflow import Status
+from orders.status import Status
 
 STATUSES = frozenset(status.value for status in Status)
 STATUS_NAMES = [status.value.capitalize() for status in Status]
@@ -26,11 +26,13 @@ FILTER_PARAMETERS = [
     ),
     OpenApiParameter("customer", OpenApiTypes.STR, description="The customer's exact name."),
     OpenApiParameter(
-        "createdFrom",
+        "placedFrom",
         OpenApiTypes.DATETIME,
         description="Placed at or after this time (ISO 8601, UTC without an offset).",
     ),
-    OpenApiParameter("createdTo", OpenApiTypes.DATETIME, description="Placed before this time."),
+    OpenApiParameter("placedTo", OpenApiTypes.DATETIME, description="Placed before this time."),
+    OpenApiParameter("createdFrom", OpenApiTypes.DATETIME, deprecated=True, description="Use `placedFrom`."),
+    OpenApiParameter("createdTo", OpenApiTypes.DATETIME, deprecated=True, description="Use `placedTo`."),
 ]
 PAGE_NAMES = {"cursor", "pageSize", "format"}
 
@@ -44,6 +46,8 @@ def apply_filters(orders: QuerySet[Order], request: Request) -> QuerySet[Order]:
         if name not in READERS:
             raise Problem("unknown_parameter", "There is no such query parameter.", field=name[:80])
         lookup, read = READERS[name]
+        if lookup in conditions:
+            raise Problem("invalid_parameter", "Give this once, under one of its names.", field=name)
         conditions[lookup] = read(name, request.query_params.getlist(name))
     return orders.filter(**conditions)
 
@@ -84,6 +88,9 @@ def _only(name: str, values: list[str]) -> str:
 READERS: dict[str, tuple[str, Any]] = {
     "status": ("journey__status__in", _statuses),
     "customer": ("customer_name__in", _spellings),
+    "placedFrom": ("placed_at__gte", _moment),
+    "placedTo": ("placed_at__lt", _moment),
+    # Deprecated:
     "createdFrom": ("placed_at__gte", _moment),
     "createdTo": ("placed_at__lt", _moment),
 }

@@ -1,6 +1,6 @@
 """/api/orders/<reference>/refunds: refund a part of an order, and list its refunds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -15,7 +15,8 @@ from rest_framework.views import APIView
 
 from api.idempotency import answer_once
 from api.permissions import user_of
-from api.requests import Body, Id, Price, read, read_price
+from api.prices import Price, read_price
+from api.requests import Body, Id, read
 from api.responses import Answer
 from api.schema import IDEMPOTENCY_KEY, REFERENCE, refusals
 from orders import queries
@@ -25,7 +26,7 @@ from orders.permissions import Operator
 from orders.placing.pricing import MAX_QUANTITY
 from orders.refunding import crediting, parts
 from orders.refunding.amounts import Standing, Wish
-from orders.workflow import Status
+from orders.status import Status
 from payments import ledger
 from payments.balance import Balance, balance
 
@@ -41,9 +42,10 @@ class RefundItem(Body, kw_only=True):
     sku: Annotated[str, Meta(min_length=1, max_length=40)] | None = None
     quantity: Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
 
-    def __post_init__(self) -> None:
+    def complaints(self) -> Iterator[str]:
+        """Yield that the product is not named."""
         if self.product_id is None and self.sku is None:
-            raise ValueError("missing productId")
+            yield "missing productId"
 
 
 class RefundRequest(Body, kw_only=True):
@@ -60,16 +62,20 @@ class RefundRequest(Body, kw_only=True):
     restock: Annotated[bool, Meta(description="Put the units of the items back to stock.")] = False
     dry_run: Annotated[bool, Meta(description="Refund nothing; return what it would come to.")] = False
 
-    def __post_init__(self) -> None:
+    def complaints(self) -> Iterator[str]:
+        """Yield what does not go together."""
         has_parts = self.items is not None or self.shipping not in (None, False)
         if self.amount is None and not has_parts:
-            raise ValueError("missing amount")
+            yield "missing amount"
         if self.amount is not None and has_parts:
-            raise ValueError("conflict of amount")
+            yield "conflict of amount"
         if self.restock and self.items is None:
-            raise ValueError("missing items")
-        if isinstance(self.shipping, Decimal):
-            read_price(Price, self.shipping)
+            yield "missing items"
+        try:
+            if isinstance(self.shipping, Decimal):
+                read_price(Price, self.shipping)
+        except ValueError as error:
+            yield str(error)
 
     def as_wish(self) -> Wish:
         """Return what is to be refunded."""

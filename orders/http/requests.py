@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated
 
@@ -9,8 +10,10 @@ import msgspec
 from django.conf import settings
 from msgspec import Meta
 
+from api.complaints import explain_pattern
 from api.idempotency import KEY
 from api.parsers import parsed
+from api.prices import Price, read_price
 from api.requests import (
     LARGEST_ID,
     Body,
@@ -18,20 +21,26 @@ from api.requests import (
     CurrencyCode,
     Email,
     Id,
-    Price,
     Text,
     check_currency,
     check_email,
+    complaints_of,
     country_code,
     read,
-    read_price,
 )
+from iso.currencies import has_decimals_for
 from orders.placing.pricing import MAX_QUANTITY, NewOrder, WantedLine
 from payments.gateways import gateway
 
 Token = Annotated[
-    str, Meta(pattern=r"^[!-~]{1,255}$", description="A token of the payment provider, never a card number.")
+    str,
+    Meta(
+        pattern=explain_pattern(r"^[!-~]{1,255}$", "This is no token of the shop's payment provider."),
+        description="A token of the payment provider, never a card number.",
+        examples=["tok_visa"],
+    ),
 ]
+KEY_PATTERN = explain_pattern(f"^{KEY.pattern}$", "A key has 1 to 200 printable ASCII characters.")
 
 
 class NewLine(Body, kw_only=True):
@@ -47,9 +56,10 @@ class NewLine(Body, kw_only=True):
         None
     )
 
-    def __post_init__(self) -> None:
+    def complaints(self) -> Iterator[str]:
+        """Yield a missing product."""
         if self.product_id is None and self.sku is None and self.product_name is None:
-            raise ValueError("missing productId")
+            yield "missing productId"
 
 
 class ShippingAddress(Body):
@@ -64,8 +74,12 @@ class ShippingAddress(Body):
     country: CountryCode | None = None
 
     def __post_init__(self) -> None:
-        if self.country is not None:
-            self.country = country_code(self.country, field="country")
+        super().__post_init__()
+        self.country = self.country and self.country.upper()
+
+    def complaints(self) -> Iterator[str]:
+        """Yield an unknown country."""
+        yield from complaints_of(country_code, self.country, field="country")
 
     def as_given(self) -> dict[str, str]:
         """Return the given parts by wire name."""
@@ -77,11 +91,12 @@ class PaymentMeans(Body):
 
     token: Token | None = None
 
-    def __post_init__(self) -> None:
+    def complaints(self) -> Iterator[str]:
+        """Yield a missing token."""
         if self.token is None and not settings.DEFAULT_PAYMENT_TOKEN:
-            raise ValueError("missing token")
+            yield "missing token"
         if self.token is not None and gateway().check_token(self.token):
-            raise ValueError("impossible payment token")
+            yield "impossible payment token"
 
 
 class NewOrderRequest(Body, kw_only=True):
@@ -99,24 +114,25 @@ class NewOrderRequest(Body, kw_only=True):
     shipping_address: ShippingAddress | None = None
     payment: PaymentMeans | None = None
     hold: Annotated[bool, Meta(description="Leave it pending until it is processed.")] = False
+    expected_total: (
+        Annotated[Price, Meta(description="Goods and shipping as quoted; another total is refused.")] | None
+    ) = None
 
-    def __post_init__(self) -> None:
-        if not self._customer():
-            raise ValueError("missing customerName")
+    def complaints(self) -> Iterator[str]:
+        """Yield a missing customer or payment, an unknown currency, an impossible address."""
+        if not _customer(self):
+            yield "missing customerName"
         if self.payment is None and not settings.DEFAULT_PAYMENT_TOKEN:
-            raise ValueError("missing payment")
-        if self.currency is not None:
-            check_currency(self.currency, field="currency")
-        if self.email is not None:
-            check_email(self.email, field="email")
-
-    def _customer(self) -> str:
-        customer_id = "" if self.customer_id is None else str(self.customer_id)
-        return (self.customer_name or "").strip() or customer_id.strip()
+            yield "missing payment"
+        yield from complaints_of(check_currency, self.currency, field="currency")
+        yield from _impossible_prices(self)
+        yield from complaints_of(check_email, self.email, field="email")
 
     def fingerprint(self) -> bytes:
         """Return a hash that identifies the request."""
-        return hashlib.sha256(type(self).__name__.encode() + CANONICAL.encode(self)).digest()
+        # Without a total, the same as before there were expected totals: keys outlive releases.
+        body = CANONICAL.encode(self).replace(NO_EXPECTED_TOTAL, b"")
+        return hashlib.sha256(type(self).__name__.encode() + body).digest()
 
     def as_new_order(self, *, owner_id: int) -> NewOrder:
         """Return the order, with the settings' defaults."""
@@ -124,7 +140,7 @@ class NewOrderRequest(Body, kw_only=True):
         return NewOrder(
             owner_id=owner_id,
             customer_id="" if self.customer_id is None else str(self.customer_id),
-            customer_name=self._customer(),
+            customer_name=_customer(self),
             email=self.email or "",
             lines=[
                 WantedLine(line.quantity, line.product_id, line.sku, line.product_name, line.price)
@@ -135,13 +151,40 @@ class NewOrderRequest(Body, kw_only=True):
             country=(address and address.country) or settings.DEFAULT_COUNTRY,
             payment_token=(self.payment and self.payment.token) or settings.DEFAULT_PAYMENT_TOKEN,
             hold=self.hold,
+            expected_total=self.expected_total,
         )
+
+
+class QuoteRequest(NewOrderRequest, kw_only=True):
+    """An order to quote: as for placing it, but customer and payment may be missing."""
+
+    at_least_one_of = ()
+
+    def complaints(self) -> Iterator[str]:
+        """Yield an unknown currency, an impossible address."""
+        yield from complaints_of(check_currency, self.currency, field="currency")
+        yield from complaints_of(check_email, self.email, field="email")
+
+
+def _impossible_prices(order: NewOrderRequest) -> Iterator[str]:
+    """Yield prices with more decimals than the currency has; a body with faults may have no items."""
+    currency = order.currency or settings.CURRENCY
+    prices = [(f"items[{index}].price", line.price) for index, line in enumerate(order.items or [])]
+    for field, price in [*prices, ("expectedTotal", order.expected_total)]:
+        if price is not None and not has_decimals_for(price, currency):
+            yield f"too many decimals of {field}"
+
+
+def _customer(order: NewOrderRequest) -> str:
+    """Return the name, else the id, without blanks around it."""
+    customer_id = "" if order.customer_id is None else str(order.customer_id)
+    return (order.customer_name or "").strip() or customer_id.strip()
 
 
 class BulkOrderRequest(NewOrderRequest, kw_only=True):
     """A line of a bulk request: a new order, and the key under which it may be sent again."""
 
-    key: Annotated[str, Meta(pattern=f"^{KEY.pattern}$")] | None = None
+    key: Annotated[str, Meta(pattern=KEY_PATTERN)] | None = None
 
 
 class Reason(Body):
@@ -169,8 +212,15 @@ def _is_plain(line: bytes) -> bool:
 
 
 def _names_in(order: BulkOrderRequest) -> int:
-    given = [order.key, order.customer_id, order.customer_name, order.email, order.currency]
-    names = 6 - given.count(None) + order.hold  # `items` is always there
+    given = [
+        order.key,
+        order.customer_id,
+        order.customer_name,
+        order.email,
+        order.currency,
+        order.expected_total,
+    ]
+    names = 7 - given.count(None) + order.hold  # `items` is always there
     for item in order.items:
         names += 5 - [item.product_id, item.sku, item.product_name, item.price].count(None)
     if order.shipping_address:
@@ -180,6 +230,7 @@ def _names_in(order: BulkOrderRequest) -> int:
     return names
 
 
+NO_EXPECTED_TOTAL = b',"expectedTotal":null'
 CANONICAL = msgspec.json.Encoder(enc_hook=str)  # the hook is for prices
 FAST_BULK_ORDER = msgspec.json.Decoder(BulkOrderRequest, dec_hook=read_price, float_hook=Decimal)
 # A possible card number, or a number too large for any field.

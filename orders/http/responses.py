@@ -10,17 +10,23 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.responses import Answer, ErrorFacts
+from orders.events import STATUS_AFTER, EventType
+from orders.http.links import track_link
+from orders.legs import NAMES
 from orders.managers import PlacedLine
 from orders.models import Order, OrderEvent, OrderLine
-from orders.operators.explain import Explanation, Situation
+from orders.operators.explain import SITUATIONS, WAITS_FOR_NOTHING, Explanation
+from orders.placing import totals
 from orders.placing.pricing import NewOrder
 from orders.placing.single import Placed
 from orders.reporting.wording import is_code
-from orders.workflow import STATUS_AFTER, EventType, Status
+from orders.status import Status
 from payments.balance import standing
 from payments.models import Transaction
+from shipping.quotes import Refusal
 
-STATUS_BY_EVENT: dict[str, Status] = {**STATUS_AFTER}
+OPEN = "open"
+STATUS_BY_EVENT = {event.value: status for event, status in STATUS_AFTER.items()}
 
 StatusName = Annotated[
     str,
@@ -41,12 +47,11 @@ class Line(Answer):
     amount: Decimal
 
 
-class Legs(Answer):
-    """Outcome of each leg; `open` while there is none."""
+LegCodes = msgspec.defstruct("LegCodes", [(name, str) for name in NAMES], bases=(Answer,), kw_only=True)
 
-    stock: str
-    shipping: str
-    payment: str
+
+class Legs(LegCodes):  # type: ignore[valid-type, misc]
+    """Outcome of each leg; `open` while there is none."""
 
 
 class PaymentTransaction(Answer):
@@ -69,6 +74,10 @@ class Links(Answer, kw_only=True):
     process: str
     complete: str
     cancel: str
+    ticket: str
+    track: Annotated[
+        str, Meta(description="The customer's page of the order, signed: it needs no account and expires.")
+    ]
 
 
 class OrderSummary(Answer, kw_only=True):
@@ -78,21 +87,25 @@ class OrderSummary(Answer, kw_only=True):
     order_id: int
     order_number: str
     uuid: UUID
-    customer_id: str
+    customer_id: str | None
     customer_name: str
     status: StatusName
     held: bool
     progress: int
     total_amount: Annotated[
-        Decimal, Meta(description="Goods and shipping; goods alone until shipping is quoted.")
+        Decimal, Meta(description="Goods and shipping; goods alone while `totalIsFinal` is false.")
     ]
+    total_is_final: Annotated[bool, Meta(description="False until shipping is priced.")]
     currency: str
     waiting_for: str | None
     reason: Annotated[str, Meta(description="A code, or text that a user typed.")] | None
     reason_code: Annotated[str, Meta(description="The code of a rejection; null for typed reasons.")] | None
     attention: str | UnsetType | None = UNSET  # staff only
     version: int
-    created_at: datetime
+    placed_at: datetime
+    created_at: Annotated[
+        datetime, Meta(description="The same as `placedAt`.", extra_json_schema={"deprecated": True})
+    ]
     completed_at: datetime | None
     finished_at: datetime | None
     links: Links
@@ -101,9 +114,16 @@ class OrderSummary(Answer, kw_only=True):
 class OrderDetail(OrderSummary, kw_only=True):
     """Everything about an order."""
 
-    email: str
+    email: str | None
     goods_amount: Decimal
     shipping_amount: Decimal | None
+    estimated_shipping_amount: Annotated[
+        Decimal | None,
+        Meta(description="Shipping at current rates, while `totalIsFinal` is false and there is a price."),
+    ]
+    estimated_total_amount: Annotated[
+        Decimal | None, Meta(description="Goods and estimated shipping: what will be charged at these rates.")
+    ]
     shipping_address: dict[str, str]
     country: str
     refunded_amount: Annotated[Decimal, Meta(description="Refunded in parts; see /refunds.")]
@@ -126,8 +146,8 @@ class Event(Answer):
 class Why(Answer):
     """Explanation of an order's state, for operators."""
 
-    situation: Annotated[str, Meta(extra_json_schema={"enum": [situation.value for situation in Situation]})]
-    waiting_for: str
+    situation: Annotated[str, Meta(extra_json_schema={"enum": list(SITUATIONS)})]
+    waiting_for: str | None
     since: datetime | None
     why: str
     safe_to_retry: bool
@@ -164,8 +184,8 @@ def status_name(status: str) -> str:
     return status.capitalize()
 
 
-def links_of(order_id: int) -> Links:
-    """Return an order's links."""
+def links_of(order_id: int, placed_at: datetime, version: int = 0) -> Links:
+    """Return an order's links, given the version of its signed ones."""
     at = f"/api/orders/{order_id}"
     return Links(
         itself=at,
@@ -173,6 +193,8 @@ def links_of(order_id: int) -> Links:
         process=f"{at}/process",
         complete=f"{at}/complete",
         cancel=f"{at}/cancel",
+        ticket=f"{at}/ticket",
+        track=track_link(order_id, placed_at, version),
     )
 
 
@@ -190,11 +212,29 @@ def placed(order: Placed, *, new: NewOrder, staff: bool) -> OrderDetail:
         version=1,
         completed_at=None,
         finished_at=None,
+        total_is_final=False,
         shipping_amount=None,
         refunded_amount=NOTHING,
-        legs=Legs(stock="open", shipping="open", payment="open"),
+        **_estimates(
+            order.goods_amount,
+            totals.estimate_shipping(
+                country=new.country,
+                currency=new.currency,
+                goods=order.goods_amount,
+                weight_grams=order.weight_grams,
+            ),
+        ),
+        legs=Legs(**dict.fromkeys(NAMES, OPEN)),
         payments=[],
     )
+
+
+def _estimates(goods: Decimal, shipping: Decimal | Refusal | None) -> dict[str, Decimal | None]:
+    price = shipping if isinstance(shipping, Decimal) else None
+    return {
+        "estimated_shipping_amount": price,
+        "estimated_total_amount": None if price is None else goods + price,
+    }
 
 
 def _placed_facts(order: Placed, new: NewOrder) -> dict[str, Any]:
@@ -203,17 +243,18 @@ def _placed_facts(order: Placed, new: NewOrder) -> dict[str, Any]:
         "order_id": order.order_id,
         "order_number": order.number,
         "uuid": order.uuid,
-        "customer_id": new.customer_id,
+        "customer_id": new.customer_id or None,
         "customer_name": new.customer_name,
-        "email": new.email,
+        "email": new.email or None,
         "currency": new.currency,
         "total_amount": order.goods_amount,
         "goods_amount": order.goods_amount,
         "shipping_address": new.shipping_address or {},
         "country": new.country,
+        "placed_at": order.placed_at,
         "created_at": order.placed_at,
         "items": [_line(line) for line in order.lines],
-        "links": links_of(order.order_id),
+        "links": links_of(order.order_id, order.placed_at),
     }
 
 
@@ -227,16 +268,18 @@ def detail(
 ) -> OrderDetail:
     """Return an order's detail."""
     journey = order.journey
+    shipping = None if _is_total_final(order) else _estimate(order)
     return OrderDetail(
         **_facts(order, staff=staff),
-        email=order.email,
+        email=order.email or None,
         goods_amount=order.goods_amount,
         shipping_amount=journey.shipping_amount,
         refunded_amount=_refunded(transactions),
+        **_estimates(order.goods_amount, shipping),
         shipping_address=order.shipping_address,
         country=order.country,
         items=[_line(line) for line in lines],
-        legs=Legs(**{leg: getattr(journey, leg) or "open" for leg in ("stock", "shipping", "payment")}),
+        legs=Legs(**{name: getattr(journey, name) or OPEN for name in NAMES}),
         payments=[_transaction(row) for row in transactions],
     )
 
@@ -277,23 +320,39 @@ def _facts(order: Order, *, staff: bool) -> dict[str, Any]:
         "order_id": order.pk,
         "order_number": order.number,
         "uuid": order.uuid,
-        "customer_id": order.customer_id,
+        "customer_id": order.customer_id or None,
         "customer_name": order.customer_name,
         "status": status_name(journey.status),
-        "held": journey.status == Status.PENDING and journey.due_at is None,
+        "held": journey.is_held,
         "progress": journey.progress,
         "total_amount": order.total_amount,
+        "total_is_final": _is_total_final(order),
         "currency": order.currency,
         "waiting_for": journey.waiting_for or None,
         "reason": journey.reason or None,
         "reason_code": (journey.reason or None) if is_refused else None,
         "attention": (journey.attention or None) if staff else UNSET,
         "version": journey.sequence,
+        "placed_at": order.placed_at,
         "created_at": order.placed_at,
         "completed_at": journey.finished_at if journey.status == Status.COMPLETED else None,
         "finished_at": journey.finished_at,
-        "links": links_of(order.pk),
+        "links": links_of(order.pk, order.placed_at, order.link_version),
     }
+
+
+def _is_total_final(order: Order) -> bool:
+    journey = order.journey
+    return journey.shipping_amount is not None or journey.finished_at is not None
+
+
+def _estimate(order: Order) -> Decimal | Refusal:
+    return totals.estimate_shipping(
+        country=order.country,
+        currency=order.currency,
+        goods=order.goods_amount,
+        weight_grams=order.weight_grams,
+    )
 
 
 def _line(line: OrderLine | PlacedLine) -> Line:
@@ -327,8 +386,8 @@ def order_page(orders: Sequence[Order], *, following: str | None, staff: bool) -
 def why(explanation: Explanation) -> Why:
     """Return an explanation."""
     return Why(
-        situation=explanation.situation.value,
-        waiting_for=explanation.waiting_for,
+        situation=str(explanation.situation),
+        waiting_for=None if explanation.waiting_for == WAITS_FOR_NOTHING else explanation.waiting_for,
         since=explanation.since,
         why=explanation.why,
         safe_to_retry=explanation.safe_to_retry,

@@ -2,12 +2,14 @@
 
 from django.urls import path
 
-from orders.http import bulk_views, refund_views, views
+from orders.http import bulk_views, placing, refund_views, views
+from orders.legs import NEED_APPROVAL
 from orders.operators import views as desk_views
 
 app_name = "orders"
 urlpatterns = [
     path("", views.Orders.as_view(), name="orders"),
+    path("/quote", placing.Quote.as_view(), name="quote"),
     path("/bulk", bulk_views.BulkOrders.as_view(), name="bulk"),
     path("/export", bulk_views.Export.as_view(), name="export"),
     path("/pending", views.PendingOrders.as_view(), name="pending"),
@@ -26,3 +28,5 @@ urlpatterns = [
     path("/<str:reference>/refunds", refund_views.Refunds.as_view(), name="refunds"),
     path("/<str:reference>/retry", views.RetryOrder.as_view(), name="retry"),
 ]
+if NEED_APPROVAL:
+    urlpatterns.append(path("/<str:reference>/approve", views.ApproveOrder.as_view(), name="approve"))

@@ -1,11 +1,9 @@
 """Order views: each makes one call into the domain."""
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-import structlog
+from django.db import transaction
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import status
@@ -15,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 import faults
-from api.idempotency import answer_once, key_of, key_problems
+from api.idempotency import answer_once
 from api.pagination import PAGE_PARAMETERS, address, newest_first, whole
 from api.permissions import user_of
 from api.problems import Problem
@@ -26,12 +24,13 @@ from api.validators import check_text
 from database import replica
 from orders import commands, journal, queries
 from orders.http import responses as serializers
+from orders.http.etags import check_precondition, etag_of, is_not_modified
 from orders.http.examples import BY_PRODUCT_ID, BY_PRODUCT_NAME
 from orders.http.filters import FILTER_PARAMETERS, apply_filters, by_customer_name
+from orders.http.placing import place
 from orders.http.requests import NewOrderRequest, Reason
 from orders.http.responses import EventPage, OrderDetail, OrderPage, Why
-from orders.limits import allowances
-from orders.models import Order
+from orders.models import Journey, Order
 from orders.operators.actions import note
 from orders.operators.explain import explain
 from orders.permissions import (
@@ -41,8 +40,7 @@ from orders.permissions import (
     ReadsExplanations,
     sees_all_orders,
 )
-from orders.placing import single
-from orders.workflow import Status
+from orders.status import Status
 from payments.models import Transaction
 
 MAX_EVENTS = 1000
@@ -50,6 +48,10 @@ LARGEST_SEQUENCE = 2**31 - 1
 MAX_REASON = 200
 
 BAD_PAGE = refusals(_400="invalid_parameter unknown_parameter control_characters card_number_refused")
+IF_MATCH = OpenApiParameter(
+    "If-Match", str, OpenApiParameter.HEADER, description="Run it only if the order still has this ETag."
+)
+REASON = OpenApiParameter("reason", {"type": "string", "maxLength": MAX_REASON}, description="Why.")
 DETAIL = OpenApiResponse(OrderDetail, description="The order as it is now.")
 
 
@@ -64,7 +66,9 @@ class Orders(APIView):
         summary="Place an order",
         description=(
             "Stores the order and answers at once; stock, shipping and payment follow. A `price` is compared"
-            " with the catalogue's and never used. Lines of the same product are merged."
+            " with the catalogue's and never used; an `expectedTotal` with what `POST /api/orders/quote` answers."
+            " While `totalIsFinal` is false, `estimatedTotalAmount` is what will be charged at current rates."
+            " Lines of the same product are merged."
             " An order for units that unpaid orders hold waits for them. An account whose payments are mostly"
             " declined is throttled: 429 with `Retry-After`."
         ),
@@ -76,7 +80,7 @@ class Orders(APIView):
             _400="malformed_json required unknown_field wrong_type wrong_format too_short too_long too_small"
             " too_large too_many_decimals control_characters card_number_refused unknown_product"
             " wrong_currency unknown_country unknown_currency invalid_idempotency_key",
-            _409="price_changed in_progress too_many_held_orders",
+            _409="price_changed total_changed in_progress too_many_held_orders",
             _422="idempotency_key_reused",
             _429="throttled too_many_declines too_many_unpaid_orders",
         ),
@@ -158,7 +162,7 @@ class OneOrder(APIView):
     def get(self, request: Request, reference: str) -> Response:
         """Get an order by reference."""
         response = answer_with(queries.by_reference(user_of(request), reference), request)
-        if {response["ETag"], "*"} & set(_etags(request)):
+        if is_not_modified(request, response["ETag"]):
             return Response(status=status.HTTP_304_NOT_MODIFIED, headers={"ETag": response["ETag"]})
         return response
 
@@ -228,6 +232,14 @@ class OrderCommand(APIView):
     def _run(self, request: Request, reference: str) -> Response:
         order = queries.by_reference(user_of(request), reference)
         self.check_object_permissions(request, order)
+        if "If-Match" not in request.headers:
+            return self._command(request, order)
+        with transaction.atomic():
+            order.journey = Journey.objects.select_for_update().get(pk=order.pk)
+            check_precondition(request, answer_with(order, request)["ETag"])
+            return self._command(request, order)
+
+    def _command(self, request: Request, order: Order) -> Response:
         before = order.journey.sequence
         done = self.command(request, order.pk)
         order.journey.refresh_from_db()
@@ -249,6 +261,7 @@ def describe_command(
         _400="malformed_json unknown_field wrong_type too_long control_characters card_number_refused"
         " invalid_idempotency_key",
         _409=conflicts,
+        _412="precondition_failed",
         _422="idempotency_key_reused",
     )
     if later:
@@ -259,7 +272,7 @@ def describe_command(
             operation_id=name,
             summary=summary,
             request=body,
-            parameters=[REFERENCE, IDEMPOTENCY_KEY],
+            parameters=[REFERENCE, IDEMPOTENCY_KEY, IF_MATCH, *([REASON] if body is Reason else [])],
             responses=responses,
         )
     )
@@ -303,13 +316,6 @@ class CompleteOrder(OrderCommand):
     later="Cancellation in progress.",
     body=Reason,
     codes="not_possible",
-)
-@extend_schema_view(
-    post=extend_schema(
-        parameters=[
-            OpenApiParameter("reason", {"type": "string", "maxLength": MAX_REASON}, description="Why.")
-        ]
-    )
 )
 class CancelOrder(OrderCommand):
     """Cancels an order at any stage."""
@@ -357,25 +363,18 @@ class RetryOrder(OrderCommand):
         return True
 
 
-def place(request: Request) -> Response:
-    """Place the order in the body."""
-    user, key = user_of(request), key_of(request)
-    wanted = read(request.data, NewOrderRequest)
-    new = wanted.as_new_order(owner_id=user.pk)
-    for problem in allowances.refusals(user.pk, [allowances.Candidate(new, key)]).values():
-        raise problem
-    with key_problems():
-        placed = single.place_order(new=new, key=single.Key(key, wanted.fingerprint()) if key else None)
-    structlog.contextvars.bind_contextvars(order_id=placed.order_id)
-    return _answer_with_placed(placed, serializers.placed(placed, new=new, staff=sees_all_orders(user)))
+@describe_command("approve_order", "Approve what staff decide on (staff)", codes="not_possible")
+class ApproveOrder(OrderCommand):
+    """Lets a leg pass on which staff decide. Routed if a leg declares such a state."""
 
+    operation = "approve"
+    permission_classes = [IsAuthenticated, Operator]
 
-def _answer_with_placed(placed: single.Placed, detail: OrderDetail) -> Response:
-    body = ENCODER.encode(detail)
-    headers = {"Location": detail.links.itself, "ETag": _etag(detail.version, body)}
-    if placed.replayed:
-        headers["Idempotency-Replayed"] = "true"
-    return Response(msgspec.Raw(body), status=status.HTTP_201_CREATED, headers=headers)
+    def command(self, request: Request, order_id: int) -> bool:
+        """Approve it."""
+        read(request.data, Nothing)
+        commands.approve_order(order_id=order_id)
+        return True
 
 
 @replica.may_be_late
@@ -393,16 +392,7 @@ def answer_with(order: Order, request: Request, code: int = status.HTTP_200_OK) 
         transactions=list(Transaction.objects.filter(order_id=order.pk).order_by("started_at", "number")),
         staff=sees_all_orders(request.user),
     )
-    return Response(body, status=code, headers={"ETag": _etag(body.version, ENCODER.encode(body))})
-
-
-def _etag(version: int, body: bytes) -> str:
-    """Return version and digest: payments and permissions change only the body."""
-    return f'"{version}-{hashlib.sha256(body).hexdigest()[:16]}"'
-
-
-def _etags(request: Request) -> list[str]:
-    return [tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")]
+    return Response(body, status=code, headers={"ETag": etag_of(body.version, ENCODER.encode(body))})
 
 
 def _reason(request: Request) -> str:

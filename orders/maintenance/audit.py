@@ -12,8 +12,9 @@ from django.db import IntegrityError, connection, transaction
 
 from database import deadline
 from orders import journal
-from orders.maintenance import fold, money_checks
-from orders.workflow import STATUS_AFTER, TRANSITIONS, EventType
+from orders.events import STATUS_AFTER, EventType
+from orders.maintenance import fold, leg_checks, money_checks
+from orders.status import TRANSITIONS
 from payments.gateways import gateway
 from payments.gateways.protocol import LedgerLine
 from providers.errors import ProviderUnavailable
@@ -63,10 +64,6 @@ class Report:
         found = f"{self.orders} orders, {self.checks} checks, {len(self.violations)} violations"
         return f"{found}{foreign}{ledger}"
 
-
-# A newer release, whose workers run beside ours during a deploy, wrote events that we cannot judge.
-HAS_NEWER_EVENTS = """EXISTS (
-            SELECT FROM orders_orderevent n WHERE n.order_id = j.order_id AND n.type <> ALL (%(known)s::text[]))"""
 
 CHECKS: dict[str, str] = {
     "No order is lost: each has a journey": """
@@ -166,21 +163,8 @@ CHECKS: dict[str, str] = {
         LEFT JOIN inventory_stockitem s ON s.product_id = r.product_id
         WHERE l.order_id IS NULL OR s.product_id IS NULL
     """,
-    "Stock: only an order that is being processed queues for units": """
-        SELECT order_id::text, format('%s, and in the queue for units', status) FROM orders_journey
-        WHERE stock = 'short' AND status <> 'processing'
-    """,
-    "Stock and money: a confirmed order has both, one that ended otherwise has neither": """
-        SELECT order_id::text,
-               format('%s with stock "%s", shipping "%s", payment "%s"', status, stock, shipping, payment)
-        FROM orders_journey WHERE
-            (status = 'confirmed' AND (stock, shipping) <> ('reserved', 'quoted'))
-            OR (status = 'completed' AND (stock, shipping) <> ('sold', 'quoted'))
-            OR (status IN ('confirmed', 'completed') AND payment NOT IN ('captured', 'refunding'))
-            OR (status IN ('cancelled', 'rejected')
-                AND (stock IN ('reserved', 'sold') OR payment IN ('authorized', 'captured', 'refunding')
-                     OR (payment = '' AND shipping = 'quoted')))
-    """,
+    "Legs: only an order that is being processed waits for one": leg_checks.queues(),
+    "Legs: a confirmed order has them all, one that ended otherwise holds nothing": leg_checks.ends(),
     **money_checks.CHECKS,
     "Journal: per order gapless, and as long as the journey says": """
         SELECT j.order_id::text, format('sequence %s, events %s, from %s to %s', j.sequence, e.count, e.first, e.last)
@@ -193,23 +177,7 @@ CHECKS: dict[str, str] = {
         SELECT order_id::text, format('event %s: %s', sequence, type) FROM orders_orderevent
         WHERE (sequence = 1) <> (type = 'order_placed')
     """,
-    "Journal: what came of each leg is an event": """
-        SELECT j.order_id::text,
-               format('%%s with stock "%%s", shipping "%%s", payment "%%s"; its journal has %%s',
-                      status, stock, shipping, payment, e.types)
-        FROM orders_journey j
-        LEFT JOIN (SELECT order_id, array_agg(DISTINCT type::text) AS types FROM orders_orderevent
-                   WHERE type LIKE 'stock%%' OR type LIKE 'shipping%%' OR type LIKE 'payment%%' OR type LIKE 'money%%'
-                   GROUP BY 1) e ON e.order_id = j.order_id
-        CROSS JOIN LATERAL (SELECT coalesce(e.types, '{}') AS said) s
-        WHERE NOT {newer} AND ((stock IN ('reserved', 'released', 'sold')) <> ('stock_reserved' = ANY(said))
-           OR (stock = 'released') <> ('stock_released' = ANY(said))
-           OR (stock = 'refused') <> ('stock_refused' = ANY(said))
-           OR (shipping = 'quoted') <> ('shipping_quoted' = ANY(said))
-           OR (shipping = 'refused') <> ('shipping_refused' = ANY(said))
-           OR (status IN ('confirmed', 'completed') AND 'payment_captured' <> ALL(said))
-           OR (payment IN ('voided', 'refunded') AND 'money_returned' <> ALL(said)))
-    """.replace("{newer}", HAS_NEWER_EVENTS),
+    "Journal: what came of each leg is an event": leg_checks.events(),
     "Journal: each change of state is an event, each event a legal move": """
         WITH moves AS (
             SELECT e.order_id, e.sequence, s.status,
@@ -227,7 +195,7 @@ CHECKS: dict[str, str] = {
         SELECT j.order_id::text, format('is %%s, its journal says %%s', j.status, m.status)
         FROM moves m JOIN orders_journey j ON j.order_id = m.order_id
         WHERE m.after IS NULL AND m.status <> j.status AND NOT {newer}
-    """.replace("{newer}", HAS_NEWER_EVENTS),
+    """.replace("{newer}", leg_checks.HAS_NEWER_EVENTS),
     "Repeats: each key leads to an order of its owner, and no two to the same": """
         SELECT coalesce(k.answer->>'orderId', ''), format('key %s of user %s leads to %s', k.key, k.owner_id,
                CASE WHEN found.owner_id IS NULL THEN 'no order' WHEN found.owner_id <> k.owner_id

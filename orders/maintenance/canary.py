@@ -16,10 +16,12 @@ from django.db.models import Prefetch
 from inventory.listing_cache import forget_listings
 from inventory.models import Product, StockItem
 from orders import commands, queries
+from orders.events import EventType
+from orders.legs import WAITS_OUTSIDE
 from orders.models import Credit, Journey, Order, OrderEvent, OrderLine
 from orders.placing import pricing, single
 from orders.reporting import wording
-from orders.workflow import EventType, Status, Wait
+from orders.status import Status
 from payments.models import Transaction
 
 SKU = "CANARY-1"
@@ -27,7 +29,6 @@ UNITS = 100
 KEPT = timedelta(hours=1)
 # Canaries considered.
 LATEST = 100
-OUTSIDE = (Wait.PAYMENT_PROVIDER, Wait.PAYMENT_OUTCOME)
 AT_REST = (Status.CANCELLED, Status.REJECTED)
 
 
@@ -78,7 +79,7 @@ def flight() -> Flight:
         last_seconds=(last[1] - last[0].placed_at).total_seconds() if last else None,
         waiting_since=under_way[-1].placed_at if under_way else None,
         waits_for=_waits_for(under_way[-1]) if under_way else "",
-        waits_outside=bool(under_way) and under_way[-1].journey.waiting_for in OUTSIDE,
+        waits_outside=bool(under_way) and under_way[-1].journey.waiting_for in WAITS_OUTSIDE,
         refused=orders[0].journey.reason if orders and orders[0].journey.status == Status.REJECTED else "",
     )
 

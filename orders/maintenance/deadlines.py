@@ -12,7 +12,9 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from orders import journal
-from orders.workflow import LONGEST_WAIT, STATUS_AFTER, Status
+from orders.events import STATUS_AFTER
+from orders.status import Status
+from orders.workflow import LONGEST_WAIT
 
 logger = logging.getLogger(__name__)
 

@@ -4,25 +4,37 @@ One pass over the journal: per aspect the last event that changes it wins, found
 with the new value's number in the lowest digits.
 """
 
-from enum import StrEnum
+from collections.abc import Mapping
 
-from orders.workflow import STATUS_AFTER, EventType, Leg, Status
+from orders.events import STATUS_AFTER, EventType
+from orders.leg_types import Leg
+from orders.legs import LEGS, PAYMENT
+from orders.status import Status
 
 NAME = "Journal: an order's events, folded, are its row"
 
-# What an event makes of an aspect of its order. Others leave it.
-STOCK = {
-    EventType.STOCK_RESERVED: Leg.RESERVED,
-    EventType.STOCK_REFUSED: Leg.REFUSED,
-    EventType.STOCK_RELEASED: Leg.RELEASED,
-    EventType.COMPLETED: Leg.SOLD,
-}
-SHIPPING = {EventType.SHIPPING_QUOTED: Leg.QUOTED, EventType.SHIPPING_REFUSED: Leg.REFUSED}
-PAYMENT = {
-    EventType.PAYMENT_AUTHORIZED: Leg.AUTHORIZED,
-    EventType.PAYMENT_DECLINED: Leg.REFUSED,
-    EventType.PAYMENT_CAPTURED: Leg.CAPTURED,
-}
+
+def _changes(leg: Leg) -> dict[EventType, str]:
+    """Return what an event makes of a leg, for events of one state; others leave it."""
+    events = [state.event for state in leg.states.values()]
+    changes = {
+        state.event: state.code
+        for state in leg.states.values()
+        if state.event and events.count(state.event) == 1
+    }
+    sold = {} if leg.completed_as.event else {EventType.COMPLETED: leg.completed_as.code}
+    return changes | sold
+
+
+def _named(leg: Leg) -> dict[EventType, list[str]]:
+    """Return the events that lead to one of several states, which they name."""
+    found: dict[EventType, list[str]] = {}
+    for state in leg.states.values():
+        if state.event and state.event not in _changes(leg):
+            found.setdefault(state.event, []).append(state.code)
+    return found
+
+
 FLAGGED, CLEAR = "flagged", "clear"
 ATTENTION = {EventType.ATTENTION_NEEDED: FLAGGED} | dict.fromkeys(
     (
@@ -34,41 +46,37 @@ ATTENTION = {EventType.ATTENTION_NEEDED: FLAGGED} | dict.fromkeys(
     ),
     CLEAR,
 )
-ASPECTS = {
+ASPECTS: Mapping[str, Mapping[EventType, str]] = {
     "status": STATUS_AFTER,
-    "stock": STOCK,
-    "shipping": SHIPPING,
-    "payment": PAYMENT,
+    **{leg.name: _changes(leg) for leg in LEGS},
     "attention": ATTENTION,
 }
-VALUES: list[str] = ["", *Status, *Leg, FLAGGED, CLEAR]
+NAMED = {leg.name: _named(leg) for leg in LEGS}
+CODES = dict.fromkeys(code for leg in LEGS for code in leg.states if code)
+VALUES = ["", *(status.value for status in Status), *CODES, FLAGGED, CLEAR]
 BASE = 64
-# MONEY_RETURNED names what it makes of the payment.
-RETURNS = (Leg.VOIDED, Leg.REFUNDED)
 
 FOLD = """
     WITH folded AS (
         SELECT order_id, {columns},
-               max((data->>'amount')::numeric) FILTER (WHERE type = 'shipping_quoted') AS shipping_amount
+               max((data->>'amount')::numeric) FILTER (WHERE type = 'shipping_quoted') AS shipping_amount,
+               bool_or(type NOT IN ({known})) AS has_newer_events
         FROM orders_orderevent GROUP BY order_id
     ), named AS (
-        SELECT order_id, shipping_amount, {names} FROM folded
+        SELECT order_id, shipping_amount, has_newer_events, {names} FROM folded
     )
-    SELECT j.order_id::text, format(
-        'is %s, stock "%s", shipping "%s" for %s, payment "%s", attention "%s"; its events make it {folds}',
-        j.status, j.stock, j.shipping, j.shipping_amount, j.payment, j.attention, {folded})
+    SELECT j.order_id::text, format('is {folds}, shipping for %s; its events make it {folds}',
+        {row}, j.shipping_amount, {folded})
     FROM orders_journey j JOIN named n USING (order_id)
-    WHERE j.status <> n.status
-       -- An order that queues for units has said so, and nothing came of it yet.
-       OR (CASE j.stock WHEN 'short' THEN '' ELSE j.stock END) <> n.stock
-       OR j.shipping <> n.shipping
+    -- A newer release wrote events that we cannot judge.
+    WHERE NOT n.has_newer_events AND (j.status <> n.status
+       {legs}
        OR (j.shipping = 'quoted' AND j.shipping_amount IS DISTINCT FROM n.shipping_amount)
-       -- While it is undone a late payment changes it silently; that there was nothing to return is no event.
-       OR (j.status IN ('confirmed', 'completed', 'cancelled', 'rejected')
-           AND (CASE j.payment WHEN 'refunding' THEN 'captured' ELSE j.payment END) <> n.payment
-           AND NOT (j.payment = 'nothing' AND n.payment IN ('', 'authorized')))
-       OR (j.attention <> '') <> (n.attention = 'flagged')
+       OR (j.attention <> '') <> (n.attention = 'flagged'))
 """
+
+
+PAID = ("j.payment", "n.payment")
 
 
 def statement() -> str:
@@ -80,14 +88,31 @@ def statement() -> str:
     )
     folded = ", ".join(f"n.{aspect}" for aspect in ASPECTS)
     folds = ", ".join(f'{aspect} "%s"' for aspect in ASPECTS)
-    return FOLD.format(columns=columns, names=names, folded=folded, folds=folds)
+    row = ", ".join(f"j.{aspect}" for aspect in ASPECTS)
+    known = ", ".join(f"'{event}'" for event in EventType)
+    legs = "\n       ".join(f"OR {_differs(leg)}" for leg in LEGS)
+    return FOLD.format(
+        columns=columns, names=names, folded=folded, folds=folds, row=row, known=known, legs=legs
+    )
+
+
+def _differs(leg: Leg) -> str:
+    if leg is PAYMENT:
+        # While it is undone a late payment changes it silently; that there was nothing to return is no event.
+        at_rest = "j.status IN ('confirmed', 'completed', 'cancelled', 'rejected')"
+        nothing = f"j.payment = '{PAYMENT.NOT_NEEDED}' AND n.payment IN ('', '{PAYMENT.AUTHORIZED}')"
+        # Once all its credits are refunded, it is captured again; each refund is an event of its own.
+        row, events = (f"replace({column}, '{PAYMENT.REFUNDING}', '{PAYMENT.CAPTURED}')" for column in PAID)
+        return f"({at_rest} AND {row} <> {events} AND NOT ({nothing}))"
+    # An order that waits for the leg has said so, and nothing came of it yet.
+    waiting = ", ".join(f"'{code}'" for code, state in leg.states.items() if state.wait) or "''"
+    return f"(CASE WHEN j.{leg.name} IN ({waiting}) THEN '' ELSE j.{leg.name} END) <> n.{leg.name}"
 
 
 def _last(aspect: str) -> str:
     """Return the aggregate for an aspect's last change."""
-    changes = dict[str, StrEnum | str](ASPECTS[aspect])
-    cases = [f"WHEN '{event}' THEN {VALUES.index(value)}" for event, value in changes.items()]
-    if aspect == "payment":
-        returned = " ".join(f"WHEN '{how}' THEN {VALUES.index(how)}" for how in RETURNS)
-        cases.append(f"WHEN '{EventType.MONEY_RETURNED}' THEN CASE data->>'how' {returned} END")
+    cases = [f"WHEN '{event}' THEN {VALUES.index(value)}" for event, value in ASPECTS[aspect].items()]
+    for event, codes in NAMED.get(aspect, {}).items():
+        named = " ".join(f"WHEN '{code}' THEN {VALUES.index(code)}" for code in codes)
+        cases.append(f"WHEN '{event}' THEN CASE data->>'how' {named} END")
     return f"max(sequence * {BASE} + CASE type {' '.join(cases)} END)"

@@ -9,11 +9,13 @@ from django.contrib.admin.models import CHANGE, LogEntry
 
 from inventory.models import Reservation
 from inventory.stock import Wanted
+from iso.currencies import format_amount
 from orders import commands
+from orders.legs import NEED_APPROVAL, STOCK, read_states
 from orders.models import Order
 from orders.refunding import crediting
 from orders.reporting.wording import attention as in_words
-from orders.workflow import Leg, Status
+from orders.status import Status
 from payments.balance import balance
 from payments.models import Transaction
 
@@ -114,7 +116,7 @@ def _total(verb: str, unit: str, amount: Decimal, orders: int) -> str:
     of_orders = "1 order" if orders == 1 else f"{orders:,} orders"
     if not unit:
         return f"{verb.removesuffix('.')}: {of_orders}"
-    quantity = _count(int(amount)) if unit == UNITS else f"{amount:,.2f} {unit}"
+    quantity = _count(int(amount)) if unit == UNITS else format_amount(amount, unit)
     return f"{verb.format(quantity).removesuffix('.')}: {of_orders}"
 
 
@@ -173,7 +175,7 @@ def note(name: str, order: Order, *, user_id: int) -> None:
 
 def _outlook_of_process(order: Order, _: Holding) -> list[Effect] | str:
     journey = order.journey
-    if journey.status == Status.PENDING and journey.due_at is None:
+    if journey.is_held:
         return [Effect("Releases it from hold.")]
     return f"It is already {journey.status}."
 
@@ -196,6 +198,13 @@ def _outlook_of_retry(order: Order, _: Holding) -> list[Effect] | str:
         text = f"Clears “needs attention”: {in_words(journey.attention).rstrip('. ')}."
         effects.append(Effect(text, "Clears “needs attention”"))
     return effects
+
+
+def _outlook_of_approve(order: Order, _: Holding) -> list[Effect] | str:
+    undecided = [state for state in read_states(order.journey) if state.approved_as]
+    if order.journey.status != Status.PROCESSING or not undecided:
+        return f"It is {order.journey.status}, and no leg of it needs approval."
+    return [Effect(f"Approves “{state.words}”; the order continues.") for state in undecided]
 
 
 def _outlook_of_cancel(order: Order, holding: Holding) -> list[Effect] | str:
@@ -224,7 +233,7 @@ def _outlook_for_money(order: Order, holding: Holding) -> Effect:
 
 
 def _outlook_for_stock(order: Order, holding: Holding) -> Effect:
-    if order.journey.stock == Leg.SOLD:
+    if order.journey.stock == STOCK.SOLD:
         sold = [Wanted(order.pk, line.product_id, line.quantity) for line in order.lines.all()]
         units = sum(line.quantity for line in crediting.units_not_restocked([order.pk], sold))
         return _units_move("Returns {} to stock.", units)
@@ -232,7 +241,7 @@ def _outlook_for_stock(order: Order, holding: Holding) -> Effect:
 
 
 def _money_moves(verb: str, amount: Decimal, currency: str) -> Effect:
-    return Effect(verb.format(f"{amount} {currency}"), verb, amount, currency)
+    return Effect(verb.format(format_amount(amount, currency)), verb, amount, currency)
 
 
 def _units_move(verb: str, units: int) -> Effect:
@@ -301,3 +310,12 @@ OPERATIONS = {
         ),
     )
 }
+if NEED_APPROVAL:
+    OPERATIONS["approve"] = Operation(
+        "approve",
+        "Approve",
+        "Lets orders pass on which staff decide.",
+        run=lambda ids, _: commands.approve_orders(order_ids=ids),
+        told="is {} and continues".format,
+        preview=_outlook_of_approve,
+    )

@@ -10,11 +10,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from orders import queries
+from orders.legs import WAITS
 from orders.models import Order
 from orders.operators import stuck_reasons
 from orders.reporting.stats import first_id_since
-from orders.reporting.wording import WAITS
-from orders.workflow import UNDER_WAY, Status
+from orders.status import UNDER_WAY, Status
 from scheduling.slots import database_now
 from shipping.models import ZoneCountry
 
@@ -74,7 +74,7 @@ class WaitingFilter(OrderFilter):
     parameter_name = "waiting"
 
     def offered(self) -> list[tuple[str, str]]:
-        return [(wait.value, text.capitalize()) for wait, text in WAITS.items()]
+        return [(code, f"{wait.words[0].upper()}{wait.words[1:]}") for code, wait in WAITS.items()]
 
     def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:
         # Only orders in flight wait: the status enables the partial index.

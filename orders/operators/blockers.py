@@ -1,4 +1,4 @@
-"""External blockers: broker, dispatchers, workers, payment provider."""
+"""External blockers: broker, dispatchers, workers, providers of legs."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,8 +6,9 @@ from enum import StrEnum
 
 from django.conf import settings
 
-from payments import talking
-from providers.breaker import BreakerState, breaker
+from orders.legs import WAITS, waits_for_provider
+from orders.waits.leg_breakers import breaker_state
+from providers.breaker import BreakerState
 from runtime import heartbeats
 
 
@@ -28,18 +29,15 @@ class Blocker:
     waiting_for: str
     why: str
     next_action: str
+    provider: str = ""
 
 
-def around(*, queues: Collection[str], is_to_be_claimed: bool, needs_provider: bool) -> list[Blocker]:
+def around(*, queues: Collection[str], is_to_be_claimed: bool, providers: Collection[str]) -> list[Blocker]:
     """Return what blocks an order on these queues, first blocker first."""
     found = _in_the_pipeline(queues, is_to_be_claimed=is_to_be_claimed)
-    state = payment_breaker()
-    return [*found, _provider(state)] if needs_provider and state.state in ("open", "half_open") else found
-
-
-def payment_breaker() -> BreakerState:
-    """Return the state of the breaker of the default gateway's provider."""
-    return breaker(talking.provider_name()).state()
+    states = [(provider, breaker_state(provider)) for provider in providers]
+    away = [(provider, state) for provider, state in states if state.state in ("open", "half_open")]
+    return [*found, *(_provider(provider, state) for provider, state in away)]
 
 
 def _in_the_pipeline(queues: Collection[str], *, is_to_be_claimed: bool) -> list[Blocker]:
@@ -81,12 +79,14 @@ def _workers(queues: list[str]) -> Blocker:
     )
 
 
-def _provider(state: BreakerState) -> Blocker:
+def _provider(provider: str, state: BreakerState) -> Blocker:
+    name = WAITS[waits_for_provider(provider)[0]].words
     return Blocker(
         Kind.PROVIDER,
-        "the payment provider",
-        f"The payment provider cannot be reached. {told(state)}.",
+        name,
+        f"{name[0].upper()}{name[1:]} cannot be reached. {told(state)}.",
         f"No action needed: it continues automatically once the provider responds. {NO_ATTEMPT}",
+        provider=provider,
     )
 
 

@@ -8,15 +8,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from types import SimpleNamespace
 from typing import NamedTuple
 
 from django.conf import settings
 
+from iso.currencies import format_amount
+from orders import legs
+from orders.events import EventType
+from orders.leg_types import Leg, Mark, Wait
+from orders.legs import BY_NAME, PAYMENT, STOCK, WAITS
 from orders.models import Batch, Journey, Order, OrderEvent
 from orders.operators import blockers
 from orders.operators.blockers import Blocker
 from orders.reporting.wording import attention as in_words
-from orders.workflow import UNDER_WAY, EventType, Leg, Status, Wait
+from orders.status import UNDER_WAY, Status
+from orders.waits.leg_breakers import breaker_state
 from payments import ledger
 from payments.balance import balance
 from payments.ledger import Kind, State
@@ -25,6 +32,9 @@ from scheduling.slots import database_now
 
 # An order that is due for longer than this is polled by no dispatcher.
 DISPATCHER_PATIENCE = timedelta(seconds=15)
+
+
+WAITS_FOR_NOTHING = "nothing"
 
 
 class Situation(StrEnum):
@@ -38,19 +48,17 @@ class Situation(StrEnum):
     BATCH_LOST = "batch_lost"  # its batch did not finish within the lease
     BROKER = "broker"  # nothing can be sent to the workers
     NO_WORKER = "no_worker"  # a queue on its way has no worker
-    PAYMENT_PROVIDER = "payment_provider"
-    PAYMENT_OUTCOME = "payment_outcome"
     LOST_STEP = "lost_step"
-    STOCK = "stock_reserved_by_others"
     ATTENTION = "attention"
     COMPLETION = "completion"
 
+
+SITUATIONS = tuple(dict.fromkeys([*(situation.value for situation in Situation), *WAITS]))
 
 BECAUSE_OF = {
     blockers.Kind.BROKER: Situation.BROKER,
     blockers.Kind.DISPATCHER: Situation.NOT_CLAIMED,
     blockers.Kind.WORKER: Situation.NO_WORKER,
-    blockers.Kind.PROVIDER: Situation.PAYMENT_PROVIDER,
 }
 
 
@@ -58,7 +66,7 @@ BECAUSE_OF = {
 class Explanation:
     """Why an order is where it is. `next_look` is the next automatic retry."""
 
-    situation: Situation
+    situation: str  # a Situation, or the code of a leg's wait
     waiting_for: str
     since: datetime | None
     why: str
@@ -133,7 +141,7 @@ def is_at_rest(journey: Journey) -> bool:
 def _rests(facts: Facts) -> Explanation:
     return Explanation(
         Situation.AT_REST,
-        "nothing",
+        WAITS_FOR_NOTHING,
         facts.journey.finished_at,
         f"It is {facts.journey.status}. {_refunds(facts)}Nothing is in progress.",
         safe_to_retry=False,
@@ -177,7 +185,11 @@ def _refunds(facts: Facts) -> str:
 
 def _way_on(facts: Facts) -> str:
     is_refused = "refused by the provider" in facts.journey.attention
-    if facts.journey.payment == Leg.REFUNDING and facts.journey.status != Status.CANCELLING and is_refused:
+    if (
+        facts.journey.payment == PAYMENT.REFUNDING
+        and facts.journey.status != Status.CANCELLING
+        and is_refused
+    ):
         return (
             "Resolve this in the payment provider's dashboard, then retry: the refund is sent again, under a new"
             " idempotency key."
@@ -189,6 +201,8 @@ def _way_on(facts: Facts) -> str:
             "Resolve this in the payment provider's dashboard, then retry. The call is repeated under a new"
             " idempotency key, and a full refund made there is recognized."
         )
+    if any(state.approved_as for state in legs.read_states(facts.journey)):
+        return "Approve it, or cancel it."
     return "Check the traceback in the timeline, fix the cause, then retry. Every step is safe to retry."
 
 
@@ -214,7 +228,7 @@ def _is_called(facts: Facts, call: Transaction) -> Explanation:
         Situation.UNDER_WAY,
         f"the payment provider's answer to the {call.kind}",
         call.asked_at,
-        why=f"The payment provider is called for the {call.kind} of {call.amount} {call.currency}.",
+        why=f"The payment provider is called for the {call.kind} of {format_amount(call.amount, call.currency)}.",
         next_action="Nothing to do. If the worker that waits for the answer is lost, the call is looked up by its key.",
     )
 
@@ -231,7 +245,7 @@ def _is_due(facts: Facts) -> Explanation:
         why = f"{_batch_end(facts)} It is due again."
     else:
         why = "It is due and goes into the next batch."
-    if journey.payment == Leg.REFUNDING and journey.status != Status.CANCELLING:
+    if journey.payment == PAYMENT.REFUNDING and journey.status != Status.CANCELLING:
         why = f"It is {journey.status}, and a refund was requested. {why}"
     elif journey.status == Status.CONFIRMED:
         why = f"It is confirmed, and its completion was requested. {why}"
@@ -267,12 +281,14 @@ def _has_no_capacity(facts: Facts, due_at: datetime) -> Explanation:
 
 def _waits(facts: Facts) -> Explanation:
     match facts.journey.waiting_for:
-        case Wait.PAYMENT_PROVIDER:
+        case PAYMENT.PROVIDER_AWAY:
             return _waits_for_provider(facts)
-        case Wait.PAYMENT_OUTCOME:
+        case PAYMENT.OUTCOME_UNKNOWN:
             return _waits_for_outcome(facts)
-        case Wait.STOCK:
+        case STOCK.UNITS_HELD:
             return _waits_for_stock(facts)
+        case code if code in WAITS and WAITS[code].leg:
+            return _waits_for_leg(facts, WAITS[code])
         case _:
             return _waits_for_step(facts)
 
@@ -285,10 +301,10 @@ def _waits_for_provider(facts: Facts) -> Explanation:
     )
     return _continues(
         facts,
-        Situation.PAYMENT_PROVIDER,
+        PAYMENT.PROVIDER_AWAY,
         "the payment provider",
         facts.since(EventType.WAITING),
-        why=f"The payment provider cannot be reached. {blockers.told(blockers.payment_breaker())}.{earlier_call}",
+        why=f"The payment provider cannot be reached. {blockers.told(breaker_state(PAYMENT.provider))}.{earlier_call}",
         next_action="No action needed: it continues automatically once the provider responds."
         f" {blockers.NO_ATTEMPT}",
         in_the_way=_poll_blockers(facts),
@@ -297,11 +313,11 @@ def _waits_for_provider(facts: Facts) -> Explanation:
 
 def _waits_for_outcome(facts: Facts) -> Explanation:
     first = facts.unknown[0] if facts.unknown else None
-    what = f"{first.kind} of {first.amount} {first.currency}" if first else "payment"
+    what = f"{first.kind} of {format_amount(first.amount, first.currency)}" if first else "payment"
     last_response = f" Last response: {first.code}." if first and first.code else ""
     return _continues(
         facts,
-        Situation.PAYMENT_OUTCOME,
+        PAYMENT.OUTCOME_UNKNOWN,
         f"the outcome of the {what}",
         first.started_at if first else facts.since(EventType.WAITING),
         why=f"The outcome of the {what} at the payment provider is unknown.{last_response}",
@@ -316,7 +332,7 @@ def _waits_for_stock(facts: Facts) -> Explanation:
     until = since + timedelta(seconds=settings.STOCK_WAIT_SECONDS)
     return _continues(
         facts,
-        Situation.STOCK,
+        STOCK.UNITS_HELD,
         "units that unpaid orders hold",
         since,
         why="Enough units are on hand, but orders that are not paid yet hold them. It is in the queue for them, and"
@@ -326,8 +342,24 @@ def _waits_for_stock(facts: Facts) -> Explanation:
     )
 
 
+def _waits_for_leg(facts: Facts, wait: Wait) -> Explanation:
+    """Explain the wait of a leg that has no explanation of its own, from what it declares."""
+    provider = BY_NAME[wait.leg].provider
+    state = f" {blockers.told(breaker_state(provider))}." if provider else ""
+    what = "nothing was sent" if wait.mark is Mark.AWAY else "what was sent is not answered yet"
+    return _continues(
+        facts,
+        wait,
+        wait.words,
+        facts.since(EventType.WAITING),
+        why=f"The leg {BY_NAME[wait.leg].title.lower()} waits for {wait.words}: {what}.{state}",
+        next_action=f"No action needed: it is retried. {blockers.NO_ATTEMPT if wait.retry_seconds else ''}".strip(),
+        in_the_way=_poll_blockers(facts),
+    )
+
+
 def _waits_for_step(facts: Facts) -> Explanation:
-    silent = " and ".join(_open_legs(facts.journey)) or "fan-in"
+    silent = " and ".join(leg.name for leg in _open_legs(facts.journey)) or "fan-in"
     return _continues(
         facts,
         Situation.LOST_STEP,
@@ -341,7 +373,7 @@ def _waits_for_step(facts: Facts) -> Explanation:
 
 def _continues(
     facts: Facts,
-    situation: Situation,
+    situation: str,
     waiting_for: str,
     since: datetime,
     *,
@@ -351,7 +383,8 @@ def _continues(
 ) -> Explanation:
     if in_the_way:
         first = in_the_way[0]
-        situation, waiting_for, next_action = BECAUSE_OF[first.kind], first.waiting_for, first.next_action
+        situation = BECAUSE_OF.get(first.kind) or _provider_away(first)
+        waiting_for, next_action = first.waiting_for, first.next_action
         why = " ".join([why, *(obstacle.why for obstacle in in_the_way)])
     return Explanation(
         situation,
@@ -364,42 +397,43 @@ def _continues(
     )
 
 
+def _provider_away(blocker: Blocker) -> str:
+    """Return the situation of orders that a provider keeps: the first such wait of its leg."""
+    return legs.waits_for_provider(blocker.provider)[0]
+
+
 # --- Blockers ---------------------------------------------------------------------------------------------
 
 
 def _obstacles(facts: Facts, *, is_to_be_claimed: bool) -> list[Blocker]:
-    journey = facts.journey
-    queues = _queues(journey)
+    open_legs = _open_legs(facts.journey)
     return blockers.around(
-        queues=queues, is_to_be_claimed=is_to_be_claimed, needs_provider="payments" in queues
+        queues=_queues(facts.journey, open_legs),
+        is_to_be_claimed=is_to_be_claimed,
+        providers=[leg.provider for leg in open_legs if leg.provider],
     )
 
 
 def _poll_blockers(facts: Facts) -> list[Blocker]:
     if not facts.is_overdue:
         return []
-    return blockers.around(queues=_queues(facts.journey), is_to_be_claimed=True, needs_provider=False)
+    queues = _queues(facts.journey, _open_legs(facts.journey))
+    return blockers.around(queues=queues, is_to_be_claimed=True, providers=[])
 
 
-def _queues(journey: Journey) -> list[str]:
-    if journey.status == Status.CONFIRMED:
-        return ["orders"]
-    legs = {"stock": "inventory", "shipping": "shipping", "payment": "payments"}
-    found = [legs[leg] for leg in _open_legs(journey)]
-    return [*found, "orders"] if journey.status == Status.CANCELLING else found or ["payments"]
+def _queues(journey: Journey, open_legs: Sequence[Leg]) -> list[str]:
+    queues = [leg.queue for leg in open_legs]
+    return [*queues, "orders"] if journey.status in (Status.CONFIRMED, Status.CANCELLING) else queues
 
 
-def _open_legs(journey: Journey) -> list[str]:
+def _open_legs(journey: Journey) -> list[Leg]:
+    """Return the legs with work to do now; the payment's, if all are done: it captures."""
+    states = SimpleNamespace(**legs.states_by_name(journey))
     if journey.status == Status.CANCELLING:
-        stock = journey.stock in (Leg.RESERVED, Leg.SOLD)
-        money = journey.shipping == Leg.QUOTED and journey.payment in (
-            Leg.PENDING,
-            Leg.AUTHORIZED,
-            Leg.CAPTURED,
-        )
-        return [name for name, is_open in (("stock", stock), ("payment", money)) if is_open]
-    legs = {"stock": journey.stock, "shipping": journey.shipping, "payment": journey.payment}
-    return [name for name, leg in legs.items() if leg in (Leg.PENDING, Leg.SHORT)]
+        return legs.holding(states)
+    if journey.status == Status.CONFIRMED:
+        return []
+    return [leg for leg in legs.LEGS if getattr(states, leg.name).is_to_try] or [PAYMENT]
 
 
 # --- Wording ----------------------------------------------------------------------------------------------
@@ -439,7 +473,7 @@ def _money(facts: Facts) -> str:
     amount, has = _exposure(facts.book)
     age = facts.now - facts.since(EventType.CANCELLATION_STARTED, EventType.PAYMENT_ARRIVED_LATE)
     return (
-        f" Unresolved payment: the provider {has} {amount} {facts.order.currency}, for {_span(age)}."
+        f" Unresolved payment: the provider {has} {format_amount(amount, facts.order.currency)}, for {_span(age)}."
         if has
         else ""
     )

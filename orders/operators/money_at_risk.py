@@ -8,8 +8,8 @@ from typing import Any
 from django.db import connection
 
 from orders import queries
+from orders.legs import PAYMENT
 from orders.models import order_number
-from orders.workflow import Wait
 
 # Calls in flight are unknown too, for this long.
 CALL_SECONDS = 15
@@ -67,9 +67,9 @@ LIST = f"""{AT_RISK}
 SUMS = f"{AT_RISK} SELECT currency, count(DISTINCT order_id), sum(amount) FROM risks GROUP BY 1 ORDER BY 1"  # noqa: S608
 
 OUTCOME_OF = {"authorize": "Authorization", "capture": "Capture", "void": "Void", "refund": "Refund"}
-NEXT_STEP = {
-    Wait.PAYMENT_PROVIDER: "Repeated as soon as the provider can be reached.",
-    Wait.PAYMENT_OUTCOME: "Looked up at the provider by its idempotency key first.",
+NEXT_STEP: dict[str, str] = {
+    PAYMENT.PROVIDER_AWAY: "Repeated as soon as the provider can be reached.",
+    PAYMENT.OUTCOME_UNKNOWN: "Looked up at the provider by its idempotency key first.",
 }
 
 
@@ -112,7 +112,7 @@ class Risk:
         """The next step."""
         if self.attention and self.due_at is None:
             return "Needs manual action: check the order, then retry it."
-        return NEXT_STEP.get(Wait(self.waiting_for), "Returned with the order's next retry.")
+        return NEXT_STEP.get(self.waiting_for, "Returned with the order's next retry.")
 
 
 @dataclass(frozen=True, slots=True)

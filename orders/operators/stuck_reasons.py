@@ -16,7 +16,7 @@ from orders import queries
 from orders.models import Order
 from orders.reporting.wording import attention as in_words
 from orders.reporting.wording import waits_for
-from orders.workflow import UNDER_WAY
+from orders.status import UNDER_WAY
 
 ATTENTION, WAITING = "attention", "waiting"
 MAX_CAUSES, MAX_TEXTS = 50, 100

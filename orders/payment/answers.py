@@ -14,11 +14,13 @@ from django.db import transaction
 
 import faults
 from orders import journal, wakeup
+from orders.legs import PAYMENT
 from orders.limits import declines
-from orders.workflow import JourneyState, Leg, Wait
+from orders.workflow import JourneyState
 from payments import ledger
+from payments.calls import Prepared
 from payments.gateways.protocol import UNDECIDED, Outcome
-from payments.ledger import Kind, Prepared
+from payments.ledger import Kind
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +31,7 @@ PART_OF_LEASE = 0.75
 CHECK_AFTER = timedelta(minutes=1)
 
 # The payment leg to which an outcome of each kind still applies.
-BEFORE = {Kind.AUTHORIZE: Leg.PENDING, Kind.CAPTURE: Leg.AUTHORIZED}
+BEFORE = {Kind.AUTHORIZE: PAYMENT.PENDING, Kind.CAPTURE: PAYMENT.AUTHORIZED}
 
 
 class Answered(NamedTuple):
@@ -125,8 +127,8 @@ def _settle_by(kind: Kind, journey: JourneyState, outcome: Outcome, newly_record
     apply(kind, journey, outcome)
     if journey.may_be_captured:
         return True
-    # With a batch, it waits for stock and is settled there.
-    is_free = journey.batch_id is None or journey.payment is Leg.CAPTURED
+    # With a batch, it waits for other legs and is settled there.
+    is_free = journey.batch_id is None or journey.payment is PAYMENT.CAPTURED
     is_scheduled = outcome.kind in UNDECIDED or outcome.code == ledger.NO_CAPACITY.code
     if is_free and journey.is_processing and not is_scheduled:
         journey.settle()
@@ -180,9 +182,11 @@ def apply(kind: Kind, journey: JourneyState, outcome: Outcome | None) -> None:
     if outcome is None or outcome.kind not in ("succeeded", "declined"):
         defer(journey, outcome)
     elif kind is Kind.AUTHORIZE:
-        journey.payment_authorized() if succeeded else journey.payment_declined(outcome.code)
+        journey.enter(PAYMENT.AUTHORIZED) if succeeded else journey.enter(
+            PAYMENT.REFUSED, reason=outcome.code
+        )
     elif succeeded:
-        journey.payment_captured()
+        journey.enter(PAYMENT.CAPTURED)
     else:
         journey.capture_declined(outcome.code)
 
@@ -198,7 +202,7 @@ def apply_late(kind: Kind, journey: JourneyState, outcome: Outcome) -> None:
         journey.reschedule_in(0)
 
 
-LATE_MONEY = {Kind.AUTHORIZE: Leg.AUTHORIZED, Kind.CAPTURE: Leg.CAPTURED}
+LATE_MONEY = {Kind.AUTHORIZE: PAYMENT.AUTHORIZED, Kind.CAPTURE: PAYMENT.CAPTURED}
 
 
 def defer(journey: JourneyState, outcome: Outcome | None) -> None:
@@ -206,8 +210,8 @@ def defer(journey: JourneyState, outcome: Outcome | None) -> None:
     if outcome is not None and outcome.code == ledger.NO_CAPACITY.code:
         journey.no_capacity()
     elif outcome is not None and (outcome.kind == "not_sent" or outcome.code == ledger.LOOKUP_FAILED):
-        journey.blocked(Wait.PAYMENT_PROVIDER)
+        journey.wait_for(PAYMENT.PROVIDER_AWAY)
     elif outcome is not None and outcome.kind in UNDECIDED:
         journey.undecided(check_in=(outcome.check_after or CHECK_AFTER).total_seconds())
     else:
-        journey.blocked(Wait.PAYMENT_OUTCOME)
+        journey.wait_for(PAYMENT.OUTCOME_UNKNOWN)

@@ -3,7 +3,7 @@
 A step records its calls, releases the orders and submits to the process's loop. A thread applies answers in
 groups and renews the leases of orders with calls under way, so that orders of a killed process are soon due again.
 
-An order whose stock is undecided stays with its batch: the chord's body continues it.
+An order with another undecided leg stays with its batch: the chord's body continues it.
 """
 
 import functools
@@ -23,12 +23,14 @@ from database.arrays import numbers
 from database.prepared import execute
 from orders import batches, journal, queries, wakeup
 from orders.batches import BatchLease
+from orders.legs import PAYMENT
 from orders.payment import answers
 from orders.payment.answers import Answered
-from orders.workflow import JourneyState, Leg
+from orders.workflow import JourneyState
 from payments import ledger, talking
+from payments.calls import Prepared
 from payments.gateways.protocol import Outcome
-from payments.ledger import Kind, Prepared
+from payments.ledger import Kind
 from providers.collector import Collector
 from providers.loop import exists, loop
 
@@ -73,11 +75,10 @@ def _hand_over(
     calls: list[Prepared] = []
     with transaction.atomic():
         journeys = journal.lock_batch(order_ids, batch_id=batch.batch_id)
-        chargeable = [journey for journey in journeys if journey.may_be_charged]
+        chargeable = [journey for journey in journeys if journey.may_be_tried(PAYMENT)]
         if is_crowded:
             for journey in chargeable:
-                journey.no_capacity()
-                journey.defer(pause_when_crowded())
+                _defer_without_room(journey)
         else:
             calls = _prepare(chargeable)
         journal.save(journey for journey in chargeable if journey.has_changed)
@@ -92,8 +93,15 @@ def _hand_over(
     return left
 
 
+def _defer_without_room(journey: JourneyState) -> None:
+    """Reschedule an order, unless other legs of its batch are under way: then it is due once that settles."""
+    journey.no_capacity()
+    if journey.is_last(PAYMENT):
+        journey.reschedule_in(pause_when_crowded())
+
+
 def _prepare(journeys: Sequence[JourneyState]) -> list[Prepared]:
-    """Record the calls of locked orders, and release those whose stock is held."""
+    """Record the calls of locked orders, and release those whose other legs are done."""
     prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges([journey.order_id for journey in journeys]))
     faults.point("authorize_payment.before_intent_commit")
     decided = {one.request.order_id: one.outcome for one in prepared if one.outcome}
@@ -102,7 +110,7 @@ def _prepare(journeys: Sequence[JourneyState]) -> list[Prepared]:
         if outcome := decided.get(journey.order_id):
             answers.apply(Kind.AUTHORIZE, journey, outcome)
             authorized += [journey] if journey.may_be_captured else []
-        elif journey.stock is Leg.RESERVED:
+        elif journey.is_last(PAYMENT):
             journey.reschedule_in(answers.call_lease())
     return [one for one in prepared if one.outcome is None] + answers.capture(authorized)
 
@@ -116,7 +124,7 @@ def capture(batch: BatchLease, journeys: Sequence[JourneyState]) -> list[Prepare
     for journey in journeys:
         if journey.batch_id != batch.batch_id:
             continue
-        if journey.may_be_charged and journey.stock is Leg.RESERVED:
+        if journey.may_be_tried(PAYMENT) and journey.is_last(PAYMENT) and not journey.found_no_capacity:
             journey.reschedule_in(answers.call_lease())  # its call is under way: the answer continues it
         else:
             journey.settle()

@@ -10,6 +10,8 @@ from api.models import KeyReused
 from database.arrays import document
 from inventory.catalogue import ProductInfo, find_products
 from orders.managers import OrderRow, PlacedLine
+from orders.placing import totals
+from orders.placing.totals import TotalChanged
 
 MAX_QUANTITY = 1000
 # Leaves room for shipping.
@@ -39,6 +41,7 @@ class NewOrder(msgspec.Struct, frozen=True):
     email: str = ""
     shipping_address: dict[str, str] | None = None
     hold: bool = False
+    expected_total: Decimal | None = None  # goods and shipping that the customer saw
 
 
 class Priced(NamedTuple):
@@ -58,7 +61,7 @@ class Priced(NamedTuple):
             email=new.email,
             currency=new.currency,
             goods_amount=self.amount,
-            weight_grams=sum([line.weight_grams * line.quantity for line in self.lines]),
+            weight_grams=totals.weight_of(self.lines),
             shipping_address=document(new.shipping_address or {}),
             country=new.country,
             payment_token=new.payment_token,
@@ -106,7 +109,15 @@ class AmountTooLarge(Exception):
         self.maximum = maximum
 
 
-REFUSALS = (UnknownProduct, PriceChanged, WrongCurrency, QuantityTooLarge, AmountTooLarge, KeyReused)
+REFUSALS = (
+    UnknownProduct,
+    PriceChanged,
+    WrongCurrency,
+    QuantityTooLarge,
+    AmountTooLarge,
+    TotalChanged,
+    KeyReused,
+)
 
 
 def price(new: NewOrder, catalogue: "Catalogue") -> Priced:
@@ -126,6 +137,7 @@ def price(new: NewOrder, catalogue: "Catalogue") -> Priced:
     amount = sum((line.unit_price * line.quantity for line in lines), Decimal(0))
     if amount > MAX_AMOUNT:
         raise AmountTooLarge(maximum=MAX_AMOUNT)
+    totals.check_expected(new, lines, amount)
     return Priced(new, lines, amount)
 
 

@@ -15,6 +15,7 @@ from inventory.catalogue import cached_products
 from orders import log_context
 from orders.managers import PlacedLine
 from orders.models import Order, OrderLine, order_number
+from orders.placing import totals
 from orders.placing.pricing import REFUSALS, Catalogue, NewOrder, price
 from orders.queries import OrderArchived
 
@@ -37,6 +38,7 @@ class Placed:
     goods_amount: Decimal
     lines: Sequence[PlacedLine | OrderLine]
     replayed: bool = False
+    weight_grams: int = 0
 
     @property
     def number(self) -> str:
@@ -74,7 +76,9 @@ def _store(new: NewOrder, key: Key | None, catalogue: Catalogue) -> Placed | Non
         key=key.text if key else "",
         fingerprint=key.fingerprint if key else b"",
     )
-    return Placed(*stored, priced.amount, priced.lines) if stored else None
+    if not stored:
+        return None
+    return Placed(*stored, priced.amount, priced.lines, weight_grams=totals.weight_of(priced.lines))
 
 
 def _placed_before(owner_id: int, key: Key) -> Placed | None:
@@ -88,5 +92,11 @@ def _placed_before(owner_id: int, key: Key) -> Placed | None:
     if order is None:
         raise OrderArchived(stored.answer["orderId"])
     return Placed(
-        order.pk, order.uuid, order.placed_at, order.goods_amount, list(order.lines.all()), replayed=True
+        order.pk,
+        order.uuid,
+        order.placed_at,
+        order.goods_amount,
+        list(order.lines.all()),
+        replayed=True,
+        weight_grams=order.weight_grams,
     )

@@ -16,7 +16,7 @@ from orders.workflow import JourneyState
 from payments import ledger, returns
 from payments.balance import Entry, balance, next_number, standing
 from payments.calls import FIRST, Kind, Prepared, Request, State
-from payments.gateways.protocol import Outcome
+from payments.gateways.protocol import UNDECIDED, Outcome
 
 OPEN = (Credit.State.REQUESTED, Credit.State.FAILED)
 
@@ -182,8 +182,10 @@ def _go_on(journey: JourneyState, states: Mapping[int, str]) -> None:
 
 def _wait(journey: JourneyState, outcome: Outcome | None) -> None:
     answers.defer(journey, outcome)
-    if outcome is None or outcome.code != ledger.NO_CAPACITY.code:
-        journey.wait()
+    if outcome is not None and outcome.code == ledger.NO_CAPACITY.code:
+        journey.reschedule_in(0)
+    elif outcome is None or outcome.kind not in UNDECIDED:
+        journey.back_off()
 
 
 def supersede(order_ids: Iterable[int]) -> None:

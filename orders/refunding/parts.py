@@ -7,11 +7,13 @@ from inventory.models import StockItem
 from inventory.stock import Wanted
 from orders import journal, wakeup
 from orders.commands import NotPossible
+from orders.legs import STOCK
 from orders.models import Credit, Order
 from orders.queries import OrderNotFound
 from orders.refunding import crediting
 from orders.refunding.amounts import Plan, Standing, Wish, plan
-from orders.workflow import JourneyState, Leg, Status
+from orders.status import Status
+from orders.workflow import JourneyState
 
 REFUNDABLE = (Status.CONFIRMED, Status.COMPLETED)
 
@@ -61,7 +63,7 @@ def _restock(journey: JourneyState, decided: Plan) -> None:
     lines = [
         Wanted(journey.order_id, product_id, units) for product_id, units in sorted(decided.units.items())
     ]
-    if journey.stock is Leg.SOLD:
+    if journey.stock is STOCK.SOLD:
         StockItem.objects.take_back(lines=lines)
     else:
         StockItem.objects.release_units(lines=lines)

@@ -7,10 +7,12 @@ escalated once that failed, too; a capture is escalated.
 from django.db import transaction
 
 from orders import journal, wakeup
+from orders.legs import PAYMENT
 from orders.models import Credit
 from orders.payment import answers
 from orders.refunding import crediting
-from orders.workflow import JourneyState, Leg, Status
+from orders.status import Status
+from orders.workflow import JourneyState
 from payments import ledger
 from payments.gateways.protocol import Outcome
 from payments.ledger import Kind, Reversed
@@ -42,7 +44,7 @@ def record_news(entry: Transaction, outcome: Outcome) -> bool:
 def _apply(kind: Kind, journey: JourneyState, found: Reversed, outcome: Outcome) -> None:
     why = f"{kind.label} of {found.amount} failed after it had succeeded: {outcome.code} {outcome.message}".strip()
     if journey.status in (Status.CANCELLING, Status.CANCELLED, Status.REJECTED) and kind is Kind.REFUND:
-        journey.payment_arrived_late(Leg.CAPTURED)
+        journey.payment_arrived_late(PAYMENT.CAPTURED)
     elif kind is Kind.REFUND and found.credit is not None:
         crediting.set_state(journey.order_id, found.credit, Credit.State.FAILED)
         journey.refund_reversed(credit=found.credit, amount=found.amount, code=outcome.code)

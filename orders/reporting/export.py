@@ -14,6 +14,7 @@ from django.db.models import OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from api.renderers import ENCODER
+from iso.currencies import rounded
 from orders.models import Credit, Order, order_number
 
 PIECE_ROWS = 1000
@@ -38,9 +39,11 @@ COLUMNS = {
     "waitingFor": "journey__waiting_for",
     "reason": "journey__reason",
     "version": "journey__sequence",
-    "createdAt": "placed_at",
+    "placedAt": "placed_at",
+    "createdAt": "placed_at",  # deprecated
     "finishedAt": "journey__finished_at",
 }
+AMOUNTS = {"goodsAmount", "shippingAmount", "totalAmount"}
 STAFF_COLUMNS = {"attention": "journey__attention"}
 # What spreadsheets run as a formula, even behind invisible characters.
 FORMULA = re.compile(
@@ -92,10 +95,12 @@ def _limit_idle_time(alias: str) -> None:
 
 
 def _row(columns: dict[str, str], values: dict[str, Any]) -> Row:
-    row = {name: values[source] for name, source in columns.items()}
+    row = {name: None if values[source] == "" else values[source] for name, source in columns.items()}
     row["orderNumber"] = order_number(values["id"], values["placed_at"])
     row["status"] = values["journey__status"].capitalize()
     row["totalAmount"] = values["goods_amount"] + (values["journey__shipping_amount"] or 0)
+    for name in AMOUNTS & row.keys():
+        row[name] = None if row[name] is None else rounded(row[name], values["currency"])
     return row
 
 

@@ -6,25 +6,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from orders.events import EventType
+from orders.legs import WAITS
 from orders.models import Journey, OrderEvent
-from orders.workflow import EventType, Status, Wait
-
-WAITS = {
-    Wait.PAYMENT_PROVIDER: "the payment provider",
-    Wait.PAYMENT_OUTCOME: "the outcome of a payment",
-    Wait.LOST_STEP: "a step that did not report back",
-    Wait.STOCK: "units reserved by unpaid orders",
-}
+from orders.status import Status
 
 # As written by `orders.steps`.
 STEP_FAILED = re.compile(r"(?P<step>[a-z]+(?:_[a-z]+)*): (?P<error>\w+\(.*)", re.DOTALL)
 
-HAPPENED = {EventType.ATTENTION_NEEDED: "Escalated to staff", EventType.MONEY_RETURNED: "Payment returned"}
+HAPPENED: dict[str, str] = {
+    EventType.ATTENTION_NEEDED: "Escalated to staff",
+    EventType.MONEY_RETURNED: "Payment returned",
+}
 
 
 def waits_for(code: str) -> str:
     """Return the wording of a wait."""
-    return WAITS.get(Wait(code), "") if code in set(Wait) else code
+    return WAITS[code].words if code in WAITS else code
 
 
 def attention(why: str) -> str:
@@ -32,7 +30,7 @@ def attention(why: str) -> str:
     if failed := STEP_FAILED.fullmatch(why):
         return f"the step “{failed['step'].replace('_', ' ')}” failed with {failed['error']}"
     code, _, rest = why.partition(" ")
-    return f"waited for {waits_for(code)} {rest}" if code in set(Wait) and code else why
+    return f"waited for {waits_for(code)} {rest}" if code in WAITS else why
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +82,7 @@ def _entry(event: OrderEvent, seconds: float) -> Entry:
 
 def title(event_type: str) -> str:
     """Return the title of an event type."""
-    known = HAPPENED.get(EventType(event_type)) if event_type in set(EventType) else None
-    return known or event_type.replace("_", " ").capitalize()
+    return HAPPENED.get(event_type) or event_type.replace("_", " ").capitalize()
 
 
 def _shown(value: Any) -> str:

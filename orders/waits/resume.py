@@ -1,4 +1,4 @@
-"""Resume of orders that wait for the payment provider when its breaker closes.
+"""Resume of orders that wait for a provider when its breaker closes.
 
 A missed change only costs the rest of their back-off.
 """
@@ -8,16 +8,14 @@ import time
 
 from django.db import connection
 
-from orders.workflow import Wait
-from payments import talking
-from providers.breaker import breaker
+from orders import legs
+from orders.waits.leg_breakers import breaker_state
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 # Orders per second, so as not to overrun a recovering provider.
 RAMP = 50.0
-WAITS = [Wait.PAYMENT_PROVIDER.value, Wait.PAYMENT_OUTCOME.value]
 
 RESUME = """
     WITH parked AS (
@@ -32,30 +30,28 @@ RESUME = """
 
 
 class ProviderWatch:
-    """Watches the payment provider's breaker."""
+    """Watches the breakers of all legs' providers."""
 
     def __init__(self) -> None:
-        self._was_closed = True
+        self._was_closed = dict.fromkeys(legs.PROVIDERS, True)
         self._next_poll = 0.0
 
     def look(self) -> None:
-        """Resume orders if the breaker has closed."""
+        """Resume the orders of each provider whose breaker has closed."""
         if time.monotonic() < self._next_poll:
             return
         self._next_poll = time.monotonic() + POLL_SECONDS
-        state = breaker(talking.provider_name()).state().state
-        if state == "unknown":
-            return
-        is_closed = state == "closed"
-        if is_closed and not self._was_closed:
-            logger.info(
-                "The payment provider is back: %d orders that waited for it are due", resume_waiting()
-            )
-        self._was_closed = is_closed
+        for provider, was_closed in self._was_closed.items():
+            state = breaker_state(provider).state
+            if state == "unknown":
+                continue
+            if state == "closed" and not was_closed:
+                logger.info("%s is back: %d orders that waited are due", provider, resume_waiting(provider))
+            self._was_closed[provider] = state == "closed"
 
 
-def resume_waiting() -> int:
-    """Make waiting orders due, oldest first. Return how many."""
+def resume_waiting(provider: str) -> int:
+    """Make the orders due that wait for a provider, oldest first. Return how many."""
     with connection.cursor() as cursor:
-        cursor.execute(RESUME, [WAITS, RAMP])
+        cursor.execute(RESUME, [legs.waits_for_provider(provider), RAMP])
         return int(cursor.rowcount)

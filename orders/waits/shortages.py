@@ -16,7 +16,7 @@ from database.arrays import numbers
 from database.prepared import execute
 from inventory.stock import Shortage, Wanted
 from orders import wakeup
-from orders.workflow import Wait
+from orders.legs import STOCK
 
 POLL_SECONDS = 0.2
 # Polls get slower with load: at most this share of a dispatcher's time.
@@ -130,7 +130,7 @@ def passing(shortages: Mapping[int, Sequence[Shortage]], queued: Collection[int]
 def _out_of_patience(order_ids: Collection[int]) -> set[int]:
     if not order_ids:
         return set()
-    parameters = [numbers(sorted(order_ids)), Wait.STOCK.value, settings.STOCK_WAIT_SECONDS]
+    parameters = [numbers(sorted(order_ids)), str(STOCK.UNITS_HELD), settings.STOCK_WAIT_SECONDS]
     return {order_id for (order_id,) in execute(WAIT_EXPIRED, parameters)}
 
 

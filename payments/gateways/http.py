@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from django.conf import settings
 
+from iso.currencies import amount_text
 from payments.gateways.base import TalkingGateway
 from payments.gateways.protocol import (
     Capabilities,
@@ -53,7 +54,12 @@ class HttpTalk:
     def authorize(
         self, *, key: str, reference: str, amount: Decimal, currency: str, token: str, begun: str = ""
     ) -> Conversation[Outcome]:
-        body = {"reference": reference, "amount": _text(amount), "currency": currency, "token": token}
+        body = {
+            "reference": reference,
+            "amount": amount_text(amount, currency),
+            "currency": currency,
+            "token": token,
+        }
         return self._order("authorize", "/authorizations", body, key=key)
 
     def capture(
@@ -194,8 +200,9 @@ def _has_effect(item: Any, kind: str, body: Mapping[str, str]) -> bool:
     """Whether the operation has the wanted effect. Raises Unreadable if it is malformed."""
     if (read_id(item, "kind"), read_id(item, "status")) != (kind, "succeeded"):
         return False
-    wanted = {name: body[name] for name in ("authorization", "capture", "amount", "currency") if name in body}
-    return all(item.get(name) == value for name, value in wanted.items())
+    wanted = {name: body[name] for name in ("authorization", "capture", "currency") if name in body}
+    is_same = all(item.get(name) == value for name, value in wanted.items())
+    return is_same and ("amount" not in body or read_amount(item, "amount") == Decimal(body["amount"]))
 
 
 def _outcome(operation: Any) -> Outcome:
@@ -233,8 +240,4 @@ def _ledger_line(line: Any) -> LedgerLine:
 
 
 def _money(amount: Decimal, currency: str) -> dict[str, str]:
-    return {"amount": _text(amount), "currency": currency}
-
-
-def _text(amount: Decimal) -> str:
-    return f"{amount:.2f}"
+    return {"amount": amount_text(amount, currency), "currency": currency}

@@ -189,12 +189,12 @@ def test_a_customer_follows_their_order(browser: Browser, stack: Stack) -> None:
     requests.post(f"{stack.url}/api/orders/{order['orderId']}/process", timeout=10)
     expect(page.get_by_role("heading", level=1)).to_have_text("Your order is confirmed", timeout=PATIENCE)
     headline = page.get_by_role("heading", level=1)
-    page.get_by_role("button", name="Cancel order").click()
+    page.get_by_role("link", name="Cancel order").click()
     page.get_by_role("button", name="Keep order").click()
     expect(page.locator("dialog.confirm")).to_have_count(0)
     expect(headline).to_have_text("Your order is confirmed")
 
-    page.get_by_role("button", name="Cancel order").click()
+    page.get_by_role("link", name="Cancel order").click()
     confirm(page, "Cancel order")
     expect(headline).to_have_text("Your order is cancelled and refunded", timeout=PATIENCE)
     assert complaints == []

@@ -5,10 +5,11 @@ from django.db import connection
 
 from inventory.models import Product, StockItem
 from orders import batches, journal, steps
+from orders.legs import PAYMENT, STOCK
 from orders.maintenance import audit
 from orders.models import Journey
+from orders.status import Status
 from orders.waits import shortages
-from orders.workflow import Leg, Status, Wait
 from sandbox.process import SandboxProcess
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import make_everything_due, run_canvas, work_off
@@ -68,7 +69,11 @@ def test_units_held_by_a_declined_order_go_to_the_buyer_behind_it(stock_last: bo
     honest = make_order((product, 1))
     travel(stock_last=stock_last)
     waiting = journey(honest.order_id)
-    assert (waiting.status, waiting.stock, waiting.waiting_for) == (Status.PROCESSING, Leg.SHORT, Wait.STOCK)
+    assert (waiting.status, waiting.stock, waiting.waiting_for) == (
+        Status.PROCESSING,
+        STOCK.SHORT,
+        STOCK.UNITS_HELD,
+    )
     work_off()
     assert journey(attack.order_id).status == Status.REJECTED
     assert journey(honest.order_id).status == Status.CONFIRMED
@@ -97,7 +102,7 @@ def test_who_came_later_takes_no_units_that_an_earlier_one_waits_for() -> None:
     travel()  # its units go back on the shelf
     later = make_order((product, 6))
     travel()
-    assert journey(later.order_id).stock == Leg.SHORT
+    assert journey(later.order_id).stock == STOCK.SHORT
     shortages.wake()
     work_off()
     assert journey(first.order_id).status == Status.CONFIRMED
@@ -114,7 +119,7 @@ def test_a_queued_order_that_cannot_be_served_yet_holds_up_nobody() -> None:
     hold_unpaid(product, 8)
     large, small = make_order((product, 9)), make_order((product, 2))
     travel()
-    assert journey(large.order_id).stock == Leg.SHORT
+    assert journey(large.order_id).stock == STOCK.SHORT
     assert journey(small.order_id).status == Status.CONFIRMED
 
 
@@ -124,7 +129,7 @@ def test_units_that_are_not_there_at_all_are_refused_at_once() -> None:
     honest = make_order((product, 11))
     travel()
     refused = journey(honest.order_id)
-    assert (refused.stock, refused.reason) == (Leg.REFUSED, "out_of_stock")
+    assert (refused.stock, refused.reason) == (STOCK.REFUSED, "out_of_stock")
 
 
 def test_paid_units_are_no_reason_to_wait() -> None:
@@ -142,11 +147,11 @@ def test_the_wait_ends_as_soon_as_the_units_are_paid_by_others() -> None:
     bought, honest = make_order((product, 10)), make_order((product, 1))
     travel()
     assert journey(bought.order_id).status == Status.CONFIRMED
-    assert journey(honest.order_id).stock == Leg.SHORT
+    assert journey(honest.order_id).stock == STOCK.SHORT
     assert shortages.wake() == 1
     work_off()
     assert journey(honest.order_id).status == Status.REJECTED
-    assert journey(honest.order_id).payment == Leg.VOIDED
+    assert journey(honest.order_id).payment == PAYMENT.VOIDED
 
 
 def test_the_wait_is_bounded() -> None:
@@ -154,11 +159,11 @@ def test_the_wait_is_bounded() -> None:
     hold_unpaid(product, 10)
     honest = make_order((product, 1))
     travel()
-    assert journey(honest.order_id).waiting_for == Wait.STOCK
+    assert journey(honest.order_id).waiting_for == STOCK.UNITS_HELD
     let_wait_end(honest.order_id)
     travel()
     refused = journey(honest.order_id)
-    assert (refused.stock, refused.reason) == (Leg.REFUSED, "out_of_stock")
+    assert (refused.stock, refused.reason) == (STOCK.REFUSED, "out_of_stock")
     make_everything_due()
     work_off()
     assert StockItem.objects.get(product=product).reserved == 0

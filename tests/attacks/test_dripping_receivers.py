@@ -12,6 +12,7 @@ from django.utils import timezone
 from launcher.engines import free_port
 from notifications import delivery, journal_reader, notices, visits, webhooks
 from notifications.models import Delivery, Notification, Subscription
+from notifications.outbox import Outcome
 from providers import health
 from providers.breaker import breaker
 from tests.factories import make_order, make_product, make_user
@@ -155,7 +156,7 @@ def test_a_visit_whose_lease_passed_to_another_draws_no_conclusions(well):
     (late,) = visits.claim()
     Subscription.objects.update(leased_until=timezone.now() + timedelta(minutes=1), failures=7)
 
-    late.lane_ended(late.lanes[0], [(late.lanes[0][0], visits.Outcome("delivered", 204, taken=True))])
+    late.lane_ended([(late.lanes[0][0], Outcome("delivered", status=204, taken=True))])
 
     well.refresh_from_db()
     assert well.failures == 7

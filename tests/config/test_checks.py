@@ -6,8 +6,10 @@ from django.urls import path
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.views import APIView
 
-from config import checks
+from config import checks, leg_checks
 from config.celery import app
+from orders import legs
+from orders.leg_types import Leg, Mark, State, Wait
 
 
 def ids(found: list) -> list[str]:
@@ -75,3 +77,62 @@ urlpatterns = [path("open", Open.as_view()), path("closed", Closed.as_view())]
 def test_an_api_view_without_permissions_is_found():
     (error,) = checks.views_name_their_permissions()
     assert "Open" in error.msg
+
+
+# --- Legs ---
+
+
+class Gift(Leg):
+    """A leg of which nothing exists but its declaration."""
+
+    name, title, short_title, customers_title = "gift", "Gift", "Gift", "Gift"
+    queue, step, provider = "gifts", "wrap_gifts", "paper"
+    PENDING = State("", Mark.OPEN, "not wrapped yet")
+    WRAPPED = State("wrapped in paper", Mark.DONE, "wrapped", weight=5, good=True)
+    waits_in_any_state = (Wait("paper", "the paper"),)
+    confirmed_as = completed_as = WRAPPED
+
+
+@pytest.mark.django_db
+def test_every_part_of_a_declared_leg_is_there():
+    assert leg_checks.legs_are_whole() == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "part",
+    [
+        "no field in orders.workflow.JourneyState",
+        "no column in orders.models.Journey",
+        "the queue 'gifts', which is not in QUEUES",
+        "No worker in the Procfile reads the queue 'gifts'",
+        "calls 'paper', which is not in PROVIDERS",
+        "The task 'gifts.wrap_gifts' of the leg 'gift' is not registered",
+        "'wrap_gifts' of the leg 'gift' has no kill points",
+        "Two legs have waits that no state records",
+    ],
+)
+def test_a_missing_part_of_a_leg_stops_the_boot(monkeypatch, part):
+    monkeypatch.setattr(leg_checks, "LEGS", (*legs.LEGS, Gift()))
+    assert any(part in error.msg for error in leg_checks.legs_are_whole())
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"PENDING": State("new", Mark.OPEN, "new")}, "it has to be empty"),
+        ({"WRAPPED": State("a long code", Mark.DONE, "wrapped", weight=5)}, "too long for its column"),
+        ({"TORN": State("torn", Mark.REFUSED, "torn")}, "is refused by 'torn', without an event"),
+        (
+            {"LOST": State("lost", Mark.PERSON, "lost", approved_as="found")},
+            "no state 'found' to be approved as",
+        ),
+        ({"WRAPPED": State("wrapped", Mark.DONE, "wrapped", weight=80)}, "adds up to 100 percent"),
+    ],
+)
+def test_a_declaration_that_cannot_work_stops_the_boot(monkeypatch, change, complaint):
+    named_stock = {"name": "stock", "PENDING": Gift.PENDING, "waits_in_any_state": ()}
+    changed = type("Changed", (Gift,), named_stock | change)
+    monkeypatch.setattr(leg_checks, "LEGS", (*legs.LEGS, changed()))
+    assert any(complaint in error.msg for error in leg_checks.legs_are_whole())

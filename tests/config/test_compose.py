@@ -230,8 +230,10 @@ def test_processes_may_be_asked_by_the_names_that_they_have_here(services):
 
 def settings_variables() -> set[str]:
     """The variables that the settings read."""
-    text = "\n".join(module.read_text() for module in (ROOT / "config" / "settings").glob("*.py"))
-    return set(re.findall(r"(?:env\.\w+|number|whole|networks|rates)\(\s*\"([A-Z_]+)\"", text))
+    modules = [ROOT / "config" / "environment.py", *(ROOT / "config" / "settings").glob("*.py")]
+    text = "\n".join(module.read_text() for module in modules)
+    readers = r"env\.\w+|number|whole|networks|rates|pairs|origins|web_address"
+    return set(re.findall(rf"(?:{readers})\(\s*\"([A-Z_]+)\"", text))
 
 
 def test_what_the_readme_names_is_read_somewhere():

@@ -46,7 +46,7 @@ def error_of(response):
     return body["error"]
 
 
-@pytest.mark.parametrize("path", ["/api/nothing", "/api/orders/", "/api/orders/1/proces"])
+@pytest.mark.parametrize("path", ["/api/nothing", "/api/ordrs", "/api/orders/1/proces"])
 def test_a_post_to_a_mistyped_path_is_told_that_nothing_is_there(path):
     response = Client(enforce_csrf_checks=True).post(path, "{}", content_type="application/json")
 
@@ -101,7 +101,7 @@ def test_a_serializers_complaints_are_listed_with_their_paths():
 
 @pytest.mark.parametrize("debug", [True, False])
 @pytest.mark.parametrize(
-    "path", ["/api/nothing", "/api/orders/", "/api/orders/1/explode", "/api/inventory/1/2/3/4"]
+    "path", ["/api/nothing", "/api/ordrs/", "/api/orders/1/explode", "/api/inventory/1/2/3/4"]
 )
 def test_an_address_that_leads_nowhere(db, settings, debug, path):
     settings.DEBUG = debug

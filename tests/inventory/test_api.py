@@ -263,7 +263,7 @@ class TestChanges:
         make_product(1)
         StockItem.objects.take_over(received={1: 12}, reason="warehouse count", now=timezone.now())
         [change] = keeper.get("/api/inventory/1/changes").json()["results"]
-        assert (change["source"], change["madeBy"], change["applied"]) == ("sync", "", 2)
+        assert (change["source"], change["madeBy"], change["applied"]) == ("sync", None, 2)
 
     def test_they_are_for_staff(self, customer, staff):
         make_product(1)
@@ -283,7 +283,7 @@ class TestSync:
             "differences": 1,
             "applied": 1,
             "unknown": 1,
-            "stopped": "",
+            "stopped": None,
         }
         assert units(1) == (5, 0, 0)
 

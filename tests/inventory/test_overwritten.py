@@ -1,4 +1,4 @@
-"""Whoever counts stock by hand learns that the sync has undone it."""
+"""Staff who count stock by hand learn that the sync has overwritten it."""
 
 import re
 

@@ -4,7 +4,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from orders import journal, wakeup
-from orders.workflow import Wait
+from orders.legs import PAYMENT
 from tests.factories import make_order, make_product
 
 
@@ -36,5 +36,5 @@ def it_waits(order_id: int) -> None:
     with transaction.atomic():
         states = journal.lock([order_id])
         for state in states:
-            state.blocked(Wait.PAYMENT_PROVIDER)
+            state.wait_for(PAYMENT.PROVIDER_AWAY)
         journal.save(states)

@@ -13,11 +13,12 @@ from live import close_codes, messages
 from live.messages import Message, snapshot
 from live.protocols import JsonProtocol
 from live.routing import routes
+from orders.events import EventType
 from orders.http.responses import status_name
 from orders.journal import FeedEvent, Position
 from orders.models import Order
 from orders.queries import visible_to
-from orders.workflow import EventType, Status
+from orders.status import Status
 from stream.events import stream_event
 from tests.factories import make_order, make_product, make_user
 

@@ -100,7 +100,7 @@ def test_a_cancelled_order_is_told_what_becomes_of_the_money(drain, mailbox):
     send_everything()
     cancelled, confirmed = mails(mailbox)
     assert confirmed["subject"].endswith("is confirmed")
-    assert "Your refund of 15.00 USD is on its way." in cancelled["text"]
+    assert "Your refund of $15.00 is on its way." in cancelled["text"]
     assert "Changed my_mind <b>" in cancelled["text"]
     assert "Changed my_mind &lt;b&gt;" in cancelled["html"]
 

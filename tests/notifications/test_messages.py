@@ -8,8 +8,8 @@ import pytest
 from live import close_codes
 from live.close_codes import Refusal
 from live.messages import SENTENCES, Message
+from orders.events import STATUS_AFTER, EventType
 from orders.journal import FeedEvent, Position
-from orders.workflow import STATUS_AFTER, EventType
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

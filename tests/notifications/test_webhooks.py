@@ -9,6 +9,7 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import standardwebhooks
 from django.contrib.auth.models import User
 from django.utils import timezone
 
@@ -18,7 +19,7 @@ from notifications import journal_reader, outgoing, webhooks
 from notifications.models import Delivery, JournalCursor, Subscription
 from notifications.outgoing import NotAllowed, check_url, is_public
 from orders.models import Order, OrderEvent
-from tests.factories import make_order, make_product, make_user
+from tests.factories import make_order, make_product, make_shipping, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -76,11 +77,97 @@ def test_an_event_is_told_once_signed_and_in_the_words_of_the_live_feed(receiver
     ((headers, body),) = receiver.got
     assert json.loads(body)["orderId"] == placed.order_id
     assert json.loads(body)["type"] == "OrderCreated"
-    assert headers["Webhook-Id"] == f"{placed.order_id}:1"
+    assert headers["webhook-id"] == f"{placed.order_id}:1"
+
+
+def test_it_is_verified_by_the_library_of_standard_webhooks(receiver):
+    make_order((make_product(), 1))
+    tell()
+    ((headers, body),) = receiver.got
+    library = standardwebhooks.Webhook(Subscription.objects.get().secret)
+    assert library.verify(body, headers)["type"] == "OrderCreated"
+    for changed in ({"webhook-id": "1:2"}, {"webhook-timestamp": str(int(headers["webhook-timestamp"]) + 1)}):
+        with pytest.raises(standardwebhooks.WebhookVerificationError):
+            library.verify(body, headers | changed)
+    with pytest.raises(standardwebhooks.WebhookVerificationError):
+        library.verify(body + b" ", headers)
+
+
+def test_a_subscription_from_before_keeps_its_signature_until_it_changes(receiver, client):
+    old = Subscription.objects.get()
+    Subscription.objects.update(signature="hex", secret="whsec_as-of-earlier-releases_")
+    make_order((make_product(), 1))
+    tell()
+    ((headers, body),) = receiver.got
     timestamp, given = (part.partition("=")[2] for part in headers["Webhook-Signature"].split(","))
-    secret = Subscription.objects.get().secret
-    wanted = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
-    assert given == wanted
+    signed = f"{timestamp}.".encode() + body
+    assert given == hmac.new(b"whsec_as-of-earlier-releases_", signed, hashlib.sha256).hexdigest()
+    client.force_login(User.objects.create_superuser("admin"))
+    path = f"/api/webhooks/{old.pk}"
+    changed = client.patch(path, {"signature": "standard"}, content_type="application/json").json()
+    assert (changed["signature"], changed["secret"]) == ("standard", Subscription.objects.get().secret)
+    assert client.get(path).json()["secret"] is None
+
+
+def test_its_body_has_the_order_with_total_lines_and_customer(receiver, providers, drain):
+    make_shipping()
+    Subscription.objects.update(events=["order_confirmed"])
+    placed = make_order((make_product("Lamp", price="29.99"), 2))
+    drain()
+    tell()
+    ((_, body),) = receiver.got
+    order = json.loads(body)["order"]
+    assert (order["uuid"], order["totalAmount"], order["status"]) == (str(placed.uuid), 64.98, "Confirmed")
+    assert [(line["productName"], line["quantity"]) for line in order["items"]] == [("Lamp", 2)]
+    assert order["customerName"] == "Alice"
+    assert order["links"]["track"].startswith("/track/opo_")
+
+
+def test_events_of_one_order_arrive_in_their_order(receiver, providers, drain):
+    """A later event waits for an earlier one that has to be tried again, and for none of another order."""
+    make_shipping()
+    Subscription.objects.update(events=[])
+    first = make_order((make_product(), 1))
+    drain()
+    while journal_reader.record_page():
+        pass
+    receiver.answers = [500]
+    webhooks.deliver_batch()
+    assert not webhooks.is_due() or webhooks.deliver_batch() is False
+    other = make_order((make_product(), 1), hold=True)
+    while journal_reader.record_page():
+        pass
+    while webhooks.deliver_batch():
+        pass
+    make_it_due()
+    while webhooks.deliver_batch():
+        pass
+    told = [json.loads(body) for _, body in receiver.got]
+    of_first = [body["sequence"] for body in told if body["orderId"] == first.order_id]
+    assert of_first == sorted(of_first)
+    assert of_first[:2] == [1, 1]
+    assert [body["orderId"] for body in told].index(other.order_id) == 1
+
+
+def test_a_test_delivery_is_signed_and_seen_among_the_deliveries(receiver, client):
+    client.force_login(User.objects.create_superuser("admin"))
+    subscription = Subscription.objects.get()
+    path = f"/api/webhooks/{subscription.pk}"
+    for number in (1, 2):
+        queued = client.post(f"{path}/test", {}, content_type="application/json")
+        assert (queued.status_code, queued.json()["sequence"], queued.json()["orderId"]) == (
+            202,
+            number,
+            None,
+        )
+    while webhooks.deliver_batch():
+        pass
+    library = standardwebhooks.Webhook(subscription.secret)
+    assert [library.verify(body, headers)["event"] for headers, body in receiver.got] == ["webhook_test"] * 2
+    states = [each["state"] for each in client.get(f"{path}/deliveries").json()["results"]]
+    assert states == ["delivered", "delivered"]
+    Subscription.objects.update(active=False)
+    assert client.post(f"{path}/test", {}, content_type="application/json").status_code == 409
 
 
 @pytest.mark.parametrize("answer", [500, 404, 302])
@@ -93,7 +180,7 @@ def test_what_was_not_taken_is_tried_again_later(receiver, answer):
     make_it_due()
     assert tell().state == "delivered"
     assert len(receiver.got) == 2
-    assert len({headers["Webhook-Id"] for headers, _ in receiver.got}) == 1
+    assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 1
 
 
 def test_it_is_given_up_after_so_many_tries_and_can_be_told_again(receiver, settings, client):
@@ -228,6 +315,11 @@ def test_a_repeat_of_the_creation_does_not_show_the_secret_and_it_is_not_stored(
     [
         ({"url": "http://shop.example/"}, "address_not_allowed"),
         ({"url": "https://shop.example/", "events": ["no_such_event"]}, "invalid"),
+        ({"url": "https://127.0.0.1/"}, "address_not_allowed"),
+        ({"url": "https://0x7f.1/"}, "address_not_allowed"),
+        ({"url": "https://[::1]/"}, "address_not_allowed"),
+        ({"url": "https://localhost/"}, "address_not_allowed"),
+        ({"url": "https://receiver.internal./"}, "address_not_allowed"),
         ({}, "required"),
     ],
 )
@@ -235,6 +327,15 @@ def test_a_subscription_that_makes_no_sense_is_refused(client, body, code):
     client.force_login(User.objects.create_superuser("admin"))
     answer = client.post("/api/webhooks", body, content_type="application/json")
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
+
+
+def test_an_unknown_event_is_answered_with_those_there_are(client):
+    client.force_login(User.objects.create_superuser("admin"))
+    body = {"url": "https://shop.example/", "events": ["order_placed", "order.confirmed"]}
+    error = client.post("/api/webhooks", body, content_type="application/json").json()["error"]
+    assert error["field"] == "events[1]"
+    assert "'order.confirmed'" in error["message"]
+    assert "order_confirmed, " in error["message"]
 
 
 def test_others_may_not_subscribe(client):

@@ -8,6 +8,7 @@ from django.contrib.auth.models import Permission, User
 from rest_framework.test import APIClient
 
 from inventory.models import Product, StockItem
+from shipping.quotes import forget_price_lists
 from tests.factories import make_user
 
 PRODUCTS = [(1, "TEE-1", "T-shirt", "29.99"), (2, "BAG-1", "Bag", "149.99"), (3, "LAP-1", "Laptop", "999.99")]
@@ -16,6 +17,7 @@ PRODUCTS = [(1, "TEE-1", "T-shirt", "29.99"), (2, "BAG-1", "Bag", "149.99"), (3,
 @pytest.fixture
 def shop(db: None) -> None:
     """Three products, the first two at the ids and prices of the manual."""
+    forget_price_lists()
     for number, sku, name, price in PRODUCTS:
         product = Product.objects.create(id=number, sku=sku, name=name, price=price, weight_grams=100)
         StockItem.objects.create(product=product, on_hand=100)

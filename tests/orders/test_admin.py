@@ -14,7 +14,7 @@ from orders import commands
 from orders.maintenance import archive
 from orders.models import Order
 from orders.reporting import stats
-from orders.workflow import Status
+from orders.status import Status
 from scheduling.slots import database_now
 from tests.factories import make_order, make_product, make_shipping, make_user
 from tests.fixtures.pipeline import work_off

@@ -17,7 +17,7 @@ from launcher.engines import free_port
 from orders.limits import declines
 from orders.maintenance import held, retention
 from orders.models import Journey, Order
-from orders.workflow import Status
+from orders.status import Status
 from scheduling.slots import database_now
 from tests.factories import make_order, make_product, make_shipping, make_token
 from tests.fixtures.pipeline import work_off

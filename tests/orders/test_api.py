@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from inventory.models import Product, Reservation, StockItem
 from orders import commands, journal
+from orders.legs import PAYMENT, STOCK
 from orders.models import Order, OrderLine
 from tests.factories import make_transaction
 from tests.orders.conftest import an_order, client_of
@@ -47,7 +48,7 @@ def test_it_places_an_order_by_product_id(as_alice):
 def test_it_places_an_order_by_product_name(as_alice):
     body = as_alice.post("/api/orders", BY_NAME).json()
 
-    assert (body["customerId"], body["customerName"]) == ("", "John Doe")
+    assert (body["customerId"], body["customerName"]) == (None, "John Doe")
     assert body["totalAmount"] == 1059.97
     assert [(line["productName"], line["quantity"], line["amount"]) for line in body["items"]] == [
         ("T-shirt", 2, 59.98),
@@ -420,10 +421,10 @@ def confirm(order_id):
         Reservation.objects.create(order_id=order_id, product_id=line.product_id, quantity=line.quantity)
     (journey,) = journal.lock([order_id])
     journey.claimed(lease=60)
-    journey.stock_reserved()
+    journey.enter(STOCK.RESERVED)
     journey.shipping_quoted(Decimal(0))
-    journey.payment_authorized()
-    journey.payment_captured()
+    journey.enter(PAYMENT.AUTHORIZED)
+    journey.enter(PAYMENT.CAPTURED)
     journey.settle()
     journal.save([journey])
 
@@ -475,3 +476,36 @@ def test_a_reason_that_was_typed_is_no_code(as_alice, reason):
 )
 def test_joiners_and_marks_of_other_scripts_are_part_of_names(as_alice, name):
     assert as_alice.post("/api/orders", an_order(customerName=name)).status_code == 201
+
+
+def test_what_is_absent_is_null_and_a_time_has_one_name(as_alice, as_operator, place):
+    body = place(hold=True)
+
+    assert (body["customerId"], body["email"]) == (None, None)
+    assert body["placedAt"] == body["createdAt"]
+    done = as_alice.post(f"/api/orders/{body['id']}/cancel").json()
+    assert as_operator.get(f"/api/orders/{done['id']}/explanation").json()["waitingFor"] is None
+
+
+@pytest.mark.parametrize("name", ["placed", "created"])
+def test_orders_are_listed_by_the_time_they_were_placed(as_alice, place, name):
+    day, before = place()["placedAt"][:10], "2020-01-01"
+
+    def count(**parameters):
+        return len(as_alice.get("/api/orders", parameters).json()["results"])
+
+    assert (count(**{f"{name}From": day}), count(**{f"{name}To": before})) == (1, 0)
+    twice = as_alice.get("/api/orders", {"placedFrom": day, "createdFrom": day})
+    assert (twice.status_code, twice.json()["error"]["field"]) == (400, "createdFrom")
+
+
+def test_a_browser_is_shown_links_commands_and_an_example(alice, unlimited, place):
+    client, order_id = client_of(alice), place()["id"]
+
+    order = client.get(f"/api/orders/{order_id}", headers={"Accept": "text/html"}).content.decode()
+    assert f'<a href="http://testserver/api/orders/{order_id}/cancel"' in order
+    assert "<h1>Get an order</h1>" in order
+    orders = client.get("/api/orders", headers={"Accept": "text/html"}).content.decode()
+    assert "&quot;productId&quot;: 1" in orders
+    command = client.get(f"/api/orders/{order_id}/cancel", headers={"Accept": "text/html"})
+    assert (command.status_code, "<textarea" in command.content.decode()) == (405, True)

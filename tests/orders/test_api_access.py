@@ -136,7 +136,7 @@ def test_a_password_gets_a_token(alice, unlimited):
 def test_a_wrong_password_gets_none(alice, unlimited):
     answer = APIClient().post("/api/token", {"username": "alice", "password": "wrong"})
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "authorization")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_credentials")
 
 
 # --- Demo mode --------------------------------------------------------------------------------------------

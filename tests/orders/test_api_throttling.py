@@ -65,7 +65,7 @@ def test_reading_writing_and_each_user_have_accounts_of_their_own(alice, bob, li
 def test_logins_are_counted_by_address(alice, limited):
     attempts = [APIClient().post("/api/token", {"username": "alice", "password": str(n)}) for n in range(4)]
 
-    assert codes(attempts) == [400, 400, 400, 429]
+    assert codes(attempts) == [401, 401, 401, 429]
 
 
 @pytest.mark.parametrize("path", ["/admin/login/", "/api/login/login/"])

@@ -92,7 +92,7 @@ def test_its_orders_are_those_that_single_requests_would_have_made(send, place, 
     )
     single = place(**wanted)
     bulk = as_alice.get(f"/api/orders/{send(wanted)[0]['orderId']}").json()
-    own = {"id", "orderId", "orderNumber", "uuid", "createdAt", "links"}
+    own = {"id", "orderId", "orderNumber", "uuid", "placedAt", "createdAt", "links"}
     assert {k: v for k, v in bulk.items() if k not in own} == {
         k: v for k, v in single.items() if k not in own
     }

@@ -14,7 +14,7 @@ from orders import queries
 from orders.models import Order
 from orders.operators import money_at_risk, stuck_reasons
 from orders.reporting import stats
-from orders.workflow import Status
+from orders.status import Status
 from payments.models import Transaction
 from scheduling.slots import database_now
 from tests.factories import make_order, make_product, make_shipping, make_transaction, make_user

@@ -6,10 +6,12 @@ import pytest
 from django.db import connection, transaction
 
 from orders import batches
+from orders.events import STATUS_AFTER
+from orders.legs import PAYMENT
 from orders.maintenance import deadlines
 from orders.maintenance.deadlines import DEADLINES, DeadlineWatch
 from orders.models import Batch, Journey
-from orders.workflow import STATUS_AFTER, Status, Wait
+from orders.status import Status
 from scheduling.slots import database_now
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import work_off
@@ -47,7 +49,7 @@ def test_it_is_put_before_a_person_after_its_deadline_and_not_before(status):
 
 
 def test_it_says_what_was_waited_for(db):
-    waiting = order_in(Status.PROCESSING, age=timedelta(hours=2), waiting_for=Wait.PAYMENT_PROVIDER)
+    waiting = order_in(Status.PROCESSING, age=timedelta(hours=2), waiting_for=PAYMENT.PROVIDER_AWAY)
     look()
     waiting.refresh_from_db()
     assert waiting.attention == "payment_provider for over 15 minutes"

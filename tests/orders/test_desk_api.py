@@ -7,7 +7,7 @@ from rest_framework.test import APIClient
 
 from inventory.models import Product, StockItem
 from orders.models import Order
-from orders.workflow import Status
+from orders.status import Status
 from scheduling.slots import database_now
 from shipping.models import Zone
 from tests.factories import make_order, make_product, make_shipping, make_transaction

@@ -13,9 +13,10 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from orders import batches, steps
+from orders.legs import LEGS, LOST_STEP, PAYMENT, SHIPPING, STOCK, WAITS
 from orders.models import Batch, Order, StepRun
 from orders.operators.explain import Explanation, Situation, explain
-from orders.workflow import Leg, Status, Wait
+from orders.status import Status
 from providers.breaker import Admission, breaker
 from runtime import heartbeats
 from sandbox.process import SandboxProcess
@@ -100,7 +101,7 @@ def test_an_order_whose_charge_nobody_answered_names_the_charge(providers: Sandb
     providers.set_faults("payments", timeoutAfterRate=1.0, timeoutSeconds=0)
     work_off()
     told = explained(order.order_id)
-    assert told.situation is Situation.PAYMENT_OUTCOME
+    assert told.situation == PAYMENT.OUTCOME_UNKNOWN
     assert "authorize of 15.00 USD" in told.waiting_for
     assert told.safe_to_retry
 
@@ -113,7 +114,7 @@ def test_an_order_whose_provider_is_away_says_so_and_uses_up_no_attempt(provider
         make_everything_due()
     work_off()
     told = explained(order.order_id)
-    assert told.situation is Situation.PAYMENT_PROVIDER
+    assert told.situation == PAYMENT.PROVIDER_AWAY
     assert "breaker" in told.why
     assert Order.objects.get(pk=order.order_id).journey.attention == ""
 
@@ -158,11 +159,11 @@ def test_operators_read_it_over_the_api_and_customers_do_not(place, as_alice, as
 # --- Every state that an order can wait in ---
 
 SOON, NOW, LONG_AGO = timedelta(seconds=5), timedelta(0), timedelta(minutes=-1)
-FORWARD = {"status": Status.PROCESSING, "stock": Leg.RESERVED, "shipping": Leg.QUOTED}
-BACK = {"status": Status.CANCELLING, "stock": Leg.RELEASED, "shipping": Leg.QUOTED}
+FORWARD = {"status": Status.PROCESSING, "stock": STOCK.RESERVED, "shipping": SHIPPING.QUOTED}
+BACK = {"status": Status.CANCELLING, "stock": STOCK.RELEASED, "shipping": SHIPPING.QUOTED}
 TAKEN = ("capture", "succeeded")
 # What is so: of the journey, its batch and the provider's answers, and what is away. Then what is said of it.
-STATES: dict[str, tuple[dict[str, Any], Situation, str]] = {
+STATES: dict[str, tuple[dict[str, Any], str, str]] = {
     "held": ({"status": Status.PENDING, "due": None}, Situation.HELD, "placed on hold"),
     "just placed": ({"status": Status.PENDING, "due": NOW}, Situation.DUE, "goes into the next batch"),
     "due, no dispatcher": (
@@ -198,7 +199,7 @@ STATES: dict[str, tuple[dict[str, Any], Situation, str]] = {
     ),
     "travelling, provider down": (
         FORWARD | {"due": SOON, "batch": True, "away": "provider"},
-        Situation.PAYMENT_PROVIDER,
+        PAYMENT.PROVIDER_AWAY,
         "The payment provider cannot be reached. Its circuit breaker is open until",
     ),
     "travelling, nobody for its queue": (
@@ -242,48 +243,55 @@ STATES: dict[str, tuple[dict[str, Any], Situation, str]] = {
         "No dispatcher is running",
     ),
     "provider down": (
-        FORWARD | {"due": SOON, "waiting_for": Wait.PAYMENT_PROVIDER, "away": "provider"},
-        Situation.PAYMENT_PROVIDER,
+        FORWARD | {"due": SOON, "waiting_for": PAYMENT.PROVIDER_AWAY, "away": "provider"},
+        PAYMENT.PROVIDER_AWAY,
         "Its circuit breaker is open until",
     ),
     "provider down, and something is not known": (
-        FORWARD | {"due": SOON, "waiting_for": Wait.PAYMENT_PROVIDER, "asked": [("authorize", "unknown")]},
-        Situation.PAYMENT_PROVIDER,
+        FORWARD | {"due": SOON, "waiting_for": PAYMENT.PROVIDER_AWAY, "asked": [("authorize", "unknown")]},
+        PAYMENT.PROVIDER_AWAY,
         "The outcome of the earlier authorize call is unknown",
     ),
     "provider down, and nobody looks": (
-        FORWARD | {"due": LONG_AGO, "waiting_for": Wait.PAYMENT_PROVIDER, "away": "dispatcher"},
+        FORWARD | {"due": LONG_AGO, "waiting_for": PAYMENT.PROVIDER_AWAY, "away": "dispatcher"},
         Situation.NOT_CLAIMED,
         "No dispatcher is running",
     ),
     "outcome not known": (
-        FORWARD | {"due": SOON, "waiting_for": Wait.PAYMENT_OUTCOME, "asked": [("authorize", "unknown")]},
-        Situation.PAYMENT_OUTCOME,
+        FORWARD | {"due": SOON, "waiting_for": PAYMENT.OUTCOME_UNKNOWN, "asked": [("authorize", "unknown")]},
+        PAYMENT.OUTCOME_UNKNOWN,
         "The outcome of the authorize of 15.00 USD at the payment provider is unknown.",
     ),
     "step lost": (
-        FORWARD | {"due": SOON, "waiting_for": Wait.LOST_STEP},
+        FORWARD | {"due": SOON, "waiting_for": LOST_STEP},
         Situation.LOST_STEP,
         "A step did not report back (payment)",
     ),
     "step lost, and nobody for its queue": (
-        FORWARD | {"due": SOON, "waiting_for": Wait.LOST_STEP, "away": "payments"},
+        FORWARD | {"due": SOON, "waiting_for": LOST_STEP, "away": "payments"},
         Situation.NO_WORKER,
         "A step did not report back (payment): its worker crashed or its message was lost. No worker reads",
     ),
     "units held by orders that are not paid": (
-        FORWARD | {"due": SOON, "stock": Leg.SHORT, "waiting_for": Wait.STOCK},
-        Situation.STOCK,
+        FORWARD | {"due": SOON, "stock": STOCK.SHORT, "waiting_for": STOCK.UNITS_HELD},
+        STOCK.UNITS_HELD,
         "orders that are not paid yet hold them. It is in the queue for them",
     ),
     "units held by others, and nobody looks": (
-        FORWARD | {"due": LONG_AGO, "stock": Leg.SHORT, "waiting_for": Wait.STOCK, "away": "dispatcher"},
+        FORWARD
+        | {"due": LONG_AGO, "stock": STOCK.SHORT, "waiting_for": STOCK.UNITS_HELD, "away": "dispatcher"},
         Situation.NOT_CLAIMED,
         "No dispatcher is running",
     ),
     "units held by others, travelling, and nobody for its queue": (
         FORWARD
-        | {"due": SOON, "stock": Leg.SHORT, "waiting_for": Wait.STOCK, "batch": True, "away": "inventory"},
+        | {
+            "due": SOON,
+            "stock": STOCK.SHORT,
+            "waiting_for": STOCK.UNITS_HELD,
+            "batch": True,
+            "away": "inventory",
+        },
         Situation.NO_WORKER,
         "No worker reads the queue inventory",
     ),
@@ -293,25 +301,26 @@ STATES: dict[str, tuple[dict[str, Any], Situation, str]] = {
         "the step “authorize payment” failed with KeyError('a'). Check the traceback",
     ),
     "called off, stock still held": (
-        BACK | {"due": SOON, "stock": Leg.RESERVED, "payment": Leg.VOIDED, "waiting_for": Wait.LOST_STEP},
+        BACK | {"due": SOON, "stock": STOCK.RESERVED, "payment": PAYMENT.VOIDED, "waiting_for": LOST_STEP},
         Situation.LOST_STEP,
         "A step did not report back (stock)",
     ),
     "called off, money not returned": (
-        BACK | {"due": SOON, "payment": Leg.CAPTURED, "waiting_for": Wait.PAYMENT_PROVIDER, "asked": [TAKEN]},
-        Situation.PAYMENT_PROVIDER,
+        BACK
+        | {"due": SOON, "payment": PAYMENT.CAPTURED, "waiting_for": PAYMENT.PROVIDER_AWAY, "asked": [TAKEN]},
+        PAYMENT.PROVIDER_AWAY,
         "Unresolved payment: the provider has 15.00 USD, for",
     ),
     "called off, and nobody knows whether anything was taken": (
-        BACK | {"due": SOON, "waiting_for": Wait.PAYMENT_OUTCOME, "asked": [("authorize", "unknown")]},
-        Situation.PAYMENT_OUTCOME,
+        BACK | {"due": SOON, "waiting_for": PAYMENT.OUTCOME_UNKNOWN, "asked": [("authorize", "unknown")]},
+        PAYMENT.OUTCOME_UNKNOWN,
         "Unresolved payment: the provider may hold 15.00 USD, for",
     ),
     "called off, refund refused": (
         BACK
         | {
             "due": None,
-            "payment": Leg.CAPTURED,
+            "payment": PAYMENT.CAPTURED,
             "asked": [TAKEN],
             "attention": "Refund refused by the provider: x",
         },
@@ -322,7 +331,7 @@ STATES: dict[str, tuple[dict[str, Any], Situation, str]] = {
         BACK
         | {
             "due": None,
-            "payment": Leg.REFUNDED,
+            "payment": PAYMENT.REFUNDED,
             "asked": [TAKEN, ("refund", "succeeded")],
             "attention": "a defect",
         },
@@ -408,28 +417,14 @@ def being_away(who: str, settings: Any) -> Iterator[None]:
     yield
 
 
-STOCK = {Status.PROCESSING: [Leg.PENDING, Leg.RESERVED, Leg.REFUSED], Status.CANCELLING: [*Leg][:5]}
-PAYMENT = {
-    Status.PROCESSING: [Leg.PENDING, Leg.REFUSED, Leg.AUTHORIZED, Leg.CAPTURED],
-    Status.CANCELLING: [
-        Leg.PENDING,
-        Leg.REFUSED,
-        Leg.AUTHORIZED,
-        Leg.CAPTURED,
-        Leg.VOIDED,
-        Leg.REFUNDED,
-        Leg.NOT_NEEDED,
-    ],
-}
-
-
 @pytest.mark.parametrize("status", [Status.PROCESSING, Status.CANCELLING])
 def test_whatever_came_of_its_legs_there_are_words_without_codes(order, status) -> None:
-    legs = itertools.product(STOCK[status], [Leg.PENDING, Leg.QUOTED, Leg.REFUSED], PAYMENT[status])
-    for (stock, shipping, payment), wait in itertools.product(legs, Wait):
+    legs = itertools.product(*(leg.states.values() for leg in LEGS))
+    for states, wait in itertools.product(legs, ["", *WAITS]):
         journey = order.journey
-        journey.status, journey.stock, journey.shipping, journey.payment = status, stock, shipping, payment
-        journey.waiting_for, journey.due_at = wait, database_now() + SOON
+        for state in states:
+            setattr(journey, state.leg, state)
+        journey.status, journey.waiting_for, journey.due_at = status, wait, database_now() + SOON
         told = explain(order)
         assert told.waiting_for
         assert told.since

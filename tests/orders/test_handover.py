@@ -7,9 +7,11 @@ from django.db import connection
 from django.utils import timezone
 
 from orders import batches, journal, steps
+from orders.events import EventType
+from orders.legs import PAYMENT
 from orders.models import Batch, Journey
 from orders.payment import handover
-from orders.workflow import EventType, Status, Wait
+from orders.status import Status
 from payments.ledger import Kind
 from payments.models import Transaction
 from sandbox.process import SandboxProcess
@@ -78,7 +80,7 @@ def test_a_slow_answer_costs_its_own_order_only(providers: SandboxProcess, setti
     until(lambda: journey(quick).status == Status.CONFIRMED)
     assert journey(slow).status == Status.PROCESSING
     await_answers()
-    assert journey(slow).waiting_for == Wait.PAYMENT_OUTCOME
+    assert journey(slow).waiting_for == PAYMENT.OUTCOME_UNKNOWN
 
 
 @pytest.mark.parametrize("latency", [0, 1500])
@@ -168,7 +170,7 @@ def test_a_call_without_an_answer_leaves_the_order_waiting_for_its_outcome(
     providers.set_faults("payments", timeoutAfterRate=1.0, operations=["authorize"])
     order_id = order()
     work_off()
-    assert (journey(order_id).waiting_for, journey(order_id).batch_id) == (Wait.PAYMENT_OUTCOME, None)
+    assert (journey(order_id).waiting_for, journey(order_id).batch_id) == (PAYMENT.OUTCOME_UNKNOWN, None)
     providers.set_faults("payments", latencyMs=1)
     make_everything_due()
     work_off()

@@ -13,7 +13,8 @@ from inventory.models import Product, Reservation, StockItem
 from orders import batches, commands, journal, steps
 from orders.maintenance import audit
 from orders.models import Batch, Journey, Order, OrderLine
-from orders.workflow import JourneyState, Status
+from orders.status import Status
+from orders.workflow import JourneyState
 from payments.gateways import gateway
 from providers.breaker import breaker
 from sandbox.process import SandboxProcess

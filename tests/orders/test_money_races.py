@@ -20,7 +20,7 @@ from orders import batches, commands, journal, queries, steps
 from orders.maintenance import audit
 from orders.models import Journey
 from orders.payment import answers
-from orders.workflow import Status
+from orders.status import Status
 from payments import ledger
 from payments.gateways import gateway
 from payments.gateways.protocol import Outcome

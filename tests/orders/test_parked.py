@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from orders.legs import LOST_STEP, PAYMENT
 from orders.models import Journey
 from orders.waits import resume
 from orders.waits.resume import ProviderWatch
-from orders.workflow import Wait
 from providers.breaker import Admission, breaker
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import work_off
@@ -16,7 +16,7 @@ from tests.fixtures.pipeline import work_off
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
 
-def parked_order(waiting_for: Wait = Wait.PAYMENT_PROVIDER, *, seconds: float = 60) -> int:
+def parked_order(waiting_for: str = PAYMENT.PROVIDER_AWAY, *, seconds: float = 60) -> int:
     order_id = make_order((make_product(), 1)).order_id
     due_at = timezone.now() + timedelta(seconds=seconds)
     Journey.objects.filter(pk=order_id).update(status="processing", waiting_for=waiting_for, due_at=due_at)
@@ -49,7 +49,7 @@ def close_the_breaker() -> None:
     assert breaker("payments").state().state == "closed"
 
 
-@pytest.mark.parametrize("waiting_for", [Wait.PAYMENT_PROVIDER, Wait.PAYMENT_OUTCOME])
+@pytest.mark.parametrize("waiting_for", [PAYMENT.PROVIDER_AWAY, PAYMENT.OUTCOME_UNKNOWN])
 def test_what_waits_for_the_provider_is_due_when_its_breaker_closes(watch, waiting_for):
     order_id = parked_order(waiting_for)
     close_the_breaker()
@@ -66,7 +66,7 @@ def test_nothing_is_hurried_while_the_breaker_is_open_or_has_never_been(watch):
 
 
 def test_what_waits_for_something_else_goes_on_waiting(watch):
-    lost, travelling = parked_order(Wait.LOST_STEP), parked_order()
+    lost, travelling = parked_order(LOST_STEP), parked_order()
     Journey.objects.filter(pk=travelling).update(batch_id=1)
     close_the_breaker()
     watch.look()
@@ -88,7 +88,7 @@ def test_an_order_that_found_the_provider_down_is_confirmed_without_waiting_once
     make_shipping()
     order_id = make_order((make_product(), 1)).order_id
     work_off()
-    assert Journey.objects.get(pk=order_id).waiting_for == Wait.PAYMENT_PROVIDER
+    assert Journey.objects.get(pk=order_id).waiting_for == PAYMENT.PROVIDER_AWAY
     close_the_breaker()
     watch.look()
     work_off()

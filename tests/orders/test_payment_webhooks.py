@@ -10,7 +10,7 @@ from django.test import Client
 from orders import commands, journal
 from orders.maintenance import audit
 from orders.models import Journey, Order
-from orders.workflow import Status
+from orders.status import Status
 from payments import ledger, webhooks
 from payments.gateways import gateway
 from payments.gateways.signature import sign as signature_of

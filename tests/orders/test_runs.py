@@ -12,9 +12,9 @@ from django.db import connection
 from inventory.models import StockItem
 from launcher.procfile import PROCFILE
 from orders import batches, steps
+from orders.legs import STOCK
 from orders.models import Batch, Order, StepRun
 from orders.operators.runs import flower_url, runs_of
-from orders.workflow import Leg
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import make_everything_due, work_off
 
@@ -174,7 +174,7 @@ def test_a_step_that_is_tried_in_halves_is_noted_once(providers, monkeypatch):
     assert [(run.step, run.ended_at is not None) for run in StepRun.objects.all()] == [
         ("reserve_stock", True)
     ]
-    assert Order.objects.filter(journey__stock=Leg.RESERVED).count() == 4
+    assert Order.objects.filter(journey__stock=STOCK.RESERVED).count() == 4
 
 
 def test_the_note_of_a_step_outlives_a_crash_of_postgresql():

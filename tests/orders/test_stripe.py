@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 import requests
 from django.test import Client
+from rest_framework.test import APIClient
 
 from orders import commands
 from orders.models import Journey
-from orders.workflow import Status
+from orders.status import Status
 from payments.gateways import gateway
 from payments.gateways.signature import sign
 from payments.models import Transaction
-from tests.factories import Placed, make_order, make_product, make_shipping
+from tests.factories import Placed, make_order, make_product, make_shipping, make_user
 from tests.fixtures.pipeline import make_everything_due, work_off
 from tests.fixtures.stripe import HEADERS, SECRET
 from tests.waiting import until
@@ -148,3 +149,16 @@ def test_an_order_goes_on_after_a_lost_answer_and_is_charged_once(stripe_sandbox
 
     assert journey(order).status == Status.CONFIRMED
     assert money(order) == (0, authorization(order).amount, 0)
+
+
+def test_a_token_of_another_provider_is_refused_with_its_field(settings):
+    client = APIClient()
+    client.force_authenticate(make_user())
+    body = {
+        "customerName": "Alice",
+        "items": [{"sku": make_product().sku, "quantity": 1}],
+        "payment": {"token": "tok_demo"},
+    }
+    refused = client.post("/api/orders", body, format="json")
+    assert refused.status_code == 400
+    assert refused.json()["error"]["field"] == "payment.token"

@@ -2,15 +2,17 @@
 
 from datetime import UTC, datetime
 
+from orders.events import EventType
+from orders.legs import LEGS, LOST_STEP, WAITS
 from orders.models import OrderEvent
-from orders.reporting.wording import WAITS, attention, timeline, title, waits_for
-from orders.workflow import EventType, Wait
+from orders.reporting.wording import attention, timeline, title, waits_for
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def test_everything_that_an_order_can_wait_for_has_its_words():
-    assert set(WAITS) == set(Wait) - {Wait.NONE}
+    assert set(WAITS) == {LOST_STEP, *(wait for leg in LEGS for wait in leg.waits())}
+    assert all(wait.words and "_" not in wait.words for wait in WAITS.values())
 
 
 def test_codes_are_put_into_words():

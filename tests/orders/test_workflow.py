@@ -6,18 +6,11 @@ from decimal import Decimal
 
 import pytest
 
-from orders.workflow import (
-    MAX_QUIET_ATTEMPTS,
-    STATUS_AFTER,
-    STOCK_WAIT,
-    TRANSITIONS,
-    EventType,
-    IllegalMove,
-    JourneyState,
-    Leg,
-    Status,
-    Wait,
-)
+from orders.events import STATUS_AFTER, EventType
+from orders.leg_types import State
+from orders.legs import LOST_STEP, PAYMENT, SHIPPING, STOCK
+from orders.status import TRANSITIONS, IllegalMove, Status
+from orders.workflow import MAX_QUIET_ATTEMPTS, JourneyState
 
 
 def journey(status: Status = Status.PROCESSING, /, **legs: object) -> JourneyState:
@@ -58,7 +51,7 @@ def test_every_change_of_status_has_an_event() -> None:
 
 
 def test_an_order_whose_money_is_taken_is_confirmed_and_rests() -> None:
-    state = journey(stock=Leg.RESERVED, shipping=Leg.QUOTED, payment=Leg.CAPTURED)
+    state = journey(stock=STOCK.RESERVED, shipping=SHIPPING.QUOTED, payment=PAYMENT.CAPTURED)
     state.settle()
     assert state.status is Status.CONFIRMED
     assert (state.reschedule, state.due_in, state.batch_id) == (True, None, None)
@@ -66,7 +59,9 @@ def test_an_order_whose_money_is_taken_is_confirmed_and_rests() -> None:
 
 
 def test_an_order_whose_completion_was_asked_for_is_due_again_when_confirmed() -> None:
-    state = journey(stock=Leg.RESERVED, shipping=Leg.QUOTED, payment=Leg.CAPTURED, completion_requested=True)
+    state = journey(
+        stock=STOCK.RESERVED, shipping=SHIPPING.QUOTED, payment=PAYMENT.CAPTURED, completion_requested=True
+    )
     state.settle()
     assert state.status is Status.CONFIRMED
     assert state.due_in == 0
@@ -75,13 +70,13 @@ def test_an_order_whose_completion_was_asked_for_is_due_again_when_confirmed() -
 @pytest.mark.parametrize(
     "legs",
     [
-        {"stock": Leg.RESERVED, "shipping": Leg.QUOTED, "payment": Leg.REFUSED},
-        {"stock": Leg.REFUSED, "shipping": Leg.QUOTED, "payment": Leg.AUTHORIZED},
-        {"stock": Leg.REFUSED, "shipping": Leg.QUOTED, "payment": Leg.PENDING},
-        {"stock": Leg.RESERVED, "shipping": Leg.REFUSED},
+        {"stock": STOCK.RESERVED, "shipping": SHIPPING.QUOTED, "payment": PAYMENT.REFUSED},
+        {"stock": STOCK.REFUSED, "shipping": SHIPPING.QUOTED, "payment": PAYMENT.AUTHORIZED},
+        {"stock": STOCK.REFUSED, "shipping": SHIPPING.QUOTED, "payment": PAYMENT.PENDING},
+        {"stock": STOCK.RESERVED, "shipping": SHIPPING.REFUSED},
     ],
 )
-def test_a_refused_order_that_may_hold_something_gives_it_back_first(legs: dict[str, Leg]) -> None:
+def test_a_refused_order_that_may_hold_something_gives_it_back_first(legs: dict[str, State]) -> None:
     state = journey(**legs)
     state.settle()
     assert state.status is Status.CANCELLING
@@ -92,12 +87,12 @@ def test_a_refused_order_that_may_hold_something_gives_it_back_first(legs: dict[
 @pytest.mark.parametrize(
     "legs",
     [
-        {"stock": Leg.REFUSED},
-        {"stock": Leg.REFUSED, "shipping": Leg.REFUSED},
-        {"stock": Leg.REFUSED, "shipping": Leg.QUOTED, "payment": Leg.REFUSED},
+        {"stock": STOCK.REFUSED},
+        {"stock": STOCK.REFUSED, "shipping": SHIPPING.REFUSED},
+        {"stock": STOCK.REFUSED, "shipping": SHIPPING.QUOTED, "payment": PAYMENT.REFUSED},
     ],
 )
-def test_a_refused_order_that_holds_nothing_is_rejected_at_once(legs: dict[str, Leg]) -> None:
+def test_a_refused_order_that_holds_nothing_is_rejected_at_once(legs: dict[str, State]) -> None:
     state = journey(**legs)
     state.settle()
     assert state.status is Status.REJECTED
@@ -106,75 +101,83 @@ def test_a_refused_order_that_holds_nothing_is_rejected_at_once(legs: dict[str, 
 
 def test_a_cancelling_order_ends_only_when_nothing_is_held() -> None:
     state = journey(
-        Status.CANCELLING, stock=Leg.RESERVED, shipping=Leg.QUOTED, payment=Leg.VOIDED, outcome="cancelled"
+        Status.CANCELLING,
+        stock=STOCK.RESERVED,
+        shipping=SHIPPING.QUOTED,
+        payment=PAYMENT.VOIDED,
+        outcome="cancelled",
     )
     state.settle()
     assert state.status == "cancelling"
-    state.stock_released()
+    state.enter(STOCK.RELEASED)
     state.settle()
     assert state.status == "cancelled"
 
 
 def test_an_order_whose_legs_are_not_known_waits() -> None:
-    state = journey(stock=Leg.RESERVED)
+    state = journey(stock=STOCK.RESERVED)
     state.settle()
     assert state.status is Status.PROCESSING
-    assert state.waiting_for == Wait.LOST_STEP
+    assert state.waiting_for == LOST_STEP
     assert state.due_in == 1
 
 
 def test_waits_grow_and_are_capped() -> None:
     delays = []
     for attempts in range(1, 12):
-        state = journey(waiting_for=Wait.PAYMENT_OUTCOME, attempts=attempts, attention="seen")
-        state.wait()
+        state = journey(wait=PAYMENT.OUTCOME_UNKNOWN, attempts=attempts, attention="seen")
+        state.back_off()
         delays.append(state.due_in)
     assert delays[:6] == [1, 2, 4, 8, 16, 32]
     assert set(delays[6:]) == {60}
 
 
 def test_an_order_that_waits_for_weeks_is_still_looked_at() -> None:
-    state = journey(waiting_for=Wait.PAYMENT_OUTCOME, attention="seen")
+    state = journey(wait=PAYMENT.OUTCOME_UNKNOWN, attention="seen")
     for _ in range(40_000):
         state.claimed(lease=8)
-        state.wait()
+        state.back_off()
     assert state.due_in == 60
     assert state.attempts < 2**15
 
 
 def test_a_wait_for_the_provider_uses_up_no_try() -> None:
-    state = journey(waiting_for=Wait.PAYMENT_PROVIDER, attempts=3)
-    state.wait()
+    state = journey(wait=PAYMENT.PROVIDER_AWAY, attempts=3)
+    state.back_off()
     assert state.attempts == 0
 
 
 def test_an_order_that_is_short_of_units_waits_without_a_try_and_says_so_once() -> None:
-    state = journey(shipping=Leg.QUOTED, payment=Leg.AUTHORIZED, attempts=3)
+    state = journey(shipping=SHIPPING.QUOTED, payment=PAYMENT.AUTHORIZED, attempts=3)
     for _ in range(3):
-        state.stock_short()
+        state.enter(STOCK.SHORT)
         state.settle()
-    assert (state.waiting_for, state.attempts, state.due_in) == (Wait.STOCK, 0, STOCK_WAIT)
+    assert (state.waiting_for, state.attempts, state.due_in) == (
+        STOCK.UNITS_HELD,
+        0,
+        STOCK.UNITS_HELD.retry_seconds,
+    )
     assert types(state) == [EventType.WAITING]
     assert not state.may_be_captured
 
 
 def test_the_wait_for_units_and_the_one_for_the_provider_take_turns_without_a_flood_of_events() -> None:
-    state = journey(shipping=Leg.QUOTED)
+    state = journey(shipping=SHIPPING.QUOTED)
     for _ in range(5):
-        state.stock_short()
-        state.blocked(Wait.PAYMENT_PROVIDER)
+        state.enter(STOCK.SHORT)
+        state.wait_for(PAYMENT.PROVIDER_AWAY)
         state.settle()
-    assert state.waiting_for == Wait.PAYMENT_PROVIDER
+    assert state.waiting_for == PAYMENT.PROVIDER_AWAY
     assert types(state) == [EventType.WAITING] * 2
-    state.payment_authorized()
+    state.enter(PAYMENT.AUTHORIZED)
     state.settle()
-    assert state.waiting_for == Wait.STOCK
+    assert state.waiting_for == STOCK.UNITS_HELD
 
 
 def test_a_card_that_is_authorized_meanwhile_leaves_the_wait_for_units_as_it_is() -> None:
-    state = journey(shipping=Leg.QUOTED)
-    state.stock_short()
-    state.payment_authorized()
+    state = journey(shipping=SHIPPING.QUOTED)
+    state.enter(STOCK.SHORT)
+    state.enter(PAYMENT.AUTHORIZED)
     state.settle()
     assert types(state) == [EventType.WAITING, EventType.PAYMENT_AUTHORIZED]
 
@@ -182,62 +185,66 @@ def test_a_card_that_is_authorized_meanwhile_leaves_the_wait_for_units_as_it_is(
 @pytest.mark.parametrize(
     "leave",
     [
-        lambda state: state.stock_reserved(),
-        lambda state: state.stock_refused([]),
+        lambda state: state.enter(STOCK.RESERVED),
+        lambda state: state.enter(STOCK.REFUSED),
         lambda state: state.undo(outcome=Status.CANCELLED),
     ],
 )
 def test_whoever_leaves_the_queue_waits_for_units_no_longer(leave: Callable[[JourneyState], None]) -> None:
-    state = journey(shipping=Leg.QUOTED, payment=Leg.AUTHORIZED)
-    state.stock_short()
+    state = journey(shipping=SHIPPING.QUOTED, payment=PAYMENT.AUTHORIZED)
+    state.enter(STOCK.SHORT)
     leave(state)
-    assert state.stock is not Leg.SHORT
-    assert state.waiting_for == Wait.NONE
+    assert state.stock is not STOCK.SHORT
+    assert state.waiting_for == ""
 
 
 def test_only_lost_batches_count_against_an_order_that_waits_for_its_provider() -> None:
-    state = journey(waiting_for=Wait.PAYMENT_OUTCOME, attempts=7)
+    state = journey(wait=PAYMENT.OUTCOME_UNKNOWN, attempts=7)
     state.batch_expired(before=0, was_started=False)
     assert state.tries == 0
     state.batch_expired(before=2, was_started=True)
     assert state.tries == 3
-    state.waiting_for = Wait.NONE
+    state.wait = None
     assert state.tries == state.attempts == 6
 
 
 def test_an_outcome_that_stays_unknown_is_put_before_a_person_and_still_retried() -> None:
-    state = journey(waiting_for=Wait.PAYMENT_OUTCOME, attempts=MAX_QUIET_ATTEMPTS)
-    state.wait()
+    state = journey(wait=PAYMENT.OUTCOME_UNKNOWN, attempts=MAX_QUIET_ATTEMPTS)
+    state.back_off()
     assert state.attention
     assert state.due_in is not None
     assert EventType.ATTENTION_NEEDED in types(state)
 
 
 def test_an_order_that_arrives_needs_no_attention_any_more() -> None:
-    state = journey(stock=Leg.RESERVED, shipping=Leg.QUOTED, payment=Leg.CAPTURED, attention="it took long")
+    state = journey(
+        stock=STOCK.RESERVED, shipping=SHIPPING.QUOTED, payment=PAYMENT.CAPTURED, attention="it took long"
+    )
     state.settle()
     assert state.attention == ""
 
 
 def test_the_same_wait_is_said_once() -> None:
     state = journey()
-    state.blocked(Wait.PAYMENT_PROVIDER)
-    state.blocked(Wait.PAYMENT_PROVIDER)
+    state.wait_for(PAYMENT.PROVIDER_AWAY)
+    state.wait_for(PAYMENT.PROVIDER_AWAY)
     assert types(state) == [EventType.WAITING]
 
 
 def test_nothing_is_asked_of_the_provider_once_a_leg_has_refused() -> None:
-    assert journey(shipping=Leg.QUOTED).may_be_charged
-    assert not journey(shipping=Leg.QUOTED, stock=Leg.REFUSED).may_be_charged
-    assert not journey(shipping=Leg.REFUSED).may_be_charged
-    assert not journey(Status.CANCELLING, shipping=Leg.QUOTED).may_be_charged
+    assert journey(shipping=SHIPPING.QUOTED).may_be_tried(PAYMENT)
+    assert not journey(shipping=SHIPPING.QUOTED, stock=STOCK.REFUSED).may_be_tried(PAYMENT)
+    assert not journey(shipping=SHIPPING.REFUSED).may_be_tried(PAYMENT)
+    assert not journey(Status.CANCELLING, shipping=SHIPPING.QUOTED).may_be_tried(PAYMENT)
 
 
 def test_money_that_arrives_after_the_end_goes_back() -> None:
-    state = journey(Status.CANCELLED, shipping=Leg.QUOTED, payment=Leg.NOT_NEEDED, outcome="cancelled")
+    state = journey(
+        Status.CANCELLED, shipping=SHIPPING.QUOTED, payment=PAYMENT.NOT_NEEDED, outcome="cancelled"
+    )
     state.payment_arrived_late()
-    assert state.money_to_return
-    state.money_returned(Leg.VOIDED)
+    assert state.may_be_reversed(PAYMENT)
+    state.money_returned(PAYMENT.VOIDED)
     state.settle()
     assert state.status is Status.CANCELLED
 
@@ -246,11 +253,30 @@ def test_progress_only_grows_on_the_way_to_confirmed() -> None:
     state = JourneyState(order_id=1, status=Status.PENDING, sequence=1, is_due=True)
     state.claimed(lease=8)
     state.shipping_quoted(Decimal("5.00"))
-    state.stock_reserved()
-    state.payment_authorized()
-    state.payment_captured()
+    state.enter(STOCK.RESERVED)
+    state.enter(PAYMENT.AUTHORIZED)
+    state.enter(PAYMENT.CAPTURED)
     state.settle()
     progress = [event.progress for event in state.events]
     assert progress == sorted(progress)
     assert progress[-1] == 100
     assert [event.sequence for event in state.events] == [2, 3, 4, 5, 6, 7]
+
+
+def test_a_leg_without_capacity_keeps_the_batch_and_is_due_when_it_settles() -> None:
+    state = journey(stock=STOCK.RESERVED, shipping=SHIPPING.QUOTED)
+    state.no_capacity()
+    assert (state.batch_id, state.has_changed, state.due_in) == (7, True, None)
+    state.settle()
+    assert (state.batch_id, state.due_in, types(state)) == (None, 0, [])
+
+
+def test_a_wait_ends_with_the_leg_that_it_belongs_to() -> None:
+    state = journey(shipping=SHIPPING.QUOTED)
+    state.wait_for(PAYMENT.OUTCOME_UNKNOWN)
+    state.enter(STOCK.SHORT)
+    assert state.waiting_for == PAYMENT.OUTCOME_UNKNOWN
+    state.enter(STOCK.RESERVED)
+    assert state.waiting_for == PAYMENT.OUTCOME_UNKNOWN
+    state.enter(PAYMENT.AUTHORIZED)
+    assert state.waiting_for == ""

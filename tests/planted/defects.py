@@ -14,10 +14,11 @@ from inventory import stock
 from inventory.managers import StockItemManager
 from orders import batches, dispatcher, journal, steps
 from orders.batches import Claimed
+from orders.legs import PAYMENT
 from orders.payment import handover
 from orders.refunding import amounts
 from orders.waits import shortages
-from orders.workflow import JourneyState, Leg
+from orders.workflow import JourneyState
 from payments import ledger, returns
 from payments.gateways.protocol import Outcome, Talk
 from payments.ledger import Kind, Prepared
@@ -143,7 +144,7 @@ def capture_without_join() -> list[Replacement]:
         (
             JourneyState,
             "may_be_captured",
-            property(lambda self: self.is_processing and self.payment is Leg.AUTHORIZED),
+            property(lambda self: self.is_processing and self.payment is PAYMENT.AUTHORIZED),
         )
     ]
 

@@ -10,7 +10,7 @@ from inventory.models import Product
 from orders import batches, commands, journal
 from orders.maintenance import audit
 from orders.models import Journey, OrderEvent
-from orders.workflow import UNDER_WAY
+from orders.status import UNDER_WAY
 from sandbox.process import SandboxProcess
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import make_everything_due, run_canvas, work_off

@@ -14,6 +14,7 @@ from rest_framework.test import APIClient
 from accounts import tokens
 from inventory.models import Product, StockItem
 from notifications.models import Delivery, Notification, Subscription
+from orders.http import links
 from orders.models import Order
 from shipping.models import Zone
 from tests.factories import make_order, make_user
@@ -29,7 +30,11 @@ MATRIX = {
     # Pages, and what says how the system is
     "GET /": "302 200 200 200 200",
     "GET /board/orders/<str:reference>": "302 200 404 200 200",
-    "GET /track/<uuid:uuid>": "302 200 404 200 200",
+    "GET /track/theme.css": "200 200 200 200 200",
+    "GET /track/<uuid:uuid>": "302 302 404 302 302",
+    "GET /track/<str:token>": "200 200 200 200 200",  # the link is the proof
+    "GET /track/<str:token>/cancel": "200 200 200 200 200",
+    "POST /track/<str:token>/cancel": "303 303 303 303 303",
     "GET /favicon.ico": "302 302 302 302 302",
     "POST /favicon.ico": "302 302 302 302 302",
     "PUT /favicon.ico": "302 302 302 302 302",
@@ -58,10 +63,14 @@ MATRIX = {
     "PUT /api/login/login/": "200 200 200 200 200",
     "POST /api/login/logout/": "200 200 200 200 200",
     "POST /api/live/tickets": "401 201 201 201 201",
+    "POST /api/live/tickets/renew": "400 400 400 400 400",  # the ticket in the body is the proof
+    "POST /api/orders/<str:reference>/ticket": "401 201 404 403 201",
+    "DELETE /api/orders/<str:reference>/ticket": "401 204 404 403 204",
     "POST /orderHub/negotiate": "200 200 200 200 200",  # reveals nothing; its socket grants no access
     # Orders
     "GET /api/orders": "401 200 200 200 200",
     "POST /api/orders": "401 400 400 400 400",
+    "POST /api/orders/quote": "401 400 400 400 400",
     "POST /api/orders/bulk": "401 415 415 415 415",
     "GET /api/orders/export": "401 200 200 200 200",
     "GET /api/orders/pending": "401 200 200 200 200",
@@ -79,6 +88,7 @@ MATRIX = {
     "POST /api/orders/<str:reference>/refund": "401 403 404 403 200",
     "POST /api/orders/<str:reference>/retry": "401 403 404 403 409",
     "POST /api/payments/webhook": "403 403 403 403 403",  # only with the secret
+    "POST /api/payments/webhook/<slug:name>": "403 403 403 403 403",
     "GET /api/payments/at-risk": "401 403 403 200 200",
     "GET /api/payments/transactions": "401 403 403 200 200",
     # The shop's figures
@@ -112,6 +122,8 @@ MATRIX = {
     "PATCH /api/webhooks/<int:subscription_id>": "401 403 403 403 200",
     "GET /api/webhooks": "401 403 403 403 200",
     "POST /api/webhooks": "401 403 403 403 400",
+    "GET /api/webhooks/<int:subscription_id>": "401 403 403 403 200",
+    "POST /api/webhooks/<int:subscription_id>/test": "401 403 403 403 202",
     "DELETE /api/webhooks/<int:subscription_id>": "401 403 403 403 204",
     "GET /api/webhooks/<int:subscription_id>/deliveries": "401 403 403 403 200",
     "POST /api/webhooks/deliveries/<int:delivery_id>/redeliver": "401 403 403 403 200",
@@ -172,9 +184,11 @@ def world(db: None, settings: Any) -> dict[str, Any]:
         "product": product,
         "ids": {
             "<uuid:uuid>": order.uuid,
+            "<str:token>": links.track_token(order.pk, order.placed_at),
             "<path:name>": "Alice",
             "<int:notification_id>": told.pk,
             "<slug:mail_id>": "mail-1",
+            "<slug:name>": "http",
             "<int:zone_id>": Zone.objects.create(name="Here").pk,
             "<int:subscription_id>": webhook.pk,
             "<int:delivery_id>": delivery.pk,

@@ -12,6 +12,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from faults.script import Planned
 from orders import batches, steps
 from orders.batches import Claimed, Route
+from orders.legs import LEGS
 from tests.simulation.actors import Clock
 from tests.simulation.dice import Dice
 
@@ -34,13 +35,9 @@ class Chord:
 Plan = str | Chain | Chord
 Next = Callable[[], None]
 
-STEPS = {
-    "inventory.reserve_stock": "reserve_stock",
-    "shipping.quote_shipping": "quote_shipping",
-    "payments.authorize_payment": "authorize_payment",
+OF_LEGS = {leg.task(step): step for leg in LEGS for step in (leg.step, leg.way_back) if step}
+STEPS = OF_LEGS | {
     "payments.capture_payment": "capture_payment",
-    "inventory.release_stock": "release_stock",
-    "payments.return_money": "return_money",
     "orders.settle": "settle",
     "orders.complete": "complete",
     "payments.refund_credits": "refund_credits",

@@ -81,7 +81,10 @@ class Credits:
         self._database.write(write)
 
     def read(self, order_id: int) -> tuple[Any, list[Row]]:
-        facts, shipping = self._database.facts[order_id], self._database.journeys[order_id].state[8]
+        facts, shipping = (
+            self._database.facts[order_id],
+            self._database.journeys[order_id].state["shipping_amount"],
+        )
         worth = line_amounts(facts)
         lines = [
             SimpleNamespace(product_id=product, sku=str(product), quantity=units, amount=worth[product])

@@ -11,13 +11,20 @@ from django.conf import settings
 from django.db import OperationalError
 
 from inventory.stock import Wanted
+from orders import journal, legs
 from orders.batches import FRESH_SECONDS, BatchLease, ExpiredBatch, UnderWay
+from orders.events import EventType
+from orders.legs import PAYMENT, STOCK
+from orders.status import Status
 from orders.waits.shortages import Queue, Units
-from orders.workflow import EventType, JourneyState, Leg, Status
+from orders.workflow import JourneyState
 from tests.simulation.actors import Actor, Clock
 from tests.simulation.credits import Table
 from tests.simulation.dice import Dice
 from tests.simulation.invariants import Watch
+
+# What is stored of a journey under these names; `is_due` follows from when it is due.
+KEPT = [name for name in journal.FIELDS if name != "is_due"]
 
 
 @dataclass(slots=True)
@@ -37,23 +44,23 @@ class Facts:
 class Row:
     """A journey as it is committed."""
 
-    state: tuple[Any, ...]  # JourneyState's fields in order, up to `attention`
+    state: dict[str, Any]  # JourneyState's fields by name: what the columns hold
     due_at: float | None
     events: list[tuple[int, str]] = field(default_factory=list)
     waits: list[str] = field(default_factory=list)  # for what it waited
 
     @property
     def status(self) -> Status:
-        return self.state[1]
+        return self.state["status"]
 
     @property
     def attention(self) -> str:
-        return self.state[13]
+        return self.state["attention"]
 
     @property
     def is_queued(self) -> bool:
         """Whether it waits for units, and is tried again."""
-        return self.state[5] is Leg.SHORT and self.due_at is not None
+        return self.state["stock"] is STOCK.SHORT and self.due_at is not None
 
 
 @dataclass(slots=True)
@@ -182,13 +189,11 @@ class Database:
         return [self._state(order_id) for order_id in chosen]
 
     def _is_in(self, order_id: int, batch_id: int) -> bool:
-        return bool(self.journeys[order_id].state[3] == batch_id)
+        return bool(self.journeys[order_id].state["batch_id"] == batch_id)
 
     def _state(self, order_id: int) -> JourneyState:
         row = self.journeys[order_id]
-        state = JourneyState(*row.state)
-        state.is_due = row.due_at is not None
-        return state
+        return JourneyState(**row.state, is_due=row.due_at is not None)
 
     def save(self, states: Iterable[JourneyState]) -> None:
         for state in list(states):
@@ -197,17 +202,16 @@ class Database:
             state.events.clear()
 
     def _saving(self, s: JourneyState) -> Callable[[], None]:
-        fields = (
-            s.order_id, s.status, s.sequence, s.batch_id, s.attempts, s.stock, s.shipping, s.payment,
-            s.shipping_amount, s.outcome, s.reason, s.completion_requested, s.waiting_for, s.attention,
-        )  # fmt: skip
+        fields = {name: getattr(s, name) for name in KEPT}
+        # The column holds one wait: those of states are read from the states.
+        fields["wait"] = legs.WAITS_OF_NO_STATE.get(s.waiting_for)
         events = [(event.sequence, str(event.type)) for event in s.events]
         waits = [event.data["waiting_for"] for event in s.events if event.type is EventType.WAITING]
         reschedule, due_in = s.reschedule, s.due_in
 
         def write() -> None:
             row = self.journeys[s.order_id]
-            if s.stock is Leg.SHORT:
+            if s.stock is STOCK.SHORT:
                 self.queued_at.setdefault(s.order_id, self.clock.now)
             row.state = fields
             row.events += events
@@ -220,7 +224,9 @@ class Database:
     def renew(self, order_id: int, lease: float) -> None:
         """Stand in for `handover.RENEW`, which passes over what is locked."""
         row = self.journeys[order_id]
-        is_free = row.state[3] is None and row.status is Status.PROCESSING and order_id not in self._locked
+        is_free = (
+            row.state["batch_id"] is None and row.status is Status.PROCESSING and order_id not in self._locked
+        )
         if is_free and row.due_at is not None and row.due_at > self.clock.now:
             row.due_at = max(row.due_at, self.clock.now + lease)
 
@@ -342,7 +348,7 @@ class Database:
         )
 
     def _may_lose(self, row: Row) -> bool:
-        is_paid = row.state[7] is Leg.CAPTURED
+        is_paid = row.state["payment"] is PAYMENT.CAPTURED
         return row.status is Status.CANCELLING or (row.status is Status.PROCESSING and not is_paid)
 
     def out_of_patience(self, order_ids: Iterable[int]) -> set[int]:
@@ -352,13 +358,17 @@ class Database:
     def queue(self) -> Queue:
         now = self.clock.now
         return {
-            order_id: (self.facts[order_id].lines, row.due_at <= now or row.state[3] is not None)
+            order_id: (self.facts[order_id].lines, row.due_at <= now or row.state["batch_id"] is not None)
             for order_id, row in sorted(self.journeys.items())
             if row.is_queued and row.due_at is not None
         }
 
     def make_due(self, order_ids: Iterable[int]) -> int:
-        asleep = [id_ for id_ in order_ids if id_ not in self._locked and self.journeys[id_].state[3] is None]
+        asleep = [
+            id_
+            for id_ in order_ids
+            if id_ not in self._locked and self.journeys[id_].state["batch_id"] is None
+        ]
         for order_id in asleep:
             self.journeys[order_id].due_at = self.clock.now
         return len(asleep)
@@ -374,9 +384,8 @@ class Database:
 
     def place(self, facts: Facts) -> None:
         """Store a new order."""
-        fields = (
-            facts.order_id, Status.PENDING, 1, None, 0, Leg.PENDING, Leg.PENDING, Leg.PENDING, None, "", "", False, "", "",  # noqa: E501
-        )  # fmt: skip
+        new = JourneyState(facts.order_id, Status.PENDING, 1)
+        fields = {name: getattr(new, name) for name in KEPT}
         self.facts[facts.order_id] = facts
         due_at = None if facts.hold else self.clock.now
         self.journeys[facts.order_id] = Row(fields, due_at, [(1, "order_placed")])

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from orders.events import STATUS_AFTER, EventType
+from orders.leg_types import Mark
+from orders.legs import LEGS, NAMES, PAYMENT, STOCK
 from orders.models import Credit
-from orders.workflow import STATUS_AFTER, TRANSITIONS, EventType, JourneyState, Leg, Status, Wait
+from orders.status import TRANSITIONS, Status
+from orders.workflow import JourneyState
 from tests.simulation.credits import Row, line_amounts
 
 if TYPE_CHECKING:
@@ -19,11 +23,10 @@ if TYPE_CHECKING:
 
 AT_REST = frozenset({Status.CONFIRMED, Status.COMPLETED, Status.CANCELLED, Status.REJECTED})
 GOOD = frozenset({Status.CONFIRMED, Status.COMPLETED})
-LEGS = {
-    Status.CONFIRMED: (Leg.RESERVED, Leg.QUOTED),
-    Status.COMPLETED: (Leg.SOLD, Leg.QUOTED),
+ENDS = {
+    Status.CONFIRMED: {leg.name: leg.confirmed_as for leg in LEGS},
+    Status.COMPLETED: {leg.name: leg.completed_as for leg in LEGS},
 }
-PAID = (Leg.CAPTURED, Leg.REFUNDING)
 
 
 class Watch:
@@ -74,24 +77,24 @@ class Watch:
                 self.note(f"order {order_id}: from {status} to {target}")
             status = target
         self._read[order_id] = read, status
-        if (row.state[2], row.status) != (read, status):
+        if (row.state["sequence"], row.status) != (read, status):
             self.note(
-                f"order {order_id}: is {row.status} at {row.state[2]}, its journal says {status} at {read}"
+                f"order {order_id}: is {row.status} at {row.state['sequence']}, its journal says {status} at {read}"
             )
 
     def _check_legs(self, order_id: int, row: "JourneyRow") -> None:
         if row.due_at is None and row.status in (Status.PROCESSING, Status.CANCELLING) and not row.attention:
             self.note(f"order {order_id}: {row.status}, and it is never due again")
-        stock, shipping, payment = row.state[5:8]
-        if payment is Leg.REFUNDING and row.due_at is None and not row.attention:
-            self.note(f"order {order_id}: owes a refund, and it is never due again")
-        wanted = LEGS.get(row.status)
-        if wanted and ((stock, shipping) != wanted or payment not in PAID):
-            self.note(f"order {order_id}: {row.status} with {stock!s}, {shipping!s}, {payment!s}")
-        if row.status in (Status.CANCELLED, Status.REJECTED) and (
-            stock in (Leg.RESERVED, Leg.SOLD) or payment in (Leg.AUTHORIZED, *PAID)
-        ):
-            self.note(f"order {order_id}: {row.status} and holds {stock!s}, {payment!s}")
+        stands = {name: row.state[name] for name in NAMES}
+        if stands["payment"] is PAYMENT.REFUNDING:
+            if row.due_at is None and not row.attention:
+                self.note(f"order {order_id}: owes a refund, and it is never due again")
+            stands["payment"] = PAYMENT.CAPTURED
+        if row.status in ENDS and stands != ENDS[row.status]:
+            self.note(f"order {order_id}: {row.status} with {stands}")
+        held = {name: code for name, code in stands.items() if code.holds and code.mark is not Mark.OPEN}
+        if row.status in (Status.CANCELLED, Status.REJECTED) and held:
+            self.note(f"order {order_id}: {row.status} and holds {held}")
         if ("Error" in row.attention or "Illegal" in row.attention) and "Planned" not in row.attention:
             self.note(f"order {order_id}: {row.attention}")
 
@@ -100,12 +103,13 @@ class Watch:
         for order_id, row in database.journeys.items():
             if row.status not in AT_REST or row.due_at is not None:
                 self.note(
-                    f"order {order_id}: never came to rest: {row.status}, due {row.due_at}, {row.state[12:]}"
+                    f"order {order_id}: never came to rest: {row.status}, due {row.due_at},"
+                    f" waits for {row.state['wait']!s}, {row.attention}"
                 )
             self._check_money(order_id, row, database, provider)
             self._check_credits(order_id, row, database)
             self._check_holding(order_id, row, database)
-            if self._calm and (waited := [wait for wait in row.waits if wait != Wait.STOCK]):
+            if self._calm and (waited := [wait for wait in row.waits if wait != STOCK.UNITS_HELD]):
                 self.note(f"order {order_id}: waited though nothing went wrong: {waited}")
         self._check_stock(database, received)
 
@@ -115,7 +119,9 @@ class Watch:
         facts = database.facts[order_id]
         account = provider.account(facts.reference)
         granted = sum(credit.amount for credit in _credits(database, order_id))
-        owed = facts.amount + (row.state[8] or 0) - granted if row.status in GOOD else Decimal(0)
+        owed = (
+            facts.amount + (row.state["shipping_amount"] or 0) - granted if row.status in GOOD else Decimal(0)
+        )
         if account.captures > 1 or account.captured - account.refunded != owed or account.held != 0:
             self.note(
                 f"order {order_id}: {row.status} owes {owed}; provider took {account.captured} in"
@@ -139,7 +145,7 @@ class Watch:
                 self.note(f"order {order_id}: all units of {product} come to {refunded}, the line to {worth}")
 
     def _check_holding(self, order_id: int, row: "JourneyRow", database: "Database") -> None:
-        wanted = _units_left(database, order_id) if row.state[5] is Leg.RESERVED else {}
+        wanted = _units_left(database, order_id) if row.state["stock"] is STOCK.RESERVED else {}
         if database.reservations.get(order_id, {}) != wanted:
             self.note(
                 f"order {order_id}: {row.status} holds {database.reservations.get(order_id)}, not {wanted}"
@@ -151,7 +157,7 @@ class Watch:
             sold = sum(
                 _units_left(database, order_id).get(product_id, 0)
                 for order_id, row in database.journeys.items()
-                if row.state[5] is Leg.SOLD
+                if row.state["stock"] is STOCK.SOLD
             )
             if (item.reserved, item.sold, item.on_hand) != (reserved, sold, received[product_id] - sold):
                 self.note(f"stock of {product_id}: {item}, orders hold {reserved} and took {sold}")

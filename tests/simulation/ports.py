@@ -7,6 +7,7 @@ nothing in it knows that it can be simulated.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from faults.script import Planned
 from inventory.managers import SELL, StockItemManager
 from orders import batches, commands, journal, queries, steps, wakeup
 from orders.batches import Claimed
+from orders.leg_types import Leg, Mark, Outcomes, Reached
+from orders.legs import BY_NAME
 from orders.limits import declines
 from orders.payment import answers, handover
 from orders.refunding import crediting, parts, reversals
@@ -70,6 +73,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
             )
         ),
         (steps, "database_now", lambda: moment(world)),
+        (steps, "WORK", steps.WORK | {name: partial(_work, world, BY_NAME[name]) for name in steps.WORK}),
         (faults, "point", world.point),
         (journal, "lock", database.lock_journeys),
         (journal, "lock_batch", database.lock_batch),
@@ -125,6 +129,21 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (handover, "submit", world.desk.submit),
         (handover, "pause_when_crowded", lambda: 0.2),
     ]
+
+
+def _work(world: "World", leg: Leg, order_ids: Sequence[int]) -> Outcomes:
+    """Stand in for what a leg does outside: in one of its ways, or for a moment in none."""
+    outcomes: dict[int, Reached | None] = {}
+    away = [state for state in leg.states.values() if state.mark is Mark.AWAY]
+    for order_id in order_ids:
+        world.clock.sleep(0.01)
+        if world.dice.happens("crowded"):
+            outcomes[order_id] = None
+        elif away and world.dice.happens("not_sent"):
+            outcomes[order_id] = Reached(away[0])
+        elif not world.dice.happens("unanswered_before"):
+            outcomes[order_id] = Reached(world.verdict(leg, order_id))
+    return outcomes
 
 
 def _woken(world: "World", order_ids: Sequence[int]) -> int:

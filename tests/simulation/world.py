@@ -9,9 +9,11 @@ from django.db import OperationalError
 
 from faults.script import Planned
 from orders import commands, dispatcher
+from orders.leg_types import Leg, Mark, State
+from orders.legs import NAMES, PAYMENT
 from orders.refunding import reversals
+from orders.status import UNDER_WAY, Status
 from orders.waits import shortages
-from orders.workflow import UNDER_WAY, Leg, Status
 from payments.gateways.protocol import Outcome
 from tests.planted import planted
 from tests.simulation.actors import Clock, Crash, Stuck
@@ -60,6 +62,7 @@ class World:
         self.database.stock = {product_id: Item(units) for product_id, units in self.received.items()}
         self._rung = False
         self._orders = orders
+        self._verdicts: dict[tuple[str, int], State] = {}
 
     def run(self) -> list[str]:
         """Live it to its end. Return what broke a promise."""
@@ -140,11 +143,29 @@ class World:
     def _operate(self) -> None:
         """An operator goes through the list: what is held starts, what needs attention is tried again."""
         for order_id, row in self.database.journeys.items():
-            if row.attention and (row.status in UNDER_WAY or row.state[7] is Leg.REFUNDING):
+            owes_refunds = row.state["payment"] is PAYMENT.REFUNDING
+            if row.attention and any(row.state[name].approved_as for name in NAMES):
+                self._decide(order_id)
+            elif row.attention and (row.status in UNDER_WAY or owes_refunds):
                 self._ask(order_id, commands.retry_order)
             elif row.due_at is None and row.status is Status.PENDING:
                 self._ask(order_id, commands.process_order)
         self.clock.at(self.clock.now + 30, self._operate)
+
+    def _decide(self, order_id: int) -> None:
+        """Staff approve most orders on which a leg leaves the decision to them, and cancel the others."""
+        if self.dice.random() < 0.7:
+            self._ask(order_id, commands.approve_order)
+        else:
+            self._ask(order_id, commands.cancel_order, reason="Not approved")
+
+    def verdict(self, leg: Leg, order_id: int) -> State:
+        """Return what a leg's provider says of an order, however often it is asked."""
+        if (leg.name, order_id) not in self._verdicts:
+            good, others = _ways_out(leg)
+            is_good = not others or self.dice.random() < 0.85
+            self._verdicts[leg.name, order_id] = self.dice.choice(good if is_good else others)
+        return self._verdicts[leg.name, order_id]
 
     def _become_calm(self) -> None:
         self.dice.calm = True
@@ -234,6 +255,13 @@ class World:
         return self.clock.now > TROUBLE_SECONDS + 100 and all(
             row.due_at is None and row.status in AT_REST for row in journeys
         )
+
+
+def _ways_out(leg: Leg) -> tuple[list[State], list[State]]:
+    """Return the states of success, and those of a refusal or a decision by staff."""
+    states = list(leg.states.values())
+    good = [state for state in states if state.good]
+    return good, [state for state in states if state.mark in (Mark.REFUSED, Mark.PERSON)]
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import pytest
 
-from telemetry.credentials import without_credentials
+from telemetry.credentials import without_credentials, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,25 @@ def test_it_is_blacked_out(text, left):
 )
 def test_other_parameters_are_left_alone(text):
     assert without_credentials(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GET /api/orders?email=ann@example.com&x=1",
+        "GET /api/orders?email=ann.web%2Bshop%40example.co.uk",
+        "Key (email)=(ann@example.com) already exists.",
+        "<ann@example.com>",
+    ],
+)
+def test_e_mail_addresses_are_masked(text):
+    assert "example" not in without_secrets(text)
+    assert "[e-mail]" in without_secrets(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["worker orders@host.example.com ready", "postgres://orders_app@db.example.com/orders", "a @ b.c", "x@y"],
+)
+def test_names_of_workers_and_servers_are_not(text):
+    assert without_secrets(text) == text

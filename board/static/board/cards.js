@@ -2,21 +2,15 @@
 
 import { $ } from "./dom.js";
 import { age, money } from "./format.js";
+import { LEGS } from "./legs.js";
 import { ATTENTION, HELD, serverNow, STOPPED } from "./model.js";
-
-const LEG_STATES = {
-  "": ["open", "pending"], reserved: ["done", "reserved"], sold: ["done", "fulfilled"], quoted: ["done", "calculated"],
-  authorized: ["held", "authorized"], captured: ["done", "paid"], refused: ["refused", "refused"],
-  released: ["returned", "released"], voided: ["returned", "voided"], refunded: ["returned", "refunded"],
-  nothing: ["returned", "nothing to release"],
-};
 
 export function newCard() {
   const element = $("#card-template").content.firstElementChild.cloneNode(true);
   element.parts = {
     link: $("a", element), number: $(".number", element), age: $(".age", element), amount: $(".amount", element),
     customer: $(".customer", element), bar: $(".bar > span", element), note: $(".note", element),
-    legs: ["stock", "shipping", "payment"].map((leg) => [leg, $(`[data-leg=${leg}]`, element), $(`[data-leg=${leg}] .unseen`, element)]),
+    legs: LEGS.map((leg) => [leg, $(`[data-leg=${leg.name}]`, element), $(`[data-leg=${leg.name}] .unseen`, element)]),
   };
   element.shown = {};
   return element;
@@ -37,8 +31,8 @@ export function paint(element, card) {
   set(shown, "status", card.status, (value) => (element.dataset.status = value.toLowerCase()));
   set(shown, "note", noteOn(card), (value) => (parts.note.textContent = value));
   for (const [leg, light, words] of parts.legs) {
-    set(shown, leg, card[leg], (value) => {
-      const [state, meaning] = LEG_STATES[value] ?? ["open", value];
+    set(shown, leg.name, card[leg.name], (value) => {
+      const [state, meaning] = leg.states[value] ?? ["open", value];
       light.dataset.state = state;
       words.textContent = `: ${meaning}.`;
     });

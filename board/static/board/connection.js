@@ -1,18 +1,21 @@
 // The state of the connection: the pill in the header and the banner below it.
 
-import { $ } from "./dom.js";
+import { $, word } from "./dom.js";
 import { clock } from "./format.js";
 
 export const connection = { state: "loading", socket: null, lag: 0 };
 
-const LABELS = { loading: "Loading", live: "Live", lost: "Reconnecting", failed: "Not loaded", login: "Logged out", gone: "Gone" };
+const LABELS = {
+  loading: word("Loading", "Loading"), live: word("Live", "Live"), lost: word("Lost", "Reconnecting"), failed: word("Failed", "Not loaded"),
+  login: word("Login", "Logged out"), gone: word("Gone", "Gone"), behind: word("Behind", "Behind"),
+};
 
 export function showConnection(change) {
   Object.assign(connection, change);
   const element = $("#connection");
   const isBehind = connection.state === "live" && connection.lag > 3;
   element.dataset.state = isBehind ? "behind" : connection.state;
-  $("[data-text]", element).textContent = isBehind ? "Behind" : LABELS[connection.state];
+  $("[data-text]", element).textContent = LABELS[isBehind ? "behind" : connection.state];
   showBanner(isBehind);
 }
 
@@ -22,14 +25,15 @@ function showBanner(isBehind) {
   const lostFor = connection.state === "lost" ? Date.now() - connection.since : 0;
   let [text, more, label] = ["", "", ""];
   if (connection.state === "failed") text = connection.words;
-  if (connection.state === "login") [text, label] = ["You are logged out. This page no longer updates.", "Reload"];
-  if (connection.state === "gone") [text, label] = ["This order no longer exists, or you don't have access to it.", "Reload"];
+  if (connection.state === "login") [text, label] = [word("LoginBanner", "You are logged out. This page no longer updates."), word("Reload", "Reload")];
+  if (connection.state === "gone") [text, label] = [word("GoneBanner", "This order no longer exists, or you don't have access to it."), word("Reload", "Reload")];
   if (lostFor > 1200) {
     const wait = Math.max(0, Math.ceil((connection.retryAt - Date.now()) / 1000));
-    text = `Connection lost. Last updated at ${clock.format(connection.since)}; you won't miss any updates.`;
-    [more, label] = [wait ? `Reconnecting in ${wait} s.` : "Reconnecting now.", "Reconnect now"];
+    text = word("LostBanner", "Connection lost. Last updated at {time}; you won't miss any updates.", { time: clock.format(connection.since) });
+    more = wait ? word("RetryIn", "Reconnecting in {seconds} s.", { seconds: wait }) : word("RetryNow", "Reconnecting now.");
+    label = word("Reconnect", "Reconnect now");
   }
-  if (isBehind) [text, more] = ["Catching up.", `Updates are ${Math.round(connection.lag)} s behind.`];
+  if (isBehind) [text, more] = [word("CatchingUp", "Catching up."), word("LateBy", "Updates are {seconds} s behind.", { seconds: Math.round(connection.lag) })];
   document.body.classList.toggle("is-stale", Boolean(text) && !isBehind);
   banner.hidden = !text;
   remedy.hidden = !label;

@@ -3,6 +3,12 @@
 export const $ = (selector, root = document) => root.querySelector(selector);
 export const page = document.body.dataset;
 
+// A text in the page's language, which its template wrote into the body; else the English one.
+export function word(name, english, values = {}) {
+  const text = page[`word${name}`] ?? english;
+  return text.replace(/\{(\w+)\}/g, (_, key) => values[key]);
+}
+
 export function button(text, onClick, className = "") {
   const element = Object.assign(document.createElement("button"), { type: "button", textContent: text, className });
   element.addEventListener("click", onClick);

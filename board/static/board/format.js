@@ -3,7 +3,8 @@
 export const whole = new Intl.NumberFormat("en");
 export const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 export const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-export const localDay = new Intl.DateTimeFormat("en-GB", {
+const language = document.documentElement.lang;
+export const localDay = new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, {
   day: "numeric", month: "long", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
 });
 const moneyFormats = new Map();

@@ -1,5 +1,7 @@
 // What the board knows of orders: counts and cards per lane, kept up to date event by event.
 
+import { legAfter, legsAt, pending, pick } from "./legs.js";
+
 export const LANES = ["pending", "processing", "confirmed", "completed", "undoing", "ended", "attention"];
 const STATUSES = ["Pending", "Processing", "Confirmed", "Completed", "Cancelling", "Cancelled", "Rejected"];
 const LANE_OF_STATUS = [0, 1, 2, 3, 4, 5, 5];
@@ -7,24 +9,8 @@ export const ATTENTION = 6;
 const IN_PROGRESS = [true, true, false, false, true, false, false];
 // The status that an unseen order must have had before such an event; after others it stays unknown.
 const STATUS_BEFORE = { processing_started: 0, order_confirmed: 1, order_completed: 2 };
-const LEG_AFTER = {
-  stock_reserved: ["stock", "reserved"],
-  stock_refused: ["stock", "refused"],
-  stock_released: ["stock", "released"],
-  order_completed: ["stock", "sold"],
-  shipping_quoted: ["shipping", "quoted"],
-  shipping_refused: ["shipping", "refused"],
-  payment_authorized: ["payment", "authorized"],
-  payment_arrived_late: ["payment", "authorized"],
-  payment_declined: ["payment", "refused"],
-  payment_captured: ["payment", "captured"],
-  capture_declined: ["payment", "refused"],
-  refund_requested: ["payment", "refunding"],
-  refund_succeeded: ["payment", "captured"],
-  money_returned: ["payment", "refunded"],
-};
 // Events that do not carry all that a card shows, such as the final amount: fetch it afterwards.
-const FETCH_AFTER = new Set(["order_confirmed", "order_rejected", "order_cancelled", "order_waiting", "attention_needed", "order_retried"]);
+const FETCH_AFTER = new Set(["order_confirmed", "order_rejected", "order_cancelled", "order_waiting", "attention_needed", "order_retried", "payment_arrived_late"]);
 export const HELD = "manual release"; // as the server writes it
 export const STOPPED = "manual action";
 const RESERVE = 120; // cards a lane keeps, shown or not
@@ -134,7 +120,7 @@ function putOnTop(id, lane, message) {
     if (at >= 0) ids.splice(at, 1);
     changes.lanes.add(card.lane);
   } else {
-    card = { id, number: message.orderNumber, version: 0, progress: 0, stock: "", shipping: "", payment: "", waitsFor: "" };
+    card = { id, number: message.orderNumber, version: 0, progress: 0, ...pending(), waitsFor: "" };
     model.cards.set(id, card);
   }
   card.lane = lane;
@@ -151,14 +137,14 @@ function updateCard(card, message) {
     const { customerName: customer, amount, currency, held, timestamp } = message;
     Object.assign(card, { customer, amount, currency, placed: Date.parse(timestamp), isComplete: true, waitsFor: held ? HELD : "" });
   }
-  if (status === "Confirmed") Object.assign(card, { stock: "reserved", shipping: "quoted", payment: "captured" });
+  if (status) Object.assign(card, legsAt(status));
   card.progress = progress;
   if (status) card.status = status;
   if (status && status !== "Pending") card.waitsFor = "";
   if (reason) card.reason = reasonCode ? reason.replaceAll("_", " ") : reason;
-  const leg = LEG_AFTER[event];
+  const leg = legAfter(event);
   if (leg) card[leg[0]] = leg[1];
-  if (event.startsWith("payment_") || event === "order_released") card.waitsFor = "";
+  if ((leg || event === "order_released") && card.waitsFor) Object.assign(card, { waitsFor: "", isComplete: false });
   if (FETCH_AFTER.has(event)) card.isComplete = false;
   changes.lanes.add(card.lane);
 }
@@ -170,8 +156,8 @@ export function complete(fresh) {
   const { customer, amount, currency, uuid, why } = fresh;
   Object.assign(card, { customer, amount, currency, uuid, why, placed: Date.parse(fresh.placedAt) });
   if (fresh.version >= card.version) {
-    const { stock, shipping, payment, waitsFor, progress } = fresh;
-    Object.assign(card, { stock, shipping, payment, waitsFor, progress });
+    const { waitsFor, progress } = fresh;
+    Object.assign(card, { ...pick(fresh), waitsFor, progress });
   }
   changes.lanes.add(card.lane);
 }

@@ -40,15 +40,15 @@ class StripeTalk:
     ) -> Conversation[Outcome]:
         """Create an intent; with its id in `begun`, confirm it."""
         if begun:
-            fields = {"return_url": settings.STRIPE_RETURN_URL} if settings.STRIPE_RETURN_URL else {}
-            call = post(f"{INTENTS}/{begun}/confirm", fields, key=f"{key}:confirm")
+            back = {"return_url": settings.STRIPE_RETURN_URL} if settings.STRIPE_RETURN_URL else {}
+            call = post(f"{INTENTS}/{begun}/confirm", back, key=f"{key}:confirm")
             return (yield from self._on_intent(call, begun, reading.authorization))
         try:
             units = minor_units(amount, currency)
         except ValueError as error:
             return _failed("declined", "invalid_amount", str(error))
         types = settings.STRIPE_PAYMENT_METHOD_TYPES
-        fields = {
+        fields: dict[str, str | int] = {
             "amount": units,
             "currency": currency.lower(),
             "payment_method": token,

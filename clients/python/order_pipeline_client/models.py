@@ -1,0 +1,3 @@
+"""The generated models."""
+
+from order_pipeline_client.generated.models import *  # noqa: F403

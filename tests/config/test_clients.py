@@ -1,0 +1,154 @@
+"""The Python client and the examples place orders at a real server, from outside."""
+
+import base64
+import hmac
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import httpx
+import pytest
+from drf_spectacular.renderers import OpenApiJsonRenderer
+
+from clients import build
+from orders.models import Order
+from tests.factories import make_product, make_shipping, make_token, make_user
+from tests.fixtures.described import description
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+NODE = shutil.which("node")
+needs_generator = pytest.mark.skipif(
+    not (Path(sys.executable).parent / "openapi-python-client").exists(), reason="needs openapi-python-client"
+)
+
+
+@pytest.fixture
+def goods(transactional_db, settings):
+    settings.THROTTLE_RATES = dict.fromkeys(settings.THROTTLE_RATES, "off")
+    make_shipping(price="4.99")
+    return make_product(price="10.00")
+
+
+@pytest.fixture(scope="module")
+def client_package(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("client")
+    (folder / "openapi.json").write_bytes(OpenApiJsonRenderer().render(description(), renderer_context={}))
+    wheel = build.build(folder / "openapi.json", folder / "wheels")
+    zipfile.ZipFile(wheel).extractall(folder / "installed")
+    sys.path.insert(0, str(folder / "installed"))
+    yield
+    sys.path.remove(str(folder / "installed"))
+
+
+class LosesTheFirstAnswer(httpx.HTTPTransport):
+    """Does what a bad connection does: the server has the order, the client has no answer."""
+
+    lost = 0
+
+    def handle_request(self, request):
+        response = super().handle_request(request)
+        if request.method == "POST" and not self.lost:
+            self.lost += 1
+            response.close()
+            raise httpx.ReadError("lost")
+        return response
+
+
+@needs_generator
+def test_the_client_places_reads_lists_and_cancels(client_package, goods, live_server):
+    from order_pipeline_client import Refused, Shop, models, repeating  # noqa: PLC0415
+
+    def an_order(quantity=2):
+        line = models.NewLineBySku(sku=goods.sku, quantity=quantity)
+        return models.NewOrderRequestByCustomerName(customer_name="Jane", items=[line])
+
+    repeating._pause = lambda attempt: 0.0
+    transport = LosesTheFirstAnswer()
+    with Shop(live_server.url, make_token(make_user()), transport=transport) as shop:
+        order = an_order()
+        order.hold = True
+        placed = shop.place(order)
+        assert (transport.lost, Order.objects.count()) == (1, 1)
+        order.expected_total = shop.quote(order).total_amount
+        assert (order.expected_total, placed.estimated_total_amount) == (24.99, 24.99)
+        others = [shop.place(an_order(quantity)).id for quantity in (1, 3)]
+
+        assert shop.order(placed.order_number).uuid == placed.uuid
+        assert [each.id for each in shop.orders(page_size=2)] == [*reversed(others), placed.id]
+        assert [event.type_ for event in shop.events(placed.id)] == ["order_placed"]
+        with pytest.raises(Refused) as refused:
+            shop.cancel(placed.id, if_match='"1-0000000000000000"')
+        assert (refused.value.status, refused.value.code) == (412, "precondition_failed")
+        done = shop.cancel(placed.id, reason="Changed her mind", if_match=shop.etag_of(placed.id))
+        assert (done.status, done.reason) == ("Cancelled", "Changed her mind")
+        order.expected_total = 1.0
+        with pytest.raises(Refused) as refused:
+            shop.place(order)
+        assert refused.value.details[0]["current"] == 24.99
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [sys.executable, "create_order.py"],
+        pytest.param(
+            [NODE or "", "create_order.mjs"], marks=pytest.mark.skipif(not NODE, reason="needs Node")
+        ),
+        pytest.param(
+            ["sh", "create_order.sh"], marks=pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
+        ),
+    ],
+    ids=["python", "node", "curl"],
+)
+def test_an_example_places_an_order_at_the_quoted_total(command, goods, live_server):
+    variables = {"API_URL": live_server.url, "API_TOKEN": make_token(make_user())}
+    done = subprocess.run(
+        [*command, goods.sku, "2"],
+        env=os.environ | variables,
+        cwd=EXAMPLES,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    order = Order.objects.get()
+    assert order.number in done.stdout, done.stderr
+    assert re.search(r"\b24\.99\b", done.stdout)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [sys.executable, "verify_webhook.py"],
+        pytest.param(
+            [NODE or "", "verify_webhook.mjs"], marks=pytest.mark.skipif(not NODE, reason="needs Node")
+        ),
+    ],
+    ids=["python", "node"],
+)
+def test_an_example_verifies_a_standard_webhook(command):
+    secret, now = base64.b64encode(b"a key of two dozen bytes").decode(), int(time.time())
+
+    def verify(body, *, sent_at=now):
+        signed = hmac.digest(
+            base64.b64decode(secret), f"msg_1.{sent_at}.".encode() + b'{"type":"a"}', "sha256"
+        )
+        signature = f"v1,AAAA v1,{base64.b64encode(signed).decode()}"
+        return subprocess.run(
+            [*command, "msg_1", str(sent_at), signature],
+            input=body,
+            env=os.environ | {"WEBHOOK_SECRET": f"whsec_{secret}"},
+            cwd=EXAMPLES,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert verify(b'{"type":"a"}').stdout.strip() == b"a"
+    assert verify(b'{"type":"b"}').returncode == 1
+    assert verify(b'{"type":"a"}', sent_at=now - 3600).returncode == 1

@@ -1,0 +1,1 @@
+"""The examples are true: each is applied and run."""
