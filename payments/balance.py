@@ -19,8 +19,12 @@ class Entry(Protocol):
     parent: int | None
     attempt: int
     credit: int | None
+    gateway: str
+    reference: object
     amount: Decimal
+    currency: str
     state: str
+    provider_id: str
 
 
 @dataclass(frozen=True, slots=True)
