@@ -12,6 +12,11 @@ COMPLAINTS: list[tuple[re.Pattern[str], str, str]] = [
         "There is no such field.",
     ),
     (re.compile(r"Object missing required field `(?P<name>\w+)`"), "required", "This field is required."),
+    (
+        re.compile(r"conflict of (?P<name>\w+)"),
+        "conflicting_fields",
+        "Give this field or the others, not both.",
+    ),
     (re.compile(r"missing (?P<name>\w+)"), "required", "This field is required."),
     (
         re.compile(r"unknown country (?P<name>\w+)"),

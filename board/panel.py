@@ -170,8 +170,14 @@ def _after(seconds: float) -> str:
     return f"+{seconds / 60:.0f} min" if seconds < 7200 else f"+{seconds / 3600:.1f} h"
 
 
-BAD = {"capture_declined", "order_rejected"} | events_of_states(Mark.REFUSED)
-BACK = {"cancellation_started", "order_cancelled", "payment_arrived_late"} | events_of_states(Mark.RELEASED)
+BAD = {"capture_declined", "order_rejected", "refund_failed"} | events_of_states(Mark.REFUSED)
+BACK = {
+    "cancellation_started",
+    "order_cancelled",
+    "payment_arrived_late",
+    "refund_requested",
+    "refund_succeeded",
+} | events_of_states(Mark.RELEASED)
 
 
 def _kind(event_type: str) -> str:
@@ -193,7 +199,7 @@ class Call:
 
 def calls_of(order: Order) -> list[Call]:
     """Return an order's calls to the payment provider."""
-    rows = Transaction.objects.filter(order_id=order.pk).order_by("started_at", "kind")
+    rows = Transaction.objects.filter(order_id=order.pk).order_by("started_at", "number")
     return [Call(row, _took(row)) for row in rows]
 
 

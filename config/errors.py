@@ -8,6 +8,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
 
@@ -30,7 +31,8 @@ from inventory import views as inventory
 from inventory.serializers import BadParameter
 from orders import commands, queries
 from orders.http.line_refusals import LinesRefused
-from orders.placing import pricing
+from orders.placing import pricing, totals
+from orders.refunding import amounts
 from providers import errors as providers
 
 logger = structlog.get_logger(__name__)
@@ -116,7 +118,7 @@ def _lines_refused(error: LinesRefused) -> Answer:
     return replace(answers[0], details=details)
 
 
-def _total_changed(error: pricing.TotalChanged) -> Answer:
+def _total_changed(error: totals.TotalChanged) -> Answer:
     message, field = str(error), "expectedTotal"
     if error.refusal:
         cause = Detail(error.refusal.code, error.refusal.message, "shippingAddress.country")
@@ -138,6 +140,11 @@ def _not_enough_free(error: stock.NotEnoughFree) -> Answer:
     message = f"Only {error.available} units are free; orders have reserved the others."
     detail = Detail("not_enough_free", message, "by", {"available": error.available})
     return Answer(409, "not_enough_free", message, "by", (detail,))
+
+
+def _more_than_left(error: amounts.MoreThanLeft) -> Answer:
+    detail = Detail("more_than_left", str(error), error.field, {"left": Decimal(error.left)})
+    return Answer(409, "more_than_left", str(error), error.field, (detail,))
 
 
 def _amount_too_large(error: pricing.AmountTooLarge) -> Answer:
@@ -193,10 +200,14 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (pricing.UnknownProduct, _unknown_product),
     (LinesRefused, _lines_refused),
     (pricing.PriceChanged, _price_changed),
-    (pricing.TotalChanged, _total_changed),
+    (totals.TotalChanged, _total_changed),
     (pricing.WrongCurrency, _wrong_currency),
     (pricing.QuantityTooLarge, _quantity_too_large),
     (pricing.AmountTooLarge, _amount_too_large),
+    (amounts.MoreThanLeft, _more_than_left),
+    (amounts.NotOrdered, lambda error: Answer(400, "not_ordered", str(error), error.field)),
+    (amounts.TooManyDecimals, lambda error: Answer(400, "too_many_decimals", str(error), error.field)),
+    (amounts.NothingToRefund, _fixed(400, "nothing_to_refund", "This adds up to nothing to refund.")),
     (KeyReused, _key_reused),
     (commands.NotPossible, lambda error: Answer(409, "not_possible", str(error))),
     (listing.ProductNotFound, _fixed(404, "not_found", "There is no such product.")),
@@ -286,8 +297,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
     if challenge:
         headers["WWW-Authenticate"] = challenge
     response = Response(answer.body, status=answer.status, headers=headers)
-    response.is_outage = is_outage(error)  # for config.failover
-    if response.is_outage:
+    if is_outage(error):
+        response.is_outage = True  # type: ignore[attr-defined]
         response.headers["X-Outage"] = "1"  # for the balancer of a cluster
     response.error = answer.body["error"]  # type: ignore[attr-defined]  # for answers of several errors
     if _prefers_problem(request) and _renders_json(request):

@@ -12,6 +12,7 @@ STEPS = (
     "settle",
     "release_stock",
     "return_money",
+    "refund_credits",
     "complete",
 )
 CALLS = ("authorize", "capture", "void", "refund", "lookup")
@@ -32,6 +33,7 @@ PLACES = frozenset(
         "authorize_payment.before_intent_commit",
         "capture_payment.before_intent_commit",
         "return_money.before_intent_commit",
+        "refund_credits.before_intent_commit",
         "return_money.before_record",
         *(f"{call}.{place}" for call in CALLS for place in ("before_call", "after_call")),
         # Groups of answers from the event loop.

@@ -111,6 +111,20 @@ FROM unnest(%s::bigint[], %s::bigint[]) AS back(product_id, quantity)
 WHERE stock.product_id = back.product_id
 """
 
+RELEASE_UNITS = """
+WITH freed AS (
+    SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS f(order_id, product_id, quantity)
+), gone AS (
+    DELETE FROM inventory_reservation AS r USING freed
+    WHERE r.order_id = freed.order_id AND r.product_id = freed.product_id AND r.quantity = freed.quantity
+), less AS (
+    UPDATE inventory_reservation AS r SET quantity = r.quantity - freed.quantity FROM freed
+    WHERE r.order_id = freed.order_id AND r.product_id = freed.product_id AND r.quantity > freed.quantity
+)
+UPDATE inventory_stockitem AS stock SET reserved = stock.reserved - freed.quantity
+FROM freed WHERE stock.product_id = freed.product_id
+"""
+
 # Deficits remove unreserved units only; a difference that stays is recorded once.
 TAKE_OVER = """
 WITH difference AS (
@@ -170,6 +184,16 @@ class StockItemManager(models.Manager):
     def sell(self, *, order_ids: Collection[int]) -> None:
         """Mark the orders' reservations as sold."""
         self._close(SELL, order_ids)
+
+    def release_units(self, *, lines: Sequence[Wanted]) -> None:
+        """Release units of one order's reservations.
+
+        Not idempotent: the caller records it in the same transaction, and has checked that they are reserved.
+        """
+        self._lock(line.product_id for line in lines)
+        columns = [numbers(column) for column in zip(*lines, strict=True)]
+        with connection.cursor() as cursor:
+            cursor.execute(RELEASE_UNITS, columns)
 
     def take_back(self, *, lines: Sequence[Wanted]) -> None:
         """Return sold goods to stock.

@@ -32,6 +32,9 @@ SENTENCES: dict[str, str] = OF_LEGS | {
     EventType.CONFIRMED: "The order is confirmed.",
     EventType.COMPLETION_REQUESTED: "The order will be completed as soon as it is confirmed.",
     EventType.COMPLETED: "The order is completed.",
+    EventType.REFUND_REQUESTED: "A refund was requested.",
+    EventType.REFUND_SUCCEEDED: "Part of the payment was refunded.",
+    EventType.REFUND_FAILED: "A refund did not get through yet.",
     EventType.CANCELLATION_STARTED: "The order is being cancelled.",
     EventType.MONEY_RETURNED: "Payment returned.",
     EventType.PAYMENT_ARRIVED_LATE: "A late payment arrived; it is being returned.",
@@ -133,8 +136,11 @@ def sentence(event_type: str, data: Mapping[str, Any]) -> str:
 
 
 def _has_code(event_type: str, data: Mapping[str, Any]) -> bool:
-    """Reasons of cancellations are free text."""
-    return event_type != EventType.CANCELLED and data.get("outcome") != Status.CANCELLED
+    """Reasons of cancellations and of refunds are free text."""
+    return (
+        event_type not in (EventType.CANCELLED, EventType.REFUND_REQUESTED)
+        and data.get("outcome") != Status.CANCELLED
+    )
 
 
 def snapshot(order: Order, *, progress: int, at: datetime) -> dict[str, Any]:

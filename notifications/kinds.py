@@ -12,6 +12,7 @@ KINDS: dict[str, Kind] = {
     EventType.REJECTED: Kind.REJECTED,
     EventType.CANCELLED: Kind.CANCELLED,
     EventType.COMPLETED: Kind.COMPLETED,
+    EventType.REFUND_SUCCEEDED: Kind.PART_REFUNDED,
 }
 # Sent a little later, unless a later event of the order has made it pointless by then.
 PROVISIONAL = (Kind.RECEIVED,)

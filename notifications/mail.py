@@ -29,7 +29,7 @@ AROUND_LETTERS = " .,'\N{RIGHT SINGLE QUOTATION MARK}-"
 LINK = re.compile(r"://|www\.|@|\w[.\u3002\uff0e\uff61][^\W\d_]{2,}", re.IGNORECASE)
 
 # Events quoted in mails.
-QUOTED = (EventType.SHIPPING_QUOTED, EventType.MONEY_RETURNED)
+QUOTED = (EventType.SHIPPING_QUOTED, EventType.MONEY_RETURNED, EventType.REFUND_SUCCEEDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,8 @@ def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> 
     quoted = data.get(EventType.SHIPPING_QUOTED, {}).get("amount")
     shipping = Decimal(quoted) if quoted is not None else None
     reason = _reason(events[-1]) if events else ""
+    total = order.goods_amount + (shipping or 0)
+    parts = [Decimal(event.data["amount"]) for event in events if event.type == EventType.REFUND_SUCCEEDED]
     return {
         "order": order,
         "shop": shop(),
@@ -116,7 +118,9 @@ def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> 
         ],
         "goods": _money(order.goods_amount, order),
         "shipping": None if shipping is None else _money(shipping, order),
-        "total": _money(order.goods_amount + (shipping or 0), order),
+        "total": _money(total, order),
+        "part": _money(parts[-1], order) if parts else "",
+        "rest": _money(total - sum(parts), order),
         "address": formats.address_lines(order),
         "reason": "" if LINK.search(reason) else reason,
         "refunded": data.get(EventType.MONEY_RETURNED, {}).get("how") == PAYMENT.REFUNDED,

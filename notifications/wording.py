@@ -57,6 +57,7 @@ NEXT_IN_LINE = _("Your order is next in line. Nothing has been charged yet.")
 
 MONEY_ON_ITS_WAY: dict[str, Text] = {
     PAYMENT.CAPTURED: _("Your refund of {total} is on its way."),
+    PAYMENT.REFUNDING: _("Your refund of {total} is on its way."),
     PAYMENT.AUTHORIZED: _("The {total} hold on your card is being released."),
     PAYMENT.PENDING: _("If anything is charged in the meantime, it will be refunded."),
 }
@@ -65,10 +66,14 @@ MONEY_AT_THE_END: dict[str, Text] = {
     PAYMENT.VOIDED: _("The {total} hold on your card was released. You were not charged."),
 }
 NOT_CHARGED = _("You were not charged.")
+# Refunds of parts.
+PARTS_REFUNDED = _("You were refunded {total}.")
+PARTS_ON_THEIR_WAY = _("Your refund of {total} is on its way.")
 
 # What cancelling does.
 EFFECTS: dict[str, Text] = {
     PAYMENT.CAPTURED: _("You'll be refunded {total}."),
+    PAYMENT.REFUNDING: _("You'll be refunded {total}."),
     PAYMENT.AUTHORIZED: _("The {total} hold on your card will be released."),
 }
 NOTHING_CHARGED = _("Nothing has been charged yet.")

@@ -40,6 +40,7 @@ class Route(StrEnum):
     FORWARD = "forward"
     BACK = "back"
     HANDOVER = "handover"
+    MONEY = "money"  # refunds of confirmed orders
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +241,8 @@ def canvas(claimed: Claimed) -> Signature:
             )
         case Route.HANDOVER:
             return task("orders.complete")
+        case Route.MONEY:
+            return task("payments.refund_credits")
 
 
 def _may_be_dispatched(journey: JourneyState) -> bool:
@@ -288,7 +291,9 @@ def _batch_limit(journey: JourneyState) -> int:
 def _route(journey: JourneyState) -> Route:
     if journey.is_cancelling:
         return Route.BACK
-    return Route.HANDOVER if journey.status is Status.CONFIRMED else Route.FORWARD
+    if journey.status is Status.CONFIRMED and journey.completion_requested:
+        return Route.HANDOVER
+    return Route.MONEY if journey.owes_refunds else Route.FORWARD
 
 
 def _form_batch(route: Route, journeys: Sequence[JourneyState]) -> Claimed:

@@ -22,6 +22,9 @@ class EventType(StrEnum):
     CONFIRMED = "order_confirmed"
     COMPLETION_REQUESTED = "completion_requested"
     COMPLETED = "order_completed"
+    REFUND_REQUESTED = "refund_requested"  # a part of the order's money
+    REFUND_SUCCEEDED = "refund_succeeded"
+    REFUND_FAILED = "refund_failed"
     CANCELLATION_STARTED = "cancellation_started"
     STOCK_RELEASED = "stock_released"
     MONEY_RETURNED = "money_returned"

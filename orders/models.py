@@ -208,6 +208,49 @@ class Journey(models.Model):
         return may_be_retried(self.status, is_due=self.due_at is not None, attention=self.attention)
 
 
+class Credit(models.Model):
+    """What the shop decided to refund of an order. The payment ledger has what came of it.
+
+    Numbered under the order's lock when it is accepted; steps only carry it out.
+    """
+
+    class State(models.TextChoices):
+        REQUESTED = "requested", "Requested"
+        REFUNDED = "refunded", "Refunded"
+        FAILED = "failed", "Failed"  # declined: a retry makes a new attempt
+        SUPERSEDED = "superseded", "Superseded"  # the order was cancelled, and all of it refunded
+
+    pk = models.CompositePrimaryKey("order_id", "number")
+    # No constraint: inserted under the journey's lock; the audit detects orphans.
+    order = models.ForeignKey(
+        Order, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="credits"
+    )
+    number = models.IntegerField()  # 1, 2, 3, … without gaps
+    amount = MoneyField()
+    # [product id, units, amount] of each line.
+    lines = models.JSONField(default=list)
+    shipping_amount = MoneyField(default=Decimal(0))
+    reason = models.CharField(max_length=200, blank=True)
+    restock = models.BooleanField(default=False, help_text="Whether the units went back to stock.")
+    requested_by = models.BigIntegerField(null=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.REQUESTED)
+    requested_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gt=0), name="orders_credit_amount_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Credit {self.number} of {self.amount} for order {self.order_id}: {self.state}"
+
+    @property
+    def units(self) -> dict[int, int]:
+        """Units by product."""
+        return {product_id: quantity for product_id, quantity, _ in self.lines}
+
+
 class OrderEvent(models.Model):
     """An event of an order, appended in its transaction; never changed."""
 

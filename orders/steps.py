@@ -29,6 +29,7 @@ from orders.leg_types import Leg, Outcomes, Reached
 from orders.legs import PAYMENT, SHIPPING, STOCK
 from orders.limits import declines
 from orders.payment import answers, handover
+from orders.refunding import crediting
 from orders.status import Status
 from orders.waits import shortages
 from orders.workflow import JourneyState
@@ -299,9 +300,8 @@ def release_stock(batch: BatchLease) -> None:
     with _last_transaction(batch, step="release_stock"):
         journeys = _due(batch, lambda j: j.may_be_reversed(STOCK))
         StockItem.objects.release(order_ids=[j.order_id for j in journeys if j.stock is STOCK.RESERVED])
-        StockItem.objects.take_back(
-            lines=queries.wanted_units([j.order_id for j in journeys if j.stock is STOCK.SOLD])
-        )
+        sold = [j.order_id for j in journeys if j.stock is STOCK.SOLD]
+        StockItem.objects.take_back(lines=crediting.units_not_restocked(sold, queries.wanted_units(sold)))
         for journey in journeys:
             journey.enter(STOCK.RELEASED)
         journal.save(journeys)
@@ -317,9 +317,27 @@ def return_money(batch: BatchLease) -> None:
     )
     with _last_transaction(batch, step="return_money"):
         journeys = _due(batch, lambda j: j.may_be_reversed(PAYMENT) and j.order_id in returned)
+        with_credits = _ids([j for j in journeys if j.payment is PAYMENT.REFUNDING])
+        if with_credits:
+            crediting.supersede(id_ for id_ in with_credits if isinstance(returned[id_], Returned))
         for journey in journeys:
             _apply_return(journey, returned[journey.order_id])
         journal.save(journeys)
+
+
+@for_batch
+def refund_credits(batch: BatchLease) -> None:
+    """Refund what confirmed orders owe by credits, one credit per order at a time."""
+    with transaction.atomic():
+        prepared = crediting.prepare(_due(batch, lambda j: j.owes_refunds))
+        faults.point("refund_credits.before_intent_commit")
+    outcomes = _send(Kind.REFUND, prepared)
+    with _last_transaction(batch, step="refund_credits"):
+        journeys = _due(batch, lambda j: j.owes_refunds)
+        returns.record_all(Kind.REFUND, prepared, outcomes)
+        crediting.settle(journeys, prepared, outcomes)
+        journal.save(journey for journey in journeys if journey.has_changed)
+        _end_batch(batch)
 
 
 # --- Handover ---------------------------------------------------------------------------------------------
@@ -329,7 +347,7 @@ def return_money(batch: BatchLease) -> None:
 def complete(batch: BatchLease) -> None:
     """Complete confirmed orders whose completion was requested while they were in flight."""
     with _last_transaction(batch, step="complete"):
-        journeys = _due(batch, lambda j: j.status is Status.CONFIRMED)
+        journeys = _due(batch, lambda j: j.status is Status.CONFIRMED and j.completion_requested)
         StockItem.objects.sell(order_ids=_ids(journeys))
         for journey in journeys:
             journey.complete()

@@ -59,6 +59,12 @@ def capture_payment(*, batch_id: int, **_future: object) -> None:
     _run(steps.capture_payment, batch_id)
 
 
+@shared_task(name="payments.refund_credits")
+def refund_credits(*, batch_id: int, **_future: object) -> None:
+    """Refund what a batch of confirmed orders owes by credits."""
+    _run(steps.refund_credits, batch_id)
+
+
 @shared_task(name="orders.settle")
 def settle(*, batch_id: int, **_future: object) -> None:
     """Settle a batch."""

@@ -21,6 +21,7 @@ from orders.legs import (
     holding,
     states_of,
 )
+from orders.refundable import Refundable
 from orders.schedule import MAX_COUNTED_ATTEMPTS, Schedule
 from orders.status import (
     TRANSITIONS,
@@ -50,7 +51,7 @@ class Event:
 
 
 @dataclass(slots=True)
-class JourneyState(Schedule):
+class JourneyState(Refundable):
     """A journey under lock: where each leg stands, and what follows for the order."""
 
     stock: State = STOCK.PENDING
@@ -255,8 +256,13 @@ class JourneyState(Schedule):
         """The goods are handed over."""
         self._move(Status.COMPLETED)
         self.stock = STOCK.SOLD
+        attention = self.attention if self.owes_refunds else ""
         self._finish()
         self._note(EventType.COMPLETED)
+        if self.owes_refunds:
+            self.reschedule_in(0)
+        if attention:
+            self._flag(attention)
 
     def request_completion(self) -> None:
         """Complete it once confirmed."""
@@ -326,7 +332,7 @@ class JourneyState(Schedule):
     def retry(self) -> None:
         """Clear the attention and resume."""
         self.attention, self.attempts = "", 0
-        if not has_ended(self.status, completion_requested=self.completion_requested):
+        if self.owes_refunds or not has_ended(self.status, completion_requested=self.completion_requested):
             self.reschedule_in(0)
         self._note(EventType.RETRIED)
 

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 
-from payments.models import Transaction
+from payments.models import Transaction, whole_orders
 
 PAGE = 50
 # Returns the order's id, if found.
@@ -21,11 +21,14 @@ def transactions_page(
     """List transactions by latest order, except those of the `hidden` order ids."""
     chosen = request.GET
     try:
-        found = list(_transactions(chosen, find_order).exclude(order_id__in=hidden)[: PAGE + 1])
+        found = _transactions(chosen, find_order).exclude(order_id__in=hidden)
+        shown = whole_orders(found, page=PAGE)
+        older = (
+            shown[-1].order_id - 1 if shown and found.filter(order_id__lt=shown[-1].order_id).exists() else 0
+        )
         trouble = ""
     except OperationalError:  # too few rows match
-        found, trouble = [], "The query took too long. Filter by order or state to narrow it down."
-    shown, older = _whole_orders(found)
+        shown, older, trouble = [], 0, "The query took too long. Filter by order or state to narrow it down."
     return TemplateResponse(
         request,
         "admin/payments/transactions.html",
@@ -44,7 +47,7 @@ def transactions_page(
 
 
 def _transactions(chosen: QueryDict, find_order: OrderFinder) -> QuerySet[Transaction]:
-    transactions = Transaction.objects.order_by("-order_id", "kind")
+    transactions = Transaction.objects.order_by("-order_id", "number")
     if chosen.get("kind") in Transaction.Kind.values:
         transactions = transactions.filter(kind=chosen["kind"])
     if chosen.get("state") in Transaction.State.values:
@@ -58,14 +61,6 @@ def _transactions(chosen: QueryDict, find_order: OrderFinder) -> QuerySet[Transa
         if before.isdigit() and len(before) < 19
         else transactions
     )
-
-
-def _whole_orders(found: list[Transaction]) -> tuple[list[Transaction], int]:
-    """A page ends between two orders."""
-    if len(found) <= PAGE:
-        return found, 0
-    next_order = found[PAGE].order_id
-    return [transaction for transaction in found if transaction.order_id > next_order], next_order
 
 
 def _query_before(chosen: QueryDict, next_order: int) -> str:

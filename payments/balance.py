@@ -60,7 +60,7 @@ def latest(entries: Iterable[Entry], kind: str) -> Entry | None:
 
 
 def next_number(entries: Iterable[Entry], kind: str) -> int:
-    """Return the number of the next transaction of a kind. Call it under the order's lock."""
+    """Return the number of the next transaction of a kind: the same for all who read the same rows."""
     last = latest(entries, kind)
     return number_of(kind, rank_of(last.number) + 1 if last else 1)
 

@@ -7,7 +7,9 @@ edited once they are decided: what happens later is a row of its own.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from time import monotonic
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db.models import Q
@@ -17,7 +19,7 @@ from database.arrays import numbers, rows, texts
 from database.prepared import execute
 from payments.calls import BASE, FIRST, Asked, Prepared, Request
 from payments.gateways.protocol import UNDECIDED, Outcome, Sent, Talk
-from payments.models import Transaction
+from payments.models import Transaction, idempotency_key, number_of
 from payments.statements import (
     BEGIN,
     DECIDED,
@@ -28,6 +30,7 @@ from payments.statements import (
     RECORD,
     REPEATED,
     RESTART_GRACE,
+    REVERSE,
 )
 from payments.talking import hold_all, talk
 from providers.conversation import Conversation
@@ -270,6 +273,24 @@ def record(
             number = number_by_order.get(order_id, FIRST[kind])
             Transaction.objects.filter(order_id=order_id, number=number).update(action=action.as_json())
     return recorded
+
+
+class Reversed(NamedTuple):
+    """A transaction that succeeded and failed later."""
+
+    amount: Decimal
+    attempt: int
+    credit: int | None
+
+
+def reverse(entry: Transaction, outcome: Outcome) -> Reversed | None:
+    """Record that a transaction which succeeded failed later; None if it did not succeed, or is reversed already."""
+    number = number_of(Kind.REVERSAL, entry.number)
+    key = idempotency_key(reference=str(entry.reference), kind=Kind.REVERSAL, rank=entry.number)
+    place = [entry.order_id, entry.number]
+    for row in execute(REVERSE, [number, key, outcome.code[:40], outcome.message[:200], *place]):
+        return Reversed(*row)
+    return None
 
 
 def delete_unsent(prepared: Sequence[Prepared]) -> None:

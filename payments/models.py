@@ -90,6 +90,16 @@ def idempotency_key(*, reference: str, kind: str, rank: int = 1) -> str:
     return f"{reference}:{kind}" if rank == 1 else f"{reference}:{kind}:{rank}"
 
 
+def whole_orders(found: models.QuerySet[Transaction], *, page: int) -> list[Transaction]:
+    """Return about a page of transactions, sorted by order, so that it ends between two orders."""
+    rows = list(found[: page + 1])
+    if len(rows) <= page:
+        return rows
+    shown = [row for row in rows if row.order_id != rows[page].order_id]
+    # One order may have more than a page of refunds.
+    return shown or list(found.filter(order_id=rows[page].order_id))
+
+
 class WebhookEvent(models.Model):
     """A processed webhook event, for deduplication."""
 

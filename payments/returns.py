@@ -94,9 +94,11 @@ def _is_refunded(book: Sequence[Transaction]) -> bool:
 def _void(book: Sequence[Transaction]) -> Request:
     authorization = next(e for e in book if e.kind == Kind.AUTHORIZE)
     last = latest(book, Kind.VOID)
-    if last is not None and last.state == State.DECLINED:
+    if last is None:
+        return _request(authorization, authorization.amount, FIRST[Kind.VOID], 1)
+    if last.state == State.DECLINED:
         return _request(authorization, authorization.amount, next_number(book, Kind.VOID), last.attempt + 1)
-    return _request(authorization, authorization.amount, FIRST[Kind.VOID], 1)
+    return _request(authorization, authorization.amount, last.number, last.attempt)
 
 
 def _refund(book: Sequence[Transaction]) -> Request:

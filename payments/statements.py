@@ -78,3 +78,15 @@ BEGIN = """
     WHERE t.order_id = o.order_id AND t.number = o.number AND t.state = 'unknown' AND t.asked_at = o.asked_at
     RETURNING t.order_id, t.asked_at::text
 """
+
+
+REVERSE = """
+    INSERT INTO payments_transaction
+        (order_id, number, parent, attempt, credit, key, kind, gateway, reference, amount, currency, token, state,
+         provider_id, code, message, started_at, asked_at, finished_at)
+    SELECT order_id, %s::int, number, attempt, credit, %s::text, 'reversal', gateway, reference, amount, currency, '',
+           'succeeded', '', %s::text, %s::text, statement_timestamp(), statement_timestamp(), statement_timestamp()
+    FROM payments_transaction WHERE order_id = %s::bigint AND number = %s::int AND state = 'succeeded'
+    ON CONFLICT (order_id, number) DO NOTHING
+    RETURNING amount, attempt, credit
+"""

@@ -17,7 +17,7 @@ from api.problems import Problem
 from api.requests import LARGEST_ID
 from api.responses import Answer
 from api.schema import refusals
-from payments.models import Transaction
+from payments.models import Transaction, whole_orders
 
 # Finds by id, UUID or number; raises OrderNotFound.
 FindOrder = Callable[[str], int]
@@ -44,7 +44,7 @@ class TransactionPage(Answer):
     results: list[TransactionBody]
 
 
-# Pages end between orders: each has one transaction per kind at most.
+# Pages end between orders.
 PAGE, KINDS, STATES = 100, Transaction.Kind.values, Transaction.State.values
 
 
@@ -73,11 +73,11 @@ class Transactions(APIView):
     def get(self, request: Request) -> Response:
         """List transactions."""
         found = Transaction.objects.filter(**_conditions(request, self.find_order)).order_by(
-            "-order_id", "kind"
+            "-order_id", "number"
         )
-        rows = list(found[: PAGE + len(KINDS)])
-        shown = [row for row in rows if len(rows) <= PAGE or row.order_id > rows[PAGE].order_id]
-        following = address(request, cursor=shown[-1].order_id) if len(shown) < len(rows) else None
+        shown = whole_orders(found, page=PAGE)
+        last = shown[-1].order_id if shown else 0
+        following = address(request, cursor=last) if found.filter(order_id__lt=last).exists() else None
         return Response(TransactionPage(next=following, results=[_transaction(row) for row in shown]))
 
 

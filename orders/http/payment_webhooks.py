@@ -18,11 +18,10 @@ from rest_framework.views import APIView
 import faults
 from api.problems import Problem
 from orders import queries, wakeup
-from orders.payment.answers import record_late_outcome
+from orders.refunding import reversals
 from payments import webhooks
 from payments.gateways import gateway, names_in_use
 from payments.gateways.protocol import Event, NotForUs, NotGenuine, NotUnderstood, PaymentGateway
-from payments.ledger import Kind
 from scheduling.slots import database_now
 from telemetry import measures
 
@@ -89,5 +88,4 @@ def _apply(event: Event) -> str:
     if late_outcome is None:
         return "nothing_new"
     entry, outcome = late_outcome
-    is_new = record_late_outcome(Kind(entry.kind), order_id, outcome, number=entry.number)
-    return "applied" if is_new else "nothing_new"
+    return "applied" if reversals.record_news(entry, outcome) else "nothing_new"

@@ -21,6 +21,7 @@ from orders.placing.pricing import NewOrder
 from orders.placing.single import Placed
 from orders.reporting.wording import is_code
 from orders.status import Status
+from payments.balance import standing
 from payments.models import Transaction
 from shipping.quotes import Refusal
 
@@ -125,6 +126,7 @@ class OrderDetail(OrderSummary, kw_only=True):
     ]
     shipping_address: dict[str, str]
     country: str
+    refunded_amount: Annotated[Decimal, Meta(description="Refunded in parts; see /refunds.")]
     items: list[Line]
     legs: Legs
     payments: list[PaymentTransaction]
@@ -222,11 +224,12 @@ def placed(order: Placed, *, new: NewOrder, staff: bool) -> OrderDetail:
             ),
         ),
         legs=Legs(**dict.fromkeys(NAMES, OPEN)),
+        refunded_amount=NOTHING,
         payments=[],
     )
 
 
-def _estimates(goods: Decimal, shipping: Decimal | Refusal | None) -> dict[str, Decimal | None]:
+def _estimates(goods: Decimal, shipping: Decimal | Refusal | None) -> dict[str, Any]:
     price = shipping if isinstance(shipping, Decimal) else None
     return {
         "estimated_shipping_amount": price,
@@ -261,7 +264,7 @@ def summary(order: Order, *, staff: bool) -> OrderSummary:
 
 
 def detail(
-    order: Order, *, lines: Iterable[OrderLine], transactions: Iterable[Transaction], staff: bool
+    order: Order, *, lines: Iterable[OrderLine], transactions: Sequence[Transaction], staff: bool
 ) -> OrderDetail:
     """Return an order's detail."""
     journey = order.journey
@@ -272,12 +275,21 @@ def detail(
         goods_amount=order.goods_amount,
         shipping_amount=journey.shipping_amount,
         **_estimates(order.goods_amount, shipping),
+        refunded_amount=_refunded(transactions),
         shipping_address=order.shipping_address,
         country=order.country,
         items=[_line(line) for line in lines],
         legs=Legs(**{name: getattr(journey, name) or OPEN for name in NAMES}),
         payments=[_transaction(row) for row in transactions],
     )
+
+
+NOTHING = Decimal("0.00")
+
+
+def _refunded(transactions: Sequence[Transaction]) -> Decimal:
+    """Return what credits refunded; a cancellation's refund has none."""
+    return sum((e.amount for e in standing(transactions, Transaction.Kind.REFUND) if e.credit), NOTHING)
 
 
 def event(row: OrderEvent, *, staff: bool) -> Event:

@@ -389,7 +389,7 @@ def answer_with(order: Order, request: Request, code: int = status.HTTP_200_OK) 
     body = serializers.detail(
         order,
         lines=order.lines.all(),
-        transactions=Transaction.objects.filter(order_id=order.pk).order_by("started_at", "kind"),
+        transactions=list(Transaction.objects.filter(order_id=order.pk).order_by("started_at", "number")),
         staff=sees_all_orders(request.user),
     )
     return Response(body, status=code, headers={"ETag": etag_of(body.version, ENCODER.encode(body))})

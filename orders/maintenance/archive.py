@@ -24,11 +24,11 @@ WINDOW = 500
 
 NEXT = "SELECT id, placed_at FROM orders_order WHERE id > %s ORDER BY id LIMIT %s"
 
-# Orders that hold units, have an unknown payment or need attention stay.
+# Orders that hold units, have an unknown payment, owe a refund or need attention stay.
 LOCK = """
     SELECT order_id FROM orders_journey j
     WHERE order_id = ANY(%s::bigint[]) AND status IN ('completed', 'cancelled', 'rejected')
-      AND finished_at < %s AND due_at IS NULL AND attention = ''
+      AND finished_at < %s AND due_at IS NULL AND attention = '' AND payment <> 'refunding'
       AND NOT EXISTS (SELECT FROM inventory_reservation r WHERE r.order_id = j.order_id)
       AND NOT EXISTS (SELECT FROM payments_transaction t WHERE t.order_id = j.order_id AND t.state = 'unknown')
     ORDER BY order_id FOR UPDATE SKIP LOCKED
@@ -40,27 +40,38 @@ MOVE = """
     lines AS (DELETE FROM orders_orderline WHERE order_id = ANY(%(ids)s::bigint[]) RETURNING *),
     events AS (DELETE FROM orders_orderevent WHERE order_id = ANY(%(ids)s::bigint[]) RETURNING *),
     transactions AS (DELETE FROM payments_transaction WHERE order_id = ANY(%(ids)s::bigint[]) RETURNING *),
+    credits AS (DELETE FROM orders_credit WHERE order_id = ANY(%(ids)s::bigint[]) RETURNING *),
     lines_of AS (
         SELECT order_id, jsonb_agg(to_jsonb(l) - 'order_id' ORDER BY product_id) AS rows FROM lines l GROUP BY 1
     ), events_of AS (
         SELECT order_id, jsonb_agg(to_jsonb(e) - 'order_id' ORDER BY sequence) AS rows FROM events e GROUP BY 1
     ), transactions_of AS (
-        SELECT order_id, jsonb_agg(to_jsonb(t) - 'order_id' ORDER BY started_at, kind) AS rows
+        SELECT order_id, jsonb_agg(to_jsonb(t) - 'order_id' ORDER BY number) AS rows
         FROM transactions t GROUP BY 1
+    ), credits_of AS (
+        SELECT order_id, jsonb_agg(to_jsonb(c) - 'order_id' ORDER BY number) AS rows,
+            sum(amount) FILTER (WHERE state = 'refunded') AS amount
+        FROM credits c GROUP BY 1
+    ), restocked AS (
+        SELECT order_id, (line->>0)::bigint AS product_id, sum((line->>1)::int) AS units
+        FROM credits c CROSS JOIN LATERAL jsonb_array_elements(c.lines) line WHERE restock GROUP BY 1, 2
     ), units AS (
         INSERT INTO orders_archivedunits AS u (product_id, quantity)
-        SELECT product_id, sum(quantity) FROM lines JOIN journeys USING (order_id) WHERE stock = 'sold'
+        SELECT product_id, sum(quantity - coalesce(units, 0)) FROM lines JOIN journeys USING (order_id)
+        LEFT JOIN restocked USING (order_id, product_id) WHERE stock = 'sold'
         GROUP BY 1 ORDER BY 1
         ON CONFLICT (product_id) DO UPDATE SET quantity = u.quantity + excluded.quantity
     )
     INSERT INTO orders_archivedorder (id, uuid, owner_id, month, kept_amount, document)
     SELECT o.id, o.uuid, o.owner_id, date_trunc('month', o.placed_at AT TIME ZONE 'UTC'),
-           CASE WHEN j.status = 'completed' THEN o.goods_amount + j.shipping_amount ELSE 0 END,
+           CASE WHEN j.status = 'completed' THEN o.goods_amount + j.shipping_amount - coalesce(c.amount, 0)
+                ELSE 0 END,
            jsonb_build_object(
                'order', to_jsonb(o), 'journey', to_jsonb(j) - 'order_id',
                'lines', coalesce(l.rows, '[]'), 'events', coalesce(e.rows, '[]'),
-               'transactions', coalesce(t.rows, '[]'))
+               'transactions', coalesce(t.rows, '[]'), 'credits', coalesce(c.rows, '[]'))
     FROM orders o JOIN journeys j ON j.order_id = o.id LEFT JOIN lines_of l ON l.order_id = o.id
+    LEFT JOIN credits_of c ON c.order_id = o.id
     LEFT JOIN events_of e ON e.order_id = o.id LEFT JOIN transactions_of t ON t.order_id = o.id
     ORDER BY o.id
     RETURNING month
@@ -131,8 +142,8 @@ def order_of(archived: ArchivedOrder) -> Order:
 
 
 def rows_of(archived: ArchivedOrder, name: str, model: type[Row]) -> list[Row]:
-    """Return an archived order's `lines`, `events` or `transactions`."""
-    return _rows(model, [row | {"order_id": archived.pk} for row in archived.document[name]])
+    """Return an archived order's `lines`, `events`, `transactions` or `credits`."""
+    return _rows(model, [row | {"order_id": archived.pk} for row in archived.document.get(name, [])])
 
 
 def _rows(model: type[Row], rows: Iterable[dict[str, Any]]) -> list[Row]:

@@ -13,7 +13,7 @@ from django.db import IntegrityError, connection, transaction
 from database import deadline
 from orders import journal
 from orders.events import STATUS_AFTER, EventType
-from orders.maintenance import fold, leg_checks
+from orders.maintenance import fold, leg_checks, money_checks
 from orders.status import TRANSITIONS
 from payments.gateways import gateway
 from payments.gateways.protocol import LedgerLine
@@ -91,10 +91,13 @@ CHECKS: dict[str, str] = {
     "No order is lost: one that ended is at rest, one that did not has no end": """
         SELECT order_id::text, format('%s, due %s, in batch %s, ended %s', status, due_at, batch_id, finished_at)
         FROM orders_journey WHERE
-            (status IN ('completed', 'cancelled', 'rejected') AND (due_at IS NOT NULL OR finished_at IS NULL))
-            OR (status = 'confirmed' AND (finished_at IS NULL OR (due_at IS NOT NULL AND NOT completion_requested)))
+            (status IN ('completed', 'cancelled', 'rejected')
+             AND ((due_at IS NOT NULL AND NOT (status = 'completed' AND payment = 'refunding')) OR finished_at IS NULL))
+            OR (status = 'confirmed' AND (finished_at IS NULL
+                OR (due_at IS NOT NULL AND NOT completion_requested AND payment <> 'refunding')))
             OR (status IN ('pending', 'processing', 'cancelling') AND finished_at IS NOT NULL)
             OR (due_at IS NULL AND batch_id IS NOT NULL)
+            OR (payment = 'refunding' AND due_at IS NULL AND attention = '')
     """,
     "Orders are whole: each has lines that add up": """
         SELECT o.id::text, format('goods %s, lines %s', o.goods_amount, sum(l.unit_price * l.quantity))
@@ -111,6 +114,10 @@ CHECKS: dict[str, str] = {
         UNION ALL SELECT order_id::text, 'has transactions but is no order' FROM payments_transaction c
         WHERE NOT EXISTS (SELECT FROM orders_order o WHERE o.id = c.order_id)
         UNION ALL SELECT order_id::text, 'has reservations but is no order' FROM inventory_reservation c
+        WHERE NOT EXISTS (SELECT FROM orders_order o WHERE o.id = c.order_id)
+    """,
+    "Orders are whole: each credit is an order's": """
+        SELECT order_id::text, format('has credit %s but is no order', number) FROM orders_credit c
         WHERE NOT EXISTS (SELECT FROM orders_order o WHERE o.id = c.order_id)
     """,
     "Orders are whole: none is archived and here at once": """
@@ -131,17 +138,22 @@ CHECKS: dict[str, str] = {
         SELECT 'product ' || s.product_id, format('%s sold, completed orders took %s', s.sold,
                coalesce(c.units, 0) + coalesce(a.quantity, 0))
         FROM inventory_stockitem s
-        LEFT JOIN (SELECT l.product_id, sum(l.quantity) AS units FROM orders_orderline l
-                   JOIN orders_journey j ON j.order_id = l.order_id WHERE j.stock = 'sold' GROUP BY 1) c
+        LEFT JOIN (SELECT l.product_id, sum(l.quantity - coalesce(r.units, 0)) AS units FROM orders_orderline l
+                   JOIN orders_journey j ON j.order_id = l.order_id
+                   LEFT JOIN {restocked} r ON r.order_id = l.order_id AND r.product_id = l.product_id
+                   WHERE j.stock = 'sold' GROUP BY 1) c
             ON c.product_id = s.product_id
         LEFT JOIN orders_archivedunits a ON a.product_id = s.product_id
         WHERE s.sold <> coalesce(c.units, 0) + coalesce(a.quantity, 0)
     """,
     "Stock: an order holds exactly its lines, or nothing": """
-        SELECT l.order_id::text, format('product %s: wants %s, holds %s', l.product_id, l.quantity, r.quantity)
+        SELECT l.order_id::text, format('product %s: wants %s, holds %s', l.product_id,
+               l.quantity - coalesce(b.units, 0), r.quantity)
         FROM orders_orderline l JOIN orders_journey j ON j.order_id = l.order_id
+        LEFT JOIN {restocked} b ON b.order_id = l.order_id AND b.product_id = l.product_id
         LEFT JOIN inventory_reservation r ON r.order_id = l.order_id AND r.product_id = l.product_id
-        WHERE r.quantity IS DISTINCT FROM CASE WHEN j.stock = 'reserved' THEN l.quantity END
+        WHERE r.quantity IS DISTINCT FROM
+              CASE WHEN j.stock = 'reserved' THEN nullif(l.quantity - coalesce(b.units, 0), 0) END
     """,
     "Stock: units are held for what was ordered, of what there is": """
         SELECT r.order_id::text, format('holds %s of product %s, which %s', r.quantity, r.product_id,
@@ -153,36 +165,7 @@ CHECKS: dict[str, str] = {
     """,
     "Legs: only an order that is being processed waits for one": leg_checks.queues(),
     "Legs: a confirmed order has them all, one that ended otherwise holds nothing": leg_checks.ends(),
-    "Money: the books say of each order what it owes": """
-        SELECT j.order_id::text, format('%s, owes %s, captured %s, refunded %s', j.status,
-               o.goods_amount + j.shipping_amount, coalesce(t.captured, 0), coalesce(t.refunded, 0))
-        FROM orders_journey j JOIN orders_order o ON o.id = j.order_id
-        LEFT JOIN (SELECT order_id, sum(amount) FILTER (WHERE kind = 'capture') AS captured,
-                          sum(amount) FILTER (WHERE kind = 'refund') AS refunded
-                   FROM payments_transaction WHERE state = 'succeeded' GROUP BY 1) t ON t.order_id = j.order_id
-        WHERE j.status IN ('confirmed', 'completed', 'cancelled', 'rejected')
-          AND coalesce(t.captured, 0) - coalesce(t.refunded, 0)
-              <> CASE WHEN j.status IN ('confirmed', 'completed') THEN o.goods_amount + j.shipping_amount ELSE 0 END
-    """,
-    "Money: what was asked for is the order's, under its key": """
-        SELECT t.order_id::text, format('%s of %s %s under %s; the order is %s, of %s %s', t.kind, t.amount, t.currency,
-               t.reference, o.uuid, o.goods_amount + j.shipping_amount, o.currency)
-        FROM payments_transaction t JOIN orders_order o ON o.id = t.order_id JOIN orders_journey j ON j.order_id = o.id
-        WHERE t.reference <> o.uuid OR t.currency <> o.currency
-           OR t.amount IS DISTINCT FROM o.goods_amount + j.shipping_amount
-    """,
-    "Money: nothing is held for an order that ended without it": """
-        SELECT j.order_id::text, format('%s, and %s is neither taken nor let go', j.status, a.amount)
-        FROM payments_transaction a JOIN orders_journey j ON j.order_id = a.order_id
-        WHERE a.kind = 'authorize' AND a.state = 'succeeded' AND j.status IN ('cancelled', 'rejected')
-          AND NOT EXISTS (SELECT FROM payments_transaction t WHERE t.order_id = a.order_id
-                          AND t.kind IN ('capture', 'void') AND t.state = 'succeeded')
-    """,
-    "Money: no order at rest waits for the provider's answer": """
-        SELECT j.order_id::text, format('%s, and nobody knows what came of its %s', j.status, t.kind)
-        FROM payments_transaction t JOIN orders_journey j ON j.order_id = t.order_id
-        WHERE t.state = 'unknown' AND j.status NOT IN ('processing', 'cancelling')
-    """,
+    **money_checks.CHECKS,
     "Journal: per order gapless, and as long as the journey says": """
         SELECT j.order_id::text, format('sequence %s, events %s, from %s to %s', j.sequence, e.count, e.first, e.last)
         FROM orders_journey j
@@ -226,50 +209,11 @@ CHECKS: dict[str, str] = {
     """,
 }
 
-# A reference is ours if an order, live or archived, has it. The provider's account may have other users.
-IS_FOREIGN = """
-    NOT EXISTS (SELECT FROM orders_order o WHERE o.uuid = p.reference)
-    AND NOT EXISTS (SELECT FROM orders_archivedorder a WHERE a.uuid = p.reference)
-"""
-LET_FOREIGN_GO = f"DELETE FROM provider_ledger p WHERE {IS_FOREIGN}"  # noqa: S608
-
-# The provider's balance of each order beside ours. Only orders at rest before the ledger was read are
-# comparable.
-LEDGER_CHECK = """
-    WITH provider_ledger AS (
-        SELECT reference, sum(captured) AS captured, sum(refunded) AS refunded, sum(held) AS held,
-               sum(captures) AS captures, max(flaw) AS flaw
-        FROM pg_temp.provider_ledger GROUP BY reference)
-    SELECT coalesce(o.id, a.id)::text, 'the provider''s line of it cannot be read: ' || p.flaw
-    FROM provider_ledger p
-    LEFT JOIN orders_order o ON o.uuid = p.reference
-    LEFT JOIN orders_archivedorder a ON a.uuid = p.reference
-    WHERE p.flaw <> ''
-    UNION ALL
-    SELECT coalesce(o.id, a.id)::text,
-           format('%s: provider took %s in %s captures, gave back %s, holds %s; order owes %s',
-                  CASE WHEN a.id IS NOT NULL THEN 'archived' ELSE j.status END,
-                  p.captured, p.captures, p.refunded, p.held, owed.amount)
-    FROM provider_ledger p
-    LEFT JOIN orders_order o ON o.uuid = p.reference
-    LEFT JOIN orders_journey j ON j.order_id = o.id
-    LEFT JOIN orders_archivedorder a ON a.uuid = p.reference
-    CROSS JOIN LATERAL (SELECT CASE WHEN j.status IN ('confirmed', 'completed') THEN o.goods_amount + j.shipping_amount
-                                    ELSE coalesce(a.kept_amount, 0) END AS amount) owed
-    WHERE p.flaw = '' AND (p.captures > 1
-       OR ((o.id IS NULL OR (j.status IN ('confirmed', 'completed', 'cancelled', 'rejected')
-                             AND j.finished_at < (SELECT read_at FROM provider_ledger_read)))
-           AND (p.captured - p.refunded <> owed.amount OR p.held <> 0)))
-    UNION ALL
-    SELECT j.order_id::text, j.status || ', but the provider has never heard of it'
-    FROM orders_journey j JOIN orders_order o ON o.id = j.order_id
-    WHERE j.status IN ('confirmed', 'completed') AND j.finished_at < (SELECT read_at FROM provider_ledger_read)
-      AND NOT EXISTS (SELECT FROM provider_ledger p WHERE p.reference = o.uuid)
-    UNION ALL
-    SELECT a.id::text, format('archived as paid with %s, but the provider has never heard of it', a.kept_amount)
-    FROM orders_archivedorder a
-    WHERE a.kept_amount > 0 AND NOT EXISTS (SELECT FROM provider_ledger p WHERE p.reference = a.uuid)
-"""
+# Units that credits put back to stock.
+RESTOCKED = """(
+    SELECT c.order_id, (line->>0)::bigint AS product_id, sum((line->>1)::int)::int AS units
+    FROM orders_credit c CROSS JOIN LATERAL jsonb_array_elements(c.lines) line WHERE c.restock GROUP BY 1, 2)"""
+CHECKS = {name: statement.replace("{restocked}", RESTOCKED) for name, statement in CHECKS.items()}
 
 OPEN_LEDGER = """
     DROP TABLE IF EXISTS pg_temp.provider_ledger, pg_temp.provider_ledger_read;
@@ -347,9 +291,13 @@ def _compare_ledger(report: Report) -> None:
             while page := list(islice(lines, 5000)):
                 report.foreign_lines += _load(page)
             cursor.execute("ANALYZE provider_ledger")
-            cursor.execute(LET_FOREIGN_GO)
+            cursor.execute(money_checks.LET_FOREIGN_GO)
             report.foreign_lines += cursor.rowcount
-            _check(report, "Money: the provider's ledger says of each order what it owes", LEDGER_CHECK)
+            _check(
+                report,
+                "Money: the provider's ledger says of each order what it owes",
+                money_checks.LEDGER_CHECK,
+            )
             report.checks += 1
         except ProviderUnavailable as unavailable:
             report.ledger_skipped = str(unavailable)

@@ -18,7 +18,7 @@ from inventory.models import Product, StockItem
 from orders import commands, queries
 from orders.events import EventType
 from orders.legs import WAITS_OUTSIDE
-from orders.models import Journey, Order, OrderEvent, OrderLine
+from orders.models import Credit, Journey, Order, OrderEvent, OrderLine
 from orders.placing import pricing, single
 from orders.reporting import wording
 from orders.status import Status
@@ -145,7 +145,7 @@ def _forget(owner_id: int, *, before: datetime) -> int:
     if not ids:
         return 0
     with transaction.atomic():
-        for model in (Transaction, OrderLine, OrderEvent, Journey):
+        for model in (Transaction, Credit, OrderLine, OrderEvent, Journey):
             model._default_manager.filter(order_id__in=ids).delete()
         Order.objects.filter(pk__in=ids).delete()
     return len(ids)

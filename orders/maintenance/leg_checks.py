@@ -20,8 +20,8 @@ SHOWN = "concat_ws(', ', " + ", ".join(f"'{name} \"' || {name} || '\"'" for name
 
 def ends() -> str:
     """Return the check that a confirmed order has everything, and one that ended otherwise holds nothing."""
-    confirmed = _any(f"{leg.name} <> {_quoted(leg.confirmed_as)}" for leg in LEGS)
-    completed = _any(f"{leg.name} <> {_quoted(leg.completed_as)}" for leg in LEGS)
+    confirmed = _any(f"NOT {_is_in(leg, (leg.confirmed_as, *leg.also_confirmed_as))}" for leg in LEGS)
+    completed = _any(f"NOT {_is_in(leg, (leg.completed_as, *leg.also_confirmed_as))}" for leg in LEGS)
     return f"""
         SELECT order_id::text, format('%s with %s', status, {SHOWN})
         FROM orders_journey WHERE

@@ -8,12 +8,15 @@ from decimal import Decimal
 from django.contrib.admin.models import CHANGE, LogEntry
 
 from inventory.models import Reservation
+from inventory.stock import Wanted
 from iso.currencies import format_amount
 from orders import commands
 from orders.legs import NEED_APPROVAL, STOCK, read_states
 from orders.models import Order
+from orders.refunding import crediting
 from orders.reporting.wording import attention as in_words
 from orders.status import Status
+from payments.balance import balance
 from payments.models import Transaction
 
 LONGEST_REASON = 200
@@ -220,9 +223,9 @@ def _outlook_of_refund(order: Order, holding: Holding) -> list[Effect] | str:
 def _outlook_for_money(order: Order, holding: Holding) -> Effect:
     if any(t.state == Transaction.State.UNKNOWN for t in holding.transactions):
         return Effect("Looks up the outcome of the last payment call, and refunds anything it captured.")
-    captured = holding.amount(Transaction.Kind.CAPTURE)
-    if captured is not None:
-        return _money_moves("Refunds {}.", captured, order.currency)
+    sums = balance(holding.transactions)
+    if sums.captured:
+        return _money_moves("Refunds {}.", sums.left, order.currency)
     authorized = holding.amount(Transaction.Kind.AUTHORIZE)
     if authorized is not None:
         return _money_moves("Voids the {} authorization.", authorized, order.currency)
@@ -231,7 +234,8 @@ def _outlook_for_money(order: Order, holding: Holding) -> Effect:
 
 def _outlook_for_stock(order: Order, holding: Holding) -> Effect:
     if order.journey.stock == STOCK.SOLD:
-        units = sum(line.quantity for line in order.lines.all())
+        sold = [Wanted(order.pk, line.product_id, line.quantity) for line in order.lines.all()]
+        units = sum(line.quantity for line in crediting.units_not_restocked([order.pk], sold))
         return _units_move("Returns {} to stock.", units)
     return _units_move("Releases {}.", holding.units) if holding.units else Effect("No units to release.")
 

@@ -65,7 +65,7 @@ def _rests(facts: Facts) -> Explanation:
         Situation.AT_REST,
         WAITS_FOR_NOTHING,
         facts.journey.finished_at,
-        f"It is {facts.journey.status}. Nothing is in progress.",
+        f"It is {facts.journey.status}. {_refunds(facts)}Nothing is in progress.",
         safe_to_retry=False,
         next_action="",
     )
@@ -96,12 +96,31 @@ def _stopped(facts: Facts) -> Explanation:
     )
 
 
+def _refunds(facts: Facts) -> str:
+    if facts.journey.status not in (Status.CONFIRMED, Status.COMPLETED):
+        return ""
+    refunded = balance(facts.book).refunded
+    return (
+        f"{refunded} of {facts.order.total_amount} {facts.order.currency} is refunded. " if refunded else ""
+    )
+
+
 def _way_on(facts: Facts) -> str:
+    is_refused = "refused by the provider" in facts.journey.attention
+    if (
+        facts.journey.payment == PAYMENT.REFUNDING
+        and facts.journey.status != Status.CANCELLING
+        and is_refused
+    ):
+        return (
+            "Resolve this in the payment provider's dashboard, then retry: the refund is sent again, under a new"
+            " idempotency key."
+        )
     if facts.journey.has_ended:
         return "Fix it, then Retry to clear it. The order itself does not change."
-    if facts.journey.status == Status.CANCELLING and "refused by the provider" in facts.journey.attention:
+    if facts.journey.status == Status.CANCELLING and is_refused:
         return (
-            "Resolve this in the payment provider's dashboard, then retry. The call is repeated with the same"
+            "Resolve this in the payment provider's dashboard, then retry. The call is repeated under a new"
             " idempotency key, and a full refund made there is recognized."
         )
     if any(state.approved_as for state in legs.read_states(facts.journey)):
@@ -148,7 +167,9 @@ def _is_due(facts: Facts) -> Explanation:
         why = f"{_batch_end(facts)} It is due again."
     else:
         why = "It is due and goes into the next batch."
-    if journey.status == Status.CONFIRMED:
+    if journey.payment == PAYMENT.REFUNDING and journey.status != Status.CANCELLING:
+        why = f"It is {journey.status}, and a refund was requested. {why}"
+    elif journey.status == Status.CONFIRMED:
         why = f"It is confirmed, and its completion was requested. {why}"
     calm = Situation.BATCH_LOST if journey.batch_id is not None else _calm(facts)
     return _continues(

@@ -18,20 +18,41 @@ AT_RISK = """
     WITH unknown AS (
         SELECT t.order_id, t.kind, t.amount, t.currency, t.started_at AS since, t.code, t.message
         FROM orders_journey j JOIN payments_transaction t ON t.order_id = j.order_id
-        WHERE j.status IN ('processing', 'cancelling') -- no other order has a call in flight
+        WHERE (j.status IN ('processing', 'cancelling') OR j.payment = 'refunding') -- no other has a call in flight
           AND t.state = 'unknown' AND t.started_at < now() - %(seconds)s * interval '1 second'
+    ), refunded AS (
+        SELECT t.order_id, sum(t.amount) AS amount FROM orders_journey j
+        JOIN payments_transaction t ON t.order_id = j.order_id AND t.kind = 'refund' AND t.state = 'succeeded'
+        WHERE j.status = 'cancelling' AND NOT EXISTS (
+            SELECT FROM payments_transaction r
+            WHERE r.order_id = t.order_id AND r.kind = 'reversal' AND r.parent = t.number)
+        GROUP BY 1
+    ), failed AS (
+        SELECT c.order_id, 'refund' AS kind, c.amount, o.currency, (
+                   SELECT max(e.at) FROM orders_orderevent e WHERE e.order_id = c.order_id
+                   AND e.type = 'refund_failed') AS since,
+               '' AS code, c.reason AS message
+        FROM orders_journey j JOIN orders_credit c ON c.order_id = j.order_id AND c.state = 'failed'
+        JOIN orders_order o ON o.id = c.order_id
+        WHERE j.payment = 'refunding' AND j.status <> 'cancelling'
+        UNION ALL
+        SELECT r.order_id, 'reversal', r.amount, r.currency, r.started_at, r.code, r.message
+        FROM orders_journey j JOIN payments_transaction r ON r.order_id = j.order_id AND r.kind = 'reversal'
+        WHERE j.attention <> '' AND j.status IN ('confirmed', 'completed') AND r.parent = 2 -- the capture
     ), holding AS (
-        SELECT t.order_id, t.kind, t.amount, t.currency, (
+        SELECT t.order_id, t.kind, t.amount - coalesce(f.amount, 0) AS amount, t.currency, (
                    SELECT max(e.at) FROM orders_orderevent e WHERE e.order_id = j.order_id
                    AND e.type IN ('cancellation_started', 'payment_arrived_late')) AS since,
                t.code, t.message
         FROM orders_journey j
         JOIN payments_transaction t ON t.order_id = j.order_id AND t.state = 'succeeded'
-             AND t.kind = CASE j.payment WHEN 'captured' THEN 'capture' ELSE 'authorize' END
-        WHERE j.status = 'cancelling' AND j.payment IN ('authorized', 'captured')
+             AND t.kind = CASE j.payment WHEN 'authorized' THEN 'authorize' ELSE 'capture' END
+        LEFT JOIN refunded f ON f.order_id = j.order_id AND j.payment <> 'authorized'
+        WHERE j.status = 'cancelling' AND j.payment IN ('authorized', 'captured', 'refunding')
           AND NOT EXISTS (SELECT FROM unknown u WHERE u.order_id = j.order_id)
     ), risks AS (
-        SELECT r.* FROM (SELECT *, true AS is_unknown FROM unknown UNION ALL SELECT *, false FROM holding) r
+        SELECT r.* FROM (SELECT *, true AS is_unknown FROM unknown UNION ALL SELECT *, false FROM holding
+                         UNION ALL SELECT *, false FROM failed) r
         JOIN orders_order o ON o.id = r.order_id WHERE o.owner_id IS DISTINCT FROM %(canary)s
     )
 """
@@ -80,6 +101,10 @@ class Risk:
         """The problem."""
         if self.is_unknown:
             return f"{OUTCOME_OF[self.kind]} outcome unknown."
+        if self.kind == "reversal":
+            return "The capture failed after it had succeeded."
+        if self.kind == "refund":
+            return "Refund refused by the provider."
         return "Authorized, not voided yet." if self.kind == "authorize" else "Captured, not refunded yet."
 
     @property

@@ -79,21 +79,31 @@ PERIODS = """
         count(*) FILTER (WHERE j.status = 'rejected'),
         count(*) FILTER (WHERE j.status = 'cancelled'),
         count(*) FILTER (WHERE j.status IN ('pending', 'processing', 'cancelling')),
-        coalesce(sum(o.goods_amount + j.shipping_amount) FILTER (WHERE j.status IN ('confirmed', 'completed')), 0),
+        coalesce(sum(o.goods_amount + j.shipping_amount - coalesce(c.amount, 0))
+                 FILTER (WHERE j.status IN ('confirmed', 'completed')), 0),
         percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM e.at - o.placed_at)::float8),
         percentile_cont(0.95) WITHIN GROUP (ORDER BY extract(epoch FROM e.at - o.placed_at)::float8)
     FROM orders_order o
     JOIN orders_journey j ON j.order_id = o.id
+    LEFT JOIN (SELECT order_id, sum(amount) AS amount FROM orders_credit
+               WHERE order_id >= %(first)s AND order_id < %(last)s GROUP BY 1) c ON c.order_id = o.id
     LEFT JOIN orders_orderevent e ON e.order_id = o.id AND e.type = 'order_confirmed'
         AND e.order_id >= %(first)s AND e.order_id < %(last)s
     WHERE o.id >= %(first)s AND o.id < %(last)s AND o.owner_id <> %(canary)s
     GROUP BY 1, 2 ORDER BY 1, 2
 """
 PRODUCTS = """
-    SELECT l.sku, max(l.product_name), o.currency, sum(l.quantity), count(*), sum(l.quantity * l.unit_price)
+    SELECT l.sku, max(l.product_name), o.currency, sum(l.quantity - coalesce(c.units, 0)), count(*),
+        sum(l.quantity * l.unit_price - coalesce(c.amount, 0))
     FROM orders_order o
     JOIN orders_journey j ON j.order_id = o.id AND j.status IN ('confirmed', 'completed')
     JOIN orders_orderline l ON l.order_id = o.id
+    LEFT JOIN (
+        SELECT r.order_id, (line->>0)::bigint AS product_id, sum((line->>1)::int)::int AS units,
+            sum((line->>2)::numeric) AS amount
+        FROM orders_credit r CROSS JOIN LATERAL jsonb_array_elements(r.lines) line
+        WHERE r.order_id >= %(first)s AND r.order_id < %(last)s GROUP BY 1, 2
+    ) c ON c.order_id = o.id AND c.product_id = l.product_id
     WHERE o.id >= %(first)s AND o.id < %(last)s AND o.owner_id <> %(canary)s
     GROUP BY l.sku, o.currency ORDER BY 6 DESC, 1 LIMIT %(products)s
 """

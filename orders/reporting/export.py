@@ -6,14 +6,16 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.db import connections, transaction
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 
 from api.renderers import ENCODER
 from iso.currencies import rounded
-from orders.models import Order, order_number
+from orders.models import Credit, Order, order_number
 
 PIECE_ROWS = 1000
 # A stalled reader's snapshot would block vacuuming.
@@ -31,6 +33,7 @@ COLUMNS = {
     "goodsAmount": "goods_amount",
     "shippingAmount": "journey__shipping_amount",
     "totalAmount": "goods_amount",
+    "refundedAmount": "refunded",
     "currency": "currency",
     "country": "country",
     "waitingFor": "journey__waiting_for",
@@ -40,11 +43,23 @@ COLUMNS = {
     "createdAt": "placed_at",  # deprecated
     "finishedAt": "journey__finished_at",
 }
-AMOUNTS = {"goodsAmount", "shippingAmount", "totalAmount"}
+AMOUNTS = {"goodsAmount", "shippingAmount", "totalAmount", "refundedAmount"}
 STAFF_COLUMNS = {"attention": "journey__attention"}
 # What spreadsheets run as a formula, even behind invisible characters.
 FORMULA = re.compile(
     r"[\s\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r]"
+)
+
+# What credits refunded of orders that were not cancelled.
+REFUNDED = Coalesce(
+    Subquery(
+        Credit.objects.filter(order_id=OuterRef("pk"), state=Credit.State.REFUNDED)
+        .order_by()
+        .values("order_id")
+        .annotate(amount=Sum("amount"))
+        .values("amount")
+    ),
+    Decimal("0.00"),
 )
 
 Row = dict[str, Any]
@@ -62,7 +77,7 @@ class Format:
         """Yield the orders, oldest first, from one snapshot."""
         columns = COLUMNS | (STAFF_COLUMNS if staff else {})
         yield self.heading(list(columns))
-        rows = orders.order_by("pk").values_list(*dict.fromkeys(columns.values()))
+        rows = orders.annotate(refunded=REFUNDED).order_by("pk").values_list(*dict.fromkeys(columns.values()))
         with transaction.atomic(using=orders.db):
             _limit_idle_time(orders.db)
             piece = []
@@ -85,7 +100,8 @@ def _row(columns: dict[str, str], values: dict[str, Any]) -> Row:
     row["status"] = values["journey__status"].capitalize()
     row["totalAmount"] = values["goods_amount"] + (values["journey__shipping_amount"] or 0)
     for name in AMOUNTS & row.keys():
-        row[name] = None if row[name] is None else rounded(row[name], values["currency"])
+        amount = row[name]
+        row[name] = None if amount is None else rounded(amount, values["currency"])
     return row
 
 

@@ -31,14 +31,14 @@ DROP_TRIGGER = """
 
 # In the order of the key, as the ledger's own statements lock rows.
 FILL = f"""
-    WITH some AS (
+    WITH unnumbered AS (
         SELECT order_id, kind FROM payments_transaction WHERE order_id >= %s AND order_id <= %s AND number IS NULL
         ORDER BY order_id, kind FOR UPDATE
     )
     UPDATE payments_transaction t
     SET number = {NUMBERS.format(kind="t.kind")}, parent = {PARENTS.format(kind="t.kind")},
         key = t.reference || ':' || t.kind
-    FROM some WHERE t.order_id = some.order_id AND t.kind = some.kind
+    FROM unnumbered u WHERE t.order_id = u.order_id AND t.kind = u.kind
 """
 NEXT = """
     SELECT min(order_id), max(order_id) FROM (

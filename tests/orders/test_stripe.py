@@ -11,11 +11,12 @@ from rest_framework.test import APIClient
 
 from orders import commands
 from orders.models import Journey
+from orders.placing.single import Placed
 from orders.status import Status
 from payments.gateways import gateway
 from payments.models import Transaction
 from runtime import signatures
-from tests.factories import Placed, make_order, make_product, make_shipping, make_user
+from tests.factories import make_order, make_product, make_shipping, make_user
 from tests.fixtures.pipeline import make_everything_due, work_off
 from tests.fixtures.stripe import HEADERS, SECRET
 from tests.waiting import until
@@ -92,6 +93,7 @@ def test_an_order_that_the_customer_has_to_confirm_waits_and_goes_on_with_the_we
     order = ordered(NEEDS_CUSTOMER)
     waiting = authorization(order)
     assert (waiting.state, waiting.code) == ("unknown", "action_required")
+    assert waiting.action is not None
     assert waiting.action["url"].startswith("https://")
     assert {"clientSecret", "payBy"} < set(waiting.action)
     assert (journey(order).status, journey(order).batch_id) == (Status.PROCESSING, None)

@@ -2,23 +2,27 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from decimal import Decimal
 from itertools import count
 from typing import Any
 
 from kombu.exceptions import OperationalError as BrokerError
 
 import faults
+from api.managers import IdempotencyKeyManager
 from inventory import stock
 from inventory.managers import StockItemManager
 from orders import batches, dispatcher, journal, steps
 from orders.batches import Claimed
 from orders.legs import PAYMENT
 from orders.payment import handover
+from orders.refunding import amounts
 from orders.waits import shortages
 from orders.workflow import JourneyState
 from payments import ledger, returns
+from payments.calls import Prepared
 from payments.gateways.protocol import Outcome, Talk
-from payments.ledger import Kind, Prepared
+from payments.ledger import Kind
 from payments.models import idempotency_key
 from providers.conversation import Conversation
 
@@ -189,6 +193,34 @@ def undo_without_lookup() -> list[Replacement]:
     return [(returns, "_standing", careless)]
 
 
+def key_without_number() -> list[Replacement]:
+    """Every refund of an order has the same idempotency key."""
+
+    def key(self: Prepared) -> str:
+        return idempotency_key(reference=self.request.reference, kind=self.kind)
+
+    return [(Prepared, "key", property(key))]
+
+
+def double_click() -> list[Replacement]:
+    """A repeated request is a new one, whatever its Idempotency-Key."""
+    return [(IdempotencyKeyManager, "claim", lambda self, **_: True)]
+
+
+def bankers_rounding() -> list[Replacement]:
+    """Each unit's price is rounded by itself, and half a cent to the even one."""
+
+    def amount(item: amounts.Item, first: int, last: int, *, currency: str) -> Decimal:
+        return round(item.amount / item.quantity, 2) * (last - first)
+
+    return [(amounts, "amount_of_units", amount)]
+
+
+def late_failure_dropped() -> list[Replacement]:
+    """What succeeded once counts as succeeded for ever."""
+    return [(ledger, "reverse", lambda entry, outcome: None)]
+
+
 DEFECTS: dict[str, Callable[[], list[Replacement]]] = {
     defect.__name__: defect
     for defect in (
@@ -206,5 +238,9 @@ DEFECTS: dict[str, Callable[[], list[Replacement]]] = {
         feed_by_last_id,
         trust_the_message,
         undo_without_lookup,
+        key_without_number,
+        double_click,
+        bankers_rounding,
+        late_failure_dropped,
     )
 }

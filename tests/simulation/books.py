@@ -8,9 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from payments import ledger
+from payments.calls import BASE, FIRST, Prepared, Request
 from payments.gateways.protocol import Outcome
-from payments.ledger import BASE, FIRST, Kind, Prepared, Request, State
-from payments.models import idempotency_key, rank_of
+from payments.ledger import Kind, Reversed, State
+from payments.models import idempotency_key, number_of, rank_of
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -129,6 +130,16 @@ class Books:
         known = replace(entry, state=State(outcome.kind), provider_id=outcome.provider_id, code=outcome.code)
         self._database.write(partial(self._put, place, known))
         return True
+
+    def reverse(self, entry: Entry, outcome: Outcome) -> Reversed | None:
+        number = number_of(Kind.REVERSAL, entry.number)
+        place, known = (entry.order_id, number), self._database.payments[entry.order_id, entry.number]
+        self._database.lock(place)
+        if known.state is not State.SUCCEEDED or place in self._database.payments:
+            return None
+        reversal = replace(known, number=number, kind=Kind.REVERSAL, parent=entry.number, code=outcome.code)
+        self._database.write(partial(self._put, place, reversal))
+        return Reversed(known.amount, known.attempt, known.credit)
 
     def delete_unsent(self, prepared: Sequence[Prepared]) -> None:
         for one in prepared:

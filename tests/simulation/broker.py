@@ -40,6 +40,7 @@ STEPS = OF_LEGS | {
     "payments.capture_payment": "capture_payment",
     "orders.settle": "settle",
     "orders.complete": "complete",
+    "payments.refund_credits": "refund_credits",
 }
 
 

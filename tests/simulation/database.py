@@ -19,6 +19,7 @@ from orders.status import Status
 from orders.waits.shortages import Queue, Units
 from orders.workflow import JourneyState
 from tests.simulation.actors import Actor, Clock
+from tests.simulation.credits import Table
 from tests.simulation.dice import Dice
 from tests.simulation.invariants import Watch
 
@@ -91,6 +92,8 @@ class Database:
         self.stock: dict[int, Item] = {}
         self.reservations: dict[int, dict[int, int]] = {}
         self.payments: dict[tuple[int, int], Any] = {}
+        self.credits: Table = {}
+        self.clicks: Counter[int] = Counter()  # requests for refunds, by order
         self.lease: Counter[int] = Counter()  # steps that began and have not ended, for each watched batch
         self.watched: set[int] = set()
         self.losses: dict[int, int] = {}

@@ -10,19 +10,22 @@ from django.conf import settings
 
 from orders.events import STATUS_AFTER, EventType
 from orders.leg_types import Mark
-from orders.legs import LEGS, NAMES, STOCK
+from orders.legs import LEGS, NAMES, PAYMENT, STOCK
+from orders.models import Credit
 from orders.status import TRANSITIONS, Status
 from orders.workflow import JourneyState
+from tests.simulation.credits import Row, line_amounts
 
 if TYPE_CHECKING:
-    from tests.simulation.database import Database, Row
+    from tests.simulation.database import Database
+    from tests.simulation.database import Row as JourneyRow
     from tests.simulation.provider import Provider
 
 AT_REST = frozenset({Status.CONFIRMED, Status.COMPLETED, Status.CANCELLED, Status.REJECTED})
 GOOD = frozenset({Status.CONFIRMED, Status.COMPLETED})
 ENDS = {
-    Status.CONFIRMED: {leg.name: leg.confirmed_as for leg in LEGS},
-    Status.COMPLETED: {leg.name: leg.completed_as for leg in LEGS},
+    Status.CONFIRMED: {leg.name: (leg.confirmed_as, *leg.also_confirmed_as) for leg in LEGS},
+    Status.COMPLETED: {leg.name: (leg.completed_as, *leg.also_confirmed_as) for leg in LEGS},
 }
 
 
@@ -59,7 +62,7 @@ class Watch:
         if within_reach and time_left > 0:
             self.note(f"order {state.order_id}: refused, though only orders that are not paid hold its units")
 
-    def _check_journal(self, order_id: int, row: "Row") -> None:
+    def _check_journal(self, order_id: int, row: "JourneyRow") -> None:
         """Gapless, in order, legal moves only, and what it says is so."""
         read, status = self._read.get(order_id, (1, Status.PENDING))
         happened = [type_ for _, type_ in row.events]
@@ -79,11 +82,13 @@ class Watch:
                 f"order {order_id}: is {row.status} at {row.state['sequence']}, its journal says {status} at {read}"
             )
 
-    def _check_legs(self, order_id: int, row: "Row") -> None:
+    def _check_legs(self, order_id: int, row: "JourneyRow") -> None:
         if row.due_at is None and row.status in (Status.PROCESSING, Status.CANCELLING) and not row.attention:
             self.note(f"order {order_id}: {row.status}, and it is never due again")
         stands = {name: row.state[name] for name in NAMES}
-        if row.status in ENDS and stands != ENDS[row.status]:
+        if stands["payment"] is PAYMENT.REFUNDING and row.due_at is None and not row.attention:
+            self.note(f"order {order_id}: owes a refund, and it is never due again")
+        if row.status in ENDS and any(state not in ENDS[row.status][name] for name, state in stands.items()):
             self.note(f"order {order_id}: {row.status} with {stands}")
         held = {name: code for name, code in stands.items() if code.holds and code.mark is not Mark.OPEN}
         if row.status in (Status.CANCELLED, Status.REJECTED) and held:
@@ -100,23 +105,45 @@ class Watch:
                     f" waits for {row.state['wait']!s}, {row.attention}"
                 )
             self._check_money(order_id, row, database, provider)
+            self._check_credits(order_id, row, database)
             self._check_holding(order_id, row, database)
             if self._calm and (waited := [wait for wait in row.waits if wait != STOCK.UNITS_HELD]):
                 self.note(f"order {order_id}: waited though nothing went wrong: {waited}")
         self._check_stock(database, received)
 
-    def _check_money(self, order_id: int, row: "Row", database: "Database", provider: "Provider") -> None:
+    def _check_money(
+        self, order_id: int, row: "JourneyRow", database: "Database", provider: "Provider"
+    ) -> None:
         facts = database.facts[order_id]
         account = provider.account(facts.reference)
-        owed = facts.amount + (row.state["shipping_amount"] or 0) if row.status in GOOD else Decimal(0)
+        granted = sum(credit.amount for credit in _credits(database, order_id))
+        owed = (
+            facts.amount + (row.state["shipping_amount"] or 0) - granted if row.status in GOOD else Decimal(0)
+        )
         if account.captures > 1 or account.captured - account.refunded != owed or account.held != 0:
             self.note(
                 f"order {order_id}: {row.status} owes {owed}; provider took {account.captured} in"
                 f" {account.captures}, gave back {account.refunded}, holds {account.held}"
             )
 
-    def _check_holding(self, order_id: int, row: "Row", database: "Database") -> None:
-        wanted = database.facts[order_id].lines if row.state["stock"] is STOCK.RESERVED else {}
+    def _check_credits(self, order_id: int, row: "JourneyRow", database: "Database") -> None:
+        credits_ = _credits(database, order_id)
+        if [credit.number for credit in credits_] != list(range(1, len(credits_) + 1)):
+            self.note(f"order {order_id}: its credits are numbered {[credit.number for credit in credits_]}")
+        if len(credits_) > database.clicks[order_id]:
+            self.note(f"order {order_id}: {len(credits_)} credits for {database.clicks[order_id]} requests")
+        if row.status in GOOD and any(credit.state != Credit.State.REFUNDED for credit in credits_):
+            self.note(f"order {order_id}: {row.status} with {credits_}")
+        for product, worth in line_amounts(database.facts[order_id]).items():
+            lines = [line for credit in credits_ for line in credit.lines if line[0] == product]
+            units, refunded = sum(line[1] for line in lines), sum(line[2] for line in lines)
+            if units > database.facts[order_id].lines[product]:
+                self.note(f"order {order_id}: {units} units of {product} are refunded")
+            if units == database.facts[order_id].lines[product] and refunded != worth:
+                self.note(f"order {order_id}: all units of {product} come to {refunded}, the line to {worth}")
+
+    def _check_holding(self, order_id: int, row: "JourneyRow", database: "Database") -> None:
+        wanted = _units_left(database, order_id) if row.state["stock"] is STOCK.RESERVED else {}
         if database.reservations.get(order_id, {}) != wanted:
             self.note(
                 f"order {order_id}: {row.status} holds {database.reservations.get(order_id)}, not {wanted}"
@@ -126,9 +153,22 @@ class Watch:
         for product_id, item in database.stock.items():
             reserved = sum(lines.get(product_id, 0) for lines in database.reservations.values())
             sold = sum(
-                database.facts[order_id].lines.get(product_id, 0)
+                _units_left(database, order_id).get(product_id, 0)
                 for order_id, row in database.journeys.items()
                 if row.state["stock"] is STOCK.SOLD
             )
             if (item.reserved, item.sold, item.on_hand) != (reserved, sold, received[product_id] - sold):
                 self.note(f"stock of {product_id}: {item}, orders hold {reserved} and took {sold}")
+
+
+def _credits(database: "Database", order_id: int) -> list[Row]:
+    return [row for (id_, _), row in sorted(database.credits.items()) if id_ == order_id]
+
+
+def _units_left(database: "Database", order_id: int) -> dict[int, int]:
+    """Return the units of an order that were not put back to stock with a refund."""
+    left = dict(database.facts[order_id].lines)
+    for credit in _credits(database, order_id):
+        for product, units in credit.units.items() if credit.restock else ():
+            left[product] -= units
+    return {product: units for product, units in left.items() if units}

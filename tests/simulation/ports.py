@@ -9,12 +9,15 @@ from contextlib import contextmanager, suppress
 from decimal import Decimal
 from functools import partial
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings
 from django.db import OperationalError
+from rest_framework.response import Response
 
 import faults
+from api import idempotency
+from api.managers import IdempotencyKeyManager
 from faults.script import Planned
 from inventory.managers import SELL, StockItemManager
 from orders import batches, commands, journal, queries, steps, wakeup
@@ -23,6 +26,7 @@ from orders.leg_types import Leg, Mark, Outcomes, Reached
 from orders.legs import BY_NAME
 from orders.limits import declines
 from orders.payment import answers, handover
+from orders.refunding import crediting, parts, reversals
 from orders.waits import shortages
 from payments import ledger, returns, talking
 from payments.talking import Direct
@@ -33,6 +37,7 @@ from tests.simulation.books import SHIPPING, Books, moment
 from tests.simulation.desk import held
 
 if TYPE_CHECKING:
+    from payments.gateways.protocol import PaymentGateway
     from tests.simulation.world import World
 
 
@@ -51,12 +56,22 @@ def simulated(world: "World") -> Iterator[None]:
 
 
 def _ports(world: "World") -> list[tuple[Any, str, Any]]:
-    database, books = world.database, Books(world)
+    database, books, credits_ = world.database, Books(world), world.credits
     transactions = SimpleNamespace(atomic=database.atomic)
     return [
         *(
             (module, "transaction", transactions)
-            for module in (steps, answers, handover, batches, commands, returns)
+            for module in (
+                steps,
+                answers,
+                handover,
+                batches,
+                commands,
+                returns,
+                parts,
+                reversals,
+                idempotency,
+            )
         ),
         (steps, "database_now", lambda: moment(world)),
         (steps, "WORK", steps.WORK | {name: partial(_work, world, BY_NAME[name]) for name in steps.WORK}),
@@ -80,6 +95,15 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (StockItemManager, "_close", lambda _, statement, ids: database.close(ids, sold=statement is SELL)),
         (StockItemManager, "take_back", lambda _, *, lines: database.take_back(lines)),
         (quotes, "quote", lambda *, parcels: _quoted(world, parcels)),
+        (StockItemManager, "release_units", lambda _, *, lines: credits_.release_units(lines=lines)),
+        (crediting, "of_orders", credits_.of_orders),
+        (crediting, "grant", credits_.grant),
+        (crediting, "set_state", credits_.set_state),
+        (parts, "_read", credits_.read),
+        (IdempotencyKeyManager, "claim", lambda _, *, key, **__: credits_.claim_key(key)),
+        (IdempotencyKeyManager, "get", lambda _, **__: None),
+        (idempotency, "_store_answer", lambda *_: None),
+        (idempotency, "_replay", lambda *_: Response({})),
         (queries, "parcels", lambda order_ids: order_ids),
         (queries, "wanted_units", database.wanted_units),
         (shortages, "wanted", database.wanted),
@@ -91,6 +115,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (queries, "charges", books.charges),
         (ledger, "prepare", books.prepare),
         (ledger, "record", books.record),
+        (ledger, "reverse", books.reverse),
         (ledger, "delete_unsent", books.delete_unsent),
         (ledger, "monotonic", lambda: world.clock.now),
         (ledger, "entries_of", books.entries_of),
@@ -98,7 +123,10 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (ledger, "listed", lambda requests: requests),
         (ledger, "unknown_of", books.unknown_of),
         (ledger, "not_refused", books.not_refused),
-        *((module, "talk", lambda _name: Direct(world.provider)) for module in (ledger, returns)),
+        *(
+            (module, "talk", lambda _name: Direct(cast("PaymentGateway", world.provider)))
+            for module in (ledger, returns)
+        ),
         *((module, "hold_all", _hold_all(world)) for module in (ledger, returns)),
         (talking, "is_handed_over", lambda: world.hands_over),
         (handover, "room", world.desk.room),

@@ -1,7 +1,7 @@
 """The simulated payment provider: one effect for each key, and every way of not saying so."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from payments.gateways.in_process import DECLINES
@@ -9,6 +9,8 @@ from payments.gateways.protocol import LedgerLine, Outcome
 from providers.errors import ProviderUnavailable
 from tests.simulation.actors import Clock
 from tests.simulation.dice import Dice
+
+SUPPORT = "contact_support"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Provider:
         self._clock, self._dice = clock, dice
         self.books: dict[str, Done] = {}
         self._of_reference: dict[str, list[Done]] = {}
+        self.on_failure: Callable[[str, Outcome], None] = lambda key, outcome: None
         self.down_from, self.down_until = 0.0, 0.0
         if dice.happens("down"):
             self.down_from = dice.uniform(0, 10)
@@ -112,21 +115,37 @@ class Provider:
         if first := self.books.get(key):
             return first.outcome
         refusal = self._refusal(done)
-        if refusal:
+        if refusal == SUPPORT:  # a decision: it stands under this key
+            done = replace(done, outcome=Outcome("declined", code=refusal))
+        elif refusal:
             return Outcome("declined", code=refusal)
         self.books[key] = done
         self._of_reference.setdefault(done.reference, []).append(done)
+        if done.kind == "refund" and done.outcome.kind == "succeeded" and self._dice.happens("fails_later"):
+            self._clock.at(self._clock.now + self._dice.uniform(1, 40), lambda: self._fail(key, done))
         return done.outcome
+
+    def _fail(self, key: str, done: Done) -> None:
+        """What was refunded comes back: the customer's account is closed."""
+        failed = replace(done, outcome=Outcome("declined", code="account_closed"))
+        self.books[key] = failed
+        entries = self._of_reference[done.reference]
+        entries[entries.index(done)] = failed
+        self.on_failure(key, failed.outcome)
 
     def _refusal(self, done: Done) -> str:
         entries = self._of_reference.get(done.reference, ())
-        taken = {other.kind for other in entries if other.parent and other.parent == done.parent}
+        taken = {
+            other.kind
+            for other in entries
+            if other.parent and other.parent == done.parent and other.outcome.kind == "succeeded"
+        }
         if done.kind == "capture" and taken:
             return "authorization_voided" if "void" in taken else "already_captured"
         if done.kind == "void" and taken:
             return "already_voided" if "void" in taken else "already_captured"
         if done.kind in ("void", "refund") and self._dice.happens("refuses_return"):
-            return "contact_support"
+            return SUPPORT
         # A second refund under another key is taken: a provider that refunds in parts cannot tell.
         return ""
 

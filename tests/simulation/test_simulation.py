@@ -48,8 +48,12 @@ def test_worlds_differ_in_what_goes_wrong() -> None:
 
 # The violation that each planted fault must show: any other would prove that the simulation is broken, not the code.
 VIOLATIONS = {
+    "bankers_rounding": r"all units of \d come to .*, the line to",
     "capture_without_join": r"money was taken for what was not held",
+    "double_click": r"\d credits for \d requests",
     "key_per_try": r"(confirmed|completed|cancelled) owes .* provider took",
+    "key_without_number": r"(confirmed|completed|cancelled) owes .* provider took",
+    "late_failure_dropped": r"(confirmed|completed|cancelled) owes .* provider took",
     "no_fencing": r"money was taken for what was not held|provider took .* in [2-9],",
     "outcome_before_call": r"(confirmed|completed) owes .* provider took 0 in 0,|holds -\d",
     "publish_before_commit": r"waited though nothing went wrong",

@@ -10,12 +10,15 @@ from django.db import OperationalError
 from faults.script import Planned
 from orders import commands, dispatcher
 from orders.leg_types import Leg, Mark, State
-from orders.legs import NAMES
+from orders.legs import NAMES, PAYMENT
+from orders.refunding import reversals
 from orders.status import UNDER_WAY, Status
 from orders.waits import shortages
+from payments.gateways.protocol import Outcome
 from tests.planted import planted
 from tests.simulation.actors import Clock, Crash, Stuck
 from tests.simulation.broker import Broker
+from tests.simulation.credits import Credits
 from tests.simulation.database import Database, Facts, Item
 from tests.simulation.desk import Desk
 from tests.simulation.dice import Dice
@@ -52,6 +55,9 @@ class World:
         # Whether calls leave their batch, as with a provider over the network, or the batch waits for them.
         self.hands_over = self.dice.random() < 0.7
         self.desk = Desk(self)
+        self.credits = Credits(self)
+        self.provider.on_failure = self._send_webhooks
+        self.database.clicks = self.credits.clicks
         self.received = {product_id: int(units * orders) + 1 for product_id, units in UNITS.items()}
         self.database.stock = {product_id: Item(units) for product_id, units in self.received.items()}
         self._rung = False
@@ -89,6 +95,8 @@ class World:
         self.clock.at(placed_at, lambda: self._place(facts))
         if not dice.calm:
             self._have_people_meddle(number, placed_at)
+        if dice.random() < 0.25:
+            self._have_operators_refund(number, placed_at)
         if facts.hold:
             self._meddle(number, commands.process_order, placed_at)
 
@@ -102,6 +110,20 @@ class World:
             self._meddle(number, commands.cancel_order, placed_at, reason="Came back", returning=True)
         if dice.random() < 0.1:
             self._meddle(number, commands.retry_order, placed_at)
+
+    def _have_operators_refund(self, number: int, placed_at: float) -> None:
+        """One or two operators, who click once or twice, at about the same moment."""
+        dice = self.dice
+        moment = placed_at + dice.random() * dice.choice((3, 20, 60))
+        for click in range(dice.randint(1, 3)):
+            self.credits.clicks[number] += 1
+            self._click(number, f"{number}:{click}", moment + dice.random() * dice.choice((0, 0.05, 5)))
+
+    def _click(self, number: int, key: str, moment: float) -> None:
+        for _ in range(self.dice.randint(1, 2)):
+            self.clock.at(
+                moment, lambda: self.clock.start("refund_part", lambda: self.credits.refund(number, key))
+            )
 
     def _place(self, facts: Facts) -> None:
         self.database.place(facts)
@@ -123,7 +145,7 @@ class World:
         for order_id, row in self.database.journeys.items():
             if row.attention and any(row.state[name].approved_as for name in NAMES):
                 self._decide(order_id)
-            elif row.attention and row.status in UNDER_WAY:
+            elif row.attention and (row.status in UNDER_WAY or row.state["payment"] is PAYMENT.REFUNDING):
                 self._ask(order_id, commands.retry_order)
             elif row.due_at is None and row.status is Status.PENDING:
                 self._ask(order_id, commands.process_order)
@@ -147,6 +169,26 @@ class World:
     def _become_calm(self) -> None:
         self.dice.calm = True
         self._operate()
+
+    # --- Webhooks ---
+
+    def _send_webhooks(self, key: str, outcome: Outcome) -> None:
+        """The provider reports a late failure, once or twice, until it is taken."""
+        for _ in range(self.dice.randint(1, 2)):
+            self.clock.start("webhook", lambda: self._deliver(key, outcome), after=3 * self.dice.random())
+
+    def _deliver(self, key: str, outcome: Outcome) -> None:
+        done = False
+        try:
+            entry = next((e for e in self.database.payments.values() if e.key == key), None)
+            if entry is not None:
+                reversals.record_news(entry, outcome)
+            done = True
+        except (OperationalError, Planned):
+            pass
+        finally:
+            if not done:
+                self.clock.start("webhook", lambda: self._deliver(key, outcome), after=2)
 
     # --- The dispatcher ---
 

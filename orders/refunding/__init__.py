@@ -1,0 +1,1 @@
+"""Refunds of parts of an order: what is decided, how it is carried out, what fails later."""

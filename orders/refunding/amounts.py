@@ -1,0 +1,150 @@
+"""What a part of an order is worth: arithmetic without input or output."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
+
+from iso.currencies import DECIMALS, has_decimals_for
+
+
+class MoreThanLeft(Exception):
+    """More is to be refunded than is left; `field` names what, `left` how much there is of it."""
+
+    def __init__(self, field: str, left: Decimal | int) -> None:
+        super().__init__(f"Only {left} is left to refund.")
+        self.field, self.left = field, left
+
+
+class NotOrdered(Exception):
+    """The order has no such product."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__("The order has no such product.")
+        self.field = field
+
+
+class TooManyDecimals(Exception):
+    """The currency has no such amount."""
+
+    def __init__(self, field: str, currency: str) -> None:
+        super().__init__(f"More decimals than {currency} has.")
+        self.field = field
+
+
+class NothingToRefund(Exception):
+    """The parts add up to nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("This adds up to nothing to refund.")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A line of an order, and how many of its units credits cover."""
+
+    product_id: int
+    sku: str
+    quantity: int
+    amount: Decimal
+    credited: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What an order is worth, and what is left of it to refund."""
+
+    currency: str
+    items: Sequence[Item]
+    shipping_left: Decimal
+    left: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be refunded: units and shipping, or an amount. `shipping` True: all that is left of it."""
+
+    items: Sequence[tuple[int | str, int]] = ()  # product id or SKU, units
+    shipping: Decimal | bool = False
+    amount: Decimal | None = None
+    reason: str = ""
+    restock: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a wish comes to."""
+
+    amount: Decimal
+    lines: list[tuple[int, int, Decimal]] = field(default_factory=list)  # product id, units, amount
+    shipping_amount: Decimal = Decimal(0)
+
+    @property
+    def units(self) -> dict[int, int]:
+        """Units by product."""
+        return {product_id: quantity for product_id, quantity, _ in self.lines}
+
+
+def amount_of_units(item: Item, first: int, last: int, *, currency: str) -> Decimal:
+    """Return the amount of a line's units after `first` up to `last`.
+
+    Differences of one rounded function: parts add up to the line whatever their order and size.
+    """
+    return _up_to(item, last, currency) - _up_to(item, first, currency)
+
+
+def _up_to(item: Item, units: int, currency: str) -> Decimal:
+    unit = Decimal(1).scaleb(-DECIMALS.get(currency, 2))
+    return (item.amount * units / item.quantity).quantize(unit, ROUND_HALF_UP)
+
+
+def plan(wish: Wish, standing: Standing) -> Plan:
+    """Return what a wish comes to. Raises MoreThanLeft, NotOrdered or NothingToRefund."""
+    _check_decimals(wish, standing.currency)
+    if wish.amount is not None:
+        found = Plan(wish.amount)
+    else:
+        lines = [
+            _line(place, wanted, standing) for place, wanted in enumerate(_merged(wish, standing).items())
+        ]
+        shipping = _shipping(wish.shipping, standing)
+        found = Plan(sum((amount for _, _, amount in lines), shipping), lines, shipping)
+    if found.amount <= 0:
+        raise NothingToRefund
+    if found.amount > standing.left:
+        raise MoreThanLeft("amount" if wish.amount is not None else "", standing.left)
+    return found
+
+
+def _check_decimals(wish: Wish, currency: str) -> None:
+    for name, amount in (("amount", wish.amount), ("shipping", wish.shipping)):
+        if isinstance(amount, Decimal) and not has_decimals_for(amount, currency):
+            raise TooManyDecimals(name, currency)
+
+
+def _merged(wish: Wish, standing: Standing) -> Mapping[int, int]:
+    """Return units by product: SKUs resolved, repeats added up."""
+    by_sku = {item.sku: item.product_id for item in standing.items}
+    known = {item.product_id for item in standing.items}
+    merged: dict[int, int] = {}
+    for place, (product, units) in enumerate(wish.items):
+        product_id = by_sku.get(product, 0) if isinstance(product, str) else product
+        if product_id not in known:
+            raise NotOrdered(f"items[{place}].{'sku' if isinstance(product, str) else 'productId'}")
+        merged[product_id] = merged.get(product_id, 0) + units
+    return merged
+
+
+def _line(place: int, wanted: tuple[int, int], standing: Standing) -> tuple[int, int, Decimal]:
+    product_id, units = wanted
+    item = next(item for item in standing.items if item.product_id == product_id)
+    if units > item.quantity - item.credited:
+        raise MoreThanLeft(f"items[{place}].quantity", item.quantity - item.credited)
+    last = item.credited + units
+    return product_id, units, amount_of_units(item, item.credited, last, currency=standing.currency)
+
+
+def _shipping(wanted: Decimal | bool, standing: Standing) -> Decimal:  # noqa: FBT001 - true is a value of the API
+    amount = standing.shipping_left if wanted is True else Decimal(wanted)
+    if amount > standing.shipping_left:
+        raise MoreThanLeft("shipping", standing.shipping_left)
+    return amount

@@ -1,0 +1,202 @@
+"""Credits: what the shop decided to refund of an order, and how refunds carry it out.
+
+A credit is numbered under the order's lock when it is accepted (`orders.refunding.parts`). The step prepares one refund
+per order at a time, the oldest open credit first, and may run twice: a credit's refund has one number until it is
+declined, and an unknown one keeps its key.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+
+from inventory.stock import Wanted
+from orders.models import Credit, Order
+from orders.payment import answers
+from orders.refunding.amounts import Item, Plan, Standing, Wish
+from orders.workflow import JourneyState
+from payments import ledger, returns
+from payments.balance import Entry, balance, next_number, standing
+from payments.gateways.protocol import UNDECIDED, Outcome
+from payments.ledger import FIRST, Kind, Prepared, Request, State
+
+OPEN = (Credit.State.REQUESTED, Credit.State.FAILED)
+
+
+# --- Reading ----------------------------------------------------------------------------------------------
+
+
+def of_orders(order_ids: Iterable[int]) -> dict[int, list[Credit]]:
+    """Return each order's credits, by number."""
+    found: dict[int, list[Credit]] = {}
+    for credit in Credit.objects.filter(order_id__in=list(order_ids)).order_by("order_id", "number"):
+        found.setdefault(credit.order_id, []).append(credit)
+    return found
+
+
+def standing_of(order: Order, granted: Sequence[Credit]) -> Standing:
+    """Return what is left of an order to refund. Call it under the order's lock to decide by it."""
+    counted = [credit for credit in granted if credit.state != Credit.State.SUPERSEDED]
+    captured = balance(ledger.entries_of([order.pk]).get(order.pk, [])).captured
+    shipping = (order.journey.shipping_amount or Decimal(0)) - _sum(c.shipping_amount for c in counted)
+    items = [
+        Item(
+            line.product_id,
+            line.sku,
+            line.quantity,
+            line.amount,
+            credited=sum(credit.units.get(line.product_id, 0) for credit in counted),
+        )
+        for line in order.lines.all()
+    ]
+    left = captured - _sum(credit.amount for credit in counted)
+    return Standing(order.currency, items, shipping, left)
+
+
+def units_not_restocked(order_ids: Sequence[int], wanted: Sequence[Wanted]) -> list[Wanted]:
+    """Return the orders' units without those that credits put back to stock."""
+    if not order_ids:
+        return list(wanted)
+    back: dict[tuple[int, int], int] = {}
+    for granted in of_orders(order_ids).values():
+        for credit in granted:
+            for product_id, units in credit.units.items() if credit.restock else ():
+                place = (credit.order_id, product_id)
+                back[place] = back.get(place, 0) + units
+    left = [w._replace(quantity=w.quantity - back.get((w.order_id, w.product_id), 0)) for w in wanted]
+    return [line for line in left if line.quantity]
+
+
+def _sum(amounts: Iterable[Decimal]) -> Decimal:
+    return sum(amounts, Decimal(0))
+
+
+# --- Writing ----------------------------------------------------------------------------------------------
+
+
+def grant(order_id: int, plan: Plan, wish: Wish, *, number: int, requested_by: int | None) -> Credit:
+    """Store a credit. Call it under the order's lock."""
+    return Credit.objects.create(
+        order_id=order_id,
+        number=number,
+        amount=plan.amount,
+        lines=[[product_id, units, str(amount)] for product_id, units, amount in plan.lines],
+        shipping_amount=plan.shipping_amount,
+        reason=wish.reason,
+        restock=wish.restock,
+        requested_by=requested_by,
+    )
+
+
+def set_state(order_id: int, number: int, state: Credit.State) -> None:
+    """Store what came of a credit. Call it under the order's lock."""
+    Credit.objects.filter(order_id=order_id, number=number).update(state=state)
+
+
+# --- Carrying out -----------------------------------------------------------------------------------------
+
+
+def prepare(journeys: Sequence[JourneyState]) -> list[Prepared]:
+    """Record the next refund of each locked order that owes one.
+
+    Failed ones come last, and only once an operator has retried the order.
+    """
+    order_ids = [journey.order_id for journey in journeys]
+    granted, books = of_orders(order_ids), ledger.entries_of(order_ids)
+    requests = []
+    for journey in journeys:
+        credit = _next(granted.get(journey.order_id, []), with_failed=not journey.attention)
+        if credit is not None:
+            requests.append(_request(credit, books[journey.order_id]))
+    return ledger.prepare(Kind.REFUND, ledger.listed(requests)) if requests else []
+
+
+def _next(granted: Sequence[Credit], *, with_failed: bool) -> Credit | None:
+    states = OPEN if with_failed else OPEN[:1]
+    return next((credit for state in states for credit in granted if credit.state == state), None)
+
+
+def _request(credit: Credit, book: Sequence[Entry]) -> Request:
+    """Return the refund of a credit: under way, decided and not noted yet, or a new attempt."""
+    attempts = [entry for entry in book if entry.kind == Kind.REFUND and entry.credit == credit.number]
+    last = attempts[-1] if attempts else None
+    is_over = last is not None and last.state != State.UNKNOWN and credit.state == Credit.State.FAILED
+    if is_over:
+        set_state(credit.order_id, credit.number, Credit.State.REQUESTED)
+    capture = standing(book, Kind.CAPTURE)[0]
+    return Request(
+        order_id=credit.order_id,
+        reference=str(capture.reference),
+        amount=credit.amount,
+        currency=capture.currency,
+        parent=capture.provider_id,
+        gateway=capture.gateway,
+        number=next_number(book, Kind.REFUND) if last is None or is_over else last.number,
+        parent_number=FIRST[Kind.CAPTURE],
+        attempt=1 if last is None else last.attempt + is_over,
+        credit=credit.number,
+    )
+
+
+def settle(
+    journeys: Sequence[JourneyState], prepared: Sequence[Prepared], outcomes: Mapping[int, Outcome]
+) -> None:
+    """Note on locked orders what came of their refunds, and go on with the next credit or rest.
+
+    The outcomes are in the ledger.
+    """
+    called = {one.request.order_id: one for one in prepared}
+    granted = of_orders(journey.order_id for journey in journeys)
+    for journey in journeys:
+        one, open_ones = called.get(journey.order_id), _open(granted.get(journey.order_id, []))
+        if one is None:
+            _go_on(journey, open_ones)
+        elif (outcome := outcomes.get(journey.order_id)) and outcome.kind in ("succeeded", "declined"):
+            _note(journey, one, outcome)
+            state = Credit.State.REFUNDED if outcome.kind == "succeeded" else Credit.State.FAILED
+            open_ones[one.request.credit or 0] = state
+            _go_on(journey, open_ones)
+        else:
+            _wait(journey, outcomes.get(journey.order_id))
+
+
+def _open(granted: Sequence[Credit]) -> dict[int, str]:
+    return {credit.number: credit.state for credit in granted if credit.state in OPEN}
+
+
+def _note(journey: JourneyState, one: Prepared, outcome: Outcome) -> None:
+    credit, amount = one.request.credit or 0, one.request.amount
+    if outcome.kind == "succeeded":
+        set_state(journey.order_id, credit, Credit.State.REFUNDED)
+        journey.refund_succeeded(credit=credit, amount=amount)
+    else:
+        set_state(journey.order_id, credit, Credit.State.FAILED)
+        journey.refund_failed(credit=credit, amount=amount, code=outcome.code)
+        journey.escalate(returns.in_words(one, outcome))
+
+
+def _go_on(journey: JourneyState, states: Mapping[int, str]) -> None:
+    has_failed = Credit.State.FAILED in states.values()
+    # A retry clears the attention: all that failed is tried again.
+    more = Credit.State.REQUESTED in states.values() or (has_failed and not journey.attention)
+    journey.refunds_done(more=more, failed=has_failed)
+
+
+def _wait(journey: JourneyState, outcome: Outcome | None) -> None:
+    answers.defer(journey, outcome)
+    if outcome is not None and outcome.code == ledger.NO_CAPACITY.code:
+        journey.reschedule_in(0)
+    elif outcome is None or outcome.kind not in UNDECIDED:
+        journey.back_off()
+
+
+def supersede(order_ids: Iterable[int]) -> None:
+    """Close the open credits of orders whose whole payment was reversed. Call it under the orders' locks."""
+    closed = list(order_ids)
+    books = ledger.entries_of(closed)
+    for order_id, granted in of_orders(closed).items():
+        done = {entry.credit for entry in standing(books.get(order_id, []), Kind.REFUND)}
+        for credit in granted:
+            if credit.state in OPEN:
+                is_done = credit.number in done
+                set_state(
+                    order_id, credit.number, Credit.State.REFUNDED if is_done else Credit.State.SUPERSEDED
+                )

@@ -1,0 +1,69 @@
+"""The command that refunds a part of an order. `commands.cancel_orders` refunds all that is left."""
+
+from django.db import transaction
+
+import faults
+from inventory.models import StockItem
+from inventory.stock import Wanted
+from orders import journal, wakeup
+from orders.commands import NotPossible
+from orders.legs import STOCK
+from orders.models import Credit, Order
+from orders.queries import OrderNotFound
+from orders.refunding import crediting
+from orders.refunding.amounts import Plan, Standing, Wish, plan
+from orders.status import Status
+from orders.workflow import JourneyState
+
+REFUNDABLE = (Status.CONFIRMED, Status.COMPLETED)
+
+
+def preview(order: Order, wish: Wish) -> tuple[Plan, Standing]:
+    """Return what a wish comes to, and what is left before it. Raises as `refund_part`."""
+    _check(Status(order.journey.status))
+    standing = crediting.standing_of(order, list(order.credits.all()))
+    return plan(wish, standing), standing
+
+
+def refund_part(*, order_id: int, wish: Wish, requested_by: int | None = None) -> Credit:
+    """Decide to refund a part of a confirmed or completed order; a step carries it out.
+
+    Raises NotPossible, amounts.MoreThanLeft, amounts.NotOrdered or amounts.NothingToRefund.
+    """
+    with transaction.atomic():
+        journeys = journal.lock([order_id])
+        if not journeys:
+            raise OrderNotFound(order_id)
+        (journey,) = journeys
+        _check(journey.status)
+        order, granted = _read(order_id)
+        decided = plan(wish, crediting.standing_of(order, granted))
+        number = len(granted) + 1
+        credit = crediting.grant(order_id, decided, wish, number=number, requested_by=requested_by)
+        if wish.restock:
+            _restock(journey, decided)
+        journey.refund_requested(credit=number, amount=decided.amount, reason=wish.reason)
+        journal.save([journey])
+        wakeup.wake_dispatcher()
+        faults.point("command.before_commit")
+    return credit
+
+
+def _read(order_id: int) -> tuple[Order, list[Credit]]:
+    order = Order.objects.select_related("journey").get(pk=order_id)
+    return order, crediting.of_orders([order_id]).get(order_id, [])
+
+
+def _check(status: Status) -> None:
+    if status not in REFUNDABLE:
+        raise NotPossible(action="refunded in part", status=status)
+
+
+def _restock(journey: JourneyState, decided: Plan) -> None:
+    lines = [
+        Wanted(journey.order_id, product_id, units) for product_id, units in sorted(decided.units.items())
+    ]
+    if journey.stock is STOCK.SOLD:
+        StockItem.objects.take_back(lines=lines)
+    else:
+        StockItem.objects.release_units(lines=lines)

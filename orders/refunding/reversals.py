@@ -1,0 +1,54 @@
+"""News of calls that were decided: a refund or capture that succeeded and failed later.
+
+The row that succeeded stays; a row of its own says what became of it. A refund is tried again under a new key, and
+escalated once that failed, too; a capture is escalated.
+"""
+
+from django.db import transaction
+
+from orders import journal, wakeup
+from orders.legs import PAYMENT
+from orders.models import Credit
+from orders.payment import answers
+from orders.refunding import crediting
+from orders.status import UNDONE
+from orders.workflow import JourneyState
+from payments import ledger
+from payments.gateways.protocol import Outcome
+from payments.ledger import Kind, Reversed
+from payments.models import Transaction
+
+# Attempts of one refund, each of which succeeded and failed later, until an operator is needed.
+MOST_ATTEMPTS = 3
+
+
+def record_news(entry: Transaction, outcome: Outcome) -> bool:
+    """Record an outcome that the provider reports by itself. Return whether it was new."""
+    kind, order_id = Kind(entry.kind), entry.order_id
+    if answers.record_late_outcome(kind, order_id, outcome, number=entry.number):
+        return True
+    if outcome.kind != "declined" or kind not in (Kind.REFUND, Kind.CAPTURE):
+        return False
+    with transaction.atomic():
+        journeys = journal.lock([order_id])
+        found = ledger.reverse(entry, outcome)
+        if found is None:
+            return False
+        for journey in journeys:
+            _apply(kind, journey, found, outcome)
+        journal.save(journey for journey in journeys if journey.has_changed)
+        wakeup.wake_dispatcher()
+    return True
+
+
+def _apply(kind: Kind, journey: JourneyState, found: Reversed, outcome: Outcome) -> None:
+    why = f"{kind.label} of {found.amount} failed after it had succeeded: {outcome.code} {outcome.message}".strip()
+    if journey.status in UNDONE and kind is Kind.REFUND:
+        journey.payment_arrived_late(PAYMENT.CAPTURED)
+    elif kind is Kind.REFUND and found.credit is not None:
+        crediting.set_state(journey.order_id, found.credit, Credit.State.FAILED)
+        journey.refund_reversed(credit=found.credit, amount=found.amount, code=outcome.code)
+        if found.attempt >= MOST_ATTEMPTS:
+            journey.escalate(why)
+    elif not journey.is_cancelling:
+        journey.escalate(why)

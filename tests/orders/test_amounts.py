@@ -1,0 +1,81 @@
+"""Any sequence of refunds of parts adds up to the line and to the order, to the smallest unit of the currency."""
+
+from contextlib import suppress
+from decimal import Decimal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from iso.currencies import DECIMALS
+from orders.refunding.amounts import (
+    Item,
+    MoreThanLeft,
+    NothingToRefund,
+    Standing,
+    TooManyDecimals,
+    Wish,
+    plan,
+)
+
+CURRENCIES = ("JPY", "USD", "KWD")
+
+
+@st.composite
+def lines(draw: st.DrawFn) -> tuple[str, list[Item], Decimal]:
+    currency = draw(st.sampled_from(CURRENCIES))
+    unit = Decimal(1).scaleb(-DECIMALS[currency])
+    items = [
+        Item(number, f"SKU-{number}", draw(st.integers(1, 7)), draw(st.integers(1, 10_000)) * unit)
+        for number in range(1, draw(st.integers(1, 4)) + 1)
+    ]
+    return currency, items, draw(st.integers(0, 999)) * unit
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(lines(), st.data())
+def test_any_sequence_of_refunds_adds_up(order: tuple[str, list[Item], Decimal], data: st.DataObject) -> None:
+    currency, items, shipping = order
+    left = sum((item.amount for item in items), shipping)
+    refunded = {item.product_id: Decimal(0) for item in items}
+    while open_items := [item for item in items if item.credited < item.quantity]:
+        item = data.draw(st.sampled_from(open_items))
+        units = data.draw(st.integers(1, item.quantity - item.credited))
+        # Of a line worth 1 JPY, most units come to nothing, which is refused.
+        with suppress(NothingToRefund):
+            amount = Decimal(0)
+            amount = plan(Wish(items=[(item.sku, units)]), Standing(currency, items, shipping, left)).amount
+        assert amount == round(amount, DECIMALS[currency])
+        refunded[item.product_id] += amount
+        left -= amount
+        place = items.index(item)
+        items[place] = Item(item.product_id, item.sku, item.quantity, item.amount, item.credited + units)
+    assert refunded == {item.product_id: item.amount for item in items}
+    assert left == shipping
+
+
+def standing(**more: object) -> Standing:
+    item = Item(1, "SKU-1", 3, Decimal("10.00"), credited=1)
+    facts = {"currency": "USD", "items": [item], "shipping_left": Decimal(5), "left": Decimal(11)}
+    return Standing(**facts | more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wish", "field", "left"),
+    [
+        (Wish(items=[(1, 3)]), "items[0].quantity", 2),
+        (Wish(items=[("SKU-1", 1), (1, 2)]), "items[0].quantity", 2),
+        (Wish(shipping=Decimal("5.01")), "shipping", 5),
+        (Wish(amount=Decimal("11.01")), "amount", 11),
+        (Wish(items=[(1, 2)], shipping=True), "", 11),
+    ],
+)
+def test_no_more_than_is_left(wish: Wish, field: str, left: int) -> None:
+    with pytest.raises(MoreThanLeft) as refused:
+        plan(wish, standing())
+    assert (refused.value.field, refused.value.left) == (field, left)
+
+
+def test_an_amount_is_a_multiple_of_the_currencys_unit() -> None:
+    with pytest.raises(TooManyDecimals):
+        plan(Wish(amount=Decimal("10.5")), standing(currency="JPY"))

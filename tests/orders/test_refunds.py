@@ -1,0 +1,263 @@
+"""Refunds of parts: units, shipping and amounts, each decided once and carried out once."""
+
+import uuid
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+import faults
+from inventory.models import Reservation, StockItem
+from orders import batches, commands, journal, steps
+from orders.maintenance import audit
+from orders.models import Credit, Journey
+from payments.gateways import gateway
+from payments.models import Transaction
+from sandbox.process import SandboxProcess
+from tests.factories import make_order, make_product, make_shipping, make_token, make_user
+from tests.fixtures.pipeline import make_everything_due, work_off
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("shop")]
+
+
+@pytest.fixture
+def shop(providers: SandboxProcess, settings):
+    make_shipping()
+    settings.EXTERNAL_RETRY_ATTEMPTS = 1
+    yield
+    assert [str(v) for v in audit.run().violations if "no order" not in v.details] == []
+
+
+@pytest.fixture
+def api() -> "Api":
+    operator = make_user(is_staff=True)
+    operator.user_permissions.add(Permission.objects.get(codename="refund_order"))
+    return Api(make_token(operator))
+
+
+class Api:
+    """An operator at the API."""
+
+    def __init__(self, token: str) -> None:
+        self.headers = {"Authorization": f"Bearer {token}"}
+
+    def refund(self, order_id: int, key: str = "", **body: Any) -> Any:
+        headers = self.headers | ({"Idempotency-Key": key} if key else {})
+        return Client().post(
+            f"/api/orders/{order_id}/refunds", body, content_type="application/json", headers=headers
+        )
+
+    def money(self, order_id: int) -> dict[str, Any]:
+        return Client().get(f"/api/orders/{order_id}/refunds", headers=self.headers).json()
+
+
+def confirmed_order(*, price: str = "10.00", units: int = 3) -> tuple[int, Any]:
+    """Three things at 10.00 and 5.00 for shipping, paid."""
+    product = make_product(price=price, units=units)
+    order = make_order((product, units))
+    work_off()
+    return order.order_id, product
+
+
+def at_provider(order_id: int) -> tuple[Decimal, Decimal]:
+    """What the provider took and what it refunded."""
+    reference = str(Transaction.objects.filter(order_id=order_id).values_list("reference", flat=True)[0])
+    (line,) = [line for line in gateway().ledger() if line.reference == reference]
+    return line.captured, line.refunded
+
+
+def journey(order_id: int) -> Journey:
+    return Journey.objects.get(order_id=order_id)
+
+
+def test_an_order_is_refunded_ten_five_and_the_rest(api: Api) -> None:
+    order_id, _ = confirmed_order()
+    for wanted, left in ((10, 25), (5, 20), (20, 0)):
+        answer = api.refund(order_id, amount=wanted)
+        assert (answer.status_code, answer.json()["left"]) == (202, left)
+        work_off()
+    assert at_provider(order_id) == (Decimal("35.00"), Decimal("35.00"))
+    assert journey(order_id).status == "confirmed"
+    keys = list(Transaction.objects.filter(kind="refund").order_by("number").values_list("key", flat=True))
+    assert [key.split(":", 1)[1] for key in keys] == ["refund", "refund:2", "refund:3"]
+
+
+def test_units_and_shipping_come_to_their_share(api: Api) -> None:
+    order_id, product = confirmed_order()
+    api.refund(order_id, items=[{"productId": product.pk, "quantity": 2}], shipping=True)
+    work_off()
+    assert at_provider(order_id)[1] == Decimal("25.00")
+    answer = api.refund(order_id, items=[{"sku": product.sku, "quantity": 2}])
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["details"][0]["left"]) == (409, "more_than_left", 1)
+
+
+def test_a_dry_run_says_what_it_comes_to_and_refunds_nothing(api: Api) -> None:
+    order_id, product = confirmed_order()
+    answer = api.refund(order_id, items=[{"productId": product.pk, "quantity": 1}], dryRun=True)
+    assert (answer.status_code, answer.json()["amount"], answer.json()["left"]) == (200, 10, 25)
+    assert not Credit.objects.exists()
+
+
+def test_no_more_than_is_left_is_refunded(api: Api) -> None:
+    order_id, _ = confirmed_order()
+    api.refund(order_id, amount=30)
+    answer = api.refund(order_id, amount=6)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["details"][0]["left"]) == (409, "more_than_left", 5)
+
+
+def test_a_double_click_is_one_refund(api: Api) -> None:
+    order_id, _ = confirmed_order()
+    key = str(uuid.uuid4())
+    first, second = (api.refund(order_id, key, amount=10) for _ in range(2))
+    assert first.json() == second.json()
+    work_off()
+    assert at_provider(order_id)[1] == Decimal("10.00")
+
+
+def test_two_equal_refunds_are_two(api: Api) -> None:
+    order_id, _ = confirmed_order()
+    api.refund(order_id, amount=10)
+    api.refund(order_id, amount=10)
+    work_off()
+    assert at_provider(order_id)[1] == Decimal("20.00")
+    money = api.money(order_id)
+    assert (money["captured"], money["refunded"], money["owed"], money["left"]) == (35, 20, 15, 15)
+    assert [credit["state"] for credit in money["results"]] == ["refunded", "refunded"]
+
+
+def test_refunding_does_not_complete_the_order_nor_forget_its_completion(api: Api) -> None:
+    order_id, _ = confirmed_order()
+    api.refund(order_id, amount=1)
+    commands.complete_order(order_id=order_id)
+    work_off()
+    assert (journey(order_id).status, at_provider(order_id)[1]) == ("completed", Decimal("1.00"))
+    api.refund(order_id, amount=1)
+    work_off()
+    assert (journey(order_id).status, at_provider(order_id)[1]) == ("completed", Decimal("2.00"))
+
+
+@pytest.mark.parametrize("is_completed", [False, True])
+def test_units_go_back_to_stock_and_the_rest_with_the_cancellation(api: Api, is_completed: bool) -> None:
+    order_id, product = confirmed_order()
+    if is_completed:
+        commands.complete_order(order_id=order_id)
+    api.refund(order_id, items=[{"productId": product.pk, "quantity": 1}], restock=True)
+    item = StockItem.objects.get(product=product)
+    assert item.available == 1
+    work_off()
+    assert [str(v) for v in audit.run().violations] == []
+    commands.cancel_order(order_id=order_id, reason="Came back", returning=True)
+    work_off()
+    item.refresh_from_db()
+    assert (item.available, item.sold, Reservation.objects.count()) == (3, 0, 0)
+    assert at_provider(order_id) == (Decimal("35.00"), Decimal("35.00"))
+
+
+def test_a_cancellation_takes_over_what_is_requested(api: Api) -> None:
+    order_id, _ = confirmed_order()
+    api.refund(order_id, amount=10)
+    commands.cancel_order(order_id=order_id, reason="Changed mind")
+    work_off()
+    assert at_provider(order_id) == (Decimal("35.00"), Decimal("35.00"))
+    assert Credit.objects.get().state == "superseded"
+    assert api.refund(order_id, amount=1).json()["error"]["code"] == "not_possible"
+
+
+class Killed(BaseException):
+    """The worker is dead."""
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "refund_credits.before_intent_commit",
+        "refund_credits.before_commit",
+        "refund_credits.end",
+    ],
+)
+def test_a_worker_that_dies_refunds_once(api: Api, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    order_id, _ = confirmed_order()
+    api.refund(order_id, amount=10)
+
+    def point(name: str, /) -> None:
+        if name == place:
+            raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(faults, "point", point)
+        with pytest.raises(Killed):
+            work_off()
+    make_everything_due()
+    work_off()
+    assert at_provider(order_id)[1] == Decimal("10.00")
+    assert [event.type for event in journal.events_of(order_id)][-2:] == [
+        "refund_requested",
+        "refund_succeeded",
+    ]
+
+
+def test_a_declined_refund_is_escalated_and_retried_under_a_new_key(
+    api: Api, providers: SandboxProcess
+) -> None:
+    order_id, _ = confirmed_order()
+    capture = Transaction.objects.get(order_id=order_id, kind="capture")
+    Transaction.objects.filter(order_id=order_id, kind="capture").update(provider_id="cap_of_nobody")
+    api.refund(order_id, amount=10)
+    work_off()
+    assert (Credit.objects.get().state, journey(order_id).due_at) == ("failed", None)
+    assert "Refund of 10.00 USD refused by the provider" in journey(order_id).attention
+    assert [str(v) for v in audit.run().violations] == []
+    Transaction.objects.filter(order_id=order_id, kind="capture").update(provider_id=capture.provider_id)
+    commands.retry_order(order_id=order_id)
+    work_off()
+    attempts = Transaction.objects.filter(kind="refund").order_by("number")
+    assert [(t.state, t.attempt, t.key.rpartition("refund")[2]) for t in attempts] == [
+        ("declined", 1, ""),
+        ("succeeded", 2, ":2"),
+    ]
+    assert at_provider(order_id)[1] == Decimal("10.00")
+
+
+def test_the_same_step_twice_refunds_once(api: Api) -> None:
+    order_id, _ = confirmed_order()
+    api.refund(order_id, amount=10)
+    (claimed,) = batches.claim()
+    steps.refund_credits(batch_id=claimed.batch_id)
+    steps.refund_credits(batch_id=claimed.batch_id)
+    assert at_provider(order_id)[1] == Decimal("10.00")
+
+
+BAD = [
+    ({}, 400, "required", "amount"),
+    ({"amount": 1, "shipping": True}, 400, "conflicting_fields", "amount"),
+    ({"amount": 0}, 400, "nothing_to_refund", None),
+    ({"amount": 1, "restock": True}, 400, "required", "items"),
+    ({"amount": "1"}, 400, "wrong_type", "amount"),
+    ({"amount": 1.005}, 400, "too_many_decimals", "amount"),
+    ({"shipping": 5.01}, 409, "more_than_left", "shipping"),
+    ({"shipping": -1}, 400, "too_small", None),
+    ({"items": [{"productId": 0, "quantity": 1}]}, 400, "too_small", "items[0].productId"),
+    ({"items": [{"productId": 999999, "quantity": 1}]}, 400, "not_ordered", "items[0].productId"),
+    ({"items": [{"quantity": 1}]}, 400, "required", "items[0].productId"),
+]
+
+
+def test_bad_input_is_refused_with_the_field(api: Api) -> None:
+    order_id, _ = confirmed_order()
+    for body, status, code, field in BAD:
+        answer = api.refund(order_id, **body)
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"], error.get("field")) == (status, code, field), body
+
+
+def test_owners_see_refunds_and_cannot_make_any(api: Api) -> None:
+    owner = make_user()
+    order = make_order((make_product(), 1), owner=owner)
+    work_off()
+    own = Api(make_token(owner))
+    assert own.refund(order.order_id, amount=1).status_code == 403
+    assert own.money(order.order_id)["left"] == 15
