@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 class Refundable(Schedule):
     """A journey whose payment may be refunded in parts."""
 
-    __slots__ = ()
-
-    if TYPE_CHECKING:
+    if TYPE_CHECKING:  # fields of the journey
         payment: State
         wait: Wait | None
         attention: str
 
         def _note(self, event: EventType, **data: Any) -> None: ...
+    else:
+        __slots__ = ()
 
     @property
     def owes_refunds(self) -> bool:
