@@ -20,11 +20,14 @@ class Entry(Protocol):
     attempt: int
     credit: int | None
     gateway: str
-    reference: object
     amount: Decimal
     currency: str
     state: str
     provider_id: str
+
+    @property
+    def reference(self) -> object:
+        """The order in the provider's ledger."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from faults.script import Planned
 from orders.payment import answers
 from orders.payment.answers import Answered
 from payments import ledger
-from payments.ledger import Prepared
+from payments.calls import Prepared
 from providers.conversation import Conversation, hold
 
 if TYPE_CHECKING:
