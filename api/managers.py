@@ -42,7 +42,7 @@ class Claim(NamedTuple):
     answer: str
 
 
-class IdempotencyKeyManager(models.Manager["IdempotencyKey"]):
+class IdempotencyKeyManager(models.Manager):
     """The keys of an account's requests, with their answers."""
 
     def claim(self, *, owner_id: int, key: str, fingerprint: bytes) -> bool:

@@ -42,6 +42,6 @@ def lay_out(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     return result
 
 
-def _rank(path: tuple[str, dict[str, Any]], order: list[str]) -> tuple[int, str]:
+def _rank(path: tuple[str, dict[str, Any]], order: list[str]) -> tuple[int, bool, str]:
     tags = [order.index(operation["tags"][0]) for operation in path[1].values()]
-    return min(tags), path[0]
+    return min(tags), not path[0].startswith("/api/orders"), path[0]

@@ -41,7 +41,9 @@ class FastJSONRenderer(JSONRenderer):
 class BrowsableRenderer(BrowsableAPIRenderer):
     """The browsable API: links that can be clicked, and an example in the form of a request."""
 
-    def get_content(self, renderer: Any, data: Any, accepted_media_type: str, renderer_context: Any) -> str:
+    def get_content(
+        self, renderer: Any, data: Any, accepted_media_type: str | None, renderer_context: Any
+    ) -> str:
         """Return the answer's text, with whole addresses, which the page makes links of."""
         content = super().get_content(renderer, data, accepted_media_type, renderer_context)
         return OWN_ADDRESS.sub(lambda path: renderer_context["request"].build_absolute_uri(path[0]), content)

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import redis
@@ -23,6 +22,8 @@ from api.problems import Problem
 from limits.overrides import override_of
 from limits.rates import BLOCKED, Rate
 from runtime import optional_valkey
+from runtime.optional_valkey import Away, OptionalValkey
+from runtime.per_process import per_process
 
 logger = structlog.get_logger(__name__)
 
@@ -58,8 +59,8 @@ class Taken:
     full_in: float
 
 
-class Unavailable(Exception):
-    """Valkey is unreachable, or in cool-down."""
+# What callers of the buckets catch.
+Unavailable = Away
 
 
 class Buckets:
@@ -68,7 +69,7 @@ class Buckets:
     def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._pool = optional_valkey.fail_fast_client(url, seconds=TIMEOUT_SECONDS).connection_pool
         self._own = threading.local()
-        self._clock, self._cool_down_until = clock, -math.inf
+        self._valkey = OptionalValkey("requests are not throttled", cool_down=COOL_DOWN_SECONDS, clock=clock)
 
     def take(self, bucket: str, rate: Rate, *, tokens: int = 1) -> float:
         """Take tokens. Return 0 or the seconds to wait. Raises Unavailable."""
@@ -76,15 +77,8 @@ class Buckets:
 
     def request(self, bucket: str, rate: Rate, *, tokens: int = 1, ready_to_wait: float = 0.0) -> Taken:
         """Take tokens if the wait is at most `ready_to_wait`; negative ones are refunded. Raises Unavailable."""
-        if self._clock() < self._cool_down_until:
-            raise Unavailable
         tokens = min(tokens, rate.requests)
-        try:
-            wait, full_in = self._ask("EVAL", TAKE, 1, bucket, rate.requests, rate.gap, tokens, ready_to_wait)
-        except redis.RedisError as error:
-            self._cool_down_until = self._clock() + COOL_DOWN_SECONDS
-            logger.warning("throttle_unavailable", error=type(error).__name__)
-            raise Unavailable from error
+        wait, full_in = self.ask("EVAL", TAKE, 1, bucket, rate.requests, rate.gap, tokens, ready_to_wait)
         return Taken(float(wait), float(full_in))
 
     def _ask(self, *command: str | float) -> list[str]:
@@ -99,14 +93,7 @@ class Buckets:
 
     def ask(self, *command: str | float) -> Any:
         """Run a command. Raises Unavailable."""
-        if self._clock() < self._cool_down_until:
-            raise Unavailable
-        try:
-            return self._ask(*command)
-        except redis.RedisError as error:
-            self._cool_down_until = self._clock() + COOL_DOWN_SECONDS
-            logger.warning("throttle_unavailable", error=type(error).__name__)
-            raise Unavailable from error
+        return self._valkey.call(lambda: self._ask(*command))
 
 
 def _answer(connection: Any, command: tuple[str | float, ...]) -> list[str]:
@@ -115,7 +102,7 @@ def _answer(connection: Any, command: tuple[str | float, ...]) -> list[str]:
     return answer
 
 
-@cache
+@per_process
 def buckets() -> Buckets:
     """Return this process's client."""
     return Buckets(settings.CACHE_URL)

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from bench.contestants import Contestant, Ours, Textbook, load
 from bench.figures import Figures, measured, quantiles
@@ -22,6 +23,8 @@ WARM_UP_ORDERS = 30
 SHARED_WORKERS = 2
 LATE_SECONDS = 30.0
 
+Run = Callable[[Contestant, float], Figures]
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
@@ -29,7 +32,7 @@ class Scenario:
 
     name: str
     title: str
-    run: Callable[[Contestant, float], Figures]
+    run: Run
     seconds: float
     contestants: tuple[Callable[[], Contestant], ...] = (Ours, Textbook)
     rounds: int = 99  # upper limit
@@ -337,7 +340,7 @@ SCENARIOS = [
     Scenario(
         "cluster",
         "40 orders/s through the front of one node and of three",
-        cluster,  # type: ignore[arg-type] - its contestants start whole stacks
+        cast("Run", cluster),  # its contestants start whole stacks
         20,
         (OneNode, ThreeNodes),
         is_usual=False,
@@ -345,9 +348,9 @@ SCENARIOS = [
     Scenario(
         "shards",
         "a backlog over 1, 2 and 4 databases, by owner",
-        shards,  # type: ignore[arg-type] - its contestants have several rigs
+        cast("Run", shards),  # its contestants have several rigs
         10,
-        (Shards, TwoShards, FourShards),  # type: ignore[arg-type]
+        cast("tuple[Callable[[], Contestant], ...]", (Shards, TwoShards, FourShards)),
         is_usual=False,
     ),
     Scenario(

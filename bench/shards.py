@@ -88,10 +88,11 @@ class JointRig:
 
     def pss_megabytes(self) -> dict[str, float]:
         """Return the memory of each group, over all shards."""
-        sums: Counter[str] = Counter()
+        sums: dict[str, float] = {}
         for part in self._parts:
-            sums.update(part.rig.pss_megabytes())  # type: ignore[arg-type] - megabytes are no integers
-        return dict(sums)
+            for name, megabytes in part.rig.pss_megabytes().items():
+                sums[name] = sums.get(name, 0.0) + megabytes
+        return sums
 
     def stop_processes(self) -> None:
         """Stop all processes but the engines."""

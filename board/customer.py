@@ -1,5 +1,6 @@
 """The customer's order page: status, payment, steps, address, options."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -71,26 +72,12 @@ def story(order: Order) -> str:
         return str(wording.IN_THE_QUEUE)
     sentences = [_why(journey), wording.STORIES.get(status, "")]
     if status in (Status.CONFIRMED, Status.COMPLETED):
-        sentences.extend(_refunds(order))
+        sentences.append(_refunds(order))
     elif status is Status.CANCELLING:
-        sentences.append(wording.MONEY_ON_ITS_WAY.get(payment, ""))
+        sentences.append(str(wording.MONEY_ON_ITS_WAY.get(payment, "")).format(total=_left(order)))
     elif status in (Status.CANCELLED, Status.REJECTED):
         sentences.append(wording.MONEY_AT_THE_END.get(payment, wording.NOT_CHARGED))
     return " ".join(filter(None, map(str, sentences))).format(total=_total(order))
-
-
-def _refunds(order: Order) -> list[str]:
-    """Return how much of the payment is refunded, or on its way back."""
-    amounts: dict[str, Decimal] = {}
-    for credit in order.credits.all():
-        is_done = credit.state == Credit.State.REFUNDED
-        said = str(
-            wording.MONEY_AT_THE_END[PAYMENT.REFUNDED]
-            if is_done
-            else wording.MONEY_ON_ITS_WAY[PAYMENT.REFUNDING]
-        )
-        amounts[said] = amounts.get(said, Decimal(0)) + credit.amount
-    return [said.format(total=formats.money(amount, order.currency)) for said, amount in amounts.items()]
 
 
 def effect_of_cancelling(order: Order) -> str:
@@ -98,7 +85,25 @@ def effect_of_cancelling(order: Order) -> str:
     if not previews(OPERATIONS["cancel"], [order])[0].effects:
         return ""
     text = wording.EFFECTS.get(order.journey.payment, wording.NOTHING_CHARGED)
-    return str(text).format(total=_total(order))
+    return str(text).format(total=_left(order))
+
+
+def _refunds(order: Order) -> str:
+    """Return how much of the payment is refunded, or on its way back."""
+    credits_ = list(order.credits.all())
+    refunded = _refunded(credits_)
+    to_come = sum((credit.amount for credit in credits_), Decimal(0)) - refunded
+    texts = ((wording.PARTS_REFUNDED, refunded), (wording.PARTS_ON_THEIR_WAY, to_come))
+    return " ".join(str(text).format(total=_money(amount, order)) for text, amount in texts if amount)
+
+
+def _refunded(credits_: Iterable[Credit]) -> Decimal:
+    return sum((c.amount for c in credits_ if c.state == Credit.State.REFUNDED), Decimal(0))
+
+
+def _left(order: Order) -> str:
+    """Return the total without the parts that were refunded."""
+    return formats.money(order.total_amount - _refunded(order.credits.all()), order.currency)
 
 
 def _why(journey: Journey) -> str:
@@ -148,7 +153,7 @@ def steps(order: Order) -> list[Step]:
     names = ["received", "confirmed", "shipped"]
     if end := ENDS.get(Status(order.journey.status)):
         names = [name for name in names if name in reached] + [end]
-        if order.journey.payment in (PAYMENT.CAPTURED, PAYMENT.REFUNDED):
+        if order.journey.payment in (PAYMENT.CAPTURED, PAYMENT.REFUNDING, PAYMENT.REFUNDED):
             names.append("refunded")
     ongoing = next((name for name in names if name not in reached), "")
     return [_step(name, reached.get(name), is_now=name == ongoing) for name in names]

@@ -171,14 +171,13 @@ def _after(seconds: float) -> str:
 
 
 BAD = {"capture_declined", "order_rejected", "refund_failed"} | events_of_states(Mark.REFUSED)
-UNDONE = {
-    "refund_requested",
-    "refund_succeeded",
+BACK = {
     "cancellation_started",
     "order_cancelled",
     "payment_arrived_late",
-}
-BACK = UNDONE | events_of_states(Mark.RELEASED)
+    "refund_requested",
+    "refund_succeeded",
+} | events_of_states(Mark.RELEASED)
 
 
 def _kind(event_type: str) -> str:
@@ -200,7 +199,7 @@ class Call:
 
 def calls_of(order: Order) -> list[Call]:
     """Return an order's calls to the payment provider."""
-    rows = Transaction.objects.filter(order_id=order.pk).order_by("started_at", "kind")
+    rows = Transaction.objects.filter(order_id=order.pk).order_by("started_at", "number")
     return [Call(row, _took(row)) for row in rows]
 
 

@@ -19,15 +19,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
-import psycopg
 import redis
 
 from chaos.client import NoAnswer, call
+from chaos.engines import Engines
 from chaos.proxy import Proxy
 from launcher.child import signal_group, start_child
-from launcher.engines import EngineError, free_port, wait_until_ready
-from launcher.engines.postgres import Postgres
-from launcher.engines.valkey import Valkey
+from launcher.engines import free_port
 from launcher.guardian import Guardian
 from launcher.procfile import PROCFILE, expand, parse
 
@@ -40,7 +38,6 @@ POLL_SECONDS = 0.1
 # For a busy machine.
 START_SECONDS = 240.0
 RESTORE_SECONDS = 60.0
-STARTS = 8
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 
 
@@ -73,27 +70,22 @@ class Managed:
         return self.process is not None and self.process.poll() is None
 
 
-class Rig:
+class Rig(Engines):
     """Engines, processes and proxies, in one folder."""
 
     base: tuple[str, ...] = BASE  # the processes that it starts
 
     def __init__(self, folder: Path, guardian: Guardian, **variables: str) -> None:
-        self.folder = folder
-        self._guardian = guardian
+        super().__init__(folder, guardian)
         self._extra = variables
-        self.postgres = Postgres(folder=folder / "postgres", port=free_port(), password=secrets.token_hex(12))
-        self.valkey = Valkey(folder=folder / "valkey", port=free_port(), password=secrets.token_hex(12))
         self.sandbox_port, self.live_port = free_port(), free_port()
         self.web_ports = [free_port(), free_port()]
         self._secret_key = secrets.token_urlsafe(50)
         self._passwords = {name: secrets.token_hex(8) for name in ("ADMIN", "OPERATOR", "CUSTOMER")}
         self._commands = {entry.name: entry.command for entry in parse(PROCFILE.read_text())}
         self.processes: dict[str, Managed] = {}
-        self.engines: dict[str, subprocess.Popen[bytes]] = {}
         self.proxies: dict[str, Proxy] = {}
         self._keeper: asyncio.Task[None] | None = None
-        self.kills = 0
 
     # --- Start and stop -----------------------------------------------------------------------------------
 
@@ -362,101 +354,12 @@ class Rig:
         managed.process.wait()
         self._guardian.forget(managed.pid)
 
-    # --- Engines --------------------------------------------------------------------------------------------
-
-    async def start_postgres(self, *, entry: tuple[str, ...] = ()) -> None:
-        """Return once it answers; retries while a killed server still holds its memory.
-
-        `entry` is prepended to the command.
-        """
-        for left in reversed(range(STARTS)):
-            try:
-                await self._start_engine("postgres", self.postgres, entry)
-            except EngineError:
-                if not left:
-                    raise
-                await asyncio.sleep(0.5)
-            else:
-                return
-
-    async def start_valkey(self, *, empty: bool = False, entry: tuple[str, ...] = ()) -> None:
-        """Return once it answers; `empty`: without its files. `entry` is prepended to the command."""
-        if empty:
-            for file in self.valkey.folder.glob("appendonlydir/*"):
-                file.unlink()
-        await self._start_engine("valkey", self.valkey, entry)
-
-    async def _start_engine(self, name: str, engine: Postgres | Valkey, entry: tuple[str, ...]) -> None:
-        await asyncio.to_thread(engine.prepare)
-        with engine.log.open("ab") as log:
-            process = start_child(
-                [*entry, *engine.argv()],
-                death_signal=engine.stop_signal,
-                output=log.fileno(),
-                account=engine.account(),
-            )
-        self.engines[name] = process
-        self._guardian.watch(process.pid, stop_signal=engine.stop_signal)
-        await asyncio.to_thread(wait_until_ready, engine, process)
-
-    def signal_engine(self, name: str, number: signal.Signals) -> None:
-        """Signal an engine's main process; wait for its exit if it is fatal."""
-        process = self.engines[name]
-        process.send_signal(number)
-        self.kills += number == signal.SIGKILL
-
-    async def end_engine(self, name: str, number: signal.Signals) -> None:
-        """Stop an engine by a signal; return once it has exited."""
-        self.signal_engine(name, number)
-        await asyncio.to_thread(self.engines[name].wait, 30)
-        self._guardian.forget(self.engines[name].pid)
-
-    def _end_engine(self, name: str, number: signal.Signals) -> None:
-        process = self.engines.get(name)
-        if process is None or process.poll() is not None:
-            return
-        process.send_signal(signal.SIGCONT)
-        process.send_signal(number)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
     # --- Inspection -----------------------------------------------------------------------------------------
 
     def usage(self, name: str) -> tuple[float, int]:
         """Return a process tree's memory in MB and its open files."""
         members = [psutil.Process(self.processes[name].pid), *self._children(name)]
         return sum(m.memory_info().rss for m in members) / 1e6, sum(m.num_fds() for m in members)
-
-    def rows(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """Query the database on a new connection."""
-        with psycopg.connect(self.postgres.url, connect_timeout=5, autocommit=True) as connection:
-            return connection.execute(statement, parameters or None).fetchall()
-
-    def do(self, statement: str, *parameters: Any) -> None:
-        """Execute a statement on a new connection."""
-        with psycopg.connect(self.postgres.url, connect_timeout=5, autocommit=True) as connection:
-            connection.execute(statement, parameters or None)
-
-    def token_of(self, username: str) -> str:
-        """Return a new API token for an account."""
-        token = f"opt_{secrets.token_urlsafe(32)}"
-        self.do(
-            "INSERT INTO accounts_apitoken (user_id, name, digest, hint, password_mark)"
-            " SELECT id, '', encode(sha256(%s), 'hex'), '', encode(sha256(convert_to(password, 'UTF8')), 'hex')"
-            " FROM auth_user WHERE username = %s",
-            token.encode(),
-            username,
-        )
-        return token
-
-    def broker(self, database: int = 0) -> redis.Redis:
-        """Return a Valkey client."""
-        return redis.Redis.from_url(
-            f"{self.valkey.url}/{database}", socket_timeout=5, socket_connect_timeout=2, decode_responses=True
-        )
 
     async def manage(self, *arguments: str) -> tuple[int, str]:
         """Run `manage.py`; return its exit status and output."""

@@ -5,6 +5,7 @@ import os
 import secrets
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from launcher.data_folder import DataFolder
 from launcher.engines import free_port
@@ -117,7 +118,7 @@ def open_plan(folder: DataFolder, *, network: str) -> Plan:
     """Return the stored plan, or create one; `network` only changes addresses."""
     file = folder.path / "plan.json"
     kept = json.loads(file.read_text()) if file.exists() else {}
-    made = {
+    made: dict[str, Any] = {
         "ports": kept.get("ports") or _free_ports(),
         "secrets": _secrets(kept.get("secrets", {})),
         "sandbox_port": kept.get("sandbox_port") or free_port(),

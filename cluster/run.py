@@ -10,11 +10,11 @@ from pathlib import Path
 from cluster import environment, network, release
 from cluster.plan import BASE_DIR, Node, Plan
 from cluster.readiness import answers, is_ready
+from launcher.announcement import DEMO_ACCOUNTS
 from launcher.child import Process, signal_group, start_child, stop_child
 from launcher.console import Console, wants_colour
 from launcher.engines import free_port, is_free
 from launcher.guardian import Guardian
-from launcher.run import DEMO_ACCOUNTS
 from launcher.supervisor import Program, Supervisor
 
 # Longer than a node's own stop timeouts.

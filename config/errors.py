@@ -31,7 +31,7 @@ from inventory import views as inventory
 from inventory.serializers import BadParameter
 from orders import commands, queries
 from orders.http.line_refusals import LinesRefused
-from orders.placing import pricing
+from orders.placing import pricing, totals
 from orders.refunding import amounts
 from providers import errors as providers
 
@@ -118,7 +118,7 @@ def _lines_refused(error: LinesRefused) -> Answer:
     return replace(answers[0], details=details)
 
 
-def _total_changed(error: pricing.TotalChanged) -> Answer:
+def _total_changed(error: totals.TotalChanged) -> Answer:
     message, field = str(error), "expectedTotal"
     if error.refusal:
         cause = Detail(error.refusal.code, error.refusal.message, "shippingAddress.country")
@@ -200,7 +200,7 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (pricing.UnknownProduct, _unknown_product),
     (LinesRefused, _lines_refused),
     (pricing.PriceChanged, _price_changed),
-    (pricing.TotalChanged, _total_changed),
+    (totals.TotalChanged, _total_changed),
     (pricing.WrongCurrency, _wrong_currency),
     (pricing.QuantityTooLarge, _quantity_too_large),
     (pricing.AmountTooLarge, _amount_too_large),
@@ -297,7 +297,9 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
     if challenge:
         headers["WWW-Authenticate"] = challenge
     response = Response(answer.body, status=answer.status, headers=headers)
-    response.is_outage = is_outage(error)  # for config.failover
+    if is_outage(error):
+        response.is_outage = True  # type: ignore[attr-defined]
+        response.headers["X-Outage"] = "1"  # for the balancer of a cluster
     response.error = answer.body["error"]  # type: ignore[attr-defined]  # for answers of several errors
     if _prefers_problem(request) and _renders_json(request):
         response.data, response.content_type = answer.problem, problem_json.MEDIA_TYPE

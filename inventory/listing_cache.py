@@ -18,7 +18,8 @@ from uuid import uuid4
 from django.conf import settings
 from django.core.cache import cache
 from django.db import transaction
-from redis.exceptions import RedisError
+
+from runtime.optional_valkey import OptionalValkey
 
 T = TypeVar("T")
 
@@ -32,10 +33,7 @@ MOST_ANSWERS = 256
 MOST_ITEMS = 5_000  # over all answers
 
 
-class _Valkey:
-    """When this process may call Valkey again."""
-
-    back_at = 0.0
+_valkey = OptionalValkey("lists are computed", cool_down=AWAY_SECONDS)
 
 
 class Answers:
@@ -82,7 +80,7 @@ ANSWERS = Answers()
 
 def remembered(question: Hashable, compute: Callable[[], list[T]]) -> list[T]:
     """Return the cached or computed answer. Shared: do not mutate."""
-    generation = _call(_current_generation)
+    generation = _valkey.call_or(_current_generation, None)
     if generation is None:
         return compute()
     kept = ANSWERS.get(generation, question)
@@ -95,12 +93,12 @@ def remembered(question: Hashable, compute: Callable[[], list[T]]) -> list[T]:
 
 def forget_listings() -> None:
     """Invalidate all lists once the current transaction commits."""
-    transaction.on_commit(lambda: _call(_start_generation))
+    transaction.on_commit(lambda: _valkey.call_or(_start_generation, ""))
 
 
 def expect_valkey() -> None:
     """End the cool-down."""
-    _Valkey.back_at = 0.0
+    _valkey.retry_now()
 
 
 def _current_generation() -> str:
@@ -113,14 +111,3 @@ def _start_generation() -> str:
     generation = uuid4().hex
     cache.set(GENERATION, generation, timeout=None)
     return generation
-
-
-def _call(question: Callable[[], T]) -> T | None:
-    if time.monotonic() < _Valkey.back_at:
-        return None
-    try:
-        return question()
-    except (RedisError, OSError) as error:
-        _Valkey.back_at = time.monotonic() + AWAY_SECONDS
-        logger.warning("The listing cache is unavailable: %s", error)
-        return None

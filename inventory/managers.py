@@ -26,7 +26,7 @@ from inventory.stock import (
 )
 
 if TYPE_CHECKING:
-    from inventory.models import Product, StockChange
+    from inventory.models import StockChange
 
 
 def new_version() -> int:
@@ -34,7 +34,7 @@ def new_version() -> int:
     return secrets.randbits(62)
 
 
-class ProductQuerySet(models.QuerySet["Product"]):
+class ProductQuerySet(models.QuerySet):
     """Products. Every write gives the rows a new version, by which the store of an order detects a stale price."""
 
     def update(self, **values: Any) -> int:
@@ -43,7 +43,7 @@ class ProductQuerySet(models.QuerySet["Product"]):
 
     update.alters_data = True  # type: ignore[attr-defined]
 
-    def bulk_create(self, objs: Iterable["Product"], *args: Any, **options: Any) -> list["Product"]:
+    def bulk_create(self, objs: Iterable[Any], *args: Any, **options: Any) -> list[Any]:
         """Insert products; `update_conflicts` gives the updated ones a new version, too."""
         products = list(objs)
         if options.get("update_conflicts"):
@@ -152,7 +152,7 @@ SELECT product_id, wanted, applied FROM difference ORDER BY product_id
 """
 
 
-class StockItemManager(models.Manager["StockItem"]):
+class StockItemManager(models.Manager):
     """Stock of many products and orders at once, in the caller's transaction."""
 
     def reserve(self, *, wanted: Sequence[Wanted], ahead: Sequence[Wanted] = ()) -> dict[int, list[Shortage]]:
@@ -214,7 +214,7 @@ class StockItemManager(models.Manager["StockItem"]):
         Reserved units stay: staff get NotEnoughFree, the inventory sync removes what it can and records the rest.
         Raises NoStock.
         """
-        item = self.select_for_update().filter(product_id=product_id).first()
+        item: Any = self.select_for_update().filter(product_id=product_id).first()
         if item is None:
             raise NoStock(product_id)
         if by < -item.available and source != ChangeSource.SYNC:

@@ -5,14 +5,12 @@ the addresses once /health is fine.
 """
 
 import contextlib
-import http.client
 import os
 import secrets
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -23,6 +21,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config.environment import database_url, read_secret_files, redis_url, weakness_of_key
 from launcher import prefork
+from launcher.announcement import DEMO_ACCOUNTS, LOOPBACK, Announcement, shown
 from launcher.child import Process, start_child, stop_child
 from launcher.console import Console, wants_colour
 from launcher.data_folder import DataFolder, DataFolderError
@@ -57,18 +56,9 @@ PASSED_ON = (
     "REDIS_PASSWORD",
     "TRUSTED_PROXIES",
 )
-LOOPBACK = "127.0.0.1"
 ANY_PORT = 0
-LATE_SECONDS = 60.0
 # Celery's warnings about root with pickle (we use JSON), and about a changing default (we set it).
 QUIET = "ignore:::celery.platforms,ignore:::celery.worker.consumer.consumer"
-HEALTH_SECONDS = 2.5  # /health takes at most 2 s
-# Role, name and password variable; `manage.py demo` creates the accounts.
-DEMO_ACCOUNTS = (
-    ("admin", "admin", "DEMO_ADMIN_PASSWORD"),
-    ("operator", "operator", "DEMO_OPERATOR_PASSWORD"),
-    ("customer", "demo", "DEMO_CUSTOMER_PASSWORD"),
-)
 
 
 class RunError(Exception):
@@ -140,10 +130,8 @@ def complete_environment(folder: DataFolder) -> dict[str, str]:
     ours |= {name: os.environ[name] for name in PASSED_ON if os.environ.get(name)}
     _check_public_addresses(ours)
     ours["ALLOWED_HOSTS"] = os.environ.get("ALLOWED_HOSTS") or _host_names(ours["HOST"])
-    ours["FLOWER_URL"] = (
-        os.environ.get("FLOWER_URL") or f"http://{_shown(ours['HOST'])}:{ours['FLOWER_PORT']}"
-    )
-    ours["PUBLIC_URL"] = os.environ.get("PUBLIC_URL") or f"http://{_shown(ours['HOST'])}:{ours['PORT']}"
+    ours["FLOWER_URL"] = os.environ.get("FLOWER_URL") or f"http://{shown(ours['HOST'])}:{ours['FLOWER_PORT']}"
+    ours["PUBLIC_URL"] = os.environ.get("PUBLIC_URL") or f"http://{shown(ours['HOST'])}:{ours['PORT']}"
     # Used once SANDBOX_WEBHOOK_URL is set.
     ours["SANDBOX_WEBHOOK_SECRET"] = ours["PAYMENT_WEBHOOK_SECRETS"].partition(",")[0]
     ours["SANDBOX_DATA"] = os.environ.get("SANDBOX_DATA") or str(folder.path / "sandbox")
@@ -356,82 +344,6 @@ def start_python(argv: list[str], environment: dict[str, str], output: int) -> P
     if prefork.is_supported():
         return prefork.Forked(argv, death_signal=signal.SIGKILL, output=output)
     return start_child(argv, death_signal=signal.SIGKILL, env=environment, cwd=BASE_DIR, output=output)
-
-
-class Announcement:
-    """Polls /health at each tick; prints addresses and logins once it is ready."""
-
-    def __init__(self, environment: dict[str, str], console: Console) -> None:
-        self._environment = environment
-        self._console = console
-        self._started_at = time.monotonic()
-        self._is_done = False
-        self._is_late = False
-
-    def __call__(self) -> None:
-        if self._is_done:
-            return
-        host, port = _reachable(self._environment["HOST"]), int(self._environment["PORT"])
-        reason = _why_not_ready(host, port)
-        waited = time.monotonic() - self._started_at
-        if reason is None:
-            self._is_done = True
-            self._console.text(table(self._environment))
-        elif waited > LATE_SECONDS and not self._is_late:
-            self._is_late = True
-            self._console.text(f"Not ready after {waited:.0f} s ({reason}); still trying.")
-
-
-def _why_not_ready(host: str, port: int) -> str | None:
-    """Return None when /health is 200, otherwise the reason."""
-    connection = http.client.HTTPConnection(host, port, timeout=HEALTH_SECONDS)
-    try:
-        connection.request("GET", "/health")
-        status = connection.getresponse().status
-    except (OSError, http.client.HTTPException) as error:
-        return f"/health: {error}"
-    finally:
-        connection.close()
-    return None if status == http.HTTPStatus.OK else f"/health answers {status}"
-
-
-def table(environment: dict[str, str]) -> str:
-    """Return addresses and logins as a table."""
-    base = f"http://{_shown(environment['HOST'])}:{environment['PORT']}"
-    flower_user, _, flower_password = environment["FLOWER_BASIC_AUTH"].partition(":")
-    rows = [
-        ("Live board", f"{base}/"),
-        ("API", f"{base}/api"),
-        ("Swagger", f"{base}/swagger"),
-        ("Admin", f"{base}/admin/"),
-        ("Health", f"{base}/health"),
-        ("Flower", f"{environment['FLOWER_URL']}   {flower_user} / {flower_password}"),
-    ]
-    if environment["DEMO"] == "1":
-        rows += [
-            (f"Login {role}", f"{name} / {environment[variable]}") for role, name, variable in DEMO_ACCOUNTS
-        ]
-    else:
-        # Outside the demo its accounts are disabled.
-        rows.append(("First login", f"{_manage(environment)} createsuperuser"))
-    lines = [f"  {title:<16}{value}" for title, value in rows]
-    return "\n".join(["", "Ready. Press Ctrl-C to stop.", "", *lines, ""])
-
-
-def _manage(environment: dict[str, str]) -> str:
-    """Return the `manage.py` command line for this system; it finds the default folder itself."""
-    folder = environment["DATA_DIR"]
-    elsewhere = "" if Path(folder) == BASE_DIR / ".data" else f"DATA_DIR={folder} "
-    return f"{elsewhere}{os.path.relpath(sys.executable)} manage.py"
-
-
-def _reachable(host: str) -> str:
-    return {"0.0.0.0": LOOPBACK, "": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
-
-
-def _shown(host: str) -> str:
-    place = _reachable(host)
-    return "localhost" if place in (LOOPBACK, "::1") else place
 
 
 def say(text: str) -> None:

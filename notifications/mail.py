@@ -29,7 +29,7 @@ AROUND_LETTERS = " .,'\N{RIGHT SINGLE QUOTATION MARK}-"
 LINK = re.compile(r"://|www\.|@|\w[.\u3002\uff0e\uff61][^\W\d_]{2,}", re.IGNORECASE)
 
 # Events quoted in mails.
-QUOTED = (EventType.SHIPPING_QUOTED, EventType.MONEY_RETURNED)
+QUOTED = (EventType.SHIPPING_QUOTED, EventType.MONEY_RETURNED, EventType.REFUND_SUCCEEDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,6 @@ def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> 
         "goods": _money(order.goods_amount, order),
         "shipping": None if shipping is None else _money(shipping, order),
         "total": _money(total, order),
-        # The latest refund of a part, and what was not refunded in parts.
         "part": _money(parts[-1], order) if parts else "",
         "rest": _money(total - sum(parts), order),
         "address": formats.address_lines(order),

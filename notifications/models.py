@@ -21,8 +21,8 @@ class Kind(models.TextChoices):
     REJECTED = "rejected"
     CANCELLED = "cancelled"
     REFUNDED = "refunded"
-    PART_REFUNDED = "part"  # a refund of a part
     COMPLETED = "completed"
+    PART_REFUNDED = "part_refunded"
 
 
 class Channel(models.TextChoices):
@@ -58,7 +58,7 @@ class Notification(models.Model):
         db_index=False,
         related_name="+",
     )
-    kind = models.CharField(max_length=10, choices=Kind.choices)
+    kind = models.CharField(max_length=20, choices=Kind.choices)
     channel = models.CharField(max_length=10, choices=Channel.choices)
     recipient = models.EmailField(blank=True)
     state = models.CharField(max_length=10, choices=State.choices)

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 
 from notifications.models import Subscription
+from runtime import signatures
 
 PREFIX = "whsec_"
 
@@ -15,7 +16,7 @@ def signed_headers(subscription: Subscription, *, key: str, timestamp: int, body
     if subscription.signature == Subscription.Signature.HEX:
         return {
             "Webhook-Id": key,
-            "Webhook-Signature": _hex(subscription.secret, timestamp=timestamp, body=body),
+            "Webhook-Signature": signatures.header(subscription.secret, timestamp=timestamp, body=body),
         }
     return {
         "webhook-id": key,
@@ -36,8 +37,3 @@ def _key_of(secret: str) -> bytes:
         return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     except binascii.Error:
         return secret.encode()
-
-
-def _hex(secret: str, *, timestamp: int, body: bytes) -> str:
-    digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
-    return f"t={timestamp},v1={digest}"

@@ -3,13 +3,15 @@
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from orders.legs import PAYMENT
+from orders.legs import LEGS, PAYMENT
 from orders.status import Status
 
 Text = str | Promise
 
+# A leg that names no other reason is refused by its event.
+OF_LEGS = {str(state.event): state.told for leg in LEGS for state in leg.states.values() if state.is_refused}
 # Rejections. Typed reasons are quoted.
-REASONS: dict[str, Text] = {
+REASONS: dict[str, Text] = OF_LEGS | {
     "out_of_stock": _("Not everything you ordered is in stock."),
     "not_shippable": _("We don't deliver to this address."),
     "card_declined": _("Your bank declined the payment."),
@@ -64,6 +66,9 @@ MONEY_AT_THE_END: dict[str, Text] = {
     PAYMENT.VOIDED: _("The {total} hold on your card was released. You were not charged."),
 }
 NOT_CHARGED = _("You were not charged.")
+# Refunds of parts.
+PARTS_REFUNDED = _("You were refunded {total}.")
+PARTS_ON_THEIR_WAY = _("Your refund of {total} is on its way.")
 
 # What cancelling does.
 EFFECTS: dict[str, Text] = {

@@ -110,6 +110,8 @@ class Leg:
     waits_in_any_state: ClassVar[tuple[Wait, ...]] = ()
     confirmed_as: ClassVar[State]  # how it stands when the order is confirmed, and completed
     completed_as: ClassVar[State]
+    # Other states of confirmed and completed orders, for a while.
+    also_confirmed_as: ClassVar[tuple[State, ...]] = ()
     PENDING: ClassVar[State]
     states: ClassVar[dict[str, State]]
 

@@ -123,15 +123,15 @@ class Payment(Leg):
         good=True,
         holds=True,
     )
+    # Parts of it are to be refunded: see `orders.refunding`.
     REFUNDING = State(
         "refunding",
         Mark.DONE,
         "paid; a refund is under way",
-        event=EventType.REFUND_REQUESTED,
-        told="A refund was requested.",
         weight=40,
         good=True,
         holds=True,
+        follows=(CAPTURED,),
     )
     REFUSED = State(
         "refused",
@@ -152,6 +152,7 @@ class Payment(Leg):
     )
     NOT_NEEDED = State("nothing", Mark.RELEASED, "nothing to refund")
     confirmed_as = completed_as = CAPTURED
+    also_confirmed_as = (REFUNDING,)
 
 
 PAYMENT = Payment()

@@ -128,7 +128,7 @@ TAKE_ID = f"SELECT {NEXT_ID} AS id {IF_AS_PRICED}"
 TAKE_IDS = f"SELECT now(), array_agg({NEXT_ID}) FROM generate_series(1, %s)"  # noqa: S608
 
 
-class OrderManager(models.Manager["Order"]):
+class OrderManager(models.Manager):
     """Orders, stored with their lines, journey and first event."""
 
     def place(
@@ -213,7 +213,7 @@ class OrderManager(models.Manager["Order"]):
             for field in cast("type[models.Model]", journey)._meta.concrete_fields
             if not (field.primary_key or field.null) and field.db_default is NOT_PROVIDED
         ]
-        return {field.column: _literal(field.get_default()) for field in fields} | {
+        return {str(field.column): _literal(field.get_default()) for field in fields} | {
             "status": _literal(Status.PENDING.value)
         }
 

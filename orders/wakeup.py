@@ -9,6 +9,7 @@ import time
 from channels.layers import get_channel_layer
 
 from database.prepared import execute
+from runtime.per_process import per_process
 
 logger = logging.getLogger(__name__)
 
@@ -61,14 +62,6 @@ async def _send() -> None:
         await asyncio.sleep(0.5)
 
 
-_lock = threading.Lock()
-_current: Announcer | None = None
-
-
+@per_process
 def _announcer() -> Announcer:
-    """Return this process's announcer: threads end at fork."""
-    global _current  # noqa: PLW0603
-    with _lock:
-        if _current is None or _current.pid != os.getpid():
-            _current = Announcer()
-        return _current
+    return Announcer()

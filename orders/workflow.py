@@ -21,6 +21,7 @@ from orders.legs import (
     holding,
     states_of,
 )
+from orders.refundable import Refundable
 from orders.schedule import MAX_COUNTED_ATTEMPTS, Schedule
 from orders.status import (
     TRANSITIONS,
@@ -50,7 +51,7 @@ class Event:
 
 
 @dataclass(slots=True)
-class JourneyState(Schedule):
+class JourneyState(Refundable):
     """A journey under lock: where each leg stands, and what follows for the order."""
 
     stock: State = STOCK.PENDING
@@ -202,47 +203,6 @@ class JourneyState(Schedule):
         """The payment is reversed."""
         self.wait = None
         self.enter(state, **({"how": state.code} if state.event else {}))
-
-    # --- Refunds of parts ----------------------------------------------------------------------------------
-
-    @property
-    def owes_refunds(self) -> bool:
-        """Whether credits of a confirmed order are to be refunded."""
-        return self.payment is PAYMENT.REFUNDING and self.status in (Status.CONFIRMED, Status.COMPLETED)
-
-    def refund_requested(self, *, credit: int, amount: Decimal, **data: Any) -> None:
-        """A credit was granted: due now, unless it is due already for another."""
-        self._owe_refund(is_under_way=self.owes_refunds and self.is_due and not self.attention)
-        self._note(EventType.REFUND_REQUESTED, credit=credit, amount=str(amount), **data)
-
-    def refund_succeeded(self, *, credit: int, amount: Decimal) -> None:
-        """A credit is refunded."""
-        self.wait = None
-        self._note(EventType.REFUND_SUCCEEDED, credit=credit, amount=str(amount))
-
-    def refund_failed(self, *, credit: int, amount: Decimal, code: str) -> None:
-        """The provider declined a credit's refund."""
-        self._note(EventType.REFUND_FAILED, credit=credit, amount=str(amount), reason=code)
-
-    def refund_reversed(self, *, credit: int, amount: Decimal, code: str) -> None:
-        """A credit's refund failed after it had succeeded: due for another attempt."""
-        self._owe_refund(is_under_way=self.owes_refunds and self.is_due)
-        self._note(EventType.REFUND_FAILED, credit=credit, amount=str(amount), reason=code, reversed=True)
-
-    def refunds_done(self, *, more: bool, failed: bool) -> None:
-        """Go on with `more` credits, or rest; failed ones wait for an operator."""
-        self.rest()
-        if more:
-            self.reschedule_in(0)
-        elif not failed:
-            self.payment = PAYMENT.CAPTURED
-
-    def _owe_refund(self, *, is_under_way: bool) -> None:
-        self.payment = PAYMENT.REFUNDING
-        if not is_under_way:
-            self.reschedule_in(0)
-
-    # --- Approval ------------------------------------------------------------------------------------------
 
     @property
     def needs_approval(self) -> bool:

@@ -8,9 +8,7 @@ State lives in Valkey and changes in Lua by Valkey's clock. Without Valkey every
 breaker must not cause failures itself.
 """
 
-import functools
 import logging
-import os
 import secrets
 import threading
 import time
@@ -23,6 +21,7 @@ import redis
 from django.conf import settings
 
 from providers.shared import shared_memory
+from runtime.per_process import per_process
 
 logger = logging.getLogger(__name__)
 
@@ -176,7 +175,7 @@ class Breaker:
 
 def breaker(name: str) -> Breaker:
     """Return a provider's breaker, with the common policy."""
-    return _breaker(name, settings.EXTERNAL_TIMEOUT_SECONDS, os.getpid())
+    return _breaker(name, settings.EXTERNAL_TIMEOUT_SECONDS)
 
 
 def all_states() -> list[BreakerState]:
@@ -184,8 +183,8 @@ def all_states() -> list[BreakerState]:
     return [breaker(name).state() for name in settings.PROVIDERS]
 
 
-@functools.lru_cache(maxsize=32)
-def _breaker(name: str, timeout: float, pid: int) -> Breaker:  # noqa: ARG001 - each process has its own beliefs
+@per_process
+def _breaker(name: str, timeout: float) -> Breaker:
     return Breaker(name, Policy(probe_patience=timeout + 5))
 
 

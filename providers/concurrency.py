@@ -1,8 +1,6 @@
 """Concurrent calls on threads, without waiting for the slowest."""
 
-import functools
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +10,8 @@ from typing import Generic, TypeVar
 
 from django.conf import settings
 from django.db import connections
+
+from runtime.per_process import per_process
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ def concurrently(
     if inline:
         return Gathered({place: call() for place, call in enumerate(calls)}, frozenset())
     gathering = _Gathering(on_late, until=time.monotonic() + patience)
-    threads = _pool(pool, places or settings.PROVIDER_CONCURRENCY, os.getpid())
+    threads = _pool(pool, places or settings.PROVIDER_CONCURRENCY)
     for place, call in enumerate(calls):
         threads.submit(gathering.run, place, call)
     return gathering.wait(len(calls))
@@ -136,6 +136,6 @@ class _Gathering(Generic[T]):
             return Gathered(self.results, frozenset(self.started))
 
 
-@functools.lru_cache(maxsize=16)
-def _pool(name: str, size: int, pid: int) -> ThreadPoolExecutor:  # noqa: ARG001 - threads do not survive a fork
+@per_process
+def _pool(name: str, size: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(size, thread_name_prefix=name)

@@ -12,7 +12,6 @@ descriptor, because TLS takes the socket over and http.client closes its own ear
 Name resolution counts but is not cut short: the system's resolver limits it.
 """
 
-import functools
 import math
 import os
 import socket
@@ -31,6 +30,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, NameResolutionError
 from urllib3.util.connection import allowed_gai_family
 
+from runtime.per_process import per_process
+
 CUT_SHORT = (OSError, HTTPError, HTTPException, ValueError)
 
 
@@ -47,13 +48,13 @@ class Deadline:
         self._twin: socket.socket | None = None
 
     def __enter__(self) -> "Deadline":
-        _watchdog(os.getpid()).watch(self)
+        _watchdog().watch(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _watchdog(os.getpid()).release(self)
+        _watchdog().release(self)
         # Without a connection the original error is more precise.
         had_connection = self._twin is not None
         self._replace_twin(None)
@@ -76,7 +77,7 @@ class Deadline:
 
     def attach(self, descriptor: int) -> None:
         """Watch this socket; too late, shut it down at once."""
-        _watchdog(os.getpid()).attach(self, socket.socket(fileno=os.dup(descriptor)))
+        _watchdog().attach(self, socket.socket(fileno=os.dup(descriptor)))
 
     def cut(self) -> None:
         """Shut the socket down; for the watchdog only."""
@@ -131,8 +132,8 @@ class _Watchdog:
             deadline.cut()
 
 
-@functools.lru_cache(maxsize=4)
-def _watchdog(pid: int) -> _Watchdog:  # noqa: ARG001 - threads do not survive a fork
+@per_process
+def _watchdog() -> _Watchdog:
     return _Watchdog()
 
 

@@ -1,9 +1,7 @@
 """HTTP calls to providers: pooled, bounded, with timeouts, and retried because every call has a key."""
 
-import functools
 import json
 import logging
-import os
 import random
 import threading
 import time
@@ -22,6 +20,7 @@ from providers.answers import Answer, TryFailed, read_answer, read_lines
 from providers.breaker import Admission, breaker
 from providers.deadline import Deadline, DeadlinePassed, session
 from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
+from runtime.per_process import per_process
 from telemetry import measures
 
 logger = logging.getLogger(__name__)
@@ -241,11 +240,11 @@ class ProviderClient:
 
 def provider(name: str) -> ProviderClient:
     """Return this process's client of a provider: connections do not survive a fork."""
-    return _provider(name, settings.PROVIDERS[name], settings.PROVIDER_CONCURRENCY, os.getpid())
+    return _provider(name, settings.PROVIDERS[name], settings.PROVIDER_CONCURRENCY)
 
 
-@functools.lru_cache(maxsize=32)
-def _provider(name: str, base_url: str, concurrency: int, pid: int) -> ProviderClient:  # noqa: ARG001
+@per_process
+def _provider(name: str, base_url: str, concurrency: int) -> ProviderClient:
     return ProviderClient(name, base_url, concurrency=concurrency)
 
 

@@ -7,7 +7,6 @@ runs on the loop's thread and must not block.
 import atexit
 import heapq
 import logging
-import os
 import resource
 import threading
 import time
@@ -28,6 +27,7 @@ from providers.http import Budget, Call, own_headers, pause
 from providers.rate import Rate
 from providers.window import Window
 from providers.wire import Reply, Target, Wire
+from runtime.per_process import per_process
 from telemetry import measures
 
 T = TypeVar("T")
@@ -349,22 +349,15 @@ def _narrow(window: Window, reply: Reply, failure: TryFailed) -> None:
         window.failed(now=now)
 
 
-_lock = threading.Lock()
-_current: tuple[int, Loop] | None = None
-
-
+@per_process
 def loop() -> Loop:
-    """Return this process's loop: threads and connections do not survive a fork."""
-    global _current  # noqa: PLW0603
-    with _lock:
-        if _current is None or _current[0] != os.getpid():
-            _current = os.getpid(), Loop()
-        return _current[1]
+    """Return this process's loop."""
+    return Loop()
 
 
 def exists() -> bool:
     """Whether this process has a loop already."""
-    return _current is not None and _current[0] == os.getpid()
+    return loop.exists()
 
 
 @atexit.register

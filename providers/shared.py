@@ -1,10 +1,7 @@
 """Providers' state that processes share in Valkey, with defaults while it is away."""
 
-import functools
 import logging
-import os
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -12,6 +9,8 @@ import redis
 from django.conf import settings
 
 from runtime import optional_valkey
+from runtime.optional_valkey import OptionalValkey
+from runtime.per_process import per_process
 
 T = TypeVar("T")
 
@@ -28,20 +27,14 @@ class SharedMemory:
 
     def __init__(self, url: str) -> None:
         self._redis = optional_valkey.fail_fast_client(url, seconds=SOCKET_TIMEOUT_SECONDS)
-        self._away_until = 0.0
+        self._valkey = OptionalValkey("each process knows the providers alone", cool_down=AWAY_SECONDS)
         self._scripts: dict[str, Callable[..., Any]] = {}
         self._lock = threading.Lock()
 
     def ask(self, question: Callable[[redis.Redis], T], *, otherwise: T) -> T:
         """Return the answer, or `otherwise` without Valkey or with malformed data."""
-        if time.monotonic() < self._away_until:
-            return otherwise
         try:
-            return question(self._redis)
-        except (redis.RedisError, OSError) as error:
-            self._away_until = time.monotonic() + AWAY_SECONDS
-            logger.warning("The shared state of the providers is out of reach: %s", error)
-            return otherwise
+            return self._valkey.call_or(lambda: question(self._redis), otherwise)
         except (ValueError, LookupError, TypeError) as error:
             logger.warning("The shared state of the providers cannot be read: %r", error)
             return otherwise
@@ -57,9 +50,9 @@ class SharedMemory:
 
 def shared_memory() -> SharedMemory:
     """Return this process's own: connections do not survive a fork."""
-    return _shared_memory(settings.CACHE_URL, os.getpid())
+    return _shared_memory(settings.CACHE_URL)
 
 
-@functools.lru_cache(maxsize=4)
-def _shared_memory(url: str, pid: int) -> SharedMemory:  # noqa: ARG001 - the process is part of the name
+@per_process
+def _shared_memory(url: str) -> SharedMemory:
     return SharedMemory(url)

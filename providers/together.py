@@ -1,8 +1,6 @@
 """Concurrent conversations for blocking callers, without waiting for the slowest."""
 
-import functools
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,6 +11,7 @@ from providers.collector import Collector
 from providers.concurrency import Gathered
 from providers.conversation import Conversation
 from providers.loop import Job, NotBegun, loop
+from runtime.per_process import per_process
 
 T = TypeVar("T")
 
@@ -56,7 +55,7 @@ class _Gathering:
     def done(self, place: int, result: Any) -> None:
         with self._change:
             if self._is_over:
-                _late(os.getpid()).add(partial(self._report, place, result))
+                _late().add(partial(self._report, place, result))
                 return
             if isinstance(result, NotBegun):
                 self.not_begun.add(place)
@@ -86,8 +85,8 @@ class _Gathering:
         self._on_late(place, result)
 
 
-@functools.lru_cache(maxsize=2)
-def _late(pid: int) -> Collector[Callable[[], None]]:  # noqa: ARG001 - threads do not survive a fork
+@per_process
+def _late() -> Collector[Callable[[], None]]:
     return Collector(_call_all, name="late-answers")
 
 

@@ -17,6 +17,7 @@ import redis
 from django.conf import settings
 
 from runtime import optional_valkey
+from runtime.per_process import per_process
 
 logger = logging.getLogger(__name__)
 
@@ -197,14 +198,6 @@ class HeartbeatPublisher:
         return f"{name}|{settings.NODE}|{self.pid}"
 
 
-_lock = threading.Lock()
-_current: HeartbeatPublisher | None = None
-
-
+@per_process
 def _publisher() -> HeartbeatPublisher:
-    """Return this process's publisher: threads do not survive a fork."""
-    global _current  # noqa: PLW0603
-    with _lock:
-        if _current is None or _current.pid != os.getpid():
-            _current = HeartbeatPublisher()
-        return _current
+    return HeartbeatPublisher()

@@ -106,7 +106,7 @@ def _quote(new: NewOrder, lines: list[PlacedLine], goods: Decimal) -> QuoteBody:
         total_amount=None if isinstance(shipping, Refusal) else goods + shipping,
         currency=new.currency,
         country=new.country,
-        shipping_refusal=refusal and ShippingRefusal(code=refusal.code, message=refusal.message),
+        shipping_refusal=ShippingRefusal(code=refusal.code, message=refusal.message) if refusal else None,
     )
 
 

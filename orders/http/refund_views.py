@@ -43,7 +43,7 @@ class RefundItem(Body, kw_only=True):
     quantity: Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
 
     def complaints(self) -> Iterator[str]:
-        """Yield that the product is not named."""
+        """Yield a missing product."""
         if self.product_id is None and self.sku is None:
             yield "missing productId"
 
@@ -63,7 +63,7 @@ class RefundRequest(Body, kw_only=True):
     dry_run: Annotated[bool, Meta(description="Refund nothing; return what it would come to.")] = False
 
     def complaints(self) -> Iterator[str]:
-        """Yield what does not go together."""
+        """Yield parts beside an amount or neither, restocking without items, an impossible amount of shipping."""
         has_parts = self.items is not None or self.shipping not in (None, False)
         if self.amount is None and not has_parts:
             yield "missing amount"
@@ -71,11 +71,8 @@ class RefundRequest(Body, kw_only=True):
             yield "conflict of amount"
         if self.restock and self.items is None:
             yield "missing items"
-        try:
-            if isinstance(self.shipping, Decimal):
-                read_price(Price, self.shipping)
-        except ValueError as error:
-            yield str(error)
+        if isinstance(self.shipping, Decimal):
+            yield from _impossible(self.shipping)
 
     def as_wish(self) -> Wish:
         """Return what is to be refunded."""
@@ -86,6 +83,14 @@ class RefundRequest(Body, kw_only=True):
             reason=self.reason,
             restock=self.restock,
         )
+
+
+def _impossible(amount: Decimal) -> Iterator[str]:
+    """Yield why this is no price."""
+    try:
+        read_price(Price, amount)
+    except ValueError as error:
+        yield str(error)
 
 
 class RefundedItem(Answer):

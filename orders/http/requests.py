@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 from django.conf import settings
@@ -46,7 +46,7 @@ KEY_PATTERN = explain_pattern(f"^{KEY.pattern}$", "A key has 1 to 200 printable 
 class NewLine(Body, kw_only=True):
     """A line of a new order. The product is named by `productId`, `sku` or `productName`."""
 
-    at_least_one_of = ("productId", "sku", "productName")
+    at_least_one_of: ClassVar[tuple[str, ...]] = ("productId", "sku", "productName")
 
     product_id: Id | None = None
     sku: Annotated[str, Meta(min_length=1, max_length=40)] | None = None
@@ -102,7 +102,7 @@ class PaymentMeans(Body):
 class NewOrderRequest(Body, kw_only=True):
     """A new order. Give `customerId` or `customerName`, or both."""
 
-    at_least_one_of = ("customerId", "customerName")
+    at_least_one_of: ClassVar[tuple[str, ...]] = ("customerId", "customerName")
 
     customer_id: (
         Annotated[str, Meta(min_length=1, max_length=64)] | Annotated[int, Meta(ge=0, le=LARGEST_ID)] | None
@@ -158,11 +158,12 @@ class NewOrderRequest(Body, kw_only=True):
 class QuoteRequest(NewOrderRequest, kw_only=True):
     """An order to quote: as for placing it, but customer and payment may be missing."""
 
-    at_least_one_of = ()
+    at_least_one_of: ClassVar[tuple[str, ...]] = ()
 
     def complaints(self) -> Iterator[str]:
-        """Yield an unknown currency, an impossible address."""
+        """Yield an unknown currency, impossible prices, an impossible address."""
         yield from complaints_of(check_currency, self.currency, field="currency")
+        yield from _impossible_prices(self)
         yield from complaints_of(check_email, self.email, field="email")
 
 

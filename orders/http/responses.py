@@ -15,7 +15,7 @@ from orders.http.links import track_link
 from orders.legs import NAMES
 from orders.managers import PlacedLine
 from orders.models import Order, OrderEvent, OrderLine
-from orders.operators.explain import SITUATIONS, WAITS_FOR_NOTHING, Explanation
+from orders.operators.situations import SITUATIONS, WAITS_FOR_NOTHING, Explanation
 from orders.placing import totals
 from orders.placing.pricing import NewOrder
 from orders.placing.single import Placed
@@ -214,7 +214,6 @@ def placed(order: Placed, *, new: NewOrder, staff: bool) -> OrderDetail:
         finished_at=None,
         total_is_final=False,
         shipping_amount=None,
-        refunded_amount=NOTHING,
         **_estimates(
             order.goods_amount,
             totals.estimate_shipping(
@@ -225,11 +224,12 @@ def placed(order: Placed, *, new: NewOrder, staff: bool) -> OrderDetail:
             ),
         ),
         legs=Legs(**dict.fromkeys(NAMES, OPEN)),
+        refunded_amount=NOTHING,
         payments=[],
     )
 
 
-def _estimates(goods: Decimal, shipping: Decimal | Refusal | None) -> dict[str, Decimal | None]:
+def _estimates(goods: Decimal, shipping: Decimal | Refusal | None) -> dict[str, Any]:
     price = shipping if isinstance(shipping, Decimal) else None
     return {
         "estimated_shipping_amount": price,
@@ -274,8 +274,8 @@ def detail(
         email=order.email or None,
         goods_amount=order.goods_amount,
         shipping_amount=journey.shipping_amount,
-        refunded_amount=_refunded(transactions),
         **_estimates(order.goods_amount, shipping),
+        refunded_amount=_refunded(transactions),
         shipping_address=order.shipping_address,
         country=order.country,
         items=[_line(line) for line in lines],

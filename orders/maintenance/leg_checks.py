@@ -20,8 +20,8 @@ SHOWN = "concat_ws(', ', " + ", ".join(f"'{name} \"' || {name} || '\"'" for name
 
 def ends() -> str:
     """Return the check that a confirmed order has everything, and one that ended otherwise holds nothing."""
-    confirmed = _any(_is_not(leg, leg.confirmed_as) for leg in LEGS)
-    completed = _any(_is_not(leg, leg.completed_as) for leg in LEGS)
+    confirmed = _any(f"NOT {_is_in(leg, (leg.confirmed_as, *leg.also_confirmed_as))}" for leg in LEGS)
+    completed = _any(f"NOT {_is_in(leg, (leg.completed_as, *leg.also_confirmed_as))}" for leg in LEGS)
     return f"""
         SELECT order_id::text, format('%s with %s', status, {SHOWN})
         FROM orders_journey WHERE
@@ -29,12 +29,6 @@ def ends() -> str:
             OR (status = 'completed' AND ({completed}))
             OR (status IN ('cancelled', 'rejected') AND ({_any(_holds(leg) for leg in LEGS if leg.way_back)}))
     """  # noqa: S608 - built from declarations
-
-
-def _is_not(leg: Leg, state: State) -> str:
-    # Refunds of parts leave an order confirmed or completed.
-    also = [PAYMENT.REFUNDING] if leg is PAYMENT else []
-    return f"NOT {_is_in(leg, [state, *also])}"
 
 
 def queues() -> str:

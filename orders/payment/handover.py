@@ -6,9 +6,7 @@ groups and renews the leases of orders with calls under way, so that orders of a
 An order with another undecided leg stays with its batch: the chord's body continues it.
 """
 
-import functools
 import logging
-import os
 import threading
 import time
 from collections.abc import Sequence
@@ -33,6 +31,7 @@ from payments.gateways.protocol import Outcome
 from payments.ledger import Kind
 from providers.collector import Collector
 from providers.loop import exists, loop
+from runtime.per_process import per_process
 
 logger = logging.getLogger(__name__)
 
@@ -148,18 +147,18 @@ def pause_when_crowded() -> float:
 def submit(calls: Sequence[Prepared]) -> None:
     """Submit calls. No transaction may be open; outcomes are applied in the background."""
     if calls:
-        _calls_of(os.getpid()).submit(calls)
+        _calls().submit(calls)
 
 
 def drain(*, seconds: float) -> bool:
     """Wait until all calls of this process are recorded; False on timeout."""
-    return not exists() or _calls_of(os.getpid()).drain(seconds=seconds)
+    return not exists() or _calls().drain(seconds=seconds)
 
 
 def finish() -> None:
     """Drain, and make unanswered orders due for other processes."""
     if not drain(seconds=DRAIN_SECONDS):
-        _calls_of(os.getpid()).reschedule_unanswered()
+        _calls().reschedule_unanswered()
 
 
 class HandedOverCalls:
@@ -257,6 +256,6 @@ def is_begun(outcome: Outcome | Exception) -> TypeGuard[Outcome]:
     return isinstance(outcome, Outcome) and outcome.kind == "begun"
 
 
-@functools.lru_cache(maxsize=2)
-def _calls_of(pid: int) -> HandedOverCalls:  # noqa: ARG001 - threads do not survive a fork
+@per_process
+def _calls() -> HandedOverCalls:
     return HandedOverCalls()

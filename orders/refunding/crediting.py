@@ -1,6 +1,6 @@
 """Credits: what the shop decided to refund of an order, and how refunds carry it out.
 
-A credit is numbered under the order's lock when it is accepted (`orders.refunds`). The step prepares one refund
+A credit is numbered under the order's lock when it is accepted (`orders.refunding.parts`). The step prepares one refund
 per order at a time, the oldest open credit first, and may run twice: a credit's refund has one number until it is
 declined, and an unknown one keeps its key.
 """

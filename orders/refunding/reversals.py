@@ -11,7 +11,7 @@ from orders.legs import PAYMENT
 from orders.models import Credit
 from orders.payment import answers
 from orders.refunding import crediting
-from orders.status import Status
+from orders.status import UNDONE
 from orders.workflow import JourneyState
 from payments import ledger
 from payments.gateways.protocol import Outcome
@@ -43,7 +43,7 @@ def record_news(entry: Transaction, outcome: Outcome) -> bool:
 
 def _apply(kind: Kind, journey: JourneyState, found: Reversed, outcome: Outcome) -> None:
     why = f"{kind.label} of {found.amount} failed after it had succeeded: {outcome.code} {outcome.message}".strip()
-    if journey.status in (Status.CANCELLING, Status.CANCELLED, Status.REJECTED) and kind is Kind.REFUND:
+    if journey.status in UNDONE and kind is Kind.REFUND:
         journey.payment_arrived_late(PAYMENT.CAPTURED)
     elif kind is Kind.REFUND and found.credit is not None:
         crediting.set_state(journey.order_id, found.credit, Credit.State.FAILED)

@@ -43,7 +43,7 @@ COLUMNS = {
     "createdAt": "placed_at",  # deprecated
     "finishedAt": "journey__finished_at",
 }
-AMOUNTS = {"goodsAmount", "shippingAmount", "totalAmount"}
+AMOUNTS = {"goodsAmount", "shippingAmount", "totalAmount", "refundedAmount"}
 STAFF_COLUMNS = {"attention": "journey__attention"}
 # What spreadsheets run as a formula, even behind invisible characters.
 FORMULA = re.compile(
@@ -100,7 +100,8 @@ def _row(columns: dict[str, str], values: dict[str, Any]) -> Row:
     row["status"] = values["journey__status"].capitalize()
     row["totalAmount"] = values["goods_amount"] + (values["journey__shipping_amount"] or 0)
     for name in AMOUNTS & row.keys():
-        row[name] = None if row[name] is None else rounded(row[name], values["currency"])
+        amount = row[name]
+        row[name] = None if amount is None else rounded(amount, values["currency"])
     return row
 
 

@@ -26,6 +26,7 @@ class FakeNode:
 
     status: int = 200
     breaks: bool = False  # it takes a request, and dies over it
+    has_outage: bool = False  # its answers come of a database without a leader
     heard: list[str] = field(default_factory=list)
 
     def serve(self) -> ThreadingHTTPServer:
@@ -52,6 +53,8 @@ class FakeNode:
             def _say(self, status: int) -> None:
                 self.send_response(status)
                 self.send_header("Content-Length", "2")
+                if node.has_outage and not self.path.startswith("/health"):
+                    self.send_header("X-Outage", "1")
                 self.end_headers()
                 with contextlib.suppress(OSError):
                     self.wfile.write(b"{}")
@@ -138,6 +141,18 @@ def test_a_post_without_a_key_is_sent_once(front: Front) -> None:
     answer = front.ask("/api/orders", method="POST")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
     assert front.heard == ["POST /api/orders"]
+
+
+def test_a_post_with_a_key_that_found_no_leader_goes_to_another_node(front: Front) -> None:
+    for node in front.nodes[:2]:
+        node.status, node.has_outage = 503, True
+    for _ in range(3):
+        answer = front.ask("/api/orders", method="POST", headers={"Idempotency-Key": "k"})
+        assert answer.status_code == 200
+    assert front.nodes[0].heard or front.nodes[1].heard
+    front.nodes[2].status, front.nodes[2].has_outage = 503, True
+    answer = front.ask("/api/orders", method="POST")
+    assert (answer.status_code, "X-Outage" in answer.headers) == (503, False)
 
 
 def test_bulk_intake_is_never_sent_twice(front: Front) -> None:

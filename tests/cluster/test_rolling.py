@@ -11,7 +11,7 @@ from django.db import connection
 from cluster import release
 from cluster.plan import BASE_DIR, Plan, PlanError, open_plan
 from launcher.data_folder import DataFolder
-from orders import dispatcher
+from orders import batches
 from orders.dispatcher import Dispatcher
 from orders.models import Batch
 from runtime import draining
@@ -49,8 +49,8 @@ def running(monkeypatch: Any) -> Iterator[threading.Event]:
         looked.set()
         return found
 
-    monkeypatch.setattr(dispatcher.draining, "is_draining", noted)
-    monkeypatch.setattr(dispatcher.batches, "send", lambda _: None)
+    monkeypatch.setattr(draining, "is_draining", noted)
+    monkeypatch.setattr(batches, "send", lambda _: None)
     own = Dispatcher()
 
     def run() -> None:

@@ -61,7 +61,7 @@ class LosesTheFirstAnswer(httpx.HTTPTransport):
 
 @needs_generator
 def test_the_client_places_reads_lists_and_cancels(client_package, goods, live_server):
-    from order_pipeline_client import Refused, Shop, models, repeating  # noqa: PLC0415
+    from order_pipeline_client import Refused, Shop, models, repeating  # type: ignore[import-not-found]  # noqa: PLC0415
 
     def an_order(quantity=2):
         line = models.NewLineBySku(sku=goods.sku, quantity=quantity)

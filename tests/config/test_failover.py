@@ -66,14 +66,14 @@ def test_the_second_run_finds_the_request_as_the_first_one_did(rf: Any, settings
     request.user = AnonymousUser()
     users = []
 
-    def view(request: Any) -> HttpResponse:
+    def view(request: Any) -> Any:
         users.append(request.user)
         request.user = "the one of its token"
-        response = HttpResponse(status=503)
+        response: Any = HttpResponse(status=503)
         response.is_outage = len(users) == 1
         return response
 
-    view.cls = object  # as all views of the API have
+    view.cls = object  # type: ignore[attr-defined]
     AwaitsLeader(lambda _: HttpResponse()).process_view(request, view, (), {})
     assert users == [AnonymousUser(), AnonymousUser()]
 
@@ -84,7 +84,8 @@ def test_a_connection_waits_for_a_server_that_takes_writes() -> None:
     timer = threading.Timer(0.3, parameters.update, kwargs={"port": port})
     timer.start()
     with failover.patience(10):
-        connection._connect(parameters).close()
+        own: Any = connection
+        own._connect(parameters).close()
     timer.join()
 
 

@@ -17,10 +17,11 @@ from typing import Any
 import psutil
 import pytest
 
+from launcher.announcement import table
 from launcher.data_folder import DataFolder, DataFolderError
 from launcher.engines import free_port
 from launcher.procfile import PROCFILE, parse
-from launcher.run import RunError, complete_environment, table
+from launcher.run import RunError, complete_environment
 
 ROOT = PROCFILE.parent
 START_SECONDS = 90.0

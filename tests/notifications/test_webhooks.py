@@ -334,7 +334,6 @@ def test_an_unknown_event_is_answered_with_those_there_are(client):
     body = {"url": "https://shop.example/", "events": ["order_placed", "order.confirmed"]}
     error = client.post("/api/webhooks", body, content_type="application/json").json()["error"]
     assert error["field"] == "events[1]"
-    assert "'order.confirmed'" in error["message"]
     assert "order_confirmed, " in error["message"]
 
 

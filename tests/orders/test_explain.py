@@ -15,7 +15,8 @@ from django.db import connection
 from orders import batches, steps
 from orders.legs import LEGS, LOST_STEP, PAYMENT, SHIPPING, STOCK, WAITS
 from orders.models import Batch, Order, StepRun
-from orders.operators.explain import Explanation, Situation, explain
+from orders.operators.explain import explain
+from orders.operators.situations import Explanation, Situation
 from orders.status import Status
 from providers.breaker import Admission, breaker
 from runtime import heartbeats

@@ -13,9 +13,9 @@ from orders.models import Journey, Order
 from orders.status import Status
 from payments import ledger, webhooks
 from payments.gateways import gateway
-from payments.gateways.signature import sign as signature_of
 from payments.models import Transaction, WebhookEvent, idempotency_key
 from providers.breaker import breaker
+from runtime import signatures
 from sandbox.process import SandboxProcess
 from telemetry import measures
 from tests.factories import make_order, make_product, make_shipping
@@ -58,7 +58,7 @@ def event(order_id: int, about: str, status: str = "succeeded", **changes: Any) 
 def send(body: Any, *, secret: str = NEW, age: float = 0, signature: str = "") -> Any:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     timestamp = str(int(time.time() - age))
-    signed = f"t={timestamp},v1={signature_of(timestamp=timestamp, body=raw, secret=secret)}"
+    signed = f"t={timestamp},v1={signatures.digest(secret, timestamp=timestamp, body=raw)}"
     headers = {"Webhook-Signature": signature or signed}
     return Client().post(ADDRESS, raw, content_type="application/json", headers=headers)
 

@@ -11,11 +11,12 @@ from rest_framework.test import APIClient
 
 from orders import commands
 from orders.models import Journey
+from orders.placing.single import Placed
 from orders.status import Status
 from payments.gateways import gateway
-from payments.gateways.signature import sign
 from payments.models import Transaction
-from tests.factories import Placed, make_order, make_product, make_shipping, make_user
+from runtime import signatures
+from tests.factories import make_order, make_product, make_shipping, make_user
 from tests.fixtures.pipeline import make_everything_due, work_off
 from tests.fixtures.stripe import HEADERS, SECRET
 from tests.waiting import until
@@ -63,7 +64,7 @@ def money(order: Placed) -> tuple[Any, ...]:
 def webhook(event_type: str, found: dict[str, Any]) -> int:
     body = json.dumps({"id": f"evt_{event_type}", "type": event_type, "data": {"object": found}}).encode()
     now = str(int(time.time()))
-    signed = f"t={now},v1={sign(timestamp=now, body=body, secret=SECRET)}"
+    signed = f"t={now},v1={signatures.digest(SECRET, timestamp=now, body=body)}"
     headers = {"Stripe-Signature": signed}
     address = "/api/payments/webhook/stripe"
     return Client().post(address, body, content_type="application/json", headers=headers).status_code
@@ -92,6 +93,7 @@ def test_an_order_that_the_customer_has_to_confirm_waits_and_goes_on_with_the_we
     order = ordered(NEEDS_CUSTOMER)
     waiting = authorization(order)
     assert (waiting.state, waiting.code) == ("unknown", "action_required")
+    assert waiting.action is not None
     assert waiting.action["url"].startswith("https://")
     assert {"clientSecret", "payBy"} < set(waiting.action)
     assert (journey(order).status, journey(order).batch_id) == (Status.PROCESSING, None)

@@ -1,11 +1,13 @@
 """Gateways by name: built in, from the settings, from entry points; a row keeps the gateway that has its money."""
 
+from decimal import Decimal
+
 import pytest
 
 from config.checks import gateways_load
 from orders import commands
 from orders.models import Journey
-from payments import ledger
+from payments import calls, ledger
 from payments.gateways import GatewayUnknown, gateway, names_in_use
 from payments.gateways.in_process import InProcessGateway, Memory
 from payments.ledger import Kind
@@ -71,8 +73,8 @@ class TestTheRowsGateway:
         make_shipping()
         order = make_order((make_product(units=5), 1))
         settings.PAYMENT_GATEWAYS = {"acme": PATH}
-        request = ledger.Request(
-            order.order_id, str(order.uuid), 15, "USD", "tok_demo", gateway="acme", number=1
+        request = calls.Request(
+            order.order_id, str(order.uuid), Decimal(15), "USD", "tok_demo", gateway="acme", number=1
         )
         (prepared,) = ledger.prepare(Kind.AUTHORIZE, ledger.listed([request]))
         assert prepared.gateway == "acme"

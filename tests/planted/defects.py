@@ -20,8 +20,9 @@ from orders.refunding import amounts
 from orders.waits import shortages
 from orders.workflow import JourneyState
 from payments import ledger, returns
-from payments.calls import Kind, Prepared
+from payments.calls import Prepared
 from payments.gateways.protocol import Outcome, Talk
+from payments.ledger import Kind
 from payments.models import idempotency_key
 from providers.conversation import Conversation
 

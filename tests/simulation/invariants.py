@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 AT_REST = frozenset({Status.CONFIRMED, Status.COMPLETED, Status.CANCELLED, Status.REJECTED})
 GOOD = frozenset({Status.CONFIRMED, Status.COMPLETED})
 ENDS = {
-    Status.CONFIRMED: {leg.name: leg.confirmed_as for leg in LEGS},
-    Status.COMPLETED: {leg.name: leg.completed_as for leg in LEGS},
+    Status.CONFIRMED: {leg.name: (leg.confirmed_as, *leg.also_confirmed_as) for leg in LEGS},
+    Status.COMPLETED: {leg.name: (leg.completed_as, *leg.also_confirmed_as) for leg in LEGS},
 }
 
 
@@ -86,11 +86,9 @@ class Watch:
         if row.due_at is None and row.status in (Status.PROCESSING, Status.CANCELLING) and not row.attention:
             self.note(f"order {order_id}: {row.status}, and it is never due again")
         stands = {name: row.state[name] for name in NAMES}
-        if stands["payment"] is PAYMENT.REFUNDING:
-            if row.due_at is None and not row.attention:
-                self.note(f"order {order_id}: owes a refund, and it is never due again")
-            stands["payment"] = PAYMENT.CAPTURED
-        if row.status in ENDS and stands != ENDS[row.status]:
+        if stands["payment"] is PAYMENT.REFUNDING and row.due_at is None and not row.attention:
+            self.note(f"order {order_id}: owes a refund, and it is never due again")
+        if row.status in ENDS and any(state not in ENDS[row.status][name] for name, state in stands.items()):
             self.note(f"order {order_id}: {row.status} with {stands}")
         held = {name: code for name, code in stands.items() if code.holds and code.mark is not Mark.OPEN}
         if row.status in (Status.CANCELLED, Status.REJECTED) and held:

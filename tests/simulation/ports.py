@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from decimal import Decimal
 from functools import partial
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings
 from django.db import OperationalError
@@ -37,6 +37,7 @@ from tests.simulation.books import SHIPPING, Books, moment
 from tests.simulation.desk import held
 
 if TYPE_CHECKING:
+    from payments.gateways.protocol import PaymentGateway
     from tests.simulation.world import World
 
 
@@ -122,7 +123,10 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (ledger, "listed", lambda requests: requests),
         (ledger, "unknown_of", books.unknown_of),
         (ledger, "not_refused", books.not_refused),
-        *((module, "talk", lambda _name: Direct(world.provider)) for module in (ledger, returns)),
+        *(
+            (module, "talk", lambda _name: Direct(cast("PaymentGateway", world.provider)))
+            for module in (ledger, returns)
+        ),
         *((module, "hold_all", _hold_all(world)) for module in (ledger, returns)),
         (talking, "is_handed_over", lambda: world.hands_over),
         (handover, "room", world.desk.room),

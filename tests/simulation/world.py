@@ -143,10 +143,9 @@ class World:
     def _operate(self) -> None:
         """An operator goes through the list: what is held starts, what needs attention is tried again."""
         for order_id, row in self.database.journeys.items():
-            owes_refunds = row.state["payment"] is PAYMENT.REFUNDING
             if row.attention and any(row.state[name].approved_as for name in NAMES):
                 self._decide(order_id)
-            elif row.attention and (row.status in UNDER_WAY or owes_refunds):
+            elif row.attention and (row.status in UNDER_WAY or row.state["payment"] is PAYMENT.REFUNDING):
                 self._ask(order_id, commands.retry_order)
             elif row.due_at is None and row.status is Status.PENDING:
                 self._ask(order_id, commands.process_order)

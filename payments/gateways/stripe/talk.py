@@ -88,7 +88,7 @@ class StripeTalk:
         self, *, key: str, reference: str, capture: str, amount: Decimal, currency: str
     ) -> Conversation[Outcome]:
         """Refund a captured intent."""
-        fields = {
+        fields: dict[str, str | int] = {
             "payment_intent": capture,
             "amount": minor_units(amount, currency),
             "metadata[key]": key,
