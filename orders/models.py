@@ -144,6 +144,8 @@ class Journey(models.Model):
     sequence = models.IntegerField(default=1)
     # By the database's clock; NULL at rest.
     due_at = models.DateTimeField(null=True, blank=True)
+    # Of the queue (`orders.managers`): a bulk is claimed beside single orders, and other owners' bulks.
+    lane = models.SmallIntegerField(default=0, db_default=0)
     # The fencing token: only this batch may write.
     batch_id = models.BigIntegerField(null=True, blank=True)
     # Claims since the order last progressed.
@@ -165,7 +167,9 @@ class Journey(models.Model):
     class Meta:
         indexes = [
             # The dispatcher's queue: its size follows the work in flight.
-            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="orders_due"),
+            models.Index(
+                fields=["lane", "due_at"], condition=Q(due_at__isnull=False), name="orders_due_by_lane"
+            ),
             # Operators' lists and counts.
             models.Index(
                 fields=["status", "order"],
