@@ -41,6 +41,8 @@ class OrderRow(NamedTuple):
     shipping_address: Json
     country: Text
     payment_token: Text
+    external_reference: Text
+    metadata: Json
     held: Bool
 
 
@@ -87,6 +89,9 @@ class CurrentTransaction(Func):
         " pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1)"
     )
 
+
+# The index that refuses a second order of an account with the same reference.
+REFERENCE_INDEX = "orders_reference_of_owner"
 
 # Lanes of the dispatcher's queue, which a claim serves in turn: one of single orders, and of each bulk owner one.
 LIVE_LANE, BULK_LANES = 0, 15
@@ -148,7 +153,7 @@ class OrderManager(models.Manager):
         """Store one order in a statement of its own; `versions` are those of the lines' products.
 
         None, and nothing is stored, if a product has changed or the idempotency key is known. Waits for a
-        concurrent transaction with the key.
+        concurrent transaction with the key. Raises IntegrityError if the owner has an order with this reference.
         """
         parameters = row._asdict() | {
             "product_ids": numbers(line.product_id for line in lines),
@@ -176,13 +181,18 @@ class OrderManager(models.Manager):
         *,
         origin: Mapping[str, Any],
     ) -> None:
-        """Store orders under ids of `take_ids`; lines come with their order's id. Runs in the caller's transaction."""
+        """Store orders under ids of `take_ids`; lines come with their order's id. Runs in the caller's transaction.
+
+        Raises IntegrityError if the owner has an order with one of the references.
+        """
         columns = zip(TYPES.items(), zip(*orders.values(), strict=True), strict=True)
         wanted: dict[str, Column] = {"id": ("bigint", list(orders))}
         wanted |= {name: (type_, values) for (name, type_), values in columns}
         order_rows, order_values = rows(wanted)
         line_rows, line_values = rows(_line_columns(lines))
-        statement = MANY.format(orders=order_rows, lines=line_rows, inserts=self._inserts("%s", lane=BULK_LANE))
+        statement = MANY.format(
+            orders=order_rows, lines=line_rows, inserts=self._inserts("%s", lane=BULK_LANE)
+        )
         with connection.cursor() as cursor:
             cursor.execute(statement, [*order_values, *line_values, document(origin), wakeup.DUE])
 
