@@ -110,6 +110,8 @@ def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> 
     parts = [Decimal(event.data["amount"]) for event in events if event.type == EventType.REFUND_SUCCEEDED]
     return {
         "order": order,
+        "reference": order.external_reference,
+        "metadata": order.metadata,
         "shop": shop(),
         "language": translation.get_language(),
         "name": name_to_greet(order.customer_name),

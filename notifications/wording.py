@@ -3,13 +3,15 @@
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from orders.legs import PAYMENT
+from orders.legs import LEGS, PAYMENT
 from orders.status import Status
 
 Text = str | Promise
 
+# A leg that names no other reason is refused by its event.
+OF_LEGS = {str(state.event): state.told for leg in LEGS for state in leg.states.values() if state.is_refused}
 # Rejections. Typed reasons are quoted.
-REASONS: dict[str, Text] = {
+REASONS: dict[str, Text] = OF_LEGS | {
     "out_of_stock": _("Not everything you ordered is in stock."),
     "not_shippable": _("We don't deliver to this address."),
     "card_declined": _("Your bank declined the payment."),

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from api.responses import Answer, ErrorFacts
+from api.responses import Answer
 from orders.events import STATUS_AFTER, EventType
 from orders.http.links import track_link
 from orders.http.payment_bodies import PaymentAction, PaymentTransaction, action_body, transaction_body
@@ -78,6 +78,9 @@ class OrderSummary(Answer, kw_only=True):
     uuid: UUID
     customer_id: str | None
     customer_name: str
+    external_reference: Annotated[
+        str | None, Meta(description="The shop's own, of one order of the account.")
+    ]
     status: StatusName
     held: bool
     progress: int
@@ -115,6 +118,7 @@ class OrderDetail(OrderSummary, kw_only=True):
     ]
     shipping_address: dict[str, str]
     country: str
+    metadata: Annotated[dict[str, str], Meta(description="The shop's own facts.")]
     refunded_amount: Annotated[Decimal, Meta(description="Refunded in parts; see /refunds.")]
     items: list[Line]
     legs: Legs
@@ -159,16 +163,6 @@ class EventPage(Answer):
 
     next: str | None
     results: list[Event]
-
-
-class BulkAnswer(Answer, omit_defaults=True):
-    """Outcome of a bulk line."""
-
-    line: int
-    order_id: int | UnsetType = UNSET
-    order_number: str | UnsetType = UNSET
-    replayed: Annotated[bool, Meta(description="Placed by an earlier request with the same key.")] = False
-    error: ErrorFacts | UnsetType = UNSET
 
 
 def status_name(status: str) -> str:
@@ -237,6 +231,8 @@ def _placed_facts(order: Placed, new: NewOrder) -> dict[str, Any]:
         "uuid": order.uuid,
         "customer_id": new.customer_id or None,
         "customer_name": new.customer_name,
+        "external_reference": new.external_reference or None,
+        "metadata": new.metadata or {},
         "email": new.email or None,
         "currency": new.currency,
         "total_amount": order.goods_amount,
@@ -275,6 +271,7 @@ def detail(
         refunded_amount=_refunded(transactions),
         shipping_address=order.shipping_address,
         country=order.country,
+        metadata=order.metadata,
         items=[_line(line) for line in lines],
         legs=Legs(**{name: getattr(journey, name) or OPEN for name in NAMES}),
         payments=[transaction_body(row) for row in transactions],
@@ -320,6 +317,7 @@ def _facts(order: Order, *, staff: bool) -> dict[str, Any]:
         "uuid": order.uuid,
         "customer_id": order.customer_id or None,
         "customer_name": order.customer_name,
+        "external_reference": order.external_reference or None,
         "status": status_name(journey.status),
         "held": journey.is_held,
         "progress": journey.progress,

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('orders', '0018_credits'),
+        ('orders', '0020_references'),
     ]
 
     operations = [
