@@ -93,7 +93,6 @@ class Spool:
             return 0 if self.is_abandoned else self._size - (self._written - self._read)
 
     def complete(self) -> None:
-        """Mark the end."""
         with self._changed:
             self._is_complete = True
             self._changed.notify_all()

@@ -81,7 +81,6 @@ class Negotiation(DefaultContentNegotiation):
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        """Return renderer and media type."""
         accepted = request.META.get("HTTP_ACCEPT", "*/*")
         if (
             accepted in ("*/*", "application/json")
@@ -103,7 +102,6 @@ class ErrorsAsJSON(BaseContentNegotiation):
     """JSON for all that is not streamed."""
 
     def select_parser(self, request: Request, parsers: Iterable[Any]) -> Any:  # noqa: ARG002
-        """Return the first parser."""
         return next(iter(parsers))
 
     def select_renderer(
@@ -112,6 +110,5 @@ class ErrorsAsJSON(BaseContentNegotiation):
         renderers: Iterable[Any],
         format_suffix: str | None = None,  # noqa: ARG002
     ) -> tuple[Any, str]:
-        """Return the first renderer."""
         renderer = next(iter(renderers))
         return renderer, renderer.media_type

@@ -104,7 +104,6 @@ def _answer(connection: Any, command: tuple[str | float, ...]) -> list[str]:
 
 @per_process
 def buckets() -> Buckets:
-    """Return this process's client."""
     return Buckets(settings.CACHE_URL)
 
 
@@ -156,7 +155,6 @@ class Throttle(BaseThrottle):
     _wait = 0.0
 
     def allow_request(self, request: Request, view: Any) -> bool:
-        """Return whether the request passes."""
         scope = self.scope(request)
         rate = rate_of(scope, self.account(request))
         if rate is None:
@@ -175,11 +173,9 @@ class Throttle(BaseThrottle):
         return self._wait
 
     def scope(self, request: Request) -> str:
-        """Return the bucket's scope."""
         return "reads" if request.method in SAFE_METHODS else "writes"
 
     def when_unavailable(self) -> bool:
-        """Return whether requests pass."""
         return True
 
     def account(self, request: Request) -> int | None:
@@ -187,7 +183,6 @@ class Throttle(BaseThrottle):
         return request.user.pk if request.user.is_authenticated else None
 
     def who(self, request: Request) -> str:
-        """Return the bucket's owner."""
         return f"user:{request.user.pk}" if request.user.is_authenticated else f"ip:{self.get_ident(request)}"
 
 
@@ -199,11 +194,9 @@ class LoginThrottle(Throttle):
         return None
 
     def who(self, request: Request) -> str:
-        """Return the address."""
         return f"ip:{self.get_ident(request)}"
 
     def scope(self, request: Request) -> str:  # noqa: ARG002
-        """Return the scope of logins."""
         return "logins"
 
     def when_unavailable(self) -> bool:

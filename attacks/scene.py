@@ -67,7 +67,6 @@ class Scene:
             task.result()
 
     def expect(self, holds: object, otherwise: str) -> None:
-        """Note a violation unless it holds."""
         if not holds:
             self.violations.append(otherwise)
 

@@ -61,7 +61,6 @@ Bars = list[tuple[str, dict[str, dict[str, Any]]]]
 
 
 def draw(results: Results, path: Path) -> None:
-    """Write the chart as a PNG."""
     panels = [(panel, bars) for panel in PANELS if (bars := _bars(panel, results))]
     height = TOP + sum(HEADING + _height(bars) for _, bars in panels) + MARGIN
     image = Image.new("RGB", (WIDTH, height), PAPER)

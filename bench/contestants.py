@@ -292,8 +292,6 @@ class Textbook(_Contestant):
 
 
 def _await_workers(rig: Rig, application: str, count: int) -> None:
-    """Return once all workers answer."""
-
     def answering() -> bool:
         found = subprocess.run(
             [sys.executable, "-m", "celery", "-A", application, "inspect", "ping", "--json", "-t", "2"],

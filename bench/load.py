@@ -55,7 +55,6 @@ class Connection(asyncio.Protocol):
         self._transport: Any = None
 
     def connection_made(self, transport: Any) -> None:
-        """Keep the transport."""
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:

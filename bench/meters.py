@@ -45,7 +45,6 @@ class Usage:
         return Usage(self.seconds, self.groups | {name: seconds}, max(0.0, self.others - share), self.steal)
 
     def micros_per(self, orders: int) -> dict[str, float]:
-        """Return microseconds of CPU per order, by group."""
         return {name: used * 1e6 / orders for name, used in self.groups.items()} if orders else {}
 
 
@@ -58,7 +57,6 @@ def read(groups: Mapping[str, Iterable[int]]) -> Reading:
 
 
 def pss_megabytes(roots: Iterable[int]) -> float:
-    """Return the PSS of processes and their children."""
     return sum(_pss(pid) for pid in _tree(roots, _children())) / 1024
 
 

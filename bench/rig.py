@@ -117,7 +117,6 @@ class Rig:
             pass
 
     def flush_valkey(self) -> None:
-        """Flush Valkey."""
         with redis.Redis.from_url(self.environment["REDIS_URL"]) as client:
             client.flushall()
 
@@ -143,14 +142,12 @@ class Rig:
     # --- Measurement --------------------------------------------------------------------------------------
 
     def read(self) -> meters.Reading:
-        """Read the meters of all groups."""
         self.check()
         self.on_ready()
         self.on_ready = _nothing
         return meters.read(self._roots())
 
     def pss_megabytes(self) -> dict[str, float]:
-        """Return the memory of each group."""
         return {group: meters.pss_megabytes(pids) for group, pids in self._roots().items()}
 
     def check(self) -> None:
@@ -171,7 +168,6 @@ class Rig:
 
     @contextlib.contextmanager
     def frozen(self, group: str) -> Iterator[None]:
-        """SIGSTOP a group."""
         self._signal(group, signal.SIGSTOP)
         try:
             yield
@@ -204,7 +200,6 @@ class Rig:
         return row[0]
 
     def connect(self) -> psycopg.Connection[Any]:
-        """Return an autocommit connection to the contestant's database."""
         return psycopg.connect(self.environment["DATABASE_URL"], autocommit=True)
 
     def _environment(self) -> dict[str, str]:

@@ -50,12 +50,10 @@ class Shards:
             part.prepare()
 
     def reset(self) -> None:
-        """Delete all orders."""
         for part in self.parts:
             part.reset()
 
     def is_idle(self) -> bool:
-        """Whether no shard has an order in flight."""
         return all(part.is_idle() for part in self.parts)
 
     def audit(self) -> str:
@@ -83,7 +81,6 @@ class JointRig:
         self.name, self._parts = name, parts
 
     def read(self) -> Reading:
-        """Read the meters of all shards."""
         return read(self._groups())
 
     def pss_megabytes(self) -> dict[str, float]:
@@ -95,7 +92,6 @@ class JointRig:
         return sums
 
     def stop_processes(self) -> None:
-        """Stop all processes but the engines."""
         for part in self._parts:
             part.rig.stop_processes()
 
@@ -144,7 +140,6 @@ def orders_of(databases: int) -> list[int]:
 
 
 def shard_of(owner: int, databases: int) -> int:
-    """Return an owner's shard."""
     return zlib.crc32(str(owner).encode()) % databases
 
 

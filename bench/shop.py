@@ -45,7 +45,6 @@ def prepare() -> None:
 
 
 def place(count: int, *, hold: bool) -> None:
-    """Place orders in chunks."""
     owner_id, rng = User.objects.get(username="user-1").pk, random.Random(count)  # noqa: S311
     numbers = range(count)
     while chunk := list(itertools.islice(numbers, CHUNK)):

@@ -111,7 +111,6 @@ class Socket(asyncio.Protocol):
                 self._done.release()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Mark the socket as closed."""
         self.is_closed = True
         if not self.joined.done():
             self.joined.set_exception(error or ConnectionError("closed"))
@@ -161,7 +160,6 @@ def _told(sockets: list[Socket]) -> Told:
 
 
 def main() -> None:
-    """Run the job on stdin."""
     told = uvloop.run(listen(SocketJob(**json.loads(sys.stdin.readline()))))
     json.dump(asdict(told), sys.stdout)
 

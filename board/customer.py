@@ -56,7 +56,6 @@ def context_of(order: Order) -> dict[str, Any]:
 
 
 def headline(journey: Journey) -> str:
-    """Return the headline, with the refund of a cancelled order."""
     if journey.status == Status.CANCELLED and journey.payment == PAYMENT.REFUNDED:
         return str(wording.CANCELLED_AND_REFUNDED)
     return str(wording.HEADLINES[Status(journey.status)])

@@ -78,7 +78,6 @@ class Action:
 
 
 def context_of(order: Order, request: Request) -> dict[str, Any]:
-    """Return the panel's context for a user."""
     user = request.user
     assert isinstance(user, User)
     explained = is_permitted(views.OrderExplanation, order, request)
@@ -117,7 +116,6 @@ def consolation(journey: Journey) -> str:
 
 
 def legs_of(order: Order) -> list[LegShown]:
-    """Return the legs of an order."""
     shown = zip(LEGS, read_states(order.journey), strict=True)
     return [LegShown(leg.name, leg.title, state.light, state.words) for leg, state in shown]
 

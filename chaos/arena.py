@@ -35,11 +35,9 @@ class Arena:
         return f"{self.load.tag}-{kind}-{self._keys}"
 
     def struck(self) -> None:
-        """Record a fault's time."""
         self.faults.append(time.time())
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep, scaled."""
         await asyncio.sleep(seconds * self.scale)
 
     async def every(self, seconds: float, *, lasting: float) -> AsyncIterator[int]:
@@ -51,7 +49,6 @@ class Arena:
             await asyncio.sleep(seconds * self.dice.uniform(0.4, 1.6))
 
     def expect(self, holds: object, otherwise: str) -> None:
-        """Record a violation unless it holds."""
         if not holds:
             self.violations.append(otherwise)
 
@@ -90,8 +87,6 @@ ROWS: dict[str, Row] = {}
 
 
 def row(name: str, title: str, **bars: object) -> Callable[[Inject], Inject]:
-    """Register a function as a row."""
-
     def enter(inject: Inject) -> Inject:
         ROWS[name] = Row(name, title, inject, **bars)  # type: ignore[arg-type]
         return inject

@@ -37,7 +37,6 @@ class Result:
         return not self.finding.violations
 
     def line(self) -> str:
-        """Return the row's line of the table."""
         if self.skipped:
             return f"{self.row.name:<9}skipped: {self.skipped}"
         found = self.finding
@@ -62,7 +61,6 @@ class Campaign:
         self.results: list[Result] = []
 
     async def run(self, names: list[str]) -> None:
-        """Run rows in this order."""
         for name in names:
             self.results.append(await self.run_row(ROWS[name], f"{name}/{self.seed}"))
 

@@ -95,7 +95,6 @@ class Engines:
             return connection.execute(statement, parameters or None).fetchall()
 
     def do(self, statement: str, *parameters: Any) -> None:
-        """Execute a statement on a new connection."""
         with psycopg.connect(self.postgres.url, connect_timeout=5, autocommit=True) as connection:
             connection.execute(statement, parameters or None)
 
@@ -112,7 +111,6 @@ class Engines:
         return token
 
     def broker(self, database: int = 0) -> redis.Redis:
-        """Return a Valkey client."""
         return redis.Redis.from_url(
             f"{self.valkey.url}/{database}", socket_timeout=5, socket_connect_timeout=2, decode_responses=True
         )

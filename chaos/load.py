@@ -218,7 +218,6 @@ class Load:
     # --- Results --------------------------------------------------------------------------------------------
 
     def answered(self) -> list[float]:
-        """Return the seconds of each answered request, ascending."""
         return sorted(a.seconds for a in self.attempts if a.what.isdigit())
 
 

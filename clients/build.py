@@ -24,7 +24,6 @@ def describe(path: Path) -> None:
 
 
 def build(description: Path, wheels: Path) -> Path:
-    """Return the wheel made from a description."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "python"
         shutil.copytree(SOURCE, source, ignore=shutil.ignore_patterns("generated", "__pycache__"))

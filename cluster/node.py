@@ -96,7 +96,6 @@ def engines_of(plan: Plan, node: Node) -> list[Engine]:
 
 
 def patroni_of(plan: Plan, node: Node) -> PatroniServer:
-    """Return the node's PostgreSQL."""
     return PatroniServer(
         folder=node.folder / "postgres",
         member=node.name,
@@ -118,7 +117,6 @@ def _stop_seconds(engine: Engine) -> float:
 
 
 def _stay_down(node: Node) -> None:
-    """Wait while the node is marked down."""
     while node.down.exists():
         time.sleep(POLL_SECONDS)
 

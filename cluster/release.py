@@ -23,7 +23,6 @@ def set_to(plan: Plan, folder: Path) -> None:
 
 
 def interpreter(folder: Path) -> str:
-    """Return a release's own interpreter, else ours."""
     own = folder / ".venv" / "bin" / "python"
     return str(own) if own.exists() else sys.executable
 

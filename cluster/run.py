@@ -43,7 +43,6 @@ def run(plan: Plan, *, prove: bool) -> int:
 
 
 def programs(plan: Plan, node_ports: list[int]) -> list[Program]:
-    """Return the programs in start order."""
     shared = environment.common(plan) | {"SANDBOX_DATA": str(plan.folder / "sandbox")}
     front = environment.of_front(plan, node_ports)
     caddy = ["caddy", "run", "--config", "cluster/Caddyfile", "--adapter", "caddyfile"]

@@ -245,11 +245,9 @@ class StockItemManager(models.Manager):
             return [Difference(*row) for row in cursor.fetchall()]
 
     def open_stock(self, *, product_ids: Collection[int]) -> None:
-        """Create missing stock rows."""
         self.bulk_create((self.model(product_id=p) for p in product_ids), ignore_conflicts=True)
 
     def set_reorder_level(self, *, product_id: int, level: int) -> None:
-        """Set a product's reorder level."""
         # The pipeline writes the other columns.
         self.filter(product_id=product_id).update(reorder_level=level)
 

@@ -347,7 +347,6 @@ def start_python(argv: list[str], environment: dict[str, str], output: int) -> P
 
 
 def say(text: str) -> None:
-    """Print one line of progress."""
     with contextlib.suppress(OSError):  # stdout may be closed
         print(text, flush=True)  # noqa: T201
 

@@ -95,7 +95,6 @@ class Supervisor:
                 signal_group(watched.process, signal.SIGKILL)
 
     def run(self) -> None:
-        """Start, supervise, and stop on a signal."""
         wake_up = self._listen_to_signals()
         try:
             for watched in self._watched:

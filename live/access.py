@@ -79,7 +79,6 @@ def of_link(value: str) -> Credential | None:
 
 
 def of_request(request: Any) -> Credential:
-    """Return the credential of an API request, for a ticket."""
     if request.auth is not None:
         return Credential(TOKEN, request.auth.digest)
     session = getattr(request, "session", None)

@@ -117,7 +117,6 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._sender.cancel()
 
     def feed(self, viewer: Viewer) -> AsyncGenerator[Said, None]:
-        """Return this socket's feed."""
         raise NotImplementedError
 
     # --- Sending -------------------------------------------------------------------------------------------

@@ -80,12 +80,10 @@ class Message:
 
     @property
     def body(self) -> dict[str, Any]:
-        """The message's fields."""
         return self._body
 
     @property
     def plain(self) -> str:
-        """The message as one JSON object."""
         if not self._plain:
             self._plain = encode(self._body)
         return self._plain

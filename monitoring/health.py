@@ -70,7 +70,6 @@ class Part:
 
     @property
     def state(self) -> State:
-        """The finding's state."""
         return self.finding.state
 
 
@@ -194,7 +193,6 @@ def _judge_workers(
 
 
 def dispatcher() -> Finding:
-    """A dispatcher is alive."""
     age = heartbeats.alive().get("dispatcher")
     if age is None:
         return Finding(State.UNHEALTHY, "No dispatcher is alive: orders are accepted but not processed.")
@@ -257,7 +255,6 @@ def _judge_flight(flight: canary.Flight, now: datetime) -> tuple[State, str]:
 
 
 def _batches_finish(now: datetime) -> bool:
-    """Whether a batch finished recently."""
     latest = Batch.objects.order_by("-pk")[:100].values_list("finished_at", flat=True)
     return any(at and now - at < CANARY_TIMEOUT / 2 for at in latest)
 
@@ -311,7 +308,6 @@ def _by_free_bytes(free: int) -> State:
 
 
 def valkey(url: str) -> redis.Redis:
-    """Return a client with a short timeout and no retries."""
     return fail_fast_client(url, seconds=SOCKET_TIMEOUT_SECONDS)
 
 

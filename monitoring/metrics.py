@@ -39,7 +39,6 @@ def _stretch(stretch: stats.Stretch) -> dict[str, Any]:
 
 
 def durations() -> dict[str, Any]:
-    """Return quantiles of seconds from placement to each milestone."""
     return {
         timing.milestone: {
             "orders": timing.orders,
@@ -88,7 +87,6 @@ def process() -> dict[str, Any]:
 
 
 def database() -> dict[str, Any]:
-    """Return PostgreSQL's connections by state, and its size."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT coalesce(state, 'other'), count(*) FROM pg_stat_activity"
@@ -101,7 +99,6 @@ def database() -> dict[str, Any]:
 
 
 def memory() -> dict[str, Any]:
-    """Return Valkey's memory, clients and command rate."""
     with valkey(settings.BROKER_URL) as client:
         info = client.info()
     return {

@@ -46,7 +46,6 @@ class Activity:
         }
 
     def note_failure(self) -> None:
-        """Count a failed task."""
         self._failed += 1
 
     def _count_failures(self, *, done: int) -> int:

@@ -91,7 +91,6 @@ class Notification(models.Model):
 
     @property
     def key(self) -> str:
-        """The idempotency key at the provider."""
         again = f":{self.issue}" if self.issue > 1 else ""
         return f"{self.order_id}:{self.sequence}{again}"
 
@@ -217,7 +216,6 @@ class Delivery(models.Model):
 
     @property
     def key(self) -> str:
-        """The message id for the receiver."""
         return f"{self.order_id}:{self.sequence}"
 
 

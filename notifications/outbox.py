@@ -205,5 +205,4 @@ def _send_lane(lane: Lane[Row], send: Callable[[Row], Outcome]) -> list[tuple[Ro
 
 
 def _of(row: models.Model) -> Any:
-    """The columns that every outbox has."""
     return row

@@ -90,7 +90,6 @@ class State(str):
 
     @property
     def code(self) -> str:
-        """The code, as plain text."""
         return str(self)
 
 
@@ -127,7 +126,6 @@ class Leg:
 
     @classmethod
     def waits(cls) -> tuple[Wait, ...]:
-        """Return all that this leg may wait for."""
         return (*cls.waits_in_any_state, *(state.wait for state in cls.states.values() if state.wait))
 
     @classmethod

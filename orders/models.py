@@ -31,7 +31,6 @@ def order_number(order_id: int, placed_at: datetime) -> str:
 
 
 def order_numbers(order_ids: Iterable[int], placed_at: datetime) -> list[str]:
-    """Return the numbers of orders placed at the same moment."""
     prefix = f"ORD-{placed_at:%Y%m%d%H%M%S}-"
     return [f"{prefix}{order_id:04d}" for order_id in order_ids]
 
@@ -89,12 +88,10 @@ class Order(models.Model):
 
     @property
     def number(self) -> str:
-        """The public order number."""
         return order_number(self.pk, self.placed_at)
 
     @property
     def total_amount(self) -> Decimal:
-        """Goods and shipping, once quoted."""
         return self.goods_amount + (self.journey.shipping_amount or Decimal(0))
 
 
@@ -124,7 +121,6 @@ class OrderLine(models.Model):
 
     @property
     def amount(self) -> Decimal:
-        """Quantity times unit price."""
         return self.unit_price * self.quantity
 
 
@@ -186,7 +182,6 @@ class Journey(models.Model):
 
     @property
     def progress(self) -> int:
-        """Percent of the journey completed."""
         journey = JourneyState(self.pk, Status(self.status), self.sequence)
         for name, state in legs.states_by_name(self).items():
             setattr(journey, name, state)
@@ -194,7 +189,6 @@ class Journey(models.Model):
 
     @property
     def is_held(self) -> bool:
-        """Whether it is on hold."""
         return is_held(self.status, is_due=self.due_at is not None)
 
     @property
@@ -247,7 +241,6 @@ class Credit(models.Model):
 
     @property
     def units(self) -> dict[int, int]:
-        """Units by product."""
         return {product_id: quantity for product_id, quantity, _ in self.lines}
 
 

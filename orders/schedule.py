@@ -29,7 +29,6 @@ class Schedule:
 
     @property
     def is_held(self) -> bool:
-        """Whether it is on hold."""
         return is_held(self.status, is_due=self.is_due)
 
     @property
@@ -60,5 +59,4 @@ class Schedule:
         self.batch_id = None
 
     def rest(self) -> None:
-        """Not due, without batch."""
         self.reschedule, self.due_in, self.batch_id, self.attempts = True, None, None, 0

@@ -67,13 +67,11 @@ def refund_credits(*, batch_id: int, **_future: object) -> None:
 
 @shared_task(name="orders.settle")
 def settle(*, batch_id: int, **_future: object) -> None:
-    """Settle a batch."""
     _run(steps.settle, batch_id)
 
 
 @shared_task(name="orders.complete")
 def complete(*, batch_id: int, **_future: object) -> None:
-    """Complete a batch of confirmed orders."""
     _run(steps.complete, batch_id)
 
 
@@ -116,5 +114,4 @@ def send_canary(**_future: object) -> None:
 
 @shared_task(name="orders.tick")
 def tick(**_future: object) -> None:
-    """Record a heartbeat and a backlog sample."""
     backlog_samples.take(now=database_now())

@@ -77,7 +77,6 @@ class JourneyState(Refundable):
 
     @property
     def has_changed(self) -> bool:
-        """Whether to save it."""
         return bool(self.events) or self.reschedule or self.has_news
 
     @property
@@ -87,12 +86,10 @@ class JourneyState(Refundable):
 
     @property
     def is_cancelling(self) -> bool:
-        """Whether compensation is in flight."""
         return self.status is Status.CANCELLING
 
     @property
     def is_refused(self) -> bool:
-        """Whether a leg was refused."""
         for state in states_of(self):  # noqa: SIM110 - hot path: a generator costs more
             if state.is_refused:
                 return True
@@ -108,7 +105,6 @@ class JourneyState(Refundable):
         )
 
     def may_be_reversed(self, leg: Leg) -> bool:
-        """Whether to reverse a leg."""
         return self.status is Status.CANCELLING and self.holds(leg)
 
     def holds(self, leg: Leg) -> bool:
@@ -148,7 +144,6 @@ class JourneyState(Refundable):
 
     @property
     def waits_for_provider(self) -> bool:
-        """Whether a provider delays it."""
         return self.waiting_for in WAITS_OUTSIDE
 
     @property
@@ -175,7 +170,6 @@ class JourneyState(Refundable):
             self._note(state.event, **data)
 
     def shipping_quoted(self, amount: Decimal) -> None:
-        """The total is final."""
         self.shipping_amount = amount
         self.enter(SHIPPING.QUOTED, amount=str(amount))
 
@@ -200,7 +194,6 @@ class JourneyState(Refundable):
         return self.status in UNDONE and not self.holds(PAYMENT)
 
     def money_returned(self, state: State) -> None:
-        """The payment is reversed."""
         self.wait = None
         self.enter(state, **({"how": state.code} if state.event else {}))
 
@@ -230,7 +223,6 @@ class JourneyState(Refundable):
             self._note(EventType.STARTED)
 
     def settle(self) -> None:
-        """Apply the legs."""
         if self.is_processing and self.is_refused:
             self.undo(outcome=Status.REJECTED)
         elif self.is_processing and self.payment is PAYMENT.CAPTURED:
@@ -245,7 +237,6 @@ class JourneyState(Refundable):
             self.back_off()
 
     def confirm(self) -> None:
-        """Confirm it."""
         self._move(Status.CONFIRMED)
         self._finish()
         self._note(EventType.CONFIRMED)
@@ -271,7 +262,6 @@ class JourneyState(Refundable):
             self._note(EventType.COMPLETION_REQUESTED)
 
     def release(self) -> None:
-        """Release it from hold."""
         self.reschedule_in(0)
         self._note(EventType.RELEASED)
 

@@ -57,12 +57,10 @@ class Prepared(NamedTuple):
 
     @property
     def number(self) -> int:
-        """The number of its row."""
         return self.request.number or FIRST[self.kind]
 
     @property
     def key(self) -> str:
-        """The idempotency key of all its calls."""
         rank = rank_of(self.number)
         return idempotency_key(reference=self.request.reference, kind=self.kind, rank=rank)
 
@@ -86,7 +84,6 @@ class Prepared(NamedTuple):
 
     @property
     def outcome(self) -> Outcome | None:
-        """The outcome, if known."""
         if self.state is State.UNKNOWN:
             return None
         return Outcome(

@@ -129,7 +129,6 @@ class Breaker:
         shared_memory().run(INVITE, keys=self._keys, args=[], otherwise=None)
 
     def reset(self) -> None:
-        """Close it and delete its history."""
         shared_memory().ask(lambda valkey: valkey.delete(*self._keys), otherwise=0)
         self._closed_until = 0.0
 

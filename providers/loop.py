@@ -80,7 +80,6 @@ class Lane:
         return len(self.first) + len(self.then)
 
     def next(self) -> Job[Any]:
-        """Return the next job."""
         return self.first.popleft() if self.first else self.then.popleft()
 
 
@@ -351,7 +350,6 @@ def _narrow(window: Window, reply: Reply, failure: TryFailed) -> None:
 
 @per_process
 def loop() -> Loop:
-    """Return this process's loop."""
     return Loop()
 
 

@@ -55,12 +55,10 @@ class Window:
         self._was_full = True
 
     def answered(self, seconds: float, *, now: float) -> None:
-        """Record an answer and its duration."""
         self._seconds.append(seconds)
         self._judge(now)
 
     def failed(self, *, now: float) -> None:
-        """Record a failed try."""
         self._failures += 1
         self._judge(now)
 

@@ -99,7 +99,6 @@ class Operation:
         return 201 if self.status == "succeeded" else 402
 
     def as_json(self) -> dict[str, Any]:
-        """Return the operation as a look-up shows it."""
         shown = {
             "id": self.id,
             "kind": self.kind,
@@ -148,7 +147,6 @@ class PaymentProvider:
         return self._once(draft, self._check_capture)
 
     def void(self, *, key: str, order: Void) -> Operation:
-        """Void an authorization that was not captured."""
         draft = _draft("void", key, order, reference=order.reference, parent=order.authorization)
         return self._once(draft, self._check_void)
 

@@ -97,7 +97,6 @@ def note_run(name: str, *, outcome: str, now: datetime) -> None:
 
 
 def latest_runs() -> list[ScheduledRun]:
-    """Return the latest run of each name."""
     with connection.cursor() as cursor:
         cursor.execute(LATEST_RUNS)
         return [

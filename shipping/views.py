@@ -85,7 +85,6 @@ class ZoneBody(Body, kw_only=True):
         self.countries = [code.upper() for code in self.countries]
 
     def complaints(self) -> Iterator[str]:
-        """Yield unknown countries."""
         for code in self.countries or ():
             yield from complaints_of(country_code, code, field="countries")
 

@@ -29,7 +29,6 @@ ADDRESS = re.compile(
 
 
 def without_addresses(text: str) -> str:
-    """Mask e-mail addresses."""
     return ADDRESS.sub("[e-mail]", text) if "@" in text or "%40" in text else text
 
 

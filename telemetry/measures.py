@@ -48,7 +48,6 @@ class Measure:
         _book.add((self.name, values, SUM), amount)
 
     def observe(self, value: float, *values: str) -> None:
-        """Count a value in its bucket and the sum."""
         _book.add((self.name, values, str(bisect_left(self.buckets, value))), 1)
         _book.add((self.name, values, SUM), value)
 

@@ -20,7 +20,6 @@ _tracer: Any = None
 
 
 def is_on() -> bool:
-    """Whether spans are recorded."""
     return _tracer is not None
 
 
@@ -51,7 +50,6 @@ def record_with(processor: Any, *, service: str = "") -> None:
 
 
 def stop() -> None:
-    """Stop recording."""
     global _tracer  # noqa: PLW0603
     _tracer = None
 

@@ -47,7 +47,6 @@ class Link:
     renewable_until: int
 
     def sign(self) -> str:
-        """Return the value."""
         content = LAYOUT.pack(self.scope, self.order_id, self.version, self.expires_at, self.renewable_until)
         signed = content + _signature(settings.SECRET_KEY, content)
         return PREFIX + base64.urlsafe_b64encode(signed).decode()
@@ -107,7 +106,6 @@ def order_of(link: Link) -> Order:
 
 
 def revoke(order: Order) -> None:
-    """End every link and ticket of an order."""
     Order.objects.revoke_links(order.pk)
 
 
@@ -139,7 +137,6 @@ def _signature(key: str, content: bytes) -> bytes:
 
 
 def moment(seconds: int) -> datetime:
-    """Return a moment of a link as an aware time."""
     return datetime.fromtimestamp(seconds, UTC)
 
 

@@ -32,12 +32,10 @@ class Places:
         return Place(self, account)
 
     def free_total(self) -> None:
-        """Free a place of the total."""
         with self._lock:
             self._in_use -= 1
 
     def release(self, account: int) -> None:
-        """Free a place of the account."""
         with self._lock:
             self._taken[account] -= 1
             if not self._taken[account]:
@@ -57,7 +55,6 @@ class Place:
             self._places.free_total()
 
     def release(self) -> None:
-        """Release it."""
         self.count_for_account_only()
         self._places.release(self._account)
 

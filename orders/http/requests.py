@@ -57,7 +57,6 @@ class NewLine(Body, kw_only=True):
     )
 
     def complaints(self) -> Iterator[str]:
-        """Yield a missing product."""
         if self.product_id is None and self.sku is None and self.product_name is None:
             yield "missing productId"
 
@@ -78,11 +77,9 @@ class ShippingAddress(Body):
         self.country = self.country and self.country.upper()
 
     def complaints(self) -> Iterator[str]:
-        """Yield an unknown country."""
         yield from complaints_of(country_code, self.country, field="country")
 
     def as_given(self) -> dict[str, str]:
-        """Return the given parts by wire name."""
         return {name: value for name, value in msgspec.to_builtins(self).items() if value}
 
 
@@ -92,7 +89,6 @@ class PaymentMeans(Body):
     token: Token | None = None
 
     def complaints(self) -> Iterator[str]:
-        """Yield a missing token."""
         if self.token is None and not settings.DEFAULT_PAYMENT_TOKEN:
             yield "missing token"
         if self.token is not None and gateway().check_token(self.token):
@@ -129,13 +125,11 @@ class NewOrderRequest(Body, kw_only=True):
         yield from complaints_of(check_email, self.email, field="email")
 
     def fingerprint(self) -> bytes:
-        """Return a hash that identifies the request."""
         # Without a total, the same as before there were expected totals: keys outlive releases.
         body = CANONICAL.encode(self).replace(NO_EXPECTED_TOTAL, b"")
         return hashlib.sha256(type(self).__name__.encode() + body).digest()
 
     def as_new_order(self, *, owner_id: int) -> NewOrder:
-        """Return the order, with the settings' defaults."""
         address = self.shipping_address
         return NewOrder(
             owner_id=owner_id,

@@ -266,7 +266,6 @@ def summary(order: Order, *, staff: bool) -> OrderSummary:
 def detail(
     order: Order, *, lines: Iterable[OrderLine], transactions: Sequence[Transaction], staff: bool
 ) -> OrderDetail:
-    """Return an order's detail."""
     journey = order.journey
     shipping = None if _is_total_final(order) else _estimate(order)
     return OrderDetail(
@@ -379,12 +378,10 @@ def _transaction(row: Transaction) -> PaymentTransaction:
 
 
 def order_page(orders: Sequence[Order], *, following: str | None, staff: bool) -> OrderPage:
-    """Return a page of orders."""
     return OrderPage(next=following, results=[summary(order, staff=staff) for order in orders])
 
 
 def why(explanation: Explanation) -> Why:
-    """Return an explanation."""
     return Why(
         situation=str(explanation.situation),
         waiting_for=None if explanation.waiting_for == WAITS_FOR_NOTHING else explanation.waiting_for,

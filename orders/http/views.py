@@ -379,13 +379,11 @@ class ApproveOrder(OrderCommand):
 
 @replica.may_be_late
 def page_of(request: Request, orders: Any) -> Response:
-    """Answer with the requested page of orders."""
     rows, following = newest_first(request, orders)
     return Response(serializers.order_page(rows, following=following, staff=sees_all_orders(request.user)))
 
 
 def answer_with(order: Order, request: Request, code: int = status.HTTP_200_OK) -> Response:
-    """Answer with an order's detail."""
     body = serializers.detail(
         order,
         lines=order.lines.all(),
@@ -396,7 +394,6 @@ def answer_with(order: Order, request: Request, code: int = status.HTTP_200_OK) 
 
 
 def _reason(request: Request) -> str:
-    """Return the query's or the body's reason."""
     in_body = read(request.data, Reason).reason
     reason: str = request.query_params.get("reason", in_body)
     check_text(reason, field="reason")

@@ -23,7 +23,6 @@ def take(*, now: datetime) -> None:
 
 
 def since(moment: datetime) -> Iterator[tuple[datetime, Backlog]]:
-    """Yield samples since a moment."""
     for at, outcome in outcomes_since(NAME, moment):
         if outcome.startswith("{"):
             yield at, msgspec.json.decode(outcome, type=Backlog)

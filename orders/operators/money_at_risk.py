@@ -93,12 +93,10 @@ class Risk:
 
     @property
     def number(self) -> str:
-        """The order number."""
         return order_number(self.order_id, self.placed_at)
 
     @property
     def cause(self) -> str:
-        """The problem."""
         if self.is_unknown:
             return f"{OUTCOME_OF[self.kind]} outcome unknown."
         if self.kind == "reversal":
@@ -109,7 +107,6 @@ class Risk:
 
     @property
     def next_step(self) -> str:
-        """The next step."""
         if self.attention and self.due_at is None:
             return "Needs manual action: check the order, then retry it."
         return NEXT_STEP.get(self.waiting_for, "Returned with the order's next retry.")

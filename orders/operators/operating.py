@@ -28,11 +28,9 @@ class OperatingAdmin(admin.ModelAdmin):
     """Offers the operations that a user has permission for, as list actions and on a confirmation page."""
 
     def allowed(self, request: HttpRequest) -> list[Operation]:
-        """Return the permitted operations."""
         return [each for each in OPERATIONS.values() if may_operate(request.user, each.name)]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Return the permitted operations as actions."""
         return {
             f"ask_{operation.name}": (
                 partial(_confirm, operation=operation),

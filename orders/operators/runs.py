@@ -41,12 +41,10 @@ class Run:
 
     @property
     def title(self) -> str:
-        """The step's label."""
         return self.name.replace("_", " ").capitalize()
 
     @property
     def milliseconds(self) -> float:
-        """The duration."""
         return self.seconds * 1000
 
     @property

@@ -57,7 +57,6 @@ class Explanation:
 
     @property
     def text(self) -> str:
-        """The explanation in sentences."""
         return " ".join(part for part in (self.why, self.next_action) if part)
 
 

@@ -103,7 +103,6 @@ class StaffWhoOperate(BasePermission):
     message = "Only operators have permission for this."
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        """Check the permission."""
         return bool(request.user.is_staff and may_operate(request.user, getattr(view, "operation", "")))
 
 

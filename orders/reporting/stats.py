@@ -75,7 +75,6 @@ class Stretch:
     ended: dict[str, int]
 
     def per_minute(self, orders: int) -> float:
-        """Return the rate per minute."""
         return round(orders * 60 / self.seconds, 2) if self.seconds else 0.0
 
 

@@ -75,7 +75,6 @@ def void(intent: Any) -> Outcome | None:
 
 
 def refund(found: Any) -> Outcome:
-    """Return what became of a refund."""
     refund_id, status = read_id(found, "id"), read_id(found, "status")
     match status:
         case "succeeded":
@@ -97,7 +96,6 @@ def declined(error: Any) -> Outcome:
 
 
 def metadata(found: Any, name: str) -> str:
-    """Return a value of the object's metadata, or ""."""
     held = found.get("metadata") if isinstance(found, dict) else None
     return read_words(held, name, longest=100)
 
