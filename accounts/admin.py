@@ -31,7 +31,6 @@ class ApiTokenAdmin(admin.ModelAdmin):
     actions = ["revoke"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:  # noqa: ARG002
-        """Fix the account of an existing token."""
         return ["user"] if obj else []
 
     def has_add_permission(self, request: HttpRequest) -> bool:

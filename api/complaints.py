@@ -78,7 +78,6 @@ def explain_pattern(pattern: str, sentence: str) -> str:
 
 
 def detail_of(complaint: str, path: str) -> Detail:
-    """Return a complaint as code, sentence and field."""
     for pattern, code, sentence in COMPLAINTS:
         if match := pattern.match(complaint):
             name = match.groupdict().get("name", "")[:80]

@@ -111,7 +111,6 @@ class Spool:
                 self._changed.notify_all()
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield data until complete."""
         return self.pieces(is_over=lambda: False, look_seconds=POLL_SECONDS)
 
     def _next_piece(self, available: int) -> bytes:

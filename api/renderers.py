@@ -49,7 +49,6 @@ class BrowsableRenderer(BrowsableAPIRenderer):
         return OWN_ADDRESS.sub(lambda path: renderer_context["request"].build_absolute_uri(path[0]), content)
 
     def get_raw_data_form(self, data: Any, view: Any, method: str, request: Request) -> Any:
-        """Return the form, filled with the example of the description."""
         form = super().get_raw_data_form(data, view, method, request)
         if form is not None and not form.fields["_content"].initial and (example := _example(view, method)):
             form.fields["_content"].initial = json.dumps(example, indent=4)

@@ -169,7 +169,6 @@ class Throttle(BaseThrottle):
         return self._wait == 0
 
     def wait(self) -> float:
-        """Return seconds until retry."""
         return self._wait
 
     def scope(self, request: Request) -> str:

@@ -87,8 +87,6 @@ ATTACKS: dict[str, Attack] = {}
 
 
 def attack(name: str, title: str) -> Callable[[Act], Act]:
-    """Enter a function into the campaign."""
-
     def enter(act: Act) -> Act:
         ATTACKS[name] = Attack(name, title, act)
         return act

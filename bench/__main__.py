@@ -34,7 +34,6 @@ class Progress:
         print(f"\r{line[:110]:<110}", end="", file=sys.stderr, flush=True)
 
     def step(self) -> None:
-        """Count a finished run."""
         self._done += 1
 
 

@@ -307,7 +307,6 @@ def _await_workers(rig: Rig, application: str, count: int) -> None:
 
 
 def load(rig: Rig, job: Job) -> Tally:
-    """Run a job in a load generator process."""
     done = subprocess.run(
         [sys.executable, "-m", "bench.load"],
         env=rig.environment,

@@ -65,7 +65,6 @@ class Connection(asyncio.Protocol):
             self._answered.set_result(answer)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Fail the pending request."""
         if self._answered and not self._answered.done():
             self._answered.set_exception(error or ConnectionResetError("closed"))
 
@@ -168,7 +167,6 @@ class Generator:
 
 
 def main() -> None:
-    """Run the job on stdin."""
     job = Job(**json.load(sys.stdin))
     tally = Tally()
     try:

@@ -20,7 +20,6 @@ class Reading:
     at: float
 
     def since(self, earlier: "Reading") -> "Usage":
-        """Return the usage between two readings."""
         seconds = self.at - earlier.at
         groups = {name: used - earlier.groups.get(name, 0.0) for name, used in self.groups.items()}
         capacity = seconds * (os.cpu_count() or 1)

@@ -56,7 +56,6 @@ class Rig:
     # --- Start and stop -----------------------------------------------------------------------------------
 
     def start_engines(self) -> None:
-        """Start durable PostgreSQL and Valkey."""
         folder = self.folder
         postgres = Postgres(
             folder=folder / POSTGRES,
@@ -106,7 +105,6 @@ class Rig:
         return done.stdout
 
     def start_sandbox(self, *, latency_ms: int) -> None:
-        """Start the HTTP sandbox with an empty ledger and this latency."""
         shutil.rmtree(self.folder / "sandbox", ignore_errors=True)
         self.start("sandbox", [sys.executable, "-m", "sandbox"])
         url = f"http://127.0.0.1:{self.ports['sandbox']}"
@@ -131,7 +129,6 @@ class Rig:
         self._processes.clear()
 
     def stop(self) -> None:
-        """Stop everything and remove the data."""
         self.stop_processes()
         if self._query_connection is not None:
             self._query_connection.close()
@@ -163,7 +160,6 @@ class Rig:
         return roots | {engine.name: [process.pid] for engine, process in self._engines}
 
     def pids(self, group: str) -> list[int]:
-        """Return the pids of a group's main processes."""
         return self._roots().get(group, [])
 
     @contextlib.contextmanager

@@ -84,7 +84,6 @@ class JointRig:
         return read(self._groups())
 
     def pss_megabytes(self) -> dict[str, float]:
-        """Return the memory of each group, over all shards."""
         sums: dict[str, float] = {}
         for part in self._parts:
             for name, megabytes in part.rig.pss_megabytes().items():
@@ -96,7 +95,6 @@ class JointRig:
             part.rig.stop_processes()
 
     def stop(self) -> None:
-        """Stop everything and remove the data."""
         for part in self._parts:
             part.rig.stop()
 

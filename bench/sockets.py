@@ -59,7 +59,6 @@ class Socket(asyncio.Protocol):
         self._transport: Any = None
 
     def connection_made(self, transport: Any) -> None:
-        """Send the upgrade request."""
         self._transport = transport
         key = base64.b64encode(os.urandom(16)).decode()
         transport.write(

@@ -33,7 +33,6 @@ class Step:
 
 
 def context_of(order: Order) -> dict[str, Any]:
-    """Return the page's context, in the active language."""
     return {
         "order": order,
         "journey": order.journey,

@@ -196,7 +196,6 @@ class Call:
 
 
 def calls_of(order: Order) -> list[Call]:
-    """Return an order's calls to the payment provider."""
     rows = Transaction.objects.filter(order_id=order.pk).order_by("started_at", "number")
     return [Call(row, _took(row)) for row in rows]
 

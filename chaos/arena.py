@@ -53,13 +53,11 @@ class Arena:
             self.violations.append(otherwise)
 
     async def providers(self, provider: str = "payments", **script: object) -> None:
-        """Set a provider's faults with a reproducible seed."""
         await self.rig.sandbox(
             "PUT", f"/faults/{provider}", {"seed": self.dice.randrange(1_000_000)} | script
         )
 
     def faults_at(self, script: str) -> dict[str, str]:
-        """Return the variables of a fault script, with fresh counts."""
         folder = self.folder / f"passages-{len(list(self.folder.glob('passages-*')))}"
         folder.mkdir(parents=True)
         return {"FAULTS": script, "FAULTS_DIR": str(folder)}

@@ -33,7 +33,6 @@ class Result:
 
     @property
     def is_good(self) -> bool:
-        """Whether no invariant was violated."""
         return not self.finding.violations
 
     def line(self) -> str:

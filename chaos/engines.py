@@ -90,7 +90,6 @@ class Engines:
             process.wait()
 
     def rows(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """Query the database on a new connection."""
         with psycopg.connect(self.postgres.url, connect_timeout=5, autocommit=True) as connection:
             return connection.execute(statement, parameters or None).fetchall()
 
@@ -99,7 +98,6 @@ class Engines:
             connection.execute(statement, parameters or None)
 
     def token_of(self, username: str) -> str:
-        """Return a new API token for an account."""
         token = f"opt_{secrets.token_urlsafe(32)}"
         self.do(
             "INSERT INTO accounts_apitoken (user_id, name, digest, hint, password_mark)"

@@ -45,7 +45,6 @@ class Proxy:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
 
     async def stop(self) -> None:
-        """Stop listening and cut open connections."""
         if self._server is not None:
             self._server.close()
         self.cut()

@@ -198,7 +198,6 @@ class Rig(Engines):
         return inherited | settings | passwords | self._extra | variables
 
     def through_proxies(self, *names: str) -> dict[str, str]:
-        """Return the variables that route a process through proxies."""
         found = {}
         if "postgres" in names:
             found["DATABASE_URL"] = _at(self.postgres.url, self.proxies["postgres"].port)
@@ -367,7 +366,6 @@ class Rig(Engines):
         return process.returncode, process.stdout + process.stderr
 
     async def sandbox(self, method: str, path: str, body: Any = None) -> None:
-        """Call the sandbox's control API."""
         answer = await call(self.sandbox_port, method, path, body=body)
         if answer.status >= 400:
             raise RuntimeError(f"{method} {path}: {answer.body!r}")

@@ -17,7 +17,6 @@ PACKAGE = "order_pipeline_client"
 
 
 def describe(path: Path) -> None:
-    """Write the API's description as JSON."""
     from django.core.management import call_command  # noqa: PLC0415 - after the settings
 
     call_command("spectacular", "--format", "openapi-json", "--file", str(path))

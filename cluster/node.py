@@ -49,7 +49,6 @@ def main() -> int:
 
 
 def launch(plan: Plan, node: Node, guardian: Guardian) -> None:
-    """Run a node until stopped."""
     variables = environment.of_node(plan, node)
     engines = engines_of(plan, node)
     with contextlib.ExitStack() as stack:
@@ -72,7 +71,6 @@ def launch(plan: Plan, node: Node, guardian: Guardian) -> None:
 
 
 def engines_of(plan: Plan, node: Node) -> list[Engine]:
-    """Return a node's engines in start order."""
     others = [other for other in plan.nodes if other is not node]
     valkey = Valkey(
         folder=node.folder / "valkey",

@@ -10,7 +10,6 @@ FILE = "release"
 
 
 def of(plan: Plan) -> Path:
-    """Return the code folder from which nodes start."""
     file = plan.folder / FILE
     return Path(file.read_text()) if file.exists() else BASE_DIR
 

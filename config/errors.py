@@ -314,7 +314,6 @@ def _renders_json(request: Any) -> bool:
 
 
 def response_to(error: Exception, request: HttpRequest | None = None) -> HttpResponse:
-    """Return a plain Django view's response."""
     return _json(answer_to(error), request)
 
 

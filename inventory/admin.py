@@ -160,7 +160,6 @@ class ProductAdmin(admin.ModelAdmin):
 
     @admin.display(description="units")
     def adjust(self, product: Product) -> str:
-        """Return a link to the adjustment form."""
         if product.pk is None:
             return "no stock yet"
         return format_html(
@@ -172,13 +171,11 @@ class ProductAdmin(admin.ModelAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:  # noqa: FBT001
-        """Save the product, and invalidate cached listings."""
         super().save_model(request, obj, form, change)
         StockItem.objects.open_stock(product_ids=[obj.pk])
         forget_listings()
 
     def get_urls(self) -> list[URLPattern]:
-        """Return the admin's URLs and the adjustment form's."""
         adjust = path(
             "<path:object_id>/adjust/", self.admin_site.admin_view(self.adjust_view), name="inventory_adjust"
         )

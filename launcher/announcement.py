@@ -92,6 +92,5 @@ def _reachable(host: str) -> str:
 
 
 def shown(host: str) -> str:
-    """Return the name of a host as people type it."""
     place = _reachable(host)
     return "localhost" if place in (LOOPBACK, "::1") else place

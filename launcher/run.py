@@ -213,7 +213,6 @@ def _process_environment(folder: DataFolder) -> dict[str, str]:
 
 
 def embedded_engines(folder: DataFolder, environment: dict[str, str]) -> list[Engine]:
-    """Return the engines for which the user configured no server."""
     engines: list[Engine] = []
     if not os.environ.get("DATABASE_URL"):
         engines.append(Postgres.at(environment["DATABASE_URL"], folder=folder.path / "postgres"))

@@ -83,7 +83,6 @@ class Supervisor:
         self._watched = [_Watched(program) for program in ordered]
 
     def attach(self, name: str, process: Process) -> None:
-        """Supervise a process that is already running."""
         watched = next(watched for watched in self._watched if watched.name == name)
         watched.process = process
         watched.started_at = self.clock()

@@ -23,11 +23,9 @@ class AccountLimitAdmin(admin.ModelAdmin):
         return ("user",) if obj else ()
 
     def save_model(self, request: HttpRequest, obj: AccountLimit, form: Any, change: bool) -> None:  # noqa: FBT001
-        """Save, then invalidate the cache."""
         super().save_model(request, obj, form, change)
         overrides.forget()
 
     def delete_model(self, request: HttpRequest, obj: AccountLimit) -> None:
-        """Delete, then invalidate the cache."""
         super().delete_model(request, obj)
         overrides.forget()

@@ -45,7 +45,6 @@ class Viewer:
 
 
 def viewer_of(credential: Credential) -> Viewer | None:
-    """Return the account authenticated now, if any."""
     if credential.kind == ORDER:
         return _by_order(credential)
     user = _FINDERS[credential.kind](credential.value)

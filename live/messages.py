@@ -124,7 +124,6 @@ def _kind(event_type: str) -> str:
 
 
 def sentence(event_type: str, data: Mapping[str, Any]) -> str:
-    """Return the sentence, on a change of status with its reason."""
     text = RETURNED.get(data.get("how", "")) if event_type == EventType.MONEY_RETURNED else None
     text = text or SENTENCES.get(event_type, "The order made progress.")
     reason = str(data.get("reason") or "")

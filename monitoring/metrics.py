@@ -22,7 +22,6 @@ _this_process = psutil.Process()
 
 
 def throughput() -> dict[str, Any]:
-    """Return orders placed and ended in the last minutes."""
     now = database_now()
     return {f"last{minutes}Minutes": _stretch(stats.last_minutes(minutes, now=now)) for minutes in STRETCHES}
 
@@ -71,7 +70,6 @@ def batches() -> dict[str, Any]:
 
 
 def process() -> dict[str, Any]:
-    """Return the resources of the HTTP process that answers."""
     with _this_process.oneshot():
         times = _this_process.cpu_times()
         return {

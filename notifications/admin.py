@@ -114,7 +114,6 @@ class SubscriptionAdmin(admin.ModelAdmin):
 
     @admin.action(description="Switch on", permissions=["change"])
     def switch_on(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
-        """Reactivate subscriptions and reset their failures."""
         for subscription in queryset:
             switch_on(subscription)
             subscription.save(update_fields=SWITCH_ON_FIELDS)

@@ -246,7 +246,6 @@ class JournalCursor(models.Model):
 
     @property
     def position(self) -> Position:
-        """The last processed event."""
         return Position(self.transaction_id, self.order_id, self.sequence)
 
     def move_to(self, position: Position) -> None:

@@ -208,7 +208,6 @@ def holding(states: Any) -> list[Leg]:
 
 
 def are_good(legs: Iterable[Leg], states: Any) -> bool:
-    """Return whether each of these legs is good, given an object with each leg's state."""
     for leg in legs:  # noqa: SIM110 - hot path: a generator costs more
         if not getattr(states, leg.name).good:
             return False

@@ -228,5 +228,4 @@ def _line_columns(lines: Sequence[tuple[int, PlacedLine]]) -> dict[str, Column]:
 
 
 def _literal(value: object) -> str:
-    """Return a default of ours in SQL."""
     return str(value).lower() if isinstance(value, bool | int) else f"'{value}'"

@@ -28,7 +28,6 @@ def may_operate(user: Any, operation: str) -> bool:
 
 
 def is_operator(user: Any) -> bool:
-    """Return whether a user may run all operations."""
     return bool(user.has_perm("orders.operate_order"))
 
 
@@ -65,7 +64,6 @@ class ReadsExplanations(BasePermission):
     message = "Only staff may do this."
 
     def has_object_permission(self, request: Request, view: Any, obj: Order) -> bool:  # noqa: ARG002
-        """Check staff or demo owner."""
         return sees_all_orders(request.user) or _is_own_demo(request.user, obj)
 
 

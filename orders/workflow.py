@@ -81,7 +81,6 @@ class JourneyState(Refundable):
 
     @property
     def is_processing(self) -> bool:
-        """Whether its legs may run."""
         return self.status is Status.PROCESSING
 
     @property
@@ -244,7 +243,6 @@ class JourneyState(Refundable):
             self.reschedule_in(0)
 
     def complete(self) -> None:
-        """The goods are handed over."""
         self._move(Status.COMPLETED)
         self.stock = STOCK.SOLD
         attention = self.attention if self.owes_refunds else ""

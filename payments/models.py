@@ -86,7 +86,6 @@ def rank_of(number: int) -> int:
 
 
 def idempotency_key(*, reference: str, kind: str, rank: int = 1) -> str:
-    """Return the idempotency key of an order's n-th transaction of a kind."""
     return f"{reference}:{kind}" if rank == 1 else f"{reference}:{kind}:{rank}"
 
 

@@ -173,12 +173,10 @@ class Breaker:
 
 
 def breaker(name: str) -> Breaker:
-    """Return a provider's breaker, with the common policy."""
     return _breaker(name, settings.EXTERNAL_TIMEOUT_SECONDS)
 
 
 def all_states() -> list[BreakerState]:
-    """Return every provider's state, for the status page."""
     return [breaker(name).state() for name in settings.PROVIDERS]
 
 

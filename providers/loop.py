@@ -76,7 +76,6 @@ class Lane:
 
     @property
     def waiting(self) -> int:
-        """Return how many wait for their turn."""
         return len(self.first) + len(self.then)
 
     def next(self) -> Job[Any]:

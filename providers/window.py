@@ -51,7 +51,6 @@ class Window:
         return 0 if now < self.not_before else max(0, int(self.size) - under_way)
 
     def crowded(self) -> None:
-        """Note that calls are queued."""
         self._was_full = True
 
     def answered(self, seconds: float, *, now: float) -> None:

@@ -118,7 +118,6 @@ class StripeAccount:
         return self._held(intent)
 
     def capture(self, intent_id: str, fields: Fields) -> Object:
-        """Capture up to what is held."""
         intent = self.intent(intent_id)
         _expect(intent, "requires_capture")
         units = int(fields.get("amount_to_capture", intent["amount"]))

@@ -33,5 +33,4 @@ def without_addresses(text: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """Mask credentials, card numbers and e-mail addresses."""
     return without_addresses(without_credentials(masked(text)))

@@ -44,7 +44,6 @@ class Measure:
     buckets: tuple[float, ...] = ()
 
     def add(self, *values: str, amount: float = 1) -> None:
-        """Increment the counter for these label values."""
         _book.add((self.name, values, SUM), amount)
 
     def observe(self, value: float, *values: str) -> None:
@@ -53,7 +52,6 @@ class Measure:
 
     @contextmanager
     def timed(self, *values: str) -> Iterator[None]:
-        """Observe the seconds that the block takes."""
         started = time.perf_counter()
         try:
             yield

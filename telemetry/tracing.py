@@ -38,7 +38,6 @@ def start(service: str = "") -> None:
 
 
 def record_with(processor: Any, *, service: str = "") -> None:
-    """Start recording with the given span processor."""
     global _tracer  # noqa: PLW0603
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415

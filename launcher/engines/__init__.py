@@ -102,7 +102,6 @@ def stop_engine(engine: Engine, process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def running(*engines: Engine) -> Iterator[None]:
-    """Run the engines during the block."""
     if not engines:
         yield
         return

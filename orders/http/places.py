@@ -49,7 +49,6 @@ class Place:
         self._places, self._account, self._is_counted = places, account, True
 
     def count_for_account_only(self) -> None:
-        """Count towards the account's limit only."""
         if self._is_counted:
             self._is_counted = False
             self._places.free_total()

@@ -13,7 +13,6 @@ NAME, INTERVAL = "beat", 10.0
 
 
 def take(*, now: datetime) -> None:
-    """Record the backlog with beat's run."""
     once_per_slot(
         name=NAME,
         interval=INTERVAL,

@@ -127,7 +127,6 @@ def at_risk(*, limit: int = 200) -> list[Risk]:
 
 
 def sums_at_risk() -> list[Sum]:
-    """Return the sums of unresolved payments by currency."""
     return [Sum(*row) for row in _rows(SUMS, {})]
 
 

@@ -64,7 +64,6 @@ class OperatingAdmin(admin.ModelAdmin):
         return self.confirm(request, operation, orders, cause=parameters.get("cause", ""))
 
     def _select(self, parameters: QueryDict) -> QuerySet[Order]:
-        """Return orders by id, cause or both."""
         orders, cause = (
             self.model._default_manager.select_related("journey").order_by("-pk"),
             parameters.get("cause"),
@@ -79,7 +78,6 @@ class OperatingAdmin(admin.ModelAdmin):
     def confirm(
         self, request: HttpRequest, operation: Operation, orders: QuerySet[Order], cause: str = ""
     ) -> HttpResponse:
-        """Show the effects and a form to confirm."""
         outlook = previews(operation, list(orders.prefetch_related("lines")[:MOST_AT_ONCE]))
         affected = [preview for preview in outlook if preview.effects]
         untouched = [preview for preview in outlook if not preview.effects]

@@ -136,7 +136,6 @@ def _act(operation: Operation, wanted: ActOnCause, user_id: int) -> ActedOnCause
 
 
 def described(name: str, summary: str) -> Callable[..., Any]:
-    """Return the OpenAPI description of a command."""
     return extend_schema_view(
         post=extend_schema(
             tags=["orders"],

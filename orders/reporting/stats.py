@@ -185,7 +185,6 @@ def attention(*, limit: int = 20) -> tuple[int, list[Attention]]:
 
 
 def batches_under_way() -> list[BatchUnderWay]:
-    """Return unfinished batches, oldest first."""
     rows = _all(
         "SELECT id, size, extract(epoch FROM now() - started_at)::float8 FROM orders_batch"
         " WHERE finished_at IS NULL ORDER BY started_at LIMIT 100"

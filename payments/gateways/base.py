@@ -78,7 +78,6 @@ class TalkingGateway:
         )
 
     def find(self, *, key: str, sent: Sent | None = None) -> Outcome | None:
-        """Look up a call."""
         return self._hold(self._talk.find(key=key, sent=sent))
 
     @property

@@ -88,7 +88,6 @@ def refund(found: Any) -> Outcome:
 
 
 def declined(error: Any) -> Outcome:
-    """Return the decline that Stripe's error object describes."""
     code = read_words(error, "decline_code", longest=LONGEST_CODE)
     code = code if code and code != "generic_decline" else read_words(error, "code", longest=LONGEST_CODE)
     message = read_words(error, "message", longest=LONGEST_MESSAGE)
