@@ -29,7 +29,6 @@ logger = structlog.get_logger(__name__)
 
 TIMEOUT_SECONDS = 0.05
 COOL_DOWN_SECONDS = 1.0
-# Lists also cost tokens for their page size.
 ROWS_PER_TOKEN = 20
 MOST_ROWS_PAID_FOR = 200
 
@@ -53,19 +52,14 @@ return {tostring(wait), tostring(taken_at - now)}
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Outcome of a request, in seconds."""
-
-    wait: float  # nothing is taken beyond `ready_to_wait`
+    wait: float
     full_in: float
 
 
-# What callers of the buckets catch.
 Unavailable = Away
 
 
 class Buckets:
-    """Token buckets, shared by all processes."""
-
     def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._pool = optional_valkey.fail_fast_client(url, seconds=TIMEOUT_SECONDS).connection_pool
         self._own = threading.local()
@@ -82,7 +76,7 @@ class Buckets:
         return Taken(float(wait), float(full_in))
 
     def _ask(self, *command: str | float) -> list[str]:
-        """Run a command without a pool, which costs more."""
+        """Without a pool, which costs more."""
         connection = getattr(self._own, "connection", None)
         if connection is None:
             connection = self._own.connection = self._pool.connection_class(**self._pool.connection_kwargs)
@@ -120,7 +114,6 @@ def rate_of(scope: str, user_id: int | None = None) -> Rate | None:
 
 
 def cost_of(view: Any, parameters: Any) -> int:
-    """Return a read's tokens, by view and page size."""
     rows = parameters.get("pageSize", "")
     is_number = rows.isascii() and rows.isdigit() and len(rows) < 4
     paid_for = min(int(rows), MOST_ROWS_PAID_FOR) // ROWS_PER_TOKEN if is_number else 0
@@ -129,8 +122,6 @@ def cost_of(view: Any, parameters: Any) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """State of a bucket, for response headers."""
-
     rate: Rate
     full_in: float
     scope: str
@@ -150,8 +141,6 @@ class Standing:
 
 
 class Throttle(BaseThrottle):
-    """Limits reads and writes per account, or per address."""
-
     _wait = 0.0
 
     def allow_request(self, request: Request, view: Any) -> bool:

@@ -52,8 +52,6 @@ class Event:
 
 @dataclass(slots=True)
 class JourneyState(Refundable):
-    """A journey under lock: where each leg stands, and what follows for the order."""
-
     stock: State = STOCK.PENDING
     shipping: State = SHIPPING.PENDING
     payment: State = PAYMENT.PENDING
@@ -61,7 +59,6 @@ class JourneyState(Refundable):
     outcome: str = ""
     reason: str = ""
     completion_requested: bool = False
-    # A wait that is in no leg's state.
     wait: Wait | None = None
     attention: str = ""
     events: list[Event] = field(default_factory=list, init=False)
@@ -70,7 +67,6 @@ class JourneyState(Refundable):
 
     @property
     def progress(self) -> int:
-        """Progress in percent: what its legs contribute."""
         if self.status in WITH_LEGS_UNDER_WAY:
             return 10 + WEIGHT_OF[states_of(self)]
         return 0 if self.status is Status.PENDING else 100
@@ -95,7 +91,7 @@ class JourneyState(Refundable):
         return False
 
     def may_be_tried(self, leg: Leg) -> bool:
-        """Whether to try a leg; its provider is not called for a refused order."""
+        """Its provider is not called for a refused order."""
         return (
             self.status is Status.PROCESSING
             and getattr(self, leg.name).is_to_try
@@ -133,7 +129,7 @@ class JourneyState(Refundable):
 
     @property
     def waiting_for(self) -> str:
-        """The code of what it waits for: of several waits, one that is in no state, then in the order of LEGS."""
+        """Of several waits, one that is in no state, then in the order of LEGS."""
         if self.wait is not None and self.wait is not LOST_STEP:
             return self.wait
         for state in states_of(self):
@@ -147,7 +143,6 @@ class JourneyState(Refundable):
 
     @property
     def tries(self) -> int:
-        """Suspicious attempts: worker crashes only, while it waits for a provider."""
         return self.losses if self.waits_for_provider else self.attempts
 
     # --- Outcomes of legs ----------------------------------------------------------------------------------
@@ -189,7 +184,6 @@ class JourneyState(Refundable):
 
     @property
     def has_no_money(self) -> bool:
-        """Whether it is undone without a known payment."""
         return self.status in UNDONE and not self.holds(PAYMENT)
 
     def money_returned(self, state: State) -> None:
@@ -198,11 +192,9 @@ class JourneyState(Refundable):
 
     @property
     def needs_approval(self) -> bool:
-        """Whether staff decide on one of its legs."""
         return self.is_processing and any(state.approved_as for state in states_of(self))
 
     def approve(self) -> None:
-        """Let pass the legs on which staff decide, and resume."""
         for state in states_of(self):
             if state.approved_as:
                 self.enter(BY_NAME[state.leg].states[state.approved_as], approved=True)
@@ -277,13 +269,13 @@ class JourneyState(Refundable):
     # --- Time ----------------------------------------------------------------------------------------------
 
     def wait_for(self, wait: Wait) -> None:
-        """Record a wait that is in no leg's state, once per cause."""
+        """Once per cause."""
         if self.wait is not wait:
             self._note(EventType.WAITING, waiting_for=str(wait))
             self.wait = wait
 
     def undecided(self, *, check_in: float) -> None:
-        """The provider or the customer decides later; no attempt. `check_in`: seconds until it is looked up."""
+        """Uses up no attempt. `check_in`: seconds until it is looked up."""
         self.wait_for(PAYMENT.OUTCOME_UNKNOWN)
         self.attempts = 0
         self.reschedule_in(check_in)
@@ -332,14 +324,13 @@ class JourneyState(Refundable):
     # --- Internals -----------------------------------------------------------------------------------------
 
     def _only_needs_approval(self) -> State | None:
-        """Return the state on which staff decide, once all other legs are good."""
         for state in states_of(self):
             if state.mark is Mark.PERSON and self.only_needs(BY_NAME[state.leg]):
                 return state
         return None
 
     def _stop_waiting(self) -> None:
-        """Let go of waits in which nothing was sent; what was sent may still be answered."""
+        """Only where nothing was sent: what was sent may still be answered."""
         for state in states_of(self):
             if state.mark is Mark.AWAY:
                 setattr(self, state.leg, BY_NAME[state.leg].PENDING)
