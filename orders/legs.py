@@ -25,7 +25,7 @@ class Stock(Leg):
     UNITS_HELD = Wait(
         "stock_reserved_by_others",
         "units reserved by unpaid orders",
-        retry_seconds=10.0,  # a fallback: `orders.shortages` wakes orders
+        retry_seconds=10.0,  # a fallback: `orders.waits.shortages` wakes orders
     )
 
     PENDING = State("", Mark.OPEN, "not reserved yet")

@@ -301,7 +301,7 @@ class StepRun(models.Model):
 
 
 class ArchivedOrder(models.Model):
-    """An old order with all its rows, archived by `orders.archive`."""
+    """An old order with all its rows, archived by `orders.maintenance.archive`."""
 
     id = models.BigIntegerField(primary_key=True)
     uuid = models.UUIDField("UUID", unique=True)
