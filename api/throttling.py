@@ -76,7 +76,7 @@ class Buckets:
         return Taken(float(wait), float(full_in))
 
     def _ask(self, *command: str | float) -> list[str]:
-        """Without a pool, which costs more."""
+        """Run a command without a pool, which costs more."""
         connection = getattr(self._own, "connection", None)
         if connection is None:
             connection = self._own.connection = self._pool.connection_class(**self._pool.connection_kwargs)

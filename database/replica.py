@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 ALIAS = "replica"
 _alias: ContextVar[str] = ContextVar("alias", default=DEFAULT_DB_ALIAS)
-# 0: not at all.
+# Seconds; 0: not at all.
 _lag: ContextVar[float | None] = ContextVar("lag", default=None)
 # Accounts and tokens are read at the leader: a revoked one must not work any longer.
 APPS = frozenset({"orders", "inventory", "payments", "shipping"})
@@ -81,7 +81,7 @@ def may_be_late(report: Callable[P, T]) -> Callable[P, T]:
 
 
 def alias() -> str:
-    """For a read that outlasts the request."""
+    """Return the alias for a read that outlasts the request."""
     if not is_allowed():
         return DEFAULT_DB_ALIAS
     try:

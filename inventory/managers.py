@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 def new_version() -> int:
-    """Writers need not know the last one."""
+    """Return a version that no row had before: writers need not know the last one."""
     return secrets.randbits(62)
 
 
 class ProductQuerySet(models.QuerySet):
-    """Every write gives a new version, by which a stale price is detected."""
+    """Products. Every write gives a new version, by which a stale price is detected."""
 
     def update(self, **values: Any) -> int:
         """Update the rows and their version."""
@@ -151,7 +151,7 @@ SELECT product_id, wanted, applied FROM difference ORDER BY product_id
 
 
 class StockItemManager(models.Manager):
-    """In the caller's transaction."""
+    """Stock, changed in the caller's transaction."""
 
     def reserve(self, *, wanted: Sequence[Wanted], ahead: Sequence[Wanted] = ()) -> dict[int, list[Shortage]]:
         """Reserve all lines of an order or none, in order of placement; return the shortages.

@@ -51,7 +51,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """`summary` and `facts` may name addresses: for staff only."""
+    """A check's result. `summary` and `facts` may name addresses: for staff only."""
 
     state: State = State.HEALTHY
     summary: str = ""
@@ -164,7 +164,7 @@ def workers() -> Finding:
 
 
 def _least_by_queue(present: list[heartbeats.Presence], fact: str) -> dict[str, float]:
-    """The best worker counts."""
+    """Return for each queue the fact of its best worker."""
     least: dict[str, float] = {}
     for worker in present:
         for queue in worker.facts.get("queues", []):

@@ -94,7 +94,7 @@ def new_secret() -> str:
 
 
 class MailCount(models.Model):
-    """Within an hour."""
+    """E-mails to an address or of an account, within an hour."""
 
     name = models.CharField(max_length=300, primary_key=True)  # "to <address>" or "by <user's id>"
     since = models.DateTimeField()

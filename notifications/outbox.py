@@ -51,7 +51,7 @@ RECORD = """
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`due_in`: None: never."""
+    """A try's outcome. `due_in`: seconds until the next try; None: never."""
 
     state: str
     failure: str = ""
@@ -120,7 +120,7 @@ class Outbox(Generic[Row]):
         return [outcome for tried in done.results.values() for _, outcome in tried]
 
     def requeue(self, rows: QuerySet[Row], *, user_id: int, note: str, **changes: Any) -> int:
-        """Return how many."""
+        """Queue ended rows again; return how many."""
         reset: dict[str, Any] = {"state": WAITING, "due_at": Now(), "attempts": 0, "failure": ""}
         with transaction.atomic():
             chosen = list(rows.select_for_update(of=("self",)).values_list("pk", flat=True))
@@ -176,7 +176,7 @@ def retry(row: models.Model, why: str, *, attempts: int, **facts: Any) -> Outcom
 
 
 def defer(why: str, *, seconds: float) -> Outcome:
-    """It used up no attempt."""
+    """Return the outcome of a row that could not be tried, which is no attempt."""
     return Outcome(WAITING, why[:200], due_in=seconds, counts=False)
 
 

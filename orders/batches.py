@@ -28,7 +28,7 @@ CLAIMING = 7_241_001
 FRESH_SECONDS = 0.1
 
 
-# On its last attempt an order is isolated.
+# Each further lost attempt shrinks the batch by the factor. On its last attempt an order is isolated.
 ATTEMPTS_BEFORE_QUARANTINE, QUARANTINE_SHRINK = 2, 8
 
 
@@ -76,7 +76,11 @@ class UnderWay(NamedTuple):
 
 
 def claim() -> list[Claimed]:
-    """Claim due orders up to the limit, and group those that may share a batch."""
+    """Claim due orders up to the limit, and group those that may share a batch.
+
+    Just after a batch was dispatched, only a full one follows. Expiry covers crashed workers, lost messages
+    and lost claims.
+    """
     with transaction.atomic():
         before_us = under_way()
         room = min(settings.BATCH_SIZE, settings.MAX_CONCURRENT_ORDERS - before_us.orders)
@@ -97,7 +101,7 @@ def claim() -> list[Claimed]:
 
 
 def under_way() -> UnderWay:
-    """Return what is in flight on this node, under the dispatchers' lock: two would fill the same room."""
+    """Return what is in flight on this node, under the dispatchers' lock: two would both fill the room."""
     execute("SELECT pg_advisory_xact_lock(%s::int, hashtext(%s))", [CLAIMING, settings.BATCH_NODE])
     ((batches, orders, fresh),) = execute(
         "SELECT count(*), coalesce(sum(size), 0)::int,"
@@ -175,7 +179,7 @@ class ExpiredBatch(NamedTuple):
 
 
 def reclaim_expired(batch_ids: Collection[int]) -> list[ExpiredBatch]:
-    """Finish expired batches and return what is known of their ends."""
+    """Finish expired batches and return what is known of their ends. Without quarantine that is nothing."""
     return [ExpiredBatch(*found) for found in execute(RECLAIM_EXPIRED, [numbers(batch_ids)])]
 
 
@@ -190,7 +194,7 @@ def release_claim(claimed: Claimed, *, seconds: float) -> None:
 
 
 def send(claimed: Claimed) -> None:
-    """Raises kombu's OperationalError without a broker."""
+    """Send a batch to its workers; raises kombu's OperationalError without a broker."""
     canvas(claimed).apply_async(retry=False)
 
 
@@ -229,7 +233,10 @@ def _may_be_dispatched(journey: JourneyState) -> bool:
 
 
 def _count_crashes(due: Sequence[JourneyState]) -> None:
-    """Count lost batches on their orders, if a step is known to have started."""
+    """Count lost batches on their orders.
+
+    Only a step known to have started costs the attempt: an absence of workers is no order's fault.
+    """
     left_behind = {journey.batch_id for journey in due if journey.batch_id is not None}
     lost = {batch.batch_id: batch for batch in reclaim_expired(left_behind)} if left_behind else {}
     for journey in due:
@@ -250,7 +257,7 @@ def _group_by_route_and_risk(
 
 
 def _batch_limit(journey: JourneyState) -> int:
-    """Smaller with each worker crash, which the order may cause."""
+    """Return the batch size for an order: smaller with each worker crash, which it may cause."""
     tries = journey.tries + 1
     if tries >= settings.MAX_ATTEMPTS > 1:
         return 1

@@ -54,7 +54,7 @@ class State(str):
     mark: Mark
     event: EventType | None
     words: str  # for operators and on pages
-    told: str  # for customers
+    told: str  # the event as a sentence, for customers
     weight: int  # percent of the order's progress
     good: bool  # allows the capture
     holds: bool  # to be reversed if the order is undone
@@ -104,8 +104,8 @@ class Leg:
     step: ClassVar[str]  # in `orders.steps`
     way_back: ClassVar[str] = ""  # the step that reverses it
     after: ClassVar[tuple["Leg", ...]] = ()  # legs that must be good before it is tried
-    provider: ClassVar[str] = ""  # in settings.PROVIDERS
-    # That no state records. Of one leg at most: the column is shared.
+    provider: ClassVar[str] = ""  # in settings.PROVIDERS; it is not called for a refused order
+    # Waits that no state records. Of one leg at most: the column is shared.
     waits_in_any_state: ClassVar[tuple[Wait, ...]] = ()
     confirmed_as: ClassVar[State]
     completed_as: ClassVar[State]
@@ -129,7 +129,7 @@ class Leg:
 
     @classmethod
     def task(cls, step: str) -> str:
-        """Its prefix selects the queue."""
+        """Return the name of a step's task: its prefix selects the queue."""
         return f"{cls.queue}.{step}"
 
     @classmethod

@@ -156,7 +156,7 @@ class OrderManager(models.Manager):
         *,
         origin: Mapping[str, Any],
     ) -> None:
-        """In the caller's transaction; lines come with their order's id."""
+        """Store orders in the caller's transaction; lines come with their order's id."""
         columns = zip(TYPES.items(), zip(*orders.values(), strict=True), strict=True)
         wanted: dict[str, Column] = {"id": ("bigint", list(orders))}
         wanted |= {name: (type_, values) for (name, type_), values in columns}

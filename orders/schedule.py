@@ -29,11 +29,11 @@ class Schedule:
 
     @property
     def found_no_capacity(self) -> bool:
-        """The claim counts as no attempt."""
+        """Whether a leg had no room at its provider: the claim counts as no attempt."""
         return self.batch_id is not None and self.attempts == 0
 
     def batch_expired(self, *, before: int, was_started: bool) -> None:
-        """No attempt unless started; `before` others had expired."""
+        """Its batch expired, after `before` others: an attempt only if it had started."""
         if was_started:
             self.losses = min(before + 1, MAX_COUNTED_ATTEMPTS)
         else:

@@ -130,7 +130,7 @@ WORK: dict[str, Work] = {}
 
 
 def leg_step(leg: Leg) -> Callable[[Work], BatchStep]:
-    """It may run twice or late, with no transaction open: what it does outside must be keyed by the order."""
+    """Make a function a leg's step. It may run twice or late: what it does outside must be keyed by the order."""
 
     def decorate(work: Work) -> BatchStep:
         WORK[leg.name] = work
@@ -200,7 +200,7 @@ def quote_shipping(batch: BatchLease) -> None:
 
 @for_batch
 def authorize_payment(batch: BatchLease) -> None:
-    """Orders whose stock is held by then are captured at once."""
+    """Authorize the total; orders whose stock is held by then are captured at once."""
     if talking.is_handed_over():
         handover.authorize(batch)
         return
@@ -225,7 +225,7 @@ def authorize_payment(batch: BatchLease) -> None:
 
 @for_batch
 def capture_payment(batch: BatchLease) -> None:
-    """By the database alone, then settle the batch."""
+    """Capture by the database alone, then settle the batch."""
     if talking.is_handed_over():
         with _last_transaction(batch, step="capture_payment"):
             calls = handover.capture(batch, _due(batch, lambda _: True))

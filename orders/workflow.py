@@ -91,7 +91,7 @@ class JourneyState(Refundable):
         return False
 
     def may_be_tried(self, leg: Leg) -> bool:
-        """Its provider is not called for a refused order."""
+        """Whether to try a leg; its provider is not called for a refused order."""
         return (
             self.status is Status.PROCESSING
             and getattr(self, leg.name).is_to_try
@@ -129,7 +129,7 @@ class JourneyState(Refundable):
 
     @property
     def waiting_for(self) -> str:
-        """Of several waits, one that is in no state, then in the order of LEGS."""
+        """What it waits for: of several, one that is in no state, then in the order of LEGS."""
         if self.wait is not None and self.wait is not LOST_STEP:
             return self.wait
         for state in states_of(self):
@@ -269,13 +269,13 @@ class JourneyState(Refundable):
     # --- Time ----------------------------------------------------------------------------------------------
 
     def wait_for(self, wait: Wait) -> None:
-        """Once per cause."""
+        """Record a wait that is in no leg's state, once per cause."""
         if self.wait is not wait:
             self._note(EventType.WAITING, waiting_for=str(wait))
             self.wait = wait
 
     def undecided(self, *, check_in: float) -> None:
-        """Uses up no attempt. `check_in`: seconds until it is looked up."""
+        """The outcome comes later; no attempt. `check_in`: seconds until it is looked up."""
         self.wait_for(PAYMENT.OUTCOME_UNKNOWN)
         self.attempts = 0
         self.reschedule_in(check_in)
@@ -330,7 +330,7 @@ class JourneyState(Refundable):
         return None
 
     def _stop_waiting(self) -> None:
-        """Only where nothing was sent: what was sent may still be answered."""
+        """End waits in which nothing was sent; what was sent may still be answered."""
         for state in states_of(self):
             if state.mark is Mark.AWAY:
                 setattr(self, state.leg, BY_NAME[state.leg].PENDING)

@@ -113,7 +113,7 @@ def arrival_grace() -> timedelta:
 
 
 def restart_grace(entries: Sequence[Transaction]) -> None:
-    """By a clock that was ahead."""
+    """Restart the grace of calls stamped by a clock that was ahead."""
     columns = [
         numbers(entry.order_id for entry in entries),
         numbers(entry.number for entry in entries),

@@ -35,7 +35,7 @@ class Transaction(models.Model):
     credit = models.IntegerField(null=True)
     key = models.CharField(max_length=100, db_default="", help_text="The idempotency key of all its calls.")
     kind = models.CharField(max_length=9, choices=Kind.choices)
-    # Later calls go through it, too.
+    # Later calls and look-ups go through the gateway that has the money.
     gateway = models.CharField(max_length=40, db_default="http")
     # The order in the provider's ledger.
     reference = models.UUIDField()

@@ -158,7 +158,7 @@ def _reverse(
 
 
 def record_all(kind: Kind, prepared: Sequence[Prepared], outcomes: Mapping[int, Outcome]) -> set[int]:
-    """Return the orders for which one was new."""
+    """Record outcomes; return the orders for which one was new."""
     number_by_order = {one.request.order_id: one.number for one in prepared if one.kind is kind}
     return ledger.record(kind, _outcomes_of(kind, prepared, outcomes), number_by_order=number_by_order)
 
@@ -238,7 +238,7 @@ def _ignore(index: int, answer: Outcome) -> None:
 
 
 def _find(entry: Transaction, now: datetime) -> Conversation[Outcome]:
-    """Declined once it can no longer arrive."""
+    """Look up a transaction: declined once it can no longer arrive."""
     try:
         found = yield from ledger.looking_up(talk(entry.gateway), key=entry.key, sent=_sent(entry))
     except ProviderUnavailable as unavailable:

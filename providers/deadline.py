@@ -218,7 +218,7 @@ class _Adapter(HTTPAdapter):
 
 
 def session(*, pool: int) -> requests.Session:
-    """With `pool` connections per host."""
+    """Return a session that keeps deadlines, with `pool` connections per host."""
     made = requests.Session()
     adapter = _Adapter(pool_connections=1, pool_maxsize=pool)
     made.mount("http://", adapter)

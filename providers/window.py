@@ -22,7 +22,7 @@ FADING = 1.05
 
 @dataclass(slots=True)
 class Window:
-    """Moments are monotonic."""
+    """A process's bound on calls to a provider. Moments are monotonic."""
 
     most: int
     size: float = 0.0
@@ -41,7 +41,7 @@ class Window:
 
     @property
     def allowance(self) -> int:
-        """Queued ones count, as they start within a second."""
+        """Return the bound on calls under way or queued: queued ones start within a second."""
         spare = min(1.0, 1.0 / self.usual) if self.usual else 1.0
         return int(self.size * (1 + spare))
 

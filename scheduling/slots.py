@@ -79,7 +79,7 @@ LATEST_RUNS = """
 
 
 def note_run(name: str, *, outcome: str, now: datetime) -> None:
-    """Several within a second are one."""
+    """Record work done outside the schedule; several within a second are one."""
     ScheduledRun.objects.update_or_create(
         name=name,
         slot=int(now.timestamp()),

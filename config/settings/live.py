@@ -4,7 +4,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config.environment import env, number, whole
 
-# Per process; the shared demo customer counts as staff.
+# Open sockets, per process; the shared demo customer counts as staff.
 LIVE_SOCKETS_PER_CUSTOMER = whole("LIVE_SOCKETS_PER_CUSTOMER", default=50, at_least=1)
 LIVE_SOCKETS_PER_STAFF = whole("LIVE_SOCKETS_PER_STAFF", default=5000, at_least=1)
 # A client further behind is disconnected and resumes with `after`.
@@ -16,7 +16,7 @@ ORDER_TICKET_HOURS = number("ORDER_TICKET_HOURS", default=24, at_least=0.01)
 # Retention of notifications and webhook deliveries.
 NOTIFICATION_DAYS = number("NOTIFICATION_DAYS", default=180, at_least=1)
 DELIVERY_DAYS = number("DELIVERY_DAYS", default=30, at_least=1)
-# Unless a later mail of the order comes first …
+# A receipt is sent then, unless a later mail of the order comes first …
 RECEIPT_DELAY_SECONDS = number("RECEIPT_DELAY_SECONDS", default=30, at_least=0)
 # … and to new addresses only if the accounts vouch for them.
 RECEIPTS_TO_NEW_ADDRESSES = env.bool("RECEIPTS_TO_NEW_ADDRESSES", default=False)

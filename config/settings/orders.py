@@ -23,10 +23,11 @@ LEASE_SECONDS = number("LEASE_SECONDS", default=8, at_least=1)
 # The dispatcher's poll interval when no NOTIFY arrives.
 ORDER_PROCESSING_INTERVAL = number("ORDER_PROCESSING_INTERVAL", default=1, at_least=0.05)
 STRAGGLER_PATIENCE_SECONDS = number("STRAGGLER_PATIENCE_SECONDS", default=2, at_least=0.1)
+# Consecutive worker crashes before an order is escalated.
 MAX_ATTEMPTS = whole("MAX_ATTEMPTS", default=5, at_least=1)
 # 0: rejected at once.
 STOCK_WAIT_SECONDS = number("STOCK_WAIT_SECONDS", default=90, at_least=0)
-# Counted only while fewer than half of its latest orders were paid …
+# Declines count only while fewer than half of an account's latest orders were paid …
 DECLINES_PER_ACCOUNT = env.str("DECLINES_PER_ACCOUNT", default="60/h")
 if not re.fullmatch(r"off|[1-9][0-9]*/[smhd][a-z]*", DECLINES_PER_ACCOUNT):
     raise ImproperlyConfigured(

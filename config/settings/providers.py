@@ -60,7 +60,7 @@ PROVIDERS |= {
     name: (env.str(variable, default="") or f"{SANDBOX_URL}/{name}").rstrip("/")
     for variable, name in _OF_LEGS.items()
 }
-# It accepts every payment and sends no mail.
+# The sandbox accepts every payment and sends no mail.
 ALLOW_SANDBOX = DEBUG or env.bool("ALLOW_SANDBOX", default=False)
 _ADDRESSES = {
     "PAYMENT_API_URL": PROVIDERS.get("payments", ""),

@@ -37,7 +37,7 @@ class ExpiredLink(InvalidLink):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Moments are seconds since 1970."""
+    """What a signed value grants. Moments are seconds since 1970."""
 
     scope: int
     order_id: int
@@ -61,7 +61,7 @@ def track_token(
 
 
 def track_link(order_id: int, placed_at: datetime, version: int = 0) -> str:
-    """Relative without PUBLIC_URL."""
+    """Return the track page's address, relative without PUBLIC_URL."""
     return f"{settings.PUBLIC_URL}/track/{track_token(order_id, placed_at, version)}"
 
 
@@ -82,7 +82,7 @@ def _ticket(order_id: int, version: int, until: int, *, now: datetime) -> Link:
 
 
 def read(value: str, *, now: datetime, renewing: bool = False) -> Link:
-    """Raises InvalidLink or ExpiredLink. `order_of` alone knows what was revoked."""
+    """Return what a value grants. Raises InvalidLink or ExpiredLink; `order_of` alone knows what was revoked."""
     link = _genuine(value)
     if not renewing and _seconds(now) >= link.expires_at:
         raise ExpiredLink
@@ -90,7 +90,7 @@ def read(value: str, *, now: datetime, renewing: bool = False) -> Link:
 
 
 def order_of(link: Link) -> Order:
-    """Raises InvalidLink if it is gone or the link was revoked."""
+    """Return the order. Raises InvalidLink if it is gone or the link was revoked."""
     order = Order.objects.select_related("journey").filter(pk=link.order_id).first()
     if order is None or order.link_version != link.version:
         raise InvalidLink

@@ -6,7 +6,7 @@ from orders.events import EventType
 from orders.leg_types import Leg, Mark, State
 from orders.legs import LEGS, NAMES, PAYMENT
 
-# Written by a newer release during a deploy: we cannot judge them.
+# Events of a newer release, seen during a deploy: we cannot judge them.
 HAS_NEWER_EVENTS = """EXISTS (
             SELECT FROM orders_orderevent n WHERE n.order_id = j.order_id AND n.type <> ALL (%(known)s::text[]))"""
 

@@ -37,7 +37,7 @@ SITUATIONS = tuple(dict.fromkeys([*(situation.value for situation in Situation),
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`next_look` is the next automatic retry."""
+    """Why an order is where it is. `next_look` is the next automatic retry."""
 
     situation: str  # a Situation, or the code of a leg's wait
     waiting_for: str
@@ -66,7 +66,7 @@ class Facts(NamedTuple):
 
     @property
     def unknown(self) -> list[Transaction]:
-        """The oldest first."""
+        """Payment calls of unknown outcome, the oldest first."""
         found = (t for t in self.book if t.state == State.UNKNOWN)
         return sorted(found, key=lambda transaction: transaction.started_at)
 
@@ -76,7 +76,7 @@ class Facts(NamedTuple):
         return due_at is not None and self.now - due_at > DISPATCHER_PATIENCE
 
     def since(self, *types: EventType) -> datetime:
-        """Of these types; failing that, of all."""
+        """Return when the latest event of these types happened; failing that, of all."""
         events = OrderEvent.objects.filter(order_id=self.order.pk)
         latest = events.filter(type__in=types).order_by("-sequence").first()
         latest = latest or events.order_by("-sequence").first()

@@ -46,7 +46,7 @@ def call_lease() -> float:
 
 
 def take(answered: Sequence[Answered]) -> list[Prepared]:
-    """Return the captures to send."""
+    """Record and apply outcomes; return the captures to send."""
     order_ids = sorted({answer.prepared.request.order_id for answer in answered})
     with transaction.atomic():
         journeys = {journey.order_id: journey for journey in journal.lock(order_ids)}
@@ -111,7 +111,7 @@ def _awaits(journey: JourneyState, kind: Kind) -> bool:
 
 
 def _settle_by(kind: Kind, journey: JourneyState, outcome: Outcome, newly_recorded: set[int]) -> bool:
-    """Return whether it is ready for capture."""
+    """Apply an outcome and settle its order. Return whether it is ready for capture."""
     is_certain = outcome.kind in ("succeeded", "declined")
     if is_certain and journey.order_id not in newly_recorded:
         return False
@@ -182,7 +182,7 @@ def apply(kind: Kind, journey: JourneyState, outcome: Outcome | None) -> None:
 
 
 def apply_late(kind: Kind, journey: JourneyState, outcome: Outcome) -> None:
-    """Even one whose payments are reversed: late money is refunded."""
+    """Reschedule the order, even if its payments are reversed: late money is refunded."""
     if outcome.kind == "succeeded" and kind in LATE_MONEY and journey.has_no_money:
         journey.payment_arrived_late(LATE_MONEY[kind])
     elif journey.batch_id is None and journey.is_due:

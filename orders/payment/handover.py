@@ -64,7 +64,7 @@ def authorize(batch: BatchLease) -> None:
 def _hand_over(
     batch: BatchLease, order_ids: Sequence[int], gone: int, *, is_crowded: bool, is_last: bool
 ) -> int:
-    """Return how many left the batch."""
+    """Submit or defer a part's calls; return how many left the batch."""
     calls: list[Prepared] = []
     with transaction.atomic():
         journeys = journal.lock_batch(order_ids, batch_id=batch.batch_id)
@@ -108,7 +108,7 @@ def _prepare(journeys: Sequence[JourneyState]) -> list[Prepared]:
 
 
 def capture(batch: BatchLease, journeys: Sequence[JourneyState]) -> list[Prepared]:
-    """Return the captures to submit once committed."""
+    """Continue with the orders that the batch still owns; return the captures to submit once committed."""
     captures = answers.capture([journey for journey in journeys if journey.may_be_captured])
     for journey in journeys:
         if journey.batch_id != batch.batch_id:
@@ -125,23 +125,23 @@ def capture(batch: BatchLease, journeys: Sequence[JourneyState]) -> list[Prepare
 
 
 def room(wanted: int, until: float) -> int:
-    """0 if none until that monotonic time."""
+    """Return the loop's free places; 0 if none until that monotonic time."""
     return loop().room(talking.provider_name(), wanted=wanted, until=until)
 
 
 def pause_when_crowded() -> float:
-    """In seconds: about a call's duration."""
+    """Return the delay of orders without room, in seconds: about a call's duration."""
     return min(settings.STRAGGLER_PATIENCE_SECONDS, loop().usual_seconds(talking.provider_name()))
 
 
 def submit(calls: Sequence[Prepared]) -> None:
-    """No transaction may be open."""
+    """Submit calls. No transaction may be open."""
     if calls:
         _calls().submit(calls)
 
 
 def drain(*, seconds: float) -> bool:
-    """False on timeout."""
+    """Wait until all calls are recorded; False on timeout."""
     return not exists() or _calls().drain(seconds=seconds)
 
 
@@ -221,7 +221,7 @@ class HandedOverCalls:
             self.submit(captures)
 
     def _renew(self) -> float | None:
-        """Return the seconds until the next renewal."""
+        """Renew leases; return the seconds until the next renewal."""
         if not self._under_way:
             return None
         now, lease = time.monotonic(), answers.call_lease()

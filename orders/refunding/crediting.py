@@ -28,7 +28,7 @@ def of_orders(order_ids: Iterable[int]) -> dict[int, list[Credit]]:
 
 
 def standing_of(order: Order, granted: Sequence[Credit]) -> Standing:
-    """Call it under the order's lock to decide by it."""
+    """Return what is left to refund. Call it under the order's lock to decide by it."""
     counted = [credit for credit in granted if credit.state != Credit.State.SUPERSEDED]
     captured = balance(ledger.entries_of([order.pk]).get(order.pk, [])).captured
     shipping = (order.journey.shipping_amount or Decimal(0)) - _sum(c.shipping_amount for c in counted)
@@ -67,7 +67,7 @@ def _sum(amounts: Iterable[Decimal]) -> Decimal:
 
 
 def grant(order_id: int, plan: Plan, wish: Wish, *, number: int, requested_by: int | None) -> Credit:
-    """Under the order's lock."""
+    """Store a credit, under the order's lock."""
     return Credit.objects.create(
         order_id=order_id,
         number=number,
@@ -81,7 +81,7 @@ def grant(order_id: int, plan: Plan, wish: Wish, *, number: int, requested_by: i
 
 
 def set_state(order_id: int, number: int, state: Credit.State) -> None:
-    """Under the order's lock."""
+    """Store the outcome of a credit, under the order's lock."""
     Credit.objects.filter(order_id=order_id, number=number).update(state=state)
 
 
@@ -176,7 +176,7 @@ def _wait(journey: JourneyState, outcome: Outcome | None) -> None:
 
 
 def supersede(order_ids: Iterable[int]) -> None:
-    """Of orders whose whole payment was reversed, under their locks."""
+    """Close the open credits of locked orders whose whole payment was reversed."""
     closed = list(order_ids)
     books = ledger.entries_of(closed)
     for order_id, granted in of_orders(closed).items():

@@ -14,7 +14,7 @@ from providers.conversation import Conversation
 
 Kind = Literal["succeeded", "declined", "unknown", "not_sent", "begun", "pending", "action_required"]
 
-# Never sent again, but looked up.
+# The provider has the call: it is looked up, never sent again.
 UNDECIDED = frozenset({"pending", "action_required"})
 
 
@@ -74,12 +74,12 @@ class Capabilities:
     several_captures: bool = False  # else the rest of a partial capture is released
     partial_refund: bool = True
     asynchronous_refunds: bool = False
-    # Else it needs what `Sent` has.
+    # Else `find` needs what `Sent` has.
     lookup_by_key: bool = True
     void_undecided: bool = False
     # None: until it is captured or voided.
     authorization_expires_after: timedelta | None = None
-    # Beyond the network's own timeouts.
+    # How late a call may surface in a look-up, beyond the network's own timeouts.
     arrival_grace: timedelta = timedelta(0)
     # None: for ever.
     keys_expire_after: timedelta | None = None
