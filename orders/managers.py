@@ -39,6 +39,8 @@ class OrderRow(NamedTuple):
     shipping_address: Json
     country: Text
     payment_token: Text
+    external_reference: Text
+    metadata: Json
     held: Bool
 
 
@@ -79,6 +81,13 @@ class CurrentTransaction(Func):
     )
 
 
+# The index that refuses a second order of an account with the same reference.
+REFERENCE_INDEX = "orders_reference_of_owner"
+
+# Lanes of the dispatcher's queue, which a claim serves in turn: one of single orders, and of each bulk owner one.
+LIVE_LANE, BULK_LANES = 0, 15
+BULK_LANE = f"1 + mod(owner_id, {BULK_LANES})"
+
 # --- Statements -------------------------------------------------------------------------------------------
 
 # The transaction's number once per statement: the column's default runs per event.
@@ -89,8 +98,8 @@ INSERTS = f"""
     ), lines AS (
         INSERT INTO orders_orderline ({LINE}) SELECT {LINE} FROM wanted_lines
     ), journeys AS (
-        INSERT INTO orders_journey (order_id, due_at, {{columns}})
-        SELECT id, CASE WHEN NOT held THEN now() END, {{defaults}} FROM wanted
+        INSERT INTO orders_journey (order_id, due_at, lane, {{columns}})
+        SELECT id, CASE WHEN NOT held THEN now() END, {{lane}}, {{defaults}} FROM wanted
     ), events AS (
         INSERT INTO orders_orderevent (order_id, sequence, type, progress, data, transaction_id)
         SELECT id, 1, 'order_placed', 0,
@@ -130,7 +139,11 @@ class OrderManager(models.Manager):
         key: str = "",
         fingerprint: bytes = b"",
     ) -> Stored | None:
-        """Store one order; None if a product has changed or the key is known."""
+        """Store one order in a statement of its own; `versions` are those of the lines' products.
+
+        None, and nothing is stored, if a product has changed or the idempotency key is known. Waits for a
+        concurrent transaction with the key. Raises IntegrityError if the owner has an order with this reference.
+        """
         parameters = row._asdict() | {
             "product_ids": numbers(line.product_id for line in lines),
             "quantities": numbers(line.quantity for line in lines),
@@ -156,13 +169,18 @@ class OrderManager(models.Manager):
         *,
         origin: Mapping[str, Any],
     ) -> None:
-        """Store orders in the caller's transaction; lines come with their order's id."""
+        """Store orders under ids of `take_ids`; lines come with their order's id. Runs in the caller's transaction.
+
+        Raises IntegrityError if the owner has an order with one of the references.
+        """
         columns = zip(TYPES.items(), zip(*orders.values(), strict=True), strict=True)
         wanted: dict[str, Column] = {"id": ("bigint", list(orders))}
         wanted |= {name: (type_, values) for (name, type_), values in columns}
         order_rows, order_values = rows(wanted)
         line_rows, line_values = rows(_line_columns(lines))
-        statement = MANY.format(orders=order_rows, lines=line_rows, inserts=self._inserts("%s"))
+        statement = MANY.format(
+            orders=order_rows, lines=line_rows, inserts=self._inserts("%s", lane=BULK_LANE)
+        )
         with connection.cursor() as cursor:
             cursor.execute(statement, [*order_values, *line_values, document(origin), wakeup.DUE])
 
@@ -182,10 +200,10 @@ class OrderManager(models.Manager):
         taken = TAKE_KEY.format(answer=f"jsonb_build_object('orderId', {NEXT_ID}) {IF_AS_PRICED}")
         return ONE.format(taken=taken, inserts=self._inserts("%(origin)s"))
 
-    def _inserts(self, origin: str) -> str:
+    def _inserts(self, origin: str, *, lane: str = str(LIVE_LANE)) -> str:
         defaults = self._journey_defaults
         return INSERTS.format(
-            columns=", ".join(defaults), defaults=", ".join(defaults.values()), origin=origin
+            columns=", ".join(defaults), defaults=", ".join(defaults.values()), origin=origin, lane=lane
         )
 
     @cached_property

@@ -10,8 +10,8 @@ from orders.refunding.amounts import Item, Plan, Standing, Wish
 from orders.workflow import JourneyState
 from payments import ledger, returns
 from payments.balance import Entry, balance, next_number, standing
+from payments.calls import FIRST, Kind, Prepared, Request, State
 from payments.gateways.protocol import UNDECIDED, Outcome
-from payments.ledger import FIRST, Kind, Prepared, Request, State
 
 OPEN = (Credit.State.REQUESTED, Credit.State.FAILED)
 
@@ -81,7 +81,7 @@ def grant(order_id: int, plan: Plan, wish: Wish, *, number: int, requested_by: i
 
 
 def set_state(order_id: int, number: int, state: Credit.State) -> None:
-    """Store the outcome of a credit, under the order's lock."""
+    """Store the outcome of a credit. Call it under the order's lock."""
     Credit.objects.filter(order_id=order_id, number=number).update(state=state)
 
 
@@ -129,7 +129,10 @@ def _request(credit: Credit, book: Sequence[Entry]) -> Request:
 def settle(
     journeys: Sequence[JourneyState], prepared: Sequence[Prepared], outcomes: Mapping[int, Outcome]
 ) -> None:
-    """Note the outcomes of refunds on locked orders, and go on with the next credit or rest."""
+    """Note on locked orders the outcomes of their refunds, and go on with the next credit or rest.
+
+    The outcomes are in the ledger.
+    """
     called = {one.request.order_id: one for one in prepared}
     granted = of_orders(journey.order_id for journey in journeys)
     for journey in journeys:
@@ -169,7 +172,7 @@ def _go_on(journey: JourneyState, states: Mapping[int, str]) -> None:
 
 def _wait(journey: JourneyState, outcome: Outcome | None) -> None:
     answers.defer(journey, outcome)
-    if outcome is not None and outcome.code == ledger.NO_CAPACITY.code:
+    if outcome is not None and outcome.code in answers.SCHEDULED:
         journey.reschedule_in(0)
     elif outcome is None or outcome.kind not in UNDECIDED:
         journey.back_off()
