@@ -15,7 +15,7 @@ from providers.conversation import Conversation
 Kind = Literal["succeeded", "declined", "unknown", "not_sent", "begun", "pending", "action_required"]
 
 # The provider has the call: it is looked up, never sent again.
-UNDECIDED = frozenset({"pending", "action_required"})
+UNDECIDED: frozenset[Kind] = frozenset({"pending", "action_required"})
 
 
 class Action(NamedTuple):
