@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from orders.events import EventType
 from orders.leg_types import Leg, Wait
 from orders.legs import PAYMENT, holding
 from orders.refundable import Refundable
@@ -52,12 +51,6 @@ class Undecided(Refundable):
         """Flag it, without stopping it."""
         if not self.attention:
             self._flag(why)
-
-    def dispute_won(self, why: str) -> None:
-        """Clear the flag of a dispute, which begins with `why`."""
-        if self.attention.startswith(why):
-            self.attention = ""
-            self._note(EventType.RETRIED, why="dispute_won")
 
     def _has_others_to_do(self, leg: Leg) -> bool:
         """Whether another leg is to be tried, or reversed."""

@@ -308,6 +308,12 @@ class JourneyState(Undecided):
         if not self.attention:
             self._flag(f"the audit found it wrong: {promise}", details=details)
 
+    def dispute_won(self, why: str) -> None:
+        """Clear the flag of a dispute, which begins with `why`."""
+        if self.attention.startswith(why):
+            self.attention = ""
+            self._note(EventType.RETRIED, why="dispute_won")
+
     def retry(self) -> None:
         """Clear the attention and resume."""
         self.attention, self.attempts = "", 0
