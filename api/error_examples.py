@@ -37,6 +37,7 @@ SENTENCES = {
     "price_changed": "The price is 34.99 USD.",
     "required": "This field is required.",
     "temporarily_unavailable": "This cannot be stored or looked up just now. Try again.",
+    "reference_taken": "Order ORD-20260131093000-1001 has this reference.",
     "throttled": "Too many requests.",
     "token_expired": "This token has expired.",
     "token_revoked": "This token has been revoked.",
@@ -50,6 +51,7 @@ SENTENCES = {
     "too_short": "This must not be empty.",
     "too_small": "This must be at least 1.",
     "total_changed": "The total is 64.97 USD: 59.98 for the goods and 4.99 for shipping.",
+    "unknown_gateway": "This is no gateway of the shop's.",
     "unknown_country": "This is no ISO 3166 code, such as DE or GB.",
     "unknown_currency": "This is no ISO 4217 code, such as USD.",
     "unknown_field": "There is no such field.",
@@ -63,6 +65,7 @@ SENTENCES = {
 }
 FIELDS = {
     "price_changed": "items[0].price",
+    "reference_taken": "externalReference",
     "total_changed": "expectedTotal",
     "unknown_product": "items[0].productId",
     "wrong_currency": "items[0]",
@@ -70,6 +73,7 @@ FIELDS = {
     "too_small": "items[0].quantity",
     "too_large": "items[0].quantity",
     "wrong_type": "items[0].quantity",
+    "unknown_gateway": "payment.gateway",
     "unknown_country": "shippingAddress.country",
     "unknown_currency": "currency",
     "unknown_parameter": "pagesize",
@@ -82,12 +86,12 @@ FIELDS = {
 FACTS: dict[str, dict[str, Any]] = {
     "price_changed": {"current": 34.99, "currency": "USD"},
     "total_changed": {"current": 64.97, "currency": "USD"},
+    "reference_taken": {"orderNumber": "ORD-20260131093000-1001"},
     "not_enough_free": {"available": 3},
 }
 
 
 def error_example(code: str) -> dict[str, Any]:
-    """Return an error's body."""
     error: dict[str, Any] = {"code": code, "message": SENTENCES.get(code, f"{code.replace('_', ' ')}.")}
     if code in FIELDS:
         error["field"] = FIELDS[code]

@@ -29,6 +29,7 @@ VALUES: dict[str, Any] = {
     "events": ["order_confirmed", "order_cancelled"],
     "expiresAt": "2026-05-01T09:30:00Z",
     "expiresIn": 30,
+    "externalReference": "web-2026-1001",
     "failure": None,
     "finishedAt": "2026-01-31T09:30:12Z",
     "goodsAmount": 59.98,
@@ -38,6 +39,7 @@ VALUES: dict[str, Any] = {
     "kind": "authorize",
     "line": 1,
     "madeBy": "operator",
+    "metadata": {"channel": "web"},
     "message": "There is no such product to order.",
     "name": "T-shirt",
     "next": None,
@@ -91,7 +93,6 @@ DEPTH = 8
 
 
 def example_of(schema: dict[str, Any], components: dict[str, Any]) -> Any:
-    """Return a value that the schema allows."""
     return _value(schema, components, "", DEPTH)
 
 

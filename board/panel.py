@@ -18,7 +18,7 @@ from orders.events import EventType
 from orders.http import views
 from orders.journal import events_of
 from orders.leg_types import Mark
-from orders.legs import LEGS, NEED_APPROVAL, events_of_states, read_states
+from orders.legs import LEGS, NEED_APPROVAL, PATIENT_WAITS, events_of_states, read_states
 from orders.log_context import trace_url
 from orders.models import Journey, Order, OrderEvent
 from orders.operators.actions import OPERATIONS, previews
@@ -78,7 +78,6 @@ class Action:
 
 
 def context_of(order: Order, request: Request) -> dict[str, Any]:
-    """Return the panel's context for a user."""
     user = request.user
     assert isinstance(user, User)
     explained = is_permitted(views.OrderExplanation, order, request)
@@ -111,13 +110,14 @@ def consolation(journey: Journey) -> str:
     """Return why a customer has to wait, if so; not for held orders."""
     if needs_attention(journey):
         return str(wording.PROBLEM)
+    if journey.waiting_for in PATIENT_WAITS:
+        return ""
     if not journey.is_held and journey.status in UNDER_WAY and what_it_waits_for(journey):
         return str(wording.DELAYED)
     return ""
 
 
 def legs_of(order: Order) -> list[LegShown]:
-    """Return the legs of an order."""
     shown = zip(LEGS, read_states(order.journey), strict=True)
     return [LegShown(leg.name, leg.title, state.light, state.words) for leg, state in shown]
 
@@ -198,7 +198,6 @@ class Call:
 
 
 def calls_of(order: Order) -> list[Call]:
-    """Return an order's calls to the payment provider."""
     rows = Transaction.objects.filter(order_id=order.pk).order_by("started_at", "number")
     return [Call(row, _took(row)) for row in rows]
 

@@ -56,7 +56,6 @@ class Answer:
 
     @property
     def body(self) -> dict[str, Any]:
-        """The response's body."""
         error: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.field:
             error["field"] = self.field
@@ -77,7 +76,6 @@ class Answer:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The response's headers."""
         headers = dict(self.more_headers)
         if self.retry_after is not None:
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))
@@ -126,6 +124,12 @@ def _total_changed(error: totals.TotalChanged) -> Answer:
         facts = {"current": error.current, "currency": error.currency}
         cause = Detail("total_changed", message, field, facts)
     return Answer(409, "total_changed", message, field, (cause,))
+
+
+def _reference_taken(error: pricing.ReferenceTaken) -> Answer:
+    message, field = str(error), "externalReference"
+    detail = Detail("reference_taken", message, field, {"orderNumber": error.number})
+    return Answer(409, "reference_taken", message, field, (detail,))
 
 
 def _wrong_currency(error: pricing.WrongCurrency) -> Answer:
@@ -203,6 +207,7 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (LinesRefused, _lines_refused),
     (pricing.PriceChanged, _price_changed),
     (totals.TotalChanged, _total_changed),
+    (pricing.ReferenceTaken, _reference_taken),
     (pricing.WrongCurrency, _wrong_currency),
     (pricing.QuantityTooLarge, _quantity_too_large),
     (pricing.AmountTooLarge, _amount_too_large),
@@ -318,7 +323,6 @@ def _renders_json(request: Any) -> bool:
 
 
 def response_to(error: Exception, request: HttpRequest | None = None) -> HttpResponse:
-    """Return a plain Django view's response."""
     return _json(answer_to(error), request)
 
 
@@ -357,7 +361,6 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Django's CSRF_FAILURE_VIEW."""
     if not _wants_json(request):
         return csrf.csrf_failure(request, reason=reason)
     return _json(Answer(403, "csrf_failed", "The CSRF token is missing or wrong."), request)

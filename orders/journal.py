@@ -8,10 +8,10 @@ from operator import attrgetter
 from typing import Any, Self
 
 from database.arrays import Column, document, numbers, rows
-from database.prepared import execute
+from database.prepared import Parameters, execute
 from orders import legs
 from orders.leg_types import Wait
-from orders.managers import CurrentTransaction
+from orders.managers import BULK_LANES, CurrentTransaction
 from orders.models import OrderEvent
 from orders.status import Status
 from orders.workflow import Event, JourneyState
@@ -20,6 +20,7 @@ from orders.workflow import Event, JourneyState
 FIELDS = [each.name for each in fields(JourneyState) if each.init]
 READ_AS = {"is_due": "due_at IS NOT NULL", "wait": "waiting_for"}
 COLUMNS = ", ".join(READ_AS.get(name, name) for name in FIELDS)
+NAMED_COLUMNS = ", ".join(f"{READ_AS.get(name, name)} AS {name}" for name in FIELDS)
 
 
 class _Waits(dict[str, Wait | None]):
@@ -39,9 +40,29 @@ OBJECTS_AT = [(FIELDS.index(name), objects) for name, objects in OBJECTS.items()
 
 LOCK = f"SELECT {COLUMNS} FROM orders_journey WHERE order_id = ANY(%s::bigint[]) ORDER BY order_id FOR UPDATE"  # noqa: S608
 LOCK_BATCH = LOCK.replace("ORDER BY", "AND batch_id = %s ORDER BY")
+# Round robin over the lanes: each gives up to a level at which together they fill the batch, so that few orders are
+# locked in vain. PostgreSQL pulls rows of the inner limit, which it can plan with, only up to the outer one.
 LOCK_DUE = f"""
-    SELECT {COLUMNS} FROM orders_journey
-    WHERE due_at <= now() ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
+    WITH lanes AS MATERIALIZED (
+        SELECT lane, due FROM generate_series(0, {BULK_LANES}) AS numbers (lane) CROSS JOIN LATERAL (
+            SELECT count(*) AS due FROM (
+                SELECT FROM orders_journey j WHERE j.lane = numbers.lane AND due_at <= now() LIMIT %(limit)s::int
+            ) first
+        ) counted WHERE due > 0
+    ), level AS MATERIALIZED (
+        SELECT max((%(limit)s::int - in_smaller + larger - 1) / larger)::bigint AS most FROM (
+            SELECT coalesce(sum(due) OVER (ORDER BY due, lane ROWS UNBOUNDED PRECEDING EXCLUDE CURRENT ROW), 0)::bigint
+                       AS in_smaller,
+                   count(*) OVER () + 1 - row_number() OVER (ORDER BY due, lane) AS larger
+            FROM lanes
+        ) filled
+    )
+    SELECT {", ".join(FIELDS)} FROM lanes CROSS JOIN LATERAL (
+        SELECT first.*, row_number() OVER () AS turn FROM (
+            SELECT {NAMED_COLUMNS} FROM orders_journey j
+            WHERE j.lane = lanes.lane AND due_at <= now() ORDER BY due_at LIMIT %(limit)s::int FOR UPDATE SKIP LOCKED
+        ) first LIMIT (SELECT most FROM level)
+    ) of_lane ORDER BY turn, lane LIMIT %(limit)s::int
 """  # noqa: S608
 
 ARE_DUE = "SELECT count(*) = %s FROM (SELECT FROM orders_journey WHERE due_at <= now() LIMIT %s) due"
@@ -72,8 +93,8 @@ def lock_batch(order_ids: Sequence[int], *, batch_id: int) -> list[JourneyState]
 
 
 def lock_due(limit: int) -> list[JourneyState]:
-    """Lock up to `limit` due journeys, skipping locked ones."""
-    return _states(LOCK_DUE, [limit])
+    """Lock up to `limit` due journeys, of each lane in turn, skipping locked ones."""
+    return _states(LOCK_DUE, {"limit": limit})
 
 
 def are_due(count: int) -> bool:
@@ -82,7 +103,7 @@ def are_due(count: int) -> bool:
     return bool(answer)
 
 
-def _states(statement: str, parameters: list[Any]) -> list[JourneyState]:
+def _states(statement: str, parameters: Parameters) -> list[JourneyState]:
     return [_state(list(row)) for row in execute(statement, parameters)]
 
 

@@ -29,8 +29,6 @@ Bool = Annotated[bool, "bool"]
 
 
 class OrderRow(NamedTuple):
-    """An order to store: a field per column of its content, and whether it waits for a command."""
-
     owner_id: BigInt
     customer_id: Text
     customer_name: Text
@@ -41,6 +39,9 @@ class OrderRow(NamedTuple):
     shipping_address: Json
     country: Text
     payment_token: Text
+    payment_gateway: Text
+    external_reference: Text
+    metadata: Json
     held: Bool
 
 
@@ -56,8 +57,6 @@ class PlacedLine(msgspec.Struct, frozen=True, gc=False):
 
 
 class Stored(NamedTuple):
-    """What the database gave to an order."""
-
     order_id: int
     uuid: UUID
     placed_at: datetime
@@ -65,10 +64,9 @@ class Stored(NamedTuple):
 
 TYPES = {name: get_args(hint)[1] for name, hint in get_type_hints(OrderRow, include_extras=True).items()}
 CONTENT = ", ".join(name for name in TYPES if name != "held")
-# Known to the parts of the store only: `wanted` has the orders, with their ids, and `wanted_lines` their lines.
 LINE = "order_id, product_id, sku, product_name, quantity, unit_price"
 
-# UUIDv7 in SQL; built into PostgreSQL 18. Its time prefix keeps inserts at the end of the index.
+# Its time prefix keeps inserts at the end of the index.
 NEW_UUID = """
     encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) PLACING
         substring(int8send((extract(epoch FROM now()) * 1000)::bigint) FROM 3) FROM 1), 52, 1), 53, 1), 'hex')::uuid
@@ -76,17 +74,20 @@ NEW_UUID = """
 
 
 class CurrentTransaction(Func):
-    """A transaction number by which readers of the whole journal order events.
-
-    At least the transaction's own, so that no reader passes the event before it is committed; at least the
-    latest ended one's, because two transactions may lock an order in the opposite order of their numbers.
-    """
+    """A transaction number by which readers of the whole journal order events."""
 
     template = (
         "greatest(pg_current_xact_id()::text::bigint,"
         " pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1)"
     )
 
+
+# The index that refuses a second order of an account with the same reference.
+REFERENCE_INDEX = "orders_reference_of_owner"
+
+# Lanes of the dispatcher's queue, which a claim serves in turn: one of single orders, and of each bulk owner one.
+LIVE_LANE, BULK_LANES = 0, 15
+BULK_LANE = f"1 + mod(owner_id, {BULK_LANES})"
 
 # --- Statements -------------------------------------------------------------------------------------------
 
@@ -98,8 +99,8 @@ INSERTS = f"""
     ), lines AS (
         INSERT INTO orders_orderline ({LINE}) SELECT {LINE} FROM wanted_lines
     ), journeys AS (
-        INSERT INTO orders_journey (order_id, due_at, {{columns}})
-        SELECT id, CASE WHEN NOT held THEN now() END, {{defaults}} FROM wanted
+        INSERT INTO orders_journey (order_id, due_at, lane, {{columns}})
+        SELECT id, CASE WHEN NOT held THEN now() END, {{lane}}, {{defaults}} FROM wanted
     ), events AS (
         INSERT INTO orders_orderevent (order_id, sequence, type, progress, data, transaction_id)
         SELECT id, 1, 'order_placed', 0,
@@ -109,7 +110,7 @@ INSERTS = f"""
         FROM wanted
     )
 """  # noqa: S608
-# One statement: one round trip, one transaction. It stores nothing if a product has changed since pricing.
+# Stores nothing if a product has changed since pricing.
 ONE = f"""
     WITH products AS ({AS_PRICED}), taken AS ({{taken}}), wanted AS (
         SELECT taken.id, {", ".join(f"%({name})s::{type_} AS {name}" for name, type_ in TYPES.items())} FROM taken
@@ -129,8 +130,6 @@ TAKE_IDS = f"SELECT now(), array_agg({NEXT_ID}) FROM generate_series(1, %s)"  # 
 
 
 class OrderManager(models.Manager):
-    """Orders, stored with their lines, journey and first event."""
-
     def place(
         self,
         row: OrderRow,
@@ -144,7 +143,7 @@ class OrderManager(models.Manager):
         """Store one order in a statement of its own; `versions` are those of the lines' products.
 
         None, and nothing is stored, if a product has changed or the idempotency key is known. Waits for a
-        concurrent transaction with the key.
+        concurrent transaction with the key. Raises IntegrityError if the owner has an order with this reference.
         """
         parameters = row._asdict() | {
             "product_ids": numbers(line.product_id for line in lines),
@@ -162,7 +161,6 @@ class OrderManager(models.Manager):
         return None
 
     def revoke_links(self, order_id: int) -> None:
-        """End an order's signed links and tickets."""
         self.filter(pk=order_id).update(link_version=models.F("link_version") + 1)
 
     def place_many(
@@ -172,13 +170,18 @@ class OrderManager(models.Manager):
         *,
         origin: Mapping[str, Any],
     ) -> None:
-        """Store orders under ids of `take_ids`; lines come with their order's id. Runs in the caller's transaction."""
+        """Store orders under ids of `take_ids`; lines come with their order's id. Runs in the caller's transaction.
+
+        Raises IntegrityError if the owner has an order with one of the references.
+        """
         columns = zip(TYPES.items(), zip(*orders.values(), strict=True), strict=True)
         wanted: dict[str, Column] = {"id": ("bigint", list(orders))}
         wanted |= {name: (type_, values) for (name, type_), values in columns}
         order_rows, order_values = rows(wanted)
         line_rows, line_values = rows(_line_columns(lines))
-        statement = MANY.format(orders=order_rows, lines=line_rows, inserts=self._inserts("%s"))
+        statement = MANY.format(
+            orders=order_rows, lines=line_rows, inserts=self._inserts("%s", lane=BULK_LANE)
+        )
         with connection.cursor() as cursor:
             cursor.execute(statement, [*order_values, *line_values, document(origin), wakeup.DUE])
 
@@ -198,10 +201,10 @@ class OrderManager(models.Manager):
         taken = TAKE_KEY.format(answer=f"jsonb_build_object('orderId', {NEXT_ID}) {IF_AS_PRICED}")
         return ONE.format(taken=taken, inserts=self._inserts("%(origin)s"))
 
-    def _inserts(self, origin: str) -> str:
+    def _inserts(self, origin: str, *, lane: str = str(LIVE_LANE)) -> str:
         defaults = self._journey_defaults
         return INSERTS.format(
-            columns=", ".join(defaults), defaults=", ".join(defaults.values()), origin=origin
+            columns=", ".join(defaults), defaults=", ".join(defaults.values()), origin=origin, lane=lane
         )
 
     @cached_property
@@ -228,5 +231,4 @@ def _line_columns(lines: Sequence[tuple[int, PlacedLine]]) -> dict[str, Column]:
 
 
 def _literal(value: object) -> str:
-    """Return a default of ours in SQL."""
     return str(value).lower() if isinstance(value, bool | int) else f"'{value}'"

@@ -50,7 +50,6 @@ def canary_owner_id() -> int | None:
 
 
 def forget_canary_owner() -> None:
-    """Invalidate the cached account."""
     _Cache.owner_id, _Cache.until = None, 0.0
 
 
@@ -121,18 +120,16 @@ PARCELS = """
 """
 CHARGES = """
     SELECT o.id AS order_id, o.uuid AS reference, o.goods_amount + j.shipping_amount AS amount, o.currency,
-           o.payment_token AS token, '' AS parent, '' AS gateway
+           o.payment_token AS token, '' AS parent, o.payment_gateway AS gateway
     FROM orders_order o JOIN orders_journey j ON j.order_id = o.id WHERE o.id = ANY(%s::bigint[])
 """
 
 
 def wanted_units(order_ids: Sequence[int]) -> list[Wanted]:
-    """Return the orders' units."""
     return [Wanted(*row) for row in _rows(UNITS, order_ids)]
 
 
 def parcels(order_ids: Sequence[int]) -> list[Parcel]:
-    """Return the orders' parcels."""
     return [Parcel(*row) for row in _rows(PARCELS, order_ids)]
 
 

@@ -8,11 +8,9 @@ from database.fields import MoneyField
 
 
 class Transaction(models.Model):
-    """One provider call of an order.
+    """One provider call of an order, written before it is made.
 
-    The row holds the whole call and is written before it; repeats of an unknown call use the same row and key.
-    Kind and rank give the number, so two processes that decide the same write the same row, however often a
-    step runs. A decided row is never sent again: a new attempt is a new row.
+    A decided row is never sent again: a new attempt is a new row.
     """
 
     class Kind(models.TextChoices):
@@ -21,6 +19,7 @@ class Transaction(models.Model):
         VOID = "void", "Void"  # releases it
         REFUND = "refund", "Refund"  # returns what was collected
         REVERSAL = "reversal", "Reversal"  # the provider's: its parent, which succeeded, failed later
+        DISPUTE = "dispute", "Dispute"  # the customer's bank wants its parent back; succeeded: it is lost
 
     class State(models.TextChoices):
         UNKNOWN = "unknown", "Unknown"  # sent or about to be, or not decided; look it up
@@ -30,15 +29,14 @@ class Transaction(models.Model):
     pk = models.CompositePrimaryKey("order_id", "number")
     order_id = models.BigIntegerField()
     number = models.IntegerField()  # `number_of` its kind and rank
-    # Number of the transaction that it builds on: a capture's authorization, a refund's capture.
+    # A capture's authorization, a refund's capture.
     parent = models.IntegerField(null=True)
-    # Of the same decision: the one before was declined, or failed later.
     attempt = models.SmallIntegerField(db_default=1)
-    # Number of the credit that a refund carries out; none if it refunds all that is left.
+    # None if it refunds all that is left.
     credit = models.IntegerField(null=True)
     key = models.CharField(max_length=100, db_default="", help_text="The idempotency key of all its calls.")
     kind = models.CharField(max_length=9, choices=Kind.choices)
-    # Captures, voids, refunds and look-ups go through the gateway that has the money.
+    # Later calls and look-ups go through the gateway that has the money.
     gateway = models.CharField(max_length=40, db_default="http")
     # The order in the provider's ledger.
     reference = models.UUIDField()
@@ -51,17 +49,15 @@ class Transaction(models.Model):
     provider_id = models.CharField(max_length=64, blank=True)
     code = models.CharField(max_length=40, blank=True, help_text="Why it was declined, or is unknown.")
     message = models.CharField(max_length=200, blank=True)
-    # The provider's id of the authorization or capture that it builds on.
     provider_parent = models.CharField(max_length=64, blank=True, db_default="")
-    # What the customer has to do, while it is not decided (`payments.gateways.protocol.Action`).
     action = models.JSONField(null=True)
     started_at = models.DateTimeField()
-    # Start of the latest attempt, from which a call may be in flight.
     asked_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
-        # Keep state updates heap-only (HOT): no index but the key. Journeys find unknown transactions.
+        # Keep state updates heap-only (HOT): no index of what changes. Journeys find unknown transactions.
+        indexes = [models.Index(fields=["order_id"], condition=Q(kind="dispute"), name="payments_disputes")]
         constraints = [
             models.CheckConstraint(condition=Q(amount__gte=0), name="payments_amount_not_negative"),
         ]
@@ -71,7 +67,6 @@ class Transaction(models.Model):
 
 
 KINDS = [kind.value for kind in Transaction.Kind]
-# More than there will ever be kinds.
 NUMBERS_PER_RANK = 10
 
 
@@ -81,17 +76,15 @@ def number_of(kind: str, rank: int = 1) -> int:
 
 
 def rank_of(number: int) -> int:
-    """Return a transaction's place among those of its kind, from 1."""
     return number // NUMBERS_PER_RANK + 1
 
 
 def idempotency_key(*, reference: str, kind: str, rank: int = 1) -> str:
-    """Return the idempotency key of an order's n-th transaction of a kind."""
     return f"{reference}:{kind}" if rank == 1 else f"{reference}:{kind}:{rank}"
 
 
 def whole_orders(found: models.QuerySet[Transaction], *, page: int) -> list[Transaction]:
-    """Return about a page of transactions, sorted by order, so that it ends between two orders."""
+    """Return about a page of transactions that ends between two orders."""
     rows = list(found[: page + 1])
     if len(rows) <= page:
         return rows
@@ -101,8 +94,6 @@ def whole_orders(found: models.QuerySet[Transaction], *, page: int) -> list[Tran
 
 
 class WebhookEvent(models.Model):
-    """A processed webhook event, for deduplication."""
-
     id = models.CharField(primary_key=True, max_length=100)  # assigned by the provider
     key = models.CharField(max_length=100, help_text="The idempotency key of the call that it is about.")
     received_at = models.DateTimeField(db_default=Now())
@@ -112,3 +103,30 @@ class WebhookEvent(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+
+class ManualEntry(models.Model):
+    """What the gateway `manual` was called for, and what staff recorded as received: its ledger."""
+
+    class Kind(models.TextChoices):
+        AUTHORIZE = "authorize", "Authorize"  # what is to arrive
+        RECEIVED = "received", "Received"
+        CAPTURE = "capture", "Capture"
+        VOID = "void", "Void"
+        REFUND = "refund", "Refund"
+        ASKED = "asked", "Asked"  # staff are to pay it back by hand
+
+    key = models.CharField(max_length=300, unique=True)
+    kind = models.CharField(max_length=9, choices=Kind.choices)
+    asked_for = models.CharField(max_length=9, blank=True, db_default="", help_text="Void or refund.")
+    reference = models.UUIDField(db_index=True)
+    amount = MoneyField()
+    currency = models.CharField(max_length=3)
+    recorded_at = models.DateTimeField(db_default=Now(), db_index=True)
+    recorded_by = models.BigIntegerField(null=True)
+
+    class Meta:
+        verbose_name_plural = "manual entries"
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.amount} {self.currency}"

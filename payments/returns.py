@@ -13,7 +13,7 @@ from payments import ledger
 from payments.balance import balance, latest, next_number
 from payments.calls import FIRST, Prepared, Request
 from payments.gateways import gateway
-from payments.gateways.protocol import Outcome, Sent
+from payments.gateways.protocol import UNDECIDED, Outcome, Sent
 from payments.ledger import Kind, State
 from payments.models import Transaction
 from payments.talking import hold_all, talk
@@ -29,7 +29,6 @@ class Returned(StrEnum):
     REFUNDED = "refunded"  # the capture was refunded
 
 
-# How the payment was reversed, or the outcome that prevented it.
 Answer = Returned | Outcome
 
 CAPTURED_AFTER_ALL = Outcome(kind="unknown", code="captured_after_all")
@@ -42,10 +41,6 @@ DONE_BY = {Kind.VOID: Returned.VOIDED, Kind.REFUND: Returned.REFUNDED}
 
 def reverse_payments(order_ids: Sequence[int], *, now: datetime, patience: float) -> dict[int, Answer]:
     """Void or refund whatever the orders' transactions hold; idempotent.
-
-    Unknown outcomes are looked up first; after `ledger.arrival_grace` a call cannot arrive. What is refunded is
-    all that is left of the captures; a refund with an unknown outcome is settled first, under its own key. After
-    a declined reversal the next attempt has a key of its own: providers repeat their answer under the old one.
 
     Look-ups, reversals and the check of declined voids each wait at most `patience` seconds.
     """
@@ -70,7 +65,8 @@ def _standing(book: Sequence[Transaction]) -> Answer:
         return Returned.VOIDED
     for entry in book:
         if entry.kind in (Kind.AUTHORIZE, Kind.CAPTURE) and entry.state == State.UNKNOWN:
-            return Outcome(kind="unknown", code=entry.code, message=entry.message)
+            undecided = next((kind for kind in UNDECIDED if kind == entry.code), None)
+            return Outcome(kind=undecided or "unknown", code=entry.code, message=entry.message)
     if any(entry.kind == Kind.CAPTURE and entry.state == State.SUCCEEDED for entry in book):
         return Returned.REFUNDED
     if any(entry.kind == Kind.AUTHORIZE and entry.state == State.SUCCEEDED for entry in book):
@@ -79,7 +75,6 @@ def _standing(book: Sequence[Transaction]) -> Answer:
 
 
 def _is_voidable_undecided(book: Sequence[Transaction]) -> bool:
-    """Whether the provider has begun the authorization by an id under which it can be voided for good."""
     if any(entry.kind == Kind.CAPTURE for entry in book):
         return False
     begun = (e for e in book if e.kind == Kind.AUTHORIZE and e.state == State.UNKNOWN and e.provider_id)
@@ -102,7 +97,6 @@ def _void(book: Sequence[Transaction]) -> Request:
 
 
 def _refund(book: Sequence[Transaction]) -> Request:
-    """Return the refund that is under way, or that of all that is left."""
     capture = next(e for e in book if e.kind == Kind.CAPTURE and e.state == State.SUCCEEDED)
     for entry in book:
         if entry.kind == Kind.REFUND and entry.state == State.UNKNOWN:
@@ -148,7 +142,8 @@ def _reverse(
     outcomes = ledger.send(prepared, patience=patience, on_late=_record_late)
     faults.point("return_money.before_record")
     for kind in to_do:
-        record_all(kind, prepared, outcomes)
+        recorded = record_all(kind, prepared, outcomes)
+        outcomes |= ledger.without_outdated(_outcomes_of(kind, prepared, outcomes), recorded)
     voids = _outcomes_of(Kind.VOID, prepared, outcomes)
     # Those that were not decided never will be.
     voided = [order_id for order_id, outcome in voids.items() if outcome.kind == "succeeded"]
@@ -165,7 +160,7 @@ def _reverse(
 
 
 def record_all(kind: Kind, prepared: Sequence[Prepared], outcomes: Mapping[int, Outcome]) -> set[int]:
-    """Record the outcomes of a kind's calls. Return the orders for which one was new."""
+    """Record outcomes; return the orders for which one was new."""
     number_by_order = {one.request.order_id: one.number for one in prepared if one.kind is kind}
     return ledger.record(kind, _outcomes_of(kind, prepared, outcomes), number_by_order=number_by_order)
 
@@ -194,10 +189,7 @@ def in_words(prepared: Prepared, outcome: Outcome) -> str:
 
 
 def _captured_after_all(order_ids: Sequence[int], now: datetime, patience: float) -> set[int]:
-    """Return those whose abandoned capture arrived, which need a refund instead of a void.
-
-    Also the uncertain ones: they are not refused, but retried.
-    """
+    """Return those whose abandoned capture arrived, which need a refund instead of a void."""
     captures = ledger.not_refused(Kind.CAPTURE, order_ids)
     found = _find_all(captures, now=now, patience=patience)
     arrived = {entry.order_id: outcome for entry, outcome in found if outcome.kind == "succeeded"}
@@ -248,7 +240,7 @@ def _ignore(index: int, answer: Outcome) -> None:
 
 
 def _find(entry: Transaction, now: datetime) -> Conversation[Outcome]:
-    """Look up a transaction; declined once it can no longer arrive."""
+    """Look up a transaction: declined once it can no longer arrive."""
     try:
         found = yield from ledger.looking_up(talk(entry.gateway), key=entry.key, sent=_sent(entry))
     except ProviderUnavailable as unavailable:

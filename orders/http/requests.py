@@ -30,7 +30,7 @@ from api.requests import (
 )
 from iso.currencies import has_decimals_for
 from orders.placing.pricing import MAX_QUANTITY, NewOrder, WantedLine
-from payments.gateways import gateway
+from payments.gateways import gateway, names_in_use
 
 Token = Annotated[
     str,
@@ -41,6 +41,24 @@ Token = Annotated[
     ),
 ]
 KEY_PATTERN = explain_pattern(f"^{KEY.pattern}$", "A key has 1 to 200 printable ASCII characters.")
+
+
+ExternalReference = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        description="The shop's own reference, of one order of the account.",
+        examples=["web-2026-1001"],
+    ),
+]
+Metadata = Annotated[
+    dict[
+        Annotated[str, Meta(min_length=1, max_length=40)],
+        Annotated[str, Meta(max_length=500)],
+    ],
+    Meta(max_length=50, description="The shop's own facts: names and texts."),
+]
 
 
 class NewLine(Body, kw_only=True):
@@ -57,7 +75,6 @@ class NewLine(Body, kw_only=True):
     )
 
     def complaints(self) -> Iterator[str]:
-        """Yield a missing product."""
         if self.product_id is None and self.sku is None and self.product_name is None:
             yield "missing productId"
 
@@ -78,11 +95,9 @@ class ShippingAddress(Body):
         self.country = self.country and self.country.upper()
 
     def complaints(self) -> Iterator[str]:
-        """Yield an unknown country."""
         yield from complaints_of(country_code, self.country, field="country")
 
     def as_given(self) -> dict[str, str]:
-        """Return the given parts by wire name."""
         return {name: value for name, value in msgspec.to_builtins(self).items() if value}
 
 
@@ -90,12 +105,19 @@ class PaymentMeans(Body):
     """What to charge: a token of the payment provider, never a card number."""
 
     token: Token | None = None
+    gateway: (
+        Annotated[str, Meta(min_length=1, max_length=40, description="By default the shop's.")] | None
+    ) = None
 
     def complaints(self) -> Iterator[str]:
-        """Yield a missing token."""
-        if self.token is None and not settings.DEFAULT_PAYMENT_TOKEN:
+        """Yield an unknown gateway, a missing or impossible token."""
+        if self.gateway is not None and self.gateway not in names_in_use():
+            yield "unknown payment gateway"
+            return
+        chosen = gateway(self.gateway or "")
+        if self.token is None and chosen.capabilities.needs_token and not settings.DEFAULT_PAYMENT_TOKEN:
             yield "missing token"
-        if self.token is not None and gateway().check_token(self.token):
+        if self.token is not None and chosen.check_token(self.token):
             yield "impossible payment token"
 
 
@@ -117,6 +139,8 @@ class NewOrderRequest(Body, kw_only=True):
     expected_total: (
         Annotated[Price, Meta(description="Goods and shipping as quoted; another total is refused.")] | None
     ) = None
+    external_reference: ExternalReference | None = None
+    metadata: Metadata | None = None
 
     def complaints(self) -> Iterator[str]:
         """Yield a missing customer or payment, an unknown currency, an impossible address."""
@@ -130,12 +154,13 @@ class NewOrderRequest(Body, kw_only=True):
 
     def fingerprint(self) -> bytes:
         """Return a hash that identifies the request."""
-        # Without a total, the same as before there were expected totals: keys outlive releases.
-        body = CANONICAL.encode(self).replace(NO_EXPECTED_TOTAL, b"")
+        # Without them, the same as before there were such fields: keys outlive releases.
+        body = CANONICAL.encode(self)
+        for absent in ABSENT_LATER_FIELDS:
+            body = body.replace(absent, b"")
         return hashlib.sha256(type(self).__name__.encode() + body).digest()
 
     def as_new_order(self, *, owner_id: int) -> NewOrder:
-        """Return the order, with the settings' defaults."""
         address = self.shipping_address
         return NewOrder(
             owner_id=owner_id,
@@ -150,8 +175,11 @@ class NewOrderRequest(Body, kw_only=True):
             shipping_address=address.as_given() if address else {},
             country=(address and address.country) or settings.DEFAULT_COUNTRY,
             payment_token=(self.payment and self.payment.token) or settings.DEFAULT_PAYMENT_TOKEN,
+            payment_gateway=(self.payment and self.payment.gateway) or "",
             hold=self.hold,
             expected_total=self.expected_total,
+            external_reference=self.external_reference or "",
+            metadata=self.metadata,
         )
 
 
@@ -220,18 +248,27 @@ def _names_in(order: BulkOrderRequest) -> int:
         order.email,
         order.currency,
         order.expected_total,
+        order.external_reference,
+        order.metadata,
     ]
-    names = 7 - given.count(None) + order.hold  # `items` is always there
+    names = 9 - given.count(None) + order.hold  # `items` is always there
     for item in order.items:
         names += 5 - [item.product_id, item.sku, item.product_name, item.price].count(None)
     if order.shipping_address:
         names += 1 + len(order.shipping_address.as_given())
+    if order.metadata:
+        names += len(order.metadata)
     if order.payment:
-        names += 1 + (order.payment.token is not None)
+        names += 1 + (order.payment.token is not None) + (order.payment.gateway is not None)
     return names
 
 
-NO_EXPECTED_TOTAL = b',"expectedTotal":null'
+ABSENT_LATER_FIELDS = (
+    b',"expectedTotal":null',
+    b',"externalReference":null',
+    b',"metadata":null',
+    b',"gateway":null',
+)
 CANONICAL = msgspec.json.Encoder(enc_hook=str)  # the hook is for prices
 FAST_BULK_ORDER = msgspec.json.Decoder(BulkOrderRequest, dec_hook=read_price, float_hook=Decimal)
 # A possible card number, or a number too large for any field.

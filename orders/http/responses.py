@@ -9,9 +9,10 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from api.responses import Answer, ErrorFacts
+from api.responses import Answer
 from orders.events import STATUS_AFTER, EventType
 from orders.http.links import track_link
+from orders.http.payment_bodies import PaymentAction, PaymentTransaction, action_body, transaction_body
 from orders.legs import NAMES
 from orders.managers import PlacedLine
 from orders.models import Order, OrderEvent, OrderLine
@@ -54,18 +55,6 @@ class Legs(LegCodes):  # type: ignore[valid-type, misc]
     """Outcome of each leg; `open` while there is none."""
 
 
-class PaymentTransaction(Answer):
-    """A request to the payment provider."""
-
-    kind: str
-    state: str
-    amount: Decimal
-    currency: str
-    code: str | None
-    started_at: datetime
-    finished_at: datetime | None
-
-
 class Links(Answer, kw_only=True):
     """Related resources and commands."""
 
@@ -89,6 +78,9 @@ class OrderSummary(Answer, kw_only=True):
     uuid: UUID
     customer_id: str | None
     customer_name: str
+    external_reference: Annotated[
+        str | None, Meta(description="The shop's own, of one order of the account.")
+    ]
     status: StatusName
     held: bool
     progress: int
@@ -126,10 +118,14 @@ class OrderDetail(OrderSummary, kw_only=True):
     ]
     shipping_address: dict[str, str]
     country: str
+    metadata: Annotated[dict[str, str], Meta(description="The shop's own facts.")]
     refunded_amount: Annotated[Decimal, Meta(description="Refunded in parts; see /refunds.")]
     items: list[Line]
     legs: Legs
     payments: list[PaymentTransaction]
+    payment_action: (
+        Annotated[PaymentAction, Meta(description="Told to the order's owner only.")] | UnsetType | None
+    ) = UNSET
 
 
 class Event(Answer):
@@ -167,16 +163,6 @@ class EventPage(Answer):
 
     next: str | None
     results: list[Event]
-
-
-class BulkAnswer(Answer, omit_defaults=True):
-    """Outcome of a bulk line."""
-
-    line: int
-    order_id: int | UnsetType = UNSET
-    order_number: str | UnsetType = UNSET
-    replayed: Annotated[bool, Meta(description="Placed by an earlier request with the same key.")] = False
-    error: ErrorFacts | UnsetType = UNSET
 
 
 def status_name(status: str) -> str:
@@ -245,6 +231,8 @@ def _placed_facts(order: Placed, new: NewOrder) -> dict[str, Any]:
         "uuid": order.uuid,
         "customer_id": new.customer_id or None,
         "customer_name": new.customer_name,
+        "external_reference": new.external_reference or None,
+        "metadata": new.metadata or {},
         "email": new.email or None,
         "currency": new.currency,
         "total_amount": order.goods_amount,
@@ -264,9 +252,14 @@ def summary(order: Order, *, staff: bool) -> OrderSummary:
 
 
 def detail(
-    order: Order, *, lines: Iterable[OrderLine], transactions: Sequence[Transaction], staff: bool
+    order: Order,
+    *,
+    lines: Iterable[OrderLine],
+    transactions: Sequence[Transaction],
+    staff: bool,
+    is_owner: bool = False,
 ) -> OrderDetail:
-    """Return an order's detail."""
+    """Return an order's detail, for its owner with the next action of the payment."""
     journey = order.journey
     shipping = None if _is_total_final(order) else _estimate(order)
     return OrderDetail(
@@ -278,9 +271,11 @@ def detail(
         refunded_amount=_refunded(transactions),
         shipping_address=order.shipping_address,
         country=order.country,
+        metadata=order.metadata,
         items=[_line(line) for line in lines],
         legs=Legs(**{name: getattr(journey, name) or OPEN for name in NAMES}),
-        payments=[_transaction(row) for row in transactions],
+        payments=[transaction_body(row) for row in transactions],
+        payment_action=action_body(journey, transactions) if is_owner else UNSET,
     )
 
 
@@ -314,7 +309,7 @@ def event(row: OrderEvent, *, staff: bool) -> Event:
 
 def _facts(order: Order, *, staff: bool) -> dict[str, Any]:
     journey = order.journey
-    is_refused = is_code(status=journey.status, outcome=journey.outcome)
+    is_refused = is_code(status=journey.status, outcome=journey.outcome, reason=journey.reason)
     return {
         "id": order.pk,
         "order_id": order.pk,
@@ -322,6 +317,7 @@ def _facts(order: Order, *, staff: bool) -> dict[str, Any]:
         "uuid": order.uuid,
         "customer_id": order.customer_id or None,
         "customer_name": order.customer_name,
+        "external_reference": order.external_reference or None,
         "status": status_name(journey.status),
         "held": journey.is_held,
         "progress": journey.progress,
@@ -366,25 +362,11 @@ def _line(line: OrderLine | PlacedLine) -> Line:
     )
 
 
-def _transaction(row: Transaction) -> PaymentTransaction:
-    return PaymentTransaction(
-        kind=row.kind,
-        state=row.state,
-        amount=row.amount,
-        currency=row.currency,
-        code=row.code or None,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-    )
-
-
 def order_page(orders: Sequence[Order], *, following: str | None, staff: bool) -> OrderPage:
-    """Return a page of orders."""
     return OrderPage(next=following, results=[summary(order, staff=staff) for order in orders])
 
 
 def why(explanation: Explanation) -> Why:
-    """Return an explanation."""
     return Why(
         situation=str(explanation.situation),
         waiting_for=None if explanation.waiting_for == WAITS_FOR_NOTHING else explanation.waiting_for,

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.permissions import IsAuthenticated
@@ -14,19 +13,19 @@ from rest_framework.views import APIView
 
 import faults
 from api.idempotency import answer_once
-from api.pagination import PAGE_PARAMETERS, address, newest_first, whole
+from api.pagination import PAGE_PARAMETERS, address, whole
 from api.permissions import user_of
 from api.problems import Problem
 from api.renderers import ENCODER
 from api.requests import Nothing, read
 from api.schema import IDEMPOTENCY_KEY, REFERENCE, refusals
 from api.validators import check_text
-from database import replica
 from orders import commands, journal, queries
 from orders.http import responses as serializers
 from orders.http.etags import check_precondition, etag_of, is_not_modified
 from orders.http.examples import BY_PRODUCT_ID, BY_PRODUCT_NAME
-from orders.http.filters import FILTER_PARAMETERS, apply_filters, by_customer_name
+from orders.http.filters import FILTER_PARAMETERS, apply_filters
+from orders.http.lists import BAD_PAGE, page_of
 from orders.http.placing import place
 from orders.http.requests import NewOrderRequest, Reason
 from orders.http.responses import EventPage, OrderDetail, OrderPage, Why
@@ -47,7 +46,6 @@ MAX_EVENTS = 1000
 LARGEST_SEQUENCE = 2**31 - 1
 MAX_REASON = 200
 
-BAD_PAGE = refusals(_400="invalid_parameter unknown_parameter control_characters card_number_refused")
 IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, description="Run it only if the order still has this ETag."
 )
@@ -68,7 +66,8 @@ class Orders(APIView):
             "Stores the order and answers at once; stock, shipping and payment follow. A `price` is compared"
             " with the catalogue's and never used; an `expectedTotal` with what `POST /api/orders/quote` answers."
             " While `totalIsFinal` is false, `estimatedTotalAmount` is what will be charged at current rates."
-            " Lines of the same product are merged."
+            " Lines of the same product are merged. One order of an account has an `externalReference`: another"
+            " is refused with `reference_taken`."
             " An order for units that unpaid orders hold waits for them. An account whose payments are mostly"
             " declined is throttled: 429 with `Retry-After`."
         ),
@@ -79,8 +78,8 @@ class Orders(APIView):
         | refusals(
             _400="malformed_json required unknown_field wrong_type wrong_format too_short too_long too_small"
             " too_large too_many_decimals control_characters card_number_refused unknown_product"
-            " wrong_currency unknown_country unknown_currency invalid_idempotency_key",
-            _409="price_changed total_changed in_progress too_many_held_orders",
+            " wrong_currency unknown_country unknown_currency unknown_gateway invalid_idempotency_key",
+            _409="price_changed total_changed reference_taken in_progress too_many_held_orders",
             _422="idempotency_key_reused",
             _429="throttled too_many_declines too_many_unpaid_orders",
         ),
@@ -101,47 +100,6 @@ class Orders(APIView):
     def get(self, request: Request) -> Response:
         """List visible orders."""
         return page_of(request, apply_filters(queries.visible_to(user_of(request)), request))
-
-
-@extend_schema_view(
-    get=extend_schema(
-        tags=["orders"],
-        operation_id="list_pending_orders",
-        summary="List pending orders: held, or not started yet",
-        parameters=PAGE_PARAMETERS,
-        responses={200: OrderPage} | BAD_PAGE,
-    )
-)
-class PendingOrders(APIView):
-    """Orders not started yet."""
-
-    read_cost = 5
-
-    def get(self, request: Request) -> Response:
-        """List visible pending orders."""
-        return page_of(request, queries.visible_to(user_of(request)).filter(journey__status=Status.PENDING))
-
-
-@extend_schema_view(
-    get=extend_schema(
-        tags=["orders"],
-        operation_id="list_orders_of_customer",
-        summary="List a customer's orders, the newest first",
-        parameters=[
-            OpenApiParameter("name", OpenApiTypes.STR, OpenApiParameter.PATH, description="As it was given."),
-            *PAGE_PARAMETERS,
-        ],
-        responses={200: OrderPage} | BAD_PAGE,
-    )
-)
-class CustomerOrders(APIView):
-    """Orders of customers of one name."""
-
-    read_cost = 5
-
-    def get(self, request: Request, name: str) -> Response:
-        """List visible orders of a customer."""
-        return page_of(request, by_customer_name(queries.visible_to(user_of(request)), name))
 
 
 class OneOrder(APIView):
@@ -377,26 +335,18 @@ class ApproveOrder(OrderCommand):
         return True
 
 
-@replica.may_be_late
-def page_of(request: Request, orders: Any) -> Response:
-    """Answer with the requested page of orders."""
-    rows, following = newest_first(request, orders)
-    return Response(serializers.order_page(rows, following=following, staff=sees_all_orders(request.user)))
-
-
 def answer_with(order: Order, request: Request, code: int = status.HTTP_200_OK) -> Response:
-    """Answer with an order's detail."""
     body = serializers.detail(
         order,
         lines=order.lines.all(),
         transactions=list(Transaction.objects.filter(order_id=order.pk).order_by("started_at", "number")),
         staff=sees_all_orders(request.user),
+        is_owner=order.owner_id == user_of(request).pk,
     )
     return Response(body, status=code, headers={"ETag": etag_of(body.version, ENCODER.encode(body))})
 
 
 def _reason(request: Request) -> str:
-    """Return the query's or the body's reason."""
     in_body = read(request.data, Reason).reason
     reason: str = request.query_params.get("reason", in_body)
     check_text(reason, field="reason")

@@ -19,7 +19,6 @@ from scheduling.slots import database_now
 
 
 def money_at_risk_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-    """Show unresolved payments."""
     return TemplateResponse(
         request,
         "admin/orders/money_at_risk.html",

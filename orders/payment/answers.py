@@ -6,7 +6,6 @@ They arrive in any order, repeatedly: only the first that settles an unknown out
 import logging
 import traceback
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import NamedTuple
 
 from django.conf import settings
@@ -16,6 +15,7 @@ import faults
 from orders import journal, wakeup
 from orders.legs import PAYMENT
 from orders.limits import declines
+from orders.payment import decisions
 from orders.workflow import JourneyState
 from payments import ledger
 from payments.calls import Prepared
@@ -24,25 +24,23 @@ from payments.ledger import Kind
 
 logger = logging.getLogger(__name__)
 
-# The call's lease as a share of the order's. The calling process renews it.
+# The calling process renews it.
 PART_OF_LEASE = 0.75
-
-# When to look up what a provider or a customer has not decided, unless the gateway knows better.
-CHECK_AFTER = timedelta(minutes=1)
 
 # The payment leg to which an outcome of each kind still applies.
 BEFORE = {Kind.AUTHORIZE: PAYMENT.PENDING, Kind.CAPTURE: PAYMENT.AUTHORIZED}
 
 
-class Answered(NamedTuple):
-    """A handed-over call with its outcome, or an unexpected error."""
+# Outcomes after which an order is due at once.
+SCHEDULED = (ledger.NO_CAPACITY.code, ledger.DECIDED_MEANWHILE.code)
 
+
+class Answered(NamedTuple):
     prepared: Prepared
     outcome: Outcome | Exception
 
 
 def call_lease() -> float:
-    """Return the lease in seconds of an order with a call under way."""
     return settings.LEASE_SECONDS * PART_OF_LEASE
 
 
@@ -50,7 +48,7 @@ def call_lease() -> float:
 
 
 def take(answered: Sequence[Answered]) -> list[Prepared]:
-    """Record and apply outcomes in one transaction. Return the captures to send."""
+    """Record and apply outcomes; return the captures to send."""
     order_ids = sorted({answer.prepared.request.order_id for answer in answered})
     with transaction.atomic():
         journeys = {journey.order_id: journey for journey in journal.lock(order_ids)}
@@ -69,7 +67,6 @@ def take(answered: Sequence[Answered]) -> list[Prepared]:
 
 
 def escalate(answered: Answered, error: Exception) -> None:
-    """Record an outcome that cannot be applied, and escalate its order."""
     kind, order_id = answered.prepared.kind, answered.prepared.request.order_id
     with transaction.atomic():
         journeys = journal.lock([order_id])
@@ -85,6 +82,7 @@ def _take_kind(
 ) -> list[JourneyState]:
     outcomes = _outcomes_of(kind, answered)
     newly_recorded = ledger.record(kind, outcomes)
+    outcomes = ledger.without_outdated(outcomes, newly_recorded)
     unsent = [a.prepared for a in answered if a.prepared.is_new and _was_not_sent(a.outcome)]
     ledger.delete_unsent(unsent)
     for answer in answered:
@@ -127,9 +125,8 @@ def _settle_by(kind: Kind, journey: JourneyState, outcome: Outcome, newly_record
     apply(kind, journey, outcome)
     if journey.may_be_captured:
         return True
-    # With a batch, it waits for other legs and is settled there.
     is_free = journey.batch_id is None or journey.payment is PAYMENT.CAPTURED
-    is_scheduled = outcome.kind in UNDECIDED or outcome.code == ledger.NO_CAPACITY.code
+    is_scheduled = outcome.kind in UNDECIDED or outcome.code in SCHEDULED
     if is_free and journey.is_processing and not is_scheduled:
         journey.settle()
     return False
@@ -155,15 +152,11 @@ def capture(journeys: Sequence[JourneyState]) -> list[Prepared]:
 
 
 def record_late(kind: Kind, prepared: Prepared, outcome: Outcome) -> None:
-    """Record a late outcome of a batch's call."""
     record_late_outcome(kind, prepared.request.order_id, outcome, number=prepared.number)
 
 
 def record_late_outcome(kind: Kind, order_id: int, outcome: Outcome, *, number: int) -> bool:
-    """Record an outcome that no step waits for; reschedule its order.
-
-    Return whether it was new.
-    """
+    """Record an outcome that no step waits for; reschedule its order."""
     with transaction.atomic():
         journeys = journal.lock([order_id])
         if order_id not in ledger.record(kind, {order_id: outcome}, number_by_order={order_id: number}):
@@ -180,7 +173,7 @@ def apply(kind: Kind, journey: JourneyState, outcome: Outcome | None) -> None:
     """Apply an outcome to the journey."""
     succeeded = outcome is not None and outcome.kind == "succeeded"
     if outcome is None or outcome.kind not in ("succeeded", "declined"):
-        defer(journey, outcome)
+        defer(journey, outcome, kind=kind)
     elif kind is Kind.AUTHORIZE:
         journey.enter(PAYMENT.AUTHORIZED) if succeeded else journey.enter(
             PAYMENT.REFUSED, reason=outcome.code
@@ -192,10 +185,7 @@ def apply(kind: Kind, journey: JourneyState, outcome: Outcome | None) -> None:
 
 
 def apply_late(kind: Kind, journey: JourneyState, outcome: Outcome) -> None:
-    """Reschedule the order.
-
-    Even one whose payments are reversed: late money is refunded.
-    """
+    """Reschedule the order, even if its payments are reversed: late money is refunded."""
     if outcome.kind == "succeeded" and kind in LATE_MONEY and journey.has_no_money:
         journey.payment_arrived_late(LATE_MONEY[kind])
     elif journey.batch_id is None and journey.is_due:
@@ -205,13 +195,15 @@ def apply_late(kind: Kind, journey: JourneyState, outcome: Outcome) -> None:
 LATE_MONEY = {Kind.AUTHORIZE: PAYMENT.AUTHORIZED, Kind.CAPTURE: PAYMENT.CAPTURED}
 
 
-def defer(journey: JourneyState, outcome: Outcome | None) -> None:
-    """Set what the order waits for, by the provider's answer."""
+def defer(journey: JourneyState, outcome: Outcome | None, *, kind: Kind | None = None) -> None:
+    """Set what the order waits for, by the provider's answer to a call of a kind."""
     if outcome is not None and outcome.code == ledger.NO_CAPACITY.code:
         journey.no_capacity()
+    elif outcome is not None and outcome.code == ledger.DECIDED_MEANWHILE.code:
+        journey.decided_meanwhile()
     elif outcome is not None and (outcome.kind == "not_sent" or outcome.code == ledger.LOOKUP_FAILED):
         journey.wait_for(PAYMENT.PROVIDER_AWAY)
     elif outcome is not None and outcome.kind in UNDECIDED:
-        journey.undecided(check_in=(outcome.check_after or CHECK_AFTER).total_seconds())
+        decisions.wait(journey, outcome, kind=kind)
     else:
         journey.wait_for(PAYMENT.OUTCOME_UNKNOWN)

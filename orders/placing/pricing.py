@@ -1,6 +1,6 @@
 """Orders to place, and their lines at the catalogue's prices."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -37,11 +37,14 @@ class NewOrder(msgspec.Struct, frozen=True):
     currency: str
     country: str
     payment_token: str
+    payment_gateway: str = ""  # empty: the default
     customer_id: str = ""
     email: str = ""
     shipping_address: dict[str, str] | None = None
     hold: bool = False
     expected_total: Decimal | None = None  # goods and shipping that the customer saw
+    external_reference: str = ""
+    metadata: Mapping[str, str] | None = None
 
 
 class Priced(NamedTuple):
@@ -52,7 +55,6 @@ class Priced(NamedTuple):
     amount: Decimal
 
     def row(self) -> OrderRow:
-        """Return what is stored of the order."""
         new = self.new
         return OrderRow(
             owner_id=new.owner_id,
@@ -65,6 +67,9 @@ class Priced(NamedTuple):
             shipping_address=document(new.shipping_address or {}),
             country=new.country,
             payment_token=new.payment_token,
+            payment_gateway=new.payment_gateway,
+            external_reference=new.external_reference,
+            metadata=document(new.metadata or {}),
             held=new.hold,
         )
 
@@ -109,6 +114,14 @@ class AmountTooLarge(Exception):
         self.maximum = maximum
 
 
+class ReferenceTaken(Exception):
+    """The owner has an order with this reference; `number` is its order number."""
+
+    def __init__(self, *, reference: str, number: str) -> None:
+        super().__init__(f"Order {number} has this reference.")
+        self.reference, self.number = reference, number
+
+
 REFUSALS = (
     UnknownProduct,
     PriceChanged,
@@ -116,6 +129,7 @@ REFUSALS = (
     QuantityTooLarge,
     AmountTooLarge,
     TotalChanged,
+    ReferenceTaken,
     KeyReused,
 )
 
@@ -172,7 +186,6 @@ class Catalogue:
         self._by_name = {product.name: product for product in active}
 
     def version_of(self, product_id: int) -> int:
-        """Return a product's version."""
         return self._by_id[product_id].version
 
     def product_of(self, index: int, line: WantedLine) -> ProductInfo:

@@ -9,7 +9,7 @@ from typing import Any
 from orders.events import EventType
 from orders.legs import WAITS
 from orders.models import Journey, OrderEvent
-from orders.status import Status
+from orders.status import NOT_PAID_IN_TIME, Status
 
 # As written by `orders.steps`.
 STEP_FAILED = re.compile(r"(?P<step>[a-z]+(?:_[a-z]+)*): (?P<error>\w+\(.*)", re.DOTALL)
@@ -21,12 +21,10 @@ HAPPENED: dict[str, str] = {
 
 
 def waits_for(code: str) -> str:
-    """Return the wording of a wait."""
     return WAITS[code].words if code in WAITS else code
 
 
 def attention(why: str) -> str:
-    """Return the wording of an attention."""
     if failed := STEP_FAILED.fullmatch(why):
         return f"the step “{failed['step'].replace('_', ' ')}” failed with {failed['error']}"
     code, _, rest = why.partition(" ")
@@ -47,23 +45,21 @@ class Entry:
 
     @property
     def moment(self) -> str:
-        """The time, to the millisecond."""
         return self.at.isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")
 
 
-def is_code(*, status: str, outcome: str) -> bool:
+def is_code(*, status: str, outcome: str, reason: str) -> bool:
     """Return whether the reason is a code, not typed."""
-    return Status.REJECTED in (status, outcome)
+    return Status.REJECTED in (status, outcome) or reason == NOT_PAID_IN_TIME
 
 
 def reason_in_words(journey: Journey) -> str:
     """Return the wording of an order's reason."""
-    typed = not is_code(status=journey.status, outcome=journey.outcome)
+    typed = not is_code(status=journey.status, outcome=journey.outcome, reason=journey.reason)
     return journey.reason if typed else journey.reason.replace("_", " ")
 
 
 def timeline(events: Sequence[OrderEvent]) -> list[Entry]:
-    """Return a timeline."""
     start = events[0].at if events else None
     return [_entry(event, (event.at - start).total_seconds() if start else 0.0) for event in events]
 
@@ -81,7 +77,6 @@ def _entry(event: OrderEvent, seconds: float) -> Entry:
 
 
 def title(event_type: str) -> str:
-    """Return the title of an event type."""
     return HAPPENED.get(event_type) or event_type.replace("_", " ").capitalize()
 
 
