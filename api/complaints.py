@@ -56,7 +56,7 @@ COMPLAINTS: list[tuple[re.Pattern[str], str, str]] = [
     (re.compile(r"Expected `\w+` of length <= (\d+)"), "too_long", "Use at most {0} characters."),
     (re.compile(r"Expected `\w+` of length >= 1$"), "too_short", "This must not be empty."),
     (re.compile(r"Expected `\w+` of length >= (\d+)"), "too_short", "Use at least {0} characters."),
-    (re.compile(r"Expected `\w+` <= (\d+)"), "too_large", "This must be at most {0}."),
+    (re.compile(r"Expected `\w+` <= ([\d.]+)"), "too_large", "This must be at most {0}."),
     (re.compile(r"Expected `\w+` >= (\d+)"), "too_small", "This must be at least {0}."),
     (re.compile(r"Expected `([\w |]+)`, got `(\w+)`"), "wrong_type", "This must be {0}, not {1}."),
 ]

@@ -17,7 +17,7 @@ def read_price(kind: type, value: Any) -> Any:
     if not isinstance(value, Decimal | int) or isinstance(value, bool):
         raise ValueError(f"Expected `number`, got `{type(value).__name__}`")
     if not 0 <= value <= LARGEST_PRICE:
-        raise ValueError(f"Expected `number` {'>= 0' if value < 0 else '<= 9999999999'}")
+        raise ValueError(f"Expected `number` {'>= 0' if value < 0 else f'<= {LARGEST_PRICE}'}")
     price = Price(round(Decimal(value), 3))
     if price != value:
         raise ValueError("too many decimals")

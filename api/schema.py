@@ -10,7 +10,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
 from api.idempotency import KEY
-from api.prices import Price
+from api.prices import LARGEST_PRICE, Price
 from api.responses import Error
 
 REF = "#/components/schemas/{name}"
@@ -110,7 +110,7 @@ def _requiring(field: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 def _schema_hook(kind: type) -> dict[str, Any]:
     if kind is Price:
-        return {"type": "number", "minimum": 0, "maximum": 9_999_999_999.999}
+        return {"type": "number", "minimum": 0, "maximum": float(LARGEST_PRICE)}
     raise NotImplementedError(kind)
 
 
