@@ -19,8 +19,6 @@ MAX_STALE = re.compile(r"\bmax-stale(?:=(\d{1,6}))?\b")
 
 
 class ReadsReplica:
-    """Sets the lag that a request allows, and the cookie of those who wrote."""
-
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
 
@@ -30,7 +28,6 @@ class ReadsReplica:
         with replica.lagging(allowed_lag(request)):
             response = self._get_response(request)
         if request.method not in SAFE_METHODS:
-            # For as long as a standby that is read may lag.
             response.set_cookie(
                 WROTE,
                 "1",
