@@ -1,7 +1,6 @@
-"""Middleware: decides whether a request's reads may lag, which lets them go to a standby.
+"""Middleware that decides whether reads may lag.
 
-A browser's may, unless its cookie remembers a write of the last seconds. Other clients keep no cookies: theirs may if
-they allow it, with `Cache-Control: max-stale`. Those who neither show a session nor allow it read what is stored.
+A browser's may unless it just wrote; other clients' if they send `Cache-Control: max-stale`.
 """
 
 import re
