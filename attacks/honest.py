@@ -1,8 +1,4 @@
-"""An honest user: places orders at random moments, follows the latest one, lists them, and notes every answer.
-
-`python -m attacks.honest ORDER` is a process of its own, so that what the attackers compute does not count as delay.
-It goes on until its standard input ends, and then prints what it saw.
-"""
+"""An honest user: places orders at random moments, follows the latest one, lists them, and notes every answer."""
 
 import asyncio
 import json

@@ -1,8 +1,6 @@
-"""Sharding by owner, simulated: the same backlog over 1, 2 and 4 databases on this machine, and what crosses a shard.
+"""Sharding by owner, simulated over 1, 2 and 4 databases on this machine.
 
-Each shard is a PostgreSQL with its own dispatcher and workers; four workers in all, however many shards. An order, its
-payments and its journal stay in its owner's shard. What does not: lists and sums of all owners, which ask every shard
-and merge; and stock, of which each shard has a share that it refills from the others' when it runs out.
+Lists and sums ask every shard; each has a share of stock.
 """
 
 import contextlib

@@ -25,7 +25,6 @@ from api.throttling import cost_of
 from config import errors
 
 RETRY_AFTER_SECONDS = 1
-# Tokens from which a read is heavy on database or CPU.
 HEAVY_COST = 5
 # seconds in the queue
 PATIENCE_SECONDS = {"read": 10.0, "write": 30.0}
@@ -33,7 +32,7 @@ PATIENCE_SECONDS = {"read": 10.0, "write": 30.0}
 SHARED_SECONDS = 10.0
 # Probes are answered whatever the load.
 NEVER_WAIT = ("/health", "/metrics")
-# What the names of those begin with whose credentials are not known here, or who show none: an address follows.
+# Before the address of a client without known credentials.
 GUEST = "ip:"
 
 
@@ -56,7 +55,7 @@ class Room:
     running_logins: int
     running_of_account: int
     reads: int
-    reads_of_guests: int  # of all together whose credentials are not known here, or who show none
+    reads_of_guests: int
     logins: int
     of_account: int
 
@@ -210,10 +209,7 @@ class Admission:
 
 
 class Accounts:
-    """Caches each credential's account, known before authentication.
-
-    Decides about fair shares only, never about permissions.
-    """
+    """Decides about fair shares only, never about permissions."""
 
     MOST = 10_000
 
@@ -221,7 +217,6 @@ class Accounts:
         self._of: dict[int, int] = {}
 
     def of(self, request: HttpRequest) -> str:
-        """Return the account's key; the IP address if unknown."""
         known = self._of.get(_credential(request))
         return f"user:{known}" if known else f"{GUEST}{BaseThrottle().get_ident(request)}"  # type: ignore[arg-type]
 
@@ -240,7 +235,7 @@ def _is_guest(account: str) -> bool:
 
 
 def _credential(request: HttpRequest) -> int:
-    """Return a hash of token or session cookie, or 0."""
+    """0 without either."""
     shown = request.META.get("HTTP_AUTHORIZATION")
     if not shown and request.META.get("HTTP_COOKIE"):
         shown = request.COOKIES.get(settings.SESSION_COOKIE_NAME)

@@ -1,8 +1,4 @@
-"""The API's own description over HTTP.
-
-Putting it together keeps a processor busy for half a second, and it never changes while a process runs: each does it
-once for each format, so that it is no way to keep others waiting.
-"""
+"""The API's description over HTTP, rendered once per process and format, as it takes half a second."""
 
 import threading
 from collections.abc import Callable
@@ -23,8 +19,6 @@ _lock = threading.Lock()  # drf-spectacular fails when two threads put together 
 
 
 class _RenderedOnce:
-    """In front of a renderer: keeps the description, which comes as what makes it. Errors come as data."""
-
     format: str
 
     def render(self, data: Any, *args: Any, **kwargs: Any) -> Any:
@@ -58,8 +52,6 @@ class Json2(_RenderedOnce, OpenApiJsonRenderer2):
 
 
 class Schema(SpectacularAPIView):
-    """The description, in the format that the client accepts."""
-
     renderer_classes = [Yaml, Yaml2, Json, Json2]
     read_cost = 5  # to send: it is long
 

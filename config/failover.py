@@ -13,10 +13,9 @@ from database import failover
 
 
 class AwaitsLeader:
-    """The innermost middleware: it runs the API's views, so that a repeat passes no other middleware twice.
+    """Innermost: a repeat passes no other middleware twice.
 
-    Only what may run twice does: a read, or a request with an Idempotency-Key, whose commit may have been lost.
-    Any request waits for its connection.
+    Only a read, or a request with an Idempotency-Key, is repeated.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -28,7 +27,6 @@ class AwaitsLeader:
     def process_view(
         self, request: HttpRequest, view: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> HttpResponse | None:
-        """Run a view of the API; None for all others."""
         if not settings.FAILOVER_WAIT_SECONDS or not hasattr(view, "cls"):
             return None
         may_run_again = _may_run_again(request)
@@ -40,7 +38,7 @@ class AwaitsLeader:
                 if not (is_outage and may_run_again and failover.pause()):
                     return response
                 close_old_connections()
-                # The view has replaced it: with a token's user, a second run would look for a CSRF token.
+                # A second run would look for a CSRF token.
                 request.user = user
 
 

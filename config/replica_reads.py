@@ -1,7 +1,6 @@
-"""Middleware: decides whether a request's reads may lag, which lets them go to a standby.
+"""Middleware that decides whether reads may lag.
 
-A browser's may, unless its cookie remembers a write of the last seconds. Other clients keep no cookies: theirs may if
-they allow it, with `Cache-Control: max-stale`. Those who neither show a session nor allow it read what is stored.
+A browser's may unless it just wrote; other clients' if they send `Cache-Control: max-stale`.
 """
 
 import re
@@ -19,8 +18,6 @@ MAX_STALE = re.compile(r"\bmax-stale(?:=(\d{1,6}))?\b")
 
 
 class ReadsReplica:
-    """Sets the lag that a request allows, and the cookie of those who wrote."""
-
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
 
@@ -30,7 +27,6 @@ class ReadsReplica:
         with replica.lagging(allowed_lag(request)):
             response = self._get_response(request)
         if request.method not in SAFE_METHODS:
-            # For as long as a standby that is read may lag.
             response.set_cookie(
                 WROTE,
                 "1",

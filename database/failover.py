@@ -9,7 +9,6 @@ import psycopg
 from django.db import InterfaceError, OperationalError, close_old_connections
 
 PAUSE_SECONDS = 0.1
-# The server shut down or is read-only (a former leader), or the connection broke.
 OUTAGES = ("08", "57P", "25006")
 
 _until: ContextVar[float] = ContextVar("until", default=0.0)
@@ -17,7 +16,7 @@ _until: ContextVar[float] = ContextVar("until", default=0.0)
 
 @contextmanager
 def patience(seconds: float) -> Iterator[None]:
-    """Let connections of this context wait for a server that takes writes, for this long in all."""
+    """For this long in all."""
     token = _until.set(time.monotonic() + seconds)
     try:
         yield
@@ -46,7 +45,7 @@ def through(work: Callable[[], None], *, seconds: float) -> None:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether the server went away, as in a failover. Timeouts of statements and locks are none."""
+    """Timeouts of statements and locks are none."""
     if not isinstance(error, (OperationalError, InterfaceError)):
         return False
     cause = error.__cause__

@@ -12,7 +12,7 @@ from typing import Protocol
 
 PR_SET_PDEATHSIG = 1
 
-# before any fork: a forked child should do little before its exec
+# before any fork
 _libc = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
 
 
@@ -61,7 +61,7 @@ def start_child(
 
 
 def die_with_parent(death_signal: signal.Signals, parent: int) -> Callable[[], None]:
-    """Return a hook by which the kernel signals the child when its parent dies (Linux only)."""
+    """Linux only."""
 
     def set_death_signal() -> None:
         if _libc is None:
@@ -83,7 +83,6 @@ def signal_group(process: Process, number: signal.Signals) -> None:
 
 
 def stop_child(process: Process, *, stop_signal: signal.Signals, timeout: float) -> None:
-    """Signal the process; kill its group after `timeout` seconds."""
     process.send_signal(stop_signal)
     try:
         process.wait(timeout)

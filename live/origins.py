@@ -1,8 +1,6 @@
-"""Which pages may open a socket: this site's, those of CSRF_TRUSTED_ORIGINS, and of CORS_ALLOWED_ORIGINS.
+"""Which pages may open a socket.
 
-Browsers send cookies with any page's WebSocket, so only the Origin header stops other sites. A client without
-one is a script: it may connect, but its cookies are ignored, so stripping the header gains nothing. The same holds
-for pages of CORS_ALLOWED_ORIGINS: they bring a token or a ticket.
+A client without Origin is a script: its cookies are ignored, so stripping the header gains nothing.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,4 @@
-"""The mails that customers get, in one table: which event of an order causes which.
-
-A mail's texts are the templates notifications/<kind>_subject.txt, <kind>.txt and <kind>.html.
-"""
+"""The mails that customers get, in one table: which event of an order causes which."""
 
 from notifications.models import Kind
 from orders.events import EventType

@@ -1,8 +1,4 @@
-"""Hands a mail to its carrier: the e-mail provider's HTTP API, or a back end of Django's (SMTP, anymail).
-
-Both raise what calls to providers raise, so the outbox knows whether another try makes sense, and both are guarded by
-the provider's breaker.
-"""
+"""Hands a mail to its carrier: the e-mail provider's HTTP API, or a back end of Django's (SMTP, anymail)."""
 
 import logging
 from email.headerregistry import Address
@@ -24,7 +20,6 @@ logger = logging.getLogger(__name__)
 NAME = "email"
 # Replies about the recipient or the content: another try gets the same. Others are about us, or pass.
 PERMANENT = range(550, 555)
-# Of an API: not allowed, or too many, is about us.
 PASSING = (401, 403, 408, 429)
 
 
@@ -99,7 +94,6 @@ def _by_code(code: int, text: Any) -> Exception:
 
 
 def _by_api(error: Exception, status: int | None) -> Exception:
-    """Translate an error of anymail, which has the status of the provider's answer, if there was one."""
     if status is None and "Refused" not in type(error).__name__:
         return OutcomeUnknown(NAME, f"no usable answer ({type(error).__name__})")
     if status is None or (400 <= status < 500 and status not in PASSING):

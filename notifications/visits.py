@@ -1,9 +1,7 @@
-"""Visits: which subscriptions are called now, and which pause or are switched off.
+"""Visits: a lease of one subscription.
 
-A visit leases one subscription: across all processes at most WEBHOOK_CALLS_PER_SUBSCRIPTION calls to it are
-in flight. Each lane sends some orders' deliveries one after another, up to the first failure. After failed visits a
-single call probes, with growing pauses; after WEBHOOK_SWITCH_OFF_HOURS the subscription is switched off. What is sent
-when, and the retries, are the outbox's.
+Each lane sends some orders' deliveries up to the first failure; after failed visits a single call probes,
+with growing pauses.
 """
 
 import logging
@@ -75,8 +73,6 @@ WENT_BADLY = """
 
 
 class Visit:
-    """A leased subscription and its deliveries in this visit."""
-
     def __init__(self, subscription: Subscription, lanes: list[list[Delivery]]) -> None:
         self.subscription, self.lanes = subscription, lanes
         assert subscription.leased_until is not None
@@ -84,7 +80,7 @@ class Visit:
         self._open, self._outcomes, self._lock = len(lanes), list[Outcome](), threading.Lock()
 
     def lane_ended(self, tried: Tried[Delivery]) -> None:
-        """Note a lane's outcomes, which the outbox has recorded; the last lane ends the visit."""
+        """The last lane ends the visit."""
         with self._lock:
             self._outcomes += [outcome for _, outcome in tried]
             self._open -= 1
@@ -134,7 +130,6 @@ def standings() -> dict[str, int]:
 
 
 def claim() -> list[Visit]:
-    """Lease the least recently visited subscriptions, and claim their due deliveries."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(LEASE, [LEASE_SECONDS, settings.WEBHOOK_CONCURRENCY])
         ids = [row[0] for row in cursor.fetchall()]

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 
 class Refundable(Schedule):
-    """A journey whose payment may be refunded in parts."""
-
     __slots__ = ("attention", "payment", "wait")
 
     if TYPE_CHECKING:
@@ -30,7 +28,6 @@ class Refundable(Schedule):
         return self.payment is PAYMENT.REFUNDING and self.status in (Status.CONFIRMED, Status.COMPLETED)
 
     def refund_requested(self, *, credit: int, amount: Decimal, **data: Any) -> None:
-        """A credit was granted: due now, unless it is due already for another."""
         is_under_way = self.owes_refunds and self.is_due and not self.attention
         self.payment = PAYMENT.REFUNDING
         if not is_under_way:
@@ -43,11 +40,10 @@ class Refundable(Schedule):
         self._note(EventType.REFUND_SUCCEEDED, credit=credit, amount=str(amount))
 
     def refund_failed(self, *, credit: int, amount: Decimal, code: str) -> None:
-        """The provider refused a credit's refund, or reversed it."""
         self._note(EventType.REFUND_FAILED, credit=credit, amount=str(amount), reason=code)
 
     def refund_reversed(self, *, credit: int, amount: Decimal, code: str) -> None:
-        """A credit's refund failed after it had succeeded: due for another attempt."""
+        """Due for another attempt."""
         is_under_way = self.owes_refunds and self.is_due
         self.payment = PAYMENT.REFUNDING
         if not is_under_way:

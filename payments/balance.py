@@ -32,7 +32,7 @@ class Entry(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """An order's money at the provider. What failed later is left out."""
+    """What failed later is left out."""
 
     captured: Decimal
     refunded: Decimal
@@ -45,7 +45,6 @@ class Balance:
 
 
 def balance(entries: Sequence[Entry]) -> Balance:
-    """Return what the transactions of one order add up to."""
     captures, refunds = standing(entries, Kind.CAPTURE), standing(entries, Kind.REFUND)
     pending = [e for e in entries if e.kind == Kind.REFUND and e.state == State.UNKNOWN]
     return Balance(_total(captures), _total(refunds), _total(pending))
@@ -66,7 +65,7 @@ def latest(entries: Iterable[Entry], kind: str) -> Entry | None:
 
 
 def next_number(entries: Iterable[Entry], kind: str) -> int:
-    """Return the number of the next transaction of a kind: the same for all who read the same rows."""
+    """The same for all who read the same rows."""
     last = latest(entries, kind)
     return number_of(kind, rank_of(last.number) + 1 if last else 1)
 

@@ -33,7 +33,6 @@ Answer = Returned | Outcome
 
 CAPTURED_AFTER_ALL = Outcome(kind="unknown", code="captured_after_all")
 NO_ANSWER_YET = Outcome(kind="unknown", code="no_answer_yet")
-# A refund that was under way is done; the rest follows.
 MORE_TO_REFUND = Outcome(kind="unknown", code="more_to_refund")
 
 DONE_BY = {Kind.VOID: Returned.VOIDED, Kind.REFUND: Returned.REFUNDED}

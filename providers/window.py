@@ -1,8 +1,4 @@
-"""A provider's concurrency limit: additive increase, multiplicative decrease.
-
-Adjusted once a round, about a call's duration. It doubles at first, then grows while calls wait and latency
-is stable. Throttling, repeated failures and latency shrink it.
-"""
+"""A provider's concurrency limit: additive increase, multiplicative decrease."""
 
 from dataclasses import dataclass, field
 

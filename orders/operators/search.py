@@ -18,7 +18,6 @@ MAX_RESULTS = 1000
 LARGEST_ID = 2**63 - 1
 
 HASH = re.compile(r"#\s*(\d{1,19})", re.ASCII)
-# Of a number: its beginning, its moment, or an id with leading zeros.
 PART_OF_NUMBER = re.compile(r"ORD-[\d-]*|0\d+|\d{8,14}(-\d*)?|-\d+", re.ASCII)
 NUMBER_SQL = (
     "'ORD-' || to_char(orders_order.placed_at AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISS') || '-'"
@@ -50,7 +49,6 @@ def found(orders: QuerySet[Order], text: str) -> QuerySet[Order]:
 
 
 def named(archived: QuerySet[ArchivedOrder], text: str) -> QuerySet[ArchivedOrder]:
-    """Find an archived order by number, id or UUID."""
     text = text.strip()
     hashed = HASH.fullmatch(text)
     order_id, uuid = _order_id(hashed[1] if hashed else text), _uuid(text)
@@ -63,7 +61,6 @@ def named(archived: QuerySet[ArchivedOrder], text: str) -> QuerySet[ArchivedOrde
 
 
 def _customer(text: str) -> Q:
-    """Match the beginning of a name's words, the customer's id, the start of an e-mail, or the post code."""
     name = composed(text)
     return (
         Q(customer_name__composed__iregex=rf"(^|[ -]){re.escape(name)}")

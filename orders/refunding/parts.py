@@ -19,17 +19,14 @@ REFUNDABLE = (Status.CONFIRMED, Status.COMPLETED)
 
 
 def preview(order: Order, wish: Wish) -> tuple[Plan, Standing]:
-    """Return what a wish comes to, and what is left before it. Raises as `refund_part`."""
+    """Raises as `refund_part`."""
     check(Status(order.journey.status))
     standing = crediting.standing_of(order, list(order.credits.all()))
     return plan(wish, standing), standing
 
 
 def refund_part(*, order_id: int, wish: Wish, requested_by: int | None = None) -> Credit:
-    """Decide to refund a part of a confirmed or completed order; a step carries it out.
-
-    Raises NotPossible, amounts.MoreThanLeft, amounts.NotOrdered or amounts.NothingToRefund.
-    """
+    """Decide to refund a part; a step carries it out. Raises NotPossible or one of `amounts`' errors."""
     with transaction.atomic():
         journeys = journal.lock([order_id])
         if not journeys:

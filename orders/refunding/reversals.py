@@ -1,8 +1,4 @@
-"""News of calls that were decided: a refund or capture that succeeded and failed later.
-
-The row that succeeded stays; a row of its own says what became of it. A refund is tried again under a new key, and
-escalated once that failed, too; a capture is escalated.
-"""
+"""News of calls that were decided: a refund or capture that succeeded and failed later."""
 
 from django.db import transaction
 
@@ -18,7 +14,7 @@ from payments.gateways.protocol import Outcome
 from payments.ledger import Kind, Reversed
 from payments.models import Transaction
 
-# Attempts of one refund, each of which succeeded and failed later, until an operator is needed.
+# Failed ones before an operator is needed.
 MOST_ATTEMPTS = 3
 
 
