@@ -70,7 +70,8 @@ def story(order: Order) -> str:
         return str(wording.HELD if journey.due_at is None else wording.NEXT_IN_LINE)
     if status is Status.PROCESSING and journey.stock == STOCK.SHORT:
         return str(wording.IN_THE_QUEUE)
-    sentences = [_why(journey), wording.STORIES.get(status, "")]
+    stories = wording.STORIES | (wording.FREE_STORIES if payment == PAYMENT.FREE else {})
+    sentences = [_why(journey), stories.get(status, "")]
     if status in (Status.CONFIRMED, Status.COMPLETED):
         sentences.append(_refunds(order))
     elif status is Status.CANCELLING:
