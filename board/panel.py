@@ -18,7 +18,7 @@ from orders.events import EventType
 from orders.http import views
 from orders.journal import events_of
 from orders.leg_types import Mark
-from orders.legs import LEGS, NEED_APPROVAL, events_of_states, read_states
+from orders.legs import LEGS, NEED_APPROVAL, PATIENT_WAITS, events_of_states, read_states
 from orders.log_context import trace_url
 from orders.models import Journey, Order, OrderEvent
 from orders.operators.actions import OPERATIONS, previews
@@ -111,6 +111,8 @@ def consolation(journey: Journey) -> str:
     """Return why a customer has to wait, if so; not for held orders."""
     if needs_attention(journey):
         return str(wording.PROBLEM)
+    if journey.waiting_for in PATIENT_WAITS:
+        return ""
     if not journey.is_held and journey.status in UNDER_WAY and what_it_waits_for(journey):
         return str(wording.DELAYED)
     return ""

@@ -15,8 +15,8 @@ class EventType(StrEnum):
     STOCK_REFUSED = "stock_refused"
     SHIPPING_QUOTED = "shipping_quoted"
     SHIPPING_REFUSED = "shipping_refused"
-    PAYMENT_NOT_NEEDED = "payment_not_needed"  # the total is 0
     PAYMENT_AUTHORIZED = "payment_authorized"
+    PAYMENT_NOT_NEEDED = "payment_not_needed"  # the total is 0
     PAYMENT_DECLINED = "payment_declined"
     PAYMENT_CAPTURED = "payment_captured"
     CAPTURE_DECLINED = "capture_declined"

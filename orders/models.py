@@ -228,7 +228,7 @@ class Journey(models.Model):
 
 
 class Credit(models.Model):
-    """What the shop decided to refund of an order. The payment ledger has what came of it.
+    """What the shop decided to refund of an order. The payment ledger has the outcome.
 
     Numbered under the order's lock when it is accepted; steps only carry it out.
     """

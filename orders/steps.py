@@ -200,10 +200,8 @@ def quote_shipping(batch: BatchLease) -> None:
     with _last_transaction(batch, step="quote_shipping"):
         journeys = _due(batch, lambda j: j.may_be_tried(SHIPPING))
         parcels = queries.parcels(_ids(journeys))
-        quoted, goods = (
-            quotes.quote(parcels=parcels),
-            {parcel.order_id: parcel.goods_amount for parcel in parcels},
-        )
+        quoted = quotes.quote(parcels=parcels)
+        goods = {parcel.order_id: parcel.goods_amount for parcel in parcels}
         for journey in journeys:
             quote = quoted[journey.order_id]
             if isinstance(quote, quotes.Refusal):
@@ -338,7 +336,8 @@ def refund_credits(batch: BatchLease) -> None:
     outcomes = _send(Kind.REFUND, prepared)
     with _last_transaction(batch, step="refund_credits"):
         journeys = _due(batch, lambda j: j.owes_refunds)
-        returns.record_all(Kind.REFUND, prepared, outcomes)
+        recorded = returns.record_all(Kind.REFUND, prepared, outcomes)
+        outcomes = ledger.without_outdated(outcomes, recorded)
         crediting.settle(journeys, prepared, outcomes)
         journal.save(journey for journey in journeys if journey.has_changed)
         _end_batch(batch)
@@ -376,6 +375,7 @@ def _record(
     batch: BatchLease,
 ) -> None:
     newly_recorded = ledger.record(kind, outcomes)
+    outcomes = ledger.without_outdated(outcomes, newly_recorded)
     ledger.delete_unsent([p for p in prepared if p.is_new and _was_not_sent(p, outcomes)])
     called = {p.request.order_id for p in prepared}
     for journey in journeys:

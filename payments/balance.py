@@ -19,8 +19,15 @@ class Entry(Protocol):
     parent: int | None
     attempt: int
     credit: int | None
+    gateway: str
     amount: Decimal
+    currency: str
     state: str
+    provider_id: str
+
+    @property
+    def reference(self) -> object:
+        """The order in the provider's ledger."""
 
 
 @dataclass(frozen=True, slots=True)

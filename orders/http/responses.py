@@ -14,7 +14,7 @@ from orders.events import STATUS_AFTER, EventType
 from orders.http.links import track_link
 from orders.legs import NAMES
 from orders.managers import PlacedLine
-from orders.models import Order, OrderEvent, OrderLine
+from orders.models import Journey, Order, OrderEvent, OrderLine
 from orders.operators.situations import SITUATIONS, WAITS_FOR_NOTHING, Explanation
 from orders.placing import totals
 from orders.placing.pricing import NewOrder
@@ -22,6 +22,7 @@ from orders.placing.single import Placed
 from orders.reporting.wording import is_code
 from orders.status import Status
 from payments.balance import standing
+from payments.ledger import next_action
 from payments.models import Transaction
 from shipping.quotes import Refusal
 
@@ -64,6 +65,16 @@ class PaymentTransaction(Answer):
     code: str | None
     started_at: datetime
     finished_at: datetime | None
+
+
+class PaymentAction(Answer, omit_defaults=True):
+    """What the customer has to do to complete the payment."""
+
+    url: Annotated[str, Meta(description="Where to confirm it.")] | UnsetType = UNSET
+    client_secret: (
+        Annotated[str, Meta(description="For the provider's script in the shop's page.")] | UnsetType
+    ) = UNSET
+    pay_by: Annotated[datetime, Meta(description="The order is cancelled after it.")] | UnsetType = UNSET
 
 
 class Links(Answer, kw_only=True):
@@ -134,6 +145,9 @@ class OrderDetail(OrderSummary, kw_only=True):
     items: list[Line]
     legs: Legs
     payments: list[PaymentTransaction]
+    payment_action: (
+        Annotated[PaymentAction, Meta(description="Told to the order's owner only.")] | UnsetType | None
+    ) = UNSET
 
 
 class Event(Answer):
@@ -260,9 +274,14 @@ def summary(order: Order, *, staff: bool) -> OrderSummary:
 
 
 def detail(
-    order: Order, *, lines: Iterable[OrderLine], transactions: Sequence[Transaction], staff: bool
+    order: Order,
+    *,
+    lines: Iterable[OrderLine],
+    transactions: Sequence[Transaction],
+    staff: bool,
+    is_owner: bool = False,
 ) -> OrderDetail:
-    """Return an order's detail."""
+    """Return an order's detail, for its owner with the next action of the payment."""
     journey = order.journey
     shipping = None if _is_total_final(order) else _estimate(order)
     return OrderDetail(
@@ -278,7 +297,13 @@ def detail(
         items=[_line(line) for line in lines],
         legs=Legs(**{name: getattr(journey, name) or OPEN for name in NAMES}),
         payments=[_transaction(row) for row in transactions],
+        payment_action=_action(journey, transactions) if is_owner else UNSET,
     )
+
+
+def _action(journey: Journey, transactions: Sequence[Transaction]) -> PaymentAction | None:
+    action = next_action(transactions) if journey.status == Status.PROCESSING else None
+    return msgspec.convert(action, PaymentAction) if action else None
 
 
 NOTHING = Decimal("0.00")
@@ -311,7 +336,7 @@ def event(row: OrderEvent, *, staff: bool) -> Event:
 
 def _facts(order: Order, *, staff: bool) -> dict[str, Any]:
     journey = order.journey
-    is_refused = is_code(status=journey.status, outcome=journey.outcome)
+    is_refused = is_code(status=journey.status, outcome=journey.outcome, reason=journey.reason)
     return {
         "id": order.pk,
         "order_id": order.pk,

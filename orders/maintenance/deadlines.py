@@ -13,6 +13,7 @@ from django.db import connection, transaction
 
 from orders import journal
 from orders.events import STATUS_AFTER
+from orders.legs import PATIENT_WAITS
 from orders.status import Status
 from orders.workflow import LONGEST_WAIT
 
@@ -26,10 +27,13 @@ DEADLINES = {
     Status.CANCELLING: timedelta(minutes=15),
 }
 
+# Where the customer or the bank decides: the time to pay ends it before, if there is one.
+PATIENCE = timedelta(days=30)
+
 # Age of the event that led to the state.
 LATE = """
     SELECT order_id FROM orders_journey j
-    WHERE status = %s AND due_at IS NOT NULL AND attention = '' AND (
+    WHERE status = %s AND due_at IS NOT NULL AND attention = '' AND (waiting_for = ANY(%s)) = %s AND (
         SELECT at FROM orders_orderevent e
         WHERE e.order_id = j.order_id AND type = ANY(%s) ORDER BY sequence DESC LIMIT 1
     ) < now() - %s * interval '1 second'
@@ -40,7 +44,8 @@ LATE = """
 WAITS_TOO_LONG = 15 * LONGEST_WAIT
 REJOIN = """
     UPDATE orders_journey SET due_at = now() WHERE order_id IN (
-        SELECT order_id FROM orders_journey WHERE due_at > now() + %s * interval '1 second'
+        SELECT order_id FROM orders_journey
+        WHERE due_at > now() + (CASE WHEN waiting_for = ANY(%s) THEN 86400 ELSE %s END) * interval '1 second'
         LIMIT %s FOR UPDATE SKIP LOCKED
     )
 """
@@ -62,14 +67,20 @@ class DeadlineWatch:
         for status, deadline in DEADLINES.items():
             if late := escalate_overdue(status, deadline):
                 logger.warning("%d orders are %s for over %s", late, status, deadline)
+            if late := escalate_overdue(status, PATIENCE, waits_patiently=True):
+                logger.warning("%d orders wait for a payment for over %s", late, PATIENCE)
 
 
-def escalate_overdue(status: Status, deadline: timedelta) -> int:
-    """Escalate overdue orders. Return how many; at most AT_ONCE."""
+def escalate_overdue(status: Status, deadline: timedelta, *, waits_patiently: bool = False) -> int:
+    """Escalate overdue orders. Return how many; at most AT_ONCE.
+
+    `waits_patiently`: those that wait for a decision of the customer or the bank; else those that do not.
+    """
     entered_by = [event.value for event, after in STATUS_AFTER.items() if after is status]
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(LATE, [status.value, entered_by, deadline.total_seconds(), AT_ONCE])
+            waits = [list(PATIENT_WAITS), waits_patiently]
+            cursor.execute(LATE, [status.value, *waits, entered_by, deadline.total_seconds(), AT_ONCE])
             late = [order_id for (order_id,) in cursor.fetchall()]
         journeys = [j for j in journal.lock(late) if j.status is status and j.is_due]
         for journey in journeys:
@@ -82,5 +93,5 @@ def reschedule_from_the_future() -> int:
     """Reschedule orders due impossibly late. Return how many; at most AT_ONCE."""
     longest = max(WAITS_TOO_LONG, 2 * settings.LEASE_SECONDS)
     with connection.cursor() as cursor:
-        cursor.execute(REJOIN, [longest, AT_ONCE])
+        cursor.execute(REJOIN, [list(PATIENT_WAITS), longest, AT_ONCE])
         return int(cursor.rowcount)

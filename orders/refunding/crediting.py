@@ -15,8 +15,8 @@ from orders.refunding.amounts import Item, Plan, Standing, Wish
 from orders.workflow import JourneyState
 from payments import ledger, returns
 from payments.balance import Entry, balance, next_number, standing
+from payments.calls import FIRST, Kind, Prepared, Request, State
 from payments.gateways.protocol import UNDECIDED, Outcome
-from payments.ledger import FIRST, Kind, Prepared, Request, State
 
 OPEN = (Credit.State.REQUESTED, Credit.State.FAILED)
 
@@ -87,7 +87,7 @@ def grant(order_id: int, plan: Plan, wish: Wish, *, number: int, requested_by: i
 
 
 def set_state(order_id: int, number: int, state: Credit.State) -> None:
-    """Store what came of a credit. Call it under the order's lock."""
+    """Store the outcome of a credit. Call it under the order's lock."""
     Credit.objects.filter(order_id=order_id, number=number).update(state=state)
 
 
@@ -139,7 +139,7 @@ def _request(credit: Credit, book: Sequence[Entry]) -> Request:
 def settle(
     journeys: Sequence[JourneyState], prepared: Sequence[Prepared], outcomes: Mapping[int, Outcome]
 ) -> None:
-    """Note on locked orders what came of their refunds, and go on with the next credit or rest.
+    """Note on locked orders the outcomes of their refunds, and go on with the next credit or rest.
 
     The outcomes are in the ledger.
     """
@@ -182,7 +182,7 @@ def _go_on(journey: JourneyState, states: Mapping[int, str]) -> None:
 
 def _wait(journey: JourneyState, outcome: Outcome | None) -> None:
     answers.defer(journey, outcome)
-    if outcome is not None and outcome.code == ledger.NO_CAPACITY.code:
+    if outcome is not None and outcome.code in answers.SCHEDULED:
         journey.reschedule_in(0)
     elif outcome is None or outcome.kind not in UNDECIDED:
         journey.back_off()

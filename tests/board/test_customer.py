@@ -1,12 +1,15 @@
 """The customer's page in plain words: what happens, and where the money is."""
 
 import re
+from decimal import Decimal
 from html import unescape
 
 import pytest
 
 from orders.commands import cancel_order, complete_order
 from orders.models import Journey
+from orders.refunding.amounts import Wish
+from orders.refunding.parts import refund_part
 from tests.factories import make_order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -54,6 +57,17 @@ def test_a_confirmed_one_is_paid_and_says_what_a_cancellation_brings(page, settl
     assert "$25.00 is paid" in text
     assert "You'll be refunded $25.00." in text
     assert "Releases 2 units" not in text
+
+
+def test_one_refunded_in_part_says_how_much_and_what_a_cancellation_brings(page, settled, drain):
+    order = settled(quantity=2)
+    refund_part(order_id=order.order_id, wish=Wish(amount=Decimal(4)))
+    assert "Your refund of $4.00 is on its way." in page(order)
+    drain()
+    refund_part(order_id=order.order_id, wish=Wish(amount=Decimal(6)))
+    text = page(order)
+    assert "You were refunded $4.00. Your refund of $6.00 is on its way." in text
+    assert "You'll be refunded $21.00." in text
 
 
 def test_one_handed_over_cannot_be_cancelled_any_more(page, settled):

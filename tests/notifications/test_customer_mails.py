@@ -2,6 +2,7 @@
 
 import socketserver
 import threading
+from decimal import Decimal
 from email import message_from_bytes, policy
 
 import pytest
@@ -18,6 +19,8 @@ from notifications.models import Kind, Notification
 from orders import commands
 from orders.http import links
 from orders.models import Order
+from orders.refunding import parts
+from orders.refunding.amounts import Wish
 from providers.breaker import breaker
 from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
 from tests.factories import make_order, make_product, make_shipping, make_user
@@ -106,6 +109,32 @@ def test_each_step_has_its_mail_with_shop_link_and_contact(kind, subject, words,
             assert wanted in text
     assert "\n\n\n" not in mail.text
     assert "prefers-color-scheme: dark" in mail.html
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", ("A refund for your order {}", "$4.98 of your order", "Your refund of $60.00 is on its way.")),
+        ("de", ("Eine Erstattung zu Ihrer Bestellung {}", "4,98\xa0$ Ihrer Bestellung", "von 60,00\xa0$")),
+    ],
+)
+def test_a_refund_of_a_part_has_a_mail_and_a_cancellation_then_returns_the_rest(
+    language, words, customer, drain, shop
+):
+    shop.SHOP_LANGUAGE, (subject, part, rest) = language, words
+    order = way_to("confirmed", customer, drain)
+    parts.refund_part(order_id=order.order_id, wish=Wish(amount=Decimal("4.98")))
+    drain()
+    commands.cancel_order(order_id=order.order_id, reason="")
+    drain()
+    record()
+    _, refund, cancelled = written()
+    assert refund.subject == subject.format(order.number)
+    assert f"{refund.subject}.\n" in refund.text
+    for text in (refund.text, refund.html):
+        assert part in text
+    for text in (cancelled.text, cancelled.html):
+        assert rest in text
 
 
 def test_every_kind_has_its_templates():

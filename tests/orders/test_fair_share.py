@@ -51,7 +51,8 @@ def test_bulks_of_two_owners_share_each_batch_and_keep_their_order(settings):
     first = claimed_first()
     orders = Order.objects.order_by("pk")
     assert first == sorted(
-        [order.pk for order in orders.filter(owner_id=one)[:70]] + [o.pk for o in orders.filter(owner_id=other)]
+        [order.pk for order in orders.filter(owner_id=one)[:70]]
+        + [o.pk for o in orders.filter(owner_id=other)]
     )
 
 

@@ -231,7 +231,7 @@ def test_the_same_step_twice_refunds_once(api: Api) -> None:
     assert at_provider(order_id)[1] == Decimal("10.00")
 
 
-BAD = [
+BAD: list[tuple[dict[str, Any], int, str, str | None]] = [
     ({}, 400, "required", "amount"),
     ({"amount": 1, "shipping": True}, 400, "conflicting_fields", "amount"),
     ({"amount": 0}, 400, "nothing_to_refund", None),

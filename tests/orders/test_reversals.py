@@ -48,7 +48,7 @@ def test_a_refund_that_fails_later_is_tried_again_under_a_new_key() -> None:
         send(event(order_id, "refund", "declined", key=Transaction.objects.get(kind="refund").key))
     assert Credit.objects.get().state == "failed"
     (risk,) = money_at_risk.at_risk()
-    assert (risk.amount, risk.cause) == (4, "Refund refused by the provider.")
+    assert (int(risk.amount), risk.cause) == (4, "Refund refused by the provider.")
     work_off()
     assert attempts() == [
         ("refund", "succeeded", "refund"),

@@ -8,9 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from payments import ledger
-from payments.calls import BASE, FIRST, Prepared, Request
+from payments.calls import BASE, FIRST, Kind, Prepared, Request, State
 from payments.gateways.protocol import Outcome
-from payments.ledger import Kind, Reversed, State
+from payments.ledger import Reversed
 from payments.models import idempotency_key, number_of, rank_of
 
 if TYPE_CHECKING:

@@ -143,7 +143,8 @@ class World:
     def _operate(self) -> None:
         """An operator goes through the list: what is held starts, what needs attention is tried again."""
         for order_id, row in self.database.journeys.items():
-            if row.attention and any(row.state[name].approved_as for name in NAMES):
+            undecided = any(row.state[name].approved_as for name in NAMES)
+            if row.attention and undecided and row.status is Status.PROCESSING:
                 self._decide(order_id)
             elif row.attention and (row.status in UNDER_WAY or row.state["payment"] is PAYMENT.REFUNDING):
                 self._ask(order_id, commands.retry_order)
