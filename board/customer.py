@@ -72,7 +72,8 @@ def story(order: Order) -> str:
         return str(wording.IN_THE_QUEUE)
     if status is Status.PROCESSING and journey.waiting_for in wording.UNDECIDED:
         return str(wording.UNDECIDED[journey.waiting_for]).format(total=_total(order))
-    sentences = [_why(journey), wording.STORIES.get(status, "")]
+    stories = wording.STORIES | (wording.FREE_STORIES if payment == PAYMENT.FREE else {})
+    sentences = [_why(journey), stories.get(status, "")]
     if status in (Status.CONFIRMED, Status.COMPLETED):
         sentences.append(_refunds(order))
     elif status is Status.CANCELLING:

@@ -21,7 +21,7 @@ class Product(models.Model):
     name = models.CharField(max_length=120, unique=True)
     category = models.CharField(max_length=40, blank=True)
     description = models.CharField(max_length=400, blank=True)
-    price = MoneyField(validators=[MinValueValidator(Decimal("0.001"))])
+    price = MoneyField(validators=[MinValueValidator(Decimal(0))], help_text="0: a gift.")
     currency = models.CharField(max_length=3, default="USD", validators=[check_currency])
     weight_grams = models.PositiveIntegerField(default=0)
     active = models.BooleanField(default=True, help_text="Only active products can be ordered.")
@@ -35,7 +35,7 @@ class Product(models.Model):
         base_manager_name = "objects"
         ordering = ["id"]
         constraints = [
-            models.CheckConstraint(condition=Q(price__gt=0), name="inventory_product_price_positive"),
+            models.CheckConstraint(condition=Q(price__gte=0), name="inventory_product_price_not_negative"),
         ]
 
     def __str__(self) -> str:

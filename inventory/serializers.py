@@ -174,7 +174,7 @@ class ProductFields(serializers.ModelSerializer):
     weightGrams = serializers.IntegerField(  # noqa: N815
         source="weight_grams", min_value=0, max_value=2**31 - 1, required=False
     )
-    price = PriceField(max_digits=13, decimal_places=3, min_value=Decimal("0.001"))
+    price = PriceField(max_digits=13, decimal_places=3, min_value=Decimal(0))
     reorderLevel = serializers.IntegerField(  # noqa: N815
         min_value=0, max_value=2**31 - 1, required=False, help_text="Below so many units: reorder."
     )

@@ -121,6 +121,7 @@ def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> 
         "goods": _money(order.goods_amount, order),
         "shipping": None if shipping is None else _money(shipping, order),
         "total": _money(total, order),
+        "free": shipping is not None and not total,
         "part": _money(parts[-1], order) if parts else "",
         "rest": _money(total - sum(parts), order),
         "address": formats.address_lines(order),

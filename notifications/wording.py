@@ -49,6 +49,12 @@ STORIES: dict[Status, Text] = {
     ),
     Status.COMPLETED: _("{total} is paid. Thank you for your order."),
 }
+FREE_STORIES: dict[Status, Text] = {
+    Status.CONFIRMED: _(
+        "Your items are reserved, and there is nothing to pay. We'll show it here when your order ships."
+    ),
+    Status.COMPLETED: _("There was nothing to pay. Thank you for your order."),
+}
 HELD = _("Your order is on hold. Nothing is reserved or charged until it is released.")
 IN_THE_QUEUE = _(
     "The last items are reserved by orders that are not paid yet. You're next in line if any become available."

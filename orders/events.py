@@ -16,6 +16,7 @@ class EventType(StrEnum):
     SHIPPING_QUOTED = "shipping_quoted"
     SHIPPING_REFUSED = "shipping_refused"
     PAYMENT_AUTHORIZED = "payment_authorized"
+    PAYMENT_NOT_NEEDED = "payment_not_needed"  # the total is 0
     PAYMENT_DECLINED = "payment_declined"
     PAYMENT_CAPTURED = "payment_captured"
     CAPTURE_DECLINED = "capture_declined"

@@ -166,9 +166,18 @@ class Payment(Leg):
     REFUNDED = State(
         "refunded", Mark.RELEASED, "refunded", event=EventType.MONEY_RETURNED, told="Payment refunded."
     )
+    FREE = State(
+        "free",
+        Mark.DONE,
+        "nothing to pay",
+        event=EventType.PAYMENT_NOT_NEEDED,
+        told="Nothing to pay.",
+        weight=40,
+        good=True,
+    )
     NOT_NEEDED = State("nothing", Mark.RELEASED, "nothing to refund")
     confirmed_as = completed_as = CAPTURED
-    also_confirmed_as = (REFUNDING,)
+    also_confirmed_as = (REFUNDING, FREE)
 
 
 PAYMENT = Payment()

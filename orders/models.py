@@ -123,7 +123,7 @@ class OrderLine(models.Model):
         ordering = ["product_id"]
         constraints = [
             models.CheckConstraint(condition=Q(quantity__gt=0), name="orders_line_quantity_positive"),
-            models.CheckConstraint(condition=Q(unit_price__gt=0), name="orders_line_price_positive"),
+            models.CheckConstraint(condition=Q(unit_price__gte=0), name="orders_line_price_not_negative"),
         ]
 
     def __str__(self) -> str:

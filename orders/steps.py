@@ -185,16 +185,18 @@ def reserve_stock(batch: BatchLease) -> None:
 
 @for_batch
 def quote_shipping(batch: BatchLease) -> None:
-    """Quote shipping, which makes the total final; reject undeliverable addresses."""
+    """Quote shipping, which makes the total final; reject undeliverable addresses. A total of 0 skips the payment."""
     with _last_transaction(batch, step="quote_shipping"):
         journeys = _due(batch, lambda j: j.may_be_tried(SHIPPING))
-        quoted = quotes.quote(parcels=queries.parcels(_ids(journeys)))
+        parcels = queries.parcels(_ids(journeys))
+        quoted = quotes.quote(parcels=parcels)
+        goods = {parcel.order_id: parcel.goods_amount for parcel in parcels}
         for journey in journeys:
             quote = quoted[journey.order_id]
             if isinstance(quote, quotes.Refusal):
                 journey.enter(SHIPPING.REFUSED, reason=quote.code)
             else:
-                journey.shipping_quoted(quote)
+                journey.shipping_quoted(quote, goods=goods[journey.order_id])
         journal.save(journeys)
 
 

@@ -165,9 +165,12 @@ class JourneyState(Undecided):
         elif state.event:
             self._note(state.event, **data)
 
-    def shipping_quoted(self, amount: Decimal) -> None:
+    def shipping_quoted(self, amount: Decimal, *, goods: Decimal) -> None:
+        """The total is final. Of a total of 0 there is nothing to pay."""
         self.shipping_amount = amount
         self.enter(SHIPPING.QUOTED, amount=str(amount))
+        if not goods + amount:
+            self.enter(PAYMENT.FREE)
 
     def capture_declined(self, code: str) -> None:
         """Reverse: the authorization may still stand."""
@@ -218,7 +221,7 @@ class JourneyState(Undecided):
     def settle(self) -> None:
         if self.is_processing and self.is_refused:
             self.undo(outcome=Status.REJECTED)
-        elif self.is_processing and self.payment is PAYMENT.CAPTURED:
+        elif self.is_processing and self._is_paid:
             self.confirm()
         elif self.is_processing and (undecided := self._only_needs_approval()):
             self.escalate(undecided.words)
@@ -327,6 +330,11 @@ class JourneyState(Undecided):
         self.wait = None
 
     # --- Internals -----------------------------------------------------------------------------------------
+
+    @property
+    def _is_paid(self) -> bool:
+        """Whether nothing is left to do: a capture comes last, but that the total is 0 is known early."""
+        return self.payment is PAYMENT.CAPTURED or (self.payment is PAYMENT.FREE and self.only_needs(PAYMENT))
 
     def _only_needs_approval(self) -> State | None:
         for state in states_of(self):

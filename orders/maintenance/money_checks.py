@@ -139,7 +139,7 @@ LEDGER_CHECK = """
     SELECT j.order_id::text, j.status || ', but the provider has never heard of it'
     FROM orders_journey j JOIN orders_order o ON o.id = j.order_id
     WHERE j.status IN ('confirmed', 'completed') AND j.finished_at < (SELECT read_at FROM provider_ledger_read)
-      AND o.placed_at >= (SELECT since FROM provider_ledger_read)
+      AND j.payment <> 'free' AND o.placed_at >= (SELECT since FROM provider_ledger_read)
       AND NOT EXISTS (SELECT FROM provider_ledger p WHERE p.reference = o.uuid)
     UNION ALL
     SELECT a.id::text, format('archived as paid with %s, but the provider has never heard of it', a.kept_amount)

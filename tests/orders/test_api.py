@@ -422,7 +422,7 @@ def confirm(order_id):
     (journey,) = journal.lock([order_id])
     journey.claimed(lease=60)
     journey.enter(STOCK.RESERVED)
-    journey.shipping_quoted(Decimal(0))
+    journey.shipping_quoted(Decimal(0), goods=Decimal(10))
     journey.enter(PAYMENT.AUTHORIZED)
     journey.enter(PAYMENT.CAPTURED)
     journey.settle()

@@ -104,7 +104,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (IdempotencyKeyManager, "get", lambda _, **__: None),
         (idempotency, "_store_answer", lambda *_: None),
         (idempotency, "_replay", lambda *_: Response({})),
-        (queries, "parcels", lambda order_ids: order_ids),
+        (queries, "parcels", lambda order_ids: _parcels(world, order_ids)),
         (queries, "wanted_units", database.wanted_units),
         (shortages, "wanted", database.wanted),
         (shortages, "units", database.units),
@@ -157,11 +157,21 @@ def _woken(world: "World", order_ids: Sequence[int]) -> int:
     return woken
 
 
-def _quoted(world: "World", order_ids: Sequence[int]) -> dict[int, Decimal | quotes.Refusal]:
+def _parcels(world: "World", order_ids: Sequence[int]) -> list[quotes.Parcel]:
+    known = world.database.facts
+    return [quotes.Parcel(each, known[each].country, 0, known[each].amount, "USD") for each in order_ids]
+
+
+def _quoted(world: "World", parcels: Sequence[quotes.Parcel]) -> dict[int, Decimal | quotes.Refusal]:
+    """Gifts are shipped free of charge."""
     refusal = quotes.Refusal(quotes.NOT_SHIPPABLE, "We do not deliver there.")
     return {
-        order_id: SHIPPING if world.database.facts[order_id].country == "US" else refusal
-        for order_id in order_ids
+        parcel.order_id: refusal
+        if parcel.country != "US"
+        else SHIPPING
+        if parcel.goods_amount
+        else Decimal(0)
+        for parcel in parcels
     }
 
 

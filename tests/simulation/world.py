@@ -85,7 +85,7 @@ class World:
         facts = Facts(
             order_id=number,
             reference=f"r{number}",
-            amount=Decimal(dice.randint(1, 100)),
+            amount=Decimal(dice.randint(1, 100) - 1),
             token="tok_declined" if dice.random() < 0.06 else "tok_demo",
             country="AQ" if dice.random() < 0.04 else "US",
             lines={product: dice.randint(1, 3) for product in dice.sample(sorted(UNITS), dice.randint(1, 2))},
