@@ -15,7 +15,7 @@ from live.messages import sentence
 from notifications import wording
 from notifications.models import Notification
 from orders.events import EventType
-from orders.http import views
+from orders.http import command_views, views
 from orders.journal import events_of
 from orders.leg_types import Mark
 from orders.legs import LEGS, NEED_APPROVAL, events_of_states, read_states
@@ -33,14 +33,14 @@ MAX_EVENTS_SHOWN = 500
 
 # The view that checks each operation's permission. Remedies come first.
 OBEYED_BY: dict[str, type[APIView]] = {
-    "process": views.ProcessOrder,
-    "retry": views.RetryOrder,
-    "complete": views.CompleteOrder,
-    "cancel": views.CancelOrder,
-    "refund": views.RefundOrder,
+    "process": command_views.ProcessOrder,
+    "retry": command_views.RetryOrder,
+    "complete": command_views.CompleteOrder,
+    "cancel": command_views.CancelOrder,
+    "refund": command_views.RefundOrder,
 }
 if NEED_APPROVAL:
-    OBEYED_BY = {"approve": views.ApproveOrder} | OBEYED_BY
+    OBEYED_BY = {"approve": command_views.ApproveOrder} | OBEYED_BY
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ Used by the API, admin and `manage.py explain`.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from types import SimpleNamespace
 
 from django.conf import settings
@@ -16,7 +15,7 @@ from orders.events import EventType
 from orders.leg_types import Leg, Mark, Wait
 from orders.legs import BY_NAME, PAYMENT, STOCK, WAITS
 from orders.models import Batch, Journey, Order
-from orders.operators import blockers
+from orders.operators import blockers, exposure
 from orders.operators.blockers import Blocker
 from orders.operators.situations import WAITS_FOR_NOTHING, Explanation, Facts, Situation
 from orders.reporting.wording import attention as in_words
@@ -24,7 +23,6 @@ from orders.status import UNDER_WAY, Status
 from orders.waits.leg_breakers import breaker_state
 from payments import ledger
 from payments.balance import balance
-from payments.ledger import Kind, State
 from payments.models import Transaction
 from scheduling.slots import database_now
 
@@ -90,7 +88,7 @@ def _stopped(facts: Facts) -> Explanation:
         facts.since(EventType.ATTENTION_NEEDED),
         f"It is {facts.journey.status} and needs attention: {_as_sentence(attention)}"
         if facts.journey.has_ended
-        else f"It stopped: {_as_sentence(attention)}{_money(facts)}",
+        else f"It stopped: {_as_sentence(attention)}{exposure.unresolved(facts)}",
         safe_to_retry=facts.journey.may_be_retried,
         next_action=_way_on(facts),
     )
@@ -312,7 +310,7 @@ def _continues(
         situation,
         waiting_for,
         since,
-        f"{why}{_money(facts)}{_attention_note(facts)}",
+        f"{why}{exposure.unresolved(facts)}{_attention_note(facts)}",
         safe_to_retry=facts.journey.may_be_retried,
         next_action=next_action,
         next_look=facts.journey.due_at,
@@ -387,39 +385,3 @@ def _attention_note(facts: Facts) -> str:
     if not facts.journey.attention:
         return ""
     return f" It needs attention as well: {_as_sentence(in_words(facts.journey.attention))}"
-
-
-def _money(facts: Facts) -> str:
-    if facts.journey.status != Status.CANCELLING:
-        return ""
-    amount, has = _exposure(facts.book)
-    age = facts.now - facts.since(EventType.CANCELLATION_STARTED, EventType.PAYMENT_ARRIVED_LATE)
-    return (
-        f" Unresolved payment: the provider {has} {format_amount(amount, facts.order.currency)}, for {_span(age)}."
-        if has
-        else ""
-    )
-
-
-def _exposure(book: Sequence[Transaction]) -> tuple[Decimal, str]:
-    """Return how much of the customer's money the provider has, and how certain that is; empty text if none."""
-    sums = balance(book)
-    if sums.captured:
-        kept = sums.captured - sums.refunded
-        return (kept, "has") if kept > 0 else (Decimal(0), "")
-    standing = {entry.kind: entry for entry in book if entry.state in (State.SUCCEEDED, State.UNKNOWN)}
-    if Kind.VOID in standing and standing[Kind.VOID].state == State.SUCCEEDED:
-        return Decimal(0), ""
-    for kind, has in ((Kind.CAPTURE, "has"), (Kind.AUTHORIZE, "holds")):
-        if entry := standing.get(kind):
-            return entry.amount, has if entry.state == State.SUCCEEDED else "may hold"
-    return Decimal(0), ""
-
-
-def _span(span: timedelta) -> str:
-    seconds = int(span.total_seconds())
-    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if seconds >= size:
-            number = seconds // size
-            return f"{number} {unit}{'' if number == 1 else 's'}"
-    return f"{seconds} seconds"
