@@ -17,7 +17,8 @@ from django.db import transaction
 import faults
 from database.arrays import numbers
 from database.prepared import execute
-from orders import journal, legs
+from orders import legs
+from orders.models import Journey
 from orders.status import Status
 from orders.workflow import JourneyState
 
@@ -92,16 +93,16 @@ def claim() -> list[Claimed]:
         room = min(settings.BATCH_SIZE, settings.MAX_CONCURRENT_ORDERS - before_us.orders)
         if before_us.batches >= settings.MAX_CONCURRENT_BATCHES or room <= 0:
             return []
-        if before_us.fresh and not journal.are_due(room):
+        if before_us.fresh and not Journey.objects.are_due(room):
             return []
-        due = journal.lock_due(room)
+        due = Journey.objects.lock_due(room)
         _count_crashes(due)
         groups = _group_by_route_and_risk([journey for journey in due if _may_be_dispatched(journey)])
         may_leave = settings.MAX_CONCURRENT_BATCHES - before_us.batches
         claimed = [_form_batch(route, journeys) for route, journeys in islice(groups, may_leave)]
         # Orders left without a batch stay unchanged, and due.
         changed = [journey for journey in due if journey.has_changed]
-        journal.save(sorted(changed, key=lambda journey: journey.order_id))
+        Journey.objects.save_all(sorted(changed, key=lambda journey: journey.order_id))
         faults.point("claim.before_commit")
     faults.point("claim.after_commit")
     return claimed
@@ -205,10 +206,10 @@ def release_claim(claimed: Claimed, *, seconds: float) -> None:
     They keep its id: the next claim restores their attempt, as for any lost batch.
     """
     with transaction.atomic():
-        journeys = journal.lock_batch(claimed.order_ids, batch_id=claimed.batch_id)
+        journeys = Journey.objects.lock_batch(claimed.order_ids, batch_id=claimed.batch_id)
         for journey in journeys:
             journey.defer(seconds)
-        journal.save(journeys)
+        Journey.objects.save_all(journeys)
         finish(claimed.batch_id)
 
 

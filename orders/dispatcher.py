@@ -14,8 +14,9 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 import faults
-from orders import batches, journal, log_context, wakeup
+from orders import batches, log_context, wakeup
 from orders.maintenance import deadlines
+from orders.models import Journey
 from orders.waits import resume, shortages
 from runtime import draining, heartbeats
 from telemetry import measures, tracing
@@ -72,7 +73,7 @@ class Dispatcher:
     def _pause_after(self, sent: int) -> None:
         """Pause, unless the batch was full; briefly if due orders are held back for a fuller one."""
         if sent < settings.BATCH_SIZE:
-            is_held_back = not sent and journal.are_due(1)
+            is_held_back = not sent and Journey.objects.are_due(1)
             self._sleep(batches.FRESH_SECONDS if is_held_back else settings.ORDER_PROCESSING_INTERVAL)
 
     def _sleep(self, seconds: float) -> None:

@@ -1,158 +1,16 @@
-"""The journal: locks journeys, saves them with their events, and reads the feed of all events."""
+"""The journal: the events of one order, and the feed of the events of all.
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from datetime import datetime
-from operator import attrgetter
-from typing import Any, Self
-
-from database.arrays import Column, document, numbers, rows
-from database.prepared import execute
-from orders import legs
-from orders.leg_types import Wait
-from orders.managers import CurrentTransaction
-from orders.models import OrderEvent
-from orders.status import Status
-from orders.workflow import Event, JourneyState
-
-# `lock` reads the fields of JourneyState by name, `save` writes what `_journey_columns` returns.
-FIELDS = [each.name for each in fields(JourneyState) if each.init]
-READ_AS = {"is_due": "due_at IS NOT NULL", "wait": "waiting_for"}
-COLUMNS = ", ".join(READ_AS.get(name, name) for name in FIELDS)
-
-
-class _Waits(dict[str, Wait | None]):
-    """Waits that only the column records: others are in a leg's state, or of a newer release."""
-
-    def __missing__(self, code: str) -> None:
-        return None
-
-
-# Hot path: calling the enumerations is slower.
-OBJECTS: dict[str, Mapping[str, Any]] = {
-    "status": {status.value: status for status in Status},
-    "wait": _Waits(legs.WAITS_OF_NO_STATE),
-    **{leg.name: leg.states for leg in legs.LEGS},
-}
-OBJECTS_AT = [(FIELDS.index(name), objects) for name, objects in OBJECTS.items()]
-
-LOCK = f"SELECT {COLUMNS} FROM orders_journey WHERE order_id = ANY(%s::bigint[]) ORDER BY order_id FOR UPDATE"  # noqa: S608
-LOCK_BATCH = LOCK.replace("ORDER BY", "AND batch_id = %s ORDER BY")
-LOCK_DUE = f"""
-    SELECT {COLUMNS} FROM orders_journey
-    WHERE due_at <= now() ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
-"""  # noqa: S608
-
-ARE_DUE = "SELECT count(*) = %s FROM (SELECT FROM orders_journey WHERE due_at <= now() LIMIT %s) due"
-
-SAVE = """
-    WITH saved AS (
-        UPDATE orders_journey j SET {columns},
-            due_at = CASE WHEN c.reschedule THEN now() + c.due_in * interval '1 second' ELSE j.due_at END,
-            finished_at = CASE
-                WHEN c.status IN ('pending', 'processing', 'cancelling') THEN NULL
-                WHEN c.status = j.status THEN j.finished_at
-                ELSE now() END
-        FROM {changed} c WHERE j.order_id = c.order_id
-    )
-    INSERT INTO orders_orderevent (order_id, sequence, type, progress, data, transaction_id)
-    SELECT e.order_id, e.sequence, e.type, e.progress, e.data, (SELECT {number}) FROM {events} e
+Events are appended where journeys are saved (`Journey.objects.save_all`) and orders placed
+(`Order.objects.place`).
 """
 
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
 
-def lock(order_ids: Sequence[int]) -> list[JourneyState]:
-    """Lock the known journeys, in id order against deadlocks."""
-    return _states(LOCK, [numbers(order_ids)])
-
-
-def lock_batch(order_ids: Sequence[int], *, batch_id: int) -> list[JourneyState]:
-    """Lock journeys still in the batch: a late worker gets none."""
-    return _states(LOCK_BATCH, [numbers(order_ids), batch_id])
-
-
-def lock_due(limit: int) -> list[JourneyState]:
-    """Lock up to `limit` due journeys, skipping locked ones."""
-    return _states(LOCK_DUE, [limit])
-
-
-def are_due(count: int) -> bool:
-    """Return whether at least `count` journeys are due."""
-    ((answer,),) = execute(ARE_DUE, [count, count])
-    return bool(answer)
-
-
-def _states(statement: str, parameters: list[Any]) -> list[JourneyState]:
-    return [_state(list(row)) for row in execute(statement, parameters)]
-
-
-def _state(values: list[Any]) -> JourneyState:
-    for place, objects in OBJECTS_AT:
-        values[place] = objects[values[place]]
-    return JourneyState(*values)
-
-
-def save(states: Iterable[JourneyState]) -> None:
-    """Save locked journeys and append their events."""
-    states = list(states)
-    if not states:
-        return
-    changed, new_values = rows(_journey_columns(states))
-    events, new_events = rows(_event_columns([event for state in states for event in state.events]))
-    execute(SAVE.format(changed=changed, events=events), new_values + new_events)
-    for state in states:
-        state.events.clear()
-
-
-LEG_GETTERS = [(name, attrgetter(name)) for name in legs.NAMES]
-
-
-def _journey_columns(states: Sequence[JourneyState]) -> dict[str, Column]:
-    return {
-        "order_id": ("bigint", [s.order_id for s in states]),
-        "status": ("text", [s.status for s in states]),
-        "sequence": ("int", [s.sequence for s in states]),
-        "batch_id": ("bigint", [s.batch_id for s in states]),
-        "attempts": ("smallint", [s.attempts for s in states]),
-        **{name: ("text", list(map(get, states))) for name, get in LEG_GETTERS},
-        "shipping_amount": ("numeric", [s.shipping_amount for s in states]),
-        "outcome": ("text", [s.outcome for s in states]),
-        "reason": ("text", [s.reason for s in states]),
-        "completion_requested": ("bool", [s.completion_requested for s in states]),
-        "waiting_for": ("text", _waits(states)),
-        "attention": ("text", [s.attention for s in states]),
-        "reschedule": ("bool", [s.reschedule for s in states]),
-        "due_in": ("float8", [s.due_in for s in states]),
-    }
-
-
-def _waits(states: Sequence[JourneyState]) -> list[str]:
-    # Hot path: nearly always no leg waits.
-    is_waiting = any(
-        not legs.WAITING_STATES.isdisjoint(map(get, states))
-        for name, get in LEG_GETTERS
-        if name in legs.NAMES_THAT_WAIT
-    )
-    return [s.waiting_for if is_waiting else s.wait or "" for s in states]
-
-
-def _event_columns(events: Sequence[Event]) -> dict[str, Column]:
-    return {
-        "order_id": ("bigint", [e.order_id for e in events]),
-        "sequence": ("int", [e.sequence for e in events]),
-        "type": ("text", [e.type for e in events]),
-        "progress": ("smallint", [e.progress for e in events]),
-        "data": ("jsonb", [document(e.data) if e.data else "{}" for e in events]),
-    }
-
-
-SAVED = [name for name in _journey_columns([]) if name not in ("order_id", "reschedule", "due_in")]
-# The transaction's number once per statement; the column's default runs per event.
-SAVE = SAVE.replace("{number}", CurrentTransaction.template).replace(
-    "{columns}", ", ".join(f"{name} = c.{name}" for name in SAVED)
-)
-
-# --- Reading ----------------------------------------------------------------------------------------------
+from database.prepared import execute
+from orders.models import OrderEvent
 
 
 def events_of(order_id: int, *, after: int = 0, limit: int = 1000) -> list[OrderEvent]:

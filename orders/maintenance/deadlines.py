@@ -9,10 +9,10 @@ import time
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
-from orders import journal
 from orders.events import STATUS_AFTER
+from orders.models import Journey
 from orders.status import Status
 from orders.workflow import LONGEST_WAIT
 
@@ -26,24 +26,8 @@ DEADLINES = {
     Status.CANCELLING: timedelta(minutes=15),
 }
 
-# Age of the event that led to the state.
-LATE = """
-    SELECT order_id FROM orders_journey j
-    WHERE status = %s AND due_at IS NOT NULL AND attention = '' AND (
-        SELECT at FROM orders_orderevent e
-        WHERE e.order_id = j.order_id AND type = ANY(%s) ORDER BY sequence DESC LIMIT 1
-    ) < now() - %s * interval '1 second'
-    LIMIT %s
-"""
-
 # A later due time came from a clock that was ahead.
 WAITS_TOO_LONG = 15 * LONGEST_WAIT
-REJOIN = """
-    UPDATE orders_journey SET due_at = now() WHERE order_id IN (
-        SELECT order_id FROM orders_journey WHERE due_at > now() + %s * interval '1 second'
-        LIMIT %s FOR UPDATE SKIP LOCKED
-    )
-"""
 
 
 class DeadlineWatch:
@@ -68,19 +52,17 @@ def escalate_overdue(status: Status, deadline: timedelta) -> int:
     """Escalate overdue orders. Return how many; at most AT_ONCE."""
     entered_by = [event.value for event, after in STATUS_AFTER.items() if after is status]
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(LATE, [status.value, entered_by, deadline.total_seconds(), AT_ONCE])
-            late = [order_id for (order_id,) in cursor.fetchall()]
-        journeys = [j for j in journal.lock(late) if j.status is status and j.is_due]
+        late = Journey.objects.overdue(
+            status, entered_by=entered_by, seconds=deadline.total_seconds(), limit=AT_ONCE
+        )
+        journeys = [j for j in Journey.objects.lock(late) if j.status is status and j.is_due]
         for journey in journeys:
             journey.overdue(deadline)
-        journal.save(journeys)
+        Journey.objects.save_all(journeys)
     return len(journeys)
 
 
 def reschedule_from_the_future() -> int:
     """Reschedule orders due impossibly late. Return how many; at most AT_ONCE."""
     longest = max(WAITS_TOO_LONG, 2 * settings.LEASE_SECONDS)
-    with connection.cursor() as cursor:
-        cursor.execute(REJOIN, [longest, AT_ONCE])
-        return int(cursor.rowcount)
+    return Journey.objects.bring_forward(beyond=longest, limit=AT_ONCE)

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from django.db import connection, transaction
+from django.db import transaction
 
 from api.managers import Claim
 from api.models import IdempotencyKey, KeyReused
 from orders import log_context
-from orders.models import Order, order_numbers
+from orders.models import Journey, Order, order_numbers
 from orders.placing.pricing import REFUSALS, Catalogue, NewOrder, Priced, price
 
 
@@ -169,9 +169,7 @@ def is_backlogged(*, limit: int) -> bool:
     """Return whether more than `limit` orders are due; cached if not."""
     if limit == _BacklogCache.limit and time.monotonic() < _BacklogCache.until:
         return False
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT FROM orders_journey WHERE due_at <= now() OFFSET %s)", [limit])
-        found = bool(cursor.fetchone()[0])
+    found = Journey.objects.are_due(limit + 1)
     if not found:
         _BacklogCache.limit, _BacklogCache.until = limit, time.monotonic() + POLL_SECONDS
     return found

@@ -1,4 +1,4 @@
-"""The only door through which orders are stored: one definition of columns, for one order and for thousands."""
+"""Orders as they are placed: one definition of columns, for one order and for thousands."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -9,7 +9,6 @@ from uuid import UUID
 
 import msgspec
 from django.db import connection, models
-from django.db.models import Func
 from django.db.models.fields import NOT_PROVIDED
 
 from api.managers import TAKE_KEY
@@ -17,6 +16,8 @@ from database.arrays import Column, document, numbers, rows
 from database.prepared import execute
 from inventory.managers import AS_PRICED, WITH_NAMES
 from orders import wakeup
+from orders.managers.journeys import INSERT
+from orders.managers.transactions import CurrentTransaction
 from orders.status import Status
 
 # --- Columns ----------------------------------------------------------------------------------------------
@@ -74,20 +75,6 @@ NEW_UUID = """
         substring(int8send((extract(epoch FROM now()) * 1000)::bigint) FROM 3) FROM 1), 52, 1), 53, 1), 'hex')::uuid
 """
 
-
-class CurrentTransaction(Func):
-    """A transaction number by which readers of the whole journal order events.
-
-    At least the transaction's own, so that no reader passes the event before it is committed; at least the
-    latest ended one's, because two transactions may lock an order in the opposite order of their numbers.
-    """
-
-    template = (
-        "greatest(pg_current_xact_id()::text::bigint,"
-        " pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1)"
-    )
-
-
 # --- Statements -------------------------------------------------------------------------------------------
 
 # The transaction's number once per statement: the column's default runs per event.
@@ -98,8 +85,7 @@ INSERTS = f"""
     ), lines AS (
         INSERT INTO orders_orderline ({LINE}) SELECT {LINE} FROM wanted_lines
     ), journeys AS (
-        INSERT INTO orders_journey (order_id, due_at, {{columns}})
-        SELECT id, CASE WHEN NOT held THEN now() END, {{defaults}} FROM wanted
+        {INSERT}
     ), events AS (
         INSERT INTO orders_orderevent (order_id, sequence, type, progress, data, transaction_id)
         SELECT id, 1, 'order_placed', 0,
