@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from api.complaints import detail_of
+from api.complaints import detail_of, placed
 from api.prices import read_price
 from api.problems import Detail
 
@@ -88,8 +88,8 @@ def _in_leaf(value: Any, hint: Any, path: str) -> Iterator[Detail]:
     try:
         msgspec.convert(value, hint, dec_hook=read_price)
     except msgspec.ValidationError as error:
-        complaint, _, inner = str(error).rpartition(" - at `$")
-        detail = detail_of(complaint or str(error), path + (inner.rstrip("`") if complaint else ""))
+        complaint, inner = placed(str(error))
+        detail = detail_of(complaint, path + inner)
         choices = _choices(hint)
         if detail.code == "invalid" and choices:
             detail = Detail("invalid", f"This must be one of {', '.join(choices)}.", detail.field)

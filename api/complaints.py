@@ -47,6 +47,7 @@ COMPLAINTS: list[tuple[re.Pattern[str], str, str]] = [
     (re.compile(r"Expected `array` of length <= (\d+)"), "too_long", "Give at most {0} of these."),
     (re.compile(r"Expected `array` of length >= 1$"), "too_short", "Give at least one of these."),
     (re.compile(r"Expected `array` of length >= (\d+)"), "too_short", "Give at least {0} of these."),
+    (re.compile(r"Expected `object` of length <= (\d+)"), "too_long", "Give at most {0} of these."),
     (re.compile(r"Expected `\w+` of length <= (\d+)"), "too_long", "Use at most {0} characters."),
     (re.compile(r"Expected `\w+` of length >= 1$"), "too_short", "This must not be empty."),
     (re.compile(r"Expected `\w+` of length >= (\d+)"), "too_short", "Use at least {0} characters."),
@@ -55,6 +56,8 @@ COMPLAINTS: list[tuple[re.Pattern[str], str, str]] = [
     (re.compile(r"Expected `([\w |]+)`, got `(\w+)`"), "wrong_type", "This must be {0}, not {1}."),
 ]
 BY_PATTERN = re.compile(r"Expected `str` matching regex '(.+)'")
+# Of names and values in an object the field is the object: their names are the client's.
+PLACED = re.compile(r"(.*) - at `(?:key` in `)?\$(.*?)(?:\[\.\.\.\].*)?`", re.DOTALL)
 JSON_NAMES = {
     "int": "a whole number",
     "number": "a number",
@@ -75,6 +78,12 @@ def explain_pattern(pattern: str, sentence: str) -> str:
     """Register the sentence for texts that do not match a pattern; return the pattern."""
     _formats[pattern] = sentence
     return pattern
+
+
+def placed(complaint: str) -> tuple[str, str]:
+    """Split a complaint of msgspec's into the complaint itself and its path, which may be empty."""
+    match = PLACED.fullmatch(complaint)
+    return (match[1], match[2]) if match else (complaint, "")
 
 
 def detail_of(complaint: str, path: str) -> Detail:

@@ -37,6 +37,7 @@ SENTENCES = {
     "price_changed": "The price is 34.99 USD.",
     "required": "This field is required.",
     "temporarily_unavailable": "This cannot be stored or looked up just now. Try again.",
+    "reference_taken": "Order ORD-20260131093000-1001 has this reference.",
     "throttled": "Too many requests.",
     "token_expired": "This token has expired.",
     "token_revoked": "This token has been revoked.",
@@ -63,6 +64,7 @@ SENTENCES = {
 }
 FIELDS = {
     "price_changed": "items[0].price",
+    "reference_taken": "externalReference",
     "total_changed": "expectedTotal",
     "unknown_product": "items[0].productId",
     "wrong_currency": "items[0]",
@@ -82,6 +84,7 @@ FIELDS = {
 FACTS: dict[str, dict[str, Any]] = {
     "price_changed": {"current": 34.99, "currency": "USD"},
     "total_changed": {"current": 64.97, "currency": "USD"},
+    "reference_taken": {"orderNumber": "ORD-20260131093000-1001"},
     "not_enough_free": {"available": 3},
 }
 

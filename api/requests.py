@@ -9,7 +9,7 @@ from email_validator import EmailNotValidError, validate_email
 from msgspec import Meta
 
 from api.body_faults import faults_of
-from api.complaints import detail_of
+from api.complaints import detail_of, placed
 from api.prices import read_price
 from api.problems import Detail, Problem
 from iso.countries import COUNTRIES
@@ -103,8 +103,8 @@ def read(body: Any, kind: type[BodyType]) -> BodyType:
     try:
         return msgspec.convert(dict(body) if isinstance(body, dict) else body, kind, dec_hook=read_price)
     except msgspec.ValidationError as error:
-        complaint, _, path = str(error).rpartition(" - at `$")
-        first = detail_of(complaint or str(error), path.rstrip("`").lstrip(".") if complaint else "")
+        complaint, path = placed(str(error))
+        first = detail_of(complaint, path.lstrip("."))
     raise _problem(first, faults_of(body, kind))
 
 

@@ -19,6 +19,7 @@ class ErrorDetail(Answer, omit_defaults=True):
     current: Decimal | UnsetType = UNSET  # of price_changed
     currency: str | UnsetType = UNSET
     available: int | UnsetType = UNSET  # of not_enough_free
+    order_number: str | UnsetType = UNSET  # of reference_taken
     left: Decimal | UnsetType = UNSET  # of more_than_left: an amount or units
 
 

@@ -18,6 +18,7 @@ from orders.models import Credit, Journey, Order, OrderEvent
 from orders.operators.actions import OPERATIONS, previews
 from orders.reporting.wording import is_code, reason_in_words
 from orders.status import Status
+from payments import ledger
 
 DONE, NOW, NEXT, STOPPED = "done", "now", "next", "stopped"
 
@@ -46,6 +47,7 @@ def context_of(order: Order) -> dict[str, Any]:
         "story": story(order),
         "given_reason": _given_reason(order.journey),
         "consolation": consolation(order.journey),
+        "payment_action": _payment_action(order),
         "steps": steps(order),
         "is_working": order.journey.status in (Status.PROCESSING, Status.CANCELLING),
         "placed": formats.moment(order.placed_at),
@@ -70,6 +72,8 @@ def story(order: Order) -> str:
         return str(wording.HELD if journey.due_at is None else wording.NEXT_IN_LINE)
     if status is Status.PROCESSING and journey.stock == STOCK.SHORT:
         return str(wording.IN_THE_QUEUE)
+    if status is Status.PROCESSING and journey.waiting_for in wording.UNDECIDED:
+        return str(wording.UNDECIDED[journey.waiting_for]).format(total=_total(order))
     sentences = [_why(journey), wording.STORIES.get(status, "")]
     if status in (Status.CONFIRMED, Status.COMPLETED):
         sentences.append(_refunds(order))
@@ -115,7 +119,7 @@ def _given_reason(journey: Journey) -> str:
 
 
 def _is_refused(journey: Journey) -> bool:
-    return is_code(status=journey.status, outcome=journey.outcome)
+    return is_code(status=journey.status, outcome=journey.outcome, reason=journey.reason)
 
 
 def _total(order: Order) -> str:
@@ -124,6 +128,20 @@ def _total(order: Order) -> str:
 
 def _money(amount: Any, order: Order) -> str:
     return _("not calculated yet") if amount is None else formats.money(amount, order.currency)
+
+
+def _payment_action(order: Order) -> dict[str, Any] | None:
+    """Return what the customer has to do to complete the payment, on this page alone."""
+    if order.journey.status != Status.PROCESSING or order.journey.waiting_for != PAYMENT.CUSTOMER:
+        return None
+    action = ledger.next_action(ledger.entries_of([order.pk]).get(order.pk, []))
+    if action is None:
+        return None
+    until = action.get("payBy")
+    return {
+        "url": action.get("url", ""),
+        "until": formats.moment(datetime.fromisoformat(until)) if until else "",
+    }
 
 
 def _line(line: Any, currency: str) -> dict[str, Any]:

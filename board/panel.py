@@ -15,10 +15,10 @@ from live.messages import sentence
 from notifications import wording
 from notifications.models import Notification
 from orders.events import EventType
-from orders.http import command_views, views
+from orders.http import views
 from orders.journal import events_of
 from orders.leg_types import Mark
-from orders.legs import LEGS, NEED_APPROVAL, events_of_states, read_states
+from orders.legs import LEGS, NEED_APPROVAL, PATIENT_WAITS, events_of_states, read_states
 from orders.log_context import trace_url
 from orders.models import Journey, Order, OrderEvent
 from orders.operators.actions import OPERATIONS, previews
@@ -33,14 +33,14 @@ MAX_EVENTS_SHOWN = 500
 
 # The view that checks each operation's permission. Remedies come first.
 OBEYED_BY: dict[str, type[APIView]] = {
-    "process": command_views.ProcessOrder,
-    "retry": command_views.RetryOrder,
-    "complete": command_views.CompleteOrder,
-    "cancel": command_views.CancelOrder,
-    "refund": command_views.RefundOrder,
+    "process": views.ProcessOrder,
+    "retry": views.RetryOrder,
+    "complete": views.CompleteOrder,
+    "cancel": views.CancelOrder,
+    "refund": views.RefundOrder,
 }
 if NEED_APPROVAL:
-    OBEYED_BY = {"approve": command_views.ApproveOrder} | OBEYED_BY
+    OBEYED_BY = {"approve": views.ApproveOrder} | OBEYED_BY
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,8 @@ def consolation(journey: Journey) -> str:
     """Return why a customer has to wait, if so; not for held orders."""
     if needs_attention(journey):
         return str(wording.PROBLEM)
+    if journey.waiting_for in PATIENT_WAITS:
+        return ""
     if not journey.is_held and journey.status in UNDER_WAY and what_it_waits_for(journey):
         return str(wording.DELAYED)
     return ""

@@ -128,6 +128,12 @@ def _total_changed(error: totals.TotalChanged) -> Answer:
     return Answer(409, "total_changed", message, field, (cause,))
 
 
+def _reference_taken(error: pricing.ReferenceTaken) -> Answer:
+    message, field = str(error), "externalReference"
+    detail = Detail("reference_taken", message, field, {"orderNumber": error.number})
+    return Answer(409, "reference_taken", message, field, (detail,))
+
+
 def _wrong_currency(error: pricing.WrongCurrency) -> Answer:
     return Answer(400, "wrong_currency", str(error), f"items[{error.line}]")
 
@@ -201,6 +207,7 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (LinesRefused, _lines_refused),
     (pricing.PriceChanged, _price_changed),
     (totals.TotalChanged, _total_changed),
+    (pricing.ReferenceTaken, _reference_taken),
     (pricing.WrongCurrency, _wrong_currency),
     (pricing.QuantityTooLarge, _quantity_too_large),
     (pricing.AmountTooLarge, _amount_too_large),

@@ -12,7 +12,7 @@ from orders.journal import FeedEvent, Position
 from orders.legs import LEGS, PAYMENT
 from orders.models import Journey, Order, OrderEvent, order_number
 from orders.reporting.wording import is_code
-from orders.status import Status
+from orders.status import NOT_PAID_IN_TIME, Status
 
 CREATED = "OrderCreated"
 STATUS_UPDATED = "OrderStatusUpdated"
@@ -43,6 +43,11 @@ SENTENCES: dict[str, str] = OF_LEGS | {
     EventType.WAITING: "The order is waiting and will be retried.",
     EventType.ATTENTION_NEEDED: "Our team is looking into the order.",
     EventType.RETRIED: "The order is being retried.",
+}
+# The link to complete a payment is never sent: it is its owner's alone.
+WAITING: dict[str, str] = {
+    PAYMENT.CUSTOMER: "The payment is waiting to be completed.",
+    PAYMENT.BANK: "The payment is waiting for the bank.",
 }
 RETURNED = {state.code: state.told for state in (PAYMENT.REFUNDED, PAYMENT.VOIDED)}
 
@@ -128,6 +133,7 @@ def _kind(event_type: str) -> str:
 def sentence(event_type: str, data: Mapping[str, Any]) -> str:
     """Return the sentence, on a change of status with its reason."""
     text = RETURNED.get(data.get("how", "")) if event_type == EventType.MONEY_RETURNED else None
+    text = text or WAITING.get(str(data.get("waiting_for", "")))
     text = text or SENTENCES.get(event_type, "The order made progress.")
     reason = str(data.get("reason") or "")
     if _has_code(event_type, data):
@@ -136,7 +142,9 @@ def sentence(event_type: str, data: Mapping[str, Any]) -> str:
 
 
 def _has_code(event_type: str, data: Mapping[str, Any]) -> bool:
-    """Reasons of cancellations and of refunds are free text."""
+    """Reasons of cancellations and of refunds are free text, but for our own."""
+    if data.get("reason") == NOT_PAID_IN_TIME:
+        return True
     return (
         event_type not in (EventType.CANCELLED, EventType.REFUND_REQUESTED)
         and data.get("outcome") != Status.CANCELLED
@@ -160,8 +168,8 @@ def snapshot(order: Order, *, progress: int, at: datetime) -> dict[str, Any]:
 def _reason_of(journey: Journey) -> dict[str, str]:
     if not journey.reason:
         return {}
-    code = {"reasonCode": journey.reason} if is_code(status=journey.status, outcome=journey.outcome) else {}
-    return {"reason": journey.reason} | code
+    has_code = is_code(status=journey.status, outcome=journey.outcome, reason=journey.reason)
+    return {"reason": journey.reason} | ({"reasonCode": journey.reason} if has_code else {})
 
 
 # Positional arguments; the whole message comes last.

@@ -21,6 +21,7 @@ from orders.events import EventType
 from orders.http.links import track_link
 from orders.legs import PAYMENT
 from orders.models import Order, OrderEvent, OrderLine
+from orders.status import NOT_PAID_IN_TIME
 
 # An order may name anyone's address, so greetings must not carry links, numbers or messages.
 LONGEST_NAME, MOST_WORDS = 60, 5
@@ -95,7 +96,7 @@ def _subject(notification: Notification, context: dict[str, Any]) -> str:
 
 def _reason(event: OrderEvent) -> str:
     reason = str(event.data.get("reason") or "")
-    if event.type != EventType.REJECTED:
+    if event.type != EventType.REJECTED and reason != NOT_PAID_IN_TIME:
         return reason
     return str(REASONS.get(reason, reason.replace("_", " ")))
 
@@ -109,6 +110,8 @@ def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> 
     parts = [Decimal(event.data["amount"]) for event in events if event.type == EventType.REFUND_SUCCEEDED]
     return {
         "order": order,
+        "reference": order.external_reference,
+        "metadata": order.metadata,
         "shop": shop(),
         "language": translation.get_language(),
         "name": name_to_greet(order.customer_name),

@@ -19,6 +19,7 @@ REASONS: dict[str, Text] = OF_LEGS | {
     "expired_card": _("Your card has expired."),
     "payment_declined": _("The payment was declined."),
     "capture_declined": _("The payment could not be completed."),
+    "payment_not_completed": _("The payment was not completed in time."),
 }
 
 STATUSES: dict[Status, Text] = {
@@ -77,6 +78,12 @@ EFFECTS: dict[str, Text] = {
     PAYMENT.AUTHORIZED: _("The {total} hold on your card will be released."),
 }
 NOTHING_CHARGED = _("Nothing has been charged yet.")
+
+# Payments that are not decided yet, by what the order waits for.
+UNDECIDED: dict[str, Text] = {
+    PAYMENT.CUSTOMER: _("Your items are waiting for the payment of {total}: please complete it."),
+    PAYMENT.BANK: _("We're waiting for your payment of {total}. Your order goes on as soon as it arrives."),
+}
 
 PROBLEM = _("There's a problem with this order. Our team is on it; no action needed.")
 DELAYED = _("This is taking longer than usual. We keep retrying, and you won't be charged twice.")

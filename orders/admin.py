@@ -104,8 +104,8 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
     list_display_links = ("shown_number",)
     list_select_related = ("journey",)
     search_help_text = (
-        "Number or a part of it (#279), UUID, first or last name, e-mail or its beginning, customer ID, post code, SKU,"
-        " provider ID. Names, addresses, SKUs and provider IDs are searched in the latest 200,000 orders."
+        "Number or a part of it (#279), UUID, first or last name, e-mail or its beginning, reference, customer ID,"
+        " post code, SKU, provider ID. Names, addresses, SKUs and provider IDs: the latest 200,000 orders."
     )
 
     @admin.display(description="Waiting on", empty_value="")

@@ -38,11 +38,19 @@ class Wait(str):
     mark: Mark
     words: str  # after "waiting for", for operators
     retry_seconds: float | None  # None: back-off, and each retry is an attempt
+    is_patient: bool  # for a decision that takes its time: no trouble, neither of ours nor of the provider's
 
     def __new__(
-        cls, code: str, words: str, *, mark: Mark = Mark.AWAY, retry_seconds: float | None = None
+        cls,
+        code: str,
+        words: str,
+        *,
+        mark: Mark = Mark.AWAY,
+        retry_seconds: float | None = None,
+        is_patient: bool = False,
     ) -> "Wait":
         wait = super().__new__(cls, code)
+        wait.is_patient = is_patient
         wait.leg, wait.mark, wait.words, wait.retry_seconds = "", mark, words, retry_seconds
         return wait
 

@@ -98,7 +98,23 @@ class Payment(Leg):
 
     PROVIDER_AWAY = Wait("payment_provider", "the payment provider", retry_seconds=5.0)
     OUTCOME_UNKNOWN = Wait("payment_outcome", "the outcome of a payment", mark=Mark.UNANSWERED)
-    waits_in_any_state = (PROVIDER_AWAY, OUTCOME_UNKNOWN)  # of an authorization, a capture, a refund
+    # `orders.payment.decisions` schedules them; `retry_seconds` counts while another leg is under way.
+    CUSTOMER = Wait(
+        "payment_customer",
+        "the customer to complete the payment",
+        mark=Mark.UNANSWERED,
+        retry_seconds=60.0,
+        is_patient=True,
+    )
+    BANK = Wait(
+        "payment_bank",
+        "the bank to decide the payment",
+        mark=Mark.UNANSWERED,
+        retry_seconds=60.0,
+        is_patient=True,
+    )
+    # Of an authorization, a capture, a refund.
+    waits_in_any_state = (PROVIDER_AWAY, OUTCOME_UNKNOWN, CUSTOMER, BANK)
 
     # The provider may have money as soon as it could be called.
     PENDING = State("", Mark.OPEN, "not charged yet", holds=True)
@@ -233,12 +249,15 @@ def _up_to(leg: Leg) -> list[Leg]:
 
 def waits_for_provider(provider: str) -> list[str]:
     """Return the codes of waits that end when a provider is back."""
-    return [str(wait) for leg in LEGS if leg.provider == provider for wait in leg.waits()]
+    waits = (wait for leg in LEGS if leg.provider == provider for wait in leg.waits())
+    return [str(wait) for wait in waits if not wait.is_patient]
 
 
 PROVIDERS = tuple(dict.fromkeys(leg.provider for leg in LEGS if leg.provider))
-# Leads to the provider of a leg, not to us.
-WAITS_OUTSIDE = tuple(code for provider in PROVIDERS for code in waits_for_provider(provider))
+# For a decision that takes its time: they know no deadline of ours.
+PATIENT_WAITS = tuple(code for code, wait in WAITS.items() if wait.is_patient)
+# Leads to the provider of a leg or beyond, not to us.
+WAITS_OUTSIDE = (*(code for provider in PROVIDERS for code in waits_for_provider(provider)), *PATIENT_WAITS)
 QUEUES = tuple(dict.fromkeys(leg.queue for leg in LEGS))
 # For a quick look whether any leg waits.
 WAITING_STATES = frozenset(state for leg in LEGS for state in leg.states.values() if state.wait)

@@ -18,7 +18,7 @@ from django.db.models.functions import Cast, Now
 
 from database.fields import MoneyField
 from orders import legs
-from orders.managers import CurrentTransaction, JourneyManager, OrderManager
+from orders.managers import REFERENCE_INDEX, CurrentTransaction, JourneyManager, OrderManager
 from orders.status import Status, has_ended, is_held, may_be_retried
 from orders.workflow import JourneyState
 
@@ -67,6 +67,14 @@ class Order(models.Model):
         max_length=255, help_text="The provider's token for the card; never a number."
     )
     placed_at = models.DateTimeField()
+    external_reference = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The shop's own reference, of one order of the account.",
+    )
+    metadata = models.JSONField(default=dict, db_default={}, blank=True, help_text="The shop's own facts.")
     # Raised to revoke the order's signed links.
     link_version = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
 
@@ -77,6 +85,13 @@ class Order(models.Model):
         indexes = [
             models.Index(fields=["owner", "id"], name="orders_by_owner"),
             models.Index(fields=["customer_name", "id"], name="orders_by_customer"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["external_reference", "owner"],
+                condition=~Q(external_reference=""),
+                name=REFERENCE_INDEX,
+            ),
         ]
         permissions = [
             ("operate_order", "Can process, complete, cancel, refund and retry any order"),
@@ -144,6 +159,8 @@ class Journey(models.Model):
     sequence = models.IntegerField(default=1)
     # By the database's clock; NULL at rest.
     due_at = models.DateTimeField(null=True, blank=True)
+    # Of the queue (`orders.managers`): a bulk is claimed beside single orders, and other owners' bulks.
+    lane = models.SmallIntegerField(default=0, db_default=0)
     # The fencing token: only this batch may write.
     batch_id = models.BigIntegerField(null=True, blank=True)
     # Claims since the order last progressed.
@@ -167,7 +184,9 @@ class Journey(models.Model):
     class Meta:
         indexes = [
             # The dispatcher's queue: its size follows the work in flight.
-            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="orders_due"),
+            models.Index(
+                fields=["lane", "due_at"], condition=Q(due_at__isnull=False), name="orders_due_by_lane"
+            ),
             # Operators' lists and counts.
             models.Index(
                 fields=["status", "order"],

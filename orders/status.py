@@ -32,6 +32,10 @@ WITH_LEGS_UNDER_WAY = frozenset({Status.PROCESSING, Status.CANCELLING})
 UNDONE = frozenset({Status.CANCELLING, Status.CANCELLED, Status.REJECTED})
 
 
+# The code of the reason of orders that we cancel: nothing was paid until the time to pay had passed.
+NOT_PAID_IN_TIME = "payment_not_completed"
+
+
 class IllegalMove(Exception):
     """A transition outside TRANSITIONS: a defect."""
 

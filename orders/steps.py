@@ -335,7 +335,8 @@ def refund_credits(batch: BatchLease) -> None:
     outcomes = _send(Kind.REFUND, prepared)
     with _last_transaction(batch, step="refund_credits"):
         journeys = _due(batch, lambda j: j.owes_refunds)
-        returns.record_all(Kind.REFUND, prepared, outcomes)
+        recorded = returns.record_all(Kind.REFUND, prepared, outcomes)
+        outcomes = ledger.without_outdated(outcomes, recorded)
         crediting.settle(journeys, prepared, outcomes)
         Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
         _end_batch(batch)
@@ -373,6 +374,7 @@ def _record(
     batch: BatchLease,
 ) -> None:
     newly_recorded = ledger.record(kind, outcomes)
+    outcomes = ledger.without_outdated(outcomes, newly_recorded)
     ledger.delete_unsent([p for p in prepared if p.is_new and _was_not_sent(p, outcomes)])
     called = {p.request.order_id for p in prepared}
     for journey in journeys:

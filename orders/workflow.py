@@ -294,11 +294,25 @@ class JourneyState(Refundable):
             self._note(EventType.WAITING, waiting_for=str(wait))
             self.wait = wait
 
-    def undecided(self, *, check_in: float) -> None:
-        """The provider or the customer decides later; no attempt. `check_in`: seconds until it is looked up."""
-        self.wait_for(PAYMENT.OUTCOME_UNKNOWN)
-        self.attempts = 0
-        self.reschedule_in(check_in)
+    def undecided(self, wait: Wait, *, check_in: float) -> None:
+        """The customer or the bank decides later; no attempt. `check_in`: seconds until it is looked up.
+
+        With other legs to do it stays in its batch, which settles it.
+        """
+        self.wait_for(wait)
+        self.attempts, self.has_news = 0, True
+        if self.is_processing and self.is_refused:
+            self.reschedule_in(0)
+        elif not self._has_others_to_do(PAYMENT):
+            self.reschedule_in(check_in)
+        elif self.batch_id is None:
+            self.reschedule_in(min(check_in, wait.retry_seconds or check_in))
+
+    def decided_meanwhile(self) -> None:
+        """A webhook was faster than the answer to a look-up: due at once, to read the ledger."""
+        if self.wait is not None and self.wait.is_patient:
+            self.wait = None
+        self.no_capacity()
 
     def back_off(self) -> None:
         """Reschedule by what it waits for; with nothing to wait for, a step was lost."""
@@ -329,6 +343,17 @@ class JourneyState(Refundable):
         if not self.attention:
             self._flag(f"the audit found it wrong: {promise}", details=details)
 
+    def disputed(self, why: str) -> None:
+        """Flag it, without stopping it."""
+        if not self.attention:
+            self._flag(why)
+
+    def dispute_won(self, why: str) -> None:
+        """Clear the flag of a dispute, which begins with `why`."""
+        if self.attention.startswith(why):
+            self.attention = ""
+            self._note(EventType.RETRIED, why="dispute_won")
+
     def retry(self) -> None:
         """Clear the attention and resume."""
         self.attention, self.attempts = "", 0
@@ -343,6 +368,12 @@ class JourneyState(Refundable):
 
     # --- Internals -----------------------------------------------------------------------------------------
 
+    def _has_others_to_do(self, leg: Leg) -> bool:
+        """Whether another leg is to be tried, or reversed."""
+        if self.is_cancelling:
+            return any(other is not leg for other in holding(self))
+        return self.is_processing and not self.is_last(leg)
+
     def _only_needs_approval(self) -> State | None:
         """Return the state on which staff decide, once all other legs are good."""
         for state in states_of(self):
@@ -355,6 +386,8 @@ class JourneyState(Refundable):
         for state in states_of(self):
             if state.mark is Mark.AWAY:
                 setattr(self, state.leg, BY_NAME[state.leg].PENDING)
+        if self.wait is not None and self.wait.is_patient:
+            self.wait = None
 
     def _finish(self) -> None:
         self.rest()

@@ -6,7 +6,7 @@ edited once they are decided: what happens later is a row of its own.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from time import monotonic
 from typing import NamedTuple
@@ -44,6 +44,8 @@ State = Transaction.State
 NO_CAPACITY = Outcome(kind="not_sent", code="crowded_out", message="Too many calls were ahead of it.")
 # The process stalled: a look-up may have concluded that the call cannot arrive.
 TOO_LATE = Outcome(kind="not_sent", code="too_late", message="It was written down too long ago to be sent.")
+# It was not decided yet when it was looked up; a webhook has recorded the decision since.
+DECIDED_MEANWHILE = Outcome(kind="unknown", code="decided_meanwhile")
 LOOKUP_FAILED = "lookup_failed"
 # A look-up found that the call did not arrive, and no longer can.
 NEVER_ARRIVED = "never_arrived"
@@ -273,6 +275,34 @@ def record(
             number = number_by_order.get(order_id, FIRST[kind])
             Transaction.objects.filter(order_id=order_id, number=number).update(action=action.as_json())
     return recorded
+
+
+def without_outdated(outcomes: Mapping[int, Outcome], recorded: set[int]) -> dict[int, Outcome]:
+    """Return the outcomes, with DECIDED_MEANWHILE for those not decided that could not be recorded."""
+    if UNDECIDED.isdisjoint(outcome.kind for outcome in outcomes.values()):
+        return outcomes if isinstance(outcomes, dict) else dict(outcomes)
+    return {
+        order_id: DECIDED_MEANWHILE if outcome.kind in UNDECIDED and order_id not in recorded else outcome
+        for order_id, outcome in outcomes.items()
+    }
+
+
+def pay_by(order_id: int) -> datetime | None:
+    """Return the time until which the customer may complete the authorization, if there is one."""
+    found = Transaction.objects.filter(order_id=order_id, number=FIRST[Kind.AUTHORIZE]).first()
+    return time_to_pay(found) if found else None
+
+
+def time_to_pay(entry: Transaction) -> datetime | None:
+    """Return the time until which the customer may complete a payment, if there is one."""
+    until = (entry.action or {}).get("payBy")
+    return datetime.fromisoformat(until) if until else None
+
+
+def next_action(entries: Iterable[Transaction]) -> dict[str, str] | None:
+    """Return what the customer has to do now, by the names of `Action.as_json`; None if nothing."""
+    waiting = (e.action for e in entries if e.kind == Kind.AUTHORIZE and e.state == State.UNKNOWN)
+    return next(filter(None, waiting), None)
 
 
 class Reversed(NamedTuple):

@@ -21,6 +21,7 @@ class Transaction(models.Model):
         VOID = "void", "Void"  # releases it
         REFUND = "refund", "Refund"  # returns what was collected
         REVERSAL = "reversal", "Reversal"  # the provider's: its parent, which succeeded, failed later
+        DISPUTE = "dispute", "Dispute"  # the customer's bank wants its parent back; succeeded: it is lost
 
     class State(models.TextChoices):
         UNKNOWN = "unknown", "Unknown"  # sent or about to be, or not decided; look it up
@@ -61,7 +62,8 @@ class Transaction(models.Model):
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
-        # Keep state updates heap-only (HOT): no index but the key. Journeys find unknown transactions.
+        # Keep state updates heap-only (HOT): no index of what changes. Journeys find unknown transactions.
+        indexes = [models.Index(fields=["order_id"], condition=Q(kind="dispute"), name="payments_disputes")]
         constraints = [
             models.CheckConstraint(condition=Q(amount__gte=0), name="payments_amount_not_negative"),
         ]

@@ -13,7 +13,7 @@ from payments import ledger
 from payments.balance import balance, latest, next_number
 from payments.calls import FIRST, Prepared, Request
 from payments.gateways import gateway
-from payments.gateways.protocol import Outcome, Sent
+from payments.gateways.protocol import UNDECIDED, Outcome, Sent
 from payments.ledger import Kind, State
 from payments.models import Transaction
 from payments.talking import hold_all, talk
@@ -70,7 +70,8 @@ def _standing(book: Sequence[Transaction]) -> Answer:
         return Returned.VOIDED
     for entry in book:
         if entry.kind in (Kind.AUTHORIZE, Kind.CAPTURE) and entry.state == State.UNKNOWN:
-            return Outcome(kind="unknown", code=entry.code, message=entry.message)
+            undecided = next((kind for kind in UNDECIDED if kind == entry.code), None)
+            return Outcome(kind=undecided or "unknown", code=entry.code, message=entry.message)
     if any(entry.kind == Kind.CAPTURE and entry.state == State.SUCCEEDED for entry in book):
         return Returned.REFUNDED
     if any(entry.kind == Kind.AUTHORIZE and entry.state == State.SUCCEEDED for entry in book):
@@ -148,7 +149,8 @@ def _reverse(
     outcomes = ledger.send(prepared, patience=patience, on_late=_record_late)
     faults.point("return_money.before_record")
     for kind in to_do:
-        record_all(kind, prepared, outcomes)
+        recorded = record_all(kind, prepared, outcomes)
+        outcomes |= ledger.without_outdated(_outcomes_of(kind, prepared, outcomes), recorded)
     voids = _outcomes_of(Kind.VOID, prepared, outcomes)
     # Those that were not decided never will be.
     voided = [order_id for order_id, outcome in voids.items() if outcome.kind == "succeeded"]

@@ -24,6 +24,7 @@ pytest_plugins = [
     "tests.fixtures.stripe",
     "tests.fixtures.pipeline",
     "tests.fixtures.dripping",
+    "tests.fixtures.undecided",
 ]
 
 ENGINES = TestEngines()

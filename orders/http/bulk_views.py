@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
 from django.conf import settings
@@ -13,6 +13,7 @@ from django.db import connection
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from msgspec import UNSET, Meta, UnsetType
 from rest_framework.exceptions import Throttled, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
@@ -23,6 +24,7 @@ from api.ndjson import Pace, Spool, lines_of
 from api.permissions import user_of
 from api.problems import Problem
 from api.renderers import ENCODER, ErrorsAsJSON
+from api.responses import Answer, ErrorFacts
 from api.schema import idempotency_key, refusals
 from api.throttling import Unavailable, buckets, rate_of
 from database import replica
@@ -32,7 +34,6 @@ from orders.http.filters import FILTER_PARAMETERS, apply_filters
 from orders.http.line_refusals import with_all_lines
 from orders.http.places import EXPORTS, EXPORTS_OF_STAFF, INTAKES, RETRY_AFTER_SECONDS
 from orders.http.requests import BulkOrderRequest, read_bulk_order
-from orders.http.responses import BulkAnswer
 from orders.limits import allowances
 from orders.permissions import sees_all_orders
 from orders.placing import bulk
@@ -48,6 +49,16 @@ PAUSE_SECONDS = 0.2  # between polls of a long backlog
 PATIENCE_SECONDS = 20.0  # for the backlog or the rate
 
 ErrorRenderer = Callable[[Exception], dict[str, Any]]
+
+
+class BulkAnswer(Answer, omit_defaults=True):
+    """Outcome of a bulk line."""
+
+    line: int
+    order_id: int | UnsetType = UNSET
+    order_number: str | UnsetType = UNSET
+    replayed: Annotated[bool, Meta(description="Placed by an earlier request with the same key.")] = False
+    error: ErrorFacts | UnsetType = UNSET
 
 
 class NDJSONStream(BaseParser):
@@ -72,7 +83,8 @@ class BulkOrders(APIView):
             " non-empty line, in order: `orderId` and `orderNumber`, or the `error`. A refused line does not affect"
             " the others. Lines are refused, for example, if the account has too many orders on hold"
             " (`too_many_held_orders`), or if most of its payments were declined (`too_many_declines`,"
-            " `too_many_unpaid_orders`: retry the line later). The request's `Idempotency-Key` gives each line"
+            " `too_many_unpaid_orders`: retry the line later), or if an order has its `externalReference`"
+            " (`reference_taken`). The request's `Idempotency-Key` gives each line"
             " without a `key` the key `<Idempotency-Key>/<line>`. Lines beyond the account's rate are read more"
             " slowly, or refused as `throttled`; a body below the minimum rate ends with `too_slow`."
         ),

@@ -25,6 +25,7 @@ FILTER_PARAMETERS = [
         description="Any of these, case-insensitive; may also be separated by commas.",
     ),
     OpenApiParameter("customer", OpenApiTypes.STR, description="The customer's exact name."),
+    OpenApiParameter("externalReference", OpenApiTypes.STR, description="The shop's own, exactly."),
     OpenApiParameter(
         "placedFrom",
         OpenApiTypes.DATETIME,
@@ -49,6 +50,9 @@ def apply_filters(orders: QuerySet[Order], request: Request) -> QuerySet[Order]:
         if lookup in conditions:
             raise Problem("invalid_parameter", "Give this once, under one of its names.", field=name)
         conditions[lookup] = read(name, request.query_params.getlist(name))
+    if "external_reference" in conditions:
+        # The condition of the partial index.
+        orders = orders.exclude(external_reference="")
     return orders.filter(**conditions)
 
 
@@ -67,6 +71,14 @@ def _statuses(name: str, values: list[str]) -> list[str]:
 def _spellings(name: str, values: list[str]) -> list[str]:
     check_text(_only(name, values), field=name)
     return spellings(values[0])
+
+
+def _reference(name: str, values: list[str]) -> str:
+    reference = _only(name, values)
+    if not reference:
+        raise Problem("invalid_parameter", "A reference of an order.", field=name)
+    check_text(reference, field=name)
+    return reference
 
 
 def _moment(name: str, values: list[str]) -> datetime:
@@ -88,6 +100,7 @@ def _only(name: str, values: list[str]) -> str:
 READERS: dict[str, tuple[str, Any]] = {
     "status": ("journey__status__in", _statuses),
     "customer": ("customer_name__in", _spellings),
+    "externalReference": ("external_reference", _reference),
     "placedFrom": ("placed_at__gte", _moment),
     "placedTo": ("placed_at__lt", _moment),
     # Deprecated:

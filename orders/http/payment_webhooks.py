@@ -18,10 +18,12 @@ from rest_framework.views import APIView
 import faults
 from api.problems import Problem
 from orders import queries, wakeup
-from orders.refunding import reversals
+from orders.refunding import disputes, reversals
 from payments import webhooks
 from payments.gateways import gateway, names_in_use
 from payments.gateways.protocol import Event, NotForUs, NotGenuine, NotUnderstood, PaymentGateway
+from payments.models import Transaction
+from providers.errors import ProviderUnavailable
 from scheduling.slots import database_now
 from telemetry import measures
 
@@ -75,6 +77,9 @@ def _parse(provider: PaymentGateway, request: Request) -> Event:
         raise Problem("invalid_signature", str(error), field=field, status_code=code) from None
     except NotUnderstood:
         raise Problem("malformed_event", "This is no event that can be read.") from None
+    except ProviderUnavailable as error:
+        code = status.HTTP_503_SERVICE_UNAVAILABLE
+        raise Problem("provider_unavailable", str(error), status_code=code) from None
 
 
 def _apply(event: Event) -> str:
@@ -84,6 +89,8 @@ def _apply(event: Event) -> str:
         order_id = queries.any_by_reference(event.reference).pk
     except queries.OrderNotFound:
         return "nothing_new"
+    if event.kind == Transaction.Kind.DISPUTE:
+        return "applied" if disputes.record_news(event, order_id=order_id) else "nothing_new"
     late_outcome = webhooks.late_outcome_of(event, order_id=order_id)
     if late_outcome is None:
         return "nothing_new"

@@ -43,6 +43,24 @@ Token = Annotated[
 KEY_PATTERN = explain_pattern(f"^{KEY.pattern}$", "A key has 1 to 200 printable ASCII characters.")
 
 
+ExternalReference = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        description="The shop's own reference, of one order of the account.",
+        examples=["web-2026-1001"],
+    ),
+]
+Metadata = Annotated[
+    dict[
+        Annotated[str, Meta(min_length=1, max_length=40)],
+        Annotated[str, Meta(max_length=500)],
+    ],
+    Meta(max_length=50, description="The shop's own facts: names and texts."),
+]
+
+
 class NewLine(Body, kw_only=True):
     """A line of a new order. The product is named by `productId`, `sku` or `productName`."""
 
@@ -117,6 +135,8 @@ class NewOrderRequest(Body, kw_only=True):
     expected_total: (
         Annotated[Price, Meta(description="Goods and shipping as quoted; another total is refused.")] | None
     ) = None
+    external_reference: ExternalReference | None = None
+    metadata: Metadata | None = None
 
     def complaints(self) -> Iterator[str]:
         """Yield a missing customer or payment, an unknown currency, an impossible address."""
@@ -130,8 +150,10 @@ class NewOrderRequest(Body, kw_only=True):
 
     def fingerprint(self) -> bytes:
         """Return a hash that identifies the request."""
-        # Without a total, the same as before there were expected totals: keys outlive releases.
-        body = CANONICAL.encode(self).replace(NO_EXPECTED_TOTAL, b"")
+        # Without them, the same as before there were such fields: keys outlive releases.
+        body = CANONICAL.encode(self)
+        for absent in ABSENT_LATER_FIELDS:
+            body = body.replace(absent, b"")
         return hashlib.sha256(type(self).__name__.encode() + body).digest()
 
     def as_new_order(self, *, owner_id: int) -> NewOrder:
@@ -152,6 +174,8 @@ class NewOrderRequest(Body, kw_only=True):
             payment_token=(self.payment and self.payment.token) or settings.DEFAULT_PAYMENT_TOKEN,
             hold=self.hold,
             expected_total=self.expected_total,
+            external_reference=self.external_reference or "",
+            metadata=self.metadata,
         )
 
 
@@ -220,18 +244,22 @@ def _names_in(order: BulkOrderRequest) -> int:
         order.email,
         order.currency,
         order.expected_total,
+        order.external_reference,
+        order.metadata,
     ]
-    names = 7 - given.count(None) + order.hold  # `items` is always there
+    names = 9 - given.count(None) + order.hold  # `items` is always there
     for item in order.items:
         names += 5 - [item.product_id, item.sku, item.product_name, item.price].count(None)
     if order.shipping_address:
         names += 1 + len(order.shipping_address.as_given())
+    if order.metadata:
+        names += len(order.metadata)
     if order.payment:
         names += 1 + (order.payment.token is not None)
     return names
 
 
-NO_EXPECTED_TOTAL = b',"expectedTotal":null'
+ABSENT_LATER_FIELDS = (b',"expectedTotal":null', b',"externalReference":null', b',"metadata":null')
 CANONICAL = msgspec.json.Encoder(enc_hook=str)  # the hook is for prices
 FAST_BULK_ORDER = msgspec.json.Decoder(BulkOrderRequest, dec_hook=read_price, float_hook=Decimal)
 # A possible card number, or a number too large for any field.

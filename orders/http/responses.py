@@ -9,12 +9,12 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from api.responses import Answer, ErrorFacts
+from api.responses import Answer
 from orders.events import STATUS_AFTER, EventType
 from orders.http.links import track_link
 from orders.legs import NAMES
 from orders.managers import PlacedLine
-from orders.models import Order, OrderEvent, OrderLine
+from orders.models import Journey, Order, OrderEvent, OrderLine
 from orders.operators.situations import SITUATIONS, WAITS_FOR_NOTHING, Explanation
 from orders.placing import totals
 from orders.placing.pricing import NewOrder
@@ -22,6 +22,7 @@ from orders.placing.single import Placed
 from orders.reporting.wording import is_code
 from orders.status import Status
 from payments.balance import standing
+from payments.ledger import next_action
 from payments.models import Transaction
 from shipping.quotes import Refusal
 
@@ -66,6 +67,16 @@ class PaymentTransaction(Answer):
     finished_at: datetime | None
 
 
+class PaymentAction(Answer, omit_defaults=True):
+    """What the customer has to do to complete the payment."""
+
+    url: Annotated[str, Meta(description="Where to confirm it.")] | UnsetType = UNSET
+    client_secret: (
+        Annotated[str, Meta(description="For the provider's script in the shop's page.")] | UnsetType
+    ) = UNSET
+    pay_by: Annotated[datetime, Meta(description="The order is cancelled after it.")] | UnsetType = UNSET
+
+
 class Links(Answer, kw_only=True):
     """Related resources and commands."""
 
@@ -89,6 +100,9 @@ class OrderSummary(Answer, kw_only=True):
     uuid: UUID
     customer_id: str | None
     customer_name: str
+    external_reference: Annotated[
+        str | None, Meta(description="The shop's own, of one order of the account.")
+    ]
     status: StatusName
     held: bool
     progress: int
@@ -126,10 +140,14 @@ class OrderDetail(OrderSummary, kw_only=True):
     ]
     shipping_address: dict[str, str]
     country: str
+    metadata: Annotated[dict[str, str], Meta(description="The shop's own facts.")]
     refunded_amount: Annotated[Decimal, Meta(description="Refunded in parts; see /refunds.")]
     items: list[Line]
     legs: Legs
     payments: list[PaymentTransaction]
+    payment_action: (
+        Annotated[PaymentAction, Meta(description="Told to the order's owner only.")] | UnsetType | None
+    ) = UNSET
 
 
 class Event(Answer):
@@ -167,16 +185,6 @@ class EventPage(Answer):
 
     next: str | None
     results: list[Event]
-
-
-class BulkAnswer(Answer, omit_defaults=True):
-    """Outcome of a bulk line."""
-
-    line: int
-    order_id: int | UnsetType = UNSET
-    order_number: str | UnsetType = UNSET
-    replayed: Annotated[bool, Meta(description="Placed by an earlier request with the same key.")] = False
-    error: ErrorFacts | UnsetType = UNSET
 
 
 def status_name(status: str) -> str:
@@ -245,6 +253,8 @@ def _placed_facts(order: Placed, new: NewOrder) -> dict[str, Any]:
         "uuid": order.uuid,
         "customer_id": new.customer_id or None,
         "customer_name": new.customer_name,
+        "external_reference": new.external_reference or None,
+        "metadata": new.metadata or {},
         "email": new.email or None,
         "currency": new.currency,
         "total_amount": order.goods_amount,
@@ -264,9 +274,14 @@ def summary(order: Order, *, staff: bool) -> OrderSummary:
 
 
 def detail(
-    order: Order, *, lines: Iterable[OrderLine], transactions: Sequence[Transaction], staff: bool
+    order: Order,
+    *,
+    lines: Iterable[OrderLine],
+    transactions: Sequence[Transaction],
+    staff: bool,
+    is_owner: bool = False,
 ) -> OrderDetail:
-    """Return an order's detail."""
+    """Return an order's detail, for its owner with the next action of the payment."""
     journey = order.journey
     shipping = None if _is_total_final(order) else _estimate(order)
     return OrderDetail(
@@ -278,10 +293,17 @@ def detail(
         refunded_amount=_refunded(transactions),
         shipping_address=order.shipping_address,
         country=order.country,
+        metadata=order.metadata,
         items=[_line(line) for line in lines],
         legs=Legs(**{name: getattr(journey, name) or OPEN for name in NAMES}),
         payments=[_transaction(row) for row in transactions],
+        payment_action=_action(journey, transactions) if is_owner else UNSET,
     )
+
+
+def _action(journey: Journey, transactions: Sequence[Transaction]) -> PaymentAction | None:
+    action = next_action(transactions) if journey.status == Status.PROCESSING else None
+    return msgspec.convert(action, PaymentAction) if action else None
 
 
 NOTHING = Decimal("0.00")
@@ -314,7 +336,7 @@ def event(row: OrderEvent, *, staff: bool) -> Event:
 
 def _facts(order: Order, *, staff: bool) -> dict[str, Any]:
     journey = order.journey
-    is_refused = is_code(status=journey.status, outcome=journey.outcome)
+    is_refused = is_code(status=journey.status, outcome=journey.outcome, reason=journey.reason)
     return {
         "id": order.pk,
         "order_id": order.pk,
@@ -322,6 +344,7 @@ def _facts(order: Order, *, staff: bool) -> dict[str, Any]:
         "uuid": order.uuid,
         "customer_id": order.customer_id or None,
         "customer_name": order.customer_name,
+        "external_reference": order.external_reference or None,
         "status": status_name(journey.status),
         "held": journey.is_held,
         "progress": journey.progress,

@@ -6,7 +6,8 @@ Each check is one set-based statement that names what breaks it: nothing found, 
 import logging
 import re
 from dataclasses import dataclass, field
-from itertools import islice
+from datetime import datetime, timedelta
+from itertools import chain, islice
 
 from django.db import IntegrityError, connection, transaction
 
@@ -15,13 +16,19 @@ from orders.events import STATUS_AFTER, EventType
 from orders.maintenance import fold, leg_checks, money_checks
 from orders.models import Journey
 from orders.status import TRANSITIONS
-from payments.gateways import gateway
+from payments.gateways import gateway, names_in_use
 from payments.gateways.protocol import LedgerLine
 from providers.errors import ProviderUnavailable
+from scheduling.models import ScheduledRun
+from scheduling.slots import database_now, once_per_slot
 
 logger = logging.getLogger(__name__)
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+# The window of the ledger, and how often it is read as a whole.
+DAY = timedelta(days=1)
+WHOLE = "audit of the whole ledger"
 
 # Offenders listed per check.
 NAMED = 100
@@ -219,13 +226,17 @@ OPEN_LEDGER = """
     DROP TABLE IF EXISTS pg_temp.provider_ledger, pg_temp.provider_ledger_read;
     CREATE TEMPORARY TABLE provider_ledger (
         reference uuid, captured numeric, refunded numeric, held numeric, captures bigint, flaw text);
-    CREATE TEMPORARY TABLE provider_ledger_read AS SELECT clock_timestamp() AS read_at
+    CREATE TEMPORARY TABLE provider_ledger_read AS
+        SELECT clock_timestamp() AS read_at, %s::timestamptz AS since
 """
 CLOSE_LEDGER = "DROP TABLE IF EXISTS pg_temp.provider_ledger, pg_temp.provider_ledger_read"
 
 
-def run(*, with_ledger: bool = True) -> Report:
-    """Check everything in one snapshot of the database, and compare it with the provider's ledger."""
+def run(*, with_ledger: bool = True, since: datetime | None = None) -> Report:
+    """Check everything in one snapshot of the database, and compare it with the providers' ledgers.
+
+    `since`: read only what their ledgers have of operations since then.
+    """
     report = Report()
     with deadline.lifted(), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -237,15 +248,25 @@ def run(*, with_ledger: bool = True) -> Report:
         _check(report, fold.NAME, fold.statement())
         report.checks = len(CHECKS) + 1
     if with_ledger:
-        _compare_ledger(report)
+        _compare_ledger(report, since)
     return report
 
 
 def take_turn() -> str:
-    """Audit and escalate the violations. Return a one-line summary."""
-    report = run()
+    """Audit and escalate the violations, by the whole ledger once a day. Return a one-line summary."""
+    now = database_now()
+    whole: list[Report] = []
+    once_per_slot(name=WHOLE, interval=DAY.total_seconds(), work=lambda: _audit_all(whole), now=now)
+    report = whole[0] if whole else run(since=now - DAY)
+    if whole and report.ledger_skipped:
+        ScheduledRun.objects.filter(name=WHOLE, started_at=now).delete()  # the next turn reads it
     escalate_violations(report)
     return report.summary
+
+
+def _audit_all(done: list[Report]) -> str:
+    done.append(run())
+    return done[0].summary
 
 
 def escalate_violations(report: Report) -> None:
@@ -282,12 +303,12 @@ LEGAL = {
 }
 
 
-def _compare_ledger(report: Report) -> None:
-    """Compare orders at rest with the provider's ledger."""
+def _compare_ledger(report: Report, since: datetime | None) -> None:
+    """Compare orders at rest with the ledgers of the gateways in use."""
     with connection.cursor() as cursor:
-        cursor.execute(OPEN_LEDGER)
+        cursor.execute(OPEN_LEDGER, [since or "-infinity"])
         try:
-            lines = iter(gateway().ledger())
+            lines = chain.from_iterable(gateway(name).ledger(since) for name in names_in_use())
             while page := list(islice(lines, 5000)):
                 report.foreign_lines += _load(page)
             cursor.execute("ANALYZE provider_ledger")

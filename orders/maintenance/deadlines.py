@@ -26,6 +26,9 @@ DEADLINES = {
     Status.CANCELLING: timedelta(minutes=15),
 }
 
+# Where the customer or the bank decides: the time to pay ends it before, if there is one.
+PATIENCE = timedelta(days=30)
+
 # A later due time came from a clock that was ahead.
 WAITS_TOO_LONG = 15 * LONGEST_WAIT
 
@@ -46,14 +49,23 @@ class DeadlineWatch:
         for status, deadline in DEADLINES.items():
             if late := escalate_overdue(status, deadline):
                 logger.warning("%d orders are %s for over %s", late, status, deadline)
+            if late := escalate_overdue(status, PATIENCE, waits_patiently=True):
+                logger.warning("%d orders wait for a payment for over %s", late, PATIENCE)
 
 
-def escalate_overdue(status: Status, deadline: timedelta) -> int:
-    """Escalate overdue orders. Return how many; at most AT_ONCE."""
+def escalate_overdue(status: Status, deadline: timedelta, *, waits_patiently: bool = False) -> int:
+    """Escalate overdue orders. Return how many; at most AT_ONCE.
+
+    `waits_patiently`: those that wait for a decision of the customer or the bank; else those that do not.
+    """
     entered_by = [event.value for event, after in STATUS_AFTER.items() if after is status]
     with transaction.atomic():
         late = Journey.objects.overdue(
-            status, entered_by=entered_by, seconds=deadline.total_seconds(), limit=AT_ONCE
+            status,
+            waits_patiently=waits_patiently,
+            entered_by=entered_by,
+            seconds=deadline.total_seconds(),
+            limit=AT_ONCE,
         )
         journeys = [j for j in Journey.objects.lock(late) if j.status is status and j.is_due]
         for journey in journeys:

@@ -86,7 +86,7 @@ CHECKS = {
     "Money: no order at rest waits for the provider's answer": """
         SELECT j.order_id::text, format('%s, and nobody knows what came of its %s', j.status, t.kind)
         FROM payments_transaction t JOIN orders_journey j ON j.order_id = t.order_id
-        WHERE t.state = 'unknown' AND j.status NOT IN ('processing', 'cancelling')
+        WHERE t.state = 'unknown' AND t.kind <> 'dispute' AND j.status NOT IN ('processing', 'cancelling')
           AND NOT (j.payment = 'refunding' AND j.due_at IS NOT NULL)
     """,
 }
@@ -103,7 +103,7 @@ IS_FOREIGN = """
 LET_FOREIGN_GO = f"DELETE FROM provider_ledger p WHERE {IS_FOREIGN}"  # noqa: S608
 
 # The provider's balance of each order beside ours. Only orders at rest before the ledger was read are
-# comparable, and of these not the ones with a refund since.
+# comparable, and of these not the ones with a refund since. With a window, an older order may have no line.
 LEDGER_CHECK = """
     WITH provider_ledger AS (
         SELECT reference, sum(captured) AS captured, sum(refunded) AS refunded, sum(held) AS held,
@@ -139,9 +139,11 @@ LEDGER_CHECK = """
     SELECT j.order_id::text, j.status || ', but the provider has never heard of it'
     FROM orders_journey j JOIN orders_order o ON o.id = j.order_id
     WHERE j.status IN ('confirmed', 'completed') AND j.finished_at < (SELECT read_at FROM provider_ledger_read)
+      AND o.placed_at >= (SELECT since FROM provider_ledger_read)
       AND NOT EXISTS (SELECT FROM provider_ledger p WHERE p.reference = o.uuid)
     UNION ALL
     SELECT a.id::text, format('archived as paid with %s, but the provider has never heard of it', a.kept_amount)
     FROM orders_archivedorder a
-    WHERE a.kept_amount > 0 AND NOT EXISTS (SELECT FROM provider_ledger p WHERE p.reference = a.uuid)
+    WHERE a.kept_amount > 0 AND (SELECT since FROM provider_ledger_read) = '-infinity'
+      AND NOT EXISTS (SELECT FROM provider_ledger p WHERE p.reference = a.uuid)
 """.replace("{credited}", CREDITED)

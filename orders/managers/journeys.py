@@ -12,17 +12,22 @@ from typing import Any
 from django.db import connection, models
 
 from database.arrays import Column, document, numbers, rows
-from database.prepared import execute
+from database.prepared import Parameters, execute
 from orders import legs
 from orders.leg_types import Wait
 from orders.managers.transactions import CurrentTransaction
 from orders.status import Status
 from orders.workflow import Event, JourneyState
 
+# Lanes of the dispatcher's queue, which a claim serves in turn: one of single orders, and of each bulk owner one.
+LIVE_LANE, BULK_LANES = 0, 15
+BULK_LANE = f"1 + mod(owner_id, {BULK_LANES})"
+
 # `lock` reads the fields of JourneyState by name, `save_all` writes what `_journey_columns` returns.
 FIELDS = [each.name for each in fields(JourneyState) if each.init]
 READ_AS = {"is_due": "due_at IS NOT NULL", "wait": "waiting_for"}
 COLUMNS = ", ".join(READ_AS.get(name, name) for name in FIELDS)
+NAMED_COLUMNS = ", ".join(f"{READ_AS.get(name, name)} AS {name}" for name in FIELDS)
 
 
 class _Waits(dict[str, Wait | None]):
@@ -42,9 +47,29 @@ OBJECTS_AT = [(FIELDS.index(name), objects) for name, objects in OBJECTS.items()
 
 LOCK = f"SELECT {COLUMNS} FROM orders_journey WHERE order_id = ANY(%s::bigint[]) ORDER BY order_id FOR UPDATE"  # noqa: S608
 LOCK_BATCH = LOCK.replace("ORDER BY", "AND batch_id = %s ORDER BY")
+# Round robin over the lanes: each gives up to a level at which together they fill the batch, so that few orders are
+# locked in vain. PostgreSQL pulls rows of the inner limit, which it can plan with, only up to the outer one.
 LOCK_DUE = f"""
-    SELECT {COLUMNS} FROM orders_journey
-    WHERE due_at <= now() ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
+    WITH lanes AS MATERIALIZED (
+        SELECT lane, due FROM generate_series(0, {BULK_LANES}) AS numbers (lane) CROSS JOIN LATERAL (
+            SELECT count(*) AS due FROM (
+                SELECT FROM orders_journey j WHERE j.lane = numbers.lane AND due_at <= now() LIMIT %(limit)s::int
+            ) first
+        ) counted WHERE due > 0
+    ), level AS MATERIALIZED (
+        SELECT max((%(limit)s::int - in_smaller + larger - 1) / larger)::bigint AS most FROM (
+            SELECT coalesce(sum(due) OVER (ORDER BY due, lane ROWS UNBOUNDED PRECEDING EXCLUDE CURRENT ROW), 0)::bigint
+                       AS in_smaller,
+                   count(*) OVER () + 1 - row_number() OVER (ORDER BY due, lane) AS larger
+            FROM lanes
+        ) filled
+    )
+    SELECT {", ".join(FIELDS)} FROM lanes CROSS JOIN LATERAL (
+        SELECT first.*, row_number() OVER () AS turn FROM (
+            SELECT {NAMED_COLUMNS} FROM orders_journey j
+            WHERE j.lane = lanes.lane AND due_at <= now() ORDER BY due_at LIMIT %(limit)s::int FOR UPDATE SKIP LOCKED
+        ) first LIMIT (SELECT most FROM level)
+    ) of_lane ORDER BY turn, lane LIMIT %(limit)s::int
 """  # noqa: S608
 
 ARE_DUE = "SELECT count(*) = %s FROM (SELECT FROM orders_journey WHERE due_at <= now() LIMIT %s) due"
@@ -64,8 +89,8 @@ SAVE = """
 """
 
 # Parts of the statements that place and archive whole orders. `wanted` has the orders, with their ids.
-INSERT = """INSERT INTO orders_journey (order_id, due_at, {columns})
-        SELECT id, CASE WHEN NOT held THEN now() END, {defaults} FROM wanted"""
+INSERT = """INSERT INTO orders_journey (order_id, due_at, lane, {columns})
+        SELECT id, CASE WHEN NOT held THEN now() END, {lane}, {defaults} FROM wanted"""
 DELETE = "DELETE FROM orders_journey WHERE order_id = ANY(%(ids)s::bigint[]) RETURNING *"
 
 # --- Rescheduling, without an event -----------------------------------------------------------------------
@@ -103,7 +128,8 @@ WAKE = """
 
 BRING_FORWARD = """
     UPDATE orders_journey SET due_at = now() WHERE order_id IN (
-        SELECT order_id FROM orders_journey WHERE due_at > now() + %s * interval '1 second'
+        SELECT order_id FROM orders_journey
+        WHERE due_at > now() + (CASE WHEN waiting_for = ANY(%s) THEN 86400 ELSE %s END) * interval '1 second'
         LIMIT %s FOR UPDATE SKIP LOCKED
     )
 """
@@ -113,7 +139,7 @@ BRING_FORWARD = """
 # Age of the event that led to the state.
 OVERDUE = """
     SELECT order_id FROM orders_journey j
-    WHERE status = %s AND due_at IS NOT NULL AND attention = '' AND (
+    WHERE status = %s AND due_at IS NOT NULL AND attention = '' AND (waiting_for = ANY(%s)) = %s AND (
         SELECT at FROM orders_orderevent e
         WHERE e.order_id = j.order_id AND type = ANY(%s) ORDER BY sequence DESC LIMIT 1
     ) < now() - %s * interval '1 second'
@@ -143,8 +169,8 @@ class JourneyManager(models.Manager):
         return _states(LOCK_BATCH, [numbers(order_ids), batch_id])
 
     def lock_due(self, limit: int) -> list[JourneyState]:
-        """Lock up to `limit` due journeys, skipping locked ones."""
-        return _states(LOCK_DUE, [limit])
+        """Lock up to `limit` due journeys, of each lane in turn, skipping locked ones."""
+        return _states(LOCK_DUE, {"limit": limit})
 
     def are_due(self, count: int) -> bool:
         """Return whether at least `count` journeys are due."""
@@ -179,19 +205,28 @@ class JourneyManager(models.Manager):
         return _count(WAKE, [numbers(order_ids)])
 
     def bring_forward(self, *, beyond: float, limit: int) -> int:
-        """Make up to `limit` orders due that are due in more than `beyond` seconds. Return how many."""
-        return _count(BRING_FORWARD, [beyond, limit])
+        """Make up to `limit` orders due that are due in more than `beyond` seconds, or a day if they wait patiently.
 
-    def overdue(self, status: Status, *, entered_by: Sequence[str], seconds: float, limit: int) -> list[int]:
-        """Return up to `limit` orders in a state that one of these events led to so long ago. Without lock."""
-        return _ids(OVERDUE, [status.value, entered_by, seconds, limit])
+        Return how many.
+        """
+        return _count(BRING_FORWARD, [list(legs.PATIENT_WAITS), beyond, limit])
+
+    def overdue(
+        self, status: Status, *, waits_patiently: bool, entered_by: Sequence[str], seconds: float, limit: int
+    ) -> list[int]:
+        """Return up to `limit` orders in a state that one of these events led to so long ago. Without lock.
+
+        `waits_patiently`: those that wait for a decision of the customer or the bank; else those that do not.
+        """
+        waits = [list(legs.PATIENT_WAITS), waits_patiently]
+        return _ids(OVERDUE, [status.value, *waits, entered_by, seconds, limit])
 
     def lock_archivable(self, order_ids: Sequence[int], *, ended_before: datetime) -> list[int]:
         """Lock those of the orders that have ended and owe nothing, skipping locked ones. Return their ids."""
         return _ids(LOCK_ARCHIVABLE, [list(order_ids), ended_before])
 
 
-def _states(statement: str, parameters: list[Any]) -> list[JourneyState]:
+def _states(statement: str, parameters: Parameters) -> list[JourneyState]:
     return [_state(list(row)) for row in execute(statement, parameters)]
 
 

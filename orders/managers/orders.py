@@ -16,7 +16,7 @@ from database.arrays import Column, document, numbers, rows
 from database.prepared import execute
 from inventory.managers import AS_PRICED, WITH_NAMES
 from orders import wakeup
-from orders.managers.journeys import INSERT
+from orders.managers.journeys import BULK_LANE, INSERT, LIVE_LANE
 from orders.managers.transactions import CurrentTransaction
 from orders.status import Status
 
@@ -42,6 +42,8 @@ class OrderRow(NamedTuple):
     shipping_address: Json
     country: Text
     payment_token: Text
+    external_reference: Text
+    metadata: Json
     held: Bool
 
 
@@ -74,6 +76,9 @@ NEW_UUID = """
     encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) PLACING
         substring(int8send((extract(epoch FROM now()) * 1000)::bigint) FROM 3) FROM 1), 52, 1), 53, 1), 'hex')::uuid
 """
+
+# The index that refuses a second order of an account with the same reference.
+REFERENCE_INDEX = "orders_reference_of_owner"
 
 # --- Statements -------------------------------------------------------------------------------------------
 
@@ -130,7 +135,7 @@ class OrderManager(models.Manager):
         """Store one order in a statement of its own; `versions` are those of the lines' products.
 
         None, and nothing is stored, if a product has changed or the idempotency key is known. Waits for a
-        concurrent transaction with the key.
+        concurrent transaction with the key. Raises IntegrityError if the owner has an order with this reference.
         """
         parameters = row._asdict() | {
             "product_ids": numbers(line.product_id for line in lines),
@@ -158,13 +163,18 @@ class OrderManager(models.Manager):
         *,
         origin: Mapping[str, Any],
     ) -> None:
-        """Store orders under ids of `take_ids`; lines come with their order's id. Runs in the caller's transaction."""
+        """Store orders under ids of `take_ids`; lines come with their order's id. Runs in the caller's transaction.
+
+        Raises IntegrityError if the owner has an order with one of the references.
+        """
         columns = zip(TYPES.items(), zip(*orders.values(), strict=True), strict=True)
         wanted: dict[str, Column] = {"id": ("bigint", list(orders))}
         wanted |= {name: (type_, values) for (name, type_), values in columns}
         order_rows, order_values = rows(wanted)
         line_rows, line_values = rows(_line_columns(lines))
-        statement = MANY.format(orders=order_rows, lines=line_rows, inserts=self._inserts("%s"))
+        statement = MANY.format(
+            orders=order_rows, lines=line_rows, inserts=self._inserts("%s", lane=BULK_LANE)
+        )
         with connection.cursor() as cursor:
             cursor.execute(statement, [*order_values, *line_values, document(origin), wakeup.DUE])
 
@@ -184,10 +194,10 @@ class OrderManager(models.Manager):
         taken = TAKE_KEY.format(answer=f"jsonb_build_object('orderId', {NEXT_ID}) {IF_AS_PRICED}")
         return ONE.format(taken=taken, inserts=self._inserts("%(origin)s"))
 
-    def _inserts(self, origin: str) -> str:
+    def _inserts(self, origin: str, *, lane: str = str(LIVE_LANE)) -> str:
         defaults = self._journey_defaults
         return INSERTS.format(
-            columns=", ".join(defaults), defaults=", ".join(defaults.values()), origin=origin
+            columns=", ".join(defaults), defaults=", ".join(defaults.values()), origin=origin, lane=lane
         )
 
     @cached_property

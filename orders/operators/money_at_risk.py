@@ -19,7 +19,7 @@ AT_RISK = """
         SELECT t.order_id, t.kind, t.amount, t.currency, t.started_at AS since, t.code, t.message
         FROM orders_journey j JOIN payments_transaction t ON t.order_id = j.order_id
         WHERE (j.status IN ('processing', 'cancelling') OR j.payment = 'refunding') -- no other has a call in flight
-          AND t.state = 'unknown' AND t.started_at < now() - %(seconds)s * interval '1 second'
+          AND t.state = 'unknown' AND t.kind <> 'dispute' AND t.started_at < now() - %(seconds)s * interval '1 second'
     ), refunded AS (
         SELECT t.order_id, sum(t.amount) AS amount FROM orders_journey j
         JOIN payments_transaction t ON t.order_id = j.order_id AND t.kind = 'refund' AND t.state = 'succeeded'
@@ -39,6 +39,10 @@ AT_RISK = """
         SELECT r.order_id, 'reversal', r.amount, r.currency, r.started_at, r.code, r.message
         FROM orders_journey j JOIN payments_transaction r ON r.order_id = j.order_id AND r.kind = 'reversal'
         WHERE j.attention <> '' AND j.status IN ('confirmed', 'completed') AND r.parent = 2 -- the capture
+        UNION ALL
+        SELECT d.order_id, d.kind, d.amount, d.currency, d.started_at, d.code, d.message
+        FROM payments_transaction d JOIN orders_journey j ON j.order_id = d.order_id
+        WHERE d.kind = 'dispute' AND (d.state = 'unknown' OR (d.state = 'succeeded' AND j.attention <> ''))
     ), holding AS (
         SELECT t.order_id, t.kind, t.amount - coalesce(f.amount, 0) AS amount, t.currency, (
                    SELECT max(e.at) FROM orders_orderevent e WHERE e.order_id = j.order_id
@@ -103,6 +107,8 @@ class Risk:
             return f"{OUTCOME_OF[self.kind]} outcome unknown."
         if self.kind == "reversal":
             return "The capture failed after it had succeeded."
+        if self.kind == "dispute":
+            return "Disputed by the customer."
         if self.kind == "refund":
             return "Refund refused by the provider."
         return "Authorized, not voided yet." if self.kind == "authorize" else "Captured, not refunded yet."
@@ -110,6 +116,8 @@ class Risk:
     @property
     def next_step(self) -> str:
         """The next step."""
+        if self.kind == "dispute":
+            return "Answer it in the payment provider's dashboard."
         if self.attention and self.due_at is None:
             return "Needs manual action: check the order, then retry it."
         return NEXT_STEP.get(self.waiting_for, "Returned with the order's next retry.")

@@ -29,10 +29,10 @@ PROVIDER_ID = re.compile(r"(?=.*[\d_-])[\w.-]{6,64}", re.ASCII)
 
 
 def found(orders: QuerySet[Order], text: str) -> QuerySet[Order]:
-    """Search by number or a part of it, id, UUID, customer, e-mail, post code, SKU or provider id.
+    """Search by number or a part of it, id, UUID, reference, customer, e-mail, post code, SKU or provider id.
 
-    Number, id, UUID, exact names and account e-mails match orders of any age; the rest only the latest. Text is
-    compared in one Unicode normal form, without regard to case.
+    Number, id, UUID, exact references and names, and account e-mails match orders of any age; the rest only the
+    latest. Text is compared in one Unicode normal form, without regard to case.
     """
     text = text.strip()
     if hashed := HASH.fullmatch(text):
@@ -46,7 +46,7 @@ def found(orders: QuerySet[Order], text: str) -> QuerySet[Order]:
         return orders.filter(Q(owner_id__in=_accounts(text)) | Q(pk__in=_latest(_email(text))))
     exact = Q(pk=order_id) if order_id is not None else Q(customer_name__in=spellings(text))
     ids = _latest(_customer(text)) + _with_sku(text) + _with_provider_id(text) + _with_number(text)
-    return orders.filter(exact | Q(pk__in=ids))
+    return orders.filter(exact | Q(pk__in=ids + _with_reference(text)))
 
 
 def named(archived: QuerySet[ArchivedOrder], text: str) -> QuerySet[ArchivedOrder]:
@@ -95,6 +95,12 @@ def _with_provider_id(text: str) -> list[int]:
         return []
     calls = Transaction.objects.filter(provider_id=text, order_id__gt=_first_searched())
     return list(calls.values_list("order_id", flat=True)[:MAX_RESULTS])
+
+
+def _with_reference(text: str) -> list[int]:
+    # The index begins with the reference; the condition is its own.
+    known = Order.objects.filter(external_reference=text).exclude(external_reference="")
+    return list(known.order_by("-pk").values_list("pk", flat=True)[:MAX_RESULTS])
 
 
 def _with_number(text: str) -> list[int]:

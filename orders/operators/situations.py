@@ -9,7 +9,7 @@ from typing import NamedTuple
 from orders.events import EventType
 from orders.legs import WAITS
 from orders.models import Journey, Order, OrderEvent
-from payments.ledger import State
+from payments.ledger import Kind, State
 from payments.models import Transaction
 
 # An order that is due for longer than this is polled by no dispatcher.
@@ -72,7 +72,7 @@ class Facts(NamedTuple):
     @property
     def unknown(self) -> list[Transaction]:
         """Payment calls whose outcome is unknown, the oldest first."""
-        found = (t for t in self.book if t.state == State.UNKNOWN)
+        found = (t for t in self.book if t.state == State.UNKNOWN and t.kind != Kind.DISPUTE)
         return sorted(found, key=lambda transaction: transaction.started_at)
 
     @property

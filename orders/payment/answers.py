@@ -6,7 +6,6 @@ They arrive in any order, repeatedly: only the first that settles an unknown out
 import logging
 import traceback
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import NamedTuple
 
 from django.conf import settings
@@ -17,6 +16,7 @@ from orders import wakeup
 from orders.legs import PAYMENT
 from orders.limits import declines
 from orders.models import Journey
+from orders.payment import decisions
 from orders.workflow import JourneyState
 from payments import ledger
 from payments.calls import Prepared
@@ -28,11 +28,12 @@ logger = logging.getLogger(__name__)
 # The call's lease as a share of the order's. The calling process renews it.
 PART_OF_LEASE = 0.75
 
-# When to look up what a provider or a customer has not decided, unless the gateway knows better.
-CHECK_AFTER = timedelta(minutes=1)
-
 # The payment leg to which an outcome of each kind still applies.
 BEFORE = {Kind.AUTHORIZE: PAYMENT.PENDING, Kind.CAPTURE: PAYMENT.AUTHORIZED}
+
+
+# Outcomes after which an order is due at once.
+SCHEDULED = (ledger.NO_CAPACITY.code, ledger.DECIDED_MEANWHILE.code)
 
 
 class Answered(NamedTuple):
@@ -86,6 +87,7 @@ def _take_kind(
 ) -> list[JourneyState]:
     outcomes = _outcomes_of(kind, answered)
     newly_recorded = ledger.record(kind, outcomes)
+    outcomes = ledger.without_outdated(outcomes, newly_recorded)
     unsent = [a.prepared for a in answered if a.prepared.is_new and _was_not_sent(a.outcome)]
     ledger.delete_unsent(unsent)
     for answer in answered:
@@ -130,7 +132,7 @@ def _settle_by(kind: Kind, journey: JourneyState, outcome: Outcome, newly_record
         return True
     # With a batch, it waits for other legs and is settled there.
     is_free = journey.batch_id is None or journey.payment is PAYMENT.CAPTURED
-    is_scheduled = outcome.kind in UNDECIDED or outcome.code == ledger.NO_CAPACITY.code
+    is_scheduled = outcome.kind in UNDECIDED or outcome.code in SCHEDULED
     if is_free and journey.is_processing and not is_scheduled:
         journey.settle()
     return False
@@ -181,7 +183,7 @@ def apply(kind: Kind, journey: JourneyState, outcome: Outcome | None) -> None:
     """Apply an outcome to the journey."""
     succeeded = outcome is not None and outcome.kind == "succeeded"
     if outcome is None or outcome.kind not in ("succeeded", "declined"):
-        defer(journey, outcome)
+        defer(journey, outcome, kind=kind)
     elif kind is Kind.AUTHORIZE:
         journey.enter(PAYMENT.AUTHORIZED) if succeeded else journey.enter(
             PAYMENT.REFUSED, reason=outcome.code
@@ -206,13 +208,15 @@ def apply_late(kind: Kind, journey: JourneyState, outcome: Outcome) -> None:
 LATE_MONEY = {Kind.AUTHORIZE: PAYMENT.AUTHORIZED, Kind.CAPTURE: PAYMENT.CAPTURED}
 
 
-def defer(journey: JourneyState, outcome: Outcome | None) -> None:
-    """Set what the order waits for, by the provider's answer."""
+def defer(journey: JourneyState, outcome: Outcome | None, *, kind: Kind | None = None) -> None:
+    """Set what the order waits for, by the provider's answer to a call of a kind."""
     if outcome is not None and outcome.code == ledger.NO_CAPACITY.code:
         journey.no_capacity()
+    elif outcome is not None and outcome.code == ledger.DECIDED_MEANWHILE.code:
+        journey.decided_meanwhile()
     elif outcome is not None and (outcome.kind == "not_sent" or outcome.code == ledger.LOOKUP_FAILED):
         journey.wait_for(PAYMENT.PROVIDER_AWAY)
     elif outcome is not None and outcome.kind in UNDECIDED:
-        journey.undecided(check_in=(outcome.check_after or CHECK_AFTER).total_seconds())
+        decisions.wait(journey, outcome, kind=kind)
     else:
         journey.wait_for(PAYMENT.OUTCOME_UNKNOWN)

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from api.managers import Claim
 from api.models import IdempotencyKey, KeyReused
 from orders import log_context
 from orders.models import Journey, Order, order_numbers
-from orders.placing.pricing import REFUSALS, Catalogue, NewOrder, Priced, price
+from orders.placing import references
+from orders.placing.pricing import REFUSALS, Catalogue, NewOrder, Priced, ReferenceTaken, price
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -43,8 +44,13 @@ def place_orders(*, entries: Sequence[Entry], owner_id: int) -> list[Outcome]:
     outcomes: dict[int, Outcome] = {}
     waiting = list(range(len(entries)))
     while waiting:
-        outcomes |= _round({index: entries[index] for index in waiting}, owner_id)
-        # Left: keys stored concurrently, or refused at first.
+        try:
+            outcomes |= _round({index: entries[index] for index in waiting}, owner_id)
+        except IntegrityError as error:
+            # Stored concurrently: the next round finds it.
+            if not references.is_taken(error):
+                raise
+        # Left: keys and references stored concurrently, or by an earlier line, or keys refused at first.
         waiting = [index for index in waiting if index not in outcomes]
     return [outcomes[index] for index in range(len(entries))]
 
@@ -57,9 +63,10 @@ def _round(entries: dict[int, Entry], owner_id: int) -> dict[int, Outcome]:
             {index: entry for index, entry in entries.items() if first.get(entry.key, index) == index},
             IdempotencyKey.objects.stored(owner_id=owner_id, keys=list(first)),
         )
-        outcomes |= _store(candidates, owner_id)
+        outcomes |= _refuse_taken(candidates, owner_id)
+        outcomes |= _store(_first_of_references(candidates, outcomes), owner_id)
     for index, entry in entries.items():
-        if index not in outcomes and (original := outcomes.get(first[entry.key])) is not None:
+        if index not in outcomes and (original := outcomes.get(first.get(entry.key, index))) is not None:
             outcome = _repeat_outcome(original, entry, entries[first[entry.key]])
             if outcome is not None:
                 outcomes[index] = outcome
@@ -96,6 +103,35 @@ def _price(
         except REFUSALS as refusal:
             outcomes[index] = refusal
     return outcomes, candidates
+
+
+# --- References -------------------------------------------------------------------------------------------
+
+
+def _refuse_taken(candidates: dict[int, _Candidate], owner_id: int) -> dict[int, Outcome]:
+    wanted = {candidate.entry.new.external_reference for candidate in candidates.values()} - {""}
+    taken = references.numbers_of(wanted, owner_id=owner_id)
+    return {
+        index: ReferenceTaken(reference=reference, number=taken[reference])
+        for index, candidate in candidates.items()
+        if (reference := candidate.entry.new.external_reference) in taken
+    }
+
+
+def _first_of_references(
+    candidates: dict[int, _Candidate], outcomes: dict[int, Outcome]
+) -> dict[int, _Candidate]:
+    """Return the undecided candidates, of each reference the first. The next round refuses the others."""
+    seen: set[str] = set()
+    kept = {}
+    for index, candidate in candidates.items():
+        reference = candidate.entry.new.external_reference
+        if index in outcomes or reference in seen:
+            continue
+        kept[index] = candidate
+        if reference:
+            seen.add(reference)
+    return kept
 
 
 # --- Storing ----------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Orders to place, and their lines at the catalogue's prices."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -42,6 +42,8 @@ class NewOrder(msgspec.Struct, frozen=True):
     shipping_address: dict[str, str] | None = None
     hold: bool = False
     expected_total: Decimal | None = None  # goods and shipping that the customer saw
+    external_reference: str = ""
+    metadata: Mapping[str, str] | None = None
 
 
 class Priced(NamedTuple):
@@ -65,6 +67,8 @@ class Priced(NamedTuple):
             shipping_address=document(new.shipping_address or {}),
             country=new.country,
             payment_token=new.payment_token,
+            external_reference=new.external_reference,
+            metadata=document(new.metadata or {}),
             held=new.hold,
         )
 
@@ -109,6 +113,14 @@ class AmountTooLarge(Exception):
         self.maximum = maximum
 
 
+class ReferenceTaken(Exception):
+    """The owner has an order with this reference; `number` is its order number."""
+
+    def __init__(self, *, reference: str, number: str) -> None:
+        super().__init__(f"Order {number} has this reference.")
+        self.reference, self.number = reference, number
+
+
 REFUSALS = (
     UnknownProduct,
     PriceChanged,
@@ -116,6 +128,7 @@ REFUSALS = (
     QuantityTooLarge,
     AmountTooLarge,
     TotalChanged,
+    ReferenceTaken,
     KeyReused,
 )
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db import OperationalError
+from django.db import IntegrityError, OperationalError
 
 import faults
 from api.models import IdempotencyKey, KeyReused
@@ -15,8 +15,8 @@ from inventory.catalogue import cached_products
 from orders import log_context
 from orders.managers import PlacedLine
 from orders.models import Order, OrderLine, order_number
-from orders.placing import totals
-from orders.placing.pricing import REFUSALS, Catalogue, NewOrder, price
+from orders.placing import references, totals
+from orders.placing.pricing import REFUSALS, Catalogue, NewOrder, ReferenceTaken, price
 from orders.queries import OrderArchived
 
 
@@ -68,17 +68,30 @@ def place_order(*, new: NewOrder, key: Key | None = None, with_retired: bool = F
 def _store(new: NewOrder, key: Key | None, catalogue: Catalogue) -> Placed | None:
     """Store the order; None for a stale catalogue or a stored key."""
     priced = price(new, catalogue)
-    stored = Order.objects.place(
-        priced.row(),
-        priced.lines,
-        versions=[catalogue.version_of(line.product_id) for line in priced.lines],
-        origin=log_context.of_request(),
-        key=key.text if key else "",
-        fingerprint=key.fingerprint if key else b"",
-    )
+    try:
+        stored = Order.objects.place(
+            priced.row(),
+            priced.lines,
+            versions=[catalogue.version_of(line.product_id) for line in priced.lines],
+            origin=log_context.of_request(),
+            key=key.text if key else "",
+            fingerprint=key.fingerprint if key else b"",
+        )
+    except IntegrityError as error:
+        if not references.is_taken(error):
+            raise
+        _refuse_taken(new)
+        return None
     if not stored:
         return None
     return Placed(*stored, priced.amount, priced.lines, weight_grams=totals.weight_of(priced.lines))
+
+
+def _refuse_taken(new: NewOrder) -> None:
+    """Raise ReferenceTaken, unless the order that had the reference was archived just now."""
+    reference = new.external_reference
+    if number := references.numbers_of([reference], owner_id=new.owner_id).get(reference):
+        raise ReferenceTaken(reference=reference, number=number)
 
 
 def _placed_before(owner_id: int, key: Key) -> Placed | None:

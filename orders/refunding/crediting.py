@@ -182,7 +182,7 @@ def _go_on(journey: JourneyState, states: Mapping[int, str]) -> None:
 
 def _wait(journey: JourneyState, outcome: Outcome | None) -> None:
     answers.defer(journey, outcome)
-    if outcome is not None and outcome.code == ledger.NO_CAPACITY.code:
+    if outcome is not None and outcome.code in answers.SCHEDULED:
         journey.reschedule_in(0)
     elif outcome is None or outcome.kind not in UNDECIDED:
         journey.back_off()

@@ -3,8 +3,8 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -28,6 +28,7 @@ COLUMNS = {
     "uuid": "uuid",
     "customerId": "customer_id",
     "customerName": "customer_name",
+    "externalReference": "external_reference",
     "email": "email",
     "status": "journey__status",
     "goodsAmount": "goods_amount",
@@ -72,10 +73,11 @@ class Format:
     content_type: str
     heading: Callable[[list[str]], bytes]
     written: Callable[[list[Row]], bytes]
+    more_columns: Mapping[str, str] = field(default_factory=dict)
 
     def pieces(self, orders: QuerySet[Order], *, staff: bool) -> Iterator[bytes]:
         """Yield the orders, oldest first, from one snapshot."""
-        columns = COLUMNS | (STAFF_COLUMNS if staff else {})
+        columns = COLUMNS | self.more_columns | (STAFF_COLUMNS if staff else {})
         yield self.heading(list(columns))
         rows = orders.annotate(refunded=REFUNDED).order_by("pk").values_list(*dict.fromkeys(columns.values()))
         with transaction.atomic(using=orders.db):
@@ -127,6 +129,6 @@ def _cell(value: Any) -> Any:
 
 
 FORMATS = {
-    "ndjson": Format("application/x-ndjson", lambda names: b"", _as_ndjson),  # noqa: ARG005
+    "ndjson": Format("application/x-ndjson", lambda names: b"", _as_ndjson, {"metadata": "metadata"}),  # noqa: ARG005
     "csv": Format("text/csv; charset=utf-8", lambda names: _csv([names]), _as_csv),
 }

@@ -10,6 +10,7 @@ from django.db import connection
 from orders import queries
 from orders.events import EventType
 from orders.legs import LEGS
+from orders.managers import BULK_LANES
 from orders.models import order_number
 from orders.status import Status
 
@@ -158,9 +159,14 @@ def backlog() -> Backlog:
         "SELECT count(*) FILTER (WHERE due_at <= now()), count(*) FILTER (WHERE due_at > now())"
         " FROM orders_journey WHERE due_at IS NOT NULL"
     )
+    # Of each lane the first: the index has them in this order.
     oldest = _all(
         "SELECT o.id, o.placed_at, extract(epoch FROM now() - j.due_at)::float8 FROM orders_journey j"
-        " JOIN orders_order o ON o.id = j.order_id WHERE j.due_at <= now() ORDER BY j.due_at LIMIT 1"
+        " JOIN orders_order o ON o.id = j.order_id WHERE j.order_id = (SELECT first.order_id"
+        " FROM generate_series(0, %s) AS lanes (lane) CROSS JOIN LATERAL"
+        " (SELECT order_id, due_at FROM orders_journey WHERE lane = lanes.lane AND due_at <= now()"
+        " ORDER BY due_at LIMIT 1) first ORDER BY first.due_at LIMIT 1)",
+        [BULK_LANES],
     )
     if not oldest:
         return Backlog(due, later, "", 0.0)

@@ -9,7 +9,7 @@ from typing import Any
 from orders.events import EventType
 from orders.legs import WAITS
 from orders.models import Journey, OrderEvent
-from orders.status import Status
+from orders.status import NOT_PAID_IN_TIME, Status
 
 # As written by `orders.steps`.
 STEP_FAILED = re.compile(r"(?P<step>[a-z]+(?:_[a-z]+)*): (?P<error>\w+\(.*)", re.DOTALL)
@@ -51,14 +51,14 @@ class Entry:
         return self.at.isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")
 
 
-def is_code(*, status: str, outcome: str) -> bool:
+def is_code(*, status: str, outcome: str, reason: str) -> bool:
     """Return whether the reason is a code, not typed."""
-    return Status.REJECTED in (status, outcome)
+    return Status.REJECTED in (status, outcome) or reason == NOT_PAID_IN_TIME
 
 
 def reason_in_words(journey: Journey) -> str:
     """Return the wording of an order's reason."""
-    typed = not is_code(status=journey.status, outcome=journey.outcome)
+    typed = not is_code(status=journey.status, outcome=journey.outcome, reason=journey.reason)
     return journey.reason if typed else journey.reason.replace("_", " ")
 
 

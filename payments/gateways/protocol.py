@@ -218,5 +218,6 @@ class PaymentGateway(Protocol):
     def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Event:
         """Verify and parse a webhook.
 
-        Raises NotGenuine (`headers` are case-insensitive), NotUnderstood or NotForUs.
+        Raises NotGenuine (`headers` are case-insensitive), NotUnderstood or NotForUs; ProviderUnavailable if
+        the provider has to be called for the reference, and cannot be.
         """

@@ -1,6 +1,8 @@
 """The audit can fail: each promise that it proves is broken once, and it names the order."""
 
 import uuid
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -11,8 +13,9 @@ from api.models import IdempotencyKey
 from orders import commands
 from orders.maintenance import audit, fold
 from orders.models import Journey, Order
-from payments.gateways import LedgerLine, gateway
+from payments.gateways import LedgerLine, PaymentGateway, gateway
 from providers.http import provider
+from scheduling.slots import database_now
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import work_off
 
@@ -179,7 +182,7 @@ class Ledger:
     def __init__(self, *lines: LedgerLine) -> None:
         self.lines = lines
 
-    def ledger(self):
+    def ledger(self, _since: object = None):
         return iter(self.lines)
 
 
@@ -187,7 +190,7 @@ def test_a_line_of_ours_that_cannot_be_read_is_a_violation_and_hides_no_other(or
     order = Order.objects.get(pk=orders["id"])
     lines = [*gateway().ledger(), LedgerLine(str(order.uuid), flaw="captured is no amount")]
     lines.append(LedgerLine("of others", flaw="captured is no amount"))
-    monkeypatch.setattr(audit, "gateway", lambda: Ledger(*lines))
+    monkeypatch.setattr(audit, "gateway", lambda _name: Ledger(*lines))
     report = audit.run()
     (violation,) = report.violations
     assert (violation.subject, "captured is no amount" in violation.details) == (str(order.pk), True)
@@ -197,7 +200,7 @@ def test_an_order_of_ours_in_two_currencies_is_a_violation(orders, monkeypatch):
     order = Order.objects.get(pk=orders["id"])
     more = LedgerLine(str(order.uuid), "EUR", Decimal(1), Decimal(1), captures=1)
     lines = [*gateway().ledger(), more]
-    monkeypatch.setattr(audit, "gateway", lambda: Ledger(*lines))
+    monkeypatch.setattr(audit, "gateway", lambda _name: Ledger(*lines))
     (violation,) = audit.run().violations
     assert violation.subject == str(order.pk)
 
@@ -211,3 +214,21 @@ def test_an_order_whose_journal_is_broken_does_not_stop_the_audit(orders):
             "UPDATE orders_journey SET sequence = sequence - 1 WHERE order_id = %s", [orders["id"]]
         )
     assert ", 0 violations" not in audit.take_turn()
+
+
+def test_the_ledger_is_read_as_a_whole_once_a_day_and_by_window_between(orders, monkeypatch):
+    windows: list[datetime | None] = []
+    whole = type(gateway()).ledger
+
+    def ledger(self: PaymentGateway, since: datetime | None = None) -> Iterator[LedgerLine]:
+        windows.append(since)
+        return whole(self) if since is None else iter(())
+
+    monkeypatch.setattr(type(gateway()), "ledger", ledger)
+    Order.objects.update(placed_at=database_now() - timedelta(days=3))
+    assert ", 0 violations" in audit.take_turn()
+    assert ", 0 violations" in audit.take_turn()  # an old order needs no line in the window
+    assert (windows[0], windows[1] is None) == (None, False)
+
+    Order.objects.update(placed_at=database_now())
+    assert ", 1 violations" in audit.take_turn()

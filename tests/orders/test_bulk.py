@@ -402,6 +402,8 @@ FIELDS = {
     "hold": st.booleans(),
     "email": TEXT,
     "key": TEXT,
+    "externalReference": TEXT,
+    "metadata": st.dictionaries(TEXT, TEXT, max_size=2),
     "payment": st.dictionaries(st.just("token"), TEXT),
     "shippingAddress": st.dictionaries(st.sampled_from(["city", "name", "country"]), TEXT),
 }

@@ -2,6 +2,7 @@
 
 import json
 import time
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,8 +11,12 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from orders import commands
+from orders.maintenance import audit
 from orders.models import Journey
+from orders.operators import money_at_risk
 from orders.placing.single import Placed
+from orders.refunding import parts
+from orders.refunding.amounts import Wish
 from orders.status import Status
 from payments.gateways import gateway
 from payments.models import Transaction
@@ -164,3 +169,69 @@ def test_a_token_of_another_provider_is_refused_with_its_field(settings):
     refused = client.post("/api/orders", body, format="json")
     assert refused.status_code == 400
     assert refused.json()["error"]["field"] == "payment.token"
+
+
+def dispute(order: Placed, status: str, *, event: str = "updated") -> int:
+    """Report a dispute as Stripe does: it names the intent, and knows nothing of the order."""
+    intent = Transaction.objects.get(order_id=order.order_id, kind="capture").provider_id
+    found = {
+        "id": "dp_1",
+        "payment_intent": intent,
+        "status": status,
+        "reason": "fraudulent",
+        "amount": 1500,
+        "currency": "usd",
+        "metadata": {},
+    }
+    return webhook(f"charge.dispute.{event}", found)
+
+
+def at_risk() -> list[tuple[str, Decimal]]:
+    return [(risk.cause, risk.amount) for risk in money_at_risk.at_risk()]
+
+
+@pytest.mark.parametrize("first", ["created", "closed"])
+def test_a_dispute_marks_the_order_and_is_money_at_risk_until_it_is_won(first):
+    order = ordered("pm_card_visa")
+    if first == "created":
+        assert dispute(order, "needs_response", event="created") == 200
+        assert journey(order).attention.startswith("disputed by the customer: ")
+        assert at_risk() == [("Disputed by the customer.", Decimal(15))]
+        assert [str(violation) for violation in audit.run().violations] == []
+    assert dispute(order, "won", event="closed") == 200
+    assert dispute(order, "needs_response", event="updated") == 200
+
+    assert (journey(order).status, journey(order).attention) == (Status.CONFIRMED, "")
+    assert at_risk() == []
+    assert Transaction.objects.get(kind="dispute").state == "declined"
+    assert [str(violation) for violation in audit.run().violations] == []
+
+
+def test_a_dispute_that_is_lost_stays_until_an_operator_has_seen_it():
+    order = ordered("pm_card_visa")
+    dispute(order, "lost", event="closed")
+    assert "and lost" in journey(order).attention
+    assert len(at_risk()) == 1
+    commands.retry_order(order_id=order.order_id)
+    assert at_risk() == []
+    assert journey(order).status == Status.CONFIRMED
+
+
+def test_a_refund_that_stripe_reports_as_failed_after_it_succeeded_is_made_again():
+    order = ordered("pm_card_visa")
+    parts.refund_part(order_id=order.order_id, wish=Wish(amount=Decimal("4.00")))
+    work_off()
+    refund = Transaction.objects.get(kind="refund")
+    failed = {
+        "id": refund.provider_id,
+        "status": "failed",
+        "failure_reason": "expired_or_canceled_card",
+        "amount": 400,
+        "currency": "usd",
+        "metadata": {"key": refund.key, "reference": str(order.uuid)},
+    }
+    assert webhook("refund.failed", failed) == 200
+    work_off()
+
+    kinds = Transaction.objects.filter(kind__in=["refund", "reversal"]).order_by("started_at")
+    assert [row.kind for row in kinds] == ["refund", "reversal", "refund"]

@@ -11,7 +11,7 @@ from payments.gateways.base import TalkingGateway, check_opaque
 from payments.gateways.protocol import Capabilities, Event, LedgerLine
 from payments.gateways.stripe import events, reading
 from payments.gateways.stripe.amounts import amount_of
-from payments.gateways.stripe.calls import INTENTS, page
+from payments.gateways.stripe.calls import INTENTS, get, page
 from payments.gateways.stripe.talk import PROVIDER, StripeTalk
 from providers.answers import Unreadable, read_count, read_id, read_list, read_words
 from providers.errors import ProviderRefused, ProviderUnavailable
@@ -68,7 +68,19 @@ class StripeGateway(TalkingGateway):
     def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Event:
         """Verify `Stripe-Signature` and parse the event."""
         events.verify(headers.get("Stripe-Signature", ""), body, secrets=self.webhook_secrets(), now=now)
-        return events.read_event(body)
+        event = events.read_event(body)
+        # A dispute has none of the intent's metadata.
+        return event._replace(reference=self._reference(event.parent)) if event.kind == "dispute" else event
+
+    def _reference(self, intent_id: str) -> str:
+        if not intent_id:
+            return ""
+        try:
+            return reading.metadata(self._client.make(get(f"{INTENTS}/{intent_id}")), "reference")
+        except ProviderRefused as refused:
+            if refused.status == 404:
+                return ""
+            raise ProviderUnavailable(PROVIDER, str(refused)) from refused
 
 
 def _line(intent: Any) -> LedgerLine | None:
