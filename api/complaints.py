@@ -34,6 +34,11 @@ COMPLAINTS: list[tuple[re.Pattern[str], str, str]] = [
         "This is no address that mail can reach, such as jane@example.com.",
     ),
     (
+        re.compile(r"unknown payment (?P<name>gateway)"),
+        "unknown_gateway",
+        "This is no gateway of the shop's.",
+    ),
+    (
         re.compile(r"impossible payment (?P<name>\w+)"),
         "wrong_format",
         "This is no token of the shop's payment provider.",

@@ -198,10 +198,12 @@ def _fixed(status: int, code: str, message: str) -> Callable[[Any], Answer]:
     return lambda _: Answer(status, code, message)
 
 
+ARCHIVED = "The order ended long ago and is in the archive. It can no longer be refunded here."
+
 # The first match counts.
 ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (Problem, _problem),
-    (queries.OrderArchived, _fixed(410, "order_archived", "The order ended long ago and is in the archive.")),
+    (queries.OrderArchived, _fixed(410, "order_archived", ARCHIVED)),
     (queries.OrderNotFound, _fixed(404, "not_found", "There is no such order.")),
     (pricing.UnknownProduct, _unknown_product),
     (LinesRefused, _lines_refused),

@@ -66,6 +66,8 @@ class Order(models.Model):
     payment_token = models.CharField(
         max_length=255, help_text="The provider's token for the card; never a number."
     )
+    # Empty: settings.PAYMENT_GATEWAY when it is first charged.
+    payment_gateway = models.CharField(max_length=40, blank=True, default="", db_default="")
     placed_at = models.DateTimeField()
     external_reference = models.CharField(
         max_length=64,

@@ -121,7 +121,7 @@ PARCELS = """
 """
 CHARGES = """
     SELECT o.id AS order_id, o.uuid AS reference, o.goods_amount + j.shipping_amount AS amount, o.currency,
-           o.payment_token AS token, '' AS parent, '' AS gateway
+           o.payment_token AS token, '' AS parent, o.payment_gateway AS gateway
     FROM orders_order o JOIN orders_journey j ON j.order_id = o.id WHERE o.id = ANY(%s::bigint[])
 """
 

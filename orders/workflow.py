@@ -21,7 +21,6 @@ from orders.legs import (
     holding,
     states_of,
 )
-from orders.refundable import Refundable
 from orders.schedule import MAX_COUNTED_ATTEMPTS, Schedule
 from orders.status import (
     TRANSITIONS,
@@ -32,6 +31,7 @@ from orders.status import (
     has_ended,
     may_be_retried,
 )
+from orders.undecided import BY_HAND, Undecided
 
 # Seconds; cap of the exponential back-off.
 LONGEST_WAIT = 60.0
@@ -51,7 +51,7 @@ class Event:
 
 
 @dataclass(slots=True)
-class JourneyState(Refundable):
+class JourneyState(Undecided):
     """A journey under lock: where each leg stands, and what follows for the order."""
 
     stock: State = STOCK.PENDING
@@ -247,8 +247,11 @@ class JourneyState(Refundable):
     def confirm(self) -> None:
         """Confirm it."""
         self._move(Status.CONFIRMED)
+        kept = self.attention if BY_HAND in self.attention else ""
         self._finish()
         self._note(EventType.CONFIRMED)
+        if kept:
+            self._flag(kept)
         if self.completion_requested:
             self.reschedule_in(0)
 
@@ -294,26 +297,6 @@ class JourneyState(Refundable):
             self._note(EventType.WAITING, waiting_for=str(wait))
             self.wait = wait
 
-    def undecided(self, wait: Wait, *, check_in: float) -> None:
-        """The customer or the bank decides later; no attempt. `check_in`: seconds until it is looked up.
-
-        With other legs to do it stays in its batch, which settles it.
-        """
-        self.wait_for(wait)
-        self.attempts, self.has_news = 0, True
-        if self.is_processing and self.is_refused:
-            self.reschedule_in(0)
-        elif not self._has_others_to_do(PAYMENT):
-            self.reschedule_in(check_in)
-        elif self.batch_id is None:
-            self.reschedule_in(min(check_in, wait.retry_seconds or check_in))
-
-    def decided_meanwhile(self) -> None:
-        """A webhook was faster than the answer to a look-up: due at once, to read the ledger."""
-        if self.wait is not None and self.wait.is_patient:
-            self.wait = None
-        self.no_capacity()
-
     def back_off(self) -> None:
         """Reschedule by what it waits for; with nothing to wait for, a step was lost."""
         if not self.waiting_for:
@@ -343,17 +326,6 @@ class JourneyState(Refundable):
         if not self.attention:
             self._flag(f"the audit found it wrong: {promise}", details=details)
 
-    def disputed(self, why: str) -> None:
-        """Flag it, without stopping it."""
-        if not self.attention:
-            self._flag(why)
-
-    def dispute_won(self, why: str) -> None:
-        """Clear the flag of a dispute, which begins with `why`."""
-        if self.attention.startswith(why):
-            self.attention = ""
-            self._note(EventType.RETRIED, why="dispute_won")
-
     def retry(self) -> None:
         """Clear the attention and resume."""
         self.attention, self.attempts = "", 0
@@ -367,12 +339,6 @@ class JourneyState(Refundable):
         self.wait = None
 
     # --- Internals -----------------------------------------------------------------------------------------
-
-    def _has_others_to_do(self, leg: Leg) -> bool:
-        """Whether another leg is to be tried, or reversed."""
-        if self.is_cancelling:
-            return any(other is not leg for other in holding(self))
-        return self.is_processing and not self.is_last(leg)
 
     def _only_needs_approval(self) -> State | None:
         """Return the state on which staff decide, once all other legs are good."""

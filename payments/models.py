@@ -114,3 +114,30 @@ class WebhookEvent(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+
+class ManualEntry(models.Model):
+    """What the gateway `manual` was called for, and what staff recorded as received: its ledger."""
+
+    class Kind(models.TextChoices):
+        AUTHORIZE = "authorize", "Authorize"  # what is to arrive
+        RECEIVED = "received", "Received"
+        CAPTURE = "capture", "Capture"
+        VOID = "void", "Void"
+        REFUND = "refund", "Refund"
+        ASKED = "asked", "Asked"  # staff are to pay it back by hand
+
+    key = models.CharField(max_length=300, unique=True)
+    kind = models.CharField(max_length=9, choices=Kind.choices)
+    asked_for = models.CharField(max_length=9, blank=True, db_default="", help_text="Void or refund.")
+    reference = models.UUIDField(db_index=True)
+    amount = MoneyField()
+    currency = models.CharField(max_length=3)
+    recorded_at = models.DateTimeField(db_default=Now(), db_index=True)
+    recorded_by = models.BigIntegerField(null=True)
+
+    class Meta:
+        verbose_name_plural = "manual entries"
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.amount} {self.currency}"

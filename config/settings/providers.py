@@ -24,6 +24,8 @@ EMAIL_SERVICE_URL = (env.str("EMAIL_SERVICE_URL", default="") or f"{SANDBOX_URL}
 PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="http")
 PAYMENT_GATEWAYS = pairs("PAYMENT_GATEWAYS")
 _GATEWAYS = {PAYMENT_GATEWAY, *PAYMENT_GATEWAYS}
+# How long the gateway "manual" waits for a payment.
+MANUAL_PAYMENT_DAYS = number("MANUAL_PAYMENT_DAYS", default=14, at_least=0.01)
 PAYMENT_API_KEY = env.str("PAYMENT_API_KEY", default="")
 STRIPE_API_URL = (env.str("STRIPE_API_URL", default="") or "https://api.stripe.com").rstrip("/")
 STRIPE_API_KEY = env.str("STRIPE_API_KEY", default="")

@@ -30,7 +30,7 @@ from api.requests import (
 )
 from iso.currencies import has_decimals_for
 from orders.placing.pricing import MAX_QUANTITY, NewOrder, WantedLine
-from payments.gateways import gateway
+from payments.gateways import gateway, names_in_use
 
 Token = Annotated[
     str,
@@ -108,12 +108,19 @@ class PaymentMeans(Body):
     """What to charge: a token of the payment provider, never a card number."""
 
     token: Token | None = None
+    gateway: (
+        Annotated[str, Meta(min_length=1, max_length=40, description="By default the shop's.")] | None
+    ) = None
 
     def complaints(self) -> Iterator[str]:
-        """Yield a missing token."""
-        if self.token is None and not settings.DEFAULT_PAYMENT_TOKEN:
+        """Yield an unknown gateway, a missing or impossible token."""
+        if self.gateway is not None and self.gateway not in names_in_use():
+            yield "unknown payment gateway"
+            return
+        chosen = gateway(self.gateway or "")
+        if self.token is None and chosen.capabilities.needs_token and not settings.DEFAULT_PAYMENT_TOKEN:
             yield "missing token"
-        if self.token is not None and gateway().check_token(self.token):
+        if self.token is not None and chosen.check_token(self.token):
             yield "impossible payment token"
 
 
@@ -172,6 +179,7 @@ class NewOrderRequest(Body, kw_only=True):
             shipping_address=address.as_given() if address else {},
             country=(address and address.country) or settings.DEFAULT_COUNTRY,
             payment_token=(self.payment and self.payment.token) or settings.DEFAULT_PAYMENT_TOKEN,
+            payment_gateway=(self.payment and self.payment.gateway) or "",
             hold=self.hold,
             expected_total=self.expected_total,
             external_reference=self.external_reference or "",
@@ -255,11 +263,16 @@ def _names_in(order: BulkOrderRequest) -> int:
     if order.metadata:
         names += len(order.metadata)
     if order.payment:
-        names += 1 + (order.payment.token is not None)
+        names += 1 + (order.payment.token is not None) + (order.payment.gateway is not None)
     return names
 
 
-ABSENT_LATER_FIELDS = (b',"expectedTotal":null', b',"externalReference":null', b',"metadata":null')
+ABSENT_LATER_FIELDS = (
+    b',"expectedTotal":null',
+    b',"externalReference":null',
+    b',"metadata":null',
+    b',"gateway":null',
+)
 CANONICAL = msgspec.json.Encoder(enc_hook=str)  # the hook is for prices
 FAST_BULK_ORDER = msgspec.json.Decoder(BulkOrderRequest, dec_hook=read_price, float_hook=Decimal)
 # A possible card number, or a number too large for any field.

@@ -12,9 +12,10 @@ from msgspec import UNSET, Meta, UnsetType
 from api.responses import Answer
 from orders.events import STATUS_AFTER, EventType
 from orders.http.links import track_link
+from orders.http.payment_bodies import PaymentAction, PaymentTransaction, action_body, transaction_body
 from orders.legs import NAMES
 from orders.managers import PlacedLine
-from orders.models import Journey, Order, OrderEvent, OrderLine
+from orders.models import Order, OrderEvent, OrderLine
 from orders.operators.situations import SITUATIONS, WAITS_FOR_NOTHING, Explanation
 from orders.placing import totals
 from orders.placing.pricing import NewOrder
@@ -22,7 +23,6 @@ from orders.placing.single import Placed
 from orders.reporting.wording import is_code
 from orders.status import Status
 from payments.balance import standing
-from payments.ledger import next_action
 from payments.models import Transaction
 from shipping.quotes import Refusal
 
@@ -53,28 +53,6 @@ LegCodes = msgspec.defstruct("LegCodes", [(name, str) for name in NAMES], bases=
 
 class Legs(LegCodes):  # type: ignore[valid-type, misc]
     """Outcome of each leg; `open` while there is none."""
-
-
-class PaymentTransaction(Answer):
-    """A request to the payment provider."""
-
-    kind: str
-    state: str
-    amount: Decimal
-    currency: str
-    code: str | None
-    started_at: datetime
-    finished_at: datetime | None
-
-
-class PaymentAction(Answer, omit_defaults=True):
-    """What the customer has to do to complete the payment."""
-
-    url: Annotated[str, Meta(description="Where to confirm it.")] | UnsetType = UNSET
-    client_secret: (
-        Annotated[str, Meta(description="For the provider's script in the shop's page.")] | UnsetType
-    ) = UNSET
-    pay_by: Annotated[datetime, Meta(description="The order is cancelled after it.")] | UnsetType = UNSET
 
 
 class Links(Answer, kw_only=True):
@@ -296,14 +274,9 @@ def detail(
         metadata=order.metadata,
         items=[_line(line) for line in lines],
         legs=Legs(**{name: getattr(journey, name) or OPEN for name in NAMES}),
-        payments=[_transaction(row) for row in transactions],
-        payment_action=_action(journey, transactions) if is_owner else UNSET,
+        payments=[transaction_body(row) for row in transactions],
+        payment_action=action_body(journey, transactions) if is_owner else UNSET,
     )
-
-
-def _action(journey: Journey, transactions: Sequence[Transaction]) -> PaymentAction | None:
-    action = next_action(transactions) if journey.status == Status.PROCESSING else None
-    return msgspec.convert(action, PaymentAction) if action else None
 
 
 NOTHING = Decimal("0.00")
@@ -386,18 +359,6 @@ def _line(line: OrderLine | PlacedLine) -> Line:
         quantity=line.quantity,
         price=line.unit_price,
         amount=line.unit_price * line.quantity,
-    )
-
-
-def _transaction(row: Transaction) -> PaymentTransaction:
-    return PaymentTransaction(
-        kind=row.kind,
-        state=row.state,
-        amount=row.amount,
-        currency=row.currency,
-        code=row.code or None,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
     )
 
 

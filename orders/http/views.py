@@ -78,7 +78,7 @@ class Orders(APIView):
         | refusals(
             _400="malformed_json required unknown_field wrong_type wrong_format too_short too_long too_small"
             " too_large too_many_decimals control_characters card_number_refused unknown_product"
-            " wrong_currency unknown_country unknown_currency invalid_idempotency_key",
+            " wrong_currency unknown_country unknown_currency unknown_gateway invalid_idempotency_key",
             _409="price_changed total_changed reference_taken in_progress too_many_held_orders",
             _422="idempotency_key_reused",
             _429="throttled too_many_declines too_many_unpaid_orders",

@@ -42,6 +42,7 @@ class OrderRow(NamedTuple):
     shipping_address: Json
     country: Text
     payment_token: Text
+    payment_gateway: Text
     external_reference: Text
     metadata: Json
     held: Bool

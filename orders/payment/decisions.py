@@ -19,7 +19,7 @@ WAITS = {"action_required": PAYMENT.CUSTOMER, "pending": PAYMENT.BANK}
 
 
 def wait(journey: JourneyState, outcome: Outcome, *, kind: Kind | None) -> None:
-    """Schedule the next look-up of an outcome that is not decided; cancel once the time to pay has passed.
+    """Schedule the next check of an outcome that is not decided; cancel once the time to pay has passed.
 
     An answer after that time is the last look-up: what is paid later is refunded.
     """

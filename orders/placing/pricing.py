@@ -37,6 +37,7 @@ class NewOrder(msgspec.Struct, frozen=True):
     currency: str
     country: str
     payment_token: str
+    payment_gateway: str = ""  # empty: the default
     customer_id: str = ""
     email: str = ""
     shipping_address: dict[str, str] | None = None
@@ -67,6 +68,7 @@ class Priced(NamedTuple):
             shipping_address=document(new.shipping_address or {}),
             country=new.country,
             payment_token=new.payment_token,
+            payment_gateway=new.payment_gateway,
             external_reference=new.external_reference,
             metadata=document(new.metadata or {}),
             held=new.hold,

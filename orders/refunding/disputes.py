@@ -22,7 +22,7 @@ def record_news(event: Event, *, order_id: int) -> bool:
             if dispute.state == Transaction.State.DECLINED:
                 journey.dispute_won(WORDS)
             else:
-                journey.disputed(_in_words(dispute))
+                journey.call_for_attention(_in_words(dispute))
         Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
     return True
 

@@ -12,6 +12,7 @@ __all__ = ["GatewayUnknown", "LedgerLine", "Outcome", "PaymentGateway", "Talk", 
 
 BUILT_IN = {
     "http": "payments.gateways.http.HttpGateway",
+    "manual": "payments.gateways.manual.ManualGateway",
     "in_process": "payments.gateways.in_process.InProcessGateway",
     "stripe": "payments.gateways.stripe.gateway.StripeGateway",
 }

@@ -77,6 +77,8 @@ class Capabilities:
     asynchronous_refunds: bool = False
     # `find` needs the key alone. Without it, `find` needs what `Sent` has.
     lookup_by_key: bool = True
+    # An order needs the token of a payment method.
+    needs_token: bool = True
     # An authorization that is not decided yet can be voided by its provider id.
     void_undecided: bool = False
     # How long an authorization lasts; None: until it is captured or voided.

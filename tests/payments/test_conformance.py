@@ -1,15 +1,19 @@
 """The conformance suite for gateways, on each of ours."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import pytest
 import requests
 
 from payments.gateways.http import HttpGateway
 from payments.gateways.in_process import InProcessGateway, Memory
+from payments.gateways.manual import ManualGateway
+from payments.gateways.protocol import Outcome
 from payments.gateways.stripe.gateway import StripeGateway
+from payments.models import ManualEntry
 from sandbox.process import SandboxProcess
 from tests.conformance import GatewayConformance, Rig, Tokens
 from tests.conformance.receiver import Receiver
@@ -32,6 +36,34 @@ class TestInProcess(GatewayConformance):
     @pytest.fixture
     def rig(self) -> Rig:
         return Rig(InProcessGateway(Memory()), Tokens("tok_visa", "tok_declined"), AMOUNTS)
+
+
+class PaidAtOnce(ManualGateway):
+    """The customer pays at once, and staff have paid out what is to be paid back."""
+
+    def authorize(self, **how: Any) -> Outcome:
+        super().authorize(**how)
+        facts = {name: how[name] for name in ("amount", "currency", "reference")}
+        ManualEntry.objects.get_or_create(key=f"{how['key']}:paid", defaults=facts | {"kind": "received"})
+        return super().authorize(**how)
+
+    def void(self, **how: Any) -> Outcome:
+        return self._again(super().void, how)
+
+    def refund(self, **how: Any) -> Outcome:
+        return self._again(super().refund, how)
+
+    def _again(self, call: Callable[..., Outcome], how: dict[str, Any]) -> Outcome:
+        if self.find(key=how["key"]) is None:
+            assert call(**how | {"key": f"{how['key']}:before"}).code == "by_hand"
+        return call(**how)
+
+
+@pytest.mark.django_db
+class TestManual(GatewayConformance):
+    @pytest.fixture
+    def rig(self) -> Rig:
+        return Rig(PaidAtOnce(), Tokens("invoice"), AMOUNTS)
 
 
 class TestHttp(GatewayConformance):

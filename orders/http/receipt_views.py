@@ -1,0 +1,86 @@
+"""POST /api/orders/<reference>/paid: record a payment that arrived by hand."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Annotated
+
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from msgspec import Meta
+from rest_framework import status
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from api.permissions import user_of
+from api.prices import Price
+from api.problems import Problem
+from api.requests import Body, read
+from api.responses import Answer
+from api.schema import REFERENCE, refusals
+from iso.currencies import has_decimals_for
+from orders import queries
+from orders.permissions import Operator
+from orders.refunding import receipts
+from payments.receipts import ReferenceReused
+
+
+class PaidRequest(Body, kw_only=True):
+    """An amount that arrived."""
+
+    amount: Price
+    reference: Annotated[
+        str,
+        Meta(min_length=1, max_length=100, description="Of the bank or receipt: each counts once."),
+    ]
+
+    def complaints(self) -> Iterator[str]:
+        """Yield nothing more."""
+        yield from ()
+
+
+class PaidBody(Answer, kw_only=True):
+    """What has arrived for an order."""
+
+    received: Decimal
+    missing: Annotated[Decimal | None, Meta(description="Null until shipping is priced.")]
+    surplus: Annotated[Decimal, Meta(description="To be paid back by hand; the order needs attention.")]
+    currency: str
+
+
+class Paid(APIView):
+    """Records payments of the gateway `manual`."""
+
+    permission_classes = [IsAuthenticated, Operator]
+
+    @extend_schema(
+        tags=["orders"],
+        operation_id="record_payment",
+        summary="Record a payment that arrived by hand, for an order of the gateway manual (staff)",
+        description="A repeat with the same reference counts once. With the whole total the order goes on.",
+        request=PaidRequest,
+        parameters=[REFERENCE],
+        responses={200: OpenApiResponse(PaidBody)}
+        | refusals(
+            _400="malformed_json required unknown_field wrong_type too_long too_short too_small too_large"
+            " too_many_decimals control_characters card_number_refused",
+            _409="not_possible",
+            _422="idempotency_key_reused",
+        ),
+    )
+    def post(self, request: Request, reference: str) -> Response:
+        """Record a payment."""
+        order = queries.by_reference(user_of(request), reference)
+        self.check_object_permissions(request, order)
+        paid = read(request.data, PaidRequest)
+        if not has_decimals_for(paid.amount, order.currency):
+            raise Problem("too_many_decimals", "This has more decimals than the currency.", field="amount")
+        try:
+            receipt = receipts.record_payment(
+                order=order, amount=paid.amount, reference=paid.reference, recorded_by=user_of(request).pk
+            )
+        except ReferenceReused:
+            message = "This reference is known with another amount."
+            code = status.HTTP_422_UNPROCESSABLE_ENTITY
+            raise Problem("idempotency_key_reused", message, field="reference", status_code=code) from None
+        return Response(PaidBody(**receipt._asdict(), currency=order.currency))
