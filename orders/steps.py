@@ -23,14 +23,14 @@ from django.db import InterfaceError, OperationalError, transaction
 
 import faults
 from inventory.models import StockItem
-from orders import batches, log_context, queries, wakeup
+from orders import batches, queries, wakeup
 from orders.batches import BatchLease
-from orders.leg_types import Leg, Outcomes, Reached
 from orders.legs import PAYMENT, SHIPPING, STOCK
 from orders.limits import declines
 from orders.models import Journey
 from orders.payment import answers, handover
 from orders.refunding import crediting
+from orders.rules.leg_types import Leg, Outcomes, Reached
 from orders.status import Status
 from orders.waits import shortages
 from orders.workflow import JourneyState
@@ -72,7 +72,7 @@ def for_batch(step: Step) -> BatchStep:
         batch = batches.acquire_batch(batch_id, step=step.__name__)
         if batch is None:
             return  # finished, possibly long ago
-        with structlog.contextvars.bound_contextvars(**log_context.of_batch(batch_id, batch.order_ids)):
+        with structlog.contextvars.bound_contextvars(**batches.log_context(batch_id, batch.order_ids)):
             run_isolated(batch)
         wakeup.announce_events()
 

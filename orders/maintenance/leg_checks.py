@@ -7,8 +7,8 @@ state with that event or to one that follows; a state with an event means that i
 from collections.abc import Iterable, Iterator
 
 from orders.events import EventType
-from orders.leg_types import Leg, Mark, State
 from orders.legs import LEGS, NAMES, PAYMENT
+from orders.rules.leg_types import Leg, Mark, State
 
 # A newer release, whose workers run beside ours during a deploy, wrote events that we cannot judge.
 HAS_NEWER_EVENTS = """EXISTS (

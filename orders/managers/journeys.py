@@ -14,8 +14,8 @@ from django.db import connection, models
 from database.arrays import Column, document, numbers, rows
 from database.prepared import Parameters, execute
 from orders import legs
-from orders.leg_types import Wait
 from orders.managers.transactions import CurrentTransaction
+from orders.rules.leg_types import Wait
 from orders.status import Status
 from orders.workflow import Event, JourneyState
 

@@ -9,9 +9,8 @@ from django.db import IntegrityError, transaction
 
 from api.managers import Claim
 from api.models import IdempotencyKey, KeyReused
-from orders import log_context
 from orders.models import Journey, Order, order_numbers
-from orders.placing import references
+from orders.placing import origin, references
 from orders.placing.pricing import REFUSALS, Catalogue, NewOrder, Priced, ReferenceTaken, price
 
 
@@ -156,7 +155,7 @@ def _insert(orders: dict[int, Priced]) -> None:
         Order.objects.place_many(
             {order_id: priced.row() for order_id, priced in orders.items()},
             [(order_id, line) for order_id, priced in orders.items() for line in priced.lines],
-            origin=log_context.of_request(),
+            origin=origin.of_request(),
         )
 
 

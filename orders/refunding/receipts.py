@@ -11,8 +11,8 @@ from iso.currencies import format_amount
 from orders.commands import NotPossible
 from orders.models import Journey, Order
 from orders.payment import answers
+from orders.rules.undecided import BY_HAND
 from orders.status import Status
-from orders.undecided import BY_HAND
 from orders.workflow import JourneyState
 from payments import receipts
 from payments.gateways import gateway

@@ -22,12 +22,12 @@ from faults.script import Planned
 from inventory.managers import SELL, StockItemManager
 from orders import batches, commands, queries, steps, wakeup
 from orders.batches import Claimed
-from orders.leg_types import Leg, Mark, Outcomes, Reached
 from orders.legs import BY_NAME
 from orders.limits import declines
 from orders.managers import JourneyManager
 from orders.payment import answers, handover
 from orders.refunding import crediting, parts, reversals
+from orders.rules.leg_types import Leg, Mark, Outcomes, Reached
 from orders.waits import shortages
 from payments import ledger, returns, talking
 from payments.talking import Direct
