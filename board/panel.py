@@ -17,15 +17,15 @@ from notifications.models import Notification
 from orders.events import EventType
 from orders.http import views
 from orders.journal import events_of
-from orders.leg_types import Mark
 from orders.legs import LEGS, NEED_APPROVAL, PATIENT_WAITS, events_of_states, read_states
-from orders.log_context import trace_url
 from orders.models import Journey, Order, OrderEvent
 from orders.operators.actions import OPERATIONS, previews
 from orders.operators.explain import explain, is_at_rest
 from orders.operators.runs import flower_url, latest_batch, runs_of
 from orders.permissions import sees_all_orders
+from orders.placing.origin import trace_url
 from orders.reporting.wording import timeline
+from orders.rules.leg_types import Mark
 from orders.status import UNDER_WAY, Status
 from payments.models import Transaction
 

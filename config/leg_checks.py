@@ -12,8 +12,8 @@ from django.core.exceptions import FieldDoesNotExist
 from config.checks import registered_tasks
 from faults.places import STEPS
 from orders.events import EventType
-from orders.leg_types import Leg
 from orders.legs import LEGS, PAYMENT
+from orders.rules.leg_types import Leg
 from orders.workflow import JourneyState
 
 QUEUES_OF_WORKER = re.compile(r"^[\w-]+:.*\bworker\b.*? -Q ([\w,]+)", re.MULTILINE)

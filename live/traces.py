@@ -4,7 +4,7 @@ from collections import OrderedDict
 from contextlib import AbstractContextManager, nullcontext
 
 from orders.journal import FeedEvent
-from orders.log_context import TRACE
+from orders.placing.origin import TRACE
 from telemetry import tracing
 
 # Only an order's first event carries its trace.

@@ -14,7 +14,7 @@ from celery.signals import (
 )
 from celery.worker import request, state
 
-from orders import log_context
+from orders import batches
 from runtime import gc, heartbeats
 from telemetry import measures, tracing
 
@@ -96,7 +96,7 @@ def begin_process(**_: object) -> None:
 def begin_task(task: Any, task_id: str, kwargs: dict[str, Any] | None = None, **_: object) -> None:
     """Start the task's timer, span and log context."""
     task.request.began = time.perf_counter()
-    about = log_context.of_batch(kwargs["batch_id"]) if kwargs and "batch_id" in kwargs else {}
+    about = batches.log_context(kwargs["batch_id"]) if kwargs and "batch_id" in kwargs else {}
     structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id, **about)
     if tracing.is_on():
         given = task.request.get(tracing.HEADER)

@@ -16,8 +16,8 @@ from database.arrays import numbers
 from database.prepared import execute
 from orders.events import STATUS_AFTER, EventType
 from orders.journal import FeedEvent
-from orders.log_context import REQUEST, TRACE
 from orders.models import order_number
+from orders.placing.origin import REQUEST, TRACE
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,6 @@ from inventory.models import Reservation
 from iso.currencies import format_amount
 from orders import queries
 from orders.legs import LEGS, PAYMENT, read_states
-from orders.log_context import trace_url
 from orders.maintenance import archive
 from orders.models import ArchivedOrder, Batch, Credit, Journey, Order, OrderEvent, OrderLine
 from orders.operators import refunding
@@ -27,6 +26,7 @@ from orders.operators.pages import refund_page
 from orders.operators.runs import flower_url, latest_batch, runs_in, runs_of
 from orders.operators.search import found, named
 from orders.permissions import may_operate
+from orders.placing.origin import trace_url
 from orders.reporting.wording import attention, timeline, waits_for
 from payments.models import Transaction
 

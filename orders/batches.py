@@ -17,19 +17,19 @@ from django.db import transaction
 import faults
 from database.arrays import numbers
 from database.prepared import execute
-from orders import journal, legs
+from orders import legs, quarantine
+from orders.models import Journey
 from orders.status import Status
 from orders.workflow import JourneyState
+
+# Order ids per log line.
+MAX_ORDERS_LOGGED = 20
 
 # Advisory lock of dispatchers' claims.
 CLAIMING = 7_241_001
 
 # What is due within this time leaves together; concurrent batches would compete for processors.
 FRESH_SECONDS = 0.1
-
-
-# Each further lost attempt shrinks the batch by the factor. On its last attempt an order is isolated.
-ATTEMPTS_BEFORE_QUARANTINE, QUARANTINE_SHRINK = 2, 8
 
 
 class Route(StrEnum):
@@ -86,15 +86,15 @@ def claim() -> list[Claimed]:
         room = min(settings.BATCH_SIZE, settings.MAX_CONCURRENT_ORDERS - before_us.orders)
         if before_us.batches >= settings.MAX_CONCURRENT_BATCHES or room <= 0:
             return []
-        if before_us.fresh and not journal.are_due(room):
+        if before_us.fresh and not Journey.objects.are_due(room):
             return []
-        due = journal.lock_due(room)
+        due = Journey.objects.lock_due(room)
         _count_crashes(due)
-        groups = _group_by_route_and_risk([journey for journey in due if _may_be_dispatched(journey)])
+        groups = _group_by_route_and_risk([journey for journey in due if quarantine.is_admitted(journey)])
         may_leave = settings.MAX_CONCURRENT_BATCHES - before_us.batches
         claimed = [_form_batch(route, journeys) for route, journeys in islice(groups, may_leave)]
         changed = [journey for journey in due if journey.has_changed]
-        journal.save(sorted(changed, key=lambda journey: journey.order_id))
+        Journey.objects.save_all(sorted(changed, key=lambda journey: journey.order_id))
         faults.point("claim.before_commit")
     faults.point("claim.after_commit")
     return claimed
@@ -186,11 +186,18 @@ def reclaim_expired(batch_ids: Collection[int]) -> list[ExpiredBatch]:
 def release_claim(claimed: Claimed, *, seconds: float) -> None:
     """Make the orders of an unsent batch due after a delay."""
     with transaction.atomic():
-        journeys = journal.lock_batch(claimed.order_ids, batch_id=claimed.batch_id)
+        journeys = Journey.objects.lock_batch(claimed.order_ids, batch_id=claimed.batch_id)
         for journey in journeys:
             journey.defer(seconds)
-        journal.save(journeys)
+        Journey.objects.save_all(journeys)
         finish(claimed.batch_id)
+
+
+def log_context(batch_id: object, order_ids: Sequence[int] = ()) -> dict[str, object]:
+    """Return what log lines name of a batch."""
+    orders = list(order_ids)
+    some = {"orders": orders[:MAX_ORDERS_LOGGED], "order_count": len(orders)}
+    return {"batch_id": batch_id} | (some if orders else {})
 
 
 def send(claimed: Claimed) -> None:
@@ -222,27 +229,14 @@ def canvas(claimed: Claimed) -> Signature:
             return task("payments.refund_credits")
 
 
-def _may_be_dispatched(journey: JourneyState) -> bool:
-    if journey.tries < settings.MAX_ATTEMPTS:
-        return True
-    if journey.waits_for_provider:
-        journey.escalate(f"lost with its worker {journey.tries} times in a row")
-    else:
-        journey.escalate(f"claimed {journey.tries} times without getting anywhere")
-    return False
-
-
 def _count_crashes(due: Sequence[JourneyState]) -> None:
-    """Count lost batches on their orders.
-
-    Only a step known to have started costs the attempt: an absence of workers is no order's fault.
-    """
+    """Count lost batches on their orders."""
     left_behind = {journey.batch_id for journey in due if journey.batch_id is not None}
     lost = {batch.batch_id: batch for batch in reclaim_expired(left_behind)} if left_behind else {}
     for journey in due:
         if journey.batch_id in lost:
             batch = lost[journey.batch_id]
-            journey.batch_expired(before=batch.losses, was_started=batch.was_started)
+            quarantine.count_loss(journey, before=batch.losses, was_started=batch.was_started)
 
 
 def _group_by_route_and_risk(
@@ -250,18 +244,12 @@ def _group_by_route_and_risk(
 ) -> Iterator[tuple[Route, Sequence[JourneyState]]]:
     alike: dict[tuple[Route, int, int], list[JourneyState]] = {}
     for journey in journeys:
-        alike.setdefault((_route(journey), _batch_limit(journey), journey.losses), []).append(journey)
+        alike.setdefault((_route(journey), quarantine.batch_limit(journey), journey.losses), []).append(
+            journey
+        )
     for (route, most, _), together in alike.items():
         for start in range(0, len(together), most):
             yield route, together[start : start + most]
-
-
-def _batch_limit(journey: JourneyState) -> int:
-    """Return the batch size for an order: smaller with each worker crash, which it may cause."""
-    tries = journey.tries + 1
-    if tries >= settings.MAX_ATTEMPTS > 1:
-        return 1
-    return int(max(1, settings.BATCH_SIZE // QUARANTINE_SHRINK ** max(0, tries - ATTEMPTS_BEFORE_QUARANTINE)))
 
 
 def _route(journey: JourneyState) -> Route:
@@ -274,8 +262,7 @@ def _route(journey: JourneyState) -> Route:
 
 def _form_batch(route: Route, journeys: Sequence[JourneyState]) -> Claimed:
     order_ids = sorted(journey.order_id for journey in journeys)
-    was_lost = any(journey.batch_id is not None for journey in journeys)
-    batch_id = _new_batch(order_ids, is_watched=was_lost, losses=journeys[0].losses)
+    batch_id = _new_batch(order_ids, is_watched=quarantine.is_watched(journeys), losses=journeys[0].losses)
     for journey in journeys:
         journey.claimed(lease=settings.LEASE_SECONDS)
         journey.batch_id = batch_id

@@ -7,7 +7,8 @@ from django.db import transaction
 
 import faults
 from inventory.models import StockItem
-from orders import journal, wakeup
+from orders import wakeup
+from orders.models import Journey
 from orders.queries import OrderNotFound
 from orders.status import Status
 from orders.workflow import JourneyState
@@ -133,10 +134,10 @@ def _apply(order_ids: Sequence[int], act: Callable[[JourneyState], None]) -> Out
     outcomes: Outcomes = {}
     for start in range(0, len(order_ids), AT_ONCE):
         with transaction.atomic():
-            journeys = journal.lock(order_ids[start : start + AT_ONCE])
+            journeys = Journey.objects.lock(order_ids[start : start + AT_ONCE])
             outcomes |= {journey.order_id: _outcome(journey, act) for journey in journeys}
             changed = [journey for journey in journeys if journey.events]
-            journal.save(changed)
+            Journey.objects.save_all(changed)
             if any(journey.due_in is not None for journey in changed):
                 wakeup.wake_dispatcher()
             faults.point("command.before_commit")

@@ -14,8 +14,10 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 import faults
-from orders import batches, journal, log_context, wakeup
+from orders import batches, wakeup
 from orders.maintenance import deadlines
+from orders.models import Journey
+from orders.placing import origin
 from orders.waits import resume, shortages
 from runtime import draining, heartbeats
 from telemetry import measures, tracing
@@ -72,7 +74,7 @@ class Dispatcher:
     def _pause_after(self, sent: int) -> None:
         """Pause, unless the batch was full; briefly if due orders are held back for a fuller one."""
         if sent < settings.BATCH_SIZE:
-            is_held_back = not sent and journal.are_due(1)
+            is_held_back = not sent and Journey.objects.are_due(1)
             self._sleep(batches.FRESH_SECONDS if is_held_back else settings.ORDER_PROCESSING_INTERVAL)
 
     def _sleep(self, seconds: float) -> None:
@@ -89,14 +91,10 @@ class Dispatcher:
             self._listener = None
 
 
-def _log_context(claimed: batches.Claimed) -> dict[str, object]:
-    return log_context.of_batch(claimed.batch_id, claimed.order_ids)
-
-
 def _span_of(claimed: batches.Claimed) -> AbstractContextManager[None]:
     return tracing.span(
         f"batch {claimed.route}",
-        parents=log_context.traces_of(claimed.order_ids),
+        parents=origin.traces_of(claimed.order_ids),
         batch_id=claimed.batch_id,
         orders=len(claimed.order_ids),
     )
@@ -107,7 +105,12 @@ def dispatch_due(send: Callable[[batches.Claimed], None] = batches.send) -> int:
     sent = 0
     for claimed in batches.claim():
         try:
-            with structlog.contextvars.bound_contextvars(**_log_context(claimed)), _span_of(claimed):
+            with (
+                structlog.contextvars.bound_contextvars(
+                    **batches.log_context(claimed.batch_id, claimed.order_ids)
+                ),
+                _span_of(claimed),
+            ):
                 send(claimed)
             faults.point("send.after")
         except (BrokerError, RedisError, OSError) as error:

@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any
 
 from orders.events import EventType
-from orders.leg_types import Leg, Mark, State, Wait
+from orders.rules.leg_types import Leg, Mark, State, Wait
 
 # --- The legs ---------------------------------------------------------------------------------------------
 

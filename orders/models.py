@@ -15,7 +15,7 @@ from django.db.models.functions import Cast, Now
 
 from database.fields import MoneyField
 from orders import legs
-from orders.managers import REFERENCE_INDEX, CurrentTransaction, OrderManager
+from orders.managers import REFERENCE_INDEX, CurrentTransaction, JourneyManager, OrderManager
 from orders.status import Status, has_ended, is_held, may_be_retried
 from orders.workflow import JourneyState
 
@@ -140,7 +140,7 @@ def leg_column() -> "models.CharField[str, str]":
 
 
 class Journey(models.Model):
-    """Where an order stands. Written only through `orders.journal.save`."""
+    """Where an order stands. Written only through its manager."""
 
     order = models.OneToOneField(
         Order, on_delete=models.DO_NOTHING, db_constraint=False, primary_key=True, related_name="journey"
@@ -168,6 +168,8 @@ class Journey(models.Model):
     # Not a state: the order may still be retried.
     attention = models.CharField(max_length=200, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = JourneyManager()
 
     class Meta:
         indexes = [

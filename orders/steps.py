@@ -23,13 +23,14 @@ from django.db import InterfaceError, OperationalError, transaction
 
 import faults
 from inventory.models import StockItem
-from orders import batches, journal, log_context, queries, wakeup
+from orders import batches, queries, wakeup
 from orders.batches import BatchLease
-from orders.leg_types import Leg, Outcomes, Reached
 from orders.legs import PAYMENT, SHIPPING, STOCK
 from orders.limits import declines
+from orders.models import Journey
 from orders.payment import answers, handover
 from orders.refunding import crediting
+from orders.rules.leg_types import Leg, Outcomes, Reached
 from orders.status import Status
 from orders.waits import shortages
 from orders.workflow import JourneyState
@@ -67,7 +68,7 @@ def for_batch(step: Step) -> BatchStep:
         batch = batches.acquire_batch(batch_id, step=step.__name__)
         if batch is None:
             return  # finished, possibly long ago
-        with structlog.contextvars.bound_contextvars(**log_context.of_batch(batch_id, batch.order_ids)):
+        with structlog.contextvars.bound_contextvars(**batches.log_context(batch_id, batch.order_ids)):
             run_isolated(batch)
         wakeup.announce_events()
 
@@ -101,11 +102,11 @@ def _escalate(batch: BatchLease, why: str, details: str) -> None:
         journeys = _due(batch, lambda _: True)
         for journey in journeys:
             journey.escalate(why, details=details)
-        journal.save(journeys)
+        Journey.objects.save_all(journeys)
 
 
 def _due(batch: BatchLease, is_due: Callable[[JourneyState], bool]) -> list[JourneyState]:
-    journeys = journal.lock_batch(batch.order_ids, batch_id=batch.batch_id)
+    journeys = Journey.objects.lock_batch(batch.order_ids, batch_id=batch.batch_id)
     return [journey for journey in journeys if is_due(journey)]
 
 
@@ -145,7 +146,7 @@ def leg_step(leg: Leg) -> Callable[[Work], BatchStep]:
                 journeys = _due(batch, lambda j: j.order_id in outcomes and j.may_be_tried(leg))
                 for journey in journeys:
                     _reach(journey, outcomes[journey.order_id])
-                journal.save(journey for journey in journeys if journey.has_changed)
+                Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
 
         return step
 
@@ -180,7 +181,7 @@ def reserve_stock(batch: BatchLease) -> None:
             else:
                 shortages_found = [shortage._asdict() for shortage in missing]
                 journey.enter(STOCK.REFUSED, reason="out_of_stock", shortages=shortages_found)
-        journal.save(journey for journey in journeys if journey.has_changed)
+        Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
 
 
 @for_batch
@@ -197,7 +198,7 @@ def quote_shipping(batch: BatchLease) -> None:
                 journey.enter(SHIPPING.REFUSED, reason=quote.code)
             else:
                 journey.shipping_quoted(quote, goods=goods[journey.order_id])
-        journal.save(journeys)
+        Journey.objects.save_all(journeys)
 
 
 @for_batch
@@ -212,9 +213,9 @@ def authorize_payment(batch: BatchLease) -> None:
         faults.point("authorize_payment.before_intent_commit")
     outcomes = _send(Kind.AUTHORIZE, prepared)
     with transaction.atomic():
-        journeys = journal.lock([p.request.order_id for p in prepared])
+        journeys = Journey.objects.lock([p.request.order_id for p in prepared])
         _record(Kind.AUTHORIZE, prepared, outcomes, journeys, batch)
-        journal.save(journey for journey in journeys if journey.has_changed)
+        Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
         joined = _prepare_capture([j for j in journeys if j.batch_id == batch.batch_id and j.may_be_captured])
         if not joined:
             batches.finish_run(batch)
@@ -250,7 +251,7 @@ def _capture(
 ) -> None:
     outcomes = _send(Kind.CAPTURE, prepared)
     with _last_transaction(batch, step="capture_payment"):
-        journeys = journal.lock(order_ids)
+        journeys = Journey.objects.lock(order_ids)
         _record(Kind.CAPTURE, prepared, outcomes, journeys, batch)
         _settle(batch, journeys)
         if ends_batch:
@@ -268,7 +269,7 @@ def _settle(batch: BatchLease, journeys: Sequence[JourneyState]) -> None:
     for journey in journeys:
         if journey.batch_id == batch.batch_id:
             journey.settle()
-    journal.save(journey for journey in journeys if journey.has_changed)
+    Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
 
 
 def _end_batch(batch: BatchLease) -> None:
@@ -289,7 +290,7 @@ def release_stock(batch: BatchLease) -> None:
         StockItem.objects.take_back(lines=crediting.units_not_restocked(sold, queries.wanted_units(sold)))
         for journey in journeys:
             journey.enter(STOCK.RELEASED)
-        journal.save(journeys)
+        Journey.objects.save_all(journeys)
 
 
 @for_batch
@@ -307,7 +308,7 @@ def return_money(batch: BatchLease) -> None:
             crediting.supersede(id_ for id_ in with_credits if isinstance(returned[id_], Returned))
         for journey in journeys:
             _apply_return(journey, returned[journey.order_id])
-        journal.save(journeys)
+        Journey.objects.save_all(journeys)
 
 
 @for_batch
@@ -322,7 +323,7 @@ def refund_credits(batch: BatchLease) -> None:
         recorded = returns.record_all(Kind.REFUND, prepared, outcomes)
         outcomes = ledger.without_outdated(outcomes, recorded)
         crediting.settle(journeys, prepared, outcomes)
-        journal.save(journey for journey in journeys if journey.has_changed)
+        Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
         _end_batch(batch)
 
 
@@ -336,7 +337,7 @@ def complete(batch: BatchLease) -> None:
         StockItem.objects.sell(order_ids=_ids(journeys))
         for journey in journeys:
             journey.complete()
-        journal.save(journeys)
+        Journey.objects.save_all(journeys)
         _end_batch(batch)
 
 

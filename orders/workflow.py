@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 from orders.events import NO_PROGRESS, EventType
-from orders.leg_types import Leg, Mark, State, Wait
 from orders.legs import (
     BY_NAME,
     LOST_STEP,
@@ -21,7 +20,9 @@ from orders.legs import (
     holding,
     states_of,
 )
-from orders.schedule import MAX_COUNTED_ATTEMPTS, Schedule
+from orders.rules.leg_types import Leg, Mark, State, Wait
+from orders.rules.schedule import MAX_COUNTED_ATTEMPTS, Schedule
+from orders.rules.undecided import BY_HAND, Undecided
 from orders.status import (
     TRANSITIONS,
     UNDONE,
@@ -31,7 +32,6 @@ from orders.status import (
     has_ended,
     may_be_retried,
 )
-from orders.undecided import BY_HAND, Undecided
 
 # Seconds; cap of the exponential back-off.
 LONGEST_WAIT = 60.0
@@ -142,10 +142,6 @@ class JourneyState(Undecided):
     @property
     def waits_for_provider(self) -> bool:
         return self.waiting_for in WAITS_OUTSIDE
-
-    @property
-    def tries(self) -> int:
-        return self.losses if self.waits_for_provider else self.attempts
 
     # --- Outcomes of legs ----------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from django.db.models import Model, TextField
 from django.db.models.functions import Cast
 
 import faults
+from orders.managers.journeys import DELETE
 from orders.models import ArchivedOrder, Journey, Order
 
 Row = TypeVar("Row", bound=Model)
@@ -24,19 +25,9 @@ WINDOW = 500
 
 NEXT = "SELECT id, placed_at FROM orders_order WHERE id > %s ORDER BY id LIMIT %s"
 
-# Orders that hold units, have an unknown payment, owe a refund or need attention stay.
-LOCK = """
-    SELECT order_id FROM orders_journey j
-    WHERE order_id = ANY(%s::bigint[]) AND status IN ('completed', 'cancelled', 'rejected')
-      AND finished_at < %s AND due_at IS NULL AND attention = '' AND payment <> 'refunding'
-      AND NOT EXISTS (SELECT FROM inventory_reservation r WHERE r.order_id = j.order_id)
-      AND NOT EXISTS (SELECT FROM payments_transaction t WHERE t.order_id = j.order_id AND t.state = 'unknown')
-    ORDER BY order_id FOR UPDATE SKIP LOCKED
-"""
-
-MOVE = """
+MOVE = f"""
     WITH orders AS (DELETE FROM orders_order WHERE id = ANY(%(ids)s::bigint[]) RETURNING *),
-    journeys AS (DELETE FROM orders_journey WHERE order_id = ANY(%(ids)s::bigint[]) RETURNING *),
+    journeys AS ({DELETE}),
     lines AS (DELETE FROM orders_orderline WHERE order_id = ANY(%(ids)s::bigint[]) RETURNING *),
     events AS (DELETE FROM orders_orderevent WHERE order_id = ANY(%(ids)s::bigint[]) RETURNING *),
     transactions AS (DELETE FROM payments_transaction WHERE order_id = ANY(%(ids)s::bigint[]) RETURNING *),
@@ -75,7 +66,7 @@ MOVE = """
     LEFT JOIN events_of e ON e.order_id = o.id LEFT JOIN transactions_of t ON t.order_id = o.id
     ORDER BY o.id
     RETURNING month
-"""
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +98,7 @@ def _window(after: int) -> dict[int, datetime]:
 
 def _move(order_ids: Sequence[int], before: datetime) -> Counter[date]:
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(LOCK, [list(order_ids), before])
-        ids = [row[0] for row in cursor.fetchall()]
+        ids = Journey.objects.lock_archivable(order_ids, ended_before=before)
         if not ids:
             return Counter()
         cursor.execute(MOVE, {"ids": ids})

@@ -12,9 +12,9 @@ from itertools import chain, islice
 from django.db import IntegrityError, connection, transaction
 
 from database import deadline
-from orders import journal
 from orders.events import STATUS_AFTER, EventType
 from orders.maintenance import fold, leg_checks, money_checks
+from orders.models import Journey
 from orders.status import TRANSITIONS
 from payments.gateways import gateway, names_in_use
 from payments.gateways.protocol import LedgerLine
@@ -281,10 +281,10 @@ def escalate_violations(report: Report) -> None:
 
 def _call_for(order_id: int, violation: Violation) -> None:
     with transaction.atomic():
-        journeys = journal.lock([order_id])
+        journeys = Journey.objects.lock([order_id])
         for journey in journeys:
             journey.audit_failed(violation.check, details=violation.details)
-        journal.save(journey for journey in journeys if journey.has_changed)
+        Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
 
 
 def _check(report: Report, name: str, statement: str) -> None:

@@ -7,14 +7,12 @@ the state clears the flag.
 import logging
 import time
 from datetime import timedelta
-from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
-from orders import journal
 from orders.events import STATUS_AFTER
-from orders.legs import PATIENT_WAITS
+from orders.models import Journey
 from orders.status import Status
 from orders.workflow import LONGEST_WAIT
 
@@ -31,25 +29,8 @@ DEADLINES = {
 # Where the customer or the bank decides: the time to pay ends it before, if there is one.
 PATIENCE = timedelta(days=30)
 
-# Age of the event that led to the state.
-LATE = """
-    SELECT order_id FROM orders_journey j
-    WHERE status = %s AND due_at IS NOT NULL AND attention = '' AND (waiting_for = ANY(%s)) = %s AND (
-        SELECT at FROM orders_orderevent e
-        WHERE e.order_id = j.order_id AND type = ANY(%s) ORDER BY sequence DESC LIMIT 1
-    ) < now() - %s * interval '1 second'
-    LIMIT %s
-"""
-
 # A later due time came from a clock that was ahead.
 WAITS_TOO_LONG = 15 * LONGEST_WAIT
-REJOIN = """
-    UPDATE orders_journey SET due_at = now() WHERE order_id IN (
-        SELECT order_id FROM orders_journey
-        WHERE due_at > now() + (CASE WHEN waiting_for = ANY(%s) THEN 86400 ELSE %s END) * interval '1 second'
-        LIMIT %s FOR UPDATE SKIP LOCKED
-    )
-"""
 
 
 class DeadlineWatch:
@@ -79,20 +60,21 @@ def escalate_overdue(status: Status, deadline: timedelta, *, waits_patiently: bo
     """
     entered_by = [event.value for event, after in STATUS_AFTER.items() if after is status]
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            waits: list[Any] = [list(PATIENT_WAITS), waits_patiently]
-            cursor.execute(LATE, [status.value, *waits, entered_by, deadline.total_seconds(), AT_ONCE])
-            late = [order_id for (order_id,) in cursor.fetchall()]
-        journeys = [j for j in journal.lock(late) if j.status is status and j.is_due]
+        late = Journey.objects.overdue(
+            status,
+            waits_patiently=waits_patiently,
+            entered_by=entered_by,
+            seconds=deadline.total_seconds(),
+            limit=AT_ONCE,
+        )
+        journeys = [j for j in Journey.objects.lock(late) if j.status is status and j.is_due]
         for journey in journeys:
             journey.overdue(deadline)
-        journal.save(journeys)
+        Journey.objects.save_all(journeys)
     return len(journeys)
 
 
 def reschedule_from_the_future() -> int:
     """Reschedule orders due impossibly late. Return how many; at most AT_ONCE."""
     longest = max(WAITS_TOO_LONG, 2 * settings.LEASE_SECONDS)
-    with connection.cursor() as cursor:
-        cursor.execute(REJOIN, [list(PATIENT_WAITS), longest, AT_ONCE])
-        return int(cursor.rowcount)
+    return Journey.objects.bring_forward(beyond=longest, limit=AT_ONCE)

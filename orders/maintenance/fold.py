@@ -7,8 +7,8 @@ with the new value's number in the lowest digits.
 from collections.abc import Mapping
 
 from orders.events import STATUS_AFTER, EventType
-from orders.leg_types import Leg
 from orders.legs import LEGS, PAYMENT
+from orders.rules.leg_types import Leg
 from orders.status import Status
 
 NAME = "Journal: an order's events, folded, are its row"

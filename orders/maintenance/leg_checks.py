@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from orders.events import EventType
-from orders.leg_types import Leg, Mark, State
 from orders.legs import LEGS, NAMES, PAYMENT
+from orders.rules.leg_types import Leg, Mark, State
 
 # Events of a newer release, seen during a deploy: we cannot judge them.
 HAS_NEWER_EVENTS = """EXISTS (

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 from iso.currencies import format_amount
 from orders import legs
 from orders.events import EventType
-from orders.leg_types import Leg
 from orders.legs import PAYMENT
 from orders.models import Journey
 from orders.operators import blockers
 from orders.operators.blockers import Blocker
 from orders.operators.situations import Explanation, Facts, Situation
 from orders.reporting.wording import attention as in_words
+from orders.rules.leg_types import Leg
 from orders.status import Status
 from payments.balance import balance
 from payments.ledger import Kind, State

@@ -6,11 +6,11 @@ from django.conf import settings
 
 from iso.currencies import format_amount
 from orders.events import EventType
-from orders.leg_types import Mark, Wait
 from orders.legs import BY_NAME, PAYMENT, STOCK, WAITS
 from orders.operators import blockers
 from orders.operators.continuing import continues, obstacles, open_legs, poll_blockers
 from orders.operators.situations import Explanation, Facts, Situation
+from orders.rules.leg_types import Mark, Wait
 from orders.waits.leg_breakers import breaker_state
 from payments import ledger
 from payments.models import Transaction

@@ -12,9 +12,10 @@ from django.conf import settings
 from django.db import transaction
 
 import faults
-from orders import journal, wakeup
+from orders import wakeup
 from orders.legs import PAYMENT
 from orders.limits import declines
+from orders.models import Journey
 from orders.payment import decisions
 from orders.workflow import JourneyState
 from payments import ledger
@@ -51,14 +52,14 @@ def take(answered: Sequence[Answered]) -> list[Prepared]:
     """Record and apply outcomes; return the captures to send."""
     order_ids = sorted({answer.prepared.request.order_id for answer in answered})
     with transaction.atomic():
-        journeys = {journey.order_id: journey for journey in journal.lock(order_ids)}
+        journeys = {journey.order_id: journey for journey in Journey.objects.lock(order_ids)}
         authorized: list[JourneyState] = []
         for kind in (Kind.AUTHORIZE, Kind.CAPTURE):
             of_kind = [answer for answer in answered if answer.prepared.kind is kind]
             authorized += _take_kind(kind, of_kind, journeys)
         captures = capture(authorized)
         changed = [journey for journey in journeys.values() if journey.has_changed]
-        journal.save(changed)
+        Journey.objects.save_all(changed)
         if any(journey.due_in == 0 for journey in changed):
             wakeup.wake_dispatcher()
         faults.point("answers.before_commit")
@@ -69,12 +70,12 @@ def take(answered: Sequence[Answered]) -> list[Prepared]:
 def escalate(answered: Answered, error: Exception) -> None:
     kind, order_id = answered.prepared.kind, answered.prepared.request.order_id
     with transaction.atomic():
-        journeys = journal.lock([order_id])
+        journeys = Journey.objects.lock([order_id])
         if isinstance(answered.outcome, Outcome):
             ledger.record(kind, {order_id: answered.outcome})
         for journey in journeys:
             _stop(kind, journey, error)
-        journal.save(journey for journey in journeys if journey.has_changed)
+        Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
 
 
 def _take_kind(
@@ -158,12 +159,12 @@ def record_late(kind: Kind, prepared: Prepared, outcome: Outcome) -> None:
 def record_late_outcome(kind: Kind, order_id: int, outcome: Outcome, *, number: int) -> bool:
     """Record an outcome that no step waits for; reschedule its order."""
     with transaction.atomic():
-        journeys = journal.lock([order_id])
+        journeys = Journey.objects.lock([order_id])
         if order_id not in ledger.record(kind, {order_id: outcome}, number_by_order={order_id: number}):
             return False
         for journey in journeys:
             apply_late(kind, journey, outcome)
-        journal.save(journey for journey in journeys if journey.has_changed)
+        Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
         wakeup.wake_dispatcher()
         faults.point("late.before_commit")
     return True

@@ -14,11 +14,10 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 
 import faults
-from database.arrays import numbers
-from database.prepared import execute
-from orders import batches, journal, queries, wakeup
+from orders import batches, queries, wakeup
 from orders.batches import BatchLease
 from orders.legs import PAYMENT
+from orders.models import Journey
 from orders.payment import answers
 from orders.payment.answers import Answered
 from orders.workflow import JourneyState
@@ -35,18 +34,6 @@ logger = logging.getLogger(__name__)
 RENEWALS_PER_LEASE = 3
 # Others look up the rest.
 DRAIN_SECONDS = 8.0
-
-FREE = """
-    WITH under_way AS (
-        SELECT order_id FROM orders_journey
-        WHERE order_id = ANY(%s::bigint[]) AND batch_id IS NULL AND status = 'processing' AND due_at > now()
-        ORDER BY order_id FOR UPDATE SKIP LOCKED
-    )
-    UPDATE orders_journey j SET due_at = {due_at} FROM under_way WHERE j.order_id = under_way.order_id
-"""
-RENEW = FREE.format(due_at="greatest(j.due_at, now() + %s::float8 * interval '1 second')")
-LET_GO = FREE.format(due_at="now()")
-
 
 # --- The steps --------------------------------------------------------------------------------------------
 
@@ -67,14 +54,14 @@ def _hand_over(
     """Submit or defer a part's calls; return how many left the batch."""
     calls: list[Prepared] = []
     with transaction.atomic():
-        journeys = journal.lock_batch(order_ids, batch_id=batch.batch_id)
+        journeys = Journey.objects.lock_batch(order_ids, batch_id=batch.batch_id)
         chargeable = [journey for journey in journeys if journey.may_be_tried(PAYMENT)]
         if is_crowded:
             for journey in chargeable:
                 _defer_without_room(journey)
         else:
             calls = _prepare(chargeable)
-        journal.save(journey for journey in chargeable if journey.has_changed)
+        Journey.objects.save_all(journey for journey in chargeable if journey.has_changed)
         left = sum(journey.batch_id is None for journey in chargeable)
         if is_last:
             batches.finish_run(batch)
@@ -117,7 +104,7 @@ def capture(batch: BatchLease, journeys: Sequence[JourneyState]) -> list[Prepare
             journey.reschedule_in(answers.call_lease())  # its call is under way: the answer continues it
         else:
             journey.settle()
-    journal.save(journey for journey in journeys if journey.has_changed)
+    Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
     return captures
 
 
@@ -188,7 +175,7 @@ class HandedOverCalls:
         with self._lock:
             order_ids = sorted({order_id for order_id, _ in self._under_way})
         logger.warning("%d calls have no answer as the process ends: others look them up", len(order_ids))
-        execute(LET_GO, [numbers(order_ids)])
+        Journey.objects.release_calls(order_ids)
 
     def _answered(self, call: Prepared, outcome: Outcome | Exception) -> None:
         self._collector.add(Answered(call, outcome))
@@ -234,7 +221,7 @@ class HandedOverCalls:
         with self._lock:
             old = [call for call, at in self._under_way.items() if at < than]
         if old:
-            execute(RENEW, [numbers(sorted({order_id for order_id, _ in old})), lease])
+            Journey.objects.renew_calls(sorted({order_id for order_id, _ in old}), lease=lease)
             with self._lock:
                 self._under_way.update({call: now for call in old if call in self._under_way})
 

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from api.managers import Claim
 from api.models import IdempotencyKey, KeyReused
-from orders import log_context
-from orders.models import Order, order_numbers
-from orders.placing import references
+from orders.models import Journey, Order, order_numbers
+from orders.placing import origin, references
 from orders.placing.pricing import REFUSALS, Catalogue, NewOrder, Priced, ReferenceTaken, price
 
 
@@ -156,7 +155,7 @@ def _insert(orders: dict[int, Priced]) -> None:
         Order.objects.place_many(
             {order_id: priced.row() for order_id, priced in orders.items()},
             [(order_id, line) for order_id, priced in orders.items() for line in priced.lines],
-            origin=log_context.of_request(),
+            origin=origin.of_request(),
         )
 
 
@@ -205,9 +204,7 @@ def is_backlogged(*, limit: int) -> bool:
     """Return whether more than `limit` orders are due; cached if not."""
     if limit == _BacklogCache.limit and time.monotonic() < _BacklogCache.until:
         return False
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT FROM orders_journey WHERE due_at <= now() OFFSET %s)", [limit])
-        found = bool(cursor.fetchone()[0])
+    found = Journey.objects.are_due(limit + 1)
     if not found:
         _BacklogCache.limit, _BacklogCache.until = limit, time.monotonic() + POLL_SECONDS
     return found

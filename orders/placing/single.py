@@ -12,10 +12,9 @@ from django.db import IntegrityError, OperationalError
 import faults
 from api.models import IdempotencyKey, KeyReused
 from inventory.catalogue import cached_products
-from orders import log_context
 from orders.managers import PlacedLine
 from orders.models import Order, OrderLine, order_number
-from orders.placing import references, totals
+from orders.placing import origin, references, totals
 from orders.placing.pricing import REFUSALS, Catalogue, NewOrder, ReferenceTaken, price
 from orders.queries import OrderArchived
 
@@ -72,7 +71,7 @@ def _store(new: NewOrder, key: Key | None, catalogue: Catalogue) -> Placed | Non
             priced.row(),
             priced.lines,
             versions=[catalogue.version_of(line.product_id) for line in priced.lines],
-            origin=log_context.of_request(),
+            origin=origin.of_request(),
             key=key.text if key else "",
             fingerprint=key.fingerprint if key else b"",
         )

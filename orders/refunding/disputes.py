@@ -3,7 +3,7 @@
 from django.db import transaction
 
 from iso.currencies import format_amount
-from orders import journal
+from orders.models import Journey
 from payments import disputes
 from payments.gateways.protocol import Event
 from payments.models import Transaction
@@ -14,7 +14,7 @@ WORDS = "disputed by the customer"
 def record_news(event: Event, *, order_id: int) -> bool:
     """Record what a webhook reports of a dispute. Return whether it was new."""
     with transaction.atomic():
-        journeys = journal.lock([order_id])
+        journeys = Journey.objects.lock([order_id])
         dispute = disputes.record(event, order_id=order_id)
         if dispute is None:
             return False
@@ -23,7 +23,7 @@ def record_news(event: Event, *, order_id: int) -> bool:
                 journey.dispute_won(WORDS)
             else:
                 journey.call_for_attention(_in_words(dispute))
-        journal.save(journey for journey in journeys if journey.has_changed)
+        Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
     return True
 
 

@@ -5,10 +5,10 @@ from django.db import transaction
 import faults
 from inventory.models import StockItem
 from inventory.stock import Wanted
-from orders import journal, wakeup
+from orders import wakeup
 from orders.commands import NotPossible
 from orders.legs import STOCK
-from orders.models import Credit, Order
+from orders.models import Credit, Journey, Order
 from orders.queries import OrderNotFound
 from orders.refunding import crediting
 from orders.refunding.amounts import Plan, Standing, Wish, plan
@@ -28,7 +28,7 @@ def preview(order: Order, wish: Wish) -> tuple[Plan, Standing]:
 def refund_part(*, order_id: int, wish: Wish, requested_by: int | None = None) -> Credit:
     """Decide to refund a part; a step carries it out. Raises NotPossible or one of `amounts`' errors."""
     with transaction.atomic():
-        journeys = journal.lock([order_id])
+        journeys = Journey.objects.lock([order_id])
         if not journeys:
             raise OrderNotFound(order_id)
         (journey,) = journeys
@@ -40,7 +40,7 @@ def refund_part(*, order_id: int, wish: Wish, requested_by: int | None = None) -
         if wish.restock:
             _restock(journey, decided)
         journey.refund_requested(credit=number, amount=decided.amount, reason=wish.reason)
-        journal.save([journey])
+        Journey.objects.save_all([journey])
         wakeup.wake_dispatcher()
         faults.point("command.before_commit")
     return credit

@@ -8,12 +8,11 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import transaction
 
 from iso.currencies import format_amount
-from orders import journal
 from orders.commands import NotPossible
-from orders.models import Order
+from orders.models import Journey, Order
 from orders.payment import answers
+from orders.rules.undecided import BY_HAND
 from orders.status import Status
-from orders.undecided import BY_HAND
 from orders.workflow import JourneyState
 from payments import receipts
 from payments.gateways import gateway
@@ -39,7 +38,7 @@ def record_payment(*, order: Order, amount: Decimal, reference: str, recorded_by
     if (order.payment_gateway or settings.PAYMENT_GATEWAY) != NAME:
         raise NotPossible(action="paid by hand", status=Status(order.journey.status))
     with transaction.atomic():
-        journeys = journal.lock([order.pk])
+        journeys = Journey.objects.lock([order.pk])
         received = receipts.receive(
             uuid=str(order.uuid),
             reference=reference,
@@ -70,7 +69,7 @@ def _apply(order: Order, journeys: list[JourneyState], receipt: Receipt, amount:
         elif receipt.surplus:
             much = format_amount(receipt.surplus, order.currency)
             journey.call_for_attention(f"{much} too much arrived: {BY_HAND}")
-    journal.save(journey for journey in journeys if journey.has_changed)
+    Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
     row = Transaction.objects.filter(order_id=order.pk, kind=Kind.AUTHORIZE).first()
     # A call that is not recorded yet has still to begin, and finds the amount.
     if row is not None and (outcome := gateway(NAME).find(key=row.key)) is not None:

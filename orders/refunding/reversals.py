@@ -2,9 +2,9 @@
 
 from django.db import transaction
 
-from orders import journal, wakeup
+from orders import wakeup
 from orders.legs import PAYMENT
-from orders.models import Credit
+from orders.models import Credit, Journey
 from orders.payment import answers
 from orders.refunding import crediting
 from orders.status import UNDONE
@@ -26,13 +26,13 @@ def record_news(entry: Transaction, outcome: Outcome) -> bool:
     if outcome.kind != "declined" or kind not in (Kind.REFUND, Kind.CAPTURE):
         return False
     with transaction.atomic():
-        journeys = journal.lock([order_id])
+        journeys = Journey.objects.lock([order_id])
         found = ledger.reverse(entry, outcome)
         if found is None:
             return False
         for journey in journeys:
             _apply(kind, journey, found, outcome)
-        journal.save(journey for journey in journeys if journey.has_changed)
+        Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
         wakeup.wake_dispatcher()
     return True
 

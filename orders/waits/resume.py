@@ -6,9 +6,8 @@ A missed change only costs the rest of their back-off.
 import logging
 import time
 
-from django.db import connection
-
 from orders import legs
+from orders.models import Journey
 from orders.waits.leg_breakers import breaker_state
 
 logger = logging.getLogger(__name__)
@@ -16,17 +15,6 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
 # Orders per second, so as not to overrun a recovering provider.
 RAMP = 50.0
-
-RESUME = """
-    WITH parked AS (
-        SELECT order_id FROM orders_journey
-        WHERE due_at > now() AND batch_id IS NULL AND waiting_for = ANY(%s) FOR UPDATE SKIP LOCKED
-    ), turns AS (
-        SELECT order_id, row_number() OVER (ORDER BY order_id) - 1 AS turn FROM parked
-    )
-    UPDATE orders_journey j SET due_at = least(j.due_at, now() + turn / %s::float8 * interval '1 second')
-    FROM turns WHERE j.order_id = turns.order_id
-"""
 
 
 class ProviderWatch:
@@ -52,6 +40,4 @@ class ProviderWatch:
 
 def resume_waiting(provider: str) -> int:
     """Make the orders due that wait for a provider, oldest first. Return how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(RESUME, [legs.waits_for_provider(provider), RAMP])
-        return int(cursor.rowcount)
+    return Journey.objects.resume_waiting(legs.waits_for_provider(provider), per_second=RAMP)

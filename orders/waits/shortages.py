@@ -10,13 +10,14 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 from database.arrays import numbers
 from database.prepared import execute
 from inventory.stock import Shortage, Wanted
 from orders import wakeup
 from orders.legs import STOCK
+from orders.models import Journey
 
 POLL_SECONDS = 0.2
 # Polls get slower with load: at most this share of a dispatcher's time.
@@ -77,14 +78,6 @@ QUEUE = """
     SELECT line.*, queue.is_coming FROM queue CROSS JOIN LATERAL (
         SELECT order_id, product_id, quantity FROM orders_orderline line WHERE line.order_id = queue.order_id OFFSET 0
     ) line ORDER BY line.order_id
-"""
-
-WAKE = """
-    UPDATE orders_journey j SET due_at = now() FROM (
-        SELECT order_id FROM orders_journey
-        WHERE order_id = ANY(%s::bigint[]) AND stock = 'short' AND batch_id IS NULL AND due_at > now()
-        ORDER BY order_id FOR UPDATE SKIP LOCKED
-    ) asleep WHERE j.order_id = asleep.order_id
 """
 
 
@@ -188,9 +181,8 @@ def _queue() -> Queue:
 
 
 def _make_due(order_ids: Collection[int]) -> int:
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(WAKE, [numbers(order_ids)])
-        woken = int(cursor.rowcount)
+    with transaction.atomic():
+        woken = Journey.objects.wake_queued(order_ids)
         if woken:
             wakeup.wake_dispatcher()
     return woken

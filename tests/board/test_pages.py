@@ -10,7 +10,6 @@ from django.db import transaction
 from django.test import Client
 
 from config import errors
-from orders import journal
 from orders.models import Journey, Order
 from tests.factories import make_order, make_user
 
@@ -191,9 +190,9 @@ def test_an_operator_may_do_what_has_an_effect(browser_of, staff, product, provi
 def test_an_operators_traceback_is_for_operators(browser_of, alice, staff, product):
     order = make_order((product, 1), owner=alice)
     with transaction.atomic():
-        (journey,) = journal.lock([order.order_id])
+        (journey,) = Journey.objects.lock([order.order_id])
         journey.escalate("poison", details="Traceback: horror")
-        journal.save([journey])
+        Journey.objects.save_all([journey])
     path = f"/board/orders/{order.order_id}"
     assert b"horror" in browser_of(staff).get(path).content
     assert b"horror" not in browser_of(alice).get(path).content

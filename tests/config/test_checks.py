@@ -9,7 +9,7 @@ from rest_framework.views import APIView
 from config import checks, leg_checks
 from config.celery import app
 from orders import legs
-from orders.leg_types import Leg, Mark, State, Wait
+from orders.rules.leg_types import Leg, Mark, State, Wait
 
 
 def ids(found: list) -> list[str]:

@@ -13,23 +13,16 @@ WRITES = re.compile(
 # They stand beside the service, or before it.
 BESIDE = ("tests/", "bench/", "chaos/", "attacks/", "cluster/", "docs/")
 
+PLACING, JOURNEYS = "orders/managers/orders.py", "orders/managers/journeys.py"
 ARCHIVE = "orders/maintenance/archive.py"  # moves whole orders with all that belongs to them
 DOORS = {
     "api_": set(),
     "orders_idempotencykey": {"api/managers.py"},
     "inventory_": {"inventory/managers.py"},
-    "orders_order": {"orders/managers.py", ARCHIVE},
-    "orders_orderline": {"orders/managers.py", ARCHIVE},
-    "orders_journey": {
-        "orders/managers.py",
-        "orders/journal.py",
-        "orders/payment/handover.py",
-        "orders/waits/shortages.py",
-        "orders/waits/resume.py",
-        "orders/maintenance/deadlines.py",
-        ARCHIVE,
-    },
-    "orders_orderevent": {"orders/managers.py", "orders/journal.py", ARCHIVE},
+    "orders_order": {PLACING, ARCHIVE},
+    "orders_orderline": {PLACING, ARCHIVE},
+    "orders_journey": {JOURNEYS},
+    "orders_orderevent": {PLACING, JOURNEYS, ARCHIVE},
     "orders_archivedorder": {ARCHIVE},
     "orders_archivedunits": {ARCHIVE},
     "orders_batch": {"orders/batches.py"},

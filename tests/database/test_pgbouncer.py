@@ -32,14 +32,15 @@ import sys, threading
 import django; django.setup()
 from decimal import Decimal
 from django.db import connection
-from orders import batches, intake, steps
-from orders.commands import NewOrder, WantedLine
+from orders import batches, steps
+from orders.placing import bulk
+from orders.placing.pricing import NewOrder, WantedLine
 
 def work(owner_id, product_id):
     for _ in range(3):
         new = NewOrder(owner_id=owner_id, customer_name="P", email="", lines=[WantedLine(1, product_id)],
                        currency="USD", country="US", payment_token="tok_demo", hold=False)
-        intake.place_orders(entries=[intake.Entry(new)], owner_id=owner_id)
+        bulk.place_orders(entries=[bulk.Entry(new)], owner_id=owner_id)
         for claimed in batches.claim():
             steps.quote_shipping(batch_id=claimed.batch_id)
             steps.reserve_stock(batch_id=claimed.batch_id)

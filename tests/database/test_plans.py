@@ -3,7 +3,7 @@
 import pytest
 from django.db import connection
 
-from orders import journal
+from orders.models import Journey
 from tests.factories import make_order, make_product
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,12 +24,12 @@ def executions() -> int:
 def test_many_orders_are_planned_for_themselves_and_few_are_not() -> None:
     product = make_product(units=MANY)
     order_ids = [make_order((product, 1)).order_id for _ in range(MANY)]
-    journal.lock(order_ids[:1])
+    Journey.objects.lock(order_ids[:1])
     prepared = executions()
     assert prepared > 0
 
-    assert len(journal.lock(order_ids)) == MANY
+    assert len(Journey.objects.lock(order_ids)) == MANY
     assert executions() == prepared
 
-    journal.lock(order_ids[:1])
+    Journey.objects.lock(order_ids[:1])
     assert executions() == prepared + 1

@@ -3,8 +3,9 @@
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from orders import journal, wakeup
+from orders import wakeup
 from orders.legs import PAYMENT
+from orders.models import Journey
 from tests.factories import make_order, make_product
 
 
@@ -23,10 +24,10 @@ def something_happens(*order_ids: int, times: int = 1, announce: bool = True) ->
     """Append events to orders, in one transaction for each time."""
     for _ in range(times):
         with transaction.atomic():
-            states = journal.lock(order_ids)
+            states = Journey.objects.lock(order_ids)
             for state in states:
                 state.retry()
-            journal.save(states)
+            Journey.objects.save_all(states)
         if announce:
             wakeup.announce_events()
 
@@ -34,7 +35,7 @@ def something_happens(*order_ids: int, times: int = 1, announce: bool = True) ->
 def it_waits(order_id: int) -> None:
     """Append an event of another kind."""
     with transaction.atomic():
-        states = journal.lock([order_id])
+        states = Journey.objects.lock([order_id])
         for state in states:
             state.wait_for(PAYMENT.PROVIDER_AWAY)
-        journal.save(states)
+        Journey.objects.save_all(states)

@@ -9,8 +9,8 @@ import pytest
 from django.db import connections, transaction
 from websockets.exceptions import ConnectionClosed, InvalidMessage
 
-from orders import journal, wakeup
-from orders.models import Order
+from orders import wakeup
+from orders.models import Journey, Order
 from tests.factories import make_user
 from tests.notifications.conftest import token_of
 from tests.notifications.factories import it_waits, make_quiet_order, make_quiet_orders, something_happens
@@ -240,7 +240,7 @@ async def _unreliable(live: LiveServer, path, token):
 
 def _overlap(first, second):
     with transaction.atomic():
-        held = journal.lock([first])
+        held = Journey.objects.lock([first])
 
         def younger():
             something_happens(second, announce=False)
@@ -249,10 +249,10 @@ def _overlap(first, second):
         thread = threading.Thread(target=younger)
         thread.start()
         thread.join()
-        states = [*held, *journal.lock([second])]
+        states = [*held, *Journey.objects.lock([second])]
         for state in states:
             state.retry()
-        journal.save(states)
+        Journey.objects.save_all(states)
 
 
 def _placed_order(owner):

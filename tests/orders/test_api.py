@@ -8,9 +8,9 @@ import pytest
 from django.utils import timezone
 
 from inventory.models import Product, Reservation, StockItem
-from orders import commands, journal
+from orders import commands
 from orders.legs import PAYMENT, STOCK
-from orders.models import Order, OrderLine
+from orders.models import Journey, Order, OrderLine
 from tests.factories import make_transaction
 from tests.orders.conftest import an_order, client_of
 
@@ -158,9 +158,9 @@ def test_a_payment_that_has_no_event_yet_changes_the_etag(as_alice, place):
 
 def test_only_staff_see_why_an_order_needs_attention(as_alice, as_operator, place):
     order_id = place()["id"]
-    (journey,) = journal.lock([order_id])
+    (journey,) = Journey.objects.lock([order_id])
     journey.escalate("payment_outcome for 5 attempts", details="Traceback: secret")
-    journal.save([journey])
+    Journey.objects.save_all([journey])
 
     assert "attention" not in as_alice.get(f"/api/orders/{order_id}").json()
     assert as_operator.get(f"/api/orders/{order_id}").json()["attention"] == "payment_outcome for 5 attempts"
@@ -376,10 +376,10 @@ def test_an_operator_takes_back_a_completed_order(as_operator, place):
 
 def test_an_operator_has_an_order_looked_at_again(as_operator, place):
     order_id = place()["id"]
-    (journey,) = journal.lock([order_id])
+    (journey,) = Journey.objects.lock([order_id])
     journey.claimed(lease=60)
     journey.escalate("a defect")
-    journal.save([journey])
+    Journey.objects.save_all([journey])
 
     response = as_operator.post(f"/api/orders/{order_id}/retry")
 
@@ -419,14 +419,14 @@ def confirm(order_id):
     for line in OrderLine.objects.filter(order_id=order_id):
         StockItem.objects.filter(product_id=line.product_id).update(reserved=line.quantity)
         Reservation.objects.create(order_id=order_id, product_id=line.product_id, quantity=line.quantity)
-    (journey,) = journal.lock([order_id])
+    (journey,) = Journey.objects.lock([order_id])
     journey.claimed(lease=60)
     journey.enter(STOCK.RESERVED)
     journey.shipping_quoted(Decimal(0), goods=Decimal(10))
     journey.enter(PAYMENT.AUTHORIZED)
     journey.enter(PAYMENT.CAPTURED)
     journey.settle()
-    journal.save([journey])
+    Journey.objects.save_all([journey])
 
 
 # --- For people -------------------------------------------------------------------------------------------

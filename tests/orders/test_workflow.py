@@ -6,9 +6,10 @@ from decimal import Decimal
 
 import pytest
 
+from orders import quarantine
 from orders.events import STATUS_AFTER, EventType
-from orders.leg_types import State
 from orders.legs import LOST_STEP, PAYMENT, SHIPPING, STOCK
+from orders.rules.leg_types import State
 from orders.status import TRANSITIONS, IllegalMove, Status
 from orders.workflow import MAX_QUIET_ATTEMPTS, JourneyState
 
@@ -200,12 +201,12 @@ def test_whoever_leaves_the_queue_waits_for_units_no_longer(leave: Callable[[Jou
 
 def test_only_lost_batches_count_against_an_order_that_waits_for_its_provider() -> None:
     state = journey(wait=PAYMENT.OUTCOME_UNKNOWN, attempts=7)
-    state.batch_expired(before=0, was_started=False)
-    assert state.tries == 0
-    state.batch_expired(before=2, was_started=True)
-    assert state.tries == 3
+    quarantine.count_loss(state, before=0, was_started=False)
+    assert quarantine.attempts_of(state) == 0
+    quarantine.count_loss(state, before=2, was_started=True)
+    assert quarantine.attempts_of(state) == 3
     state.wait = None
-    assert state.tries == state.attempts == 6
+    assert quarantine.attempts_of(state) == state.attempts == 6
 
 
 def test_an_outcome_that_stays_unknown_is_put_before_a_person_and_still_retried() -> None:

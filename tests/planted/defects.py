@@ -15,6 +15,8 @@ from inventory.managers import StockItemManager
 from orders import batches, dispatcher, journal, steps
 from orders.batches import Claimed
 from orders.legs import PAYMENT
+from orders.managers import JourneyManager
+from orders.models import Journey
 from orders.payment import handover
 from orders.refunding import amounts
 from orders.waits import shortages
@@ -32,13 +34,13 @@ Replacement = tuple[Any, str, Any]
 def no_fencing() -> list[Replacement]:
     """A worker that comes late, or second, works as if the orders were its own and nothing had been done."""
 
-    def lock_batch(order_ids: Sequence[int], *, batch_id: int) -> list[JourneyState]:
-        return journal.lock(order_ids)
+    def lock_batch(self: JourneyManager, order_ids: Sequence[int], *, batch_id: int) -> list[JourneyState]:
+        return self.lock(order_ids)
 
     def due(batch: batches.BatchLease, is_due: object) -> list[JourneyState]:
-        return journal.lock(batch.order_ids)
+        return Journey.objects.lock(batch.order_ids)
 
-    return [(journal, "lock_batch", lock_batch), (steps, "_due", due)]
+    return [(JourneyManager, "lock_batch", lock_batch), (steps, "_due", due)]
 
 
 def key_per_try() -> list[Replacement]:

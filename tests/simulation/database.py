@@ -11,10 +11,11 @@ from django.conf import settings
 from django.db import OperationalError
 
 from inventory.stock import Wanted
-from orders import journal, legs
+from orders import legs
 from orders.batches import FRESH_SECONDS, BatchLease, ExpiredBatch, UnderWay
 from orders.events import EventType
 from orders.legs import PAYMENT, STOCK
+from orders.managers import journeys
 from orders.status import Status
 from orders.waits.shortages import Queue, Units
 from orders.workflow import JourneyState
@@ -24,7 +25,7 @@ from tests.simulation.dice import Dice
 from tests.simulation.invariants import Watch
 
 # What is stored of a journey under these names; `is_due` follows from when it is due.
-KEPT = [name for name in journal.FIELDS if name != "is_due"]
+KEPT = [name for name in journeys.FIELDS if name != "is_due"]
 
 
 @dataclass(slots=True)
@@ -162,7 +163,7 @@ class Database:
             transaction.writes.append(what)
             transaction.touched.update(touched)
 
-    # --- Journeys: stands in for orders.journal ---
+    # --- Journeys: stands in for their manager ---
 
     def lock_journeys(self, order_ids: Sequence[int]) -> list[JourneyState]:
         for order_id in sorted(order_ids):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from orders.events import STATUS_AFTER, EventType
-from orders.leg_types import Mark
 from orders.legs import LEGS, NAMES, PAYMENT, STOCK
 from orders.models import Credit
+from orders.rules.leg_types import Mark
 from orders.status import TRANSITIONS, Status
 from orders.workflow import JourneyState
 from tests.simulation.credits import Row, line_amounts

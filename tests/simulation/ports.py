@@ -1,7 +1,7 @@
 """Where the made-up world is put in the place of the real one: every function that touches anything outside.
 
-The production code calls these through their modules (`journal.lock_batch(…)`), so the modules are the ports:
-nothing in it knows that it can be simulated.
+The production code calls these through their modules and managers (`Journey.objects.lock_batch(…)`), so those are
+the ports: nothing in it knows that it can be simulated.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,13 +20,14 @@ from api import idempotency
 from api.managers import IdempotencyKeyManager
 from faults.script import Planned
 from inventory.managers import SELL, StockItemManager
-from orders import batches, commands, journal, queries, steps, wakeup
+from orders import batches, commands, queries, steps, wakeup
 from orders.batches import Claimed
-from orders.leg_types import Leg, Mark, Outcomes, Reached
 from orders.legs import BY_NAME
 from orders.limits import declines
+from orders.managers import JourneyManager
 from orders.payment import answers, handover
 from orders.refunding import crediting, parts, reversals
+from orders.rules.leg_types import Leg, Mark, Outcomes, Reached
 from orders.waits import shortages
 from payments import ledger, returns, talking
 from payments.talking import Direct
@@ -71,16 +72,21 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
                 parts,
                 reversals,
                 idempotency,
+                shortages,
             )
         ),
         (steps, "database_now", lambda: moment(world)),
         (steps, "WORK", steps.WORK | {name: partial(_work, world, BY_NAME[name]) for name in steps.WORK}),
         (faults, "point", world.point),
-        (journal, "lock", database.lock_journeys),
-        (journal, "lock_batch", database.lock_batch),
-        (journal, "lock_due", database.lock_due),
-        (journal, "are_due", database.are_due),
-        (journal, "save", database.save),
+        (JourneyManager, "lock", lambda _, ids: database.lock_journeys(ids)),
+        (
+            JourneyManager,
+            "lock_batch",
+            lambda _, ids, *, batch_id: database.lock_batch(ids, batch_id=batch_id),
+        ),
+        (JourneyManager, "lock_due", lambda _, limit: database.lock_due(limit)),
+        (JourneyManager, "are_due", lambda _, count: database.are_due(count)),
+        (JourneyManager, "save_all", lambda _, states: database.save(states)),
         (batches, "_new_batch", database.new_batch),
         (batches, "under_way", lambda: database.under_way(settings.LEASE_SECONDS)),
         (batches, "finish", database.finish_batch),
@@ -110,7 +116,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (shortages, "units", database.units),
         (shortages, "_out_of_patience", database.out_of_patience),
         (shortages, "_queue", database.queue),
-        (shortages, "_make_due", lambda order_ids: _woken(world, order_ids)),
+        (JourneyManager, "wake_queued", lambda _, ids: database.make_due(ids)),
         (declines, "note", lambda outcomes: None),
         (queries, "charges", books.charges),
         (ledger, "prepare", books.prepare),
@@ -148,13 +154,6 @@ def _work(world: "World", leg: Leg, order_ids: Sequence[int]) -> Outcomes:
         elif not world.dice.happens("unanswered_before"):
             outcomes[order_id] = Reached(world.verdict(leg, order_id))
     return outcomes
-
-
-def _woken(world: "World", order_ids: Sequence[int]) -> int:
-    woken = world.database.make_due(order_ids)
-    if woken:
-        world.ring()
-    return woken
 
 
 def _parcels(world: "World", order_ids: Sequence[int]) -> list[quotes.Parcel]:

@@ -9,9 +9,9 @@ from django.db import OperationalError
 
 from faults.script import Planned
 from orders import commands, dispatcher
-from orders.leg_types import Leg, Mark, State
 from orders.legs import NAMES, PAYMENT
 from orders.refunding import reversals
+from orders.rules.leg_types import Leg, Mark, State
 from orders.status import UNDER_WAY, Status
 from orders.waits import shortages
 from payments.gateways.protocol import Outcome

@@ -6,9 +6,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from config.celery import propagate_trace_context
 from live.traces import OrderTraces
-from orders import batches, dispatcher, journal, log_context
+from orders import batches, dispatcher, journal
 from orders.journal import Position
 from orders.models import OrderEvent
+from orders.placing import origin
 from telemetry import tracing
 from tests.factories import make_order, make_product, make_user
 
@@ -102,7 +103,7 @@ def test_nothing_is_recorded_while_it_is_off(post):
     order_id = post()
     dispatch()
     (event, *_) = journal.events_of(order_id)
-    assert log_context.TRACE not in event.data
+    assert origin.TRACE not in event.data
     assert tracing.current() == ""
 
 
@@ -124,7 +125,7 @@ def test_an_id_that_is_a_card_number_is_replaced_before_the_order_remembers_it(c
 
 
 def test_lines_about_a_batch_name_some_of_its_orders():
-    about = log_context.of_batch(7, range(1, 501))
+    about = batches.log_context(7, range(1, 501))
     assert about == {"batch_id": 7, "orders": list(range(1, 21)), "order_count": 500}
 
 

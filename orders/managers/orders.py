@@ -1,4 +1,4 @@
-"""The only door through which orders are stored: one definition of columns, for one order and for thousands."""
+"""Orders as they are placed: one definition of columns, for one order and for thousands."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -9,7 +9,6 @@ from uuid import UUID
 
 import msgspec
 from django.db import connection, models
-from django.db.models import Func
 from django.db.models.fields import NOT_PROVIDED
 
 from api.managers import TAKE_KEY
@@ -17,6 +16,8 @@ from database.arrays import Column, document, numbers, rows
 from database.prepared import execute
 from inventory.managers import AS_PRICED, WITH_NAMES
 from orders import wakeup
+from orders.managers.journeys import BULK_LANE, INSERT, LIVE_LANE
+from orders.managers.transactions import CurrentTransaction
 from orders.status import Status
 
 # --- Columns ----------------------------------------------------------------------------------------------
@@ -72,22 +73,8 @@ NEW_UUID = """
         substring(int8send((extract(epoch FROM now()) * 1000)::bigint) FROM 3) FROM 1), 52, 1), 53, 1), 'hex')::uuid
 """
 
-
-class CurrentTransaction(Func):
-    """A transaction number by which readers of the whole journal order events."""
-
-    template = (
-        "greatest(pg_current_xact_id()::text::bigint,"
-        " pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1)"
-    )
-
-
 # The index that refuses a second order of an account with the same reference.
 REFERENCE_INDEX = "orders_reference_of_owner"
-
-# Lanes of the dispatcher's queue, which a claim serves in turn: one of single orders, and of each bulk owner one.
-LIVE_LANE, BULK_LANES = 0, 15
-BULK_LANE = f"1 + mod(owner_id, {BULK_LANES})"
 
 # --- Statements -------------------------------------------------------------------------------------------
 
@@ -99,8 +86,7 @@ INSERTS = f"""
     ), lines AS (
         INSERT INTO orders_orderline ({LINE}) SELECT {LINE} FROM wanted_lines
     ), journeys AS (
-        INSERT INTO orders_journey (order_id, due_at, lane, {{columns}})
-        SELECT id, CASE WHEN NOT held THEN now() END, {{lane}}, {{defaults}} FROM wanted
+        {INSERT}
     ), events AS (
         INSERT INTO orders_orderevent (order_id, sequence, type, progress, data, transaction_id)
         SELECT id, 1, 'order_placed', 0,

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from orders.events import EventType
 from orders.legs import PAYMENT
-from orders.schedule import Schedule
+from orders.rules.schedule import Schedule
 from orders.status import Status
 
 if TYPE_CHECKING:
-    from orders.leg_types import State, Wait
+    from orders.rules.leg_types import State, Wait
 
 
 class Refundable(Schedule):

@@ -1,4 +1,4 @@
-"""Log and trace context, kept in an order's first event."""
+"""The origin of an order: the request and the trace that placed it, kept in its first event."""
 
 from collections.abc import Sequence
 
@@ -11,8 +11,6 @@ from telemetry import tracing
 
 REQUEST = "request"
 TRACE = "trace"
-# Order ids per log line.
-MAX_ORDERS = 20
 
 TRACES = """
     SELECT data->>'trace' FROM orders_orderevent
@@ -41,9 +39,3 @@ def trace_url(event: OrderEvent | None) -> str:
     """Return the trace's URL, given the first event; "" without one."""
     trace_id = (event.data.get(TRACE) or "").split("-")[1:2] if event else []
     return settings.TRACE_URL.replace("{trace_id}", trace_id[0]) if trace_id and settings.TRACE_URL else ""
-
-
-def of_batch(batch_id: object, order_ids: Sequence[int] = ()) -> dict[str, object]:
-    orders = list(order_ids)
-    some = {"orders": orders[:MAX_ORDERS], "order_count": len(orders)}
-    return {"batch_id": batch_id} | (some if orders else {})

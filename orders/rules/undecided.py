@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from orders.leg_types import Leg, Wait
 from orders.legs import PAYMENT, holding
-from orders.refundable import Refundable
+from orders.rules.leg_types import Leg, Wait
+from orders.rules.refundable import Refundable
 
 # Ends an attention that stays when the order is confirmed.
 BY_HAND = "pay it back by hand"

@@ -32,13 +32,6 @@ class Schedule:
         """Whether a leg had no room at its provider: the claim counts as no attempt."""
         return self.batch_id is not None and self.attempts == 0
 
-    def batch_expired(self, *, before: int, was_started: bool) -> None:
-        """Its batch expired, after `before` others: an attempt only if it had started."""
-        if was_started:
-            self.losses = min(before + 1, MAX_COUNTED_ATTEMPTS)
-        else:
-            self.losses, self.attempts = before, max(0, self.attempts - 1)
-
     def no_capacity(self) -> None:
         """Keep the batch, in which other legs are under way. No attempt."""
         self.attempts, self.has_news = 0, True

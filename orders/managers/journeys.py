@@ -1,0 +1,299 @@
+"""Journeys: locked, saved with their events, and rescheduled. The only door to their table.
+
+Locks are taken in id order against deadlocks, or skipped. Reports may read the table themselves.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from operator import attrgetter
+from typing import Any
+
+from django.db import connection, models
+
+from database.arrays import Column, document, numbers, rows
+from database.prepared import Parameters, execute
+from orders import legs
+from orders.managers.transactions import CurrentTransaction
+from orders.rules.leg_types import Wait
+from orders.status import Status
+from orders.workflow import Event, JourneyState
+
+# Lanes of the dispatcher's queue, which a claim serves in turn: one of single orders, and of each bulk owner one.
+LIVE_LANE, BULK_LANES = 0, 15
+BULK_LANE = f"1 + mod(owner_id, {BULK_LANES})"
+
+# `lock` reads the fields of JourneyState by name, `save_all` writes what `_journey_columns` returns.
+FIELDS = [each.name for each in fields(JourneyState) if each.init]
+READ_AS = {"is_due": "due_at IS NOT NULL", "wait": "waiting_for"}
+COLUMNS = ", ".join(READ_AS.get(name, name) for name in FIELDS)
+NAMED_COLUMNS = ", ".join(f"{READ_AS.get(name, name)} AS {name}" for name in FIELDS)
+
+
+class _Waits(dict[str, Wait | None]):
+    """Waits that only the column records: others are in a leg's state, or of a newer release."""
+
+    def __missing__(self, code: str) -> None:
+        return None
+
+
+# Hot path: calling the enumerations is slower.
+OBJECTS: dict[str, Mapping[str, Any]] = {
+    "status": {status.value: status for status in Status},
+    "wait": _Waits(legs.WAITS_OF_NO_STATE),
+    **{leg.name: leg.states for leg in legs.LEGS},
+}
+OBJECTS_AT = [(FIELDS.index(name), objects) for name, objects in OBJECTS.items()]
+
+LOCK = f"SELECT {COLUMNS} FROM orders_journey WHERE order_id = ANY(%s::bigint[]) ORDER BY order_id FOR UPDATE"  # noqa: S608
+LOCK_BATCH = LOCK.replace("ORDER BY", "AND batch_id = %s ORDER BY")
+# Round robin over the lanes: each gives up to a level at which together they fill the batch, so that few orders are
+# locked in vain. PostgreSQL pulls rows of the inner limit, which it can plan with, only up to the outer one.
+LOCK_DUE = f"""
+    WITH lanes AS MATERIALIZED (
+        SELECT lane, due FROM generate_series(0, {BULK_LANES}) AS numbers (lane) CROSS JOIN LATERAL (
+            SELECT count(*) AS due FROM (
+                SELECT FROM orders_journey j WHERE j.lane = numbers.lane AND due_at <= now() LIMIT %(limit)s::int
+            ) first
+        ) counted WHERE due > 0
+    ), level AS MATERIALIZED (
+        SELECT max((%(limit)s::int - in_smaller + larger - 1) / larger)::bigint AS most FROM (
+            SELECT coalesce(sum(due) OVER (ORDER BY due, lane ROWS UNBOUNDED PRECEDING EXCLUDE CURRENT ROW), 0)::bigint
+                       AS in_smaller,
+                   count(*) OVER () + 1 - row_number() OVER (ORDER BY due, lane) AS larger
+            FROM lanes
+        ) filled
+    )
+    SELECT {", ".join(FIELDS)} FROM lanes CROSS JOIN LATERAL (
+        SELECT first.*, row_number() OVER () AS turn FROM (
+            SELECT {NAMED_COLUMNS} FROM orders_journey j
+            WHERE j.lane = lanes.lane AND due_at <= now() ORDER BY due_at LIMIT %(limit)s::int FOR UPDATE SKIP LOCKED
+        ) first LIMIT (SELECT most FROM level)
+    ) of_lane ORDER BY turn, lane LIMIT %(limit)s::int
+"""  # noqa: S608
+
+ARE_DUE = "SELECT count(*) = %s FROM (SELECT FROM orders_journey WHERE due_at <= now() LIMIT %s) due"
+
+SAVE = """
+    WITH saved AS (
+        UPDATE orders_journey j SET {columns},
+            due_at = CASE WHEN c.reschedule THEN now() + c.due_in * interval '1 second' ELSE j.due_at END,
+            finished_at = CASE
+                WHEN c.status IN ('pending', 'processing', 'cancelling') THEN NULL
+                WHEN c.status = j.status THEN j.finished_at
+                ELSE now() END
+        FROM {changed} c WHERE j.order_id = c.order_id
+    )
+    INSERT INTO orders_orderevent (order_id, sequence, type, progress, data, transaction_id)
+    SELECT e.order_id, e.sequence, e.type, e.progress, e.data, (SELECT {number}) FROM {events} e
+"""
+
+# Parts of the statements that place and archive whole orders. `wanted` has the orders, with their ids.
+INSERT = """INSERT INTO orders_journey (order_id, due_at, lane, {columns})
+        SELECT id, CASE WHEN NOT held THEN now() END, {lane}, {defaults} FROM wanted"""
+DELETE = "DELETE FROM orders_journey WHERE order_id = ANY(%(ids)s::bigint[]) RETURNING *"
+
+# --- Rescheduling, without an event -----------------------------------------------------------------------
+
+# Orders whose calls are under way belong to no batch; a due one may be claimed already.
+RESCHEDULE_CALLS = """
+    WITH under_way AS (
+        SELECT order_id FROM orders_journey
+        WHERE order_id = ANY(%s::bigint[]) AND batch_id IS NULL AND status = 'processing' AND due_at > now()
+        ORDER BY order_id FOR UPDATE SKIP LOCKED
+    )
+    UPDATE orders_journey j SET due_at = {due_at} FROM under_way WHERE j.order_id = under_way.order_id
+"""
+RELEASE_CALLS = RESCHEDULE_CALLS.format(due_at="now()")
+RENEW_CALLS = RESCHEDULE_CALLS.format(due_at="greatest(j.due_at, now() + %s::float8 * interval '1 second')")
+
+RESUME = """
+    WITH parked AS (
+        SELECT order_id FROM orders_journey
+        WHERE due_at > now() AND batch_id IS NULL AND waiting_for = ANY(%s) FOR UPDATE SKIP LOCKED
+    ), turns AS (
+        SELECT order_id, row_number() OVER (ORDER BY order_id) - 1 AS turn FROM parked
+    )
+    UPDATE orders_journey j SET due_at = least(j.due_at, now() + turn / %s::float8 * interval '1 second')
+    FROM turns WHERE j.order_id = turns.order_id
+"""
+
+WAKE = """
+    UPDATE orders_journey j SET due_at = now() FROM (
+        SELECT order_id FROM orders_journey
+        WHERE order_id = ANY(%s::bigint[]) AND stock = 'short' AND batch_id IS NULL AND due_at > now()
+        ORDER BY order_id FOR UPDATE SKIP LOCKED
+    ) asleep WHERE j.order_id = asleep.order_id
+"""
+
+BRING_FORWARD = """
+    UPDATE orders_journey SET due_at = now() WHERE order_id IN (
+        SELECT order_id FROM orders_journey
+        WHERE due_at > now() + (CASE WHEN waiting_for = ANY(%s) THEN 86400 ELSE %s END) * interval '1 second'
+        LIMIT %s FOR UPDATE SKIP LOCKED
+    )
+"""
+
+# --- Maintenance ------------------------------------------------------------------------------------------
+
+# Age of the event that led to the state.
+OVERDUE = """
+    SELECT order_id FROM orders_journey j
+    WHERE status = %s AND due_at IS NOT NULL AND attention = '' AND (waiting_for = ANY(%s)) = %s AND (
+        SELECT at FROM orders_orderevent e
+        WHERE e.order_id = j.order_id AND type = ANY(%s) ORDER BY sequence DESC LIMIT 1
+    ) < now() - %s * interval '1 second'
+    LIMIT %s
+"""
+
+# Orders that hold units, have an unknown payment, owe a refund or need attention stay.
+LOCK_ARCHIVABLE = """
+    SELECT order_id FROM orders_journey j
+    WHERE order_id = ANY(%s::bigint[]) AND status IN ('completed', 'cancelled', 'rejected')
+      AND finished_at < %s AND due_at IS NULL AND attention = '' AND payment <> 'refunding'
+      AND NOT EXISTS (SELECT FROM inventory_reservation r WHERE r.order_id = j.order_id)
+      AND NOT EXISTS (SELECT FROM payments_transaction t WHERE t.order_id = j.order_id AND t.state = 'unknown')
+    ORDER BY order_id FOR UPDATE SKIP LOCKED
+"""
+
+
+class JourneyManager(models.Manager):
+    """Journeys. `lock…` and `save_all` belong in one transaction."""
+
+    def lock(self, order_ids: Sequence[int]) -> list[JourneyState]:
+        """Lock the known journeys, in id order against deadlocks."""
+        return _states(LOCK, [numbers(order_ids)])
+
+    def lock_batch(self, order_ids: Sequence[int], *, batch_id: int) -> list[JourneyState]:
+        """Lock journeys still in the batch: a late worker gets none."""
+        return _states(LOCK_BATCH, [numbers(order_ids), batch_id])
+
+    def lock_due(self, limit: int) -> list[JourneyState]:
+        """Lock up to `limit` due journeys, of each lane in turn, skipping locked ones."""
+        return _states(LOCK_DUE, {"limit": limit})
+
+    def are_due(self, count: int) -> bool:
+        """Return whether at least `count` journeys are due."""
+        ((answer,),) = execute(ARE_DUE, [count, count])
+        return bool(answer)
+
+    def save_all(self, states: Iterable[JourneyState]) -> None:
+        """Save locked journeys and append their events."""
+        states = list(states)
+        if not states:
+            return
+        changed, new_values = rows(_journey_columns(states))
+        events, new_events = rows(_event_columns([event for state in states for event in state.events]))
+        execute(SAVE.format(changed=changed, events=events), new_values + new_events)
+        for state in states:
+            state.events.clear()
+
+    def renew_calls(self, order_ids: Iterable[int], *, lease: float) -> None:
+        """Extend the leases of orders whose calls are under way to `lease` seconds from now."""
+        execute(RENEW_CALLS, [numbers(order_ids), lease])
+
+    def release_calls(self, order_ids: Iterable[int]) -> None:
+        """Make orders due whose calls this process no longer waits for."""
+        execute(RELEASE_CALLS, [numbers(order_ids)])
+
+    def resume_waiting(self, waits: Sequence[str], *, per_second: float) -> int:
+        """Make the orders due that wait for one of these, oldest first, so many per second. Return how many."""
+        return _count(RESUME, [waits, per_second])
+
+    def wake_queued(self, order_ids: Collection[int]) -> int:
+        """Make orders due that queue for stock. Return how many."""
+        return _count(WAKE, [numbers(order_ids)])
+
+    def bring_forward(self, *, beyond: float, limit: int) -> int:
+        """Make up to `limit` orders due that are due in more than `beyond` seconds, or a day if they wait patiently.
+
+        Return how many.
+        """
+        return _count(BRING_FORWARD, [list(legs.PATIENT_WAITS), beyond, limit])
+
+    def overdue(
+        self, status: Status, *, waits_patiently: bool, entered_by: Sequence[str], seconds: float, limit: int
+    ) -> list[int]:
+        """Return up to `limit` orders in a state that one of these events led to so long ago. Without lock.
+
+        `waits_patiently`: those that wait for a decision of the customer or the bank; else those that do not.
+        """
+        waits = [list(legs.PATIENT_WAITS), waits_patiently]
+        return _ids(OVERDUE, [status.value, *waits, entered_by, seconds, limit])
+
+    def lock_archivable(self, order_ids: Sequence[int], *, ended_before: datetime) -> list[int]:
+        """Lock those of the orders that have ended and owe nothing, skipping locked ones. Return their ids."""
+        return _ids(LOCK_ARCHIVABLE, [list(order_ids), ended_before])
+
+
+def _states(statement: str, parameters: Parameters) -> list[JourneyState]:
+    return [_state(list(row)) for row in execute(statement, parameters)]
+
+
+def _state(values: list[Any]) -> JourneyState:
+    for place, objects in OBJECTS_AT:
+        values[place] = objects[values[place]]
+    return JourneyState(*values)
+
+
+def _count(statement: str, parameters: list[Any]) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return int(cursor.rowcount)
+
+
+def _ids(statement: str, parameters: list[Any]) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return [order_id for (order_id,) in cursor.fetchall()]
+
+
+# --- Rows and columns -------------------------------------------------------------------------------------
+
+LEG_GETTERS = [(name, attrgetter(name)) for name in legs.NAMES]
+
+
+def _journey_columns(states: Sequence[JourneyState]) -> dict[str, Column]:
+    return {
+        "order_id": ("bigint", [s.order_id for s in states]),
+        "status": ("text", [s.status for s in states]),
+        "sequence": ("int", [s.sequence for s in states]),
+        "batch_id": ("bigint", [s.batch_id for s in states]),
+        "attempts": ("smallint", [s.attempts for s in states]),
+        **{name: ("text", list(map(get, states))) for name, get in LEG_GETTERS},
+        "shipping_amount": ("numeric", [s.shipping_amount for s in states]),
+        "outcome": ("text", [s.outcome for s in states]),
+        "reason": ("text", [s.reason for s in states]),
+        "completion_requested": ("bool", [s.completion_requested for s in states]),
+        "waiting_for": ("text", _waits(states)),
+        "attention": ("text", [s.attention for s in states]),
+        "reschedule": ("bool", [s.reschedule for s in states]),
+        "due_in": ("float8", [s.due_in for s in states]),
+    }
+
+
+def _waits(states: Sequence[JourneyState]) -> list[str]:
+    # Hot path: nearly always no leg waits.
+    is_waiting = any(
+        not legs.WAITING_STATES.isdisjoint(map(get, states))
+        for name, get in LEG_GETTERS
+        if name in legs.NAMES_THAT_WAIT
+    )
+    return [s.waiting_for if is_waiting else s.wait or "" for s in states]
+
+
+def _event_columns(events: Sequence[Event]) -> dict[str, Column]:
+    return {
+        "order_id": ("bigint", [e.order_id for e in events]),
+        "sequence": ("int", [e.sequence for e in events]),
+        "type": ("text", [e.type for e in events]),
+        "progress": ("smallint", [e.progress for e in events]),
+        "data": ("jsonb", [document(e.data) if e.data else "{}" for e in events]),
+    }
+
+
+SAVED = [name for name in _journey_columns([]) if name not in ("order_id", "reschedule", "due_in")]
+# The transaction's number once per statement; the column's default runs per event.
+SAVE = SAVE.replace("{number}", CurrentTransaction.template).replace(
+    "{columns}", ", ".join(f"{name} = c.{name}" for name in SAVED)
+)
