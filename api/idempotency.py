@@ -49,6 +49,26 @@ def answer_once(
     return response
 
 
+def once(
+    *, owner_id: int, key: str, identity: Sequence[Any], work: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """Return `work()`, which JSON can store, or what the key's first work returned. Raises Problem.
+
+    `identity`: what must be equal in a repeat.
+    """
+    fingerprint = _digest(identity)
+    with transaction.atomic():
+        with key_problems():
+            if not IdempotencyKey.objects.claim(owner_id=owner_id, key=key, fingerprint=fingerprint):
+                stored = IdempotencyKey.objects.get(owner_id=owner_id, key=key)
+                return _answer_of(stored, fingerprint)
+        answer = work()
+        IdempotencyKey.objects.store_answer(
+            owner_id=owner_id, key=key, status_code=status.HTTP_200_OK, answer=answer
+        )
+    return answer
+
+
 def key_of(request: Request) -> str:
     """Return the Idempotency-Key or "". Raises Problem."""
     key: str | None = request.META.get("HTTP_IDEMPOTENCY_KEY")
@@ -91,7 +111,10 @@ def _is_lock_timeout_on_key(error: BaseException | None) -> bool:
 
 
 def _fingerprint(request: Request) -> bytes:
-    identity: list[Any] = [request.method, request.get_full_path(), request.data]
+    return _digest([request.method, request.get_full_path(), request.data])
+
+
+def _digest(identity: Sequence[Any]) -> bytes:
     return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).digest()
 
 
@@ -112,8 +135,14 @@ def _store_answer(owner_id: int, key: str, response: Response, body: bytes) -> N
 
 
 def _replay(stored: IdempotencyKey, fingerprint: bytes) -> Response:
+    answer = _answer_of(stored, fingerprint)
+    body = msgspec.Raw(answer["body"].encode())
+    headers = answer["headers"] | {"Idempotency-Replayed": "true"}
+    return Response(body, status=stored.status_code, headers=headers)
+
+
+def _answer_of(stored: IdempotencyKey, fingerprint: bytes) -> dict[str, Any]:
     if bytes(stored.request_hash) != fingerprint:
         raise KeyReused
-    body = msgspec.Raw(stored.answer["body"].encode())
-    headers = stored.answer["headers"] | {"Idempotency-Replayed": "true"}
-    return Response(body, status=stored.status_code, headers=headers)
+    answer: dict[str, Any] = stored.answer
+    return answer

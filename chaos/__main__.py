@@ -139,7 +139,6 @@ def _summary(campaign: Campaign, seconds: float, *, strict: bool) -> bool:
 
 
 def say(text: str) -> None:
-    """Print a line, and append it to the logs."""
     print(text, flush=True)  # noqa: T201
     for log in LOGS:
         with log.open("a") as file:

@@ -56,7 +56,6 @@ class Answer:
 
     @property
     def body(self) -> dict[str, Any]:
-        """The response's body."""
         error: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.field:
             error["field"] = self.field
@@ -77,7 +76,6 @@ class Answer:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The response's headers."""
         headers = dict(self.more_headers)
         if self.retry_after is not None:
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))
@@ -198,10 +196,12 @@ def _fixed(status: int, code: str, message: str) -> Callable[[Any], Answer]:
     return lambda _: Answer(status, code, message)
 
 
+ARCHIVED = "The order ended long ago and is in the archive. It can no longer be refunded here."
+
 # The first match counts.
 ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (Problem, _problem),
-    (queries.OrderArchived, _fixed(410, "order_archived", "The order ended long ago and is in the archive.")),
+    (queries.OrderArchived, _fixed(410, "order_archived", ARCHIVED)),
     (queries.OrderNotFound, _fixed(404, "not_found", "There is no such order.")),
     (pricing.UnknownProduct, _unknown_product),
     (LinesRefused, _lines_refused),
@@ -323,7 +323,6 @@ def _renders_json(request: Any) -> bool:
 
 
 def response_to(error: Exception, request: HttpRequest | None = None) -> HttpResponse:
-    """Return a plain Django view's response."""
     return _json(answer_to(error), request)
 
 
@@ -362,7 +361,6 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Django's CSRF_FAILURE_VIEW."""
     if not _wants_json(request):
         return csrf.csrf_failure(request, reason=reason)
     return _json(Answer(403, "csrf_failed", "The CSRF token is missing or wrong."), request)

@@ -3,9 +3,10 @@
 from typing import Any, ClassVar, cast
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
@@ -16,13 +17,16 @@ from orders import queries
 from orders.legs import LEGS, PAYMENT, read_states
 from orders.log_context import trace_url
 from orders.maintenance import archive
-from orders.models import ArchivedOrder, Batch, Journey, Order, OrderEvent, OrderLine
+from orders.models import ArchivedOrder, Batch, Credit, Journey, Order, OrderEvent, OrderLine
+from orders.operators import refunding
 from orders.operators.actions import Operation, previews
 from orders.operators.explain import explain, is_at_rest
 from orders.operators.lists import PageAdmin
 from orders.operators.operating import IS_ID, OperatingAdmin
+from orders.operators.pages import refund_page
 from orders.operators.runs import flower_url, latest_batch, runs_in, runs_of
 from orders.operators.search import found, named
+from orders.permissions import may_operate
 from orders.reporting.wording import attention, timeline, waits_for
 from payments.models import Transaction
 
@@ -40,11 +44,9 @@ class OrdersAdmin(PageAdmin):
     search_fields = ("id",)
 
     def order_of(self, row: Any) -> Order:
-        """Return a row's order."""
         return cast("Order", row)
 
     def find(self, queryset: QuerySet[Any], text: str) -> QuerySet[Any]:
-        """Return matching orders."""
         return found(queryset, text)
 
     @admin.display(description="Order", ordering="pk")
@@ -88,7 +90,6 @@ class OrdersAdmin(PageAdmin):
         return (self.find(queryset, search_term) if search_term.strip() else queryset), False
 
     def common_context(self, order: Order) -> dict[str, Any]:
-        """Return the shared context."""
         return {
             "title": order.number,
             "order": order,
@@ -121,15 +122,28 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
 
     # --- One order ---
 
+    def get_urls(self) -> list[URLPattern]:
+        """Add the page that refunds a part."""
+        view = self.admin_site.admin_view(self.refund_view)
+        return [path("<int:order_id>/refund/", view, name="orders_order_refund"), *super().get_urls()]
+
+    def refund_view(self, request: HttpRequest, order_id: int) -> HttpResponse:
+        """Refund a part of an order."""
+        if not (self.has_view_permission(request) and may_operate(request.user, "refund")):
+            raise PermissionDenied
+        order = self.get_object(request, str(order_id))
+        if order is None:
+            return self.missing(str(order_id))
+        return refund_page(request, self.admin_site.each_context(request) | {"opts": self.opts}, order)
+
     def missing(self, object_id: str) -> HttpResponse:
-        """Redirect to the archived order, if any."""
         if IS_ID.fullmatch(object_id) and ArchivedOrder.objects.filter(pk=object_id).exists():
             return HttpResponseRedirect(reverse("admin:orders_archivedorder_change", args=[object_id]))
         return super().missing(object_id)
 
     def context_of(self, request: HttpRequest, order: Order) -> dict[str, Any]:
-        """Return the page's context."""
         events, runs = list(order.events.all()), runs_of(order)
+        granted = list(order.credits.all())
         return self.common_context(order) | {
             "explanation": "" if is_at_rest(order.journey) else explain(order).text,
             "waits_for": waits_for(order.journey.waiting_for),
@@ -137,6 +151,8 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
             "legs": list(zip(LEGS, read_states(order.journey), strict=True)),
             "lines": list(order.lines.all()),
             "transactions": Transaction.objects.filter(order_id=order.pk).order_by("started_at"),
+            "refunds": refunding.listed(granted),
+            "may_refund": may_operate(request.user, "refund") and refunding.is_refundable(order, granted),
             "reservations": Reservation.objects.filter(order_id=order.pk).select_related("product"),
             "timeline": timeline(events),
             "runs": runs,
@@ -146,16 +162,13 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
         }
 
     def _possible(self, request: HttpRequest, order: Order) -> list[Operation]:
-        """Return permitted operations with an effect."""
         return [each for each in self.allowed(request) if previews(each, [order])[0].effects]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
-        """Return orders with their journeys."""
         return super().get_queryset(request).select_related("journey")
 
 
 def status_badge(journey: Journey) -> SafeString:
-    """Return a status badge."""
     label = journey.status.capitalize() + (", refunded" if journey.payment == PAYMENT.REFUNDED else "")
     return format_html('<span class="status status-{}">{}</span>', journey.status, label)
 
@@ -178,7 +191,6 @@ class BatchAdmin(PageAdmin):
         return f"{(batch.finished_at - batch.started_at).total_seconds():.3f}" if batch.finished_at else None
 
     def context_of(self, request: HttpRequest, batch: Batch) -> dict[str, Any]:  # noqa: ARG002
-        """Return the page's context."""
         orders = Order.objects.filter(pk__in=batch.order_ids)
         return {
             "title": f"Batch {batch.pk}",
@@ -197,24 +209,21 @@ class ArchivedOrderAdmin(OrdersAdmin):
     search_help_text = "Number, ID or UUID."
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """As for current orders."""
         return request.user.has_perm("orders.view_order")
 
     has_module_permission = has_view_permission
 
     def order_of(self, row: ArchivedOrder) -> Order:
-        """Return the order as it was archived."""
         return archive.order_of(row)
 
     def find(self, queryset: QuerySet[ArchivedOrder], text: str) -> QuerySet[ArchivedOrder]:
-        """Return the order by reference."""
         return named(queryset, text)
 
     def context_of(self, request: HttpRequest, archived: ArchivedOrder) -> dict[str, Any]:  # noqa: ARG002
-        """Return the page's context."""
         return self.common_context(archive.order_of(archived)) | {
             "archived": archived,
             "lines": archive.rows_of(archived, "lines", OrderLine),
             "transactions": archive.rows_of(archived, "transactions", Transaction),
+            "refunds": refunding.listed(archive.rows_of(archived, "credits", Credit)),
             "timeline": timeline(archive.rows_of(archived, "events", OrderEvent)),
         }

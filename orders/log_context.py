@@ -44,7 +44,6 @@ def trace_url(event: OrderEvent | None) -> str:
 
 
 def of_batch(batch_id: object, order_ids: Sequence[int] = ()) -> dict[str, object]:
-    """Return the log context of a batch."""
     orders = list(order_ids)
     some = {"orders": orders[:MAX_ORDERS], "order_count": len(orders)}
     return {"batch_id": batch_id} | (some if orders else {})

@@ -7,6 +7,7 @@ the state clears the flag.
 import logging
 import time
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -79,7 +80,7 @@ def escalate_overdue(status: Status, deadline: timedelta, *, waits_patiently: bo
     entered_by = [event.value for event, after in STATUS_AFTER.items() if after is status]
     with transaction.atomic():
         with connection.cursor() as cursor:
-            waits = [list(PATIENT_WAITS), waits_patiently]
+            waits: list[Any] = [list(PATIENT_WAITS), waits_patiently]
             cursor.execute(LATE, [status.value, *waits, entered_by, deadline.total_seconds(), AT_ONCE])
             late = [order_id for (order_id,) in cursor.fetchall()]
         journeys = [j for j in journal.lock(late) if j.status is status and j.is_due]

@@ -2,18 +2,81 @@
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 
-from orders.operators import money_at_risk
+from api.problems import Problem
+from iso.currencies import format_amount
+from orders.commands import NotPossible
+from orders.models import Order
+from orders.operators import money_at_risk, refunding
+from orders.operators.refunding import RefundForm
+from orders.refunding import crediting, parts
+from orders.status import Status
 from scheduling.slots import database_now
 
 
 def money_at_risk_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-    """Show unresolved payments."""
     return TemplateResponse(
         request,
         "admin/orders/money_at_risk.html",
         context
         | {"risks": money_at_risk.at_risk(), "sums": money_at_risk.sums_at_risk(), "now": database_now()},
     )
+
+
+# --- Refund of a part -------------------------------------------------------------------------------------
+
+IN_WORDS = {
+    "idempotency_key_reused": "This form was sent before, as another refund. Nothing more is refunded.",
+    "in_progress": "This refund is under way already.",
+}
+
+
+def refund_page(request: HttpRequest, context: dict[str, Any], order: Order) -> HttpResponse:
+    """Show the form; its preview on POST; refund once the preview is confirmed."""
+    step = request.POST.get("step", "")
+    form = RefundForm(list(order.lines.all()), request.POST or None)
+    try:
+        if step == "refund" and form.is_valid() and (done := _refund(request, order, form)):
+            return done
+        # After the refund: a repeat gets the first answer whatever the order has become.
+        parts.check(Status(order.journey.status))
+    except (NotPossible, Problem) as refusal:
+        messages.warning(request, IN_WORDS.get(getattr(refusal, "code", ""), str(refusal)))
+        return _back_to(order)
+    found = refunding.preview(order, form) if step in ("preview", "refund") and form.is_valid() else None
+    standing = crediting.standing_of(order, list(order.credits.all()))
+    context |= {
+        "title": f"Refund: {order.number}",
+        "order": order,
+        "form": form,
+        "found": found,
+        "standing": standing,
+        "rows": list(refunding.rows(form, standing, found)),
+        "shipping_left": standing.shipping_left - (found.shipping_amount if found else 0),
+        "left": standing.left - (found.amount if found else 0),
+    }
+    return TemplateResponse(request, "admin/orders/order/refund.html", context)
+
+
+def _refund(request: HttpRequest, order: Order, form: RefundForm) -> HttpResponse | None:
+    """Refund and return to the order; None if the preview is to be shown anew, with what has changed."""
+    assert request.user.pk is not None
+    try:
+        number = refunding.refund(order, form, user_id=request.user.pk)
+    except refunding.AmountChanged as change:
+        messages.warning(request, str(change))
+        return None
+    except refunding.REFUSALS as refusal:
+        form.refuse(refusal)
+        return None
+    amount = format_amount(order.credits.get(number=number).amount, order.currency)
+    messages.success(request, f"Refund {number} of {order.number}, {amount}, is requested.")
+    return _back_to(order)
+
+
+def _back_to(order: Order) -> HttpResponse:
+    return HttpResponseRedirect(reverse("admin:orders_order_change", args=[order.pk]) + "#refunds")

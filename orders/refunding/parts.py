@@ -20,7 +20,7 @@ REFUNDABLE = (Status.CONFIRMED, Status.COMPLETED)
 
 def preview(order: Order, wish: Wish) -> tuple[Plan, Standing]:
     """Return what a wish comes to, and what is left before it. Raises as `refund_part`."""
-    _check(Status(order.journey.status))
+    check(Status(order.journey.status))
     standing = crediting.standing_of(order, list(order.credits.all()))
     return plan(wish, standing), standing
 
@@ -35,7 +35,7 @@ def refund_part(*, order_id: int, wish: Wish, requested_by: int | None = None) -
         if not journeys:
             raise OrderNotFound(order_id)
         (journey,) = journeys
-        _check(journey.status)
+        check(journey.status)
         order, granted = _read(order_id)
         decided = plan(wish, crediting.standing_of(order, granted))
         number = len(granted) + 1
@@ -54,7 +54,8 @@ def _read(order_id: int) -> tuple[Order, list[Credit]]:
     return order, crediting.of_orders([order_id]).get(order_id, [])
 
 
-def _check(status: Status) -> None:
+def check(status: Status) -> None:
+    """Raise NotPossible for an order whose parts cannot be refunded."""
     if status not in REFUNDABLE:
         raise NotPossible(action="refunded in part", status=status)
 
