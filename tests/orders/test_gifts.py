@@ -33,7 +33,7 @@ def test_an_order_of_gifts_is_confirmed_without_a_payment(gift, free_shipping, p
     placed = make_order((gift, 2))
     drain()
     journey = Order.objects.get(pk=placed.order_id).journey
-    assert (journey.status, journey.payment, journey.shipping_amount) == ("confirmed", PAYMENT.FREE, 0)
+    assert (journey.status, journey.payment, journey.shipping_amount) == ("confirmed", "free", Decimal(0))
     assert not Transaction.objects.exists()
     types = OrderEvent.objects.filter(order_id=placed.order_id).values_list("type", flat=True)
     assert "payment_not_needed" in types

@@ -12,6 +12,7 @@ from django.db import IntegrityError, connection
 from django.test import Client
 
 from api.parsers import parsed
+from api.requests import read
 from notifications import mail
 from orders.http import requests
 from orders.http.requests import BulkOrderRequest, read_bulk_order
@@ -46,8 +47,8 @@ def with_reference(reference: str = "web-1", **more: Any) -> dict[str, Any]:
 
 def test_an_order_keeps_its_reference_and_facts(as_alice):
     placed = as_alice.post(ORDERS, with_reference(metadata=FACTS)).json()
-    read = as_alice.get(f"{ORDERS}/{placed['id']}").json()
-    for answer in (placed, read):
+    found_again = as_alice.get(f"{ORDERS}/{placed['id']}").json()
+    for answer in (placed, found_again):
         assert (answer["externalReference"], answer["metadata"]) == ("web-1", FACTS)
 
 
@@ -209,7 +210,7 @@ def test_a_line_with_both_is_read_the_fast_way(monkeypatch):
 
 
 def test_a_request_without_them_has_the_fingerprint_of_earlier_releases():
-    order = requests.read(parsed(json.dumps(an_order()).encode()), BulkOrderRequest)
+    order = read(parsed(json.dumps(an_order()).encode()), BulkOrderRequest)
     body = requests.CANONICAL.encode(order)
     for field in (b',"expectedTotal":null', b',"externalReference":null', b',"metadata":null'):
         assert field in body
