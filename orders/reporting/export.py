@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -73,7 +73,7 @@ class Format:
     content_type: str
     heading: Callable[[list[str]], bytes]
     written: Callable[[list[Row]], bytes]
-    more_columns: Mapping[str, str] = field(default_factory=dict)
+    more_columns: dict[str, str] = field(default_factory=dict)
 
     def pieces(self, orders: QuerySet[Order], *, staff: bool) -> Iterator[bytes]:
         """Yield the orders, oldest first, from one snapshot."""

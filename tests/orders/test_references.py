@@ -47,8 +47,8 @@ def with_reference(reference: str = "web-1", **more: Any) -> dict[str, Any]:
 
 def test_an_order_keeps_its_reference_and_facts(as_alice):
     placed = as_alice.post(ORDERS, with_reference(metadata=FACTS)).json()
-    read = as_alice.get(f"{ORDERS}/{placed['id']}").json()
-    for answer in (placed, read):
+    found_again = as_alice.get(f"{ORDERS}/{placed['id']}").json()
+    for answer in (placed, found_again):
         assert (answer["externalReference"], answer["metadata"]) == ("web-1", FACTS)
 
 
