@@ -23,6 +23,7 @@ BEYOND_A_SCHEMA = frozenset(
         "card_number_refused",
         "control_characters",
         "idempotency_key_reused",
+        "precondition_failed",
         "too_many_decimals",
         "unknown_product",
         "wrong_currency",
@@ -35,9 +36,12 @@ BEYOND_A_SCHEMA_AT = {
     ("invalid_parameter", "/api/analytics.csv"),
     ("required", "/api/orders/stuck/cancel"),
 }
-# ... and for these reasons: 2.0, which is an integer to a schema, NUL, and fractions of cents.
+# ... and for these reasons: 2.0, which is an integer to a schema, a parameter under its former name as well, NUL,
+# and fractions of cents.
 REASONS_BEYOND_A_SCHEMA = re.compile(
-    r"Expected integer( \| null)?, not fraction|Null characters|Ensure that there are no more than 12 digits"
+    r"This must be a whole number( or null)?, not a fraction"
+    r"|Give this once, under one of its names"
+    r"|Null characters|Ensure that there are no more than 12 digits"
 )
 # Django REST framework takes 0 for false, and 5 for the text "5".
 READ_LENIENTLY = "/api/inventory"
