@@ -12,72 +12,72 @@ NOWHERE := SECRET_KEY=not-used-by-checks-but-long-enough-to-look-like-a-real-one
 
 .PHONY: help docker-check run engines backup restore cluster cluster-test cluster-kill cluster-freeze cluster-cut cluster-heal cluster-restart cluster-upgrade test bench chaos attack fuzz client advisories lint check translations screenshots clean lock
 
-help: ## What one can do here
+help: ## List the commands
 	@grep -hE '^[a-z -]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-run: ## Everything, on http://localhost:8000 (PORT=, FLOWER_PORT=, HOST=, DATABASE_URL=, REDIS_URL=)
+run: ## Start everything, on http://localhost:8000 (PORT=, FLOWER_PORT=, HOST=, DATABASE_URL=, REDIS_URL=)
 	@sh config/venv.sh requirements.txt
 	@exec $(PY) -m launcher.run
 
-engines: ## PostgreSQL and Valkey of `make run` alone
+engines: ## Start PostgreSQL and Valkey of `make run` alone
 	@sh config/venv.sh requirements.txt
 	@exec $(PY) -m launcher.alone
 
-backup: ## The database in a file (FILE=, else below .data/backups), beside `make run` or without it
+backup: ## Save the database to a file (FILE=, else below .data/backups), beside `make run` or without it
 	@sh config/venv.sh requirements.txt
 	@exec $(PY) -m launcher.backup save $(FILE)
 
-restore: ## A backup back, with everything stopped (FILE=, REPLACE=1 drops what is there)
+restore: ## Restore a backup, with everything stopped (FILE=, REPLACE=1 drops what is there)
 	@sh config/venv.sh requirements.txt
 	@exec env REPLACE=$(REPLACE) $(PY) -m launcher.backup restore $(FILE)
 
-cluster: ## Three nodes of which any may die, on http://localhost:8000 (NETWORK=namespaces as root, ARGS=--prove)
+cluster: ## Start three nodes, any of which may die, on http://localhost:8000 (NETWORK=namespaces as root, ARGS=--prove)
 	@sh config/venv.sh requirements-cluster.txt
 	@exec $(PY) -m cluster $(ARGS)
 
-cluster-kill cluster-freeze cluster-cut cluster-heal: ## What befalls a node of it, and its end (NODE=2)
+cluster-kill cluster-freeze cluster-cut cluster-heal: ## Inject a fault into a node, and undo it (NODE=2)
 	@exec $(PY) -m cluster $(@:cluster-%=%) $(NODE)
 
-cluster-restart: ## Its nodes one at a time, without a refused order (NODE=2: that one)
+cluster-restart: ## Restart its nodes one at a time, without a refused order (NODE=2: that one)
 	@exec $(PY) -m cluster restart $(NODE)
 
-cluster-upgrade: ## To the release in another folder: migrations first, then one node at a time (CODE=)
+cluster-upgrade: ## Upgrade to the release in another folder: migrations first, then one node at a time (CODE=)
 	@exec $(PY) -m cluster upgrade $(if $(CODE),--code $(CODE))
 
-test: ## The whole suite, on engines of its own (ARGS= for pytest, e.g. one file or -n 0)
+test: ## Run the whole suite, on its own engines (ARGS= for pytest, e.g. one file or -n 0)
 	@sh config/venv.sh requirements-dev.txt
 	@exec $(PY) -m pytest $(ARGS)
 
-bench: ## How fast it is, beside the textbook (SCENARIO=, SECONDS=, ROUNDS=, ARGS=--profile)
+bench: ## Measure it beside the textbook (SCENARIO=, SECONDS=, ROUNDS=, ARGS=--profile)
 	@sh config/venv.sh requirements-dev.txt
 	@$(if $(filter cluster,$(SCENARIO)),sh config/venv.sh requirements-cluster.txt)
 	@exec $(PY) -m bench $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
-cluster-test: ## The rows of the fault matrix about nodes, all of them (as root: NETWORK=namespaces; FROM=older revision), or HOURS=2 SEED=7
+cluster-test: ## Run all rows of the fault matrix about nodes (as root: NETWORK=namespaces; FROM=older revision), or HOURS=2 SEED=7
 	@sh config/venv.sh requirements-cluster.txt
 	@exec $(PY) -m cluster $(if $(HOURS),--hours $(HOURS) $(if $(SEED),--seed $(SEED)),--rows all) $(if $(FROM),--from $(FROM))
 
-chaos: ## The whole system, broken on purpose, row by row (ROWS=F1,F7 or ROWS=N1,N4 SEED= ORDERS= HOURS= KILLS=)
+chaos: ## Break the running system row by row, and check that nothing is lost (ROWS=F1,F7 or ROWS=N1,N4 SEED= ORDERS= HOURS= KILLS=)
 	@sh config/venv.sh $(if $(filter N%,$(ROWS)),requirements-cluster.txt,requirements-dev.txt)
 	@exec $(PY) -m $(if $(filter N%,$(ROWS)),cluster,chaos) $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED)) $(if $(ORDERS),--orders $(ORDERS)) $(if $(HOURS),--hours $(HOURS)) $(if $(KILLS),--kills $(KILLS)) $(ARGS)
 
-attack: ## The whole system under attack, beside an honest user (ATTACKS=board,mails SECONDS=25 SEED=)
+attack: ## Attack the running system, beside an honest user (ATTACKS=board,mails SECONDS=25 SEED=)
 	@sh config/venv.sh requirements-dev.txt
 	@exec $(PY) -m attacks $(if $(ATTACKS),--attacks $(ATTACKS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-fuzz: ## Requests made up from the API's own description, as three kinds of people (REQUESTS=20000 SEED=1)
+fuzz: ## Send requests generated from the API's description, as three kinds of users (REQUESTS=20000 SEED=1)
 	@sh config/venv.sh requirements-dev.txt
 	@FUZZ_REQUESTS=$(or $(REQUESTS),20000) FUZZ_SEED=$(or $(SEED),1) $(PY) -m pytest -q -s tests/security/test_generated_requests.py $(ARGS)
 
-client: ## The Python client as a wheel in dist/, made from the API's description
+client: ## Build the Python client as a wheel in dist/, from the API's description
 	@sh config/venv.sh requirements-dev.txt
 	@$(NOWHERE) $(PY) -m clients.build dist
 
-advisories: ## Known weaknesses of what we depend on (asks the package index, or DATA=folder or zip of OSV records)
+advisories: ## List known vulnerabilities of our dependencies (from the package index, or DATA=folder or zip of OSV records)
 	@sh config/venv.sh requirements-dev.txt
 	@$(if $(DATA),$(PY) -m config.advisories requirements.txt "$(DATA)",$(PY) -m pip_audit --disable-pip --require-hashes --strict -r requirements.txt)
 
-lint: ## Style, types, import contracts, wording, weaknesses, migrations, deploy check
+lint: ## Check style, types, import contracts, wording, vulnerabilities, migrations, deploy check
 	@sh config/venv.sh requirements-dev.txt
 	@echo "ruff ..." && $(PY) -m ruff check . && $(PY) -m ruff format --check .
 	@echo "mypy ..." && $(NOWHERE) $(PY) -m mypy
@@ -91,18 +91,18 @@ translations: ## Compile the translations of customers' pages and mails
 	@sh config/venv.sh requirements-dev.txt
 	@$(VENV)/bin/pybabel compile -D django -d notifications/locale
 
-docker-check: ## docker-compose.yml on a real Docker engine, on stand-in images where no registry is reachable (KEEP=1 leaves it up)
+docker-check: ## Run docker-compose.yml on a real Docker engine, on stand-in images where no registry is reachable (KEEP=1 leaves it up)
 	@exec ops/docker-check
 
-screenshots: ## The pictures of the README (needs Chromium)
+screenshots: ## Take the pictures of the README (needs Chromium)
 	@sh config/venv.sh requirements-dev.txt
 	@$(PY) -m tests.board.screenshots
 
-check: ## Format the code and mend what ruff can mend
+check: ## Format the code and fix what ruff can fix
 	@sh config/venv.sh requirements-dev.txt
 	@$(PY) -m ruff check --fix . ; $(PY) -m ruff format .
 
-lock: ## Write the requirements anew from pyproject.toml (needs uv)
+lock: ## Compile the requirements from pyproject.toml (needs uv)
 	@uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --upgrade --no-emit-index-url \
 		--no-header --no-annotate -q -o requirements.txt
 	@uv pip compile pyproject.toml --extra dev --extra otel --extra sign-in -c requirements.txt --universal --python-version 3.11 --generate-hashes \

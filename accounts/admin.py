@@ -31,7 +31,6 @@ class ApiTokenAdmin(admin.ModelAdmin):
     actions = ["revoke"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:  # noqa: ARG002
-        """Fix the account of an existing token."""
         return ["user"] if obj else []
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -43,7 +42,6 @@ class ApiTokenAdmin(admin.ModelAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: ModelForm, change: bool) -> None:  # noqa: FBT001
-        """Issue or update a token."""
         if change:
             super().save_model(request, obj, form, change)
             return
@@ -70,5 +68,4 @@ class ApiTokenAdmin(admin.ModelAdmin):
 
     @admin.action(description="Revoke", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
-        """Revoke the selected tokens."""
         self.message_user(request, f"{tokens.revoke(queryset)} revoked.")

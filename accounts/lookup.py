@@ -66,7 +66,6 @@ class Owner:
     row: tuple[Any, ...]
 
     def user(self) -> "User":
-        """Return the account."""
         user: User = get_user_model().from_db(DEFAULT_DB_ALIAS, USER_COLUMNS, self.row)
         return user
 

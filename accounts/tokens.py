@@ -52,12 +52,10 @@ def issue(user: User, *, name: str = "", expires_at: datetime | None) -> tuple[A
 
 
 def default_end(now: datetime) -> datetime:
-    """Return the default expiry."""
     return now + timedelta(days=settings.API_TOKEN_DAYS)
 
 
 def valid_tokens(user: User) -> QuerySet[ApiToken]:
-    """Return an account's valid tokens."""
     mark = hashlib.sha256(user.password.encode()).hexdigest()
     return user.api_tokens.filter(
         Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None, password_mark=mark

@@ -72,7 +72,6 @@ class _Owners:
         self._owners[digest] = (time.monotonic() + CACHE_SECONDS, owner)
 
     def forget(self, digest: str) -> None:
-        """Invalidate a token."""
         self._owners.pop(digest, None)
 
 
@@ -95,7 +94,6 @@ class DemoAuthentication(authentication.BaseAuthentication):
     """The demo customer for clients without credentials."""
 
     def authenticate(self, request: Request) -> tuple["User", None] | None:  # noqa: ARG002
-        """Return the demo customer."""
         return (_demo_customer.get(), None) if settings.DEMO else None
 
 
@@ -116,7 +114,6 @@ class _DemoCustomer:
         return user
 
     def forget(self) -> None:
-        """Invalidate the cache."""
         self._user = None
 
 

@@ -92,7 +92,6 @@ def placed(complaint: str) -> tuple[str, str]:
 
 
 def detail_of(complaint: str, path: str) -> Detail:
-    """Return a complaint as code, sentence and field."""
     for pattern, code, sentence in COMPLAINTS:
         if match := pattern.match(complaint):
             name = match.groupdict().get("name", "")[:80]

@@ -92,7 +92,6 @@ FACTS: dict[str, dict[str, Any]] = {
 
 
 def error_example(code: str) -> dict[str, Any]:
-    """Return an error's body."""
     error: dict[str, Any] = {"code": code, "message": SENTENCES.get(code, f"{code.replace('_', ' ')}.")}
     if code in FIELDS:
         error["field"] = FIELDS[code]

@@ -93,7 +93,6 @@ DEPTH = 8
 
 
 def example_of(schema: dict[str, Any], components: dict[str, Any]) -> Any:
-    """Return a value that the schema allows."""
     return _value(schema, components, "", DEPTH)
 
 

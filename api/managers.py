@@ -63,11 +63,9 @@ class IdempotencyKeyManager(models.Manager):
             return {key for (key,) in cursor.fetchall()}
 
     def store_answer(self, *, owner_id: int, key: str, status_code: int, answer: Mapping[str, Any]) -> None:
-        """Store the answer of a claimed key."""
         self.filter(owner_id=owner_id, key=key).update(status_code=status_code, answer=answer)
 
     def stored(self, *, owner_id: int, keys: Collection[str]) -> dict[str, tuple[bytes, dict[str, Any]]]:
-        """Return the known keys' fingerprints and answers."""
         if not keys:
             return {}
         with connection.cursor() as cursor:

@@ -93,7 +93,6 @@ class Spool:
             return 0 if self.is_abandoned else self._size - (self._written - self._read)
 
     def complete(self) -> None:
-        """Mark the end."""
         with self._changed:
             self._is_complete = True
             self._changed.notify_all()
@@ -112,7 +111,6 @@ class Spool:
                 self._changed.notify_all()
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield data until complete."""
         return self.pieces(is_over=lambda: False, look_seconds=POLL_SECONDS)
 
     def _next_piece(self, available: int) -> bytes:

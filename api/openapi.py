@@ -52,7 +52,6 @@ PROBLEM = {
 
 
 def operations_of(result: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield path, method and operation."""
     for path, operations in result["paths"].items():
         for method in METHODS:
             if method in operations:

@@ -16,15 +16,12 @@ def user_of(request: Request) -> User:
 
 
 def staff_with(*permissions: str) -> type[BasePermission]:
-    """Return a permission class for staff with these permissions."""
-
     class StaffWith(BasePermission):
         """Staff with the permissions."""
 
         message = f"Only staff with the permission {' and '.join(permissions)} may do this."
 
         def has_permission(self, request: Request, view: object) -> bool:  # noqa: ARG002 - DRF's signature
-            """Check the user."""
             return bool(request.user.is_staff and request.user.has_perms(permissions))
 
     return StaffWith

@@ -49,7 +49,6 @@ class BrowsableRenderer(BrowsableAPIRenderer):
         return OWN_ADDRESS.sub(lambda path: renderer_context["request"].build_absolute_uri(path[0]), content)
 
     def get_raw_data_form(self, data: Any, view: Any, method: str, request: Request) -> Any:
-        """Return the form, filled with the example of the description."""
         form = super().get_raw_data_form(data, view, method, request)
         if form is not None and not form.fields["_content"].initial and (example := _example(view, method)):
             form.fields["_content"].initial = json.dumps(example, indent=4)
@@ -81,7 +80,6 @@ class Negotiation(DefaultContentNegotiation):
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        """Return renderer and media type."""
         accepted = request.META.get("HTTP_ACCEPT", "*/*")
         if (
             accepted in ("*/*", "application/json")
@@ -103,7 +101,6 @@ class ErrorsAsJSON(BaseContentNegotiation):
     """JSON for all that is not streamed."""
 
     def select_parser(self, request: Request, parsers: Iterable[Any]) -> Any:  # noqa: ARG002
-        """Return the first parser."""
         return next(iter(parsers))
 
     def select_renderer(
@@ -112,6 +109,5 @@ class ErrorsAsJSON(BaseContentNegotiation):
         renderers: Iterable[Any],
         format_suffix: str | None = None,  # noqa: ARG002
     ) -> tuple[Any, str]:
-        """Return the first renderer."""
         renderer = next(iter(renderers))
         return renderer, renderer.media_type

@@ -23,7 +23,6 @@ class StructExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-ca
     match_subclasses = True
 
     def get_name(self, *_: Any) -> str:
-        """Return the component's name."""
         return str(self.target.__name__)
 
     def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:  # noqa: ARG002
@@ -48,7 +47,6 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
     priority = 1  # before drf-spectacular's own for the base class
 
     def get_security_definition(self, *_: Any) -> dict[str, str]:
-        """Return the scheme."""
         return {"type": "http", "scheme": "bearer", "description": "A token of `POST /api/token`."}
 
 
@@ -59,7 +57,6 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
     name = "session"
 
     def get_security_definition(self, *_: Any) -> dict[str, str]:
-        """Return the scheme."""
         return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}
 
 
@@ -70,11 +67,9 @@ class DemoScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-cal
     name: list[str] = []
 
     def get_security_definition(self, *_: Any) -> list[dict[str, str]]:
-        """Return no scheme."""
         return []
 
     def get_security_requirement(self, *_: Any) -> dict[str, list[Any]]:
-        """Return an empty requirement."""
         return {}
 
 
@@ -145,7 +140,6 @@ def refusals(**codes: str) -> dict[int, OpenApiResponse]:
 
 
 def idempotency_key(*, longest: int) -> OpenApiParameter:
-    """Return the Idempotency-Key header."""
     return OpenApiParameter(
         "Idempotency-Key",
         {"type": "string", "minLength": 1, "maxLength": longest, "pattern": f"^{KEY.pattern}$"},

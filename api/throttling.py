@@ -29,7 +29,6 @@ logger = structlog.get_logger(__name__)
 
 TIMEOUT_SECONDS = 0.05
 COOL_DOWN_SECONDS = 1.0
-# Lists also cost tokens for their page size.
 ROWS_PER_TOKEN = 20
 MOST_ROWS_PAID_FOR = 200
 
@@ -53,19 +52,14 @@ return {tostring(wait), tostring(taken_at - now)}
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Outcome of a request, in seconds."""
-
-    wait: float  # nothing is taken beyond `ready_to_wait`
+    wait: float
     full_in: float
 
 
-# What callers of the buckets catch.
 Unavailable = Away
 
 
 class Buckets:
-    """Token buckets, shared by all processes."""
-
     def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._pool = optional_valkey.fail_fast_client(url, seconds=TIMEOUT_SECONDS).connection_pool
         self._own = threading.local()
@@ -104,7 +98,6 @@ def _answer(connection: Any, command: tuple[str | float, ...]) -> list[str]:
 
 @per_process
 def buckets() -> Buckets:
-    """Return this process's client."""
     return Buckets(settings.CACHE_URL)
 
 
@@ -121,7 +114,6 @@ def rate_of(scope: str, user_id: int | None = None) -> Rate | None:
 
 
 def cost_of(view: Any, parameters: Any) -> int:
-    """Return a read's tokens, by view and page size."""
     rows = parameters.get("pageSize", "")
     is_number = rows.isascii() and rows.isdigit() and len(rows) < 4
     paid_for = min(int(rows), MOST_ROWS_PAID_FOR) // ROWS_PER_TOKEN if is_number else 0
@@ -130,8 +122,6 @@ def cost_of(view: Any, parameters: Any) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """State of a bucket, for response headers."""
-
     rate: Rate
     full_in: float
     scope: str
@@ -151,12 +141,9 @@ class Standing:
 
 
 class Throttle(BaseThrottle):
-    """Limits reads and writes per account, or per address."""
-
     _wait = 0.0
 
     def allow_request(self, request: Request, view: Any) -> bool:
-        """Return whether the request passes."""
         scope = self.scope(request)
         rate = rate_of(scope, self.account(request))
         if rate is None:
@@ -171,15 +158,12 @@ class Throttle(BaseThrottle):
         return self._wait == 0
 
     def wait(self) -> float:
-        """Return seconds until retry."""
         return self._wait
 
     def scope(self, request: Request) -> str:
-        """Return the bucket's scope."""
         return "reads" if request.method in SAFE_METHODS else "writes"
 
     def when_unavailable(self) -> bool:
-        """Return whether requests pass."""
         return True
 
     def account(self, request: Request) -> int | None:
@@ -187,7 +171,6 @@ class Throttle(BaseThrottle):
         return request.user.pk if request.user.is_authenticated else None
 
     def who(self, request: Request) -> str:
-        """Return the bucket's owner."""
         return f"user:{request.user.pk}" if request.user.is_authenticated else f"ip:{self.get_ident(request)}"
 
 
@@ -199,11 +182,9 @@ class LoginThrottle(Throttle):
         return None
 
     def who(self, request: Request) -> str:
-        """Return the address."""
         return f"ip:{self.get_ident(request)}"
 
     def scope(self, request: Request) -> str:  # noqa: ARG002
-        """Return the scope of logins."""
         return "logins"
 
     def when_unavailable(self) -> bool:

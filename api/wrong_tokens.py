@@ -61,7 +61,6 @@ def note_right(address: str, token: str) -> None:
 
 
 def note_wrong(token: str) -> None:
-    """Drop a token from the cache."""
     _right.discard(token)
 
 

@@ -54,7 +54,6 @@ class Result:
         return percentile(self.seen.seconds, 99) > BAR_SECONDS
 
     def line(self) -> str:
-        """Return one line of the table."""
         if self.skipped:
             return f"{self.attack.name:<11}skipped: {self.skipped}"
         p50, p99 = (f"{percentile(self.seen.seconds, percent) * 1000:.0f} ms" for percent in (50, 99))
@@ -77,7 +76,6 @@ class Campaign:
         self.audit_failed = False
 
     async def run(self, names: list[str]) -> None:
-        """Make these attacks in this order."""
         for name in names:
             result = await self._run_one(ATTACKS[name])
             self.results.append(result)

@@ -67,7 +67,6 @@ class Scene:
             task.result()
 
     def expect(self, holds: object, otherwise: str) -> None:
-        """Note a violation unless it holds."""
         if not holds:
             self.violations.append(otherwise)
 
@@ -88,8 +87,6 @@ ATTACKS: dict[str, Attack] = {}
 
 
 def attack(name: str, title: str) -> Callable[[Act], Act]:
-    """Enter a function into the campaign."""
-
     def enter(act: Act) -> Act:
         ATTACKS[name] = Attack(name, title, act)
         return act

@@ -94,7 +94,6 @@ class Target(Rig):
         return await asyncio.to_thread(self.token_of, username)
 
     async def named_account(self, username: str, password: str) -> None:
-        """Create a customer who logs in with a password."""
         await asyncio.to_thread(
             self.do, NEW_ACCOUNT, username, _hashed(password), f"{username}@customers.example"
         )

@@ -27,7 +27,6 @@ class Progress:
         self._steps, self._done, self._started = steps, 0, time.monotonic()
 
     def show(self, what: str) -> None:
-        """Show the current activity."""
         width = 24
         filled = width * self._done // max(1, self._steps)
         minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
@@ -35,7 +34,6 @@ class Progress:
         print(f"\r{line[:110]:<110}", end="", file=sys.stderr, flush=True)
 
     def step(self) -> None:
-        """Count a finished run."""
         self._done += 1
 
 

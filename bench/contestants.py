@@ -292,8 +292,6 @@ class Textbook(_Contestant):
 
 
 def _await_workers(rig: Rig, application: str, count: int) -> None:
-    """Return once all workers answer."""
-
     def answering() -> bool:
         found = subprocess.run(
             [sys.executable, "-m", "celery", "-A", application, "inspect", "ping", "--json", "-t", "2"],
@@ -309,7 +307,6 @@ def _await_workers(rig: Rig, application: str, count: int) -> None:
 
 
 def load(rig: Rig, job: Job) -> Tally:
-    """Run a job in a load generator process."""
     done = subprocess.run(
         [sys.executable, "-m", "bench.load"],
         env=rig.environment,

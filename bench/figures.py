@@ -28,7 +28,6 @@ class Figures:
 
     @property
     def per_second(self) -> float:
-        """Orders per second."""
         return self.orders / self.seconds if self.seconds else 0.0
 
     @property
@@ -38,7 +37,6 @@ class Figures:
 
 
 def measured(scenario: str, contestant: str, orders: int, usage: Usage, *, seconds: float = 0.0) -> Figures:
-    """Return the figures of a run with this usage."""
     return Figures(
         scenario,
         contestant,
@@ -59,7 +57,6 @@ def quantiles(values: Sequence[float]) -> dict[str, float]:
 
 
 def median(runs: Sequence[Figures]) -> Figures:
-    """Return the medians of repeated runs."""
     first = runs[0]
     return Figures(
         first.scenario,

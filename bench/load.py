@@ -55,7 +55,6 @@ class Connection(asyncio.Protocol):
         self._transport: Any = None
 
     def connection_made(self, transport: Any) -> None:
-        """Keep the transport."""
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
@@ -66,7 +65,6 @@ class Connection(asyncio.Protocol):
             self._answered.set_result(answer)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Fail the pending request."""
         if self._answered and not self._answered.done():
             self._answered.set_exception(error or ConnectionResetError("closed"))
 
@@ -169,7 +167,6 @@ class Generator:
 
 
 def main() -> None:
-    """Run the job on stdin."""
     job = Job(**json.load(sys.stdin))
     tally = Tally()
     try:

@@ -20,7 +20,6 @@ class Reading:
     at: float
 
     def since(self, earlier: "Reading") -> "Usage":
-        """Return the usage between two readings."""
         seconds = self.at - earlier.at
         groups = {name: used - earlier.groups.get(name, 0.0) for name, used in self.groups.items()}
         capacity = seconds * (os.cpu_count() or 1)
@@ -45,7 +44,6 @@ class Usage:
         return Usage(self.seconds, self.groups | {name: seconds}, max(0.0, self.others - share), self.steal)
 
     def micros_per(self, orders: int) -> dict[str, float]:
-        """Return microseconds of CPU per order, by group."""
         return {name: used * 1e6 / orders for name, used in self.groups.items()} if orders else {}
 
 
@@ -58,7 +56,6 @@ def read(groups: Mapping[str, Iterable[int]]) -> Reading:
 
 
 def pss_megabytes(roots: Iterable[int]) -> float:
-    """Return the PSS of processes and their children."""
     return sum(_pss(pid) for pid in _tree(roots, _children())) / 1024
 
 

@@ -77,7 +77,6 @@ class OneNode(Ours):
 
     @property
     def folder(self) -> Path:
-        """The stack's data folder."""
         return self.rig.folder / "stack"
 
     def prepare(self) -> None:

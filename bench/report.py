@@ -40,7 +40,6 @@ class Results(TypedDict):
 def collected(
     chosen: Sequence[Scenario], runs: Sequence[Figures], failures: list[str], *, seconds: float
 ) -> Results:
-    """Return each scenario's medians and runs."""
     return Results(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         rig=rig() | {"seconds of each run": seconds or "as in each scenario"},
@@ -69,7 +68,6 @@ def _middle(runs: Sequence[Figures]) -> dict[str, Any]:
 
 
 def rig() -> dict[str, Any]:
-    """Return the machine and engines."""
     return {
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
@@ -97,7 +95,6 @@ HEADINGS = (
 
 
 def table(results: Results) -> str:
-    """Return the results as a Markdown table with notes."""
     rows = [HEADINGS, tuple("---" for _ in HEADINGS)]
     for name, scenario in results["scenarios"].items():
         competitors = list(scenario["who"].values())

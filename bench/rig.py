@@ -56,7 +56,6 @@ class Rig:
     # --- Start and stop -----------------------------------------------------------------------------------
 
     def start_engines(self) -> None:
-        """Start durable PostgreSQL and Valkey."""
         folder = self.folder
         postgres = Postgres(
             folder=folder / POSTGRES,
@@ -106,7 +105,6 @@ class Rig:
         return done.stdout
 
     def start_sandbox(self, *, latency_ms: int) -> None:
-        """Start the HTTP sandbox with an empty ledger and this latency."""
         shutil.rmtree(self.folder / "sandbox", ignore_errors=True)
         self.start("sandbox", [sys.executable, "-m", "sandbox"])
         url = f"http://127.0.0.1:{self.ports['sandbox']}"
@@ -117,7 +115,6 @@ class Rig:
             pass
 
     def flush_valkey(self) -> None:
-        """Flush Valkey."""
         with redis.Redis.from_url(self.environment["REDIS_URL"]) as client:
             client.flushall()
 
@@ -132,7 +129,6 @@ class Rig:
         self._processes.clear()
 
     def stop(self) -> None:
-        """Stop everything and remove the data."""
         self.stop_processes()
         if self._query_connection is not None:
             self._query_connection.close()
@@ -143,14 +139,12 @@ class Rig:
     # --- Measurement --------------------------------------------------------------------------------------
 
     def read(self) -> meters.Reading:
-        """Read the meters of all groups."""
         self.check()
         self.on_ready()
         self.on_ready = _nothing
         return meters.read(self._roots())
 
     def pss_megabytes(self) -> dict[str, float]:
-        """Return the memory of each group."""
         return {group: meters.pss_megabytes(pids) for group, pids in self._roots().items()}
 
     def check(self) -> None:
@@ -166,12 +160,10 @@ class Rig:
         return roots | {engine.name: [process.pid] for engine, process in self._engines}
 
     def pids(self, group: str) -> list[int]:
-        """Return the pids of a group's main processes."""
         return self._roots().get(group, [])
 
     @contextlib.contextmanager
     def frozen(self, group: str) -> Iterator[None]:
-        """SIGSTOP a group."""
         self._signal(group, signal.SIGSTOP)
         try:
             yield
@@ -204,7 +196,6 @@ class Rig:
         return row[0]
 
     def connect(self) -> psycopg.Connection[Any]:
-        """Return an autocommit connection to the contestant's database."""
         return psycopg.connect(self.environment["DATABASE_URL"], autocommit=True)
 
     def _environment(self) -> dict[str, str]:

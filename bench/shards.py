@@ -27,15 +27,12 @@ PAGE = 50
 SECONDS = 240.0
 # Orders of the stock simulation; units of each product: what they want in all, and a little more.
 WANTED, SPARE = 20_000, 1.1
-# A shard that runs out takes this part of what the fullest one has left.
 REFILL = 0.5
 
 LATEST = "SELECT placed_at, id FROM orders_order ORDER BY id DESC LIMIT %s"
 
 
 class Shards:
-    """Our system over several databases."""
-
     databases = 1
     tokens: list[str] = []
 
@@ -45,21 +42,17 @@ class Shards:
         self.rig = JointRig(self.name, self.parts)
 
     def prepare(self) -> None:
-        """Start each shard's engines, with products and users."""
         for part in self.parts:
             part.prepare()
 
     def reset(self) -> None:
-        """Delete all orders."""
         for part in self.parts:
             part.reset()
 
     def is_idle(self) -> bool:
-        """Whether no shard has an order in flight."""
         return all(part.is_idle() for part in self.parts)
 
     def audit(self) -> str:
-        """Return the first shard's verdict that is not clean, else the last one's."""
         verdicts = [part.audit() for part in self.parts]
         return next((verdict for verdict in verdicts if "0 violations" not in verdict), verdicts[-1])
 
@@ -77,17 +70,13 @@ class FourShards(Shards):
 
 
 class JointRig:
-    """The rigs of all shards as one, with their groups added up."""
-
     def __init__(self, name: str, parts: list[Ours]) -> None:
         self.name, self._parts = name, parts
 
     def read(self) -> Reading:
-        """Read the meters of all shards."""
         return read(self._groups())
 
     def pss_megabytes(self) -> dict[str, float]:
-        """Return the memory of each group, over all shards."""
         sums: dict[str, float] = {}
         for part in self._parts:
             for name, megabytes in part.rig.pss_megabytes().items():
@@ -95,12 +84,10 @@ class JointRig:
         return sums
 
     def stop_processes(self) -> None:
-        """Stop all processes but the engines."""
         for part in self._parts:
             part.rig.stop_processes()
 
     def stop(self) -> None:
-        """Stop everything and remove the data."""
         for part in self._parts:
             part.rig.stop()
 
@@ -144,14 +131,13 @@ def orders_of(databases: int) -> list[int]:
 
 
 def shard_of(owner: int, databases: int) -> int:
-    """Return an owner's shard."""
     return zlib.crc32(str(owner).encode()) % databases
 
 
 def refills(databases: int) -> int:
-    """Simulate WANTED orders on shares of stock: return how often a shard had to take units from another.
+    """Return how often a shard had to take units from another.
 
-    Raises AssertionError if a shard refuses what another one has.
+    Raises AssertionError if one refuses what another has.
     """
     rng = random.Random(1)  # noqa: S311 - the same orders each time
     orders = [(rng.randrange(OWNERS), random_items(rng)) for _ in range(WANTED)]
@@ -179,7 +165,6 @@ def refills(databases: int) -> int:
 
 
 def _milliseconds_of_page(contestant: Shards) -> float:
-    """Return how long the newest orders of all owners take: each shard's, merged."""
     started = time.perf_counter()
     page = list(islice(heapq.merge(*map(_latest, contestant.parts), reverse=True), PAGE))
     assert len(page) == PAGE

@@ -45,7 +45,6 @@ def prepare() -> None:
 
 
 def place(count: int, *, hold: bool) -> None:
-    """Place orders in chunks."""
     owner_id, rng = User.objects.get(username="user-1").pk, random.Random(count)  # noqa: S311
     numbers = range(count)
     while chunk := list(itertools.islice(numbers, CHUNK)):
@@ -55,7 +54,6 @@ def place(count: int, *, hold: bool) -> None:
 
 
 def release(count: int, per_second: float) -> None:
-    """Release the latest, held orders at a rate."""
     order_ids = list(Order.objects.order_by("-pk").values_list("pk", flat=True)[:count])
     for order_id in paced(reversed(order_ids), per_second):
         process_order(order_id=order_id)

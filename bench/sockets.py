@@ -59,7 +59,6 @@ class Socket(asyncio.Protocol):
         self._transport: Any = None
 
     def connection_made(self, transport: Any) -> None:
-        """Send the upgrade request."""
         self._transport = transport
         key = base64.b64encode(os.urandom(16)).decode()
         transport.write(
@@ -111,7 +110,6 @@ class Socket(asyncio.Protocol):
                 self._done.release()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Mark the socket as closed."""
         self.is_closed = True
         if not self.joined.done():
             self.joined.set_exception(error or ConnectionError("closed"))
@@ -161,7 +159,6 @@ def _told(sockets: list[Socket]) -> Told:
 
 
 def main() -> None:
-    """Run the job on stdin."""
     told = uvloop.run(listen(SocketJob(**json.loads(sys.stdin.readline()))))
     json.dump(asdict(told), sys.stdout)
 

@@ -12,7 +12,6 @@ LINES = 2
 
 
 def random_items(rng: random.Random) -> list[dict[str, Any]]:
-    """Return the lines of an order."""
     return [
         {"productId": product_id, "quantity": rng.randint(1, 3)}
         for product_id in rng.sample(range(1, PRODUCTS + 1), LINES)
@@ -20,7 +19,6 @@ def random_items(rng: random.Random) -> list[dict[str, Any]]:
 
 
 def random_body(rng: random.Random) -> bytes:
-    """Return an order as JSON."""
     order = {"customerName": f"Customer {rng.randint(1, 5000)}", "email": "bench@example.com"}
     return json.dumps(order | {"items": random_items(rng)}).encode()
 

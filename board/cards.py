@@ -121,13 +121,11 @@ def snapshot(user: User) -> Snapshot:
 
 
 def cards_of(user: User, order_ids: Iterable[int]) -> Cards:
-    """Return the cards visible to the user."""
     return Cards(_cards(user, visible_to(user).filter(pk__in=order_ids)))
 
 
 @replica.may_be_late
 def search(user: User, text: str) -> Cards:
-    """Return the newest orders that match a search."""
     return Cards(_cards(user, found(visible_to(user), text).order_by("-pk")[:FOUND_AT_MOST]))
 
 
@@ -164,12 +162,10 @@ def card(order: Order, *, for_staff: bool = False) -> Card:
 
 
 def needs_attention(journey: Journey) -> bool:
-    """Whether an order in flight needs attention."""
     return bool(journey.attention) and journey.status in UNDER_WAY
 
 
 def what_it_waits_for(journey: Journey) -> str:
-    """Return what an order waits for, if anything."""
     if journey.is_held:
         return "manual release"
     if needs_attention(journey) and journey.due_at is None:
@@ -205,7 +201,6 @@ class LaneCount:
 
 
 def lane_counts(user: User) -> dict[Lane, LaneCount]:
-    """Return the counts of the user's lanes."""
     by_status = _all_by_status() if sees_all_orders(user) else _own_by_status(user)
     urgent = visible_to(user).filter(NEEDS_ATTENTION).order_by()
     urgent_by_status = dict(urgent.values_list("journey__status").annotate(Count("pk")))

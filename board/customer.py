@@ -34,7 +34,6 @@ class Step:
 
 
 def context_of(order: Order) -> dict[str, Any]:
-    """Return the page's context, in the active language."""
     return {
         "order": order,
         "journey": order.journey,
@@ -58,7 +57,6 @@ def context_of(order: Order) -> dict[str, Any]:
 
 
 def headline(journey: Journey) -> str:
-    """Return the headline, with the refund of a cancelled order."""
     if journey.status == Status.CANCELLED and journey.payment == PAYMENT.REFUNDED:
         return str(wording.CANCELLED_AND_REFUNDED)
     return str(wording.HEADLINES[Status(journey.status)])

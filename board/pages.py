@@ -82,7 +82,6 @@ def _places(viewer: User) -> tuple[tuple[str, str], ...]:
 
 @page
 def order_panel(request: HttpRequest, viewer: User, reference: str) -> HttpResponse:
-    """Return the fragment of one order."""
     try:
         order = by_reference(viewer, reference)
     except OrderNotFound:

@@ -78,7 +78,6 @@ class Action:
 
 
 def context_of(order: Order, request: Request) -> dict[str, Any]:
-    """Return the panel's context for a user."""
     user = request.user
     assert isinstance(user, User)
     explained = is_permitted(views.OrderExplanation, order, request)
@@ -119,7 +118,6 @@ def consolation(journey: Journey) -> str:
 
 
 def legs_of(order: Order) -> list[LegShown]:
-    """Return the legs of an order."""
     shown = zip(LEGS, read_states(order.journey), strict=True)
     return [LegShown(leg.name, leg.title, state.light, state.words) for leg, state in shown]
 
@@ -200,7 +198,6 @@ class Call:
 
 
 def calls_of(order: Order) -> list[Call]:
-    """Return an order's calls to the payment provider."""
     rows = Transaction.objects.filter(order_id=order.pk).order_by("started_at", "number")
     return [Call(row, _took(row)) for row in rows]
 

@@ -85,7 +85,6 @@ class Bucket:
     backlog: stats.Backlog | None = None
 
     def add(self, event: str, class_: int | None, count: int) -> None:
-        """Count events."""
         if event == EventType.PLACED:
             self.placed += count
         elif event == EventType.CONFIRMED:
@@ -187,7 +186,6 @@ class Series:
 
 
 def quantile(classes: dict[int, int], share: float) -> float | None:
-    """Return a quantile in seconds, if any."""
     wanted, seen = sum(classes.values()) * share, 0
     for class_ in sorted(classes):
         seen += classes[class_]

@@ -20,7 +20,6 @@ def viewer_of(request: HttpRequest) -> User | None:
 
 
 def sees_the_shop(user: User) -> bool:
-    """Whether a user may see the whole shop."""
     return sees_all_orders(user) or settings.DEMO
 
 
@@ -30,7 +29,6 @@ class SeesTheShop(BasePermission):
     message = "Only staff may see this."
 
     def has_permission(self, request: Request, view: object) -> bool:  # noqa: ARG002 - DRF's signature
-        """Check the permission."""
         return isinstance(request.user, User) and sees_the_shop(request.user)
 
 
@@ -40,5 +38,4 @@ class InDemo(BasePermission):
     message = "Only a demo has this."
 
     def has_permission(self, request: Request, view: object) -> bool:  # noqa: ARG002 - DRF's signature
-        """Check the mode."""
         return settings.DEMO and isinstance(request.user, User)

@@ -35,11 +35,9 @@ class Arena:
         return f"{self.load.tag}-{kind}-{self._keys}"
 
     def struck(self) -> None:
-        """Record a fault's time."""
         self.faults.append(time.time())
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep, scaled."""
         await asyncio.sleep(seconds * self.scale)
 
     async def every(self, seconds: float, *, lasting: float) -> AsyncIterator[int]:
@@ -51,18 +49,15 @@ class Arena:
             await asyncio.sleep(seconds * self.dice.uniform(0.4, 1.6))
 
     def expect(self, holds: object, otherwise: str) -> None:
-        """Record a violation unless it holds."""
         if not holds:
             self.violations.append(otherwise)
 
     async def providers(self, provider: str = "payments", **script: object) -> None:
-        """Set a provider's faults with a reproducible seed."""
         await self.rig.sandbox(
             "PUT", f"/faults/{provider}", {"seed": self.dice.randrange(1_000_000)} | script
         )
 
     def faults_at(self, script: str) -> dict[str, str]:
-        """Return the variables of a fault script, with fresh counts."""
         folder = self.folder / f"passages-{len(list(self.folder.glob('passages-*')))}"
         folder.mkdir(parents=True)
         return {"FAULTS": script, "FAULTS_DIR": str(folder)}
@@ -90,8 +85,6 @@ ROWS: dict[str, Row] = {}
 
 
 def row(name: str, title: str, **bars: object) -> Callable[[Inject], Inject]:
-    """Register a function as a row."""
-
     def enter(inject: Inject) -> Inject:
         ROWS[name] = Row(name, title, inject, **bars)  # type: ignore[arg-type]
         return inject

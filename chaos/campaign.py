@@ -33,11 +33,9 @@ class Result:
 
     @property
     def is_good(self) -> bool:
-        """Whether no invariant was violated."""
         return not self.finding.violations
 
     def line(self) -> str:
-        """Return the row's line of the table."""
         if self.skipped:
             return f"{self.row.name:<9}skipped: {self.skipped}"
         found = self.finding
@@ -62,7 +60,6 @@ class Campaign:
         self.results: list[Result] = []
 
     async def run(self, names: list[str]) -> None:
-        """Run rows in this order."""
         for name in names:
             self.results.append(await self.run_row(ROWS[name], f"{name}/{self.seed}"))
 

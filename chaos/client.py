@@ -17,7 +17,6 @@ class Answer:
     seconds: float
 
     def json(self) -> Any:
-        """Return the parsed body."""
         return json.loads(self.body)
 
 

@@ -41,7 +41,6 @@ class SmallDisk:
         return ("nsenter", f"--target={self._holder.pid}", "--mount", "--")
 
     def fill(self) -> None:
-        """Fill the free space."""
         with (self._inside / "filler").open("wb", buffering=0) as file:
             try:
                 while True:
@@ -50,7 +49,6 @@ class SmallDisk:
                 time.sleep(0)
 
     def empty(self) -> None:
-        """Free it again."""
         (self._inside / "filler").unlink(missing_ok=True)
 
     def give_back(self) -> None:

@@ -90,17 +90,14 @@ class Engines:
             process.wait()
 
     def rows(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """Query the database on a new connection."""
         with psycopg.connect(self.postgres.url, connect_timeout=5, autocommit=True) as connection:
             return connection.execute(statement, parameters or None).fetchall()
 
     def do(self, statement: str, *parameters: Any) -> None:
-        """Execute a statement on a new connection."""
         with psycopg.connect(self.postgres.url, connect_timeout=5, autocommit=True) as connection:
             connection.execute(statement, parameters or None)
 
     def token_of(self, username: str) -> str:
-        """Return a new API token for an account."""
         token = f"opt_{secrets.token_urlsafe(32)}"
         self.do(
             "INSERT INTO accounts_apitoken (user_id, name, digest, hint, password_mark)"
@@ -112,7 +109,6 @@ class Engines:
         return token
 
     def broker(self, database: int = 0) -> redis.Redis:
-        """Return a Valkey client."""
         return redis.Redis.from_url(
             f"{self.valkey.url}/{database}", socket_timeout=5, socket_connect_timeout=2, decode_responses=True
         )

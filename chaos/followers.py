@@ -38,7 +38,6 @@ class Follower:
         self._from = self.position
 
     async def stop(self) -> None:
-        """Disconnect."""
         if self._task:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -137,7 +137,6 @@ class Load:
         return self.accepted[key]
 
     async def ask(self, order_id: int, what: str) -> None:
-        """Cancel or complete an order, with retries."""
         answer = await self._insist(
             f"/api/orders/{order_id}/{what}", None, f"{self.tag}-{what}-{order_id}", lambda a: a.status < 500
         )
@@ -218,7 +217,6 @@ class Load:
     # --- Results --------------------------------------------------------------------------------------------
 
     def answered(self) -> list[float]:
-        """Return the seconds of each answered request, ascending."""
         return sorted(a.seconds for a in self.attempts if a.what.isdigit())
 
 

@@ -38,16 +38,13 @@ class Proxy:
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
         assert self._server is not None
         return int(self._server.sockets[0].getsockname()[1])
 
     async def start(self) -> None:
-        """Start listening."""
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
 
     async def stop(self) -> None:
-        """Stop listening and cut open connections."""
         if self._server is not None:
             self._server.close()
         self.cut()

@@ -18,12 +18,10 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        """The URL it listens on."""
         assert self._server is not None
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/hook"
 
     async def start(self) -> None:
-        """Start listening."""
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
 
     async def stop(self) -> None:

@@ -60,13 +60,11 @@ class Managed:
 
     @property
     def pid(self) -> int:
-        """Its pid, which is also its process group."""
         assert self.process is not None
         return self.process.pid
 
     @property
     def is_running(self) -> bool:
-        """Whether it is alive."""
         return self.process is not None and self.process.poll() is None
 
 
@@ -107,7 +105,6 @@ class Rig(Engines):
         await self.until_ready()
 
     async def stop(self) -> None:
-        """Stop everything."""
         if self._keeper:
             self._keeper.cancel()
         for managed in self.processes.values():
@@ -129,7 +126,6 @@ class Rig(Engines):
                 await asyncio.sleep(0.2)
 
     def workers_listen(self) -> bool:
-        """Whether every worker waits in BRPOP."""
         try:
             with self.broker() as client:
                 waiting = [c for c in client.client_list() if c["cmd"] == "brpop"]
@@ -202,7 +198,6 @@ class Rig(Engines):
         return inherited | settings | passwords | self._extra | variables
 
     def through_proxies(self, *names: str) -> dict[str, str]:
-        """Return the variables that route a process through proxies."""
         found = {}
         if "postgres" in names:
             found["DATABASE_URL"] = _at(self.postgres.url, self.proxies["postgres"].port)
@@ -274,13 +269,11 @@ class Rig(Engines):
             return []
 
     def freeze(self, *names: str) -> None:
-        """SIGSTOP process groups."""
         for name in names:
             self.processes[name].frozen = True
             signal_group(self.processes[name].process, signal.SIGSTOP)  # type: ignore[arg-type]
 
     def thaw(self, *names: str) -> None:
-        """SIGCONT process groups."""
         for name in names:
             self.processes[name].frozen = False
             signal_group(self.processes[name].process, signal.SIGCONT)  # type: ignore[arg-type]
@@ -301,7 +294,6 @@ class Rig(Engines):
             self._end(self.processes[name])
 
     def bring_up(self, *names: str, **variables: str) -> None:
-        """Start stopped processes."""
         for name in names:
             managed = self.processes[name]
             managed.variables |= variables
@@ -309,12 +301,10 @@ class Rig(Engines):
             self._launch(managed)
 
     async def restart(self, *names: str, **variables: str) -> None:
-        """Restart processes with additional variables."""
         await self.take_down(*names)
         self.bring_up(*names, **variables)
 
     async def restore(self) -> None:
-        """Restore the initial state."""
         for proxy in self.proxies.values():
             proxy.heal()
         for name in [name for name in self.processes if name not in self.base]:
@@ -376,7 +366,6 @@ class Rig(Engines):
         return process.returncode, process.stdout + process.stderr
 
     async def sandbox(self, method: str, path: str, body: Any = None) -> None:
-        """Call the sandbox's control API."""
         answer = await call(self.sandbox_port, method, path, body=body)
         if answer.status >= 400:
             raise RuntimeError(f"{method} {path}: {answer.body!r}")

@@ -17,14 +17,12 @@ PACKAGE = "order_pipeline_client"
 
 
 def describe(path: Path) -> None:
-    """Write the API's description as JSON."""
     from django.core.management import call_command  # noqa: PLC0415 - after the settings
 
     call_command("spectacular", "--format", "openapi-json", "--file", str(path))
 
 
 def build(description: Path, wheels: Path) -> Path:
-    """Return the wheel made from a description."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "python"
         shutil.copytree(SOURCE, source, ignore=shutil.ignore_patterns("generated", "__pycache__"))

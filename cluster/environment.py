@@ -14,7 +14,6 @@ WEB_THREADS = "16"
 
 
 def common(plan: Plan) -> dict[str, str]:
-    """Return the variables that all nodes share."""
     programs = Path(sys.executable).parent
     port, host = os.environ.get("PORT") or "8000", os.environ.get("HOST") or "127.0.0.1"
     hosts = ["localhost", "127.0.0.1", "[::1]", host, *(node.host for node in plan.nodes)]
@@ -46,7 +45,6 @@ def common(plan: Plan) -> dict[str, str]:
 
 
 def of_node(plan: Plan, node: Node) -> dict[str, str]:
-    """Return the variables of a node's processes."""
     return os.environ | common(plan) | _own(plan, node)
 
 

@@ -13,7 +13,6 @@ def kill(_plan: Plan, node: Node) -> str:
 
 
 def freeze(_plan: Plan, node: Node) -> str:
-    """SIGSTOP every process of the node."""
     return f"{node.name} is frozen: {processes.signal_all(node, signal.SIGSTOP)} processes."
 
 
@@ -24,7 +23,6 @@ def cut(plan: Plan, node: Node) -> str:
 
 
 def heal(plan: Plan, node: Node) -> str:
-    """Undo all faults of the node."""
     processes.signal_all(node, signal.SIGCONT)
     network.heal(plan, node)
     node.down.unlink(missing_ok=True)

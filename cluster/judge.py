@@ -64,7 +64,6 @@ def pauses(plan: Plan, load: Load, since: float) -> list[float]:
 
 
 def rows(plan: Plan, statement: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
-    """Query the leader."""
     with psycopg.connect(plan.database_url(), connect_timeout=2) as connection:
         return connection.execute(statement, parameters).fetchall()
 

@@ -39,7 +39,6 @@ class Load:
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
-        """Start the threads."""
         self._customers = ThreadPoolExecutor(CUSTOMERS, thread_name_prefix="customer")
         self._clock = threading.Thread(target=self._keep_pace, daemon=True)
         self._clock.start()

@@ -33,7 +33,6 @@ def wanted() -> str:
 
 
 def set_up(plan: Plan) -> None:
-    """Create the bridge for the nodes."""
     if plan.network == "namespaces":
         take_down(plan)
         _run("ip", "link", "add", BRIDGE_NAME, "type", "bridge")
@@ -48,7 +47,6 @@ def take_down(plan: Plan) -> None:
 
 
 def prefix(plan: Plan) -> list[str]:
-    """Return the command prefix for a node."""
     return ["unshare", "--net", "--"] if plan.network == "namespaces" else []
 
 
@@ -86,7 +84,6 @@ def cut(plan: Plan, node: Node) -> None:
 
 
 def heal(plan: Plan, node: Node) -> None:
-    """Reconnect a node."""
     if plan.network == "namespaces":
         _try("ip", "link", "set", _veth(node), "up")
 
@@ -96,7 +93,6 @@ def _veth(node: Node) -> str:
 
 
 def _try(*command: str) -> None:
-    """Run a command, ignoring failure."""
     subprocess.run(command, capture_output=True, check=False)
 
 

@@ -49,7 +49,6 @@ def main() -> int:
 
 
 def launch(plan: Plan, node: Node, guardian: Guardian) -> None:
-    """Run a node until stopped."""
     variables = environment.of_node(plan, node)
     engines = engines_of(plan, node)
     with contextlib.ExitStack() as stack:
@@ -72,7 +71,6 @@ def launch(plan: Plan, node: Node, guardian: Guardian) -> None:
 
 
 def engines_of(plan: Plan, node: Node) -> list[Engine]:
-    """Return a node's engines in start order."""
     others = [other for other in plan.nodes if other is not node]
     valkey = Valkey(
         folder=node.folder / "valkey",
@@ -96,7 +94,6 @@ def engines_of(plan: Plan, node: Node) -> list[Engine]:
 
 
 def patroni_of(plan: Plan, node: Node) -> PatroniServer:
-    """Return the node's PostgreSQL."""
     return PatroniServer(
         folder=node.folder / "postgres",
         member=node.name,
@@ -118,7 +115,6 @@ def _stop_seconds(engine: Engine) -> float:
 
 
 def _stay_down(node: Node) -> None:
-    """Wait while the node is marked down."""
     while node.down.exists():
         time.sleep(POLL_SECONDS)
 

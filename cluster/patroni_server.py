@@ -74,7 +74,6 @@ class PatroniServer:
 
     @property
     def data(self) -> Path:
-        """The folder of PostgreSQL's files."""
         return self.identity.reachable(self.folder) / "data"
 
     def account(self) -> pwd.struct_passwd | None:

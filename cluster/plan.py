@@ -109,7 +109,6 @@ class Plan:
         return self.database_url(first).replace("=read-write", "=prefer-standby")
 
     def nats_url(self, first: Node | None = None) -> str:
-        """Return the NATS URLs, comma-separated."""
         nodes = sorted(self.nodes, key=lambda node: node is not first)
         return ",".join(f"nats://{node.at('nats')}" for node in nodes)
 

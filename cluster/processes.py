@@ -66,7 +66,6 @@ def kill(node: Node) -> int:
 
 
 def end_leftovers(node: Node) -> None:
-    """Kill a PostgreSQL of an earlier run."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             folder = Path(process.cwd())

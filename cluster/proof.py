@@ -14,7 +14,6 @@ from cluster.rows import ROWS
 
 
 def main() -> int:
-    """Return the exit status."""
     wrong = _prove(running_plan(Path(sys.argv[1])))
     for sentence in wrong:
         say(f"WRONG: {sentence}")

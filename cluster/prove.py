@@ -74,7 +74,6 @@ def prove_row(plan: Plan, row: Row) -> list[str]:
 
 
 def new_load(plan: Plan) -> Load:
-    """Return a load of RATE orders a second."""
     return Load(environment.common(plan)["PUBLIC_URL"], float(os.environ.get("RATE") or RATE))
 
 
@@ -133,5 +132,4 @@ def report(load: Load) -> None:
 
 
 def say(text: str) -> None:
-    """Print one line of progress."""
     print(text, flush=True)  # noqa: T201

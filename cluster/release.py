@@ -10,7 +10,6 @@ FILE = "release"
 
 
 def of(plan: Plan) -> Path:
-    """Return the code folder from which nodes start."""
     file = plan.folder / FILE
     return Path(file.read_text()) if file.exists() else BASE_DIR
 
@@ -23,7 +22,6 @@ def set_to(plan: Plan, folder: Path) -> None:
 
 
 def interpreter(folder: Path) -> str:
-    """Return a release's own interpreter, else ours."""
     own = folder / ".venv" / "bin" / "python"
     return str(own) if own.exists() else sys.executable
 

@@ -47,8 +47,6 @@ ROWS: dict[str, Row] = {}
 
 
 def row(name: str, title: str, *, silent: float, resumed: float, **more: bool) -> Callable[[Strike], Strike]:
-    """Register a function as a row."""
-
     def enter(strike: Strike) -> Strike:
         ROWS[name] = Row(name, title, strike, silent, resumed, **more)
         return strike
@@ -158,13 +156,11 @@ def valkeys_fail(plan: Plan, _load: Load) -> None:
 
 
 def leader_of(plan: Plan) -> Node:
-    """Return the leader's node."""
     name = leader(plan)
     return next(node for node in plan.nodes if node.name == name)
 
 
 def standby_of(plan: Plan) -> Node:
-    """Return a standby's node."""
     name = leader(plan)
     return next(node for node in plan.nodes if node.name != name)
 

@@ -43,7 +43,6 @@ def run(plan: Plan, *, prove: bool) -> int:
 
 
 def programs(plan: Plan, node_ports: list[int]) -> list[Program]:
-    """Return the programs in start order."""
     shared = environment.common(plan) | {"SANDBOX_DATA": str(plan.folder / "sandbox")}
     front = environment.of_front(plan, node_ports)
     caddy = ["caddy", "run", "--config", "cluster/Caddyfile", "--adapter", "caddyfile"]
@@ -95,14 +94,12 @@ class Stages:
         self._start("cluster.prepare", cwd=release.of(plan))
 
     def __call__(self) -> None:
-        """Advance to the next stage if due."""
         if self._child is not None and self._child.poll() is not None:
             self._has_ended(self._child)
         elif self._child is None and not self._is_ready:
             self._look()
 
     def stop(self) -> None:
-        """Stop the current stage's process."""
         if self._child is not None:
             stop_child(self._child, stop_signal=signal.SIGTERM, timeout=5)
             self._guardian.forget(self._child.pid)

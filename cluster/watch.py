@@ -25,7 +25,6 @@ class PatroniWatch:
         self._since = self._next_poll = clock()
 
     def __call__(self) -> None:
-        """Poll if due."""
         now = self._clock()
         if now < self._next_poll:
             return

@@ -48,7 +48,6 @@ class Page:
 
     @property
     def url_name(self) -> str:
-        """URL name in the admin namespace."""
         return self.path.replace("/", "_").replace("-", "_")
 
 
@@ -122,7 +121,6 @@ class Desk(AdminSite):
         return super().login(request, ours | (extra_context or {}))
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        """Return the index, topped by what needs attention."""
         return super().index(request, (extra_context or {}) | needs_attention(request))
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:  # noqa: FBT001, FBT002 - Django's signature
@@ -143,7 +141,6 @@ class Desk(AdminSite):
         return guarded
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
-        """Return the admin's URLs and the pages'."""
         pages: list[URLResolver | URLPattern] = [
             path(f"{page.path}/", self.admin_view(self._view(page)), name=page.url_name) for page in PAGES
         ]
@@ -166,7 +163,6 @@ class Desk(AdminSite):
         return view
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """Return apps with models and pages."""
         apps = {app["app_label"]: app for app in super().get_app_list(request, app_label)}
         for page in PAGES:
             if app_label in (None, page.app_label) and request.user.has_perm(page.permission):

@@ -293,7 +293,6 @@ class Admitted:
 
 
 def kind_of(request: HttpRequest, view: Any) -> Kind:
-    """Return a request's kind, by method and cost of its view."""
     asked = getattr(view, "cls", view)
     if request.method not in SAFE_METHODS:
         return Kind.LOGIN if getattr(asked, "is_login", False) else Kind.WRITE

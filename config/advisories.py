@@ -36,7 +36,6 @@ class Finding:
 
 
 def pinned(text: str) -> dict[str, str]:
-    """Return a lock file's pinned versions."""
     return {canonicalize_name(name): version for name, version in PIN.findall(text)}
 
 

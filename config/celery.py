@@ -27,6 +27,5 @@ def recheck_connection(**_: object) -> None:
 
 @before_task_publish.connect
 def propagate_trace_context(headers: dict[str, Any] | None = None, **_: object) -> None:
-    """Propagate the trace context."""
     if headers is not None and (context := tracing.current()):
         headers[tracing.HEADER] = context

@@ -16,7 +16,6 @@ from payments.gateways import GatewayUnknown, gateway, names_in_use
 
 
 def schedule_names_tasks(**_: object) -> list[CheckMessage]:
-    """Schedule entries name registered tasks."""
     known = registered_tasks()
     return [
         Error(
@@ -78,7 +77,6 @@ def demo_needs_debug(**_: object) -> list[CheckMessage]:
 
 
 def views_name_their_permissions(**_: object) -> list[CheckMessage]:
-    """API views have permissions."""
     return [
         Error(f"{view.__module__}.{view.__name__} has no permission classes.", id="config.E006")
         for view in sorted(set(api_views(get_resolver())), key=lambda view: (view.__module__, view.__name__))
@@ -141,14 +139,12 @@ ALL = (
 
 
 def registered_tasks() -> set[str]:
-    """Return our tasks' names."""
     # Celery's loader runs the checks first and would recurse
     autodiscover_modules("tasks")
     return {name for name in current_app.tasks if not name.startswith("celery.")}
 
 
 def api_views(resolver: URLResolver) -> Iterator[type[APIView]]:
-    """Yield the API views of a resolver."""
     for entry in resolver.url_patterns:
         if isinstance(entry, URLResolver):
             yield from api_views(entry)

@@ -20,7 +20,6 @@ def switch_off() -> list[str]:
 
 
 def switch_on() -> None:
-    """Activate them again."""
     _accounts().update(is_active=True)
 
 

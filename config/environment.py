@@ -170,7 +170,6 @@ def redis_url(url: str, database: int, *, password: str = "") -> str:
 
 
 def database_url(url: str, *, password: str = "") -> str:
-    """Return the URL with the separate password."""
     if not password:
         return url
     parts = urlsplit(url)

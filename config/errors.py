@@ -57,7 +57,6 @@ class Answer:
 
     @property
     def body(self) -> dict[str, Any]:
-        """The response's body."""
         error: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.field:
             error["field"] = self.field
@@ -78,7 +77,6 @@ class Answer:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The response's headers."""
         headers = dict(self.more_headers)
         if self.retry_after is not None:
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))
@@ -294,7 +292,6 @@ def _renders_json(request: Any) -> bool:
 
 
 def response_to(error: Exception, request: HttpRequest | None = None) -> HttpResponse:
-    """Return a plain Django view's response."""
     return _json(answer_to(error), request)
 
 
@@ -333,7 +330,6 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Django's CSRF_FAILURE_VIEW."""
     if not _wants_json(request):
         return csrf.csrf_failure(request, reason=reason)
     return _json(Answer(403, "csrf_failed", "The CSRF token is missing or wrong."), request)

@@ -36,7 +36,6 @@ class WrongPasswords:
         return max(0, math.ceil(spent - (WRONG_PASSWORDS - 1) * SECONDS_EACH))
 
     def add(self, address: str) -> None:
-        """Count a wrong password."""
         if len(self._full_at) >= MOST_ADDRESSES:
             self._full_at.clear()
         self._full_at[address] = max(self._full_at.get(address, 0.0), self._clock()) + SECONDS_EACH

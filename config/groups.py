@@ -49,7 +49,6 @@ def add_groups() -> int:
 
 
 def permissions(wanted: Sequence[tuple[str, str]]) -> list[Permission]:
-    """Return the permissions that match (app, code)."""
     if not wanted:
         return []
     matching = Q()

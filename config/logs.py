@@ -23,5 +23,4 @@ class WithoutSecrets(structlog.stdlib.ProcessorFormatter):
     """Masks card numbers and credentials in whole lines, tracebacks included."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the masked line."""
         return without_secrets(super().format(record))

@@ -48,7 +48,6 @@ PLACES = {
 
 @require_safe
 def asyncapi(_: HttpRequest) -> HttpResponse:
-    """Return the AsyncAPI description."""
     return HttpResponse(
         (settings.BASE_DIR / "docs" / "asyncapi.yaml").read_bytes(), content_type="application/yaml"
     )

@@ -42,7 +42,6 @@ def _known_parameters(view: type[Any], method: str) -> frozenset[str] | None:
 
 
 def _names(parameter: Any) -> set[str]:
-    """Return the names of a parameter, or of a serializer's fields."""
     if isinstance(parameter, OpenApiParameter):
         return {parameter.name} if parameter.location == OpenApiParameter.QUERY else set()
     return set(parameter().fields)

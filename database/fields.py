@@ -20,5 +20,4 @@ class MoneyField(models.DecimalField):
         super().__init__(*args, **{"max_digits": 13, "decimal_places": DECIMAL_PLACES} | kwargs)
 
     def db_type(self, connection: Any) -> str:  # noqa: ARG002
-        """Return numeric."""
         return "numeric"

@@ -21,12 +21,11 @@ logger = logging.getLogger(__name__)
 
 ALIAS = "replica"
 _alias: ContextVar[str] = ContextVar("alias", default=DEFAULT_DB_ALIAS)
-# By how many seconds the current request's reads may lag; 0: not at all.
+# Seconds; 0: not at all.
 _lag: ContextVar[float | None] = ContextVar("lag", default=None)
 # Accounts and tokens are read at the leader: a revoked one must not work any longer.
 APPS = frozenset({"orders", "inventory", "payments", "shipping"})
 
-# A standby that streams, and has replayed all that it got, or got something just now.
 IS_FRESH = """
     SELECT NOT pg_is_in_recovery() OR (
         EXISTS (SELECT FROM pg_stat_wal_receiver)
@@ -40,14 +39,10 @@ class Lagging(OperationalError):
 
 
 class Router:
-    """Sends the ORM's reads of APPS to the standby inside `may_be_late`."""
-
     def db_for_read(self, model: Any, **_: Any) -> str | None:
-        """Return the alias, None for the default."""
         return _alias.get() if model._meta.app_label in APPS else None
 
     def allow_relation(self, *_: Any, **__: Any) -> bool:
-        """Both are copies of the same database."""
         return True
 
     def allow_migrate(self, db: str, *_: Any, **__: Any) -> bool:
@@ -86,7 +81,7 @@ def may_be_late(report: Callable[P, T]) -> Callable[P, T]:
 
 
 def alias() -> str:
-    """Return the alias for a read that begins now and outlasts the request: a fresh standby's, if allowed."""
+    """Return the alias for a read that outlasts the request."""
     if not is_allowed():
         return DEFAULT_DB_ALIAS
     try:
@@ -98,13 +93,11 @@ def alias() -> str:
 
 
 def is_allowed() -> bool:
-    """Whether there is a standby to read from, and this context may."""
     has_standby = ALIAS in connections.settings and not connections[DEFAULT_DB_ALIAS].in_atomic_block
     return has_standby and _lag.get() != 0
 
 
 def connection() -> BaseDatabaseWrapper:
-    """Return the connection to read from: a standby's inside `may_be_late`, else the leader's."""
     return connections[_alias.get()]
 
 

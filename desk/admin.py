@@ -60,14 +60,12 @@ class DeskOrderAdmin(HandledAdmin, OrderAdmin):
     )
 
     def context_of(self, request: HttpRequest, order: Order) -> dict[str, Any]:
-        """Return the page's context."""
         events = list(order.events.all())
         return super().context_of(request, order) | context_of(request, order.pk, events)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show the list with the user's saved filters."""
         ours = {
             "saved_filters": SavedFilter.objects.filter(user_id=int(request.user.pk or 0)),
             "list_state": list_state(request),
@@ -134,7 +132,6 @@ class DeskOrderAdmin(HandledAdmin, OrderAdmin):
         return _to_list(query)
 
     def delete_filter_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Delete one of the user's saved filters."""
         deleted, _ = SavedFilter.objects.filter(user_id=int(request.user.pk or 0), pk=pk).delete()
         if not deleted:
             raise Http404(f"No saved filter {pk}.")
@@ -148,7 +145,6 @@ class DeskArchivedOrderAdmin(ArchivedOrderAdmin):
     page = "admin/desk/order.html"
 
     def context_of(self, request: HttpRequest, archived: ArchivedOrder) -> dict[str, Any]:
-        """Return the page's context."""
         events = archive.rows_of(archived, "events", OrderEvent)
         ours = context_of(request, archived.pk, events)
         # Nothing about an archived order changes any more.

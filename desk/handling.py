@@ -69,7 +69,6 @@ def _changes(handling: Handling, assignee: User | None, tags: list[str]) -> list
 
 
 def operators() -> QuerySet[User]:
-    """Return the active staff, to whom orders may be assigned."""
     return User.objects.filter(Q(is_superuser=True) | Q(is_staff=True), is_active=True).order_by("username")
 
 

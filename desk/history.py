@@ -37,7 +37,6 @@ class Item:
 
     @property
     def moment(self) -> str:
-        """The time in UTC, to the millisecond."""
         return self.at.isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")
 
 

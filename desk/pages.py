@@ -22,7 +22,6 @@ ADD_NOTE, HANDLE = "desk.add_note", "desk.change_handling"
 
 
 def context_of(request: HttpRequest, order_id: int, events: list[OrderEvent]) -> dict[str, Any]:
-    """Return the history, assignee and tags of an order for its page."""
     handling = Handling.objects.select_related("assignee").filter(pk=order_id).first()
     may_handle = request.user.has_perm(HANDLE)
     return {
@@ -66,7 +65,6 @@ class HandledAdmin(admin.ModelAdmin):
         return _back_to(order_id, "#history")
 
     def handle_view(self, request: HttpRequest, order_id: int) -> HttpResponse:
-        """Set assignee and tags."""
         user = _user_with(request, HANDLE)
         order = self._order(request, order_id)
         try:

@@ -33,7 +33,6 @@ def runbook_page(request: HttpRequest, context: dict[str, Any], *, alert: str) -
 
 
 def sections() -> dict[str, str]:
-    """Return the manual's text for each alert."""
     return dict(SECTION.findall(MANUAL.read_text().partition("\n## Alerts\n")[2]))
 
 

@@ -49,11 +49,9 @@ class Rule:
             raise BadScript(f"{seconds!r} is no number of seconds.") from None
 
     def applies_to(self, passage: int) -> bool:
-        """Whether the rule strikes at this passage."""
         return passage % self.number == 0 if self.repeats else passage == self.number
 
     def strike(self) -> None:
-        """Inject the fault."""
         match self.deed:
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -83,7 +81,6 @@ class Script:
         return cls(environment["FAULTS"], Path(environment["FAULTS_DIR"]))
 
     def pass_by(self, place: str, /) -> None:
-        """Count a passage and apply the rules that match."""
         rules = self._rules.get(place)
         if rules:
             passage = _count(self._folder / place)
@@ -93,12 +90,10 @@ class Script:
 
 
 def passages(folder: Path) -> dict[str, int]:
-    """Return the passages of each place, over all processes."""
     return {file.name: file.stat().st_size for file in sorted(folder.iterdir()) if file.name in PLACES}
 
 
 def reset(folder: Path) -> None:
-    """Reset the counts."""
     for file in folder.iterdir():
         if file.name in PLACES:
             file.unlink()

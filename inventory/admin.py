@@ -39,7 +39,6 @@ class AdjustmentForm(forms.Form):
     reason = forms.CharField(max_length=200)
 
     def clean_by(self) -> int:
-        """Reject an adjustment by zero."""
         by: int = self.cleaned_data["by"]
         if by == 0:
             raise forms.ValidationError("Enter a number other than zero.")
@@ -62,7 +61,6 @@ class ProductForm(ModelForm):
         return sku
 
     def clean_name(self) -> str:
-        """Return a normalised name."""
         name = naming.tidy(self.cleaned_data["name"])
         if "name" in self.changed_data:
             naming.check_free("name", name, product_id=self.instance.pk)
@@ -87,11 +85,9 @@ class StockFilter(admin.SimpleListFilter):
     parameter_name = "stock"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
-        """Return the choices."""
         return [("low", "Below the reorder level"), ("out", "Sold out")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Product]) -> QuerySet[Product]:  # noqa: ARG002
-        """Apply the choice."""
         if self.value() == "low":
             return queryset.filter(RUNS_LOW)
         if self.value() == "out":
@@ -107,7 +103,6 @@ class ReorderLevelForm(ModelForm):
         fields = ["reorder_level"]
 
     def save(self, commit: bool = True) -> StockItem:  # noqa: ARG002, FBT001, FBT002 - as Django calls it
-        """Save the one column."""
         level = self.cleaned_data["reorder_level"]
         StockItem.objects.set_reorder_level(product_id=self.instance.pk, level=level)
         return self.instance
@@ -147,29 +142,24 @@ class ProductAdmin(admin.ModelAdmin):
         queryset: QuerySet[Product],
         search_term: str,
     ) -> tuple[QuerySet[Product], bool]:
-        """Search as the API does."""
         for word in search_term.split():
             queryset = queryset.filter(matches(word))
         return queryset, False
 
     @admin.display(ordering=FREE_UNITS)
     def available(self, product: Product) -> int:
-        """Units available to the next order."""
         return _stock_of(product).available
 
     @admin.display(ordering="stock__reserved")
     def reserved(self, product: Product) -> int:
-        """Units reserved by orders."""
         return _stock_of(product).reserved
 
     @admin.display(ordering="stock__sold")
     def sold(self, product: Product) -> int:
-        """Units sold."""
         return _stock_of(product).sold
 
     @admin.display(description="units")
     def adjust(self, product: Product) -> str:
-        """Return a link to the adjustment form."""
         if product.pk is None:
             return "no stock yet"
         return format_html(
@@ -181,13 +171,11 @@ class ProductAdmin(admin.ModelAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:  # noqa: FBT001
-        """Save the product, and invalidate cached listings."""
         super().save_model(request, obj, form, change)
         StockItem.objects.open_stock(product_ids=[obj.pk])
         forget_listings()
 
     def get_urls(self) -> list[URLPattern]:
-        """Return the admin's URLs and the adjustment form's."""
         adjust = path(
             "<path:object_id>/adjust/", self.admin_site.admin_view(self.adjust_view), name="inventory_adjust"
         )
@@ -249,11 +237,9 @@ class StockChangeAdmin(admin.ModelAdmin):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Refuse."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Refuse."""
         return False
 
 

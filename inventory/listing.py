@@ -104,7 +104,6 @@ def _matching(filters: Filters) -> QuerySet[Product]:
 
 
 def matches(text: str) -> Q:
-    """Match SKU, name or description."""
     text = composed(text)
     return (
         Q(sku__composed__icontains=text)

@@ -97,7 +97,6 @@ def forget_listings() -> None:
 
 
 def expect_valkey() -> None:
-    """End the cool-down."""
     _valkey.retry_now()
 
 

@@ -35,7 +35,7 @@ def new_version() -> int:
 
 
 class ProductQuerySet(models.QuerySet):
-    """Products. Every write gives the rows a new version, by which the store of an order detects a stale price."""
+    """Products. Every write gives a new version, by which a stale price is detected."""
 
     def update(self, **values: Any) -> int:
         """Update the rows and their version."""
@@ -44,7 +44,6 @@ class ProductQuerySet(models.QuerySet):
     update.alters_data = True  # type: ignore[attr-defined]
 
     def bulk_create(self, objs: Iterable[Any], *args: Any, **options: Any) -> list[Any]:
-        """Insert products; `update_conflicts` gives the updated ones a new version, too."""
         products = list(objs)
         if options.get("update_conflicts"):
             for product in products:
@@ -55,7 +54,6 @@ class ProductQuerySet(models.QuerySet):
 
 ProductManager = models.Manager.from_queryset(ProductQuerySet)
 
-# Parts of the statements that store orders: `wanted` lines, with what the products are called.
 # OFFSET 0 forces a lookup per product: the planner would read the whole catalogue.
 AS_PRICED = """
     SELECT p.id AS product_id, p.sku, p.name AS product_name, wanted.quantity, p.price AS unit_price
@@ -153,14 +151,12 @@ SELECT product_id, wanted, applied FROM difference ORDER BY product_id
 
 
 class StockItemManager(models.Manager):
-    """Stock of many products and orders at once, in the caller's transaction."""
+    """Stock, changed in the caller's transaction."""
 
     def reserve(self, *, wanted: Sequence[Wanted], ahead: Sequence[Wanted] = ()) -> dict[int, list[Shortage]]:
-        """Reserve all lines of an order or none, in order of placement (ascending id).
+        """Reserve all lines of an order or none, in order of placement; return the shortages.
 
-        Units that orders of `ahead` could have now are left to them. Returns the shortages of refused orders; all
-        others are reserved. Orders that hold stock are unchanged. The caller verifies that orders still want
-        stock.
+        The caller verifies that orders still want stock.
         """
         if not wanted:
             return {}
@@ -188,7 +184,7 @@ class StockItemManager(models.Manager):
     def release_units(self, *, lines: Sequence[Wanted]) -> None:
         """Release units of one order's reservations.
 
-        Not idempotent: the caller records it in the same transaction, and has checked that they are reserved.
+        Not idempotent: the caller records it in the same transaction.
         """
         self._lock(line.product_id for line in lines)
         columns = [numbers(column) for column in zip(*lines, strict=True)]
@@ -196,10 +192,7 @@ class StockItemManager(models.Manager):
             cursor.execute(RELEASE_UNITS, columns)
 
     def take_back(self, *, lines: Sequence[Wanted]) -> None:
-        """Return sold goods to stock.
-
-        Not idempotent: the caller advances the order in the same transaction.
-        """
+        """Return sold goods to stock. Not idempotent: the caller advances the order in the same transaction."""
         quantities = units_by_product(lines)
         if quantities:
             self._lock(quantities)
@@ -209,11 +202,7 @@ class StockItemManager(models.Manager):
     def adjust(
         self, *, product_id: int, by: int, reason: str, made_by: str = "", source: ChangeSource
     ) -> "StockChange":
-        """Adjust a product's stock, and record user and reason.
-
-        Reserved units stay: staff get NotEnoughFree, the inventory sync removes what it can and records the rest.
-        Raises NoStock.
-        """
+        """Adjust a product's stock. Raises NoStock, and NotEnoughFree for staff who would remove reserved units."""
         item: Any = self.select_for_update().filter(product_id=product_id).first()
         if item is None:
             raise NoStock(product_id)
@@ -234,10 +223,7 @@ class StockItemManager(models.Manager):
         )
 
     def take_over(self, *, received: Mapping[int, int], reason: str, now: datetime) -> list[Difference]:
-        """Set stock on hand from the units ever received, by product id.
-
-        Reserved units stay. Returns and records each difference (a lasting one only once).
-        """
+        """Set stock on hand from the units ever received, by product id. Reserved units stay."""
         self._lock(received)
         product_ids, counts = list(received), list(received.values())
         with connection.cursor() as cursor:
@@ -245,11 +231,9 @@ class StockItemManager(models.Manager):
             return [Difference(*row) for row in cursor.fetchall()]
 
     def open_stock(self, *, product_ids: Collection[int]) -> None:
-        """Create missing stock rows."""
         self.bulk_create((self.model(product_id=p) for p in product_ids), ignore_conflicts=True)
 
     def set_reorder_level(self, *, product_id: int, level: int) -> None:
-        """Set a product's reorder level."""
         # The pipeline writes the other columns.
         self.filter(product_id=product_id).update(reorder_level=level)
 

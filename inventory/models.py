@@ -80,7 +80,6 @@ class StockItem(models.Model):
 
     @property
     def available(self) -> int:
-        """Units available to the next order."""
         return self.on_hand - self.reserved
 
 

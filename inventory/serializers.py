@@ -138,7 +138,6 @@ class AdjustmentSerializer(serializers.Serializer):
     reason = serializers.CharField(max_length=200)
 
     def validate_by(self, by: int) -> int:
-        """Reject an adjustment by zero."""
         if by == 0:
             raise serializers.ValidationError("Zero changes nothing.", code="zero")
         return by
@@ -199,7 +198,6 @@ class ProductFields(serializers.ModelSerializer):
         return self._free("sku", naming.tidy(sku), naming.check_sku)
 
     def validate_name(self, name: str) -> str:
-        """Return a normalised name."""
         return self._free("name", naming.tidy(name))
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

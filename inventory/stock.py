@@ -66,7 +66,6 @@ def by_order(wanted: Sequence[Wanted]) -> dict[int, dict[int, int]]:
 
 
 def units_by_product(lines: Iterable[Wanted]) -> dict[int, int]:
-    """Return the lines' units by product."""
     units: dict[int, int] = {}
     for _, product_id, quantity in lines:
         units[product_id] = units.get(product_id, 0) + quantity

@@ -45,7 +45,6 @@ TAGS = ["inventory"]
 
 
 def refusal(codes: str) -> OpenApiResponse:
-    """Return the OpenAPI response of a refusal with its codes."""
     described = " · ".join(f"`{code}`" for code in codes.split())
     return OpenApiResponse({"$ref": "#/components/schemas/Error"}, description=described)
 
@@ -71,7 +70,6 @@ class MayAdjustStock(BasePermission):
     message = "Only staff who may change stock may do this."
 
     def has_permission(self, request: Request, view: APIView) -> bool:  # noqa: ARG002
-        """Check the permission."""
         return bool(request.user.is_staff and request.user.has_perm("inventory.change_stockitem"))
 
 
@@ -82,7 +80,6 @@ class MayChangeProducts(BasePermission):
     needed: ClassVar = {"POST": "inventory.add_product", "PATCH": "inventory.change_product"}
 
     def has_permission(self, request: Request, view: APIView) -> bool:  # noqa: ARG002
-        """Check the permission for the request's method."""
         permission = self.needed.get(str(request.method))
         return permission is None or bool(request.user.is_staff and request.user.has_perm(permission))
 
@@ -93,7 +90,6 @@ class MaySeeChanges(BasePermission):
     message = "Only staff who may see stock changes may do this."
 
     def has_permission(self, request: Request, view: APIView) -> bool:  # noqa: ARG002
-        """Check the permission."""
         return bool(request.user.is_staff and request.user.has_perm("inventory.view_stockchange"))
 
 

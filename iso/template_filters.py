@@ -11,11 +11,9 @@ register = template.Library()
 
 @register.filter
 def money(amount: Decimal, currency: str) -> str:
-    """Show an amount with its currency."""
     return format_amount(amount, currency)
 
 
 @register.filter
 def amount_in(amount: Decimal, currency: str) -> str:
-    """Show an amount without its currency, in its decimals."""
     return format_number(amount, currency)

@@ -12,5 +12,4 @@ def check_currency(code: str) -> None:
 
 
 def decimals_refused(currency: str) -> ValidationError:
-    """Return the error for too many decimals."""
     return ValidationError(f"{currency} has fewer decimals.", code="max_decimal_places")

@@ -59,7 +59,6 @@ def _why_not_ready(host: str, port: int) -> str | None:
 
 
 def table(environment: dict[str, str]) -> str:
-    """Return addresses and logins as a table."""
     base = f"http://{shown(environment['HOST'])}:{environment['PORT']}"
     flower_user, _, flower_password = environment["FLOWER_BASIC_AUTH"].partition(":")
     rows = [
@@ -93,6 +92,5 @@ def _reachable(host: str) -> str:
 
 
 def shown(host: str) -> str:
-    """Return the name of a host as people type it."""
     place = _reachable(host)
     return "localhost" if place in (LOOPBACK, "::1") else place

@@ -24,11 +24,9 @@ class Console:
         self.closed = False
 
     def __bool__(self) -> bool:
-        """Whether lines are buffered."""
         return bool(self._waiting)
 
     def line(self, name: str, text: str) -> None:
-        """Queue a line of a process."""
         self._put(f"{self._prefix(name)} {text}\n".encode(errors="replace"))
 
     def text(self, text: str) -> None:

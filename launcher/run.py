@@ -213,7 +213,6 @@ def _process_environment(folder: DataFolder) -> dict[str, str]:
 
 
 def embedded_engines(folder: DataFolder, environment: dict[str, str]) -> list[Engine]:
-    """Return the engines for which the user configured no server."""
     engines: list[Engine] = []
     if not os.environ.get("DATABASE_URL"):
         engines.append(Postgres.at(environment["DATABASE_URL"], folder=folder.path / "postgres"))
@@ -347,7 +346,6 @@ def start_python(argv: list[str], environment: dict[str, str], output: int) -> P
 
 
 def say(text: str) -> None:
-    """Print one line of progress."""
     with contextlib.suppress(OSError):  # stdout may be closed
         print(text, flush=True)  # noqa: T201
 

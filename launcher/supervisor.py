@@ -83,7 +83,6 @@ class Supervisor:
         self._watched = [_Watched(program) for program in ordered]
 
     def attach(self, name: str, process: Process) -> None:
-        """Supervise a process that is already running."""
         watched = next(watched for watched in self._watched if watched.name == name)
         watched.process = process
         watched.started_at = self.clock()
@@ -95,7 +94,6 @@ class Supervisor:
                 signal_group(watched.process, signal.SIGKILL)
 
     def run(self) -> None:
-        """Start, supervise, and stop on a signal."""
         wake_up = self._listen_to_signals()
         try:
             for watched in self._watched:

@@ -20,15 +20,12 @@ class AccountLimitAdmin(admin.ModelAdmin):
     show_full_result_count = False
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:  # noqa: ARG002
-        """Fix the account of an existing limit."""
         return ("user",) if obj else ()
 
     def save_model(self, request: HttpRequest, obj: AccountLimit, form: Any, change: bool) -> None:  # noqa: FBT001
-        """Save, then invalidate the cache."""
         super().save_model(request, obj, form, change)
         overrides.forget()
 
     def delete_model(self, request: HttpRequest, obj: AccountLimit) -> None:
-        """Delete, then invalidate the cache."""
         super().delete_model(request, obj)
         overrides.forget()

@@ -25,5 +25,4 @@ class Rate:
 
     @property
     def gap(self) -> float:
-        """Seconds per request."""
         return self.seconds / self.requests

@@ -45,7 +45,6 @@ class Viewer:
 
 
 def viewer_of(credential: Credential) -> Viewer | None:
-    """Return the account authenticated now, if any."""
     if credential.kind == ORDER:
         return _by_order(credential)
     user = _FINDERS[credential.kind](credential.value)
@@ -79,7 +78,6 @@ def of_link(value: str) -> Credential | None:
 
 
 def of_request(request: Any) -> Credential:
-    """Return the credential of an API request, for a ticket."""
     if request.auth is not None:
         return Credential(TOKEN, request.auth.digest)
     session = getattr(request, "session", None)

@@ -35,5 +35,4 @@ END = Refusal(1000, "")
 
 
 def bad_request(reason: str) -> Refused:
-    """Return the refusal of an invalid request."""
     return Refused(Refusal(BAD_REQUEST, reason))

@@ -94,7 +94,6 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._sender = asyncio.create_task(self._send_feed())
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:  # noqa: ARG002
-        """Answer a client's message, within limits."""
         if not self._allowance.take():
             self.stop(FLOOD)
         elif text_data is None or len(text_data) > LARGEST_MESSAGE:
@@ -105,7 +104,6 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self._answer(text_data, self._wire)
 
     async def disconnect(self, code: int) -> None:  # noqa: ARG002
-        """Cancel the feed with the socket."""
         self._gone = True
         self.stop(END)
         with suppress(asyncio.CancelledError):
@@ -117,7 +115,6 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._sender.cancel()
 
     def feed(self, viewer: Viewer) -> AsyncGenerator[Said, None]:
-        """Return this socket's feed."""
         raise NotImplementedError
 
     # --- Sending -------------------------------------------------------------------------------------------

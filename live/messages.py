@@ -85,12 +85,10 @@ class Message:
 
     @property
     def body(self) -> dict[str, Any]:
-        """The message's fields."""
         return self._body
 
     @property
     def plain(self) -> str:
-        """The message as one JSON object."""
         if not self._plain:
             self._plain = encode(self._body)
         return self._plain
@@ -131,7 +129,6 @@ def _kind(event_type: str) -> str:
 
 
 def sentence(event_type: str, data: Mapping[str, Any]) -> str:
-    """Return the sentence, on a change of status with its reason."""
     text = RETURNED.get(data.get("how", "")) if event_type == EventType.MONEY_RETURNED else None
     text = text or WAITING.get(str(data.get("waiting_for", "")))
     text = text or SENTENCES.get(event_type, "The order made progress.")

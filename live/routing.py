@@ -10,7 +10,6 @@ from live.origins import OriginGuard
 
 
 def route(pattern: str, consumer: type[LiveConsumer]) -> URLPattern:
-    """Return the route to a consumer."""
     view: Any = consumer.as_asgi()  # the stubs know HTTP views only
     return re_path(pattern, view)
 

@@ -48,7 +48,6 @@ class Register:
             self._task = asyncio.create_task(self._check_forever())
 
     def leave(self, socket: Socket) -> None:
-        """Unregister a socket, if registered."""
         viewer = self._sockets.pop(socket, None)
         if viewer is None:
             return

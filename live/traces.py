@@ -18,7 +18,6 @@ class OrderTraces:
         self._cached: OrderedDict[int, str] = OrderedDict()
 
     def telling(self, event: FeedEvent, *, sockets: int) -> AbstractContextManager[None]:
-        """Record a span in the order's trace."""
         if not tracing.is_on():
             return nullcontext()
         if trace := event.data.get(TRACE):

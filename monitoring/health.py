@@ -33,12 +33,10 @@ from scheduling.slots import database_now, latest_start, stale_after
 DEADLINE_SECONDS = 1.5
 SOCKET_TIMEOUT_SECONDS = 0.5
 LIVE_TIMEOUT_SECONDS = 1.0
-# A worker idle for longer while its queue has messages no longer fetches.
 DEAF_SECONDS = 15.0
 FREE_BYTES_WANTED, FREE_BYTES_NEEDED = 1_000_000_000, 100_000_000
 BEAT_INTERVAL = 10.0
 CANARY_TIMEOUT = timedelta(seconds=30)
-# Timestamps further in the future mean that the clock was set back.
 CLOCK_TOLERANCE = timedelta(seconds=5)
 FAILURES_IN_A_ROW = 5
 
@@ -47,7 +45,7 @@ class State(StrEnum):
     """The state of a part, or of the whole system."""
 
     HEALTHY = "healthy"
-    DEGRADED = "degraded"  # orders are accepted, and move or wait for a provider
+    DEGRADED = "degraded"
     UNHEALTHY = "unhealthy"
 
 
@@ -62,28 +60,22 @@ class Finding:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the system with its check's result."""
-
     name: str
     finding: Finding
     milliseconds: float | None
 
     @property
     def state(self) -> State:
-        """The finding's state."""
         return self.finding.state
 
 
 @dataclass(frozen=True)
 class Report:
-    """The results of all parts, and the overall state."""
-
     state: State
     parts: tuple[Part, ...]
 
     @property
     def is_able(self) -> bool:
-        """Whether orders can be stored and processed."""
         return self.state is not State.UNHEALTHY
 
 
@@ -172,7 +164,7 @@ def workers() -> Finding:
 
 
 def _least_by_queue(present: list[heartbeats.Presence], fact: str) -> dict[str, float]:
-    """Return for each queue the minimum of a fact over its workers: the best one counts."""
+    """Return for each queue the fact of its best worker."""
     least: dict[str, float] = {}
     for worker in present:
         for queue in worker.facts.get("queues", []):
@@ -194,7 +186,6 @@ def _judge_workers(
 
 
 def dispatcher() -> Finding:
-    """A dispatcher is alive."""
     age = heartbeats.alive().get("dispatcher")
     if age is None:
         return Finding(State.UNHEALTHY, "No dispatcher is alive: orders are accepted but not processed.")
@@ -222,7 +213,6 @@ def beat() -> Finding:
 
 
 def canary_part() -> Finding:
-    """The last canary order was confirmed in time."""
     if not settings.CANARY_INTERVAL:
         return Finding(facts={"lastSuccess": None, "off": True})
     flight, now = canary.flight(), database_now()
@@ -240,7 +230,7 @@ def _judge_flight(flight: canary.Flight, now: datetime) -> tuple[State, str]:
         since = f"since {flight.waiting_since:%H:%M:%S}"
         if flight.waits_outside:
             return State.DEGRADED, f"A canary waits for {flight.waits_for} {since}."
-        # With a backlog the canary waits; while batches finish, the queues are read.
+        # With a backlog the canary waits.
         if not flight.waits_for and _batches_finish(now):
             return State.DEGRADED, f"A canary has been under way {since}; there is a backlog."
         why = flight.waits_for or "a queue is not read"
@@ -257,7 +247,6 @@ def _judge_flight(flight: canary.Flight, now: datetime) -> tuple[State, str]:
 
 
 def _batches_finish(now: datetime) -> bool:
-    """Whether a batch finished recently."""
     latest = Batch.objects.order_by("-pk")[:100].values_list("finished_at", flat=True)
     return any(at and now - at < CANARY_TIMEOUT / 2 for at in latest)
 
@@ -311,7 +300,6 @@ def _by_free_bytes(free: int) -> State:
 
 
 def valkey(url: str) -> redis.Redis:
-    """Return a client with a short timeout and no retries."""
     return fail_fast_client(url, seconds=SOCKET_TIMEOUT_SECONDS)
 
 

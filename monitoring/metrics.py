@@ -22,7 +22,6 @@ _this_process = psutil.Process()
 
 
 def throughput() -> dict[str, Any]:
-    """Return orders placed and ended in the last minutes."""
     now = database_now()
     return {f"last{minutes}Minutes": _stretch(stats.last_minutes(minutes, now=now)) for minutes in STRETCHES}
 
@@ -39,7 +38,6 @@ def _stretch(stretch: stats.Stretch) -> dict[str, Any]:
 
 
 def durations() -> dict[str, Any]:
-    """Return quantiles of seconds from placement to each milestone."""
     return {
         timing.milestone: {
             "orders": timing.orders,
@@ -72,7 +70,6 @@ def batches() -> dict[str, Any]:
 
 
 def process() -> dict[str, Any]:
-    """Return the resources of the HTTP process that answers."""
     with _this_process.oneshot():
         times = _this_process.cpu_times()
         return {
@@ -88,7 +85,6 @@ def process() -> dict[str, Any]:
 
 
 def database() -> dict[str, Any]:
-    """Return PostgreSQL's connections by state, and its size."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT coalesce(state, 'other'), count(*) FROM pg_stat_activity"
@@ -101,7 +97,6 @@ def database() -> dict[str, Any]:
 
 
 def memory() -> dict[str, Any]:
-    """Return Valkey's memory, clients and command rate."""
     with valkey(settings.BROKER_URL) as client:
         info = client.info()
     return {

@@ -29,7 +29,6 @@ def machines() -> dict[str, Any]:
 
 
 def families(found: dict[str, Any]) -> Iterator[Metric]:
-    """Yield the nodes' metrics for Prometheus."""
     up = GaugeMetricFamily("orders_node_up", "Whether a node announces itself.", labels=["node"])
     leads = GaugeMetricFamily(
         "orders_node_leads", "Whether a node is the leader for a role.", labels=["node", "role"]

@@ -23,7 +23,6 @@ class Answer:
 
     @property
     def is_back(self) -> bool:
-        """Whether the probe has ended."""
         return self.seconds is not None
 
 

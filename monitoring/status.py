@@ -135,7 +135,6 @@ def schedule() -> dict[str, Any]:
 
 
 def providers() -> dict[str, Any]:
-    """Return each provider's breaker and last scheduled check."""
     reports = last_reports()
     return {
         name: {"url": url, "breaker": _breaker(breaker(name).state()), "lastCheck": _check(reports.get(name))}
@@ -165,7 +164,6 @@ def _check(report: HealthReport | None) -> dict[str, Any] | None:
 
 
 def versions() -> dict[str, Any]:
-    """Return the versions of the software."""
     with connection.cursor() as cursor:
         cursor.execute("SHOW server_version")
         postgres = cursor.fetchone()[0]

@@ -31,7 +31,6 @@ class Activity:
         self._idle_since = time.monotonic()
 
     def look(self) -> dict[str, Any]:
-        """Return what the worker is doing now."""
         processed, active = state.all_total_count[0], list(state.active_requests)
         if active or processed != self._processed:
             self._processed, self._idle_since = processed, time.monotonic()
@@ -46,7 +45,6 @@ class Activity:
         }
 
     def note_failure(self) -> None:
-        """Count a failed task."""
         self._failed += 1
 
     def _count_failures(self, *, done: int) -> int:
@@ -76,7 +74,6 @@ _activity = Activity()
 
 @heartbeat_sent.connect
 def note_worker(sender: Any, **_: object) -> None:
-    """Publish the worker's heartbeat with its queues."""
     eventer = sender.eventer  # the sender is a celery.worker.heartbeat.Heart
     queues = sorted(eventer.app.amqp.queues.consume_from)
     heartbeats.beat(PREFIX + eventer.hostname, queues=queues, **_activity.look())

@@ -28,7 +28,6 @@ class RecordAdmin(admin.ModelAdmin):
     """Base of records that change only by actions."""
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:  # noqa: ARG002
-        """Return every field."""
         return [field.name for field in self.model._meta.fields]
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
@@ -63,7 +62,6 @@ class NotificationAdmin(RecordAdmin):
 
     @admin.action(description="Resend selected mails", permissions=["change"])
     def resend(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
-        """Resend the selected e-mails."""
         count = resend(queryset, user_id=int(request.user.pk or 0))
         self.message_user(
             request, f"{count} e-mail{'' if count == 1 else 's'} will be resent.", messages.SUCCESS
@@ -116,7 +114,6 @@ class SubscriptionAdmin(admin.ModelAdmin):
 
     @admin.action(description="Switch on", permissions=["change"])
     def switch_on(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
-        """Reactivate subscriptions and reset their failures."""
         for subscription in queryset:
             switch_on(subscription)
             subscription.save(update_fields=SWITCH_ON_FIELDS)
@@ -147,7 +144,6 @@ class DeliveryAdmin(RecordAdmin):
 
     @admin.action(description="Redeliver selected deliveries", permissions=["change"])
     def redeliver(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
-        """Redeliver the selected finished deliveries."""
         count = redeliver(queryset, user_id=int(request.user.pk or 0))
         deliveries = "1 delivery" if count == 1 else f"{count} deliveries"
         self.message_user(request, f"{deliveries} will be redelivered.", messages.SUCCESS)

@@ -21,7 +21,6 @@ MAILS = Outbox(Notification, sent=State.SENT, sent_at="sent_at", lease_seconds=1
 
 
 def is_due() -> bool:
-    """Return whether an e-mail is due."""
     return Notification.objects.filter(due_at__lte=Now()).exists()
 
 

@@ -22,7 +22,6 @@ def money(amount: Decimal, currency: str) -> str:
 
 
 def moment(at: datetime) -> str:
-    """Return date, time and zone."""
     zone, locale = get_timezone(settings.SHOP_TIME_ZONE), _locale()
     local = at.astimezone(zone)
     date, time = (

@@ -44,7 +44,6 @@ class Mail:
 
 
 def subject_of(notification: Notification) -> str:
-    """Return the subject line, in the shop's language."""
     with translation.override(settings.SHOP_LANGUAGE):
         return _subject(notification, {"order": notification.order, "shop": shop()})
 

@@ -14,8 +14,6 @@ from orders.models import Order
 
 
 class Kind(models.TextChoices):
-    """The event a customer is notified of."""
-
     RECEIVED = "received"
     CONFIRMED = "confirmed"
     REJECTED = "rejected"
@@ -43,14 +41,12 @@ class State(models.TextChoices):
 
 
 class Notification(models.Model):
-    """A notification of a customer about one event."""
-
     # No constraint: the journal holds only existing orders.
     order = models.ForeignKey(
         Order, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
     sequence = models.IntegerField(help_text="The event of the order that it tells of.")
-    # Denormalised for the owner's list; unconstrained likewise.
+    # Denormalised; unconstrained likewise.
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.DO_NOTHING,
@@ -65,7 +61,6 @@ class Notification(models.Model):
     # Next try, by the database's clock. NULL: finished.
     due_at = models.DateTimeField(null=True, blank=True)
     attempts = models.SmallIntegerField(default=0, db_default=0)
-    # Incremented by a resend: a new message to the provider.
     issue = models.SmallIntegerField(default=1, db_default=1)
     failure = models.CharField(max_length=200, blank=True, default="", db_default="")
     created_at = models.DateTimeField(db_default=Now())
@@ -80,7 +75,6 @@ class Notification(models.Model):
         ]
         indexes = [
             models.Index(fields=["owner", "id"], name="notifications_by_owner"),
-            # The send queue: its size follows what is due, not history.
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="notifications_due"),
             # Given up: counted at each scrape.
             models.Index(fields=["id"], condition=Q(state="failed"), name="notifications_given_up"),
@@ -91,18 +85,16 @@ class Notification(models.Model):
 
     @property
     def key(self) -> str:
-        """The idempotency key at the provider."""
         again = f":{self.issue}" if self.issue > 1 else ""
         return f"{self.order_id}:{self.sequence}{again}"
 
 
 def new_secret() -> str:
-    """Return a random signing secret, as Standard Webhooks writes it."""
     return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
 class MailCount(models.Model):
-    """E-mails to an address, or caused by an account, within an hour."""
+    """E-mails to an address or of an account, within an hour."""
 
     name = models.CharField(max_length=300, primary_key=True)  # "to <address>" or "by <user's id>"
     since = models.DateTimeField()
@@ -217,13 +209,10 @@ class Delivery(models.Model):
 
     @property
     def key(self) -> str:
-        """The message id for the receiver."""
         return f"{self.order_id}:{self.sequence}"
 
 
 class EventCount(models.Model):
-    """Counts and delays of a type's events."""
-
     type = models.CharField(max_length=24, primary_key=True)
     events = models.BigIntegerField(default=0)
     seconds = models.FloatField(default=0, help_text="From placement to the event, all of them together.")
@@ -248,11 +237,9 @@ class JournalCursor(models.Model):
 
     @property
     def position(self) -> Position:
-        """The last processed event."""
         return Position(self.transaction_id, self.order_id, self.sequence)
 
     def move_to(self, position: Position) -> None:
-        """Store that everything up to `position` is processed."""
         self.transaction_id, self.order_id = position.transaction_id, position.order_id
         self.sequence = position.sequence
         self.save(update_fields=["transaction_id", "order_id", "sequence"])

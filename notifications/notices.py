@@ -19,7 +19,6 @@ TEMPLATE = "notifications/webhook_switched_off"
 
 
 def is_due() -> bool:
-    """Return whether an owner is yet to be notified."""
     return _waiting().exists()
 
 

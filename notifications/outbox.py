@@ -1,8 +1,7 @@
-"""The outbox: how mails and webhooks leave. Both tables are kept; claim, lease, send, record and retry are here.
+"""The outbox of mails and webhooks.
 
-A row is due at a moment. A claim moves that moment to the end of its lease, so a crash is a retry; the moment also
-fences: a result is recorded only while its own lease holds. Of an order, a receiver gets one message at a time and in
-sequence: a later one waits until the earlier one is sent or given up.
+A claim moves a row's moment to the end of its lease, so a crash is a retry. Of an order, a receiver gets one
+message at a time, in sequence.
 """
 
 import logging
@@ -52,7 +51,7 @@ RECORD = """
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A try's outcome. `due_in` is seconds until the next; None: never."""
+    """A try's outcome. `due_in`: seconds until the next try; None: never."""
 
     state: str
     failure: str = ""
@@ -69,10 +68,7 @@ Tried = Sequence[tuple[Row, Outcome]]
 
 
 class Outbox(Generic[Row]):
-    """One table's queue. Its rows have order_id, sequence, state, due_at, attempts, failure and key.
-
-    `receiver` is the column of who gets them, if there are several; `sent` the state of success.
-    """
+    """One table's queue. Its rows have order_id, sequence, state, due_at, attempts, failure and key."""
 
     def __init__(
         self, model: type[Row], *, sent: str, sent_at: str, lease_seconds: float, receiver: str = ""
@@ -110,11 +106,7 @@ class Outbox(Generic[Row]):
         places: int | None = None,
         on_end: Callable[[int, Tried[Row]], None] = lambda _place, _tried: None,
     ) -> list[Outcome]:
-        """Send each lane's rows one after another, lanes concurrently, and record the outcomes.
-
-        `on_end` gets the lane's place and what was tried in it, also later than `patience` seconds. Returns the
-        outcomes within them.
-        """
+        """Send each lane's rows one after another, lanes concurrently, and record the outcomes."""
 
         def end(place: int, tried: Tried[Row]) -> None:
             self._end_lane(lanes[place], tried)
@@ -128,7 +120,7 @@ class Outbox(Generic[Row]):
         return [outcome for tried in done.results.values() for _, outcome in tried]
 
     def requeue(self, rows: QuerySet[Row], *, user_id: int, note: str, **changes: Any) -> int:
-        """Queue ended rows again and log who did it. Return how many."""
+        """Queue ended rows again; return how many."""
         reset: dict[str, Any] = {"state": WAITING, "due_at": Now(), "attempts": 0, "failure": ""}
         with transaction.atomic():
             chosen = list(rows.select_for_update(of=("self",)).values_list("pk", flat=True))
@@ -138,7 +130,6 @@ class Outbox(Generic[Row]):
         return len(chosen)
 
     def _end_lane(self, lane: Lane[Row], tried: Tried[Row]) -> None:
-        """Record what was tried; the rest is due at once, and was no attempt."""
         done = {row.pk for row, _ in tried}
         rest = [
             (
@@ -157,7 +148,6 @@ class Outbox(Generic[Row]):
         self.record([*tried, *rest])
 
     def record(self, tried: Tried[Row]) -> None:
-        """Record outcomes, unless a row's lease ended before."""
         if not tried:
             return
         outcomes = [outcome for _, outcome in tried]
@@ -186,12 +176,11 @@ def retry(row: models.Model, why: str, *, attempts: int, **facts: Any) -> Outcom
 
 
 def defer(why: str, *, seconds: float) -> Outcome:
-    """Return the outcome of a row that could not be tried now, and used up no attempt."""
+    """Return the outcome of a row that could not be tried, which is no attempt."""
     return Outcome(WAITING, why[:200], due_in=seconds, counts=False)
 
 
 def _send_lane(lane: Lane[Row], send: Callable[[Row], Outcome]) -> list[tuple[Row, Outcome]]:
-    """Send in sequence until a failure or timeout. Return what was tried."""
     until = time.monotonic() + LANE_SECONDS
     tried: list[tuple[Row, Outcome]] = []
     for row in lane:
@@ -205,5 +194,4 @@ def _send_lane(lane: Lane[Row], send: Callable[[Row], Outcome]) -> list[tuple[Ro
 
 
 def _of(row: models.Model) -> Any:
-    """The columns that every outbox has."""
     return row

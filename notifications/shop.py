@@ -41,7 +41,6 @@ class Shop:
 
 
 def shop() -> Shop:
-    """Return the shop."""
     return Shop(
         name=settings.SHOP_NAME,
         url=settings.SHOP_URL,

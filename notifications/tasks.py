@@ -13,7 +13,6 @@ RUN_SECONDS = 20.0
 
 @shared_task(name="notifications.follow_journal")
 def follow_journal(**_future: object) -> None:
-    """Record notifications and start delivery."""
     until = time.monotonic() + RUN_SECONDS
     while journal_reader.record_page() and time.monotonic() < until:
         pass
@@ -28,7 +27,6 @@ def follow_journal(**_future: object) -> None:
 
 @shared_task(name="notifications.deliver", soft_time_limit=110, time_limit=120)
 def deliver(**_future: object) -> None:
-    """Send due e-mails."""
     until = time.monotonic() + RUN_SECONDS
     while delivery.deliver_batch() and time.monotonic() < until:
         pass
@@ -36,7 +34,6 @@ def deliver(**_future: object) -> None:
 
 @shared_task(name="notifications.deliver_webhooks", soft_time_limit=110, time_limit=120)
 def deliver_webhooks(**_future: object) -> None:
-    """Send due webhook deliveries."""
     until = time.monotonic() + RUN_SECONDS
     while webhooks.deliver_batch() and time.monotonic() < until:
         pass
@@ -44,7 +41,6 @@ def deliver_webhooks(**_future: object) -> None:
 
 @shared_task(name="notifications.notify_owners", soft_time_limit=110, time_limit=120)
 def notify_owners(**_future: object) -> None:
-    """E-mail the owners of switched-off webhooks."""
     notices.notify_owners()
 
 

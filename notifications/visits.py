@@ -117,7 +117,6 @@ class Visit:
 
 
 def is_due() -> bool:
-    """Return whether a visit is due."""
     with connection.cursor() as cursor:
         cursor.execute(IS_DUE)
         return bool(cursor.fetchone()[0])

@@ -32,7 +32,6 @@ class ManagesWebhooks(BasePermission):
     message = "Only staff who may change subscriptions may do this."
 
     def has_permission(self, request: Request, view: object) -> bool:  # noqa: ARG002 - DRF's signature
-        """Check the permission."""
         user = request.user
         return bool(user.is_staff and user.has_perm("notifications.change_subscription"))
 

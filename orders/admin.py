@@ -44,11 +44,9 @@ class OrdersAdmin(PageAdmin):
     search_fields = ("id",)
 
     def order_of(self, row: Any) -> Order:
-        """Return a row's order."""
         return cast("Order", row)
 
     def find(self, queryset: QuerySet[Any], text: str) -> QuerySet[Any]:
-        """Return matching orders."""
         return found(queryset, text)
 
     @admin.display(description="Order", ordering="pk")
@@ -92,7 +90,6 @@ class OrdersAdmin(PageAdmin):
         return (self.find(queryset, search_term) if search_term.strip() else queryset), False
 
     def common_context(self, order: Order) -> dict[str, Any]:
-        """Return the shared context."""
         return {
             "title": order.number,
             "order": order,
@@ -140,13 +137,11 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
         return refund_page(request, self.admin_site.each_context(request) | {"opts": self.opts}, order)
 
     def missing(self, object_id: str) -> HttpResponse:
-        """Redirect to the archived order, if any."""
         if IS_ID.fullmatch(object_id) and ArchivedOrder.objects.filter(pk=object_id).exists():
             return HttpResponseRedirect(reverse("admin:orders_archivedorder_change", args=[object_id]))
         return super().missing(object_id)
 
     def context_of(self, request: HttpRequest, order: Order) -> dict[str, Any]:
-        """Return the page's context."""
         events, runs = list(order.events.all()), runs_of(order)
         granted = list(order.credits.all())
         return self.common_context(order) | {
@@ -167,16 +162,13 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
         }
 
     def _possible(self, request: HttpRequest, order: Order) -> list[Operation]:
-        """Return permitted operations with an effect."""
         return [each for each in self.allowed(request) if previews(each, [order])[0].effects]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
-        """Return orders with their journeys."""
         return super().get_queryset(request).select_related("journey")
 
 
 def status_badge(journey: Journey) -> SafeString:
-    """Return a status badge."""
     label = journey.status.capitalize() + (", refunded" if journey.payment == PAYMENT.REFUNDED else "")
     return format_html('<span class="status status-{}">{}</span>', journey.status, label)
 
@@ -199,7 +191,6 @@ class BatchAdmin(PageAdmin):
         return f"{(batch.finished_at - batch.started_at).total_seconds():.3f}" if batch.finished_at else None
 
     def context_of(self, request: HttpRequest, batch: Batch) -> dict[str, Any]:  # noqa: ARG002
-        """Return the page's context."""
         orders = Order.objects.filter(pk__in=batch.order_ids)
         return {
             "title": f"Batch {batch.pk}",
@@ -218,21 +209,17 @@ class ArchivedOrderAdmin(OrdersAdmin):
     search_help_text = "Number, ID or UUID."
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """As for current orders."""
         return request.user.has_perm("orders.view_order")
 
     has_module_permission = has_view_permission
 
     def order_of(self, row: ArchivedOrder) -> Order:
-        """Return the order as it was archived."""
         return archive.order_of(row)
 
     def find(self, queryset: QuerySet[ArchivedOrder], text: str) -> QuerySet[ArchivedOrder]:
-        """Return the order by reference."""
         return named(queryset, text)
 
     def context_of(self, request: HttpRequest, archived: ArchivedOrder) -> dict[str, Any]:  # noqa: ARG002
-        """Return the page's context."""
         return self.common_context(archive.order_of(archived)) | {
             "archived": archived,
             "lines": archive.rows_of(archived, "lines", OrderLine),

@@ -28,8 +28,7 @@ MAX_ORDERS_LOGGED = 20
 # Advisory lock of dispatchers' claims.
 CLAIMING = 7_241_001
 
-# An unblocked batch completes within this time, and what is due leaves together; concurrent ones would
-# compete for processors. A slower batch waits for a provider and delays no other.
+# What is due within this time leaves together; concurrent batches would compete for processors.
 FRESH_SECONDS = 0.1
 
 
@@ -44,8 +43,6 @@ class Route(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """Orders claimed together for one batch."""
-
     batch_id: int
     route: Route
     order_ids: list[int]
@@ -73,8 +70,6 @@ class BatchLease(NamedTuple):
 
 
 class UnderWay(NamedTuple):
-    """Batches and orders in flight, and batches dispatched just now."""
-
     batches: int
     orders: int
     fresh: int
@@ -98,7 +93,6 @@ def claim() -> list[Claimed]:
         groups = _group_by_route_and_risk([journey for journey in due if quarantine.is_admitted(journey)])
         may_leave = settings.MAX_CONCURRENT_BATCHES - before_us.batches
         claimed = [_form_batch(route, journeys) for route, journeys in islice(groups, may_leave)]
-        # Orders left without a batch stay unchanged, and due.
         changed = [journey for journey in due if journey.has_changed]
         Journey.objects.save_all(sorted(changed, key=lambda journey: journey.order_id))
         faults.point("claim.before_commit")
@@ -107,10 +101,7 @@ def claim() -> list[Claimed]:
 
 
 def under_way() -> UnderWay:
-    """Return what is in flight on this node. A lost batch counts until its lease expires.
-
-    Holds the dispatchers' lock until the transaction ends: two that saw the same room would both fill it.
-    """
+    """Return what is in flight on this node, under the dispatchers' lock: two would both fill the room."""
     execute("SELECT pg_advisory_xact_lock(%s::int, hashtext(%s))", [CLAIMING, settings.BATCH_NODE])
     ((batches, orders, fresh),) = execute(
         "SELECT count(*), coalesce(sum(size), 0)::int,"
@@ -124,7 +115,6 @@ def under_way() -> UnderWay:
 
 
 def finish(batch_id: int) -> None:
-    """Finish a batch, which frees its place for the next."""
     execute(
         "UPDATE orders_batch SET finished_at = clock_timestamp() WHERE id = %s AND finished_at IS NULL",
         [batch_id],
@@ -165,7 +155,7 @@ def _about(lease: BatchLease) -> tuple[int, str, str, str]:
 
 
 def finish_run(lease: BatchLease) -> None:
-    """Record a run's end in the transaction of its result. Runs of parts are not recorded."""
+    """Record a run's end; runs of parts are not recorded."""
     if not lease.is_whole:
         return
     if lease.run_id is not None:
@@ -183,26 +173,18 @@ RECLAIM_EXPIRED = """
 
 
 class ExpiredBatch(NamedTuple):
-    """An expired batch and what is known of its end."""
-
     batch_id: int
     losses: int
     was_started: bool
 
 
 def reclaim_expired(batch_ids: Collection[int]) -> list[ExpiredBatch]:
-    """Finish expired batches and return what is known of their ends.
-
-    Without quarantine nothing is known; their orders are quarantined from now on.
-    """
+    """Finish expired batches and return what is known of their ends. Without quarantine that is nothing."""
     return [ExpiredBatch(*found) for found in execute(RECLAIM_EXPIRED, [numbers(batch_ids)])]
 
 
 def release_claim(claimed: Claimed, *, seconds: float) -> None:
-    """Make the orders of an unsent batch due after a delay.
-
-    They keep its id: the next claim restores their attempt, as for any lost batch.
-    """
+    """Make the orders of an unsent batch due after a delay."""
     with transaction.atomic():
         journeys = Journey.objects.lock_batch(claimed.order_ids, batch_id=claimed.batch_id)
         for journey in journeys:
@@ -224,11 +206,7 @@ def send(claimed: Claimed) -> None:
 
 
 def canvas(claimed: Claimed) -> Signature:
-    """Return the Celery canvas of a batch.
-
-    Messages carry only its id: each task reads the database, where the fan-in happens too. The chord's body
-    is for orders whose last leg was not the payment, or never came.
-    """
+    """Return the Celery canvas of a batch. Messages carry only its id; the fan-in happens in the database."""
 
     def task(name: str) -> Signature:
         return signature(name, kwargs={"batch_id": claimed.batch_id}, immutable=True)

@@ -61,7 +61,6 @@ AT_ONCE = 500
 
 
 def process_orders(*, order_ids: Sequence[int]) -> Outcomes:
-    """Start held orders."""
     return _apply(order_ids, _process)
 
 
@@ -71,7 +70,6 @@ def complete_orders(*, order_ids: Sequence[int]) -> Outcomes:
 
 
 def cancel_orders(*, order_ids: Sequence[int], reason: str, returning: bool = False) -> Outcomes:
-    """Cancel orders."""
     return _apply(order_ids, partial(_cancel, reason=reason, returning=returning))
 
 
@@ -82,12 +80,10 @@ def cancel_held_orders(*, order_ids: Sequence[int], reason: str) -> int:
 
 
 def retry_orders(*, order_ids: Sequence[int]) -> Outcomes:
-    """Retry orders."""
     return _apply(order_ids, _retry)
 
 
 def approve_orders(*, order_ids: Sequence[int]) -> Outcomes:
-    """Approve orders."""
     return _apply(order_ids, _approve)
 
 

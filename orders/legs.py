@@ -25,7 +25,7 @@ class Stock(Leg):
     UNITS_HELD = Wait(
         "stock_reserved_by_others",
         "units reserved by unpaid orders",
-        retry_seconds=10.0,  # a fallback: `orders.shortages` wakes orders
+        retry_seconds=10.0,  # a fallback: `orders.waits.shortages` wakes orders
     )
 
     PENDING = State("", Mark.OPEN, "not reserved yet")
@@ -224,7 +224,6 @@ def holding(states: Any) -> list[Leg]:
 
 
 def are_good(legs: Iterable[Leg], states: Any) -> bool:
-    """Return whether each of these legs is good, given an object with each leg's state."""
     for leg in legs:  # noqa: SIM110 - hot path: a generator costs more
         if not getattr(states, leg.name).good:
             return False

@@ -1,7 +1,4 @@
-"""An order: content (`Order`, `OrderLine`), state (`Journey`), history (`OrderEvent`).
-
-The content never changes; state lives in the narrow `Journey` row, which makes progress cheap to write.
-"""
+"""An order: content (`Order`, `OrderLine`), state (`Journey`), history (`OrderEvent`)."""
 
 import re
 import uuid
@@ -31,13 +28,11 @@ def order_number(order_id: int, placed_at: datetime) -> str:
 
 
 def order_numbers(order_ids: Iterable[int], placed_at: datetime) -> list[str]:
-    """Return the numbers of orders placed at the same moment."""
     prefix = f"ORD-{placed_at:%Y%m%d%H%M%S}-"
     return [f"{prefix}{order_id:04d}" for order_id in order_ids]
 
 
 def id_of_number(number: str) -> int | None:
-    """Return an order number's id; None if malformed."""
     match = NUMBER.fullmatch(number)
     return int(match[1]) if match else None
 
@@ -46,8 +41,7 @@ class Order(models.Model):
     """What a customer ordered."""
 
     uuid = models.UUIDField("UUID", unique=True, default=uuid.uuid4, editable=False)
-    # No constraint: it would lock the customer's row for every order. Users are deactivated, not deleted; the
-    # audit detects orphans.
+    # No constraint: it would lock the customer's row for every order.
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.DO_NOTHING,
@@ -106,20 +100,16 @@ class Order(models.Model):
 
     @property
     def number(self) -> str:
-        """The public order number."""
         return order_number(self.pk, self.placed_at)
 
     @property
     def total_amount(self) -> Decimal:
-        """Goods and shipping, once quoted."""
         return self.goods_amount + (self.journey.shipping_amount or Decimal(0))
 
 
 class OrderLine(models.Model):
-    """A product of an order, with price and name as ordered."""
-
     pk = models.CompositePrimaryKey("order_id", "product_id")
-    # No constraints: the inserting statement reads the products; the audit detects orphans.
+    # No constraints: the inserting statement reads the products.
     order = models.ForeignKey(
         Order, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="lines"
     )
@@ -141,7 +131,6 @@ class OrderLine(models.Model):
 
     @property
     def amount(self) -> Decimal:
-        """Quantity times unit price."""
         return self.unit_price * self.quantity
 
 
@@ -171,13 +160,12 @@ class Journey(models.Model):
     shipping = leg_column()
     payment = leg_column()
     shipping_amount = MoneyField(null=True, blank=True)
-    # Cancelled on request, or rejected by a leg.
     outcome = models.CharField(max_length=10, blank=True)
     reason = models.CharField(max_length=200, blank=True)
     completion_requested = models.BooleanField(default=False)
     # A code (`orders.legs.WAITS`).
     waiting_for = models.CharField(max_length=40, blank=True)
-    # Why it needs attention. Not a state: the order may still be retried.
+    # Not a state: the order may still be retried.
     attention = models.CharField(max_length=200, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -198,7 +186,6 @@ class Journey(models.Model):
             models.Index(fields=["order"], condition=~Q(attention=""), name="orders_attention"),
             # Queue for units held by unpaid orders: nearly always empty.
             models.Index(fields=["order"], condition=Q(stock="short"), name="orders_short_of_stock"),
-            # On hold: counted per account, and cancelled when too old.
             models.Index(
                 fields=["order"], condition=Q(status="pending", due_at__isnull=True), name="orders_held"
             ),
@@ -209,7 +196,6 @@ class Journey(models.Model):
 
     @property
     def progress(self) -> int:
-        """Percent of the journey completed."""
         journey = JourneyState(self.pk, Status(self.status), self.sequence)
         for name, state in legs.states_by_name(self).items():
             setattr(journey, name, state)
@@ -217,17 +203,14 @@ class Journey(models.Model):
 
     @property
     def is_held(self) -> bool:
-        """Whether it is on hold."""
         return is_held(self.status, is_due=self.due_at is not None)
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more happens automatically."""
         return has_ended(self.status, completion_requested=self.completion_requested)
 
     @property
     def may_be_retried(self) -> bool:
-        """Whether a retry can change anything."""
         return may_be_retried(self.status, is_due=self.due_at is not None, attention=self.attention)
 
 
@@ -244,7 +227,6 @@ class Credit(models.Model):
         SUPERSEDED = "superseded", "Superseded"  # the order was cancelled, and all of it refunded
 
     pk = models.CompositePrimaryKey("order_id", "number")
-    # No constraint: inserted under the journey's lock; the audit detects orphans.
     order = models.ForeignKey(
         Order, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="credits"
     )
@@ -270,7 +252,6 @@ class Credit(models.Model):
 
     @property
     def units(self) -> dict[int, int]:
-        """Units by product."""
         return {product_id: quantity for product_id, quantity, _ in self.lines}
 
 
@@ -278,7 +259,6 @@ class OrderEvent(models.Model):
     """An event of an order, appended in its transaction; never changed."""
 
     pk = models.CompositePrimaryKey("order_id", "sequence")
-    # No constraint: appended under the journey's lock; the audit detects orphans.
     order = models.ForeignKey(
         Order, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="events"
     )
@@ -287,13 +267,13 @@ class OrderEvent(models.Model):
     progress = models.SmallIntegerField(default=0)
     data = models.JSONField(default=dict)
     at = models.DateTimeField(db_default=Now())
-    # Orders commit concurrently: this bounds what `orders.journal.follow` may rely on.
+    # Bounds what `orders.journal.follow` may rely on.
     transaction_id = models.BigIntegerField(db_default=Cast(CurrentTransaction(), models.BigIntegerField()))
 
     class Meta:
         ordering = ["sequence"]
         indexes = [
-            # Inserts go to its end and cost little; BRIN costs readers more until it is summarised.
+            # BRIN costs readers more until it is summarised.
             models.Index(fields=["transaction_id"], name="orders_event_by_transaction"),
         ]
 
@@ -306,12 +286,10 @@ class Batch(models.Model):
 
     started_at = models.DateTimeField(db_default=Now())
     size = models.IntegerField()
-    # Settled, or reclaimed by later batches.
     finished_at = models.DateTimeField(null=True)
     order_ids = ArrayField(models.BigIntegerField(), db_default=[])
     # Quarantined: an order of it may have crashed a worker.
     is_watched = models.BooleanField(db_default=False)
-    # Consecutive worker crashes that each of its orders had before.
     losses = models.SmallIntegerField(db_default=0)
     # Whose broker carries it; empty where one serves all.
     node = models.CharField(max_length=100, db_default="")
@@ -330,14 +308,7 @@ class Batch(models.Model):
 
 
 class StepRun(models.Model):
-    """A run of a step on a batch.
-
-    Committed with the result; for a quarantined batch, in advance: a run that never ended means that an order
-    may be the cause.
-
-    Logged, because a crash of PostgreSQL empties unlogged tables, and an order that causes it would never
-    exhaust its attempts.
-    """
+    """A run of a step on a batch. In a quarantined batch, one that never ended points to the order."""
 
     # A constraint would lock the batch for each step.
     batch = models.ForeignKey(
@@ -357,7 +328,7 @@ class StepRun(models.Model):
 
 
 class ArchivedOrder(models.Model):
-    """An old order with all its rows, archived by `orders.archive`."""
+    """An old order with all its rows, archived by `orders.maintenance.archive`."""
 
     id = models.BigIntegerField(primary_key=True)
     uuid = models.UUIDField("UUID", unique=True)

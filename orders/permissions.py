@@ -23,13 +23,11 @@ def sees_all_orders(user: Any) -> bool:
 
 
 def may_operate(user: Any, operation: str) -> bool:
-    """Return whether a user may run an operation."""
     special = ALSO_WITH.get(operation)
     return bool(user.has_perm("orders.operate_order") or (special and user.has_perm(special)))
 
 
 def is_operator(user: Any) -> bool:
-    """Return whether a user may run all operations."""
     return bool(user.has_perm("orders.operate_order"))
 
 
@@ -39,7 +37,6 @@ class OwnerOrOperator(BasePermission):
     message = "Only the owner of an order or an operator may do this."
 
     def has_object_permission(self, request: Request, view: Any, obj: Order) -> bool:  # noqa: ARG002
-        """Check owner or operator."""
         return obj.owner_id == request.user.pk or is_operator(request.user)
 
 
@@ -49,7 +46,6 @@ class Operator(BasePermission):
     message = "Only an operator may do this."
 
     def has_object_permission(self, request: Request, view: Any, obj: Order) -> bool:  # noqa: ARG002
-        """Check the view's operation."""
         return may_operate(request.user, getattr(view, "operation", ""))
 
 
@@ -59,7 +55,6 @@ class SeesAllOrders(BasePermission):
     message = "Only staff who may view orders may do this."
 
     def has_permission(self, request: Request, view: Any) -> bool:  # noqa: ARG002 - DRF's signature
-        """Check the user."""
         return sees_all_orders(request.user)
 
 
@@ -69,7 +64,6 @@ class ReadsExplanations(BasePermission):
     message = "Only staff may do this."
 
     def has_object_permission(self, request: Request, view: Any, obj: Order) -> bool:  # noqa: ARG002
-        """Check staff or demo owner."""
         return sees_all_orders(request.user) or _is_own_demo(request.user, obj)
 
 
@@ -77,7 +71,6 @@ class OperatorOrDemoOwner(Operator):
     """Operators, and the demo customer."""
 
     def has_object_permission(self, request: Request, view: Any, obj: Order) -> bool:
-        """Check operator or demo owner."""
         return _is_own_demo(request.user, obj) or super().has_object_permission(request, view, obj)
 
 

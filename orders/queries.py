@@ -50,7 +50,6 @@ def canary_owner_id() -> int | None:
 
 
 def forget_canary_owner() -> None:
-    """Invalidate the cached account."""
     _Cache.owner_id, _Cache.until = None, 0.0
 
 
@@ -127,12 +126,10 @@ CHARGES = """
 
 
 def wanted_units(order_ids: Sequence[int]) -> list[Wanted]:
-    """Return the orders' units."""
     return [Wanted(*row) for row in _rows(UNITS, order_ids)]
 
 
 def parcels(order_ids: Sequence[int]) -> list[Parcel]:
-    """Return the orders' parcels."""
     return [Parcel(*row) for row in _rows(PARCELS, order_ids)]
 
 

@@ -46,16 +46,12 @@ logger = logging.getLogger(__name__)
 
 
 class Step(Protocol):
-    """A step on a batch or a part of one."""
-
     __name__: str
 
     def __call__(self, batch: BatchLease) -> None: ...
 
 
 class BatchStep(Protocol):
-    """A step as Celery tasks call it."""
-
     def __call__(self, *, batch_id: int) -> None: ...
 
 
@@ -116,7 +112,6 @@ def _due(batch: BatchLease, is_due: Callable[[JourneyState], bool]) -> list[Jour
 
 @contextmanager
 def _last_transaction(batch: BatchLease, *, step: str) -> Iterator[None]:
-    """Save a step's result together with its run."""
     with transaction.atomic():
         yield
         batches.finish_run(batch)
@@ -131,15 +126,12 @@ def _ids(journeys: Sequence[JourneyState]) -> list[int]:
 
 
 Work = Callable[[list[int]], Outcomes]
-# What legs do, by name: the steps look it up, so that the simulation can stand in for providers.
+# The simulation stands in for providers here.
 WORK: dict[str, Work] = {}
 
 
 def leg_step(leg: Leg) -> Callable[[Work], BatchStep]:
-    """Make a function of order ids a leg's step. It has the step's name, and runs with no transaction open.
-
-    It may run twice or late: what it does outside must be keyed by the order.
-    """
+    """Make a function a leg's step. It may run twice or late: what it does outside must be keyed by the order."""
 
     def decorate(work: Work) -> BatchStep:
         WORK[leg.name] = work
@@ -173,10 +165,7 @@ def _reach(journey: JourneyState, outcome: Reached | None) -> None:
 
 @for_batch
 def reserve_stock(batch: BatchLease) -> None:
-    """Reserve every order's units, first come first served, all of an order or none.
-
-    An order short only of units held by unpaid orders queues for them.
-    """
+    """Reserve every order's units, first come first served, all of an order or none."""
     with _last_transaction(batch, step="reserve_stock"):
         journeys = _due(batch, lambda j: j.may_be_tried(STOCK))
         wanted, ahead = shortages.wanted(_ids(journeys))
@@ -212,10 +201,7 @@ def quote_shipping(batch: BatchLease) -> None:
 
 @for_batch
 def authorize_payment(batch: BatchLease) -> None:
-    """Authorize the total on the customer's card.
-
-    Orders whose stock is held by then are captured at once.
-    """
+    """Authorize the total; orders whose stock is held by then are captured at once."""
     if talking.is_handed_over():
         handover.authorize(batch)
         return
@@ -240,7 +226,7 @@ def authorize_payment(batch: BatchLease) -> None:
 
 @for_batch
 def capture_payment(batch: BatchLease) -> None:
-    """Capture the orders whose legs have all succeeded, by the database alone, then settle the batch."""
+    """Capture by the database alone, then settle the batch."""
     if talking.is_handed_over():
         with _last_transaction(batch, step="capture_payment"):
             calls = handover.capture(batch, _due(batch, lambda _: True))
@@ -272,7 +258,6 @@ def _capture(
 
 @for_batch
 def settle(batch: BatchLease) -> None:
-    """Settle the orders of a compensated batch."""
     with _last_transaction(batch, step="settle"):
         _settle(batch, _due(batch, lambda _: True))
         _end_batch(batch)
@@ -286,7 +271,6 @@ def _settle(batch: BatchLease, journeys: Sequence[JourneyState]) -> None:
 
 
 def _end_batch(batch: BatchLease) -> None:
-    """Finish the batch, which frees its place; if it is split, with its last part."""
     if batch.is_last:
         batches.finish(batch.batch_id)
         wakeup.wake_dispatcher()
@@ -297,7 +281,6 @@ def _end_batch(batch: BatchLease) -> None:
 
 @for_batch
 def release_stock(batch: BatchLease) -> None:
-    """Release the units that orders hold, and restock returned ones."""
     with _last_transaction(batch, step="release_stock"):
         journeys = _due(batch, lambda j: j.may_be_reversed(STOCK))
         StockItem.objects.release(order_ids=[j.order_id for j in journeys if j.stock is STOCK.RESERVED])
@@ -347,7 +330,6 @@ def refund_credits(batch: BatchLease) -> None:
 
 @for_batch
 def complete(batch: BatchLease) -> None:
-    """Complete confirmed orders whose completion was requested while they were in flight."""
     with _last_transaction(batch, step="complete"):
         journeys = _due(batch, lambda j: j.status is Status.CONFIRMED and j.completion_requested)
         StockItem.objects.sell(order_ids=_ids(journeys))

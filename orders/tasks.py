@@ -1,7 +1,6 @@
 """The Celery tasks of orders; a task's name selects its queue.
 
-The steps of legs are registered as `orders.legs` declares them. Names and keywords are a contract with messages in
-flight: tasks ignore unknown keywords, so that workers one release apart can run them.
+Tasks ignore unknown keywords, so that workers one release apart can run them.
 """
 
 import functools
@@ -27,12 +26,10 @@ PATIENCE = 0.75
 @worker_process_shutdown.connect
 @worker_shutdown.connect
 def finish_calls(**_: object) -> None:
-    """Drain provider calls before a worker process ends."""
     handover.finish()
 
 
 def _run(step: Callable[..., None], batch_id: int) -> None:
-    """Run a step; across a failover within the lease, which the batch would otherwise wait out."""
     failover.through(
         partial(step, batch_id=batch_id),
         seconds=PATIENCE * settings.LEASE_SECONDS if settings.FAILOVER_WAIT_SECONDS else 0,
@@ -40,8 +37,6 @@ def _run(step: Callable[..., None], batch_id: int) -> None:
 
 
 def _register(name: str, step: BatchStep) -> None:
-    """Register a leg's step, whose documentation is the task's."""
-
     @shared_task(name=name)
     @functools.wraps(step)
     def run(*, batch_id: int, **_future: object) -> None:
@@ -55,25 +50,21 @@ for leg in LEGS:
 
 @shared_task(name="payments.capture_payment")
 def capture_payment(*, batch_id: int, **_future: object) -> None:
-    """Capture the payments of a batch whose stock was decided last, and settle it."""
     _run(steps.capture_payment, batch_id)
 
 
 @shared_task(name="payments.refund_credits")
 def refund_credits(*, batch_id: int, **_future: object) -> None:
-    """Refund what a batch of confirmed orders owes by credits."""
     _run(steps.refund_credits, batch_id)
 
 
 @shared_task(name="orders.settle")
 def settle(*, batch_id: int, **_future: object) -> None:
-    """Settle a batch."""
     _run(steps.settle, batch_id)
 
 
 @shared_task(name="orders.complete")
 def complete(*, batch_id: int, **_future: object) -> None:
-    """Complete a batch of confirmed orders."""
     _run(steps.complete, batch_id)
 
 
@@ -116,5 +107,4 @@ def send_canary(**_future: object) -> None:
 
 @shared_task(name="orders.tick")
 def tick(**_future: object) -> None:
-    """Record a heartbeat and a backlog sample."""
     backlog_samples.take(now=database_now())

@@ -21,7 +21,6 @@ AFTER_SECONDS = 0.02
 
 
 def wake_dispatcher() -> None:
-    """Notify the dispatchers on commit."""
     execute("SELECT pg_notify(%s, '')", [DUE])
 
 
@@ -40,7 +39,6 @@ class Announcer:
         threading.Thread(target=self._run, name="announcer", daemon=True).start()
 
     def notify(self) -> None:
-        """Request a notification."""
         self._wanted.set()
 
     def _run(self) -> None:

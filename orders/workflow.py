@@ -61,7 +61,6 @@ class JourneyState(Undecided):
     outcome: str = ""
     reason: str = ""
     completion_requested: bool = False
-    # A wait that is in no leg's state.
     wait: Wait | None = None
     attention: str = ""
     events: list[Event] = field(default_factory=list, init=False)
@@ -70,29 +69,24 @@ class JourneyState(Undecided):
 
     @property
     def progress(self) -> int:
-        """Progress in percent: what its legs contribute."""
         if self.status in WITH_LEGS_UNDER_WAY:
             return 10 + WEIGHT_OF[states_of(self)]
         return 0 if self.status is Status.PENDING else 100
 
     @property
     def has_changed(self) -> bool:
-        """Whether to save it."""
         return bool(self.events) or self.reschedule or self.has_news
 
     @property
     def is_processing(self) -> bool:
-        """Whether its legs may run."""
         return self.status is Status.PROCESSING
 
     @property
     def is_cancelling(self) -> bool:
-        """Whether compensation is in flight."""
         return self.status is Status.CANCELLING
 
     @property
     def is_refused(self) -> bool:
-        """Whether a leg was refused."""
         for state in states_of(self):  # noqa: SIM110 - hot path: a generator costs more
             if state.is_refused:
                 return True
@@ -108,7 +102,6 @@ class JourneyState(Undecided):
         )
 
     def may_be_reversed(self, leg: Leg) -> bool:
-        """Whether to reverse a leg."""
         return self.status is Status.CANCELLING and self.holds(leg)
 
     def holds(self, leg: Leg) -> bool:
@@ -138,7 +131,7 @@ class JourneyState(Undecided):
 
     @property
     def waiting_for(self) -> str:
-        """The code of what it waits for: of several waits, one that is in no state, then in the order of LEGS."""
+        """What it waits for: of several, one that is in no state, then in the order of LEGS."""
         if self.wait is not None and self.wait is not LOST_STEP:
             return self.wait
         for state in states_of(self):
@@ -148,7 +141,6 @@ class JourneyState(Undecided):
 
     @property
     def waits_for_provider(self) -> bool:
-        """Whether a provider delays it."""
         return self.waiting_for in WAITS_OUTSIDE
 
     # --- Outcomes of legs ----------------------------------------------------------------------------------
@@ -170,7 +162,6 @@ class JourneyState(Undecided):
             self._note(state.event, **data)
 
     def shipping_quoted(self, amount: Decimal) -> None:
-        """The total is final."""
         self.shipping_amount = amount
         self.enter(SHIPPING.QUOTED, amount=str(amount))
 
@@ -191,21 +182,17 @@ class JourneyState(Undecided):
 
     @property
     def has_no_money(self) -> bool:
-        """Whether it is undone without a known payment."""
         return self.status in UNDONE and not self.holds(PAYMENT)
 
     def money_returned(self, state: State) -> None:
-        """The payment is reversed."""
         self.wait = None
         self.enter(state, **({"how": state.code} if state.event else {}))
 
     @property
     def needs_approval(self) -> bool:
-        """Whether staff decide on one of its legs."""
         return self.is_processing and any(state.approved_as for state in states_of(self))
 
     def approve(self) -> None:
-        """Let pass the legs on which staff decide, and resume."""
         for state in states_of(self):
             if state.approved_as:
                 self.enter(BY_NAME[state.leg].states[state.approved_as], approved=True)
@@ -225,7 +212,6 @@ class JourneyState(Undecided):
             self._note(EventType.STARTED)
 
     def settle(self) -> None:
-        """Apply the legs."""
         if self.is_processing and self.is_refused:
             self.undo(outcome=Status.REJECTED)
         elif self.is_processing and self.payment is PAYMENT.CAPTURED:
@@ -240,7 +226,6 @@ class JourneyState(Undecided):
             self.back_off()
 
     def confirm(self) -> None:
-        """Confirm it."""
         self._move(Status.CONFIRMED)
         kept = self.attention if BY_HAND in self.attention else ""
         self._finish()
@@ -251,7 +236,6 @@ class JourneyState(Undecided):
             self.reschedule_in(0)
 
     def complete(self) -> None:
-        """The goods are handed over."""
         self._move(Status.COMPLETED)
         self.stock = STOCK.SOLD
         attention = self.attention if self.owes_refunds else ""
@@ -269,7 +253,6 @@ class JourneyState(Undecided):
             self._note(EventType.COMPLETION_REQUESTED)
 
     def release(self) -> None:
-        """Release it from hold."""
         self.reschedule_in(0)
         self._note(EventType.RELEASED)
 
@@ -336,14 +319,13 @@ class JourneyState(Undecided):
     # --- Internals -----------------------------------------------------------------------------------------
 
     def _only_needs_approval(self) -> State | None:
-        """Return the state on which staff decide, once all other legs are good."""
         for state in states_of(self):
             if state.mark is Mark.PERSON and self.only_needs(BY_NAME[state.leg]):
                 return state
         return None
 
     def _stop_waiting(self) -> None:
-        """Let go of waits in which nothing was sent; what was sent may still be answered."""
+        """End waits in which nothing was sent; what was sent may still be answered."""
         for state in states_of(self):
             if state.mark is Mark.AWAY:
                 setattr(self, state.leg, BY_NAME[state.leg].PENDING)

@@ -41,7 +41,6 @@ class Balance:
 
     @property
     def left(self) -> Decimal:
-        """What may still be refunded."""
         return self.captured - self.refunded - self.pending
 
 

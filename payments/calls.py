@@ -14,20 +14,17 @@ State = Transaction.State
 
 
 class Request(NamedTuple):
-    """A call to be made for one order."""
-
     order_id: int
     reference: str
     amount: Decimal
     currency: str
     token: str = ""
-    # The provider's id of the authorization or capture it builds on.
     parent: str = ""
-    # The gateway of the row it builds on; empty: the default.
+    # Empty: the default.
     gateway: str = ""
-    # Of its row; 0: the first of its kind.
+    # 0: the first of its kind.
     number: int = 0
-    # The row that it builds on, the attempt, and the credit that it carries out: see `Transaction`.
+    # See `Transaction`.
     parent_number: int | None = None
     attempt: int = 1
     credit: int | None = None
@@ -38,7 +35,6 @@ class Asked(NamedTuple):
 
     query: str
     parameters: Sequence[str | None]
-    # Whether the query has the numbers; else each is the first of its kind.
     is_numbered: bool = False
 
 
@@ -49,7 +45,7 @@ class Prepared(NamedTuple):
     kind: Kind
     state: State
     is_new: bool
-    # Recorded at: by the database's clock, as text, and by this process's.
+    # By the database's clock, as text, and by this process's.
     asked_at: str
     since: float
     provider_id: str = ""
@@ -57,18 +53,15 @@ class Prepared(NamedTuple):
 
     @property
     def number(self) -> int:
-        """The number of its row."""
         return self.request.number or FIRST[self.kind]
 
     @property
     def key(self) -> str:
-        """The idempotency key of all its calls."""
         rank = rank_of(self.number)
         return idempotency_key(reference=self.request.reference, kind=self.kind, rank=rank)
 
     @property
     def gateway(self) -> str:
-        """The name of the gateway that the row is sent through."""
         return self.request.gateway or settings.PAYMENT_GATEWAY
 
     @property
@@ -86,7 +79,6 @@ class Prepared(NamedTuple):
 
     @property
     def outcome(self) -> Outcome | None:
-        """The outcome, if known."""
         if self.state is State.UNKNOWN:
             return None
         return Outcome(

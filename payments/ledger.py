@@ -1,8 +1,6 @@
-"""The ledger of calls to the payment provider.
+"""The ledger of calls to the payment provider: `prepare`, `send` outside transactions, `record`.
 
-`prepare` records what is to be sent (one row per order and number, for ever), `send` calls the provider outside
-transactions, `record` stores outcomes. Unknown outcomes are looked up by key before a repeat. Rows are never
-edited once they are decided: what happens later is a row of its own.
+Rows are never edited once decided: what happens later is a row of its own.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -47,10 +45,8 @@ TOO_LATE = Outcome(kind="not_sent", code="too_late", message="It was written dow
 # It was not decided yet when it was looked up; a webhook has recorded the decision since.
 DECIDED_MEANWHILE = Outcome(kind="unknown", code="decided_meanwhile")
 LOOKUP_FAILED = "lookup_failed"
-# A look-up found that the call did not arrive, and no longer can.
 NEVER_ARRIVED = "never_arrived"
 
-# In the ledger whatever is not decided is unknown: it is looked up. Its code has the kind.
 STATE_OF = dict.fromkeys(("begun", *UNDECIDED), State.UNKNOWN.value)
 CODE_OF = {kind: kind for kind in STATE_OF}
 
@@ -59,10 +55,7 @@ LONGEST_START = 5.0
 
 
 def prepare(kind: Kind, asked: Asked) -> list[Prepared]:
-    """Record calls before they are sent.
-
-    Call it in the transaction that decides to send; commit before `send`. One call per order at a time.
-    """
+    """Record calls before they are sent. Commit before `send`. One call per order at a time."""
     found = execute(*_preparation(kind, asked))
     now = monotonic()
     prepared, decided = [], []
@@ -77,7 +70,6 @@ def prepare(kind: Kind, asked: Asked) -> list[Prepared]:
 
 
 def _as_recorded(prepared: Sequence[Prepared]) -> list[Prepared]:
-    """Return the repeated ones with the gateway and the provider's id of their rows."""
     repeated = [one for one in prepared if not one.is_new]
     places = [numbers(one.request.order_id for one in repeated), numbers(one.number for one in repeated)]
     recorded = {row[0]: row[1:] for row in execute(REPEATED, places)}
@@ -135,10 +127,7 @@ def restart_grace(entries: Sequence[Transaction]) -> None:
 def send(
     prepared: Sequence[Prepared], *, patience: float, on_late: Callable[[Prepared, Outcome], None]
 ) -> dict[int, Outcome]:
-    """Send calls concurrently. Return the outcomes within `patience` seconds, by order.
-
-    Decided ones come from the ledger; late ones go to `on_late`. No transaction may be open.
-    """
+    """Send calls outside transactions; return outcomes within `patience` seconds. Late ones go to `on_late`."""
     outcomes = {p.request.order_id: p.outcome for p in prepared if p.outcome}
     open_ones, until = [p for p in prepared if p.outcome is None], monotonic() + patience
     outcomes |= _gather(open_ones, until, on_late)
@@ -165,10 +154,7 @@ def _gather(
 
 
 def begin(begun: Sequence[tuple[Prepared, Outcome]]) -> list[Prepared]:
-    """Record the provider's ids of calls that it has begun. Return them, to be sent again.
-
-    Not those that were decided, or sent by another worker, meanwhile. No transaction may be open.
-    """
+    """Record the provider's ids of begun calls; return those to be sent again."""
     if not begun:
         return []
     columns = [
@@ -252,10 +238,7 @@ NONE: Mapping[int, int] = {}
 def record(
     kind: Kind, outcomes: Mapping[int, Outcome], *, number_by_order: Mapping[int, int] = NONE
 ) -> set[int]:
-    """Record outcomes that were unknown; known ones stay. Return the orders for which one was new.
-
-    `number_by_order` has each order's transaction; without one it is the first of its kind.
-    """
+    """Record outcomes that were unknown; known ones stay. Return the orders for which one was new."""
     sent = {order_id: outcome for order_id, outcome in outcomes.items() if outcome.kind != "not_sent"}
     if not sent:
         return set()
@@ -306,8 +289,6 @@ def next_action(entries: Iterable[Transaction]) -> dict[str, str] | None:
 
 
 class Reversed(NamedTuple):
-    """A transaction that succeeded and failed later."""
-
     amount: Decimal
     attempt: int
     credit: int | None
@@ -324,10 +305,7 @@ def reverse(entry: Transaction, outcome: Outcome) -> Reversed | None:
 
 
 def delete_unsent(prepared: Sequence[Prepared]) -> None:
-    """Delete unsent transactions, to save a look-up.
-
-    One that another worker has set out to send since stays: it may have been sent.
-    """
+    """Delete unsent transactions, unless another worker has set out to send them."""
     if prepared:
         execute(
             DELETE_UNSENT,
@@ -367,7 +345,6 @@ def held(order_ids: Sequence[int]) -> Asked:
 
 
 def listed(requests: Sequence[Request]) -> Asked:
-    """Return individually built requests, with their numbers, as a query."""
     subquery, values = rows(
         {
             "order_id": ("bigint", [r.order_id for r in requests]),

@@ -8,11 +8,9 @@ from database.fields import MoneyField
 
 
 class Transaction(models.Model):
-    """One provider call of an order.
+    """One provider call of an order, written before it is made.
 
-    The row holds the whole call and is written before it; repeats of an unknown call use the same row and key.
-    Kind and rank give the number, so two processes that decide the same write the same row, however often a
-    step runs. A decided row is never sent again: a new attempt is a new row.
+    A decided row is never sent again: a new attempt is a new row.
     """
 
     class Kind(models.TextChoices):
@@ -31,15 +29,14 @@ class Transaction(models.Model):
     pk = models.CompositePrimaryKey("order_id", "number")
     order_id = models.BigIntegerField()
     number = models.IntegerField()  # `number_of` its kind and rank
-    # Number of the transaction that it builds on: a capture's authorization, a refund's capture.
+    # A capture's authorization, a refund's capture.
     parent = models.IntegerField(null=True)
-    # Of the same decision: the one before was declined, or failed later.
     attempt = models.SmallIntegerField(db_default=1)
-    # Number of the credit that a refund carries out; none if it refunds all that is left.
+    # None if it refunds all that is left.
     credit = models.IntegerField(null=True)
     key = models.CharField(max_length=100, db_default="", help_text="The idempotency key of all its calls.")
     kind = models.CharField(max_length=9, choices=Kind.choices)
-    # Captures, voids, refunds and look-ups go through the gateway that has the money.
+    # Later calls and look-ups go through the gateway that has the money.
     gateway = models.CharField(max_length=40, db_default="http")
     # The order in the provider's ledger.
     reference = models.UUIDField()
@@ -52,12 +49,9 @@ class Transaction(models.Model):
     provider_id = models.CharField(max_length=64, blank=True)
     code = models.CharField(max_length=40, blank=True, help_text="Why it was declined, or is unknown.")
     message = models.CharField(max_length=200, blank=True)
-    # The provider's id of the authorization or capture that it builds on.
     provider_parent = models.CharField(max_length=64, blank=True, db_default="")
-    # What the customer has to do, while it is not decided (`payments.gateways.protocol.Action`).
     action = models.JSONField(null=True)
     started_at = models.DateTimeField()
-    # Start of the latest attempt, from which a call may be in flight.
     asked_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True)
 
@@ -73,7 +67,6 @@ class Transaction(models.Model):
 
 
 KINDS = [kind.value for kind in Transaction.Kind]
-# More than there will ever be kinds.
 NUMBERS_PER_RANK = 10
 
 
@@ -83,17 +76,15 @@ def number_of(kind: str, rank: int = 1) -> int:
 
 
 def rank_of(number: int) -> int:
-    """Return a transaction's place among those of its kind, from 1."""
     return number // NUMBERS_PER_RANK + 1
 
 
 def idempotency_key(*, reference: str, kind: str, rank: int = 1) -> str:
-    """Return the idempotency key of an order's n-th transaction of a kind."""
     return f"{reference}:{kind}" if rank == 1 else f"{reference}:{kind}:{rank}"
 
 
 def whole_orders(found: models.QuerySet[Transaction], *, page: int) -> list[Transaction]:
-    """Return about a page of transactions, sorted by order, so that it ends between two orders."""
+    """Return about a page of transactions that ends between two orders."""
     rows = list(found[: page + 1])
     if len(rows) <= page:
         return rows
@@ -103,8 +94,6 @@ def whole_orders(found: models.QuerySet[Transaction], *, page: int) -> list[Tran
 
 
 class WebhookEvent(models.Model):
-    """A processed webhook event, for deduplication."""
-
     id = models.CharField(primary_key=True, max_length=100)  # assigned by the provider
     key = models.CharField(max_length=100, help_text="The idempotency key of the call that it is about.")
     received_at = models.DateTimeField(db_default=Now())

@@ -29,7 +29,6 @@ class Returned(StrEnum):
     REFUNDED = "refunded"  # the capture was refunded
 
 
-# How the payment was reversed, or the outcome that prevented it.
 Answer = Returned | Outcome
 
 CAPTURED_AFTER_ALL = Outcome(kind="unknown", code="captured_after_all")
@@ -42,10 +41,6 @@ DONE_BY = {Kind.VOID: Returned.VOIDED, Kind.REFUND: Returned.REFUNDED}
 
 def reverse_payments(order_ids: Sequence[int], *, now: datetime, patience: float) -> dict[int, Answer]:
     """Void or refund whatever the orders' transactions hold; idempotent.
-
-    Unknown outcomes are looked up first; after `ledger.arrival_grace` a call cannot arrive. What is refunded is
-    all that is left of the captures; a refund with an unknown outcome is settled first, under its own key. After
-    a declined reversal the next attempt has a key of its own: providers repeat their answer under the old one.
 
     Look-ups, reversals and the check of declined voids each wait at most `patience` seconds.
     """
@@ -80,7 +75,6 @@ def _standing(book: Sequence[Transaction]) -> Answer:
 
 
 def _is_voidable_undecided(book: Sequence[Transaction]) -> bool:
-    """Whether the provider has begun the authorization by an id under which it can be voided for good."""
     if any(entry.kind == Kind.CAPTURE for entry in book):
         return False
     begun = (e for e in book if e.kind == Kind.AUTHORIZE and e.state == State.UNKNOWN and e.provider_id)
@@ -103,7 +97,6 @@ def _void(book: Sequence[Transaction]) -> Request:
 
 
 def _refund(book: Sequence[Transaction]) -> Request:
-    """Return the refund that is under way, or that of all that is left."""
     capture = next(e for e in book if e.kind == Kind.CAPTURE and e.state == State.SUCCEEDED)
     for entry in book:
         if entry.kind == Kind.REFUND and entry.state == State.UNKNOWN:
@@ -167,7 +160,7 @@ def _reverse(
 
 
 def record_all(kind: Kind, prepared: Sequence[Prepared], outcomes: Mapping[int, Outcome]) -> set[int]:
-    """Record the outcomes of a kind's calls. Return the orders for which one was new."""
+    """Record outcomes; return the orders for which one was new."""
     number_by_order = {one.request.order_id: one.number for one in prepared if one.kind is kind}
     return ledger.record(kind, _outcomes_of(kind, prepared, outcomes), number_by_order=number_by_order)
 
@@ -196,10 +189,7 @@ def in_words(prepared: Prepared, outcome: Outcome) -> str:
 
 
 def _captured_after_all(order_ids: Sequence[int], now: datetime, patience: float) -> set[int]:
-    """Return those whose abandoned capture arrived, which need a refund instead of a void.
-
-    Also the uncertain ones: they are not refused, but retried.
-    """
+    """Return those whose abandoned capture arrived, which need a refund instead of a void."""
     captures = ledger.not_refused(Kind.CAPTURE, order_ids)
     found = _find_all(captures, now=now, patience=patience)
     arrived = {entry.order_id: outcome for entry, outcome in found if outcome.kind == "succeeded"}
@@ -250,7 +240,7 @@ def _ignore(index: int, answer: Outcome) -> None:
 
 
 def _find(entry: Transaction, now: datetime) -> Conversation[Outcome]:
-    """Look up a transaction; declined once it can no longer arrive."""
+    """Look up a transaction: declined once it can no longer arrive."""
     try:
         found = yield from ledger.looking_up(talk(entry.gateway), key=entry.key, sent=_sent(entry))
     except ProviderUnavailable as unavailable:

@@ -42,7 +42,6 @@ def is_handed_over(name: str = "") -> bool:
 
 
 def provider_name(name: str = "") -> str:
-    """Return a gateway's name in settings.PROVIDERS."""
     return gateway(name).provider
 
 

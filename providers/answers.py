@@ -87,7 +87,6 @@ def judged(status: int, body: bytes, retry_after: float | None) -> Answer:
 
 
 def _read_body(response: requests.Response, until: float) -> bytes:
-    """Return the body, limited in size and time."""
     body = bytearray()
     while chunk := response.raw.read1(65536):
         body += chunk

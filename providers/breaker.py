@@ -33,7 +33,7 @@ if redis.call('HGET', KEYS[1], 'state') == 'open' then
 end
 """
 
-# How long a process caches that a breaker is closed, and batches successes: saves two round trips per call.
+# Saves two round trips per call.
 CACHE_SECONDS = 0.25
 
 
@@ -55,8 +55,6 @@ class Policy:
 
 @dataclass(frozen=True)
 class Admission:
-    """A breaker's decision on calls."""
-
     allowed: bool
     probe: str = ""
     retry_after: float = 0.0  # seconds until the next chance, if refused
@@ -65,8 +63,6 @@ class Admission:
 
 @dataclass(frozen=True)
 class BreakerState:
-    """A breaker's state for display."""
-
     name: str
     state: str  # closed | open | half_open | unknown (no Valkey)
     failures: int = 0  # in the window; if not closed, those that opened it
@@ -81,7 +77,6 @@ class Breaker:
     def __init__(self, name: str, policy: Policy) -> None:
         self.name = name
         self._policy = policy
-        # One cluster node for both keys.
         self._keys = [f"breaker:{{{name}}}", f"breaker:{{{name}}}:window"]
         self._lock = threading.Lock()
         self._closed_until = 0.0
@@ -116,7 +111,6 @@ class Breaker:
     def record_all(self, *, successes: int, failures: int, probe: str = "") -> None:
         with self._lock:
             now = time.monotonic()
-            # Successes older than a slot belong to a past window.
             unreported = self._unreported if now - self._reported_at < self._policy.slot else 0
             if not failures and not probe and now - self._reported_at < CACHE_SECONDS:
                 self._unreported = unreported + successes
@@ -125,11 +119,9 @@ class Breaker:
         self._report(probe=probe, successes=unreported + successes, failures=failures)
 
     def invite(self) -> None:
-        """Let the next call probe at once: the provider seems healthy."""
         shared_memory().run(INVITE, keys=self._keys, args=[], otherwise=None)
 
     def reset(self) -> None:
-        """Close it and delete its history."""
         shared_memory().ask(lambda valkey: valkey.delete(*self._keys), otherwise=0)
         self._closed_until = 0.0
 
@@ -174,12 +166,10 @@ class Breaker:
 
 
 def breaker(name: str) -> Breaker:
-    """Return a provider's breaker, with the common policy."""
     return _breaker(name, settings.EXTERNAL_TIMEOUT_SECONDS)
 
 
 def all_states() -> list[BreakerState]:
-    """Return every provider's state, for the status page."""
     return [breaker(name).state() for name in settings.PROVIDERS]
 
 

@@ -50,7 +50,6 @@ class Collector(Generic[T]):
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
     def wake(self) -> None:
-        """Run the routine soon."""
         self._news.set()
 
     def add(self, item: T) -> None:

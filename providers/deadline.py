@@ -55,7 +55,6 @@ class Deadline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _watchdog().release(self)
-        # Without a connection the original error is more precise.
         had_connection = self._twin is not None
         self._replace_twin(None)
         if self.has_passed and had_connection and (error is None or isinstance(error, CUT_SHORT)):
@@ -68,7 +67,6 @@ class Deadline:
 
     @contextmanager
     def sockets(self) -> Iterator[None]:
-        """Attach the sockets of calls made inside, on this thread."""
         before, _here.deadline = _current(), self
         try:
             yield
@@ -76,11 +74,9 @@ class Deadline:
             _here.deadline = before
 
     def attach(self, descriptor: int) -> None:
-        """Watch this socket; too late, shut it down at once."""
         _watchdog().attach(self, socket.socket(fileno=os.dup(descriptor)))
 
     def cut(self) -> None:
-        """Shut the socket down; for the watchdog only."""
         self.has_passed = True
         if self._twin is not None:
             with suppress(OSError):  # the peer closed it first
@@ -158,7 +154,6 @@ class _Attached(HTTPConnection):
         return made
 
     def request(self, *args: Any, **options: Any) -> None:
-        """Send a request on the open connection or a new one."""
         deadline = _current()
         if deadline is not None and self.sock is not None:
             deadline.attach(self.sock.fileno())
@@ -217,7 +212,7 @@ class _Adapter(HTTPAdapter):
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **options)
-        if not proxy.lower().startswith("socks"):  # SOCKS has its own connections, and is not installed
+        if not proxy.lower().startswith("socks"):
             manager.pool_classes_by_scheme = POOLS
         return manager
 
@@ -232,7 +227,6 @@ def session(*, pool: int) -> requests.Session:
 
 
 def attach(made: socket.socket) -> None:
-    """Have this thread's current deadline watch a socket, if there is one."""
     deadline = _current()
     if deadline is not None:
         deadline.attach(made.fileno())

@@ -76,11 +76,9 @@ class Lane:
 
     @property
     def waiting(self) -> int:
-        """Return how many wait for their turn."""
         return len(self.first) + len(self.then)
 
     def next(self) -> Job[Any]:
-        """Return the next job."""
         return self.first.popleft() if self.first else self.then.popleft()
 
 
@@ -351,7 +349,6 @@ def _narrow(window: Window, reply: Reply, failure: TryFailed) -> None:
 
 @per_process
 def loop() -> Loop:
-    """Return this process's loop."""
     return Loop()
 
 

@@ -9,7 +9,6 @@ from scheduling.slots import database_now, once_per_slot
 
 @shared_task(name="providers.check_health")
 def check_health(**_future: object) -> None:
-    """Check every provider's health, once per slot."""
     now = database_now()
     once_per_slot(
         name="provider health",

@@ -13,7 +13,6 @@ SHORTEST_ROUND = 0.05  # seconds
 AFTER_THROTTLED, AFTER_FAILURES, AFTER_DELAY = 0.5, 0.7, 0.9
 # Floors. Only throttling proves overload: fewer calls would make other failures worse.
 LEAST_THROTTLED, LEAST_FAILING, LEAST_SLOW = 4, 32, 64
-# One call in a hundred may time out without load.
 FAILURES = 0.1
 # Relative to the fastest rounds, and in seconds more.
 SLOW, SLOW_SECONDS = 2.0, 0.1
@@ -23,7 +22,7 @@ FADING = 1.05
 
 @dataclass(slots=True)
 class Window:
-    """One process's bound on calls to a provider. Moments are monotonic."""
+    """A process's bound on calls to a provider. Moments are monotonic."""
 
     most: int
     size: float = 0.0
@@ -47,25 +46,20 @@ class Window:
         return int(self.size * (1 + spare))
 
     def room(self, under_way: int, *, now: float) -> int:
-        """Return how many calls may start now."""
         return 0 if now < self.not_before else max(0, int(self.size) - under_way)
 
     def crowded(self) -> None:
-        """Note that calls are queued."""
         self._was_full = True
 
     def answered(self, seconds: float, *, now: float) -> None:
-        """Record an answer and its duration."""
         self._seconds.append(seconds)
         self._judge(now)
 
     def failed(self, *, now: float) -> None:
-        """Record a failed try."""
         self._failures += 1
         self._judge(now)
 
     def throttled(self, retry_after: float | None, *, now: float) -> None:
-        """Record throttling, for `retry_after` seconds if given."""
         self._throttled = True
         self._failures += 1
         if retry_after:

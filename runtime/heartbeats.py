@@ -63,7 +63,6 @@ class Presence:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the last heartbeat is recent."""
         return self.age_seconds < GONE_SECONDS
 
 

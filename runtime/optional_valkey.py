@@ -62,5 +62,4 @@ class OptionalValkey:
             return otherwise
 
     def retry_now(self) -> None:
-        """End the cool-down."""
         self._back_at = -math.inf

@@ -11,7 +11,6 @@ class BadSignature(Exception):
 
 
 def digest(secret: str, *, timestamp: str, body: bytes) -> str:
-    """Return the hexadecimal signature of a body and its time."""
     return hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 

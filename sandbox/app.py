@@ -42,7 +42,6 @@ def create_app(*, data: Path, catalogue: Path) -> Starlette:
 
 
 def index(routes: list[Route], faults: Faults) -> Endpoint:
-    """Return the view that lists endpoints, and providers with faults."""
     endpoints = [f"{method} {route.path}" for route in routes for method in sorted(shown_methods(route))]
 
     async def show(_request: Request) -> Response:

@@ -99,7 +99,6 @@ class Operation:
         return 201 if self.status == "succeeded" else 402
 
     def as_json(self) -> dict[str, Any]:
-        """Return the operation as a look-up shows it."""
         shown = {
             "id": self.id,
             "kind": self.kind,
@@ -148,12 +147,10 @@ class PaymentProvider:
         return self._once(draft, self._check_capture)
 
     def void(self, *, key: str, order: Void) -> Operation:
-        """Void an authorization that was not captured."""
         draft = _draft("void", key, order, reference=order.reference, parent=order.authorization)
         return self._once(draft, self._check_void)
 
     def refund(self, *, key: str, order: Refund) -> Operation:
-        """Refund a capture, in full or in parts."""
         draft = _draft("refund", key, order, reference=order.reference, parent=order.capture)
         draft = replace(draft, cents=_minor_units(order.amount, order.currency), currency=order.currency)
         return self._once(draft, self._check_refund)
@@ -165,7 +162,6 @@ class PaymentProvider:
         return self._by_digest(_digest(key))
 
     def of_reference(self, reference: str) -> list[Operation]:
-        """Return a reference's operations, oldest first."""
         rows = self._book.execute("SELECT * FROM operations WHERE reference = ? ORDER BY rowid", (reference,))
         return [Operation(*row) for row in rows]
 

@@ -69,7 +69,6 @@ class SandboxProcess:
         return sum(row["count"] for row in found["items"])
 
     def ledger(self) -> dict[str, dict[str, Any]]:
-        """Return the provider's ledger by reference."""
         with urllib.request.urlopen(f"{self.url}/payments/ledger", timeout=60) as lines:  # noqa: S310 # nosec B310
             return {line["reference"]: line for line in map(json.loads, lines)}
 

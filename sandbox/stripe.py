@@ -40,7 +40,6 @@ class StripeError(Exception):
     intent: Object | None = None
 
     def answer(self) -> Object:
-        """Return the body."""
         error: Object = {"type": self.type, "code": self.code, "message": self.message}
         if self.decline_code:
             error["decline_code"] = self.decline_code
@@ -119,7 +118,6 @@ class StripeAccount:
         return self._held(intent)
 
     def capture(self, intent_id: str, fields: Fields) -> Object:
-        """Capture up to what is held."""
         intent = self.intent(intent_id)
         _expect(intent, "requires_capture")
         units = int(fields.get("amount_to_capture", intent["amount"]))
@@ -130,7 +128,6 @@ class StripeAccount:
         return self._save(intent, "payment_intent.succeeded")
 
     def cancel(self, intent_id: str, _fields: Fields) -> Object:
-        """Cancel an intent that is not captured."""
         intent = self.intent(intent_id)
         _expect(intent, *CANCELABLE)
         return self._save(intent | {"status": "canceled", "next_action": None}, "payment_intent.canceled")

@@ -39,7 +39,6 @@ class StripeEndpoints:
         self._number = 0
 
     def routes(self) -> list[Route]:
-        """Return the routes."""
         intents, refunds = "/stripe/v1/payment_intents", "/stripe/v1/refunds"
         account = self._account
         return [

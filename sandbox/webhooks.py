@@ -41,7 +41,6 @@ class Sender:
 
     @classmethod
     def of_stripe(cls, faults: Faults, environment: Mapping[str, str]) -> Self:
-        """Return the sender of webhooks in Stripe's form."""
         return cls(faults, "stripe", "Stripe-Signature")._at("SANDBOX_STRIPE_WEBHOOK", environment)
 
     def _at(self, prefix: str, environment: Mapping[str, str]) -> Self:

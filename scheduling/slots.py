@@ -1,5 +1,3 @@
-"""Runs scheduled work once per time slot, however many beats send it."""
-
 import traceback
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -14,7 +12,6 @@ AHEAD = timedelta(minutes=5)
 
 
 def database_now() -> datetime:
-    """Return the time of the database, which all decisions use."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         now: datetime = cursor.fetchone()[0]
@@ -22,12 +19,8 @@ def database_now() -> datetime:
 
 
 def once_per_slot(*, name: str, interval: float, work: Callable[[], object], now: datetime) -> bool:
-    """Run `work` unless the slot of `interval` seconds was taken. Return whether it ran.
-
-    The outcome or traceback is stored; errors are raised again.
-    """
+    """Run `work` unless the slot of `interval` seconds was taken. Return whether it ran."""
     slot = int(now.timestamp() // interval)
-    # Taken by a clock that was ahead: they would count as done.
     ScheduledRun.objects.filter(name=name, slot__gt=slot, started_at__gt=now + AHEAD).delete()
     run, won = ScheduledRun.objects.get_or_create(name=name, slot=slot, defaults={"started_at": now})
     if not won:
@@ -53,7 +46,6 @@ def has_failed(run: ScheduledRun) -> bool:
 
 
 def forget_before(moment: datetime) -> int:
-    """Delete runs before `moment`; return their number."""
     return int(ScheduledRun.objects.filter(started_at__lt=moment).delete()[0])
 
 
@@ -68,7 +60,6 @@ def latest_start(name: str, *, until: datetime) -> datetime | None:
 
 
 def outcomes_since(name: str, moment: datetime) -> list[tuple[datetime, str]]:
-    """Return start and outcome of finished runs since `moment`."""
     runs = ScheduledRun.objects.filter(name=name, started_at__gte=moment, finished_at__isnull=False)
     return list(runs.order_by("started_at").values_list("started_at", "outcome"))
 
@@ -88,7 +79,7 @@ LATEST_RUNS = """
 
 
 def note_run(name: str, *, outcome: str, now: datetime) -> None:
-    """Record work that was done outside the schedule. Several within a second are one."""
+    """Record work done outside the schedule; several within a second are one."""
     ScheduledRun.objects.update_or_create(
         name=name,
         slot=int(now.timestamp()),
@@ -97,7 +88,6 @@ def note_run(name: str, *, outcome: str, now: datetime) -> None:
 
 
 def latest_runs() -> list[ScheduledRun]:
-    """Return the latest run of each name."""
     with connection.cursor() as cursor:
         cursor.execute(LATEST_RUNS)
         return [

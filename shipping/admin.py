@@ -53,5 +53,4 @@ class ZoneAdmin(admin.ModelAdmin):
 
     @admin.display(description="countries")
     def delivers_to(self, zone: Zone) -> str:
-        """Return the zone's country codes."""
         return ", ".join(country.country for country in zone.countries.all())

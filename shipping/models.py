@@ -61,7 +61,6 @@ class Rate(models.Model):
         return f"{self.zone} up to {self.max_weight_grams} g: {self.price} {self.currency}"
 
     def clean(self) -> None:
-        """Reject more decimals than the currency has."""
         for field, amount in (("price", self.price), ("free_from", self.free_from)):
             if amount is not None and not has_decimals_for(amount, self.currency):
                 raise ValidationError({field: decimals_refused(self.currency)})

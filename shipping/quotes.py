@@ -69,7 +69,6 @@ class _PriceLists:
         return rates
 
     def forget(self) -> None:
-        """Invalidate the cache."""
         self._lists.clear()
 
 

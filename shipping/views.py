@@ -51,7 +51,6 @@ class MayChangeTariff(BasePermission):
     message = "Only staff who may change zones, rates and countries may do this."
 
     def has_permission(self, request: Request, view: object) -> bool:  # noqa: ARG002 - DRF's signature
-        """Check the permission for the request's method."""
         verb = WRITES.get(str(request.method))
         codes = [f"shipping.{verb}_{of}" for of in ("zone", "rate", "zonecountry")] if verb else []
         return bool(request.user.is_staff and request.user.has_perms(codes or ["shipping.view_zone"]))
@@ -66,7 +65,6 @@ class RateBody(Body, kw_only=True):
     free_from: Annotated[Price, Meta(description="Goods worth this much or more ship free.")] | None = None
 
     def complaints(self) -> Iterator[str]:
-        """Yield an unknown currency, or more decimals than it has."""
         yield from complaints_of(check_currency, self.currency, field="currency")
         for field, amount in (("price", self.price), ("freeFrom", self.free_from)):
             if amount is not None and not has_decimals_for(amount, self.currency):
@@ -85,7 +83,6 @@ class ZoneBody(Body, kw_only=True):
         self.countries = [code.upper() for code in self.countries]
 
     def complaints(self) -> Iterator[str]:
-        """Yield unknown countries."""
         for code in self.countries or ():
             yield from complaints_of(country_code, code, field="countries")
 

@@ -31,7 +31,6 @@ class Difference:
 
     @property
     def is_none(self) -> bool:
-        """Whether stream and journal are equal."""
         return not (self.missing or self.unknown or self.twice or self.out_of_order)
 
     def __str__(self) -> str:

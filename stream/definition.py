@@ -15,7 +15,6 @@ MESSAGE_ID = "Nats-Msg-Id"
 
 
 def configuration() -> StreamConfig:
-    """Return the stream's configuration."""
     return StreamConfig(
         name=NAME,
         description="The journal of all orders: every event once, in its order, as CloudEvents.",

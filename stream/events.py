@@ -23,7 +23,6 @@ class StreamEvent:
 
 
 def is_exported(event: FeedEvent) -> bool:
-    """Whether STREAM_EVENTS includes the event."""
     return settings.STREAM_EVENTS == "all" or event.type in STATUS_EVENTS
 
 

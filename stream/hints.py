@@ -26,7 +26,6 @@ class Bridge:
         self._client, self._hint = client, hint
 
     async def run(self) -> None:
-        """Forward hints until cancelled."""
         await self._client.subscribe(SUBJECT, cb=self._from_others)
         while True:
             try:

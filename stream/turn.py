@@ -34,7 +34,6 @@ class Turn:
         self._execute("SELECT 1")
 
     def give_up(self) -> None:
-        """Release the lock."""
         if self._session is not None:
             self._session.close()
             self._session = None

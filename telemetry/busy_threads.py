@@ -40,7 +40,6 @@ class BusyThreads:
         self._thread: threading.Thread | None = None
 
     def enter(self) -> None:
-        """A request begins."""
         with self._lock:
             self._now += 1
             self._peak = max(self._peak, self._now)
@@ -49,7 +48,6 @@ class BusyThreads:
                 self._thread.start()
 
     def leave(self) -> None:
-        """A request ends."""
         with self._lock:
             self._now -= 1
 

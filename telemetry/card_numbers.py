@@ -42,7 +42,6 @@ def holds_card_number(text: str) -> bool:
 
 
 def masked(text: str) -> str:
-    """Return the text with card numbers masked."""
     if len(text) < SHORTEST or RANDOM_ID.fullmatch(text):
         return text
     pieces, end = [], 0

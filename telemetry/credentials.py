@@ -29,10 +29,8 @@ ADDRESS = re.compile(
 
 
 def without_addresses(text: str) -> str:
-    """Mask e-mail addresses."""
     return ADDRESS.sub("[e-mail]", text) if "@" in text or "%40" in text else text
 
 
 def without_secrets(text: str) -> str:
-    """Mask credentials, card numbers and e-mail addresses."""
     return without_addresses(without_credentials(masked(text)))

@@ -44,17 +44,14 @@ class Measure:
     buckets: tuple[float, ...] = ()
 
     def add(self, *values: str, amount: float = 1) -> None:
-        """Increment the counter for these label values."""
         _book.add((self.name, values, SUM), amount)
 
     def observe(self, value: float, *values: str) -> None:
-        """Count a value in its bucket and the sum."""
         _book.add((self.name, values, str(bisect_left(self.buckets, value))), 1)
         _book.add((self.name, values, SUM), value)
 
     @contextmanager
     def timed(self, *values: str) -> Iterator[None]:
-        """Observe the seconds that the block takes."""
         started = time.perf_counter()
         try:
             yield

@@ -20,7 +20,6 @@ _tracer: Any = None
 
 
 def is_on() -> bool:
-    """Whether spans are recorded."""
     return _tracer is not None
 
 
@@ -39,7 +38,6 @@ def start(service: str = "") -> None:
 
 
 def record_with(processor: Any, *, service: str = "") -> None:
-    """Start recording with the given span processor."""
     global _tracer  # noqa: PLW0603
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
@@ -51,7 +49,6 @@ def record_with(processor: Any, *, service: str = "") -> None:
 
 
 def stop() -> None:
-    """Stop recording."""
     global _tracer  # noqa: PLW0603
     _tracer = None
 

@@ -14,7 +14,6 @@ class OrdersConsumer(AsyncJsonWebsocketConsumer):
     """Follows one order, or all."""
 
     async def connect(self) -> None:
-        """Join the group."""
         order_id = self.scope["url_route"]["kwargs"].get("order_id")
         self.group = f"order_{order_id}" if order_id else STAFF
         await self.channel_layer.group_add(self.group, self.channel_name)
@@ -22,11 +21,9 @@ class OrdersConsumer(AsyncJsonWebsocketConsumer):
         await self.send_json({"type": "Ready"})
 
     async def disconnect(self, code: int) -> None:  # noqa: ARG002 - Channels passes it
-        """Leave the group."""
         await self.channel_layer.group_discard(self.group, self.channel_name)
 
     async def order_event(self, message: dict[str, Any]) -> None:
-        """Forward an event."""
         await self.send_json(message["event"])
 
 

@@ -34,7 +34,6 @@ def prepare() -> None:
 
 
 def place(count: int, *, held: bool) -> None:
-    """Place orders and start them unless held."""
     celery.set_current()
     owner, rng = User.objects.get(username="user-0"), random.Random(count)  # noqa: S311
     for _ in range(count):

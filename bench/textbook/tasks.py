@@ -19,7 +19,6 @@ def happened(order: Order, event: str) -> None:
 
 
 def process(order_id: int) -> None:
-    """Start an order."""
     chord(
         [reserve_stock.si(order_id), chain(quote_shipping.si(order_id), authorize_payment.si(order_id))],
         chain(capture_payment.si(order_id), confirm_order.si(order_id)),
@@ -28,7 +27,6 @@ def process(order_id: int) -> None:
 
 @shared_task
 def reserve_stock(order_id: int) -> None:
-    """Take the items from stock."""
     with transaction.atomic():
         order = Order.objects.get(pk=order_id)
         for item in order.items.order_by("product_id"):
@@ -44,7 +42,6 @@ def reserve_stock(order_id: int) -> None:
 
 @shared_task
 def quote_shipping(order_id: int) -> None:
-    """Add the shipping cost."""
     with transaction.atomic():
         order = Order.objects.select_for_update().get(pk=order_id)
         grams = sum(item.product.weight_grams * item.quantity for item in order.items.all())
@@ -56,7 +53,6 @@ def quote_shipping(order_id: int) -> None:
 
 @shared_task
 def authorize_payment(order_id: int) -> None:
-    """Authorize the total."""
     order = Order.objects.get(pk=order_id)
     reference = _call("authorizations", order, token="tok_demo")  # noqa: S106 - of the sandbox
     with transaction.atomic():
@@ -68,7 +64,6 @@ def authorize_payment(order_id: int) -> None:
 
 @shared_task
 def capture_payment(order_id: int) -> None:
-    """Capture the authorized amount."""
     order = Order.objects.get(pk=order_id)
     payment = order.payments.get()
     _call("captures", order, authorization=payment.reference)
@@ -80,7 +75,6 @@ def capture_payment(order_id: int) -> None:
 
 @shared_task
 def confirm_order(order_id: int) -> None:
-    """Confirm the order."""
     with transaction.atomic():
         order = Order.objects.select_for_update().get(pk=order_id)
         order.status = "confirmed"

@@ -26,7 +26,6 @@ class OrderViewSet(viewsets.ModelViewSet):
         return super().get_serializer(*args, **kwargs)
 
     def perform_create(self, serializer: BaseSerializer[Order]) -> None:
-        """Save the orders, and start each after the commit."""
         saved = serializer.save(owner=self.request.user)
         for order in saved if isinstance(saved, list) else [saved]:
             transaction.on_commit(partial(process, order.pk))

@@ -73,7 +73,6 @@ async def f18(arena: Arena) -> None:
 
 
 def disconnect(arena: Arena, kind: str) -> None:
-    """Have Valkey disconnect all clients of a kind."""
     with arena.rig.broker() as broker:
         broker.client_kill_filter(_type=kind, skipme=True)
 

@@ -20,7 +20,6 @@ class Consumer(consumer.Consumer):
     _flush_pending = False
 
     def on_send_event_buffered(self) -> None:  # type: ignore[override] # the stubs say something else
-        """Schedule a flush unless one is pending."""
         if self.hub and not self._flush_pending:
             self._flush_pending = True
             self.hub.call_later(NEWS_SECONDS, self._flush_events)

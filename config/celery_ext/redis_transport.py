@@ -68,5 +68,4 @@ class Channel(redis.Channel):
 
 
 def install(transport: Any = redis.Transport) -> None:
-    """Make the transport use this channel."""
     transport.Channel = Channel

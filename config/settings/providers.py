@@ -1,5 +1,3 @@
-"""External systems and how they are called."""
-
 from django.core.exceptions import ImproperlyConfigured
 
 from config.environment import email_backend, env, number, pairs, rates, whole
@@ -11,7 +9,6 @@ SANDBOX_URL = env.str("SANDBOX_URL", default=f"http://127.0.0.1:{SANDBOX_PORT}")
 # Empty values, as in .env.example, count as unset.
 PAYMENT_API_URL = (env.str("PAYMENT_API_URL", default="") or f"{SANDBOX_URL}/payments").rstrip("/")
 INVENTORY_API_URL = (env.str("INVENTORY_API_URL", default="") or f"{SANDBOX_URL}/inventory").rstrip("/")
-# Mails go to EMAIL_SERVICE_URL, or by a back end of Django's: EMAIL_URL for SMTP, EMAIL_BACKEND for any other.
 _MAIL_BACKEND = email_backend()
 MAIL_BY_API = not _MAIL_BACKEND
 globals().update(_MAIL_BACKEND)
@@ -19,8 +16,7 @@ DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="")
 if _MAIL_BACKEND and "@" not in DEFAULT_FROM_EMAIL:
     raise ImproperlyConfigured("DEFAULT_FROM_EMAIL must be the address that mails come from.")
 EMAIL_SERVICE_URL = (env.str("EMAIL_SERVICE_URL", default="") or f"{SANDBOX_URL}/email").rstrip("/")
-# The default gateway, and more by name: "stripe,acme=shop.payments.AcmeGateway". A row keeps its gateway, so one with
-# open orders or refundable payments stays here after the default has changed.
+# More by name: "stripe,acme=shop.payments.AcmeGateway", for open orders and refunds after a change.
 PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="http")
 PAYMENT_GATEWAYS = pairs("PAYMENT_GATEWAYS")
 _GATEWAYS = {PAYMENT_GATEWAY, *PAYMENT_GATEWAYS}
@@ -29,7 +25,6 @@ MANUAL_PAYMENT_DAYS = number("MANUAL_PAYMENT_DAYS", default=14, at_least=0.01)
 PAYMENT_API_KEY = env.str("PAYMENT_API_KEY", default="")
 STRIPE_API_URL = (env.str("STRIPE_API_URL", default="") or "https://api.stripe.com").rstrip("/")
 STRIPE_API_KEY = env.str("STRIPE_API_KEY", default="")
-# Where the customer's bank leads back to; only for methods that leave the shop's page.
 STRIPE_RETURN_URL = env.str("STRIPE_RETURN_URL", default="")
 STRIPE_PAYMENT_METHOD_TYPES = env.list("STRIPE_PAYMENT_METHOD_TYPES", default=["card"])
 # Two during a rotation; none: payment webhooks are refused.
@@ -43,7 +38,6 @@ for _name, _secrets in (
         raise ImproperlyConfigured(f"Each of {_name} must have at least 16 characters.")
 
 PROVIDERS = {"inventory": INVENTORY_API_URL} | ({"email": EMAIL_SERVICE_URL} if MAIL_BY_API else {})
-# Sent with each call, and where a provider answers to a health check.
 PROVIDER_HEADERS: dict[str, dict[str, str]] = {}
 PROVIDER_HEALTH_PATHS: dict[str, str] = {}
 if _GATEWAYS & {"http", "in_process"}:
@@ -56,7 +50,7 @@ if "stripe" in _GATEWAYS:
     PROVIDERS["stripe"] = STRIPE_API_URL
     PROVIDER_HEADERS["stripe"] = {"Authorization": f"Bearer {STRIPE_API_KEY}"}
     PROVIDER_HEALTH_PATHS["stripe"] = "/v1/balance"
-# The providers of gateways from other packages: "acme=https://api.acme.example".
+# Of other packages' gateways: "acme=https://api.acme.example".
 PROVIDERS |= {name: url.rstrip("/") for name, url in pairs("PAYMENT_PROVIDERS").items()}
 # Of a further leg: FRAUD_API_URL, if it declares `provider = "fraud"`.
 _OF_LEGS = {
@@ -68,7 +62,7 @@ PROVIDERS |= {
     name: (env.str(variable, default="") or f"{SANDBOX_URL}/{name}").rstrip("/")
     for variable, name in _OF_LEGS.items()
 }
-# Outside DEBUG the sandbox needs an opt-in: it accepts every payment and sends no mail.
+# The sandbox accepts every payment and sends no mail.
 ALLOW_SANDBOX = DEBUG or env.bool("ALLOW_SANDBOX", default=False)
 _ADDRESSES = {
     "PAYMENT_API_URL": PROVIDERS.get("payments", ""),
@@ -86,7 +80,6 @@ if _PLAYED and not ALLOW_SANDBOX:
         " providers, or allow it with ALLOW_SANDBOX=1."
     )
 _HAS_DEMO_TOKEN = DEBUG and PAYMENT_GATEWAY in ("http", "in_process")
-# For orders without a payment token; empty: they are refused.
 DEFAULT_PAYMENT_TOKEN = env.str("DEFAULT_PAYMENT_TOKEN", default="tok_demo" if _HAS_DEMO_TOKEN else "")
 if DEFAULT_PAYMENT_TOKEN and not ALLOW_SANDBOX:
     raise ImproperlyConfigured("DEFAULT_PAYMENT_TOKEN is for the sandbox only; it needs ALLOW_SANDBOX=1.")
@@ -94,19 +87,18 @@ EXTERNAL_TIMEOUT_SECONDS = number("EXTERNAL_TIMEOUT_SECONDS", default=10, at_lea
 # Download of the provider's ledger; the audit times out 60 s later.
 LEDGER_TIMEOUT_SECONDS = number("LEDGER_TIMEOUT_SECONDS", default=240, at_least=1)
 EXTERNAL_RETRY_ATTEMPTS = whole("EXTERNAL_RETRY_ATTEMPTS", default=3, at_least=1)
-# Thread pool for calls that do not use the event loop.
 PROVIDER_CONCURRENCY = whole("PROVIDER_CONCURRENCY", default=16, at_least=1)
 # Upper bound of the adaptive window, per process and provider.
 PROVIDER_CALLS_IN_FLIGHT = whole("PROVIDER_CALLS_IN_FLIGHT", default=3000, at_least=1)
 # Calls per second across all processes: "payments=100,email=5".
 PROVIDER_RATE_LIMITS = rates("PROVIDER_RATE_LIMITS")
-# 1: the event loop calls providers and batches do not wait. 0: threads call and the batch waits.
+# 0: threads call and the batch waits.
 PROVIDER_HANDOVER = env.bool("PROVIDER_HANDOVER", default=True)
 HEALTH_CHECK_INTERVAL = number("HEALTH_CHECK_INTERVAL", default=60, at_least=1)
 INVENTORY_SYNC_INTERVAL = number("INVENTORY_SYNC_INTERVAL", default=300, at_least=1)
 AUDIT_INTERVAL = number("AUDIT_INTERVAL", default=600, at_least=1)
 
-# Seconds between canary orders; 0: none. Opt-in with a real payment provider, where each moves real money.
+# Seconds; 0: none. Opt-in with a real provider.
 _IS_PLAY_MONEY = PAYMENT_GATEWAY == "in_process" or (
     PAYMENT_GATEWAY == "http" and "PAYMENT_API_URL" in _PLAYED
 )

@@ -49,7 +49,6 @@ class Engine(Protocol):
 
 
 def free_port() -> int:
-    """Return a free TCP port outside the ephemeral range."""
     for _ in range(1000):
         port = 20_000 + secrets.randbelow(12_000)
         if is_free(port):
@@ -103,7 +102,6 @@ def stop_engine(engine: Engine, process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def running(*engines: Engine) -> Iterator[None]:
-    """Run the engines during the block."""
     if not engines:
         yield
         return

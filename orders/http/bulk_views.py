@@ -119,7 +119,6 @@ class BulkOrders(APIView):
         return StreamingHttpResponse(place.hold_during(intake.start()), content_type=NDJSON)
 
     def _render_error(self, error: Exception) -> dict[str, Any]:
-        """Return the API's error for an exception."""
         response = self.get_exception_handler()(error, self.get_exception_handler_context())
         facts: dict[str, Any] = response.error
         return facts
@@ -255,7 +254,6 @@ class Intake:
         return refused | dict(zip(admitted, outcomes, strict=True))
 
     def _refused(self, entries: dict[int, bulk.Entry]) -> dict[int, Problem]:
-        """Return refused lines."""
         candidates = [allowances.Candidate(entry.new, entry.key) for entry in entries.values()]
         refusals, numbers = allowances.refusals(self._owner_id, candidates), list(entries)
         return {numbers[place]: problem for place, problem in refusals.items()}

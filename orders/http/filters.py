@@ -57,7 +57,6 @@ def apply_filters(orders: QuerySet[Order], request: Request) -> QuerySet[Order]:
 
 
 def by_customer_name(orders: QuerySet[Order], customer: str) -> QuerySet[Order]:
-    """Return the orders of customers of this name."""
     return orders.filter(customer_name__in=_spellings("customer", [customer]))
 
 

@@ -1,8 +1,7 @@
-"""Signed values that stand for one order without an account: its track page, or only its live messages.
+"""Signed values that stand for one order without an account.
 
-A value holds the order's id, the version of its links and two moments, so nothing is stored. Revoking raises the
-version on the order, which ends every value signed before. A track link's moments derive from the order, so each
-mail, answer and retry has the same link.
+Nothing is stored: raising the order's version revokes them, and each mail, answer and retry has the same
+link.
 """
 
 import base64
@@ -47,7 +46,6 @@ class Link:
     renewable_until: int
 
     def sign(self) -> str:
-        """Return the value."""
         content = LAYOUT.pack(self.scope, self.order_id, self.version, self.expires_at, self.renewable_until)
         signed = content + _signature(settings.SECRET_KEY, content)
         return PREFIX + base64.urlsafe_b64encode(signed).decode()
@@ -56,28 +54,24 @@ class Link:
 def track_token(
     order_id: int, placed_at: datetime, version: int = 0, *, at_least: datetime | None = None
 ) -> str:
-    """Return the value of an order's track link, valid for TRACK_LINK_DAYS after the order was placed.
-
-    `at_least` is a moment until which it is valid in any case.
-    """
+    """Return the value of an order's track link, valid for TRACK_LINK_DAYS after the order was placed."""
     ends = placed_at + timedelta(days=settings.TRACK_LINK_DAYS)
     expires_at = _seconds(max(ends, at_least or ends))
     return Link(TRACK, order_id, version, expires_at, expires_at).sign()
 
 
 def track_link(order_id: int, placed_at: datetime, version: int = 0) -> str:
-    """Return the address of an order's track page, relative without PUBLIC_URL."""
+    """Return the track page's address, relative without PUBLIC_URL."""
     return f"{settings.PUBLIC_URL}/track/{track_token(order_id, placed_at, version)}"
 
 
 def live_ticket(order: Order, *, now: datetime) -> Link:
-    """Return a ticket for an order's live messages."""
     until = _seconds(now + timedelta(hours=settings.ORDER_TICKET_HOURS))
     return _ticket(order.pk, order.link_version, until, now=now)
 
 
 def renew(link: Link, *, now: datetime) -> Link:
-    """Return a fresh ticket for the same order, also of an expired one. Raises ExpiredLink."""
+    """Renew a ticket, also an expired one. Raises ExpiredLink."""
     if _seconds(now) >= link.renewable_until:
         raise ExpiredLink
     return _ticket(link.order_id, link.version, link.renewable_until, now=now)
@@ -88,10 +82,7 @@ def _ticket(order_id: int, version: int, until: int, *, now: datetime) -> Link:
 
 
 def read(value: str, *, now: datetime, renewing: bool = False) -> Link:
-    """Return what a value grants. `renewing` accepts expired ones. Raises InvalidLink or ExpiredLink.
-
-    Whether it was revoked is known by `order_of` alone.
-    """
+    """Return what a value grants. Raises InvalidLink or ExpiredLink; `order_of` alone knows what was revoked."""
     link = _genuine(value)
     if not renewing and _seconds(now) >= link.expires_at:
         raise ExpiredLink
@@ -99,7 +90,7 @@ def read(value: str, *, now: datetime, renewing: bool = False) -> Link:
 
 
 def order_of(link: Link) -> Order:
-    """Return the order, with its journey. Raises InvalidLink if it is gone or the link was revoked."""
+    """Return the order. Raises InvalidLink if it is gone or the link was revoked."""
     order = Order.objects.select_related("journey").filter(pk=link.order_id).first()
     if order is None or order.link_version != link.version:
         raise InvalidLink
@@ -107,12 +98,10 @@ def order_of(link: Link) -> Order:
 
 
 def revoke(order: Order) -> None:
-    """End every link and ticket of an order."""
     Order.objects.revoke_links(order.pk)
 
 
 def is_signed(value: str) -> bool:
-    """Return whether a value has the form of one of these."""
     return len(value) == LENGTH and value.startswith(PREFIX)
 
 
@@ -128,7 +117,6 @@ def _genuine(value: str) -> Link:
     if not any(hmac.compare_digest(_signature(key, content), given) for key in keys):
         raise InvalidLink
     link = Link(*LAYOUT.unpack(content))
-    # An id beyond the column's range exists in no table.
     if link.scope not in (TRACK, LIVE) or link.order_id >= 2**63:
         raise InvalidLink
     return link
@@ -139,7 +127,6 @@ def _signature(key: str, content: bytes) -> bytes:
 
 
 def moment(seconds: int) -> datetime:
-    """Return a moment of a link as an aware time."""
     return datetime.fromtimestamp(seconds, UTC)
 
 

@@ -78,8 +78,8 @@ def _parse(provider: PaymentGateway, request: Request) -> Event:
     except NotUnderstood:
         raise Problem("malformed_event", "This is no event that can be read.") from None
     except ProviderUnavailable as error:
-        code = status.HTTP_503_SERVICE_UNAVAILABLE
-        raise Problem("provider_unavailable", str(error), status_code=code) from None
+        unavailable = status.HTTP_503_SERVICE_UNAVAILABLE
+        raise Problem("provider_unavailable", str(error), status_code=unavailable) from None
 
 
 def _apply(event: Event) -> str:

@@ -32,12 +32,10 @@ class Places:
         return Place(self, account)
 
     def free_total(self) -> None:
-        """Free a place of the total."""
         with self._lock:
             self._in_use -= 1
 
     def release(self, account: int) -> None:
-        """Free a place of the account."""
         with self._lock:
             self._taken[account] -= 1
             if not self._taken[account]:
@@ -51,13 +49,11 @@ class Place:
         self._places, self._account, self._is_counted = places, account, True
 
     def count_for_account_only(self) -> None:
-        """Count towards the account's limit only."""
         if self._is_counted:
             self._is_counted = False
             self._places.free_total()
 
     def release(self) -> None:
-        """Release it."""
         self.count_for_account_only()
         self._places.release(self._account)
 

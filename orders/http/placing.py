@@ -124,7 +124,6 @@ def _quoted(line: PlacedLine, units: int) -> QuotedLine:
 
 
 def place(request: Request) -> Response:
-    """Place the order in the body."""
     user, key = user_of(request), key_of(request)
     wanted = read(request.data, NewOrderRequest)
     new = wanted.as_new_order(owner_id=user.pk)

@@ -43,7 +43,6 @@ class RefundItem(Body, kw_only=True):
     quantity: Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
 
     def complaints(self) -> Iterator[str]:
-        """Yield a missing product."""
         if self.product_id is None and self.sku is None:
             yield "missing productId"
 
@@ -75,7 +74,6 @@ class RefundRequest(Body, kw_only=True):
             yield from _impossible(self.shipping)
 
     def as_wish(self) -> Wish:
-        """Return what is to be refunded."""
         return Wish(
             items=[(i.product_id if i.sku is None else i.sku, i.quantity) for i in self.items or []],  # type: ignore[misc]
             shipping=self.shipping or False,
@@ -86,7 +84,6 @@ class RefundRequest(Body, kw_only=True):
 
 
 def _impossible(amount: Decimal) -> Iterator[str]:
-    """Yield why this is no price."""
     try:
         read_price(Price, amount)
     except ValueError as error:

@@ -75,7 +75,6 @@ class NewLine(Body, kw_only=True):
     )
 
     def complaints(self) -> Iterator[str]:
-        """Yield a missing product."""
         if self.product_id is None and self.sku is None and self.product_name is None:
             yield "missing productId"
 
@@ -96,11 +95,9 @@ class ShippingAddress(Body):
         self.country = self.country and self.country.upper()
 
     def complaints(self) -> Iterator[str]:
-        """Yield an unknown country."""
         yield from complaints_of(country_code, self.country, field="country")
 
     def as_given(self) -> dict[str, str]:
-        """Return the given parts by wire name."""
         return {name: value for name, value in msgspec.to_builtins(self).items() if value}
 
 
@@ -164,7 +161,6 @@ class NewOrderRequest(Body, kw_only=True):
         return hashlib.sha256(type(self).__name__.encode() + body).digest()
 
     def as_new_order(self, *, owner_id: int) -> NewOrder:
-        """Return the order, with the settings' defaults."""
         address = self.shipping_address
         return NewOrder(
             owner_id=owner_id,

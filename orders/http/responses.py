@@ -363,12 +363,10 @@ def _line(line: OrderLine | PlacedLine) -> Line:
 
 
 def order_page(orders: Sequence[Order], *, following: str | None, staff: bool) -> OrderPage:
-    """Return a page of orders."""
     return OrderPage(next=following, results=[summary(order, staff=staff) for order in orders])
 
 
 def why(explanation: Explanation) -> Why:
-    """Return an explanation."""
     return Why(
         situation=str(explanation.situation),
         waiting_for=None if explanation.waiting_for == WAITS_FOR_NOTHING else explanation.waiting_for,

@@ -336,7 +336,6 @@ class ApproveOrder(OrderCommand):
 
 
 def answer_with(order: Order, request: Request, code: int = status.HTTP_200_OK) -> Response:
-    """Answer with an order's detail."""
     body = serializers.detail(
         order,
         lines=order.lines.all(),
@@ -348,7 +347,6 @@ def answer_with(order: Order, request: Request, code: int = status.HTTP_200_OK) 
 
 
 def _reason(request: Request) -> str:
-    """Return the query's or the body's reason."""
     in_body = read(request.data, Reason).reason
     reason: str = request.query_params.get("reason", in_body)
     check_text(reason, field="reason")

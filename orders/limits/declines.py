@@ -66,7 +66,6 @@ def note(outcomes: Mapping[int, Outcome]) -> None:
 
 
 def standing(owner_id: int) -> Standing:
-    """Return an account's standing."""
     rate = Rate.parse(settings.DECLINES_PER_ACCOUNT)
     if rate is None:
         return GOOD

@@ -65,7 +65,6 @@ class Report:
 
     @property
     def summary(self) -> str:
-        """One line for operators."""
         ledger = f" (without the provider's ledger: {self.ledger_skipped})" if self.ledger_skipped else ""
         foreign = f"; {self.foreign_lines} ledger lines of others" if self.foreign_lines else ""
         found = f"{self.orders} orders, {self.checks} checks, {len(self.violations)} violations"

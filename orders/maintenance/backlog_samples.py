@@ -13,7 +13,6 @@ NAME, INTERVAL = "beat", 10.0
 
 
 def take(*, now: datetime) -> None:
-    """Record the backlog with beat's run."""
     once_per_slot(
         name=NAME,
         interval=INTERVAL,
@@ -23,7 +22,6 @@ def take(*, now: datetime) -> None:
 
 
 def since(moment: datetime) -> Iterator[tuple[datetime, Backlog]]:
-    """Yield samples since a moment."""
     for at, outcome in outcomes_since(NAME, moment):
         if outcome.startswith("{"):
             yield at, msgspec.json.decode(outcome, type=Backlog)

@@ -65,7 +65,6 @@ def take_turn(*, now: datetime) -> str:
 
 
 def flight() -> Flight:
-    """Return recent results, read-only."""
     owner_id = queries.canary_owner_id()
     if owner_id is None:
         return Flight()

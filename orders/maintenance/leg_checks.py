@@ -1,8 +1,4 @@
-"""The audit's checks of legs, written from their declarations.
-
-Each is a statement that names what breaks it, as in `orders.maintenance.audit`. A leg's event means that it came to a
-state with that event or to one that follows; a state with an event means that it was noted.
-"""
+"""The audit's checks of legs, written from their declarations."""
 
 from collections.abc import Iterable, Iterator
 
@@ -10,16 +6,14 @@ from orders.events import EventType
 from orders.legs import LEGS, NAMES, PAYMENT
 from orders.rules.leg_types import Leg, Mark, State
 
-# A newer release, whose workers run beside ours during a deploy, wrote events that we cannot judge.
+# Events of a newer release, seen during a deploy: we cannot judge them.
 HAS_NEWER_EVENTS = """EXISTS (
             SELECT FROM orders_orderevent n WHERE n.order_id = j.order_id AND n.type <> ALL (%(known)s::text[]))"""
 
-# Each leg's column with its name, to be shown.
 SHOWN = "concat_ws(', ', " + ", ".join(f"'{name} \"' || {name} || '\"'" for name in NAMES) + ")"
 
 
 def ends() -> str:
-    """Return the check that a confirmed order has everything, and one that ended otherwise holds nothing."""
     confirmed = _any(f"NOT {_is_in(leg, (leg.confirmed_as, *leg.also_confirmed_as))}" for leg in LEGS)
     completed = _any(f"NOT {_is_in(leg, (leg.completed_as, *leg.also_confirmed_as))}" for leg in LEGS)
     return f"""
@@ -41,7 +35,6 @@ def queues() -> str:
 
 
 def events() -> str:
-    """Return the check that each leg has the events of its state, and no others."""
     types = ", ".join(sorted({_quoted(state.event) for _, state in _with_events()} | {_quoted(_LATE)}))
     broken = _any([*_missing(), *_unexpected()])
     return f"""
@@ -54,12 +47,11 @@ def events() -> str:
     """  # noqa: S608 - built from declarations
 
 
-# A payment may arrive after its leg was refused or reversed: that is its only event then.
+# A payment that arrives late is its leg's only event then.
 _LATE = EventType.PAYMENT_ARRIVED_LATE
 
 
 def _missing() -> Iterator[str]:
-    """Yield what is wrong where a state has come about without its event."""
     for leg, state in _with_events():
         unless_late = (
             f" AND {_quoted(_LATE)} <> ALL(noted)" if leg is PAYMENT and state.mark is Mark.DONE else ""
@@ -72,7 +64,6 @@ def _missing() -> Iterator[str]:
 
 
 def _unexpected() -> Iterator[str]:
-    """Yield what is wrong where an event was noted, and the leg stands where it does not lead."""
     for leg in LEGS:
         for event in dict.fromkeys(state.event for state in leg.states.values() if state.event):
             if leg is not PAYMENT:

@@ -30,8 +30,6 @@ Bool = Annotated[bool, "bool"]
 
 
 class OrderRow(NamedTuple):
-    """An order to store: a field per column of its content, and whether it waits for a command."""
-
     owner_id: BigInt
     customer_id: Text
     customer_name: Text
@@ -60,8 +58,6 @@ class PlacedLine(msgspec.Struct, frozen=True, gc=False):
 
 
 class Stored(NamedTuple):
-    """What the database gave to an order."""
-
     order_id: int
     uuid: UUID
     placed_at: datetime
@@ -69,10 +65,9 @@ class Stored(NamedTuple):
 
 TYPES = {name: get_args(hint)[1] for name, hint in get_type_hints(OrderRow, include_extras=True).items()}
 CONTENT = ", ".join(name for name in TYPES if name != "held")
-# Known to the parts of the store only: `wanted` has the orders, with their ids, and `wanted_lines` their lines.
 LINE = "order_id, product_id, sku, product_name, quantity, unit_price"
 
-# UUIDv7 in SQL; built into PostgreSQL 18. Its time prefix keeps inserts at the end of the index.
+# Its time prefix keeps inserts at the end of the index.
 NEW_UUID = """
     encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) PLACING
         substring(int8send((extract(epoch FROM now()) * 1000)::bigint) FROM 3) FROM 1), 52, 1), 53, 1), 'hex')::uuid
@@ -101,7 +96,7 @@ INSERTS = f"""
         FROM wanted
     )
 """  # noqa: S608
-# One statement: one round trip, one transaction. It stores nothing if a product has changed since pricing.
+# Stores nothing if a product has changed since pricing.
 ONE = f"""
     WITH products AS ({AS_PRICED}), taken AS ({{taken}}), wanted AS (
         SELECT taken.id, {", ".join(f"%({name})s::{type_} AS {name}" for name, type_ in TYPES.items())} FROM taken
@@ -121,8 +116,6 @@ TAKE_IDS = f"SELECT now(), array_agg({NEXT_ID}) FROM generate_series(1, %s)"  # 
 
 
 class OrderManager(models.Manager):
-    """Orders, stored with their lines, journey and first event."""
-
     def place(
         self,
         row: OrderRow,
@@ -154,7 +147,6 @@ class OrderManager(models.Manager):
         return None
 
     def revoke_links(self, order_id: int) -> None:
-        """End an order's signed links and tickets."""
         self.filter(pk=order_id).update(link_version=models.F("link_version") + 1)
 
     def place_many(
@@ -225,5 +217,4 @@ def _line_columns(lines: Sequence[tuple[int, PlacedLine]]) -> dict[str, Column]:
 
 
 def _literal(value: object) -> str:
-    """Return a default of ours in SQL."""
     return str(value).lower() if isinstance(value, bool | int) else f"'{value}'"

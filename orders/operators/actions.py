@@ -31,7 +31,6 @@ class Holding:
     transactions: Sequence[Transaction]
 
     def amount(self, kind: Transaction.Kind) -> Decimal | None:
-        """Return the successful transaction's amount."""
         found = (
             t.amount for t in self.transactions if t.kind == kind and t.state == Transaction.State.SUCCEEDED
         )
@@ -131,11 +130,9 @@ class Told:
     is_done: bool = True
 
     def of(self, order: Order) -> str:
-        """Return the sentence for one order."""
         return f"{order.number} {self.text}." if self.is_done else f"{order.number}: {self.text}"
 
     def of_many(self, orders: int) -> str:
-        """Return the sentence for many orders."""
         return f"{orders:,} orders: each {self.text}." if self.is_done else f"{orders:,} orders: {self.text}"
 
 

@@ -29,7 +29,6 @@ class OrderFilter(admin.SimpleListFilter):
         raise NotImplementedError
 
     def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:
-        """Apply a choice to the orders."""
         raise NotImplementedError
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002

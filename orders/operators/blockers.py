@@ -91,7 +91,6 @@ def _provider(provider: str, state: BreakerState) -> Blocker:
 
 
 def told(state: BreakerState) -> str:
-    """Describe a breaker's state."""
     match state.state:
         case "open":
             when = f" until {state.retry_at:%H:%M:%S} UTC" if state.retry_at else ""

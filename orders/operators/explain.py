@@ -25,7 +25,6 @@ from scheduling.slots import database_now
 
 
 def explain(order: Order) -> Explanation:
-    """Return why an order is where it is now."""
     facts = Facts(order, order.journey, database_now(), ledger.entries_of([order.pk]).get(order.pk, []))
     journey = facts.journey
     if is_at_rest(journey):

@@ -35,7 +35,6 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def get_paginator(
         self, request: HttpRequest, queryset: Any, per_page: int, *_: Any, **__: Any
     ) -> Paginator:
-        """Return a NearPaginator."""
         page = request.GET.get(PAGE_VAR, "1")
         return NearPaginator(queryset, per_page, page=int(page) if page.isdigit() else 1)
 
@@ -66,7 +65,6 @@ class PageAdmin(ReadOnlyAdmin):
         raise Http404(f"No {self.opts.verbose_name} {object_id[:40]}.")
 
     def context_of(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
-        """Return the page's context."""
         raise NotImplementedError
 
     def change_view(
@@ -76,7 +74,6 @@ class PageAdmin(ReadOnlyAdmin):
         form_url: str = "",  # noqa: ARG002 - Django's signature
         extra_context: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> HttpResponse:
-        """Show an object's page."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         obj = self.get_object(request, object_id)

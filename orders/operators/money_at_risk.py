@@ -97,12 +97,10 @@ class Risk:
 
     @property
     def number(self) -> str:
-        """The order number."""
         return order_number(self.order_id, self.placed_at)
 
     @property
     def cause(self) -> str:
-        """The problem."""
         if self.is_unknown:
             return f"{OUTCOME_OF[self.kind]} outcome unknown."
         if self.kind == "reversal":
@@ -138,7 +136,6 @@ def at_risk(*, limit: int = 200) -> list[Risk]:
 
 
 def sums_at_risk() -> list[Sum]:
-    """Return the sums of unresolved payments by currency."""
     return [Sum(*row) for row in _rows(SUMS, {})]
 
 

@@ -28,11 +28,9 @@ class OperatingAdmin(admin.ModelAdmin):
     """Offers the operations that a user has permission for, as list actions and on a confirmation page."""
 
     def allowed(self, request: HttpRequest) -> list[Operation]:
-        """Return the permitted operations."""
         return [each for each in OPERATIONS.values() if may_operate(request.user, each.name)]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Return the permitted operations as actions."""
         return {
             f"ask_{operation.name}": (
                 partial(_confirm, operation=operation),
@@ -66,7 +64,6 @@ class OperatingAdmin(admin.ModelAdmin):
         return self.confirm(request, operation, orders, cause=parameters.get("cause", ""))
 
     def _select(self, parameters: QueryDict) -> QuerySet[Order]:
-        """Return orders by id, cause or both."""
         orders, cause = (
             self.model._default_manager.select_related("journey").order_by("-pk"),
             parameters.get("cause"),
@@ -81,7 +78,6 @@ class OperatingAdmin(admin.ModelAdmin):
     def confirm(
         self, request: HttpRequest, operation: Operation, orders: QuerySet[Order], cause: str = ""
     ) -> HttpResponse:
-        """Show the effects and a form to confirm."""
         outlook = previews(operation, list(orders.prefetch_related("lines")[:MOST_AT_ONCE]))
         affected = [preview for preview in outlook if preview.effects]
         untouched = [preview for preview in outlook if not preview.effects]

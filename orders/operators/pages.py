@@ -19,7 +19,6 @@ from scheduling.slots import database_now
 
 
 def money_at_risk_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-    """Show unresolved payments."""
     return TemplateResponse(
         request,
         "admin/orders/money_at_risk.html",
@@ -64,7 +63,7 @@ def refund_page(request: HttpRequest, context: dict[str, Any], order: Order) -> 
 
 
 def _refund(request: HttpRequest, order: Order, form: RefundForm) -> HttpResponse | None:
-    """Refund and return to the order; None if the preview is to be shown anew, with what has changed."""
+    """Refund and return to the order; None if the preview is to be shown again, with what has changed."""
     assert request.user.pk is not None
     try:
         number = refunding.refund(order, form, user_id=request.user.pk)

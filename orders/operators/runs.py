@@ -41,12 +41,10 @@ class Run:
 
     @property
     def title(self) -> str:
-        """The step's label."""
         return self.name.replace("_", " ").capitalize()
 
     @property
     def milliseconds(self) -> float:
-        """The duration."""
         return self.seconds * 1000
 
     @property
@@ -93,7 +91,6 @@ def _ended(batch_ids: Sequence[int]) -> list[Run]:
 
 
 def latest_batch(journey: Journey, runs: Sequence[Run]) -> int | None:
-    """Return the order's current or last batch."""
     return journey.batch_id or (runs[-1].batch_id if runs else None)
 
 

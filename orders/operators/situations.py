@@ -12,7 +12,6 @@ from orders.models import Journey, Order, OrderEvent
 from payments.ledger import Kind, State
 from payments.models import Transaction
 
-# An order that is due for longer than this is polled by no dispatcher.
 DISPATCHER_PATIENCE = timedelta(seconds=15)
 
 
@@ -20,16 +19,14 @@ WAITS_FOR_NOTHING = "nothing"
 
 
 class Situation(StrEnum):
-    """What an order is doing, as a stable code."""
-
     AT_REST = "at_rest"
     HELD = "held"
     DUE = "due"
     NOT_CLAIMED = "not_claimed"  # due, and no dispatcher claims it
     UNDER_WAY = "under_way"
-    BATCH_LOST = "batch_lost"  # its batch did not finish within the lease
-    BROKER = "broker"  # nothing can be sent to the workers
-    NO_WORKER = "no_worker"  # a queue on its way has no worker
+    BATCH_LOST = "batch_lost"
+    BROKER = "broker"
+    NO_WORKER = "no_worker"
     LOST_STEP = "lost_step"
     ATTENTION = "attention"
     COMPLETION = "completion"
@@ -52,12 +49,10 @@ class Explanation:
 
     @property
     def is_on_its_way(self) -> bool:
-        """Whether it progresses normally, and waits for nothing in particular."""
         return self.situation in (Situation.DUE, Situation.UNDER_WAY, Situation.COMPLETION)
 
     @property
     def text(self) -> str:
-        """The explanation in sentences."""
         return " ".join(part for part in (self.why, self.next_action) if part)
 
 
@@ -77,12 +72,11 @@ class Facts(NamedTuple):
 
     @property
     def is_overdue(self) -> bool:
-        """Whether a dispatcher should have claimed it long ago."""
         due_at = self.journey.due_at
         return due_at is not None and self.now - due_at > DISPATCHER_PATIENCE
 
     def since(self, *types: EventType) -> datetime:
-        """Return when the latest event of these types happened; failing that, the latest of all."""
+        """Return when the latest event of these types happened; failing that, of all."""
         events = OrderEvent.objects.filter(order_id=self.order.pk)
         latest = events.filter(type__in=types).order_by("-sequence").first()
         latest = latest or events.order_by("-sequence").first()

@@ -59,11 +59,9 @@ class Group:
 
     @property
     def title(self) -> str:
-        """The cause in words, with real values."""
         return _in_words(self.cause, self.newest, self.texts)
 
     def add(self, currency: str, orders: int, amount: Decimal, oldest_at: datetime) -> None:
-        """Add orders of a currency."""
         self.orders += orders
         self.amounts[currency] = amount
         self.oldest_at = min(self.oldest_at or oldest_at, oldest_at)
@@ -98,7 +96,6 @@ def _in_words(cause: str, newest: str, texts: int) -> str:
 
 
 def kept_by(cause: str, orders: QuerySet[Order]) -> QuerySet[Order]:
-    """Return the orders stuck by a cause."""
     kind, _, what = cause.partition(":")
     if not what or "\0" in what:
         return orders.none()

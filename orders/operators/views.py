@@ -103,7 +103,6 @@ class StaffWhoOperate(BasePermission):
     message = "Only operators have permission for this."
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        """Check the permission."""
         return bool(request.user.is_staff and may_operate(request.user, getattr(view, "operation", "")))
 
 
@@ -137,7 +136,6 @@ def _act(operation: Operation, wanted: ActOnCause, user_id: int) -> ActedOnCause
 
 
 def described(name: str, summary: str) -> Callable[..., Any]:
-    """Return the OpenAPI description of a command."""
     return extend_schema_view(
         post=extend_schema(
             tags=["orders"],

@@ -25,7 +25,7 @@ from payments.ledger import Kind
 
 logger = logging.getLogger(__name__)
 
-# The call's lease as a share of the order's. The calling process renews it.
+# The calling process renews it.
 PART_OF_LEASE = 0.75
 
 # The payment leg to which an outcome of each kind still applies.
@@ -37,14 +37,11 @@ SCHEDULED = (ledger.NO_CAPACITY.code, ledger.DECIDED_MEANWHILE.code)
 
 
 class Answered(NamedTuple):
-    """A handed-over call with its outcome, or an unexpected error."""
-
     prepared: Prepared
     outcome: Outcome | Exception
 
 
 def call_lease() -> float:
-    """Return the lease in seconds of an order with a call under way."""
     return settings.LEASE_SECONDS * PART_OF_LEASE
 
 
@@ -52,7 +49,7 @@ def call_lease() -> float:
 
 
 def take(answered: Sequence[Answered]) -> list[Prepared]:
-    """Record and apply outcomes in one transaction. Return the captures to send."""
+    """Record and apply outcomes; return the captures to send."""
     order_ids = sorted({answer.prepared.request.order_id for answer in answered})
     with transaction.atomic():
         journeys = {journey.order_id: journey for journey in Journey.objects.lock(order_ids)}
@@ -71,7 +68,6 @@ def take(answered: Sequence[Answered]) -> list[Prepared]:
 
 
 def escalate(answered: Answered, error: Exception) -> None:
-    """Record an outcome that cannot be applied, and escalate its order."""
     kind, order_id = answered.prepared.kind, answered.prepared.request.order_id
     with transaction.atomic():
         journeys = Journey.objects.lock([order_id])
@@ -130,7 +126,6 @@ def _settle_by(kind: Kind, journey: JourneyState, outcome: Outcome, newly_record
     apply(kind, journey, outcome)
     if journey.may_be_captured:
         return True
-    # With a batch, it waits for other legs and is settled there.
     is_free = journey.batch_id is None or journey.payment is PAYMENT.CAPTURED
     is_scheduled = outcome.kind in UNDECIDED or outcome.code in SCHEDULED
     if is_free and journey.is_processing and not is_scheduled:
@@ -158,15 +153,11 @@ def capture(journeys: Sequence[JourneyState]) -> list[Prepared]:
 
 
 def record_late(kind: Kind, prepared: Prepared, outcome: Outcome) -> None:
-    """Record a late outcome of a batch's call."""
     record_late_outcome(kind, prepared.request.order_id, outcome, number=prepared.number)
 
 
 def record_late_outcome(kind: Kind, order_id: int, outcome: Outcome, *, number: int) -> bool:
-    """Record an outcome that no step waits for; reschedule its order.
-
-    Return whether it was new.
-    """
+    """Record an outcome that no step waits for; reschedule its order."""
     with transaction.atomic():
         journeys = Journey.objects.lock([order_id])
         if order_id not in ledger.record(kind, {order_id: outcome}, number_by_order={order_id: number}):
@@ -195,10 +186,7 @@ def apply(kind: Kind, journey: JourneyState, outcome: Outcome | None) -> None:
 
 
 def apply_late(kind: Kind, journey: JourneyState, outcome: Outcome) -> None:
-    """Reschedule the order.
-
-    Even one whose payments are reversed: late money is refunded.
-    """
+    """Reschedule the order, even if its payments are reversed: late money is refunded."""
     if outcome.kind == "succeeded" and kind in LATE_MONEY and journey.has_no_money:
         journey.payment_arrived_late(LATE_MONEY[kind])
     elif journey.batch_id is None and journey.is_due:

@@ -1,9 +1,6 @@
-"""The payment leg over the network: calls are handed over, and no batch waits for them.
+"""The payment leg over the network: no batch waits for calls.
 
-A step records its calls, releases the orders and submits to the process's loop. A thread applies answers in
-groups and renews the leases of orders with calls under way, so that orders of a killed process are soon due again.
-
-An order with another undecided leg stays with its batch: the chord's body continues it.
+Leases are renewed while calls are under way, so orders of a killed process are soon due again.
 """
 
 import logging
@@ -35,17 +32,14 @@ from runtime.per_process import per_process
 logger = logging.getLogger(__name__)
 
 RENEWALS_PER_LEASE = 3
-# How long an ending process waits; others look up the rest.
+# Others look up the rest.
 DRAIN_SECONDS = 8.0
 
 # --- The steps --------------------------------------------------------------------------------------------
 
 
 def authorize(batch: BatchLease) -> None:
-    """Hand over a batch's authorizations as the loop has room.
-
-    The rest leave with the next batch.
-    """
+    """Hand over a batch's authorizations as the loop has room."""
     waiting, until = list(batch.order_ids), time.monotonic() + settings.STRAGGLER_PATIENCE_SECONDS
     gone = 0
     while waiting:
@@ -57,7 +51,7 @@ def authorize(batch: BatchLease) -> None:
 def _hand_over(
     batch: BatchLease, order_ids: Sequence[int], gone: int, *, is_crowded: bool, is_last: bool
 ) -> int:
-    """Submit or defer a part's calls. Return how many left the batch."""
+    """Submit or defer a part's calls; return how many left the batch."""
     calls: list[Prepared] = []
     with transaction.atomic():
         journeys = Journey.objects.lock_batch(order_ids, batch_id=batch.batch_id)
@@ -87,7 +81,6 @@ def _defer_without_room(journey: JourneyState) -> None:
 
 
 def _prepare(journeys: Sequence[JourneyState]) -> list[Prepared]:
-    """Record the calls of locked orders, and release those whose other legs are done."""
     prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges([journey.order_id for journey in journeys]))
     faults.point("authorize_payment.before_intent_commit")
     decided = {one.request.order_id: one.outcome for one in prepared if one.outcome}
@@ -102,10 +95,7 @@ def _prepare(journeys: Sequence[JourneyState]) -> list[Prepared]:
 
 
 def capture(batch: BatchLease, journeys: Sequence[JourneyState]) -> list[Prepared]:
-    """Continue with the orders that the batch still owns.
-
-    Return the captures to submit once committed.
-    """
+    """Continue with the orders that the batch still owns; return the captures to submit once committed."""
     captures = answers.capture([journey for journey in journeys if journey.may_be_captured])
     for journey in journeys:
         if journey.batch_id != batch.batch_id:
@@ -122,23 +112,23 @@ def capture(batch: BatchLease, journeys: Sequence[JourneyState]) -> list[Prepare
 
 
 def room(wanted: int, until: float) -> int:
-    """Return the loop's free places up to `wanted`; 0 if none until that monotonic time."""
+    """Return the loop's free places; 0 if none until that monotonic time."""
     return loop().room(talking.provider_name(), wanted=wanted, until=until)
 
 
 def pause_when_crowded() -> float:
-    """Return the delay in seconds of orders without room: about a call's duration."""
+    """Return the delay of orders without room, in seconds: about a call's duration."""
     return min(settings.STRAGGLER_PATIENCE_SECONDS, loop().usual_seconds(talking.provider_name()))
 
 
 def submit(calls: Sequence[Prepared]) -> None:
-    """Submit calls. No transaction may be open; outcomes are applied in the background."""
+    """Submit calls. No transaction may be open."""
     if calls:
         _calls().submit(calls)
 
 
 def drain(*, seconds: float) -> bool:
-    """Wait until all calls of this process are recorded; False on timeout."""
+    """Wait until all calls are recorded; False on timeout."""
     return not exists() or _calls().drain(seconds=seconds)
 
 
@@ -149,8 +139,6 @@ def finish() -> None:
 
 
 class HandedOverCalls:
-    """The calls handed over, and the thread that collects answers."""
-
     def __init__(self) -> None:
         self._under_way: dict[tuple[int, Kind], float] = {}  # last renewal of the lease
         self._lock = threading.Lock()
@@ -220,7 +208,7 @@ class HandedOverCalls:
             self.submit(captures)
 
     def _renew(self) -> float | None:
-        """Renew leases. Return the seconds until the next renewal."""
+        """Renew leases; return the seconds until the next renewal."""
         if not self._under_way:
             return None
         now, lease = time.monotonic(), answers.call_lease()

@@ -55,7 +55,6 @@ class Priced(NamedTuple):
     amount: Decimal
 
     def row(self) -> OrderRow:
-        """Return what is stored of the order."""
         new = self.new
         return OrderRow(
             owner_id=new.owner_id,
@@ -187,7 +186,6 @@ class Catalogue:
         self._by_name = {product.name: product for product in active}
 
     def version_of(self, product_id: int) -> int:
-        """Return a product's version."""
         return self._by_id[product_id].version
 
     def product_of(self, index: int, line: WantedLine) -> ProductInfo:

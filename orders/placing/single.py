@@ -41,7 +41,6 @@ class Placed:
 
     @property
     def number(self) -> str:
-        """The order number."""
         return order_number(self.order_id, self.placed_at)
 
 

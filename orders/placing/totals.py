@@ -47,7 +47,6 @@ class Destined(Protocol):
 
 
 def weight_of(lines: Iterable[Weighed]) -> int:
-    """Return the lines' weight in grams."""
     return sum([line.weight_grams * line.quantity for line in lines])
 
 

@@ -80,7 +80,6 @@ class Plan:
 
     @property
     def units(self) -> dict[int, int]:
-        """Units by product."""
         return {product_id: quantity for product_id, quantity, _ in self.lines}
 
 

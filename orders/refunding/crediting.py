@@ -1,9 +1,4 @@
-"""Credits: what the shop decided to refund of an order, and how refunds carry it out.
-
-A credit is numbered under the order's lock when it is accepted (`orders.refunding.parts`). The step prepares one refund
-per order at a time, the oldest open credit first, and may run twice: a credit's refund has one number until it is
-declined, and an unknown one keeps its key.
-"""
+"""Credits: what the shop decided to refund of an order, and how refunds carry it out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -33,7 +28,7 @@ def of_orders(order_ids: Iterable[int]) -> dict[int, list[Credit]]:
 
 
 def standing_of(order: Order, granted: Sequence[Credit]) -> Standing:
-    """Return what is left of an order to refund. Call it under the order's lock to decide by it."""
+    """Return what is left to refund. Call it under the order's lock to decide by it."""
     counted = [credit for credit in granted if credit.state != Credit.State.SUPERSEDED]
     captured = balance(ledger.entries_of([order.pk]).get(order.pk, [])).captured
     shipping = (order.journey.shipping_amount or Decimal(0)) - _sum(c.shipping_amount for c in counted)
@@ -52,7 +47,6 @@ def standing_of(order: Order, granted: Sequence[Credit]) -> Standing:
 
 
 def units_not_restocked(order_ids: Sequence[int], wanted: Sequence[Wanted]) -> list[Wanted]:
-    """Return the orders' units without those that credits put back to stock."""
     if not order_ids:
         return list(wanted)
     back: dict[tuple[int, int], int] = {}
@@ -73,7 +67,7 @@ def _sum(amounts: Iterable[Decimal]) -> Decimal:
 
 
 def grant(order_id: int, plan: Plan, wish: Wish, *, number: int, requested_by: int | None) -> Credit:
-    """Store a credit. Call it under the order's lock."""
+    """Store a credit, under the order's lock."""
     return Credit.objects.create(
         order_id=order_id,
         number=number,
@@ -95,10 +89,7 @@ def set_state(order_id: int, number: int, state: Credit.State) -> None:
 
 
 def prepare(journeys: Sequence[JourneyState]) -> list[Prepared]:
-    """Record the next refund of each locked order that owes one.
-
-    Failed ones come last, and only once an operator has retried the order.
-    """
+    """Record the next refund of each locked order that owes one."""
     order_ids = [journey.order_id for journey in journeys]
     granted, books = of_orders(order_ids), ledger.entries_of(order_ids)
     requests = []
@@ -115,7 +106,6 @@ def _next(granted: Sequence[Credit], *, with_failed: bool) -> Credit | None:
 
 
 def _request(credit: Credit, book: Sequence[Entry]) -> Request:
-    """Return the refund of a credit: under way, decided and not noted yet, or a new attempt."""
     attempts = [entry for entry in book if entry.kind == Kind.REFUND and entry.credit == credit.number]
     last = attempts[-1] if attempts else None
     is_over = last is not None and last.state != State.UNKNOWN and credit.state == Credit.State.FAILED
@@ -189,7 +179,7 @@ def _wait(journey: JourneyState, outcome: Outcome | None) -> None:
 
 
 def supersede(order_ids: Iterable[int]) -> None:
-    """Close the open credits of orders whose whole payment was reversed. Call it under the orders' locks."""
+    """Close the open credits of locked orders whose whole payment was reversed."""
     closed = list(order_ids)
     books = ledger.entries_of(closed)
     for order_id, granted in of_orders(closed).items():

@@ -77,7 +77,7 @@ class Format:
 
     def pieces(self, orders: QuerySet[Order], *, staff: bool) -> Iterator[bytes]:
         """Yield the orders, oldest first, from one snapshot."""
-        columns = COLUMNS | self.more_columns | (STAFF_COLUMNS if staff else {})
+        columns = COLUMNS | dict(self.more_columns) | (STAFF_COLUMNS if staff else {})
         yield self.heading(list(columns))
         rows = orders.annotate(refunded=REFUNDED).order_by("pk").values_list(*dict.fromkeys(columns.values()))
         with transaction.atomic(using=orders.db):

@@ -76,7 +76,6 @@ class Stretch:
     ended: dict[str, int]
 
     def per_minute(self, orders: int) -> float:
-        """Return the rate per minute."""
         return round(orders * 60 / self.seconds, 2) if self.seconds else 0.0
 
 
@@ -192,7 +191,6 @@ def attention(*, limit: int = 20) -> tuple[int, list[Attention]]:
 
 
 def batches_under_way() -> list[BatchUnderWay]:
-    """Return unfinished batches, oldest first."""
     rows = _all(
         "SELECT id, size, extract(epoch FROM now() - started_at)::float8 FROM orders_batch"
         " WHERE finished_at IS NULL ORDER BY started_at LIMIT 100"

@@ -21,12 +21,10 @@ HAPPENED: dict[str, str] = {
 
 
 def waits_for(code: str) -> str:
-    """Return the wording of a wait."""
     return WAITS[code].words if code in WAITS else code
 
 
 def attention(why: str) -> str:
-    """Return the wording of an attention."""
     if failed := STEP_FAILED.fullmatch(why):
         return f"the step “{failed['step'].replace('_', ' ')}” failed with {failed['error']}"
     code, _, rest = why.partition(" ")
@@ -47,7 +45,6 @@ class Entry:
 
     @property
     def moment(self) -> str:
-        """The time, to the millisecond."""
         return self.at.isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")
 
 
@@ -63,7 +60,6 @@ def reason_in_words(journey: Journey) -> str:
 
 
 def timeline(events: Sequence[OrderEvent]) -> list[Entry]:
-    """Return a timeline."""
     start = events[0].at if events else None
     return [_entry(event, (event.at - start).total_seconds() if start else 0.0) for event in events]
 
@@ -81,7 +77,6 @@ def _entry(event: OrderEvent, seconds: float) -> Entry:
 
 
 def title(event_type: str) -> str:
-    """Return the title of an event type."""
     return HAPPENED.get(event_type) or event_type.replace("_", " ").capitalize()
 
 

@@ -1,4 +1,4 @@
-"""What a leg of an order's journey is: states with their meaning, waits, steps. The legs: `orders.legs`."""
+"""What a leg of an order's journey is. The legs: `orders.legs`."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -56,16 +56,16 @@ class Wait(str):
 
 
 class State(str):
-    """A state of a leg: its code in the leg's column. Compare states of one leg by identity, or with a column."""
+    """A state of a leg. Compare by identity, or with a column."""
 
     leg: str
     mark: Mark
-    event: EventType | None  # noted when the leg comes to this state
+    event: EventType | None
     words: str  # for operators and on pages
     told: str  # the event as a sentence, for customers
     weight: int  # percent of the order's progress
-    good: bool  # the order may be captured, as far as this leg is concerned
-    holds: bool  # something to reverse, if the order is undone
+    good: bool  # allows the capture
+    holds: bool  # to be reversed if the order is undone
     wait: Wait | None
     light: str
     follows: tuple["State", ...]  # earlier states with events of their own
@@ -98,7 +98,6 @@ class State(str):
 
     @property
     def code(self) -> str:
-        """The code, as plain text."""
         return str(self)
 
 
@@ -114,11 +113,10 @@ class Leg:
     way_back: ClassVar[str] = ""  # the step that reverses it
     after: ClassVar[tuple["Leg", ...]] = ()  # legs that must be good before it is tried
     provider: ClassVar[str] = ""  # in settings.PROVIDERS; it is not called for a refused order
-    # Waits that no state records, because they may begin in several. Of one leg at most: the column is shared.
+    # Waits that no state records. Of one leg at most: the column is shared.
     waits_in_any_state: ClassVar[tuple[Wait, ...]] = ()
-    confirmed_as: ClassVar[State]  # how it stands when the order is confirmed, and completed
+    confirmed_as: ClassVar[State]
     completed_as: ClassVar[State]
-    # Other states of confirmed and completed orders, for a while.
     also_confirmed_as: ClassVar[tuple[State, ...]] = ()
     PENDING: ClassVar[State]
     states: ClassVar[dict[str, State]]
@@ -135,7 +133,6 @@ class Leg:
 
     @classmethod
     def waits(cls) -> tuple[Wait, ...]:
-        """Return all that this leg may wait for."""
         return (*cls.waits_in_any_state, *(state.wait for state in cls.states.values() if state.wait))
 
     @classmethod
@@ -150,12 +147,10 @@ class Leg:
 
 
 class Reached(NamedTuple):
-    """The state that a leg reached, with the reason of a refusal and the event's data."""
-
     state: State
     reason: str = ""
     data: Mapping[str, Any] = {}
 
 
-# By order id. None: its call had no capacity. Without an entry, nothing is known yet.
+# By order id. None: no capacity. Absent: nothing is known yet.
 Outcomes = Mapping[int, Reached | None]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Refundable(Schedule):
     """A journey whose payment may be refunded in parts."""
 
-    __slots__ = ("payment", "wait")
+    __slots__ = ("attention", "payment", "wait")
 
     if TYPE_CHECKING:
         payment: State

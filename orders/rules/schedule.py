@@ -10,10 +10,7 @@ MAX_COUNTED_ATTEMPTS = 1_000
 
 @dataclass(slots=True)
 class Schedule:
-    """A journey's schedule, under lock. `due_in`: seconds, None at rest.
-
-    The fields of `__init__` are the columns that `orders.journal` reads, in their order.
-    """
+    """A journey's schedule, under lock. `due_in`: seconds, None at rest."""
 
     order_id: int
     status: Status
@@ -21,7 +18,6 @@ class Schedule:
     batch_id: int | None = None
     attempts: int = 0
     is_due: bool = False
-    # Consecutive expired batches that a worker had started.
     losses: int = field(default=0, init=False)
     due_in: float | None = field(default=None, init=False)
     reschedule: bool = field(default=False, init=False)
@@ -29,16 +25,15 @@ class Schedule:
 
     @property
     def is_held(self) -> bool:
-        """Whether it is on hold."""
         return is_held(self.status, is_due=self.is_due)
 
     @property
     def found_no_capacity(self) -> bool:
-        """Whether a leg of its batch had no room at its provider: the claim counts as no attempt."""
+        """Whether a leg had no room at its provider: the claim counts as no attempt."""
         return self.batch_id is not None and self.attempts == 0
 
     def no_capacity(self) -> None:
-        """Keep the batch, in which other legs are under way: due at once when it settles. No attempt."""
+        """Keep the batch, in which other legs are under way. No attempt."""
         self.attempts, self.has_news = 0, True
         if self.batch_id is None:
             self.reschedule_in(0)
@@ -53,5 +48,4 @@ class Schedule:
         self.batch_id = None
 
     def rest(self) -> None:
-        """Not due, without batch."""
         self.reschedule, self.due_in, self.batch_id, self.attempts = True, None, None, 0

@@ -102,7 +102,6 @@ def wanted(order_ids: Sequence[int]) -> tuple[list[Wanted], list[Wanted]]:
 
 
 def units(product_ids: Collection[int]) -> dict[int, Units]:
-    """Return units by product."""
     parameters = {"product_ids": numbers(sorted(product_ids))}
     return {product_id: Units(*found) for product_id, *found in execute(REACHABLE, parameters)}
 

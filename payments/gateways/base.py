@@ -30,7 +30,6 @@ class NoWebhooks:
     """A gateway whose provider sends no webhooks."""
 
     def webhook_secrets(self) -> Sequence[str]:
-        """Return none."""
         return []
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Event:
@@ -64,7 +63,6 @@ class TalkingGateway:
     def capture(
         self, *, key: str, reference: str, authorization: str, amount: Decimal, currency: str
     ) -> Outcome:
-        """Capture authorized money."""
         return self._hold(
             self._talk.capture(
                 key=key, reference=reference, authorization=authorization, amount=amount, currency=currency
@@ -72,17 +70,14 @@ class TalkingGateway:
         )
 
     def void(self, *, key: str, reference: str, authorization: str) -> Outcome:
-        """Void an authorization."""
         return self._hold(self._talk.void(key=key, reference=reference, authorization=authorization))
 
     def refund(self, *, key: str, reference: str, capture: str, amount: Decimal, currency: str) -> Outcome:
-        """Refund captured money."""
         return self._hold(
             self._talk.refund(key=key, reference=reference, capture=capture, amount=amount, currency=currency)
         )
 
     def find(self, *, key: str, sent: Sent | None = None) -> Outcome | None:
-        """Look up a call."""
         return self._hold(self._talk.find(key=key, sent=sent))
 
     @property

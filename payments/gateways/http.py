@@ -144,7 +144,6 @@ class HttpGateway(TalkingGateway):
             yield _ledger_line(line)
 
     def webhook_secrets(self) -> Sequence[str]:
-        """Return settings.PAYMENT_WEBHOOK_SECRETS."""
         secrets: list[str] = settings.PAYMENT_WEBHOOK_SECRETS
         return secrets
 

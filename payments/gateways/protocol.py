@@ -14,12 +14,12 @@ from providers.conversation import Conversation
 
 Kind = Literal["succeeded", "declined", "unknown", "not_sent", "begun", "pending", "action_required"]
 
-# The provider has the call and has not decided it: it is looked up, never sent again.
-UNDECIDED = frozenset({"pending", "action_required"})
+# The provider has the call: it is looked up, never sent again.
+UNDECIDED: frozenset[Kind] = frozenset({"pending", "action_required"})
 
 
 class Action(NamedTuple):
-    """What the customer has to do: one of `url` and `client_secret`, before `pay_by`."""
+    """What the customer has to do: `url` or `client_secret`, before `pay_by`."""
 
     url: str = ""
     client_secret: str = ""
@@ -68,33 +68,29 @@ class Sent(NamedTuple):
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a gateway can do. Whatever builds on one, checks it here."""
+    """What a gateway can do."""
 
     partial_capture: bool = False
     several_captures: bool = False  # else the rest of a partial capture is released
     partial_refund: bool = True
-    # A refund may stay pending for days, and fail.
     asynchronous_refunds: bool = False
-    # `find` needs the key alone. Without it, `find` needs what `Sent` has.
+    # Else `find` needs what `Sent` has.
     lookup_by_key: bool = True
     # An order needs the token of a payment method.
     needs_token: bool = True
     # An authorization that is not decided yet can be voided by its provider id.
     void_undecided: bool = False
-    # How long an authorization lasts; None: until it is captured or voided.
+    # None: until it is captured or voided.
     authorization_expires_after: timedelta | None = None
-    # How long after the last attempt a call may surface in a look-up, beyond the network's own timeouts.
+    # How late a call may surface in a look-up, beyond the network's own timeouts.
     arrival_grace: timedelta = timedelta(0)
-    # How long the provider replays an idempotency key; None: for ever.
+    # None: for ever.
     keys_expire_after: timedelta | None = None
 
 
 @dataclass(frozen=True)
 class LedgerLine:
-    """The provider's ledger for one reference and currency. Amounts count successful operations.
-
-    The account may have other users: a reference is any text.
-    """
+    """The provider's ledger for one reference and currency. Amounts count successful operations."""
 
     reference: str
     currency: str = ""
@@ -141,7 +137,7 @@ class Talk(Protocol):
     def authorize(
         self, *, key: str, reference: str, amount: Decimal, currency: str, token: str, begun: str = ""
     ) -> Conversation[Outcome]:
-        """Hold an amount. `begun`: the provider id of the `begun` outcome of an earlier call."""
+        """As `PaymentGateway.authorize`."""
 
     def capture(
         self, *, key: str, reference: str, authorization: str, amount: Decimal, currency: str

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from api.error_examples import SENTENCES
+from sandbox import stripe
+from sandbox.payments import DECLINING_TOKENS
+
 ROOT = Path(__file__).parent.parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CODE = re.compile(r"`([^`\n]+)`")
@@ -95,3 +99,26 @@ def test_every_decision_is_reachable_by_its_name():
         for name in re.findall(r"docs/decisions/([a-z-]+\.md)", (ROOT / file).read_text())
     }
     assert named <= NAMES
+
+
+def test_every_error_code_is_listed():
+    page = (ROOT / "docs/errors.md").read_text()
+    assert sorted(code for code in SENTENCES if f"`{code}`" not in page) == []
+
+
+def test_every_token_that_the_sandbox_does_not_simply_accept_is_listed():
+    page = (ROOT / "docs/orders.md").read_text()
+    special = {
+        *DECLINING_TOKENS,
+        *stripe.DECLINES,
+        *stripe.NEEDS_CUSTOMER,
+        *stripe.IS_SLOW,
+        *stripe.REFUND_STATUS,
+    }
+    assert sorted(token for token in special if f"`{token}`" not in page) == []
+
+
+def test_the_steps_of_an_upgrade_are_numbered_in_order():
+    notes = (ROOT / "CHANGELOG.md").read_text().partition("### Upgrade notes")[2].partition("\n### ")[0]
+    numbers = [int(number) for number in re.findall(r"(?m)^(\d+)\. ", notes)]
+    assert numbers == list(range(1, len(numbers) + 1))

@@ -12,6 +12,7 @@ from django.db import IntegrityError, connection
 from django.test import Client
 
 from api.parsers import parsed
+from api.requests import read
 from notifications import mail
 from orders.http import requests
 from orders.http.requests import BulkOrderRequest, read_bulk_order
@@ -209,7 +210,7 @@ def test_a_line_with_both_is_read_the_fast_way(monkeypatch):
 
 
 def test_a_request_without_them_has_the_fingerprint_of_earlier_releases():
-    order = requests.read(parsed(json.dumps(an_order()).encode()), BulkOrderRequest)
+    order = read(parsed(json.dumps(an_order()).encode()), BulkOrderRequest)
     body = requests.CANONICAL.encode(order)
     for field in (b',"expectedTotal":null', b',"externalReference":null', b',"metadata":null'):
         assert field in body

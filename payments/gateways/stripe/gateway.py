@@ -61,7 +61,6 @@ class StripeGateway(TalkingGateway):
         return intents, bool(answer.get("has_more")) and bool(intents)
 
     def webhook_secrets(self) -> Sequence[str]:
-        """Return settings.STRIPE_WEBHOOK_SECRETS."""
         secrets: list[str] = settings.STRIPE_WEBHOOK_SECRETS
         return secrets
 

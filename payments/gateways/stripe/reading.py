@@ -75,7 +75,6 @@ def void(intent: Any) -> Outcome | None:
 
 
 def refund(found: Any) -> Outcome:
-    """Return what became of a refund."""
     refund_id, status = read_id(found, "id"), read_id(found, "status")
     match status:
         case "succeeded":
@@ -89,7 +88,6 @@ def refund(found: Any) -> Outcome:
 
 
 def declined(error: Any) -> Outcome:
-    """Return the decline that Stripe's error object describes."""
     code = read_words(error, "decline_code", longest=LONGEST_CODE)
     code = code if code and code != "generic_decline" else read_words(error, "code", longest=LONGEST_CODE)
     message = read_words(error, "message", longest=LONGEST_MESSAGE)
@@ -97,7 +95,6 @@ def declined(error: Any) -> Outcome:
 
 
 def metadata(found: Any, name: str) -> str:
-    """Return a value of the object's metadata, or ""."""
     held = found.get("metadata") if isinstance(found, dict) else None
     return read_words(held, name, longest=100)
 

@@ -87,7 +87,6 @@ class StripeTalk:
     def refund(
         self, *, key: str, reference: str, capture: str, amount: Decimal, currency: str
     ) -> Conversation[Outcome]:
-        """Refund a captured intent."""
         fields: dict[str, str | int] = {
             "payment_intent": capture,
             "amount": minor_units(amount, currency),
