@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from orders import batches, journal, steps
@@ -140,8 +139,7 @@ def test_what_was_taken_up_by_another_is_not_renewed() -> None:
     order_id = order()
     (claimed,) = batches.claim()
     before = journey(order_id).due_at
-    with connection.cursor() as cursor:
-        cursor.execute(handover.RENEW, [f"{{{order_id}}}", 60.0])
+    Journey.objects.renew_calls([order_id], lease=60.0)
     assert (journey(order_id).due_at, journey(order_id).batch_id) == (before, claimed.batch_id)
 
 
