@@ -1,22 +1,18 @@
 """`python -m chaos`: run rows of the fault matrix against the whole system; fail on violations."""
 
 import argparse
-import asyncio
-import os
 import random
-import shutil
-import signal
 import sys
-import tempfile
 import time
+from functools import partial
 from pathlib import Path
-from types import FrameType
 
 from chaos import long, rows
 from chaos.arena import ROWS, Row
 from chaos.campaign import HEADER, Campaign
 from chaos.rig import Rig
 from chaos.rows.mixed import both
+from chaos.session import Session, run
 from launcher.guardian import Guardian
 
 # Most frequent in production first.
@@ -26,25 +22,14 @@ ORDER = tuple(
 )
 # Long mode picks from these: severe and short.
 LONG = ("F7", "F7", "F9", "F13", "F14", "F15", "F21", "F22", "F22", "F18", "F5", "F35", "F28")
-LOGS: list[Path] = []
 assert rows  # the import registers the rows
 
 
 def main() -> int:
     """Return the exit status: 0 without violations."""
-    signal.signal(signal.SIGTERM, _interrupt)
     options = _options()
-    LOGS.extend([Path(options.log)] if options.log else [])
-    folder = Path(options.folder or tempfile.mkdtemp(prefix="chaos-"))
-    with Guardian() as guardian:
-        try:
-            good = asyncio.run(_run(options, folder, guardian))
-        except KeyboardInterrupt:
-            say("Interrupted.")
-            return 130
-    if good and not options.folder:
-        shutil.rmtree(folder, ignore_errors=True)
-    return 0 if good else 1
+    session = Session(log=options.log)
+    return run(partial(_run, options, session), session, name="chaos", folder=options.folder)
 
 
 def _options() -> argparse.Namespace:
@@ -66,34 +51,32 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def _run(options: argparse.Namespace, folder: Path, guardian: Guardian) -> bool:
+async def _run(options: argparse.Namespace, session: Session, folder: Path, guardian: Guardian) -> bool:
     rig = Rig(folder, guardian)
-    began, is_quiet = time.monotonic(), os.getloadavg()[0] < (os.cpu_count() or 1)
     try:
         await rig.start()
-        busy = "" if is_quiet else " (too busy to judge speed)"
-        print(f"Logs in {folder}/logs.", flush=True)  # noqa: T201 - not for the log file
-        say(f"{len(rig.processes)} processes run after {time.monotonic() - began:.0f} s.")
-        say(f"Seed {options.seed}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}{busy}.\n\n{HEADER}")
-        campaign = Campaign(rig, seed=options.seed, orders=options.orders, scale=options.scale, say=say)
+        session.describe(rig, seed=options.seed, header=HEADER)
+        campaign = Campaign(
+            rig, seed=options.seed, orders=options.orders, scale=options.scale, say=session.say
+        )
         campaign.rate = options.rate
         if options.kills:
             campaign.orders = 0  # each round sets its own
-            await long.kill(campaign, workers=options.kills, say=say)
+            await long.kill(campaign, workers=options.kills, say=session.say)
         elif options.hours:
             await _long(campaign, until=time.monotonic() + options.hours * 3600)
         else:
-            await campaign.run(_chosen(options.rows))
+            await campaign.run(_chosen(options.rows, session))
     finally:
         await rig.stop()
-    return _summary(campaign, time.monotonic() - began, strict=is_quiet and not options.no_bars)
+    return _summary(campaign, session, strict=session.is_quiet and not options.no_bars)
 
 
-def _chosen(text: str) -> list[str]:
+def _chosen(text: str, session: Session) -> list[str]:
     names = text.replace(",", " ").split() or list(ORDER)
     for name in names:
         if name not in ROWS:
-            say(f"{name:<9}skipped: there is no such row")
+            session.say(f"{name:<9}skipped: there is no such row")
     return [name for name in names if name in ROWS]
 
 
@@ -119,34 +102,23 @@ def _joined(names: list[str]) -> Row:
     )
 
 
-def _summary(campaign: Campaign, seconds: float, *, strict: bool) -> bool:
+def _summary(campaign: Campaign, session: Session, *, strict: bool) -> bool:
     run = [result for result in campaign.results if not result.skipped]
     bad = [result for result in run if not result.is_good]
     orders = sum(result.finding.orders for result in run)
     faults = sum(result.faults for result in run)
-    say(f"\n{HEADER}")
+    session.say(f"\n{HEADER}")
     for result in campaign.results:
-        say(result.line())
-    say(
+        session.say(result.line())
+    session.say(
         f"\n{len(run)} rows, {orders} orders, {faults} faults, {campaign.rig.kills} kills"
-        f" in {seconds / 60:.1f} minutes:"
+        f" in {session.seconds / 60:.1f} minutes:"
         f" {'everything held' if not bad else 'NOT good: ' + ', '.join(result.row.name for result in bad)}."
     )
     over = [result.row.name for result in run if result.over_bars]
     if over and not strict:
-        say(f"Over a limit, ignored because the machine was busy at the start: {', '.join(over)}.")
+        session.say(f"Over a limit, ignored because the machine was busy at the start: {', '.join(over)}.")
     return not bad and not (over and strict)
-
-
-def say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201
-    for log in LOGS:
-        with log.open("a") as file:
-            file.write(f"{text}\n")
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ that prefer it.
 
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from http import HTTPStatus
@@ -25,6 +25,7 @@ from api import problem_json
 from api.models import KeyReused
 from api.problems import Detail, Problem
 from api.renderers import ENCODER
+from config.field_errors import flatten
 from database.failover import is_outage
 from inventory import listing, stock
 from inventory import views as inventory
@@ -177,12 +178,12 @@ def _problem(error: Problem) -> Answer:
 
 
 def _bad_parameter(error: BadParameter) -> Answer:
-    details = tuple(Detail("invalid_parameter", each.message, each.field) for each in _flat(error.detail))
+    details = tuple(Detail("invalid_parameter", each.message, each.field) for each in flatten(error.detail))
     return Answer(400, "invalid_parameter", details[0].message, details[0].field, details)
 
 
 def _validation_error(error: api.ValidationError) -> Answer:
-    details = tuple(_flat(error.detail))
+    details = tuple(flatten(error.detail))
     first = details[0] if details else Detail("invalid", "This is not what is expected here.")
     return Answer(400, first.code, first.message, first.field, details)
 
@@ -258,38 +259,6 @@ def _code_and_message(error: api.APIException) -> tuple[str, str]:
 
 # DRF's codes that are too vague.
 RENAMED = {"error": "internal_error", "parse_error": "malformed_json"}
-# DRF's field errors, under the API's codes.
-RENAMED_OF_FIELDS = {
-    "blank": "too_short",
-    "empty": "too_short",
-    "invalid": "wrong_type",
-    "invalid_choice": "invalid",
-    "max_decimal_places": "too_many_decimals",
-    "max_digits": "too_large",
-    "max_length": "too_long",
-    "max_string_length": "too_long",
-    "max_value": "too_large",
-    "max_whole_digits": "too_large",
-    "min_length": "too_short",
-    "min_value": "too_small",
-    "not_a_list": "wrong_type",
-    "null": "wrong_type",
-    "null_characters_not_allowed": "control_characters",
-    "unique": "already_there",
-}
-
-
-def _flat(detail: Any, path: str = "") -> Iterator[Detail]:
-    if isinstance(detail, dict):
-        for name, inner in detail.items():
-            step = f"[{name}]" if isinstance(name, int) else f".{name}" if path else str(name)
-            yield from _flat(inner, path if name == "non_field_errors" else f"{path}{step}")
-    elif isinstance(detail, list):
-        for index, inner in enumerate(detail):
-            yield from _flat(inner, f"{path}[{index}]" if isinstance(inner, dict) else path)
-    else:
-        code = getattr(detail, "code", "invalid")
-        yield Detail(RENAMED_OF_FIELDS.get(code, code), str(detail), path)
 
 
 # --- Ways in ----------------------------------------------------------------------------------------------

@@ -105,12 +105,8 @@ def dispatch_due(send: Callable[[batches.Claimed], None] = batches.send) -> int:
     sent = 0
     for claimed in batches.claim():
         try:
-            with (
-                structlog.contextvars.bound_contextvars(
-                    **batches.log_context(claimed.batch_id, claimed.order_ids)
-                ),
-                _span_of(claimed),
-            ):
+            about = batches.log_context(claimed.batch_id, claimed.order_ids)
+            with structlog.contextvars.bound_contextvars(**about), _span_of(claimed):
                 send(claimed)
             faults.point("send.after")
         except (BrokerError, RedisError, OSError) as error:

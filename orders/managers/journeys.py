@@ -218,7 +218,7 @@ class JourneyManager(models.Manager):
 
         `waits_patiently`: those that wait for a decision of the customer or the bank; else those that do not.
         """
-        waits = [list(legs.PATIENT_WAITS), waits_patiently]
+        waits: list[Any] = [list(legs.PATIENT_WAITS), waits_patiently]
         return _ids(OVERDUE, [status.value, *waits, entered_by, seconds, limit])
 
     def lock_archivable(self, order_ids: Sequence[int], *, ended_before: datetime) -> list[int]:

@@ -1,10 +1,7 @@
 """Calls to a provider as it fails in every way, over real HTTP, counted at the other end."""
 
-import socket
-import threading
 import time
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -23,11 +20,6 @@ def sandbox(providers_at_sandbox: SandboxProcess) -> SandboxProcess:
 @pytest.fixture
 def payments(sandbox: SandboxProcess) -> ProviderClient:
     return provider("payments")
-
-
-@pytest.fixture
-def key() -> str:
-    return str(uuid.uuid4())
 
 
 def authorize(payments: ProviderClient, key: str, token: str = "tok_visa"):
@@ -190,54 +182,6 @@ def test_it_streams_lines_and_notices_when_they_break_off(sandbox, payments, key
 # What the sandbox is too well-behaved for: raw bytes from a socket.
 
 
-@pytest.fixture
-def raw_server() -> Iterator["RawServer"]:
-    server = RawServer()
-    yield server
-    server.close()
-
-
-class RawServer:
-    """Answers every connection with the same bytes, slowly if asked to, and hangs up."""
-
-    def __init__(self) -> None:
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.answer, self.then_drip = b"", b""
-        self.calls = 0
-        self.closing = threading.Event()
-        self.thread = threading.Thread(target=self.serve, daemon=True)
-        self.thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.socket.getsockname()[1]}"
-
-    def serve(self) -> None:
-        while not self.closing.is_set():
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.converse, args=[connection], daemon=True).start()
-
-    def converse(self, connection: socket.socket) -> None:
-        with connection:
-            connection.recv(65536)
-            self.calls += 1
-            try:
-                connection.sendall(self.answer)
-                while self.then_drip and not self.closing.wait(0.05):
-                    connection.sendall(self.then_drip)
-            except OSError:
-                return  # the client has had enough
-
-    def close(self) -> None:
-        self.closing.set()
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
-        self.thread.join()
-
-
 @pytest.mark.parametrize(
     "answer",
     [
@@ -249,8 +193,7 @@ class RawServer:
     ],
     ids=["truncated", "empty", "redirect", "not HTTP", "hung up"],
 )
-def test_an_answer_that_is_none_leaves_us_in_doubt(settings, sandbox, raw_server, key, answer):
-    settings.PROVIDERS = {"payments": raw_server.url}
+def test_an_answer_that_is_none_leaves_us_in_doubt(raw_server, key, answer):
     raw_server.answer = answer
 
     with pytest.raises(OutcomeUnknown):
@@ -258,8 +201,7 @@ def test_an_answer_that_is_none_leaves_us_in_doubt(settings, sandbox, raw_server
 
 
 @pytest.mark.parametrize("drip", [b" ", b" " * 1_000_000], ids=["dripping", "endless"])
-def test_an_answer_without_end_is_cut_off(settings, sandbox, raw_server, key, drip):
-    settings.PROVIDERS = {"payments": raw_server.url}
+def test_an_answer_without_end_is_cut_off(settings, raw_server, key, drip):
     settings.EXTERNAL_RETRY_ATTEMPTS = 1
     raw_server.answer, raw_server.then_drip = b"HTTP/1.1 201 Created\r\n\r\n", drip
 
@@ -267,8 +209,7 @@ def test_an_answer_without_end_is_cut_off(settings, sandbox, raw_server, key, dr
         authorize(provider("payments"), key)
 
 
-def test_it_waits_as_long_as_it_is_told_but_no_longer_than_it_has(settings, sandbox, raw_server, key):
-    settings.PROVIDERS = {"payments": raw_server.url}
+def test_it_waits_as_long_as_it_is_told_but_no_longer_than_it_has(raw_server, key):
     raw_server.answer = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n"
 
     with pytest.raises(ProviderUnavailable) as unavailable:
@@ -278,8 +219,7 @@ def test_it_waits_as_long_as_it_is_told_but_no_longer_than_it_has(settings, sand
     assert (raw_server.calls, unavailable.value.retry_after) == (1, 5.0)
 
 
-def test_a_short_wait_is_waited(settings, sandbox, raw_server, key):
-    settings.PROVIDERS = {"payments": raw_server.url}
+def test_a_short_wait_is_waited(raw_server, key):
     raw_server.answer = b"HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n"
 
     with pytest.raises(OutcomeUnknown):
@@ -288,8 +228,7 @@ def test_a_short_wait_is_waited(settings, sandbox, raw_server, key):
     assert raw_server.calls == 3
 
 
-def test_a_refusal_in_html_is_a_refusal(settings, sandbox, raw_server, key):
-    settings.PROVIDERS = {"payments": raw_server.url}
+def test_a_refusal_in_html_is_a_refusal(raw_server, key):
     raw_server.answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\n<html>"
 
     with pytest.raises(ProviderRefused) as refused:

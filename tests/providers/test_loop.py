@@ -4,7 +4,6 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ from providers.http import Call
 from providers.loop import Job, NotBegun, loop
 from providers.together import together
 from sandbox.process import SandboxProcess, free_port
-from tests.providers.test_http import RawServer
 from tests.waiting import until
 
 PATIENT = 30.0
@@ -25,19 +23,6 @@ PATIENT = 30.0
 @pytest.fixture
 def sandbox(providers_at_sandbox: SandboxProcess) -> SandboxProcess:
     return providers_at_sandbox
-
-
-@pytest.fixture
-def key() -> str:
-    return str(uuid.uuid4())
-
-
-@pytest.fixture
-def raw_server(settings, sandbox) -> Iterator[RawServer]:
-    server = RawServer()
-    settings.PROVIDERS = {"payments": server.url}
-    yield server
-    server.close()
 
 
 def saying(*calls: Call) -> Conversation[Any]:
