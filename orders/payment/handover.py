@@ -23,6 +23,7 @@ from orders.payment.answers import Answered
 from orders.workflow import JourneyState
 from payments import ledger, talking
 from payments.calls import Prepared
+from payments.gateways import GatewayUnknown
 from payments.gateways.protocol import Outcome
 from payments.ledger import Kind
 from providers.collector import Collector
@@ -159,7 +160,12 @@ class HandedOverCalls:
         for call in calls:
             # Captures go first: an order is done when it is captured.
             is_first = call.kind is Kind.CAPTURE or bool(call.provider_id)
-            talking.start(call.gateway, ledger.asking(call), partial(self._answered, call), first=is_first)
+            try:
+                talking.start(
+                    call.gateway, ledger.asking(call), partial(self._answered, call), first=is_first
+                )
+            except GatewayUnknown as error:  # configured no longer: its order alone needs attention
+                self._answered(call, error)
 
     def drain(self, *, seconds: float) -> bool:
         until = time.monotonic() + seconds

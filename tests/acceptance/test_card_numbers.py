@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -122,7 +123,8 @@ def _sent(stack: Stack, login: dict[str, str], method: str, path: str, options: 
 
 
 def _is_refused(answer: requests.Response, card: str) -> bool:
-    return card not in answer.text and "card_number_refused" in answer.text
+    refused = "card_number_refused" in answer.text or answer.status_code == HTTPStatus.PRECONDITION_FAILED
+    return card not in answer.text and refused
 
 
 def _send_around_the_api(stack: Stack, login: dict[str, str], card: str) -> None:

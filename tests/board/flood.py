@@ -20,7 +20,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
-from board.cards import Lane
+from board.cards import Lane, legs_for_script
 from board.pages import LANES
 from launcher.engines import free_port
 from tests.waiting import until
@@ -120,7 +120,13 @@ class FloodServer:
         return f"http://127.0.0.1:{self.port}/"
 
     async def _page(self, _: Request) -> HTMLResponse:
-        context = {"lanes": LANES, "viewer": User(username="boss"), "sees_shop": True, "sees_all": True}
+        context = {
+            "lanes": LANES,
+            "legs_for_script": legs_for_script(),
+            "viewer": User(username="boss"),
+            "sees_shop": True,
+            "sees_all": True,
+        }
         policy = "default-src 'self'; img-src 'self' data:"
         html = await asyncio.to_thread(render_to_string, "board/board.html", context)
         return HTMLResponse(html, headers={"Content-Security-Policy": policy})

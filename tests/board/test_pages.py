@@ -34,7 +34,9 @@ def test_a_page_loads_nothing_from_elsewhere_and_nothing_inline(browser_of, alic
     assert "unsafe" not in policy
     assert "ws://testserver" in policy
     html = response.content.decode()
-    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|javascript:", html)
+    assert not re.search(
+        r"<script(?![^>]*\b(?:src=|type=\"application/json\"))|<style|\sstyle=|\son\w+=|javascript:", html
+    )
     assert not re.search(r"(src|href)=\"(https?:)?//", html)
     assert "no-store" in response["Cache-Control"]
 

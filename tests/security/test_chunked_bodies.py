@@ -89,7 +89,15 @@ def test_another_body_under_the_same_key_is_refused(web, shop):
 
 
 def test_a_webhook_of_the_payment_provider_is_verified_over_its_body(web, shop):
-    operation = dict.fromkeys(("id", "kind", "status", "key", "amount", "currency"), "x") | {"reference": "1"}
+    operation = {
+        "id": "cap_1",
+        "kind": "capture",
+        "status": "succeeded",
+        "key": "k",
+        "reference": "1",
+        "amount": "1.00",
+    }
+    operation["currency"] = "USD"
     body = json.dumps({"id": "evt_1", "operation": operation}).encode()
     now = str(int(time.time()))
     signature = f"t={now},v1={signatures.digest(SECRET, timestamp=now, body=body)}"
@@ -104,7 +112,7 @@ def test_a_webhook_of_the_payment_provider_is_verified_over_its_body(web, shop):
 def test_a_login_is_read(web, shop):
     answer = send(web, "POST", "/api/token", {"username": "ann", "password": "wrong"})
 
-    assert answer.json()["error"]["code"] == "authorization"  # and not `required`
+    assert answer.json()["error"]["code"] == "invalid_credentials"  # and not `required`
 
 
 @pytest.mark.parametrize("size", [LIMIT, LIMIT + 1, 4 * LIMIT])

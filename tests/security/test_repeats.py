@@ -64,7 +64,7 @@ REPEATABLE = {
     "/api/orders/1/cancel": ({"reason": "a"}, {"reason": "b"}),
     "/api/orders/1/refund": ({"reason": "a"}, {"reason": "b"}),
     "/api/inventory/1/adjust": ({"by": 5, "reason": "found"}, {"by": 6, "reason": "found"}),
-    "/api/webhooks": ({"url": "https://192.0.2.1/a"}, {"url": "https://192.0.2.1/b"}),
+    "/api/webhooks": ({"url": "https://shop.example/a"}, {"url": "https://shop.example/b"}),
 }
 
 
