@@ -190,8 +190,8 @@ class OneWebhook(APIView):
     )
     def patch(self, request: Request, subscription_id: int) -> Response:
         """Change it. Switching off fails pending deliveries; switching on resets failures."""
-        found = _one(subscription_id)
         wanted, secret = read(request.data, ChangedSubscription), None
+        found = _one(subscription_id)
         changed: list[str] = []
         if wanted.active:
             switch_on(found)

@@ -23,6 +23,7 @@ from starlette.websockets import WebSocket
 from board.cards import Lane, legs_for_script
 from board.pages import LANES
 from launcher.engines import free_port
+from orders.legs import LEGS
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -122,6 +123,7 @@ class FloodServer:
     async def _page(self, _: Request) -> HTMLResponse:
         context = {
             "lanes": LANES,
+            "legs": LEGS,
             "legs_for_script": legs_for_script(),
             "viewer": User(username="boss"),
             "sees_shop": True,

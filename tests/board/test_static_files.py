@@ -67,7 +67,7 @@ def test_a_module_can_be_read_in_one_go(path):
 
 @chromium.needed
 def test_a_browser_runs_the_hashed_modules(storage):
-    html = f'<body data-page="track" data-order="x" data-sequence="0">{PARTS}</body>'
+    html = f'<html lang="en"><body data-page="track" data-order="x" data-sequence="0">{PARTS}</body>'
     with chromium.browser() as browser:
         page = browser.new_page()
         complaints = chromium.Complaints(page)
