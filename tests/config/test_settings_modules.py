@@ -24,7 +24,8 @@ def test_each_module_is_read_and_each_setting_is_set_in_one_of_them():
     assert sorted(names) == sorted(set(names)), found
     # Outside DEBUG, with standbys and with the second factor or single sign-on there are a few more.
     only_sometimes = {
-        "DATABASE_ROUTERS", "OTP_TOTP_ISSUER", "AUTHENTICATION_BACKENDS", "LOGIN_REDIRECT_URL", "LOGIN_REDIRECT_URL_FAILURE",
+        "DATABASE_ROUTERS", "OTP_TOTP_ISSUER", "AUTHENTICATION_BACKENDS", "LOGIN_REDIRECT_URL",
+        "LOGIN_REDIRECT_URL_FAILURE",
         "HTTPS", "SECURE_SSL_REDIRECT", "SECURE_REDIRECT_EXEMPT", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE",
         "SECURE_HSTS_SECONDS", "SECURE_HSTS_INCLUDE_SUBDOMAINS", "SECURE_HSTS_PRELOAD",
     }  # fmt: skip
