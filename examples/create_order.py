@@ -19,7 +19,7 @@ def post(path: str, body: dict[str, Any], **headers: str) -> dict[str, Any]:
     if token := os.environ.get("API_TOKEN"):
         headers["Authorization"] = f"Bearer {token}"
     request = urllib.request.Request(f"{API}{path}", json.dumps(body).encode(), headers)  # noqa: S310 - API_URL
-    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 # nosec B310
         answer: dict[str, Any] = json.load(response)
     return answer
 

@@ -104,7 +104,8 @@ def _with_number(text: str) -> list[int]:
     text = text.upper()
     if not PART_OF_NUMBER.fullmatch(text):
         return []
-    latest = Order.objects.filter(pk__gt=_first_searched()).extra(where=[NUMBER_SQL], params=[f"%{text}%"])  # noqa: S610 - constant
+    latest = Order.objects.filter(pk__gt=_first_searched())
+    latest = latest.extra(where=[NUMBER_SQL], params=[f"%{text}%"])  # noqa: S610 - constant # nosec B610
     return list(latest.order_by("-pk").values_list("pk", flat=True)[:MAX_RESULTS])
 
 
