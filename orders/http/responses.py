@@ -212,6 +212,7 @@ def placed(order: Placed, *, new: NewOrder, staff: bool) -> OrderDetail:
         legs=Legs(**dict.fromkeys(NAMES, OPEN)),
         refunded_amount=NOTHING,
         payments=[],
+        payment_action=None,
     )
 
 
