@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 
-from iso.currencies import DECIMALS, has_decimals_for
+from iso.currencies import DECIMALS, has_decimals_for, rounded
 
 
 class MoreThanLeft(Exception):
@@ -100,12 +100,12 @@ def plan(wish: Wish, standing: Standing) -> Plan:
     """Return what a wish comes to. Raises MoreThanLeft, NotOrdered or NothingToRefund."""
     _check_decimals(wish, standing.currency)
     if wish.amount is not None:
-        found = Plan(wish.amount)
+        found = Plan(rounded(wish.amount, standing.currency))
     else:
         lines = [
             _line(place, wanted, standing) for place, wanted in enumerate(_merged(wish, standing).items())
         ]
-        shipping = _shipping(wish.shipping, standing)
+        shipping = rounded(_shipping(wish.shipping, standing), standing.currency)
         found = Plan(sum((amount for _, _, amount in lines), shipping), lines, shipping)
     if found.amount <= 0:
         raise NothingToRefund

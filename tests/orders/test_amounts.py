@@ -79,3 +79,8 @@ def test_no_more_than_is_left(wish: Wish, field: str, left: int) -> None:
 def test_an_amount_is_a_multiple_of_the_currencys_unit() -> None:
     with pytest.raises(TooManyDecimals):
         plan(Wish(amount=Decimal("10.5")), standing(currency="JPY"))
+
+
+def test_an_amount_is_kept_in_the_decimals_of_its_currency():
+    found = plan(Wish(amount=Decimal("1.000")), Standing("USD", [], Decimal(0), Decimal("5.00")))
+    assert str(found.amount) == "1.00"
