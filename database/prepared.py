@@ -5,6 +5,7 @@ thirty statements in sequence, that path took three times as long as the stateme
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, cast
@@ -29,6 +30,8 @@ MAX_STATEMENTS = 200
 # Bytes of an argument beyond which a statement is planned for it alone: a plan from nearly empty tables costs
 # twenty times as much with hundreds of rows.
 LARGE = 1000
+# Executions for which that holds: then the tables have grown, and plans for thousands of rows cost more than they save.
+PLANNED_ANEW = 3
 PLACEHOLDER = re.compile(r"%(?:%|s|\((\w+)\)s)")
 # An obsolete statement, or a read-only server after a failover; a new connection helps.
 OUT_OF_DATE = (errors.FeatureNotSupported, errors.InvalidSqlStatementName, errors.ReadOnlySqlTransaction)
@@ -53,7 +56,8 @@ class Statements:
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection, self._libpq = connection, connection.pgconn
         self._values = Transformer(connection)
-        self._names: dict[str, bytes] = {}
+        self._names: dict[tuple[str, bool], bytes] = {}
+        self._planned_anew: Counter[str] = Counter()
 
     def execute(self, statement: str, parameters: Parameters) -> list[tuple[Any, ...]]:
         """Return the statement's rows; raises psycopg's errors."""
@@ -66,10 +70,12 @@ class Statements:
         self._begin()
         arguments = self._values.dump_sequence(values, [PyFormat.TEXT] * len(values))
         is_large = any(argument is not None and len(argument) > LARGE for argument in arguments)
-        if is_large:
+        if is_large and self._is_planned_anew(statement):
             run = partial(self._libpq.exec_params, sql, arguments)
         else:
-            name = self._names.get(statement) or self._prepare(statement, sql)
+            # Many rows have a plan of their own.
+            key = (statement, is_large)
+            name = self._names.get(key) or self._prepare(key, sql)
             run = partial(self._libpq.exec_prepared, name, arguments)  # type: ignore[arg-type]
         with deadline.over(self._libpq.socket):
             result = run()
@@ -90,7 +96,11 @@ class Statements:
             result = self._libpq.exec_(command)
         self._check(result)
 
-    def _prepare(self, statement: str, sql: bytes) -> bytes:
+    def _is_planned_anew(self, statement: str) -> bool:
+        self._planned_anew[statement] += 1
+        return self._planned_anew[statement] <= PLANNED_ANEW
+
+    def _prepare(self, key: tuple[str, bool], sql: bytes) -> bytes:
         if len(self._names) >= MAX_STATEMENTS:
             self._run(b"DEALLOCATE ALL")
             self._names.clear()
@@ -98,7 +108,7 @@ class Statements:
         with deadline.over(self._libpq.socket):
             result = self._libpq.prepare(name, sql)
         self._check(result)
-        self._names[statement] = name
+        self._names[key] = name
         return name
 
     def _rows(self, result: "PGresult") -> list[tuple[Any, ...]]:
