@@ -11,23 +11,11 @@ import psutil
 
 from bench.contestants import Ours
 from bench.figures import Figures, measured, quantiles
-from bench.rig import Rig, RigError, is_well
+from bench.rig import FOUND_OUT, Rig, RigError, is_well
 from cluster.load import Load
 
 # Set by the stack itself.
-FOUND_OUT = (
-    *(
-        "DATABASE_URL",
-        "REDIS_URL",
-        "SECRET_KEY",
-        "DEBUG",
-        "DEMO",
-        "ALLOWED_HOSTS",
-        "HTTPS",
-        "PAYMENT_GATEWAY",
-    ),
-    *("DATA_DIR", "SANDBOX_DATA"),
-)
+SET_BY_STACK = (*FOUND_OUT, "DATA_DIR", "SANDBOX_DATA")
 RATE = 40.0
 READY_SECONDS = 240.0
 STOP_SECONDS = 90.0
@@ -88,7 +76,7 @@ class OneNode(Ours):
     def start(self) -> None:
         """Start the stack; return once it is well. Its front is at the rig's proxy port."""
         folders = {"DATA_DIR": str(self.folder), "CLUSTER_DIR": str(self.folder)}
-        self.rig.start("stack", [sys.executable, "-m", self.module], without=FOUND_OUT, **folders)
+        self.rig.start("stack", [sys.executable, "-m", self.module], without=SET_BY_STACK, **folders)
         front = f"http://127.0.0.1:{self.rig.ports['proxy']}"
         self.rig.until(lambda: self._is_ready(front), "the stack", seconds=READY_SECONDS)
         self.rig.environment |= self._own_environment()

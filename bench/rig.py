@@ -33,6 +33,17 @@ VALKEY = "valkey"
 
 # Not inherited by contestants.
 FOREIGN = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DEBUG", "DEMO", "DJANGO_SETTINGS_MODULE", "DATA_DIR")
+# Set by `make run` itself.
+FOUND_OUT = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "SECRET_KEY",
+    "DEBUG",
+    "DEMO",
+    "ALLOWED_HOSTS",
+    "HTTPS",
+    "PAYMENT_GATEWAY",
+)
 
 
 class RigError(Exception):

@@ -18,7 +18,7 @@ from bench.meters import Usage
 from bench.nodes import OneNode, ThreeNodes, cluster
 from bench.over import OverASGI
 from bench.providers import Backlog, Stragglers, Waiting
-from bench.rig import is_well
+from bench.rig import FOUND_OUT, is_well
 from bench.shards import FourShards, Shards, TwoShards, shards
 from bench.stub import Manner
 
@@ -232,17 +232,6 @@ def _until_idle(contestant: Contestant, after: int, orders: int, *, seconds: flo
 
 # --- The whole stack ----------------------------------------------------------------------------------------
 
-# Set by `make run` itself.
-FOUND_OUT = (
-    "DATABASE_URL",
-    "REDIS_URL",
-    "SECRET_KEY",
-    "DEBUG",
-    "DEMO",
-    "ALLOWED_HOSTS",
-    "HTTPS",
-    "PAYMENT_GATEWAY",
-)
 IDLE_SETTLE_SECONDS = 5.0
 
 

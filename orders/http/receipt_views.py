@@ -1,6 +1,5 @@
 """POST /api/orders/<reference>/paid: record a payment that arrived by hand."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated
 
@@ -33,10 +32,6 @@ class PaidRequest(Body, kw_only=True):
         str,
         Meta(min_length=1, max_length=100, description="Of the bank or receipt: each counts once."),
     ]
-
-    def complaints(self) -> Iterator[str]:
-        """Yield nothing more."""
-        yield from ()
 
 
 class PaidBody(Answer, kw_only=True):

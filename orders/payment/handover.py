@@ -153,9 +153,9 @@ class HandedOverCalls:
     def submit(self, calls: Sequence[Prepared]) -> None:
         now = time.monotonic()
         with self._lock:
-            is_first = not self._under_way
+            was_idle = not self._under_way
             self._under_way.update({(call.request.order_id, call.kind): now for call in calls})
-        if is_first:
+        if was_idle:
             self._collector.wake()
         for call in calls:
             # Captures go first: an order is done when it is captured.
