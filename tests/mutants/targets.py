@@ -1,0 +1,57 @@
+"""Which modules are mutated, and which fast tests have to notice: the cheapest first."""
+
+from typing import NamedTuple
+
+
+class Target(NamedTuple):
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+JOURNEYS = (
+    "tests/orders/test_parked.py",
+    "tests/orders/test_gifts.py",
+    "tests/orders/test_undecided.py",
+    "tests/orders/test_reversals.py",
+    "tests/orders/test_journey.py",
+    "tests/orders/test_refunds.py",
+)
+TARGETS = {
+    "workflow": Target(
+        (
+            "orders/workflow.py",
+            "orders/rules/refundable.py",
+            "orders/rules/undecided.py",
+            "orders/rules/schedule.py",
+        ),
+        ("tests/orders/test_workflow.py", *JOURNEYS),
+    ),
+    "steps": Target(("orders/steps.py",), JOURNEYS),
+    "ledger": Target(
+        ("payments/ledger.py",),
+        (
+            "tests/payments/test_grace.py",
+            "tests/payments/test_registry.py",
+            "tests/orders/test_manual.py",
+            *JOURNEYS,
+            "tests/orders/test_money_races.py",
+        ),
+    ),
+    "stock": Target(
+        ("inventory/stock.py", "inventory/managers.py"),
+        (
+            "tests/inventory/test_stock.py",
+            "tests/inventory/test_product_version.py",
+            "tests/inventory/test_overwritten.py",
+            "tests/orders/test_fair_share.py",
+        ),
+    ),
+    "retention": Target(
+        ("orders/maintenance/retention.py", "orders/maintenance/held.py"),
+        ("tests/orders/test_retention.py",),
+    ),
+    "events": Target(
+        ("config/celery_ext/event_batching.py", "config/flowerconfig.py"),
+        ("tests/config/test_event_batching.py",),
+    ),
+}
