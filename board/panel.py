@@ -124,7 +124,7 @@ def legs_of(order: Order) -> list[LegShown]:
 
 def entries(events: Sequence[OrderEvent], currency: str, *, staff: bool) -> list[Entry]:
     """Return the timeline; internals are for staff."""
-    told = zip(events, timeline(events), strict=True)
+    lines = zip(events, timeline(events), strict=True)
     return [
         Entry(
             sequence=event.sequence,
@@ -135,7 +135,7 @@ def entries(events: Sequence[OrderEvent], currency: str, *, staff: bool) -> list
             details=_details(event, line.details, currency, staff=staff),
             trouble=line.trouble if staff else "",
         )
-        for event, line in told
+        for event, line in lines
     ]
 
 

@@ -57,7 +57,7 @@ def _states(leg: Leg) -> Iterator[str]:
             yield f"The code {state.code!r} of the leg {leg.name!r} is too long for its column."
         if state.is_refused and not state.event:
             yield f"The leg {leg.name!r} is refused by {state.code!r}, without an event."
-        if state.event and not state.told:
+        if state.event and not state.customer_text:
             yield f"The event {state.event!s} of the leg {leg.name!r} has no words for customers."
         if state.approved_as and state.approved_as not in leg.states:
             yield f"The leg {leg.name!r} has no state {state.approved_as!r} to be approved as."

@@ -127,11 +127,11 @@ FROM freed WHERE stock.product_id = freed.product_id
 TAKE_OVER = """
 WITH difference AS (
     SELECT stock.product_id, stock.on_hand,
-        told.received - stock.on_hand - stock.sold AS wanted,
-        greatest(told.received - stock.on_hand - stock.sold, stock.reserved - stock.on_hand) AS applied
+        counted.received - stock.on_hand - stock.sold AS wanted,
+        greatest(counted.received - stock.on_hand - stock.sold, stock.reserved - stock.on_hand) AS applied
     FROM inventory_stockitem AS stock
-    JOIN unnest(%s::bigint[], %s::int[]) AS told(product_id, received) USING (product_id)
-    WHERE told.received <> stock.on_hand + stock.sold
+    JOIN unnest(%s::bigint[], %s::int[]) AS counted(product_id, received) USING (product_id)
+    WHERE counted.received <> stock.on_hand + stock.sold
 ), corrected AS (
     UPDATE inventory_stockitem AS stock SET on_hand = stock.on_hand + difference.applied
     FROM difference WHERE stock.product_id = difference.product_id AND difference.applied <> 0

@@ -23,7 +23,9 @@ RECORD_SEPARATOR = "\x1e"  # ends every record of SignalR's JSON protocol
 # By plain strings: during a deploy, events of a newer release count as progress.
 STATUS = {event.value: status_name(status) for event, status in STATUS_AFTER.items()}
 
-OF_LEGS = {str(state.event): state.told for leg in LEGS for state in leg.states.values() if state.event}
+OF_LEGS = {
+    str(state.event): state.customer_text for leg in LEGS for state in leg.states.values() if state.event
+}
 SENTENCES: dict[str, str] = OF_LEGS | {
     EventType.PLACED: "The order was placed.",
     EventType.RELEASED: "The order was released for processing.",
@@ -49,7 +51,7 @@ WAITING: dict[str, str] = {
     PAYMENT.CUSTOMER: "The payment is waiting to be completed.",
     PAYMENT.BANK: "The payment is waiting for the bank.",
 }
-RETURNED = {state.code: state.told for state in (PAYMENT.REFUNDED, PAYMENT.VOIDED)}
+RETURNED = {state.code: state.customer_text for state in (PAYMENT.REFUNDED, PAYMENT.VOIDED)}
 
 
 class Message:

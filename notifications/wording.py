@@ -9,7 +9,9 @@ from orders.status import Status
 Text = str | Promise
 
 # A leg that names no other reason is refused by its event.
-OF_LEGS = {str(state.event): state.told for leg in LEGS for state in leg.states.values() if state.is_refused}
+OF_LEGS = {
+    str(state.event): state.customer_text for leg in LEGS for state in leg.states.values() if state.is_refused
+}
 # Rejections. Typed reasons are quoted.
 REASONS: dict[str, Text] = OF_LEGS | {
     "out_of_stock": _("Not everything you ordered is in stock."),

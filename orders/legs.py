@@ -35,7 +35,7 @@ class Stock(Leg):
         Mark.DONE,
         "all items reserved",
         event=EventType.STOCK_RESERVED,
-        told="All items reserved.",
+        customer_text="All items reserved.",
         weight=30,
         good=True,
         holds=True,
@@ -45,14 +45,14 @@ class Stock(Leg):
         Mark.REFUSED,
         "not all items in stock",
         event=EventType.STOCK_REFUSED,
-        told="Not all items are in stock.",
+        customer_text="Not all items are in stock.",
     )
     RELEASED = State(
         "released",
         Mark.RELEASED,
         "released",
         event=EventType.STOCK_RELEASED,
-        told="Items released.",
+        customer_text="Items released.",
         follows=(RESERVED,),
     )
     SOLD = State("sold", Mark.DONE, "fulfilled", holds=True, follows=(RESERVED,))
@@ -71,7 +71,7 @@ class Shipping(Leg):
         Mark.DONE,
         "shipping calculated",
         event=EventType.SHIPPING_QUOTED,
-        told="Shipping cost calculated.",
+        customer_text="Shipping cost calculated.",
         weight=15,
         good=True,
     )
@@ -80,7 +80,7 @@ class Shipping(Leg):
         Mark.REFUSED,
         "no delivery to this address",
         event=EventType.SHIPPING_REFUSED,
-        told="We don't deliver to this address.",
+        customer_text="We don't deliver to this address.",
     )
     confirmed_as = completed_as = QUOTED
 
@@ -123,7 +123,7 @@ class Payment(Leg):
         Mark.DONE,
         "authorized",
         event=EventType.PAYMENT_AUTHORIZED,
-        told="Payment authorized.",
+        customer_text="Payment authorized.",
         weight=25,
         good=True,
         holds=True,
@@ -134,7 +134,7 @@ class Payment(Leg):
         Mark.DONE,
         "paid",
         event=EventType.PAYMENT_CAPTURED,
-        told="Payment received.",
+        customer_text="Payment received.",
         weight=40,
         good=True,
         holds=True,
@@ -154,24 +154,28 @@ class Payment(Leg):
         Mark.REFUSED,
         "declined",
         event=EventType.PAYMENT_DECLINED,
-        told="Payment declined.",
+        customer_text="Payment declined.",
     )
     VOIDED = State(
         "voided",
         Mark.RELEASED,
         "authorization voided",
         event=EventType.MONEY_RETURNED,
-        told="Authorization voided.",
+        customer_text="Authorization voided.",
     )
     REFUNDED = State(
-        "refunded", Mark.RELEASED, "refunded", event=EventType.MONEY_RETURNED, told="Payment refunded."
+        "refunded",
+        Mark.RELEASED,
+        "refunded",
+        event=EventType.MONEY_RETURNED,
+        customer_text="Payment refunded.",
     )
     FREE = State(
         "free",
         Mark.DONE,
         "nothing to pay",
         event=EventType.PAYMENT_NOT_NEEDED,
-        told="Nothing to pay.",
+        customer_text="Nothing to pay.",
         weight=40,
         good=True,
     )

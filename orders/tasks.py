@@ -4,7 +4,6 @@ Tasks ignore unknown keywords, so that workers one release apart can run them.
 """
 
 import functools
-from collections.abc import Callable
 from functools import partial
 
 from celery import shared_task
@@ -29,43 +28,24 @@ def finish_calls(**_: object) -> None:
     handover.finish()
 
 
-def _run(step: Callable[..., None], batch_id: int) -> None:
-    failover.through(
-        partial(step, batch_id=batch_id),
-        seconds=PATIENCE * settings.LEASE_SECONDS if settings.FAILOVER_WAIT_SECONDS else 0,
-    )
-
-
 def _register(name: str, step: BatchStep) -> None:
+    """Make a step a task; an outage of the database may delay it, within the lease."""
+
     @shared_task(name=name)
     @functools.wraps(step)
     def run(*, batch_id: int, **_future: object) -> None:
-        _run(step, batch_id)
+        patience = PATIENCE * settings.LEASE_SECONDS if settings.FAILOVER_WAIT_SECONDS else 0
+        failover.through(partial(step, batch_id=batch_id), seconds=patience)
 
 
 for leg in LEGS:
     for step in filter(None, (leg.step, leg.way_back)):
         _register(leg.task(step), getattr(steps, step))
 
-
-@shared_task(name="payments.capture_payment")
-def capture_payment(*, batch_id: int, **_future: object) -> None:
-    _run(steps.capture_payment, batch_id)
-
-
-@shared_task(name="payments.refund_credits")
-def refund_credits(*, batch_id: int, **_future: object) -> None:
-    _run(steps.refund_credits, batch_id)
-
-
-@shared_task(name="orders.settle")
-def settle(*, batch_id: int, **_future: object) -> None:
-    _run(steps.settle, batch_id)
-
-
-@shared_task(name="orders.complete")
-def complete(*, batch_id: int, **_future: object) -> None:
-    _run(steps.complete, batch_id)
+_register("payments.capture_payment", steps.capture_payment)
+_register("payments.refund_credits", steps.refund_credits)
+_register("orders.settle", steps.settle)
+_register("orders.complete", steps.complete)
 
 
 # --- Scheduled --------------------------------------------------------------------------------------------

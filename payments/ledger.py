@@ -56,7 +56,12 @@ LONGEST_START = 5.0
 
 def prepare(kind: Kind, asked: Asked) -> list[Prepared]:
     """Record calls before they are sent. Commit before `send`. One call per order at a time."""
-    found = execute(*_preparation(kind, asked))
+    if asked.is_numbered:
+        statement, places = PREPARE_NUMBERED, [kind.value]
+    else:
+        statement, places = PREPARE_FIRST, [FIRST[kind], BASE.get(kind), kind.value]
+    row = [kind.value, settings.PAYMENT_GATEWAY]
+    found = execute(statement.format(asked=asked.query), [*asked.parameters, *places, *row])
     now = monotonic()
     prepared, decided = [], []
     for *facts, asked_at, is_open, is_new in found:
@@ -80,14 +85,6 @@ def _with(one: Prepared, gateway: str, provider_id: str) -> Prepared:
     if one.is_new:
         return one
     return one._replace(request=one.request._replace(gateway=gateway), provider_id=provider_id)
-
-
-def _preparation(kind: Kind, asked: Asked) -> tuple[str, list[str | int | None]]:
-    row = [kind.value, settings.PAYMENT_GATEWAY]
-    if asked.is_numbered:
-        return PREPARE_NUMBERED.format(asked=asked.query), [*asked.parameters, kind.value, *row]
-    first = [FIRST[kind], BASE.get(kind), kind.value]
-    return PREPARE_FIRST.format(asked=asked.query), [*asked.parameters, *first, *row]
 
 
 def _decided(kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
@@ -187,7 +184,12 @@ def asking(prepared: Prepared) -> Conversation[Outcome]:
             return Outcome(kind="unknown", code=LOOKUP_FAILED, message=str(unavailable)[:200])
         if found is not None:
             return found
-    return (yield from _sending(provider, prepared))
+    faults.point(f"{prepared.kind.value}.before_call")
+    if monotonic() - prepared.since > LONGEST_START:
+        return TOO_LATE
+    outcome = yield from _call(provider, prepared)
+    faults.point(f"{prepared.kind.value}.after_call")
+    return outcome
 
 
 def looking_up(provider: Talk, *, key: str, sent: Sent) -> Conversation[Outcome | None]:
@@ -196,15 +198,6 @@ def looking_up(provider: Talk, *, key: str, sent: Sent) -> Conversation[Outcome 
     found = yield from provider.find(key=key, sent=sent)
     faults.point("lookup.after_call")
     return found
-
-
-def _sending(provider: Talk, prepared: Prepared) -> Conversation[Outcome]:
-    faults.point(f"{prepared.kind.value}.before_call")
-    if monotonic() - prepared.since > LONGEST_START:
-        return TOO_LATE
-    outcome = yield from _call(provider, prepared)
-    faults.point(f"{prepared.kind.value}.after_call")
-    return outcome
 
 
 def _call(provider: Talk, prepared: Prepared) -> Conversation[Outcome]:

@@ -25,6 +25,7 @@ pytest_plugins = [
     "tests.fixtures.pipeline",
     "tests.fixtures.dripping",
     "tests.fixtures.undecided",
+    "tests.fixtures.staff",
 ]
 
 ENGINES = TestEngines()

@@ -67,7 +67,7 @@ class Operation:
     label: str
     explanation: str
     run: Callable[[Sequence[int], str], commands.Outcomes]
-    told: Callable[[Status], str]
+    wording: Callable[[Status], str]
     preview: Callable[[Order, Holding], list[Effect] | str]
     needs_reason: bool = False
 
@@ -123,7 +123,7 @@ def _total(verb: str, unit: str, amount: Decimal, orders: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class OperationResult:
     """An operation's outcome in words."""
 
     text: str
@@ -138,24 +138,26 @@ class Told:
 
 def operate(
     operation: Operation, order_ids: Sequence[int], *, user_id: int, reason: str = ""
-) -> dict[int, Told]:
+) -> dict[int, OperationResult]:
     """Run and log an operation; return each outcome."""
     outcomes = operation.run(order_ids, reason)
-    told = {
-        id_: Told(operation.told(now)) if isinstance(now, Status) else Told(str(now), is_done=False)
+    results = {
+        id_: OperationResult(operation.wording(now))
+        if isinstance(now, Status)
+        else OperationResult(str(now), is_done=False)
         for id_, now in outcomes.items()
     }
-    _note(operation, told, user_id, reason)
-    return {id_: told.get(id_, GONE) for id_ in order_ids}
+    _note(operation, results, user_id, reason)
+    return {id_: results.get(id_, GONE) for id_ in order_ids}
 
 
-GONE = Told("Order not found.", is_done=False)
+GONE = OperationResult("Order not found.", is_done=False)
 
 
-def _note(operation: Operation, told: dict[int, Told], user_id: int, reason: str) -> None:
+def _note(operation: Operation, results: dict[int, OperationResult], user_id: int, reason: str) -> None:
     because = f" ({reason})" if reason else ""
-    for outcome in sorted({each.text for each in told.values() if each.is_done}):
-        orders = Order.objects.filter(pk__in=[id_ for id_, each in told.items() if each.text == outcome])
+    for outcome in sorted({each.text for each in results.values() if each.is_done}):
+        orders = Order.objects.filter(pk__in=[id_ for id_, each in results.items() if each.text == outcome])
         message = f"{operation.label}{because}: {outcome}."
         LogEntry.objects.log_actions(user_id, orders, CHANGE, change_message=message)
 
@@ -163,8 +165,8 @@ def _note(operation: Operation, told: dict[int, Told], user_id: int, reason: str
 def note(name: str, order: Order, *, user_id: int) -> None:
     """Log an operation already run. Expects the journey's new state."""
     operation = OPERATIONS[name]
-    told = Told(operation.told(Status(order.journey.status)))
-    _note(operation, {order.pk: told}, user_id, order.journey.reason if operation.needs_reason else "")
+    result = OperationResult(operation.wording(Status(order.journey.status)))
+    _note(operation, {order.pk: result}, user_id, order.journey.reason if operation.needs_reason else "")
 
 
 # --- Previews -------------------------------------------------------------------------------------------
@@ -268,7 +270,7 @@ OPERATIONS = {
             "Process",
             "Releases orders from hold.",
             run=lambda ids, _: commands.process_orders(order_ids=ids),
-            told="is {}".format,
+            wording="is {}".format,
             preview=_outlook_of_process,
         ),
         Operation(
@@ -276,7 +278,7 @@ OPERATIONS = {
             "Retry",
             "Retries waiting or stopped orders now, without waiting for the next automatic retry.",
             run=lambda ids, _: commands.retry_orders(order_ids=ids),
-            told="is {} and will be retried now".format,
+            wording="is {} and will be retried now".format,
             preview=_outlook_of_retry,
         ),
         Operation(
@@ -284,7 +286,7 @@ OPERATIONS = {
             "Complete",
             "Marks orders as completed: the goods have shipped.",
             run=lambda ids, _: commands.complete_orders(order_ids=ids),
-            told=_completion_text,
+            wording=_completion_text,
             preview=_outlook_of_complete,
         ),
         Operation(
@@ -292,7 +294,7 @@ OPERATIONS = {
             "Cancel",
             "Cancels the orders, releases stock and refunds payments.",
             run=lambda ids, reason: commands.cancel_orders(order_ids=ids, reason=reason),
-            told="is {}".format,
+            wording="is {}".format,
             preview=_outlook_of_cancel,
             needs_reason=True,
         ),
@@ -301,7 +303,7 @@ OPERATIONS = {
             "Refund",
             "Refunds orders, including completed ones, and returns their units to stock.",
             run=_refund,
-            told="is {}".format,
+            wording="is {}".format,
             preview=_outlook_of_refund,
             needs_reason=True,
         ),
@@ -313,6 +315,6 @@ if NEED_APPROVAL:
         "Approve",
         "Lets orders pass on which staff decide.",
         run=lambda ids, _: commands.approve_orders(order_ids=ids),
-        told="is {} and continues".format,
+        wording="is {} and continues".format,
         preview=_outlook_of_approve,
     )

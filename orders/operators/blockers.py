@@ -84,13 +84,13 @@ def _provider(provider: str, state: BreakerState) -> Blocker:
     return Blocker(
         Kind.PROVIDER,
         name,
-        f"{name[0].upper()}{name[1:]} cannot be reached. {told(state)}.",
+        f"{name[0].upper()}{name[1:]} cannot be reached. {breaker_text(state)}.",
         f"No action needed: it continues automatically once the provider responds. {NO_ATTEMPT}",
         provider=provider,
     )
 
 
-def told(state: BreakerState) -> str:
+def breaker_text(state: BreakerState) -> str:
     match state.state:
         case "open":
             when = f" until {state.retry_at:%H:%M:%S} UTC" if state.retry_at else ""

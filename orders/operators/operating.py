@@ -15,7 +15,15 @@ from django.urls import URLPattern, path, reverse
 
 from orders.models import Order
 from orders.operators import stuck_reasons
-from orders.operators.actions import LONGEST_REASON, OPERATIONS, Operation, Told, operate, previews, totals
+from orders.operators.actions import (
+    LONGEST_REASON,
+    OPERATIONS,
+    Operation,
+    OperationResult,
+    operate,
+    previews,
+    totals,
+)
 from orders.permissions import may_operate
 
 MOST_AT_ONCE = 5000
@@ -108,7 +116,9 @@ class OperatingAdmin(admin.ModelAdmin):
             return HttpResponseRedirect(reverse("admin:index"))
         return HttpResponseRedirect(reverse("admin:orders_order_changelist"))
 
-    def _report(self, request: HttpRequest, orders: Sequence[Order], done: Mapping[int, Told]) -> None:
+    def _report(
+        self, request: HttpRequest, orders: Sequence[Order], done: Mapping[int, OperationResult]
+    ) -> None:
         """Add a message per order, or per outcome of many."""
         level = {True: messages.SUCCESS, False: messages.WARNING}
         if not orders:

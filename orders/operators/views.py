@@ -128,8 +128,8 @@ def _act(operation: Operation, wanted: ActOnCause, user_id: int) -> ActedOnCause
     chosen = [preview for preview in previews(operation, orders[:MOST_AT_ONCE]) if preview.effects]
     done = 0
     if not wanted.preview:
-        told = operate(operation, [p.order.pk for p in chosen], user_id=user_id, reason=wanted.reason)
-        done = sum(each.is_done for each in told.values())
+        results = operate(operation, [p.order.pk for p in chosen], user_id=user_id, reason=wanted.reason)
+        done = sum(each.is_done for each in results.values())
     return ActedOnCause(
         orders=len(chosen), done=done, effects=totals(chosen), more=len(orders) > MOST_AT_ONCE
     )

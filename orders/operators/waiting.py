@@ -43,7 +43,8 @@ def _waits_for_provider(facts: Facts) -> Explanation:
         PAYMENT.PROVIDER_AWAY,
         "the payment provider",
         facts.since(EventType.WAITING),
-        why=f"The payment provider cannot be reached. {blockers.told(breaker_state(PAYMENT.provider))}.{earlier_call}",
+        why="The payment provider cannot be reached."
+        f" {blockers.breaker_text(breaker_state(PAYMENT.provider))}.{earlier_call}",
         next_action="No action needed: it continues automatically once the provider responds."
         f" {blockers.NO_ATTEMPT}",
         in_the_way=poll_blockers(facts),
@@ -108,7 +109,7 @@ def _waits_for_stock(facts: Facts) -> Explanation:
 def _waits_for_leg(facts: Facts, wait: Wait) -> Explanation:
     """Explain the wait of a leg that has no explanation of its own, from what it declares."""
     provider = BY_NAME[wait.leg].provider
-    state = f" {blockers.told(breaker_state(provider))}." if provider else ""
+    state = f" {blockers.breaker_text(breaker_state(provider))}." if provider else ""
     what = "nothing was sent" if wait.mark is Mark.AWAY else "what was sent is not answered yet"
     return continues(
         facts,

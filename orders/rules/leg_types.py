@@ -62,7 +62,7 @@ class State(str):
     mark: Mark
     event: EventType | None
     words: str  # for operators and on pages
-    told: str  # the event as a sentence, for customers
+    customer_text: str  # the event as a sentence, for customers
     weight: int  # percent of the order's progress
     good: bool  # allows the capture
     holds: bool  # to be reversed if the order is undone
@@ -80,7 +80,7 @@ class State(str):
         words: str,
         *,
         event: EventType | None = None,
-        told: str = "",
+        customer_text: str = "",
         weight: int = 0,
         good: bool = False,
         holds: bool = False,
@@ -90,7 +90,13 @@ class State(str):
         approved_as: str = "",
     ) -> "State":
         state = super().__new__(cls, code)
-        state.leg, state.mark, state.words, state.event, state.told = "", mark, words, event, told
+        state.leg, state.mark, state.words, state.event, state.customer_text = (
+            "",
+            mark,
+            words,
+            event,
+            customer_text,
+        )
         state.weight, state.good, state.holds, state.wait = weight, good, holds, wait
         state.light, state.follows, state.approved_as = light or LIGHTS[mark], follows, approved_as
         state.is_refused, state.is_to_try = mark is Mark.REFUSED, mark in TO_TRY

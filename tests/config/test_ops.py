@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from monitoring import prometheus
+from orders.events import EventType
+from orders.legs import LEGS, PAYMENT
 from orders.models import Batch
 from scheduling.slots import database_now
 
@@ -57,6 +59,34 @@ def test_every_metric_that_the_dashboard_names_is_exported(exported):
     }
     assert named
     assert named <= exported
+
+
+def selected_types(expression: str) -> set[str]:
+    """Return the types of events that an expression selects."""
+    selected: set[str] = set()
+    for operator, value in re.findall(r'\btype(=~|!~|=|!=)"([^"]*)"', expression):
+        pattern = value if "~" in operator else re.escape(value)
+        is_negative = operator.startswith("!")
+        selected |= {type_ for type_ in EventType if bool(re.fullmatch(pattern, type_)) != is_negative}
+    return selected
+
+
+def test_every_type_of_event_that_an_alert_or_a_panel_names_exists():
+    expressions = [t["expr"] for panel in DASHBOARD["panels"] for t in panel.get("targets", [])]
+    for expression in [*expressions, *(rule["expr"] for rule in RULES)]:
+        if "orders_event" in expression:
+            exact = re.findall(r'\btype="([^"]*)"', expression)
+            assert set(exact) <= set(EventType), expression
+            assert selected_types(expression), expression
+
+
+def test_the_panel_of_steps_shows_what_each_leg_declares_as_done():
+    (panel,) = [p for p in DASHBOARD["panels"] if p["title"] == "Time from placement to each step, p95"]
+    shown = selected_types(panel["targets"][0]["expr"])
+    states = [state for leg in LEGS for state in leg.states.values() if state.event]
+    on_the_way = {str(state.event) for state in states if state.good and state is not PAYMENT.FREE}
+    assert shown >= {EventType.STARTED, *on_the_way}
+    assert shown.isdisjoint(str(state.event) for state in states if not state.good)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])

@@ -26,15 +26,6 @@ def operator(client) -> User:
 
 
 @pytest.fixture
-def onlooker(client) -> User:
-    """Staff who may see orders and nothing else."""
-    user = make_user("onlooker", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename="view_order"))
-    client.force_login(user)
-    return user
-
-
-@pytest.fixture
 def order(db) -> Order:
     placed = make_order((make_product("Mug"), 1), customer_name="Ann Web")
     return Order.objects.select_related("journey").get(pk=placed.order_id)

@@ -113,6 +113,8 @@ def _run_target(name: str, target: Target, *, sample: float, dice: random.Random
 
 def _run(mutant: Mutant, target: Target, *, timeout: float) -> str:
     with use_mutation(mutant.module, OPERATORS[mutant.operator], mutant.occurrence) as (before, after):
+        if after is None or not _compiles(after):
+            return "invalid"
         started = time.monotonic()
         if not run_tests(target.tests, timeout=timeout):
             _recover_database(target, is_due=time.monotonic() - started > timeout)
@@ -127,6 +129,14 @@ def _run(mutant: Mutant, target: Target, *, timeout: float) -> str:
         file.writelines(difflib.unified_diff(before.splitlines(True), after.splitlines(True), name, name))
         file.write("\n")
     return "survived"
+
+
+def _compiles(source: str) -> bool:
+    try:
+        compile(source, "mutant", "exec")
+    except SyntaxError:
+        return False
+    return True
 
 
 def _recover_database(target: Target, *, is_due: bool) -> None:

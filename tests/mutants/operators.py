@@ -32,7 +32,6 @@ OF_COSMIC_RAY = (
     "ReplaceComparisonOperator_GtE_Lt",
     "ReplaceBinaryOperator_Add_Sub",
     "ReplaceBinaryOperator_Sub_Add",
-    "ReplaceBinaryOperator_Mul_Div",
     "ReplaceBinaryOperator_Div_Mul",
     "ReplaceBinaryOperator_FloorDiv_Mul",
     "ReplaceBinaryOperator_BitAnd_BitOr",
@@ -51,7 +50,7 @@ class DropStatement(Operator):
         if isinstance(node, PythonNode) and node.type == "simple_stmt" and _has_effect(node.children[0]):
             yield node.start_pos, node.end_pos
 
-    def mutate(self, node: PythonNode, index: int) -> PythonNode:  # noqa: ARG002 - one way only
+    def mutate(self, node: PythonNode, index: int) -> PythonNode:
         node.children[0] = parso.parse(f"{node.get_first_leaf().prefix}pass")
         return node
 
@@ -62,7 +61,9 @@ class DropStatement(Operator):
 
 def _has_effect(statement: NodeOrLeaf) -> bool:
     if isinstance(statement, ExprStmt):
-        return statement.children[0].type in ("atom_expr", "power") or "=" not in statement.children[1:2]
+        target, operator = statement.children[:2]
+        is_augmented = operator.type == "operator" and operator.get_code().strip() != "="
+        return operator.type != "annassign" and (is_augmented or target.type in ("atom_expr", "power"))
     return statement.type in ("atom_expr", "power")
 
 

@@ -34,15 +34,6 @@ def operator(client) -> User:
 
 
 @pytest.fixture
-def onlooker(client) -> User:
-    """A member of the staff who may see orders and nothing else."""
-    user = make_user("onlooker", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename="view_order"))
-    client.force_login(user)
-    return user
-
-
-@pytest.fixture
 def confirmed(providers) -> Order:
     """An order of two laptops that is confirmed."""
     make_shipping()

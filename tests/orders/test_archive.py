@@ -236,3 +236,13 @@ def test_the_schedule_archives_only_where_it_is_asked_for(completed, settings):
     tasks.archive_orders()
     assert ArchivedOrder.objects.count() == 1
     assert retention.archive_some(now=database_now() + timedelta(days=1)) == "0 orders archived"
+
+
+def test_archiving_stops_when_its_time_is_up_and_goes_on_the_next_time(completed, settings, monkeypatch):
+    settings.ARCHIVE_AFTER_MONTHS = 12
+    let_pass(14, *completed(3))
+    monkeypatch.setattr(archive, "WINDOW", 1)
+    monkeypatch.setattr(retention, "ARCHIVING_SECONDS", -1.0)
+    assert retention.archive_some(now=database_now()) == "1 orders archived, and there may be more"
+    monkeypatch.setattr(retention, "ARCHIVING_SECONDS", 60.0)
+    assert retention.archive_some(now=database_now()) == "2 orders archived"
