@@ -1,5 +1,6 @@
 """The documents name files, commands and settings that exist."""
 
+import importlib.util
 import re
 import subprocess
 from pathlib import Path
@@ -122,3 +123,18 @@ def test_the_steps_of_an_upgrade_are_numbered_in_order():
     notes = (ROOT / "CHANGELOG.md").read_text().partition("### Upgrade notes")[2].partition("\n### ")[0]
     numbers = [int(number) for number in re.findall(r"(?m)^(\d+)\. ", notes)]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_the_changelog_leads_from_each_moved_module_to_one_that_exists():
+    table = (ROOT / "CHANGELOG.md").read_text().partition("- Python modules.")[2].partition("\n- ")[0]
+    moved = 0
+    for row in table.splitlines():
+        before, now = ([*map(str, CODE.findall(cell))] for cell in row.strip(" |").partition(" | ")[::2])
+        if len(before) != len(now):
+            continue  # in words
+        for old, new in zip(before, now, strict=True):
+            if new.rpartition(".")[2].islower():
+                moved += 1
+                assert importlib.util.find_spec(new), new
+                assert not (ROOT / f"{old.replace('.', '/')}.py").exists(), old
+    assert moved > 90

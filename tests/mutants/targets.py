@@ -8,13 +8,15 @@ class Target(NamedTuple):
     tests: tuple[str, ...]
 
 
+SIMULATION = (
+    "tests/simulation/test_simulation.py::test_a_few_small_worlds_keep_every_promise_too",
+    "tests/simulation/test_simulation.py::test_where_nothing_goes_wrong_no_order_ever_waits",
+)
 JOURNEYS = (
     "tests/orders/test_parked.py",
     "tests/orders/test_gifts.py",
     "tests/orders/test_undecided.py",
     "tests/orders/test_reversals.py",
-    "tests/orders/test_journey.py",
-    "tests/orders/test_refunds.py",
 )
 TARGETS = {
     "workflow": Target(
@@ -24,17 +26,17 @@ TARGETS = {
             "orders/rules/undecided.py",
             "orders/rules/schedule.py",
         ),
-        ("tests/orders/test_workflow.py", *JOURNEYS),
+        ("tests/orders/test_workflow.py", *SIMULATION, *JOURNEYS),
     ),
-    "steps": Target(("orders/steps.py",), JOURNEYS),
+    "steps": Target(("orders/steps.py",), (*SIMULATION, *JOURNEYS)),
     "ledger": Target(
         ("payments/ledger.py",),
         (
             "tests/payments/test_grace.py",
             "tests/payments/test_registry.py",
             "tests/orders/test_manual.py",
+            *SIMULATION,
             *JOURNEYS,
-            "tests/orders/test_money_races.py",
         ),
     ),
     "stock": Target(
