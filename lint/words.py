@@ -21,6 +21,8 @@ PROSE = (".md", ".html", ".txt")
 # Recorded output, licences of others, lists of packages; and the list of phrases itself.
 LEFT_OUT = re.compile(r"^(docs/(bench|chaos)/|.*/vendor/|requirements|LICENSE|lint/)")
 NOT_PRODUCT = re.compile(r"^tests/|/migrations/")
+# Names in the code may be older than the wording.
+NAME = re.compile(r"`[\w.]+`")
 WORD = re.compile(r"[A-Za-z][A-Za-z'-]*")
 SPEECH = {
     "say",
@@ -75,7 +77,9 @@ def comments(path: str, source: str) -> Iterator[Text]:
 def readable(path: str) -> list[Text]:
     """Return what people read in a file."""
     source = Path(path).read_text()
-    return list(comments(path, source)) if path.endswith(".py") else [Text(path, 1, source)]
+    if path.endswith(".py"):
+        return list(comments(path, source))
+    return [Text(path, 1, NAME.sub(lambda name: " " * len(name[0]), source))]
 
 
 def violations(texts: list[Text], listed: list[Phrase]) -> Iterator[str]:

@@ -80,7 +80,7 @@ def _waits_for_decision(facts: Facts, wait: Wait) -> Explanation:
         why=f"The {what} is not decided yet: it waits for {wait.words}."
         + (f" {call.message}" if call and call.message else "")
         + (f" If it is not paid by {until}, it is voided and the order cancelled." if until else ""),
-        next_action="No action needed: it goes on with the provider's webhook, and is looked up besides."
+        next_action="No action needed: it continues with the provider's webhook, and is also looked up regularly."
         f" {blockers.NO_ATTEMPT}",
         in_the_way=poll_blockers(facts),
     )

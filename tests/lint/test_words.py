@@ -2,7 +2,7 @@
 
 import re
 
-from lint.words import Phrase, Text, comments, phrases, violations
+from lint.words import Phrase, Text, comments, phrases, readable, violations
 
 PHRASES = [Phrase(re.compile(r"\bnobody\b", re.IGNORECASE), "the actor")]
 SOURCE = '''"""Nobody calls this."""
@@ -19,6 +19,13 @@ def read() -> str:
 def test_comments_and_docstrings_are_checked_and_names_and_strings_are_not():
     found = list(violations(list(comments("example.py", SOURCE)), PHRASES))
     assert sorted(line.split(": ")[0] for line in found) == ["example.py:1", "example.py:3"]
+
+
+def test_a_document_may_name_what_the_code_is_called(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("`orders.nobody` moved.\nNobody and `nobody calls` did not.")
+    found = list(violations(readable(str(page)), PHRASES))
+    assert [line.split(": ")[0] for line in found] == [f"{page}:2"] * 2
 
 
 def test_a_violation_names_its_line_and_what_to_write():
