@@ -22,7 +22,6 @@ from orders.legs import (
 )
 from orders.rules.leg_types import Leg, Mark, State, Wait
 from orders.rules.schedule import MAX_COUNTED_ATTEMPTS, Schedule
-from orders.rules.undecided import BY_HAND, Undecided
 from orders.status import (
     TRANSITIONS,
     UNDONE,
@@ -37,6 +36,8 @@ from orders.status import (
 LONGEST_WAIT = 60.0
 # Attempts until escalation.
 MAX_QUIET_ATTEMPTS = 8
+# Ends an attention that stays when the order is confirmed.
+BY_HAND = "pay it back by hand"
 
 
 @dataclass(slots=True)
@@ -51,7 +52,7 @@ class Event:
 
 
 @dataclass(slots=True)
-class JourneyState(Undecided):
+class JourneyState(Schedule):
     """A journey under lock: where each leg stands, and what follows for the order."""
 
     stock: State = STOCK.PENDING
@@ -100,6 +101,11 @@ class JourneyState(Undecided):
             and are_good(leg.after, self)
             and not (leg.provider and self.is_refused)
         )
+
+    @property
+    def owes_refunds(self) -> bool:
+        """Whether credits of a confirmed order are to be refunded."""
+        return self.payment is PAYMENT.REFUNDING and self.status in (Status.CONFIRMED, Status.COMPLETED)
 
     def may_be_reversed(self, leg: Leg) -> bool:
         return self.status is Status.CANCELLING and self.holds(leg)
@@ -157,9 +163,9 @@ class JourneyState(Undecided):
             self.reason = self.reason or reason
             data = {"reason": reason} | data
         if state.wait is not None and is_new:
-            self._note(EventType.WAITING, waiting_for=str(state.wait))
+            self.note(EventType.WAITING, waiting_for=str(state.wait))
         elif state.event:
-            self._note(state.event, **data)
+            self.note(state.event, **data)
 
     def shipping_quoted(self, amount: Decimal, *, goods: Decimal) -> None:
         """The total is final. Of a total of 0 there is nothing to pay."""
@@ -172,7 +178,7 @@ class JourneyState(Undecided):
         """Reverse: the authorization may still stand."""
         reason = code or "capture_declined"
         self.reason = self.reason or reason
-        self._note(EventType.CAPTURE_DECLINED, reason=reason)
+        self.note(EventType.CAPTURE_DECLINED, reason=reason)
         self.undo(outcome=Status.REJECTED)
 
     def payment_arrived_late(self, state: State = PAYMENT.AUTHORIZED) -> None:
@@ -181,7 +187,7 @@ class JourneyState(Undecided):
         self.reschedule_in(0)
         if not self.is_cancelling:
             self._move(Status.CANCELLING)
-            self._note(EventType.PAYMENT_ARRIVED_LATE)
+            self.note(EventType.PAYMENT_ARRIVED_LATE)
 
     @property
     def has_no_money(self) -> bool:
@@ -212,7 +218,7 @@ class JourneyState(Undecided):
             self.wait = None
         if self.status is Status.PENDING:
             self._move(Status.PROCESSING)
-            self._note(EventType.STARTED)
+            self.note(EventType.STARTED)
 
     def settle(self) -> None:
         if self.is_processing and self.is_refused:
@@ -232,7 +238,7 @@ class JourneyState(Undecided):
         self._move(Status.CONFIRMED)
         kept = self.attention if BY_HAND in self.attention else ""
         self._finish()
-        self._note(EventType.CONFIRMED)
+        self.note(EventType.CONFIRMED)
         if kept:
             self._flag(kept)
         if self.completion_requested:
@@ -243,7 +249,7 @@ class JourneyState(Undecided):
         self.stock = STOCK.SOLD
         attention = self.attention if self.owes_refunds else ""
         self._finish()
-        self._note(EventType.COMPLETED)
+        self.note(EventType.COMPLETED)
         if self.owes_refunds:
             self.reschedule_in(0)
         if attention:
@@ -253,11 +259,11 @@ class JourneyState(Undecided):
         """Complete it once confirmed."""
         if not self.completion_requested:
             self.completion_requested = True
-            self._note(EventType.COMPLETION_REQUESTED)
+            self.note(EventType.COMPLETION_REQUESTED)
 
     def release(self) -> None:
         self.reschedule_in(0)
-        self._note(EventType.RELEASED)
+        self.note(EventType.RELEASED)
 
     def undo(self, *, outcome: Status, reason: str = "") -> None:
         """End with `outcome`, after compensation."""
@@ -268,14 +274,14 @@ class JourneyState(Undecided):
             return
         self._move(Status.CANCELLING)
         self.reschedule_in(0)
-        self._note(EventType.CANCELLATION_STARTED, reason=self.reason, outcome=outcome.value)
+        self.note(EventType.CANCELLATION_STARTED, reason=self.reason, outcome=outcome.value)
 
     # --- Time ----------------------------------------------------------------------------------------------
 
     def wait_for(self, wait: Wait) -> None:
         """Record a wait that is in no leg's state, once per cause."""
         if self.wait is not wait:
-            self._note(EventType.WAITING, waiting_for=str(wait))
+            self.note(EventType.WAITING, waiting_for=str(wait))
             self.wait = wait
 
     def back_off(self) -> None:
@@ -296,29 +302,30 @@ class JourneyState(Undecided):
         self.rest()
         self._flag(why, details=details)
 
-    def overdue(self, deadline: timedelta) -> None:
+    def call_for_attention(self, why: str, *, details: str = "") -> None:
         """Flag it, without stopping it."""
         if not self.attention:
-            minutes = int(deadline.total_seconds() // 60)
-            self._flag(f"{self.waiting_for or self.status.value} for over {minutes} minutes")
+            self._flag(why, details=details)
+
+    def overdue(self, deadline: timedelta) -> None:
+        minutes = int(deadline.total_seconds() // 60)
+        self.call_for_attention(f"{self.waiting_for or self.status.value} for over {minutes} minutes")
 
     def audit_failed(self, promise: str, *, details: str) -> None:
-        """Flag it, without stopping it."""
-        if not self.attention:
-            self._flag(f"the audit found it wrong: {promise}", details=details)
+        self.call_for_attention(f"the audit found it wrong: {promise}", details=details)
 
     def dispute_won(self, why: str) -> None:
         """Clear the flag of a dispute, which begins with `why`."""
         if self.attention.startswith(why):
             self.attention = ""
-            self._note(EventType.RETRIED, why="dispute_won")
+            self.note(EventType.RETRIED, why="dispute_won")
 
     def retry(self) -> None:
         """Clear the attention and resume."""
         self.attention, self.attempts = "", 0
         if self.owes_refunds or not has_ended(self.status, completion_requested=self.completion_requested):
             self.reschedule_in(0)
-        self._note(EventType.RETRIED)
+        self.note(EventType.RETRIED)
 
     def rest(self) -> None:
         """Not due, without batch, waiting for nothing in particular."""
@@ -353,7 +360,7 @@ class JourneyState(Undecided):
     def _end(self, status: Status) -> None:
         self._move(status)
         self._finish()
-        self._note(
+        self.note(
             EventType.CANCELLED if status is Status.CANCELLED else EventType.REJECTED, reason=self.reason
         )
 
@@ -364,9 +371,10 @@ class JourneyState(Undecided):
 
     def _flag(self, why: str, *, details: str = "") -> None:
         self.attention = why[:200]
-        self._note(EventType.ATTENTION_NEEDED, why=why, details=details[-4000:])
+        self.note(EventType.ATTENTION_NEEDED, why=why, details=details[-4000:])
 
-    def _note(self, event: EventType, **data: Any) -> None:
+    def note(self, event: EventType, **data: Any) -> None:
+        """Add an event."""
         self.sequence += 1
         if event not in NO_PROGRESS:
             self.attempts = min(self.attempts, 1)

@@ -201,7 +201,7 @@ def defer(journey: JourneyState, outcome: Outcome | None, *, kind: Kind | None =
     if outcome is not None and outcome.code == ledger.NO_CAPACITY.code:
         journey.no_capacity()
     elif outcome is not None and outcome.code == ledger.DECIDED_MEANWHILE.code:
-        journey.decided_meanwhile()
+        decisions.decided_meanwhile(journey)
     elif outcome is not None and (outcome.kind == "not_sent" or outcome.code == ledger.LOOKUP_FAILED):
         journey.wait_for(PAYMENT.PROVIDER_AWAY)
     elif outcome is not None and outcome.kind in UNDECIDED:

@@ -2,7 +2,8 @@
 
 from datetime import timedelta
 
-from orders.legs import PAYMENT
+from orders.legs import PAYMENT, holding
+from orders.rules.leg_types import Wait
 from orders.status import NOT_PAID_IN_TIME, Status
 from orders.workflow import JourneyState
 from payments import ledger
@@ -31,4 +32,30 @@ def wait(journey: JourneyState, outcome: Outcome, *, kind: Kind | None) -> None:
     if check_after <= timedelta(0):
         journey.undo(outcome=Status.CANCELLED, reason=NOT_PAID_IN_TIME)
         return
-    journey.undecided(WAITS[outcome.kind], check_in=check_after.total_seconds())
+    _check_later(journey, WAITS[outcome.kind], check_in=check_after.total_seconds())
+
+
+def decided_meanwhile(journey: JourneyState) -> None:
+    """A webhook was faster than the answer to a look-up: due at once, to read the ledger."""
+    if journey.wait is not None and journey.wait.is_patient:
+        journey.wait = None
+    journey.no_capacity()
+
+
+def _check_later(journey: JourneyState, wait: Wait, *, check_in: float) -> None:
+    """Wait without an attempt. With other legs to do the order stays in its batch, which settles it."""
+    journey.wait_for(wait)
+    journey.attempts, journey.has_news = 0, True
+    if journey.is_processing and journey.is_refused:
+        journey.reschedule_in(0)
+    elif not _has_other_legs_to_do(journey):
+        journey.reschedule_in(check_in)
+    elif journey.batch_id is None:
+        journey.reschedule_in(min(check_in, wait.retry_seconds or check_in))
+
+
+def _has_other_legs_to_do(journey: JourneyState) -> bool:
+    """Whether a leg beside the payment is to be tried, or reversed."""
+    if journey.is_cancelling:
+        return any(leg is not PAYMENT for leg in holding(journey))
+    return journey.is_processing and not journey.is_last(PAYMENT)

@@ -6,6 +6,7 @@ from decimal import Decimal
 from inventory.stock import Wanted
 from orders.models import Credit, Order
 from orders.payment import answers
+from orders.refunding import refunds
 from orders.refunding.amounts import Item, Plan, Standing, Wish
 from orders.workflow import JourneyState
 from payments import ledger, returns
@@ -156,10 +157,10 @@ def _note(journey: JourneyState, one: Prepared, outcome: Outcome) -> None:
     credit, amount = one.request.credit or 0, one.request.amount
     if outcome.kind == "succeeded":
         set_state(journey.order_id, credit, Credit.State.REFUNDED)
-        journey.refund_succeeded(credit=credit, amount=amount)
+        refunds.succeeded(journey, credit=credit, amount=amount)
     else:
         set_state(journey.order_id, credit, Credit.State.FAILED)
-        journey.refund_failed(credit=credit, amount=amount, code=outcome.code)
+        refunds.failed(journey, credit=credit, amount=amount, code=outcome.code)
         journey.escalate(returns.in_words(one, outcome))
 
 
@@ -167,7 +168,7 @@ def _go_on(journey: JourneyState, states: Mapping[int, str]) -> None:
     has_failed = Credit.State.FAILED in states.values()
     # A retry clears the attention: all that failed is tried again.
     more = Credit.State.REQUESTED in states.values() or (has_failed and not journey.attention)
-    journey.refunds_done(more=more, failed=has_failed)
+    refunds.all_tried(journey, more=more, has_failed=has_failed)
 
 
 def _wait(journey: JourneyState, outcome: Outcome | None) -> None:

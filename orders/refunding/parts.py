@@ -10,7 +10,7 @@ from orders.commands import NotPossible
 from orders.legs import STOCK
 from orders.models import Credit, Journey, Order
 from orders.queries import OrderNotFound
-from orders.refunding import crediting
+from orders.refunding import crediting, refunds
 from orders.refunding.amounts import Plan, Standing, Wish, plan
 from orders.status import Status
 from orders.workflow import JourneyState
@@ -39,7 +39,7 @@ def refund_part(*, order_id: int, wish: Wish, requested_by: int | None = None) -
         credit = crediting.grant(order_id, decided, wish, number=number, requested_by=requested_by)
         if wish.restock:
             _restock(journey, decided)
-        journey.refund_requested(credit=number, amount=decided.amount, reason=wish.reason)
+        refunds.requested(journey, credit=number, amount=decided.amount, reason=wish.reason)
         Journey.objects.save_all([journey])
         wakeup.wake_dispatcher()
         faults.point("command.before_commit")

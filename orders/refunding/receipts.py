@@ -11,9 +11,8 @@ from iso.currencies import format_amount
 from orders.commands import NotPossible
 from orders.models import Journey, Order
 from orders.payment import answers
-from orders.rules.undecided import BY_HAND
 from orders.status import Status
-from orders.workflow import JourneyState
+from orders.workflow import BY_HAND, JourneyState
 from payments import receipts
 from payments.gateways import gateway
 from payments.gateways.manual import NAME

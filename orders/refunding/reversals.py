@@ -6,7 +6,7 @@ from orders import wakeup
 from orders.legs import PAYMENT
 from orders.models import Credit, Journey
 from orders.payment import answers
-from orders.refunding import crediting
+from orders.refunding import crediting, refunds
 from orders.status import UNDONE
 from orders.workflow import JourneyState
 from payments import ledger
@@ -43,7 +43,7 @@ def _apply(kind: Kind, journey: JourneyState, found: Reversed, outcome: Outcome)
         journey.payment_arrived_late(PAYMENT.CAPTURED)
     elif kind is Kind.REFUND and found.credit is not None:
         crediting.set_state(journey.order_id, found.credit, Credit.State.FAILED)
-        journey.refund_reversed(credit=found.credit, amount=found.amount, code=outcome.code)
+        refunds.reversed_later(journey, credit=found.credit, amount=found.amount, code=outcome.code)
         if found.attempt >= MOST_ATTEMPTS:
             journey.escalate(why)
     elif not journey.is_cancelling:

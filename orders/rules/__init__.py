@@ -1,1 +1,1 @@
-"""What the workflow stands on, without I/O: what a leg declares, when a journey is due, and who decides later."""
+"""What the workflow stands on, without I/O: what a leg declares, and when a journey is due."""

@@ -22,9 +22,9 @@ TARGETS = {
     "workflow": Target(
         (
             "orders/workflow.py",
-            "orders/rules/refundable.py",
-            "orders/rules/undecided.py",
             "orders/rules/schedule.py",
+            "orders/refunding/refunds.py",
+            "orders/payment/decisions.py",
         ),
         ("tests/orders/test_workflow.py", *SIMULATION, *JOURNEYS),
     ),

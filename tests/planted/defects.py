@@ -102,13 +102,13 @@ def publish_before_commit() -> list[Replacement]:
 
 def sequence_with_gaps() -> list[Replacement]:
     """An event's sequence comes from one counter for all orders, as from a database sequence."""
-    numbers, note = count(1), JourneyState._note
+    numbers, note = count(1), JourneyState.note
 
     def numbered(self: JourneyState, event: Any, **data: Any) -> None:
         self.sequence = max(self.sequence, next(numbers))
         note(self, event, **data)
 
-    return [(JourneyState, "_note", numbered)]
+    return [(JourneyState, "note", numbered)]
 
 
 def stock_without_guard() -> list[Replacement]:

@@ -1,0 +1,44 @@
+"""What refunds of parts mean for a confirmed order's journey. Without I/O."""
+
+from decimal import Decimal
+from typing import Any
+
+from orders.events import EventType
+from orders.legs import PAYMENT
+from orders.workflow import JourneyState
+
+
+def requested(journey: JourneyState, *, credit: int, amount: Decimal, **data: Any) -> None:
+    _resume(journey, unless=journey.owes_refunds and journey.is_due and not journey.attention)
+    journey.note(EventType.REFUND_REQUESTED, credit=credit, amount=str(amount), **data)
+
+
+def succeeded(journey: JourneyState, *, credit: int, amount: Decimal) -> None:
+    journey.wait = None
+    journey.note(EventType.REFUND_SUCCEEDED, credit=credit, amount=str(amount))
+
+
+def failed(journey: JourneyState, *, credit: int, amount: Decimal, code: str) -> None:
+    journey.note(EventType.REFUND_FAILED, credit=credit, amount=str(amount), reason=code)
+
+
+def reversed_later(journey: JourneyState, *, credit: int, amount: Decimal, code: str) -> None:
+    """A refund failed after it had succeeded: due for another attempt."""
+    _resume(journey, unless=journey.owes_refunds and journey.is_due)
+    journey.note(EventType.REFUND_FAILED, credit=credit, amount=str(amount), reason=code, reversed=True)
+
+
+def all_tried(journey: JourneyState, *, more: bool, has_failed: bool) -> None:
+    """Continue with `more` credits, or rest; failed ones wait for an operator."""
+    journey.rest()
+    if more:
+        journey.reschedule_in(0)
+    elif not has_failed:
+        journey.payment = PAYMENT.CAPTURED
+
+
+def _resume(journey: JourneyState, *, unless: bool) -> None:
+    """Make its refunds due, `unless` they are under way."""
+    journey.payment = PAYMENT.REFUNDING
+    if not unless:
+        journey.reschedule_in(0)
