@@ -10,7 +10,7 @@ NOWHERE := SECRET_KEY=not-used-by-checks-but-long-enough-to-look-like-a-real-one
 	DEBUG=0 DEMO=0 ALLOW_SANDBOX=1 ALLOWED_HOSTS=orders.example TRUSTED_PROXIES=192.0.2.1 \
 	DATA_DIR=$(CURDIR)/.data/nowhere
 
-.PHONY: help docker-check run engines backup restore cluster cluster-test cluster-kill cluster-freeze cluster-cut cluster-heal cluster-restart cluster-upgrade test bench chaos attack fuzz client advisories lint check translations screenshots clean lock
+.PHONY: help docker-check run engines backup restore cluster cluster-test cluster-kill cluster-freeze cluster-cut cluster-heal cluster-restart cluster-upgrade test bench chaos attack fuzz mutants client advisories lint check translations screenshots clean lock
 
 help: ## List the commands
 	@grep -hE '^[a-z -]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -69,6 +69,11 @@ fuzz: ## Send requests generated from the API's description, as three kinds of u
 	@sh config/venv.sh requirements-dev.txt
 	@FUZZ_REQUESTS=$(or $(REQUESTS),20000) FUZZ_SEED=$(or $(SEED),1) $(PY) -m pytest -q -s tests/security/test_generated_requests.py $(ARGS)
 
+mutants: ## Break chosen modules one place at a time, and list what no test notices; for nights (TARGETS=stock,ledger SAMPLE=0.2 SEED=)
+	@sh config/venv.sh requirements-dev.txt
+	@sh config/venv.sh requirements-mutants.txt
+	@exec $(PY) -m tests.mutants $(if $(TARGETS),--targets $(TARGETS)) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 client: ## Build the Python client as a wheel in dist/, from the API's description
 	@sh config/venv.sh requirements-dev.txt
 	@$(NOWHERE) $(PY) -m clients.build dist
@@ -109,6 +114,8 @@ lock: ## Compile the requirements from pyproject.toml (needs uv)
 		--upgrade --no-emit-index-url --no-header --no-annotate -q -o requirements-dev.txt
 	@uv pip compile pyproject.toml --extra cluster -c requirements-dev.txt --universal --python-version 3.11 --generate-hashes \
 		--upgrade --no-emit-index-url --no-header --no-annotate -q -o requirements-cluster.txt
+	@uv pip compile pyproject.toml --extra mutants -c requirements-dev.txt --universal --python-version 3.11 --generate-hashes \
+		--upgrade --no-emit-index-url --no-header --no-annotate -q -o requirements-mutants.txt
 
 clean: ## Remove the virtual environment and all data
 	@if [ -L .data/postgres ]; then rm -rf "$$(dirname "$$(readlink -f .data/postgres)")"; fi

@@ -73,7 +73,7 @@ fingerprint() {
 is_installed() {
     # The other locks hold everything that requirements.txt does, in the same versions.
     others=
-    [ "$lock" = requirements.txt ] && others="requirements-dev.txt requirements-cluster.txt"
+    [ "$lock" = requirements.txt ] && others="requirements-dev.txt requirements-cluster.txt requirements-mutants.txt"
     for done in "$lock" $others; do
         [ -f "$stamp.$done" ] && [ "$(cat "$stamp.$done")" = "$(fingerprint "$done")" ] && return
     done

@@ -68,33 +68,34 @@ def for_batch(step: Step) -> BatchStep:
         batch = batches.acquire_batch(batch_id, step=step.__name__)
         if batch is None:
             return  # finished, possibly long ago
+        parts, has_failed = [batch], False
         with structlog.contextvars.bound_contextvars(**batches.log_context(batch_id, batch.order_ids)):
-            run_isolated(batch)
+            while parts:
+                part = parts.pop()
+                try:
+                    faults.point(begin)
+                    step(part)
+                    faults.point(end)
+                except (OperationalError, InterfaceError):
+                    raise
+                except Exception as error:  # noqa: BLE001 - isolated, logged and escalated
+                    parts += reversed(_isolate(part, error))
+                    has_failed = True
+            if has_failed:
+                batches.finish_run(batch)
         wakeup.announce_events()
 
-    def run_isolated(batch: BatchLease) -> None:
-        try:
-            faults.point(begin)
-            step(batch)
-            faults.point(end)
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception as error:
-            if len(batch.order_ids) == 1:
-                logger.exception("Order %s breaks %s", batch.order_ids[0], step.__name__)
-                _escalate(batch, f"{step.__name__}: {error!r}", traceback.format_exc())
-            else:
-                logger.warning(
-                    "%s fails for %s orders: each half for itself",
-                    step.__name__,
-                    len(batch.order_ids),
-                    exc_info=True,
-                )
-                for half in batch.halves():
-                    run_isolated(half)
-            batches.finish_run(batch)
-
     return run
+
+
+def _isolate(batch: BatchLease, error: Exception) -> Sequence[BatchLease]:
+    """Return the halves of a failed batch to run in order; escalate a single order."""
+    if len(batch.order_ids) > 1:
+        logger.warning("%s fails for %s orders: halving", batch.step, len(batch.order_ids), exc_info=error)
+        return batch.halves()
+    logger.error("Order %s breaks %s", batch.order_ids[0], batch.step, exc_info=error)
+    _escalate(batch, f"{batch.step}: {error!r}", "".join(traceback.format_exception(error)))
+    return ()
 
 
 def _escalate(batch: BatchLease, why: str, details: str) -> None:

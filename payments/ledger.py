@@ -56,11 +56,9 @@ LONGEST_START = 5.0
 
 def prepare(kind: Kind, asked: Asked) -> list[Prepared]:
     """Record calls before they are sent. Commit before `send`. One call per order at a time."""
-    if asked.is_numbered:
-        statement, places = PREPARE_NUMBERED, [kind.value]
-    else:
-        statement, places = PREPARE_FIRST, [FIRST[kind], BASE.get(kind), kind.value]
-    row = [kind.value, settings.PAYMENT_GATEWAY]
+    statement = PREPARE_NUMBERED if asked.is_numbered else PREPARE_FIRST
+    places = [] if asked.is_numbered else [FIRST[kind], BASE.get(kind)]
+    row = [kind.value, kind.value, settings.PAYMENT_GATEWAY]
     found = execute(statement.format(asked=asked.query), [*asked.parameters, *places, *row])
     now = monotonic()
     prepared, decided = [], []
