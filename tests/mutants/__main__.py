@@ -95,7 +95,7 @@ def _run_target(name: str, target: Target, *, sample: float, dice: random.Random
     started = time.monotonic()
     if not run_tests(target.tests, timeout=900, fresh_database=True):
         raise SystemExit(f"{name}: its tests fail without a mutant, see last-run.txt")
-    timeout = 10 + 2 * (time.monotonic() - started)
+    timeout = 20 + 1.5 * (time.monotonic() - started)
     mutants = [
         Mutant(Path(module), operator, occurrence)
         for module in target.modules
