@@ -7,7 +7,8 @@ when Patroni has such a setting (`STOP_POLLING_INTERVAL` in patroni/postgresql, 
 from patroni import __main__ as patroni
 from patroni import postgresql
 
-SECONDS = 0.1
+# PostgreSQL takes a quarter of a second. Found still running with all written, it would be given one more.
+SECONDS = 0.5
 
 if not hasattr(postgresql, "STOP_POLLING_INTERVAL"):
     raise SystemExit(
