@@ -28,7 +28,15 @@ TARGETS = {
         ),
         ("tests/orders/test_workflow.py", *SIMULATION, *JOURNEYS),
     ),
-    "steps": Target(("orders/steps.py",), (*SIMULATION, *JOURNEYS)),
+    "steps": Target(
+        ("orders/steps.py",),
+        (
+            *SIMULATION,
+            "tests/orders/test_journey.py::test_a_batch_of_which_one_has_to_be_refused_waits_for_it",
+            "tests/orders/test_journey.py::test_a_step_that_breaks_on_one_order_stops_that_order_alone",
+            *JOURNEYS,
+        ),
+    ),
     "ledger": Target(
         ("payments/ledger.py",),
         (

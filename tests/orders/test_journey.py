@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from inventory.models import Product, Reservation, StockItem
 from orders import batches, commands, journal, steps
 from orders.maintenance import audit
-from orders.models import Batch, Journey, Order
+from orders.models import Batch, Journey, Order, StepRun
 from orders.status import Status
 from orders.workflow import JourneyState
 from payments.gateways import gateway
@@ -258,6 +258,29 @@ def test_a_poisonous_order_is_put_before_a_person_and_spoils_no_other() -> None:
     assert "Traceback" in journal.events_of(poison)[-1].data["details"]
 
 
+def test_a_step_that_breaks_on_one_order_stops_that_order_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    product = make_product()
+    orders = [make_order((product, 1)).order_id for _ in range(5)]
+    broken = orders[2]
+    quoted = JourneyState.shipping_quoted
+
+    def breaks(state: JourneyState, amount: Decimal, *, goods: Decimal) -> None:
+        if state.order_id == broken:
+            raise ValueError("a defect")
+        quoted(state, amount, goods=goods)
+
+    monkeypatch.setattr(JourneyState, "shipping_quoted", breaks)
+    work_off()
+    statuses = {order_id: journey(order_id).status for order_id in orders}
+    assert statuses.pop(broken) == Status.PROCESSING
+    assert set(statuses.values()) == {Status.CONFIRMED}
+    assert journey(broken).attention.startswith("quote_shipping: ")
+    assert journey(broken).due_at is None
+    assert "Traceback" in journal.events_of(broken)[-1].data["details"]
+    # One run of the step, of the whole batch.
+    assert StepRun.objects.filter(step="quote_shipping", ended_at__isnull=False).count() == 1
+
+
 def test_an_order_put_before_a_person_goes_on_when_the_cause_is_gone_and_the_person_says_so() -> None:
     order_id = make_order((make_product(), 1)).order_id
     Order.objects.filter(pk=order_id).update(goods_amount=Decimal("-99.00"))  # no call can be of it
@@ -472,7 +495,9 @@ def test_a_batch_that_goes_in_halves_has_not_arrived_before_the_second(
     assert set(Journey.objects.values_list("status", flat=True)) == {Status.CONFIRMED}
 
 
-def test_a_batch_of_which_one_has_to_be_refused_waits_for_it() -> None:
+@pytest.mark.parametrize("is_handed_over", [True, False])
+def test_a_batch_of_which_one_has_to_be_refused_waits_for_it(settings, is_handed_over: bool) -> None:
+    settings.PROVIDER_HANDOVER = is_handed_over
     product = make_product(units=1)
     orders = [make_order((product, quantity)).order_id for quantity in (1, 2)]
     (claimed,) = batches.claim()
