@@ -510,6 +510,7 @@ def test_a_batch_of_which_one_has_to_be_refused_waits_for_it(settings, is_handed
     steps.capture_payment(batch_id=claimed.batch_id)
     assert journey(orders[1]).status == Status.CANCELLING
     assert Batch.objects.get().finished_at
+    assert StepRun.objects.filter(step="authorize_payment").count() == 1
 
 
 def test_a_repeated_batch_changes_nothing() -> None:
