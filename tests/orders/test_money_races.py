@@ -202,6 +202,38 @@ def test_money_that_arrives_while_the_undo_is_half_done_goes_back_too(providers:
     assert net_at_provider(order_id) == (0, 0)
 
 
+def test_money_that_a_step_receives_after_the_order_has_ended_goes_back_too(at, settings) -> None:
+    settings.PROVIDER_HANDOVER = False
+    order_id = make_order((make_product(units=3), 1)).order_id
+
+    def give_up() -> None:
+        commands.cancel_order(order_id=order_id, reason="Took too long")
+        ledger.record(Kind.AUTHORIZE, {order_id: Outcome("declined", code=ledger.NEVER_ARRIVED)})
+        work_off()
+        assert journey(order_id).status == Status.CANCELLED
+
+    at("authorize.after_call", give_up)
+    settle_down()
+    assert "payment_arrived_late" in types(order_id)
+    assert journey(order_id).status == Status.CANCELLED
+    assert net_at_provider(order_id) == (0, 0)
+
+
+def test_money_that_another_worker_returned_already_is_no_late_payment(at, settings) -> None:
+    settings.PROVIDER_HANDOVER = False
+    order_id = make_order((make_product(units=3), 1)).order_id
+
+    def cancel() -> None:
+        commands.cancel_order(order_id=order_id, reason="Took too long")
+        work_off()
+        assert journey(order_id).status == Status.CANCELLED
+
+    at("authorize.after_call", cancel)
+    settle_down()
+    assert "payment_arrived_late" not in types(order_id)
+    assert net_at_provider(order_id) == (0, 0)
+
+
 def test_a_void_that_a_capture_overtook_becomes_a_refund() -> None:
     order_id = make_order((make_product(units=3), 1)).order_id
     work_off()
