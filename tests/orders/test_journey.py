@@ -513,6 +513,17 @@ def test_a_batch_of_which_one_has_to_be_refused_waits_for_it(settings, is_handed
     assert StepRun.objects.filter(step="authorize_payment").count() == 1
 
 
+def test_each_route_ends_its_batch() -> None:
+    """One that did not would count as in flight until its lease ends."""
+    completed, cancelled = (make_order((make_product(), 1)).order_id for _ in range(2))
+    commands.complete_order(order_id=completed)  # once it is confirmed
+    work_off()
+    commands.cancel_order(order_id=cancelled, reason="Changed mind")
+    work_off()
+    assert [journey(order_id).status for order_id in (completed, cancelled)] == ["completed", "cancelled"]
+    assert not Batch.objects.filter(finished_at=None).exists()
+
+
 def test_a_repeated_batch_changes_nothing() -> None:
     product = make_product(units=5)
     order = make_order((product, 1))
