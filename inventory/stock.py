@@ -42,7 +42,6 @@ class NoStock(Exception):
 
     def __init__(self, product_id: int) -> None:
         super().__init__(f"There is no stock of a product {product_id}.")
-        self.product_id = product_id
 
 
 class NotEnoughFree(Exception):
@@ -52,7 +51,6 @@ class NotEnoughFree(Exception):
         super().__init__(
             f"Only {available} units of product {product_id} are free; the others are reserved by orders."
         )
-        self.product_id = product_id
         self.available = available
 
 
