@@ -10,7 +10,7 @@ export async function submitAction(event, onDone) {
   event.preventDefault();
   const root = event.currentTarget; // gone after the first await
   if (form.dataset.confirm && !(await confirmed(form))) return;
-  const show = (text) => ($("[data-told]", root).textContent = text);
+  const show = (text) => ($("[data-result]", root).textContent = text);
   const submit = $("button[type=submit]", form);
   const reason = form.elements.reason?.value.trim();
   submit.disabled = true;

@@ -19,7 +19,7 @@ export function beginDemo() {
     const pressed = event.target.closest("[data-trouble]");
     if (pressed) injectFault(pressed.dataset.trouble);
   });
-  request("/api/board/trouble").then(({ payments }) => showFault(payments), (error) => ($("#trouble-told").textContent = errorText(error)));
+  request("/api/board/trouble").then(({ payments }) => showFault(payments), (error) => ($("#trouble-status").textContent = errorText(error)));
 }
 
 async function placeOrders(event) {
@@ -46,17 +46,17 @@ function linkTo(id, text) {
 }
 
 async function injectFault(name) {
-  $("#trouble-told").textContent = "Applying …";
+  $("#trouble-status").textContent = "Applying …";
   try {
     const { payments } = await request("/api/board/trouble", { method: "PUT", body: { payments: name } });
     showFault(payments);
   } catch (error) {
-    $("#trouble-told").textContent = `Failed: ${errorText(error)}`;
+    $("#trouble-status").textContent = `Failed: ${errorText(error)}`;
   }
 }
 
 function showFault(name) {
   for (const each of document.querySelectorAll("[data-trouble]")) each.setAttribute("aria-pressed", String(each.dataset.trouble === name));
-  $("#trouble-told").textContent = FAULTS[name] ?? "";
+  $("#trouble-status").textContent = FAULTS[name] ?? "";
   $("#trouble").dataset.now = name;
 }

@@ -19,8 +19,8 @@ export function update(root, html) {
 function replace(old, part) {
   const active = old.contains(document.activeElement) ? document.activeElement : null;
   if (active?.tagName === "INPUT" && active.value) return;
-  const result = $("[data-told]", old)?.textContent;
+  const result = $("[data-result]", old)?.textContent;
   old.replaceChildren(...part.childNodes);
-  if (result && $("[data-told]", old)) $("[data-told]", old).textContent = result;
+  if (result && $("[data-result]", old)) $("[data-result]", old).textContent = result;
   if (active) ((active.id && document.getElementById(active.id)) || old.closest("dialog, main"))?.focus();
 }

@@ -58,7 +58,7 @@ function askToCancel(event) {
 }
 
 async function cancel(form) {
-  const show = (text) => ($("[data-told]", root).textContent = text);
+  const show = (text) => ($("[data-result]", root).textContent = text);
   show(word("Sending", "Sending …"));
   try {
     const response = await fetch(form.action, { method: "POST", body: new FormData(form), signal: AbortSignal.timeout(15_000) });
