@@ -49,6 +49,9 @@ TARGETS = {
             "tests/orders/test_manual.py",
             *SIMULATION,
             *JOURNEYS,
+            "tests/orders/test_money_races.py::test_a_transaction_that_another_worker_is_sending_is_not_struck_out",
+            "tests/orders/test_journey.py::test_a_batch_that_waits_for_its_calls_goes_on_without_a_straggler",
+            "tests/orders/test_stripe.py::test_a_call_that_is_begun_is_sent_again_in_the_same_step",
         ),
     ),
     "stock": Target(

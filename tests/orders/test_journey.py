@@ -16,10 +16,12 @@ from orders.models import Batch, Journey, Order, StepRun
 from orders.status import Status
 from orders.workflow import JourneyState
 from payments.gateways import gateway
+from payments.models import Transaction
 from providers.breaker import breaker
 from sandbox.process import SandboxProcess
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import await_answers, lose_workers, make_everything_due, run_canvas, work_off
+from tests.waiting import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("providers", "books_balance")]
 
@@ -511,6 +513,20 @@ def test_a_batch_of_which_one_has_to_be_refused_waits_for_it(settings, is_handed
     assert journey(orders[1]).status == Status.CANCELLING
     assert Batch.objects.get().finished_at
     assert StepRun.objects.filter(step="authorize_payment").count() == 1
+
+
+def test_a_batch_that_waits_for_its_calls_goes_on_without_a_straggler(settings, providers) -> None:
+    settings.PROVIDER_HANDOVER, settings.STRAGGLER_PATIENCE_SECONDS = False, 0.1
+    order_id = make_order((make_product(), 1)).order_id
+    providers.set_faults("payments", latencyMs=2000, operations=["authorize"])
+    (claimed,) = batches.claim()
+    run_canvas(batches.canvas(claimed))
+    assert journey(order_id).waiting_for == "payment_outcome"
+    providers.clear_faults()
+    until(lambda: Transaction.objects.get(order_id=order_id).state == Transaction.State.SUCCEEDED)
+    make_everything_due()
+    work_off()
+    assert journey(order_id).status == Status.CONFIRMED
 
 
 def test_each_route_ends_its_batch() -> None:

@@ -10,9 +10,9 @@ import requests
 from django.test import Client
 from rest_framework.test import APIClient
 
-from orders import commands
+from orders import commands, journal
 from orders.maintenance import audit
-from orders.models import Journey
+from orders.models import Journey, Order
 from orders.operators import money_at_risk
 from orders.placing.single import Placed
 from orders.refunding import parts
@@ -73,6 +73,16 @@ def webhook(event_type: str, found: dict[str, Any]) -> int:
     headers = {"Stripe-Signature": signed}
     address = "/api/payments/webhook/stripe"
     return Client().post(address, body, content_type="application/json", headers=headers).status_code
+
+
+def test_a_call_that_is_begun_is_sent_again_in_the_same_step(settings):
+    """Steps wait for calls where the default gateway makes none, as here; other gateways' may need two."""
+    settings.PAYMENT_GATEWAY, settings.PAYMENT_GATEWAYS = "in_process", {"stripe": ""}
+    order = make_order((make_product(units=5), 1), token="pm_card_visa")
+    Order.objects.filter(pk=order.order_id).update(payment_gateway="stripe")
+    work_off()
+    assert journey(order).status == Status.CONFIRMED
+    assert "order_waiting" not in [event.type for event in journal.events_of(order.order_id)]
 
 
 def test_a_card_confirms_the_order_and_a_cancellation_refunds_it():
