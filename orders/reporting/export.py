@@ -43,8 +43,10 @@ COLUMNS = {
     "placedAt": "placed_at",
     "createdAt": "placed_at",  # deprecated
     "finishedAt": "journey__finished_at",
+    "adjustmentAmount": "adjustment_amount",
+    "adjustments": "adjustments",
 }
-AMOUNTS = {"goodsAmount", "shippingAmount", "totalAmount", "refundedAmount"}
+AMOUNTS = {"goodsAmount", "shippingAmount", "totalAmount", "refundedAmount", "adjustmentAmount"}
 STAFF_COLUMNS = {"attention": "journey__attention"}
 # What spreadsheets run as a formula, even behind invisible characters.
 FORMULA = re.compile(
@@ -100,7 +102,10 @@ def _row(columns: dict[str, str], values: dict[str, Any]) -> Row:
     row = {name: None if values[source] == "" else values[source] for name, source in columns.items()}
     row["orderNumber"] = order_number(values["id"], values["placed_at"])
     row["status"] = values["journey__status"].capitalize()
-    row["totalAmount"] = values["goods_amount"] + (values["journey__shipping_amount"] or 0)
+    row["totalAmount"] = (
+        values["goods_amount"] + values["adjustment_amount"] + (values["journey__shipping_amount"] or 0)
+    )
+    row["adjustments"] = adjustment_bodies(of_rows(values["adjustments"]))
     for name in AMOUNTS & row.keys():
         amount = row[name]
         row[name] = None if amount is None else rounded(amount, values["currency"])
