@@ -32,9 +32,10 @@ class Adjustment(msgspec.Struct, frozen=True, gc=False):
     rate: Decimal | None = None
 
     @property
-    def percent(self) -> str:
-        """The rate as people write it: "19" or "8.875"; empty without one."""
-        return "" if self.rate is None else f"{(self.rate * 100).normalize():f}"
+    def title(self) -> str:
+        """What staff read: Tax VAT (19 %)."""
+        rate = "" if self.rate is None else f" ({(self.rate * 100).normalize():f} %)"
+        return f"{self.kind.capitalize()} {self.code}{rate}"
 
 
 def of_rows(rows: Any) -> list[Adjustment]:

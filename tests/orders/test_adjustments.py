@@ -1,13 +1,18 @@
 """Tax, discounts and fees that the caller gives: in the total, in the payment, in refunds, and everywhere it is shown."""
 
+import csv
+import io
 import json
 from decimal import Decimal
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
+from django.template.loader import render_to_string
 
+from inventory.models import Product
+from notifications import formats, mail, payloads
+from notifications.models import Delivery, Subscription
+from orders.http.links import track_token
 from orders.maintenance import archive, audit
 from orders.models import ArchivedOrder, Order, OrderEvent
 from payments.models import Transaction
@@ -118,8 +123,6 @@ def test_an_impossible_adjustment_is_refused_with_its_field(shop_client, adjustm
 
 
 def test_amounts_have_the_decimals_of_the_currency(pricer, unlimited):
-    from inventory.models import Product
-
     Product.objects.filter(pk=1).update(currency="JPY", price=3000)
     order = {"customerName": "A", "items": [{"productId": 1, "quantity": 1}], "currency": "JPY"}
     client = client_of(pricer)
@@ -266,3 +269,52 @@ def test_an_archived_order_keeps_them(operator, placed, providers, drain):
         Decimal("6.40"),
         ["VAT", "WELCOME5", "GST"],
     )
+
+
+def test_mails_name_each_with_its_amount(placed, settings):
+    settings.SHOP_LANGUAGE = "en-us"
+    order = Order.objects.select_related("journey").get(pk=placed()["id"])
+    events = list(OrderEvent.objects.filter(order_id=order.pk))
+    context = mail._context(order, list(order.lines.all()), events)
+    text = mail._without_gaps(render_to_string("notifications/received.txt", context))
+    html = render_to_string("notifications/received.html", context)
+    for shown in ("Tax (VAT, 19%)", "Discount (WELCOME5)", "Total without shipping", "Included: Tax (GST)"):
+        assert shown in text
+        assert shown in html
+    for amount in ("$11.40", "-$5.00", "$66.38", "$9.58"):
+        assert amount in text
+        assert amount in html
+    assert text.index("Total without shipping") < text.index("Included")
+
+
+def test_a_code_that_mail_programs_would_link_is_left_out(shop_client):
+    order = an_order(adjustments=[COUPON | {"code": "www.evil.example"}])
+    placed = Order.objects.get(pk=shop_client.post("/api/orders", order).json()["id"])
+    assert [each.name for each in formats.adjustments(placed)] == ["Discount"]
+
+
+def test_the_customers_page_and_the_desk_show_them(operator, placed, client, settings):
+    order = placed(items=[{"productId": 1, "quantity": 2, "properties": {"print": "Jane"}}])
+    page = client.get(f"/track/{track_token(order['id'], Order.objects.get().placed_at)}").content.decode()
+    client.force_login(operator)
+    desk = client.get(f"/admin/orders/order/{order['id']}/change/").content.decode()
+    for shown in ("Tax (VAT, 19%)", "$11.40", "Included: Tax (GST)"):
+        assert shown in page
+    for shown in ("Tax VAT (19 %)", "Discount WELCOME5", "-5.00 USD", "Included: Tax GST", "print: Jane"):
+        assert shown in desk
+
+
+def test_webhooks_and_exports_have_them(shop_client, placed):
+    placed()
+    subscription = Subscription.objects.create(url="https://shop.example/hook")
+    order_id = Order.objects.get().pk
+    delivery = Delivery.objects.create(
+        subscription=subscription, order_id=order_id, sequence=1, event="order_placed"
+    )
+    body = json.loads(payloads.compose([delivery])[delivery.pk])
+    assert body["order"]["adjustments"][0] == VAT | {"included": False}
+    (row,) = map(json.loads, shop_client.get("/api/orders/export").getvalue().splitlines())
+    assert (row["adjustmentAmount"], row["totalAmount"], len(row["adjustments"])) == (6.40, 66.38, 3)
+    csv_text = shop_client.get("/api/orders/export?format=csv").getvalue().decode()
+    (cells,) = csv.DictReader(io.StringIO(csv_text))
+    assert (cells["adjustmentAmount"], json.loads(cells["adjustments"])[1]["amount"]) == ("6.40", -5.00)
