@@ -33,8 +33,8 @@ from limits.rates import Rate
 from orders import queries
 from orders.http.filters import FILTER_PARAMETERS, apply_filters
 from orders.http.line_refusals import with_all_lines
-from orders.http.placing import check_prices
 from orders.http.places import EXPORTS, EXPORTS_OF_STAFF, INTAKES, RETRY_AFTER_SECONDS
+from orders.http.placing import check_prices
 from orders.http.requests import BulkOrderRequest, read_bulk_order
 from orders.limits import allowances
 from orders.permissions import sees_all_orders

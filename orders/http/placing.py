@@ -55,7 +55,9 @@ class QuoteBody(Answer, kw_only=True):
     items: list[QuotedLine]
     adjustments: list[AdjustmentBody]
     goods_amount: Decimal
-    adjustment_amount: Annotated[Decimal, Meta(description="The sum of the adjustments that are not included.")]
+    adjustment_amount: Annotated[
+        Decimal, Meta(description="The sum of the adjustments that are not included.")
+    ]
     shipping_amount: Annotated[Decimal | None, Meta(description="Null if the order cannot be shipped.")]
     total_amount: Annotated[
         Decimal | None, Meta(description="For `expectedTotal`; null if the order cannot be shipped.")
@@ -111,7 +113,10 @@ def _quote(priced: Priced) -> QuoteBody:
         wanted[line.product_id] += line.quantity
     refusal = shipping if isinstance(shipping, Refusal) else None
     return QuoteBody(
-        items=[_quoted(body, units.get(body.product_id, 0), wanted[body.product_id]) for body in line_bodies(lines)],
+        items=[
+            _quoted(body, units.get(body.product_id, 0), wanted[body.product_id])
+            for body in line_bodies(lines)
+        ],
         adjustments=adjustment_bodies(new.adjustments),
         goods_amount=goods,
         adjustment_amount=adjusted,

@@ -42,7 +42,12 @@ class RefundItem(Body, kw_only=True):
     sku: Annotated[str, Meta(min_length=1, max_length=40)] | None = None
     line: (
         Annotated[
-            int, Meta(ge=1, le=100, description="As in `items` of the order. Needed for one of several of a product.")
+            int,
+            Meta(
+                ge=1,
+                le=100,
+                description="As in `items` of the order. Needed for one of several of a product.",
+            ),
         ]
         | None
     ) = None

@@ -148,9 +148,9 @@ class NewOrderRequest(Body, kw_only=True):
     shipping_address: ShippingAddress | None = None
     payment: PaymentMeans | None = None
     hold: Annotated[bool, Meta(description="Leave it pending until it is processed.")] = False
-    expected_total: (
-        Annotated[Price, Meta(description="The total as quoted; another is refused.")] | None
-    ) = None
+    expected_total: Annotated[Price, Meta(description="The total as quoted; another is refused.")] | None = (
+        None
+    )
     external_reference: ExternalReference | None = None
     metadata: Metadata | None = None
     adjustments: (

@@ -74,7 +74,8 @@ class OrderSummary(Answer, kw_only=True):
     held: bool
     progress: int
     total_amount: Annotated[
-        Decimal, Meta(description="Goods, adjustments and shipping; without shipping while `totalIsFinal` is false.")
+        Decimal,
+        Meta(description="Goods, adjustments and shipping; without shipping while `totalIsFinal` is false."),
     ]
     total_is_final: Annotated[bool, Meta(description="False until shipping is priced.")]
     currency: str

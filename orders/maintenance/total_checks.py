@@ -27,10 +27,10 @@ CHECKS = {
         SELECT id::text, format('goods %s, adjusted by %s', goods_amount, adjustment_amount)
         FROM orders_order WHERE goods_amount + adjustment_amount < 0
     """,
-    "Totals: amounts are whole units of their currency": f"""
+    "Totals: amounts are whole units of their currency": """
         SELECT o.id::text, format('%s, %s and %s %s', o.goods_amount, o.adjustment_amount, j.shipping_amount, o.currency)
         FROM orders_order o JOIN orders_journey j ON j.order_id = o.id
-        CROSS JOIN LATERAL (SELECT CASE {{decimals}} ELSE 2 END AS decimals) unit
+        CROSS JOIN LATERAL (SELECT CASE {decimals} ELSE 2 END AS decimals) unit
         WHERE o.goods_amount <> round(o.goods_amount, decimals)
            OR o.adjustment_amount <> round(o.adjustment_amount, decimals)
            OR j.shipping_amount <> round(j.shipping_amount, decimals)

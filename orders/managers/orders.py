@@ -62,6 +62,7 @@ class PlacedLine(msgspec.Struct, frozen=True, gc=False):
     def amount(self) -> Decimal:
         return self.unit_price * self.quantity
 
+
 class Extras(NamedTuple):
     """What few orders have beside an `OrderRow`: adjustments, and lines whose prices, numbers or properties are given.
 

@@ -157,7 +157,9 @@ def _insert(orders: dict[int, Priced]) -> None:
             [(order_id, line) for order_id, priced in orders.items() for line in priced.lines],
             origin=origin.of_request(),
             extras={
-                order_id: extras for order_id, priced in orders.items() if (extras := priced.extras()) is not None
+                order_id: extras
+                for order_id, priced in orders.items()
+                if (extras := priced.extras()) is not None
             },
         )
 

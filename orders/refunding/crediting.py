@@ -79,7 +79,9 @@ def grant(order_id: int, plan: Plan, wish: Wish, *, number: int, requested_by: i
         number=number,
         amount=plan.amount,
         # The number of a product's first line is left out: processes of the release before know none.
-        lines=[[p, units, str(amount), *([number] if number else [])] for p, units, amount, number in plan.lines],
+        lines=[
+            [p, units, str(amount), *([number] if number else [])] for p, units, amount, number in plan.lines
+        ],
         shipping_amount=plan.shipping_amount,
         reason=wish.reason,
         restock=wish.restock,

@@ -202,8 +202,6 @@ def test_a_repeat_has_the_same_adjustments(shop_client):
     assert error_of(other) == (422, "idempotency_key_reused", "Idempotency-Key")
 
 
-
-
 def test_an_order_without_extras_names_none_of_their_columns(shop_client):
     statement = Order.objects._one[False, False]
     assert not any(name in statement for name in ("adjust", "properties", "number"))
@@ -230,7 +228,9 @@ def test_units_come_to_their_share_of_tax_and_discounts(operator, placed, provid
     assert audit.run().violations == []
 
 
-def test_fees_are_refunded_by_amount_and_shipping_has_its_adjustments(operator, shop_client, providers, drain):
+def test_fees_are_refunded_by_amount_and_shipping_has_its_adjustments(
+    operator, shop_client, providers, drain
+):
     fee = {"kind": "fee", "code": "wrap", "amount": 2}
     express = {"kind": "shipping", "code": "express", "amount": 3}
     order = shop_client.post("/api/orders", an_order(adjustments=[fee, express])).json()
