@@ -188,7 +188,8 @@ class Refunds(APIView):
         description=(
             "The order keeps its status. Units come to their share of what was paid for the line: its amount, and its"
             " share of tax and discounts that are not included. It is rounded so that any sequence of refunds adds up."
-            " `shipping` has adjustments of that kind; fees and tips are refunded by `amount`. Without an Idempotency-Key a repeated request is a second refund."
+            " `shipping` has adjustments of that kind; fees and tips are refunded by `amount`. Without an"
+            " Idempotency-Key a repeated request is a second refund."
         ),
         request=RefundRequest,
         parameters=[REFERENCE, IDEMPOTENCY_KEY],

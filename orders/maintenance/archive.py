@@ -56,8 +56,8 @@ MOVE = f"""
     )
     INSERT INTO orders_archivedorder (id, uuid, owner_id, month, kept_amount, document)
     SELECT o.id, o.uuid, o.owner_id, date_trunc('month', o.placed_at AT TIME ZONE 'UTC'),
-           CASE WHEN j.status = 'completed' THEN o.goods_amount + o.adjustment_amount + j.shipping_amount - coalesce(c.amount, 0)
-                ELSE 0 END,
+           CASE WHEN j.status = 'completed'
+                THEN o.goods_amount + o.adjustment_amount + j.shipping_amount - coalesce(c.amount, 0) ELSE 0 END,
            jsonb_build_object(
                'order', to_jsonb(o), 'journey', to_jsonb(j) - 'order_id',
                'lines', coalesce(l.rows, '[]'), 'events', coalesce(e.rows, '[]'),

@@ -23,7 +23,8 @@ CHECKS = {
                    FROM {standing} s GROUP BY 1) t ON t.order_id = j.order_id
         LEFT JOIN {credited} c ON c.order_id = j.order_id
         CROSS JOIN LATERAL (SELECT CASE WHEN j.status IN ('confirmed', 'completed')
-            THEN o.goods_amount + o.adjustment_amount + j.shipping_amount - coalesce(c.amount, 0) ELSE 0 END AS amount) owed
+            THEN o.goods_amount + o.adjustment_amount + j.shipping_amount - coalesce(c.amount, 0)
+            ELSE 0 END AS amount) owed
         WHERE j.status IN ('confirmed', 'completed', 'cancelled', 'rejected')
           AND NOT (j.payment = 'refunding' AND j.due_at IS NOT NULL)
           AND coalesce(t.captured, 0) - coalesce(t.refunded, 0) <> owed.amount
@@ -127,7 +128,8 @@ LEDGER_CHECK = """
     LEFT JOIN {credited} c ON c.order_id = o.id
     LEFT JOIN orders_archivedorder a ON a.uuid = p.reference
     CROSS JOIN LATERAL (SELECT CASE WHEN j.status IN ('confirmed', 'completed')
-                                    THEN o.goods_amount + o.adjustment_amount + j.shipping_amount - coalesce(c.amount, 0)
+                                    THEN o.goods_amount + o.adjustment_amount + j.shipping_amount
+                                         - coalesce(c.amount, 0)
                                     ELSE coalesce(a.kept_amount, 0) END AS amount) owed
     WHERE p.flaw = '' AND (p.captures > 1
        OR ((o.id IS NULL OR (j.status IN ('confirmed', 'completed', 'cancelled', 'rejected')

@@ -55,7 +55,7 @@ class NewOrder(msgspec.Struct, frozen=True):
     def is_plain(self) -> bool:
         """Whether its lines are at the catalogue's prices and merged by product, without adjustments."""
         return not self.adjustments and not any(
-            [line.unit_price is not None or line.properties for line in self.lines]
+            line.unit_price is not None or line.properties for line in self.lines
         )
 
 

@@ -93,7 +93,8 @@ PERIODS = """
     GROUP BY 1, 2 ORDER BY 1, 2
 """
 PRODUCTS = """
-    SELECT l.sku, max(l.product_name), o.currency, sum(l.quantity - coalesce(c.units, 0)), count(*) FILTER (WHERE l.number = 0),
+    SELECT l.sku, max(l.product_name), o.currency, sum(l.quantity - coalesce(c.units, 0)),
+        count(*) FILTER (WHERE l.number = 0),
         sum(l.quantity * l.unit_price - coalesce(c.amount, 0))
     FROM orders_order o
     JOIN orders_journey j ON j.order_id = o.id AND j.status IN ('confirmed', 'completed')

@@ -1,4 +1,4 @@
-"""Tax, discounts and fees that the caller gives: in the total, in the payment, in refunds, and everywhere it is shown."""
+"""Tax, discounts and fees that the caller gives: in the total, the payment, refunds, and wherever they are shown."""
 
 import csv
 import io
@@ -19,6 +19,7 @@ from payments.models import Transaction
 from scheduling.slots import database_now
 from tests.factories import make_shipping
 from tests.orders.conftest import an_order, client_of
+from tests.planted import planted
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -318,3 +319,20 @@ def test_webhooks_and_exports_have_them(shop_client, placed):
     csv_text = shop_client.get("/api/orders/export?format=csv").getvalue().decode()
     (cells,) = csv.DictReader(io.StringIO(csv_text))
     assert (cells["adjustmentAmount"], json.loads(cells["adjustments"])[1]["amount"]) == ("6.40", -5.00)
+
+
+# --- The audit --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("defect", "broken"),
+    [
+        ("adjustment_left_out", "Totals: each adjustment that is not included is in the total"),
+        ("included_added_again", "Totals: what is included is not added again"),
+    ],
+)
+def test_the_audit_catches_each_defect_of_totals_as_its_own(placed, defect, broken):
+    with planted(defect):
+        order = placed(hold=True)
+    found = {(violation.check, violation.subject) for violation in audit.run(with_ledger=False).violations}
+    assert found == {(broken, str(order["id"]))}
