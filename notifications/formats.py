@@ -12,7 +12,6 @@ from babel.dates import format_date, format_time, get_timezone, get_timezone_nam
 from babel.numbers import format_currency, format_percent
 from django.conf import settings
 from django.utils.translation import get_language, to_locale
-from django.utils.translation import gettext as _
 
 from notifications import wording
 from orders.models import Order
@@ -53,7 +52,7 @@ def _name(adjustment: Adjustment) -> str:
     details = ", ".join(filter(None, (code, rate)))
     name = str(wording.ADJUSTMENTS[adjustment.kind])
     if adjustment.included:
-        name = _("Included: {name}").format(name=name)
+        name = str(wording.INCLUDED).format(name=name)
     return f"{name} ({details})" if details else name
 
 

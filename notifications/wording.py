@@ -29,6 +29,7 @@ ADJUSTMENTS: dict[str, Text] = {
     "tip": _("Tip"),
     "shipping": _("Shipping"),
 }
+INCLUDED = _("Included: {name}")
 
 STATUSES: dict[Status, Text] = {
     Status.PENDING: _("Received"),

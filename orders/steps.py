@@ -191,13 +191,13 @@ def quote_shipping(batch: BatchLease) -> None:
         journeys = _due(batch, lambda j: j.may_be_tried(SHIPPING))
         parcels = queries.parcels(_ids(journeys))
         quoted = quotes.quote(parcels=parcels)
-        before = {parcel.order_id: parcel.goods_amount + parcel.adjustment_amount for parcel in parcels}
+        goods = {parcel.order_id: parcel.goods_amount + parcel.adjustment_amount for parcel in parcels}
         for journey in journeys:
             quote = quoted[journey.order_id]
             if isinstance(quote, quotes.Refusal):
                 journey.enter(SHIPPING.REFUSED, reason=quote.code)
             else:
-                journey.shipping_quoted(quote, before=before[journey.order_id])
+                journey.shipping_quoted(quote, goods=goods[journey.order_id])
         Journey.objects.save_all(journeys)
 
 

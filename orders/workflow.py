@@ -161,11 +161,11 @@ class JourneyState(Undecided):
         elif state.event:
             self._note(state.event, **data)
 
-    def shipping_quoted(self, amount: Decimal, *, before: Decimal) -> None:
-        """The total is final: `before` and shipping. Of a total of 0 there is nothing to pay."""
+    def shipping_quoted(self, amount: Decimal, *, goods: Decimal) -> None:
+        """The total is final: `goods`, with adjustments, and shipping. Of a total of 0 there is nothing to pay."""
         self.shipping_amount = amount
         self.enter(SHIPPING.QUOTED, amount=str(amount))
-        if not before + amount:
+        if not goods + amount:
             self.enter(PAYMENT.FREE)
 
     def capture_declined(self, code: str) -> None:

@@ -97,7 +97,7 @@ class OrderDetail(OrderSummary, kw_only=True):
     """Everything about an order."""
 
     email: str | None
-    goods_amount: Annotated[Decimal, Meta(description="The sum of the lines.")]
+    goods_amount: Decimal
     adjustment_amount: Annotated[
         Decimal, Meta(description="The sum of the adjustments that are not included: part of the total.")
     ]

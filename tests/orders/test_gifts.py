@@ -76,7 +76,7 @@ def test_a_free_order_is_cancelled_without_a_refund(gift, free_shipping, provide
 
 def test_a_free_order_waits_for_its_stock():
     state = JourneyState(1, Status.PROCESSING, 3)
-    state.shipping_quoted(Decimal(0), before=Decimal(0))
+    state.shipping_quoted(Decimal(0), goods=Decimal(0))
     state.settle()
     assert (state.status, state.payment.mark, state.shipping) == (
         Status.PROCESSING,

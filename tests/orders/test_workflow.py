@@ -253,7 +253,7 @@ def test_money_that_arrives_after_the_end_goes_back() -> None:
 def test_progress_only_grows_on_the_way_to_confirmed() -> None:
     state = JourneyState(order_id=1, status=Status.PENDING, sequence=1, is_due=True)
     state.claimed(lease=8)
-    state.shipping_quoted(Decimal("5.00"), before=Decimal("10.00"))
+    state.shipping_quoted(Decimal("5.00"), goods=Decimal("10.00"))
     state.enter(STOCK.RESERVED)
     state.enter(PAYMENT.AUTHORIZED)
     state.enter(PAYMENT.CAPTURED)
