@@ -12,6 +12,7 @@ from django.template.loader import render_to_string
 from inventory.models import Product
 from notifications import formats, mail, payloads
 from notifications.models import Delivery, Subscription
+from orders.http import requests
 from orders.http.links import track_token
 from orders.maintenance import archive, audit
 from orders.models import ArchivedOrder, Order, OrderEvent
@@ -185,6 +186,13 @@ def test_a_bulk_mixes_orders_with_and_without(shop_client, providers, drain):
     )  # fmt: skip
     drain()
     assert audit.run().violations == []
+
+
+def test_a_bulk_line_with_everything_is_read_the_fast_way(monkeypatch):
+    monkeypatch.setattr(requests, "read", lambda *_: pytest.fail("the slow way"))
+    items = [{"productId": 1, "quantity": 1, "unitPrice": 20, "properties": {"print": "Jane"}}]
+    line = json.dumps(an_order(items=items, adjustments=[VAT, COUPON, INCLUDED])).encode()
+    assert len(requests.read_bulk_order(line).adjustments) == 3
 
 
 def test_a_bulk_line_without_the_permission_is_refused_alone(as_alice):
