@@ -61,8 +61,8 @@ class AdjustmentBody(Answer):
     """An amount beside an order's lines, as it was given."""
 
     kind: Kind
-    code: str
-    amount: Annotated[Decimal, Meta(description=AMOUNT)]
+    code: Annotated[str, Meta(examples=["VAT"])]
+    amount: Annotated[Decimal, Meta(description=AMOUNT, examples=[9.58])]
     included: Annotated[bool, Meta(description=INCLUDED)]
     rate: Annotated[Decimal | None, Meta(description=RATE)]
 
