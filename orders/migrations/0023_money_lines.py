@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddField("orderline", "number", models.SmallIntegerField(db_default=0, default=0)),
-        migrations.AddField("orderline", "properties", models.JSONField(blank=True, null=True)),
+        migrations.AddField("orderline", "properties", models.JSONField(blank=True, help_text="The shop's own facts of the line.", null=True)),
         migrations.AlterModelOptions(
             name="orderline",
             options={"ordering": ["product_id", "number"]},

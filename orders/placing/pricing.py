@@ -13,7 +13,7 @@ from iso.currencies import rounded
 from orders.managers import Extras, OrderRow, PlacedLine
 from orders.placing import totals
 from orders.placing.totals import TotalChanged
-from orders.rules.adjustments import Adjustment, total_of
+from orders.rules.adjustments import Adjustment
 
 MAX_QUANTITY = 1000
 # Leaves room for shipping.
@@ -164,7 +164,7 @@ def price(new: NewOrder, catalogue: "Catalogue") -> Priced:
     """Return the order at the catalogue's prices, or at those given. Raises one of REFUSALS."""
     lines = _merged(new, catalogue) if new.is_plain else _distinct(new, catalogue)
     amount = sum((line.unit_price * line.quantity for line in lines), Decimal(0))
-    adjusted = total_of(new.adjustments) if new.adjustments else Decimal(0)
+    adjusted = totals.adjusted(new.adjustments)
     if amount > MAX_AMOUNT or amount + adjusted > MAX_AMOUNT:
         raise AmountTooLarge(maximum=MAX_AMOUNT)
     # Without shipping, which is priced later: so no total is ever below 0.

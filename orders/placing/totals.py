@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Protocol
 
+from orders.rules.adjustments import Adjustment, total_of
 from shipping import quotes
 from shipping.quotes import Refusal
 
@@ -47,6 +48,11 @@ class Destined(Protocol):
 
     @property
     def expected_total(self) -> Decimal | None: ...
+
+
+def adjusted(adjustments: Iterable[Adjustment]) -> Decimal:
+    """Return what the adjustments add to the total."""
+    return total_of(adjustments)
 
 
 def weight_of(lines: Iterable[Weighed]) -> int:

@@ -40,7 +40,12 @@ def place(product) -> Callable[..., Placed]:
                 owner_id=make_user().pk,
                 customer_name="Alice",
                 lines=[
-                    WantedLine(units, product.pk, unit_price=price and Decimal(price), properties=properties)
+                    WantedLine(
+                        units,
+                        product.pk,
+                        unit_price=None if price is None else Decimal(price),
+                        properties=properties,
+                    )
                     for units, price, properties in wanted
                 ],
                 currency="USD",

@@ -19,7 +19,7 @@ from orders.legs import PAYMENT
 from orders.managers import JourneyManager
 from orders.models import Journey
 from orders.payment import handover
-from orders.placing import pricing
+from orders.placing import totals
 from orders.refunding import amounts
 from orders.rules.adjustments import Adjustment, total_of
 from orders.waits import shortages
@@ -229,19 +229,19 @@ def late_failure_dropped() -> list[Replacement]:
 def adjustment_left_out() -> list[Replacement]:
     """Discounts are shown, and forgotten in the total."""
 
-    def total(adjustments: Sequence[Adjustment], *kinds: str) -> Decimal:
-        return total_of([each for each in adjustments if each.kind != "discount"], *kinds)
+    def adjusted(adjustments: Sequence[Adjustment]) -> Decimal:
+        return total_of([each for each in adjustments if each.kind != "discount"])
 
-    return [(pricing, "total_of", total)]
+    return [(totals, "adjusted", adjusted)]
 
 
 def included_added_again() -> list[Replacement]:
     """A tax that the prices include is added to the total."""
 
-    def total(adjustments: Sequence[Adjustment], *kinds: str) -> Decimal:
-        return total_of([replace(each, included=False) for each in adjustments], *kinds)
+    def adjusted(adjustments: Sequence[Adjustment]) -> Decimal:
+        return total_of([replace(each, included=False) for each in adjustments])
 
-    return [(pricing, "total_of", total)]
+    return [(totals, "adjusted", adjusted)]
 
 
 DEFECTS: dict[str, Callable[[], list[Replacement]]] = {

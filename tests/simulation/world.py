@@ -10,7 +10,7 @@ from django.db import OperationalError
 from faults.script import Planned
 from orders import commands, dispatcher
 from orders.legs import NAMES, PAYMENT
-from orders.placing import pricing
+from orders.placing import totals
 from orders.refunding import reversals
 from orders.rules.adjustments import Adjustment
 from orders.rules.leg_types import Leg, Mark, State
@@ -108,7 +108,7 @@ class World:
             lines={product: dice.randint(1, 3) for product in dice.sample(sorted(UNITS), dice.randint(1, 2))},
             hold=dice.random() < 0.05,
             adjustments=adjustments,
-            adjusted=pricing.total_of(adjustments),
+            adjusted=totals.adjusted(adjustments),
         )
         placed_at = dice.random() * dice.choice((0.1, 3, 15))
         self.clock.at(placed_at, lambda: self._place(facts))
