@@ -31,7 +31,7 @@ class Span:
 class PeriodSales(msgspec.Struct, frozen=True, rename="camel"):
     """An hour or a day. Each order counts once, by its state now: placed is the sum of the other counts.
 
-    Confirmed includes completed orders; revenue is theirs, shipping included.
+    Confirmed includes completed orders; revenue is theirs, with shipping and adjustments.
     """
 
     start: datetime
@@ -47,7 +47,7 @@ class PeriodSales(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class TopProduct(msgspec.Struct, frozen=True, rename="camel"):
-    """A product's revenue in one currency, without shipping."""
+    """A product's revenue in one currency, without shipping and adjustments."""
 
     sku: str
     name: str
@@ -95,13 +95,13 @@ PERIODS = """
 PRODUCTS = """
     SELECT l.sku, max(l.product_name), o.currency, sum(l.quantity - coalesce(c.units, 0)),
         count(*) FILTER (WHERE l.number = 0),
-        sum(l.quantity * l.unit_price - coalesce(c.amount, 0))
+        sum((l.quantity - coalesce(c.units, 0)) * l.unit_price)
     FROM orders_order o
     JOIN orders_journey j ON j.order_id = o.id AND j.status IN ('confirmed', 'completed')
     JOIN orders_orderline l ON l.order_id = o.id
     LEFT JOIN (
         SELECT r.order_id, (line->>0)::bigint AS product_id, coalesce((line->>3)::int, 0) AS number,
-            sum((line->>1)::int)::int AS units, sum((line->>2)::numeric) AS amount
+            sum((line->>1)::int)::int AS units
         FROM orders_credit r CROSS JOIN LATERAL jsonb_array_elements(r.lines) line
         WHERE r.order_id >= %(first)s AND r.order_id < %(last)s GROUP BY 1, 2, 3
     ) c ON c.order_id = o.id AND c.product_id = l.product_id AND c.number = l.number

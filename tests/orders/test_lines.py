@@ -1,6 +1,7 @@
 """Several lines of one product, which differ in price or properties: one stock, and a refund for each line."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -15,10 +16,14 @@ from orders.placing.pricing import NewOrder, WantedLine
 from orders.placing.single import Placed, place_order
 from orders.refunding import crediting, parts
 from orders.refunding.amounts import Place, SeveralLines, Wish
+from orders.reporting import analytics
+from orders.rules.adjustments import Adjustment
 from orders.waits import shortages
 from scheduling.slots import database_now
 from tests.factories import make_product, make_shipping, make_user
 from tests.orders.conftest import an_order, client_of
+
+HOUR = timedelta(hours=1)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -106,6 +111,17 @@ def test_a_refund_names_the_line_and_puts_its_units_back(place, product, provide
     left = crediting.units_not_restocked([order.order_id], units_of(order))
     assert left == [Wanted(order.order_id, product.pk, 2)]
     assert audit.run().violations == []
+
+
+def test_analytics_count_an_order_once_and_products_without_adjustments(place, product, providers, drain):
+    order = place((4, "8.00", None), adjustments=[Adjustment("tax", "VAT", Decimal("4.20"))])
+    drain()
+    parts.refund_part(order_id=order.order_id, wish=Wish(items=[(Place(2), 4)]))
+    drain()
+    found = analytics.analyse(analytics.Span(order.placed_at - HOUR, order.placed_at + HOUR), unit="day")
+    (sales,) = found.top_products
+    assert (sales.units, sales.orders, sales.revenue) == (1, 1, Decimal("10.00"))
+    assert sum(period.revenue for period in found.periods) == Decimal("15.00") + Decimal("1.00")
 
 
 def test_an_archived_order_keeps_its_lines_and_what_it_sold(place, product, providers, drain):
