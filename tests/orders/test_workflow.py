@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -9,9 +10,11 @@ import pytest
 from orders import quarantine
 from orders.events import STATUS_AFTER, EventType
 from orders.legs import LOST_STEP, PAYMENT, SHIPPING, STOCK
+from orders.payment import decisions
 from orders.rules.leg_types import State
 from orders.status import TRANSITIONS, IllegalMove, Status
 from orders.workflow import MAX_QUIET_ATTEMPTS, JourneyState
+from payments.gateways.protocol import Outcome
 
 
 def journey(status: Status = Status.PROCESSING, /, **legs: object) -> JourneyState:
@@ -281,3 +284,27 @@ def test_a_wait_ends_with_the_leg_that_it_belongs_to() -> None:
     assert state.waiting_for == PAYMENT.OUTCOME_UNKNOWN
     state.enter(PAYMENT.AUTHORIZED)
     assert state.waiting_for == ""
+
+
+def test_an_escalated_order_rests() -> None:
+    state = journey(wait=PAYMENT.PROVIDER_AWAY)
+    state.escalate("a defect", details="where")
+    assert (state.reschedule, state.due_in, state.batch_id, state.wait) == (True, None, None, None)
+    assert state.attention == "a defect"
+    assert types(state) == [EventType.ATTENTION_NEEDED]
+
+
+def test_without_a_batch_an_order_that_found_no_capacity_is_due_at_once() -> None:
+    state = journey(batch_id=None)
+    state.no_capacity()
+    assert (state.reschedule, state.due_in, state.attempts) == (True, 0, 0)
+
+
+@pytest.mark.parametrize(("stock", "batch_id"), [(STOCK.RESERVED, 7), (STOCK.RELEASED, None)])
+def test_a_cancelled_order_whose_bank_decides_later_stays_in_its_batch_while_stock_is_to_be_released(
+    stock: State, batch_id: int | None
+) -> None:
+    state = journey(Status.CANCELLING, stock=stock, payment=PAYMENT.PENDING)
+    decisions.wait(state, Outcome("pending", check_after=timedelta(hours=1)), kind=None)
+    assert (state.batch_id, state.wait, state.attempts) == (batch_id, PAYMENT.BANK, 0)
+    assert state.due_in == (None if batch_id else 3600)
