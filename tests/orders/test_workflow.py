@@ -11,7 +11,7 @@ from orders import quarantine
 from orders.events import STATUS_AFTER, EventType
 from orders.legs import LOST_STEP, PAYMENT, SHIPPING, STOCK
 from orders.payment import decisions
-from orders.rules.leg_types import State
+from orders.rules.leg_types import Mark, State
 from orders.status import TRANSITIONS, IllegalMove, Status
 from orders.workflow import MAX_QUIET_ATTEMPTS, JourneyState
 from payments.gateways.protocol import Outcome
@@ -308,3 +308,18 @@ def test_a_cancelled_order_whose_bank_decides_later_stays_in_its_batch_while_sto
     decisions.wait(state, Outcome("pending", check_after=timedelta(hours=1)), kind=None)
     assert (state.batch_id, state.wait, state.attempts) == (batch_id, PAYMENT.BANK, 0)
     assert state.due_in == (None if batch_id else 3600)
+
+
+# No leg of ours has such a state.
+TO_APPROVE = State("review", Mark.PERSON, "to be approved", approved_as="authorized")
+TO_APPROVE.leg = "payment"
+
+
+def test_a_retry_and_an_approval_count_attempts_from_the_beginning() -> None:
+    retried = journey(attention="a defect", attempts=8)
+    retried.retry()
+    approved = journey(stock=STOCK.RESERVED, attention="review", attempts=8, payment=TO_APPROVE)
+    approved.approve()
+    assert (retried.attention, retried.attempts, retried.due_in) == ("", 0, 0)
+    assert (approved.attention, approved.attempts, approved.due_in) == ("", 0, 0)
+    assert approved.payment is PAYMENT.AUTHORIZED
