@@ -323,3 +323,49 @@ def test_a_retry_and_an_approval_count_attempts_from_the_beginning() -> None:
     assert (retried.attention, retried.attempts, retried.due_in) == ("", 0, 0)
     assert (approved.attention, approved.attempts, approved.due_in) == ("", 0, 0)
     assert approved.payment is PAYMENT.AUTHORIZED
+
+
+def test_a_journey_that_nothing_happened_to_is_not_saved() -> None:
+    assert not journey().has_changed
+
+
+def test_progress_begins_with_the_start_and_adds_what_the_legs_weigh() -> None:
+    assert journey(Status.PENDING).progress == 0
+    assert journey().progress == 10
+    assert journey(stock=STOCK.RESERVED).progress == 10 + STOCK.RESERVED.weight
+    assert journey(Status.CONFIRMED).progress == 100
+
+
+def test_what_a_check_finds_flags_an_order_once_without_stopping_it() -> None:
+    state = journey()
+    state.overdue(timedelta(hours=1))
+    state.audit_failed("money", details="5.00 too much")
+    assert state.attention == "processing for over 60 minutes"
+    assert types(state) == [EventType.ATTENTION_NEEDED]
+    assert not state.reschedule
+    state.attention = ""
+    state.audit_failed("money", details="5.00 too much")
+    assert state.attention == "the audit found it wrong: money"
+
+
+def test_progress_ends_the_count_of_attempts_and_a_wait_does_not() -> None:
+    state = journey(attempts=5)
+    state.wait_for(PAYMENT.PROVIDER_AWAY)
+    assert state.attempts == 5
+    state.enter(STOCK.RESERVED)
+    assert state.attempts == 1
+
+
+def test_a_late_payment_is_reversed_and_keeps_how_the_order_ended() -> None:
+    state = journey(Status.REJECTED, outcome="rejected", reason="out_of_stock", payment=PAYMENT.REFUSED)
+    assert state.has_no_money
+    state.payment_arrived_late()
+    assert (state.status, state.outcome, state.due_in) == (Status.CANCELLING, "rejected", 0)
+    held = journey(Status.CANCELLED, shipping=SHIPPING.QUOTED, payment=PAYMENT.AUTHORIZED)
+    assert not held.has_no_money
+
+
+def test_a_declined_capture_keeps_the_first_reason() -> None:
+    state = journey(stock=STOCK.RESERVED, reason="out_of_stock")
+    state.capture_declined("expired")
+    assert (state.status, state.reason, state.outcome) == (Status.CANCELLING, "out_of_stock", "rejected")
