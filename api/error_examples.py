@@ -31,7 +31,7 @@ SENTENCES = {
     "not_found": "There is nothing here.",
     "not_possible": "A rejected order cannot be cancelled.",
     "nothing_to_sell": "There is no product to order.",
-    "order_archived": "The order ended long ago and is in the archive. It can no longer be refunded here.",
+    "order_archived": "The order ended long ago and is in the archive. Staff can still refund it.",
     "permission_denied": "You may not do this.",
     "precondition_failed": "The order has changed since this ETag. Read it again, then decide.",
     "price_changed": "The price is 34.99 USD.",

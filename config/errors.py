@@ -197,7 +197,7 @@ def _fixed(status: int, code: str, message: str) -> Callable[[Any], Answer]:
     return lambda _: Answer(status, code, message)
 
 
-ARCHIVED = "The order ended long ago and is in the archive. It can no longer be refunded here."
+ARCHIVED = "The order ended long ago and is in the archive. Staff can still refund it."
 
 # The first match counts.
 ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [

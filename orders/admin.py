@@ -18,11 +18,11 @@ from orders.legs import LEGS, PAYMENT, read_states
 from orders.maintenance import archive
 from orders.models import ArchivedOrder, Batch, Credit, Journey, Order, OrderEvent, OrderLine
 from orders.operators import refunding
-from orders.operators.actions import Operation, previews
+from orders.operators.actions import OPERATIONS, Operation, previews
 from orders.operators.explain import explain, is_at_rest
 from orders.operators.lists import PageAdmin
 from orders.operators.operating import IS_ID, OperatingAdmin
-from orders.operators.pages import refund_page
+from orders.operators.pages import refund_page, shown_restored
 from orders.operators.runs import flower_url, latest_batch, runs_in, runs_of
 from orders.operators.search import found, named
 from orders.permissions import may_operate
@@ -131,6 +131,11 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
         """Refund a part of an order."""
         if not (self.has_view_permission(request) and may_operate(request.user, "refund")):
             raise PermissionDenied
+        if ArchivedOrder.objects.filter(pk=order_id).exists():
+            return shown_restored(order_id, lambda: self._refund_page(request, order_id))
+        return self._refund_page(request, order_id)
+
+    def _refund_page(self, request: HttpRequest, order_id: int) -> HttpResponse:
         order = self.get_object(request, str(order_id))
         if order is None:
             return self.missing(str(order_id))
@@ -219,11 +224,17 @@ class ArchivedOrderAdmin(OrdersAdmin):
     def find(self, queryset: QuerySet[ArchivedOrder], text: str) -> QuerySet[ArchivedOrder]:
         return named(queryset, text)
 
-    def context_of(self, request: HttpRequest, archived: ArchivedOrder) -> dict[str, Any]:  # noqa: ARG002
-        return self.common_context(archive.order_of(archived)) | {
+    def context_of(self, request: HttpRequest, archived: ArchivedOrder) -> dict[str, Any]:
+        order = archive.order_of(archived)
+        transactions = archive.rows_of(archived, "transactions", Transaction)
+        may_refund = may_operate(request.user, "refund")
+        may_refund = may_refund and refunding.is_archived_refundable(order, transactions)
+        return self.common_context(order) | {
             "archived": archived,
+            "may_refund": may_refund,
+            "operations": [OPERATIONS["refund"]] if may_refund else [],
             "lines": archive.rows_of(archived, "lines", OrderLine),
-            "transactions": archive.rows_of(archived, "transactions", Transaction),
+            "transactions": transactions,
             "refunds": refunding.listed(archive.rows_of(archived, "credits", Credit)),
             "timeline": timeline(archive.rows_of(archived, "events", OrderEvent)),
         }

@@ -26,7 +26,11 @@ class OrderNotFound(Exception):
 
 
 class OrderArchived(OrderNotFound):
-    """The order is in the archive."""
+    """The order is in the archive. `order_id` is None where only a key led to it."""
+
+    def __init__(self, reference: object, order_id: int | None = None) -> None:
+        super().__init__(reference)
+        self.order_id = order_id
 
 
 # --- Canaries: real orders of a system account, hidden from users ---------------------------------------
@@ -71,16 +75,19 @@ def visible_to(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Order]:
 def by_reference(user: AbstractBaseUser | AnonymousUser, reference: str) -> Order:
     """Return a visible order by id, UUID or number. Raises OrderNotFound or OrderArchived."""
     order = visible_to(user).filter(**_lookup(reference)).first()
-    if order is None and _was_visible_to(user, reference):
-        raise OrderArchived(reference)
+    if order is None:
+        if archived_id := _archived_id(user, reference):
+            raise OrderArchived(reference, archived_id)
+        # It may have been restored in between.
+        order = visible_to(user).filter(**_lookup(reference)).first()
     if order is None or _is_another_number(reference, order):
         raise OrderNotFound(reference)
     return order
 
 
-def _was_visible_to(user: AbstractBaseUser | AnonymousUser, reference: str) -> bool:
+def _archived_id(user: AbstractBaseUser | AnonymousUser, reference: str) -> int | None:
     own = {} if sees_all_orders(user) else {"owner_id": user.pk}
-    return ArchivedOrder.objects.filter(**_lookup(reference), **own).exists()
+    return ArchivedOrder.objects.filter(**_lookup(reference), **own).values_list("pk", flat=True).first()
 
 
 def _is_another_number(reference: str, order: Order) -> bool:

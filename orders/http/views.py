@@ -22,6 +22,7 @@ from api.schema import IDEMPOTENCY_KEY, REFERENCE, refusals
 from api.validators import check_text
 from orders import commands, journal, queries
 from orders.http import responses as serializers
+from orders.http.archived import also_archived
 from orders.http.etags import check_precondition, etag_of, is_not_modified
 from orders.http.examples import BY_PRODUCT_ID, BY_PRODUCT_NAME
 from orders.http.filters import FILTER_PARAMETERS, apply_filters
@@ -288,7 +289,7 @@ class CancelOrder(OrderCommand):
 
 @describe_command(
     "refund_order",
-    "Cancel an order, also a completed one, and refund it (staff)",
+    "Cancel an order, also a completed or archived one, and refund it (staff)",
     later="Refund in progress.",
     body=Reason,
     codes="not_possible",
@@ -298,6 +299,9 @@ class RefundOrder(OrderCommand):
 
     operation = "refund"
     permission_classes = [IsAuthenticated, Operator]
+
+    def _run(self, request: Request, reference: str) -> Response:
+        return also_archived(request, lambda: super(RefundOrder, self)._run(request, reference))
 
     def command(self, request: Request, order_id: int) -> bool:
         """Refund it."""

@@ -1,5 +1,6 @@
 """Order pages of the admin without a model."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
@@ -10,6 +11,7 @@ from django.urls import reverse
 from api.problems import Problem
 from iso.currencies import format_amount
 from orders.commands import NotPossible
+from orders.maintenance.restore import restored
 from orders.models import Order
 from orders.operators import money_at_risk, refunding
 from orders.operators.refunding import RefundForm
@@ -25,6 +27,13 @@ def money_at_risk_page(request: HttpRequest, context: dict[str, Any]) -> HttpRes
         context
         | {"risks": money_at_risk.at_risk(), "sums": money_at_risk.sums_at_risk(), "now": database_now()},
     )
+
+
+def shown_restored(order_id: int, view: Callable[[], HttpResponse]) -> HttpResponse:
+    """Return a view of an archived order, which is restored for it; for good if the view refunds it."""
+    with restored(order_id):
+        response = view()
+        return response.render() if isinstance(response, TemplateResponse) else response
 
 
 # --- Refund of a part -------------------------------------------------------------------------------------
