@@ -22,11 +22,12 @@ from orders.operators.actions import OPERATIONS, Operation, previews
 from orders.operators.explain import explain, is_at_rest
 from orders.operators.lists import PageAdmin
 from orders.operators.operating import IS_ID, OperatingAdmin
-from orders.operators.pages import refund_page, shown_restored
+from orders.operators.pages import paid_page, refund_page, shown_restored
 from orders.operators.runs import flower_url, latest_batch, runs_in, runs_of
 from orders.operators.search import found, named
 from orders.permissions import may_operate
 from orders.placing.origin import trace_url
+from orders.refunding.receipts import is_paid_by_hand
 from orders.reporting.wording import attention, timeline, waits_for
 from payments.models import Transaction
 
@@ -123,9 +124,23 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
     # --- One order ---
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the page that refunds a part."""
+        """Add the pages that refund a part and record payments."""
         view = self.admin_site.admin_view(self.refund_view)
-        return [path("<int:order_id>/refund/", view, name="orders_order_refund"), *super().get_urls()]
+        paid = self.admin_site.admin_view(self.paid_view)
+        return [
+            path("<int:order_id>/refund/", view, name="orders_order_refund"),
+            path("<int:order_id>/paid/", paid, name="orders_order_paid"),
+            *super().get_urls(),
+        ]
+
+    def paid_view(self, request: HttpRequest, order_id: int) -> HttpResponse:
+        """Record a payment that arrived or was paid back by hand."""
+        if not (self.has_view_permission(request) and may_operate(request.user, "paid")):
+            raise PermissionDenied
+        order = self.get_object(request, str(order_id))
+        if order is None:
+            return self.missing(str(order_id))
+        return paid_page(request, self.admin_site.each_context(request) | {"opts": self.opts}, order)
 
     def refund_view(self, request: HttpRequest, order_id: int) -> HttpResponse:
         """Refund a part of an order."""
@@ -158,6 +173,7 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
             "transactions": Transaction.objects.filter(order_id=order.pk).order_by("started_at"),
             "refunds": refunding.listed(granted),
             "may_refund": may_operate(request.user, "refund") and refunding.is_refundable(order, granted),
+            "may_record": may_operate(request.user, "paid") and is_paid_by_hand(order),
             "reservations": Reservation.objects.filter(order_id=order.pk).select_related("product"),
             "timeline": timeline(events),
             "runs": runs,

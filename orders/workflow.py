@@ -241,7 +241,7 @@ class JourneyState(Undecided):
     def complete(self) -> None:
         self._move(Status.COMPLETED)
         self.stock = STOCK.SOLD
-        attention = self.attention if self.owes_refunds else ""
+        attention = self.attention if self.owes_refunds or BY_HAND in self.attention else ""
         self._finish()
         self._note(EventType.COMPLETED)
         if self.owes_refunds:

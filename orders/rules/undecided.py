@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+from orders.events import EventType
 from orders.legs import PAYMENT, holding
 from orders.rules.leg_types import Leg, Wait
 from orders.rules.refundable import Refundable
 
-# Ends an attention that stays when the order is confirmed.
+# In an attention that stays when the order goes on, until the amount is recorded as paid back.
 BY_HAND = "pay it back by hand"
 
 
@@ -51,6 +52,17 @@ class Undecided(Refundable):
         """Flag it, without stopping it."""
         if not self.attention:
             self._flag(why)
+
+    def owes_by_hand(self, why: str) -> None:
+        """Flag what has to be paid back by hand, without stopping it. `why` contains BY_HAND."""
+        if not self.attention or (BY_HAND in self.attention and self.attention != why):
+            self._flag(why)
+
+    def paid_back(self) -> None:
+        """Clear the flag of what had to be paid back by hand."""
+        if BY_HAND in self.attention:
+            self.attention = ""
+            self._note(EventType.RETRIED, why="paid_back")
 
     def _has_others_to_do(self, leg: Leg) -> bool:
         """Whether another leg is to be tried, or reversed."""
