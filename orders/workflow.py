@@ -185,7 +185,8 @@ class JourneyState(Undecided):
 
     @property
     def has_no_money(self) -> bool:
-        return self.status in UNDONE and not self.holds(PAYMENT)
+        is_refused = self.is_processing and self.payment is PAYMENT.REFUSED
+        return is_refused or (self.status in UNDONE and not self.holds(PAYMENT))
 
     def money_returned(self, state: State) -> None:
         self.wait = None

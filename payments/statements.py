@@ -39,6 +39,8 @@ DECIDED = """
         ON t.order_id = d.order_id AND t.number = d.number
 """
 
+# Money that a decided call brings after all is recorded, to be returned: a customer may pay an intent that was declined
+# before. Not once it is voided.
 RECORD = """
     UPDATE payments_transaction t SET
         state = o.state, provider_id = coalesce(nullif(o.provider_id, ''), t.provider_id),
@@ -46,7 +48,8 @@ RECORD = """
         finished_at = CASE WHEN o.state = 'unknown' THEN NULL ELSE clock_timestamp() END
     FROM {outcomes} o
     WHERE t.order_id = o.order_id AND t.number = o.number
-      AND (t.state = 'unknown' OR (t.code = 'never_arrived' AND o.state = 'succeeded'))
+      AND (t.state = 'unknown' OR (o.state = 'succeeded' AND t.state = 'declined' AND (
+          t.code = 'never_arrived' OR (t.kind IN ('authorize', 'capture') AND t.code <> 'voided'))))
     RETURNING t.order_id
 """
 

@@ -48,7 +48,7 @@ def is_paid_by_hand(order: Order) -> bool:
 def receipt_of(order: Order) -> Receipt:
     """Return what has arrived for an order of the gateway `manual`."""
     account = receipts.account_of(str(order.uuid))
-    has_ended = order.journey.status in (*UNDONE, Status.CANCELLING)
+    has_ended = order.journey.status in UNDONE
     owed = account.owed
     if owed is None and has_ended:
         owed = NOTHING
@@ -96,7 +96,7 @@ def _apply(order: Order, journeys: list[JourneyState], receipt: Receipt) -> None
         much = format_amount(receipt.surplus, order.currency)
         if not receipt.surplus:
             journey.paid_back()
-        elif journey.status in UNDONE:
+        elif journey.status in (Status.CANCELLED, Status.REJECTED):
             journey.owes_by_hand(f"{much} arrived after it was {journey.status}: {BY_HAND}")
         else:
             journey.owes_by_hand(f"{much} too much arrived: {BY_HAND}")
