@@ -238,7 +238,7 @@ NONE: Mapping[int, int] = {}
 def record(
     kind: Kind, outcomes: Mapping[int, Outcome], *, number_by_order: Mapping[int, int] = NONE
 ) -> set[int]:
-    """Record outcomes that were unknown, and late payments; known ones stay. Return the orders for which one was new."""
+    """Record outcomes that were unknown, and late payments; others stay. Return the orders with a new one."""
     sent = {order_id: outcome for order_id, outcome in outcomes.items() if outcome.kind != "not_sent"}
     if not sent:
         return set()
