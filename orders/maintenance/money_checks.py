@@ -46,6 +46,13 @@ CHECKS = {
            OR (t.kind IN ('authorize', 'capture', 'void')
                AND t.amount IS DISTINCT FROM o.goods_amount + j.shipping_amount)
     """,
+    "Money: no more is captured than was authorized": """
+        SELECT order_id::text, format('authorized %s, captures of %s', authorized, captured)
+        FROM (SELECT order_id, sum(amount) FILTER (WHERE kind = 'authorize' AND state = 'succeeded') AS authorized,
+                     sum(amount) FILTER (WHERE kind = 'capture' AND state <> 'declined') AS captured
+              FROM payments_transaction GROUP BY 1) sums
+        WHERE captured > coalesce(authorized, 0)
+    """,
     "Money: no more is refunded than was captured": """
         SELECT order_id::text, format('captured %s, refunds of %s', captured, refunded)
         FROM (SELECT t.order_id, sum(amount) FILTER (WHERE kind = 'capture' AND state = 'succeeded') AS captured,
@@ -91,6 +98,18 @@ CHECKS = {
         WHERE a.kind = 'authorize' AND a.state = 'succeeded' AND j.status IN ('cancelled', 'rejected')
           AND NOT EXISTS (SELECT FROM payments_transaction t WHERE t.order_id = a.order_id
                           AND t.kind IN ('capture', 'void') AND t.state = 'succeeded')
+    """,
+    "Money: what is decided later is looked up until then": """
+        SELECT j.order_id::text, format('%s, and its %s is %s, but never looked up', j.status, t.kind, t.code)
+        FROM payments_transaction t JOIN orders_journey j ON j.order_id = t.order_id
+        WHERE t.state = 'unknown' AND t.code IN ('pending', 'action_required') AND t.kind <> 'dispute'
+          AND j.due_at IS NULL AND j.attention = ''
+    """,
+    "Money: no order waits for its payment after the time to pay": """
+        SELECT j.order_id::text, format('to be paid by %s', t.action->>'payBy')
+        FROM payments_transaction t JOIN orders_journey j ON j.order_id = t.order_id
+        WHERE t.kind = 'authorize' AND t.state = 'unknown' AND j.status = 'processing' AND j.attention = ''
+          AND (t.action->>'payBy')::timestamptz < now() - interval '1 hour'
     """,
     "Money: of what arrived by hand, pay it back by hand what is too much": """
         SELECT o.id::text, format('%s, and %s is too much', j.status, m.held - m.owed)
