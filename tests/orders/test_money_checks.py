@@ -67,10 +67,11 @@ BROKEN = [
     (BY_HAND, ARRIVED.format(much=36)),
     (AT_REST, UNDECIDED),
 ]
+DUE = "UPDATE orders_journey SET due_at = now() WHERE order_id = %(id)s"
 # What is near it, and no violation.
 FINE = [
     (REFUNDED, AGAIN.format(number=14, of=4, **SAME | {"amount": "25.00", "credit": "NULL"})),
-    (LOOKED_UP, f"{UNDECIDED}; UPDATE orders_journey SET due_at = now() WHERE order_id = %(id)s"),
+    (LOOKED_UP, f"{UNDECIDED}; {DUE}"),
     (IN_TIME, WAITS.format(ago="59 minutes")),
     (BY_HAND, ARRIVED.format(much=35)),
 ]
