@@ -76,8 +76,8 @@ def by_reference(user: AbstractBaseUser | AnonymousUser, reference: str) -> Orde
     """Return a visible order by id, UUID or number. Raises OrderNotFound or OrderArchived."""
     order = visible_to(user).filter(**_lookup(reference)).first()
     if order is None:
-        if archived_id := _archived_id(user, reference):
-            raise OrderArchived(reference, archived_id)
+        if visible_id := _archived_id(user, reference):
+            raise OrderArchived(reference, visible_id)
         # It may have been restored in between.
         order = visible_to(user).filter(**_lookup(reference)).first()
     if order is None or _is_another_number(reference, order):
@@ -101,6 +101,11 @@ def any_by_reference(reference: str) -> Order:
     if order is None:
         raise OrderNotFound(reference)
     return order
+
+
+def archived_id(reference: str) -> int | None:
+    """Return the id of any archived order, visible or not; None if there is none."""
+    return ArchivedOrder.objects.filter(**_lookup(reference)).values_list("pk", flat=True).first()
 
 
 def _lookup(reference: str) -> dict[str, object]:

@@ -8,14 +8,14 @@ from chaos.client import NoAnswer, call
 from chaos.rig import WEBS
 
 NEEDS_CUSTOMER, SLOW_REFUND = "pm_card_authenticationRequired", "pm_card_pendingRefund"
-# With it an order's payment and refund wait for the minute of the next look-up.
+# Orders wait up to a minute for the next poll of their payment or refund.
 WITHIN = 90.0
 
 STANDS = """
     SELECT t.provider_id FROM payments_transaction t JOIN orders_journey j ON j.order_id = t.order_id
     WHERE t.order_id = %s AND t.kind = %s AND t.provider_id <> '' AND j.batch_id IS NULL
 """
-# The minute, or the hours, of the next look-up are over.
+# The minute, or the hours, until the next poll are over.
 TIME_PASSES = """
     UPDATE orders_journey SET due_at = now() WHERE order_id = ANY(%s) AND due_at > now() AND batch_id IS NULL
 """

@@ -1,4 +1,4 @@
-"""Refunds of archived orders: the request is run again on the restored order."""
+"""Requests about the money of archived orders are run again on the restored order."""
 
 from collections.abc import Callable
 

@@ -18,6 +18,7 @@ from api.requests import Body, read
 from api.responses import Answer
 from api.schema import REFERENCE, refusals
 from orders import queries
+from orders.http.archived import also_archived
 from orders.permissions import Operator
 from orders.refunding import receipts
 from payments.receipts import ReferenceReused
@@ -69,6 +70,9 @@ class Paid(APIView):
     )
     def post(self, request: Request, reference: str) -> Response:
         """Record a payment."""
+        return also_archived(request, lambda: self._record(request, reference))
+
+    def _record(self, request: Request, reference: str) -> Response:
         order = queries.by_reference(user_of(request), reference)
         self.check_object_permissions(request, order)
         paid = read(request.data, PaidRequest)

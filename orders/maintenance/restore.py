@@ -1,12 +1,13 @@
-"""Restores an archived order to the live tables, for a refund. It is archived again like any other."""
+"""Restores an archived order to the live tables, for what happens to its money. It is archived again like any other."""
 
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Model
+from django.db.models import Model, Q
 
 import faults
 from orders.models import Credit, Journey, Order, OrderEvent, OrderLine
@@ -68,16 +69,26 @@ UNITS = """
 """
 
 
-@contextmanager
-def restored(order_id: int) -> Iterator[bool]:
-    """Restore an order for a command on it, in one transaction; yield whether it was archived.
+@dataclass(slots=True)
+class Restored:
+    """Whether the order stays restored although it has nothing to do and needs no attention."""
 
-    It stays in the archive unless the command gives it something to do. Read what the answer needs before the end.
+    keep: bool = False
+
+
+@contextmanager
+def restored(order_id: int) -> Iterator[Restored]:
+    """Restore an order for a command or news, in one transaction.
+
+    It stays in the archive unless it has something to do afterwards, needs attention, or is to be kept. Read what the
+    answer needs before the end.
     """
     with transaction.atomic():
         was_archived = _restore(order_id)
-        yield was_archived
-        if was_archived and not Journey.objects.filter(pk=order_id, due_at__isnull=False).exists():
+        decision = Restored()
+        yield decision
+        needed = Q(due_at__isnull=False) | ~Q(attention="")
+        if was_archived and not decision.keep and not Journey.objects.filter(needed, pk=order_id).exists():
             transaction.set_rollback(True)
         faults.point("restore.before_commit")
 

@@ -4,6 +4,7 @@ import json
 import time
 from datetime import timedelta
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 from django.test import Client
@@ -90,6 +91,17 @@ def test_one_that_the_customer_confirms_after_a_failure_had_rejected_the_order_i
     assert from_stripe("payment_intent.amount_capturable_updated", paid) == "nothing_new"
     work_off()
     assert (journey(order).status, journey(order).payment) == (Status.REJECTED, "voided")
+    assert net(order) == 0
+
+
+def test_without_webhooks_a_failed_confirmation_is_found_and_closed(stripe_sandbox):
+    order = ordered("pm_card_authenticationRequired")
+    decide(stripe_sandbox, order, "failed")
+    make_everything_due()
+    work_off()
+    assert (journey(order).status, journey(order).reason) == (Status.REJECTED, "authentication_failed")
+    with pytest.raises(HTTPError):
+        decide(stripe_sandbox, order, "succeeded")
     assert net(order) == 0
 
 

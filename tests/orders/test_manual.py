@@ -1,5 +1,6 @@
 """Orders paid by invoice, transfer or on delivery: staff record what arrives, and pay back by hand."""
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,7 @@ from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
 from orders import commands
-from orders.maintenance import audit
+from orders.maintenance import archive, audit
 from orders.models import Journey
 from orders.operators.explain import explain
 from orders.operators.money_at_risk import at_risk
@@ -17,6 +18,7 @@ from orders.queries import any_by_reference
 from orders.status import Status
 from payments.gateways import gateway
 from payments.models import ManualEntry, Transaction
+from scheduling.slots import database_now
 from tests.factories import make_product, make_shipping, make_user
 from tests.fixtures.pipeline import make_everything_due, work_off
 
@@ -192,3 +194,11 @@ def test_an_unknown_gateway_is_refused_and_so_is_a_payment_for_an_order_of_anoth
     other = placed("in_process").json()["id"]
     assert paid(staff, other, 15.00).status_code == 409
     assert paid(client_of(make_user()), other, 15.00).status_code in (403, 404)
+
+
+def test_a_transfer_for_an_archived_order_restores_it(staff, order_id):
+    commands.cancel_order(order_id=order_id, reason="Took too long")
+    work_off()
+    assert list(archive.move(before=database_now() + timedelta(seconds=1)))
+    assert paid(staff, order_id, 15.00).json()["surplus"] == 15
+    assert "pay it back by hand" in journey(order_id).attention
