@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from functools import partial
 
 from chaos.arena import Arena, row
 from chaos.client import NoAnswer, call
@@ -34,7 +35,7 @@ async def _ordered(arena: Arena, count: int, token: str = NEEDS_CUSTOMER) -> lis
         if order_id is not None:
             found.append(order_id)
     for order_id in found:
-        await arena.rig.until(lambda id_=order_id: arena.rig.rows(STANDS, id_, "authorize"), seconds=20)
+        await arena.rig.until(partial(arena.rig.rows, STANDS, order_id, "authorize"), seconds=20)
     return found
 
 
@@ -120,7 +121,7 @@ async def f65(arena: Arena) -> None:
         await _decide(arena, order_id, "succeeded")
     for order_id in refunded:
         await arena.load.ask(order_id, "cancel")
-        await arena.rig.until(lambda id_=order_id: arena.rig.rows(STANDS, id_, "refund"), seconds=20)
+        await arena.rig.until(partial(arena.rig.rows, STANDS, order_id, "refund"), seconds=20)
         await _decide(arena, order_id, "succeeded", kind="refund")
     arena.struck()
     await _time_passes(arena, confirmed + refunded)

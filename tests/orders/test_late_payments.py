@@ -134,6 +134,7 @@ def test_one_that_arrives_with_http_after_a_decline_is_voided(stripe_sandbox, se
     stripe_sandbox.clear_faults()
     entry = row(order)
     arrived = gateway().find(key=entry.key)
+    assert arrived is not None
     operation = {
         "id": arrived.provider_id,
         "kind": "authorize",
