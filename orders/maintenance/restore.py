@@ -53,13 +53,14 @@ WITHOUT_REFERENCE = """
 UNITS = """
     WITH units AS (
         SELECT l.product_id, l.quantity - coalesce(c.units, 0) AS quantity
-        FROM orders_orderline l JOIN orders_journey j USING (order_id)
+        FROM (SELECT order_id, product_id, sum(quantity) AS quantity FROM orders_orderline
+              WHERE order_id = %(id)s GROUP BY 1, 2) l JOIN orders_journey j USING (order_id)
         LEFT JOIN (
             SELECT (line->>0)::bigint AS product_id, sum((line->>1)::int) AS units
             FROM orders_credit c CROSS JOIN LATERAL jsonb_array_elements(c.lines) line
             WHERE c.order_id = %(id)s AND restock GROUP BY 1
         ) c USING (product_id)
-        WHERE l.order_id = %(id)s AND j.stock = 'sold'
+        WHERE j.stock = 'sold'
     ), locked AS (
         SELECT product_id FROM orders_archivedunits WHERE product_id IN (SELECT product_id FROM units)
         ORDER BY product_id FOR UPDATE
