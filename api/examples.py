@@ -37,6 +37,7 @@ VALUES: dict[str, Any] = {
     "id": 1001,
     "inStock": True,
     "kind": "authorize",
+    "language": "de",
     "line": 1,
     "madeBy": "operator",
     "metadata": {"channel": "web"},

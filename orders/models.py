@@ -71,6 +71,9 @@ class Order(models.Model):
         help_text="The shop's own reference, of one order of the account.",
     )
     metadata = models.JSONField(default=dict, db_default={}, blank=True, help_text="The shop's own facts.")
+    language = models.CharField(
+        max_length=35, blank=True, default="", db_default="", help_text="BCP 47; empty: the shop's."
+    )
     # Raised to revoke the order's signed links.
     link_version = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
 

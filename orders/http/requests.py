@@ -60,6 +60,18 @@ Metadata = Annotated[
     Meta(max_length=50, description="The shop's own facts: names and texts."),
 ]
 
+Language = Annotated[
+    str,
+    Meta(
+        max_length=35,
+        pattern=explain_pattern(
+            "^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", "This is no BCP 47 tag, such as de or en-GB."
+        ),
+        description="Of mails and the customer's page: BCP 47, `en` or `de` with any region; by default the shop's.",
+        examples=["de"],
+    ),
+]
+
 
 class NewLine(Body, kw_only=True):
     """A line of a new order. The product is named by `productId`, `sku` or `productName`."""
@@ -141,6 +153,7 @@ class NewOrderRequest(Body, kw_only=True):
     ) = None
     external_reference: ExternalReference | None = None
     metadata: Metadata | None = None
+    language: Language | None = None
 
     def complaints(self) -> Iterator[str]:
         """Yield a missing customer or payment, an unknown currency, an impossible address."""
@@ -180,6 +193,7 @@ class NewOrderRequest(Body, kw_only=True):
             expected_total=self.expected_total,
             external_reference=self.external_reference or "",
             metadata=self.metadata,
+            language=self.language or "",
         )
 
 
@@ -250,8 +264,9 @@ def _names_in(order: BulkOrderRequest) -> int:
         order.expected_total,
         order.external_reference,
         order.metadata,
+        order.language,
     ]
-    names = 9 - given.count(None) + order.hold  # `items` is always there
+    names = 10 - given.count(None) + order.hold  # `items` is always there
     for item in order.items:
         names += 5 - [item.product_id, item.sku, item.product_name, item.price].count(None)
     if order.shipping_address:
@@ -267,6 +282,7 @@ ABSENT_LATER_FIELDS = (
     b',"expectedTotal":null',
     b',"externalReference":null',
     b',"metadata":null',
+    b',"language":null',
     b',"gateway":null',
 )
 CANONICAL = msgspec.json.Encoder(enc_hook=str)  # the hook is for prices

@@ -119,6 +119,7 @@ class OrderDetail(OrderSummary, kw_only=True):
     shipping_address: dict[str, str]
     country: str
     metadata: Annotated[dict[str, str], Meta(description="The shop's own facts.")]
+    language: Annotated[str | None, Meta(description="As given; null: the shop's.")]
     refunded_amount: Annotated[Decimal, Meta(description="Refunded in parts; see /refunds.")]
     items: list[Line]
     legs: Legs
@@ -234,6 +235,7 @@ def _placed_facts(order: Placed, new: NewOrder) -> dict[str, Any]:
         "customer_name": new.customer_name,
         "external_reference": new.external_reference or None,
         "metadata": new.metadata or {},
+        "language": new.language or None,
         "email": new.email or None,
         "currency": new.currency,
         "total_amount": order.goods_amount,
@@ -273,6 +275,7 @@ def detail(
         shipping_address=order.shipping_address,
         country=order.country,
         metadata=order.metadata,
+        language=order.language or None,
         items=[_line(line) for line in lines],
         legs=Legs(**{name: getattr(journey, name) or OPEN for name in NAMES}),
         payments=[transaction_body(row) for row in transactions],

@@ -45,6 +45,7 @@ class NewOrder(msgspec.Struct, frozen=True):
     expected_total: Decimal | None = None  # goods and shipping that the customer saw
     external_reference: str = ""
     metadata: Mapping[str, str] | None = None
+    language: str = ""  # BCP 47; empty: the shop's
 
 
 class Priced(NamedTuple):
@@ -70,6 +71,7 @@ class Priced(NamedTuple):
             payment_gateway=new.payment_gateway,
             external_reference=new.external_reference,
             metadata=document(new.metadata or {}),
+            language=new.language,
             held=new.hold,
         )
 

@@ -20,6 +20,4 @@ try:
     refusal = 0
 except openapi_client.ApiException as refused:
     refusal = refused.status
-print(
-    read.order_number, read.estimated_total_amount, events.results[0].type, cancelled.status.value, refusal
-)
+print(read.order_number, read.estimated_total_amount, events.results[0].type, cancelled.status.value, refusal)
