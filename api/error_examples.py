@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from api.problem_json import type_of
+
 SENTENCES = {
     "account_blocked": "An operator has blocked this for the account.",
     "address_not_allowed": "Not called: the address is not public.",
@@ -103,6 +105,6 @@ def error_example(code: str) -> dict[str, Any]:
 def problem_example(code: str, status: int, title: str) -> dict[str, Any]:
     """Return the same error by RFC 9457."""
     error = error_example(code)["error"]
-    problem = {"type": "about:blank", "title": title, "status": status, "detail": error.pop("message")}
+    problem = {"type": type_of(code), "title": title, "status": status, "detail": error.pop("message")}
     details = error.pop("details", None)
     return problem | error | ({"errors": details} if details else {})

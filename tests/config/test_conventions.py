@@ -141,6 +141,7 @@ def test_who_prefers_problem_json_gets_it(as_operator, accept):
     assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
     problem = json.loads(answer.content)
     assert (problem["status"], problem["title"], problem["code"]) == (400, "Bad Request", "too_short")
+    assert problem["type"] == "/errors/too_short"
     assert problem["detail"] == problem["errors"][0]["message"]
     assert {error["field"] for error in problem["errors"]} == {"customerName", "items"}
 

@@ -180,7 +180,7 @@ def test_it_speaks_the_shops_language(customer, providers, drain, shop):
 
 
 @pytest.mark.parametrize(("language", "greeting"), [("de-AT", "Hallo"), ("en-GB", "Hi"), ("fr", "Hallo")])
-def test_an_orders_own_language_comes_before_the_shops(language, greeting, customer, providers, drain, shop):
+def test_an_orders_own_language_comes_before_the_shops(language, greeting, customer, drain, shop):
     shop.SHOP_LANGUAGE = "de"
     order = way_to("received", customer, drain)
     Order.objects.filter(pk=order.order_id).update(language=language)
