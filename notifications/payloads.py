@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from api.renderers import ENCODER
 from live.messages import Message
 from notifications.models import Delivery
+from orders.http.offers import NO_ACCOUNT
 from orders.http.responses import OrderDetail, detail
 from orders.models import Order, OrderEvent
 from payments.models import Transaction
@@ -34,7 +35,9 @@ def _details(orders: dict[int, Order]) -> dict[int, OrderDetail]:
     for row in Transaction.objects.filter(order_id__in=orders).order_by("started_at", "kind"):
         transactions[row.order_id].append(row)
     return {
-        order.pk: detail(order, lines=order.lines.all(), transactions=transactions[order.pk], staff=False)
+        order.pk: detail(
+            order, lines=order.lines.all(), transactions=transactions[order.pk], viewer=NO_ACCOUNT
+        )
         for order in orders.values()
     }
 
