@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils import translation
+from django.utils.html import format_html
 
 from notifications import formats
 from notifications.kinds import KINDS
@@ -113,6 +114,8 @@ def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> 
     parts = [Decimal(event.data["amount"]) for event in events if event.type == EventType.REFUND_SUCCEEDED]
     return {
         "order": order,
+        # In HTML: a line must not break at its hyphens.
+        "number": format_html('<span style="white-space: nowrap">{}</span>', order.number),
         "reference": order.external_reference,
         "metadata": order.metadata,
         "shop": shop(),
