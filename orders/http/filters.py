@@ -83,6 +83,7 @@ def _reference(name: str, values: list[str]) -> str:
 def _moment(name: str, values: list[str]) -> datetime:
     try:
         text = _only(name, values)
+        text = text.upper()  # RFC 3339 has t and z, too
         # An unencoded plus sign arrives as a space.
         moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -72,6 +72,9 @@ Language = Annotated[
     ),
 ]
 
+# Forms send empty lines; they are left out.
+AddressLine = Annotated[str, Meta(max_length=100)]
+
 
 class NewLine(Body, kw_only=True):
     """A line of a new order. The product is named by `productId`, `sku` or `productName`."""
@@ -94,12 +97,12 @@ class NewLine(Body, kw_only=True):
 class ShippingAddress(Body):
     """Where to ship the order."""
 
-    name: Text | None = None
-    line1: Text | None = None
-    line2: Text | None = None
-    city: Text | None = None
-    region: Text | None = None
-    postal_code: Annotated[str, Meta(min_length=1, max_length=20)] | None = None
+    name: AddressLine | None = None
+    line1: AddressLine | None = None
+    line2: AddressLine | None = None
+    city: AddressLine | None = None
+    region: AddressLine | None = None
+    postal_code: Annotated[str, Meta(max_length=20)] | None = None
     country: CountryCode | None = None
 
     def __post_init__(self) -> None:
@@ -110,7 +113,8 @@ class ShippingAddress(Body):
         yield from complaints_of(country_code, self.country, field="country")
 
     def as_given(self) -> dict[str, str]:
-        return {name: value for name, value in msgspec.to_builtins(self).items() if value}
+        given = msgspec.to_builtins(self).items()
+        return {name: value for name, value in given if value and value.strip()}
 
 
 class PaymentMeans(Body):
