@@ -41,7 +41,7 @@ VALUES: dict[str, Any] = {
     "line": 1,
     "madeBy": "operator",
     "metadata": {"channel": "web"},
-    "message": "There is no such product to order.",
+    "message": "Unknown product.",
     "name": "T-shirt",
     "next": None,
     "onHand": 100,
