@@ -15,6 +15,7 @@ def test_a_description_of_the_api_loads_nothing_from_elsewhere_and_no_inline_scr
     settings.SECURE_SSL_REDIRECT = False
     page = client.get(path)
     assert page.status_code == 200
+    assert '<html lang="en">' in page.content.decode()
     assert "script-src" not in page["Content-Security-Policy"]  # so it is `default-src 'self'`
     assert not re.search(r"<script(?![^>]*\bsrc=)[^>]*>", page.content.decode())
     assert not re.search(r"(src|href)=\"(https?:)?//", page.content.decode())
