@@ -21,6 +21,7 @@ from orders.operators.situations import SITUATIONS, WAITS_FOR_NOTHING, Explanati
 from orders.placing import totals
 from orders.placing.pricing import NewOrder
 from orders.placing.single import Placed
+from orders.queries import completion_times
 from orders.reporting.wording import is_code
 from orders.status import Status
 from payments.balance import standing
@@ -99,7 +100,7 @@ class OrderSummary(Answer, kw_only=True):
     created_at: Annotated[
         datetime, Meta(description="The same as `placedAt`.", extra_json_schema={"deprecated": True})
     ]
-    completed_at: datetime | None
+    completed_at: Annotated[datetime | None, Meta(description="It stays when the order is refunded.")]
     finished_at: datetime | None
     links: Links
 
@@ -248,9 +249,9 @@ def _placed_facts(order: Placed, new: NewOrder) -> dict[str, Any]:
     }
 
 
-def summary(order: Order, *, viewer: Viewer) -> OrderSummary:
+def summary(order: Order, *, viewer: Viewer, completed_at: datetime | None) -> OrderSummary:
     """Return an order's summary; `attention` is for staff only."""
-    return OrderSummary(**_facts(order, viewer))
+    return OrderSummary(**_facts(order, viewer), completed_at=completed_at)
 
 
 def detail(
@@ -259,12 +260,14 @@ def detail(
     lines: Iterable[OrderLine],
     transactions: Sequence[Transaction],
     viewer: Viewer,
+    completed_at: datetime | None,
 ) -> OrderDetail:
     """Return an order's detail, for its owner with the next action of the payment."""
     journey = order.journey
     shipping = None if _is_total_final(order) else _estimate(order)
     return OrderDetail(
         **_facts(order, viewer),
+        completed_at=completed_at,
         email=order.email or None,
         goods_amount=order.goods_amount,
         shipping_amount=journey.shipping_amount,
@@ -333,7 +336,6 @@ def _facts(order: Order, viewer: Viewer) -> dict[str, Any]:
         "version": journey.sequence,
         "placed_at": order.placed_at,
         "created_at": order.placed_at,
-        "completed_at": journey.finished_at if journey.status == Status.COMPLETED else None,
         "finished_at": journey.finished_at,
         "links": _links(
             order.pk,
@@ -370,7 +372,9 @@ def _line(line: OrderLine | PlacedLine) -> Line:
 
 
 def order_page(orders: Sequence[Order], *, following: str | None, viewer: Viewer) -> OrderPage:
-    return OrderPage(next=following, results=[summary(order, viewer=viewer) for order in orders])
+    completed = completion_times(orders)
+    results = [summary(order, viewer=viewer, completed_at=completed.get(order.pk)) for order in orders]
+    return OrderPage(next=following, results=results)
 
 
 def why(explanation: Explanation) -> Why:

@@ -342,6 +342,7 @@ def answer_with(order: Order, request: Request, code: int = status.HTTP_200_OK) 
         lines=order.lines.all(),
         transactions=list(Transaction.objects.filter(order_id=order.pk).order_by("started_at", "number")),
         viewer=viewer_of(user_of(request)),
+        completed_at=queries.completion_times([order]).get(order.pk),
     )
     return Response(body, status=code, headers={"ETag": etag_of(body.version, ENCODER.encode(body))})
 

@@ -1,4 +1,4 @@
-"""An answer offers the commands that its reader may run on the order now, and no others."""
+"""An answer offers the commands that its reader may run on the order now, and tells when it was completed."""
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -86,6 +86,16 @@ def test_what_is_offered_is_possible(people, order_at):
                 order = order_at(stage)
                 if link := client.get(f"/api/orders/{order.pk}").json()["links"].get(command):
                     assert client.post(link).status_code < 300, f"{name} could not {command} {stage}"
+
+
+def test_a_refunded_order_still_tells_when_it_was_completed(people, order_at):
+    order = order_at("completed")
+    before = people["owner"].get(f"/api/orders/{order.pk}").json()["completedAt"]
+    commands.cancel_order(order_id=order.pk, reason="", returning=True)
+    read = people["owner"].get(f"/api/orders/{order.pk}").json()
+    listed = people["owner"].get("/api/orders").json()["results"][0]
+    assert before
+    assert [each["completedAt"][:19] for each in (read, listed)] == [before[:19]] * 2
 
 
 @pytest.mark.parametrize("hold", [True, False])
