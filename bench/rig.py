@@ -74,6 +74,7 @@ class Rig:
             password=secrets.token_hex(12),
             # Latencies are measured to the commit.
             parameters={"track_commit_timestamp": "on"},
+            role_attributes="IN ROLE pg_checkpoint",
         )
         valkey = Valkey(folder=folder / VALKEY, port=free_port(), password=secrets.token_hex(12))
         self._start_engine(postgres)

@@ -16,6 +16,7 @@ from typing import ClassVar
 from launcher.engines.identity import Identity, unprivileged
 from launcher.engines.postgres import SUPERUSER, Postgres
 
+STARTER = Path(__file__).with_name("quick_patroni.py")
 # Patroni's minimum TTL; without a heartbeat for that long, a new leader is elected.
 TTL, LOOP_WAIT, RETRY_TIMEOUT = 20, 1, 3
 DYNAMIC = {
@@ -80,7 +81,7 @@ class PatroniServer:
         return self.identity.account
 
     def argv(self) -> Sequence[str]:
-        return [*self.identity.prefix, sys.executable, "-m", "patroni", str(self._configuration)]
+        return [*self.identity.prefix, sys.executable, "-P", str(STARTER), str(self._configuration)]
 
     def prepare(self) -> None:
         """Write the configuration; JSON is YAML."""
