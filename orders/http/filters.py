@@ -25,7 +25,9 @@ FILTER_PARAMETERS = [
         description="Any of these, case-insensitive; may also be separated by commas.",
     ),
     OpenApiParameter("customer", OpenApiTypes.STR, description="The customer's exact name."),
-    OpenApiParameter("externalReference", OpenApiTypes.STR, description="The shop's own, exactly."),
+    OpenApiParameter(
+        "externalReference", {"type": "string", "minLength": 1}, description="The shop's own, exactly."
+    ),
     OpenApiParameter(
         "placedFrom",
         OpenApiTypes.DATETIME,
