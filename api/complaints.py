@@ -48,6 +48,13 @@ COMPLAINTS: list[tuple[re.Pattern[str], str, str]] = [
         "too_many_decimals",
         "This has more decimals than the currency.",
     ),
+    (
+        re.compile(r"discount above 0 in (?P<name>\w+)"),
+        "too_large",
+        "A discount is given with a minus: at most 0.",
+    ),
+    (re.compile(r"below 0 without discount in (?P<name>\w+)"), "too_small", "Only a discount is below 0."),
+    (re.compile(r"more than (\d) decimals"), "too_many_decimals", "Give at most {0} decimals."),
     (re.compile(r"too many decimals"), "too_many_decimals", "Give at most three decimals."),
     (re.compile(r"Expected `array` of length <= (\d+)"), "too_long", "Give at most {0} of these."),
     (re.compile(r"Expected `array` of length >= 1$"), "too_short", "Give at least one of these."),
@@ -57,7 +64,7 @@ COMPLAINTS: list[tuple[re.Pattern[str], str, str]] = [
     (re.compile(r"Expected `\w+` of length >= 1$"), "too_short", "This must not be empty."),
     (re.compile(r"Expected `\w+` of length >= (\d+)"), "too_short", "Use at least {0} characters."),
     (re.compile(r"Expected `\w+` <= ([\d.]+)"), "too_large", "This must be at most {0}."),
-    (re.compile(r"Expected `\w+` >= (\d+)"), "too_small", "This must be at least {0}."),
+    (re.compile(r"Expected `\w+` >= (-?[\d.]+)"), "too_small", "This must be at least {0}."),
     (re.compile(r"Expected `([\w |]+)`, got `(\w+)`"), "wrong_type", "This must be {0}, not {1}."),
 ]
 BY_PATTERN = re.compile(r"Expected `str` matching regex '(.+)'")

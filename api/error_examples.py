@@ -16,6 +16,7 @@ SENTENCES = {
     "card_number_refused": "This looks like a card number. Send the payment provider's token instead.",
     "control_characters": "Control, invisible and broken characters are refused.",
     "csrf_failed": "The CSRF token is missing or wrong.",
+    "discount_too_large": "The discounts exceed the goods and other adjustments by 5.00 USD.",
     "foreign_origin": "Pages of other sites may change nothing here.",
     "idempotency_key_reused": "This Idempotency-Key was used for another request.",
     "in_progress": "The first request with this Idempotency-Key is still under way.",
@@ -38,6 +39,7 @@ SENTENCES = {
     "precondition_failed": "The order has changed since this ETag. Read it again, then decide.",
     "price_changed": "The price is 34.99 USD.",
     "required": "This field is required.",
+    "several_lines": "The order has several lines of this product: name one by its `line`.",
     "temporarily_unavailable": "This cannot be stored or looked up just now. Try again.",
     "reference_taken": "Order ORD-20260131093000-1001 has this reference.",
     "throttled": "Too many requests.",
@@ -66,7 +68,9 @@ SENTENCES = {
     "zero": "Zero changes nothing.",
 }
 FIELDS = {
+    "discount_too_large": "adjustments",
     "price_changed": "items[0].price",
+    "several_lines": "items[0].sku",
     "reference_taken": "externalReference",
     "total_changed": "expectedTotal",
     "unknown_product": "items[0].productId",

@@ -4,6 +4,7 @@ from typing import Any
 
 # By name on the wire; a dict is by the schema that has the field.
 VALUES: dict[str, Any] = {
+    "adjustmentAmount": 0.00,
     "amount": 59.98,
     "attempts": 1,
     "available": 98,
@@ -35,6 +36,7 @@ VALUES: dict[str, Any] = {
     "goodsAmount": 59.98,
     "hint": "…f3a9",
     "id": 1001,
+    "included": True,
     "inStock": True,
     "kind": "authorize",
     "language": "de",
@@ -53,7 +55,9 @@ VALUES: dict[str, Any] = {
     "productId": 1,
     "productName": "T-shirt",
     "progress": 100,
+    "properties": {"print": "Jane"},
     "quantity": 2,
+    "rate": 0.19,
     "reason": None,
     "reasonCode": None,
     "recipient": "jane@example.com",

@@ -10,7 +10,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
 from api.idempotency import KEY
-from api.prices import LARGEST_PRICE, Price
+from api.prices import LIMITS
 from api.responses import Error
 
 REF = "#/components/schemas/{name}"
@@ -109,8 +109,9 @@ def _requiring(field: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schema_hook(kind: type) -> dict[str, Any]:
-    if kind is Price:
-        return {"type": "number", "minimum": 0, "maximum": float(LARGEST_PRICE)}
+    if kind in LIMITS:
+        least, largest, _ = LIMITS[kind]
+        return {"type": "number", "minimum": float(least) if least else 0, "maximum": float(largest)}
     raise NotImplementedError(kind)
 
 

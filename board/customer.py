@@ -40,6 +40,7 @@ def context_of(order: Order) -> dict[str, Any]:
         "card": card(order),
         "status": wording.STATUSES[Status(order.journey.status)],
         "lines": [_line(line, order.currency) for line in order.lines.all()],
+        "adjustments": formats.adjustments(order),
         "shipping": _money(order.journey.shipping_amount, order),
         "total": _money(order.total_amount, order),
         "headline": headline(order.journey),

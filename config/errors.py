@@ -212,7 +212,12 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (pricing.WrongCurrency, _wrong_currency),
     (pricing.QuantityTooLarge, _quantity_too_large),
     (pricing.AmountTooLarge, _amount_too_large),
+    (
+        pricing.DiscountTooLarge,
+        lambda error: Answer(400, "discount_too_large", str(error), "adjustments"),
+    ),
     (amounts.MoreThanLeft, _more_than_left),
+    (amounts.SeveralLines, lambda error: Answer(400, "several_lines", str(error), error.field)),
     (amounts.NotOrdered, lambda error: Answer(400, "not_ordered", str(error), error.field)),
     (amounts.TooManyDecimals, lambda error: Answer(400, "too_many_decimals", str(error), error.field)),
     (amounts.NothingToRefund, _fixed(400, "nothing_to_refund", "This adds up to nothing to refund.")),

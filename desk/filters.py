@@ -80,7 +80,9 @@ class AmountFilter(FieldsFilter):
         }
         if not limits:
             return queryset
-        total = F("goods_amount") + Coalesce(F("journey__shipping_amount"), Decimal(0))
+        total = (
+            F("goods_amount") + F("adjustment_amount") + Coalesce(F("journey__shipping_amount"), Decimal(0))
+        )
         return queryset.alias(total=total).filter(**limits)
 
 

@@ -62,8 +62,18 @@ AS_PRICED = """
     CROSS JOIN LATERAL (SELECT * FROM inventory_product WHERE id = wanted.product_id OFFSET 0) p
     WHERE p.version = wanted.version AND p.price = wanted.price
 """
+# A price that the caller gave is not the catalogue's; another price of the product is another version.
+AS_GIVEN = """
+    SELECT p.id AS product_id, p.sku, p.name AS product_name, wanted.quantity, wanted.price AS unit_price,
+        wanted.number, nullif(wanted.properties, 'null'::jsonb) AS properties
+    FROM unnest(%(product_ids)s::bigint[], %(versions)s::bigint[], %(quantities)s::int[], %(prices)s::numeric[],
+                %(numbers)s::int[], %(properties)s::jsonb[])
+         AS wanted(product_id, version, quantity, price, number, properties)
+    CROSS JOIN LATERAL (SELECT * FROM inventory_product WHERE id = wanted.product_id OFFSET 0) p
+    WHERE p.version = wanted.version
+"""
 WITH_NAMES = """
-    SELECT wanted.order_id, p.id AS product_id, p.sku, p.name AS product_name, wanted.quantity, wanted.unit_price
+    SELECT wanted.order_id, p.id AS product_id, p.sku, p.name AS product_name, wanted.quantity, wanted.unit_price{more}
     FROM {lines} AS wanted JOIN inventory_product p ON p.id = wanted.product_id
 """
 

@@ -1,24 +1,63 @@
 """Amounts, dates and addresses by the active language, in the shop's time zone."""
 
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time, get_timezone, get_timezone_name
-from babel.numbers import format_currency
+from babel.numbers import format_currency, format_percent
 from django.conf import settings
 from django.utils.translation import get_language, to_locale
 
+from notifications import wording
 from orders.models import Order
+from orders.rules.adjustments import Adjustment
 
 # Where the postal code follows the city.
 CODE_LAST = frozenset({"AU", "CA", "GB", "IE", "IN", "NZ", "US", "ZA"})
+# What mail programs link.
+LINK = re.compile(r"://|www\.|@|\w[.\u3002\uff0e\uff61][^\W\d_]{2,}", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownAdjustment:
+    """An adjustment as customers read it."""
+
+    name: str
+    amount: str
+    included: bool
 
 
 def money(amount: Decimal, currency: str) -> str:
     """Return an amount as it is written in the active language, such as $1,059.97 or 1.059,97 €."""
     return format_currency(amount, currency, locale=_locale())
+
+
+def adjustments(order: Order) -> Sequence[ShownAdjustment]:
+    """Return an order's adjustments in the active language: Tax (VAT, 19%), and those included in the prices."""
+    return [
+        ShownAdjustment(_name(each), money(each.amount, order.currency), each.included)
+        for each in order.adjustment_list
+    ]
+
+
+def _name(adjustment: Adjustment) -> str:
+    """Return what it is; a code that mail programs would link is left out."""
+    code = "" if LINK.search(adjustment.code) else adjustment.code
+    rate = "" if adjustment.rate is None else _percent(adjustment.rate)
+    details = ", ".join(filter(None, (code, rate)))
+    name = str(wording.ADJUSTMENTS[adjustment.kind])
+    if adjustment.included:
+        name = str(wording.INCLUDED).format(name=name)
+    return f"{name} ({details})" if details else name
+
+
+def _percent(rate: Decimal) -> str:
+    return format_percent(rate, locale=_locale(), decimal_quantization=False)
 
 
 def moment(at: datetime) -> str:

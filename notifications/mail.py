@@ -28,8 +28,6 @@ from orders.status import NOT_PAID_IN_TIME
 # An order may name anyone's address, so greetings must not carry links, numbers or messages.
 LONGEST_NAME, MOST_WORDS = 60, 5
 AROUND_LETTERS = " .,'\N{RIGHT SINGLE QUOTATION MARK}-"
-# What mail programs link.
-LINK = re.compile(r"://|www\.|@|\w[.\u3002\uff0e\uff61][^\W\d_]{2,}", re.IGNORECASE)
 
 # Events quoted in mails.
 QUOTED = (EventType.SHIPPING_QUOTED, EventType.MONEY_RETURNED, EventType.REFUND_SUCCEEDED)
@@ -65,7 +63,7 @@ def compose(notifications: Sequence[Notification]) -> list[Mail]:
     """Render the e-mails, each in its order's language. Orders must be loaded."""
     order_ids = [notification.order_id for notification in notifications]
     lines: defaultdict[int, list[OrderLine]] = defaultdict(list)
-    for line in OrderLine.objects.filter(order_id__in=order_ids).order_by("order_id", "product_id"):
+    for line in OrderLine.objects.filter(order_id__in=order_ids).order_by("order_id", "product_id", "number"):
         lines[line.order_id].append(line)
     events: defaultdict[int, list[OrderEvent]] = defaultdict(list)
     found = OrderEvent.objects.filter(order_id__in=order_ids, type__in=(*QUOTED, *KINDS))
@@ -110,7 +108,7 @@ def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> 
     quoted = data.get(EventType.SHIPPING_QUOTED, {}).get("amount")
     shipping = Decimal(quoted) if quoted is not None else None
     reason = _reason(events[-1]) if events else ""
-    total = order.goods_amount + (shipping or 0)
+    total = order.goods_amount + order.adjustment_amount + (shipping or 0)
     parts = [Decimal(event.data["amount"]) for event in events if event.type == EventType.REFUND_SUCCEEDED]
     return {
         "order": order,
@@ -122,17 +120,24 @@ def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> 
         "language": translation.get_language(),
         "name": name_to_greet(order.customer_name),
         "lines": [
-            {"quantity": line.quantity, "name": line.product_name, "amount": _money(line.amount, order)}
+            {
+                "quantity": line.quantity,
+                "name": line.product_name,
+                "amount": _money(line.amount, order),
+                "properties": line.properties or {},
+            }
             for line in lines
         ],
+        "adjustments": formats.adjustments(order),
         "goods": _money(order.goods_amount, order),
+        "without_shipping": _money(order.goods_amount + order.adjustment_amount, order),
         "shipping": None if shipping is None else _money(shipping, order),
         "total": _money(total, order),
         "free": shipping is not None and not total,
         "part": _money(parts[-1], order) if parts else "",
         "rest": _money(total - sum(parts), order),
         "address": formats.address_lines(order),
-        "reason": "" if LINK.search(reason) else reason,
+        "reason": "" if formats.LINK.search(reason) else reason,
         "refunded": data.get(EventType.MONEY_RETURNED, {}).get("how") == PAYMENT.REFUNDED,
         # Without PUBLIC_URL the link would be relative.
         "track_url": _track_url(order),

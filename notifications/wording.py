@@ -22,6 +22,15 @@ REASONS: dict[str, Text] = OF_LEGS | {
     "payment_not_completed": _("The payment was not completed in time."),
 }
 
+ADJUSTMENTS: dict[str, Text] = {
+    "tax": _("Tax"),
+    "discount": _("Discount"),
+    "fee": _("Fee"),
+    "tip": _("Tip"),
+    "shipping": _("Shipping"),
+}
+INCLUDED = _("Included: {name}")
+
 STATUSES: dict[Status, Text] = {
     Status.PENDING: _("Received"),
     Status.PROCESSING: _("Processing"),

@@ -16,6 +16,7 @@ from django.db.models.functions import Cast, Now
 from database.fields import MoneyField
 from orders import legs
 from orders.managers import REFERENCE_INDEX, CurrentTransaction, JourneyManager, OrderManager
+from orders.rules.adjustments import Adjustment, of_rows
 from orders.status import Status, has_ended, is_held, may_be_retried
 from orders.workflow import JourneyState
 
@@ -74,6 +75,11 @@ class Order(models.Model):
     language = models.CharField(
         max_length=35, blank=True, default="", db_default="", help_text="BCP 47; empty: the shop's."
     )
+    # As `orders.rules.adjustments` has them; NULL without any.
+    adjustments = models.JSONField(null=True, blank=True)
+    adjustment_amount = MoneyField(
+        default=Decimal(0), db_default=0, help_text="The sum of the adjustments that are not included."
+    )
     # Raised to revoke the order's signed links.
     link_version = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
 
@@ -96,6 +102,7 @@ class Order(models.Model):
             ("operate_order", "Can process, complete, cancel, refund and retry any order"),
             ("complete_order", "Can complete any order"),
             ("refund_order", "Can refund any order, and retry it"),
+            ("price_order", "Can give prices and adjustments of the orders it places"),
         ]
 
     def __str__(self) -> str:
@@ -107,23 +114,33 @@ class Order(models.Model):
 
     @property
     def total_amount(self) -> Decimal:
-        return self.goods_amount + (self.journey.shipping_amount or Decimal(0))
+        """Goods, adjustments that are not included, and shipping once it is priced."""
+        return self.goods_amount + self.adjustment_amount + (self.journey.shipping_amount or Decimal(0))
+
+    @property
+    def adjustment_list(self) -> list[Adjustment]:
+        return of_rows(self.adjustments)
 
 
 class OrderLine(models.Model):
-    pk = models.CompositePrimaryKey("order_id", "product_id")
+    """Units of a product. Lines of one product differ in price or properties."""
+
+    pk = models.CompositePrimaryKey("order_id", "product_id", "number")
     # No constraints: the inserting statement reads the products.
     order = models.ForeignKey(
         Order, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="lines"
     )
     product_id = models.BigIntegerField()
+    # Among the lines of the product: 0, 1, …
+    number = models.SmallIntegerField(default=0, db_default=0)
     sku = models.CharField(max_length=40)
     product_name = models.CharField(max_length=120)
     quantity = models.PositiveIntegerField()
     unit_price = MoneyField()
+    properties = models.JSONField(null=True, blank=True, help_text="The shop's own facts of the line.")
 
     class Meta:
-        ordering = ["product_id"]
+        ordering = ["product_id", "number"]
         constraints = [
             models.CheckConstraint(condition=Q(quantity__gt=0), name="orders_line_quantity_positive"),
             models.CheckConstraint(condition=Q(unit_price__gte=0), name="orders_line_price_not_negative"),
@@ -235,7 +252,7 @@ class Credit(models.Model):
     )
     number = models.IntegerField()  # 1, 2, 3, … without gaps
     amount = MoneyField()
-    # [product id, units, amount] of each line.
+    # [product id, units, amount] of each line, and its number if that is not 0.
     lines = models.JSONField(default=list)
     shipping_amount = MoneyField(default=Decimal(0))
     reason = models.CharField(max_length=200, blank=True)
@@ -255,7 +272,16 @@ class Credit(models.Model):
 
     @property
     def units(self) -> dict[int, int]:
-        return {product_id: quantity for product_id, quantity, _ in self.lines}
+        """Units by product."""
+        units: dict[int, int] = {}
+        for (product_id, _), quantity in self.units_by_line.items():
+            units[product_id] = units.get(product_id, 0) + quantity
+        return units
+
+    @property
+    def units_by_line(self) -> dict[tuple[int, int], int]:
+        """Units by product id and number of the line."""
+        return {(line[0], line[3] if len(line) > 3 else 0): line[1] for line in self.lines}
 
 
 class OrderEvent(models.Model):

@@ -27,6 +27,11 @@ def may_operate(user: Any, operation: str) -> bool:
     return bool(user.has_perm("orders.operate_order") or (special and user.has_perm(special)))
 
 
+def may_price(user: Any) -> bool:
+    """Return whether a user may give prices and adjustments of the orders it places."""
+    return bool(user.has_perm("orders.price_order"))
+
+
 def is_operator(user: Any) -> bool:
     return bool(user.has_perm("orders.operate_order"))
 

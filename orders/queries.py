@@ -136,10 +136,12 @@ UNITS = """
     WHERE order_id = ANY(%s::bigint[]) ORDER BY order_id, product_id
 """
 PARCELS = """
-    SELECT id, country, weight_grams, goods_amount, currency FROM orders_order WHERE id = ANY(%s::bigint[])
+    SELECT id, country, weight_grams, goods_amount, currency, adjustment_amount
+    FROM orders_order WHERE id = ANY(%s::bigint[])
 """
 CHARGES = """
-    SELECT o.id AS order_id, o.uuid AS reference, o.goods_amount + j.shipping_amount AS amount, o.currency,
+    SELECT o.id AS order_id, o.uuid AS reference,
+           o.goods_amount + o.adjustment_amount + j.shipping_amount AS amount, o.currency,
            o.payment_token AS token, '' AS parent, o.payment_gateway AS gateway
     FROM orders_order o JOIN orders_journey j ON j.order_id = o.id WHERE o.id = ANY(%s::bigint[])
 """
@@ -154,7 +156,7 @@ def parcels(order_ids: Sequence[int]) -> list[Parcel]:
 
 
 def charges(order_ids: Sequence[int]) -> Asked:
-    """Return the orders' charges: goods and shipping."""
+    """Return the orders' charges: goods, adjustments and shipping."""
     return Asked(CHARGES, [numbers(order_ids)])
 
 

@@ -191,7 +191,7 @@ def quote_shipping(batch: BatchLease) -> None:
         journeys = _due(batch, lambda j: j.may_be_tried(SHIPPING))
         parcels = queries.parcels(_ids(journeys))
         quoted = quotes.quote(parcels=parcels)
-        goods = {parcel.order_id: parcel.goods_amount for parcel in parcels}
+        goods = {parcel.order_id: parcel.goods_amount + parcel.adjustment_amount for parcel in parcels}
         for journey in journeys:
             quote = quoted[journey.order_id]
             if isinstance(quote, quotes.Refusal):

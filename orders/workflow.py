@@ -162,7 +162,7 @@ class JourneyState(Undecided):
             self._note(state.event, **data)
 
     def shipping_quoted(self, amount: Decimal, *, goods: Decimal) -> None:
-        """The total is final. Of a total of 0 there is nothing to pay."""
+        """The total is final: `goods`, with adjustments, and shipping. Of a total of 0 there is nothing to pay."""
         self.shipping_amount = amount
         self.enter(SHIPPING.QUOTED, amount=str(amount))
         if not goods + amount:

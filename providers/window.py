@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-FIRST = 512
+FIRST = 1024
 STEP, GROWTH = 16, 0.1  # calls per round, or this share of the window if more
 SHORTEST_ROUND = 0.05  # seconds
 

@@ -23,13 +23,14 @@ PRICE_LISTS = """
 
 
 class Parcel(NamedTuple):
-    """An order's goods and destination (ISO 3166 code)."""
+    """An order's goods and destination (ISO 3166 code), and what is charged beside goods and shipping."""
 
     order_id: int
     country: str
     weight_grams: int
     goods_amount: Decimal
     currency: str
+    adjustment_amount: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ LEDGER_TIMEOUT_SECONDS = number("LEDGER_TIMEOUT_SECONDS", default=240, at_least=
 EXTERNAL_RETRY_ATTEMPTS = whole("EXTERNAL_RETRY_ATTEMPTS", default=3, at_least=1)
 PROVIDER_CONCURRENCY = whole("PROVIDER_CONCURRENCY", default=16, at_least=1)
 # Upper bound of the adaptive window, per process and provider.
-PROVIDER_CALLS_IN_FLIGHT = whole("PROVIDER_CALLS_IN_FLIGHT", default=3000, at_least=1)
+PROVIDER_CALLS_IN_FLIGHT = whole("PROVIDER_CALLS_IN_FLIGHT", default=4000, at_least=1)
 # Calls per second across all processes: "payments=100,email=5".
 PROVIDER_RATE_LIMITS = rates("PROVIDER_RATE_LIMITS")
 # 0: threads call and the batch waits.

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import structlog
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import connection
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -33,6 +34,7 @@ from orders import queries
 from orders.http.filters import FILTER_PARAMETERS, apply_filters
 from orders.http.line_refusals import with_all_lines
 from orders.http.places import EXPORTS, EXPORTS_OF_STAFF, INTAKES, RETRY_AFTER_SECONDS
+from orders.http.placing import check_prices
 from orders.http.requests import BulkOrderRequest, read_bulk_order
 from orders.limits import allowances
 from orders.permissions import sees_all_orders
@@ -84,7 +86,8 @@ class BulkOrders(APIView):
             " the others. Lines are refused, for example, if the account has too many orders on hold"
             " (`too_many_held_orders`), or if most of its payments were declined (`too_many_declines`,"
             " `too_many_unpaid_orders`: retry the line later), or if an order has its `externalReference`"
-            " (`reference_taken`). The request's `Idempotency-Key` gives each line"
+            " (`reference_taken`), or if it gives prices that the account may not give (`permission_denied`)."
+            " The request's `Idempotency-Key` gives each line"
             " without a `key` the key `<Idempotency-Key>/<line>`. Lines beyond the account's rate are read more"
             " slowly, or refused as `throttled`; a body below the minimum rate ends with `too_slow`."
         ),
@@ -110,7 +113,7 @@ class BulkOrders(APIView):
         place = INTAKES.take(owner_id)
         intake = Intake(
             _body(request),
-            owner_id=owner_id,
+            user=user_of(request),
             prefix=prefix,
             render_error=self._render_error,
             lines_allowed=lines_allowed,
@@ -153,7 +156,7 @@ class Intake:
         self,
         read: Callable[[int], bytes],
         *,
-        owner_id: int,
+        user: User,
         prefix: str,
         render_error: ErrorRenderer,
         lines_allowed: Rate | None,
@@ -166,7 +169,8 @@ class Intake:
         )
         self._lines = enumerate(lines_of(self._pace.read, longest=LONGEST_LINE), start=1)
         self._answered = 0  # lines
-        self._owner_id, self._prefix, self._render_error = owner_id, prefix, render_error
+        self._user, self._owner_id = user, user.pk
+        self._prefix, self._render_error = prefix, render_error
         self._allowed, self._on_slow = lines_allowed, on_slow
         self._has_ended = threading.Event()
         self._chunk_lines = min(CHUNK_LINES, lines_allowed.requests) if lines_allowed else CHUNK_LINES
@@ -231,6 +235,7 @@ class Intake:
         if line is None:
             raise Problem("line_too_long", f"At most {LONGEST_LINE} bytes.")
         order = read_bulk_order(line)
+        check_prices(self._user, order)
         key = order.key or (f"{self._prefix}{number}" if self._prefix else "")
         new = order.as_new_order(owner_id=self._owner_id)
         return bulk.Entry(new, key, order.fingerprint() if key else b"")

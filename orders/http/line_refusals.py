@@ -40,7 +40,8 @@ def _refusals(new: NewOrder, *, after: int) -> Iterator[Exception]:
     catalogue = pricing.Catalogue(new.lines)
     for index, line in enumerate(new.lines[after + 1 :], start=after + 1):
         try:
-            pricing.price(msgspec.structs.replace(new, lines=[line], expected_total=None), catalogue)
+            alone = msgspec.structs.replace(new, lines=[line], expected_total=None, adjustments=())
+            pricing.price(alone, catalogue)
         except OF_LINES as refusal:
             refusal.line = index
             yield refusal

@@ -1,7 +1,8 @@
 """Placing an order, and quoting one."""
 
+from collections import Counter
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import structlog
@@ -14,6 +15,7 @@ from rest_framework.views import APIView
 
 from api.idempotency import key_of, key_problems
 from api.permissions import user_of
+from api.problems import Problem
 from api.renderers import ENCODER
 from api.requests import read
 from api.responses import Answer
@@ -21,23 +23,24 @@ from api.schema import refusals
 from inventory.listing import available_units
 from orders.http import responses
 from orders.http.etags import etag_of
-from orders.http.examples import BY_PRODUCT_ID, BY_PRODUCT_NAME
+from orders.http.examples import BY_PRODUCT_ID, BY_PRODUCT_NAME, WITH_ADJUSTMENTS
+from orders.http.line_bodies import AdjustmentBody, Line, adjustment_bodies, line_bodies
 from orders.http.line_refusals import all_lines_refused
 from orders.http.offers import viewer_of
 from orders.http.requests import NewOrderRequest, QuoteRequest
 from orders.http.responses import OrderDetail
 from orders.limits import allowances
-from orders.managers import PlacedLine
+from orders.permissions import may_price
 from orders.placing import pricing, single, totals
-from orders.placing.pricing import NewOrder
+from orders.placing.pricing import Priced
 from shipping.quotes import Refusal
 
 
-class QuotedLine(responses.Line):
+class QuotedLine(Line):
     """A line at the current price, and whether there is enough stock of the product now."""
 
     available: Annotated[int, Meta(description="Units that the next order may have.")]
-    in_stock: Annotated[bool, Meta(description="Whether that is enough for this line.")]
+    in_stock: Annotated[bool, Meta(description="Whether that is enough for all lines of the product.")]
 
 
 class ShippingRefusal(Answer):
@@ -51,7 +54,11 @@ class QuoteBody(Answer, kw_only=True):
     """What an order would cost now. Nothing is stored or reserved."""
 
     items: list[QuotedLine]
+    adjustments: list[AdjustmentBody]
     goods_amount: Decimal
+    adjustment_amount: Annotated[
+        Decimal, Meta(description="The sum of the adjustments that are not included.")
+    ]
     shipping_amount: Annotated[Decimal | None, Meta(description="Null if the order cannot be shipped.")]
     total_amount: Annotated[
         Decimal | None, Meta(description="For `expectedTotal`; null if the order cannot be shipped.")
@@ -75,57 +82,68 @@ class Quote(APIView):
             " shipping rates before the order's shipping is priced, mostly within a second. Stock is not reserved."
         ),
         request=QuoteRequest,
-        examples=[BY_PRODUCT_ID, BY_PRODUCT_NAME],
+        examples=[BY_PRODUCT_ID, BY_PRODUCT_NAME, WITH_ADJUSTMENTS],
         responses={200: OpenApiResponse(QuoteBody, description="At this moment.")}
         | refusals(
             _400="malformed_json required unknown_field wrong_type wrong_format too_short too_long too_small"
             " too_large too_many_decimals control_characters card_number_refused unknown_product"
-            " wrong_currency unknown_country unknown_currency",
+            " wrong_currency unknown_country unknown_currency conflicting_fields discount_too_large",
+            _403="permission_denied",
             _409="price_changed",
         ),
     )
     def post(self, request: Request) -> Response:
         """Quote an order."""
-        wanted = read(request.data, QuoteRequest).as_new_order(owner_id=user_of(request).pk)
+        body = read(request.data, QuoteRequest)
+        check_prices(user_of(request), body)
+        wanted = body.as_new_order(owner_id=user_of(request).pk)
         wanted = msgspec.structs.replace(wanted, expected_total=None)
         with all_lines_refused(wanted):
             priced = pricing.price(wanted, pricing.Catalogue(wanted.lines))
-        return Response(_quote(wanted, priced.lines, priced.amount))
+        return Response(_quote(priced))
 
 
-def _quote(new: NewOrder, lines: list[PlacedLine], goods: Decimal) -> QuoteBody:
+def _quote(priced: Priced) -> QuoteBody:
+    new, lines, goods, adjusted = priced
     shipping = totals.estimate_shipping(
         country=new.country, currency=new.currency, goods=goods, weight_grams=totals.weight_of(lines)
     )
     units = available_units([line.product_id for line in lines])
+    wanted: Counter[int] = Counter()
+    for line in lines:
+        wanted[line.product_id] += line.quantity
     refusal = shipping if isinstance(shipping, Refusal) else None
     return QuoteBody(
-        items=[_quoted(line, units.get(line.product_id, 0)) for line in lines],
+        items=[
+            _quoted(body, units.get(body.product_id, 0), wanted[body.product_id])
+            for body in line_bodies(lines)
+        ],
+        adjustments=adjustment_bodies(new.adjustments),
         goods_amount=goods,
+        adjustment_amount=adjusted,
         shipping_amount=None if isinstance(shipping, Refusal) else shipping,
-        total_amount=None if isinstance(shipping, Refusal) else goods + shipping,
+        total_amount=None if isinstance(shipping, Refusal) else goods + adjusted + shipping,
         currency=new.currency,
         country=new.country,
         shipping_refusal=ShippingRefusal(code=refusal.code, message=refusal.message) if refusal else None,
     )
 
 
-def _quoted(line: PlacedLine, units: int) -> QuotedLine:
-    return QuotedLine(
-        product_id=line.product_id,
-        sku=line.sku,
-        product_name=line.product_name,
-        quantity=line.quantity,
-        price=line.unit_price,
-        amount=line.unit_price * line.quantity,
-        available=units,
-        in_stock=units >= line.quantity,
-    )
+def _quoted(line: Line, units: int, wanted: int) -> QuotedLine:
+    return QuotedLine(**msgspec.structs.asdict(line), available=units, in_stock=units >= wanted)
+
+
+def check_prices(user: Any, order: NewOrderRequest) -> None:
+    """Raise Problem if an order gives prices or adjustments, and its user may not."""
+    if (field := order.given_price) and not may_price(user):
+        message = "This needs the permission price_order: without it the catalogue's prices hold."
+        raise Problem("permission_denied", message, field=field, status_code=status.HTTP_403_FORBIDDEN)
 
 
 def place(request: Request) -> Response:
     user, key = user_of(request), key_of(request)
     wanted = read(request.data, NewOrderRequest)
+    check_prices(user, wanted)
     new = wanted.as_new_order(owner_id=user.pk)
     for problem in allowances.refusals(user.pk, [allowances.Candidate(new, key)]).values():
         raise problem

@@ -25,7 +25,7 @@ from orders.operators.refunding import note_refund
 from orders.permissions import Operator
 from orders.placing.pricing import MAX_QUANTITY
 from orders.refunding import crediting, parts
-from orders.refunding.amounts import Standing, Wish
+from orders.refunding.amounts import Place, PlannedLine, Standing, Wish
 from orders.status import Status
 from payments import ledger
 from payments.balance import Balance, balance
@@ -34,17 +34,36 @@ MAX_REASON = 200
 
 
 class RefundItem(Body, kw_only=True):
-    """Units of a product of the order, named by `productId` or `sku`."""
+    """Units of a line of the order, named by `line`, or by `productId` or `sku` of its product."""
 
-    at_least_one_of = ("productId", "sku")
+    at_least_one_of = ("productId", "sku", "line")
 
     product_id: Id | None = None
     sku: Annotated[str, Meta(min_length=1, max_length=40)] | None = None
+    line: (
+        Annotated[
+            int,
+            Meta(
+                ge=1,
+                le=100,
+                description="As in `items` of the order. Needed for one of several of a product.",
+            ),
+        ]
+        | None
+    ) = None
     quantity: Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
 
     def complaints(self) -> Iterator[str]:
-        if self.product_id is None and self.sku is None:
+        """Yield a missing name, and a line beside another name."""
+        if self.product_id is None and self.sku is None and self.line is None:
             yield "missing productId"
+        if self.line is not None and not (self.product_id is None and self.sku is None):
+            yield "conflict of line"
+
+    def as_name(self) -> int | str | Place:
+        if self.line is not None:
+            return Place(self.line)
+        return self.sku if self.sku is not None else self.product_id or 0
 
 
 class RefundRequest(Body, kw_only=True):
@@ -75,7 +94,7 @@ class RefundRequest(Body, kw_only=True):
 
     def as_wish(self) -> Wish:
         return Wish(
-            items=[(i.product_id if i.sku is None else i.sku, i.quantity) for i in self.items or []],  # type: ignore[misc]
+            items=[(item.as_name(), item.quantity) for item in self.items or []],
             shipping=self.shipping or False,
             amount=self.amount,
             reason=self.reason,
@@ -91,11 +110,12 @@ def _impossible(amount: Decimal) -> Iterator[str]:
 
 
 class RefundedItem(Answer):
-    """Units of a product, and what they come to."""
+    """Units of a line, and what they come to with their share of tax and discounts."""
 
     product_id: int
     quantity: int
     amount: Decimal
+    line: Annotated[int, Meta(description="As in `items` of the order.")]
 
 
 class Refund(Answer, kw_only=True):
@@ -166,8 +186,10 @@ class Refunds(APIView):
         operation_id="refund_part",
         summary="Refund units, shipping or an amount of a confirmed or completed order (staff)",
         description=(
-            "The order keeps its status. The amount of units of a line is rounded so that any sequence of refunds"
-            " adds up to the line. Without an Idempotency-Key a repeated request is a second refund."
+            "The order keeps its status. Units come to their share of what was paid for the line: its amount, and its"
+            " share of tax and discounts that are not included. It is rounded so that any sequence of refunds adds up."
+            " `shipping` has adjustments of that kind; fees and tips are refunded by `amount`. Without an"
+            " Idempotency-Key a repeated request is a second refund."
         ),
         request=RefundRequest,
         parameters=[REFERENCE, IDEMPOTENCY_KEY],
@@ -178,7 +200,7 @@ class Refunds(APIView):
         | refusals(
             _400="malformed_json required unknown_field wrong_type too_long too_small too_large too_short"
             " too_many_decimals control_characters card_number_refused conflicting_fields not_ordered"
-            " nothing_to_refund invalid_idempotency_key",
+            " several_lines nothing_to_refund invalid_idempotency_key",
             _409="more_than_left not_possible in_progress",
             _422="idempotency_key_reused",
         ),
@@ -197,8 +219,8 @@ class Refunds(APIView):
         credit = parts.refund_part(order_id=order.pk, wish=wanted.as_wish(), requested_by=user_id)
         if user_of(request).is_staff:
             note_refund(order, credit, user_id=user_id)
-        left = crediting.standing_of(order, list(order.credits.all())).left
-        facts = _facts(credit, order.currency) | {"left": left}
+        standing = crediting.standing_of(order, list(order.credits.all()))
+        facts = _facts(credit, standing) | {"left": standing.left}
         return Response(Refund(**facts), status=status.HTTP_202_ACCEPTED)
 
 
@@ -209,7 +231,7 @@ def _preview(order: Order, wish: Wish) -> Refund:
         state="dry_run",
         amount=found.amount,
         currency=standing.currency,
-        items=_items(found.lines),
+        items=_items(found.lines, standing),
         shipping_amount=found.shipping_amount,
         reason=wish.reason,
         restock=wish.restock,
@@ -218,13 +240,13 @@ def _preview(order: Order, wish: Wish) -> Refund:
     )
 
 
-def _facts(credit: Credit, currency: str) -> dict[str, Any]:
+def _facts(credit: Credit, standing: Standing) -> dict[str, Any]:
     return {
         "number": credit.number,
         "state": str(credit.state),
         "amount": credit.amount,
-        "currency": currency,
-        "items": _items(credit.lines),
+        "currency": standing.currency,
+        "items": _items([PlannedLine(*line) for line in credit.lines], standing),
         "shipping_amount": credit.shipping_amount,
         "reason": credit.reason,
         "restock": credit.restock,
@@ -232,10 +254,16 @@ def _facts(credit: Credit, currency: str) -> dict[str, Any]:
     }
 
 
-def _items(lines: Sequence[Any]) -> list[RefundedItem]:
+def _items(lines: Sequence[PlannedLine], standing: Standing) -> list[RefundedItem]:
+    places = {item.key: place for place, item in enumerate(standing.items, start=1)}
     return [
-        RefundedItem(product_id=product_id, quantity=units, amount=Decimal(amount))
-        for product_id, units, amount in lines
+        RefundedItem(
+            product_id=line.product_id,
+            quantity=line.units,
+            amount=Decimal(line.amount),
+            line=places[line.product_id, line.number],
+        )
+        for line in lines
     ]
 
 
@@ -250,7 +278,7 @@ def _listed(order: Order) -> RefundList:
         pending=sums.pending,
         owed=_owed(order, standing, sums),
         left=standing.left if order.journey.status in parts.REFUNDABLE else sums.left,
-        results=[RefundEntry(**_facts(credit, order.currency)) for credit in granted],
+        results=[RefundEntry(**_facts(credit, standing)) for credit in granted],
     )
 
 

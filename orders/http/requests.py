@@ -29,6 +29,7 @@ from api.requests import (
     read,
 )
 from iso.currencies import has_decimals_for
+from orders.http.line_bodies import NewAdjustment, Properties
 from orders.placing.pricing import MAX_QUANTITY, NewOrder, WantedLine
 from payments.gateways import gateway, names_in_use
 
@@ -88,10 +89,21 @@ class NewLine(Body, kw_only=True):
     price: Annotated[Price, Meta(description="Compared with the catalogue's price, never used.")] | None = (
         None
     )
+    unit_price: (
+        Annotated[
+            Price,
+            Meta(description="Replaces the catalogue's price. Needs the permission `price_order`."),
+        ]
+        | None
+    ) = None
+    properties: Properties | None = None
 
     def complaints(self) -> Iterator[str]:
+        """Yield a missing product, and two prices."""
         if self.product_id is None and self.sku is None and self.product_name is None:
             yield "missing productId"
+        if self.price is not None and self.unit_price is not None:
+            yield "conflict of unitPrice"
 
 
 class ShippingAddress(Body):
@@ -152,12 +164,19 @@ class NewOrderRequest(Body, kw_only=True):
     shipping_address: ShippingAddress | None = None
     payment: PaymentMeans | None = None
     hold: Annotated[bool, Meta(description="Leave it pending until it is processed.")] = False
-    expected_total: (
-        Annotated[Price, Meta(description="Goods and shipping as quoted; another total is refused.")] | None
-    ) = None
+    expected_total: Annotated[Price, Meta(description="The total as quoted; another is refused.")] | None = (
+        None
+    )
     external_reference: ExternalReference | None = None
     metadata: Metadata | None = None
     language: Language | None = None
+    adjustments: (
+        Annotated[
+            list[NewAdjustment],
+            Meta(max_length=50, description="Tax, discounts, fees, tips and shipping. Needs `price_order`."),
+        ]
+        | None
+    ) = None
 
     def complaints(self) -> Iterator[str]:
         """Yield a missing customer or payment, an unknown currency, an impossible address."""
@@ -178,17 +197,25 @@ class NewOrderRequest(Body, kw_only=True):
         return hashlib.sha256(type(self).__name__.encode() + body).digest()
 
     def as_new_order(self, *, owner_id: int) -> NewOrder:
-        address = self.shipping_address
+        address, currency = self.shipping_address, self.currency or settings.CURRENCY
         return NewOrder(
             owner_id=owner_id,
             customer_id="" if self.customer_id is None else str(self.customer_id),
             customer_name=_customer(self),
             email=self.email or "",
             lines=[
-                WantedLine(line.quantity, line.product_id, line.sku, line.product_name, line.price)
+                WantedLine(
+                    line.quantity,
+                    line.product_id,
+                    line.sku,
+                    line.product_name,
+                    line.price,
+                    line.unit_price,
+                    line.properties or None,
+                )
                 for line in self.items
             ],
-            currency=self.currency or settings.CURRENCY,
+            currency=currency,
             shipping_address=address.as_given() if address else {},
             country=(address and address.country) or settings.DEFAULT_COUNTRY,
             payment_token=(self.payment and self.payment.token) or settings.DEFAULT_PAYMENT_TOKEN,
@@ -198,7 +225,17 @@ class NewOrderRequest(Body, kw_only=True):
             external_reference=self.external_reference or "",
             metadata=self.metadata,
             language=self.language or "",
+            adjustments=[each.as_adjustment(currency) for each in self.adjustments or ()],
         )
+
+    @property
+    def given_price(self) -> str:
+        """The first field that needs the permission `price_order`; empty without one."""
+        given = (place for place, line in enumerate(self.items) if line.unit_price is not None)
+        place = next(given, None)
+        if place is not None:
+            return f"items[{place}].unitPrice"
+        return "adjustments" if self.adjustments else ""
 
 
 class QuoteRequest(NewOrderRequest, kw_only=True):
@@ -215,9 +252,15 @@ class QuoteRequest(NewOrderRequest, kw_only=True):
 
 def _impossible_prices(order: NewOrderRequest) -> Iterator[str]:
     """Yield prices with more decimals than the currency has; a body with faults may have no items."""
-    currency = order.currency or settings.CURRENCY
-    prices = [(f"items[{index}].price", line.price) for index, line in enumerate(order.items or [])]
-    for field, price in [*prices, ("expectedTotal", order.expected_total)]:
+    currency, lines = order.currency or settings.CURRENCY, list(enumerate(order.items or []))
+    adjusted = enumerate(order.adjustments or [])
+    prices = [
+        *((f"items[{index}].price", line.price) for index, line in lines),
+        *((f"items[{index}].unitPrice", line.unit_price) for index, line in lines),
+        *((f"adjustments[{index}].amount", each.amount) for index, each in adjusted),
+        ("expectedTotal", order.expected_total),
+    ]
+    for field, price in prices:
         if price is not None and not has_decimals_for(price, currency):
             yield f"too many decimals of {field}"
 
@@ -269,10 +312,22 @@ def _names_in(order: BulkOrderRequest) -> int:
         order.external_reference,
         order.metadata,
         order.language,
+        order.adjustments,
     ]
-    names = 10 - given.count(None) + order.hold  # `items` is always there
+    names = 11 - given.count(None) + order.hold  # `items` is always there
     for item in order.items:
-        names += 5 - [item.product_id, item.sku, item.product_name, item.price].count(None)
+        names += 7 - [
+            item.product_id,
+            item.sku,
+            item.product_name,
+            item.price,
+            item.unit_price,
+            item.properties,
+        ].count(None)
+        if item.properties:
+            names += len(item.properties)
+    for each in order.adjustments or ():
+        names += 3 + each.included + (each.rate is not None)
     if order.shipping_address:
         names += 1 + len(order.shipping_address.as_given())
     if order.metadata:
@@ -288,6 +343,9 @@ ABSENT_LATER_FIELDS = (
     b',"metadata":null',
     b',"language":null',
     b',"gateway":null',
+    b',"unitPrice":null',
+    b',"properties":null',
+    b',"adjustments":null',
 )
 CANONICAL = msgspec.json.Encoder(enc_hook=str)  # the hook is for prices
 FAST_BULK_ORDER = msgspec.json.Decoder(BulkOrderRequest, dec_hook=read_price, float_hook=Decimal)

@@ -11,11 +11,11 @@ from msgspec import UNSET, Meta, UnsetType
 
 from api.responses import Answer
 from orders.events import STATUS_AFTER, EventType
+from orders.http.line_bodies import AdjustmentBody, Line, adjustment_bodies, line_bodies
 from orders.http.links import track_link
 from orders.http.offers import Viewer, offers, open_commands
 from orders.http.payment_bodies import PaymentAction, PaymentTransaction, action_body, transaction_body
 from orders.legs import NAMES
-from orders.managers import PlacedLine
 from orders.models import Order, OrderEvent, OrderLine
 from orders.operators.situations import SITUATIONS, WAITS_FOR_NOTHING, Explanation
 from orders.placing import totals
@@ -37,17 +37,6 @@ StatusName = Annotated[
         extra_json_schema={"enum": [status.value.capitalize() for status in Status]}, examples=["Completed"]
     ),
 ]
-
-
-class Line(Answer):
-    """A line of an order, at its price when placed."""
-
-    product_id: int
-    sku: str
-    product_name: str
-    quantity: int
-    price: Decimal
-    amount: Decimal
 
 
 LegCodes = msgspec.defstruct("LegCodes", [(name, str) for name in NAMES], bases=(Answer,), kw_only=True)
@@ -87,7 +76,8 @@ class OrderSummary(Answer, kw_only=True):
     held: bool
     progress: int
     total_amount: Annotated[
-        Decimal, Meta(description="Goods and shipping; goods alone while `totalIsFinal` is false.")
+        Decimal,
+        Meta(description="Goods, adjustments and shipping; without shipping while `totalIsFinal` is false."),
     ]
     total_is_final: Annotated[bool, Meta(description="False until shipping is priced.")]
     currency: str
@@ -110,13 +100,16 @@ class OrderDetail(OrderSummary, kw_only=True):
 
     email: str | None
     goods_amount: Decimal
+    adjustment_amount: Annotated[
+        Decimal, Meta(description="The sum of the adjustments that are not included: part of the total.")
+    ]
     shipping_amount: Decimal | None
     estimated_shipping_amount: Annotated[
         Decimal | None,
         Meta(description="Shipping at current rates, while `totalIsFinal` is false and there is a price."),
     ]
     estimated_total_amount: Annotated[
-        Decimal | None, Meta(description="Goods and estimated shipping: what will be charged at these rates.")
+        Decimal | None, Meta(description="With estimated shipping: what will be charged at these rates.")
     ]
     shipping_address: dict[str, str]
     country: str
@@ -124,6 +117,7 @@ class OrderDetail(OrderSummary, kw_only=True):
     language: Annotated[str | None, Meta(description="As given; null: the shop's.")]
     refunded_amount: Annotated[Decimal, Meta(description="Refunded in parts; see /refunds.")]
     items: list[Line]
+    adjustments: list[AdjustmentBody]
     legs: Legs
     payments: list[PaymentTransaction]
     payment_action: (
@@ -203,7 +197,7 @@ def placed(order: Placed, *, new: NewOrder, viewer: Viewer) -> OrderDetail:
         total_is_final=False,
         shipping_amount=None,
         **_estimates(
-            order.goods_amount,
+            order.goods_amount + order.adjustment_amount,
             totals.estimate_shipping(
                 country=new.country,
                 currency=new.currency,
@@ -218,11 +212,11 @@ def placed(order: Placed, *, new: NewOrder, viewer: Viewer) -> OrderDetail:
     )
 
 
-def _estimates(goods: Decimal, shipping: Decimal | Refusal | None) -> dict[str, Any]:
+def _estimates(total: Decimal, shipping: Decimal | Refusal | None) -> dict[str, Any]:
     price = shipping if isinstance(shipping, Decimal) else None
     return {
         "estimated_shipping_amount": price,
-        "estimated_total_amount": None if price is None else goods + price,
+        "estimated_total_amount": None if price is None else total + price,
     }
 
 
@@ -239,13 +233,15 @@ def _placed_facts(order: Placed, new: NewOrder) -> dict[str, Any]:
         "language": new.language or None,
         "email": new.email or None,
         "currency": new.currency,
-        "total_amount": order.goods_amount,
+        "total_amount": order.goods_amount + order.adjustment_amount,
         "goods_amount": order.goods_amount,
+        "adjustment_amount": order.adjustment_amount,
+        "adjustments": adjustment_bodies(order.adjustments),
         "shipping_address": new.shipping_address or {},
         "country": new.country,
         "placed_at": order.placed_at,
         "created_at": order.placed_at,
-        "items": [_line(line) for line in order.lines],
+        "items": line_bodies(order.lines),
     }
 
 
@@ -270,14 +266,16 @@ def detail(
         completed_at=completed_at,
         email=order.email or None,
         goods_amount=order.goods_amount,
+        adjustment_amount=order.adjustment_amount,
+        adjustments=adjustment_bodies(order.adjustment_list),
         shipping_amount=journey.shipping_amount,
-        **_estimates(order.goods_amount, shipping),
+        **_estimates(order.goods_amount + order.adjustment_amount, shipping),
         refunded_amount=_refunded(transactions),
         shipping_address=order.shipping_address,
         country=order.country,
         metadata=order.metadata,
         language=order.language or None,
-        items=[_line(line) for line in lines],
+        items=line_bodies(lines),
         legs=Legs(**{name: getattr(journey, name) or OPEN for name in NAMES}),
         payments=[transaction_body(row) for row in transactions],
         payment_action=action_body(journey, transactions) if order.owner_id == viewer.user_id else UNSET,
@@ -357,17 +355,6 @@ def _estimate(order: Order) -> Decimal | Refusal:
         currency=order.currency,
         goods=order.goods_amount,
         weight_grams=order.weight_grams,
-    )
-
-
-def _line(line: OrderLine | PlacedLine) -> Line:
-    return Line(
-        product_id=line.product_id,
-        sku=line.sku,
-        product_name=line.product_name,
-        quantity=line.quantity,
-        price=line.unit_price,
-        amount=line.unit_price * line.quantity,
     )
 
 

@@ -23,7 +23,7 @@ from api.validators import check_text
 from orders import commands, journal, queries
 from orders.http import responses as serializers
 from orders.http.etags import check_precondition, etag_of, is_not_modified
-from orders.http.examples import BY_PRODUCT_ID, BY_PRODUCT_NAME
+from orders.http.examples import BY_PRODUCT_ID, BY_PRODUCT_NAME, WITH_ADJUSTMENTS
 from orders.http.filters import FILTER_PARAMETERS, apply_filters
 from orders.http.lists import BAD_PAGE, page_of
 from orders.http.offers import viewer_of
@@ -67,19 +67,23 @@ class Orders(APIView):
             "Stores the order and answers at once; stock, shipping and payment follow. A `price` is compared"
             " with the catalogue's and never used; an `expectedTotal` with what `POST /api/orders/quote` answers."
             " While `totalIsFinal` is false, `estimatedTotalAmount` is what will be charged at current rates."
-            " Lines of the same product are merged. One order of an account has an `externalReference`: another"
+            " Lines of the same product are merged, unless they differ in `properties` or `unitPrice`. A caller with"
+            " the permission `price_order` may give unit prices and `adjustments`: the total is lines, adjustments that"
+            " are not included, and shipping. One order of an account has an `externalReference`: another"
             " is refused with `reference_taken`."
             " An order for units that unpaid orders hold waits for them. An account whose payments are mostly"
             " declined is throttled: 429 with `Retry-After`."
         ),
         request=NewOrderRequest,
         parameters=[IDEMPOTENCY_KEY],
-        examples=[BY_PRODUCT_ID, BY_PRODUCT_NAME],
+        examples=[BY_PRODUCT_ID, BY_PRODUCT_NAME, WITH_ADJUSTMENTS],
         responses={201: OpenApiResponse(OrderDetail, description="Stored, at the URL in `Location`.")}
         | refusals(
             _400="malformed_json required unknown_field wrong_type wrong_format too_short too_long too_small"
             " too_large too_many_decimals control_characters card_number_refused unknown_product"
-            " wrong_currency unknown_country unknown_currency unknown_gateway invalid_idempotency_key",
+            " wrong_currency unknown_country unknown_currency unknown_gateway invalid_idempotency_key"
+            " conflicting_fields discount_too_large",
+            _403="permission_denied",
             _409="price_changed total_changed reference_taken in_progress too_many_held_orders",
             _422="idempotency_key_reused",
             _429="throttled too_many_declines too_many_unpaid_orders",

@@ -33,7 +33,7 @@ MOVE = f"""
     transactions AS (DELETE FROM payments_transaction WHERE order_id = ANY(%(ids)s::bigint[]) RETURNING *),
     credits AS (DELETE FROM orders_credit WHERE order_id = ANY(%(ids)s::bigint[]) RETURNING *),
     lines_of AS (
-        SELECT order_id, jsonb_agg(to_jsonb(l) - 'order_id' ORDER BY product_id) AS rows FROM lines l GROUP BY 1
+        SELECT order_id, jsonb_agg(to_jsonb(l) - 'order_id' ORDER BY product_id, number) AS rows FROM lines l GROUP BY 1
     ), events_of AS (
         SELECT order_id, jsonb_agg(to_jsonb(e) - 'order_id' ORDER BY sequence) AS rows FROM events e GROUP BY 1
     ), transactions_of AS (
@@ -48,15 +48,16 @@ MOVE = f"""
         FROM credits c CROSS JOIN LATERAL jsonb_array_elements(c.lines) line WHERE restock GROUP BY 1, 2
     ), units AS (
         INSERT INTO orders_archivedunits AS u (product_id, quantity)
-        SELECT product_id, sum(quantity - coalesce(units, 0)) FROM lines JOIN journeys USING (order_id)
-        LEFT JOIN restocked USING (order_id, product_id) WHERE stock = 'sold'
+        SELECT product_id, sum(quantity - coalesce(units, 0))
+        FROM (SELECT order_id, product_id, sum(quantity) AS quantity FROM lines GROUP BY 1, 2) of_products
+        JOIN journeys USING (order_id) LEFT JOIN restocked USING (order_id, product_id) WHERE stock = 'sold'
         GROUP BY 1 ORDER BY 1
         ON CONFLICT (product_id) DO UPDATE SET quantity = u.quantity + excluded.quantity
     )
     INSERT INTO orders_archivedorder (id, uuid, owner_id, month, kept_amount, document)
     SELECT o.id, o.uuid, o.owner_id, date_trunc('month', o.placed_at AT TIME ZONE 'UTC'),
-           CASE WHEN j.status = 'completed' THEN o.goods_amount + j.shipping_amount - coalesce(c.amount, 0)
-                ELSE 0 END,
+           CASE WHEN j.status = 'completed'
+                THEN o.goods_amount + o.adjustment_amount + j.shipping_amount - coalesce(c.amount, 0) ELSE 0 END,
            jsonb_build_object(
                'order', to_jsonb(o), 'journey', to_jsonb(j) - 'order_id',
                'lines', coalesce(l.rows, '[]'), 'events', coalesce(e.rows, '[]'),

@@ -13,7 +13,7 @@ from django.db import IntegrityError, connection, transaction
 
 from database import deadline
 from orders.events import STATUS_AFTER, EventType
-from orders.maintenance import fold, leg_checks, money_checks
+from orders.maintenance import fold, leg_checks, money_checks, total_checks
 from orders.models import Journey
 from orders.status import TRANSITIONS
 from payments.gateways import gateway, names_in_use
@@ -144,7 +144,7 @@ CHECKS: dict[str, str] = {
         SELECT 'product ' || s.product_id, format('%s sold, completed orders took %s', s.sold,
                coalesce(c.units, 0) + coalesce(a.quantity, 0))
         FROM inventory_stockitem s
-        LEFT JOIN (SELECT l.product_id, sum(l.quantity - coalesce(r.units, 0)) AS units FROM orders_orderline l
+        LEFT JOIN (SELECT l.product_id, sum(l.quantity - coalesce(r.units, 0)) AS units FROM {ordered} l
                    JOIN orders_journey j ON j.order_id = l.order_id
                    LEFT JOIN {restocked} r ON r.order_id = l.order_id AND r.product_id = l.product_id
                    WHERE j.stock = 'sold' GROUP BY 1) c
@@ -155,7 +155,7 @@ CHECKS: dict[str, str] = {
     "Stock: an order holds exactly its lines, or nothing": """
         SELECT l.order_id::text, format('product %s: wants %s, holds %s', l.product_id,
                l.quantity - coalesce(b.units, 0), r.quantity)
-        FROM orders_orderline l JOIN orders_journey j ON j.order_id = l.order_id
+        FROM {ordered} l JOIN orders_journey j ON j.order_id = l.order_id
         LEFT JOIN {restocked} b ON b.order_id = l.order_id AND b.product_id = l.product_id
         LEFT JOIN inventory_reservation r ON r.order_id = l.order_id AND r.product_id = l.product_id
         WHERE r.quantity IS DISTINCT FROM
@@ -171,6 +171,7 @@ CHECKS: dict[str, str] = {
     """,
     "Legs: only an order that is being processed waits for one": leg_checks.queues(),
     "Legs: a confirmed order has them all, one that ended otherwise holds nothing": leg_checks.ends(),
+    **total_checks.CHECKS,
     **money_checks.CHECKS,
     "Journal: per order gapless, and as long as the journey says": """
         SELECT j.order_id::text, format('sequence %s, events %s, from %s to %s', j.sequence, e.count, e.first, e.last)
@@ -219,7 +220,12 @@ CHECKS: dict[str, str] = {
 RESTOCKED = """(
     SELECT c.order_id, (line->>0)::bigint AS product_id, sum((line->>1)::int)::int AS units
     FROM orders_credit c CROSS JOIN LATERAL jsonb_array_elements(c.lines) line WHERE c.restock GROUP BY 1, 2)"""
-CHECKS = {name: statement.replace("{restocked}", RESTOCKED) for name, statement in CHECKS.items()}
+# Units ordered of each product: an order may have several lines of one.
+ORDERED = "(SELECT order_id, product_id, sum(quantity) AS quantity FROM orders_orderline GROUP BY 1, 2)"
+CHECKS = {
+    name: statement.replace("{restocked}", RESTOCKED).replace("{ordered}", ORDERED)
+    for name, statement in CHECKS.items()
+}
 
 OPEN_LEDGER = """
     DROP TABLE IF EXISTS pg_temp.provider_ledger, pg_temp.provider_ledger_read;

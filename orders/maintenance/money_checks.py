@@ -23,19 +23,20 @@ CHECKS = {
                    FROM {standing} s GROUP BY 1) t ON t.order_id = j.order_id
         LEFT JOIN {credited} c ON c.order_id = j.order_id
         CROSS JOIN LATERAL (SELECT CASE WHEN j.status IN ('confirmed', 'completed')
-            THEN o.goods_amount + j.shipping_amount - coalesce(c.amount, 0) ELSE 0 END AS amount) owed
+            THEN o.goods_amount + o.adjustment_amount + j.shipping_amount - coalesce(c.amount, 0)
+            ELSE 0 END AS amount) owed
         WHERE j.status IN ('confirmed', 'completed', 'cancelled', 'rejected')
           AND NOT (j.payment = 'refunding' AND j.due_at IS NOT NULL)
           AND coalesce(t.captured, 0) - coalesce(t.refunded, 0) <> owed.amount
     """,
     "Money: what was asked for is the order's, under its key": """
         SELECT t.order_id::text, format('%s of %s %s under %s; the order is %s, of %s %s', t.kind, t.amount, t.currency,
-               t.key, o.uuid, o.goods_amount + j.shipping_amount, o.currency)
+               t.key, o.uuid, o.goods_amount + o.adjustment_amount + j.shipping_amount, o.currency)
         FROM payments_transaction t JOIN orders_order o ON o.id = t.order_id JOIN orders_journey j ON j.order_id = o.id
         WHERE t.reference <> o.uuid OR t.currency <> o.currency
            OR t.key <> o.uuid || ':' || t.kind || CASE WHEN t.number < 10 THEN '' ELSE ':' || t.number / 10 + 1 END
            OR (t.kind IN ('authorize', 'capture', 'void')
-               AND t.amount IS DISTINCT FROM o.goods_amount + j.shipping_amount)
+               AND t.amount IS DISTINCT FROM o.goods_amount + o.adjustment_amount + j.shipping_amount)
     """,
     "Money: no more is refunded than was captured": """
         SELECT order_id::text, format('captured %s, refunds of %s', captured, refunded)
@@ -70,10 +71,12 @@ CHECKS = {
     """,
     "Money: no more units are refunded than were ordered": """
         SELECT u.order_id::text, format('product %s: refunded %s of %s', u.product_id, u.units, coalesce(l.quantity, 0))
-        FROM (SELECT c.order_id, (line->>0)::bigint AS product_id, sum((line->>1)::int) AS units
+        FROM (SELECT c.order_id, (line->>0)::bigint AS product_id, coalesce((line->>3)::int, 0) AS number,
+                     sum((line->>1)::int) AS units
               FROM orders_credit c CROSS JOIN LATERAL jsonb_array_elements(c.lines) line
-              WHERE c.state <> 'superseded' GROUP BY 1, 2) u
-        LEFT JOIN orders_orderline l ON l.order_id = u.order_id AND l.product_id = u.product_id
+              WHERE c.state <> 'superseded' GROUP BY 1, 2, 3) u
+        LEFT JOIN orders_orderline l
+            ON l.order_id = u.order_id AND l.product_id = u.product_id AND l.number = u.number
         WHERE u.units > coalesce(l.quantity, 0)
     """,
     "Money: nothing is held for an order that ended without it": """
@@ -125,7 +128,8 @@ LEDGER_CHECK = """
     LEFT JOIN {credited} c ON c.order_id = o.id
     LEFT JOIN orders_archivedorder a ON a.uuid = p.reference
     CROSS JOIN LATERAL (SELECT CASE WHEN j.status IN ('confirmed', 'completed')
-                                    THEN o.goods_amount + j.shipping_amount - coalesce(c.amount, 0)
+                                    THEN o.goods_amount + o.adjustment_amount + j.shipping_amount
+                                         - coalesce(c.amount, 0)
                                     ELSE coalesce(a.kept_amount, 0) END AS amount) owed
     WHERE p.flaw = '' AND (p.captures > 1
        OR ((o.id IS NULL OR (j.status IN ('confirmed', 'completed', 'cancelled', 'rejected')

@@ -12,9 +12,9 @@ from django.db import connection, models
 from django.db.models.fields import NOT_PROVIDED
 
 from api.managers import TAKE_KEY
-from database.arrays import Column, document, numbers, rows
+from database.arrays import Column, document, numbers, rows, texts
 from database.prepared import execute
-from inventory.managers import AS_PRICED, WITH_NAMES
+from inventory.managers import AS_GIVEN, AS_PRICED, WITH_NAMES
 from orders import wakeup
 from orders.managers.journeys import BULK_LANE, INSERT, LIVE_LANE
 from orders.managers.transactions import CurrentTransaction
@@ -48,7 +48,7 @@ class OrderRow(NamedTuple):
 
 
 class PlacedLine(msgspec.Struct, frozen=True, gc=False):
-    """A line to store, as priced."""
+    """A line to store, as priced. `number` is among the lines of its product."""
 
     product_id: int
     sku: str
@@ -56,6 +56,22 @@ class PlacedLine(msgspec.Struct, frozen=True, gc=False):
     quantity: int
     unit_price: Decimal
     weight_grams: int
+    number: int = 0
+    properties: Mapping[str, str] | None = None
+
+    @property
+    def amount(self) -> Decimal:
+        return self.unit_price * self.quantity
+
+
+class Extras(NamedTuple):
+    """What few orders have beside an `OrderRow`: adjustments, and lines whose prices, numbers or properties are given.
+
+    An order without extras is stored by statements that do not name their columns.
+    """
+
+    adjustments: str  # a JSON document
+    adjustment_amount: Decimal
 
 
 class Stored(NamedTuple):
@@ -65,8 +81,35 @@ class Stored(NamedTuple):
 
 
 TYPES = {name: get_args(hint)[1] for name, hint in get_type_hints(OrderRow, include_extras=True).items()}
+NO_EXTRAS = Extras("null", Decimal(0))
+
+
+class Shape(NamedTuple):
+    """What a statement stores: the columns of orders, what they are selected from, and the columns of lines."""
+
+    types: Mapping[str, str]
+    selected: str
+    line: str
+    more_of_lines: str = ""
+    priced: str = AS_PRICED
+    amount: str = "goods_amount"  # in the first event
+
+    @property
+    def content(self) -> str:
+        return ", ".join(name for name in self.types if name != "held")
+
+
 CONTENT = ", ".join(name for name in TYPES if name != "held")
 LINE = "order_id, product_id, sku, product_name, quantity, unit_price"
+PLAIN = Shape(TYPES, CONTENT, LINE)
+WITH_EXTRAS = Shape(
+    TYPES | {"adjustments": "jsonb", "adjustment_amount": "numeric"},
+    f"{CONTENT}, nullif(adjustments, 'null'::jsonb), adjustment_amount",
+    f"{LINE}, number, properties",
+    ", wanted.number, nullif(wanted.properties, 'null'::jsonb) AS properties",
+    AS_GIVEN,
+    "(goods_amount + adjustment_amount)",
+)
 
 # Its time prefix keeps inserts at the end of the index.
 NEW_UUID = """
@@ -82,30 +125,30 @@ REFERENCE_INDEX = "orders_reference_of_owner"
 # The transaction's number once per statement: the column's default runs per event.
 INSERTS = f"""
     placed AS (
-        INSERT INTO orders_order (id, uuid, {CONTENT}, placed_at)
-        SELECT id, {NEW_UUID}, {CONTENT}, now() FROM wanted RETURNING id, uuid, placed_at
+        INSERT INTO orders_order (id, uuid, {{content}}, placed_at)
+        SELECT id, {NEW_UUID}, {{selected}}, now() FROM wanted RETURNING id, uuid, placed_at
     ), lines AS (
-        INSERT INTO orders_orderline ({LINE}) SELECT {LINE} FROM wanted_lines
+        INSERT INTO orders_orderline ({{line}}) SELECT {{line}} FROM wanted_lines
     ), journeys AS (
         {INSERT}
     ), events AS (
         INSERT INTO orders_orderevent (order_id, sequence, type, progress, data, transaction_id)
         SELECT id, 1, 'order_placed', 0,
-               jsonb_build_object('amount', goods_amount::text, 'currency', currency, 'held', held)
+               jsonb_build_object('amount', {{amount}}::text, 'currency', currency, 'held', held)
                    || {{origin}}::jsonb,
                (SELECT {CurrentTransaction.template})
         FROM wanted
     )
 """  # noqa: S608
 # Stores nothing if a product has changed since pricing.
-ONE = f"""
-    WITH products AS ({AS_PRICED}), taken AS ({{taken}}), wanted AS (
-        SELECT taken.id, {", ".join(f"%({name})s::{type_} AS {name}" for name, type_ in TYPES.items())} FROM taken
+ONE = """
+    WITH products AS ({priced}), taken AS ({taken}), wanted AS (
+        SELECT taken.id, {given} FROM taken
     ), wanted_lines AS (
         SELECT taken.id AS order_id, products.* FROM taken, products
-    ), {{inserts}}
+    ), {inserts}
     SELECT id, uuid, placed_at, CASE WHEN NOT %(held)s::bool THEN pg_notify(%(channel)s::text, '')::text END FROM placed
-"""  # noqa: S608
+"""
 MANY = f"""
     WITH wanted AS MATERIALIZED (SELECT * FROM {{orders}} AS o), wanted_lines AS ({WITH_NAMES}), {{inserts}}
     SELECT pg_notify(%s, '') WHERE EXISTS (SELECT FROM wanted WHERE NOT held)
@@ -124,10 +167,13 @@ class OrderManager(models.Manager):
         *,
         versions: Sequence[int],
         origin: Mapping[str, Any],
+        extras: Extras | None = None,
         key: str = "",
         fingerprint: bytes = b"",
     ) -> Stored | None:
         """Store one order in a statement of its own; `versions` are those of the lines' products.
+
+        `extras`: None for an order whose lines are at the catalogue's prices, one of each product, and no more.
 
         None, and nothing is stored, if a product has changed or the idempotency key is known. Waits for a
         concurrent transaction with the key. Raises IntegrityError if the owner has an order with this reference.
@@ -143,7 +189,13 @@ class OrderManager(models.Manager):
         }
         if key:
             parameters |= {"key": key, "fingerprint": fingerprint}
-        for order_id, uuid, placed_at, _ in execute(self._one_with_key if key else self._one, parameters):
+        if extras is not None:
+            parameters |= extras._asdict() | {
+                "numbers": numbers(line.number for line in lines),
+                "properties": texts(document(line.properties) for line in lines),
+            }
+        statement = self._one[bool(key), extras is not None]
+        for order_id, uuid, placed_at, _ in execute(statement, parameters):
             return Stored(order_id, uuid, placed_at)
         return None
 
@@ -156,18 +208,29 @@ class OrderManager(models.Manager):
         lines: Sequence[tuple[int, PlacedLine]],
         *,
         origin: Mapping[str, Any],
+        extras: Mapping[int, Extras] | None = None,
     ) -> None:
         """Store orders under ids of `take_ids`; lines come with their order's id. Runs in the caller's transaction.
+
+        `extras` are of the orders that have some, as for `place`.
 
         Raises IntegrityError if the owner has an order with one of the references.
         """
         columns = zip(TYPES.items(), zip(*orders.values(), strict=True), strict=True)
         wanted: dict[str, Column] = {"id": ("bigint", list(orders))}
         wanted |= {name: (type_, values) for (name, type_), values in columns}
+        wanted_lines = _line_columns(lines)
+        if extras:
+            wanted |= _extra_columns([extras.get(order_id, NO_EXTRAS) for order_id in orders])
+            wanted_lines |= _extra_line_columns(lines)
+        shape = WITH_EXTRAS if extras else PLAIN
         order_rows, order_values = rows(wanted)
-        line_rows, line_values = rows(_line_columns(lines))
+        line_rows, line_values = rows(wanted_lines)
         statement = MANY.format(
-            orders=order_rows, lines=line_rows, inserts=self._inserts("%s", lane=BULK_LANE)
+            orders=order_rows,
+            lines=line_rows,
+            more=shape.more_of_lines,
+            inserts=self._inserts("%s", shape, lane=BULK_LANE),
         )
         with connection.cursor() as cursor:
             cursor.execute(statement, [*order_values, *line_values, document(origin), wakeup.DUE])
@@ -180,18 +243,31 @@ class OrderManager(models.Manager):
         return placed_at, ids
 
     @cached_property
-    def _one(self) -> str:
-        return ONE.format(taken=TAKE_ID, inserts=self._inserts("%(origin)s"))
+    def _one(self) -> dict[tuple[bool, bool], str]:
+        """The statements that store one order, by whether it has a key, and extras."""
+        with_key = TAKE_KEY.format(answer=f"jsonb_build_object('orderId', {NEXT_ID}) {IF_AS_PRICED}")
+        return {
+            (has_key, has_extras): ONE.format(
+                priced=shape.priced,
+                taken=with_key if has_key else TAKE_ID,
+                given=", ".join(f"%({name})s::{type_} AS {name}" for name, type_ in shape.types.items()),
+                inserts=self._inserts("%(origin)s", shape),
+            )
+            for has_key in (False, True)
+            for has_extras, shape in ((False, PLAIN), (True, WITH_EXTRAS))
+        }
 
-    @cached_property
-    def _one_with_key(self) -> str:
-        taken = TAKE_KEY.format(answer=f"jsonb_build_object('orderId', {NEXT_ID}) {IF_AS_PRICED}")
-        return ONE.format(taken=taken, inserts=self._inserts("%(origin)s"))
-
-    def _inserts(self, origin: str, *, lane: str = str(LIVE_LANE)) -> str:
+    def _inserts(self, origin: str, shape: Shape, *, lane: str = str(LIVE_LANE)) -> str:
         defaults = self._journey_defaults
         return INSERTS.format(
-            columns=", ".join(defaults), defaults=", ".join(defaults.values()), origin=origin, lane=lane
+            content=shape.content,
+            selected=shape.selected,
+            line=shape.line,
+            amount=shape.amount,
+            columns=", ".join(defaults),
+            defaults=", ".join(defaults.values()),
+            origin=origin,
+            lane=lane,
         )
 
     @cached_property
@@ -214,6 +290,20 @@ def _line_columns(lines: Sequence[tuple[int, PlacedLine]]) -> dict[str, Column]:
         "product_id": ("bigint", [line.product_id for _, line in lines]),
         "quantity": ("int", [line.quantity for _, line in lines]),
         "unit_price": ("numeric", [line.unit_price for _, line in lines]),
+    }
+
+
+def _extra_columns(extras: Sequence[Extras]) -> dict[str, Column]:
+    return {
+        "adjustments": ("jsonb", [each.adjustments for each in extras]),
+        "adjustment_amount": ("numeric", [each.adjustment_amount for each in extras]),
+    }
+
+
+def _extra_line_columns(lines: Sequence[tuple[int, PlacedLine]]) -> dict[str, Column]:
+    return {
+        "number": ("int", [line.number for _, line in lines]),
+        "properties": ("jsonb", [document(line.properties) for _, line in lines]),
     }
 
 

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("orders", "0022_gifts"),
+        ("orders", "0023_money_lines"),
     ]
 
     operations = [

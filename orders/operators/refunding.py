@@ -3,7 +3,7 @@
 import re
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -18,12 +18,18 @@ from api.validators import check_text
 from orders.models import Credit, Order, OrderLine
 from orders.placing.pricing import MAX_QUANTITY
 from orders.refunding import amounts, crediting, parts
-from orders.refunding.amounts import Plan, Standing, Wish
+from orders.refunding.amounts import Place, Plan, Standing, Wish
 
 LONGEST_REASON = 200
 UNITS = "units_"
 OF_AN_ITEM = re.compile(r"items\[(\d+)\]")
-REFUSALS = (amounts.MoreThanLeft, amounts.NotOrdered, amounts.TooManyDecimals, amounts.NothingToRefund)
+REFUSALS = (
+    amounts.MoreThanLeft,
+    amounts.NotOrdered,
+    amounts.SeveralLines,
+    amounts.TooManyDecimals,
+    amounts.NothingToRefund,
+)
 
 
 class AmountChanged(Exception):
@@ -34,6 +40,11 @@ class AmountChanged(Exception):
 
 
 # --- The form ---------------------------------------------------------------------------------------------
+
+
+def units_field(line: OrderLine) -> str:
+    """Return the name of a line's field."""
+    return f"{UNITS}{line.product_id}" + (f"_{line.number}" if line.number else "")
 
 
 class RefundForm(forms.Form):
@@ -51,7 +62,7 @@ class RefundForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.lines = lines
         for line in lines:
-            self.fields[f"{UNITS}{line.product_id}"] = forms.IntegerField(
+            self.fields[units_field(line)] = forms.IntegerField(
                 required=False, min_value=0, max_value=MAX_QUANTITY, label=f"Units of {line.product_name}"
             )
         for name in ("shipping", "amount"):
@@ -78,11 +89,12 @@ class RefundForm(forms.Form):
         if self.cleaned_data.get("restock") and not units and not self.errors:
             self.add_error("restock", "Enter the units to put back to stock.")
 
-    def _units(self) -> list[tuple[int | str, int]]:
+    def _units(self) -> list[tuple[int | str | Place, int]]:
         entered = [
-            (line.product_id, self.cleaned_data.get(f"{UNITS}{line.product_id}")) for line in self.lines
+            (Place(place), self.cleaned_data.get(units_field(line)))
+            for place, line in enumerate(self.lines, start=1)
         ]
-        return [(product_id, units) for product_id, units in entered if units]
+        return [(place, units) for place, units in entered if units]
 
     @property
     def wish(self) -> Wish:
@@ -99,7 +111,8 @@ class RefundForm(forms.Form):
         """Add a refusal as an error of its field."""
         place = getattr(refusal, "field", "")
         if item := OF_AN_ITEM.match(place):
-            place = f"{UNITS}{self.wish.items[int(item[1])][0]}"
+            entered = [line for line in self.lines if self.cleaned_data.get(units_field(line))]
+            place = units_field(entered[int(item[1])])
         self.add_error(place or None, str(refusal))
 
 
@@ -124,11 +137,11 @@ class Row:
 
 def rows(form: RefundForm, standing: Standing, found: Plan | None = None) -> Iterator[Row]:
     """Yield the order's lines, with what a plan takes of each."""
-    left = {item.product_id: item.quantity - item.credited for item in standing.items}
-    taken = {product_id: (units, amount) for product_id, units, amount in found.lines} if found else {}
-    for line in form.lines:
-        field = form[f"{UNITS}{line.product_id}"]
-        yield Row(line, left[line.product_id], field, *taken.get(line.product_id, (0, Decimal(0))))
+    taken = {(line.product_id, line.number): line for line in found.lines} if found else {}
+    for line, item in zip(form.lines, standing.items, strict=True):
+        planned, left = taken.get(item.key), item.quantity - item.credited
+        row = Row(line, left, form[units_field(line)])
+        yield row if planned is None else replace(row, units=planned.units, amount=planned.amount)
 
 
 def preview(order: Order, form: RefundForm) -> Plan | None:

@@ -84,7 +84,7 @@ def _with_sku(text: str) -> list[int]:
     if not products:
         return []
     lines = OrderLine.objects.filter(product_id__in=products, order_id__gt=_first_searched())
-    return list(lines.order_by("-order_id").values_list("order_id", flat=True)[:MAX_RESULTS])
+    return list(lines.order_by("-order_id").values_list("order_id", flat=True).distinct()[:MAX_RESULTS])
 
 
 def _with_provider_id(text: str) -> list[int]:

@@ -33,7 +33,8 @@ GROUPS = """
         WHERE status = ANY(%(under_way)s) AND NOT status IN ('confirmed', 'completed')
           AND NOT waiting_for = '' AND attention = ''
     )
-    SELECT cause, currency, count(*), sum(goods_amount + coalesce(shipping_amount, 0)), min(placed_at),
+    SELECT cause, currency, count(*), sum(goods_amount + adjustment_amount + coalesce(shipping_amount, 0)),
+           min(placed_at),
            (array_agg(attention ORDER BY order_id DESC))[1], count(DISTINCT attention)
     FROM stuck JOIN orders_order o ON o.id = stuck.order_id
     WHERE o.owner_id IS DISTINCT FROM %(canary)s

@@ -156,6 +156,11 @@ def _insert(orders: dict[int, Priced]) -> None:
             {order_id: priced.row() for order_id, priced in orders.items()},
             [(order_id, line) for order_id, priced in orders.items() for line in priced.lines],
             origin=origin.of_request(),
+            extras={
+                order_id: extras
+                for order_id, priced in orders.items()
+                if (extras := priced.extras()) is not None
+            },
         )
 
 

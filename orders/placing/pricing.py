@@ -9,9 +9,11 @@ import msgspec
 from api.models import KeyReused
 from database.arrays import document
 from inventory.catalogue import ProductInfo, find_products
-from orders.managers import OrderRow, PlacedLine
+from iso.currencies import rounded
+from orders.managers import Extras, OrderRow, PlacedLine
 from orders.placing import totals
 from orders.placing.totals import TotalChanged
+from orders.rules.adjustments import Adjustment
 
 MAX_QUANTITY = 1000
 # Leaves room for shipping.
@@ -19,13 +21,15 @@ MAX_AMOUNT = Decimal("100000000.00")
 
 
 class WantedLine(msgspec.Struct, frozen=True, gc=False):
-    """A requested line; `price` is the one the customer saw."""
+    """A requested line; `price` is the one the customer saw, `unit_price` one that replaces the catalogue's."""
 
     quantity: int
     product_id: int | None = None
     sku: str | None = None
     product_name: str | None = None
     price: Decimal | None = None
+    unit_price: Decimal | None = None
+    properties: Mapping[str, str] | None = None
 
 
 class NewOrder(msgspec.Struct, frozen=True):
@@ -42,18 +46,32 @@ class NewOrder(msgspec.Struct, frozen=True):
     email: str = ""
     shipping_address: dict[str, str] | None = None
     hold: bool = False
-    expected_total: Decimal | None = None  # goods and shipping that the customer saw
+    expected_total: Decimal | None = None  # the total that the customer saw
     external_reference: str = ""
     metadata: Mapping[str, str] | None = None
     language: str = ""  # BCP 47; empty: the shop's
+    adjustments: Sequence[Adjustment] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its lines are at the catalogue's prices and merged by product, without adjustments."""
+        return not self.adjustments and not any(
+            line.unit_price is not None or line.properties for line in self.lines
+        )
 
 
 class Priced(NamedTuple):
-    """An order with its lines, merged and in product order, and their amount."""
+    """An order with its lines, merged and in product order, their amount, and what adjustments add."""
 
     new: NewOrder
     lines: list[PlacedLine]
     amount: Decimal
+    adjustment_amount: Decimal = Decimal(0)
+
+    def extras(self) -> Extras | None:
+        """What is stored beside the row; None for a plain order."""
+        new = self.new
+        return None if new.is_plain else Extras(document(new.adjustments or None), self.adjustment_amount)
 
     def row(self) -> OrderRow:
         new = self.new
@@ -116,6 +134,13 @@ class AmountTooLarge(Exception):
         self.maximum = maximum
 
 
+class DiscountTooLarge(Exception):
+    """Discounts exceed the goods and the other adjustments; `left` is the total without shipping, below 0."""
+
+    def __init__(self, *, left: Decimal, currency: str) -> None:
+        super().__init__(f"The discounts exceed the goods and other adjustments by {-left} {currency}.")
+
+
 class ReferenceTaken(Exception):
     """The owner has an order with this reference; `number` is its order number."""
 
@@ -130,6 +155,7 @@ REFUSALS = (
     WrongCurrency,
     QuantityTooLarge,
     AmountTooLarge,
+    DiscountTooLarge,
     TotalChanged,
     ReferenceTaken,
     KeyReused,
@@ -137,7 +163,21 @@ REFUSALS = (
 
 
 def price(new: NewOrder, catalogue: "Catalogue") -> Priced:
-    """Return the order at the catalogue's prices. Raises one of REFUSALS."""
+    """Return the order at the catalogue's prices, or at those given. Raises one of REFUSALS."""
+    lines = _merged(new, catalogue) if new.is_plain else _distinct(new, catalogue)
+    amount = sum((line.unit_price * line.quantity for line in lines), Decimal(0))
+    adjusted = totals.adjusted(new.adjustments)
+    if amount > MAX_AMOUNT or amount + adjusted > MAX_AMOUNT:
+        raise AmountTooLarge(maximum=MAX_AMOUNT)
+    # Without shipping, which is priced later: so no total is ever below 0.
+    if amount + adjusted < 0:
+        raise DiscountTooLarge(left=amount + adjusted, currency=new.currency)
+    totals.check_expected(new, lines, amount, adjusted)
+    return Priced(new, lines, amount, adjusted)
+
+
+def _merged(new: NewOrder, catalogue: "Catalogue") -> list[PlacedLine]:
+    """Return one line of each product, at the catalogue's price."""
     merged: dict[int, PlacedLine] = {}
     for index, wanted in enumerate(new.lines):
         product = catalogue.product_of(index, wanted)
@@ -149,12 +189,33 @@ def price(new: NewOrder, catalogue: "Catalogue") -> Priced:
         merged[product.id] = PlacedLine(
             product.id, product.sku, product.name, quantity, product.price, product.weight_grams
         )
-    lines = [merged[product_id] for product_id in sorted(merged)]
-    amount = sum((line.unit_price * line.quantity for line in lines), Decimal(0))
-    if amount > MAX_AMOUNT:
-        raise AmountTooLarge(maximum=MAX_AMOUNT)
-    totals.check_expected(new, lines, amount)
-    return Priced(new, lines, amount)
+    return [merged[product_id] for product_id in sorted(merged)]
+
+
+def _distinct(new: NewOrder, catalogue: "Catalogue") -> list[PlacedLine]:
+    """Return one line of each product, price and set of properties, numbered by product in the order given."""
+    merged: dict[int, dict[tuple[Decimal, frozenset[tuple[str, str]]], PlacedLine]] = {}
+    for index, wanted in enumerate(new.lines):
+        product = catalogue.product_of(index, wanted)
+        _check(index, wanted, product, new.currency)
+        of_product = merged.setdefault(product.id, {})
+        if wanted.quantity + sum(line.quantity for line in of_product.values()) > MAX_QUANTITY:
+            raise QuantityTooLarge(line=index, maximum=MAX_QUANTITY)
+        unit_price = product.price if wanted.unit_price is None else rounded(wanted.unit_price, new.currency)
+        properties = wanted.properties or {}
+        alike = (unit_price, frozenset(properties.items()))
+        earlier = of_product.get(alike)
+        of_product[alike] = PlacedLine(
+            product.id,
+            product.sku,
+            product.name,
+            wanted.quantity + (earlier.quantity if earlier else 0),
+            unit_price,
+            product.weight_grams,
+            earlier.number if earlier else len(of_product),
+            properties or None,
+        )
+    return [line for product_id in sorted(merged) for line in merged[product_id].values()]
 
 
 def _check(index: int, wanted: WantedLine, product: ProductInfo, currency: str) -> None:

@@ -17,6 +17,7 @@ from orders.models import Order, OrderLine, order_number
 from orders.placing import origin, references, totals
 from orders.placing.pricing import REFUSALS, Catalogue, NewOrder, ReferenceTaken, price
 from orders.queries import OrderArchived
+from orders.rules.adjustments import Adjustment
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Placed:
     lines: Sequence[PlacedLine | OrderLine]
     replayed: bool = False
     weight_grams: int = 0
+    adjustments: Sequence[Adjustment] = ()
+    adjustment_amount: Decimal = Decimal(0)
 
     @property
     def number(self) -> str:
@@ -72,6 +75,7 @@ def _store(new: NewOrder, key: Key | None, catalogue: Catalogue) -> Placed | Non
             priced.lines,
             versions=[catalogue.version_of(line.product_id) for line in priced.lines],
             origin=origin.of_request(),
+            extras=priced.extras(),
             key=key.text if key else "",
             fingerprint=key.fingerprint if key else b"",
         )
@@ -82,7 +86,14 @@ def _store(new: NewOrder, key: Key | None, catalogue: Catalogue) -> Placed | Non
         return None
     if not stored:
         return None
-    return Placed(*stored, priced.amount, priced.lines, weight_grams=totals.weight_of(priced.lines))
+    return Placed(
+        *stored,
+        priced.amount,
+        priced.lines,
+        weight_grams=totals.weight_of(priced.lines),
+        adjustments=new.adjustments,
+        adjustment_amount=priced.adjustment_amount,
+    )
 
 
 def _refuse_taken(new: NewOrder) -> None:
@@ -110,4 +121,6 @@ def _placed_before(owner_id: int, key: Key) -> Placed | None:
         list(order.lines.all()),
         replayed=True,
         weight_grams=order.weight_grams,
+        adjustments=order.adjustment_list,
+        adjustment_amount=order.adjustment_amount,
     )

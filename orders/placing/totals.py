@@ -1,9 +1,10 @@
-"""What an order will cost: goods and estimated shipping, before the shipping step fixes it."""
+"""What an order will cost: goods, adjustments and estimated shipping, before the shipping step fixes it."""
 
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Protocol
 
+from orders.rules.adjustments import Adjustment, total_of
 from shipping import quotes
 from shipping.quotes import Refusal
 
@@ -11,15 +12,18 @@ from shipping.quotes import Refusal
 class TotalChanged(Exception):
     """The total is not the expected one."""
 
-    def __init__(self, *, goods: Decimal, shipping: Decimal | Refusal, currency: str) -> None:
+    def __init__(
+        self, *, goods: Decimal, shipping: Decimal | Refusal, currency: str, adjusted: Decimal = Decimal(0)
+    ) -> None:
         self.currency, self.refusal = currency, shipping if isinstance(shipping, Refusal) else None
         self.current: Decimal | None = None
         if isinstance(shipping, Refusal):
             super().__init__(f"There is no total: {shipping.message}")
         else:
-            self.current = goods + shipping
+            self.current = goods + adjusted + shipping
+            by = f", {adjusted} by adjustments," if adjusted else ""
             super().__init__(
-                f"The total is {self.current} {currency}: {goods} for the goods and {shipping} for shipping."
+                f"The total is {self.current} {currency}: {goods} for the goods{by} and {shipping} for shipping."
             )
 
 
@@ -46,6 +50,11 @@ class Destined(Protocol):
     def expected_total(self) -> Decimal | None: ...
 
 
+def adjusted(adjustments: Iterable[Adjustment]) -> Decimal:
+    """Return what the adjustments add to the total."""
+    return total_of(adjustments)
+
+
 def weight_of(lines: Iterable[Weighed]) -> int:
     return sum([line.weight_grams * line.quantity for line in lines])
 
@@ -58,12 +67,12 @@ def estimate_shipping(*, country: str, currency: str, goods: Decimal, weight_gra
     return quotes.estimate(quotes.Parcel(0, country, weight_grams, goods, currency))
 
 
-def check_expected(new: Destined, lines: Iterable[Weighed], goods: Decimal) -> None:
+def check_expected(new: Destined, lines: Iterable[Weighed], goods: Decimal, adjusted: Decimal) -> None:
     """Raise TotalChanged unless the expected total, if any, is the estimated one."""
     if new.expected_total is None:
         return
     shipping = estimate_shipping(
         country=new.country, currency=new.currency, goods=goods, weight_grams=weight_of(lines)
     )
-    if isinstance(shipping, Refusal) or goods + shipping != new.expected_total:
-        raise TotalChanged(goods=goods, shipping=shipping, currency=new.currency)
+    if isinstance(shipping, Refusal) or goods + adjusted + shipping != new.expected_total:
+        raise TotalChanged(goods=goods, shipping=shipping, currency=new.currency, adjusted=adjusted)

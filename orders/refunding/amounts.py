@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
+from typing import NamedTuple
 
 from iso.currencies import DECIMALS, has_decimals_for, rounded
 
@@ -23,6 +24,14 @@ class NotOrdered(Exception):
         self.field = field
 
 
+class SeveralLines(Exception):
+    """The order has several lines of the product: which one is refunded matters."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__("The order has several lines of this product: name one by its `line`.")
+        self.field = field
+
+
 class TooManyDecimals(Exception):
     """The currency has no such amount."""
 
@@ -38,15 +47,39 @@ class NothingToRefund(Exception):
         super().__init__("This adds up to nothing to refund.")
 
 
+LineKey = tuple[int, int]  # product id, number among the lines of the product
+
+
+class Place(NamedTuple):
+    """A line by its place in the order, from 1."""
+
+    place: int
+
+
+class PlannedLine(NamedTuple):
+    """Units of a line, and what they come to."""
+
+    product_id: int
+    units: int
+    amount: Decimal
+    number: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A line of an order, and how many of its units credits cover."""
+    """A line of an order, what was paid for it, and how many of its units credits cover."""
 
     product_id: int
     sku: str
     quantity: int
     amount: Decimal
     credited: int = 0
+    number: int = 0  # among the lines of its product
+
+    @property
+    def key(self) -> "LineKey":
+        """What names the line in its order."""
+        return self.product_id, self.number
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +96,7 @@ class Standing:
 class Wish:
     """What is to be refunded: units and shipping, or an amount. `shipping` True: all that is left of it."""
 
-    items: Sequence[tuple[int | str, int]] = ()  # product id or SKU, units
+    items: Sequence[tuple[int | str | Place, int]] = ()  # product id, SKU or place; units
     shipping: Decimal | bool = False
     amount: Decimal | None = None
     reason: str = ""
@@ -75,12 +108,16 @@ class Plan:
     """What a wish comes to."""
 
     amount: Decimal
-    lines: list[tuple[int, int, Decimal]] = field(default_factory=list)  # product id, units, amount
+    lines: list[PlannedLine] = field(default_factory=list)
     shipping_amount: Decimal = Decimal(0)
 
     @property
     def units(self) -> dict[int, int]:
-        return {product_id: quantity for product_id, quantity, _ in self.lines}
+        """Units by product."""
+        units: dict[int, int] = {}
+        for line in self.lines:
+            units[line.product_id] = units.get(line.product_id, 0) + line.units
+        return units
 
 
 def amount_of_units(item: Item, first: int, last: int, *, currency: str) -> Decimal:
@@ -97,7 +134,7 @@ def _up_to(item: Item, units: int, currency: str) -> Decimal:
 
 
 def plan(wish: Wish, standing: Standing) -> Plan:
-    """Return what a wish comes to. Raises MoreThanLeft, NotOrdered or NothingToRefund."""
+    """Return what a wish comes to. Raises MoreThanLeft, NotOrdered, SeveralLines or NothingToRefund."""
     _check_decimals(wish, standing.currency)
     if wish.amount is not None:
         found = Plan(rounded(wish.amount, standing.currency))
@@ -106,7 +143,7 @@ def plan(wish: Wish, standing: Standing) -> Plan:
             _line(place, wanted, standing) for place, wanted in enumerate(_merged(wish, standing).items())
         ]
         shipping = rounded(_shipping(wish.shipping, standing), standing.currency)
-        found = Plan(sum((amount for _, _, amount in lines), shipping), lines, shipping)
+        found = Plan(sum((line.amount for line in lines), shipping), lines, shipping)
     if found.amount <= 0:
         raise NothingToRefund
     if found.amount > standing.left:
@@ -120,26 +157,38 @@ def _check_decimals(wish: Wish, currency: str) -> None:
             raise TooManyDecimals(name, currency)
 
 
-def _merged(wish: Wish, standing: Standing) -> Mapping[int, int]:
-    """Return units by product: SKUs resolved, repeats added up."""
-    by_sku = {item.sku: item.product_id for item in standing.items}
-    known = {item.product_id for item in standing.items}
-    merged: dict[int, int] = {}
-    for place, (product, units) in enumerate(wish.items):
-        product_id = by_sku.get(product, 0) if isinstance(product, str) else product
-        if product_id not in known:
-            raise NotOrdered(f"items[{place}].{'sku' if isinstance(product, str) else 'productId'}")
-        merged[product_id] = merged.get(product_id, 0) + units
+def _merged(wish: Wish, standing: Standing) -> Mapping[LineKey, int]:
+    """Return units by line: names resolved, repeats added up."""
+    merged: dict[LineKey, int] = {}
+    for place, (name, units) in enumerate(wish.items):
+        key = _named(f"items[{place}]", name, standing.items).key
+        merged[key] = merged.get(key, 0) + units
     return merged
 
 
-def _line(place: int, wanted: tuple[int, int], standing: Standing) -> tuple[int, int, Decimal]:
-    product_id, units = wanted
-    item = next(item for item in standing.items if item.product_id == product_id)
+def _named(field: str, name: int | str | Place, items: Sequence[Item]) -> Item:
+    """Return the line that is named by its product or place."""
+    if isinstance(name, Place):
+        if not 1 <= name.place <= len(items):
+            raise NotOrdered(f"{field}.line")
+        return items[name.place - 1]
+    found = [item for item in items if name == (item.sku if isinstance(name, str) else item.product_id)]
+    field = f"{field}.{'sku' if isinstance(name, str) else 'productId'}"
+    if not found:
+        raise NotOrdered(field)
+    if len(found) > 1:
+        raise SeveralLines(field)
+    return found[0]
+
+
+def _line(place: int, wanted: tuple[LineKey, int], standing: Standing) -> PlannedLine:
+    key, units = wanted
+    item = next(item for item in standing.items if item.key == key)
     if units > item.quantity - item.credited:
         raise MoreThanLeft(f"items[{place}].quantity", item.quantity - item.credited)
     last = item.credited + units
-    return product_id, units, amount_of_units(item, item.credited, last, currency=standing.currency)
+    amount = amount_of_units(item, item.credited, last, currency=standing.currency)
+    return PlannedLine(item.product_id, units, amount, item.number)
 
 
 def _shipping(wanted: Decimal | bool, standing: Standing) -> Decimal:  # noqa: FBT001 - true is a value of the API

@@ -7,6 +7,7 @@ from inventory.stock import Wanted
 from orders.models import Credit, Order
 from orders.payment import answers
 from orders.refunding.amounts import Item, Plan, Standing, Wish
+from orders.rules.adjustments import SHIPPING, total_of, worth_of_lines
 from orders.workflow import JourneyState
 from payments import ledger, returns
 from payments.balance import Entry, balance, next_number, standing
@@ -31,32 +32,37 @@ def standing_of(order: Order, granted: Sequence[Credit]) -> Standing:
     """Return what is left to refund. Call it under the order's lock to decide by it."""
     counted = [credit for credit in granted if credit.state != Credit.State.SUPERSEDED]
     captured = balance(ledger.entries_of([order.pk]).get(order.pk, [])).captured
-    shipping = (order.journey.shipping_amount or Decimal(0)) - _sum(c.shipping_amount for c in counted)
+    adjustments, lines = order.adjustment_list, list(order.lines.all())
+    shipping = (order.journey.shipping_amount or Decimal(0)) + total_of(adjustments, SHIPPING)
+    worths = worth_of_lines([line.amount for line in lines], adjustments, currency=order.currency)
     items = [
         Item(
             line.product_id,
             line.sku,
             line.quantity,
-            line.amount,
-            credited=sum(credit.units.get(line.product_id, 0) for credit in counted),
+            worth,
+            credited=sum(credit.units_by_line.get((line.product_id, line.number), 0) for credit in counted),
+            number=line.number,
         )
-        for line in order.lines.all()
+        for line, worth in zip(lines, worths, strict=True)
     ]
     left = captured - _sum(credit.amount for credit in counted)
-    return Standing(order.currency, items, shipping, left)
+    shipping_left = shipping - _sum(credit.shipping_amount for credit in counted)
+    return Standing(order.currency, items, shipping_left, left)
 
 
 def units_not_restocked(order_ids: Sequence[int], wanted: Sequence[Wanted]) -> list[Wanted]:
     if not order_ids:
         return list(wanted)
-    back: dict[tuple[int, int], int] = {}
+    left: dict[tuple[int, int], int] = {}
+    for order_id, product_id, quantity in wanted:  # an order may have several lines of a product
+        left[order_id, product_id] = left.get((order_id, product_id), 0) + quantity
     for granted in of_orders(order_ids).values():
         for credit in granted:
             for product_id, units in credit.units.items() if credit.restock else ():
-                place = (credit.order_id, product_id)
-                back[place] = back.get(place, 0) + units
-    left = [w._replace(quantity=w.quantity - back.get((w.order_id, w.product_id), 0)) for w in wanted]
-    return [line for line in left if line.quantity]
+                if (credit.order_id, product_id) in left:
+                    left[credit.order_id, product_id] -= units
+    return [Wanted(*place, quantity) for place, quantity in left.items() if quantity]
 
 
 def _sum(amounts: Iterable[Decimal]) -> Decimal:
@@ -72,7 +78,10 @@ def grant(order_id: int, plan: Plan, wish: Wish, *, number: int, requested_by: i
         order_id=order_id,
         number=number,
         amount=plan.amount,
-        lines=[[product_id, units, str(amount)] for product_id, units, amount in plan.lines],
+        # The number of a product's first line is left out: processes of the release before know none.
+        lines=[
+            [p, units, str(amount), *([number] if number else [])] for p, units, amount, number in plan.lines
+        ],
         shipping_amount=plan.shipping_amount,
         reason=wish.reason,
         restock=wish.restock,

@@ -57,7 +57,7 @@ def _receipt(order: Order, received: Decimal) -> Receipt:
     shipping = order.journey.shipping_amount
     if shipping is None:
         return Receipt(received, None, Decimal(0))
-    left = order.goods_amount + shipping - received
+    left = order.total_amount - received
     return Receipt(received, max(left, Decimal(0)), max(-left, Decimal(0)))
 
 

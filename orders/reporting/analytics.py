@@ -31,7 +31,7 @@ class Span:
 class PeriodSales(msgspec.Struct, frozen=True, rename="camel"):
     """An hour or a day. Each order counts once, by its state now: placed is the sum of the other counts.
 
-    Confirmed includes completed orders; revenue is theirs, shipping included.
+    Confirmed includes completed orders; revenue is theirs, with shipping and adjustments.
     """
 
     start: datetime
@@ -47,7 +47,7 @@ class PeriodSales(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class TopProduct(msgspec.Struct, frozen=True, rename="camel"):
-    """A product's revenue in one currency, without shipping."""
+    """A product's revenue in one currency, without shipping and adjustments."""
 
     sku: str
     name: str
@@ -79,7 +79,7 @@ PERIODS = """
         count(*) FILTER (WHERE j.status = 'rejected'),
         count(*) FILTER (WHERE j.status = 'cancelled'),
         count(*) FILTER (WHERE j.status IN ('pending', 'processing', 'cancelling')),
-        coalesce(sum(o.goods_amount + j.shipping_amount - coalesce(c.amount, 0))
+        coalesce(sum(o.goods_amount + o.adjustment_amount + j.shipping_amount - coalesce(c.amount, 0))
                  FILTER (WHERE j.status IN ('confirmed', 'completed')), 0),
         percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM e.at - o.placed_at)::float8),
         percentile_cont(0.95) WITHIN GROUP (ORDER BY extract(epoch FROM e.at - o.placed_at)::float8)
@@ -93,17 +93,18 @@ PERIODS = """
     GROUP BY 1, 2 ORDER BY 1, 2
 """
 PRODUCTS = """
-    SELECT l.sku, max(l.product_name), o.currency, sum(l.quantity - coalesce(c.units, 0)), count(*),
-        sum(l.quantity * l.unit_price - coalesce(c.amount, 0))
+    SELECT l.sku, max(l.product_name), o.currency, sum(l.quantity - coalesce(c.units, 0)),
+        count(*) FILTER (WHERE l.number = 0),
+        sum((l.quantity - coalesce(c.units, 0)) * l.unit_price)
     FROM orders_order o
     JOIN orders_journey j ON j.order_id = o.id AND j.status IN ('confirmed', 'completed')
     JOIN orders_orderline l ON l.order_id = o.id
     LEFT JOIN (
-        SELECT r.order_id, (line->>0)::bigint AS product_id, sum((line->>1)::int)::int AS units,
-            sum((line->>2)::numeric) AS amount
+        SELECT r.order_id, (line->>0)::bigint AS product_id, coalesce((line->>3)::int, 0) AS number,
+            sum((line->>1)::int)::int AS units
         FROM orders_credit r CROSS JOIN LATERAL jsonb_array_elements(r.lines) line
-        WHERE r.order_id >= %(first)s AND r.order_id < %(last)s GROUP BY 1, 2
-    ) c ON c.order_id = o.id AND c.product_id = l.product_id
+        WHERE r.order_id >= %(first)s AND r.order_id < %(last)s GROUP BY 1, 2, 3
+    ) c ON c.order_id = o.id AND c.product_id = l.product_id AND c.number = l.number
     WHERE o.id >= %(first)s AND o.id < %(last)s AND o.owner_id <> %(canary)s
     GROUP BY l.sku, o.currency ORDER BY 6 DESC, 1 LIMIT %(products)s
 """

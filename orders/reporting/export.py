@@ -16,6 +16,7 @@ from django.db.models.functions import Coalesce
 from api.renderers import ENCODER
 from iso.currencies import rounded
 from orders.models import Credit, Order, order_number
+from orders.rules.adjustments import of_rows
 
 PIECE_ROWS = 1000
 # A stalled reader's snapshot would block vacuuming.
@@ -43,8 +44,10 @@ COLUMNS = {
     "placedAt": "placed_at",
     "createdAt": "placed_at",  # deprecated
     "finishedAt": "journey__finished_at",
+    "adjustmentAmount": "adjustment_amount",
+    "adjustments": "adjustments",
 }
-AMOUNTS = {"goodsAmount", "shippingAmount", "totalAmount", "refundedAmount"}
+AMOUNTS = {"goodsAmount", "shippingAmount", "totalAmount", "refundedAmount", "adjustmentAmount"}
 STAFF_COLUMNS = {"attention": "journey__attention"}
 # What spreadsheets run as a formula, even behind invisible characters.
 FORMULA = re.compile(
@@ -100,7 +103,10 @@ def _row(columns: dict[str, str], values: dict[str, Any]) -> Row:
     row = {name: None if values[source] == "" else values[source] for name, source in columns.items()}
     row["orderNumber"] = order_number(values["id"], values["placed_at"])
     row["status"] = values["journey__status"].capitalize()
-    row["totalAmount"] = values["goods_amount"] + (values["journey__shipping_amount"] or 0)
+    row["totalAmount"] = (
+        values["goods_amount"] + values["adjustment_amount"] + (values["journey__shipping_amount"] or 0)
+    )
+    row["adjustments"] = of_rows(values["adjustments"])
     for name in AMOUNTS & row.keys():
         amount = row[name]
         row[name] = None if amount is None else rounded(amount, values["currency"])
@@ -125,6 +131,8 @@ def _csv(rows: Iterable[list[Any]]) -> bytes:
 def _cell(value: Any) -> Any:
     if isinstance(value, str):
         return f"'{value}" if FORMULA.match(value) else value
+    if isinstance(value, list):  # of adjustments
+        return ENCODER.encode(value).decode() if value else ""
     return value.isoformat() if isinstance(value, datetime) else value
 
 

@@ -176,7 +176,8 @@ def _decidable(queue: Queue, found: Mapping[int, Units]) -> list[int]:
 def _queue() -> Queue:
     queue: Queue = {}
     for order_id, product_id, quantity, is_coming in execute(QUEUE, [MOST_AHEAD]):
-        queue.setdefault(order_id, ({}, is_coming))[0][product_id] = quantity
+        lines, _ = queue.setdefault(order_id, ({}, is_coming))
+        lines[product_id] = lines.get(product_id, 0) + quantity
     return queue
 
 

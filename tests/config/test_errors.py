@@ -250,6 +250,7 @@ def test_it_has_the_manuals_examples(schema):
     assert [list(example["value"]) for example in examples.values()] == [
         ["customerId", "items"],
         ["customerName", "items"],
+        ["customerName", "items", "adjustments"],
     ]
 
 

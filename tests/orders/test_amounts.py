@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from iso.currencies import DECIMALS
+from iso.currencies import DECIMALS, has_decimals_for
 from orders.refunding.amounts import (
     Item,
     MoreThanLeft,
@@ -17,6 +17,7 @@ from orders.refunding.amounts import (
     Wish,
     plan,
 )
+from orders.rules.adjustments import Adjustment, Kind, worth_of_lines
 
 CURRENCIES = ("JPY", "USD", "KWD")
 
@@ -84,3 +85,21 @@ def test_an_amount_is_a_multiple_of_the_currencys_unit() -> None:
 def test_an_amount_is_kept_in_the_decimals_of_its_currency():
     found = plan(Wish(amount=Decimal("1.000")), Standing("USD", [], Decimal(0), Decimal("5.00")))
     assert str(found.amount) == "1.00"
+
+
+@settings(max_examples=60, deadline=None)
+@given(lines(), st.integers(-30_000, 30_000), st.integers(0, 500))
+def test_tax_and_discounts_are_spread_over_the_lines_to_the_cent(
+    order: tuple[str, list[Item], Decimal], spread: int, fee: int
+) -> None:
+    currency, items, unit = order[0], order[1], Decimal(1).scaleb(-DECIMALS[order[0]])
+    goods = sum(item.amount for item in items)
+    kind: Kind = "tax" if spread > 0 else "discount"
+    given = [
+        Adjustment(kind, "x", spread * unit),
+        Adjustment("fee", "y", fee * unit),
+        Adjustment("tax", "z", goods, included=True),
+    ]
+    worths = worth_of_lines([item.amount for item in items], given, currency=currency)
+    assert sum(worths) == max(goods + spread * unit, 0)
+    assert all(worth >= 0 and has_decimals_for(worth, currency) for worth in worths)

@@ -21,6 +21,9 @@ from tests.fixtures.pipeline import work_off
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("providers")]
 
+TAX = '{"kind": "tax", "code": "VAT", "amount": "2", "included": false}'
+INCLUDED = TAX.replace("false", "true")
+
 # Tampering with the ledger, and the promise it breaks. `%(id)s` is a confirmed order, `%(held)s` a held one,
 # `%(refused)s` one whose payment was declined.
 VIOLATIONS = {
@@ -85,6 +88,16 @@ VIOLATIONS = {
     ),
     "UPDATE orders_journey SET payment = 'refunded' WHERE order_id = %(refused)s": (
         "Journal: what came of each leg is an event"
+    ),
+    f"UPDATE orders_order SET adjustments = '[{TAX}]', adjustment_amount = 0 WHERE id = %(held)s": (  # noqa: S608
+        "Totals: each adjustment that is not included is in the total"
+    ),
+    f"UPDATE orders_order SET adjustments = '[{INCLUDED}]', adjustment_amount = 2 WHERE id = %(held)s": (  # noqa: S608
+        "Totals: what is included is not added again"
+    ),
+    "UPDATE orders_order SET adjustment_amount = -11 WHERE id = %(held)s": "Totals: none is below 0",
+    "UPDATE orders_order SET currency = 'JPY', goods_amount = 9.5 WHERE id = %(held)s": (
+        "Totals: amounts are whole units of their currency"
     ),
     "UPDATE orders_idempotencykey SET owner_id = owner_id + 1000": (
         "Repeats: each key leads to an order of its owner, and no two to the same"

@@ -69,12 +69,14 @@ def test_it_answers_each_line_with_its_order(send, as_alice):
     assert (second["orderNumber"], second["customerName"]) == (answers[1]["orderNumber"], "Bob")
     assert second["items"] == [
         {
+            "line": 1,
             "productId": 1,
             "sku": "TEE-1",
             "productName": "T-shirt",
             "quantity": 2,
             "price": 29.99,
             "amount": 59.98,
+            "properties": {},
         }
     ]
 
@@ -399,7 +401,11 @@ TEXT = st.one_of(
     st.text(max_size=20), st.sampled_from(["Alice", "tok_a", "a@b.c", "4111111111111111", "a:b"])
 )
 ITEM = st.dictionaries(
-    st.sampled_from(["productId", "sku", "productName", "quantity", "price", "x"]), PLAIN | TEXT
+    st.sampled_from(["productId", "sku", "productName", "quantity", "price", "unitPrice", "properties", "x"]),
+    PLAIN | TEXT | st.dictionaries(TEXT, TEXT, max_size=2),
+)
+ADJUSTMENT = st.dictionaries(st.sampled_from(["included", "rate", "x"]), PLAIN, max_size=2).map(
+    lambda more: {"kind": "tax", "code": "VAT", "amount": 1.5} | more
 )
 FIELDS = {
     "customerName": TEXT,
@@ -409,6 +415,7 @@ FIELDS = {
     "key": TEXT,
     "externalReference": TEXT,
     "metadata": st.dictionaries(TEXT, TEXT, max_size=2),
+    "adjustments": st.lists(ADJUSTMENT, max_size=2),
     "payment": st.dictionaries(st.just("token"), TEXT),
     "shippingAddress": st.dictionaries(st.sampled_from(["city", "name", "country"]), TEXT),
 }
@@ -442,6 +449,7 @@ def test_the_fast_way_to_read_a_line_understands_it_like_the_slow_one(line):
         b'{"customerName": "A", "items": [{"productId": 1, "quantity": 1}], "customerName": "B"}',
         b'{"customerName": "A", "items": [{"productId": 1, "quantity": 1, "quantity": 2}]}',
         b'{"customerName": "A", "items": [{"productId": 1, "quantity": 1}], "payment": {}, "hold": true, "hold": true}',
+        b'{"customerName": "A", "items": [], "adjustments": [{"kind": "tax", "code": "V", "amount": 1, "amount": 2}]}',
     ],
 )
 def test_a_name_given_twice_is_refused(line):

@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 from kombu.exceptions import OperationalError as BrokerError
+from msgspec.structs import replace
 
 import faults
 from api.managers import IdempotencyKeyManager
@@ -18,7 +19,9 @@ from orders.legs import PAYMENT
 from orders.managers import JourneyManager
 from orders.models import Journey
 from orders.payment import handover
+from orders.placing import totals
 from orders.refunding import amounts
+from orders.rules.adjustments import Adjustment, total_of
 from orders.waits import shortages
 from orders.workflow import JourneyState
 from payments import ledger, returns
@@ -223,6 +226,24 @@ def late_failure_dropped() -> list[Replacement]:
     return [(ledger, "reverse", lambda entry, outcome: None)]
 
 
+def adjustment_left_out() -> list[Replacement]:
+    """Discounts are shown, and forgotten in the total."""
+
+    def adjusted(adjustments: Sequence[Adjustment]) -> Decimal:
+        return total_of([each for each in adjustments if each.kind != "discount"])
+
+    return [(totals, "adjusted", adjusted)]
+
+
+def included_added_again() -> list[Replacement]:
+    """A tax that the prices include is added to the total."""
+
+    def adjusted(adjustments: Sequence[Adjustment]) -> Decimal:
+        return total_of([replace(each, included=False) for each in adjustments])
+
+    return [(totals, "adjusted", adjusted)]
+
+
 DEFECTS: dict[str, Callable[[], list[Replacement]]] = {
     defect.__name__: defect
     for defect in (
@@ -244,5 +265,7 @@ DEFECTS: dict[str, Callable[[], list[Replacement]]] = {
         double_click,
         bankers_rounding,
         late_failure_dropped,
+        adjustment_left_out,
+        included_added_again,
     )
 }

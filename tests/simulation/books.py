@@ -65,7 +65,8 @@ class Books:
 
     def _charge(self, order_id: int) -> Request:
         facts = self._database.facts[order_id]
-        return Request(order_id, facts.reference, facts.amount + SHIPPING, "USD", facts.token)
+        total = facts.amount + facts.adjusted + SHIPPING
+        return Request(order_id, facts.reference, total, "USD", facts.token)
 
     def prepare(self, kind: Kind, requests: Sequence[Request]) -> list[Prepared]:
         return [self._prepare(kind, request) for request in requests]

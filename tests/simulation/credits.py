@@ -17,7 +17,7 @@ from inventory.stock import Wanted
 from orders import commands
 from orders.models import Credit
 from orders.refunding import amounts, parts
-from orders.refunding.amounts import Plan, Wish
+from orders.refunding.amounts import LineKey, Plan, PlannedLine, Wish
 
 if TYPE_CHECKING:
     from tests.simulation.database import Facts
@@ -33,14 +33,18 @@ class Row:
     order_id: int
     number: int
     amount: Decimal
-    lines: list[tuple[int, int, Decimal]]
+    lines: list[PlannedLine]
     shipping_amount: Decimal
     restock: bool
     state: str
 
     @property
     def units(self) -> dict[int, int]:
-        return {product_id: units for product_id, units, _ in self.lines}
+        return {line.product_id: line.units for line in self.lines}
+
+    @property
+    def units_by_line(self) -> dict[LineKey, int]:
+        return {(line.product_id, line.number): line.units for line in self.lines}
 
 
 def line_amounts(facts: "Facts") -> dict[int, Decimal]:
@@ -87,13 +91,16 @@ class Credits:
         )
         worth = line_amounts(facts)
         lines = [
-            SimpleNamespace(product_id=product, sku=str(product), quantity=units, amount=worth[product])
+            SimpleNamespace(
+                product_id=product, number=0, sku=str(product), quantity=units, amount=worth[product]
+            )
             for product, units in facts.lines.items()
         ]
         order = SimpleNamespace(
             pk=order_id,
             currency="USD",
             journey=SimpleNamespace(shipping_amount=shipping),
+            adjustment_list=facts.adjustments,
             lines=SimpleNamespace(all=lambda: lines),
         )
         return order, self.of_orders([order_id]).get(order_id, [])

@@ -16,6 +16,7 @@ from orders.batches import FRESH_SECONDS, BatchLease, ExpiredBatch, UnderWay
 from orders.events import EventType
 from orders.legs import PAYMENT, STOCK
 from orders.managers import journeys
+from orders.rules.adjustments import Adjustment
 from orders.status import Status
 from orders.waits.shortages import Queue, Units
 from orders.workflow import JourneyState
@@ -39,6 +40,8 @@ class Facts:
     country: str
     lines: dict[int, int]  # units of each product
     hold: bool
+    adjustments: Sequence[Adjustment] = ()
+    adjusted: Decimal = Decimal(0)  # what the placing makes of them
 
 
 @dataclass(slots=True)

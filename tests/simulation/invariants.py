@@ -11,6 +11,7 @@ from django.conf import settings
 from orders.events import STATUS_AFTER, EventType
 from orders.legs import LEGS, NAMES, PAYMENT, STOCK
 from orders.models import Credit
+from orders.rules.adjustments import worth_of_lines
 from orders.rules.leg_types import Mark
 from orders.status import TRANSITIONS, Status
 from orders.workflow import JourneyState
@@ -104,6 +105,7 @@ class Watch:
                     f"order {order_id}: never came to rest: {row.status}, due {row.due_at},"
                     f" waits for {row.state['wait']!s}, {row.attention}"
                 )
+            self._check_total(order_id, database)
             self._check_money(order_id, row, database, provider)
             self._check_credits(order_id, row, database)
             self._check_holding(order_id, row, database)
@@ -111,15 +113,23 @@ class Watch:
                 self.note(f"order {order_id}: waited though nothing went wrong: {waited}")
         self._check_stock(database, received)
 
+    def _check_total(self, order_id: int, database: "Database") -> None:
+        """Adjustments are in the total, but for those that are included in the prices."""
+        facts = database.facts[order_id]
+        too_much = facts.adjusted - _adjusted(database, order_id)
+        if too_much and too_much in [each.amount for each in facts.adjustments if each.included]:
+            self.note(f"order {order_id}: {too_much} is included in the prices, and added again")
+        elif too_much:
+            self.note(f"order {order_id}: adjustments of {-too_much} are left out of the total")
+
     def _check_money(
         self, order_id: int, row: "JourneyRow", database: "Database", provider: "Provider"
     ) -> None:
         facts = database.facts[order_id]
         account = provider.account(facts.reference)
         granted = sum(credit.amount for credit in _credits(database, order_id))
-        owed = (
-            facts.amount + (row.state["shipping_amount"] or 0) - granted if row.status in GOOD else Decimal(0)
-        )
+        total = facts.amount + _adjusted(database, order_id) + (row.state["shipping_amount"] or 0)
+        owed = total - granted if row.status in GOOD else Decimal(0)
         if account.captures > 1 or account.captured - account.refunded != owed or account.held != 0:
             self.note(
                 f"order {order_id}: {row.status} owes {owed}; provider took {account.captured} in"
@@ -134,7 +144,7 @@ class Watch:
             self.note(f"order {order_id}: {len(credits_)} credits for {database.clicks[order_id]} requests")
         if row.status in GOOD and any(credit.state != Credit.State.REFUNDED for credit in credits_):
             self.note(f"order {order_id}: {row.status} with {credits_}")
-        for product, worth in line_amounts(database.facts[order_id]).items():
+        for product, worth in _worths(database, order_id).items():
             lines = [line for credit in credits_ for line in credit.lines if line[0] == product]
             units, refunded = sum(line[1] for line in lines), sum(line[2] for line in lines)
             if units > database.facts[order_id].lines[product]:
@@ -163,6 +173,20 @@ class Watch:
 
 def _credits(database: "Database", order_id: int) -> list[Row]:
     return [row for (id_, _), row in sorted(database.credits.items()) if id_ == order_id]
+
+
+def _adjusted(database: "Database", order_id: int) -> Decimal:
+    return sum((e.amount for e in database.facts[order_id].adjustments if not e.included), Decimal(0))
+
+
+def _worths(database: "Database", order_id: int) -> dict[int, Decimal]:
+    """Return what was paid for each line: its amount, with its share of tax and discounts."""
+    facts = database.facts[order_id]
+    amounts = line_amounts(facts)
+    worths = worth_of_lines(list(amounts.values()), facts.adjustments, currency="USD")
+    of_goods = [e.amount for e in facts.adjustments if e.kind in ("tax", "discount") and not e.included]
+    assert sum(worths) == facts.amount + sum(of_goods)
+    return dict(zip(amounts, worths, strict=True))
 
 
 def _units_left(database: "Database", order_id: int) -> dict[int, int]:

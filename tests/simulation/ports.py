@@ -158,7 +158,10 @@ def _work(world: "World", leg: Leg, order_ids: Sequence[int]) -> Outcomes:
 
 def _parcels(world: "World", order_ids: Sequence[int]) -> list[quotes.Parcel]:
     known = world.database.facts
-    return [quotes.Parcel(each, known[each].country, 0, known[each].amount, "USD") for each in order_ids]
+    return [
+        quotes.Parcel(each, known[each].country, 0, known[each].amount, "USD", known[each].adjusted)
+        for each in order_ids
+    ]
 
 
 def _quoted(world: "World", parcels: Sequence[quotes.Parcel]) -> dict[int, Decimal | quotes.Refusal]:

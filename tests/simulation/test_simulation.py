@@ -48,9 +48,11 @@ def test_worlds_differ_in_what_goes_wrong() -> None:
 
 # The violation that each planted fault must show: any other would prove that the simulation is broken, not the code.
 VIOLATIONS = {
+    "adjustment_left_out": r"adjustments of -\S+ are left out of the total",
     "bankers_rounding": r"all units of \d come to .*, the line to",
     "capture_without_join": r"money was taken for what was not held",
     "double_click": r"\d credits for \d requests",
+    "included_added_again": r"\d is included in the prices, and added again",
     "key_per_try": r"(confirmed|completed|cancelled) owes .* provider took",
     "key_without_number": r"(confirmed|completed|cancelled) owes .* provider took",
     "late_failure_dropped": r"(confirmed|completed|cancelled) owes .* provider took",

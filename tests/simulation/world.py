@@ -10,7 +10,9 @@ from django.db import OperationalError
 from faults.script import Planned
 from orders import commands, dispatcher
 from orders.legs import NAMES, PAYMENT
+from orders.placing import totals
 from orders.refunding import reversals
+from orders.rules.adjustments import Adjustment
 from orders.rules.leg_types import Leg, Mark, State
 from orders.status import UNDER_WAY, Status
 from orders.waits import shortages
@@ -30,6 +32,19 @@ TROUBLE_SECONDS = 30.0
 PATIENCE_SECONDS = 2_000.0
 # Of each product, units in store for each order: the first is always sold out, the last never.
 UNITS = {1: 0.3, 2: 1.0, 3: 10.0}
+
+
+def _adjustments(number: int, goods: Decimal) -> list[Adjustment]:
+    """Return what two of five orders have beside their lines; gifts have nothing."""
+    kinds = {
+        1: [
+            Adjustment("tax", "VAT", goods / 4),
+            Adjustment("discount", "coupon", -goods / 2),
+            Adjustment("tip", "", Decimal(2)),
+        ],
+        2: [Adjustment("tax", "GST", Decimal(1), included=True), Adjustment("fee", "wrap", Decimal(3))],
+    }
+    return kinds.get(number % 5, []) if goods else []
 
 
 class World:
@@ -82,14 +97,18 @@ class World:
 
     def _arrive(self, number: int) -> None:
         dice = self.dice
+        amount = Decimal(dice.randint(1, 100) - 1)
+        adjustments = _adjustments(number, amount)
         facts = Facts(
             order_id=number,
             reference=f"r{number}",
-            amount=Decimal(dice.randint(1, 100) - 1),
+            amount=amount,
             token="tok_declined" if dice.random() < 0.06 else "tok_demo",
             country="AQ" if dice.random() < 0.04 else "US",
             lines={product: dice.randint(1, 3) for product in dice.sample(sorted(UNITS), dice.randint(1, 2))},
             hold=dice.random() < 0.05,
+            adjustments=adjustments,
+            adjusted=totals.adjusted(adjustments),
         )
         placed_at = dice.random() * dice.choice((0.1, 3, 15))
         self.clock.at(placed_at, lambda: self._place(facts))
