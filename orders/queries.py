@@ -1,7 +1,8 @@
 """Queries for users and for the steps."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +12,10 @@ from django.db.models import QuerySet
 from database.arrays import numbers
 from database.prepared import execute
 from inventory.stock import Wanted
-from orders.models import ArchivedOrder, Order, id_of_number
+from orders.events import EventType
+from orders.models import ArchivedOrder, Order, OrderEvent, id_of_number
 from orders.permissions import sees_all_orders
+from orders.status import Status
 from payments.calls import Asked
 from shipping.quotes import Parcel
 
@@ -118,6 +121,23 @@ def _lookup(reference: str) -> dict[str, object]:
         return {"uuid": UUID(reference)}
     except ValueError:
         raise OrderNotFound(reference) from None
+
+
+def completion_times(orders: Iterable[Order]) -> dict[int, datetime]:
+    """Return when orders were completed, later cancelled ones too; without a query if none is cancelled."""
+    orders = list(orders)
+    known = {order.pk: order.journey.finished_at for order in orders if _is_completed(order)}
+    if cancelled := [order.pk for order in orders if order.journey.status in CANCELLED_STATUSES]:
+        events = OrderEvent.objects.filter(order_id__in=cancelled, type=EventType.COMPLETED)
+        known |= dict(events.values_list("order_id", "at"))
+    return {order_id: moment for order_id, moment in known.items() if moment}
+
+
+CANCELLED_STATUSES = frozenset({Status.CANCELLING, Status.CANCELLED})
+
+
+def _is_completed(order: Order) -> bool:
+    return order.journey.status == Status.COMPLETED
 
 
 # --- For the steps ----------------------------------------------------------------------------------------
