@@ -2,13 +2,15 @@
 
 from typing import Any
 
+from api.problem_json import type_of
+
 SENTENCES = {
     "account_blocked": "An operator has blocked this for the account.",
-    "address_not_allowed": "Not called: the address is not public.",
+    "address_not_allowed": "Not allowed: webhook URLs must use https.",
     "already_there": "There is one of this name.",
     "authentication_failed": "The Authorization header must be `Bearer <token>` or `Token <token>`.",
     "backlog": "Too many orders wait to be taken up. Try again later.",
-    "bad_request": "The request makes no sense.",
+    "bad_request": "Malformed request.",
     "body_too_large": "The body is too large.",
     "busy": "Too much is being looked up. Try again in a moment.",
     "card_number_refused": "This looks like a card number. Send the payment provider's token instead.",
@@ -29,10 +31,10 @@ SENTENCES = {
     "not_addressable": "A SKU has no slash.",
     "not_authenticated": "Authentication credentials were not provided.",
     "not_enough_free": "Only 3 units are free; orders have reserved the others.",
-    "not_found": "There is nothing here.",
+    "not_found": "Not found: there is no such address.",
     "not_possible": "A rejected order cannot be cancelled.",
     "nothing_to_sell": "There is no product to order.",
-    "order_archived": "The order ended long ago and is in the archive. It can no longer be refunded here.",
+    "order_archived": "The order ended long ago and is in the archive. Staff can still refund it.",
     "permission_denied": "You may not do this.",
     "precondition_failed": "The order has changed since this ETag. Read it again, then decide.",
     "price_changed": "The price is 34.99 USD.",
@@ -58,7 +60,7 @@ SENTENCES = {
     "unknown_currency": "This is no ISO 4217 code, such as USD.",
     "unknown_field": "There is no such field.",
     "unknown_parameter": "There is no such query parameter.",
-    "unknown_product": "There is no such product to order.",
+    "unknown_product": "Unknown product.",
     "unsupported_media_type": "Unsupported media type in request.",
     "wrong_currency": "TEE-1 is sold in USD.",
     "wrong_format": "This does not have the right format.",
@@ -107,6 +109,6 @@ def error_example(code: str) -> dict[str, Any]:
 def problem_example(code: str, status: int, title: str) -> dict[str, Any]:
     """Return the same error by RFC 9457."""
     error = error_example(code)["error"]
-    problem = {"type": "about:blank", "title": title, "status": status, "detail": error.pop("message")}
+    problem = {"type": type_of(code), "title": title, "status": status, "detail": error.pop("message")}
     details = error.pop("details", None)
     return problem | error | ({"errors": details} if details else {})

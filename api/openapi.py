@@ -23,7 +23,7 @@ EVERYWHERE = {
     "503": "`temporarily_unavailable` · `busy`: retry with the same key after `Retry-After` seconds.",
 }
 WITH_PATH = {"404": "`not_found`: it does not exist, or is not visible to this account."}
-WITH_ORDER = {"410": "`order_archived`: the order is in the archive, and can no longer be refunded here."}
+WITH_ORDER = {"410": "`order_archived`: the order is in the archive. A refund restores it."}
 WITH_BODY = {
     "400": "`malformed_json` · `bad_request` · `unknown_parameter`",
     "411": "`length_required`: the request has neither `Content-Length` nor chunked encoding.",

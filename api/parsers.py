@@ -1,6 +1,7 @@
 """Strict JSON parsing."""
 
 import json
+from codecs import BOM_UTF8
 from decimal import Decimal, InvalidOperation
 from typing import IO, Any, NoReturn
 
@@ -20,6 +21,8 @@ class StrictJSONParser(JSONParser):
 
 def parsed(body: bytes) -> Any:
     """Return the value of a JSON text. Raises Problem."""
+    if body.startswith(BOM_UTF8):
+        raise Problem("malformed_json", "The body begins with a byte order mark. Send it without.")
     try:
         value = DECODER.decode(body.decode())
     except UnicodeDecodeError:

@@ -28,12 +28,17 @@ def _quality(item: str) -> tuple[str, float]:
     return name, 1.0
 
 
+def type_of(code: str) -> str:
+    """Return the address of a code's page, relative to the API's own."""
+    return f"/errors/{code}"
+
+
 def problem_of(
     *, status: int, code: str, message: str, field: str, details: Iterable[dict[str, Any]]
 ) -> dict[str, Any]:
     """Return the members of RFC 9457, and `code`, `field` and `errors` as extensions."""
     problem: dict[str, Any] = {
-        "type": "about:blank",
+        "type": type_of(code),
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": message,

@@ -77,6 +77,10 @@ def view_name(view: Any) -> str:
 class Negotiation(DefaultContentNegotiation):
     """Content negotiation with a fast path."""
 
+    def get_accept_list(self, request: Request) -> list[str]:
+        """Return what is accepted: anything for an empty header, too (RFC 9110, 12.5.1)."""
+        return [each for each in super().get_accept_list(request) if each] or ["*/*"]
+
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from board import customer
 from board.pages import content_security_policy, page
+from notifications.languages import language_of, supported
 from notifications.shop import Shop, shop
 from orders import commands
 from orders.http import links
@@ -27,11 +28,10 @@ from scheduling.slots import database_now
 
 # A link that an account opens is valid for at least a day, however old the order is.
 FOR_ACCOUNTS = links.DAY
-LANGUAGES = dict(settings.LANGUAGES)
 
 
 def for_customers(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Decorate a page that a signed link opens: in the customer's language, with a policy, never cached or indexed."""
+    """Decorate a page that a signed link opens: in the order's or browser's language, never cached or indexed."""
 
     @wraps(view)
     def shown(request: HttpRequest, token: str) -> HttpResponse:
@@ -57,7 +57,10 @@ def _open(view: Callable[..., HttpResponse], request: HttpRequest, token: str) -
         return _not_shown(request, is_expired=True, status=410)
     except links.InvalidLink:
         return _not_shown(request, is_expired=False, status=404)
-    return view(request, token, order)
+    if not supported(order.language):
+        return view(request, token, order)
+    with translation.override(language_of(order)):
+        return view(request, token, order)
 
 
 def _not_shown(request: HttpRequest, *, is_expired: bool, status: int) -> HttpResponse:
@@ -115,13 +118,9 @@ def _context(order: Order, token: str) -> dict[str, Any]:
 
 
 def _language_of(request: HttpRequest) -> str:
-    if not request.headers.get("Accept-Language"):
-        return str(settings.SHOP_LANGUAGE)
-    for entry in request.headers["Accept-Language"].split(","):
-        language = entry.partition(";")[0].strip().lower().partition("-")[0]
-        if language in LANGUAGES:
-            return language
-    return str(settings.SHOP_LANGUAGE)
+    entries = request.headers.get("Accept-Language", "").split(",")
+    asked = (supported(entry.partition(";")[0].strip()) for entry in entries)
+    return next(filter(None, asked), str(settings.SHOP_LANGUAGE))
 
 
 def _policy(request: HttpRequest, shop: Shop) -> str:

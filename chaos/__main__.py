@@ -18,7 +18,8 @@ from launcher.guardian import Guardian
 # Most frequent in production first.
 ORDER = tuple(
     "F7 F6 F13 F14 F15 F16 F21 F22 F28 F31 F8 F9 F2 F1 F3 F4 F5 F10 F11 F12 F17 F18 F20 F23 F24 F27 F29 F30 F32"  # noqa: SIM905
-    " F60 F61 F62 F33 F34 F35 F36 F37 F38 F39 F40 F41 F42 F43 F44 F45 F46 F47 F19 F25 F26 F48 F49 F50".split()
+    " F60 F61 F62 F63 F64 F65 F66 F33 F34 F35 F36 F37 F38 F39 F40 F41 F42 F43 F44 F45 F46 F47 F19 F25 F26 F48 F49"
+    " F50".split()
 )
 # Long mode picks from these: severe and short.
 LONG = ("F7", "F7", "F9", "F13", "F14", "F15", "F21", "F22", "F22", "F18", "F5", "F35", "F28")

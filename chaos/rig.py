@@ -180,6 +180,10 @@ class Rig(Engines):
             "ALLOWED_HOSTS": "127.0.0.1,localhost",
             "SANDBOX_PORT": str(self.sandbox_port),
             "SANDBOX_DATA": str(self.folder / "sandbox"),
+            # Beside the default gateway, for the rows of money.
+            "PAYMENT_GATEWAYS": "stripe",
+            "STRIPE_API_KEY": "sk_of_the_campaign",
+            "STRIPE_API_URL": f"http://127.0.0.1:{self.sandbox_port}/stripe",
             "LIVE_PORT": str(self.live_port),
             "THROTTLE_WRITES": "off",
             "THROTTLE_READS": "off",

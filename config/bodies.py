@@ -15,7 +15,7 @@ PIECE = 64 * 1024
 
 
 class ReadsBodies:
-    """Refuses bodies over the limit, and reads those without a `Content-Length`.
+    """Refuses packed bodies and those over the limit, and reads those without a `Content-Length`.
 
     The proxy buffers small bodies; the rest of a larger one arrives at the client's pace and would block a thread.
     Django limits only JSON and form fields, and treats chunked bodies as empty. Without an end marker: 411.
@@ -25,13 +25,25 @@ class ReadsBodies:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path_info != BULK:
-            try:
+        try:
+            _check_coding(request)
+            if request.path_info != BULK:
                 _check_length(request)
                 _read_without_length(request)
-            except (RequestDataTooBig, Problem) as error:
-                return errors.response_to(error, request)
+        except (RequestDataTooBig, Problem) as error:
+            return errors.response_to(error, request)
         return self._get_response(request)
+
+
+def _check_coding(request: HttpRequest) -> None:
+    """Refuse packed bodies: what they unpack to has no limit."""
+    if request.META.get("HTTP_CONTENT_ENCODING", "").strip().lower() not in ("", "identity"):
+        raise Problem(
+            "unsupported_media_type",
+            "Send the body as it is, without a Content-Encoding.",
+            status_code=415,
+            headers={"Accept-Encoding": "identity"},
+        )
 
 
 def _check_length(request: HttpRequest) -> None:

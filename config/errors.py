@@ -97,7 +97,7 @@ def _detail(detail: Detail) -> dict[str, Any]:
 
 def _unknown_product(error: pricing.UnknownProduct) -> Answer:
     field = f"items[{error.line}].{error.field}"
-    return Answer(400, "unknown_product", "There is no such product to order.", field)
+    return Answer(400, "unknown_product", "Unknown product.", field)
 
 
 def _price_changed(error: pricing.PriceChanged) -> Answer:
@@ -184,7 +184,7 @@ def _bad_parameter(error: BadParameter) -> Answer:
 
 def _validation_error(error: api.ValidationError) -> Answer:
     details = tuple(flatten(error.detail))
-    first = details[0] if details else Detail("invalid", "This is not what is expected here.")
+    first = details[0] if details else Detail("invalid", "This value is not allowed.")
     return Answer(400, first.code, first.message, first.field, details)
 
 
@@ -197,7 +197,7 @@ def _fixed(status: int, code: str, message: str) -> Callable[[Any], Answer]:
     return lambda _: Answer(status, code, message)
 
 
-ARCHIVED = "The order ended long ago and is in the archive. It can no longer be refunded here."
+ARCHIVED = "The order ended long ago and is in the archive. Staff can still refund it."
 
 # The first match counts.
 ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
@@ -238,10 +238,10 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     ),
     (api.ParseError, _fixed(400, "malformed_json", "The body cannot be read.")),
     (api.APIException, lambda error: Answer(error.status_code, *_code_and_message(error))),
-    (Http404, _fixed(404, "not_found", "There is nothing here.")),
+    (Http404, _fixed(404, "not_found", "Not found: there is no such address.")),
     (core.PermissionDenied, _fixed(403, "permission_denied", "You may not do this.")),
     (core.RequestDataTooBig, _fixed(413, "body_too_large", "The body is too large.")),
-    (core.SuspiciousOperation, _fixed(400, "bad_request", "The request makes no sense.")),
+    (core.SuspiciousOperation, _fixed(400, "bad_request", "Malformed request.")),
     # The database is away or full, or timed out.
     (db.OperationalError, _unavailable),
     (db.InterfaceError, _unavailable),
@@ -321,7 +321,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
         answer_to(
             exception
             if isinstance(exception, core.SuspiciousOperation)
-            else Problem("bad_request", "The request makes no sense.")
+            else Problem("bad_request", "Malformed request.")
         ),
         request,
     )

@@ -1,4 +1,4 @@
-"""Filters of the log: drops probes, masks secrets."""
+"""Filters of the log: drops probes, masks secrets, lowers what clients cause."""
 
 import logging
 from collections.abc import MutableMapping
@@ -24,3 +24,13 @@ class WithoutSecrets(structlog.stdlib.ProcessorFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return without_secrets(super().format(record))
+
+
+class ClientErrorsAsWarnings(logging.Filter):
+    """Makes one warning without a traceback of what any client can cause, such as a wrong Host."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.startswith("django.security."):
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+            record.exc_info = record.exc_text = None
+        return True

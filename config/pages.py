@@ -103,6 +103,8 @@ class Redoc(SpectacularRedocView):
 class Swagger(SpectacularSwaggerSplitView):
     """The API description in Swagger UI."""
 
+    template_name = "swagger.html"
+
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return the page or its script."""

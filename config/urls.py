@@ -6,7 +6,7 @@ from django.contrib.auth.views import LoginView
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 
-from config import errors, pages, token_views
+from config import error_pages, errors, pages, token_views
 from config.description import Schema
 from live import signalr
 from live.views import TicketsOfOrder
@@ -51,6 +51,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("swagger", pages.Swagger.as_view(url_name="schema"), name="swagger"),
     path("redoc", pages.Redoc.as_view(url_name="schema"), name="redoc"),
     path("redoc.js", pages.redoc_script, name="redoc-script"),
+    path("errors/<slug:code>", error_pages.error_page, name="error-code"),
     path("", include("monitoring.urls")),
     path("admin/login/", pages.throttled_login(admin.site.login)),
     path("admin/", admin.site.urls),

@@ -41,6 +41,7 @@ PLACES = frozenset(
         # Answers after their batch has moved on.
         "late.before_commit",
         "archive.before_commit",
+        "restore.before_commit",
         "webhook.before_commit",
         "webhook.after_commit",
     }

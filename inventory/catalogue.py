@@ -9,7 +9,7 @@ from django.db import connection
 LARGEST_ID = 2**63 - 1
 
 FIND = """
-SELECT id, sku, name, price, currency, weight_grams, active, version FROM inventory_product
+SELECT id, sku, name, price, currency, weight_grams, active, catalogue_version FROM inventory_product
 WHERE id = ANY(%s::bigint[]) OR sku = ANY(%s::text[]) OR name = ANY(%s::text[])
 """
 

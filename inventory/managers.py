@@ -60,7 +60,7 @@ AS_PRICED = """
     FROM unnest(%(product_ids)s::bigint[], %(versions)s::bigint[], %(quantities)s::int[], %(prices)s::numeric[])
          AS wanted(product_id, version, quantity, price)
     CROSS JOIN LATERAL (SELECT * FROM inventory_product WHERE id = wanted.product_id OFFSET 0) p
-    WHERE p.version = wanted.version AND p.price = wanted.price
+    WHERE p.catalogue_version = wanted.version AND p.price = wanted.price
 """
 # A price that the caller gave is not the catalogue's; another price of the product is another version.
 AS_GIVEN = """

@@ -27,7 +27,9 @@ class Product(models.Model):
     active = models.BooleanField(default=True, help_text="Only active products can be ordered.")
     updated_at = models.DateTimeField(auto_now=True)
     # Changed by every write; the store of an order checks it against the version that was priced.
-    version = models.BigIntegerField(default=new_version, db_default=0, editable=False)
+    version = models.BigIntegerField(
+        db_column="catalogue_version", default=new_version, db_default=0, editable=False
+    )
 
     objects = ProductManager()
 

@@ -23,7 +23,7 @@ class Refused(Exception):
 BAD_REQUEST = 4400
 NOT_LOGGED_IN = Refusal(4401, "Log in, or open the socket with a fresh ticket.")
 NOT_FOUND = Refusal(4404, "There is no such order.")
-NO_SUCH_PATH = Refusal(4404, "There is nothing here.")
+NO_SUCH_PATH = Refusal(4404, "Not found: there is no such address.")
 TOO_SLOW = Refusal(4408, "Too slow. Reconnect with after= to go on.", comes_back=True)
 MORE_TO_REPLAY = Refusal(4413, "More was missed. Reconnect with after= to go on.", comes_back=True)
 FLOOD = Refusal(4429, "Too many messages.")

@@ -11,9 +11,11 @@ from typing import Any
 from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils import translation
+from django.utils.html import format_html
 
 from notifications import formats
 from notifications.kinds import KINDS
+from notifications.languages import language_of
 from notifications.models import Notification
 from notifications.shop import shop
 from notifications.wording import REASONS
@@ -42,7 +44,7 @@ class Mail:
 
 
 def subject_of(notification: Notification) -> str:
-    with translation.override(settings.SHOP_LANGUAGE):
+    with translation.override(language_of(notification.order)):
         return _subject(notification, {"order": notification.order, "shop": shop()})
 
 
@@ -58,7 +60,7 @@ def name_to_greet(name: str) -> str:
 
 
 def compose(notifications: Sequence[Notification]) -> list[Mail]:
-    """Render the e-mails, in order and in the shop's language. Orders must be loaded."""
+    """Render the e-mails, each in its order's language. Orders must be loaded."""
     order_ids = [notification.order_id for notification in notifications]
     lines: defaultdict[int, list[OrderLine]] = defaultdict(list)
     for line in OrderLine.objects.filter(order_id__in=order_ids).order_by("order_id", "product_id", "number"):
@@ -67,13 +69,16 @@ def compose(notifications: Sequence[Notification]) -> list[Mail]:
     found = OrderEvent.objects.filter(order_id__in=order_ids, type__in=(*QUOTED, *KINDS))
     for event in found.order_by("order_id", "sequence"):
         events[event.order_id].append(event)
-    with translation.override(settings.SHOP_LANGUAGE):
-        return [_compose(n, lines[n.order_id], events[n.order_id]) for n in notifications]
+    return [_compose(n, lines[n.order_id], events[n.order_id]) for n in notifications]
 
 
 def _compose(notification: Notification, lines: list[OrderLine], events: list[OrderEvent]) -> Mail:
-    order = notification.order
-    context = _context(order, lines, [e for e in events if e.sequence <= notification.sequence])
+    with translation.override(language_of(notification.order)):
+        return _render(notification, lines, events)
+
+
+def _render(notification: Notification, lines: list[OrderLine], events: list[OrderEvent]) -> Mail:
+    context = _context(notification.order, lines, [e for e in events if e.sequence <= notification.sequence])
     return Mail(
         to=notification.recipient,
         subject=_subject(notification, context),
@@ -107,6 +112,8 @@ def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> 
     parts = [Decimal(event.data["amount"]) for event in events if event.type == EventType.REFUND_SUCCEEDED]
     return {
         "order": order,
+        # In HTML: a line must not break at its hyphens.
+        "number": format_html('<span style="white-space: nowrap">{}</span>', order.number),
         "reference": order.external_reference,
         "metadata": order.metadata,
         "shop": shop(),

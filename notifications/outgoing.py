@@ -43,15 +43,15 @@ def check_url(url: str) -> SplitResult:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise NotAllowed("it is no address") from None
+        raise NotAllowed("this is no URL") from None
     if parts.scheme not in PORTS or (parts.scheme == "http" and not settings.WEBHOOK_ALLOW_PRIVATE):
-        raise NotAllowed("only https is called")
+        raise NotAllowed("webhook URLs must use https")
     if not parts.hostname or parts.username is not None or parts.password is not None or port == 0:
-        raise NotAllowed("it has no host, or names a user")
+        raise NotAllowed("it has no host, or a user name")
     if not settings.WEBHOOK_ALLOW_PRIVATE and _is_private_name(parts.hostname):
         raise NotAllowed("it leads into a private network")
     if any(ord(character) <= 32 or ord(character) > 126 for character in url):
-        raise NotAllowed("it has characters that do not belong in an address")
+        raise NotAllowed("it has characters that do not belong in a URL")
     return parts
 
 

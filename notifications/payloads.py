@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from api.renderers import ENCODER
 from live.messages import Message
 from notifications.models import Delivery
+from orders.http.offers import NO_ACCOUNT
 from orders.http.responses import OrderDetail, detail
 from orders.models import Order, OrderEvent
+from orders.queries import completion_times
 from payments.models import Transaction
 from scheduling.slots import database_now
 
@@ -33,8 +35,15 @@ def _details(orders: dict[int, Order]) -> dict[int, OrderDetail]:
     transactions: defaultdict[int, list[Transaction]] = defaultdict(list)
     for row in Transaction.objects.filter(order_id__in=orders).order_by("started_at", "kind"):
         transactions[row.order_id].append(row)
+    completed = completion_times(orders.values())
     return {
-        order.pk: detail(order, lines=order.lines.all(), transactions=transactions[order.pk], staff=False)
+        order.pk: detail(
+            order,
+            lines=order.lines.all(),
+            transactions=transactions[order.pk],
+            viewer=NO_ACCOUNT,
+            completed_at=completed.get(order.pk),
+        )
         for order in orders.values()
     }
 

@@ -128,7 +128,7 @@ class Webhooks(APIView):
     @extend_schema(
         tags=["notifications"],
         operation_id="create_webhook",
-        summary="Have an address told what happens to orders (staff)",
+        summary="Create a webhook subscription (staff)",
         description=(
             "Each event is a POST with the message of the live feed as its body, and in `order` the order as"
             " `GET /api/orders/{reference}` has it when the message is sent. Messages follow"
@@ -155,7 +155,7 @@ class Webhooks(APIView):
         try:
             check_url(wanted.url)
         except NotAllowed as problem:
-            raise Problem("address_not_allowed", f"Not called: {problem}.", field="url") from None
+            raise Problem("address_not_allowed", f"Not allowed: {problem}.", field="url") from None
         events, owner_id = [event.value for event in wanted.events], request.user.pk
         made = Subscription.objects.create(url=wanted.url, events=events, owner_id=owner_id)
         made.refresh_from_db()

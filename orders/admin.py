@@ -18,15 +18,16 @@ from orders.legs import LEGS, PAYMENT, read_states
 from orders.maintenance import archive
 from orders.models import ArchivedOrder, Batch, Credit, Journey, Order, OrderEvent, OrderLine
 from orders.operators import refunding
-from orders.operators.actions import Operation, previews
+from orders.operators.actions import OPERATIONS, Operation, previews
 from orders.operators.explain import explain, is_at_rest
 from orders.operators.lists import PageAdmin
 from orders.operators.operating import IS_ID, OperatingAdmin
-from orders.operators.pages import refund_page
+from orders.operators.pages import paid_page, refund_page, shown_restored
 from orders.operators.runs import flower_url, latest_batch, runs_in, runs_of
 from orders.operators.search import found, named
 from orders.permissions import may_operate
 from orders.placing.origin import trace_url
+from orders.refunding.receipts import is_paid_by_hand
 from orders.reporting.wording import attention, timeline, waits_for
 from payments.models import Transaction
 
@@ -123,14 +124,33 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
     # --- One order ---
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the page that refunds a part."""
+        """Add the pages that refund a part and record payments."""
         view = self.admin_site.admin_view(self.refund_view)
-        return [path("<int:order_id>/refund/", view, name="orders_order_refund"), *super().get_urls()]
+        paid = self.admin_site.admin_view(self.paid_view)
+        return [
+            path("<int:order_id>/refund/", view, name="orders_order_refund"),
+            path("<int:order_id>/paid/", paid, name="orders_order_paid"),
+            *super().get_urls(),
+        ]
+
+    def paid_view(self, request: HttpRequest, order_id: int) -> HttpResponse:
+        """Record a payment that arrived or was paid back by hand."""
+        if not (self.has_view_permission(request) and may_operate(request.user, "paid")):
+            raise PermissionDenied
+        order = self.get_object(request, str(order_id))
+        if order is None:
+            return self.missing(str(order_id))
+        return paid_page(request, self.admin_site.each_context(request) | {"opts": self.opts}, order)
 
     def refund_view(self, request: HttpRequest, order_id: int) -> HttpResponse:
         """Refund a part of an order."""
         if not (self.has_view_permission(request) and may_operate(request.user, "refund")):
             raise PermissionDenied
+        if ArchivedOrder.objects.filter(pk=order_id).exists():
+            return shown_restored(order_id, lambda: self._refund_page(request, order_id))
+        return self._refund_page(request, order_id)
+
+    def _refund_page(self, request: HttpRequest, order_id: int) -> HttpResponse:
         order = self.get_object(request, str(order_id))
         if order is None:
             return self.missing(str(order_id))
@@ -153,6 +173,7 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
             "transactions": Transaction.objects.filter(order_id=order.pk).order_by("started_at"),
             "refunds": refunding.listed(granted),
             "may_refund": may_operate(request.user, "refund") and refunding.is_refundable(order, granted),
+            "may_record": may_operate(request.user, "paid") and is_paid_by_hand(order),
             "reservations": Reservation.objects.filter(order_id=order.pk).select_related("product"),
             "timeline": timeline(events),
             "runs": runs,
@@ -219,11 +240,17 @@ class ArchivedOrderAdmin(OrdersAdmin):
     def find(self, queryset: QuerySet[ArchivedOrder], text: str) -> QuerySet[ArchivedOrder]:
         return named(queryset, text)
 
-    def context_of(self, request: HttpRequest, archived: ArchivedOrder) -> dict[str, Any]:  # noqa: ARG002
-        return self.common_context(archive.order_of(archived)) | {
+    def context_of(self, request: HttpRequest, archived: ArchivedOrder) -> dict[str, Any]:
+        order = archive.order_of(archived)
+        transactions = archive.rows_of(archived, "transactions", Transaction)
+        may_refund = may_operate(request.user, "refund")
+        may_refund = may_refund and refunding.is_archived_refundable(order, transactions)
+        return self.common_context(order) | {
             "archived": archived,
+            "may_refund": may_refund,
+            "operations": [OPERATIONS["refund"]] if may_refund else [],
             "lines": archive.rows_of(archived, "lines", OrderLine),
-            "transactions": archive.rows_of(archived, "transactions", Transaction),
+            "transactions": transactions,
             "refunds": refunding.listed(archive.rows_of(archived, "credits", Credit)),
             "timeline": timeline(archive.rows_of(archived, "events", OrderEvent)),
         }

@@ -72,6 +72,9 @@ class Order(models.Model):
         help_text="The shop's own reference, of one order of the account.",
     )
     metadata = models.JSONField(default=dict, db_default={}, blank=True, help_text="The shop's own facts.")
+    language = models.CharField(
+        max_length=35, blank=True, default="", db_default="", help_text="BCP 47; empty: the shop's."
+    )
     # As `orders.rules.adjustments` has them; NULL without any.
     adjustments = models.JSONField(null=True, blank=True)
     adjustment_amount = MoneyField(

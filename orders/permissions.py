@@ -79,5 +79,9 @@ class OperatorOrDemoOwner(Operator):
         return _is_own_demo(request.user, obj) or super().has_object_permission(request, view, obj)
 
 
+def is_demo_customer(user: Any) -> bool:
+    return bool(settings.DEMO and user.get_username() == DEMO_USERNAME)
+
+
 def _is_own_demo(user: Any, order: Order) -> bool:
-    return settings.DEMO and user.get_username() == DEMO_USERNAME and order.owner_id == user.pk
+    return is_demo_customer(user) and order.owner_id == user.pk

@@ -1,7 +1,8 @@
 """Queries for users and for the steps."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +12,10 @@ from django.db.models import QuerySet
 from database.arrays import numbers
 from database.prepared import execute
 from inventory.stock import Wanted
-from orders.models import ArchivedOrder, Order, id_of_number
+from orders.events import EventType
+from orders.models import ArchivedOrder, Order, OrderEvent, id_of_number
 from orders.permissions import sees_all_orders
+from orders.status import Status
 from payments.calls import Asked
 from shipping.quotes import Parcel
 
@@ -26,7 +29,11 @@ class OrderNotFound(Exception):
 
 
 class OrderArchived(OrderNotFound):
-    """The order is in the archive."""
+    """The order is in the archive. `order_id` is None where only a key led to it."""
+
+    def __init__(self, reference: object, order_id: int | None = None) -> None:
+        super().__init__(reference)
+        self.order_id = order_id
 
 
 # --- Canaries: real orders of a system account, hidden from users ---------------------------------------
@@ -71,16 +78,19 @@ def visible_to(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Order]:
 def by_reference(user: AbstractBaseUser | AnonymousUser, reference: str) -> Order:
     """Return a visible order by id, UUID or number. Raises OrderNotFound or OrderArchived."""
     order = visible_to(user).filter(**_lookup(reference)).first()
-    if order is None and _was_visible_to(user, reference):
-        raise OrderArchived(reference)
+    if order is None:
+        if visible_id := _archived_id(user, reference):
+            raise OrderArchived(reference, visible_id)
+        # It may have been restored in between.
+        order = visible_to(user).filter(**_lookup(reference)).first()
     if order is None or _is_another_number(reference, order):
         raise OrderNotFound(reference)
     return order
 
 
-def _was_visible_to(user: AbstractBaseUser | AnonymousUser, reference: str) -> bool:
+def _archived_id(user: AbstractBaseUser | AnonymousUser, reference: str) -> int | None:
     own = {} if sees_all_orders(user) else {"owner_id": user.pk}
-    return ArchivedOrder.objects.filter(**_lookup(reference), **own).exists()
+    return ArchivedOrder.objects.filter(**_lookup(reference), **own).values_list("pk", flat=True).first()
 
 
 def _is_another_number(reference: str, order: Order) -> bool:
@@ -96,6 +106,11 @@ def any_by_reference(reference: str) -> Order:
     return order
 
 
+def archived_id(reference: str) -> int | None:
+    """Return the id of any archived order, visible or not; None if there is none."""
+    return ArchivedOrder.objects.filter(**_lookup(reference)).values_list("pk", flat=True).first()
+
+
 def _lookup(reference: str) -> dict[str, object]:
     if reference.isascii() and reference.isdigit() and len(reference) < 19:
         return {"pk": int(reference)}
@@ -106,6 +121,23 @@ def _lookup(reference: str) -> dict[str, object]:
         return {"uuid": UUID(reference)}
     except ValueError:
         raise OrderNotFound(reference) from None
+
+
+def completion_times(orders: Iterable[Order]) -> dict[int, datetime]:
+    """Return when orders were completed, later cancelled ones too; without a query if none is cancelled."""
+    orders = list(orders)
+    known = {order.pk: order.journey.finished_at for order in orders if _is_completed(order)}
+    if cancelled := [order.pk for order in orders if order.journey.status in CANCELLED_STATUSES]:
+        events = OrderEvent.objects.filter(order_id__in=cancelled, type=EventType.COMPLETED)
+        known |= dict(events.values_list("order_id", "at"))
+    return {order_id: moment for order_id, moment in known.items() if moment}
+
+
+CANCELLED_STATUSES = frozenset({Status.CANCELLING, Status.CANCELLED})
+
+
+def _is_completed(order: Order) -> bool:
+    return order.journey.status == Status.COMPLETED
 
 
 # --- For the steps ----------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ from orders.status import (
 LONGEST_WAIT = 60.0
 # Attempts until escalation.
 MAX_QUIET_ATTEMPTS = 8
-# Ends an attention that stays when the order is confirmed.
+# In an attention that stays when the order goes on, until the amount is recorded as paid back.
 BY_HAND = "pay it back by hand"
 
 
@@ -191,7 +191,8 @@ class JourneyState(Schedule):
 
     @property
     def has_no_money(self) -> bool:
-        return self.status in UNDONE and not self.holds(PAYMENT)
+        is_refused = self.is_processing and self.payment is PAYMENT.REFUSED
+        return is_refused or (self.status in UNDONE and not self.holds(PAYMENT))
 
     def money_returned(self, state: State) -> None:
         self.wait = None
@@ -247,7 +248,7 @@ class JourneyState(Schedule):
     def complete(self) -> None:
         self._move(Status.COMPLETED)
         self.stock = STOCK.SOLD
-        attention = self.attention if self.owes_refunds else ""
+        attention = self.attention if self.owes_refunds or BY_HAND in self.attention else ""
         self._finish()
         self.note(EventType.COMPLETED)
         if self.owes_refunds:
@@ -306,6 +307,17 @@ class JourneyState(Schedule):
         """Flag it, without stopping it."""
         if not self.attention:
             self._flag(why, details=details)
+
+    def owes_by_hand(self, why: str) -> None:
+        """Flag what has to be paid back by hand, without stopping it. `why` contains BY_HAND."""
+        if not self.attention or (BY_HAND in self.attention and self.attention != why):
+            self._flag(why)
+
+    def paid_back(self) -> None:
+        """Clear the flag of what had to be paid back by hand."""
+        if BY_HAND in self.attention:
+            self.attention = ""
+            self.note(EventType.RETRIED, why="paid_back")
 
     def overdue(self, deadline: timedelta) -> None:
         minutes = int(deadline.total_seconds() // 60)

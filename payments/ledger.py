@@ -1,6 +1,6 @@
 """The ledger of calls to the payment provider: `prepare`, `send` outside transactions, `record`.
 
-Rows are never edited once decided: what happens later is a row of its own.
+Rows are never edited once decided, but for money that arrives after all: what else happens later is a row of its own.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -229,7 +229,7 @@ NONE: Mapping[int, int] = {}
 def record(
     kind: Kind, outcomes: Mapping[int, Outcome], *, number_by_order: Mapping[int, int] = NONE
 ) -> set[int]:
-    """Record outcomes that were unknown; known ones stay. Return the orders for which one was new."""
+    """Record outcomes that were unknown, and late payments; others stay. Return the orders with a new one."""
     sent = {order_id: outcome for order_id, outcome in outcomes.items() if outcome.kind != "not_sent"}
     if not sent:
         return set()

@@ -115,6 +115,7 @@ class ManualEntry(models.Model):
         VOID = "void", "Void"
         REFUND = "refund", "Refund"
         ASKED = "asked", "Asked"  # staff are to pay it back by hand
+        RETURNED = "returned", "Paid back"  # what had arrived beyond what was owed
 
     key = models.CharField(max_length=300, unique=True)
     kind = models.CharField(max_length=9, choices=Kind.choices)

@@ -40,6 +40,8 @@ DECIDED = """
 """
 
 # The state stands in a CASE: next to none are unknown by the planner's statistics, so it read the whole table for each.
+# Money that a decided call brings after all is recorded, to be returned: a customer may pay an intent that was declined
+# before. Not once it is voided.
 RECORD = """
     UPDATE payments_transaction t SET
         state = o.state, provider_id = coalesce(nullif(o.provider_id, ''), t.provider_id),
@@ -47,7 +49,8 @@ RECORD = """
         finished_at = CASE WHEN o.state = 'unknown' THEN NULL ELSE clock_timestamp() END
     FROM {outcomes} o
     WHERE t.order_id = o.order_id AND t.number = o.number
-      AND CASE WHEN t.state = 'unknown' THEN true ELSE t.code = 'never_arrived' AND o.state = 'succeeded' END
+      AND CASE WHEN t.state = 'unknown' THEN true ELSE o.state = 'succeeded' AND t.state = 'declined' AND (
+          t.code = 'never_arrived' OR (t.kind IN ('authorize', 'capture') AND t.code <> 'voided')) END
     RETURNING t.order_id
 """
 

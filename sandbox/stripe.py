@@ -160,12 +160,15 @@ class StripeAccount:
     # --- What happens without a call ---
 
     def settle(self, object_id: str, to: str) -> Object:
-        """Have the customer, the bank or time decide: succeeded, failed or expired."""
+        """Have the customer, the bank or time decide: succeeded, failed, expired, or an hour older."""
         found = self._object(object_id)
         if found["object"] == "refund":
             return self._settle_refund(found, to)
         if to == "expired":
             return self._save(found | {"status": "canceled"}, "payment_intent.canceled")
+        if to == "an_hour_older":
+            return self._save(found | {"created": found["created"] - 3600})
+        _expect(found, "processing", *CANCELABLE)
         if to == "succeeded":
             return self._held(found | {"next_action": None})
         self._declined(found | {"next_action": None}, "authentication_failed")

@@ -1,7 +1,7 @@
 """Stripe's API at /stripe: calls run under the fault script of the provider `stripe`.
 
-`POST /stripe/control/<id>` with {"to": "succeeded" | "failed" | "expired"} decides what a customer, a bank or time
-decides; `DELETE /stripe/keys` forgets all idempotency keys.
+`POST /stripe/control/<id>` with {"to": "succeeded" | "failed" | "expired" | "an_hour_older"} decides what a customer,
+a bank or time decides; `DELETE /stripe/keys` forgets all idempotency keys.
 """
 
 import sqlite3

@@ -1,5 +1,16 @@
 """Rows of the fault matrix; the import registers them."""
 
-from chaos.rows import attacks, broker, database, live, messages, mixed, providers, web, workers
+from chaos.rows import attacks, broker, database, live, messages, mixed, money, providers, web, workers
 
-__all__ = ["attacks", "broker", "database", "live", "messages", "mixed", "providers", "web", "workers"]
+__all__ = [
+    "attacks",
+    "broker",
+    "database",
+    "live",
+    "messages",
+    "mixed",
+    "money",
+    "providers",
+    "web",
+    "workers",
+]

@@ -6,7 +6,7 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 
 from config.environment import env
-from config.logs import WithoutSecrets, without_probes
+from config.logs import ClientErrorsAsWarnings, WithoutSecrets, without_probes
 
 LOG_FORMAT = env.str("LOG_FORMAT", default="console")
 if LOG_FORMAT not in ("console", "json"):
@@ -59,8 +59,13 @@ LOGGING: dict[str, Any] = {
             "foreign_pre_chain": SHARED_PROCESSORS,
         },
     },
+    "filters": {"client_errors": {"()": ClientErrorsAsWarnings}},
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT},
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": LOG_FORMAT,
+            "filters": ["client_errors"],
+        },
         # A whole page of lines, formatted already.
         "lines": {"class": "logging.StreamHandler", "formatter": "lines"},
     },

@@ -18,6 +18,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="product",
             name="version",
-            field=models.BigIntegerField(db_default=0, default=inventory.managers.new_version, editable=False),
+            # The last release places orders by a statement in which a column `version` would be ambiguous.
+            field=models.BigIntegerField(
+                db_column="catalogue_version",
+                db_default=0,
+                default=inventory.managers.new_version,
+                editable=False,
+            ),
         ),
     ]

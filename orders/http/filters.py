@@ -25,7 +25,9 @@ FILTER_PARAMETERS = [
         description="Any of these, case-insensitive; may also be separated by commas.",
     ),
     OpenApiParameter("customer", OpenApiTypes.STR, description="The customer's exact name."),
-    OpenApiParameter("externalReference", OpenApiTypes.STR, description="The shop's own, exactly."),
+    OpenApiParameter(
+        "externalReference", {"type": "string", "minLength": 1}, description="The shop's own, exactly."
+    ),
     OpenApiParameter(
         "placedFrom",
         OpenApiTypes.DATETIME,
@@ -83,6 +85,7 @@ def _reference(name: str, values: list[str]) -> str:
 def _moment(name: str, values: list[str]) -> datetime:
     try:
         text = _only(name, values)
+        text = text.upper()  # RFC 3339 has t and z, too
         # An unencoded plus sign arrives as a space.
         moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -15,8 +15,8 @@ from database import replica
 from orders import queries
 from orders.http import responses as serializers
 from orders.http.filters import by_customer_name
+from orders.http.offers import viewer_of
 from orders.http.responses import OrderPage
-from orders.permissions import sees_all_orders
 from orders.status import Status
 
 BAD_PAGE = refusals(_400="invalid_parameter unknown_parameter control_characters card_number_refused")
@@ -26,7 +26,7 @@ BAD_PAGE = refusals(_400="invalid_parameter unknown_parameter control_characters
 def page_of(request: Request, orders: Any) -> Response:
     """Answer with the requested page of orders."""
     rows, following = newest_first(request, orders)
-    return Response(serializers.order_page(rows, following=following, staff=sees_all_orders(request.user)))
+    return Response(serializers.order_page(rows, following=following, viewer=viewer_of(user_of(request))))
 
 
 @extend_schema_view(

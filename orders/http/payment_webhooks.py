@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 import faults
 from api.problems import Problem
 from orders import queries, wakeup
+from orders.maintenance.restore import restored
 from orders.refunding import disputes, reversals
 from payments import webhooks
 from payments.gateways import gateway, names_in_use
@@ -86,9 +87,26 @@ def _apply(event: Event) -> str:
     if not webhooks.is_new(event):
         return "duplicate"
     try:
-        order_id = queries.any_by_reference(event.reference).pk
+        return _record(event, queries.any_by_reference(event.reference).pk)
     except queries.OrderNotFound:
+        return _apply_to_archived(event)
+
+
+def _apply_to_archived(event: Event) -> str:
+    """Restore an archived order that is disputed, or whose refund failed after all."""
+    try:
+        order_id = queries.archived_id(event.reference)
+    except queries.OrderNotFound:  # no reference of ours
         return "nothing_new"
+    if order_id is None:
+        return "nothing_new"
+    with restored(order_id) as order:
+        status_now = _record(event, order_id)
+        order.keep = status_now == "applied"
+    return status_now
+
+
+def _record(event: Event, order_id: int) -> str:
     if event.kind == Transaction.Kind.DISPUTE:
         return "applied" if disputes.record_news(event, order_id=order_id) else "nothing_new"
     late_outcome = webhooks.late_outcome_of(event, order_id=order_id)

@@ -26,10 +26,11 @@ from orders.http.etags import etag_of
 from orders.http.examples import BY_PRODUCT_ID, BY_PRODUCT_NAME, WITH_ADJUSTMENTS
 from orders.http.line_bodies import AdjustmentBody, Line, adjustment_bodies, line_bodies
 from orders.http.line_refusals import all_lines_refused
+from orders.http.offers import viewer_of
 from orders.http.requests import NewOrderRequest, QuoteRequest
 from orders.http.responses import OrderDetail
 from orders.limits import allowances
-from orders.permissions import may_price, sees_all_orders
+from orders.permissions import may_price
 from orders.placing import pricing, single, totals
 from orders.placing.pricing import Priced
 from shipping.quotes import Refusal
@@ -149,7 +150,7 @@ def place(request: Request) -> Response:
     with key_problems(), all_lines_refused(new):
         placed = single.place_order(new=new, key=single.Key(key, wanted.fingerprint()) if key else None)
     structlog.contextvars.bind_contextvars(order_id=placed.order_id)
-    return _answer_with_placed(placed, responses.placed(placed, new=new, staff=sees_all_orders(user)))
+    return _answer_with_placed(placed, responses.placed(placed, new=new, viewer=viewer_of(user)))
 
 
 def _answer_with_placed(placed: single.Placed, detail: OrderDetail) -> Response:

@@ -17,29 +17,34 @@ from api.problems import Problem
 from api.requests import Body, read
 from api.responses import Answer
 from api.schema import REFERENCE, refusals
-from iso.currencies import has_decimals_for
 from orders import queries
+from orders.http.archived import also_archived
 from orders.permissions import Operator
 from orders.refunding import receipts
 from payments.receipts import ReferenceReused
 
 
 class PaidRequest(Body, kw_only=True):
-    """An amount that arrived."""
+    """An amount that arrived, or was paid back."""
 
     amount: Price
     reference: Annotated[
         str,
         Meta(min_length=1, max_length=100, description="Of the bank or receipt: each counts once."),
     ]
+    paid_back: Annotated[bool, Meta(description="It left: a part of the surplus is paid back.")] = False
 
 
 class PaidBody(Answer, kw_only=True):
     """What has arrived for an order."""
 
     received: Decimal
+    paid_back: Decimal
     missing: Annotated[Decimal | None, Meta(description="Null until shipping is priced.")]
-    surplus: Annotated[Decimal, Meta(description="To be paid back by hand; the order needs attention.")]
+    surplus: Annotated[
+        Decimal,
+        Meta(description="Pay it back by hand, and record that."),
+    ]
     currency: str
 
 
@@ -51,7 +56,7 @@ class Paid(APIView):
     @extend_schema(
         tags=["orders"],
         operation_id="record_payment",
-        summary="Record a payment that arrived by hand, for an order of the gateway manual (staff)",
+        summary="Record a payment that arrived or was paid back by hand, for an order of the gateway manual (staff)",
         description="A repeat with the same reference counts once. With the whole total the order goes on.",
         request=PaidRequest,
         parameters=[REFERENCE],
@@ -59,21 +64,21 @@ class Paid(APIView):
         | refusals(
             _400="malformed_json required unknown_field wrong_type too_long too_short too_small too_large"
             " too_many_decimals control_characters card_number_refused",
-            _409="not_possible",
+            _409="not_possible more_than_left",
             _422="idempotency_key_reused",
         ),
     )
     def post(self, request: Request, reference: str) -> Response:
         """Record a payment."""
+        return also_archived(request, lambda: self._record(request, reference))
+
+    def _record(self, request: Request, reference: str) -> Response:
         order = queries.by_reference(user_of(request), reference)
         self.check_object_permissions(request, order)
         paid = read(request.data, PaidRequest)
-        if not has_decimals_for(paid.amount, order.currency):
-            raise Problem("too_many_decimals", "This has more decimals than the currency.", field="amount")
+        movement = receipts.Movement(paid.amount, paid.reference, paid.paid_back)
         try:
-            receipt = receipts.record_payment(
-                order=order, amount=paid.amount, reference=paid.reference, recorded_by=user_of(request).pk
-            )
+            receipt = receipts.record_payment(order=order, movement=movement, recorded_by=user_of(request).pk)
         except ReferenceReused:
             message = "This reference is known with another amount."
             code = status.HTTP_422_UNPROCESSABLE_ENTITY

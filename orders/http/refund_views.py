@@ -20,6 +20,7 @@ from api.requests import Body, Id, read
 from api.responses import Answer
 from api.schema import IDEMPOTENCY_KEY, REFERENCE, refusals
 from orders import queries
+from orders.http.archived import also_archived
 from orders.models import Credit, Order
 from orders.operators.refunding import note_refund
 from orders.permissions import Operator
@@ -190,6 +191,7 @@ class Refunds(APIView):
             " share of tax and discounts that are not included. It is rounded so that any sequence of refunds adds up."
             " `shipping` has adjustments of that kind; fees and tips are refunded by `amount`. Without an"
             " Idempotency-Key a repeated request is a second refund."
+            " An order in the archive is restored first."
         ),
         request=RefundRequest,
         parameters=[REFERENCE, IDEMPOTENCY_KEY],
@@ -207,7 +209,7 @@ class Refunds(APIView):
     )
     def post(self, request: Request, reference: str) -> Response:
         """Refund a part of an order."""
-        return answer_once(request, lambda: self._refund(request, reference))
+        return answer_once(request, lambda: also_archived(request, lambda: self._refund(request, reference)))
 
     def _refund(self, request: Request, reference: str) -> Response:
         order = queries.by_reference(user_of(request), reference)

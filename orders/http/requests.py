@@ -61,6 +61,21 @@ Metadata = Annotated[
     Meta(max_length=50, description="The shop's own facts: names and texts."),
 ]
 
+Language = Annotated[
+    str,
+    Meta(
+        max_length=35,
+        pattern=explain_pattern(
+            "^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", "This is no BCP 47 tag, such as de or en-GB."
+        ),
+        description="Of mails and the customer's page: BCP 47, `en` or `de` with any region; by default the shop's.",
+        examples=["de"],
+    ),
+]
+
+# Forms send empty lines; they are left out.
+AddressLine = Annotated[str, Meta(max_length=100)]
+
 
 class NewLine(Body, kw_only=True):
     """A line of a new order. The product is named by `productId`, `sku` or `productName`."""
@@ -94,12 +109,12 @@ class NewLine(Body, kw_only=True):
 class ShippingAddress(Body):
     """Where to ship the order."""
 
-    name: Text | None = None
-    line1: Text | None = None
-    line2: Text | None = None
-    city: Text | None = None
-    region: Text | None = None
-    postal_code: Annotated[str, Meta(min_length=1, max_length=20)] | None = None
+    name: AddressLine | None = None
+    line1: AddressLine | None = None
+    line2: AddressLine | None = None
+    city: AddressLine | None = None
+    region: AddressLine | None = None
+    postal_code: Annotated[str, Meta(max_length=20)] | None = None
     country: CountryCode | None = None
 
     def __post_init__(self) -> None:
@@ -110,7 +125,8 @@ class ShippingAddress(Body):
         yield from complaints_of(country_code, self.country, field="country")
 
     def as_given(self) -> dict[str, str]:
-        return {name: value for name, value in msgspec.to_builtins(self).items() if value}
+        given = msgspec.to_builtins(self).items()
+        return {name: value for name, value in given if value and value.strip()}
 
 
 class PaymentMeans(Body):
@@ -153,6 +169,7 @@ class NewOrderRequest(Body, kw_only=True):
     )
     external_reference: ExternalReference | None = None
     metadata: Metadata | None = None
+    language: Language | None = None
     adjustments: (
         Annotated[
             list[NewAdjustment],
@@ -207,6 +224,7 @@ class NewOrderRequest(Body, kw_only=True):
             expected_total=self.expected_total,
             external_reference=self.external_reference or "",
             metadata=self.metadata,
+            language=self.language or "",
             adjustments=[each.as_adjustment(currency) for each in self.adjustments or ()],
         )
 
@@ -293,9 +311,10 @@ def _names_in(order: BulkOrderRequest) -> int:
         order.expected_total,
         order.external_reference,
         order.metadata,
+        order.language,
         order.adjustments,
     ]
-    names = 10 - given.count(None) + order.hold  # `items` is always there
+    names = 11 - given.count(None) + order.hold  # `items` is always there
     for item in order.items:
         names += 7 - [
             item.product_id,
@@ -322,6 +341,7 @@ ABSENT_LATER_FIELDS = (
     b',"expectedTotal":null',
     b',"externalReference":null',
     b',"metadata":null',
+    b',"language":null',
     b',"gateway":null',
     b',"unitPrice":null',
     b',"properties":null',

@@ -13,6 +13,7 @@ from api.responses import Answer
 from orders.events import STATUS_AFTER, EventType
 from orders.http.line_bodies import AdjustmentBody, Line, adjustment_bodies, line_bodies
 from orders.http.links import track_link
+from orders.http.offers import Viewer, offers, open_commands
 from orders.http.payment_bodies import PaymentAction, PaymentTransaction, action_body, transaction_body
 from orders.legs import NAMES
 from orders.models import Order, OrderEvent, OrderLine
@@ -20,6 +21,7 @@ from orders.operators.situations import SITUATIONS, WAITS_FOR_NOTHING, Explanati
 from orders.placing import totals
 from orders.placing.pricing import NewOrder
 from orders.placing.single import Placed
+from orders.queries import completion_times
 from orders.reporting.wording import is_code
 from orders.status import Status
 from payments.balance import standing
@@ -45,14 +47,14 @@ class Legs(LegCodes):  # type: ignore[valid-type, misc]
 
 
 class Links(Answer, kw_only=True):
-    """Related resources and commands."""
+    """Related resources, and the commands that the caller may run now."""
 
     itself: str = msgspec.field(name="self")
     events: str
-    process: str
-    complete: str
-    cancel: str
-    ticket: str
+    process: str | UnsetType = UNSET
+    complete: str | UnsetType = UNSET
+    cancel: str | UnsetType = UNSET
+    ticket: str | UnsetType = UNSET
     track: Annotated[
         str, Meta(description="The customer's page of the order, signed: it needs no account and expires.")
     ]
@@ -88,7 +90,7 @@ class OrderSummary(Answer, kw_only=True):
     created_at: Annotated[
         datetime, Meta(description="The same as `placedAt`.", extra_json_schema={"deprecated": True})
     ]
-    completed_at: datetime | None
+    completed_at: Annotated[datetime | None, Meta(description="It stays when the order is refunded.")]
     finished_at: datetime | None
     links: Links
 
@@ -112,6 +114,7 @@ class OrderDetail(OrderSummary, kw_only=True):
     shipping_address: dict[str, str]
     country: str
     metadata: Annotated[dict[str, str], Meta(description="The shop's own facts.")]
+    language: Annotated[str | None, Meta(description="As given; null: the shop's.")]
     refunded_amount: Annotated[Decimal, Meta(description="Refunded in parts; see /refunds.")]
     items: list[Line]
     adjustments: list[AdjustmentBody]
@@ -164,31 +167,30 @@ def status_name(status: str) -> str:
     return status.capitalize()
 
 
-def links_of(order_id: int, placed_at: datetime, version: int = 0) -> Links:
+def _links(order_id: int, placed_at: datetime, version: int = 0, *, offered: Iterable[str]) -> Links:
     """Return an order's links, given the version of its signed ones."""
     at = f"/api/orders/{order_id}"
     return Links(
         itself=at,
         events=f"{at}/events",
-        process=f"{at}/process",
-        complete=f"{at}/complete",
-        cancel=f"{at}/cancel",
-        ticket=f"{at}/ticket",
         track=track_link(order_id, placed_at, version),
+        **{command: f"{at}/{command}" for command in offered},
     )
 
 
-def placed(order: Placed, *, new: NewOrder, staff: bool) -> OrderDetail:
-    """Return a new order's detail, without a query."""
+def placed(order: Placed, *, new: NewOrder, viewer: Viewer) -> OrderDetail:
+    """Return a new order's detail for its owner, without a query."""
+    offered = (viewer.on_own | viewer.on_all) & open_commands(Status.PENDING, is_held=new.hold)
     return OrderDetail(
         **_placed_facts(order, new),
+        links=_links(order.order_id, order.placed_at, offered=offered),
         status="Pending",
         held=new.hold,
         progress=0,
         waiting_for=None,
         reason=None,
         reason_code=None,
-        attention=None if staff else UNSET,
+        attention=None if viewer.sees_all else UNSET,
         version=1,
         completed_at=None,
         finished_at=None,
@@ -228,6 +230,7 @@ def _placed_facts(order: Placed, new: NewOrder) -> dict[str, Any]:
         "customer_name": new.customer_name,
         "external_reference": new.external_reference or None,
         "metadata": new.metadata or {},
+        "language": new.language or None,
         "email": new.email or None,
         "currency": new.currency,
         "total_amount": order.goods_amount + order.adjustment_amount,
@@ -239,13 +242,12 @@ def _placed_facts(order: Placed, new: NewOrder) -> dict[str, Any]:
         "placed_at": order.placed_at,
         "created_at": order.placed_at,
         "items": line_bodies(order.lines),
-        "links": links_of(order.order_id, order.placed_at),
     }
 
 
-def summary(order: Order, *, staff: bool) -> OrderSummary:
+def summary(order: Order, *, viewer: Viewer, completed_at: datetime | None) -> OrderSummary:
     """Return an order's summary; `attention` is for staff only."""
-    return OrderSummary(**_facts(order, staff=staff))
+    return OrderSummary(**_facts(order, viewer), completed_at=completed_at)
 
 
 def detail(
@@ -253,14 +255,15 @@ def detail(
     *,
     lines: Iterable[OrderLine],
     transactions: Sequence[Transaction],
-    staff: bool,
-    is_owner: bool = False,
+    viewer: Viewer,
+    completed_at: datetime | None,
 ) -> OrderDetail:
     """Return an order's detail, for its owner with the next action of the payment."""
     journey = order.journey
     shipping = None if _is_total_final(order) else _estimate(order)
     return OrderDetail(
-        **_facts(order, staff=staff),
+        **_facts(order, viewer),
+        completed_at=completed_at,
         email=order.email or None,
         goods_amount=order.goods_amount,
         adjustment_amount=order.adjustment_amount,
@@ -271,10 +274,11 @@ def detail(
         shipping_address=order.shipping_address,
         country=order.country,
         metadata=order.metadata,
+        language=order.language or None,
         items=line_bodies(lines),
         legs=Legs(**{name: getattr(journey, name) or OPEN for name in NAMES}),
         payments=[transaction_body(row) for row in transactions],
-        payment_action=action_body(journey, transactions) if is_owner else UNSET,
+        payment_action=action_body(journey, transactions) if order.owner_id == viewer.user_id else UNSET,
     )
 
 
@@ -306,7 +310,7 @@ def event(row: OrderEvent, *, staff: bool) -> Event:
     )
 
 
-def _facts(order: Order, *, staff: bool) -> dict[str, Any]:
+def _facts(order: Order, viewer: Viewer) -> dict[str, Any]:
     journey = order.journey
     is_refused = is_code(status=journey.status, outcome=journey.outcome, reason=journey.reason)
     return {
@@ -326,13 +330,17 @@ def _facts(order: Order, *, staff: bool) -> dict[str, Any]:
         "waiting_for": journey.waiting_for or None,
         "reason": journey.reason or None,
         "reason_code": (journey.reason or None) if is_refused else None,
-        "attention": (journey.attention or None) if staff else UNSET,
+        "attention": (journey.attention or None) if viewer.sees_all else UNSET,
         "version": journey.sequence,
         "placed_at": order.placed_at,
         "created_at": order.placed_at,
-        "completed_at": journey.finished_at if journey.status == Status.COMPLETED else None,
         "finished_at": journey.finished_at,
-        "links": links_of(order.pk, order.placed_at, order.link_version),
+        "links": _links(
+            order.pk,
+            order.placed_at,
+            order.link_version,
+            offered=offers(journey, owner_id=order.owner_id, viewer=viewer),
+        ),
     }
 
 
@@ -350,8 +358,10 @@ def _estimate(order: Order) -> Decimal | Refusal:
     )
 
 
-def order_page(orders: Sequence[Order], *, following: str | None, staff: bool) -> OrderPage:
-    return OrderPage(next=following, results=[summary(order, staff=staff) for order in orders])
+def order_page(orders: Sequence[Order], *, following: str | None, viewer: Viewer) -> OrderPage:
+    completed = completion_times(orders)
+    results = [summary(order, viewer=viewer, completed_at=completed.get(order.pk)) for order in orders]
+    return OrderPage(next=following, results=results)
 
 
 def why(explanation: Explanation) -> Why:

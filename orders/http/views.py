@@ -22,10 +22,12 @@ from api.schema import IDEMPOTENCY_KEY, REFERENCE, refusals
 from api.validators import check_text
 from orders import commands, journal, queries
 from orders.http import responses as serializers
+from orders.http.archived import also_archived
 from orders.http.etags import check_precondition, etag_of, is_not_modified
 from orders.http.examples import BY_PRODUCT_ID, BY_PRODUCT_NAME, WITH_ADJUSTMENTS
 from orders.http.filters import FILTER_PARAMETERS, apply_filters
 from orders.http.lists import BAD_PAGE, page_of
+from orders.http.offers import viewer_of
 from orders.http.placing import place
 from orders.http.requests import NewOrderRequest, Reason
 from orders.http.responses import EventPage, OrderDetail, OrderPage, Why
@@ -292,7 +294,7 @@ class CancelOrder(OrderCommand):
 
 @describe_command(
     "refund_order",
-    "Cancel an order, also a completed one, and refund it (staff)",
+    "Cancel an order, also a completed or archived one, and refund it (staff)",
     later="Refund in progress.",
     body=Reason,
     codes="not_possible",
@@ -302,6 +304,9 @@ class RefundOrder(OrderCommand):
 
     operation = "refund"
     permission_classes = [IsAuthenticated, Operator]
+
+    def _run(self, request: Request, reference: str) -> Response:
+        return also_archived(request, lambda: super(RefundOrder, self)._run(request, reference))
 
     def command(self, request: Request, order_id: int) -> bool:
         """Refund it."""
@@ -344,8 +349,8 @@ def answer_with(order: Order, request: Request, code: int = status.HTTP_200_OK) 
         order,
         lines=order.lines.all(),
         transactions=list(Transaction.objects.filter(order_id=order.pk).order_by("started_at", "number")),
-        staff=sees_all_orders(request.user),
-        is_owner=order.owner_id == user_of(request).pk,
+        viewer=viewer_of(user_of(request)),
+        completed_at=queries.completion_times([order]).get(order.pk),
     )
     return Response(body, status=code, headers={"ETag": etag_of(body.version, ENCODER.encode(body))})
 

@@ -12,6 +12,15 @@ STANDING = """(
 # What each order's credits have refunded so far.
 CREDITED = "(SELECT order_id, sum(amount) AS amount FROM orders_credit WHERE state = 'refunded' GROUP BY 1)"
 
+# What each order paid by hand holds, and what of it the shop may keep, as `payments.receipts.account_of`.
+BY_HAND = """(
+    SELECT reference, coalesce(sum(amount) FILTER (WHERE kind = 'received'), 0)
+               - coalesce(sum(amount) FILTER (WHERE kind IN ('returned', 'void')), 0) AS held,
+           coalesce(sum(amount) FILTER (WHERE kind = 'capture'), CASE WHEN bool_or(kind = 'void') THEN 0 END,
+                    sum(amount) FILTER (WHERE kind = 'authorize'), 0) AS owed,
+           max(recorded_at) FILTER (WHERE kind = 'received') AS since
+    FROM payments_manualentry GROUP BY 1)"""
+
 # A confirmed order owes its total without what its credits refunded; while a refund is under way, nothing is certain.
 CHECKS = {
     "Money: the books say of each order what it owes": """
@@ -37,6 +46,13 @@ CHECKS = {
            OR t.key <> o.uuid || ':' || t.kind || CASE WHEN t.number < 10 THEN '' ELSE ':' || t.number / 10 + 1 END
            OR (t.kind IN ('authorize', 'capture', 'void')
                AND t.amount IS DISTINCT FROM o.goods_amount + o.adjustment_amount + j.shipping_amount)
+    """,
+    "Money: no more is captured than was authorized": """
+        SELECT order_id::text, format('authorized %s, captures of %s', authorized, captured)
+        FROM (SELECT order_id, sum(amount) FILTER (WHERE kind = 'authorize' AND state = 'succeeded') AS authorized,
+                     sum(amount) FILTER (WHERE kind = 'capture' AND state <> 'declined') AS captured
+              FROM payments_transaction GROUP BY 1) sums
+        WHERE captured > coalesce(authorized, 0)
     """,
     "Money: no more is refunded than was captured": """
         SELECT order_id::text, format('captured %s, refunds of %s', captured, refunded)
@@ -86,6 +102,24 @@ CHECKS = {
           AND NOT EXISTS (SELECT FROM payments_transaction t WHERE t.order_id = a.order_id
                           AND t.kind IN ('capture', 'void') AND t.state = 'succeeded')
     """,
+    "Money: what is decided later is looked up until then": """
+        SELECT j.order_id::text, format('%s, and its %s is %s, but never looked up', j.status, t.kind, t.code)
+        FROM payments_transaction t JOIN orders_journey j ON j.order_id = t.order_id
+        WHERE t.state = 'unknown' AND t.code IN ('pending', 'action_required') AND t.kind <> 'dispute'
+          AND j.due_at IS NULL AND j.attention = ''
+    """,
+    "Money: no order waits for its payment after the time to pay": """
+        SELECT j.order_id::text, format('to be paid by %s', t.action->>'payBy')
+        FROM payments_transaction t JOIN orders_journey j ON j.order_id = t.order_id
+        WHERE t.kind = 'authorize' AND t.state = 'unknown' AND j.status = 'processing' AND j.attention = ''
+          AND (t.action->>'payBy')::timestamptz < now() - interval '1 hour'
+    """,
+    "Money: of what arrived by hand, pay it back by hand what is too much": """
+        SELECT o.id::text, format('%s, and %s is too much', j.status, m.held - m.owed)
+        FROM {by_hand} m
+        JOIN orders_order o ON o.uuid = m.reference JOIN orders_journey j ON j.order_id = o.id
+        WHERE m.held > m.owed AND j.attention = '' AND j.status IN ('confirmed', 'completed', 'cancelled', 'rejected')
+    """,
     "Money: no order at rest waits for the provider's answer": """
         SELECT j.order_id::text, format('%s, and nobody knows what came of its %s', j.status, t.kind)
         FROM payments_transaction t JOIN orders_journey j ON j.order_id = t.order_id
@@ -94,7 +128,9 @@ CHECKS = {
     """,
 }
 CHECKS = {
-    name: statement.replace("{standing}", STANDING).replace("{credited}", CREDITED)
+    name: statement.replace("{standing}", STANDING)
+    .replace("{credited}", CREDITED)
+    .replace("{by_hand}", BY_HAND)
     for name, statement in CHECKS.items()
 }
 

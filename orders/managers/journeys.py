@@ -146,13 +146,14 @@ OVERDUE = """
     LIMIT %s
 """
 
-# Orders that hold units, have an unknown payment, owe a refund or need attention stay.
+# Orders that hold units, have an unknown or recent payment, owe a refund or need attention stay.
 LOCK_ARCHIVABLE = """
     SELECT order_id FROM orders_journey j
     WHERE order_id = ANY(%s::bigint[]) AND status IN ('completed', 'cancelled', 'rejected')
       AND finished_at < %s AND due_at IS NULL AND attention = '' AND payment <> 'refunding'
       AND NOT EXISTS (SELECT FROM inventory_reservation r WHERE r.order_id = j.order_id)
-      AND NOT EXISTS (SELECT FROM payments_transaction t WHERE t.order_id = j.order_id AND t.state = 'unknown')
+      AND NOT EXISTS (SELECT FROM payments_transaction t WHERE t.order_id = j.order_id
+                      AND (t.state = 'unknown' OR t.finished_at >= %s))
     ORDER BY order_id FOR UPDATE SKIP LOCKED
 """
 
@@ -223,7 +224,7 @@ class JourneyManager(models.Manager):
 
     def lock_archivable(self, order_ids: Sequence[int], *, ended_before: datetime) -> list[int]:
         """Lock those of the orders that have ended and owe nothing, skipping locked ones. Return their ids."""
-        return _ids(LOCK_ARCHIVABLE, [list(order_ids), ended_before])
+        return _ids(LOCK_ARCHIVABLE, [list(order_ids), ended_before, ended_before])
 
 
 def _states(statement: str, parameters: Parameters) -> list[JourneyState]:

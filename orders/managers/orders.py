@@ -43,6 +43,7 @@ class OrderRow(NamedTuple):
     payment_gateway: Text
     external_reference: Text
     metadata: Json
+    language: Text
     held: Bool
 
 

@@ -9,6 +9,7 @@ from django.db import connection
 
 from orders import queries
 from orders.legs import PAYMENT
+from orders.maintenance.money_checks import BY_HAND
 from orders.models import order_number
 
 # Calls in flight are unknown too, for this long.
@@ -43,6 +44,11 @@ AT_RISK = """
         SELECT d.order_id, d.kind, d.amount, d.currency, d.started_at, d.code, d.message
         FROM payments_transaction d JOIN orders_journey j ON j.order_id = d.order_id
         WHERE d.kind = 'dispute' AND (d.state = 'unknown' OR (d.state = 'succeeded' AND j.attention <> ''))
+        UNION ALL
+        SELECT j.order_id, 'surplus', m.held - m.owed, o.currency, m.since, '', ''
+        FROM orders_journey j JOIN orders_order o ON o.id = j.order_id
+        JOIN {by_hand} m ON m.reference = o.uuid AND m.held > m.owed
+        WHERE j.attention <> '' AND j.status <> 'cancelling'
     ), holding AS (
         SELECT t.order_id, t.kind, t.amount - coalesce(f.amount, 0) AS amount, t.currency, (
                    SELECT max(e.at) FROM orders_orderevent e WHERE e.order_id = j.order_id
@@ -60,6 +66,10 @@ AT_RISK = """
         JOIN orders_order o ON o.id = r.order_id WHERE o.owner_id IS DISTINCT FROM %(canary)s
     )
 """
+
+OF_THOSE = """WHERE reference IN (
+    SELECT uuid FROM orders_order o JOIN orders_journey j ON j.order_id = o.id WHERE attention <> '')"""
+AT_RISK = AT_RISK.replace("{by_hand}", BY_HAND.replace("GROUP BY", f"{OF_THOSE} GROUP BY"))
 
 LIST = f"""{AT_RISK}
     SELECT r.order_id, o.placed_at, j.status, r.is_unknown, r.kind, r.amount, r.currency, r.since, r.code,
@@ -107,6 +117,8 @@ class Risk:
             return "The capture failed after it had succeeded."
         if self.kind == "dispute":
             return "Disputed by the customer."
+        if self.kind == "surplus":
+            return "More arrived than is owed."
         if self.kind == "refund":
             return "Refund refused by the provider."
         return "Authorized, not voided yet." if self.kind == "authorize" else "Captured, not refunded yet."
@@ -116,6 +128,8 @@ class Risk:
         """The next step."""
         if self.kind == "dispute":
             return "Answer it in the payment provider's dashboard."
+        if self.kind == "surplus":
+            return "Pay it back by hand, and record that with the order."
         if self.attention and self.due_at is None:
             return "Needs manual action: check the order, then retry it."
         return NEXT_STEP.get(self.waiting_for, "Returned with the order's next retry.")

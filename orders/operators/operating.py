@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from orders.models import Order
+from orders.models import ArchivedOrder, Order
 from orders.operators import stuck_reasons
 from orders.operators.actions import (
     LONGEST_REASON,
@@ -24,6 +24,7 @@ from orders.operators.actions import (
     previews,
     totals,
 )
+from orders.operators.pages import shown_restored
 from orders.permissions import may_operate
 
 MOST_AT_ONCE = 5000
@@ -62,6 +63,11 @@ class OperatingAdmin(admin.ModelAdmin):
             raise Http404(f"Unknown operation {name[:40]}.")
         if not may_operate(request.user, name):
             raise PermissionDenied
+        if name == "refund" and (order_id := self._archived(request)):
+            return shown_restored(order_id, lambda: self._previewed_or_run(request, operation))
+        return self._previewed_or_run(request, operation)
+
+    def _previewed_or_run(self, request: HttpRequest, operation: Operation) -> HttpResponse:
         parameters = request.POST if request.method == "POST" else request.GET
         orders = self._select(parameters)
         if request.method == "POST":
@@ -70,6 +76,13 @@ class OperatingAdmin(admin.ModelAdmin):
                 return self._operate(request, operation, list(orders[:MOST_AT_ONCE]), reason)
             self.message_user(request, "A reason is required. It is recorded with the order.", messages.ERROR)
         return self.confirm(request, operation, orders, cause=parameters.get("cause", ""))
+
+    def _archived(self, request: HttpRequest) -> int | None:
+        """Return the order of a request about a single archived one."""
+        order_id = (request.POST or request.GET).get("order", "")
+        if not IS_ID.fullmatch(order_id):
+            return None
+        return ArchivedOrder.objects.filter(pk=order_id).values_list("pk", flat=True).first()
 
     def _select(self, parameters: QueryDict) -> QuerySet[Order]:
         orders, cause = (

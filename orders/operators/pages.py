@@ -1,5 +1,6 @@
 """Order pages of the admin without a model."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
@@ -10,10 +11,12 @@ from django.urls import reverse
 from api.problems import Problem
 from iso.currencies import format_amount
 from orders.commands import NotPossible
+from orders.maintenance.restore import restored
 from orders.models import Order
-from orders.operators import money_at_risk, refunding
+from orders.operators import money_at_risk, receiving, refunding
+from orders.operators.receiving import PaymentForm
 from orders.operators.refunding import RefundForm
-from orders.refunding import crediting, parts
+from orders.refunding import crediting, parts, receipts
 from orders.status import Status
 from scheduling.slots import database_now
 
@@ -25,6 +28,13 @@ def money_at_risk_page(request: HttpRequest, context: dict[str, Any]) -> HttpRes
         context
         | {"risks": money_at_risk.at_risk(), "sums": money_at_risk.sums_at_risk(), "now": database_now()},
     )
+
+
+def shown_restored(order_id: int, view: Callable[[], HttpResponse]) -> HttpResponse:
+    """Return a view of an archived order, which is restored for it; for good if the view refunds it."""
+    with restored(order_id):
+        response = view()
+        return response.render() if isinstance(response, TemplateResponse) else response
 
 
 # --- Refund of a part -------------------------------------------------------------------------------------
@@ -80,3 +90,26 @@ def _refund(request: HttpRequest, order: Order, form: RefundForm) -> HttpRespons
 
 def _back_to(order: Order) -> HttpResponse:
     return HttpResponseRedirect(reverse("admin:orders_order_change", args=[order.pk]) + "#refunds")
+
+
+# --- Payments by hand -------------------------------------------------------------------------------------
+
+
+def paid_page(request: HttpRequest, context: dict[str, Any], order: Order) -> HttpResponse:
+    """Show what has arrived and is missing or too much; record what arrived, or was paid back, on POST."""
+    form = PaymentForm(request.POST or None)
+    if not receipts.is_paid_by_hand(order):
+        messages.warning(request, "This order is not paid by hand.")
+        return _back_to(order)
+    if form.is_valid() and receiving.record(order, form, user_id=request.user.pk):
+        what = "is recorded as paid back" if form.movement.is_paid_back else "is recorded as received"
+        messages.success(request, f"{format_amount(form.movement.amount, order.currency)} {what}.")
+        return HttpResponseRedirect(request.path)
+    context |= {
+        "title": f"Record payment: {order.number}",
+        "order": order,
+        "form": form,
+        "receipt": receipts.receipt_of(order),
+        "recorded": receiving.recorded(order),
+    }
+    return TemplateResponse(request, "admin/orders/order/paid.html", context)

@@ -19,6 +19,8 @@ from orders.models import Credit, Order, OrderLine
 from orders.placing.pricing import MAX_QUANTITY
 from orders.refunding import amounts, crediting, parts
 from orders.refunding.amounts import Place, Plan, Standing, Wish
+from payments.balance import balance
+from payments.models import Transaction
 
 LONGEST_REASON = 200
 UNITS = "units_"
@@ -208,3 +210,8 @@ def listed(granted: Sequence[Credit]) -> list[Listed]:
 def is_refundable(order: Order, granted: Sequence[Credit]) -> bool:
     """Return whether a part of the order may be refunded."""
     return order.journey.status in parts.REFUNDABLE and crediting.standing_of(order, granted).left > 0
+
+
+def is_archived_refundable(order: Order, transactions: Sequence[Transaction]) -> bool:
+    """Return whether something is left to refund of an archived order."""
+    return order.journey.status in parts.REFUNDABLE and balance(transactions).left > 0

@@ -49,6 +49,7 @@ class NewOrder(msgspec.Struct, frozen=True):
     expected_total: Decimal | None = None  # the total that the customer saw
     external_reference: str = ""
     metadata: Mapping[str, str] | None = None
+    language: str = ""  # BCP 47; empty: the shop's
     adjustments: Sequence[Adjustment] = ()
 
     @property
@@ -88,6 +89,7 @@ class Priced(NamedTuple):
             payment_gateway=new.payment_gateway,
             external_reference=new.external_reference,
             metadata=document(new.metadata or {}),
+            language=new.language,
             held=new.hold,
         )
 

@@ -1,4 +1,4 @@
-"""The command that records a payment which arrived by hand."""
+"""The command that records a payment which arrived, or was paid back, by hand."""
 
 from decimal import Decimal
 from typing import NamedTuple
@@ -7,67 +7,98 @@ from django.conf import settings
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import transaction
 
-from iso.currencies import format_amount
+from iso.currencies import format_amount, has_decimals_for
 from orders.commands import NotPossible
 from orders.models import Journey, Order
 from orders.payment import answers
-from orders.status import Status
+from orders.refunding.amounts import MoreThanLeft, TooManyDecimals
+from orders.status import UNDONE, Status
 from orders.workflow import BY_HAND, JourneyState
 from payments import receipts
 from payments.gateways import gateway
 from payments.gateways.manual import NAME
 from payments.ledger import Kind
-from payments.models import Transaction
+from payments.models import ManualEntry, Transaction
+
+NOTHING = Decimal(0)
 
 
 class Receipt(NamedTuple):
-    """What has arrived for an order. `missing` is None until shipping is priced."""
+    """What has arrived for an order. `missing` is None until shipping is priced, `surplus` is the customer's."""
 
     received: Decimal
+    paid_back: Decimal
     missing: Decimal | None
     surplus: Decimal
 
 
-def record_payment(*, order: Order, amount: Decimal, reference: str, recorded_by: int | None) -> Receipt:
-    """Record an amount that arrived for an order of the gateway `manual`, once per external reference.
+class Movement(NamedTuple):
+    """Money that arrived or was paid back, under the external reference of its transfer or slip."""
 
-    With the whole total the order goes on at once; what is too much is escalated, to be paid back by hand.
-    Raises NotPossible, or payments.receipts.ReferenceReused.
+    amount: Decimal
+    reference: str
+    is_paid_back: bool = False
+
+
+def is_paid_by_hand(order: Order) -> bool:
+    return (order.payment_gateway or settings.PAYMENT_GATEWAY) == NAME
+
+
+def receipt_of(order: Order) -> Receipt:
+    """Return what has arrived for an order of the gateway `manual`."""
+    account = receipts.account_of(str(order.uuid))
+    has_ended = order.journey.status in UNDONE
+    owed = account.owed
+    if owed is None and has_ended:
+        owed = NOTHING
+    elif owed is None and order.journey.shipping_amount is not None:
+        owed = order.total_amount
+    held = account.received - account.paid_back
+    if owed is None:
+        return Receipt(account.received, account.paid_back, None, NOTHING)
+    missing = NOTHING if has_ended else max(owed - held, NOTHING)
+    return Receipt(account.received, account.paid_back, missing, max(held - owed, NOTHING))
+
+
+def record_payment(*, order: Order, movement: Movement, recorded_by: int | None) -> Receipt:
+    """Record money of an order of the gateway `manual`, once per external reference.
+
+    With the whole total the order goes on at once. What is too much is escalated until it is recorded as paid back.
+    Raises NotPossible, MoreThanLeft, TooManyDecimals or payments.receipts.ReferenceReused.
     """
-    if (order.payment_gateway or settings.PAYMENT_GATEWAY) != NAME:
+    if not is_paid_by_hand(order):
         raise NotPossible(action="paid by hand", status=Status(order.journey.status))
+    if not has_decimals_for(movement.amount, order.currency):
+        raise TooManyDecimals("amount", order.currency)
     with transaction.atomic():
         journeys = Journey.objects.lock([order.pk])
-        received = receipts.receive(
+        order.journey.refresh_from_db()
+        left = receipt_of(order).surplus
+        if receipts.record(
+            kind=ManualEntry.Kind.RETURNED if movement.is_paid_back else ManualEntry.Kind.RECEIVED,
             uuid=str(order.uuid),
-            reference=reference,
-            amount=amount,
+            reference=movement.reference,
+            amount=movement.amount,
             currency=order.currency,
             recorded_by=recorded_by,
-        )
-        receipt = _receipt(order, received.total)
-        if received.is_new:
-            _apply(order, journeys, receipt, amount)
-            _note(order, amount, reference, recorded_by)
-    return receipt
+        ):
+            if movement.is_paid_back and movement.amount > left:
+                raise MoreThanLeft("amount", left)
+            receipt = receipt_of(order)
+            _apply(order, journeys, receipt)
+            _note(order, movement, recorded_by)
+    return receipt_of(order)
 
 
-def _receipt(order: Order, received: Decimal) -> Receipt:
-    shipping = order.journey.shipping_amount
-    if shipping is None:
-        return Receipt(received, None, Decimal(0))
-    left = order.total_amount - received
-    return Receipt(received, max(left, Decimal(0)), max(-left, Decimal(0)))
-
-
-def _apply(order: Order, journeys: list[JourneyState], receipt: Receipt, amount: Decimal) -> None:
+def _apply(order: Order, journeys: list[JourneyState], receipt: Receipt) -> None:
     for journey in journeys:
-        if journey.status in (Status.CANCELLED, Status.REJECTED):
-            much = format_amount(amount, order.currency)
-            journey.call_for_attention(f"{much} arrived after it was {journey.status}: {BY_HAND}")
-        elif receipt.surplus:
-            much = format_amount(receipt.surplus, order.currency)
-            journey.call_for_attention(f"{much} too much arrived: {BY_HAND}")
+        much = format_amount(receipt.surplus, order.currency)
+        if not receipt.surplus:
+            journey.paid_back()
+        elif journey.status in (Status.CANCELLED, Status.REJECTED):
+            journey.owes_by_hand(f"{much} arrived after it was {journey.status}: {BY_HAND}")
+        else:
+            journey.owes_by_hand(f"{much} too much arrived: {BY_HAND}")
     Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
     row = Transaction.objects.filter(order_id=order.pk, kind=Kind.AUTHORIZE).first()
     # A call that is not recorded yet has still to begin, and finds the amount.
@@ -75,9 +106,10 @@ def _apply(order: Order, journeys: list[JourneyState], receipt: Receipt, amount:
         answers.record_late_outcome(Kind.AUTHORIZE, order.pk, outcome, number=row.number)
 
 
-def _note(order: Order, amount: Decimal, reference: str, recorded_by: int | None) -> None:
+def _note(order: Order, movement: Movement, recorded_by: int | None) -> None:
     if recorded_by is not None:
-        message = f"Received {format_amount(amount, order.currency)} by hand ({reference})."
+        verb = "Paid back" if movement.is_paid_back else "Received"
+        message = f"{verb} {format_amount(movement.amount, order.currency)} by hand ({movement.reference})."
         LogEntry.objects.log_actions(
             recorded_by, Order.objects.filter(pk=order.pk), CHANGE, change_message=message
         )

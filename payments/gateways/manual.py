@@ -144,6 +144,7 @@ def _line(reference: str, currency: str, entries: list[ManualEntry]) -> LedgerLi
         authorized=sums[Kind.AUTHORIZE],
         captured=captured,
         refunded=sums[Kind.REFUND],
-        voided=min(sums[Kind.VOID], sums[Kind.AUTHORIZE]),
+        # However little had arrived by then.
+        voided=sums[Kind.AUTHORIZE] if any(entry.kind == Kind.VOID for entry in entries) else NOTHING,
         captures=sum(entry.kind == Kind.CAPTURE for entry in entries),
     )

@@ -122,6 +122,13 @@ def test_it_speaks_the_browsers_language_with_amounts_and_dates(client, order, a
     assert [text for text in shown if text not in unescape(page)] == []
 
 
+@pytest.mark.parametrize(("language", "shown"), [("en-GB", "en"), ("fr", "de"), ("", "de")])
+def test_an_orders_own_language_comes_before_the_browsers(client, order, language, shown):
+    Order.objects.update(language=language)
+    page = client.get(path_of(order), headers={"Accept-Language": "de"}).content.decode()
+    assert f'<html lang="{shown}"' in page
+
+
 def test_the_shop_is_named_and_coloured_by_settings(client, order, settings):
     settings.SHOP_NAME, settings.SHOP_COLOR = "Kay's Lamps", "#ffee00"
     settings.SHOP_LOGO_URL, settings.SHOP_SUPPORT_EMAIL = "https://cdn.example/logo.svg", "help@shop.example"

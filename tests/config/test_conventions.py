@@ -57,6 +57,35 @@ def test_unknown_query_parameters_are_refused_everywhere(addresses, as_operator)
         assert [detail["field"] for detail in error["details"]] == ["nosuch", "x"]
 
 
+def test_a_parameter_that_is_no_list_is_given_once(as_operator):
+    answer = as_operator.get("/api/inventory?pageSize=1&pageSize=2")
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["field"]) == (400, "invalid_parameter", "pageSize")
+    assert as_operator.get("/api/orders?status=Pending&status=Confirmed").status_code == 200
+
+
+def test_a_packed_body_is_refused_with_what_is_accepted(as_operator):
+    for path in ("/api/orders", "/api/orders/bulk", "/api/payments/webhook"):
+        answer = as_operator.post(path, {}, headers={"Content-Encoding": "gzip"})
+        assert (answer.status_code, answer["Accept-Encoding"]) == (415, "identity"), path
+    assert as_operator.post("/api/orders", {}, headers={"Content-Encoding": "Identity"}).status_code == 400
+
+
+def test_a_byte_order_mark_is_refused_by_its_name(as_operator):
+    answer = as_operator.generic("POST", "/api/orders", b"\xef\xbb\xbf{}", "application/json")
+    assert "byte order mark" in answer.json()["error"]["message"]
+
+
+def test_an_empty_accept_header_accepts_anything(as_operator):
+    for accept in ("", " ", ","):
+        assert as_operator.get("/api/orders", headers={"Accept": accept}).status_code == 200
+
+
+def test_times_are_as_in_rfc_3339(as_operator):
+    for time in ("2026-01-31t00:00:00z", "2026-01-31T00:00:00+02:00", "2026-01-31T00:00:00%2b02:00"):
+        assert as_operator.get(f"/api/orders?placedFrom={time}").status_code == 200, time
+
+
 def test_a_slash_at_the_end_changes_nothing(addresses, as_operator):
     for method, address in addresses:
         if method == "GET":
@@ -141,6 +170,7 @@ def test_who_prefers_problem_json_gets_it(as_operator, accept):
     assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
     problem = json.loads(answer.content)
     assert (problem["status"], problem["title"], problem["code"]) == (400, "Bad Request", "too_short")
+    assert problem["type"] == "/errors/too_short"
     assert problem["detail"] == problem["errors"][0]["message"]
     assert {error["field"] for error in problem["errors"]} == {"customerName", "items"}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from api.error_examples import SENTENCES
+from config import error_pages
 from sandbox import stripe
 from sandbox.payments import DECLINING_TOKENS
 
@@ -103,8 +104,14 @@ def test_every_decision_is_reachable_by_its_name():
 
 
 def test_every_error_code_is_listed():
-    page = (ROOT / "docs/errors.md").read_text()
-    assert sorted(code for code in SENTENCES if f"`{code}`" not in page) == []
+    raised = {
+        code
+        for file in FILES
+        if file.endswith(".py") and not file.startswith(("tests/", "sandbox/"))
+        for code in re.findall(r'(?:Problem|Answer|Detail)\(\s*(?:\d+, )?"(\w+)"', (ROOT / file).read_text())
+    }
+    assert "malformed_event" in raised
+    assert sorted((SENTENCES.keys() | raised) - error_pages.entries().keys()) == []
 
 
 def test_every_token_that_the_sandbox_does_not_simply_accept_is_listed():

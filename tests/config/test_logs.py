@@ -5,7 +5,7 @@ import logging
 import pytest
 import structlog
 
-from config.logs import WithoutSecrets, without_probes
+from config.logs import ClientErrorsAsWarnings, WithoutSecrets, without_probes
 
 
 @pytest.mark.parametrize("request_line", ["GET /health", "GET /health/ready", "GET /metrics"])
@@ -32,6 +32,18 @@ def test_a_refused_request_is_told_of_once(client, db, caplog):
 
     assert handlers == []
     assert [record.name for record in caplog.records] == ["django_structlog.middlewares.request"]
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "has_traceback"),
+    [("django.security.DisallowedHost", "WARNING", False), ("orders.tasks", "ERROR", True)],
+)
+def test_what_a_client_causes_is_a_warning_without_a_traceback(name, level, has_traceback):
+    error = (ValueError, ValueError("Invalid HTTP_HOST header"), None)
+    record = logging.LogRecord(name, logging.ERROR, __file__, 1, "told", (), error)
+    [handler] = [each for each in logging.root.handlers if ClientErrorsAsWarnings in map(type, each.filters)]
+    assert handler.filter(record)
+    assert (record.levelname, bool(record.exc_info)) == (level, has_traceback)
 
 
 def test_a_refused_request_is_told_of_without_what_lets_somebody_in(client, db, caplog):

@@ -13,9 +13,12 @@ from drf_spectacular.renderers import OpenApiJsonRenderer
 from api import VERSION
 from tests.fixtures.described import closed, description, validator
 
-# A folder whose node_modules/.bin has @redocly/cli, @stoplight/spectral-cli, openapi-typescript and typescript 5.
+# A folder whose node_modules/.bin has @redocly/cli, @stoplight/spectral-cli, openapi-typescript, typescript 5
+# and @types/node.
 TOOLS = Path(os.environ.get("NODE_TOOLS", str(settings.BASE_DIR)), "node_modules", ".bin")
 STRICT = Path(__file__).parent / "strict_client.ts"
+COMPILE = ["--strict", "--noEmit", "--skipLibCheck", "--target", "es2022", "--module", "esnext"]
+COMPILE += ["--moduleResolution", "bundler"]
 
 
 def operations():
@@ -122,5 +125,10 @@ def test_spectral_finds_no_error(written):
 def test_types_made_from_it_refuse_what_the_server_refuses(written):
     run(tool("openapi-typescript"), str(written), "-o", "api.d.ts", cwd=written.parent)
     shutil.copy(STRICT, written.parent / "strict.ts")
-    flags = ["--strict", "--noEmit", "--skipLibCheck", "--target", "es2022", "--moduleResolution", "bundler"]
-    run(tool("tsc"), *flags, "--module", "esnext", "strict.ts", cwd=written.parent)
+    run(tool("tsc"), *COMPILE, "strict.ts", cwd=written.parent)
+
+
+def test_the_typescript_examples_are_well_typed():
+    types = ["--types", "node", "--typeRoots", str(TOOLS.parent / "@types"), "--lib", "es2022,dom"]
+    examples = sorted(map(str, (settings.BASE_DIR / "examples").glob("*.ts")))
+    run(tool("tsc"), *COMPILE, *types, "--erasableSyntaxOnly", *examples, cwd=TOOLS.parent)

@@ -13,7 +13,7 @@ from config.environment import email_backend
 from inventory.models import Product
 from launcher.engines import free_port
 from notifications import delivery, journal_reader
-from notifications.mail import Mail, compose
+from notifications.mail import Mail, compose, subject_of
 from notifications.mailer import send
 from notifications.models import Kind, Notification
 from orders import commands
@@ -177,6 +177,16 @@ def test_it_speaks_the_shops_language(customer, providers, drain, shop):
     assert "64,98\xa0$" in mail.text
     assert "Vereinigte Staaten" in mail.text
     assert '<html lang="de">' in mail.html
+
+
+@pytest.mark.parametrize(("language", "greeting"), [("de-AT", "Hallo"), ("en-GB", "Hi"), ("fr", "Hallo")])
+def test_an_orders_own_language_comes_before_the_shops(language, greeting, customer, drain, shop):
+    shop.SHOP_LANGUAGE = "de"
+    order = way_to("received", customer, drain)
+    Order.objects.filter(pk=order.order_id).update(language=language)
+    (mail,) = written()
+    assert mail.text.startswith(f"{greeting} Alice,")
+    assert subject_of(Notification.objects.get()) == mail.subject
 
 
 def test_a_shop_replaces_templates_by_its_own(customer, providers, drain, shop, tmp_path):

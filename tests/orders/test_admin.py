@@ -387,14 +387,12 @@ def test_an_order_of_long_ago_is_shown_as_it_was(client, operator, confirmed):
     assert listed(client) == []
     number = confirmed.number
     assert number in client.get("/admin/orders/archivedorder/", {"q": number}).content.decode()
-    assert (
-        number
-        not in client.get("/admin/orders/archivedorder/", {"q": "ORD-20200101000000-1"}).content.decode()
-    )
+    another = {"q": f"ORD-20200101000000-{confirmed.pk + 1}"}
+    assert number not in client.get("/admin/orders/archivedorder/", another).content.decode()
     answer = client.get(reverse("admin:orders_order_change", args=[confirmed.pk]), follow=True)
     page = answer.content.decode()
     assert "Archived orders are read-only" in page
-    assert not re.search(r"/operate/", page)
+    assert set(re.findall(r"/operate/(\w+)/", page)) == {"refund"}
     for told in ("Laptop", "Alice", "Order confirmed", "Capture", str(confirmed.uuid)):
         assert told in before
         assert told in page

@@ -93,7 +93,7 @@ def test_tax_and_discounts_are_spread_over_the_lines_to_the_cent(
     order: tuple[str, list[Item], Decimal], spread: int, fee: int
 ) -> None:
     currency, items, unit = order[0], order[1], Decimal(1).scaleb(-DECIMALS[order[0]])
-    goods = sum(item.amount for item in items)
+    goods = sum((item.amount for item in items), Decimal(0))
     kind: Kind = "tax" if spread > 0 else "discount"
     given = [
         Adjustment(kind, "x", spread * unit),

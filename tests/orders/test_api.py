@@ -449,6 +449,12 @@ def test_a_country_is_taken_in_small_letters(as_alice):
     assert (order["country"], order["shippingAddress"]["country"]) == ("DE", "DE")
 
 
+def test_empty_lines_of_an_address_are_left_out(as_alice):
+    address = {"line1": "1 Main St", "line2": "", "region": " ", "country": "CA"}
+    order = as_alice.post("/api/orders", an_order(shippingAddress=address)).json()
+    assert order["shippingAddress"] == {"line1": "1 Main St", "country": "CA"}
+
+
 @pytest.mark.parametrize("name", ["Jose\u0301", "Jos\u00e9"])
 def test_a_name_is_stored_as_given_and_found_in_either_normal_form(as_alice, name):
     other = {"Jose\u0301": "Jos\u00e9", "Jos\u00e9": "Jose\u0301"}[name]

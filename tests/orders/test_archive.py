@@ -67,6 +67,7 @@ def let_pass(months: int, *order_ids: int) -> None:
     age = timedelta(days=months * 31)
     Order.objects.filter(pk__in=order_ids).update(placed_at=F("placed_at") - age)
     Journey.objects.filter(pk__in=order_ids).update(finished_at=F("finished_at") - age)
+    Transaction.objects.filter(order_id__in=order_ids).update(finished_at=F("finished_at") - age)
 
 
 def move(*, months: int = 12) -> int:

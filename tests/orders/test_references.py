@@ -52,6 +52,26 @@ def test_an_order_keeps_its_reference_and_facts(as_alice):
         assert (answer["externalReference"], answer["metadata"]) == ("web-1", FACTS)
 
 
+@pytest.mark.parametrize("language", ["de", "en-GB", "zh-Hant-TW", None])
+def test_an_order_keeps_its_language(language, as_alice):
+    placed = as_alice.post(ORDERS, an_order(**({"language": language} if language else {}))).json()
+    found_again = as_alice.get(f"{ORDERS}/{placed['id']}").json()
+    assert (placed["language"], found_again["language"]) == (language, language)
+
+
+@pytest.mark.parametrize("language", ["", "german!", "de_DE", "d", 5])
+def test_what_is_no_language_is_refused(language, as_alice):
+    refusal = as_alice.post(ORDERS, an_order(language=language))
+    assert refusal.status_code == 400
+    assert refusal.json()["error"]["field"] == "language"
+
+
+def test_bulk_lines_have_a_language(send):
+    (answer,) = send(an_order(language="de", customerName="J"))
+    assert "orderId" in answer
+    assert Order.objects.get().language == "de"
+
+
 def test_an_order_without_them_has_none(as_alice):
     placed = as_alice.post(ORDERS, an_order()).json()
     assert (placed["externalReference"], placed["metadata"]) == (None, {})
@@ -203,16 +223,18 @@ def test_what_is_no_reference_or_fact_is_refused_alone_and_in_bulk(as_alice, sen
     assert not Order.objects.exists()
 
 
-def test_a_line_with_both_is_read_the_fast_way(monkeypatch):
+def test_a_line_with_all_is_read_the_fast_way(monkeypatch):
     monkeypatch.setattr(requests, "read", lambda *_: pytest.fail("the slow way"))
-    line = json.dumps(with_reference(metadata={"channel": "web", "shelf": "7"})).encode()
-    assert read_bulk_order(line).metadata == {"channel": "web", "shelf": "7"}
+    line = with_reference(metadata={"channel": "web", "shelf": "7"}, language="de")
+    read_line = read_bulk_order(json.dumps(line).encode())
+    assert (read_line.metadata, read_line.language) == ({"channel": "web", "shelf": "7"}, "de")
 
 
 FIELDS_SINCE = (
     b',"expectedTotal":null',
     b',"externalReference":null',
     b',"metadata":null',
+    b',"language":null',
     b',"unitPrice":null',
     b',"properties":null',
     b',"adjustments":null',

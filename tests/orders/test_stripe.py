@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,8 +12,8 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from orders import commands, journal
-from orders.maintenance import audit
-from orders.models import Journey, Order
+from orders.maintenance import archive, audit
+from orders.models import ArchivedOrder, Journey, Order
 from orders.operators import money_at_risk
 from orders.placing.single import Placed
 from orders.refunding import parts
@@ -21,6 +22,7 @@ from orders.status import Status
 from payments.gateways import gateway
 from payments.models import Transaction
 from runtime import signatures
+from scheduling.slots import database_now
 from tests.factories import make_order, make_product, make_shipping, make_user
 from tests.fixtures.pipeline import make_everything_due, work_off
 from tests.fixtures.stripe import HEADERS, SECRET
@@ -181,9 +183,9 @@ def test_a_token_of_another_provider_is_refused_with_its_field(settings):
     assert refused.json()["error"]["field"] == "payment.token"
 
 
-def dispute(order: Placed, status: str, *, event: str = "updated") -> int:
+def dispute(order: Placed, status: str, *, event: str = "updated", intent: str = "") -> int:
     """Report a dispute as Stripe does: it names the intent, and knows nothing of the order."""
-    intent = Transaction.objects.get(order_id=order.order_id, kind="capture").provider_id
+    intent = intent or Transaction.objects.get(order_id=order.order_id, kind="capture").provider_id
     found = {
         "id": "dp_1",
         "payment_intent": intent,
@@ -194,6 +196,11 @@ def dispute(order: Placed, status: str, *, event: str = "updated") -> int:
         "metadata": {},
     }
     return webhook(f"charge.dispute.{event}", found)
+
+
+def archive_all() -> None:
+    commands.complete_orders(order_ids=list(Order.objects.values_list("pk", flat=True)))
+    assert list(archive.move(before=database_now() + timedelta(seconds=1)))
 
 
 def at_risk() -> list[tuple[str, Decimal]]:
@@ -227,21 +234,49 @@ def test_a_dispute_that_is_lost_stays_until_an_operator_has_seen_it():
     assert journey(order).status == Status.CONFIRMED
 
 
+def failed_refund(order: Placed, refund_id: str, key: str) -> dict[str, Any]:
+    return {
+        "id": refund_id,
+        "status": "failed",
+        "failure_reason": "expired_or_canceled_card",
+        "amount": 400,
+        "currency": "usd",
+        "metadata": {"key": key, "reference": str(order.uuid)},
+    }
+
+
 def test_a_refund_that_stripe_reports_as_failed_after_it_succeeded_is_made_again():
     order = ordered("pm_card_visa")
     parts.refund_part(order_id=order.order_id, wish=Wish(amount=Decimal("4.00")))
     work_off()
     refund = Transaction.objects.get(kind="refund")
-    failed = {
-        "id": refund.provider_id,
-        "status": "failed",
-        "failure_reason": "expired_or_canceled_card",
-        "amount": 400,
-        "currency": "usd",
-        "metadata": {"key": refund.key, "reference": str(order.uuid)},
-    }
-    assert webhook("refund.failed", failed) == 200
+    assert webhook("refund.failed", failed_refund(order, refund.provider_id, refund.key)) == 200
     work_off()
 
+    kinds = Transaction.objects.filter(kind__in=["refund", "reversal"]).order_by("started_at")
+    assert [row.kind for row in kinds] == ["refund", "reversal", "refund"]
+
+
+def test_a_dispute_restores_an_archived_order_also_if_its_end_comes_first():
+    order = ordered("pm_card_visa")
+    intent = Transaction.objects.get(kind="capture").provider_id
+    archive_all()
+    for status, event, attention in (("won", "closed", ""), ("needs_response", "updated", "")):
+        assert dispute(order, status, event=event, intent=intent) == 200
+        assert journey(order).attention == attention
+    archive_all()
+    assert dispute(order, "needs_response", event="created", intent=intent) == 200
+    assert not Order.objects.exists(), "it was decided before"
+
+
+def test_a_refund_that_fails_once_its_order_is_archived_restores_it_and_is_made_again():
+    order = ordered("pm_card_visa")
+    parts.refund_part(order_id=order.order_id, wish=Wish(amount=Decimal("4.00")))
+    work_off()
+    archive_all()
+    (row,) = [r for r in ArchivedOrder.objects.get().document["transactions"] if r["kind"] == "refund"]
+    assert webhook("refund.failed", failed_refund(order, row["provider_id"], row["key"])) == 200
+    work_off()
+    assert journey(order).status == Status.COMPLETED
     kinds = Transaction.objects.filter(kind__in=["refund", "reversal"]).order_by("started_at")
     assert [row.kind for row in kinds] == ["refund", "reversal", "refund"]

@@ -26,6 +26,7 @@ from orders.waits import shortages
 from orders.workflow import JourneyState
 from payments import ledger, returns
 from payments.calls import Prepared
+from payments.gateways import http
 from payments.gateways.protocol import Outcome, Talk
 from payments.ledger import Kind
 from payments.models import idempotency_key
@@ -221,6 +222,22 @@ def bankers_rounding() -> list[Replacement]:
     return [(amounts, "amount_of_units", amount)]
 
 
+def pending_is_declined() -> list[Replacement]:
+    """What the provider decides later counts as a failure."""
+    asking = ledger.asking
+
+    def rash(prepared: Prepared) -> Conversation[Outcome]:
+        outcome = yield from asking(prepared)
+        return outcome._replace(kind="declined") if outcome.kind == "pending" else outcome
+
+    return [(ledger, "asking", rash)]
+
+
+def two_decimals() -> list[Replacement]:
+    """Every amount is sent with two decimals, whatever its currency."""
+    return [(http, "amount_text", lambda amount, currency: f"{amount:.2f}")]
+
+
 def late_failure_dropped() -> list[Replacement]:
     """What succeeded once counts as succeeded for ever."""
     return [(ledger, "reverse", lambda entry, outcome: None)]
@@ -264,6 +281,8 @@ DEFECTS: dict[str, Callable[[], list[Replacement]]] = {
         key_without_number,
         double_click,
         bankers_rounding,
+        two_decimals,
+        pending_is_declined,
         late_failure_dropped,
         adjustment_left_out,
         included_added_again,

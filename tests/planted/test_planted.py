@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from rest_framework.test import APIClient
 
 from inventory.models import Product
 from orders import batches, commands, journal
@@ -13,7 +14,8 @@ from orders.managers import JourneyManager
 from orders.models import Journey, OrderEvent
 from orders.status import UNDER_WAY
 from sandbox.process import SandboxProcess
-from tests.factories import make_order, make_product, make_shipping
+from shipping.models import Rate
+from tests.factories import make_order, make_product, make_shipping, make_user
 from tests.fixtures.pipeline import make_everything_due, run_canvas, work_off
 from tests.planted import FAULTS, Refused, plant, planted
 from tests.simulation.test_simulation import NOT_HERE
@@ -141,8 +143,31 @@ def test_a_reader_that_goes_by_the_last_id_is_caught() -> None:
         assert events_missed_by_a_reader() != set()
 
 
+def paid_in_dinars() -> None:
+    """An order of 6.235 KWD: the third decimal counts."""
+    product = make_product()
+    Product.objects.filter(pk=product.pk).update(currency="KWD", price="1.235")
+    Rate.objects.update(currency="KWD")
+    body = {"customerName": "Alice", "currency": "KWD", "items": [{"sku": product.sku, "quantity": 1}]}
+    client = APIClient()
+    client.force_authenticate(make_user())
+    assert client.post("/api/orders", body, format="json").status_code == 201
+    work_off()
+
+
+def test_the_third_decimal_of_a_currency_is_charged(shop: Product, providers: SandboxProcess) -> None:
+    paid_in_dinars()
+    assert found() == []
+
+
+def test_an_amount_of_two_decimals_is_caught(shop: Product, providers: SandboxProcess) -> None:
+    with planted("two_decimals"):
+        paid_in_dinars()
+    assert any("order owes" in violation for violation in found()), found()
+
+
 def test_every_planted_fault_is_caught_somewhere() -> None:
-    assert {"feed_by_last_id"} == NOT_HERE
+    assert {"feed_by_last_id", "two_decimals"} == NOT_HERE
     assert set(SEEN_BY_THE_AUDIT) <= set(FAULTS)
     assert len(FAULTS) >= 10
 

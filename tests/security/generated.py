@@ -25,6 +25,7 @@ BEYOND_A_SCHEMA = frozenset(
         "idempotency_key_reused",
         "precondition_failed",
         "too_many_decimals",
+        "unknown_gateway",
         "unknown_product",
         "wrong_currency",
         "zero",

@@ -44,6 +44,7 @@ MATRIX = {
     "GET /swagger": "200 200 200 200 200",
     "GET /redoc": "200 200 200 200 200",
     "GET /redoc.js": "200 200 200 200 200",
+    "GET /errors/<slug:code>": "200 200 200 200 200",
     "GET /health": "503 503 503 503 503",  # there are no workers here
     "GET /health/live": "200 200 200 200 200",
     "GET /health/ready": "200 200 200 200 200",
@@ -192,6 +193,7 @@ def world(db: None, settings: Any) -> dict[str, Any]:
             "<int:notification_id>": told.pk,
             "<slug:mail_id>": "mail-1",
             "<slug:name>": "http",
+            "<slug:code>": "throttled",
             "<int:zone_id>": Zone.objects.create(name="Here").pk,
             "<int:subscription_id>": webhook.pk,
             "<int:delivery_id>": delivery.pk,

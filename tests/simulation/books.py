@@ -54,6 +54,13 @@ class Entry:
         return idempotency_key(reference=self.reference, kind=self.kind, rank=rank_of(self.number))
 
 
+def _comes_after_all(entry: Entry, outcome: Outcome) -> bool:
+    if outcome.kind != "succeeded" or entry.state is not State.DECLINED:
+        return False
+    is_payment = entry.kind in (Kind.AUTHORIZE, Kind.CAPTURE)
+    return entry.code == ledger.NEVER_ARRIVED or (is_payment and entry.code != "voided")
+
+
 class Books:
     """The payment ledger's table."""
 
@@ -125,10 +132,11 @@ class Books:
         entry = self._database.payments.get(place)
         if entry is None:
             return False
-        comes_after_all = entry.code == ledger.NEVER_ARRIVED and outcome.kind == "succeeded"
-        if entry.state is not State.UNKNOWN and not comes_after_all:
+        if entry.state is not State.UNKNOWN and not _comes_after_all(entry, outcome):
             return False
-        known = replace(entry, state=State(outcome.kind), provider_id=outcome.provider_id, code=outcome.code)
+        state = State(ledger.STATE_OF.get(outcome.kind, outcome.kind))
+        code = outcome.code or ledger.CODE_OF.get(outcome.kind, "")
+        known = replace(entry, state=state, provider_id=outcome.provider_id or entry.provider_id, code=code)
         self._database.write(partial(self._put, place, known))
         return True
 

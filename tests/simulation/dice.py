@@ -27,6 +27,7 @@ class Rates:
     not_sent: float = 0.06
     refuses_return: float = 0.05  # a void or refund is declined
     fails_later: float = 0.1  # a refund succeeds, and fails some time afterwards
+    undecided: float = 0.08  # the provider has the call, and decides some time afterwards
     slow: float = 0.05  # an answer comes after its batch has gone on
     crowded: float = 0.1  # the loop has no room for a batch's calls
     down: float = 0.3  # the provider is away for a while

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
 
 from payments.gateways.in_process import DECLINES
@@ -11,6 +12,7 @@ from tests.simulation.actors import Clock
 from tests.simulation.dice import Dice
 
 SUPPORT = "contact_support"
+DONE = ("succeeded", "pending")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Provider:
         self._clock, self._dice = clock, dice
         self.books: dict[str, Done] = {}
         self._of_reference: dict[str, list[Done]] = {}
-        self.on_failure: Callable[[str, Outcome], None] = lambda key, outcome: None
+        self.on_news: Callable[[str, Outcome], None] = lambda key, outcome: None
         self.down_from, self.down_until = 0.0, 0.0
         if dice.happens("down"):
             self.down_from = dice.uniform(0, 10)
@@ -119,26 +121,46 @@ class Provider:
             done = replace(done, outcome=Outcome("declined", code=refusal))
         elif refusal:
             return Outcome("declined", code=refusal)
+        if done.outcome.kind == "succeeded" and self._dice.happens("undecided"):
+            return self._leave_undecided(key, done)
         self.books[key] = done
         self._of_reference.setdefault(done.reference, []).append(done)
         if done.kind == "refund" and done.outcome.kind == "succeeded" and self._dice.happens("fails_later"):
             self._clock.at(self._clock.now + self._dice.uniform(1, 40), lambda: self._fail(key, done))
         return done.outcome
 
+    def _leave_undecided(self, key: str, done: Done) -> Outcome:
+        """It is decided later; the news of it may never come."""
+        undecided = Outcome("pending", check_after=timedelta(seconds=self._dice.uniform(1, 10)))
+        waiting = replace(done, outcome=undecided)
+        self.books[key] = waiting
+        self._of_reference.setdefault(done.reference, []).append(waiting)
+
+        def decide() -> None:
+            self._replace(key, waiting, done)
+            if self._dice.random() < 0.5:
+                self.on_news(key, done.outcome)
+
+        self._clock.at(self._clock.now + self._dice.uniform(1, 40), decide)
+        return undecided
+
+    def _replace(self, key: str, old: Done, new: Done) -> None:
+        self.books[key] = new
+        entries = self._of_reference[old.reference]
+        entries[entries.index(old)] = new
+
     def _fail(self, key: str, done: Done) -> None:
         """What was refunded comes back: the customer's account is closed."""
         failed = replace(done, outcome=Outcome("declined", code="account_closed"))
-        self.books[key] = failed
-        entries = self._of_reference[done.reference]
-        entries[entries.index(done)] = failed
-        self.on_failure(key, failed.outcome)
+        self._replace(key, done, failed)
+        self.on_news(key, failed.outcome)
 
     def _refusal(self, done: Done) -> str:
         entries = self._of_reference.get(done.reference, ())
         taken = {
             other.kind
             for other in entries
-            if other.parent and other.parent == done.parent and other.outcome.kind == "succeeded"
+            if other.parent and other.parent == done.parent and other.outcome.kind in DONE
         }
         if done.kind == "capture" and taken:
             return "authorization_voided" if "void" in taken else "already_captured"

@@ -71,7 +71,7 @@ class World:
         self.hands_over = self.dice.random() < 0.7
         self.desk = Desk(self)
         self.credits = Credits(self)
-        self.provider.on_failure = self._send_webhooks
+        self.provider.on_news = self._send_webhooks
         self.database.clicks = self.credits.clicks
         self.received = {product_id: int(units * orders) + 1 for product_id, units in UNITS.items()}
         self.database.stock = {product_id: Item(units) for product_id, units in self.received.items()}
@@ -193,7 +193,7 @@ class World:
     # --- Webhooks ---
 
     def _send_webhooks(self, key: str, outcome: Outcome) -> None:
-        """The provider reports a late failure, once or twice, until it is taken."""
+        """The provider reports a late failure or decision, once or twice, until it is taken."""
         for _ in range(self.dice.randint(1, 2)):
             self.clock.start("webhook", lambda: self._deliver(key, outcome), after=3 * self.dice.random())
 

@@ -112,7 +112,11 @@ class StripeTalk:
             intent_id = sent.provider_id if sent.kind == "authorize" else sent.parent
             if not intent_id:
                 return None  # no intent is confirmed before its id is recorded
-            return _readings(sent)((yield get(f"{INTENTS}/{intent_id}")))
+            intent = yield get(f"{INTENTS}/{intent_id}")
+            outcome = _readings(sent)(intent)
+            if sent.kind == "authorize" and outcome is not None and outcome.kind == "declined":
+                return (yield from self._close(intent, outcome, key))
+            return outcome
         except ProviderRefused as refused:
             # Even 404: the key may be another account's.
             raise ProviderUnavailable(refused.provider, str(refused)) from refused
@@ -150,6 +154,19 @@ class StripeTalk:
         except (ProviderUnavailable, ProviderRefused, Unreadable) as trouble:
             return _failed("unknown", refused.code, str(trouble))
         return outcome or _failed("declined", refused.code, refused.message)
+
+    def _close(self, intent: Any, outcome: Outcome, key: str) -> Generator[Call, Any, Outcome | None]:
+        """Cancel an intent that was declined, so that the customer cannot pay it any more."""
+        intent_id = read_id(intent, "id")
+        if read_id(intent, "status") == "canceled":
+            return outcome
+        try:
+            yield post(f"{INTENTS}/{intent_id}/cancel", {}, key=f"{key}:close")
+        except OutcomeUnknown as trouble:
+            raise ProviderUnavailable(PROVIDER, str(trouble)) from trouble
+        except ProviderRefused:
+            return reading.authorization((yield get(f"{INTENTS}/{intent_id}")))
+        return outcome
 
     def _refund_done_before(
         self, refused: ProviderRefused, intent_id: str, key: str
