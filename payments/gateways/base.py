@@ -54,11 +54,8 @@ class TalkingGateway:
         return check_opaque(token)
 
     def authorize(self, **how: Any) -> Outcome:
-        """Hold an amount; a `begun` outcome is continued at once."""
-        outcome = self._hold(self._talk.authorize(**how))
-        if outcome.kind == "begun":
-            outcome = self._hold(self._talk.authorize(**how | {"begun": outcome.provider_id}))
-        return outcome
+        """Hold an amount; the caller records the id of a `begun` outcome and calls again with it."""
+        return self._hold(self._talk.authorize(**how))
 
     def capture(
         self, *, key: str, reference: str, authorization: str, amount: Decimal, currency: str

@@ -87,6 +87,17 @@ def test_a_call_that_is_begun_is_sent_again_in_the_same_step(settings):
     assert "order_waiting" not in [event.type for event in journal.events_of(order.order_id)]
 
 
+def test_an_intent_is_left_for_the_ledger_to_note_before_it_is_confirmed(settings):
+    settings.PROVIDER_HANDOVER = False
+    how = {"key": "k:authorize", "reference": "00000000-0000-4000-8000-000000000001", "token": "pm_card_visa"}
+    outcome = gateway("stripe").authorize(**how, amount=Decimal("5.00"), currency="USD")
+    assert (outcome.kind, outcome.provider_id[:3]) == ("begun", "pi_")
+
+    order = ordered("pm_card_visa")
+
+    assert journey(order).status == Status.CONFIRMED
+
+
 def test_a_card_confirms_the_order_and_a_cancellation_refunds_it():
     order = ordered("pm_card_visa")
     assert journey(order).status == Status.CONFIRMED
