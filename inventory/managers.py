@@ -70,7 +70,7 @@ AS_GIVEN = """
                 %(numbers)s::int[], %(properties)s::jsonb[])
          AS wanted(product_id, version, quantity, price, number, properties)
     CROSS JOIN LATERAL (SELECT * FROM inventory_product WHERE id = wanted.product_id OFFSET 0) p
-    WHERE p.version = wanted.version
+    WHERE p.catalogue_version = wanted.version
 """
 WITH_NAMES = """
     SELECT wanted.order_id, p.id AS product_id, p.sku, p.name AS product_name, wanted.quantity, wanted.unit_price{more}

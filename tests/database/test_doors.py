@@ -15,6 +15,7 @@ BESIDE = ("tests/", "bench/", "chaos/", "attacks/", "cluster/", "docs/")
 
 PLACING, JOURNEYS = "orders/managers/orders.py", "orders/managers/journeys.py"
 ARCHIVE = "orders/maintenance/archive.py"  # moves whole orders with all that belongs to them
+RESTORE = "orders/maintenance/restore.py"  # moves them back
 DOORS = {
     "api_": set(),
     "orders_idempotencykey": {"api/managers.py"},
@@ -23,8 +24,8 @@ DOORS = {
     "orders_orderline": {PLACING, ARCHIVE},
     "orders_journey": {JOURNEYS},
     "orders_orderevent": {PLACING, JOURNEYS, ARCHIVE},
-    "orders_archivedorder": {ARCHIVE},
-    "orders_archivedunits": {ARCHIVE},
+    "orders_archivedorder": {ARCHIVE, RESTORE},
+    "orders_archivedunits": {ARCHIVE, RESTORE},
     "orders_batch": {"orders/batches.py"},
     "orders_steprun": {"orders/batches.py"},
     "payments_": {"payments/", ARCHIVE},
