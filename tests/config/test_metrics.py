@@ -7,6 +7,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from prometheus_client.parser import text_string_to_metric_families
 
+from config.celery import app
 from launcher.engines import free_port
 from monitoring import metrics, prometheus
 from notifications import journal_reader
@@ -69,6 +70,8 @@ def test_figures_are_for_staff(client):
 
 
 def test_prometheus_reads_the_whole_system(client, orders_done):
+    with app.connection_for_write() as broker:
+        broker.default_channel.queue_purge("payments")  # of other tests
     samples = scrape(client)
     assert samples["orders_current", "confirmed"] == 2
     assert samples["orders_current", "rejected"] == 1
