@@ -136,9 +136,11 @@ def _gather(
     open_ones: Sequence[Prepared], until: float, on_late: Callable[[Prepared, Outcome], None]
 ) -> dict[int, Outcome]:
     outcomes: dict[int, Outcome] = {}
+    names = [one.gateway for one in open_ones]
+    providers = {name: talk(name) for name in set(names)}
     gathered = hold_all(
-        [asking(one) for one in open_ones],
-        gateways=[one.gateway for one in open_ones],
+        [asking(one, providers[name]) for one, name in zip(open_ones, names, strict=True)],
+        gateways=names,
         patience=max(0.0, until - monotonic()),
         on_late=lambda index, answer: on_late(open_ones[index], answer),
     )
@@ -172,9 +174,9 @@ def begin(begun: Sequence[tuple[Prepared, Outcome]]) -> list[Prepared]:
     ]
 
 
-def asking(prepared: Prepared) -> Conversation[Outcome]:
+def asking(prepared: Prepared, provider: Talk | None = None) -> Conversation[Outcome]:
     """Send the call; a repeat is looked up by its key first."""
-    provider = talk(prepared.gateway)
+    provider = provider or talk(prepared.gateway)
     if not prepared.is_new:
         try:
             found = yield from looking_up(provider, key=prepared.key, sent=prepared.sent)

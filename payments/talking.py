@@ -33,6 +33,8 @@ class Direct:
             return method(**how)
             yield
 
+        # Found here for the other calls of the batch.
+        setattr(self, name, conversation)
         return conversation
 
 

@@ -160,8 +160,8 @@ def unknown_is_declined() -> list[Replacement]:
     """A call that was never answered counts as declined."""
     asking = ledger.asking
 
-    def rash(prepared: Prepared) -> Conversation[Outcome]:
-        outcome = yield from asking(prepared)
+    def rash(prepared: Prepared, provider: Talk | None = None) -> Conversation[Outcome]:
+        outcome = yield from asking(prepared, provider)
         return outcome._replace(kind="declined") if outcome.kind == "unknown" else outcome
 
     return [(ledger, "asking", rash)]
@@ -226,8 +226,8 @@ def pending_is_declined() -> list[Replacement]:
     """What the provider decides later counts as a failure."""
     asking = ledger.asking
 
-    def rash(prepared: Prepared) -> Conversation[Outcome]:
-        outcome = yield from asking(prepared)
+    def rash(prepared: Prepared, provider: Talk | None = None) -> Conversation[Outcome]:
+        outcome = yield from asking(prepared, provider)
         return outcome._replace(kind="declined") if outcome.kind == "pending" else outcome
 
     return [(ledger, "asking", rash)]
