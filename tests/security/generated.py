@@ -21,6 +21,7 @@ BEYOND_A_SCHEMA = frozenset(
         "already_there",
         "authorization",
         "card_number_refused",
+        "conflicting_fields",  # described in words: client generators fail on `not`
         "control_characters",
         "idempotency_key_reused",
         "precondition_failed",
@@ -38,11 +39,12 @@ BEYOND_A_SCHEMA_AT = {
     ("required", "/api/orders/stuck/cancel"),
 }
 # ... and for these reasons: 2.0, which is an integer to a schema, a parameter under its former name as well, NUL,
-# and fractions of cents.
+# fractions of cents, the sign of an adjustment by its kind, and sums.
 REASONS_BEYOND_A_SCHEMA = re.compile(
     r"This must be a whole number( or null)?, not a fraction"
     r"|Give this once, under one of its names"
     r"|Null characters|Ensure that there are no more than 12 digits"
+    r"|Only a discount is below 0|A discount is given with a minus|One order may be worth at most"
 )
 # Django REST framework takes 0 for false, and 5 for the text "5".
 READ_LENIENTLY = "/api/inventory"
