@@ -104,7 +104,7 @@ class Quote(APIView):
 
 
 def _quote(priced: Priced) -> QuoteBody:
-    new, lines, goods, adjusted = priced
+    new, lines, goods, adjusted, _ = priced
     shipping = totals.estimate_shipping(
         country=new.country, currency=new.currency, goods=goods, weight_grams=totals.weight_of(lines)
     )

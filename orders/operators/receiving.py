@@ -6,10 +6,8 @@ from typing import Any
 from django import forms
 from django.contrib.auth.models import User
 
-from api.prices import LARGEST_PRICE
-from api.problems import Problem
-from api.validators import check_text
 from orders.models import Order
+from orders.operators.fields import AmountField, TextField
 from orders.refunding import receipts
 from orders.refunding.amounts import MoreThanLeft, TooManyDecimals
 from orders.refunding.receipts import Movement
@@ -24,12 +22,8 @@ class PaymentForm(forms.Form):
     """An amount, and the reference of its transfer or slip, which counts once."""
 
     way = forms.ChoiceField(choices=WAYS, initial="received", label="What happened")
-    amount = forms.DecimalField(min_value=0, max_value=LARGEST_PRICE)
-    reference = forms.CharField(max_length=LONGEST_REFERENCE, label="Reference of the bank or receipt")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["amount"].widget = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
+    amount = AmountField()
+    reference = TextField(max_length=LONGEST_REFERENCE, label="Reference of the bank or receipt")
 
     def clean_amount(self) -> Any:
         """Refuse an amount of 0."""
@@ -37,15 +31,6 @@ class PaymentForm(forms.Form):
         if not amount:
             raise forms.ValidationError("Enter an amount.")
         return amount
-
-    def clean_reference(self) -> str:
-        """Refuse what the API refuses."""
-        reference: str = self.cleaned_data["reference"]
-        try:
-            check_text(reference, field="reference")
-        except Problem as problem:
-            raise forms.ValidationError(problem.message) from None
-        return reference
 
     @property
     def movement(self) -> Movement:

@@ -12,10 +12,8 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import User
 
 from api.idempotency import once
-from api.prices import LARGEST_PRICE
-from api.problems import Problem
-from api.validators import check_text
 from orders.models import Credit, Order, OrderLine
+from orders.operators.fields import AmountField, TextField
 from orders.placing.pricing import MAX_QUANTITY
 from orders.refunding import amounts, crediting, parts
 from orders.refunding.amounts import Place, Plan, Standing, Wish
@@ -55,9 +53,9 @@ class RefundForm(forms.Form):
     # Of the first page: all copies of it are one refund.
     token = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
     expected = forms.DecimalField(widget=forms.HiddenInput, required=False)
-    shipping = forms.DecimalField(required=False, min_value=0, max_value=LARGEST_PRICE)
-    amount = forms.DecimalField(required=False, min_value=0, max_value=LARGEST_PRICE)
-    reason = forms.CharField(max_length=LONGEST_REASON)
+    shipping = AmountField(required=False)
+    amount = AmountField(required=False)
+    reason = TextField(max_length=LONGEST_REASON)
     restock = forms.BooleanField(required=False, label="Put the units back to stock")
 
     def __init__(self, lines: Sequence[OrderLine], *args: Any, **kwargs: Any) -> None:
@@ -67,18 +65,7 @@ class RefundForm(forms.Form):
             self.fields[units_field(line)] = forms.IntegerField(
                 required=False, min_value=0, max_value=MAX_QUANTITY, label=f"Units of {line.product_name}"
             )
-        for name in ("shipping", "amount"):
-            self.fields[name].widget = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
         self.fields["reason"].widget.attrs["class"] = "vTextField desk-reason"
-
-    def clean_reason(self) -> str:
-        """Refuse what the API refuses."""
-        reason: str = self.cleaned_data["reason"]
-        try:
-            check_text(reason, field="reason")
-        except Problem as problem:
-            raise forms.ValidationError(problem.message) from None
-        return reason
 
     def clean(self) -> None:
         """Refuse parts beside an amount or neither, and restocking without units."""

@@ -159,7 +159,7 @@ def _insert(orders: dict[int, Priced]) -> None:
             extras={
                 order_id: extras
                 for order_id, priced in orders.items()
-                if (extras := priced.extras()) is not None
+                if (extras := priced.extras) is not None
             },
         )
 

@@ -67,11 +67,7 @@ class Priced(NamedTuple):
     lines: list[PlacedLine]
     amount: Decimal
     adjustment_amount: Decimal = Decimal(0)
-
-    def extras(self) -> Extras | None:
-        """What is stored beside the row; None for a plain order."""
-        new = self.new
-        return None if new.is_plain else Extras(document(new.adjustments or None), self.adjustment_amount)
+    extras: Extras | None = None  # stored beside the row; None for a plain order
 
     def row(self) -> OrderRow:
         new = self.new
@@ -164,7 +160,8 @@ REFUSALS = (
 
 def price(new: NewOrder, catalogue: "Catalogue") -> Priced:
     """Return the order at the catalogue's prices, or at those given. Raises one of REFUSALS."""
-    lines = _merged(new, catalogue) if new.is_plain else _distinct(new, catalogue)
+    is_plain = new.is_plain
+    lines = _merged(new, catalogue) if is_plain else _distinct(new, catalogue)
     amount = sum((line.unit_price * line.quantity for line in lines), Decimal(0))
     adjusted = totals.adjusted(new.adjustments)
     if amount > MAX_AMOUNT or amount + adjusted > MAX_AMOUNT:
@@ -173,7 +170,8 @@ def price(new: NewOrder, catalogue: "Catalogue") -> Priced:
     if amount + adjusted < 0:
         raise DiscountTooLarge(left=amount + adjusted, currency=new.currency)
     totals.check_expected(new, lines, amount, adjusted)
-    return Priced(new, lines, amount, adjusted)
+    extras = None if is_plain else Extras(document(new.adjustments or None), adjusted)
+    return Priced(new, lines, amount, adjusted, extras)
 
 
 def _merged(new: NewOrder, catalogue: "Catalogue") -> list[PlacedLine]:

@@ -75,7 +75,7 @@ def _store(new: NewOrder, key: Key | None, catalogue: Catalogue) -> Placed | Non
             priced.lines,
             versions=[catalogue.version_of(line.product_id) for line in priced.lines],
             origin=origin.of_request(),
-            extras=priced.extras(),
+            extras=priced.extras,
             key=key.text if key else "",
             fingerprint=key.fingerprint if key else b"",
         )

@@ -18,8 +18,8 @@ from payments.gateways import gateway
 from payments.models import Transaction
 from runtime import signatures
 from scheduling.slots import database_now
-from tests.factories import make_order, make_product, make_shipping
-from tests.fixtures.pipeline import make_everything_due, work_off
+from tests.factories import make_shipping
+from tests.fixtures.pipeline import make_everything_due, ordered, work_off
 from tests.fixtures.stripe import HTTP_SECRET, SECRET
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("stripe_sandbox")]
@@ -31,12 +31,6 @@ def shop(settings: Any, stripe_sandbox: Any) -> Any:
     settings.PAYMENT_GATEWAY = "stripe"
     yield
     assert [str(v) for v in audit.run().violations if "no order" not in v.details] == []
-
-
-def ordered(token: str) -> Placed:
-    order = make_order((make_product(units=5), 1), token=token)
-    work_off()
-    return order
 
 
 def journey(order: Placed) -> Journey:

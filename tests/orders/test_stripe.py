@@ -24,7 +24,7 @@ from payments.models import Transaction
 from runtime import signatures
 from scheduling.slots import database_now
 from tests.factories import make_order, make_product, make_shipping, make_user
-from tests.fixtures.pipeline import make_everything_due, work_off
+from tests.fixtures.pipeline import make_everything_due, ordered, work_off
 from tests.fixtures.stripe import HEADERS, SECRET
 from tests.waiting import until
 
@@ -37,12 +37,6 @@ NEEDS_CUSTOMER = "pm_card_authenticationRequired"
 def stripe_is_the_default(settings, stripe_sandbox):
     make_shipping()
     settings.PAYMENT_GATEWAY = "stripe"
-
-
-def ordered(token: str) -> Placed:
-    order = make_order((make_product(units=5), 1), token=token)
-    work_off()
-    return order
 
 
 def journey(order: Placed) -> Journey:

@@ -156,15 +156,19 @@ def capture_without_join() -> list[Replacement]:
     ]
 
 
-def unknown_is_declined() -> list[Replacement]:
-    """A call that was never answered counts as declined."""
+def _declined_instead_of(kind: str) -> list[Replacement]:
     asking = ledger.asking
 
     def rash(prepared: Prepared, provider: Talk | None = None) -> Conversation[Outcome]:
         outcome = yield from asking(prepared, provider)
-        return outcome._replace(kind="declined") if outcome.kind == "unknown" else outcome
+        return outcome._replace(kind="declined") if outcome.kind == kind else outcome
 
     return [(ledger, "asking", rash)]
+
+
+def unknown_is_declined() -> list[Replacement]:
+    """A call that was never answered counts as declined."""
+    return _declined_instead_of("unknown")
 
 
 def release_forgotten() -> list[Replacement]:
@@ -224,13 +228,7 @@ def bankers_rounding() -> list[Replacement]:
 
 def pending_is_declined() -> list[Replacement]:
     """What the provider decides later counts as a failure."""
-    asking = ledger.asking
-
-    def rash(prepared: Prepared, provider: Talk | None = None) -> Conversation[Outcome]:
-        outcome = yield from asking(prepared, provider)
-        return outcome._replace(kind="declined") if outcome.kind == "pending" else outcome
-
-    return [(ledger, "asking", rash)]
+    return _declined_instead_of("pending")
 
 
 def two_decimals() -> list[Replacement]:
