@@ -17,6 +17,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     statements: Statements
 
+    @property
+    def queries_logged(self) -> bool:
+        """Whether statements are kept for tests. DEBUG alone keeps none: Django's log holds 9,000 of them."""
+        return self.force_debug_cursor
+
     def get_new_connection(self, conn_params: dict[str, Any]) -> psycopg.Connection[Any]:
         new = self._connect(conn_params)
         self._set_session(new)

@@ -120,3 +120,11 @@ def test_a_statement_whose_answer_changed_its_type_is_prepared_anew_on_the_next_
         finally:
             with connection.cursor() as cleaner:
                 cleaner.execute("DROP TABLE changing")
+
+
+@pytest.mark.django_db
+def test_debug_keeps_no_log_of_statements(settings) -> None:
+    settings.DEBUG = True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    assert not connection.queries_log
