@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from django.conf import settings as django_settings
+from django.db.migrations.loader import MigrationLoader
 from django.db import connections
 from django.test import override_settings
 
@@ -199,6 +200,10 @@ def test_a_provider_that_is_down_degrades_but_does_not_turn_orders_away(client, 
     finally:
         payments.reset()
     assert (code, overall, parts["providers"]) == (200, "degraded", "degraded")
+
+
+def test_it_knows_the_migrations_without_importing_them():
+    assert set(health.known_migrations()) == set(MigrationLoader(None).disk_migrations)
 
 
 def test_missing_migrations_are_named(client, everybody_there, monkeypatch):
