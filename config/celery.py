@@ -11,6 +11,8 @@ from config.celery_ext import redis_transport
 from telemetry import tracing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+# Celery runs Django's checks in each process and ignores what they find; `config.prepare` runs them once.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 redis_transport.install()
 app = Celery("orders")

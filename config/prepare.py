@@ -3,6 +3,7 @@
 The launcher runs it. A deployment calls `manage.py migrate` itself.
 """
 
+import io
 import os
 import sys
 
@@ -13,7 +14,7 @@ from django.core.management import CommandError, call_command
 
 
 def main() -> None:
-    """Collect static files and check the configuration outside DEBUG; migrate, add groups, load the demo."""
+    """Collect static files outside DEBUG; check the configuration, migrate, add groups, load the demo."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     from config import demo_accounts  # noqa: PLC0415 - their models need the apps
@@ -22,8 +23,7 @@ def main() -> None:
     # an image has its static files and may be read-only
     if not settings.DEBUG and os.access(settings.DATA_DIR, os.W_OK):
         call_command("collectstatic", verbosity=0, interactive=False)
-    if not settings.DEBUG:
-        call_command("check", deploy=True, fail_level="ERROR")
+    call_command("check", deploy=not settings.DEBUG, fail_level="ERROR", stdout=io.StringIO())
     call_command("migrate", verbosity=0, interactive=False)
     call_command("groups")
     if restored.is_behind():

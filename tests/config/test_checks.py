@@ -2,11 +2,12 @@
 
 import pytest
 from django.core.checks import run_checks
+from django.core.management.base import SystemCheckError
 from django.urls import path
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.views import APIView
 
-from config import checks, leg_checks
+from config import checks, leg_checks, prepare
 from config.celery import app
 from orders import legs
 from orders.rules.leg_types import Leg, Mark, State, Wait
@@ -25,6 +26,22 @@ def test_this_configuration_is_in_order():
 def test_django_runs_them_with_its_own(settings):
     settings.CELERY_BEAT_SCHEDULE = {"lost": {"task": "orders.nobody", "schedule": 1}}
     assert "config.E001" in ids(run_checks())
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("debug", [False, True])
+def test_they_stop_the_preparation_of_the_database(settings, debug):
+    settings.DEBUG = debug
+    settings.CELERY_BEAT_SCHEDULE = {"lost": {"task": "orders.nobody", "schedule": 1}}
+    with pytest.raises(SystemCheckError, match="config.E001"):
+        prepare.main()
+
+
+def test_celerys_programs_run_none(monkeypatch):
+    runs: list[object] = []
+    monkeypatch.setattr("django.core.checks.run_checks", lambda: runs.append(None))
+    app.loader.import_default_modules()
+    assert not runs
 
 
 def test_the_schedule_may_only_name_tasks_that_exist(settings):
