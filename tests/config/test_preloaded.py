@@ -103,3 +103,19 @@ def test_preloading_starts_no_thread_which_a_fork_would_lose():
         check=True,
     )
     assert done.stdout.split() == ["1"]
+
+
+def test_the_launcher_stays_alone_with_everything_imported():
+    """A thread would not survive the fork; what a program imports by itself is not shared."""
+    code = (
+        "import os, sys, threading\n"
+        "from launcher import prefork\n"
+        "prefork.preload(os.environ)\n"
+        "late = {'celery.worker.consumer.tasks', 'celery.app.amqp', 'uvicorn.protocols.http.httptools_impl',"
+        " 'uvicorn.loops.uvloop', 'config.celery_ext.chord_results', 'django.core.cache.backends.redis'}\n"
+        "print(threading.active_count(), sorted(late - set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stdout == "1 []\n", done.stderr
