@@ -12,7 +12,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 http = get_asgi_application()
 tracing.start("live")
 
-from live import routing  # noqa: E402
+from live import routing, tick  # noqa: E402
 from live.heartbeat import Alive  # noqa: E402
 
+tick.install()
 application = Alive(ProtocolTypeRouter({"http": http, "websocket": routing.application}))

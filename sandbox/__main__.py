@@ -1,12 +1,16 @@
 """`python -m sandbox`: providers on $SANDBOX_HOST:$SANDBOX_PORT, ledger in $SANDBOX_DATA."""
 
+import asyncio
 import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
+from uvicorn.server import HANDLED_SIGNALS
 
 from sandbox.app import create_app
 from sandbox.connections import HangUpProtocol
@@ -19,7 +23,7 @@ def main() -> None:
         data=Path(os.environ.get("SANDBOX_DATA", ".data/sandbox")),
         catalogue=Path(os.environ.get("SANDBOX_CATALOGUE", "inventory/catalogue.csv")),
     )
-    uvicorn.run(
+    configuration = uvicorn.Config(
         app,
         host=os.environ.get("SANDBOX_HOST", "127.0.0.1"),
         port=port(),
@@ -33,6 +37,26 @@ def main() -> None:
         # Delayed answers must not delay the shutdown.
         timeout_graceful_shutdown=2,
     )
+    with suppress(KeyboardInterrupt):
+        Server(configuration).run()
+
+
+class Server(uvicorn.Server):
+    """Waits for its stop signal, where uvicorn's own polls for it ten times a second."""
+
+    async def main_loop(self) -> None:
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+        def on_signal(number: int, frame: FrameType | None) -> None:
+            self.handle_exit(number, frame)
+            loop.call_soon_threadsafe(stop.set)
+
+        for number in HANDLED_SIGNALS:  # uvicorn restores them at its end
+            signal.signal(number, on_signal)
+        while not await self.on_tick(0):  # 0: renews the Date header
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await stop.wait()
 
 
 def port() -> int:
