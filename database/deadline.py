@@ -16,7 +16,7 @@ from django.conf import settings
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.5  # while there are calls; without any the thread rests
 # Nesting depth of `lifted` in this process.
 _lifted = 0
 
@@ -42,13 +42,13 @@ class over:  # noqa: N801 - reads as the function that it would be, were generat
         self._call = _Call(descriptor, time.monotonic() + seconds)
 
     def __enter__(self) -> None:
-        _watch().calls.add(self._call)
+        watch().add(self._call)
 
     def __exit__(self, *_: object) -> None:
-        watch = _watch()
+        watching = watch()
         # The lock keeps the descriptor from being reused before it is shut down.
-        with watch.lock:
-            watch.calls.discard(self._call)
+        with watching.lock:
+            watching.calls.discard(self._call)
 
 
 class _Call:
@@ -65,10 +65,27 @@ class Watch:
         self.pid = os.getpid()
         self.calls: set[_Call] = set()
         self.lock = threading.Lock()
+        self.is_resting = False
+        self._wake = threading.Event()
         threading.Thread(target=self._run, name="deadlines", daemon=True).start()
+
+    def add(self, call: _Call) -> None:
+        """Watch a call until it is discarded from `calls`."""
+        self.calls.add(call)
+        if self.is_resting:  # read after the call is there: `_rest` does it the other way round
+            self._wake.set()
+
+    def _rest(self) -> None:
+        """Block while there are no calls."""
+        self._wake.clear()
+        self.is_resting = True
+        if not self.calls:
+            self._wake.wait()
+        self.is_resting = False
 
     def _run(self) -> None:
         while True:
+            self._rest()
             time.sleep(POLL_SECONDS)
             now = time.monotonic()
             for call in [call for call in self.calls.copy() if call.until < now]:
@@ -95,7 +112,8 @@ _lock = threading.Lock()
 _current: Watch | None = None
 
 
-def _watch() -> Watch:
+def watch() -> Watch:
+    """Return this process's watch."""
     global _current  # noqa: PLW0603
     current = _current
     if current is not None and current.pid == os.getpid():
