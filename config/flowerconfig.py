@@ -18,6 +18,9 @@ Guard().install()
 
 BATCH = re.compile(r"\{'batch_id': (?P<id>\d+)\}")
 
+# Workers send events by their own setting; Flower would broadcast a command to all of them every five seconds.
+enable_events = False
+
 tasks_columns = "name,uuid,state,kwargs,received,runtime,worker"
 
 
