@@ -57,6 +57,7 @@ MODULES = (
     "uvicorn.main",
     "uvicorn.lifespan.off",
     "uvicorn.loops.auto",
+    "uvicorn.loops.uvloop",
     "uvicorn.protocols.http.auto",
     "uvicorn.protocols.websockets.websockets_sansio_impl",
     "granian.cli",

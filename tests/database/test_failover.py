@@ -11,7 +11,6 @@ from django.db import connection
 
 from database import deadline
 from database.prepared import execute
-from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -42,6 +41,7 @@ def test_a_silent_server_is_given_up_and_the_next_connection_works(
     ask: Callable[[str], object], settings
 ) -> None:
     settings.COMMAND_TIMEOUT_SECONDS = 0.1
+    connection.close()
     with frozen_server(), pytest.raises(db.OperationalError):
         ask("SELECT 1")
     connection.close()
@@ -49,18 +49,10 @@ def test_a_silent_server_is_given_up_and_the_next_connection_works(
     assert execute("SELECT 1") == [(1,)]
 
 
-def test_a_call_is_watched_although_there_was_none_for_a_while(settings) -> None:
-    settings.COMMAND_TIMEOUT_SECONDS = 0.1
-    execute("SELECT 1")
-    until(lambda: deadline.watch().is_resting)
-    with frozen_server(), pytest.raises(db.OperationalError):
-        execute("SELECT 1")
-    connection.close()
-
-
 @pytest.mark.parametrize("ask", WAYS)
 def test_work_that_may_take_its_time_is_waited_for(ask: Callable[[str], object], settings) -> None:
     settings.COMMAND_TIMEOUT_SECONDS = 0.1
+    connection.close()
     with deadline.lifted():
         ask("SELECT pg_sleep(1.5)")
 
