@@ -73,7 +73,7 @@ class Dispatcher:
         self._listener.execute(f"LISTEN {wakeup.DUE}")
 
     def _dispatch(self) -> int:
-        """Dispatch after a wake-up, or if orders are due: an idle dispatcher checks that with one statement, not five."""
+        """Dispatch after a wake-up, or if orders are due: an idle dispatcher needs one statement, not five."""
         self._may_be_due = self._may_be_due or Journey.objects.are_due(1)
         return dispatch_due() if self._may_be_due else 0
 
@@ -86,7 +86,8 @@ class Dispatcher:
     def _sleep(self, seconds: float) -> None:
         """Wait for notifications, which may be lost: up to `seconds`."""
         assert self._listener is not None
-        ready, _, _ = select.select([self._listener], [], [], seconds)  # psycopg's own wait polls ten times a second
+        # psycopg's own wait polls ten times a second
+        ready, _, _ = select.select([self._listener], [], [], seconds)
         self._may_be_due = bool(ready)
         for _ in self._listener.notifies(timeout=0):
             pass

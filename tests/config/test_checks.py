@@ -33,7 +33,7 @@ def test_django_runs_them_with_its_own(settings):
 def test_they_stop_the_preparation_of_the_database(settings, debug):
     settings.DEBUG = debug
     settings.CELERY_BEAT_SCHEDULE = {"lost": {"task": "orders.nobody", "schedule": 1}}
-    with pytest.raises(SystemCheckError, match="config.E001"):
+    with pytest.raises(SystemCheckError, match=r"config\.E001"):
         prepare.main()
 
 

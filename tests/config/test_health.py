@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from django.conf import settings as django_settings
-from django.db.migrations.loader import MigrationLoader
 from django.db import connections
+from django.db.migrations.loader import MigrationLoader
 from django.test import override_settings
 
 from launcher.engines import free_port, start_engine, stop_engine
