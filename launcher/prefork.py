@@ -85,7 +85,7 @@ def preload(environment: Mapping[str, str]) -> None:
     celery = importlib.import_module("config.celery").app
     celery.loader.init_worker()  # else each program sets up Django again
     celery.finalize()
-    get_resolver()._populate()  # type: ignore[attr-defined] # the stubs leave it out
+    get_resolver()._populate()
     pycurl.Curl().close()  # initialises TLS, 6 MB
     share_arenas()
     # read by the interpreter at its start only

@@ -35,4 +35,4 @@ async def main_loop(server: uvicorn.Server) -> None:
 
 
 def install(server: type[uvicorn.Server] = uvicorn.Server) -> None:
-    server.main_loop = main_loop  # type: ignore[method-assign]
+    server.main_loop = main_loop  # type: ignore[assignment,method-assign] # the name of the first parameter
