@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.5  # during calls; between them the thread rests
 NEVER = float("inf")
 # Nesting depth of `lifted` in this process.
 _lifted = 0
@@ -47,18 +47,26 @@ class Deadline:
         self._connection, self._lock = connection, threading.Lock()
         self._seconds = 2 * settings.COMMAND_TIMEOUT_SECONDS
         self._until = NEVER
-        _watch().add(self)
+        self._watch = _watch()
+        self._watch.add(self)
 
     def call(self, function: Callable[..., T], *arguments: Any, **options: Any) -> T:
         """Call a function that waits for the server; if it is ended, libpq has an error for it."""
         if not _lifted:
             self._until = time.monotonic() + self._seconds
+            if self._watch.is_resting:  # read after the time is set: `_rest` does it the other way round
+                self._watch.wake.set()
         try:
             return function(*arguments, **options)
         finally:
             # The lock keeps the descriptor from being reused before it is shut down.
             with self._lock:
                 self._until = NEVER
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a call is under way."""
+        return self._until < NEVER
 
     def end_overdue(self, now: float) -> None:
         with self._lock:
@@ -76,6 +84,8 @@ class Watch:
         self.pid = os.getpid()
         self._deadlines: WeakSet[Deadline] = WeakSet()
         self._lock = threading.Lock()
+        self.is_resting = False
+        self.wake = threading.Event()
         threading.Thread(target=self._run, name="deadlines", daemon=True).start()
 
     def add(self, one: Deadline) -> None:
@@ -84,12 +94,23 @@ class Watch:
 
     def _run(self) -> None:
         while True:
+            self._rest()
             time.sleep(POLL_SECONDS)
-            with self._lock:
-                deadlines = list(self._deadlines)
             now = time.monotonic()
-            for one in deadlines:
+            for one in self._all():
                 one.end_overdue(now)
+
+    def _rest(self) -> None:
+        """Block while no call is under way."""
+        self.wake.clear()
+        self.is_resting = True
+        if not any(one.is_running for one in self._all()):
+            self.wake.wait()
+        self.is_resting = False
+
+    def _all(self) -> list[Deadline]:
+        with self._lock:
+            return list(self._deadlines)
 
 
 def _shut_down(descriptor: int) -> None:
