@@ -38,6 +38,7 @@ class BusyThreads:
         self._lock = threading.Lock()
         self._now = self._peak = 0
         self._thread: threading.Thread | None = None
+        self._client: redis.Redis | None = None
 
     def enter(self) -> None:
         with self._lock:
@@ -56,8 +57,9 @@ class BusyThreads:
         with self._lock:
             peak, self._peak = self._peak, self._now
         entry = {"busy": peak, "threads": settings.WEB_THREADS, "at": time.time()}
-        with _client() as client:
-            client.hset(KEY, f"{settings.NODE}|{os.getpid()}", json.dumps(entry))
+        if self._client is None:  # kept: a connection takes six commands more
+            self._client = _client()
+        self._client.hset(KEY, f"{settings.NODE}|{os.getpid()}", json.dumps(entry))
 
     def _run(self) -> None:
         while True:

@@ -35,6 +35,16 @@ def test_a_request_in_progress_keeps_a_thread_busy(rf: Any, settings: Any) -> No
     assert (process.node, process.pid, process.busy) == (settings.NODE, os.getpid(), 0)
 
 
+def test_it_keeps_its_connection() -> None:
+    busy_threads.here.publish()
+    client = busy_threads.here._client
+    assert client is not None
+    connection_id = client.client_id()
+    busy_threads.here.publish()
+    assert busy_threads.here._client is client
+    assert client.client_id() == connection_id
+
+
 def test_a_process_that_ended_is_forgotten(monkeypatch: Any) -> None:
     busy_threads.here.publish()
     monkeypatch.setattr(busy_threads, "GONE_SECONDS", -1.0)
