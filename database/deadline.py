@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.5  # during calls; between them the thread rests
+POLL_SECONDS = 0.5
 NEVER = float("inf")
 # Nesting depth of `lifted` in this process.
 _lifted = 0
@@ -47,26 +47,25 @@ class Deadline:
         self._connection, self._lock = connection, threading.Lock()
         self._seconds = 2 * settings.COMMAND_TIMEOUT_SECONDS
         self._until = NEVER
-        self._watch = _watch()
+        self._watch = watch()
         self._watch.add(self)
+
+    @property
+    def is_running(self) -> bool:
+        return self._until != NEVER
 
     def call(self, function: Callable[..., T], *arguments: Any, **options: Any) -> T:
         """Call a function that waits for the server; if it is ended, libpq has an error for it."""
         if not _lifted:
             self._until = time.monotonic() + self._seconds
-            if self._watch.is_resting:  # read after the time is set: `_rest` does it the other way round
-                self._watch.wake.set()
+            if self._watch.is_resting:
+                self._watch.wake()
         try:
             return function(*arguments, **options)
         finally:
             # The lock keeps the descriptor from being reused before it is shut down.
             with self._lock:
                 self._until = NEVER
-
-    @property
-    def is_running(self) -> bool:
-        """Whether a call is under way."""
-        return self._until < NEVER
 
     def end_overdue(self, now: float) -> None:
         with self._lock:
@@ -78,39 +77,37 @@ class Deadline:
 
 
 class Watch:
-    """The deadlines of this process, and the thread that ends overdue calls."""
+    """The deadlines of this process, and the thread that ends overdue calls; it rests while there are none."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         self._deadlines: WeakSet[Deadline] = WeakSet()
-        self._lock = threading.Lock()
+        self._lock, self._call = threading.Lock(), threading.Event()
         self.is_resting = False
-        self.wake = threading.Event()
         threading.Thread(target=self._run, name="deadlines", daemon=True).start()
 
     def add(self, one: Deadline) -> None:
         with self._lock:
             self._deadlines.add(one)
 
+    def wake(self) -> None:
+        self._call.set()
+
     def _run(self) -> None:
         while True:
-            self._rest()
             time.sleep(POLL_SECONDS)
-            now = time.monotonic()
-            for one in self._all():
-                one.end_overdue(now)
+            for one in self._running():
+                one.end_overdue(time.monotonic())
+            # A call begins before it looks whether to wake us: it is found here, or wakes us.
+            self.is_resting = True
+            if not self._running():
+                self._call.wait()
+            self.is_resting = False
+            self._call.clear()
 
-    def _rest(self) -> None:
-        """Block while no call is under way."""
-        self.wake.clear()
-        self.is_resting = True
-        if not any(one.is_running for one in self._all()):
-            self.wake.wait()
-        self.is_resting = False
-
-    def _all(self) -> list[Deadline]:
+    def _running(self) -> list[Deadline]:
         with self._lock:
-            return list(self._deadlines)
+            return [one for one in self._deadlines if one.is_running]
 
 
 def _shut_down(descriptor: int) -> None:
@@ -125,7 +122,8 @@ _lock = threading.Lock()
 _current: Watch | None = None
 
 
-def _watch() -> Watch:
+def watch() -> Watch:
+    """Return this process's watch."""
     global _current  # noqa: PLW0603
     current = _current
     if current is not None and current.pid == os.getpid():

@@ -50,12 +50,11 @@ def test_a_silent_server_is_given_up_and_the_next_connection_works(
     assert execute("SELECT 1") == [(1,)]
 
 
-def test_a_call_is_watched_although_there_was_none_for_a_while(settings) -> None:
+def test_the_watch_over_silent_servers_rests_between_calls_and_wakes_for_the_next(settings) -> None:
     settings.COMMAND_TIMEOUT_SECONDS = 0.1
     connection.close()
-    execute("SELECT 1")
-    until(lambda: deadline._watch().is_resting)
     with frozen_server(), pytest.raises(db.OperationalError):
+        until(lambda: deadline.watch().is_resting)
         execute("SELECT 1")
     connection.close()
 
