@@ -39,7 +39,7 @@ def context_of(order: Order) -> dict[str, Any]:
         "journey": order.journey,
         "card": card(order),
         "status": wording.STATUSES[Status(order.journey.status)],
-        "lines": [_line(line, order.currency) for line in order.lines.all()],
+        "lines": [_line(line, order, place) for place, line in enumerate(order.lines.all(), start=1)],
         "adjustments": formats.adjustments(order),
         "shipping": _money(order.journey.shipping_amount, order),
         "total": _money(order.total_amount, order),
@@ -144,11 +144,12 @@ def _payment_action(order: Order) -> dict[str, Any] | None:
     }
 
 
-def _line(line: Any, currency: str) -> dict[str, Any]:
+def _line(line: Any, order: Order, place: int) -> dict[str, Any]:
     return {
         "name": line.product_name,
         "quantity": line.quantity,
-        "amount": formats.money(line.amount, currency),
+        "amount": formats.money(line.amount, order.currency),
+        "adjustments": formats.adjustments(order, place),
     }
 
 

@@ -214,7 +214,12 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (pricing.AmountTooLarge, _amount_too_large),
     (
         pricing.DiscountTooLarge,
-        lambda error: Answer(400, "discount_too_large", str(error), "adjustments"),
+        lambda error: Answer(
+            400,
+            "discount_too_large",
+            str(error),
+            "adjustments" if error.line is None else f"items[{error.line}].adjustments",
+        ),
     ),
     (amounts.MoreThanLeft, _more_than_left),
     (amounts.SeveralLines, lambda error: Answer(400, "several_lines", str(error), error.field)),

@@ -125,8 +125,9 @@ def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> 
                 "name": line.product_name,
                 "amount": _money(line.amount, order),
                 "properties": line.properties or {},
+                "adjustments": formats.adjustments(order, place),
             }
-            for line in lines
+            for place, line in enumerate(lines, start=1)
         ],
         "adjustments": formats.adjustments(order),
         "goods": _money(order.goods_amount, order),

@@ -97,6 +97,16 @@ class NewLine(Body, kw_only=True):
         | None
     ) = None
     properties: Properties | None = None
+    adjustments: (
+        Annotated[
+            list[NewAdjustment],
+            Meta(
+                max_length=20,
+                description="Of this line alone, and refunded with its units. Needs `price_order`.",
+            ),
+        ]
+        | None
+    ) = None
 
     def complaints(self) -> Iterator[str]:
         """Yield a missing product, and two prices."""
@@ -212,6 +222,7 @@ class NewOrderRequest(Body, kw_only=True):
                     line.price,
                     line.unit_price,
                     line.properties or None,
+                    [each.as_adjustment(currency) for each in line.adjustments or ()],
                 )
                 for line in self.items
             ],
@@ -231,10 +242,9 @@ class NewOrderRequest(Body, kw_only=True):
     @property
     def given_price(self) -> str:
         """The first field that needs the permission `price_order`; empty without one."""
-        given = (place for place, line in enumerate(self.items) if line.unit_price is not None)
-        place = next(given, None)
-        if place is not None:
-            return f"items[{place}].unitPrice"
+        for place, line in enumerate(self.items):
+            if line.unit_price is not None or line.adjustments:
+                return f"items[{place}].{'adjustments' if line.unit_price is None else 'unitPrice'}"
         return "adjustments" if self.adjustments else ""
 
 
@@ -257,6 +267,11 @@ def _impossible_prices(order: NewOrderRequest) -> Iterator[str]:
     prices = [
         *((f"items[{index}].price", line.price) for index, line in lines),
         *((f"items[{index}].unitPrice", line.unit_price) for index, line in lines),
+        *(
+            (f"items[{index}].adjustments[{number}].amount", each.amount)
+            for index, line in lines
+            for number, each in enumerate(line.adjustments or [])
+        ),
         *((f"adjustments[{index}].amount", each.amount) for index, each in adjusted),
         ("expectedTotal", order.expected_total),
     ]
@@ -316,18 +331,19 @@ def _names_in(order: BulkOrderRequest) -> int:
     ]
     names = 11 - given.count(None) + order.hold  # `items` is always there
     for item in order.items:
-        names += 7 - [
+        names += 8 - [
             item.product_id,
             item.sku,
             item.product_name,
             item.price,
             item.unit_price,
             item.properties,
+            item.adjustments,
         ].count(None)
         if item.properties:
             names += len(item.properties)
-    for each in order.adjustments or ():
-        names += 3 + each.included + (each.rate is not None)
+        names += _names_of(item.adjustments)
+    names += _names_of(order.adjustments)
     if order.shipping_address:
         names += 1 + len(order.shipping_address.as_given())
     if order.metadata:
@@ -335,6 +351,10 @@ def _names_in(order: BulkOrderRequest) -> int:
     if order.payment:
         names += 1 + (order.payment.token is not None) + (order.payment.gateway is not None)
     return names
+
+
+def _names_of(adjustments: list[NewAdjustment] | None) -> int:
+    return sum(3 + each.included + (each.rate is not None) for each in adjustments or ())
 
 
 ABSENT_LATER_FIELDS = (

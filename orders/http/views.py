@@ -68,7 +68,7 @@ class Orders(APIView):
             "Stores the order and answers at once; stock, shipping and payment follow. A `price` is compared"
             " with the catalogue's and never used; an `expectedTotal` with what `POST /api/orders/quote` answers."
             " While `totalIsFinal` is false, `estimatedTotalAmount` is what will be charged at current rates."
-            " Lines of the same product are merged, unless they differ in `properties` or `unitPrice`. A caller with"
+            " Lines of the same product are merged, unless they differ in `properties` or `unitPrice` or have `adjustments`. A caller with"
             " the permission `price_order` may give unit prices and `adjustments`: the total is lines, adjustments that"
             " are not included, and shipping. One order of an account has an `externalReference`: another"
             " is refused with `reference_taken`."

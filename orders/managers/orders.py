@@ -18,6 +18,7 @@ from inventory.managers import AS_GIVEN, AS_PRICED, WITH_NAMES
 from orders import wakeup
 from orders.managers.journeys import BULK_LANE, INSERT, LIVE_LANE
 from orders.managers.transactions import CurrentTransaction
+from orders.rules.adjustments import Adjustment
 from orders.status import Status
 
 # --- Columns ----------------------------------------------------------------------------------------------
@@ -48,7 +49,7 @@ class OrderRow(NamedTuple):
 
 
 class PlacedLine(msgspec.Struct, frozen=True, gc=False):
-    """A line to store, as priced. `number` is among the lines of its product."""
+    """A line to store, as priced. `number` is among the lines of its product. The order stores its adjustments."""
 
     product_id: int
     sku: str
@@ -58,6 +59,7 @@ class PlacedLine(msgspec.Struct, frozen=True, gc=False):
     weight_grams: int
     number: int = 0
     properties: Mapping[str, str] | None = None
+    adjustments: Sequence[Adjustment] = ()
 
     @property
     def amount(self) -> Decimal:

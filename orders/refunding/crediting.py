@@ -8,7 +8,7 @@ from orders.models import Credit, Order
 from orders.payment import answers
 from orders.refunding import refunds
 from orders.refunding.amounts import Item, Plan, Standing, Wish
-from orders.rules.adjustments import SHIPPING, total_of, worth_of_lines
+from orders.rules.adjustments import SHIPPING, of_line, total_of, worth_of_lines
 from orders.workflow import JourneyState
 from payments import ledger, returns
 from payments.balance import Entry, balance, next_number, standing
@@ -34,7 +34,7 @@ def standing_of(order: Order, granted: Sequence[Credit]) -> Standing:
     counted = [credit for credit in granted if credit.state != Credit.State.SUPERSEDED]
     captured = balance(ledger.entries_of([order.pk]).get(order.pk, [])).captured
     adjustments, lines = order.adjustment_list, list(order.lines.all())
-    shipping = (order.journey.shipping_amount or Decimal(0)) + total_of(adjustments, SHIPPING)
+    shipping = (order.journey.shipping_amount or Decimal(0)) + total_of(of_line(adjustments, None), SHIPPING)
     worths = worth_of_lines([line.amount for line in lines], adjustments, currency=order.currency)
     items = [
         Item(

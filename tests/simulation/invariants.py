@@ -180,11 +180,15 @@ def _adjusted(database: "Database", order_id: int) -> Decimal:
 
 
 def _worths(database: "Database", order_id: int) -> dict[int, Decimal]:
-    """Return what was paid for each line: its amount, with its share of tax and discounts."""
+    """Return what was paid for each line: its amount, its own adjustments, and its share of tax and discounts."""
     facts = database.facts[order_id]
     amounts = line_amounts(facts)
     worths = worth_of_lines(list(amounts.values()), facts.adjustments, currency="USD")
-    of_goods = [e.amount for e in facts.adjustments if e.kind in ("tax", "discount") and not e.included]
+    of_goods = [
+        each.amount
+        for each in facts.adjustments
+        if (each.line or each.kind in ("tax", "discount")) and not each.included
+    ]
     assert sum(worths) == facts.amount + sum(of_goods)
     return dict(zip(amounts, worths, strict=True))
 

@@ -35,7 +35,7 @@ UNITS = {1: 0.3, 2: 1.0, 3: 10.0}
 
 
 def _adjustments(number: int, goods: Decimal) -> list[Adjustment]:
-    """Return what two of five orders have beside their lines; gifts have nothing."""
+    """Return what three of five orders have beside their lines; gifts have nothing."""
     kinds = {
         1: [
             Adjustment("tax", "VAT", goods / 4),
@@ -43,6 +43,12 @@ def _adjustments(number: int, goods: Decimal) -> list[Adjustment]:
             Adjustment("tip", "", Decimal(2)),
         ],
         2: [Adjustment("tax", "GST", Decimal(1), included=True), Adjustment("fee", "wrap", Decimal(3))],
+        3: [
+            Adjustment("tax", "VAT", Decimal("0.25"), line=1),
+            Adjustment("fee", "engraving", Decimal("0.05"), line=1),
+            Adjustment("tax", "GST", Decimal("0.10"), included=True, line=1),
+            Adjustment("discount", "coupon", -goods / 4),
+        ],
     }
     return kinds.get(number % 5, []) if goods else []
 
