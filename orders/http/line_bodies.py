@@ -32,7 +32,7 @@ RATE = "A share: 0.19 for 19 %. Shown, never used to compute."
 
 
 class NewAdjustment(Body, kw_only=True):
-    """An amount beside the lines of a new order, or of one line, as the caller computed it. Needs the permission `price_order`."""
+    """An amount beside the lines of a new order, or of one line, as the caller computed it. Needs `price_order`."""
 
     kind: Kind
     code: Annotated[str, Meta(min_length=1, max_length=40, examples=["VAT"])]

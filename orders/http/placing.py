@@ -87,7 +87,8 @@ class Quote(APIView):
         | refusals(
             _400="malformed_json required unknown_field wrong_type wrong_format too_short too_long too_small"
             " too_large too_many_decimals control_characters card_number_refused unknown_product"
-            " wrong_currency unknown_country unknown_currency conflicting_fields discount_too_large",
+            " wrong_currency unknown_country unknown_currency conflicting_fields discount_too_large"
+            " capture_not_supported",
             _403="permission_denied",
             _409="price_changed",
         ),

@@ -30,17 +30,9 @@ from api.requests import (
 )
 from iso.currencies import has_decimals_for
 from orders.http.line_bodies import NewAdjustment, Properties
+from orders.http.payment_means import Capture, PaymentMeans, gateway_name, impossible_capture
 from orders.placing.pricing import MAX_QUANTITY, NewOrder, WantedLine
-from payments.gateways import gateway, names_in_use
 
-Token = Annotated[
-    str,
-    Meta(
-        pattern=explain_pattern(r"^[!-~]{1,255}$", "This is no token of the shop's payment provider."),
-        description="A token of the payment provider, never a card number.",
-        examples=["tok_visa"],
-    ),
-]
 KEY_PATTERN = explain_pattern(f"^{KEY.pattern}$", "A key has 1 to 200 printable ASCII characters.")
 
 
@@ -139,26 +131,6 @@ class ShippingAddress(Body):
         return {name: value for name, value in given if value and value.strip()}
 
 
-class PaymentMeans(Body):
-    """What to charge: a token of the payment provider, never a card number."""
-
-    token: Token | None = None
-    gateway: (
-        Annotated[str, Meta(min_length=1, max_length=40, description="By default the shop's.")] | None
-    ) = None
-
-    def complaints(self) -> Iterator[str]:
-        """Yield an unknown gateway, a missing or impossible token."""
-        if self.gateway is not None and self.gateway not in names_in_use():
-            yield "unknown payment gateway"
-            return
-        chosen = gateway(self.gateway or "")
-        if self.token is None and chosen.capabilities.needs_token and not settings.DEFAULT_PAYMENT_TOKEN:
-            yield "missing token"
-        if self.token is not None and chosen.check_token(self.token):
-            yield "impossible payment token"
-
-
 class NewOrderRequest(Body, kw_only=True):
     """A new order. Give `customerId` or `customerName`, or both."""
 
@@ -188,12 +160,15 @@ class NewOrderRequest(Body, kw_only=True):
         | None
     ) = None
 
+    capture: Capture | None = None
+
     def complaints(self) -> Iterator[str]:
         """Yield a missing customer or payment, an unknown currency, an impossible address."""
         if not _customer(self):
             yield "missing customerName"
         if self.payment is None and not settings.DEFAULT_PAYMENT_TOKEN:
             yield "missing payment"
+        yield from impossible_capture(self.payment, self.capture)
         yield from complaints_of(check_currency, self.currency, field="currency")
         yield from _impossible_prices(self)
         yield from complaints_of(check_email, self.email, field="email")
@@ -230,13 +205,14 @@ class NewOrderRequest(Body, kw_only=True):
             shipping_address=address.as_given() if address else {},
             country=(address and address.country) or settings.DEFAULT_COUNTRY,
             payment_token=(self.payment and self.payment.token) or settings.DEFAULT_PAYMENT_TOKEN,
-            payment_gateway=(self.payment and self.payment.gateway) or "",
+            payment_gateway=gateway_name(self.payment, self.capture),
             hold=self.hold,
             expected_total=self.expected_total,
             external_reference=self.external_reference or "",
             metadata=self.metadata,
             language=self.language or "",
             adjustments=[each.as_adjustment(currency) for each in self.adjustments or ()],
+            capture_later=self.capture == "later",
         )
 
     @property
@@ -245,7 +221,9 @@ class NewOrderRequest(Body, kw_only=True):
         for place, line in enumerate(self.items):
             if line.unit_price is not None or line.adjustments:
                 return f"items[{place}].{'adjustments' if line.unit_price is None else 'unitPrice'}"
-        return "adjustments" if self.adjustments else ""
+        if self.adjustments:
+            return "adjustments"
+        return "capture" if self.capture == "later" else ""
 
 
 class QuoteRequest(NewOrderRequest, kw_only=True):
@@ -328,8 +306,9 @@ def _names_in(order: BulkOrderRequest) -> int:
         order.metadata,
         order.language,
         order.adjustments,
+        order.capture,
     ]
-    names = 11 - given.count(None) + order.hold  # `items` is always there
+    names = 12 - given.count(None) + order.hold  # `items` is always there
     for item in order.items:
         names += 8 - [
             item.product_id,
@@ -366,6 +345,7 @@ ABSENT_LATER_FIELDS = (
     b',"unitPrice":null',
     b',"properties":null',
     b',"adjustments":null',
+    b',"capture":null',
 )
 CANONICAL = msgspec.json.Encoder(enc_hook=str)  # the hook is for prices
 FAST_BULK_ORDER = msgspec.json.Decoder(BulkOrderRequest, dec_hook=read_price, float_hook=Decimal)

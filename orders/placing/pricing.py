@@ -10,12 +10,15 @@ from api.models import KeyReused
 from database.arrays import document
 from inventory.catalogue import ProductInfo, find_products
 from iso.currencies import rounded
+from orders.legs import PAYMENT
 from orders.managers import Extras, OrderRow, PlacedLine
 from orders.placing import totals
 from orders.placing.totals import TotalChanged
 from orders.rules.adjustments import Adjustment, total_of
 
 MAX_QUANTITY = 1000
+# The payment leg's state of an order that staff capture (`orders.legs`).
+LATER = str(PAYMENT.LATER)
 # Leaves room for shipping.
 MAX_AMOUNT = Decimal("100000000.00")
 
@@ -52,11 +55,12 @@ class NewOrder(msgspec.Struct, frozen=True):
     metadata: Mapping[str, str] | None = None
     language: str = ""  # BCP 47; empty: the shop's
     adjustments: Sequence[Adjustment] = ()
+    capture_later: bool = False  # by staff, in parts
 
     @property
     def is_plain(self) -> bool:
-        """Whether its lines are at the catalogue's prices and merged by product, without adjustments."""
-        return not self.adjustments and not any(
+        """Whether it is captured at once, and its lines at the catalogue's prices, merged and without adjustments."""
+        return not (self.adjustments or self.capture_later) and not any(
             line.unit_price is not None or line.properties or line.adjustments for line in self.lines
         )
 
@@ -178,7 +182,8 @@ def price(new: NewOrder, catalogue: "Catalogue") -> Priced:
     if amount + adjusted < 0:
         raise DiscountTooLarge(left=amount + adjusted, currency=new.currency)
     totals.check_expected(new, lines, amount, adjusted)
-    extras = None if is_plain else Extras(document(adjustments or None), adjusted)
+    payment = LATER if new.capture_later else ""
+    extras = None if is_plain else Extras(document(adjustments or None), adjusted, payment)
     return Priced(new, lines, amount, adjusted, adjustments, extras)
 
 

@@ -58,7 +58,7 @@ def of_line(adjustments: Iterable[Adjustment], place: int | None) -> list[Adjust
 def worth_of_lines(
     amounts: Sequence[Decimal], adjustments: Sequence[Adjustment], *, currency: str
 ) -> list[Decimal]:
-    """Return what was paid for each line: its amount, its own adjustments, and its share of the order's tax and discounts.
+    """Return what was paid for each line: its amount, own adjustments, and share of the order's tax and discounts.
 
     What is included does not count. Shares are in proportion to amounts with own adjustments, and differences of one
     rounded function, so they add up. No line is worth less than 0.

@@ -147,7 +147,7 @@ OF_LINE = [
 
 @pytest.fixture
 def line_adjusted(shop_client):
-    """Place an order of two lines of one product, the second with adjustments: 10.00, 30.00 + 3.20, and VAT of 11.40."""
+    """Place an order of two lines of one product: 10.00, 30.00 + 3.20 by adjustments; and VAT of 11.40."""
 
     def place(**fields):
         items = [ENGRAVED | {"quantity": 1}, ENGRAVED | {"adjustments": OF_LINE}]

@@ -25,7 +25,7 @@ from orders.batches import Claimed
 from orders.legs import BY_NAME
 from orders.limits import declines
 from orders.managers import JourneyManager
-from orders.payment import answers, handover
+from orders.payment import answers, capturing, handover
 from orders.refunding import crediting, parts, reversals
 from orders.rules.leg_types import Leg, Mark, Outcomes, Reached
 from orders.waits import shortages
@@ -68,6 +68,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
                 handover,
                 batches,
                 commands,
+                capturing,
                 returns,
                 parts,
                 reversals,

@@ -10,6 +10,9 @@ from django.db import OperationalError
 from faults.script import Planned
 from orders import commands, dispatcher
 from orders.legs import NAMES, PAYMENT
+from orders.payment import capturing
+from orders.payment.captures import CaptureUnderWay
+from orders.payment.capturing import MoreThanHeld
 from orders.placing import totals
 from orders.refunding import reversals
 from orders.rules.adjustments import Adjustment
@@ -113,6 +116,7 @@ class World:
             country="AQ" if dice.random() < 0.04 else "US",
             lines={product: dice.randint(1, 3) for product in dice.sample(sorted(UNITS), dice.randint(1, 2))},
             hold=dice.random() < 0.05,
+            later=number % 4 == 0,
             adjustments=adjustments,
             adjusted=totals.adjusted(adjustments),
         )
@@ -122,6 +126,8 @@ class World:
             self._have_people_meddle(number, placed_at)
         if dice.random() < 0.25:
             self._have_operators_refund(number, placed_at)
+        if facts.later:
+            self._have_staff_capture(number, placed_at)
         if facts.hold:
             self._meddle(number, commands.process_order, placed_at)
 
@@ -144,6 +150,15 @@ class World:
             self.credits.clicks[number] += 1
             self._click(number, f"{number}:{click}", moment + dice.random() * dice.choice((0, 0.05, 5)))
 
+    def _have_staff_capture(self, number: int, placed_at: float) -> None:
+        """A part, another one, perhaps at the same moment, and mostly all the rest."""
+        dice = self.dice
+        for _ in range(dice.randint(1, 3)):
+            amount = Decimal(dice.randint(1, 40))
+            self._meddle(number, capturing.capture_part, placed_at, amount=amount)
+        if dice.random() < 0.7:
+            self._meddle(number, capturing.capture_part, placed_at + 20)
+
     def _click(self, number: int, key: str, moment: float) -> None:
         for _ in range(self.dice.randint(1, 2)):
             self.clock.at(
@@ -160,7 +175,7 @@ class World:
 
     def _ask(self, number: int, command: Callable[..., object], **how: object) -> None:
         def asking() -> None:
-            with suppress(commands.NotPossible, OperationalError, Planned):
+            with suppress(commands.NotPossible, CaptureUnderWay, MoreThanHeld, OperationalError, Planned):
                 command(order_id=number, **how)
 
         self.clock.start(command.__name__, asking)
@@ -171,7 +186,9 @@ class World:
             undecided = any(row.state[name].approved_as for name in NAMES)
             if row.attention and undecided and row.status is Status.PROCESSING:
                 self._decide(order_id)
-            elif row.attention and (row.status in UNDER_WAY or row.state["payment"] is PAYMENT.REFUNDING):
+            elif row.attention and (
+                row.status in UNDER_WAY or row.state["payment"] in (PAYMENT.REFUNDING, PAYMENT.MOVING)
+            ):
                 self._ask(order_id, commands.retry_order)
             elif row.due_at is None and row.status is Status.PENDING:
                 self._ask(order_id, commands.process_order)
