@@ -105,8 +105,8 @@ class JourneyState(Schedule):
     @property
     def moves_money(self) -> bool:
         """Whether captures by staff, or credits, of a confirmed order are to be carried out."""
-        is_good = self.status in (Status.CONFIRMED, Status.COMPLETED)
-        return is_good and self.payment in (PAYMENT.REFUNDING, PAYMENT.MOVING)
+        is_moving = self.payment is PAYMENT.REFUNDING or self.payment is PAYMENT.MOVING
+        return is_moving and self.status in (Status.CONFIRMED, Status.COMPLETED)
 
     def may_be_reversed(self, leg: Leg) -> bool:
         return self.status is Status.CANCELLING and self.holds(leg)
