@@ -230,7 +230,7 @@ def _look_up(order_ids: Sequence[int], *, now: datetime, patience: float) -> Non
 def _look_up_abandoned(books: dict[int, list[Transaction]], *, now: datetime, patience: float) -> set[int]:
     """Look up captures that never arrived once the rest is voided: some of it may have been captured after all.
 
-    Put the books of those that had right. Return the orders of which this is not certain yet.
+    Read the ledger of these again into `books`. Return the orders of which this is not certain yet.
     """
     abandoned = [entry for book in books.values() for entry in _abandoned(book) if _is_released(book)]
     if not abandoned:

@@ -21,8 +21,9 @@ from api.schema import IDEMPOTENCY_KEY, REFERENCE, refusals
 from orders import queries
 from orders.models import Order
 from orders.operators.refunding import note_capture
-from orders.payment import captures, capturing
+from orders.payment import captures
 from orders.permissions import Operator
+from orders.refunding import capturing
 from payments import ledger
 from payments.models import Transaction, rank_of
 

@@ -17,7 +17,7 @@ from orders import commands, journal
 from orders.http import requests
 from orders.maintenance import archive, audit
 from orders.models import Credit, Journey, Order, OrderEvent
-from orders.payment import capturing
+from orders.refunding import capturing
 from payments.gateways import gateway
 from payments.gateways.http import HttpGateway
 from payments.gateways.protocol import Capabilities

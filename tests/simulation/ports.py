@@ -25,8 +25,8 @@ from orders.batches import Claimed
 from orders.legs import BY_NAME
 from orders.limits import declines
 from orders.managers import JourneyManager
-from orders.payment import answers, capturing, handover
-from orders.refunding import crediting, parts, reversals
+from orders.payment import answers, handover
+from orders.refunding import capturing, crediting, parts, reversals
 from orders.rules.leg_types import Leg, Mark, Outcomes, Reached
 from orders.waits import shortages
 from payments import ledger, returns, talking

@@ -10,11 +10,10 @@ from django.db import OperationalError
 from faults.script import Planned
 from orders import commands, dispatcher
 from orders.legs import NAMES, PAYMENT
-from orders.payment import capturing
 from orders.payment.captures import CaptureUnderWay
-from orders.payment.capturing import MoreThanHeld
 from orders.placing import totals
-from orders.refunding import reversals
+from orders.refunding import capturing, reversals
+from orders.refunding.capturing import MoreThanHeld
 from orders.rules.adjustments import Adjustment
 from orders.rules.leg_types import Leg, Mark, State
 from orders.status import UNDER_WAY, Status
