@@ -40,7 +40,7 @@ AT_RISK = """
         UNION ALL
         SELECT r.order_id, 'reversal', r.amount, r.currency, r.started_at, r.code, r.message
         FROM orders_journey j JOIN payments_transaction r ON r.order_id = j.order_id AND r.kind = 'reversal'
-        WHERE j.attention <> '' AND j.status IN ('confirmed', 'completed') AND r.parent % 10 = 2 -- a capture
+        WHERE j.attention <> '' AND j.status IN ('confirmed', 'completed') AND mod(r.parent, 10) = 2 -- a capture
         UNION ALL
         SELECT d.order_id, d.kind, d.amount, d.currency, d.started_at, d.code, d.message
         FROM payments_transaction d JOIN orders_journey j ON j.order_id = d.order_id
