@@ -114,7 +114,8 @@ def _refund(book: Sequence[Transaction]) -> Request:
             capture = next(e for e in book if e.number == (entry.parent or FIRST[Kind.CAPTURE]))
             request = _request(capture, entry.amount, entry.number, entry.attempt)
             return request._replace(credit=entry.credit)
-    capture = capture_to_refund(book)
+    number = capture_to_refund(book).number
+    capture = next(entry for entry in book if entry.number == number)
     last = latest(book, Kind.REFUND)
     repeats = last is not None and last.credit is None
     attempt = last.attempt + 1 if last is not None and repeats else 1

@@ -123,7 +123,7 @@ class Captures(APIView):
         self.check_object_permissions(request, order)
         wanted = read(request.data, CaptureRequest)
         amount, held = capturing.preview(order, wanted.amount)
-        facts = {
+        facts: dict[str, Any] = {
             "amount": amount,
             "currency": held.authorization.currency,
             "reason": wanted.reason,

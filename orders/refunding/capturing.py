@@ -1,5 +1,6 @@
 """The command by which staff capture a part of what is authorized of a confirmed order."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from django.db import transaction
@@ -16,6 +17,7 @@ from orders.queries import OrderNotFound
 from orders.refunding.amounts import MoreThanLeft, TooManyDecimals
 from orders.status import Status
 from payments import ledger
+from payments.balance import Entry
 
 CAPTURABLE = (Status.CONFIRMED, Status.COMPLETED)
 
@@ -60,7 +62,7 @@ def capture_part(
 
 
 def _decide(
-    status: Status, payment: str, book: list[ledger.Transaction], wanted: Decimal | None
+    status: Status, payment: str, book: Sequence[Entry], wanted: Decimal | None
 ) -> tuple[Decimal, Authorized]:
     held = captures.standing_of(book)
     if status not in CAPTURABLE or payment not in (PAYMENT.HELD, PAYMENT.MOVING) or held is None:

@@ -123,13 +123,12 @@ def _request(credit: Credit, book: Sequence[Entry]) -> Request:
     if is_over:
         set_state(credit.order_id, credit.number, Credit.State.REQUESTED)
     done = _refunded(credit, book)
-    is_next = last is None or is_over or (last.state == State.SUCCEEDED and done < credit.amount)
-    if is_next:
+    if last is None or is_over or (last.state == State.SUCCEEDED and done < credit.amount):
         capture = capture_to_refund(book)
-        amount = min(credit.amount - done, left_of(capture, book))
+        number, amount = next_number(book, Kind.REFUND), min(credit.amount - done, left_of(capture, book))
     else:
         capture = next(e for e in book if e.number == (last.parent or FIRST[Kind.CAPTURE]))
-        amount = last.amount
+        number, amount = last.number, last.amount
     return Request(
         order_id=credit.order_id,
         reference=str(capture.reference),
@@ -137,7 +136,7 @@ def _request(credit: Credit, book: Sequence[Entry]) -> Request:
         currency=capture.currency,
         parent=capture.provider_id,
         gateway=capture.gateway,
-        number=next_number(book, Kind.REFUND) if is_next else last.number,
+        number=number,
         parent_number=capture.number,
         attempt=1 if last is None else last.attempt + is_over,
         credit=credit.number,

@@ -119,7 +119,7 @@ class GatewayConformance:
         assert order.void().kind == "succeeded"
         assert order.capture(amount="1.00", number=2).kind == "declined"
         line = order.line()
-        assert (line.captured, line.authorized - line.captured - line.voided) == (Decimal("12.50"), 0)
+        assert (line.captured, line.captured + line.voided) == (Decimal("12.50"), line.authorized)
 
     def test_each_capture_is_refunded_up_to_itself(self, rig: Rig) -> None:
         order = _order_to_capture_in_parts(rig)
