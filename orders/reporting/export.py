@@ -93,12 +93,11 @@ def _row(columns: dict[str, str], values: dict[str, Any]) -> Row:
     row = {name: None if values[source] == "" else values[source] for name, source in columns.items()}
     row["orderNumber"] = order_number(values["id"], values["placed_at"])
     row["status"] = values["journey__status"].capitalize()
-    row["totalAmount"] = (
-        values["goods_amount"] + values["adjustment_amount"] + (values["journey__shipping_amount"] or 0)
-    )
+    total = values["goods_amount"] + values["adjustment_amount"] + (values["journey__shipping_amount"] or 0)
+    row["totalAmount"] = total
     payment, refunded = values["journey__payment"], values["refunded"]
-    row["refundState"] = refund_state(payment, refunded=refunded, total=row["totalAmount"])
-    row["refundedAmount"] = row["totalAmount"] if payment == PAYMENT.REFUNDED else refunded
+    row["refundState"] = refund_state(payment, refunded=refunded, total=total)
+    row["refundedAmount"] = total if payment == PAYMENT.REFUNDED else refunded
     row["adjustments"] = of_rows(values["adjustments"])
     for name in AMOUNTS & row.keys():
         amount = row[name]
