@@ -82,7 +82,7 @@ class Reset(views.PasswordResetView):
     form_class = ResetForm
     success_url = reverse_lazy("password-reset-sent")
 
-    def form_valid(self, form: ResetForm) -> HttpResponse:
+    def form_valid(self, form: Any) -> HttpResponse:
         """Send links to the public address: the request's may be an internal one."""
         known = urlsplit(settings.PUBLIC_URL)
         is_secure = known.scheme == "https" if known.scheme else self.request.is_secure()
