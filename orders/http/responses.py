@@ -10,13 +10,12 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.responses import Answer
-from orders.events import STATUS_AFTER, EventType
 from orders.http.line_bodies import AdjustmentBody, Line, adjustment_bodies, line_bodies
 from orders.http.links import track_link
 from orders.http.offers import Viewer, offers, open_commands
 from orders.http.payment_bodies import PaymentAction, PaymentTransaction, action_body, transaction_body
 from orders.legs import NAMES
-from orders.models import Order, OrderEvent, OrderLine
+from orders.models import Order, OrderLine
 from orders.operators.situations import SITUATIONS, WAITS_FOR_NOTHING, Explanation
 from orders.placing import totals
 from orders.placing.pricing import NewOrder
@@ -30,7 +29,6 @@ from payments.models import Transaction
 from shipping.quotes import Refusal
 
 OPEN = "open"
-STATUS_BY_EVENT = {event.value: status for event, status in STATUS_AFTER.items()}
 
 StatusName = Annotated[
     str,
@@ -146,17 +144,6 @@ class OrderDetail(OrderSummary, kw_only=True):
     ) = UNSET
 
 
-class Event(Answer):
-    """An event of an order. Sequences are gapless."""
-
-    sequence: int
-    type: str
-    status: Annotated[str, Meta(description="The status after the event, if it changed.")] | None
-    progress: int
-    data: dict[str, Any]
-    at: datetime
-
-
 class Why(Answer):
     """Explanation of an order's state, for operators."""
 
@@ -174,13 +161,6 @@ class OrderPage(Answer):
 
     next: str | None
     results: list[OrderSummary]
-
-
-class EventPage(Answer):
-    """A page of an order's events, oldest first."""
-
-    next: str | None
-    results: list[Event]
 
 
 def status_name(status: str) -> str:
@@ -311,26 +291,6 @@ def detail(
 
 
 NOTHING = Decimal("0.00")
-
-
-def event(row: OrderEvent, *, staff: bool) -> Event:
-    """Return an event without internal details such as tracebacks."""
-    # By plain text: during a deploy the journal has events of a newer release.
-    becomes = STATUS_BY_EVENT.get(row.type)
-    internal = row.type == EventType.ATTENTION_NEEDED
-    shown = (
-        {}
-        if internal and not staff
-        else {name: value for name, value in row.data.items() if name != "details"}
-    )
-    return Event(
-        sequence=row.sequence,
-        type=row.type,
-        status=status_name(becomes) if becomes else None,
-        progress=row.progress,
-        data=shown,
-        at=row.at,
-    )
 
 
 def _facts(order: Order, viewer: Viewer) -> dict[str, Any]:
