@@ -30,7 +30,7 @@ from runtime.per_process import per_process
 
 logger = logging.getLogger(__name__)
 
-# Of one account, so that nobody's mailbox is flooded.
+# Of one account, so that no mailbox is flooded.
 MAILS = Rate(3, 3600)
 TEMPLATE = "admin/password_reset"
 

@@ -11,7 +11,7 @@ IN_ADDRESS = re.compile(
 )
 
 
-# Its address alone lets somebody choose a password.
+# The link alone is enough to choose a password.
 PASSWORD_LINK = re.compile(r"(?P<path>/password/reset/[\w-]+/)(?!set-password)[\w-]+")
 # API tokens and the signed values of orders anywhere; their prefixes exist for this.
 API_TOKEN = re.compile(r"\b(?:opt_[A-Za-z0-9_-]{43}|opo_[A-Za-z0-9_-]{52})(?![A-Za-z0-9_-])")

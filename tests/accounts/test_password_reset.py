@@ -1,4 +1,4 @@
-"""Staff who forgot their password choose another by a mail, and nobody else learns anything."""
+"""Staff who forgot their password choose another by a mail; the answer reveals no account."""
 
 import re
 
