@@ -1,7 +1,7 @@
 """Request bodies: structs are validation and API schema in one."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
@@ -38,6 +38,8 @@ class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=T
 
     # Names on the wire of which at least one is required.
     at_least_one_of: ClassVar[tuple[str, ...]] = ()
+    # Narrower schemas by name, each with its own keywords by field: together they are all that is accepted.
+    variants: ClassVar[Mapping[str, Mapping[str, dict[str, Any]]]] = {}
 
     def __post_init__(self) -> None:
         for complaint in self.complaints():

@@ -1,5 +1,6 @@
 """OpenAPI schemas, authentication schemes, errors and parameters."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -84,19 +85,27 @@ def _struct(name: str, root: type = msgspec.Struct) -> type | None:
 
 
 def _variants(name: str, schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return a schema, and one for each field of `at_least_one_of`, by name.
+    """Return a schema, and by name one for each field of `at_least_one_of` and each of `variants`.
 
     Whole variants, as generators of clients do not understand `anyOf` beside `properties`.
     """
-    needed: tuple[str, ...] = getattr(_struct(name), "at_least_one_of", ())
-    if not needed:
+    struct = _struct(name)
+    needed: tuple[str, ...] = getattr(struct, "at_least_one_of", ())
+    found = {f"{name}By{field[:1].upper()}{field[1:]}": _requiring(field, schema) for field in needed}
+    for variant, narrower in getattr(struct, "variants", {}).items():
+        found[variant] = _narrowed(schema, narrower)
+    if not found:
         return {name: schema}
-    named = {f"{name}By{field[:1].upper()}{field[1:]}": field for field in needed}
     choice = {
         "description": schema.get("description", ""),
-        "anyOf": [{"$ref": REF.format(name=variant)} for variant in named],
+        "anyOf": [{"$ref": REF.format(name=variant)} for variant in found],
     }
-    return {name: choice} | {variant: _requiring(field, schema) for variant, field in named.items()}
+    return {name: choice} | found
+
+
+def _narrowed(schema: dict[str, Any], narrower: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    fields = {name: each | narrower.get(name, {}) for name, each in schema["properties"].items()}
+    return schema | {"properties": fields}
 
 
 def _requiring(field: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The customer's order page: status, payment, steps, address, options."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -14,9 +13,10 @@ from notifications import formats, wording
 from notifications.shop import shop
 from orders.events import EventType
 from orders.legs import PAYMENT, STOCK
-from orders.models import Credit, Journey, Order, OrderEvent
+from orders.models import Journey, Order, OrderEvent
 from orders.operators.actions import OPERATIONS, previews
 from orders.payment.captures import charged_amount
+from orders.refunding.extent import in_parts, state_of
 from orders.reporting.wording import is_code, reason_in_words
 from orders.status import Status
 from payments import ledger
@@ -45,6 +45,7 @@ def context_of(order: Order) -> dict[str, Any]:
         "shipping": _money(order.journey.shipping_amount, order),
         "total": _money(order.total_amount, order),
         "headline": headline(order.journey),
+        "refunds": wording.REFUNDS.get(state_of(order, refunded=in_parts(order.credits.all()))),
         "story": story(order),
         "given_reason": _given_reason(order.journey),
         "consolation": consolation(order.journey),
@@ -102,19 +103,15 @@ def effect_of_cancelling(order: Order) -> str:
 def _refunds(order: Order) -> str:
     """Return how much of the payment is refunded, or on its way back."""
     credits_ = list(order.credits.all())
-    refunded = _refunded(credits_)
+    refunded = in_parts(credits_)
     to_come = sum((credit.amount for credit in credits_), Decimal(0)) - refunded
     texts = ((wording.PARTS_REFUNDED, refunded), (wording.PARTS_ON_THEIR_WAY, to_come))
     return " ".join(str(text).format(total=_money(amount, order)) for text, amount in texts if amount)
 
 
-def _refunded(credits_: Iterable[Credit]) -> Decimal:
-    return sum((c.amount for c in credits_ if c.state == Credit.State.REFUNDED), Decimal(0))
-
-
 def _left(order: Order) -> str:
     """Return the total without the parts that were refunded."""
-    return formats.money(order.total_amount - _refunded(order.credits.all()), order.currency)
+    return formats.money(order.total_amount - in_parts(order.credits.all()), order.currency)
 
 
 def _why(journey: Journey) -> str:

@@ -113,9 +113,10 @@ class Desk(AdminSite):
         return by_provider or bool(getattr(request.user, "is_verified", lambda: False)())
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the login, with the way to the single sign-on provider if there is one."""
+        """Show the login, with the ways to the single sign-on provider and to a new password if there are any."""
         ours = {
             "single_sign_on": bool(settings.OIDC_RP_CLIENT_ID),
+            "password_reset": settings.PASSWORD_RESET,
             "login_base": "otp/admin111/login.html" if settings.SECOND_FACTOR else "admin/login.html",
         }
         return super().login(request, ours | (extra_context or {}))

@@ -53,6 +53,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("redoc.js", pages.redoc_script, name="redoc-script"),
     path("errors/<slug:code>", error_pages.error_page, name="error-code"),
     path("", include("monitoring.urls")),
+    path("password/reset/", include("config.passwords")),
     path("admin/login/", pages.throttled_login(admin.site.login)),
     path("admin/", admin.site.urls),
     re_path(r"^api(/.*)?$", errors.api_not_found),

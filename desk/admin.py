@@ -31,6 +31,7 @@ from orders.operators.admin_filters import (
     CauseFilter,
     CountryFilter,
     PlacedFilter,
+    RefundFilter,
     StatusFilter,
     WaitingFilter,
 )
@@ -47,6 +48,7 @@ class DeskOrderAdmin(HandledAdmin, OrderAdmin):
     list_filter = (
         CauseFilter,
         StatusFilter,
+        RefundFilter,
         AttentionFilter,
         WaitingFilter,
         AssigneeFilter,

@@ -221,7 +221,7 @@ def beat() -> Finding:
     limit = stale_after(BEAT_INTERVAL)
     if (last and now - last <= limit) or time.monotonic() - _started < limit.total_seconds():
         return Finding(facts=facts)
-    since = f"since {last:%Y-%m-%d %H:%M:%S}" if last else "so far"
+    since = f"since {last:%Y-%m-%d %H:%M:%S} UTC" if last else "so far"
     return Finding(State.DEGRADED, f"No scheduled task has run {since}.", facts)
 
 

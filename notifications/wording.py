@@ -4,6 +4,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from orders.legs import LEGS, PAYMENT
+from orders.refunding.extent import RefundState
 from orders.status import Status
 
 Text = str | Promise
@@ -95,6 +96,10 @@ MONEY_AT_THE_END: dict[str, Text] = {
     PAYMENT.VOIDED: _("The {total} hold on your card was released. You were not charged."),
 }
 NOT_CHARGED = _("You were not charged.")
+REFUNDS: dict[str, Text] = {
+    RefundState.PARTLY: _("Partly refunded"),
+    RefundState.REFUNDED: _("Refunded"),
+}
 # Refunds of parts.
 PARTS_REFUNDED = _("You were refunded {total}.")
 PARTS_ON_THEIR_WAY = _("Your refund of {total} is on its way.")

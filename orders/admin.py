@@ -1,5 +1,7 @@
 """Orders in the admin site: read-only, changed by operations only. `desk` registers those of orders."""
 
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, ClassVar, cast
 
 from django.contrib import admin
@@ -14,7 +16,7 @@ from django.utils.timesince import timesince
 from inventory.models import Reservation
 from iso.currencies import format_amount
 from orders import queries
-from orders.legs import LEGS, PAYMENT, read_states
+from orders.legs import LEGS, read_states
 from orders.maintenance import archive
 from orders.models import ArchivedOrder, Batch, Credit, Journey, Order, OrderEvent, OrderLine
 from orders.operators import refunding
@@ -27,8 +29,10 @@ from orders.operators.runs import flower_url, latest_batch, runs_in, runs_of
 from orders.operators.search import found, named
 from orders.permissions import may_operate
 from orders.placing.origin import trace_url
+from orders.refunding.extent import RefundState, annotated, in_parts, state_of
 from orders.refunding.receipts import is_paid_by_hand
 from orders.reporting.wording import attention, timeline, waits_for
+from orders.status import Status
 from payments.models import Transaction
 
 # --- The list ---------------------------------------------------------------------------------------------
@@ -58,7 +62,8 @@ class OrdersAdmin(PageAdmin):
     @admin.display(description="Status")
     def status(self, row: Any) -> SafeString:
         """Column: status badge."""
-        return status_badge(self.order_of(row).journey)
+        order = self.order_of(row)
+        return status_badge(order.journey, state_of(order, refunded=self.refunded_of(row)))
 
     @admin.display(description="Customer name", ordering="customer_name")
     def customer_name(self, row: Any) -> str:
@@ -90,12 +95,18 @@ class OrdersAdmin(PageAdmin):
         """Search by `find`."""
         return (self.find(queryset, search_term) if search_term.strip() else queryset), False
 
-    def common_context(self, order: Order) -> dict[str, Any]:
+    def refunded_of(self, row: Any) -> Decimal:
+        """Return what was refunded of an order in parts."""
+        raise NotImplementedError
+
+    def common_context(self, order: Order, granted: Sequence[Credit]) -> dict[str, Any]:
+        refunds = state_of(order, refunded=in_parts(granted))
         return {
             "title": order.number,
             "order": order,
             "journey": order.journey,
-            "badge": status_badge(order.journey),
+            "badge": status_badge(order.journey, refunds),
+            "settled": SETTLED.get(order.journey.status),
         }
 
 
@@ -164,7 +175,7 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
     def context_of(self, request: HttpRequest, order: Order) -> dict[str, Any]:
         events, runs = list(order.events.all()), runs_of(order)
         granted = list(order.credits.all())
-        return self.common_context(order) | {
+        return self.common_context(order, granted) | {
             "explanation": "" if is_at_rest(order.journey) else explain(order).text,
             "waits_for": waits_for(order.journey.waiting_for),
             "attention": attention(order.journey.attention),
@@ -186,11 +197,23 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
         return [each for each in self.allowed(request) if previews(each, [order])[0].effects]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
-        return super().get_queryset(request).select_related("journey")
+        return annotated(super().get_queryset(request).select_related("journey"))
+
+    def refunded_of(self, row: Any) -> Decimal:
+        """Return the annotation of the list's query."""
+        return cast("Decimal", row.refunded)
 
 
-def status_badge(journey: Journey) -> SafeString:
-    label = journey.status.capitalize() + (", refunded" if journey.payment == PAYMENT.REFUNDED else "")
+REFUNDED = {RefundState.PARTLY: ", partly refunded", RefundState.REFUNDED: ", refunded"}
+# Names of `settled_at` on the page; none while work is under way.
+SETTLED = {
+    status.value: status.value.capitalize()
+    for status in (Status.CONFIRMED, Status.COMPLETED, Status.CANCELLED, Status.REJECTED)
+}
+
+
+def status_badge(journey: Journey, refunds: RefundState) -> SafeString:
+    label = journey.status.capitalize() + REFUNDED.get(refunds, "")
     return format_html('<span class="status status-{}">{}</span>', journey.status, label)
 
 
@@ -237,20 +260,25 @@ class ArchivedOrderAdmin(OrdersAdmin):
     def order_of(self, row: ArchivedOrder) -> Order:
         return archive.order_of(row)
 
+    def refunded_of(self, row: ArchivedOrder) -> Decimal:
+        """Return the sum of the archived credits."""
+        return in_parts(archive.rows_of(row, "credits", Credit))
+
     def find(self, queryset: QuerySet[ArchivedOrder], text: str) -> QuerySet[ArchivedOrder]:
         return named(queryset, text)
 
     def context_of(self, request: HttpRequest, archived: ArchivedOrder) -> dict[str, Any]:
         order = archive.order_of(archived)
         transactions = archive.rows_of(archived, "transactions", Transaction)
+        granted = archive.rows_of(archived, "credits", Credit)
         may_refund = may_operate(request.user, "refund")
         may_refund = may_refund and refunding.is_archived_refundable(order, transactions)
-        return self.common_context(order) | {
+        return self.common_context(order, granted) | {
             "archived": archived,
             "may_refund": may_refund,
             "operations": [OPERATIONS["refund"]] if may_refund else [],
             "lines": archive.rows_of(archived, "lines", OrderLine),
             "transactions": transactions,
-            "refunds": refunding.listed(archive.rows_of(archived, "credits", Credit)),
+            "refunds": refunding.listed(granted),
             "timeline": timeline(archive.rows_of(archived, "events", OrderEvent)),
         }

@@ -11,13 +11,16 @@ IN_ADDRESS = re.compile(
 )
 
 
+# The link alone is enough to choose a password.
+PASSWORD_LINK = re.compile(r"(?P<path>/password/reset/[\w-]+/)(?!set-password)[\w-]+")
 # API tokens and the signed values of orders anywhere; their prefixes exist for this.
 API_TOKEN = re.compile(r"\b(?:opt_[A-Za-z0-9_-]{43}|opo_[A-Za-z0-9_-]{52})(?![A-Za-z0-9_-])")
 
 
 def without_credentials(text: str) -> str:
-    """Mask API tokens, signed links, and credentials in URL parameters."""
+    """Mask API tokens, signed links, links for new passwords, and credentials in URL parameters."""
     text = API_TOKEN.sub("[secret]", text) if "opt_" in text or "opo_" in text else text
+    text = PASSWORD_LINK.sub(r"\g<path>[secret]", text) if "/password/" in text else text
     return IN_ADDRESS.sub(r"\g<name>[secret]", text) if "=" in text else text
 
 

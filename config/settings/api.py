@@ -66,7 +66,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SCHEMA_PATH_PREFIX": "/api",
-    "ENUM_NAME_OVERRIDES": {"AdjustmentKind": "orders.rules.adjustments.KINDS"},
+    "ENUM_NAME_OVERRIDES": {
+        "AdjustmentKind": "orders.rules.adjustments.KINDS",
+        "OrderRefundState": "orders.http.filters.REFUND_STATES",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "api.openapi_layout.lay_out",

@@ -74,6 +74,8 @@ _ADDRESSES = {
 _PLAYED = [name for name, address in _ADDRESSES.items() if address.startswith(SANDBOX_URL)]
 if "in_process" in _GATEWAYS:
     _PLAYED.append("PAYMENT_GATEWAY")
+# Links for new passwords go to real mailboxes only.
+PASSWORD_RESET, PASSWORD_RESET_TIMEOUT = "EMAIL_SERVICE_URL" not in _PLAYED, 3600
 if _PLAYED and not ALLOW_SANDBOX:
     raise ImproperlyConfigured(
         f"{', '.join(_PLAYED)} lead to the sandbox, which moves no money, no goods and no mail: name your"

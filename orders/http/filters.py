@@ -12,10 +12,12 @@ from api.problems import Problem
 from api.validators import check_text
 from database.text import spellings
 from orders.models import Order
+from orders.refunding import extent
 from orders.status import Status
 
 STATUSES = frozenset(status.value for status in Status)
 STATUS_NAMES = [status.value.capitalize() for status in Status]
+REFUND_STATES = [state.value for state in extent.RefundState]
 
 FILTER_PARAMETERS = [
     OpenApiParameter(
@@ -27,6 +29,11 @@ FILTER_PARAMETERS = [
     OpenApiParameter("customer", OpenApiTypes.STR, description="The customer's exact name."),
     OpenApiParameter(
         "externalReference", {"type": "string", "minLength": 1}, description="The shop's own, exactly."
+    ),
+    OpenApiParameter(
+        "refundState",
+        {"type": "string", "enum": REFUND_STATES},
+        description="Orders of which nothing, a part or all is refunded.",
     ),
     OpenApiParameter(
         "placedFrom",
@@ -55,6 +62,8 @@ def apply_filters(orders: QuerySet[Order], request: Request) -> QuerySet[Order]:
     if "external_reference" in conditions:
         # The condition of the partial index.
         orders = orders.exclude(external_reference="")
+    if (state := conditions.pop("refund_state", None)) is not None:
+        orders = extent.narrowed(orders, state)
     return orders.filter(**conditions)
 
 
@@ -82,6 +91,13 @@ def _reference(name: str, values: list[str]) -> str:
     return reference
 
 
+def _refund_state(name: str, values: list[str]) -> str:
+    state = _only(name, values)
+    if state not in REFUND_STATES:
+        raise Problem("invalid_parameter", f"One of {', '.join(REFUND_STATES)}.", field=name)
+    return state
+
+
 def _moment(name: str, values: list[str]) -> datetime:
     try:
         text = _only(name, values)
@@ -103,6 +119,7 @@ READERS: dict[str, tuple[str, Any]] = {
     "status": ("journey__status__in", _statuses),
     "customer": ("customer_name__in", _spellings),
     "externalReference": ("external_reference", _reference),
+    "refundState": ("refund_state", _refund_state),
     "placedFrom": ("placed_at__gte", _moment),
     "placedTo": ("placed_at__lt", _moment),
     # Deprecated:

@@ -1,8 +1,8 @@
 """Lines and adjustments of orders, in requests and answers."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
@@ -12,7 +12,7 @@ from api.responses import Answer
 from iso.currencies import rounded
 from orders.managers import PlacedLine
 from orders.models import OrderLine
-from orders.rules.adjustments import Adjustment, Kind, of_line
+from orders.rules.adjustments import DISCOUNT, KINDS, Adjustment, Kind, of_line
 
 Properties = Annotated[
     dict[
@@ -34,6 +34,18 @@ RATE = "A share: 0.19 for 19 %. Shown, never used to compute."
 class NewAdjustment(Body, kw_only=True):
     """An amount beside the lines of a new order, or of one line, as the caller computed it. Needs `price_order`."""
 
+    variants: ClassVar[Mapping[str, Mapping[str, dict[str, Any]]]] = {
+        "NewDiscount": {
+            "kind": {"enum": [DISCOUNT]},
+            "code": {"examples": ["WELCOME5"]},
+            "amount": {"maximum": 0, "description": "At most 0.", "examples": [-5.00]},
+        },
+        "NewCharge": {
+            "kind": {"enum": [kind for kind in KINDS if kind != DISCOUNT]},
+            "amount": {"minimum": 0, "description": "At least 0."},
+        },
+    }
+
     kind: Kind
     code: Annotated[str, Meta(min_length=1, max_length=40, examples=["VAT"])]
     amount: Annotated[Amount, Meta(description=AMOUNT, examples=[9.58])]
@@ -42,9 +54,9 @@ class NewAdjustment(Body, kw_only=True):
 
     def complaints(self) -> Iterator[str]:
         """Yield an amount of the wrong sign."""
-        if self.amount is not None and self.kind == "discount" and self.amount > 0:
+        if self.amount is not None and self.kind == DISCOUNT and self.amount > 0:
             yield "discount above 0 in amount"
-        if self.amount is not None and self.kind not in (None, "discount") and self.amount < 0:
+        if self.amount is not None and self.kind not in (None, DISCOUNT) and self.amount < 0:
             yield "below 0 without discount in amount"
 
     def as_adjustment(self, currency: str) -> Adjustment:

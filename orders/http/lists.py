@@ -17,6 +17,7 @@ from orders.http import responses as serializers
 from orders.http.filters import by_customer_name
 from orders.http.offers import viewer_of
 from orders.http.responses import OrderPage
+from orders.refunding.extent import annotated
 from orders.status import Status
 
 BAD_PAGE = refusals(_400="invalid_parameter unknown_parameter control_characters card_number_refused")
@@ -25,7 +26,7 @@ BAD_PAGE = refusals(_400="invalid_parameter unknown_parameter control_characters
 @replica.may_be_late
 def page_of(request: Request, orders: Any) -> Response:
     """Answer with the requested page of orders."""
-    rows, following = newest_first(request, orders)
+    rows, following = newest_first(request, annotated(orders))
     return Response(serializers.order_page(rows, following=following, viewer=viewer_of(user_of(request))))
 
 

@@ -10,18 +10,18 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.responses import Answer
-from orders.events import STATUS_AFTER, EventType
 from orders.http.line_bodies import AdjustmentBody, Line, adjustment_bodies, line_bodies
 from orders.http.links import track_link
 from orders.http.offers import Viewer, offers, open_commands
 from orders.http.payment_bodies import PaymentAction, PaymentTransaction, action_body, transaction_body
 from orders.legs import NAMES
-from orders.models import Order, OrderEvent, OrderLine
+from orders.models import Order, OrderLine
 from orders.operators.situations import SITUATIONS, WAITS_FOR_NOTHING, Explanation
 from orders.placing import totals
 from orders.placing.pricing import NewOrder
 from orders.placing.single import Placed
 from orders.queries import completion_times
+from orders.refunding.extent import RefundState, state_of
 from orders.reporting.wording import is_code
 from orders.status import Status
 from payments.balance import standing
@@ -29,7 +29,6 @@ from payments.models import Transaction
 from shipping.quotes import Refusal
 
 OPEN = "open"
-STATUS_BY_EVENT = {event.value: status for event, status in STATUS_AFTER.items()}
 
 StatusName = Annotated[
     str,
@@ -91,7 +90,25 @@ class OrderSummary(Answer, kw_only=True):
         datetime, Meta(description="The same as `placedAt`.", extra_json_schema={"deprecated": True})
     ]
     completed_at: Annotated[datetime | None, Meta(description="It stays when the order is refunded.")]
-    finished_at: datetime | None
+    settled_at: Annotated[
+        datetime | None,
+        Meta(
+            description="When it became Confirmed, Completed, Cancelled or Rejected, as its `status` says;"
+            " null while it is Pending, Processing or Cancelling. A Confirmed order is paid, not handed over:"
+            " see `completedAt`."
+        ),
+    ]
+    finished_at: Annotated[
+        datetime | None,
+        Meta(description="The same as `settledAt`.", extra_json_schema={"deprecated": True}),
+    ]
+    refund_state: Annotated[
+        str,
+        Meta(
+            description="Whether nothing, a part or all of what was paid is refunded.",
+            extra_json_schema={"enum": [state.value for state in RefundState]},
+        ),
+    ]
     links: Links
 
 
@@ -115,7 +132,9 @@ class OrderDetail(OrderSummary, kw_only=True):
     country: str
     metadata: Annotated[dict[str, str], Meta(description="The shop's own facts.")]
     language: Annotated[str | None, Meta(description="As given; null: the shop's.")]
-    refunded_amount: Annotated[Decimal, Meta(description="Refunded in parts; see /refunds.")]
+    refunded_amount: Annotated[
+        Decimal, Meta(description="All that was refunded, in parts or on cancellation; see /refunds.")
+    ]
     items: list[Line]
     adjustments: list[AdjustmentBody]
     legs: Legs
@@ -123,17 +142,6 @@ class OrderDetail(OrderSummary, kw_only=True):
     payment_action: (
         Annotated[PaymentAction, Meta(description="Told to the order's owner only.")] | UnsetType | None
     ) = UNSET
-
-
-class Event(Answer):
-    """An event of an order. Sequences are gapless."""
-
-    sequence: int
-    type: str
-    status: Annotated[str, Meta(description="The status after the event, if it changed.")] | None
-    progress: int
-    data: dict[str, Any]
-    at: datetime
 
 
 class Why(Answer):
@@ -153,13 +161,6 @@ class OrderPage(Answer):
 
     next: str | None
     results: list[OrderSummary]
-
-
-class EventPage(Answer):
-    """A page of an order's events, oldest first."""
-
-    next: str | None
-    results: list[Event]
 
 
 def status_name(status: str) -> str:
@@ -193,7 +194,9 @@ def placed(order: Placed, *, new: NewOrder, viewer: Viewer) -> OrderDetail:
         attention=None if viewer.sees_all else UNSET,
         version=1,
         completed_at=None,
+        settled_at=None,
         finished_at=None,
+        refund_state=RefundState.NONE,
         total_is_final=False,
         shipping_amount=None,
         **_estimates(
@@ -245,9 +248,12 @@ def _placed_facts(order: Placed, new: NewOrder) -> dict[str, Any]:
     }
 
 
-def summary(order: Order, *, viewer: Viewer, completed_at: datetime | None) -> OrderSummary:
-    """Return an order's summary; `attention` is for staff only."""
-    return OrderSummary(**_facts(order, viewer), completed_at=completed_at)
+def summary(
+    order: Order, *, viewer: Viewer, completed_at: datetime | None, refunded: Decimal
+) -> OrderSummary:
+    """Return an order's summary, given what was refunded in parts; `attention` is for staff only."""
+    state = state_of(order, refunded=refunded)
+    return OrderSummary(**_facts(order, viewer), completed_at=completed_at, refund_state=state)
 
 
 def detail(
@@ -261,17 +267,19 @@ def detail(
     """Return an order's detail, for its owner with the next action of the payment."""
     journey = order.journey
     shipping = None if _is_total_final(order) else _estimate(order)
+    refunded = sum((entry.amount for entry in standing(transactions, Transaction.Kind.REFUND)), NOTHING)
     adjustments = order.adjustment_list
     return OrderDetail(
         **_facts(order, viewer),
         completed_at=completed_at,
+        refund_state=state_of(order, refunded=refunded),
         email=order.email or None,
         goods_amount=order.goods_amount,
         adjustment_amount=order.adjustment_amount,
         adjustments=adjustment_bodies(adjustments),
         shipping_amount=journey.shipping_amount,
         **_estimates(order.goods_amount + order.adjustment_amount, shipping),
-        refunded_amount=_refunded(transactions),
+        refunded_amount=refunded,
         shipping_address=order.shipping_address,
         country=order.country,
         metadata=order.metadata,
@@ -284,31 +292,6 @@ def detail(
 
 
 NOTHING = Decimal("0.00")
-
-
-def _refunded(transactions: Sequence[Transaction]) -> Decimal:
-    """Return what credits refunded; a cancellation's refund has none."""
-    return sum((e.amount for e in standing(transactions, Transaction.Kind.REFUND) if e.credit), NOTHING)
-
-
-def event(row: OrderEvent, *, staff: bool) -> Event:
-    """Return an event without internal details such as tracebacks."""
-    # By plain text: during a deploy the journal has events of a newer release.
-    becomes = STATUS_BY_EVENT.get(row.type)
-    internal = row.type == EventType.ATTENTION_NEEDED
-    shown = (
-        {}
-        if internal and not staff
-        else {name: value for name, value in row.data.items() if name != "details"}
-    )
-    return Event(
-        sequence=row.sequence,
-        type=row.type,
-        status=status_name(becomes) if becomes else None,
-        progress=row.progress,
-        data=shown,
-        at=row.at,
-    )
 
 
 def _facts(order: Order, viewer: Viewer) -> dict[str, Any]:
@@ -335,6 +318,7 @@ def _facts(order: Order, viewer: Viewer) -> dict[str, Any]:
         "version": journey.sequence,
         "placed_at": order.placed_at,
         "created_at": order.placed_at,
+        "settled_at": journey.finished_at,
         "finished_at": journey.finished_at,
         "links": _links(
             order.pk,
@@ -359,9 +343,13 @@ def _estimate(order: Order) -> Decimal | Refusal:
     )
 
 
-def order_page(orders: Sequence[Order], *, following: str | None, viewer: Viewer) -> OrderPage:
+def order_page(orders: Sequence[Any], *, following: str | None, viewer: Viewer) -> OrderPage:
+    """Return a page of orders that are annotated with what was `refunded` of them in parts."""
     completed = completion_times(orders)
-    results = [summary(order, viewer=viewer, completed_at=completed.get(order.pk)) for order in orders]
+    results = [
+        summary(order, viewer=viewer, completed_at=completed.get(order.pk), refunded=order.refunded)
+        for order in orders
+    ]
     return OrderPage(next=following, results=results)
 
 

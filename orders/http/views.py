@@ -24,13 +24,14 @@ from orders import commands, journal, queries
 from orders.http import responses as serializers
 from orders.http.archived import also_archived
 from orders.http.etags import check_precondition, etag_of, is_not_modified
+from orders.http.event_bodies import EventPage, event
 from orders.http.examples import BY_PRODUCT_ID, BY_PRODUCT_NAME, WITH_ADJUSTMENTS
 from orders.http.filters import FILTER_PARAMETERS, apply_filters
 from orders.http.lists import BAD_PAGE, page_of
 from orders.http.offers import viewer_of
 from orders.http.placing import place
 from orders.http.requests import NewOrderRequest, Reason
-from orders.http.responses import EventPage, OrderDetail, OrderPage, Why
+from orders.http.responses import OrderDetail, OrderPage, Why
 from orders.models import Journey, Order
 from orders.operators.actions import note
 from orders.operators.explain import explain
@@ -160,7 +161,7 @@ class OrderEvents(APIView):
         return Response(
             EventPage(
                 next=address(request, after=events[-1].sequence) if full else None,
-                results=[serializers.event(row, staff=staff) for row in events],
+                results=[event(row, staff=staff) for row in events],
             )
         )
 

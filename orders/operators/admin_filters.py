@@ -13,6 +13,7 @@ from orders import queries
 from orders.legs import WAITS
 from orders.models import Order
 from orders.operators import stuck_reasons
+from orders.refunding import extent
 from orders.reporting.stats import first_id_since
 from orders.status import UNDER_WAY, Status
 from scheduling.slots import database_now
@@ -51,6 +52,22 @@ class StatusFilter(OrderFilter):
 
     def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:
         return orders.filter(journey__status=choice)
+
+
+class RefundFilter(OrderFilter):
+    """Filters by how much is refunded."""
+
+    title = "refunds"
+    parameter_name = "refunded"
+
+    def offered(self) -> list[tuple[str, str]]:
+        return [
+            (extent.RefundState.PARTLY.value, "Partly refunded"),
+            (extent.RefundState.REFUNDED.value, "Refunded"),
+        ]
+
+    def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:
+        return extent.narrowed(orders, choice)
 
 
 class AttentionFilter(OrderFilter):

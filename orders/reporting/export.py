@@ -6,23 +6,23 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from django.db import connections, transaction
-from django.db.models import OuterRef, QuerySet, Subquery, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet
 
 from api.renderers import ENCODER
 from iso.currencies import rounded
-from orders.models import Credit, Order, order_number
+from orders.legs import PAYMENT
+from orders.models import Order, order_number
+from orders.refunding.extent import annotated, refund_state
 from orders.rules.adjustments import of_rows
 
 PIECE_ROWS = 1000
 # A stalled reader's snapshot would block vacuuming.
 IDLE_TIMEOUT_SECONDS = 60
 
-# Columns and their sources. `orderNumber` and `totalAmount` are computed.
+# Columns and their sources. `orderNumber`, the total and what is refunded are computed.
 COLUMNS = {
     "id": "id",
     "orderNumber": "placed_at",
@@ -43,27 +43,17 @@ COLUMNS = {
     "version": "journey__sequence",
     "placedAt": "placed_at",
     "createdAt": "placed_at",  # deprecated
-    "finishedAt": "journey__finished_at",
+    "finishedAt": "journey__finished_at",  # deprecated
     "adjustmentAmount": "adjustment_amount",
     "adjustments": "adjustments",
+    "settledAt": "journey__finished_at",
+    "refundState": "journey__payment",
 }
 AMOUNTS = {"goodsAmount", "shippingAmount", "totalAmount", "refundedAmount", "adjustmentAmount"}
 STAFF_COLUMNS = {"attention": "journey__attention"}
 # What spreadsheets run as a formula, even behind invisible characters.
 FORMULA = re.compile(
     r"[\s\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r]"
-)
-
-# What credits refunded of orders that were not cancelled.
-REFUNDED = Coalesce(
-    Subquery(
-        Credit.objects.filter(order_id=OuterRef("pk"), state=Credit.State.REFUNDED)
-        .order_by()
-        .values("order_id")
-        .annotate(amount=Sum("amount"))
-        .values("amount")
-    ),
-    Decimal("0.00"),
 )
 
 Row = dict[str, Any]
@@ -82,7 +72,7 @@ class Format:
         """Yield the orders, oldest first, from one snapshot."""
         columns = COLUMNS | dict(self.more_columns) | (STAFF_COLUMNS if staff else {})
         yield self.heading(list(columns))
-        rows = orders.annotate(refunded=REFUNDED).order_by("pk").values_list(*dict.fromkeys(columns.values()))
+        rows = annotated(orders).order_by("pk").values_list(*dict.fromkeys(columns.values()))
         with transaction.atomic(using=orders.db):
             _limit_idle_time(orders.db)
             piece = []
@@ -103,9 +93,11 @@ def _row(columns: dict[str, str], values: dict[str, Any]) -> Row:
     row = {name: None if values[source] == "" else values[source] for name, source in columns.items()}
     row["orderNumber"] = order_number(values["id"], values["placed_at"])
     row["status"] = values["journey__status"].capitalize()
-    row["totalAmount"] = (
-        values["goods_amount"] + values["adjustment_amount"] + (values["journey__shipping_amount"] or 0)
-    )
+    total = values["goods_amount"] + values["adjustment_amount"] + (values["journey__shipping_amount"] or 0)
+    row["totalAmount"] = total
+    payment, refunded = values["journey__payment"], values["refunded"]
+    row["refundState"] = refund_state(payment, refunded=refunded, total=total)
+    row["refundedAmount"] = total if payment == PAYMENT.REFUNDED else refunded
     row["adjustments"] = of_rows(values["adjustments"])
     for name in AMOUNTS & row.keys():
         amount = row[name]

@@ -15,7 +15,7 @@ KINDS: tuple[str, ...] = get_args(Kind)
 
 # Spread over the lines: a refund of units carries its share.
 OF_GOODS = ("tax", "discount")
-SHIPPING = "shipping"
+DISCOUNT, SHIPPING = "discount", "shipping"
 
 
 class Adjustment(msgspec.Struct, frozen=True, gc=False):

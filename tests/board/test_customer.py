@@ -67,6 +67,7 @@ def test_one_refunded_in_part_says_how_much_and_what_a_cancellation_brings(page,
     refund_part(order_id=order.order_id, wish=Wish(amount=Decimal(6)))
     text = page(order)
     assert "You were refunded $4.00. Your refund of $6.00 is on its way." in text
+    assert "Confirmed Partly refunded" in text
     assert "You'll be refunded $21.00." in text
 
 

@@ -10,7 +10,11 @@ configuration = openapi_client.Configuration(host=os.environ["API_URL"], access_
 api = openapi_client.OrdersApi(openapi_client.ApiClient(configuration))
 
 line = models.NewLineBySku(sku=sys.argv[1], quantity=2)
-body = models.NewOrderRequestByCustomerName(customer_name="Jane", items=[models.NewLine(line)], hold=True)
+fee = models.NewAdjustment(models.NewCharge(kind="fee", code="WRAPPING", amount=2.0))
+coupon = models.NewAdjustment(models.NewDiscount(kind="discount", code="WELCOME5", amount=-5.0))
+body = models.NewOrderRequestByCustomerName(
+    customer_name="Jane", items=[models.NewLine(line)], adjustments=[fee, coupon], hold=True
+)
 placed = api.create_order(new_order_request=models.NewOrderRequest(body), idempotency_key="a key")
 read = api.get_order(str(placed.id))
 events = api.list_order_events(str(placed.id))

@@ -244,7 +244,10 @@ def test_health_is_told_whatever_else_is_under_way(settings):
     assert middleware(RequestFactory().get("/health/live")).status_code == HTTPStatus.OK
 
 
-@pytest.mark.parametrize("path", ["/api/token", "/api/login/login/", "/admin/login/"])
+@pytest.mark.parametrize(
+    "path",
+    ["/api/token", "/api/login/login/", "/admin/login/", "/password/reset/", "/password/reset/MQ/a-b/"],
+)
 def test_every_way_to_send_a_password_is_a_login(path):
     view = resolve(path).func
     assert kind_of(RequestFactory().post(path), view) == Kind.LOGIN

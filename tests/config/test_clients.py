@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from django.contrib.auth.models import Permission
 from drf_spectacular.renderers import OpenApiJsonRenderer
 
 from clients import build
@@ -60,7 +61,9 @@ def test_the_client_places_reads_lists_and_cancels(client_package, goods, live_s
 
     repeating._pause = lambda attempt: 0.0
     transport = LosesTheFirstAnswer()
-    with Shop(live_server.url, make_token(make_user()), transport=transport) as shop:
+    buyer = make_user()
+    buyer.user_permissions.add(Permission.objects.get(codename="price_order"))
+    with Shop(live_server.url, make_token(buyer), transport=transport) as shop:
         order = an_order()
         order.hold = True
         placed = shop.place(order)
@@ -77,6 +80,12 @@ def test_the_client_places_reads_lists_and_cancels(client_package, goods, live_s
         assert (refused.value.status, refused.value.code) == (412, "precondition_failed")
         done = shop.cancel(placed.id, reason="Changed her mind", if_match=shop.etag_of(placed.id))
         assert (done.status, done.reason) == ("Cancelled", "Changed her mind")
+        priced = an_order()
+        priced.adjustments = [
+            models.NewCharge(kind=models.NewChargeKindEnum.FEE, code="WRAPPING", amount=2.0),
+            models.NewDiscount(kind=models.NewDiscountKindEnum.DISCOUNT, code="WELCOME5", amount=-5.0),
+        ]
+        assert shop.quote(priced).total_amount == 21.99
         order.expected_total = 1.0
         with pytest.raises(Refused) as refused:
             shop.place(order)

@@ -11,6 +11,10 @@ from django.conf import settings
 from drf_spectacular.renderers import OpenApiJsonRenderer
 
 from api import VERSION
+from api.problems import Problem
+from api.requests import read
+from orders.http.requests import NewOrderRequest
+from orders.rules.adjustments import DISCOUNT, KINDS
 from tests.fixtures.described import closed, description, validator
 
 # A folder whose node_modules/.bin has @redocly/cli, @stoplight/spectral-cli, openapi-typescript, typescript 5
@@ -103,6 +107,26 @@ def test_no_schema_has_a_choice_beside_properties_or_a_title():
 )
 def test_its_orders_are_those_that_the_server_takes(order, is_good):
     assert validator(closed({"$ref": "#/components/schemas/NewOrderRequest"})).is_valid(order) == is_good
+
+
+@pytest.mark.parametrize(
+    ("kind", "amount", "is_good"),
+    [
+        ("discount", -5, True),
+        ("discount", 5, False),
+        *((kind, amount, amount >= 0) for kind in KINDS if kind != DISCOUNT for amount in (-5, 0, 5)),
+    ],
+)
+def test_its_adjustments_have_the_signs_that_the_server_takes(kind, amount, is_good):
+    adjustment = {"kind": kind, "code": "X", "amount": amount}
+    order = {"customerName": "A", "items": [{"sku": "A", "quantity": 1}], "adjustments": [adjustment]}
+
+    assert validator(closed({"$ref": "#/components/schemas/NewOrderRequest"})).is_valid(order) == is_good
+    try:
+        taken = bool(read(order, NewOrderRequest))
+    except Problem:
+        taken = False
+    assert taken == is_good
 
 
 def test_redocly_finds_no_error(written):

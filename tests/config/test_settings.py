@@ -70,9 +70,10 @@ def boot(script: str = "", **variables: str) -> "subprocess.CompletedProcess[str
 
 def test_a_production_with_its_own_providers_boots():
     started = boot(
-        "print(s.ALLOW_SANDBOX, repr(s.DEFAULT_PAYMENT_TOKEN), s.CANARY_INTERVAL)", CANARY_INTERVAL="0"
+        "print(s.ALLOW_SANDBOX, repr(s.DEFAULT_PAYMENT_TOKEN), s.CANARY_INTERVAL, s.PASSWORD_RESET)",
+        CANARY_INTERVAL="0",
     )
-    assert started.stdout.split() == ["False", "''", "0.0"], started.stderr
+    assert started.stdout.split() == ["False", "''", "0.0", "True"], started.stderr
 
 
 @pytest.mark.parametrize(
@@ -102,13 +103,14 @@ def test_a_production_with_a_hole_does_not_boot_and_says_why(wrong, sentence):
 
 def test_the_sandbox_may_stand_in_where_it_is_allowed_by_name():
     started = boot(
-        "print(s.PAYMENT_API_URL, s.DEFAULT_PAYMENT_TOKEN)",
+        "print(s.PAYMENT_API_URL, s.DEFAULT_PAYMENT_TOKEN, s.PASSWORD_RESET)",
         ALLOW_SANDBOX="1",
         PAYMENT_API_URL="",
+        EMAIL_SERVICE_URL="",
         DEFAULT_PAYMENT_TOKEN="tok_demo",
         SANDBOX_URL="http://sandbox",
     )
-    assert started.stdout.split() == ["http://sandbox/payments", "tok_demo"], started.stderr
+    assert started.stdout.split() == ["http://sandbox/payments", "tok_demo", "False"], started.stderr
 
 
 def test_secrets_come_from_files_as_well(tmp_path):

@@ -149,17 +149,24 @@ def test_an_order_that_is_not_paid_is_not_refunded(client, operator, order):
     assert said(answer) == ["A pending order cannot be refunded in part."]
 
 
+def of_state(client, refunded: str) -> str:
+    return client.get(f"/admin/orders/order/?refunded={refunded}").content.decode()
+
+
 def test_an_orders_page_lists_its_refunds_also_from_the_archive(client, desk, operator, confirmed):
     desk.refund(amount="10")
     parts.refund_part(order_id=confirmed.pk, wish=Wish(shipping=True, reason="Late"))
     work_off()
     commands.complete_orders(order_ids=[confirmed.pk])
     live = page_of(client, confirmed)
+    assert "Completed, partly refunded" in of_state(client, "partly")
+    assert confirmed.number not in of_state(client, "refunded")
     assert list(archive.move(before=database_now() + timedelta(seconds=1)))
     archived = page_of(client, confirmed)
     for page in (live, archived):
         listed = page[page.index('id="refunds"') :].split("</table>")[0]
         for shown in ("10.00 USD", "Chipped", "olga", "5.00 USD", "Late", "Refunded", "shipping"):
             assert shown in listed
+        assert "Completed, partly refunded" in page
     assert "A refund restores the order." in archived
     assert desk.address in archived

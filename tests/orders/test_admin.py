@@ -168,7 +168,9 @@ def test_orders_are_filtered_by_when_they_were_placed(client, operator):
     assert len(listed(client, "?placed=week")) == 2
 
 
-@pytest.mark.parametrize("query", ["?status=cancelling", "?attention=needed", "?waiting=payment_outcome"])
+@pytest.mark.parametrize(
+    "query", ["?status=cancelling", "?attention=needed", "?waiting=payment_outcome", "?refunded=refunded"]
+)
 def test_what_is_under_way_is_filtered_through_partial_indexes(client, operator, query):
     with connection.cursor() as cursor:
         cursor.execute(
@@ -258,7 +260,9 @@ def test_cancelling_gives_money_and_units_back(client, operator, confirmed):
     page = page_of(client, confirmed)
     assert "Payment returned" in page
     assert "Cancelled, refunded" in page
-    assert "Cancelled, refunded" in client.get("/admin/orders/order/").content.decode()
+    for query, shown in {"": 1, "?refunded=refunded": 1, "?refunded=partly": 0}.items():
+        listed = client.get(f"/admin/orders/order/{query}").content.decode()
+        assert listed.count("Cancelled, refunded") == shown
 
 
 def test_cancelling_wants_a_reason(client, operator, confirmed):

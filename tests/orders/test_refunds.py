@@ -1,5 +1,6 @@
 """Refunds of parts: units, shipping and amounts, each decided once and carried out once."""
 
+import json
 import uuid
 from decimal import Decimal
 from typing import Any
@@ -52,6 +53,22 @@ class Api:
     def money(self, order_id: int) -> dict[str, Any]:
         return Client().get(f"/api/orders/{order_id}/refunds", headers=self.headers).json()
 
+    def refund_state(self, order_id: int) -> tuple[str, float]:
+        """Return state and amount, which are the same in the order, lists, filters and exports."""
+        order = self.get(f"/{order_id}").json()
+        state = order["refundState"]
+        for of in ("none", "partly", "refunded"):
+            listed = {row["id"]: row for row in self.get(f"?refundState={of}").json()["results"]}
+            assert (order_id in listed) is (of == state)
+            assert not listed or listed[order_id]["refundState"] == state
+        lines = b"".join(self.get("/export").streaming_content).splitlines()
+        (row,) = (row for row in map(json.loads, lines) if row["id"] == order_id)
+        assert (row["refundState"], row["refundedAmount"]) == (state, order["refundedAmount"])
+        return state, order["refundedAmount"]
+
+    def get(self, path: str) -> Any:
+        return Client().get(f"/api/orders{path}", headers=self.headers)
+
 
 def confirmed_order(*, price: str = "10.00", units: int = 3) -> tuple[int, Any]:
     """Three things at 10.00 and 5.00 for shipping, paid."""
@@ -74,10 +91,12 @@ def journey(order_id: int) -> Journey:
 
 def test_an_order_is_refunded_ten_five_and_the_rest(api: Api) -> None:
     order_id, _ = confirmed_order()
-    for wanted, left in ((10, 25), (5, 20), (20, 0)):
+    assert api.refund_state(order_id) == ("none", 0)
+    for wanted, left, state in ((10, 25, "partly"), (5, 20, "partly"), (20, 0, "refunded")):
         answer = api.refund(order_id, amount=wanted)
         assert (answer.status_code, answer.json()["left"]) == (202, left)
         work_off()
+        assert api.refund_state(order_id) == (state, 35 - left)
     assert at_provider(order_id) == (Decimal("35.00"), Decimal("35.00"))
     assert journey(order_id).status == "confirmed"
     keys = list(Transaction.objects.filter(kind="refund").order_by("number").values_list("key", flat=True))
@@ -261,3 +280,25 @@ def test_owners_see_refunds_and_cannot_make_any(api: Api) -> None:
     own = Api(make_token(owner))
     assert own.refund(order.order_id, amount=1).status_code == 403
     assert own.money(order.order_id)["left"] == 15
+
+
+@pytest.mark.parametrize("in_parts", [0, 10])
+def test_a_cancelled_order_is_refunded_in_full_whatever_parts_were_before(api: Api, in_parts: int) -> None:
+    order_id, _ = confirmed_order()
+    if in_parts:
+        api.refund(order_id, amount=in_parts)
+        work_off()
+    commands.cancel_order(order_id=order_id, reason="")
+    work_off()
+    assert journey(order_id).status == "cancelled"
+    assert api.refund_state(order_id) == ("refunded", 35)
+
+
+def test_an_order_settles_when_it_is_confirmed_and_is_completed_later(api: Api) -> None:
+    order_id, _ = confirmed_order()
+    confirmed = api.get(f"/{order_id}").json()
+    assert confirmed["settledAt"] == confirmed["finishedAt"] is not None
+    assert confirmed["completedAt"] is None
+    commands.complete_order(order_id=order_id)
+    completed = api.get(f"/{order_id}").json()
+    assert completed["completedAt"] == completed["settledAt"] > confirmed["settledAt"]

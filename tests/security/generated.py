@@ -38,12 +38,12 @@ BEYOND_A_SCHEMA_AT = {
     ("required", "/api/orders/stuck/cancel"),
 }
 # ... and for these reasons: 2.0, which is an integer to a schema, a parameter under its former name as well, NUL,
-# fractions of cents, the sign of an adjustment by its kind, and sums.
+# fractions of cents, and sums.
 REASONS_BEYOND_A_SCHEMA = re.compile(
     r"This must be a whole number( or null)?, not a fraction"
     r"|Give this once, under one of its names"
     r"|Null characters|Ensure that there are no more than 12 digits"
-    r"|Only a discount is below 0|A discount is given with a minus|One order may be worth at most"
+    r"|One order may be worth at most"
 )
 # ... and two names or two prices of one line: client generators do not take `not` in a schema.
 OF_ONE_LINE = re.compile(r"items\[\d+\]\.")

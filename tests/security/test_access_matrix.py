@@ -63,6 +63,13 @@ MATRIX = {
     "POST /api/login/login/": "200 200 200 200 200",
     "PUT /api/login/login/": "200 200 200 200 200",
     "POST /api/login/logout/": "200 200 200 200 200",
+    "GET /password/reset/": "200 200 200 200 200",
+    "POST /password/reset/": "200 200 200 200 200",
+    "PUT /password/reset/": "200 200 200 200 200",
+    "GET /password/reset/sent/": "200 200 200 200 200",
+    "GET /password/reset/done/": "200 200 200 200 200",
+    # The link is the proof; without it any method gets a page that says so.
+    **{f"{method} /password/reset/<slug:uidb64>/<slug:token>/": "200 200 200 200 200" for method in METHODS},
     "POST /api/live/tickets": "401 201 201 201 201",
     "POST /api/live/tickets/renew": "400 400 400 400 400",  # the ticket in the body is the proof
     "POST /api/orders/<str:reference>/ticket": "401 201 404 403 201",
@@ -163,6 +170,7 @@ DESK = [
 def world(db: None, settings: Any) -> dict[str, Any]:
     """Alice's held order with all that belongs to it, and every kind of client."""
     settings.PAYMENT_WEBHOOK_SECRETS = ["a secret of sixteen"]
+    settings.PASSWORD_RESET = True
     settings.THROTTLE_RATES = dict.fromkeys(("reads", "writes", "logins"), "off")
     product = Product.objects.create(sku="TEE-1", name="T-shirt", price="29.99", weight_grams=100)
     StockItem.objects.create(product=product, on_hand=10)
@@ -192,6 +200,8 @@ def world(db: None, settings: Any) -> dict[str, Any]:
             "<path:name>": "Alice",
             "<int:notification_id>": told.pk,
             "<slug:mail_id>": "mail-1",
+            "<slug:uidb64>": "MQ",
+            "<slug:token>": "a-b",
             "<slug:name>": "http",
             "<slug:code>": "throttled",
             "<int:zone_id>": Zone.objects.create(name="Here").pk,

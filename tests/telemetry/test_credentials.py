@@ -9,6 +9,7 @@ from telemetry.credentials import without_credentials, without_secrets
     ("text", "left"),
     [
         ("GET /ws/orders?ticket=sesame", "GET /ws/orders?ticket=[secret]"),
+        ("GET /password/reset/MQ/c8-5f3a9/ 302", "GET /password/reset/MQ/[secret]/ 302"),
         (f"Bearer opt_{chr(65) * 43}, sent", "Bearer [secret], sent"),
         ("/orderHub?id=7&access_token=a.b-c&after=3", "/orderHub?id=7&access_token=[secret]&after=3"),
         (

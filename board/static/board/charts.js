@@ -60,7 +60,7 @@ function chart(selector, lines, labelOf, least, data, isSparse = false) {
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, least) * 1.12] } },
       axes: [
-        { ...axis, grid: { show: false }, size: 22, space: 38, values: (_, times) => times.map((time) => clock.format(time * 1000).slice(0, 5)) },
+        { ...axis, grid: { show: false }, size: 22, space: 38, values: (_, times) => times.map((time, at) => clock(time * 1000).slice(0, 5) + (at ? "" : " UTC")) },
         { ...axis, grid: { stroke: colour("--line"), width: 1 }, size: 50, space: 34, values: (_, values) => values.map(labelOf) },
       ],
       series: [{}, ...lines.map(([label, name], at) => ({

@@ -29,7 +29,7 @@ function showBanner(isBehind) {
   if (connection.state === "gone") [text, label] = [word("GoneBanner", "This order no longer exists, or you don't have access to it."), word("Reload", "Reload")];
   if (lostFor > 1200) {
     const wait = Math.max(0, Math.ceil((connection.retryAt - Date.now()) / 1000));
-    text = word("LostBanner", "Connection lost. Last updated at {time}; you won't miss any updates.", { time: clock.format(connection.since) });
+    text = word("LostBanner", "Connection lost. Last updated at {time}; you won't miss any updates.", { time: clock(connection.since) });
     more = wait ? word("RetryIn", "Reconnecting in {seconds} s.", { seconds: wait }) : word("RetryNow", "Reconnecting now.");
     label = word("Reconnect", "Reconnect now");
   }

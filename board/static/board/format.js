@@ -2,11 +2,19 @@
 
 export const whole = new Intl.NumberFormat("en");
 export const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
-export const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const language = document.documentElement.lang;
-export const localDay = new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, {
-  day: "numeric", month: "long", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
-});
+
+// Staff read UTC, as at the desk and in logs; customers their own zone, written as in mails.
+const ofStaff = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZone: "UTC", timeZoneName: "short" };
+const clocks = { staff: new Intl.DateTimeFormat("en-GB", ofStaff), customer: clockOf({ hour: "numeric", minute: "2-digit", timeZoneName: "short" }) };
+const day = clockOf({ dateStyle: "long" });
+export const clock = (moment) => clocks[document.body.dataset.page === "track" ? "customer" : "staff"].format(moment);
+export const localDay = (moment) => `${day.format(moment)}, ${clocks.customer.format(moment)}`;
+
+function clockOf(options) {
+  return new Intl.DateTimeFormat(language, options);
+}
+
 const moneyFormats = new Map();
 
 export function money(amount, currency) {

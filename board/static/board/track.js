@@ -36,7 +36,7 @@ function receive(text) {
 function localise() {
   for (const time of root.querySelectorAll("time[data-local]")) {
     time.title = `${time.dateTime.slice(0, 19).replace("T", " ")} UTC`;
-    time.textContent = localDay.format(Date.parse(time.dateTime));
+    time.textContent = localDay(Date.parse(time.dateTime));
   }
 }
 
