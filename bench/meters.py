@@ -48,7 +48,6 @@ class Usage:
 
 
 def read(groups: Mapping[str, Iterable[int]]) -> Reading:
-    """Read process groups, given their root pids."""
     children = _children()
     cpu = {name: sum(_cpu(pid) for pid in _tree(roots, children)) for name, roots in groups.items()}
     busy, steal = _machine()

@@ -64,7 +64,6 @@ def headline(journey: Journey) -> str:
 
 
 def story(order: Order) -> str:
-    """Return status, reason and state of the payment."""
     journey = order.journey
     status, payment = Status(journey.status), journey.payment
     if status is Status.PENDING:
@@ -106,7 +105,6 @@ def _refunded(credits_: Iterable[Credit]) -> Decimal:
 
 
 def _left(order: Order) -> str:
-    """Return the total without the parts that were refunded."""
     return formats.money(order.total_amount - _refunded(order.credits.all()), order.currency)
 
 

@@ -58,7 +58,6 @@ class SmallDisk:
         _copy(self._inside, self._folder)
 
     def end(self) -> None:
-        """Unmount it, dropping its contents."""
         self._holder.kill()
         self._holder.wait()
 

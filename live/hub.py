@@ -65,7 +65,6 @@ class Subscription:
         self._ready.set()
 
     async def take(self) -> list[Message]:
-        """Wait for messages; return all."""
         await self._ready.wait()
         self._ready.clear()
         taken, self._waiting = self._waiting, []

@@ -94,7 +94,6 @@ def begin_process(**_: object) -> None:
 
 @task_prerun.connect
 def begin_task(task: Any, task_id: str, kwargs: dict[str, Any] | None = None, **_: object) -> None:
-    """Start the task's timer, span and log context."""
     task.request.began = time.perf_counter()
     about = batches.log_context(kwargs["batch_id"]) if kwargs and "batch_id" in kwargs else {}
     structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id, **about)
@@ -107,7 +106,6 @@ def begin_task(task: Any, task_id: str, kwargs: dict[str, Any] | None = None, **
 
 @task_postrun.connect
 def end_task(task: Any, state: str | None = None, **_: object) -> None:
-    """End the task's span and record its metrics."""
     if (span := getattr(task.request, "span", None)) is not None:
         span.__exit__(None, None, None)
     structlog.contextvars.clear_contextvars()

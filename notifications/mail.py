@@ -35,8 +35,6 @@ QUOTED = (EventType.SHIPPING_QUOTED, EventType.MONEY_RETURNED, EventType.REFUND_
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A rendered e-mail."""
-
     to: str
     subject: str
     text: str

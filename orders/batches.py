@@ -33,8 +33,6 @@ FRESH_SECONDS = 0.1
 
 
 class Route(StrEnum):
-    """The route of a batch."""
-
     FORWARD = "forward"
     BACK = "back"
     HANDOVER = "handover"
@@ -194,7 +192,6 @@ def release_claim(claimed: Claimed, *, seconds: float) -> None:
 
 
 def log_context(batch_id: object, order_ids: Sequence[int] = ()) -> dict[str, object]:
-    """Return what log lines name of a batch."""
     orders = list(order_ids)
     some = {"orders": orders[:MAX_ORDERS_LOGGED], "order_count": len(orders)}
     return {"batch_id": batch_id} | (some if orders else {})

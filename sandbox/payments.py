@@ -141,7 +141,6 @@ class PaymentProvider:
         return self._insert(draft)
 
     def capture(self, *, key: str, order: Capture) -> Operation:
-        """Capture up to the authorized amount, once per authorization."""
         draft = _draft("capture", key, order, reference=order.reference, parent=order.authorization)
         draft = replace(draft, cents=_minor_units(order.amount, order.currency), currency=order.currency)
         return self._once(draft, self._check_capture)
@@ -158,7 +157,6 @@ class PaymentProvider:
     # Look-ups
 
     def find(self, *, key: str) -> Operation | None:
-        """Return the key's operation; None if never seen."""
         return self._by_digest(_digest(key))
 
     def of_reference(self, reference: str) -> list[Operation]:

@@ -37,7 +37,6 @@ class SandboxProcess:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> "SandboxProcess":
-        """Return once it answers; it ends with this process."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "sandbox", "--until-stdin-closes"],
             cwd=ROOT,
@@ -51,7 +50,6 @@ class SandboxProcess:
         self._end("terminate")
 
     def kill(self) -> None:
-        """Kill it, as a crash would."""
         self._end("kill")
 
     # Control

@@ -39,8 +39,6 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One effect of an operation."""
-
     text: str
     verb: str = ""
     amount: Decimal = Decimal(0)
@@ -124,8 +122,6 @@ def _total(verb: str, unit: str, amount: Decimal, orders: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class OperationResult:
-    """An operation's outcome in words."""
-
     text: str
     is_done: bool = True
 

@@ -20,8 +20,6 @@ from shipping.models import ZoneCountry
 
 
 class OrderFilter(admin.SimpleListFilter):
-    """A filter with fixed choices."""
-
     beside: Mapping[str, str] = {}  # other query parameters
 
     def offered(self) -> list[tuple[str, str]]:
@@ -42,8 +40,6 @@ class OrderFilter(admin.SimpleListFilter):
 
 
 class StatusFilter(OrderFilter):
-    """Filters by status."""
-
     title = parameter_name = "status"
 
     def offered(self) -> list[tuple[str, str]]:
@@ -54,8 +50,6 @@ class StatusFilter(OrderFilter):
 
 
 class AttentionFilter(OrderFilter):
-    """Filters for orders that need attention."""
-
     title = parameter_name = "attention"
 
     def offered(self) -> list[tuple[str, str]]:
@@ -114,8 +108,6 @@ class CanaryFilter(OrderFilter):
 
 
 class CountryFilter(OrderFilter):
-    """Filters by country, as a select."""
-
     title = parameter_name = "country"
     template = "admin/orders/order/choice_filter.html"
 
@@ -127,8 +119,6 @@ class CountryFilter(OrderFilter):
 
 
 class PlacedFilter(OrderFilter):
-    """Filters by time of placement."""
-
     title = parameter_name = "placed"
     spans = {
         "hour": ("Last hour", timedelta(hours=1)),

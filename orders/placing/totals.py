@@ -28,8 +28,6 @@ class TotalChanged(Exception):
 
 
 class Weighed(Protocol):
-    """A line with its weight."""
-
     @property
     def weight_grams(self) -> int: ...  # of a unit
 

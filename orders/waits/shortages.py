@@ -130,8 +130,6 @@ def _out_of_patience(order_ids: Collection[int]) -> set[int]:
 
 
 class StockWatch:
-    """Watches the queue."""
-
     def __init__(self) -> None:
         self._next_poll = 0.0
 

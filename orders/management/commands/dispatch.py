@@ -11,8 +11,6 @@ from telemetry import tracing
 
 
 class Command(BaseCommand):
-    """Run a dispatcher."""
-
     help = "Claim due orders and send them to the workers, until stopped."
 
     def handle(self, *args: Any, **options: Any) -> None:
