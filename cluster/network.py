@@ -1,6 +1,7 @@
 """Loopback addresses for all nodes or, as root, a network namespace per node, which can be partitioned.
 
-Each namespace has a veth to a bridge. Taking it down drops packets silently, as between machines.
+Each namespace has a veth to a bridge. Taking it down drops packets silently, as between machines. The bridge has
+a namespace of its own: a firewall of this machine (Docker's drops what is forwarded) does not apply there.
 """
 
 import os
@@ -11,7 +12,10 @@ from pathlib import Path
 
 from cluster.plan import BRIDGE, Node, Plan
 
-BRIDGE_NAME = "orders0"
+SWITCH = "orders-switch"  # the namespace of the bridge
+BRIDGE_NAME = "bridge0"
+OUTSIDE = "orders0"  # this machine's veth to the bridge
+UPLINK = "uplink0"  # and its other end
 INSIDE = "node0"  # the veth's name inside the node
 START_SECONDS = 10.0
 TOOLS = ("ip", "unshare", "nsenter")
@@ -35,14 +39,19 @@ def wanted() -> str:
 def set_up(plan: Plan) -> None:
     if plan.network == "namespaces":
         take_down(plan)
-        _run("ip", "link", "add", BRIDGE_NAME, "type", "bridge")
-        _run("ip", "address", "add", f"{BRIDGE}.1/24", "dev", BRIDGE_NAME)
-        _run("ip", "link", "set", BRIDGE_NAME, "up")
+        _run("ip", "netns", "add", SWITCH)
+        _run("ip", "-n", SWITCH, "link", "add", BRIDGE_NAME, "type", "bridge")
+        _run("ip", "-n", SWITCH, "link", "set", BRIDGE_NAME, "up")
+        _run("ip", "link", "add", OUTSIDE, "type", "veth", "peer", "name", UPLINK, "netns", SWITCH)
+        _run("ip", "-n", SWITCH, "link", "set", UPLINK, "master", BRIDGE_NAME, "up")
+        _run("ip", "address", "add", f"{BRIDGE}.1/24", "dev", OUTSIDE)
+        _run("ip", "link", "set", OUTSIDE, "up")
 
 
 def take_down(plan: Plan) -> None:
     if plan.network == "namespaces":
-        _try("ip", "link", "delete", BRIDGE_NAME)
+        _try("ip", "link", "delete", OUTSIDE)
+        _try("ip", "netns", "delete", SWITCH)
 
 
 def prefix(plan: Plan) -> list[str]:
@@ -55,10 +64,11 @@ def plug_in(plan: Plan, node: Node, pid: int) -> None:
         return
     _await_own_network(pid)
     # The kernel may still be removing the last run's veth.
-    _try("ip", "link", "delete", _veth(node))
+    _try("ip", "-n", SWITCH, "link", "delete", _veth(node))
     inside = ("nsenter", "--net", "--target", str(pid), "ip")
-    _run("ip", "link", "add", _veth(node), "type", "veth", "peer", "name", INSIDE, "netns", str(pid))
-    _run("ip", "link", "set", _veth(node), "master", BRIDGE_NAME, "up")
+    peer = ("peer", "name", INSIDE, "netns", str(pid))
+    _run("ip", "link", "add", _veth(node), "netns", SWITCH, "type", "veth", *peer)
+    _run("ip", "-n", SWITCH, "link", "set", _veth(node), "master", BRIDGE_NAME, "up")
     _run(*inside, "link", "set", "lo", "up")
     _run(*inside, "address", "add", f"{node.host}/24", "dev", INSIDE)
     _run(*inside, "link", "set", INSIDE, "up")
@@ -79,12 +89,12 @@ def cut(plan: Plan, node: Node) -> None:
         raise NetworkError(
             "Nodes on loopback cannot be cut off: start with make cluster NETWORK=namespaces, as root."
         )
-    _run("ip", "link", "set", _veth(node), "down")
+    _run("ip", "-n", SWITCH, "link", "set", _veth(node), "down")
 
 
 def heal(plan: Plan, node: Node) -> None:
     if plan.network == "namespaces":
-        _try("ip", "link", "set", _veth(node), "up")
+        _try("ip", "-n", SWITCH, "link", "set", _veth(node), "up")
 
 
 def _veth(node: Node) -> str:

@@ -29,7 +29,9 @@ def _prove(plan: Plan) -> list[str]:
     if hours := float(os.environ.get("HOURS") or 0):
         return endure(plan, hours=hours, seed=int(os.environ.get("SEED") or 1))
     if names := [name for name in os.environ.get("ROWS", "").split(",") if name]:
-        return [sentence for name in names for sentence in prove_row(plan, ROWS[name])]
+        # The upgrade comes first: after it the nodes run this release, as the audit does.
+        rows = sorted((ROWS[name] for name in names), key=lambda row: not row.needs_older)
+        return [sentence for row in rows for sentence in prove_row(plan, row)]
     return prove_deaths(plan)
 
 

@@ -9,14 +9,22 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
 
 from django.conf import settings
+
+if TYPE_CHECKING:
+    from psycopg.pq.abc import PGconn
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
+NEVER = float("inf")
 # Nesting depth of `lifted` in this process.
 _lifted = 0
 
@@ -32,55 +40,56 @@ def lifted() -> Iterator[None]:
         _lifted -= 1
 
 
-class over:  # noqa: N801 - reads as the function that it would be, were generators as cheap
-    """The deadline of one call on a socket: twice the statement timeout."""
+class Deadline:
+    """Ends a call on a connection after twice the statement timeout. One for each connection: calls are many."""
 
-    __slots__ = ("_call",)
+    def __init__(self, connection: "PGconn") -> None:
+        self._connection, self._lock = connection, threading.Lock()
+        self._seconds = 2 * settings.COMMAND_TIMEOUT_SECONDS
+        self._until = NEVER
+        _watch().add(self)
 
-    def __init__(self, descriptor: int) -> None:
-        seconds = float("inf") if _lifted else 2 * settings.COMMAND_TIMEOUT_SECONDS
-        self._call = _Call(descriptor, time.monotonic() + seconds)
+    def call(self, function: Callable[..., T], *arguments: Any, **options: Any) -> T:
+        """Call a function that waits for the server; if it is ended, libpq has an error for it."""
+        if not _lifted:
+            self._until = time.monotonic() + self._seconds
+        try:
+            return function(*arguments, **options)
+        finally:
+            # The lock keeps the descriptor from being reused before it is shut down.
+            with self._lock:
+                self._until = NEVER
 
-    def __enter__(self) -> None:
-        _watch().calls.add(self._call)
-
-    def __exit__(self, *_: object) -> None:
-        watch = _watch()
-        # The lock keeps the descriptor from being reused before it is shut down.
-        with watch.lock:
-            watch.calls.discard(self._call)
-
-
-class _Call:
-    __slots__ = ("descriptor", "until")
-
-    def __init__(self, descriptor: int, until: float) -> None:
-        self.descriptor, self.until = descriptor, until
+    def end_overdue(self, now: float) -> None:
+        with self._lock:
+            if self._until > now:
+                return
+            self._until = NEVER
+            logger.warning("PostgreSQL has been silent for too long; its connection is given up")
+            _shut_down(self._connection.socket)
 
 
 class Watch:
-    """The calls under way in this process, and the thread that ends overdue ones."""
+    """The deadlines of this process, and the thread that ends overdue calls."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.calls: set[_Call] = set()
-        self.lock = threading.Lock()
+        self._deadlines: WeakSet[Deadline] = WeakSet()
+        self._lock = threading.Lock()
         threading.Thread(target=self._run, name="deadlines", daemon=True).start()
+
+    def add(self, one: Deadline) -> None:
+        with self._lock:
+            self._deadlines.add(one)
 
     def _run(self) -> None:
         while True:
             time.sleep(POLL_SECONDS)
+            with self._lock:
+                deadlines = list(self._deadlines)
             now = time.monotonic()
-            for call in [call for call in self.calls.copy() if call.until < now]:
-                self._end(call)
-
-    def _end(self, call: _Call) -> None:
-        with self.lock:
-            if call not in self.calls:
-                return
-            self.calls.discard(call)
-            logger.warning("PostgreSQL has been silent for too long; its connection is given up")
-            _shut_down(call.descriptor)
+            for one in deadlines:
+                one.end_overdue(now)
 
 
 def _shut_down(descriptor: int) -> None:

@@ -7,8 +7,8 @@ took three times as long as the statements.
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, cast
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -16,7 +16,7 @@ from psycopg import errors
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 
-from database import deadline
+from database.deadline import Deadline
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult
@@ -27,7 +27,7 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 
 # Beyond it all are deallocated, and those in use prepared again.
 MAX_STATEMENTS = 200
-# Bytes of an argument beyond which a statement is planned for it alone: a plan from nearly empty tables costs
+# Bytes of all arguments beyond which a statement is planned for it alone: a plan from nearly empty tables costs
 # twenty times as much with hundreds of rows.
 LARGE = 1000
 # Executions for which that holds: then the tables have grown, and plans for thousands of rows cost more than they save.
@@ -43,7 +43,7 @@ def execute(statement: str, parameters: Parameters = ()) -> list[tuple[Any, ...]
     Use few distinct texts, with explicit types: `%(ids)s::bigint[]`. Raises OperationalError if the result's
     columns have changed; a new connection works.
     """
-    django = cast("DatabaseWrapper", connections[DEFAULT_DB_ALIAS])
+    django: DatabaseWrapper = connections[DEFAULT_DB_ALIAS]  # type: ignore[assignment]
     django.close_if_health_check_failed()
     django.ensure_connection()
     with django.wrap_database_errors:
@@ -51,8 +51,8 @@ def execute(statement: str, parameters: Parameters = ()) -> list[tuple[Any, ...]
 
 
 class Statements:
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        self._connection, self._libpq = connection, connection.pgconn
+    def __init__(self, connection: psycopg.Connection[Any], deadline: Deadline) -> None:
+        self._connection, self._libpq, self._deadline = connection, connection.pgconn, deadline
         self._values = Transformer(connection)
         self._names: dict[tuple[str, bool], bytes] = {}
         self._planned_anew: Counter[str] = Counter()
@@ -60,24 +60,16 @@ class Statements:
     def execute(self, statement: str, parameters: Parameters) -> list[tuple[Any, ...]]:
         """Return the statement's rows; raises psycopg's errors."""
         sql, names = _parsed(statement)
-        values = (
-            [cast("Mapping[str, Any]", parameters)[name] for name in names]
-            if names
-            else cast("Sequence[Any]", parameters)
-        )
+        values: Any = [parameters[name] for name in names] if names else parameters  # type: ignore[call-overload]
         self._begin()
         arguments = self._values.dump_sequence(values, [PyFormat.TEXT] * len(values))
-        is_large = any(argument is not None and len(argument) > LARGE for argument in arguments)
+        is_large = sum(map(len, filter(None, arguments))) > LARGE
         if is_large and self._is_planned_anew(statement):
-            run = partial(self._libpq.exec_params, sql, arguments)
-        else:
-            # Many rows have a plan of their own.
-            key = (statement, is_large)
-            name = self._names.get(key) or self._prepare(key, sql)
-            run = partial(self._libpq.exec_prepared, name, arguments)  # type: ignore[arg-type]
-        with deadline.over(self._libpq.socket):
-            result = run()
-        return self._rows(result)
+            return self._rows(self._deadline.call(self._libpq.exec_params, sql, arguments))
+        # Many rows have a plan of their own.
+        key = (statement, is_large)
+        name = self._names.get(key) or self._prepare(key, sql)
+        return self._rows(self._deadline.call(self._libpq.exec_prepared, name, arguments))
 
     def commit(self) -> None:
         """Commit an open transaction; raises psycopg's errors."""
@@ -89,9 +81,7 @@ class Statements:
             self._run(b"BEGIN")
 
     def _run(self, command: bytes) -> None:
-        with deadline.over(self._libpq.socket):
-            result = self._libpq.exec_(command)
-        self._check(result)
+        self._check(self._deadline.call(self._libpq.exec_, command))
 
     def _is_planned_anew(self, statement: str) -> bool:
         self._planned_anew[statement] += 1
@@ -102,9 +92,7 @@ class Statements:
             self._run(b"DEALLOCATE ALL")
             self._names.clear()
         name = b"ours_%d" % len(self._names)
-        with deadline.over(self._libpq.socket):
-            result = self._libpq.prepare(name, sql)
-        self._check(result)
+        self._check(self._deadline.call(self._libpq.prepare, name, sql))
         self._names[key] = name
         return name
 

@@ -7,6 +7,7 @@ leg, see `docs/extending/leg.md`.
 """
 
 from collections.abc import Iterable
+from functools import cache
 from operator import attrgetter
 from typing import Any
 
@@ -249,6 +250,7 @@ def events_of_states(mark: Mark) -> set[str]:
     return {str(state.event) for state in states if state.mark is mark and state.event}
 
 
+@cache
 def paths() -> list[list[Leg]]:
     """Return the chains of legs that run side by side, the longest first: it sets the latency."""
     last = [leg for leg in LEGS if not any(leg in other.after for other in LEGS)]

@@ -8,7 +8,8 @@ import psycopg
 from django.db.backends.postgresql import base
 from django.db.backends.utils import debug_transaction
 
-from database import deadline, failover
+from database import failover
+from database.deadline import Deadline
 from database.prepared import Statements
 
 
@@ -20,8 +21,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> psycopg.Connection[Any]:
         new = self._connect(conn_params)
         self._set_session(new)
-        self.statements = Statements(new)
-        new.wait = functools.partial(_wait, new)  # type: ignore[method-assign]
+        deadline = Deadline(new.pgconn)
+        self.statements = Statements(new, deadline)
+        new.wait = functools.partial(_wait, new, deadline)  # type: ignore[method-assign]
         return new
 
     def _connect(self, conn_params: dict[str, Any]) -> psycopg.Connection[Any]:
@@ -58,11 +60,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return not poll.poll(0)
 
 
-def _wait(connection: psycopg.Connection[Any], generator: Any, *args: Any, **kwargs: Any) -> Any:
+def _wait(connection: psycopg.Connection[Any], deadline: Deadline, *arguments: Any, **options: Any) -> Any:
     """Wait for the server as psycopg does, with a deadline, and leave one that has become read-only."""
     try:
-        with deadline.over(connection.pgconn.socket):
-            return psycopg.Connection.wait(connection, generator, *args, **kwargs)
+        return deadline.call(psycopg.Connection.wait, connection, *arguments, **options)
     except psycopg.errors.ReadOnlySqlTransaction as error:
         connection.close()
         raise psycopg.OperationalError(str(error)) from error

@@ -41,6 +41,7 @@ def test_a_silent_server_is_given_up_and_the_next_connection_works(
     ask: Callable[[str], object], settings
 ) -> None:
     settings.COMMAND_TIMEOUT_SECONDS = 0.1
+    connection.close()
     with frozen_server(), pytest.raises(db.OperationalError):
         ask("SELECT 1")
     connection.close()
@@ -51,6 +52,7 @@ def test_a_silent_server_is_given_up_and_the_next_connection_works(
 @pytest.mark.parametrize("ask", WAYS)
 def test_work_that_may_take_its_time_is_waited_for(ask: Callable[[str], object], settings) -> None:
     settings.COMMAND_TIMEOUT_SECONDS = 0.1
+    connection.close()
     with deadline.lifted():
         ask("SELECT pg_sleep(1.5)")
 
