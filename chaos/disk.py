@@ -37,7 +37,6 @@ class SmallDisk:
 
     @property
     def entry(self) -> tuple[str, ...]:
-        """Command prefix that enters the mount namespace."""
         return ("nsenter", f"--target={self._holder.pid}", "--mount", "--")
 
     def fill(self) -> None:

@@ -177,7 +177,6 @@ class Load:
     # --- Many orders ----------------------------------------------------------------------------------------
 
     async def pour(self, number: int, *, lasting: float) -> None:
-        """Place `number` orders in bulk within `lasting` seconds."""
         for _ in range(0, number, BULK_LINES):
             self._begin(self._place_all(dict(self._order(self._wish()) for _ in range(BULK_LINES))))
             await asyncio.sleep(lasting * BULK_LINES / number)

@@ -176,7 +176,6 @@ class ProductAdmin(admin.ModelAdmin):
         return [adjust, *super().get_urls()]
 
     def adjust_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Show the adjustment form; apply it on POST."""
         product = self.get_object(request, unquote(object_id))
         if product is None:
             raise Http404

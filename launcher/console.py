@@ -65,5 +65,4 @@ class Console:
 
 
 def wants_colour() -> bool:
-    """Whether to use colour (no-color.org)."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")

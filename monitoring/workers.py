@@ -48,7 +48,6 @@ class Activity:
         self._failed += 1
 
     def _count_failures(self, *, done: int) -> int:
-        """Return consecutive failures, between calls of this."""
         ended, failed = done - self._done_before, self._failed - self._failed_before
         self._done_before, self._failed_before = done, self._failed
         self._failed_in_a_row = 0 if ended > failed else self._failed_in_a_row + failed

@@ -58,7 +58,6 @@ class BatchLease(NamedTuple):
     is_last: bool = True  # last part of a split batch
 
     def halves(self) -> tuple["BatchLease", "BatchLease"]:
-        """Split the lease in two."""
         middle = len(self.order_ids) // 2
         part = self._replace(is_whole=False)
         return (

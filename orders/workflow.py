@@ -125,7 +125,6 @@ class JourneyState(Schedule):
 
     @property
     def may_be_captured(self) -> bool:
-        """Whether to capture: the fan-in succeeded."""
         return self.is_processing and self.payment is PAYMENT.AUTHORIZED and self.only_needs(PAYMENT)
 
     @property

@@ -257,7 +257,6 @@ def decimals(currency: str) -> int:
 
 
 def decimal_text(units: int, currency: str) -> str:
-    """Return the amount of so many minor units."""
     return str(Decimal(units).scaleb(-decimals(currency)))
 
 

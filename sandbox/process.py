@@ -55,7 +55,6 @@ class SandboxProcess:
     # Control
 
     def set_faults(self, provider: str, **script: Any) -> None:
-        """Replace the provider's fault script, in wire names (`errorRate=0.5`)."""
         self.call("PUT", f"/faults/{provider}", script)
 
     def clear_faults(self) -> None:

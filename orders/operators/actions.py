@@ -71,7 +71,6 @@ class Operation:
 
 
 def previews(operation: Operation, orders: Sequence[Order]) -> list[Preview]:
-    """Preview the operation. Journeys must be loaded."""
     units, transactions = _units(orders), _transactions(orders)
     return [
         _preview(operation, order, Holding(units.get(order.pk, 0), transactions.get(order.pk, [])))
@@ -135,7 +134,6 @@ class OperationResult:
 def operate(
     operation: Operation, order_ids: Sequence[int], *, user_id: int, reason: str = ""
 ) -> dict[int, OperationResult]:
-    """Run and log an operation; return each outcome."""
     outcomes = operation.run(order_ids, reason)
     results = {
         id_: OperationResult(operation.wording(now))

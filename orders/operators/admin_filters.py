@@ -23,7 +23,6 @@ class OrderFilter(admin.SimpleListFilter):
     beside: Mapping[str, str] = {}  # other query parameters
 
     def offered(self) -> list[tuple[str, str]]:
-        """Return the choices: value and label."""
         raise NotImplementedError
 
     def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:

@@ -49,7 +49,6 @@ class Destined(Protocol):
 
 
 def adjusted(adjustments: Iterable[Adjustment]) -> Decimal:
-    """Return what the adjustments add to the total."""
     return total_of(adjustments)
 
 

@@ -79,7 +79,6 @@ class Format:
     more_columns: dict[str, str] = field(default_factory=dict)
 
     def pieces(self, orders: QuerySet[Order], *, staff: bool) -> Iterator[bytes]:
-        """Yield the orders, oldest first, from one snapshot."""
         columns = COLUMNS | dict(self.more_columns) | (STAFF_COLUMNS if staff else {})
         yield self.heading(list(columns))
         rows = orders.annotate(refunded=REFUNDED).order_by("pk").values_list(*dict.fromkeys(columns.values()))

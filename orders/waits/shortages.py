@@ -134,7 +134,6 @@ class StockWatch:
         self._next_poll = 0.0
 
     def look(self) -> None:
-        """Wake decidable orders."""
         began = time.monotonic()
         if began < self._next_poll:
             return
