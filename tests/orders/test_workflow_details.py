@@ -6,11 +6,13 @@ import pytest
 
 from orders.events import EventType
 from orders.legs import LOST_STEP, PAYMENT, SHIPPING, STOCK
+from orders.payment import decisions
 from orders.refunding import refunds
-from orders.rules.leg_types import State
+from orders.rules.leg_types import State, Wait
 from orders.rules.schedule import MAX_COUNTED_ATTEMPTS
 from orders.status import Status
 from orders.workflow import BY_HAND, MAX_QUIET_ATTEMPTS, JourneyState
+from payments.gateways.protocol import Outcome
 from tests.orders.test_workflow import TO_APPROVE, journey, types
 
 OWED = f"{BY_HAND}: 5.00 USD"
@@ -139,9 +141,46 @@ def test_a_wait_is_escalated_once_after_many_attempts(attempts: int, attention: 
     ],
 )
 def test_an_order_ends_with_its_outcome_and_reason(status: Status, outcome: str, event: EventType) -> None:
-    state = journey(Status.CANCELLING, payment=PAYMENT.VOIDED, outcome=outcome, reason="why")
+    state = journey(
+        Status.CANCELLING, payment=PAYMENT.VOIDED, outcome=outcome, reason="why", attention="seen"
+    )
     state.settle()
+    assert (state.attention, state.reschedule, state.due_in, state.batch_id) == ("", True, None, None)
     assert (state.status, state.events[-1].type, state.events[-1].data) == (status, event, {"reason": "why"})
+
+
+@pytest.mark.parametrize(
+    ("wait", "left"), [(PAYMENT.BANK, None), (PAYMENT.OUTCOME_UNKNOWN, PAYMENT.OUTCOME_UNKNOWN)]
+)
+def test_a_cancellation_ends_the_wait_for_a_decision_and_not_for_an_outcome(
+    wait: Wait, left: Wait | None
+) -> None:
+    state = journey(shipping=SHIPPING.QUOTED, wait=wait)
+    state.undo(outcome=Status.CANCELLED)
+    assert (state.status, state.wait) == (Status.CANCELLING, left)
+
+
+@pytest.mark.parametrize(
+    ("wait", "left"), [(PAYMENT.BANK, None), (PAYMENT.OUTCOME_UNKNOWN, PAYMENT.OUTCOME_UNKNOWN), (None, None)]
+)
+def test_a_decision_that_a_webhook_reported_first_makes_an_order_due(
+    wait: Wait | None, left: Wait | None
+) -> None:
+    state = journey(wait=wait, batch_id=None)
+    decisions.decided_meanwhile(state)
+    assert (state.wait, state.due_in, state.attempts) == (left, 0, 0)
+
+
+@pytest.mark.parametrize(("stock", "due_in"), [(STOCK.REFUSED, 0), (STOCK.RESERVED, 60)])
+def test_a_refused_order_does_not_wait_for_the_bank(stock: State, due_in: float) -> None:
+    state = journey(stock=stock, shipping=SHIPPING.QUOTED)
+    decisions.wait(state, Outcome("pending"), kind=None)
+    assert state.due_in == due_in
+
+
+def test_a_new_journey_has_no_attempts_and_is_not_due() -> None:
+    new = JourneyState(order_id=1, status=Status.PENDING, sequence=1)
+    assert (new.attempts, new.losses, new.is_due, new.due_in) == (0, 0, False, None)
 
 
 # --- Completion -------------------------------------------------------------------------------------------
@@ -176,8 +215,15 @@ def test_a_completed_order_keeps_the_flags_of_what_is_owed(
 ) -> None:
     state = refunding(payment=payment, attention=attention)
     state.complete()
-    assert (state.stock, state.attention, state.due_in) == (STOCK.SOLD, kept, due_in)
+    assert (state.status, state.stock) == (Status.COMPLETED, STOCK.SOLD)
+    assert (state.attention, state.due_in) == (kept, due_in)
     assert types(state) == [EventType.COMPLETED] + [EventType.ATTENTION_NEEDED] * bool(kept)
+
+
+def test_a_confirmed_order_keeps_the_flag_of_what_is_to_be_paid_back_by_hand() -> None:
+    state = journey(payment=PAYMENT.CAPTURED, attention=OWED)
+    state.settle()
+    assert (state.attention, types(state)) == (OWED, [EventType.CONFIRMED, EventType.ATTENTION_NEEDED])
 
 
 # --- Flags ------------------------------------------------------------------------------------------------
@@ -210,10 +256,17 @@ def test_a_dispute_that_is_won_clears_its_own_flag_only(attention: str, left: st
     assert [event.data for event in state.events] == [{"why": "dispute_won"}] * (not left)
 
 
-def test_the_end_of_long_details_is_kept() -> None:
+def test_the_beginning_of_a_long_flag_and_the_end_of_long_details_are_kept() -> None:
     state = journey()
-    state.escalate("a defect", details="beginning" + "x" * 4000)
+    state.escalate("w" * 200 + "end", details="beginning" + "x" * 4000)
+    assert state.attention == "w" * 200
     assert state.events[0].data["details"] == "x" * 4000
+
+
+def test_an_order_that_only_needs_approval_is_escalated() -> None:
+    state = journey(stock=STOCK.RESERVED, shipping=SHIPPING.QUOTED, payment=TO_APPROVE)
+    state.settle()
+    assert (state.attention, state.reschedule, state.due_in) == (TO_APPROVE.words, True, None)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +282,7 @@ def test_a_retry_makes_an_order_due_that_has_something_to_do(
     state: JourneyState, due_in: float | None
 ) -> None:
     state.retry()
-    assert (state.attention, state.due_in) == ("", due_in)
+    assert (state.attention, state.due_in, types(state)) == ("", due_in, [EventType.RETRIED])
 
 
 # --- Refunds of parts -------------------------------------------------------------------------------------
