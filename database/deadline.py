@@ -47,12 +47,19 @@ class Deadline:
         self._connection, self._lock = connection, threading.Lock()
         self._seconds = 2 * settings.COMMAND_TIMEOUT_SECONDS
         self._until = NEVER
-        _watch().add(self)
+        self._watch = watch()
+        self._watch.add(self)
+
+    @property
+    def is_running(self) -> bool:
+        return self._until != NEVER
 
     def call(self, function: Callable[..., T], *arguments: Any, **options: Any) -> T:
         """Call a function that waits for the server; if it is ended, libpq has an error for it."""
         if not _lifted:
             self._until = time.monotonic() + self._seconds
+            if self._watch.is_resting:
+                self._watch.wake()
         try:
             return function(*arguments, **options)
         finally:
@@ -70,26 +77,37 @@ class Deadline:
 
 
 class Watch:
-    """The deadlines of this process, and the thread that ends overdue calls."""
+    """The deadlines of this process, and the thread that ends overdue calls; it rests while there are none."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         self._deadlines: WeakSet[Deadline] = WeakSet()
-        self._lock = threading.Lock()
+        self._lock, self._call = threading.Lock(), threading.Event()
+        self.is_resting = False
         threading.Thread(target=self._run, name="deadlines", daemon=True).start()
 
     def add(self, one: Deadline) -> None:
         with self._lock:
             self._deadlines.add(one)
 
+    def wake(self) -> None:
+        self._call.set()
+
     def _run(self) -> None:
         while True:
             time.sleep(POLL_SECONDS)
-            with self._lock:
-                deadlines = list(self._deadlines)
-            now = time.monotonic()
-            for one in deadlines:
-                one.end_overdue(now)
+            for one in self._running():
+                one.end_overdue(time.monotonic())
+            # A call begins before it looks whether to wake us: it is found here, or wakes us.
+            self.is_resting = True
+            if not self._running():
+                self._call.wait()
+            self.is_resting = False
+            self._call.clear()
+
+    def _running(self) -> list[Deadline]:
+        with self._lock:
+            return [one for one in self._deadlines if one.is_running]
 
 
 def _shut_down(descriptor: int) -> None:
@@ -104,7 +122,8 @@ _lock = threading.Lock()
 _current: Watch | None = None
 
 
-def _watch() -> Watch:
+def watch() -> Watch:
+    """Return this process's watch."""
     global _current  # noqa: PLW0603
     current = _current
     if current is not None and current.pid == os.getpid():

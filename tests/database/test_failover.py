@@ -11,6 +11,7 @@ from django.db import connection
 
 from database import deadline
 from database.prepared import execute
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,6 +48,15 @@ def test_a_silent_server_is_given_up_and_the_next_connection_works(
     connection.close()
 
     assert execute("SELECT 1") == [(1,)]
+
+
+def test_the_watch_over_silent_servers_rests_between_calls_and_wakes_for_the_next(settings) -> None:
+    settings.COMMAND_TIMEOUT_SECONDS = 0.1
+    connection.close()
+    with frozen_server(), pytest.raises(db.OperationalError):
+        until(lambda: deadline.watch().is_resting)
+        execute("SELECT 1")
+    connection.close()
 
 
 @pytest.mark.parametrize("ask", WAYS)
