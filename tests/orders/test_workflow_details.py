@@ -90,9 +90,10 @@ def test_there_is_no_money_if_the_payment_was_refused_or_reversed() -> None:
 
 
 def test_how_money_was_returned_is_recorded_unless_there_was_none() -> None:
-    voided, none = journey(Status.CANCELLING), journey(Status.CANCELLING)
+    voided, none = journey(Status.CANCELLING), journey(Status.CANCELLING, wait=STOCK.UNITS_HELD)
     voided.money_returned(PAYMENT.VOIDED)
     none.money_returned(PAYMENT.NOT_NEEDED)
+    assert none.wait is None
     assert [event.data for event in voided.events] == [{"how": "voided"}]
     assert none.events == []
 
