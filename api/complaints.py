@@ -44,6 +44,11 @@ COMPLAINTS: list[tuple[re.Pattern[str], str, str]] = [
         "This is no token of the shop's payment provider.",
     ),
     (
+        re.compile(r"unsupported (?P<name>capture)"),
+        "capture_not_supported",
+        "The payment gateway captures an order once, when it is confirmed.",
+    ),
+    (
         re.compile(r"too many decimals of (?P<name>[\w.\[\]]+)"),
         "too_many_decimals",
         "This has more decimals than the currency.",

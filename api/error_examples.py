@@ -39,6 +39,8 @@ SENTENCES = {
     "precondition_failed": "The order has changed since this ETag. Read it again, then decide.",
     "price_changed": "The price is 34.99 USD.",
     "required": "This field is required.",
+    "capture_not_supported": "The payment gateway captures an order once, when it is confirmed.",
+    "capture_under_way": "An earlier capture of this order is under way.",
     "several_lines": "The order has several lines of this product: name one by its `line`.",
     "temporarily_unavailable": "This cannot be stored or looked up just now. Try again.",
     "reference_taken": "Order ORD-20260131093000-1001 has this reference.",
@@ -70,6 +72,7 @@ SENTENCES = {
 FIELDS = {
     "discount_too_large": "adjustments",
     "price_changed": "items[0].price",
+    "capture_not_supported": "capture",
     "several_lines": "items[0].sku",
     "reference_taken": "externalReference",
     "total_changed": "expectedTotal",

@@ -16,6 +16,7 @@ from orders.events import EventType
 from orders.legs import PAYMENT, STOCK
 from orders.models import Credit, Journey, Order, OrderEvent
 from orders.operators.actions import OPERATIONS, previews
+from orders.payment.captures import charged_amount
 from orders.reporting.wording import is_code, reason_in_words
 from orders.status import Status
 from payments import ledger
@@ -39,7 +40,7 @@ def context_of(order: Order) -> dict[str, Any]:
         "journey": order.journey,
         "card": card(order),
         "status": wording.STATUSES[Status(order.journey.status)],
-        "lines": [_line(line, order.currency) for line in order.lines.all()],
+        "lines": [_line(line, order, place) for place, line in enumerate(order.lines.all(), start=1)],
         "adjustments": formats.adjustments(order),
         "shipping": _money(order.journey.shipping_amount, order),
         "total": _money(order.total_amount, order),
@@ -72,14 +73,20 @@ def story(order: Order) -> str:
         return str(wording.IN_THE_QUEUE)
     if status is Status.PROCESSING and journey.waiting_for in wording.UNDECIDED:
         return str(wording.UNDECIDED[journey.waiting_for]).format(total=_total(order))
-    stories = wording.STORIES | (wording.FREE_STORIES if payment == PAYMENT.FREE else {})
+    stories = wording.STORIES
+    if payment == PAYMENT.FREE:
+        stories = stories | wording.FREE_STORIES
+    elif payment in (PAYMENT.HELD, PAYMENT.MOVING):
+        stories = stories | wording.AUTHORIZED_STORIES
     sentences = [_why(journey), stories.get(status, "")]
     if status in (Status.CONFIRMED, Status.COMPLETED):
         sentences.append(_refunds(order))
     elif status is Status.CANCELLING:
         sentences.append(str(wording.MONEY_ON_ITS_WAY.get(payment, "")).format(total=_left(order)))
     elif status in (Status.CANCELLED, Status.REJECTED):
-        sentences.append(wording.MONEY_AT_THE_END.get(payment, wording.NOT_CHARGED))
+        at_the_end = str(wording.MONEY_AT_THE_END.get(payment, wording.NOT_CHARGED))
+        charged = charged_amount(order) if payment == PAYMENT.REFUNDED else order.total_amount
+        sentences.append(at_the_end.format(total=_money(charged, order)))
     return " ".join(filter(None, map(str, sentences))).format(total=_total(order))
 
 
@@ -142,11 +149,12 @@ def _payment_action(order: Order) -> dict[str, Any] | None:
     }
 
 
-def _line(line: Any, currency: str) -> dict[str, Any]:
+def _line(line: Any, order: Order, place: int) -> dict[str, Any]:
     return {
         "name": line.product_name,
         "quantity": line.quantity,
-        "amount": formats.money(line.amount, currency),
+        "amount": formats.money(line.amount, order.currency),
+        "adjustments": formats.adjustments(order, place),
     }
 
 
@@ -169,7 +177,12 @@ def steps(order: Order) -> list[Step]:
     names = ["received", "confirmed", "shipped"]
     if end := ENDS.get(Status(order.journey.status)):
         names = [name for name in names if name in reached] + [end]
-        if order.journey.payment in (PAYMENT.CAPTURED, PAYMENT.REFUNDING, PAYMENT.REFUNDED):
+        if order.journey.payment in (
+            PAYMENT.CAPTURED,
+            PAYMENT.REFUNDING,
+            PAYMENT.MOVING,
+            PAYMENT.REFUNDED,
+        ):
             names.append("refunded")
     ongoing = next((name for name in names if name not in reached), "")
     return [_step(name, reached.get(name), is_now=name == ongoing) for name in names]

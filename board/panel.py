@@ -168,7 +168,9 @@ def _after(seconds: float) -> str:
     return f"+{seconds / 60:.0f} min" if seconds < 7200 else f"+{seconds / 3600:.1f} h"
 
 
-BAD = {"capture_declined", "order_rejected", "refund_failed"} | events_of_states(Mark.REFUSED)
+BAD = {"capture_declined", "order_rejected", "refund_failed", "capture_failed"} | events_of_states(
+    Mark.REFUSED
+)
 BACK = {
     "cancellation_started",
     "order_cancelled",

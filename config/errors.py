@@ -32,6 +32,7 @@ from inventory import views as inventory
 from inventory.serializers import BadParameter
 from orders import commands, queries
 from orders.http.line_refusals import LinesRefused
+from orders.payment import captures
 from orders.placing import pricing, totals
 from orders.refunding import amounts
 from providers import errors as providers
@@ -212,7 +213,12 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (pricing.AmountTooLarge, _amount_too_large),
     (
         pricing.DiscountTooLarge,
-        lambda error: Answer(400, "discount_too_large", str(error), "adjustments"),
+        lambda error: Answer(
+            400,
+            "discount_too_large",
+            str(error),
+            "adjustments" if error.line is None else f"items[{error.line}].adjustments",
+        ),
     ),
     (amounts.MoreThanLeft, _more_than_left),
     (amounts.SeveralLines, lambda error: Answer(400, "several_lines", str(error), error.field)),
@@ -220,6 +226,7 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (amounts.TooManyDecimals, lambda error: Answer(400, "too_many_decimals", str(error), error.field)),
     (amounts.NothingToRefund, _fixed(400, "nothing_to_refund", "This adds up to nothing to refund.")),
     (KeyReused, _key_reused),
+    (captures.CaptureUnderWay, lambda error: Answer(409, "capture_under_way", str(error))),
     (commands.NotPossible, lambda error: Answer(409, "not_possible", str(error))),
     (listing.ProductNotFound, _fixed(404, "not_found", "There is no such product.")),
     (stock.NoStock, _fixed(404, "not_found", "There is no such product.")),

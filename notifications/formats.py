@@ -15,7 +15,7 @@ from django.utils.translation import get_language, to_locale
 
 from notifications import wording
 from orders.models import Order
-from orders.rules.adjustments import Adjustment
+from orders.rules.adjustments import Adjustment, of_line
 
 # Where the postal code follows the city.
 CODE_LAST = frozenset({"AU", "CA", "GB", "IE", "IN", "NZ", "US", "ZA"})
@@ -35,11 +35,14 @@ def money(amount: Decimal, currency: str) -> str:
     return format_currency(amount, currency, locale=_locale())
 
 
-def adjustments(order: Order) -> Sequence[ShownAdjustment]:
-    """Return an order's adjustments in the active language: Tax (VAT, 19%), and those included in the prices."""
+def adjustments(order: Order, place: int | None = None) -> Sequence[ShownAdjustment]:
+    """Return adjustments in the active language: Tax (VAT, 19%), and those included in the prices.
+
+    `place`: of the line at that place; None: of the order as a whole.
+    """
     return [
         ShownAdjustment(_name(each), money(each.amount, order.currency), each.included)
-        for each in order.adjustment_list
+        for each in of_line(order.adjustment_list, place)
     ]
 
 

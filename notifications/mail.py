@@ -23,6 +23,7 @@ from orders.events import EventType
 from orders.http.links import track_link
 from orders.legs import PAYMENT
 from orders.models import Order, OrderEvent, OrderLine
+from orders.payment.captures import charged_amount
 from orders.status import NOT_PAID_IN_TIME
 
 # An order may name anyone's address, so greetings must not carry links, numbers or messages.
@@ -30,7 +31,12 @@ LONGEST_NAME, MOST_WORDS = 60, 5
 AROUND_LETTERS = " .,'\N{RIGHT SINGLE QUOTATION MARK}-"
 
 # Events quoted in mails.
-QUOTED = (EventType.SHIPPING_QUOTED, EventType.MONEY_RETURNED, EventType.REFUND_SUCCEEDED)
+QUOTED = (
+    EventType.SHIPPING_QUOTED,
+    EventType.CAPTURE_REQUESTED,
+    EventType.MONEY_RETURNED,
+    EventType.REFUND_SUCCEEDED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,8 @@ def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> 
     reason = _reason(events[-1]) if events else ""
     total = order.goods_amount + order.adjustment_amount + (shipping or 0)
     parts = [Decimal(event.data["amount"]) for event in events if event.type == EventType.REFUND_SUCCEEDED]
+    # Of an order that staff captured, perhaps not all was charged.
+    charged = charged_amount(order) if EventType.CAPTURE_REQUESTED in data else total
     return {
         "order": order,
         # In HTML: a line must not break at its hyphens.
@@ -123,8 +131,9 @@ def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> 
                 "name": line.product_name,
                 "amount": _money(line.amount, order),
                 "properties": line.properties or {},
+                "adjustments": formats.adjustments(order, place),
             }
-            for line in lines
+            for place, line in enumerate(lines, start=1)
         ],
         "adjustments": formats.adjustments(order),
         "goods": _money(order.goods_amount, order),
@@ -133,7 +142,8 @@ def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> 
         "total": _money(total, order),
         "free": shipping is not None and not total,
         "part": _money(parts[-1], order) if parts else "",
-        "rest": _money(total - sum(parts), order),
+        "rest": _money(charged - sum(parts), order),
+        "captured_later": data.get(EventType.CONFIRMED, {}).get("capture") == "later",
         "address": formats.address_lines(order),
         "reason": "" if formats.LINK.search(reason) else reason,
         "refunded": data.get(EventType.MONEY_RETURNED, {}).get("how") == PAYMENT.REFUNDED,

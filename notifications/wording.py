@@ -66,6 +66,13 @@ FREE_STORIES: dict[Status, Text] = {
     ),
     Status.COMPLETED: _("There was nothing to pay. Thank you for your order."),
 }
+# Of orders of which staff capture the payment, in parts.
+AUTHORIZED_STORIES: dict[Status, Text] = {
+    Status.CONFIRMED: _(
+        "Your items are reserved and the payment of {total} is authorized. We'll show it here when your order ships."
+    ),
+    Status.COMPLETED: _("The payment of {total} is authorized. Thank you for your order."),
+}
 HELD = _("Your order is on hold. Nothing is reserved or charged until it is released.")
 IN_THE_QUEUE = _(
     "The last items are reserved by orders that are not paid yet. You're next in line if any become available."
@@ -78,6 +85,10 @@ MONEY_ON_ITS_WAY: dict[str, Text] = {
     PAYMENT.REFUNDING: _("Your refund of {total} is on its way."),
     PAYMENT.AUTHORIZED: _("The {total} hold on your card is being released."),
     PAYMENT.PENDING: _("If anything is charged in the meantime, it will be refunded."),
+    PAYMENT.LATER: _("If anything is charged in the meantime, it will be refunded."),
+    # Perhaps a part of it was captured.
+    PAYMENT.HELD: _("Your payment is being released, and what was charged of it refunded."),
+    PAYMENT.MOVING: _("Your payment is being released, and what was charged of it refunded."),
 }
 MONEY_AT_THE_END: dict[str, Text] = {
     PAYMENT.REFUNDED: _("You were refunded {total}."),
@@ -93,6 +104,9 @@ EFFECTS: dict[str, Text] = {
     PAYMENT.CAPTURED: _("You'll be refunded {total}."),
     PAYMENT.REFUNDING: _("You'll be refunded {total}."),
     PAYMENT.AUTHORIZED: _("The {total} hold on your card will be released."),
+    # Perhaps a part of it is captured.
+    PAYMENT.HELD: _("Your payment will be released, and what was charged of it refunded."),
+    PAYMENT.MOVING: _("Your payment will be released, and what was charged of it refunded."),
 }
 NOTHING_CHARGED = _("Nothing has been charged yet.")
 

@@ -254,7 +254,7 @@ def _route(journey: JourneyState) -> Route:
         return Route.BACK
     if journey.status is Status.CONFIRMED and journey.completion_requested:
         return Route.HANDOVER
-    return Route.MONEY if journey.owes_refunds else Route.FORWARD
+    return Route.MONEY if journey.moves_money else Route.FORWARD
 
 
 def _form_batch(route: Route, journeys: Sequence[JourneyState]) -> Claimed:

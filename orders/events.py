@@ -23,6 +23,9 @@ class EventType(StrEnum):
     CONFIRMED = "order_confirmed"
     COMPLETION_REQUESTED = "completion_requested"
     COMPLETED = "order_completed"
+    CAPTURE_REQUESTED = "capture_requested"  # by staff, of a part of what is authorized
+    CAPTURE_SUCCEEDED = "capture_succeeded"
+    CAPTURE_FAILED = "capture_failed"
     REFUND_REQUESTED = "refund_requested"  # a part of the order's money
     REFUND_SUCCEEDED = "refund_succeeded"
     REFUND_FAILED = "refund_failed"

@@ -119,6 +119,7 @@ class Payment(Leg):
 
     # The provider may have money as soon as it could be called.
     PENDING = State("", Mark.OPEN, "not charged yet", holds=True)
+    LATER = State("later", Mark.OPEN, "not charged yet; to be captured by staff", holds=True)
     AUTHORIZED = State(
         "authorized",
         Mark.DONE,
@@ -139,6 +140,27 @@ class Payment(Leg):
         weight=40,
         good=True,
         holds=True,
+    )
+    # Staff capture it, in parts: see `orders.payment.captures`. Not for all of it yet.
+    HELD = State(
+        "held",
+        Mark.DONE,
+        "authorized; staff capture it",
+        weight=40,
+        good=True,
+        holds=True,
+        light="held",
+        follows=(AUTHORIZED,),
+    )
+    MOVING = State(
+        "moving",
+        Mark.DONE,
+        "authorized; a capture or refund is under way",
+        weight=40,
+        good=True,
+        holds=True,
+        light="held",
+        follows=(AUTHORIZED,),
     )
     # Parts of it are to be refunded: see `orders.refunding`.
     REFUNDING = State(
@@ -182,7 +204,7 @@ class Payment(Leg):
     )
     NOT_NEEDED = State("nothing", Mark.RELEASED, "nothing to refund")
     confirmed_as = completed_as = CAPTURED
-    also_confirmed_as = (REFUNDING, FREE)
+    also_confirmed_as = (REFUNDING, FREE, HELD, MOVING)
 
 
 PAYMENT = Payment()

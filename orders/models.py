@@ -16,7 +16,7 @@ from django.db.models.functions import Cast, Now
 from database.fields import MoneyField
 from orders import legs
 from orders.managers import REFERENCE_INDEX, CurrentTransaction, JourneyManager, OrderManager
-from orders.rules.adjustments import Adjustment, of_rows
+from orders.rules.adjustments import Adjustment, of_line, of_rows
 from orders.status import Status, has_ended, is_held, may_be_retried
 from orders.workflow import JourneyState
 
@@ -73,7 +73,7 @@ class Order(models.Model):
     language = models.CharField(
         max_length=35, blank=True, default="", db_default="", help_text="BCP 47; empty: the shop's."
     )
-    # As `orders.rules.adjustments` has them; NULL without any.
+    # As `orders.rules.adjustments` has them, those of lines last; NULL without any.
     adjustments = models.JSONField(null=True, blank=True)
     adjustment_amount = MoneyField(
         default=Decimal(0), db_default=0, help_text="The sum of the adjustments that are not included."
@@ -117,7 +117,13 @@ class Order(models.Model):
 
     @property
     def adjustment_list(self) -> list[Adjustment]:
+        """All adjustments, with those of single lines."""
         return of_rows(self.adjustments)
+
+    @property
+    def own_adjustments(self) -> list[Adjustment]:
+        """Those of the order as a whole."""
+        return of_line(self.adjustment_list, None)
 
 
 class OrderLine(models.Model):

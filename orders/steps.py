@@ -28,7 +28,7 @@ from orders.batches import BatchLease
 from orders.legs import PAYMENT, SHIPPING, STOCK
 from orders.limits import declines
 from orders.models import Journey
-from orders.payment import answers, handover
+from orders.payment import answers, captures, handover
 from orders.refunding import crediting
 from orders.rules.leg_types import Leg, Outcomes, Reached
 from orders.status import Status
@@ -304,7 +304,7 @@ def return_money(batch: BatchLease) -> None:
     )
     with _last_transaction(batch, step="return_money"):
         journeys = _due(batch, lambda j: j.may_be_reversed(PAYMENT) and j.order_id in returned)
-        with_credits = _ids([j for j in journeys if j.payment is PAYMENT.REFUNDING])
+        with_credits = _ids([j for j in journeys if j.payment in (PAYMENT.REFUNDING, PAYMENT.MOVING)])
         if with_credits:
             crediting.supersede(id_ for id_ in with_credits if isinstance(returned[id_], Returned))
         for journey in journeys:
@@ -314,16 +314,25 @@ def return_money(batch: BatchLease) -> None:
 
 @for_batch
 def refund_credits(batch: BatchLease) -> None:
-    """Refund what confirmed orders owe by credits, one credit per order at a time."""
+    """Make the captures of staff, then refund what confirmed orders owe by credits, one per order at a time."""
     with transaction.atomic():
-        prepared = crediting.prepare(_due(batch, lambda j: j.owes_refunds))
+        journeys = _due(batch, lambda j: j.moves_money)
+        to_capture = captures.prepare(journeys)
+        captured = {one.request.order_id for one in to_capture}
+        to_refund = crediting.prepare([j for j in journeys if j.order_id not in captured])
         faults.point("refund_credits.before_intent_commit")
-    outcomes = _send(Kind.REFUND, prepared)
+    prepared = [*to_capture, *to_refund]
+    outcomes = ledger.send(
+        prepared,
+        patience=settings.STRAGGLER_PATIENCE_SECONDS,
+        on_late=lambda p, o: answers.record_late(p.kind, p, o),
+    )
     with _last_transaction(batch, step="refund_credits"):
-        journeys = _due(batch, lambda j: j.owes_refunds)
-        recorded = returns.record_all(Kind.REFUND, prepared, outcomes)
+        journeys = _due(batch, lambda j: j.moves_money)
+        recorded = returns.record_all(Kind.REFUND, to_refund, outcomes)
+        recorded |= returns.record_all(Kind.CAPTURE, to_capture, outcomes)
         outcomes = ledger.without_outdated(outcomes, recorded)
-        crediting.settle(journeys, prepared, outcomes)
+        crediting.settle(journeys, prepared, outcomes, recorded=recorded)
         Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
         _end_batch(batch)
 

@@ -103,9 +103,10 @@ class JourneyState(Schedule):
         )
 
     @property
-    def owes_refunds(self) -> bool:
-        """Whether credits of a confirmed order are to be refunded."""
-        return self.payment is PAYMENT.REFUNDING and self.status in (Status.CONFIRMED, Status.COMPLETED)
+    def moves_money(self) -> bool:
+        """Whether captures by staff, or credits, of a confirmed order are to be carried out."""
+        is_moving = self.payment is PAYMENT.REFUNDING or self.payment is PAYMENT.MOVING
+        return is_moving and self.status in (Status.CONFIRMED, Status.COMPLETED)
 
     def may_be_reversed(self, leg: Leg) -> bool:
         return self.status is Status.CANCELLING and self.holds(leg)
@@ -235,7 +236,7 @@ class JourneyState(Schedule):
         self._move(Status.CONFIRMED)
         kept = self.attention if BY_HAND in self.attention else ""
         self._finish()
-        self.note(EventType.CONFIRMED)
+        self.note(EventType.CONFIRMED, **({"capture": "later"} if self.payment is PAYMENT.HELD else {}))
         if kept:
             self._flag(kept)
         if self.completion_requested:
@@ -244,10 +245,10 @@ class JourneyState(Schedule):
     def complete(self) -> None:
         self._move(Status.COMPLETED)
         self.stock = STOCK.SOLD
-        attention = self.attention if self.owes_refunds or BY_HAND in self.attention else ""
+        attention = self.attention if self.moves_money or BY_HAND in self.attention else ""
         self._finish()
         self.note(EventType.COMPLETED)
-        if self.owes_refunds:
+        if self.moves_money:
             self.reschedule_in(0)
         if attention:
             self._flag(attention)
@@ -331,7 +332,7 @@ class JourneyState(Schedule):
     def retry(self) -> None:
         """Clear the attention and resume."""
         self.attention, self.attempts = "", 0
-        if self.owes_refunds or not has_ended(self.status, completion_requested=self.completion_requested):
+        if self.moves_money or not has_ended(self.status, completion_requested=self.completion_requested):
             self.reschedule_in(0)
         self.note(EventType.RETRIED)
 
@@ -344,8 +345,9 @@ class JourneyState(Schedule):
 
     @property
     def _is_paid(self) -> bool:
-        """Whether nothing is left to do: a capture comes last, but that the total is 0 is known early."""
-        return self.payment is PAYMENT.CAPTURED or (self.payment is PAYMENT.FREE and self.only_needs(PAYMENT))
+        """Whether nothing is left to do: a capture comes last; what is free or captured by staff is known early."""
+        is_early = self.payment is PAYMENT.FREE or self.payment is PAYMENT.HELD
+        return self.payment is PAYMENT.CAPTURED or (is_early and self.only_needs(PAYMENT))
 
     def _only_needs_approval(self) -> State | None:
         for state in states_of(self):

@@ -57,6 +57,22 @@ def standing(entries: Iterable[Entry], kind: str) -> list[Entry]:
     ]
 
 
+def left_of(capture: Entry, entries: Iterable[Entry]) -> Decimal:
+    """Return what of a capture no refund has taken, nor may have: an unknown one counts."""
+    entries = list(entries)
+    unknown = [e for e in entries if e.kind == Kind.REFUND and e.state == State.UNKNOWN]
+    refunds = [*standing(entries, Kind.REFUND), *unknown]
+    # A refund from before there were several captures may not name its own.
+    first = number_of(Kind.CAPTURE)
+    return capture.amount - _total(e for e in refunds if (e.parent or first) == capture.number)
+
+
+def capture_to_refund(entries: Sequence[Entry]) -> Entry:
+    """Return the first capture of which something is left; the first of all if nothing is."""
+    captures = standing(entries, Kind.CAPTURE)
+    return next((capture for capture in captures if left_of(capture, entries) > 0), captures[0])
+
+
 def latest(entries: Iterable[Entry], kind: str) -> Entry | None:
     return max((e for e in entries if e.kind == kind), key=lambda entry: entry.number, default=None)
 

@@ -10,7 +10,7 @@ from django.db import transaction
 import faults
 from iso.currencies import format_amount
 from payments import ledger
-from payments.balance import balance, latest, next_number
+from payments.balance import balance, capture_to_refund, latest, left_of, next_number
 from payments.calls import FIRST, Prepared, Request
 from payments.gateways import gateway
 from payments.gateways.protocol import UNDECIDED, Outcome, Sent
@@ -35,8 +35,6 @@ CAPTURED_AFTER_ALL = Outcome(kind="unknown", code="captured_after_all")
 NO_ANSWER_YET = Outcome(kind="unknown", code="no_answer_yet")
 MORE_TO_REFUND = Outcome(kind="unknown", code="more_to_refund")
 
-DONE_BY = {Kind.VOID: Returned.VOIDED, Kind.REFUND: Returned.REFUNDED}
-
 
 def reverse_payments(order_ids: Sequence[int], *, now: datetime, patience: float) -> dict[int, Answer]:
     """Void or refund whatever the orders' transactions hold; idempotent.
@@ -45,7 +43,9 @@ def reverse_payments(order_ids: Sequence[int], *, now: datetime, patience: float
     """
     _look_up(order_ids, now=now, patience=patience)
     books = ledger.entries_of(order_ids)
+    uncertain = _look_up_abandoned(books, now=now, patience=patience)
     answers: dict[int, Answer] = {order_id: _standing(books.get(order_id, [])) for order_id in order_ids}
+    answers |= dict.fromkeys(uncertain, NO_ANSWER_YET)
     to_do = {
         Kind.VOID: [_void(books[o]) for o in _those(answers, Returned.VOIDED)],
         Kind.REFUND: [
@@ -66,11 +66,20 @@ def _standing(book: Sequence[Transaction]) -> Answer:
         if entry.kind in (Kind.AUTHORIZE, Kind.CAPTURE) and entry.state == State.UNKNOWN:
             undecided = next((kind for kind in UNDECIDED if kind == entry.code), None)
             return Outcome(kind=undecided or "unknown", code=entry.code, message=entry.message)
-    if any(entry.kind == Kind.CAPTURE and entry.state == State.SUCCEEDED for entry in book):
+    is_captured = any(entry.kind == Kind.CAPTURE and entry.state == State.SUCCEEDED for entry in book)
+    if is_captured and (_is_released(book) or not _is_refunded(book)):
         return Returned.REFUNDED
     if any(entry.kind == Kind.AUTHORIZE and entry.state == State.SUCCEEDED for entry in book):
         return Returned.VOIDED
     return Returned.NOTHING
+
+
+def _is_released(book: Sequence[Transaction]) -> bool:
+    """Whether nothing of the authorization is held any more: all is captured, or the rest is voided."""
+    done = [entry for entry in book if entry.state == State.SUCCEEDED]
+    captured = sum((entry.amount for entry in done if entry.kind == Kind.CAPTURE), Decimal(0))
+    authorized = sum((entry.amount for entry in done if entry.kind == Kind.AUTHORIZE), Decimal(0))
+    return captured >= authorized or any(entry.kind == Kind.VOID for entry in done)
 
 
 def _is_voidable_undecided(book: Sequence[Transaction]) -> bool:
@@ -88,23 +97,29 @@ def _is_refunded(book: Sequence[Transaction]) -> bool:
 def _void(book: Sequence[Transaction]) -> Request:
     authorization = next(e for e in book if e.kind == Kind.AUTHORIZE)
     last = latest(book, Kind.VOID)
+    captured = sum(
+        (e.amount for e in book if e.kind == Kind.CAPTURE and e.state == State.SUCCEEDED), Decimal(0)
+    )
+    rest = authorization.amount - captured
     if last is None:
-        return _request(authorization, authorization.amount, FIRST[Kind.VOID], 1)
+        return _request(authorization, rest, FIRST[Kind.VOID], 1)
     if last.state == State.DECLINED:
-        return _request(authorization, authorization.amount, next_number(book, Kind.VOID), last.attempt + 1)
-    return _request(authorization, authorization.amount, last.number, last.attempt)
+        return _request(authorization, rest, next_number(book, Kind.VOID), last.attempt + 1)
+    return _request(authorization, last.amount, last.number, last.attempt)
 
 
 def _refund(book: Sequence[Transaction]) -> Request:
-    capture = next(e for e in book if e.kind == Kind.CAPTURE and e.state == State.SUCCEEDED)
     for entry in book:
         if entry.kind == Kind.REFUND and entry.state == State.UNKNOWN:
+            capture = next(e for e in book if e.number == (entry.parent or FIRST[Kind.CAPTURE]))
             request = _request(capture, entry.amount, entry.number, entry.attempt)
             return request._replace(credit=entry.credit)
+    number = capture_to_refund(book).number
+    capture = next(entry for entry in book if entry.number == number)
     last = latest(book, Kind.REFUND)
     repeats = last is not None and last.credit is None
     attempt = last.attempt + 1 if last is not None and repeats else 1
-    return _request(capture, balance(book).left, next_number(book, Kind.REFUND), attempt)
+    return _request(capture, left_of(capture, book), next_number(book, Kind.REFUND), attempt)
 
 
 def _request(base: Transaction, amount: Decimal, number: int, attempt: int) -> Request:
@@ -147,9 +162,9 @@ def _reverse(
     # Those that were not decided never will be.
     voided = [order_id for order_id, outcome in voids.items() if outcome.kind == "succeeded"]
     ledger.record(Kind.AUTHORIZE, dict.fromkeys(voided, Outcome(kind="declined", code="voided")))
-    captured = _captured_after_all(
-        [o for o, outcome in voids.items() if outcome.kind == "declined"], now, patience
-    )
+    # With a capture that succeeded, it was the rest that is not released.
+    refused = [o for o, outcome in voids.items() if outcome.kind == "declined"]
+    captured = _captured_after_all([o for o in refused if not balance(books[o]).captured], now, patience)
     order_ids = [request.order_id for requests in to_do.values() for request in requests]
     answers: dict[int, Answer] = dict.fromkeys(order_ids, NO_ANSWER_YET)
     for one in prepared:
@@ -174,8 +189,12 @@ def _outcomes_of(
 def _answer(prepared: Prepared, outcome: Outcome, book: Sequence[Transaction]) -> Answer:
     if outcome.kind == "succeeded":
         sums = balance(book)
-        is_part = prepared.kind is Kind.REFUND and prepared.request.amount < sums.left + sums.pending
-        return MORE_TO_REFUND if is_part else DONE_BY[prepared.kind]
+        if prepared.kind is Kind.REFUND:
+            is_part = prepared.request.amount < sums.left + sums.pending or not _is_released(book)
+            return MORE_TO_REFUND if is_part else Returned.REFUNDED
+        if _abandoned(book) and not _is_released(book):
+            return MORE_TO_REFUND  # now that none can arrive any more, they are looked up again
+        return Returned.REFUNDED if sums.captured else Returned.VOIDED
     if outcome.kind != "declined":
         return outcome
     return outcome._replace(message=in_words(prepared, outcome))
@@ -191,8 +210,8 @@ def _captured_after_all(order_ids: Sequence[int], now: datetime, patience: float
     """Return those whose abandoned capture arrived, which need a refund instead of a void."""
     captures = ledger.not_refused(Kind.CAPTURE, order_ids)
     found = _find_all(captures, now=now, patience=patience)
-    arrived = {entry.order_id: outcome for entry, outcome in found if outcome.kind == "succeeded"}
-    ledger.record(Kind.CAPTURE, arrived)
+    arrived = [(entry, outcome) for entry, outcome in found if outcome.kind == "succeeded"]
+    _record_found(Kind.CAPTURE, arrived)
     never_arrived = {entry.order_id for entry, outcome in found if outcome.kind == "declined"}
     return {capture.order_id for capture in captures} - never_arrived
 
@@ -206,7 +225,44 @@ def _look_up(order_ids: Sequence[int], *, now: datetime, patience: float) -> Non
     unknown = [entry for kind in kinds for entry in ledger.unknown_of(kind, order_ids)]
     found = _find_all(unknown, now=now, patience=patience)
     for kind in kinds:
-        ledger.record(kind, {entry.order_id: outcome for entry, outcome in found if entry.kind == kind})
+        _record_found(kind, [(entry, outcome) for entry, outcome in found if entry.kind == kind])
+
+
+def _look_up_abandoned(books: dict[int, list[Transaction]], *, now: datetime, patience: float) -> set[int]:
+    """Look up captures that never arrived once the rest is voided: some of it may have been captured after all.
+
+    Read the ledger of these again into `books`. Return the orders of which this is not certain yet.
+    """
+    abandoned = [entry for book in books.values() for entry in _abandoned(book) if _is_released(book)]
+    if not abandoned:
+        return set()
+    found = _find_all(abandoned, now=now, patience=patience)
+    arrived = [(entry, outcome) for entry, outcome in found if outcome.kind == "succeeded"]
+    for entry, outcome in arrived:  # an order may have several
+        _record_found(Kind.CAPTURE, [(entry, outcome)])
+    if arrived:
+        books |= ledger.entries_of({entry.order_id for entry, _ in arrived})
+    certain = {(e.order_id, e.number) for e, outcome in found if outcome.kind in ("succeeded", "declined")}
+    return {entry.order_id for entry in abandoned if (entry.order_id, entry.number) not in certain}
+
+
+def _abandoned(book: Sequence[Transaction]) -> list[Transaction]:
+    """Return the captures in parts that never arrived."""
+    return [
+        e for e in book if (e.kind, e.code) == (Kind.CAPTURE, ledger.NEVER_ARRIVED) and _is_in_parts(book)
+    ]
+
+
+def _is_in_parts(book: Sequence[Transaction]) -> bool:
+    held = next((e for e in book if e.kind == Kind.AUTHORIZE), None)
+    captures = [e for e in book if e.kind == Kind.CAPTURE]
+    return held is not None and any(e.amount != held.amount for e in captures)
+
+
+def _record_found(kind: Kind, found: Sequence[tuple[Transaction, Outcome]]) -> None:
+    # Of several captures of an order one is unknown at most; one that arrived after all is found again.
+    numbers = {entry.order_id: entry.number for entry, _ in found}
+    ledger.record(kind, {entry.order_id: outcome for entry, outcome in found}, number_by_order=numbers)
 
 
 def _find_all(

@@ -141,6 +141,7 @@ class PaymentProvider:
         return self._insert(draft)
 
     def capture(self, *, key: str, order: Capture) -> Operation:
+        """Capture up to the authorized amount, in as many parts as wanted."""
         draft = _draft("capture", key, order, reference=order.reference, parent=order.authorization)
         draft = replace(draft, cents=_minor_units(order.amount, order.currency), currency=order.currency)
         return self._once(draft, self._check_capture)
@@ -180,9 +181,10 @@ class PaymentProvider:
         taken = self._taken_from(held)
         if "void" in taken:
             raise Refusal(409, "authorization_voided", "A voided authorization cannot be captured.")
-        if "capture" in taken:
+        left = held.cents - taken.get("capture", 0)
+        if not left:
             raise Refusal(409, "already_captured", "This authorization has been captured already.")
-        if draft.cents > held.cents:
+        if draft.cents > left:
             raise Refusal(409, "capture_exceeds_authorization", "More than was authorized.", "amount")
         return draft
 
@@ -191,9 +193,10 @@ class PaymentProvider:
         taken = self._taken_from(held)
         if "void" in taken:
             raise Refusal(409, "already_voided", "This authorization has been voided already.")
-        if "capture" in taken:
+        left = held.cents - taken.get("capture", 0)
+        if not left:
             raise Refusal(409, "already_captured", "A captured authorization is not voided but refunded.")
-        return replace(draft, cents=held.cents, currency=held.currency)
+        return replace(draft, cents=left, currency=held.currency)
 
     def _check_refund(self, draft: Operation) -> Operation:
         taken = self._parent_of(draft, kind="capture")

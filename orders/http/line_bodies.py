@@ -1,6 +1,6 @@
 """Lines and adjustments of orders, in requests and answers."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from api.responses import Answer
 from iso.currencies import rounded
 from orders.managers import PlacedLine
 from orders.models import OrderLine
-from orders.rules.adjustments import Adjustment, Kind
+from orders.rules.adjustments import Adjustment, Kind, of_line
 
 Properties = Annotated[
     dict[
@@ -32,7 +32,7 @@ RATE = "A share: 0.19 for 19 %. Shown, never used to compute."
 
 
 class NewAdjustment(Body, kw_only=True):
-    """An amount beside the lines of a new order, as the caller computed it. Needs the permission `price_order`."""
+    """An amount beside the lines of a new order, or of one line, as the caller computed it. Needs `price_order`."""
 
     kind: Kind
     code: Annotated[str, Meta(min_length=1, max_length=40, examples=["VAT"])]
@@ -78,10 +78,13 @@ class Line(Answer):
     price: Decimal
     amount: Decimal
     properties: Annotated[dict[str, str], Meta(description="The shop's own facts of the line.")]
+    adjustments: Annotated[list[AdjustmentBody], Meta(description="Those of this line alone.")]
 
 
-def line_bodies(lines: Iterable[OrderLine | PlacedLine]) -> list[Line]:
-    """Return the lines of an order, which come in their order."""
+def line_bodies(
+    lines: Iterable[OrderLine | PlacedLine], adjustments: Sequence[Adjustment] = ()
+) -> list[Line]:
+    """Return the lines of an order, which come in their order, with their part of all its adjustments."""
     return [
         Line(
             line=place,
@@ -92,15 +95,17 @@ def line_bodies(lines: Iterable[OrderLine | PlacedLine]) -> list[Line]:
             price=line.unit_price,
             amount=line.amount,
             properties=dict(line.properties or {}),
+            adjustments=adjustment_bodies(adjustments, place) if adjustments else [],
         )
         for place, line in enumerate(lines, start=1)
     ]
 
 
-def adjustment_bodies(adjustments: Iterable[Adjustment]) -> list[AdjustmentBody]:
+def adjustment_bodies(adjustments: Iterable[Adjustment], place: int | None = None) -> list[AdjustmentBody]:
+    """Return the adjustments of the line at a place; None: those of the order as a whole."""
     return [
         AdjustmentBody(
             kind=each.kind, code=each.code, amount=each.amount, included=each.included, rate=each.rate
         )
-        for each in adjustments
+        for each in of_line(adjustments, place)
     ]

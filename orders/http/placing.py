@@ -57,7 +57,7 @@ class QuoteBody(Answer, kw_only=True):
     adjustments: list[AdjustmentBody]
     goods_amount: Decimal
     adjustment_amount: Annotated[
-        Decimal, Meta(description="The sum of the adjustments that are not included.")
+        Decimal, Meta(description="The sum of all adjustments that are not included, with those of lines.")
     ]
     shipping_amount: Annotated[Decimal | None, Meta(description="Null if the order cannot be shipped.")]
     total_amount: Annotated[
@@ -87,7 +87,8 @@ class Quote(APIView):
         | refusals(
             _400="malformed_json required unknown_field wrong_type wrong_format too_short too_long too_small"
             " too_large too_many_decimals control_characters card_number_refused unknown_product"
-            " wrong_currency unknown_country unknown_currency conflicting_fields discount_too_large",
+            " wrong_currency unknown_country unknown_currency conflicting_fields discount_too_large"
+            " capture_not_supported",
             _403="permission_denied",
             _409="price_changed",
         ),
@@ -104,7 +105,7 @@ class Quote(APIView):
 
 
 def _quote(priced: Priced) -> QuoteBody:
-    new, lines, goods, adjusted, _ = priced
+    new, lines, goods, adjusted, adjustments, _ = priced
     shipping = totals.estimate_shipping(
         country=new.country, currency=new.currency, goods=goods, weight_grams=totals.weight_of(lines)
     )
@@ -116,9 +117,9 @@ def _quote(priced: Priced) -> QuoteBody:
     return QuoteBody(
         items=[
             _quoted(body, units.get(body.product_id, 0), wanted[body.product_id])
-            for body in line_bodies(lines)
+            for body in line_bodies(lines, adjustments)
         ],
-        adjustments=adjustment_bodies(new.adjustments),
+        adjustments=adjustment_bodies(adjustments),
         goods_amount=goods,
         adjustment_amount=adjusted,
         shipping_amount=None if isinstance(shipping, Refusal) else shipping,

@@ -111,7 +111,7 @@ def _impossible(amount: Decimal) -> Iterator[str]:
 
 
 class RefundedItem(Answer):
-    """Units of a line, and what they come to with their share of tax and discounts."""
+    """Units of a line, and what they come to with their share of adjustments."""
 
     product_id: int
     quantity: int
@@ -187,9 +187,10 @@ class Refunds(APIView):
         operation_id="refund_part",
         summary="Refund units, shipping or an amount of a confirmed or completed order (staff)",
         description=(
-            "The order keeps its status. Units come to their share of what was paid for the line: its amount, and its"
-            " share of tax and discounts that are not included. It is rounded so that any sequence of refunds adds up."
-            " `shipping` has adjustments of that kind; fees and tips are refunded by `amount`. Without an"
+            "The order keeps its status. Units come to their share of what was paid for the line: its amount with its"
+            " own adjustments, and its share of the order's tax and discounts; what is included does not count. It is"
+            " rounded so that any sequence of refunds adds up. `shipping` has the order's adjustments of that kind; its"
+            " fees and tips are refunded by `amount`. Without an"
             " Idempotency-Key a repeated request is a second refund."
             " An order in the archive is restored first."
         ),

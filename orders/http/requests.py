@@ -30,17 +30,9 @@ from api.requests import (
 )
 from iso.currencies import has_decimals_for
 from orders.http.line_bodies import NewAdjustment, Properties
+from orders.http.payment_means import Capture, PaymentMeans, gateway_name, impossible_capture
 from orders.placing.pricing import MAX_QUANTITY, NewOrder, WantedLine
-from payments.gateways import gateway, names_in_use
 
-Token = Annotated[
-    str,
-    Meta(
-        pattern=explain_pattern(r"^[!-~]{1,255}$", "This is no token of the shop's payment provider."),
-        description="A token of the payment provider, never a card number.",
-        examples=["tok_visa"],
-    ),
-]
 KEY_PATTERN = explain_pattern(f"^{KEY.pattern}$", "A key has 1 to 200 printable ASCII characters.")
 
 
@@ -97,6 +89,16 @@ class NewLine(Body, kw_only=True):
         | None
     ) = None
     properties: Properties | None = None
+    adjustments: (
+        Annotated[
+            list[NewAdjustment],
+            Meta(
+                max_length=20,
+                description="Of this line alone, and refunded with its units. Needs `price_order`.",
+            ),
+        ]
+        | None
+    ) = None
 
     def complaints(self) -> Iterator[str]:
         """Yield a missing product, and two prices."""
@@ -129,26 +131,6 @@ class ShippingAddress(Body):
         return {name: value for name, value in given if value and value.strip()}
 
 
-class PaymentMeans(Body):
-    """What to charge: a token of the payment provider, never a card number."""
-
-    token: Token | None = None
-    gateway: (
-        Annotated[str, Meta(min_length=1, max_length=40, description="By default the shop's.")] | None
-    ) = None
-
-    def complaints(self) -> Iterator[str]:
-        """Yield an unknown gateway, a missing or impossible token."""
-        if self.gateway is not None and self.gateway not in names_in_use():
-            yield "unknown payment gateway"
-            return
-        chosen = gateway(self.gateway or "")
-        if self.token is None and chosen.capabilities.needs_token and not settings.DEFAULT_PAYMENT_TOKEN:
-            yield "missing token"
-        if self.token is not None and chosen.check_token(self.token):
-            yield "impossible payment token"
-
-
 class NewOrderRequest(Body, kw_only=True):
     """A new order. Give `customerId` or `customerName`, or both."""
 
@@ -178,12 +160,15 @@ class NewOrderRequest(Body, kw_only=True):
         | None
     ) = None
 
+    capture: Capture | None = None
+
     def complaints(self) -> Iterator[str]:
         """Yield a missing customer or payment, an unknown currency, an impossible address."""
         if not _customer(self):
             yield "missing customerName"
         if self.payment is None and not settings.DEFAULT_PAYMENT_TOKEN:
             yield "missing payment"
+        yield from impossible_capture(self.payment, self.capture)
         yield from complaints_of(check_currency, self.currency, field="currency")
         yield from _impossible_prices(self)
         yield from complaints_of(check_email, self.email, field="email")
@@ -212,6 +197,7 @@ class NewOrderRequest(Body, kw_only=True):
                     line.price,
                     line.unit_price,
                     line.properties or None,
+                    [each.as_adjustment(currency) for each in line.adjustments or ()],
                 )
                 for line in self.items
             ],
@@ -219,23 +205,25 @@ class NewOrderRequest(Body, kw_only=True):
             shipping_address=address.as_given() if address else {},
             country=(address and address.country) or settings.DEFAULT_COUNTRY,
             payment_token=(self.payment and self.payment.token) or settings.DEFAULT_PAYMENT_TOKEN,
-            payment_gateway=(self.payment and self.payment.gateway) or "",
+            payment_gateway=gateway_name(self.payment, self.capture),
             hold=self.hold,
             expected_total=self.expected_total,
             external_reference=self.external_reference or "",
             metadata=self.metadata,
             language=self.language or "",
             adjustments=[each.as_adjustment(currency) for each in self.adjustments or ()],
+            capture_later=self.capture == "later",
         )
 
     @property
     def given_price(self) -> str:
         """The first field that needs the permission `price_order`; empty without one."""
-        given = (place for place, line in enumerate(self.items) if line.unit_price is not None)
-        place = next(given, None)
-        if place is not None:
-            return f"items[{place}].unitPrice"
-        return "adjustments" if self.adjustments else ""
+        for place, line in enumerate(self.items):
+            if line.unit_price is not None or line.adjustments:
+                return f"items[{place}].{'adjustments' if line.unit_price is None else 'unitPrice'}"
+        if self.adjustments:
+            return "adjustments"
+        return "capture" if self.capture == "later" else ""
 
 
 class QuoteRequest(NewOrderRequest, kw_only=True):
@@ -257,6 +245,11 @@ def _impossible_prices(order: NewOrderRequest) -> Iterator[str]:
     prices = [
         *((f"items[{index}].price", line.price) for index, line in lines),
         *((f"items[{index}].unitPrice", line.unit_price) for index, line in lines),
+        *(
+            (f"items[{index}].adjustments[{number}].amount", each.amount)
+            for index, line in lines
+            for number, each in enumerate(line.adjustments or [])
+        ),
         *((f"adjustments[{index}].amount", each.amount) for index, each in adjusted),
         ("expectedTotal", order.expected_total),
     ]
@@ -313,21 +306,23 @@ def _names_in(order: BulkOrderRequest) -> int:
         order.metadata,
         order.language,
         order.adjustments,
+        order.capture,
     ]
-    names = 11 - given.count(None) + order.hold  # `items` is always there
+    names = 12 - given.count(None) + order.hold  # `items` is always there
     for item in order.items:
-        names += 7 - [
+        names += 8 - [
             item.product_id,
             item.sku,
             item.product_name,
             item.price,
             item.unit_price,
             item.properties,
+            item.adjustments,
         ].count(None)
         if item.properties:
             names += len(item.properties)
-    for each in order.adjustments or ():
-        names += 3 + each.included + (each.rate is not None)
+        names += _names_of(item.adjustments)
+    names += _names_of(order.adjustments)
     if order.shipping_address:
         names += 1 + len(order.shipping_address.as_given())
     if order.metadata:
@@ -335,6 +330,10 @@ def _names_in(order: BulkOrderRequest) -> int:
     if order.payment:
         names += 1 + (order.payment.token is not None) + (order.payment.gateway is not None)
     return names
+
+
+def _names_of(adjustments: list[NewAdjustment] | None) -> int:
+    return sum(3 + each.included + (each.rate is not None) for each in adjustments or ())
 
 
 ABSENT_LATER_FIELDS = (
@@ -346,6 +345,7 @@ ABSENT_LATER_FIELDS = (
     b',"unitPrice":null',
     b',"properties":null',
     b',"adjustments":null',
+    b',"capture":null',
 )
 CANONICAL = msgspec.json.Encoder(enc_hook=str)  # the hook is for prices
 FAST_BULK_ORDER = msgspec.json.Decoder(BulkOrderRequest, dec_hook=read_price, float_hook=Decimal)

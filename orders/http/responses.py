@@ -101,7 +101,7 @@ class OrderDetail(OrderSummary, kw_only=True):
     email: str | None
     goods_amount: Decimal
     adjustment_amount: Annotated[
-        Decimal, Meta(description="The sum of the adjustments that are not included: part of the total.")
+        Decimal, Meta(description="The sum of all adjustments that are not included, with those of lines.")
     ]
     shipping_amount: Decimal | None
     estimated_shipping_amount: Annotated[
@@ -241,7 +241,7 @@ def _placed_facts(order: Placed, new: NewOrder) -> dict[str, Any]:
         "country": new.country,
         "placed_at": order.placed_at,
         "created_at": order.placed_at,
-        "items": line_bodies(order.lines),
+        "items": line_bodies(order.lines, order.adjustments),
     }
 
 
@@ -261,13 +261,14 @@ def detail(
     """Return an order's detail, for its owner with the next action of the payment."""
     journey = order.journey
     shipping = None if _is_total_final(order) else _estimate(order)
+    adjustments = order.adjustment_list
     return OrderDetail(
         **_facts(order, viewer),
         completed_at=completed_at,
         email=order.email or None,
         goods_amount=order.goods_amount,
         adjustment_amount=order.adjustment_amount,
-        adjustments=adjustment_bodies(order.adjustment_list),
+        adjustments=adjustment_bodies(adjustments),
         shipping_amount=journey.shipping_amount,
         **_estimates(order.goods_amount + order.adjustment_amount, shipping),
         refunded_amount=_refunded(transactions),
@@ -275,7 +276,7 @@ def detail(
         country=order.country,
         metadata=order.metadata,
         language=order.language or None,
-        items=line_bodies(lines),
+        items=line_bodies(lines, adjustments),
         legs=Legs(**{name: getattr(journey, name) or OPEN for name in NAMES}),
         payments=[transaction_body(row) for row in transactions],
         payment_action=action_body(journey, transactions) if order.owner_id == viewer.user_id else UNSET,

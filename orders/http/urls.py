@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from orders.http import bulk_views, lists, placing, receipt_views, refund_views, views
+from orders.http import bulk_views, capture_views, lists, placing, receipt_views, refund_views, views
 from orders.legs import NEED_APPROVAL
 from orders.operators import views as desk_views
 
@@ -27,6 +27,7 @@ urlpatterns = [
     path("/<str:reference>/refund", views.RefundOrder.as_view(), name="refund"),
     path("/<str:reference>/paid", receipt_views.Paid.as_view(), name="paid"),
     path("/<str:reference>/refunds", refund_views.Refunds.as_view(), name="refunds"),
+    path("/<str:reference>/captures", capture_views.Captures.as_view(), name="captures"),
     path("/<str:reference>/retry", views.RetryOrder.as_view(), name="retry"),
 ]
 if NEED_APPROVAL:

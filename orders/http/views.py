@@ -68,9 +68,10 @@ class Orders(APIView):
             "Stores the order and answers at once; stock, shipping and payment follow. A `price` is compared"
             " with the catalogue's and never used; an `expectedTotal` with what `POST /api/orders/quote` answers."
             " While `totalIsFinal` is false, `estimatedTotalAmount` is what will be charged at current rates."
-            " Lines of the same product are merged, unless they differ in `properties` or `unitPrice`. A caller with"
-            " the permission `price_order` may give unit prices and `adjustments`: the total is lines, adjustments that"
-            " are not included, and shipping. One order of an account has an `externalReference`: another"
+            " Lines of the same product are merged, unless they differ in `properties` or `unitPrice` or have"
+            " `adjustments`. A caller with the permission `price_order` may give unit prices and `adjustments`: the"
+            " total is lines, adjustments that are not included, and shipping. One order of an account has an"
+            " `externalReference`: another"
             " is refused with `reference_taken`."
             " An order for units that unpaid orders hold waits for them. An account whose payments are mostly"
             " declined is throttled: 429 with `Retry-After`."
@@ -83,7 +84,7 @@ class Orders(APIView):
             _400="malformed_json required unknown_field wrong_type wrong_format too_short too_long too_small"
             " too_large too_many_decimals control_characters card_number_refused unknown_product"
             " wrong_currency unknown_country unknown_currency unknown_gateway invalid_idempotency_key"
-            " conflicting_fields discount_too_large",
+            " conflicting_fields discount_too_large capture_not_supported",
             _403="permission_denied",
             _409="price_changed total_changed reference_taken in_progress too_many_held_orders",
             _422="idempotency_key_reused",

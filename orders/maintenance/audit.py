@@ -96,12 +96,13 @@ CHECKS: dict[str, str] = {
         SELECT order_id::text, format('%s, due %s, in batch %s, ended %s', status, due_at, batch_id, finished_at)
         FROM orders_journey WHERE
             (status IN ('completed', 'cancelled', 'rejected')
-             AND ((due_at IS NOT NULL AND NOT (status = 'completed' AND payment = 'refunding')) OR finished_at IS NULL))
+             AND ((due_at IS NOT NULL AND NOT (status = 'completed' AND payment IN ('refunding', 'moving')))
+                  OR finished_at IS NULL))
             OR (status = 'confirmed' AND (finished_at IS NULL
-                OR (due_at IS NOT NULL AND NOT completion_requested AND payment <> 'refunding')))
+                OR (due_at IS NOT NULL AND NOT completion_requested AND payment NOT IN ('refunding', 'moving'))))
             OR (status IN ('pending', 'processing', 'cancelling') AND finished_at IS NOT NULL)
             OR (due_at IS NULL AND batch_id IS NOT NULL)
-            OR (payment = 'refunding' AND due_at IS NULL AND attention = '')
+            OR (payment IN ('refunding', 'moving') AND due_at IS NULL AND attention = '')
     """,
     "Orders are whole: each has lines that add up": """
         SELECT o.id::text, format('goods %s, lines %s', o.goods_amount, sum(l.unit_price * l.quantity))

@@ -98,8 +98,15 @@ def _differs(leg: Leg) -> str:
         # While it is undone a late payment changes it silently; that there was nothing to return is no event.
         at_rest = "j.status IN ('confirmed', 'completed', 'cancelled', 'rejected')"
         nothing = f"j.payment = '{PAYMENT.NOT_NEEDED}' AND n.payment IN ('', '{PAYMENT.AUTHORIZED}')"
-        # What comes of refunds of parts is in the credits.
-        payment = f"CASE j.payment WHEN '{PAYMENT.REFUNDING}' THEN '{PAYMENT.CAPTURED}' ELSE j.payment END"
+        # What comes of refunds of parts is in the credits, of captures by staff in the ledger.
+        known_as = {
+            PAYMENT.REFUNDING: PAYMENT.CAPTURED,
+            PAYMENT.HELD: PAYMENT.AUTHORIZED,
+            PAYMENT.MOVING: PAYMENT.AUTHORIZED,
+            PAYMENT.LATER: PAYMENT.PENDING,
+        }
+        cases = " ".join(f"WHEN '{state}' THEN '{known}'" for state, known in known_as.items())
+        payment = f"CASE j.payment {cases} ELSE j.payment END"
         return f"({at_rest} AND {payment} <> n.payment AND NOT ({nothing}))"
     # An order that waits for the leg has said so, and nothing came of it yet.
     waiting = ", ".join(f"'{code}'" for code, state in leg.states.items() if state.wait) or "''"

@@ -35,8 +35,10 @@ CHECKS = {
             THEN o.goods_amount + o.adjustment_amount + j.shipping_amount - coalesce(c.amount, 0)
             ELSE 0 END AS amount) owed
         WHERE j.status IN ('confirmed', 'completed', 'cancelled', 'rejected')
-          AND NOT (j.payment = 'refunding' AND j.due_at IS NOT NULL)
-          AND coalesce(t.captured, 0) - coalesce(t.refunded, 0) <> owed.amount
+          AND NOT (j.payment IN ('refunding', 'moving') AND j.due_at IS NOT NULL)
+          AND CASE WHEN j.payment IN ('held', 'moving') -- staff capture it, perhaps not all of it
+              THEN coalesce(t.captured, 0) - coalesce(t.refunded, 0) NOT BETWEEN 0 AND owed.amount
+              ELSE coalesce(t.captured, 0) - coalesce(t.refunded, 0) <> owed.amount END
     """,
     "Money: what was asked for is the order's, under its key": """
         SELECT t.order_id::text, format('%s of %s %s under %s; the order is %s, of %s %s', t.kind, t.amount, t.currency,
@@ -44,8 +46,12 @@ CHECKS = {
         FROM payments_transaction t JOIN orders_order o ON o.id = t.order_id JOIN orders_journey j ON j.order_id = o.id
         WHERE t.reference <> o.uuid OR t.currency <> o.currency
            OR t.key <> o.uuid || ':' || t.kind || CASE WHEN t.number < 10 THEN '' ELSE ':' || t.number / 10 + 1 END
-           OR (t.kind IN ('authorize', 'capture', 'void')
-               AND t.amount IS DISTINCT FROM o.goods_amount + o.adjustment_amount + j.shipping_amount)
+           OR (t.kind IN ('authorize', 'capture', 'void') AND CASE
+               -- In parts: the sum of captures has a check of its own, and a void is of the rest.
+               WHEN t.kind <> 'authorize' AND EXISTS (SELECT FROM orders_orderevent e WHERE e.order_id = t.order_id
+                                                      AND e.type = 'capture_requested')
+               THEN t.amount > o.goods_amount + o.adjustment_amount + j.shipping_amount
+               ELSE t.amount IS DISTINCT FROM o.goods_amount + o.adjustment_amount + j.shipping_amount END)
     """,
     "Money: no more is captured than was authorized": """
         SELECT order_id::text, format('authorized %s, captures of %s', authorized, captured)
@@ -64,6 +70,25 @@ CHECKS = {
               GROUP BY 1) sums
         WHERE refunded > coalesce(captured, 0)
     """,
+    "Money: no more of a capture is refunded than it took": """
+        SELECT c.order_id::text, format('capture %s of %s, refunds of it %s', c.number, c.amount, r.amount)
+        FROM payments_transaction c JOIN (
+            SELECT t.order_id, t.parent, sum(t.amount) AS amount FROM payments_transaction t
+            WHERE t.kind = 'refund' AND t.state <> 'declined' AND NOT EXISTS (
+                SELECT FROM payments_transaction r
+                WHERE r.order_id = t.order_id AND r.kind = 'reversal' AND r.parent = t.number)
+            GROUP BY 1, 2) r ON r.order_id = c.order_id AND r.parent = c.number
+        WHERE r.amount > c.amount OR c.kind <> 'capture'
+    """,
+    "Money: an order that staff capture has not all of it captured": """
+        SELECT j.order_id::text, format('%s, authorized %s, captured %s', j.payment, a.amount, c.amount)
+        FROM orders_journey j
+        LEFT JOIN payments_transaction a ON a.order_id = j.order_id AND a.kind = 'authorize' AND a.state = 'succeeded'
+        LEFT JOIN LATERAL (SELECT coalesce(sum(t.amount), 0) AS amount FROM payments_transaction t
+            WHERE t.order_id = j.order_id AND t.kind = 'capture' AND t.state = 'succeeded') c ON true
+        WHERE j.payment IN ('held', 'moving') AND j.due_at IS NULL AND j.status IN ('confirmed', 'completed')
+          AND c.amount >= coalesce(a.amount, 0)
+    """,
     "Money: a reversal is of what succeeded": """
         SELECT r.order_id::text, format('number %s reverses %s, which is %s', r.number, r.parent,
                coalesce(p.state, 'unknown here'))
@@ -77,8 +102,10 @@ CHECKS = {
         FROM orders_credit c
         LEFT JOIN (SELECT order_id, credit, count(*), sum(amount) AS amount FROM {standing} s
                    WHERE credit IS NOT NULL GROUP BY 1, 2) t ON t.order_id = c.order_id AND t.credit = c.number
-        WHERE (c.state = 'refunded') <> (coalesce(t.count, 0) = 1 AND t.amount = c.amount)
-          AND NOT (c.state = 'requested' AND t.count = 1)
+        -- A refund is of one capture: a credit may have several.
+        WHERE (c.state = 'refunded') <> (coalesce(t.amount, 0) = c.amount)
+          AND NOT (c.state = 'requested' AND t.amount = c.amount)
+           OR t.amount > c.amount
         UNION ALL
         SELECT t.order_id::text, format('refund %s is for credit %s, which there is not', t.number, t.credit)
         FROM payments_transaction t
@@ -99,8 +126,8 @@ CHECKS = {
         SELECT j.order_id::text, format('%s, and %s is neither taken nor let go', j.status, a.amount)
         FROM payments_transaction a JOIN orders_journey j ON j.order_id = a.order_id
         WHERE a.kind = 'authorize' AND a.state = 'succeeded' AND j.status IN ('cancelled', 'rejected')
-          AND NOT EXISTS (SELECT FROM payments_transaction t WHERE t.order_id = a.order_id
-                          AND t.kind IN ('capture', 'void') AND t.state = 'succeeded')
+          AND a.amount > coalesce((SELECT sum(t.amount) FROM payments_transaction t WHERE t.order_id = a.order_id
+                                   AND t.kind IN ('capture', 'void') AND t.state = 'succeeded'), 0)
     """,
     "Money: what is decided later is looked up until then": """
         SELECT j.order_id::text, format('%s, and its %s is %s, but never looked up', j.status, t.kind, t.code)
@@ -124,7 +151,7 @@ CHECKS = {
         SELECT j.order_id::text, format('%s, and nobody knows what came of its %s', j.status, t.kind)
         FROM payments_transaction t JOIN orders_journey j ON j.order_id = t.order_id
         WHERE t.state = 'unknown' AND t.kind <> 'dispute' AND j.status NOT IN ('processing', 'cancelling')
-          AND NOT (j.payment = 'refunding' AND j.due_at IS NOT NULL)
+          AND NOT (j.payment IN ('refunding', 'moving') AND j.due_at IS NOT NULL)
     """,
 }
 CHECKS = {
@@ -163,18 +190,29 @@ LEDGER_CHECK = """
     LEFT JOIN orders_journey j ON j.order_id = o.id
     LEFT JOIN {credited} c ON c.order_id = o.id
     LEFT JOIN orders_archivedorder a ON a.uuid = p.reference
+    -- Of an order that staff capture, so much is not captured yet, and held.
+    LEFT JOIN LATERAL (
+        SELECT sum(CASE t.kind WHEN 'authorize' THEN t.amount ELSE -t.amount END) AS amount
+        FROM payments_transaction t WHERE t.order_id = o.id AND j.payment IN ('held', 'moving')
+          AND j.status IN ('confirmed', 'completed') AND t.kind IN ('authorize', 'capture') AND t.state = 'succeeded'
+    ) open ON j.payment IN ('held', 'moving')
     CROSS JOIN LATERAL (SELECT CASE WHEN j.status IN ('confirmed', 'completed')
                                     THEN o.goods_amount + o.adjustment_amount + j.shipping_amount
-                                         - coalesce(c.amount, 0)
+                                         - coalesce(c.amount, 0) - coalesce(open.amount, 0)
                                     ELSE coalesce(a.kept_amount, 0) END AS amount) owed
-    WHERE p.flaw = '' AND (p.captures > 1
+    WHERE p.flaw = '' AND (p.captures > 1 AND p.captures > CASE WHEN a.id IS NULL THEN (
+            SELECT count(*) FROM payments_transaction t
+            WHERE t.order_id = o.id AND t.kind = 'capture' AND t.state <> 'declined')
+        ELSE (SELECT count(*) FROM jsonb_array_elements(a.document->'transactions') t
+              WHERE t->>'kind' = 'capture' AND t->>'state' = 'succeeded') END
        OR ((o.id IS NULL OR (j.status IN ('confirmed', 'completed', 'cancelled', 'rejected')
                              AND j.finished_at < (SELECT read_at FROM provider_ledger_read)
-                             AND NOT (j.payment = 'refunding' AND j.due_at IS NOT NULL)
+                             AND NOT (j.payment IN ('refunding', 'moving') AND j.due_at IS NOT NULL)
                              AND NOT EXISTS (
-                                 SELECT FROM payments_transaction t WHERE t.order_id = o.id AND t.credit IS NOT NULL
+                                 SELECT FROM payments_transaction t
+                                 WHERE t.order_id = o.id AND (t.credit IS NOT NULL OR t.kind = 'capture')
                                  AND t.finished_at >= (SELECT read_at FROM provider_ledger_read))))
-           AND (p.captured - p.refunded <> owed.amount OR p.held <> 0)))
+           AND (p.captured - p.refunded <> owed.amount OR p.held <> coalesce(open.amount, 0))))
     UNION ALL
     SELECT j.order_id::text, j.status || ', but the provider has never heard of it'
     FROM orders_journey j JOIN orders_order o ON o.id = j.order_id

@@ -13,6 +13,18 @@ SUMS = """(
     GROUP BY o.id)"""
 # The difference is what is included, in part or all.
 ADDED_AGAIN = "stored - added <> 0 AND (stored - added = included OR stored - added = ANY (each_included))"
+# Each line that has adjustments of its own, with what they add to it; without a line of that place, no amount.
+OF_LINES = """(
+    SELECT o.id, a.place, l.amount, a.added
+    FROM orders_order o
+    CROSS JOIN LATERAL (
+        SELECT (a->>'line')::int AS place, coalesce(sum((a->>'amount')::numeric) FILTER (
+            WHERE NOT (a->>'included')::bool), 0) AS added
+        FROM jsonb_array_elements(o.adjustments) a WHERE a->>'line' IS NOT NULL GROUP BY 1) a
+    LEFT JOIN LATERAL (
+        SELECT row_number() OVER (ORDER BY product_id, number) AS place, quantity * unit_price AS amount
+        FROM orders_orderline WHERE order_id = o.id) l ON l.place = a.place
+    WHERE o.adjustments IS NOT NULL)"""
 # All amounts of the orders, with their names.
 AMOUNTS = """(
     SELECT id, currency, 'goods' AS name, goods_amount AS amount FROM orders_order
@@ -38,6 +50,10 @@ CHECKS = {
         SELECT id::text, format('goods %s, adjusted by %s', goods_amount, adjustment_amount)
         FROM orders_order WHERE goods_amount + adjustment_amount < 0
     """,
+    "Totals: adjustments of a line have one, and leave it at 0 or more": """
+        SELECT id::text, format('line %s of %s, adjusted by %s', place, coalesce(amount::text, 'no amount'), added)
+        FROM {of_lines} a WHERE amount IS NULL OR amount + added < 0
+    """,
     "Totals: amounts are whole units of their currency": """
         SELECT id::text, format('%s %s for %s', amount, currency, name) FROM {amounts} a
         WHERE amount <> round(amount, CASE currency {other_decimals} ELSE 2 END)
@@ -47,6 +63,7 @@ CHECKS = {
     name: statement.replace("{sums}", SUMS)
     .replace("{added_again}", ADDED_AGAIN)
     .replace("{amounts}", AMOUNTS)
+    .replace("{of_lines}", OF_LINES)
     .replace("{other_decimals}", OTHER_DECIMALS)
     for name, statement in CHECKS.items()
 }

@@ -146,11 +146,11 @@ OVERDUE = """
     LIMIT %s
 """
 
-# Orders that hold units, have an unknown or recent payment, owe a refund or need attention stay.
+# Orders that hold units, have an unknown or recent payment, are not captured yet, owe a refund or need attention stay.
 LOCK_ARCHIVABLE = """
     SELECT order_id FROM orders_journey j
     WHERE order_id = ANY(%s::bigint[]) AND status IN ('completed', 'cancelled', 'rejected')
-      AND finished_at < %s AND due_at IS NULL AND attention = '' AND payment <> 'refunding'
+      AND finished_at < %s AND due_at IS NULL AND attention = '' AND payment NOT IN ('refunding', 'held', 'moving')
       AND NOT EXISTS (SELECT FROM inventory_reservation r WHERE r.order_id = j.order_id)
       AND NOT EXISTS (SELECT FROM payments_transaction t WHERE t.order_id = j.order_id
                       AND (t.state = 'unknown' OR t.finished_at >= %s))

@@ -18,6 +18,7 @@ from inventory.managers import AS_GIVEN, AS_PRICED, WITH_NAMES
 from orders import wakeup
 from orders.managers.journeys import BULK_LANE, INSERT, LIVE_LANE
 from orders.managers.transactions import CurrentTransaction
+from orders.rules.adjustments import Adjustment
 from orders.status import Status
 
 # --- Columns ----------------------------------------------------------------------------------------------
@@ -48,7 +49,7 @@ class OrderRow(NamedTuple):
 
 
 class PlacedLine(msgspec.Struct, frozen=True, gc=False):
-    """A line to store, as priced. `number` is among the lines of its product."""
+    """A line to store, as priced. `number` is among the lines of its product. The order stores its adjustments."""
 
     product_id: int
     sku: str
@@ -58,6 +59,7 @@ class PlacedLine(msgspec.Struct, frozen=True, gc=False):
     weight_grams: int
     number: int = 0
     properties: Mapping[str, str] | None = None
+    adjustments: Sequence[Adjustment] = ()
 
     @property
     def amount(self) -> Decimal:
@@ -72,6 +74,7 @@ class Extras(NamedTuple):
 
     adjustments: str  # a JSON document
     adjustment_amount: Decimal
+    payment: str = ""  # the state of the payment leg
 
 
 class Stored(NamedTuple):
@@ -96,14 +99,16 @@ class Shape(NamedTuple):
 
     @property
     def content(self) -> str:
-        return ", ".join(name for name in self.types if name != "held")
+        return ", ".join(name for name in self.types if name not in OF_JOURNEYS)
 
 
-CONTENT = ", ".join(name for name in TYPES if name != "held")
+# Columns of journeys, not of orders.
+OF_JOURNEYS = ("held", "payment")
+CONTENT = ", ".join(name for name in TYPES if name not in OF_JOURNEYS)
 LINE = "order_id, product_id, sku, product_name, quantity, unit_price"
 PLAIN = Shape(TYPES, CONTENT, LINE)
 WITH_EXTRAS = Shape(
-    TYPES | {"adjustments": "jsonb", "adjustment_amount": "numeric"},
+    TYPES | {"adjustments": "jsonb", "adjustment_amount": "numeric", "payment": "text"},
     f"{CONTENT}, nullif(adjustments, 'null'::jsonb), adjustment_amount",
     f"{LINE}, number, properties",
     ", wanted.number, nullif(wanted.properties, 'null'::jsonb) AS properties",
@@ -254,7 +259,8 @@ class OrderManager(models.Manager):
         }
 
     def _inserts(self, origin: str, shape: Shape, *, lane: str = str(LIVE_LANE)) -> str:
-        defaults = self._journey_defaults
+        given = {name: name for name in shape.types if name == "payment"}
+        defaults = self._journey_defaults | given
         return INSERTS.format(
             content=shape.content,
             selected=shape.selected,
@@ -293,6 +299,7 @@ def _extra_columns(extras: Sequence[Extras]) -> dict[str, Column]:
     return {
         "adjustments": ("jsonb", [each.adjustments for each in extras]),
         "adjustment_amount": ("numeric", [each.adjustment_amount for each in extras]),
+        "payment": ("text", [each.payment for each in extras]),
     }
 
 

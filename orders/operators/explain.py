@@ -95,7 +95,7 @@ def _refunds(facts: Facts) -> str:
 def _way_on(facts: Facts) -> str:
     is_refused = "refused by the provider" in facts.journey.attention
     if (
-        facts.journey.payment == PAYMENT.REFUNDING
+        facts.journey.payment in (PAYMENT.REFUNDING, PAYMENT.MOVING)
         and facts.journey.status != Status.CANCELLING
         and is_refused
     ):
@@ -154,8 +154,8 @@ def _is_due(facts: Facts) -> Explanation:
         why = f"{_batch_end(facts)} It is due again."
     else:
         why = "It is due and goes into the next batch."
-    if journey.payment == PAYMENT.REFUNDING and journey.status != Status.CANCELLING:
-        why = f"It is {journey.status}, and a refund was requested. {why}"
+    if journey.payment in (PAYMENT.REFUNDING, PAYMENT.MOVING) and journey.status != Status.CANCELLING:
+        why = f"It is {journey.status}, and a capture or refund was requested. {why}"
     elif journey.status == Status.CONFIRMED:
         why = f"It is confirmed, and its completion was requested. {why}"
     calm = Situation.BATCH_LOST if journey.batch_id is not None else _calm(facts)

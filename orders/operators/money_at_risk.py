@@ -19,7 +19,8 @@ AT_RISK = """
     WITH unknown AS (
         SELECT t.order_id, t.kind, t.amount, t.currency, t.started_at AS since, t.code, t.message
         FROM orders_journey j JOIN payments_transaction t ON t.order_id = j.order_id
-        WHERE (j.status IN ('processing', 'cancelling') OR j.payment = 'refunding') -- no other has a call in flight
+        -- No other has a call in flight.
+        WHERE (j.status IN ('processing', 'cancelling') OR j.payment IN ('refunding', 'moving'))
           AND t.state = 'unknown' AND t.kind <> 'dispute' AND t.started_at < now() - %(seconds)s * interval '1 second'
     ), refunded AS (
         SELECT t.order_id, sum(t.amount) AS amount FROM orders_journey j
@@ -35,11 +36,11 @@ AT_RISK = """
                '' AS code, c.reason AS message
         FROM orders_journey j JOIN orders_credit c ON c.order_id = j.order_id AND c.state = 'failed'
         JOIN orders_order o ON o.id = c.order_id
-        WHERE j.payment = 'refunding' AND j.status <> 'cancelling'
+        WHERE j.payment IN ('refunding', 'moving') AND j.status <> 'cancelling'
         UNION ALL
         SELECT r.order_id, 'reversal', r.amount, r.currency, r.started_at, r.code, r.message
         FROM orders_journey j JOIN payments_transaction r ON r.order_id = j.order_id AND r.kind = 'reversal'
-        WHERE j.attention <> '' AND j.status IN ('confirmed', 'completed') AND r.parent = 2 -- the capture
+        WHERE j.attention <> '' AND j.status IN ('confirmed', 'completed') AND mod(r.parent, 10) = 2 -- a capture
         UNION ALL
         SELECT d.order_id, d.kind, d.amount, d.currency, d.started_at, d.code, d.message
         FROM payments_transaction d JOIN orders_journey j ON j.order_id = d.order_id
@@ -56,9 +57,9 @@ AT_RISK = """
                t.code, t.message
         FROM orders_journey j
         JOIN payments_transaction t ON t.order_id = j.order_id AND t.state = 'succeeded'
-             AND t.kind = CASE j.payment WHEN 'authorized' THEN 'authorize' ELSE 'capture' END
-        LEFT JOIN refunded f ON f.order_id = j.order_id AND j.payment <> 'authorized'
-        WHERE j.status = 'cancelling' AND j.payment IN ('authorized', 'captured', 'refunding')
+             AND t.kind = CASE WHEN j.payment IN ('authorized', 'held') THEN 'authorize' ELSE 'capture' END
+        LEFT JOIN refunded f ON f.order_id = j.order_id AND j.payment NOT IN ('authorized', 'held')
+        WHERE j.status = 'cancelling' AND j.payment IN ('authorized', 'held', 'moving', 'captured', 'refunding')
           AND NOT EXISTS (SELECT FROM unknown u WHERE u.order_id = j.order_id)
     ), risks AS (
         SELECT r.* FROM (SELECT *, true AS is_unknown FROM unknown UNION ALL SELECT *, false FROM holding

@@ -13,12 +13,13 @@ from django.db import transaction
 
 import faults
 from orders import wakeup
+from orders.events import EventType
 from orders.legs import PAYMENT
 from orders.limits import declines
 from orders.models import Journey
-from orders.payment import decisions
+from orders.payment import captures, decisions
 from orders.workflow import JourneyState
-from payments import ledger
+from payments import ledger, returns
 from payments.calls import Prepared
 from payments.gateways.protocol import UNDECIDED, Outcome
 from payments.ledger import Kind
@@ -29,9 +30,11 @@ logger = logging.getLogger(__name__)
 PART_OF_LEASE = 0.75
 
 # The payment leg to which an outcome of each kind still applies.
-BEFORE = {Kind.AUTHORIZE: PAYMENT.PENDING, Kind.CAPTURE: PAYMENT.AUTHORIZED}
+BEFORE = {Kind.AUTHORIZE: (PAYMENT.PENDING, PAYMENT.LATER), Kind.CAPTURE: (PAYMENT.AUTHORIZED,)}
 
 
+# Nothing to wait for: there was no room, or there is more to do.
+AT_ONCE = (ledger.NO_CAPACITY.code, returns.MORE_TO_REFUND.code)
 # Outcomes after which an order is due at once.
 SCHEDULED = (ledger.NO_CAPACITY.code, ledger.DECIDED_MEANWHILE.code)
 
@@ -111,7 +114,7 @@ def _stop(kind: Kind, journey: JourneyState, error: Exception) -> None:
 
 
 def _awaits(journey: JourneyState, kind: Kind) -> bool:
-    return journey.is_processing and journey.payment is BEFORE[kind]
+    return journey.is_processing and journey.payment in BEFORE[kind]
 
 
 def _settle_by(kind: Kind, journey: JourneyState, outcome: Outcome, newly_recorded: set[int]) -> bool:
@@ -163,6 +166,8 @@ def record_late_outcome(kind: Kind, order_id: int, outcome: Outcome, *, number: 
         if order_id not in ledger.record(kind, {order_id: outcome}, number_by_order={order_id: number}):
             return False
         for journey in journeys:
+            if kind is Kind.CAPTURE and journey.moves_money:
+                captures.note_late(journey, number, outcome)
             apply_late(kind, journey, outcome)
         Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
         wakeup.wake_dispatcher()
@@ -175,13 +180,19 @@ def apply(kind: Kind, journey: JourneyState, outcome: Outcome | None) -> None:
     if outcome is None or outcome.kind not in ("succeeded", "declined"):
         defer(journey, outcome, kind=kind)
     elif kind is Kind.AUTHORIZE:
-        journey.enter(PAYMENT.AUTHORIZED) if succeeded else journey.enter(
-            PAYMENT.REFUSED, reason=outcome.code
-        )
+        _authorized(journey) if succeeded else journey.enter(PAYMENT.REFUSED, reason=outcome.code)
     elif succeeded:
         journey.enter(PAYMENT.CAPTURED)
     else:
         journey.capture_declined(outcome.code)
+
+
+def _authorized(journey: JourneyState) -> None:
+    if journey.payment is PAYMENT.LATER:
+        journey.enter(PAYMENT.HELD)
+        journey.note(EventType.PAYMENT_AUTHORIZED)
+    else:
+        journey.enter(PAYMENT.AUTHORIZED)
 
 
 def apply_late(kind: Kind, journey: JourneyState, outcome: Outcome) -> None:
@@ -197,7 +208,7 @@ LATE_MONEY = {Kind.AUTHORIZE: PAYMENT.AUTHORIZED, Kind.CAPTURE: PAYMENT.CAPTURED
 
 def defer(journey: JourneyState, outcome: Outcome | None, *, kind: Kind | None = None) -> None:
     """Set what the order waits for, by the provider's answer to a call of a kind."""
-    if outcome is not None and outcome.code == ledger.NO_CAPACITY.code:
+    if outcome is not None and outcome.code in AT_ONCE:
         journey.no_capacity()
     elif outcome is not None and outcome.code == ledger.DECIDED_MEANWHILE.code:
         decisions.decided_meanwhile(journey)

@@ -1,6 +1,6 @@
 """Orders to place, and their lines at the catalogue's prices."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -10,12 +10,15 @@ from api.models import KeyReused
 from database.arrays import document
 from inventory.catalogue import ProductInfo, find_products
 from iso.currencies import rounded
+from orders.legs import PAYMENT
 from orders.managers import Extras, OrderRow, PlacedLine
 from orders.placing import totals
 from orders.placing.totals import TotalChanged
-from orders.rules.adjustments import Adjustment
+from orders.rules.adjustments import Adjustment, total_of
 
 MAX_QUANTITY = 1000
+# The payment leg's state of an order that staff capture (`orders.legs`).
+LATER = str(PAYMENT.LATER)
 # Leaves room for shipping.
 MAX_AMOUNT = Decimal("100000000.00")
 
@@ -30,6 +33,7 @@ class WantedLine(msgspec.Struct, frozen=True, gc=False):
     price: Decimal | None = None
     unit_price: Decimal | None = None
     properties: Mapping[str, str] | None = None
+    adjustments: Sequence[Adjustment] = ()
 
 
 class NewOrder(msgspec.Struct, frozen=True):
@@ -49,22 +53,24 @@ class NewOrder(msgspec.Struct, frozen=True):
     metadata: Mapping[str, str] | None = None
     language: str = ""  # BCP 47; empty: the shop's
     adjustments: Sequence[Adjustment] = ()
+    capture_later: bool = False  # by staff, in parts
 
     @property
     def is_plain(self) -> bool:
-        """Whether its lines are at the catalogue's prices and merged by product, without adjustments."""
-        return not self.adjustments and not any(
-            line.unit_price is not None or line.properties for line in self.lines
+        """Whether it is captured at once, and its lines at the catalogue's prices, merged and without adjustments."""
+        return not (self.adjustments or self.capture_later) and not any(
+            line.unit_price is not None or line.properties or line.adjustments for line in self.lines
         )
 
 
 class Priced(NamedTuple):
-    """An order with its lines, merged and in product order, their amount, and what adjustments add."""
+    """An order with its lines, merged and in product order, their amount, and its adjustments with those of lines."""
 
     new: NewOrder
     lines: list[PlacedLine]
     amount: Decimal
     adjustment_amount: Decimal = Decimal(0)
+    adjustments: Sequence[Adjustment] = ()
     extras: Extras | None = None  # stored beside the row; None for a plain order
 
     def row(self) -> OrderRow:
@@ -129,10 +135,15 @@ class AmountTooLarge(Exception):
 
 
 class DiscountTooLarge(Exception):
-    """Discounts exceed the goods and the other adjustments; `left` is the total without shipping, below 0."""
+    """Discounts exceed what they are of, with its other adjustments; `left` is the rest, below 0.
 
-    def __init__(self, *, left: Decimal, currency: str) -> None:
-        super().__init__(f"The discounts exceed the goods and other adjustments by {-left} {currency}.")
+    `line`: the index of the line whose own they are; None for the order without shipping.
+    """
+
+    def __init__(self, *, left: Decimal, currency: str, line: int | None = None) -> None:
+        of = "goods" if line is None else "line"
+        super().__init__(f"The discounts exceed the {of} and other adjustments by {-left} {currency}.")
+        self.line = line
 
 
 class ReferenceTaken(Exception):
@@ -161,15 +172,26 @@ def price(new: NewOrder, catalogue: "Catalogue") -> Priced:
     is_plain = new.is_plain
     lines = _merged(new, catalogue) if is_plain else _distinct(new, catalogue)
     amount = sum((line.unit_price * line.quantity for line in lines), Decimal(0))
-    adjusted = totals.adjusted(new.adjustments)
+    adjustments = new.adjustments if is_plain else _with_those_of_lines(new.adjustments, lines)
+    adjusted = totals.adjusted(adjustments)
     if amount > MAX_AMOUNT or amount + adjusted > MAX_AMOUNT:
         raise AmountTooLarge(maximum=MAX_AMOUNT)
     # Without shipping, which is priced later: so no total is ever below 0.
     if amount + adjusted < 0:
         raise DiscountTooLarge(left=amount + adjusted, currency=new.currency)
     totals.check_expected(new, lines, amount, adjusted)
-    extras = None if is_plain else Extras(document(new.adjustments or None), adjusted)
-    return Priced(new, lines, amount, adjusted, extras)
+    payment = LATER if new.capture_later else ""
+    extras = None if is_plain else Extras(document(adjustments or None), adjusted, payment)
+    return Priced(new, lines, amount, adjusted, adjustments, extras)
+
+
+def _with_those_of_lines(adjustments: Sequence[Adjustment], lines: Iterable[PlacedLine]) -> list[Adjustment]:
+    of_lines = (
+        msgspec.structs.replace(each, line=place)
+        for place, line in enumerate(lines, start=1)
+        for each in line.adjustments
+    )
+    return [*adjustments, *of_lines]
 
 
 def _merged(new: NewOrder, catalogue: "Catalogue") -> list[PlacedLine]:
@@ -189,8 +211,11 @@ def _merged(new: NewOrder, catalogue: "Catalogue") -> list[PlacedLine]:
 
 
 def _distinct(new: NewOrder, catalogue: "Catalogue") -> list[PlacedLine]:
-    """Return one line of each product, price and set of properties, numbered by product in the order given."""
-    merged: dict[int, dict[tuple[Decimal, frozenset[tuple[str, str]]], PlacedLine]] = {}
+    """Return one line of each product, price and set of properties, numbered by product in the order given.
+
+    A line with adjustments of its own stays apart.
+    """
+    merged: dict[int, dict[Hashable, PlacedLine]] = {}
     for index, wanted in enumerate(new.lines):
         product = catalogue.product_of(index, wanted)
         _check(index, wanted, product, new.currency)
@@ -199,7 +224,8 @@ def _distinct(new: NewOrder, catalogue: "Catalogue") -> list[PlacedLine]:
             raise QuantityTooLarge(line=index, maximum=MAX_QUANTITY)
         unit_price = product.price if wanted.unit_price is None else rounded(wanted.unit_price, new.currency)
         properties = wanted.properties or {}
-        alike = (unit_price, frozenset(properties.items()))
+        _check_discounts(index, wanted, unit_price, new.currency)
+        alike = (unit_price, frozenset(properties.items()), index if wanted.adjustments else None)
         earlier = of_product.get(alike)
         of_product[alike] = PlacedLine(
             product.id,
@@ -210,8 +236,15 @@ def _distinct(new: NewOrder, catalogue: "Catalogue") -> list[PlacedLine]:
             product.weight_grams,
             earlier.number if earlier else len(of_product),
             properties or None,
+            wanted.adjustments,
         )
     return [line for product_id in sorted(merged) for line in merged[product_id].values()]
+
+
+def _check_discounts(index: int, wanted: WantedLine, unit_price: Decimal, currency: str) -> None:
+    left = unit_price * wanted.quantity + total_of(wanted.adjustments)
+    if left < 0:
+        raise DiscountTooLarge(left=left, currency=currency, line=index)
 
 
 def _check(index: int, wanted: WantedLine, product: ProductInfo, currency: str) -> None:

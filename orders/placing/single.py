@@ -91,7 +91,7 @@ def _store(new: NewOrder, key: Key | None, catalogue: Catalogue) -> Placed | Non
         priced.amount,
         priced.lines,
         weight_grams=totals.weight_of(priced.lines),
-        adjustments=new.adjustments,
+        adjustments=priced.adjustments,
         adjustment_amount=priced.adjustment_amount,
     )
 

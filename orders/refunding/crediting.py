@@ -1,17 +1,17 @@
 """Credits: what the shop decided to refund of an order, and how refunds carry it out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from inventory.stock import Wanted
 from orders.models import Credit, Order
-from orders.payment import answers
+from orders.payment import answers, captures
 from orders.refunding import refunds
 from orders.refunding.amounts import Item, Plan, Standing, Wish
-from orders.rules.adjustments import SHIPPING, total_of, worth_of_lines
+from orders.rules.adjustments import SHIPPING, of_line, total_of, worth_of_lines
 from orders.workflow import JourneyState
 from payments import ledger, returns
-from payments.balance import Entry, balance, next_number, standing
+from payments.balance import Entry, balance, capture_to_refund, left_of, next_number, standing
 from payments.calls import FIRST, Kind, Prepared, Request, State
 from payments.gateways.protocol import UNDECIDED, Outcome
 
@@ -33,7 +33,7 @@ def standing_of(order: Order, granted: Sequence[Credit]) -> Standing:
     counted = [credit for credit in granted if credit.state != Credit.State.SUPERSEDED]
     captured = balance(ledger.entries_of([order.pk]).get(order.pk, [])).captured
     adjustments, lines = order.adjustment_list, list(order.lines.all())
-    shipping = (order.journey.shipping_amount or Decimal(0)) + total_of(adjustments, SHIPPING)
+    shipping = (order.journey.shipping_amount or Decimal(0)) + total_of(of_line(adjustments, None), SHIPPING)
     worths = worth_of_lines([line.amount for line in lines], adjustments, currency=order.currency)
     items = [
         Item(
@@ -114,61 +114,91 @@ def _next(granted: Sequence[Credit], *, with_failed: bool) -> Credit | None:
 
 
 def _request(credit: Credit, book: Sequence[Entry]) -> Request:
+    """Return the refund to send for a credit: of one capture, so that a larger credit takes several, one by one."""
     attempts = [entry for entry in book if entry.kind == Kind.REFUND and entry.credit == credit.number]
     last = attempts[-1] if attempts else None
     is_over = last is not None and last.state != State.UNKNOWN and credit.state == Credit.State.FAILED
     if is_over:
         set_state(credit.order_id, credit.number, Credit.State.REQUESTED)
-    capture = standing(book, Kind.CAPTURE)[0]
+    done = _refunded(credit, book)
+    if last is None or is_over or (last.state == State.SUCCEEDED and done < credit.amount):
+        capture = capture_to_refund(book)
+        number, amount = next_number(book, Kind.REFUND), min(credit.amount - done, left_of(capture, book))
+    else:
+        capture = next(e for e in book if e.number == (last.parent or FIRST[Kind.CAPTURE]))
+        number, amount = last.number, last.amount
     return Request(
         order_id=credit.order_id,
         reference=str(capture.reference),
-        amount=credit.amount,
+        amount=amount,
         currency=capture.currency,
         parent=capture.provider_id,
         gateway=capture.gateway,
-        number=next_number(book, Kind.REFUND) if last is None or is_over else last.number,
-        parent_number=FIRST[Kind.CAPTURE],
+        number=number,
+        parent_number=capture.number,
         attempt=1 if last is None else last.attempt + is_over,
         credit=credit.number,
     )
 
 
-def settle(
-    journeys: Sequence[JourneyState], prepared: Sequence[Prepared], outcomes: Mapping[int, Outcome]
-) -> None:
-    """Note on locked orders the outcomes of their refunds, and go on with the next credit or rest.
+def _refunded(credit: Credit, book: Sequence[Entry]) -> Decimal:
+    return _sum(entry.amount for entry in standing(book, Kind.REFUND) if entry.credit == credit.number)
 
-    The outcomes are in the ledger.
+
+def settle(
+    journeys: Sequence[JourneyState],
+    prepared: Sequence[Prepared],
+    outcomes: Mapping[int, Outcome],
+    *,
+    recorded: Collection[int],
+) -> None:
+    """Note on locked orders the outcomes of their captures and refunds, and go on with the next credit or rest.
+
+    The outcomes are in the ledger; `recorded` are the orders for which they were new.
     """
     called = {one.request.order_id: one for one in prepared}
+    for journey in journeys:
+        one = called.get(journey.order_id)
+        if one is not None and one.kind is Kind.CAPTURE and journey.order_id in recorded:
+            captures.note(journey, one, outcomes[journey.order_id])
+    captures.close(journeys)
     granted = of_orders(journey.order_id for journey in journeys)
     for journey in journeys:
-        one, open_ones = called.get(journey.order_id), _open(granted.get(journey.order_id, []))
+        one, credits_ = called.get(journey.order_id), granted.get(journey.order_id, [])
+        outcome = outcomes.get(journey.order_id)
         if one is None:
-            _go_on(journey, open_ones)
-        elif (outcome := outcomes.get(journey.order_id)) and outcome.kind in ("succeeded", "declined"):
-            _note(journey, one, outcome)
-            state = Credit.State.REFUNDED if outcome.kind == "succeeded" else Credit.State.FAILED
-            open_ones[one.request.credit or 0] = state
-            _go_on(journey, open_ones)
+            _go_on(journey, _open(credits_))
+        elif outcome is None or outcome.kind not in ("succeeded", "declined"):
+            _wait(journey, outcome)
+        elif one.kind is Kind.CAPTURE:
+            _go_on(journey, _open(credits_))
         else:
-            _wait(journey, outcomes.get(journey.order_id))
+            credit = next(credit for credit in credits_ if credit.number == one.request.credit)
+            _go_on(journey, _open(credits_) | {credit.number: _note(journey, credit, one, outcome)})
 
 
 def _open(granted: Sequence[Credit]) -> dict[int, str]:
     return {credit.number: credit.state for credit in granted if credit.state in OPEN}
 
 
-def _note(journey: JourneyState, one: Prepared, outcome: Outcome) -> None:
-    credit, amount = one.request.credit or 0, one.request.amount
-    if outcome.kind == "succeeded":
-        set_state(journey.order_id, credit, Credit.State.REFUNDED)
-        refunds.succeeded(journey, credit=credit, amount=amount)
-    else:
-        set_state(journey.order_id, credit, Credit.State.FAILED)
-        refunds.failed(journey, credit=credit, amount=amount, code=outcome.code)
+def _note(journey: JourneyState, credit: Credit, one: Prepared, outcome: Outcome) -> str:
+    """Note a decided refund; return the state of its credit, of which further captures may have to refund a part."""
+    amount = one.request.amount
+    if outcome.kind == "declined":
+        set_state(journey.order_id, credit.number, Credit.State.FAILED)
+        refunds.failed(journey, credit=credit.number, amount=amount, code=outcome.code)
         journey.escalate(returns.in_words(one, outcome))
+        return Credit.State.FAILED
+    if amount < credit.amount and _is_owed(credit):
+        journey.wait = None
+        return Credit.State.REQUESTED
+    set_state(journey.order_id, credit.number, Credit.State.REFUNDED)
+    refunds.succeeded(journey, credit=credit.number, amount=credit.amount)
+    return Credit.State.REFUNDED
+
+
+def _is_owed(credit: Credit) -> bool:
+    return _refunded(credit, ledger.entries_of([credit.order_id])[credit.order_id]) < credit.amount
 
 
 def _go_on(journey: JourneyState, states: Mapping[int, str]) -> None:
@@ -191,10 +221,9 @@ def supersede(order_ids: Iterable[int]) -> None:
     closed = list(order_ids)
     books = ledger.entries_of(closed)
     for order_id, granted in of_orders(closed).items():
-        done = {entry.credit for entry in standing(books.get(order_id, []), Kind.REFUND)}
         for credit in granted:
             if credit.state in OPEN:
-                is_done = credit.number in done
+                is_done = _refunded(credit, books.get(order_id, [])) >= credit.amount
                 set_state(
                     order_id, credit.number, Credit.State.REFUNDED if is_done else Credit.State.SUPERSEDED
                 )

@@ -9,7 +9,7 @@ from orders.workflow import JourneyState
 
 
 def requested(journey: JourneyState, *, credit: int, amount: Decimal, **data: Any) -> None:
-    _resume(journey, unless=journey.owes_refunds and journey.is_due and not journey.attention)
+    _resume(journey, unless=journey.moves_money and journey.is_due and not journey.attention)
     journey.note(EventType.REFUND_REQUESTED, credit=credit, amount=str(amount), **data)
 
 
@@ -24,7 +24,7 @@ def failed(journey: JourneyState, *, credit: int, amount: Decimal, code: str) ->
 
 def reversed_later(journey: JourneyState, *, credit: int, amount: Decimal, code: str) -> None:
     """A refund failed after it had succeeded: due for another attempt."""
-    _resume(journey, unless=journey.owes_refunds and journey.is_due)
+    _resume(journey, unless=journey.moves_money and journey.is_due)
     journey.note(EventType.REFUND_FAILED, credit=credit, amount=str(amount), reason=code, reversed=True)
 
 
@@ -34,11 +34,12 @@ def all_tried(journey: JourneyState, *, more: bool, has_failed: bool) -> None:
     if more:
         journey.reschedule_in(0)
     elif not has_failed:
-        journey.payment = PAYMENT.CAPTURED
+        journey.payment = PAYMENT.HELD if journey.payment is PAYMENT.MOVING else PAYMENT.CAPTURED
 
 
 def _resume(journey: JourneyState, *, unless: bool) -> None:
     """Make its refunds due, `unless` they are under way."""
-    journey.payment = PAYMENT.REFUNDING
+    is_held = journey.payment in (PAYMENT.HELD, PAYMENT.MOVING)
+    journey.payment = PAYMENT.MOVING if is_held else PAYMENT.REFUNDING
     if not unless:
         journey.reschedule_in(0)

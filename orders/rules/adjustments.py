@@ -1,5 +1,5 @@
-"""Adjustments of an order: tax, discounts, fees, tips and shipping as the caller gives them. Nothing is computed here
-but their sum, and the share of them that a refund of units carries.
+"""Adjustments of an order and of its lines: tax, discounts, fees, tips and shipping as the caller gives them. Nothing
+is computed here but their sum, and the share of them that a refund of units carries.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ class Adjustment(msgspec.Struct, frozen=True, gc=False):
     """An amount beside the lines. A discount is at most 0, all others at least 0.
 
     One that is `included` is part of the prices already: it is shown, and does not change the total. `rate` is a
-    share: 0.19 for 19 %.
+    share: 0.19 for 19 %. `line` is the place of the line that it belongs to, from 1; None: the order as a whole.
     """
 
     kind: Kind
@@ -30,6 +30,7 @@ class Adjustment(msgspec.Struct, frozen=True, gc=False):
     amount: Decimal
     included: bool = False
     rate: Decimal | None = None
+    line: int | None = None
 
     @property
     def title(self) -> str:
@@ -49,15 +50,26 @@ def total_of(adjustments: Iterable[Adjustment], *kinds: str) -> Decimal:
     return sum(amounts, Decimal(0))
 
 
+def of_line(adjustments: Iterable[Adjustment], place: int | None) -> list[Adjustment]:
+    """Return the adjustments of the line at a place; None: those of the order as a whole."""
+    return [each for each in adjustments if each.line == place]
+
+
 def worth_of_lines(
     amounts: Sequence[Decimal], adjustments: Sequence[Adjustment], *, currency: str
 ) -> list[Decimal]:
-    """Return what was paid for each line: its amount, with its share of tax and discounts that are not included.
+    """Return what was paid for each line: its amount, own adjustments, and share of the order's tax and discounts.
 
-    Shares are differences of one rounded function, so they add up. No line is worth less than 0.
+    What is included does not count. Shares are in proportion to amounts with own adjustments, and differences of one
+    rounded function, so they add up. No line is worth less than 0.
     """
+    of_order = of_line(adjustments, None)
+    if len(of_order) < len(adjustments):
+        amounts = [
+            amount + total_of(of_line(adjustments, place)) for place, amount in enumerate(amounts, start=1)
+        ]
     goods = sum(amounts, Decimal(0))
-    spread = max(total_of(adjustments, *OF_GOODS), -goods)
+    spread = max(total_of(of_order, *OF_GOODS), -goods)
     if not goods or not spread:
         return list(amounts)
     unit = Decimal(1).scaleb(-DECIMALS.get(currency, 2))

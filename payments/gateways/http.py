@@ -135,7 +135,7 @@ class HttpGateway(TalkingGateway):
     """The provider at PAYMENT_API_URL."""
 
     provider = PROVIDER
-    capabilities = Capabilities(partial_capture=True)
+    capabilities = Capabilities(partial_capture=True, several_captures=True)
     talk = HttpTalk()
 
     def ledger(self, since: datetime | None = None) -> Iterator[LedgerLine]:

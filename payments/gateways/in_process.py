@@ -32,6 +32,8 @@ class Memory:
     """The operations of an in-process provider by key: its ledger, for simulations."""
 
     entries: dict[str, Entry] = field(default_factory=dict)
+    # By the provider's id, what no later call has taken of it.
+    left: dict[str, Decimal] = field(default_factory=dict)
 
     def lines(self) -> Iterator[LedgerLine]:
         sums: dict[tuple[str, str], dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
@@ -65,7 +67,9 @@ class InProcessGateway(NoWebhooks):
     talk: None = field(default=None, init=False)
     # It stands in for the provider of that name on status pages.
     provider: str = field(default="payments", init=False)
-    capabilities: Capabilities = field(default=Capabilities(partial_capture=True), init=False)
+    capabilities: Capabilities = field(
+        default=Capabilities(partial_capture=True, several_captures=True), init=False
+    )
 
     def check_token(self, token: str) -> str:
         return check_opaque(token)
@@ -83,17 +87,17 @@ class InProcessGateway(NoWebhooks):
     def capture(
         self, *, key: str, reference: str, authorization: str, amount: Decimal, currency: str
     ) -> Outcome:
-        return self._keep(
-            key, Entry("capture", reference, authorization, amount, currency, _done("cap", key))
-        )
+        outcome = self._taking(authorization, amount, _done("cap", key))
+        return self._keep(key, Entry("capture", reference, authorization, amount, currency, outcome))
 
     def void(self, *, key: str, reference: str, authorization: str) -> Outcome:
         held = self._entry_of(authorization)
-        amount, currency = (held.amount, held.currency) if held else (Decimal(0), "")
+        amount, currency = (self._left_of(authorization), held.currency) if held else (Decimal(0), "")
         return self._keep(key, Entry("void", reference, authorization, amount, currency, _done("void", key)))
 
     def refund(self, *, key: str, reference: str, capture: str, amount: Decimal, currency: str) -> Outcome:
-        return self._keep(key, Entry("refund", reference, capture, amount, currency, _done("ref", key)))
+        outcome = self._taking(capture, amount, _done("ref", key))
+        return self._keep(key, Entry("refund", reference, capture, amount, currency, outcome))
 
     def find(self, *, key: str, sent: Sent | None = None) -> Outcome | None:
         entry = self.memory.entries.get(key) if self.memory else None
@@ -104,7 +108,22 @@ class InProcessGateway(NoWebhooks):
 
     def _keep(self, key: str, entry: Entry) -> Outcome:
         """Keep the first answer under a key, and return it."""
-        return self.memory.entries.setdefault(key, entry).outcome if self.memory else entry.outcome
+        if self.memory is None:
+            return entry.outcome
+        if key not in self.memory.entries and entry.outcome.kind == "succeeded":
+            self.memory.left[entry.outcome.provider_id] = entry.amount
+            if entry.parent in self.memory.left:
+                self.memory.left[entry.parent] -= entry.amount
+        return self.memory.entries.setdefault(key, entry).outcome
+
+    def _taking(self, parent: str, amount: Decimal, outcome: Outcome) -> Outcome:
+        """Return the outcome of a call that takes from an authorization or a capture; more than is left is declined."""
+        if self.memory is None or amount <= self.memory.left.get(parent, amount):
+            return outcome
+        return Outcome("declined", code="more_than_left", message="Less is left.")
+
+    def _left_of(self, provider_id: str) -> Decimal:
+        return self.memory.left.get(provider_id, Decimal(0)) if self.memory else Decimal(0)
 
     def _entry_of(self, provider_id: str) -> Entry | None:
         entries = self.memory.entries.values() if self.memory else ()

@@ -73,18 +73,21 @@ class Order:
         """Authorize the amount, or repeat it."""
         return self._attempt("authorize", "", self.amount, kill_at)
 
-    def capture(self, *, amount: str = "", kill_at: int | None = None) -> Outcome:
-        """Capture what is held."""
-        return self._attempt("capture", self.id_of("authorize"), Decimal(amount or self.amount), kill_at)
+    def capture(self, *, amount: str = "", number: int = 1, kill_at: int | None = None) -> Outcome:
+        """Capture what is held; `number` tells several apart."""
+        kind = "capture" if number == 1 else f"capture:{number}"
+        return self._attempt(kind, self.id_of("authorize"), Decimal(amount or self.amount), kill_at)
 
     def void(self, *, kill_at: int | None = None) -> Outcome:
         """Void what is held, or not decided."""
         return self._attempt("void", self.id_of("authorize"), self.amount, kill_at)
 
-    def refund(self, *, amount: str = "", number: int = 1, kill_at: int | None = None) -> Outcome:
-        """Refund the capture; `number` tells several apart."""
+    def refund(
+        self, *, amount: str = "", number: int = 1, of: str = "capture", kill_at: int | None = None
+    ) -> Outcome:
+        """Refund a capture, by default the first; `number` tells several apart."""
         kind = "refund" if number == 1 else f"refund:{number}"
-        return self._attempt(kind, self.id_of("capture"), Decimal(amount or self.amount), kill_at)
+        return self._attempt(kind, self.id_of(of), Decimal(amount or self.amount), kill_at)
 
     def id_of(self, kind: str) -> str:
         """Return the provider's id of a call."""

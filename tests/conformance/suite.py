@@ -33,6 +33,12 @@ def order_before(kind: str, rig: Rig) -> Order:
     return order
 
 
+def _order_to_capture_in_parts(rig: Rig) -> Order:
+    if not rig.gateway.capabilities.several_captures:
+        pytest.skip("It captures once.")
+    return order_before("capture", rig)
+
+
 def moved(order: Order, kind: str) -> Decimal:
     """Return how much the provider has moved in calls of the kind."""
     names = {"authorize": "authorized", "capture": "captured", "void": "voided", "refund": "refunded"}
@@ -93,6 +99,36 @@ class GatewayConformance:
         order = order_before("capture", rig)
         assert order.capture(amount="12.50").kind == "succeeded"
         assert moved(order, "capture") == Decimal("12.50")
+
+    def test_captures_in_parts_add_up_each_done_once(self, rig: Rig) -> None:
+        order = _order_to_capture_in_parts(rig)
+        for number, amount in ((1, "12.50"), (2, "4.00"), (2, "4.00"), (3, "3.50")):
+            assert order.capture(amount=amount, number=number).kind == "succeeded"
+        line = order.line()
+        assert (line.captured, line.captures) == (Decimal("20.00"), 3)
+
+    def test_captures_in_parts_never_exceed_what_is_held(self, rig: Rig) -> None:
+        order = _order_to_capture_in_parts(rig)
+        assert order.capture(amount="12.50").kind == "succeeded"
+        assert order.capture(amount="7.51", number=2).kind == "declined"
+        assert moved(order, "capture") == Decimal("12.50")
+
+    def test_a_void_releases_what_captures_in_parts_left(self, rig: Rig) -> None:
+        order = _order_to_capture_in_parts(rig)
+        assert order.capture(amount="12.50").kind == "succeeded"
+        assert order.void().kind == "succeeded"
+        assert order.capture(amount="1.00", number=2).kind == "declined"
+        line = order.line()
+        assert (line.captured, line.captured + line.voided) == (Decimal("12.50"), line.authorized)
+
+    def test_each_capture_is_refunded_up_to_itself(self, rig: Rig) -> None:
+        order = _order_to_capture_in_parts(rig)
+        order.capture(amount="12.50")
+        order.capture(amount="7.50", number=2)
+        assert order.refund(amount="7.50", of="capture:2").kind == "succeeded"
+        assert order.refund(amount="0.50", number=2, of="capture:2").kind == "declined"
+        assert order.refund(amount="12.50", number=3).kind == "succeeded"
+        assert moved(order, "refund") == Decimal("20.00")
 
     # --- Repeats ---
 

@@ -134,6 +134,121 @@ def test_amounts_have_the_decimals_of_the_currency(pricer, unlimited):
     assert error_of(refused) == (400, "too_many_decimals", "adjustments[0].amount")
 
 
+# --- Of single lines --------------------------------------------------------------------------------------
+
+ENGRAVED = {"productId": 1, "quantity": 3, "unitPrice": 10}
+OF_LINE = [
+    {"kind": "tax", "code": "VAT", "amount": 5.70, "rate": 0.19},
+    {"kind": "discount", "code": "B-WARE", "amount": -3.50},
+    {"kind": "fee", "code": "engraving", "amount": 1},
+    {"kind": "tax", "code": "GST", "amount": 2, "included": True},
+]
+
+
+@pytest.fixture
+def line_adjusted(shop_client):
+    """Place an order of two lines of one product: 10.00, 30.00 + 3.20 by adjustments; and VAT of 11.40."""
+
+    def place(**fields):
+        items = [ENGRAVED | {"quantity": 1}, ENGRAVED | {"adjustments": OF_LINE}]
+        response = shop_client.post("/api/orders", an_order(items=items, adjustments=[VAT], **fields))
+        assert response.status_code == 201, response.content
+        return response.json()
+
+    return place
+
+
+def test_a_lines_adjustments_are_its_own_and_in_the_total(shop_client, line_adjusted, providers, drain):
+    order = line_adjusted(expectedTotal=59.59)
+    assert (order["goodsAmount"], order["adjustmentAmount"], order["totalAmount"]) == (40, 14.60, 54.60)
+    drain()
+    final = shop_client.get(order["links"]["self"]).json()
+    for answer in (order, final):
+        plain, adjusted = answer["items"]
+        assert (plain["quantity"], plain["adjustments"], adjusted["amount"]) == (1, [], 30)
+        assert [(each["code"], each["amount"]) for each in adjusted["adjustments"]] == [
+            ("VAT", 5.70),
+            ("B-WARE", -3.50),
+            ("engraving", 1),
+            ("GST", 2),
+        ]
+        assert [each["amount"] for each in answer["adjustments"]] == [11.40]
+    assert {payment["amount"] for payment in final["payments"]} == {59.59}
+    assert audit.run().violations == []
+
+
+def test_a_quote_has_a_lines_adjustments(shop_client):
+    items = [ENGRAVED | {"adjustments": OF_LINE}]
+    quote = shop_client.post("/api/orders/quote", an_order(items=items)).json()
+    assert (quote["adjustmentAmount"], quote["totalAmount"], quote["adjustments"]) == (3.20, 38.19, [])
+    assert len(quote["items"][0]["adjustments"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("adjustment", "code", "field"),
+    [
+        (COUPON | {"amount": -30.01}, "discount_too_large", "items[0].adjustments"),
+        (COUPON | {"amount": 5}, "too_large", "items[0].adjustments[0].amount"),
+        (VAT | {"amount": 1.005}, "too_many_decimals", "items[0].adjustments[0].amount"),
+    ],
+)
+def test_an_impossible_adjustment_of_a_line_is_refused_with_its_field(shop_client, adjustment, code, field):
+    fee = {"kind": "fee", "code": "wrap", "amount": 50}
+    order = an_order(items=[ENGRAVED | {"adjustments": [adjustment]}], adjustments=[fee])
+    assert error_of(shop_client.post("/api/orders", order)) == (400, code, field)
+
+
+def test_lines_with_adjustments_stay_apart(shop_client):
+    of_one = {"productId": 1, "quantity": 1, "adjustments": [VAT | {"amount": 1}]}
+    order = shop_client.post("/api/orders", an_order(items=[of_one, of_one])).json()
+    assert [len(item["adjustments"]) for item in order["items"]] == [1, 1]
+    assert order["adjustmentAmount"] == 2
+
+
+def test_units_of_a_line_carry_its_adjustments_in_any_sequence(operator, line_adjusted, providers, drain):
+    order = line_adjusted()
+    drain()
+    # 33.20 of 43.20, and as much of the VAT of 11.40: 8.76.
+    parts = [refund(operator, order, items=[{"line": 2, "quantity": 1}])["amount"] for _ in range(3)]
+    assert parts == [13.99, 13.98, 13.99]
+    other = refund(operator, order, items=[{"line": 1, "quantity": 1}], shipping=True)
+    assert (other["amount"], other["left"]) == (17.63, 0)
+    drain()
+    assert audit.run().violations == []
+
+
+def test_a_lines_adjustments_show_with_it(operator, line_adjusted, client, settings, shop_client):
+    settings.SHOP_LANGUAGE = "en-us"
+    placed = line_adjusted()
+    order = Order.objects.select_related("journey").get(pk=placed["id"])
+    context = mail._context(order, list(order.lines.all()), list(order.events.all()))
+    texts = [render_to_string(f"notifications/received.{kind}", context) for kind in ("txt", "html")]
+    texts.append(client.get(f"/track/{track_token(order.pk, order.placed_at)}").content.decode())
+    for text in texts:
+        assert text.index("Discount (B-WARE)") < text.index("$11.40")
+        assert text.count("Included: Tax (GST)") == 1
+        assert "-$3.50" in text
+    client.force_login(operator)
+    desk = client.get(f"/admin/orders/order/{order.pk}/change/").content.decode()
+    assert desk.count("Discount B-WARE") == desk.count("Included: Tax GST") == 1
+    assert desk.count("Tax VAT (19 %)") == 2
+    csv_text = shop_client.get("/api/orders/export?format=csv").getvalue().decode()
+    (cells,) = csv.DictReader(io.StringIO(csv_text))
+    assert [each["line"] for each in json.loads(cells["adjustments"])] == [None, 2, 2, 2, 2]
+
+
+def test_the_audit_finds_adjustments_of_no_line_and_discounts_beyond_one(line_adjusted):
+    order = Order.objects.get(pk=line_adjusted(hold=True)["id"])
+    check = "Totals: adjustments of a line have one, and leave it at 0 or more"
+    for line, amount in ((3, 0), (1, -10.01)):
+        rows = [{"kind": "discount", "code": "x", "amount": amount, "included": False, "line": line}]
+        Order.objects.filter(pk=order.pk).update(adjustments=rows, adjustment_amount=amount)
+        found = {
+            (violation.check, violation.subject) for violation in audit.run(with_ledger=False).violations
+        }
+        assert found == {(check, str(order.pk))}
+
+
 # --- Who may --------------------------------------------------------------------------------------------
 
 
@@ -143,6 +258,7 @@ def test_amounts_have_the_decimals_of_the_currency(pricer, unlimited):
     [
         ({"adjustments": [COUPON]}, "adjustments"),
         ({"items": [{"productId": 1, "quantity": 1, "unitPrice": 0.01}]}, "items[0].unitPrice"),
+        ({"items": [{"productId": 1, "quantity": 1, "adjustments": [COUPON]}]}, "items[0].adjustments"),
     ],
 )
 def test_without_the_permission_prices_are_refused(as_alice, path, fields, field):
@@ -190,7 +306,15 @@ def test_a_bulk_mixes_orders_with_and_without(shop_client, providers, drain):
 
 def test_a_bulk_line_with_everything_is_read_the_fast_way(monkeypatch):
     monkeypatch.setattr(requests, "read", lambda *_: pytest.fail("the slow way"))
-    items = [{"productId": 1, "quantity": 1, "unitPrice": 20, "properties": {"print": "Jane"}}]
+    items = [
+        {
+            "productId": 1,
+            "quantity": 1,
+            "unitPrice": 20,
+            "properties": {"print": "Jane"},
+            "adjustments": [VAT],
+        }
+    ]
     line = json.dumps(an_order(items=items, adjustments=[VAT, COUPON, INCLUDED])).encode()
     assert len(requests.read_bulk_order(line).adjustments or ()) == 3
 

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +16,7 @@ from orders.refunding.amounts import (
     Standing,
     TooManyDecimals,
     Wish,
+    amount_of_units,
     plan,
 )
 from orders.rules.adjustments import Adjustment, Kind, worth_of_lines
@@ -103,3 +105,29 @@ def test_tax_and_discounts_are_spread_over_the_lines_to_the_cent(
     worths = worth_of_lines([item.amount for item in items], given, currency=currency)
     assert sum(worths) == max(goods + spread * unit, 0)
     assert all(worth >= 0 and has_decimals_for(worth, currency) for worth in worths)
+
+
+@settings(max_examples=60, deadline=None)
+@given(lines(), st.integers(-30_000, 30_000), st.data())
+def test_a_lines_own_adjustments_stay_with_it_and_its_units_add_up(
+    order: tuple[str, list[Item], Decimal], spread: int, data: st.DataObject
+) -> None:
+    currency, items, unit = order[0], order[1], Decimal(1).scaleb(-DECIMALS[order[0]])
+    amounts = [item.amount for item in items]
+    place = data.draw(st.integers(1, len(items)))
+    own = data.draw(st.integers(-int(amounts[place - 1] / unit), 500)) * unit
+    of_line = [
+        Adjustment("fee" if own > 0 else "discount", "x", own, line=place),
+        Adjustment("tax", "y", amounts[place - 1], included=True, line=place),
+    ]
+    alone = worth_of_lines(amounts, of_line, currency=currency)
+    assert alone == [amount + own * (index == place) for index, amount in enumerate(amounts, start=1)]
+    of_order = Adjustment("tax" if spread > 0 else "discount", "z", spread * unit)
+    worths = worth_of_lines(amounts, [*of_line, of_order], currency=currency)
+    assert sum(worths) == max(sum(alone) + spread * unit, 0)
+    assert all(worth >= 0 for worth in worths)
+    line, worth = items[place - 1], worths[place - 1]
+    item = Item(line.product_id, line.sku, line.quantity, worth)
+    cuts = sorted(data.draw(st.sets(st.integers(0, item.quantity))) | {0, item.quantity})
+    parts = [amount_of_units(item, i, j, currency=currency) for i, j in pairwise(cuts)]
+    assert sum(parts) == worth

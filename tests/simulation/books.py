@@ -184,5 +184,6 @@ class Books:
         ]
 
     def _entries(self, kind: Kind, order_ids: Iterable[int]) -> list[Entry]:
-        entries = [self._database.payments.get((order_id, FIRST[kind])) for order_id in order_ids]
-        return [entry for entry in entries if entry is not None]
+        wanted = set(order_ids)
+        entries = [e for (order_id, _), e in self._database.payments.items() if order_id in wanted]
+        return sorted((e for e in entries if e.kind is kind), key=lambda e: (e.order_id, e.number))

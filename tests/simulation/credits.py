@@ -94,7 +94,7 @@ class Credits:
             SimpleNamespace(
                 product_id=product, number=0, sku=str(product), quantity=units, amount=worth[product]
             )
-            for product, units in facts.lines.items()
+            for product, units in sorted(facts.lines.items())
         ]
         order = SimpleNamespace(
             pk=order_id,

@@ -44,6 +44,7 @@ class Facts:
     hold: bool
     adjustments: Sequence[Adjustment] = ()
     adjusted: Decimal = Decimal(0)  # what the placing makes of them
+    later: bool = False  # captured by staff, in parts
 
 
 @dataclass(slots=True)
@@ -391,6 +392,7 @@ class Database:
     def place(self, facts: Facts) -> None:
         """Store a new order."""
         new = JourneyState(facts.order_id, Status.PENDING, 1)
+        new.payment = PAYMENT.LATER if facts.later else new.payment
         fields = {name: getattr(new, name) for name in KEPT}
         self.facts[facts.order_id] = facts
         due_at = None if facts.hold else self.clock.now

@@ -87,7 +87,11 @@ class Watch:
         if row.due_at is None and row.status in (Status.PROCESSING, Status.CANCELLING) and not row.attention:
             self.note(f"order {order_id}: {row.status}, and it is never due again")
         stands = {name: row.state[name] for name in NAMES}
-        if stands["payment"] is PAYMENT.REFUNDING and row.due_at is None and not row.attention:
+        if (
+            stands["payment"] in (PAYMENT.REFUNDING, PAYMENT.MOVING)
+            and row.due_at is None
+            and not row.attention
+        ):
             self.note(f"order {order_id}: owes a refund, and it is never due again")
         if row.status in ENDS and any(state not in ENDS[row.status][name] for name, state in stands.items()):
             self.note(f"order {order_id}: {row.status} with {stands}")
@@ -130,7 +134,15 @@ class Watch:
         granted = sum(credit.amount for credit in _credits(database, order_id))
         total = facts.amount + _adjusted(database, order_id) + (row.state["shipping_amount"] or 0)
         owed = total - granted if row.status in GOOD else Decimal(0)
-        if account.captures > 1 or account.captured - account.refunded != owed or account.held != 0:
+        # Staff may leave a part uncaptured, which the provider holds.
+        is_open = row.status in GOOD and row.state["payment"] is PAYMENT.HELD
+        rest = account.authorized - account.captured if is_open else Decimal(0)
+        parts = [e for e in database.payments.values() if (e.order_id, e.kind) == (order_id, "capture")]
+        if (
+            account.captures > max(1, len(parts))
+            or account.captured - account.refunded != owed - rest
+            or account.held != rest
+        ):
             self.note(
                 f"order {order_id}: {row.status} owes {owed}; provider took {account.captured} in"
                 f" {account.captures}, gave back {account.refunded}, holds {account.held}"
@@ -180,11 +192,15 @@ def _adjusted(database: "Database", order_id: int) -> Decimal:
 
 
 def _worths(database: "Database", order_id: int) -> dict[int, Decimal]:
-    """Return what was paid for each line: its amount, with its share of tax and discounts."""
+    """Return what was paid for each line: its amount, its own adjustments, and its share of tax and discounts."""
     facts = database.facts[order_id]
     amounts = line_amounts(facts)
     worths = worth_of_lines(list(amounts.values()), facts.adjustments, currency="USD")
-    of_goods = [e.amount for e in facts.adjustments if e.kind in ("tax", "discount") and not e.included]
+    of_goods = [
+        each.amount
+        for each in facts.adjustments
+        if (each.line or each.kind in ("tax", "discount")) and not each.included
+    ]
     assert sum(worths) == facts.amount + sum(of_goods)
     return dict(zip(amounts, worths, strict=True))
 

@@ -26,7 +26,7 @@ from orders.legs import BY_NAME
 from orders.limits import declines
 from orders.managers import JourneyManager
 from orders.payment import answers, handover
-from orders.refunding import crediting, parts, reversals
+from orders.refunding import capturing, crediting, parts, reversals
 from orders.rules.leg_types import Leg, Mark, Outcomes, Reached
 from orders.waits import shortages
 from payments import ledger, returns, talking
@@ -68,6 +68,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
                 handover,
                 batches,
                 commands,
+                capturing,
                 returns,
                 parts,
                 reversals,

@@ -70,9 +70,19 @@ class Provider:
         return self._call(key, Done("capture", reference, authorization, amount, _ok("cap", key)))
 
     def void(self, *, key: str, reference: str, authorization: str) -> Outcome:
+        return self._call(key, Done("void", reference, authorization, Decimal(0), _ok("void", key)))
+
+    def _rest(self, authorization: str) -> Decimal:
+        """Return what is authorized, and neither captured nor voided."""
         held = self.books.get(authorization.partition(":")[2])
-        amount = held.amount if held else Decimal(0)
-        return self._call(key, Done("void", reference, authorization, amount, _ok("void", key)))
+        if held is None:
+            return Decimal(0)
+        taken = [
+            done.amount
+            for done in self._of_reference.get(held.reference, ())
+            if done.parent == authorization and done.outcome.kind in DONE
+        ]
+        return held.amount - sum(taken)
 
     def refund(self, *, key: str, reference: str, capture: str, amount: Decimal, currency: str) -> Outcome:
         return self._call(key, Done("refund", reference, capture, amount, _ok("ref", key)))
@@ -121,6 +131,8 @@ class Provider:
             done = replace(done, outcome=Outcome("declined", code=refusal))
         elif refusal:
             return Outcome("declined", code=refusal)
+        if done.kind == "void":
+            done = replace(done, amount=self._rest(done.parent))
         if done.outcome.kind == "succeeded" and self._dice.happens("undecided"):
             return self._leave_undecided(key, done)
         self.books[key] = done
@@ -162,9 +174,11 @@ class Provider:
             for other in entries
             if other.parent and other.parent == done.parent and other.outcome.kind in DONE
         }
-        if done.kind == "capture" and taken:
-            return "authorization_voided" if "void" in taken else "already_captured"
-        if done.kind == "void" and taken:
+        if done.kind == "capture" and "void" in taken:
+            return "authorization_voided"
+        if done.kind == "capture" and done.amount > self._rest(done.parent):
+            return "already_captured"
+        if done.kind == "void" and taken and not self._rest(done.parent):
             return "already_voided" if "void" in taken else "already_captured"
         if done.kind in ("void", "refund") and self._dice.happens("refuses_return"):
             return SUPPORT

@@ -10,8 +10,10 @@ from django.db import OperationalError
 from faults.script import Planned
 from orders import commands, dispatcher
 from orders.legs import NAMES, PAYMENT
+from orders.payment.captures import CaptureUnderWay
 from orders.placing import totals
-from orders.refunding import reversals
+from orders.refunding import capturing, reversals
+from orders.refunding.capturing import MoreThanHeld
 from orders.rules.adjustments import Adjustment
 from orders.rules.leg_types import Leg, Mark, State
 from orders.status import UNDER_WAY, Status
@@ -35,7 +37,7 @@ UNITS = {1: 0.3, 2: 1.0, 3: 10.0}
 
 
 def _adjustments(number: int, goods: Decimal) -> list[Adjustment]:
-    """Return what two of five orders have beside their lines; gifts have nothing."""
+    """Return what three of five orders have beside their lines; gifts have nothing."""
     kinds = {
         1: [
             Adjustment("tax", "VAT", goods / 4),
@@ -43,6 +45,12 @@ def _adjustments(number: int, goods: Decimal) -> list[Adjustment]:
             Adjustment("tip", "", Decimal(2)),
         ],
         2: [Adjustment("tax", "GST", Decimal(1), included=True), Adjustment("fee", "wrap", Decimal(3))],
+        3: [
+            Adjustment("tax", "VAT", Decimal("0.25"), line=1),
+            Adjustment("fee", "engraving", Decimal("0.05"), line=1),
+            Adjustment("tax", "GST", Decimal("0.10"), included=True, line=1),
+            Adjustment("discount", "coupon", -goods / 4),
+        ],
     }
     return kinds.get(number % 5, []) if goods else []
 
@@ -107,6 +115,7 @@ class World:
             country="AQ" if dice.random() < 0.04 else "US",
             lines={product: dice.randint(1, 3) for product in dice.sample(sorted(UNITS), dice.randint(1, 2))},
             hold=dice.random() < 0.05,
+            later=number % 4 == 0,
             adjustments=adjustments,
             adjusted=totals.adjusted(adjustments),
         )
@@ -116,6 +125,8 @@ class World:
             self._have_people_meddle(number, placed_at)
         if dice.random() < 0.25:
             self._have_operators_refund(number, placed_at)
+        if facts.later:
+            self._have_staff_capture(number, placed_at)
         if facts.hold:
             self._meddle(number, commands.process_order, placed_at)
 
@@ -138,6 +149,15 @@ class World:
             self.credits.clicks[number] += 1
             self._click(number, f"{number}:{click}", moment + dice.random() * dice.choice((0, 0.05, 5)))
 
+    def _have_staff_capture(self, number: int, placed_at: float) -> None:
+        """A part, another one, perhaps at the same moment, and mostly all the rest."""
+        dice = self.dice
+        for _ in range(dice.randint(1, 3)):
+            amount = Decimal(dice.randint(1, 40))
+            self._meddle(number, capturing.capture_part, placed_at, amount=amount)
+        if dice.random() < 0.7:
+            self._meddle(number, capturing.capture_part, placed_at + 20)
+
     def _click(self, number: int, key: str, moment: float) -> None:
         for _ in range(self.dice.randint(1, 2)):
             self.clock.at(
@@ -154,7 +174,7 @@ class World:
 
     def _ask(self, number: int, command: Callable[..., object], **how: object) -> None:
         def asking() -> None:
-            with suppress(commands.NotPossible, OperationalError, Planned):
+            with suppress(commands.NotPossible, CaptureUnderWay, MoreThanHeld, OperationalError, Planned):
                 command(order_id=number, **how)
 
         self.clock.start(command.__name__, asking)
@@ -165,7 +185,9 @@ class World:
             undecided = any(row.state[name].approved_as for name in NAMES)
             if row.attention and undecided and row.status is Status.PROCESSING:
                 self._decide(order_id)
-            elif row.attention and (row.status in UNDER_WAY or row.state["payment"] is PAYMENT.REFUNDING):
+            elif row.attention and (
+                row.status in UNDER_WAY or row.state["payment"] in (PAYMENT.REFUNDING, PAYMENT.MOVING)
+            ):
                 self._ask(order_id, commands.retry_order)
             elif row.due_at is None and row.status is Status.PENDING:
                 self._ask(order_id, commands.process_order)

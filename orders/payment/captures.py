@@ -1,0 +1,144 @@
+"""Captures by staff of what is authorized: each numbered in the ledger when it is accepted, sent by a step.
+
+What is captured, and what is left, are sums over the ledger's rows. One capture of an order is under way at a time.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from iso.currencies import format_amount
+from orders.events import EventType
+from orders.legs import PAYMENT
+from orders.models import Order
+from orders.workflow import JourneyState
+from payments import ledger
+from payments.balance import Entry, next_number
+from payments.calls import FIRST, Prepared, Request
+from payments.gateways.protocol import Outcome
+from payments.ledger import Kind
+from payments.models import rank_of
+
+State = ledger.State
+
+
+class CaptureUnderWay(Exception):
+    """The outcome of an earlier capture of the order is not known yet."""
+
+    def __init__(self) -> None:
+        super().__init__("An earlier capture of this order is under way.")
+
+
+@dataclass(frozen=True, slots=True)
+class Authorized:
+    """What may be captured of an order: sums over its transactions."""
+
+    authorization: Entry
+    captured: Decimal  # also what failed later: the provider holds it no more
+    pending: Decimal
+
+    @property
+    def left(self) -> Decimal:
+        return self.authorization.amount - self.captured - self.pending
+
+
+def standing_of(book: Sequence[Entry]) -> Authorized | None:
+    """Return what may be captured; None without an authorization. Call it under the order's lock to decide by it."""
+    held = next((e for e in book if e.kind == Kind.AUTHORIZE and e.state == State.SUCCEEDED), None)
+    if held is None:
+        return None
+    captures = [entry for entry in book if entry.kind == Kind.CAPTURE]
+    return Authorized(held, _sum(captures, State.SUCCEEDED), _sum(captures, State.UNKNOWN))
+
+
+def charged_amount(order: Order) -> Decimal:
+    """Return what was captured of an order that was, also if it is refunded since. An archived one was in full."""
+    held = standing_of(ledger.entries_of([order.pk]).get(order.pk, []))
+    return held.captured if held and held.captured else order.total_amount
+
+
+def _sum(entries: Sequence[Entry], state: str) -> Decimal:
+    return sum((entry.amount for entry in entries if entry.state == state), Decimal(0))
+
+
+# --- What a capture means for an order, under its lock ---------------------------------------------------
+
+
+def accept(
+    journey: JourneyState, book: Sequence[Entry], *, amount: Decimal, reason: str, requested_by: int | None
+) -> int:
+    """Record a capture to be sent, and make the order due. Return its number, from 1."""
+    held = standing_of(book)
+    assert held is not None
+    number = next_number(book, Kind.CAPTURE)
+    ledger.prepare(
+        Kind.CAPTURE, ledger.listed([_request(journey.order_id, held.authorization, amount, number)])
+    )
+    rank = rank_of(number)
+    journey.payment = PAYMENT.MOVING
+    journey.reschedule_in(0)
+    journey.note(
+        EventType.CAPTURE_REQUESTED, capture=rank, amount=str(amount), reason=reason, by=requested_by
+    )
+    return rank
+
+
+def prepare(journeys: Sequence[JourneyState]) -> list[Prepared]:
+    """Return the captures of locked orders that have no outcome yet, to be sent or looked up."""
+    moving = [journey.order_id for journey in journeys if journey.payment is PAYMENT.MOVING]
+    if not moving:
+        return []
+    requests = []
+    for order_id, book in ledger.entries_of(moving).items():
+        held = standing_of(book)
+        unknown = (e for e in book if e.kind == Kind.CAPTURE and e.state == State.UNKNOWN)
+        requests += [_request(order_id, held.authorization, e.amount, e.number) for e in unknown if held]
+    return ledger.prepare(Kind.CAPTURE, ledger.listed(requests)) if requests else []
+
+
+def _request(order_id: int, held: Entry, amount: Decimal, number: int) -> Request:
+    return Request(
+        order_id=order_id,
+        reference=str(held.reference),
+        amount=amount,
+        currency=held.currency,
+        parent=held.provider_id,
+        gateway=held.gateway,
+        number=number,
+        parent_number=FIRST[Kind.AUTHORIZE],
+    )
+
+
+def note(journey: JourneyState, one: Prepared, outcome: Outcome) -> None:
+    """Note a decided capture on its locked order."""
+    _note(journey, one.number, one.request.amount, one.request.currency, outcome)
+
+
+def note_late(journey: JourneyState, number: int, outcome: Outcome) -> None:
+    """Note a capture that was decided while no step waited for it. The outcome is in the ledger."""
+    book = ledger.entries_of([journey.order_id]).get(journey.order_id, [])
+    for entry in book:
+        if entry.number == number:
+            _note(journey, number, entry.amount, entry.currency, outcome)
+
+
+def _note(journey: JourneyState, number: int, amount: Decimal, currency: str, outcome: Outcome) -> None:
+    facts = {"capture": rank_of(number), "amount": str(amount)}
+    if outcome.kind == "succeeded":
+        journey.wait = None
+        journey.note(EventType.CAPTURE_SUCCEEDED, **facts)
+    elif outcome.kind == "declined":
+        journey.note(EventType.CAPTURE_FAILED, **facts, reason=outcome.code)
+        why = f"Capture of {format_amount(amount, currency)} refused by the provider: {outcome.code}"
+        journey.call_for_attention(f"{why} {outcome.message}".strip())
+
+
+def close(journeys: Sequence[JourneyState]) -> None:
+    """Move locked orders of which all is captured on from MOVING: from now on they are as any other that is paid."""
+    moving = {journey.order_id: journey for journey in journeys if journey.payment is PAYMENT.MOVING}
+    books: Mapping[int, Sequence[Entry]] = ledger.entries_of(moving) if moving else {}
+    for order_id, journey in moving.items():
+        held = standing_of(books.get(order_id, []))
+        if held is not None and held.captured >= held.authorization.amount:
+            journey.enter(PAYMENT.CAPTURED)
+            journey.payment = PAYMENT.REFUNDING
