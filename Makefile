@@ -46,7 +46,7 @@ cluster-upgrade: ## Upgrade to the release in another folder: migrations first, 
 
 test: ## Run the whole suite, on its own engines (ARGS= for pytest, e.g. one file or -n 0)
 	@sh config/venv.sh requirements-dev.txt
-	@exec $(PY) -m pytest $(ARGS)
+	@exec env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest $(ARGS)
 
 bench: ## Measure it beside the textbook (SCENARIO=, SECONDS=, ROUNDS=, ARGS=--profile)
 	@sh config/venv.sh requirements-dev.txt

@@ -14,8 +14,6 @@ from accounts.models import ApiToken
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(admin.ModelAdmin):
-    """Tokens of all accounts."""
-
     list_display = [
         "hint",
         "name",

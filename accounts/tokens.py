@@ -63,7 +63,6 @@ def valid_tokens(user: User) -> QuerySet[ApiToken]:
 
 
 def revoke(tokens: QuerySet[ApiToken]) -> int:
-    """Revoke tokens. Return how many."""
     return tokens.filter(revoked_at=None).update(revoked_at=Now())
 
 

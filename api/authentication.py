@@ -47,8 +47,6 @@ class TokenAuthentication(authentication.TokenAuthentication):
 
 
 class _Owners:
-    """Cache of tokens' accounts."""
-
     def __init__(self) -> None:
         self._owners: dict[str, tuple[float, Owner]] = {}
 

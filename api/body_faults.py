@@ -58,7 +58,7 @@ def _in_struct(value: dict[str, Any], kind: type[msgspec.Struct], path: str) -> 
 
 
 def _is_given(kind: type[msgspec.Struct], faulty: set[str], path: str) -> bool:
-    """Return whether one of the fields of which at least one is required is there, with another fault."""
+    """Whether one of the fields of which at least one is required is there, with another fault."""
     needed: tuple[str, ...] = getattr(kind, "at_least_one_of", ())
     return any((f"{path}.{name}" if path else name) in faulty for name in needed)
 

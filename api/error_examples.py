@@ -110,7 +110,6 @@ def error_example(code: str) -> dict[str, Any]:
 
 
 def problem_example(code: str, status: int, title: str) -> dict[str, Any]:
-    """Return the same error by RFC 9457."""
     error = error_example(code)["error"]
     problem = {"type": type_of(code), "title": title, "status": status, "detail": error.pop("message")}
     details = error.pop("details", None)

@@ -105,7 +105,7 @@ def key_problems() -> Iterator[None]:
 
 
 def _is_lock_timeout_on_key(error: BaseException | None) -> bool:
-    """Return whether a concurrent key caused the lock timeout."""
+    """Whether a concurrent key caused the lock timeout."""
     context = error.diag.context if isinstance(error, psycopg.errors.LockNotAvailable) else None
     return IdempotencyKey._meta.db_table in (context or "")
 

@@ -11,8 +11,6 @@ class KeyReused(Exception):
 
 
 class IdempotencyKey(models.Model):
-    """An answered request."""
-
     pk = models.CompositePrimaryKey("owner_id", "key")
     owner_id = models.BigIntegerField()
     key = models.CharField(max_length=200)

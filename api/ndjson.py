@@ -59,7 +59,7 @@ class Pace:
         return piece
 
     def is_too_slow(self) -> bool:
-        """Return whether the reader waits too long, for other threads. Final once True."""
+        """Whether the reader waits too long, for other threads. Final once True."""
         since = self._waits_since
         return since is not None and self._clock() - since > self._allowed
 

@@ -17,8 +17,6 @@ def user_of(request: Request) -> User:
 
 def staff_with(*permissions: str) -> type[BasePermission]:
     class StaffWith(BasePermission):
-        """Staff with the permissions."""
-
         message = f"Only staff with the permission {' and '.join(permissions)} may do this."
 
         def has_permission(self, request: Request, view: object) -> bool:  # noqa: ARG002 - DRF's signature

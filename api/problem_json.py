@@ -9,7 +9,7 @@ JSON = "application/json"
 
 
 def is_preferred(accept: str) -> bool:
-    """Return whether an Accept header names problem+json, and rates JSON no higher."""
+    """Whether an Accept header names problem+json, and rates JSON no higher."""
     if MEDIA_TYPE not in accept.lower():
         return False
     qualities = dict(map(_quality, accept.lower().split(",")))

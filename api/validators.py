@@ -74,7 +74,7 @@ def _check_inside(
 
 
 def _note(text: str, path: str, problems: list[Problem]) -> bool:
-    """Return whether the text is allowed; else note the problem, up to MOST_PROBLEMS."""
+    """Whether the text is allowed; else note the problem, up to MOST_PROBLEMS."""
     try:
         check_text(text, field=path)
     except Problem as problem:

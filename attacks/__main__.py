@@ -16,7 +16,6 @@ assert kinds  # entering the attacks is what it is imported for
 
 
 def main() -> int:
-    """Return the exit status: 0 if everything held."""
     options, session = _options(), Session()
     return run(partial(_run, options, session), session, name="attacks", folder=options.folder)
 

@@ -30,8 +30,6 @@ SHOWN = 3
 
 @dataclass(slots=True)
 class Result:
-    """The outcome of an attack."""
-
     attack: Attack
     seen: Seen = field(default_factory=Seen)
     lost: list[tuple[int, str]] = field(default_factory=list)
@@ -50,7 +48,6 @@ class Result:
 
     @property
     def is_over_bar(self) -> bool:
-        """Whether an honest user waited too long."""
         return percentile(self.seen.seconds, 99) > BAR_SECONDS
 
     def line(self) -> str:

@@ -86,7 +86,6 @@ class Target(Rig):
     # --- Accounts and goods -----------------------------------------------------------------------------
 
     async def account(self, name: str, *, password: str = "") -> str:
-        """Create a customer; return a token of theirs."""
         username = f"{name}-{secrets.token_hex(4)}"
         await asyncio.to_thread(
             self.do, NEW_ACCOUNT, username, _hashed(password), f"{username}@customers.example"
@@ -99,7 +98,6 @@ class Target(Rig):
         )
 
     async def product(self, *, units: int) -> str:
-        """Add a product; return its SKU."""
         sku = f"ATTACK-{secrets.token_hex(4).upper()}"
         await asyncio.to_thread(self.do, NEW_PRODUCT, sku, sku, units)
         return sku

@@ -21,8 +21,6 @@ RESULTS = Path(__file__).resolve().parent.parent / "docs" / "bench"
 
 
 class Progress:
-    """A progress line on stderr."""
-
     def __init__(self, steps: int) -> None:
         self._steps, self._done, self._started = steps, 0, time.monotonic()
 
@@ -38,7 +36,6 @@ class Progress:
 
 
 def main() -> int:
-    """Run the scenarios. Return 1 after failures or audit violations."""
     options = _options()
     # like an interrupt, which stops all children
     signal.signal(signal.SIGTERM, signal.default_int_handler)

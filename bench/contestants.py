@@ -213,8 +213,6 @@ class Ours(_Contestant):
 
 
 class Textbook(_Contestant):
-    """The textbook's system."""
-
     name = "textbook"
     bulk_path, bulk_type, bulk_lines = "/api/orders", "application/json", 100
     RESET = (

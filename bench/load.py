@@ -58,7 +58,6 @@ class Connection(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Collect data until the answer is complete."""
         self._received += data
         if self._answered and (answer := _parse_answer(self._received)):
             self._received.clear()
@@ -69,7 +68,6 @@ class Connection(asyncio.Protocol):
             self._answered.set_exception(error or ConnectionResetError("closed"))
 
     async def send(self, request: bytes) -> tuple[int, bytes]:
-        """Send a request; return the answer's status and body."""
         self._answered = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return await self._answered
@@ -89,8 +87,6 @@ def _parse_answer(received: bytearray) -> tuple[int, bytes] | None:
 
 
 class Generator:
-    """Sends the requests of a job."""
-
     def __init__(self, job: Job) -> None:
         self._job, self._tally = job, Tally()
         rng = random.Random(1)  # noqa: S311 - the same orders each time
@@ -104,7 +100,6 @@ class Generator:
         self._make: Callable[[], bytes] = self._bulk_request if job.lines else self._single_request
 
     async def run(self) -> Tally:
-        """Send until the time is up; return the result."""
         loop = asyncio.get_running_loop()
         connections = [
             (await loop.create_connection(Connection, "127.0.0.1", self._job.port))[1]

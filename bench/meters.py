@@ -39,7 +39,6 @@ class Usage:
     steal: float
 
     def with_group(self, name: str, seconds: float) -> "Usage":
-        """Move a group's own measurement out of `others`."""
         share = seconds / (self.seconds * (os.cpu_count() or 1))
         return Usage(self.seconds, self.groups | {name: seconds}, max(0.0, self.others - share), self.steal)
 
@@ -48,7 +47,6 @@ class Usage:
 
 
 def read(groups: Mapping[str, Iterable[int]]) -> Reading:
-    """Read process groups, given their root pids."""
     children = _children()
     cpu = {name: sum(_cpu(pid) for pid in _tree(roots, children)) for name, roots in groups.items()}
     busy, steal = _machine()

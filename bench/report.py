@@ -28,8 +28,6 @@ GROUPS = (
 
 
 class Results(TypedDict):
-    """The stored results of a benchmark."""
-
     at: str
     rig: dict[str, Any]
     scenarios: dict[str, dict[str, Any]]

@@ -131,7 +131,6 @@ class Rig:
             client.flushall()
 
     def stop_processes(self) -> None:
-        """Stop the contestant's processes, not the engines."""
         for process in [each for group in self._processes.values() for each in group]:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGCONT)
@@ -187,7 +186,6 @@ class Rig:
             os.killpg(pid, number)
 
     def wait_for(self, url: str) -> None:
-        """Return once an address answers, with any status."""
         self.until(lambda: _answers(url), f"{url} to answer")
 
     def until(self, condition: Callable[[], bool], what: str, *, seconds: float = READY_SECONDS) -> None:
@@ -236,7 +234,6 @@ class Rig:
 
 
 def is_well(url: str) -> bool:
-    """Return whether an address answers with 200."""
     try:
         with urllib.request.urlopen(url, timeout=3) as response:  # noqa: S310 - our own address
             return bool(response.status == 200)

@@ -32,8 +32,6 @@ Run = Callable[[Contestant, float], Figures]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A benchmark scenario."""
-
     name: str
     title: str
     run: Run

@@ -56,14 +56,10 @@ class Shards:
 
 
 class TwoShards(Shards):
-    """Two databases."""
-
     databases = 2
 
 
 class FourShards(Shards):
-    """Four databases."""
-
     databases = 4
 
 

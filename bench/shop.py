@@ -29,7 +29,6 @@ CHUNK = 500
 
 
 def prepare() -> None:
-    """Create tables, products and users; print the users' tokens."""
     call_command("migrate", verbosity=0)
     load_tariff(currency="USD")
     Product.objects.bulk_create(
@@ -60,7 +59,6 @@ def release(count: int, per_second: float) -> None:
 
 
 def history(count: int) -> None:
-    """Place orders; complete most, cancel some, leave a few."""
     place(count, hold=False)
     while Journey.objects.filter(due_at__isnull=False).exists():
         time.sleep(0.1)

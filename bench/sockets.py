@@ -45,8 +45,6 @@ class Told:
 
 
 class Socket(asyncio.Protocol):
-    """A read-only WebSocket."""
-
     def __init__(self, job: SocketJob, path: str, done: asyncio.Semaphore) -> None:
         self._job, self.path, self._done = job, path, done
         # Set with the snapshot: every later event must arrive.
@@ -68,7 +66,6 @@ class Socket(asyncio.Protocol):
         )
 
     def data_received(self, data: bytes) -> None:
-        """Parse the upgrade's answer, then frames."""
         self._received += data
         if self._is_upgraded or self._take_upgrade():
             self._take_frames(time.time())

@@ -194,8 +194,6 @@ def legs_for_script() -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class LaneCount:
-    """A lane's count or estimate."""
-
     orders: int = 0
     is_estimate: bool = False
 

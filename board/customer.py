@@ -66,7 +66,6 @@ def headline(journey: Journey) -> str:
 
 
 def story(order: Order) -> str:
-    """Return status, reason and state of the payment."""
     journey = order.journey
     status, payment = Status(journey.status), journey.payment
     if status is Status.PENDING:
@@ -110,7 +109,6 @@ def _refunds(order: Order) -> str:
 
 
 def _left(order: Order) -> str:
-    """Return the total without the parts that were refunded."""
     return formats.money(order.total_amount - in_parts(order.credits.all()), order.currency)
 
 

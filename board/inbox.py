@@ -41,7 +41,6 @@ class Mail:
 
 @page
 def inbox(request: HttpRequest, viewer: User) -> HttpResponse:  # noqa: ARG001 - every viewer of a demo sees all mails
-    """Show the newest e-mails, and one in full."""
     _only_in_demo()
     to = request.GET.get("to", "").strip()[:LONGEST_ADDRESS]
     context: dict[str, Any] = {"to": to, "mails": [], "mail": None, "is_away": False}

@@ -61,7 +61,6 @@ def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
 @page
 def board(request: HttpRequest, viewer: User) -> HttpResponse:
-    """Show all orders visible to the viewer, live."""
     context = {
         "lanes": LANES,
         "legs": LEGS,
@@ -91,7 +90,6 @@ def order_panel(request: HttpRequest, viewer: User, reference: str) -> HttpRespo
 
 @page
 def sold(request: HttpRequest, viewer: User) -> HttpResponse:
-    """Show sales over time, and rejections by reason."""
     if not sees_the_shop(viewer):
         raise PermissionDenied
     facts = sales.context_of(request.GET.get("days", ""), now=database_now())

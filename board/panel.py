@@ -56,8 +56,6 @@ class LegShown:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry of the timeline."""
-
     sequence: int
     at: datetime
     after: str
@@ -195,8 +193,6 @@ def _kind(event_type: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call to the payment provider."""
-
     transaction: Transaction
     took: str
 
@@ -233,7 +229,6 @@ def actions(order: Order, request: Request, *, offered: Sequence[str] = tuple(OB
 
 
 def is_permitted(kind: type[APIView], order: Order, request: Request) -> bool:
-    """Return whether the API permits this user access."""
     view = kind()
     return all(
         permission.has_permission(request, view) and permission.has_object_permission(request, view, order)

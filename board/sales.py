@@ -16,8 +16,6 @@ from orders.reporting.analytics import Analytics, PeriodSales, RefusalReason, Sp
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A selectable range of days."""
-
     title: str
     unit: Unit
     days: int

@@ -76,8 +76,6 @@ class SeriesAnswer(Answer):
 
 @dataclass(slots=True)
 class Bucket:
-    """Events within two seconds."""
-
     placed: int = 0
     confirmed: int = 0
     ended: int = 0
@@ -113,7 +111,6 @@ class Series:
             return self._answer
 
     def forget(self) -> None:
-        """Discard everything read so far."""
         with self._lock:
             self._read_until, self._answer = None, None
             self._buckets.clear()

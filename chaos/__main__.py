@@ -27,7 +27,6 @@ assert rows  # the import registers the rows
 
 
 def main() -> int:
-    """Return the exit status: 0 without violations."""
     options = _options()
     session = Session(log=options.log)
     return run(partial(_run, options, session), session, name="chaos", folder=options.folder)

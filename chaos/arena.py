@@ -68,8 +68,6 @@ Inject = Callable[[Arena], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row."""
-
     name: str
     title: str
     inject: Inject

@@ -20,8 +20,6 @@ HEADER = (
 
 @dataclass(slots=True)
 class Result:
-    """The result of a row."""
-
     row: Row
     finding: Finding = field(default_factory=Finding)
     faults: int = 0

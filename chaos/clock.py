@@ -32,7 +32,6 @@ class Clock:
         self.shift(0)
 
     def shift(self, seconds: int) -> None:
-        """Set the offset from real time."""
         with self._file.open("r+b") as file:
             file.write(struct.pack("=q", seconds))
 

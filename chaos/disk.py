@@ -37,7 +37,6 @@ class SmallDisk:
 
     @property
     def entry(self) -> tuple[str, ...]:
-        """Command prefix that enters the mount namespace."""
         return ("nsenter", f"--target={self._holder.pid}", "--mount", "--")
 
     def fill(self) -> None:
@@ -58,7 +57,6 @@ class SmallDisk:
         _copy(self._inside, self._folder)
 
     def end(self) -> None:
-        """Unmount it, dropping its contents."""
         self._holder.kill()
         self._holder.wait()
 

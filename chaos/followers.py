@@ -30,7 +30,6 @@ class Follower:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Return once the position is known."""
         self._task = asyncio.create_task(self._follow())
         async with asyncio.timeout(60):
             while not self.position:
@@ -73,7 +72,6 @@ class Follower:
             self.order_of_sight.append(event)
 
     async def violations(self) -> list[str]:
-        """Compare received events with the journal."""
         expected: list[tuple[int, int]] = []
 
         def has_all() -> bool:

@@ -102,7 +102,6 @@ class Load:
     # --- One order ----------------------------------------------------------------------------------------
 
     async def order(self, wish: Wish | None = None, **more: Any) -> None:
-        """Place an order, then take the customer's next step."""
         wish = wish or self._wish()
         key, body = self._order(wish)
         order_id = await self.place(key, body | more)
@@ -161,7 +160,6 @@ class Load:
         return None
 
     async def attempt(self, port: int, path: str, body: Any, key: str) -> Answer | None:
-        """Send the request once and record the attempt."""
         at, began, answer, what = time.time(), time.monotonic(), None, "no answer"
         try:
             answer = await call(
@@ -179,7 +177,6 @@ class Load:
     # --- Many orders ----------------------------------------------------------------------------------------
 
     async def pour(self, number: int, *, lasting: float) -> None:
-        """Place `number` orders in bulk within `lasting` seconds."""
         for _ in range(0, number, BULK_LINES):
             self._begin(self._place_all(dict(self._order(self._wish()) for _ in range(BULK_LINES))))
             await asyncio.sleep(lasting * BULK_LINES / number)

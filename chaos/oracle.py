@@ -45,8 +45,6 @@ RECOVERED = f"""
 
 @dataclass(slots=True)
 class Finding:
-    """The oracle's result of a row."""
-
     orders: int = 0
     violations: list[str] = field(default_factory=list)
     settled_after: float = 0.0  # seconds from the last fault until everything was at rest

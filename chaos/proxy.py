@@ -8,15 +8,12 @@ CHUNK = 65536
 
 
 class Link:
-    """A proxied connection."""
-
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
         self.client, self.server = client, server
         # set by a fateful request: its answer is dropped
         self.doomed = False
 
     def cut(self) -> None:
-        """Reset both sides."""
         for writer in (self.client, self.server):
             with contextlib.suppress(Exception):
                 writer.transport.abort()
@@ -50,7 +47,6 @@ class Proxy:
         self.cut()
 
     def cut(self) -> None:
-        """Cut all open connections; new ones pass."""
         for link in list(self._links):
             link.cut()
 
@@ -59,7 +55,6 @@ class Proxy:
         self._flowing.clear()
 
     def heal(self) -> None:
-        """Forward everything again, without delay."""
         self._flowing.set()
         self.delay = self.drip = 0.0
         self._is_fateful = lambda _: False

@@ -25,7 +25,6 @@ class Receiver:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
 
     async def stop(self) -> None:
-        """Stop listening; a drip ends with its client."""
         if self._server is not None:
             self._server.close()
 

@@ -47,8 +47,6 @@ class NotWell(Exception):
 
 @dataclass(slots=True)
 class Managed:
-    """A process with its additional environment."""
-
     name: str
     command: str
     variables: dict[str, str] = field(default_factory=dict)
@@ -88,7 +86,6 @@ class Rig(Engines):
     # --- Start and stop -----------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Start everything; return once it is ready."""
         (self.folder / "logs").mkdir(parents=True, exist_ok=True)
         await self.start_postgres()
         await self.start_valkey()
@@ -356,7 +353,6 @@ class Rig(Engines):
         return sum(m.memory_info().rss for m in members) / 1e6, sum(m.num_fds() for m in members)
 
     async def manage(self, *arguments: str) -> tuple[int, str]:
-        """Run `manage.py`; return its exit status and output."""
         process = await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "manage.py", *arguments],

@@ -25,7 +25,6 @@ class Session:
 
     @property
     def seconds(self) -> float:
-        """How long it runs."""
         return time.monotonic() - self._began
 
     def say(self, text: str) -> None:
@@ -36,7 +35,6 @@ class Session:
                 file.write(f"{text}\n")
 
     def describe(self, rig: Rig, *, seed: int, header: str) -> None:
-        """Report that all processes run, and on what machine."""
         busy = "" if self.is_quiet else " (too busy to judge speed)"
         print(f"Logs in {rig.folder}/logs.", flush=True)  # noqa: T201 - not for the log file
         self.say(f"{len(rig.processes)} processes run after {self.seconds:.0f} s.")

@@ -17,7 +17,6 @@ def freeze(_plan: Plan, node: Node) -> str:
 
 
 def cut(plan: Plan, node: Node) -> str:
-    """Partition the node from the others and the balancer."""
     network.cut(plan, node)
     return f"{node.name} is cut off."
 

@@ -45,7 +45,6 @@ PAUSES = """
 
 
 def judge(plan: Plan, load: Load) -> list[str]:
-    """Wait until no order is in flight; return violations."""
     wrong = _await_idle(plan) + _missing_orders(plan, load) + _answers(load)
     return wrong + _command(plan, "audit") + _stream(plan)
 

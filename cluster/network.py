@@ -49,7 +49,6 @@ def set_up(plan: Plan) -> None:
 
 
 def take_down(plan: Plan) -> None:
-    """Delete the bridge; veths vanish with their namespaces."""
     if plan.network == "namespaces":
         _try("ip", "link", "delete", OUTSIDE)
         _try("ip", "netns", "delete", SWITCH)

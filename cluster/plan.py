@@ -54,7 +54,6 @@ class Node:
         return self.folder / "draining"
 
     def at(self, service: str) -> str:
-        """Return `host:port` of a service."""
         return f"{self.host}:{self.ports[service]}"
 
 
@@ -71,7 +70,6 @@ class Plan:
     nodes: tuple[Node, ...] = field(default=())
 
     def node(self, number: int) -> Node:
-        """Return a node by number. Raises PlanError."""
         for node in self.nodes:
             if node.number == number:
                 return node
@@ -94,7 +92,6 @@ class Plan:
         return self._leader_url(ROLE, "DATABASE_PASSWORD", DATABASE, first)
 
     def superuser_url(self, database: str = DATABASE) -> str:
-        """Return the superuser's URL, for the set-up alone."""
         return self._leader_url(SUPERUSER, "SUPERUSER_PASSWORD", database, None)
 
     def _leader_url(self, user: str, password: str, database: str, first: Node | None) -> str:

@@ -48,7 +48,6 @@ def _works_for(process: psutil.Process, node: Node) -> bool:
 
 
 def signal_all(node: Node, number: signal.Signals) -> int:
-    """Signal the node's processes; return their number."""
     processes = of_node(node)
     for process in processes:
         with contextlib.suppress(psutil.Error):

@@ -101,7 +101,6 @@ def _resumed(delays: list[float]) -> str:
 
 
 def longest_silence(load: Load, since: float, until: float) -> float:
-    """Return the longest time without a 2xx."""
     moments = [
         since,
         *(t.at + t.seconds for t in load.answered_since(since) if t.at + t.seconds < until),
@@ -111,7 +110,6 @@ def longest_silence(load: Load, since: float, until: float) -> float:
 
 
 def comes_back(plan: Plan, node: Node) -> bool:
-    """Wait until a node is ready; False on timeout."""
     deadline = time.monotonic() + BACK_SECONDS
     while not is_ready(plan, node):
         if time.monotonic() > deadline:
@@ -121,7 +119,6 @@ def comes_back(plan: Plan, node: Node) -> bool:
 
 
 def report(load: Load) -> None:
-    """Print how many orders were answered, and all answers."""
     statuses: dict[int, int] = {}
     for attempt in load.tries:
         statuses[attempt.status] = statuses.get(attempt.status, 0) + 1

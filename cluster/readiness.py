@@ -14,7 +14,6 @@ def is_ready(plan: Plan, node: Node) -> bool:
 
 
 def answers(place: str, path: str = "/health/ready") -> bool:
-    """Whether a GET is answered with 200."""
     connection = http.client.HTTPConnection(place, timeout=HEALTH_SECONDS)
     try:
         connection.request("GET", path)

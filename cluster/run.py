@@ -134,7 +134,6 @@ class Stages:
 
 
 def table(plan: Plan, node_ports: list[int]) -> str:
-    """Return addresses, logins and example commands as a table."""
     variables = environment.common(plan)
     base = variables["PUBLIC_URL"]
     rows = [("Live board", f"{base}/"), ("API", f"{base}/api"), ("Nodes", f"{base}/api/system/nodes")]

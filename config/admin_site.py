@@ -88,8 +88,6 @@ FIRST = ("orders", "payments", "inventory", "shipping", "notifications", "django
 
 
 class Desk(AdminSite):
-    """The admin site."""
-
     site_header = "Order pipeline"
     site_title = "Order pipeline"
     index_title = "Operations"

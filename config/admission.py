@@ -47,8 +47,6 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Limits of a process."""
-
     running: int
     running_reads: int
     running_heavy: int
@@ -127,7 +125,6 @@ class Admission:
         return turn
 
     def leave(self, turn: Turn) -> None:
-        """Release the turn; admit the next."""
         with self._lock:
             self._running_kinds[turn.kind] -= 1
             self._subtract(self._running, turn.account)

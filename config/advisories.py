@@ -56,7 +56,6 @@ def records(data: Path) -> Iterator[dict[str, Any]]:
 
 
 def findings(pins: dict[str, str], advisories: Iterator[dict[str, Any]]) -> list[Finding]:
-    """Return sorted findings, without withdrawn advisories."""
     found = set()
     for record in advisories:
         if record.get("withdrawn"):
@@ -72,7 +71,7 @@ def findings(pins: dict[str, str], advisories: Iterator[dict[str, Any]]) -> list
 
 
 def is_affected(version: str, affected: dict[str, Any]) -> bool:
-    """Return whether a version is affected, by list or range."""
+    """Whether a version is affected, by list or range."""
     if version in affected.get("versions", []):
         return True
     ranges = (r for r in affected.get("ranges", []) if r.get("type") in ("ECOSYSTEM", "SEMVER"))
@@ -118,7 +117,6 @@ def _files(data: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def main(lock: str, data: str) -> int:
-    """Print the findings; return the exit status."""
     try:
         pins = pinned(Path(lock).read_text())
         found = findings(pins, records(Path(data)))

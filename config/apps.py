@@ -30,7 +30,5 @@ class ProjectConfig(AppConfig):
 
 
 class DeskConfig(admin.AdminConfig):
-    """Django's admin with our admin site."""
-
     default = False
     default_site = "config.admin_site.Desk"

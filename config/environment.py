@@ -67,7 +67,6 @@ def number(name: str, *, default: float, at_least: float) -> float:
 
 
 def whole(name: str, *, default: int, at_least: int) -> int:
-    """Return environment variable `name` as an integer, like `number`."""
     value = number(name, default=default, at_least=at_least)
     if not value.is_integer():
         raise ImproperlyConfigured(f"{name} must be a whole number, not {value:g}.")

@@ -27,7 +27,6 @@ class Entry:
 
 @cache
 def entries() -> dict[str, Entry]:
-    """Return the list by code."""
     return {
         code: Entry(statuses, _in_html(meaning))
         for statuses, codes, meaning in ROW.findall(LIST.read_text())

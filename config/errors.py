@@ -45,8 +45,6 @@ CHALLENGE = 'Bearer realm="api"'
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An error answer."""
-
     status: int
     code: str
     message: str

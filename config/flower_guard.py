@@ -42,8 +42,6 @@ class WrongPasswords:
 
 
 class Guard:
-    """Wraps Flower's request handlers."""
-
     def __init__(self) -> None:
         self._wrong = WrongPasswords()
 

@@ -40,7 +40,7 @@ class WithoutSession:
 
 
 class IgnoresTrailingSlash:
-    """Answers an address of the API with a slash at its end like the one without: a redirect loses a POST's body."""
+    """Answers the API's addresses with a slash at their end, too: a redirect loses a POST's body."""
 
     FORMS = "/api/login/"  # Django's own addresses
 
@@ -99,10 +99,7 @@ class Logged(RequestMiddleware):
 
 
 class MessagesOfPages(MessageMiddleware):
-    """Skips messages for the API."""
-
     def process_request(self, request: HttpRequest) -> None:
-        """Load messages for pages only."""
         if not request.path_info.startswith("/api/"):
             super().process_request(request)
 
@@ -152,7 +149,6 @@ class RefusesCardNumbers:
         return self._get_response(request)
 
     def process_view(self, request: HttpRequest, view: Any, _args: Any, _kwargs: Any) -> HttpResponse | None:
-        """Return the refusal, or None."""
         reads_forms = request.content_type in FORMS and not hasattr(view, "cls")  # views of the API take none
         for field, text in _texts(request, with_form=reads_forms):
             if holds_card_number(text):

@@ -24,7 +24,6 @@ class RefusesUnknownParameters:
         return self._get_response(request)
 
     def process_view(self, request: HttpRequest, view: Any, _args: Any, _kwargs: Any) -> HttpResponse | None:
-        """Return the refusal, or None."""
         if not request.META.get("QUERY_STRING") or not hasattr(view, "cls"):
             return None
         known = _known_parameters(view.cls, "GET" if request.method == "HEAD" else str(request.method))
@@ -34,7 +33,7 @@ class RefusesUnknownParameters:
 
 @cache
 def _known_parameters(view: type[Any], method: str) -> Mapping[str, bool] | None:
-    """Return whether each query parameter may be repeated; None for an operation that is not described."""
+    """Whether each query parameter may be repeated; None for an operation that is not described."""
     schema = schema_of(view, method)
     if schema is None or schema.is_excluded():
         return None

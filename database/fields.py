@@ -16,7 +16,6 @@ class MoneyField(models.DecimalField):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Set the limits of forms and serializers."""
         super().__init__(*args, **{"max_digits": 13, "decimal_places": DECIMAL_PLACES} | kwargs)
 
     def db_type(self, connection: Any) -> str:  # noqa: ARG002

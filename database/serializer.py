@@ -15,7 +15,6 @@ class JsonSerializer:
         return msgspec.json.encode(value)
 
     def loads(self, data: bytes) -> Any:
-        """Return the value; None if it is malformed."""
         try:
             return msgspec.json.decode(data)
         except (msgspec.DecodeError, UnicodeError, RecursionError):

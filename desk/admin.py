@@ -42,8 +42,6 @@ MOST_SAVED = 30
 
 @admin.register(Order)
 class DeskOrderAdmin(HandledAdmin, OrderAdmin):
-    """Current orders at the desk."""
-
     page = "admin/desk/order.html"
     list_filter = (
         CauseFilter,
@@ -84,7 +82,6 @@ class DeskOrderAdmin(HandledAdmin, OrderAdmin):
             raise
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the download and saved filters."""
         wrap = self.admin_site.admin_view
         ours = [
             path("export/", wrap(require_safe(self.export_view)), name="orders_order_export"),

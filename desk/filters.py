@@ -144,7 +144,6 @@ def list_state(request: HttpRequest) -> str:
 
 
 def is_narrowed(request: HttpRequest) -> bool:
-    """Whether the list shows less than everything."""
     return bool(set(request.GET) - {PAGE_VAR, ORDER_VAR, "e"} or request.GET.get(SEARCH_VAR))
 
 

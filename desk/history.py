@@ -22,8 +22,6 @@ MOST = 500  # of each kind
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A line of the history."""
-
     at: datetime
     kind: str  # event, note, action, mail, webhook
     title: str

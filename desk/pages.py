@@ -55,7 +55,6 @@ class HandledAdmin(admin.ModelAdmin):
         return [*ours, *super().get_urls()]
 
     def note_view(self, request: HttpRequest, order_id: int) -> HttpResponse:
-        """Add a note; archived orders take them, too."""
         user = _user_with(request, ADD_NOTE)
         self._order(request, order_id)
         try:
@@ -77,7 +76,6 @@ class HandledAdmin(admin.ModelAdmin):
         return _back_to(order_id)
 
     def resend_view(self, request: HttpRequest, order_id: int, kind: str, pk: int) -> HttpResponse:
-        """Send one of the order's e-mails or webhooks again."""
         if kind == "mail":
             user = _user_with(request, "notifications.change_notification")
             count = resend(Notification.objects.filter(pk=pk, order_id=order_id), user_id=user.pk)

@@ -44,7 +44,6 @@ async def follow(*, after: int, subject: str, count: int) -> None:
 
 
 def main() -> None:
-    """Parse the arguments and follow the stream."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--after", type=int, default=0, help="the sequence number of your last event")
     parser.add_argument("--subject", default="orders.>", help="a subject filter, such as orders.7.>")

@@ -16,7 +16,7 @@ TOLERANCE_SECONDS = 300
 
 
 def is_genuine(*, secret: str, key: str, timestamp: str, signatures: str, body: bytes) -> bool:
-    """Return whether one of the signatures is ours, and recent. `body` is the raw body, before any parsing."""
+    """Whether one of the signatures is ours, and recent. `body` is the raw body, before any parsing."""
     if not timestamp.isdigit() or abs(time.time() - int(timestamp)) > TOLERANCE_SECONDS:
         return False
     signed = f"{key}.{timestamp}.".encode() + body

@@ -25,4 +25,4 @@ if os.environ.get("FAULTS"):
 else:
 
     def point(place: str, /) -> None:
-        """Pass an injection point; no-op."""
+        """No-op."""

@@ -24,8 +24,6 @@ class BadScript(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A fault, its place and passages."""
-
     place: str
     deed: str
     seconds: float = 0.0
@@ -64,8 +62,6 @@ class Rule:
 
 
 class Script:
-    """Rules and passage counts."""
-
     def __init__(self, rules: str, folder: Path) -> None:
         self._rules: dict[str, list[Rule]] = {}
         for rule in map(Rule.parse, rules.split(",")):

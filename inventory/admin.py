@@ -28,8 +28,6 @@ FREE_UNITS = F("stock__on_hand") - F("stock__reserved")
 
 
 class AdjustmentForm(forms.Form):
-    """An adjustment and its reason."""
-
     by = forms.IntegerField(
         label="Units to add",
         min_value=-LARGEST_ADJUSTMENT,
@@ -79,8 +77,6 @@ class ProductForm(ModelForm):
 
 
 class StockFilter(admin.SimpleListFilter):
-    """Filters low and sold-out products."""
-
     title = "stock"
     parameter_name = "stock"
 
@@ -109,8 +105,6 @@ class ReorderLevelForm(ModelForm):
 
 
 class StockInline(admin.TabularInline):
-    """A product's stock."""
-
     model = StockItem
     form = ReorderLevelForm
     verbose_name_plural = "stock"
@@ -182,7 +176,6 @@ class ProductAdmin(admin.ModelAdmin):
         return [adjust, *super().get_urls()]
 
     def adjust_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Show the adjustment form; apply it on POST."""
         product = self.get_object(request, unquote(object_id))
         if product is None:
             raise Http404
@@ -224,8 +217,6 @@ class ProductAdmin(admin.ModelAdmin):
 
 @admin.register(StockChange)
 class StockChangeAdmin(admin.ModelAdmin):
-    """Stock adjustments, read-only."""
-
     list_display = ["made_at", "product", "source", "wanted", "applied", "on_hand_after", "reason", "made_by"]
     list_filter = ["source", "made_at"]
     list_select_related = ["product"]

@@ -25,8 +25,6 @@ class ProductNotFound(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """Filters of the product list."""
-
     search: str = ""  # in SKU, name or description
     category: str = ""
     in_stock: bool | None = None  # None: either

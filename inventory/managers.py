@@ -38,7 +38,6 @@ class ProductQuerySet(models.QuerySet):
     """Products. Every write gives a new version, by which a stale price is detected."""
 
     def update(self, **values: Any) -> int:
-        """Update the rows and their version."""
         return super().update(**({"version": new_version()} | values))
 
     update.alters_data = True  # type: ignore[attr-defined]
@@ -184,11 +183,9 @@ class StockItemManager(models.Manager):
         return refused
 
     def release(self, *, order_ids: Collection[int]) -> None:
-        """Release the orders' reservations."""
         self._close(RELEASE, order_ids)
 
     def sell(self, *, order_ids: Collection[int]) -> None:
-        """Mark the orders' reservations as sold."""
         self._close(SELL, order_ids)
 
     def release_units(self, *, lines: Sequence[Wanted]) -> None:

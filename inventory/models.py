@@ -44,7 +44,6 @@ class Product(models.Model):
         return f"{self.name} ({self.sku})"
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **options: Any) -> None:
-        """Save the product under a new version."""
         self.version = new_version()
         if update_fields is not None:
             update_fields = {*update_fields, "version"}

@@ -34,7 +34,6 @@ def of_user(username: str, *, now: datetime) -> list[Overwritten]:
 
 
 def of_product(product_id: int, *, shown: int = 10) -> Sequence[StockChange]:
-    """Return a product's latest changes."""
     return list(StockChange.objects.filter(product_id=product_id)[:shown])
 
 

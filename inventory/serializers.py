@@ -79,7 +79,6 @@ class ChangeSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
     def get_madeBy(self, change: StockChange) -> str | None:  # noqa: N802 - the name on the wire
-        """Return the user name."""
         return change.made_by or None
 
 

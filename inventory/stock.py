@@ -55,7 +55,6 @@ class NotEnoughFree(Exception):
 
 
 def by_order(wanted: Sequence[Wanted]) -> dict[int, dict[int, int]]:
-    """Return units by order and product, oldest order first."""
     orders: dict[int, dict[int, int]] = {}
     for order_id, product_id, quantity in sorted(wanted):
         products = orders.setdefault(order_id, {})

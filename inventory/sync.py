@@ -53,8 +53,6 @@ class Ours(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class SyncSummary:
-    """The result of a sync."""
-
     pages: int = 0
     products: int = 0  # compared
     differences: int = 0

@@ -19,7 +19,7 @@ DECIMALS = {
 
 
 def has_decimals_for(amount: Decimal, currency: str) -> bool:
-    """Return whether the currency has the amount's decimals: not for 19.99 JPY."""
+    """Whether the currency has the amount's decimals: not for 19.99 JPY."""
     return amount == rounded(amount, currency)
 
 

@@ -74,7 +74,6 @@ def die_with_parent(death_signal: signal.Signals, parent: int) -> Callable[[], N
 
 
 def signal_group(process: Process, number: signal.Signals) -> None:
-    """Signal the process group, if it exists."""
     try:
         os.killpg(process.pid, number)
     except (ProcessLookupError, PermissionError):

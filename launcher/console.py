@@ -34,7 +34,6 @@ class Console:
         self._put(f"{text}\n".encode(errors="replace"), limit=2 * LIMIT_BYTES)
 
     def write(self) -> None:
-        """Write a chunk once `output` is writable."""
         if not self._waiting:
             return
         try:
@@ -66,5 +65,4 @@ class Console:
 
 
 def wants_colour() -> bool:
-    """Whether to use colour (no-color.org)."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")

@@ -23,8 +23,6 @@ class ProcfileError(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the Procfile."""
-
     name: str
     command: str
 

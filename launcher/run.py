@@ -86,7 +86,6 @@ def main() -> int:
 
 
 def launch(folder: DataFolder, guardian: Guardian) -> None:
-    """Run everything in `folder` until stopped."""
     try:
         read_secret_files()
     except ImproperlyConfigured as error:

@@ -88,7 +88,6 @@ class Supervisor:
         watched.started_at = self.clock()
 
     def kill(self, name: str) -> None:
-        """Kill a program; it is restarted."""
         for watched in self._watched:
             if watched.name == name and watched.process:
                 signal_group(watched.process, signal.SIGKILL)

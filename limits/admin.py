@@ -11,8 +11,6 @@ from limits.models import AccountLimit
 
 @admin.register(AccountLimit)
 class AccountLimitAdmin(admin.ModelAdmin):
-    """Limits of accounts."""
-
     list_display = ("user", "writes", "reads", "bulk_lines", "reason", "changed_at")
     list_select_related = ("user",)
     search_fields = ("user__username",)

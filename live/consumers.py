@@ -58,7 +58,6 @@ class Allowance:
         self._left, self._at = float(BURST), time.monotonic()
 
     def take(self) -> bool:
-        """Take one token; False if none is left."""
         now = time.monotonic()
         self._left = min(BURST, self._left + (now - self._at) * MESSAGES_PER_SECOND) - 1
         self._at = now

@@ -56,7 +56,6 @@ class Subscription:
         self._ready = asyncio.Event()
 
     def offer(self, message: Message) -> None:
-        """Queue a message, or close a slow socket."""
         if len(self._waiting) >= self._limit:
             self._waiting = []
             self._close(TOO_SLOW)
@@ -65,7 +64,6 @@ class Subscription:
         self._ready.set()
 
     async def take(self) -> list[Message]:
-        """Wait for messages; return all."""
         await self._ready.wait()
         self._ready.clear()
         taken, self._waiting = self._waiting, []
@@ -107,7 +105,6 @@ class Hub:
         return self._position
 
     def leave(self, subscription: Subscription) -> None:
-        """Unsubscribe. The last one stops the reader."""
         interest = subscription.interest
         self._set_for(interest).discard(subscription)
         if interest.order_id is not None and not self._by_order[interest.order_id]:

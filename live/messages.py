@@ -66,13 +66,11 @@ class Message:
 
     @classmethod
     def of_feed_event(cls, event: FeedEvent) -> Self:
-        """Build it from an event of the whole journal."""
         number = order_number(event.order_id, event.placed_at)
         return cls._of(event, number, event.position, event.customer_name)
 
     @classmethod
     def of_order_event(cls, event: OrderEvent, order: Order) -> Self:
-        """Build it from an event of its order's journal."""
         position = Position(event.transaction_id, event.order_id, event.sequence)
         return cls._of(event, order.number, position, order.customer_name)
 

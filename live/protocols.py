@@ -118,7 +118,7 @@ class Handshake:
 
 
 def is_handshake(text: str) -> bool:
-    """Return whether a client's first frame begins SignalR's handshake."""
+    """Whether a client's first frame begins SignalR's handshake."""
     record, separator, _ = text.partition(RECORD_SEPARATOR)
     return bool(separator) and '"protocol"' in record
 

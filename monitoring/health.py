@@ -352,7 +352,7 @@ _able_at = float("-inf")
 
 
 def readiness() -> Report:
-    """Return whether orders can be stored: the database answers and is migrated, and this node goes on."""
+    """Whether orders can be stored: the database answers and is migrated, and this node goes on."""
     global _able_at  # noqa: PLW0603
     if draining.is_draining():
         return Report(State.UNHEALTHY, (DRAINING,))

@@ -48,7 +48,6 @@ def durations() -> dict[str, Any]:
 
 
 def batches() -> dict[str, Any]:
-    """Return number, size and duration of recent batches."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*), coalesce(avg(size), 0)::float8, coalesce(max(size), 0),"

@@ -81,7 +81,6 @@ class Remembered(Generic[T]):
         self._value: T
 
     def get(self) -> T:
-        """Return the value, reloaded if it is too old."""
         with self._lock:
             if time.monotonic() >= self._until:
                 self._value = self._load()
@@ -89,6 +88,5 @@ class Remembered(Generic[T]):
             return self._value
 
     def forget(self) -> None:
-        """Reload at the next call."""
         with self._lock:
             self._until = 0.0

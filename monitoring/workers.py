@@ -48,7 +48,6 @@ class Activity:
         self._failed += 1
 
     def _count_failures(self, *, done: int) -> int:
-        """Return consecutive failures, between calls of this."""
         ended, failed = done - self._done_before, self._failed - self._failed_before
         self._done_before, self._failed_before = done, self._failed
         self._failed_in_a_row = 0 if ended > failed else self._failed_in_a_row + failed
@@ -94,7 +93,6 @@ def begin_process(**_: object) -> None:
 
 @task_prerun.connect
 def begin_task(task: Any, task_id: str, kwargs: dict[str, Any] | None = None, **_: object) -> None:
-    """Start the task's timer, span and log context."""
     task.request.began = time.perf_counter()
     about = batches.log_context(kwargs["batch_id"]) if kwargs and "batch_id" in kwargs else {}
     structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id, **about)
@@ -107,7 +105,6 @@ def begin_task(task: Any, task_id: str, kwargs: dict[str, Any] | None = None, **
 
 @task_postrun.connect
 def end_task(task: Any, state: str | None = None, **_: object) -> None:
-    """End the task's span and record its metrics."""
     if (span := getattr(task.request, "span", None)) is not None:
         span.__exit__(None, None, None)
     structlog.contextvars.clear_contextvars()

@@ -69,8 +69,6 @@ class NotificationAdmin(RecordAdmin):
 
 
 class SubscriptionForm(forms.ModelForm):
-    """Validates the address."""
-
     class Meta:
         model = Subscription
         fields = ("url", "events", "active", "signature", "secret")
@@ -86,8 +84,6 @@ class SubscriptionForm(forms.ModelForm):
 
 @admin.register(Subscription)
 class SubscriptionAdmin(admin.ModelAdmin):
-    """Webhook subscriptions."""
-
     form = SubscriptionForm
     list_display = (
         "url",

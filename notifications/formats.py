@@ -25,8 +25,6 @@ LINK = re.compile(r"://|www\.|@|\w[.\u3002\uff0e\uff61][^\W\d_]{2,}", re.IGNOREC
 
 @dataclass(frozen=True, slots=True)
 class ShownAdjustment:
-    """An adjustment as customers read it."""
-
     name: str
     amount: str
     included: bool

@@ -41,8 +41,6 @@ QUOTED = (
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A rendered e-mail."""
-
     to: str
     subject: str
     text: str

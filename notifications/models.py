@@ -24,15 +24,11 @@ class Kind(models.TextChoices):
 
 
 class Channel(models.TextChoices):
-    """How it is sent."""
-
     EMAIL = "email"
     NONE = "none"  # no address; recorded only
 
 
 class State(models.TextChoices):
-    """The state of a notification."""
-
     RECORDED = "recorded"  # nothing to send
     WAITING = "waiting"  # to be sent or retried
     SENT = "sent"  # accepted by the provider
@@ -119,8 +115,6 @@ class ConfirmedAddress(models.Model):
 
 
 class Subscription(models.Model):
-    """A webhook subscription of another system."""
-
     class Signature(models.TextChoices):
         STANDARD = "standard", "Standard Webhooks"
         HEX = "hex", "t=…,v1=… of earlier releases"
@@ -165,8 +159,6 @@ class Subscription(models.Model):
 
 
 class Delivery(models.Model):
-    """One event for one subscription."""
-
     class State(models.TextChoices):
         WAITING = "waiting"  # to be sent or retried
         DELIVERED = "delivered"  # accepted by the receiver

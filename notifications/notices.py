@@ -39,7 +39,7 @@ def _waiting() -> QuerySet[Subscription]:
 
 
 def _notify(subscription: Subscription) -> bool:
-    """Return whether it is done, also without an address or on refusal."""
+    """Whether it is done, also without an address or on refusal."""
     owner, at = subscription.owner, subscription.switched_off_at
     if owner is None or not owner.email or at is None:
         return True

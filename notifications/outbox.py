@@ -120,7 +120,6 @@ class Outbox(Generic[Row]):
         return [outcome for tried in done.results.values() for _, outcome in tried]
 
     def requeue(self, rows: QuerySet[Row], *, user_id: int, note: str, **changes: Any) -> int:
-        """Queue ended rows again; return how many."""
         reset: dict[str, Any] = {"state": WAITING, "due_at": Now(), "attempts": 0, "failure": ""}
         with transaction.atomic():
             chosen = list(rows.select_for_update(of=("self",)).values_list("pk", flat=True))

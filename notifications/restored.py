@@ -24,7 +24,7 @@ USE_UP = """
 
 
 def is_behind() -> bool:
-    """Return whether a cursor is ahead. Cheap."""
+    """Whether a cursor is ahead. Cheap."""
     furthest = JournalCursor.objects.aggregate(Max("transaction_id"))["transaction_id__max"] or 0
     return int(furthest) > journal.oldest_running()
 

@@ -89,7 +89,6 @@ class Visit:
             self.end()
 
     def end(self) -> None:
-        """Release the lease and update the subscription's health."""
         lease = {"id": self.subscription.pk, "lease": self._lease}
         called = [outcome for outcome in self._outcomes if outcome.taken is not None]
         if any(outcome.taken for outcome in called):

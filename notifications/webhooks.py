@@ -60,7 +60,6 @@ def record(events: Sequence[FeedEvent]) -> None:
 
 
 def is_due() -> bool:
-    """Return whether deliveries are to be sent or failed."""
     off = Delivery.objects.filter(subscription__active=False, due_at__isnull=False)
     return visits.is_due() or off.exists()
 

@@ -56,34 +56,28 @@ class OrdersAdmin(PageAdmin):
 
     @admin.display(description="Order", ordering="pk")
     def shown_number(self, row: Any) -> str:
-        """Column: order number."""
         return self.order_of(row).number
 
     @admin.display(description="Status")
     def status(self, row: Any) -> SafeString:
-        """Column: status badge."""
         order = self.order_of(row)
         return status_badge(order.journey, state_of(order, refunded=self.refunded_of(row)))
 
     @admin.display(description="Customer name", ordering="customer_name")
     def customer_name(self, row: Any) -> str:
-        """Column: customer name."""
         return self.order_of(row).customer_name
 
     @admin.display(description="Total")
     def total(self, row: Any) -> str:
-        """Column: total and currency."""
         order = self.order_of(row)
         return format_amount(order.total_amount, order.currency)
 
     @admin.display(description="Placed (UTC)", ordering="pk")
     def placed(self, row: Any) -> str:
-        """Column: time of placement."""
         return f"{self.order_of(row).placed_at:%Y-%m-%d %H:%M}"
 
     @admin.display(description="Age", ordering="-pk")
     def age(self, row: Any) -> str:
-        """Column: time since placement."""
         return timesince(self.order_of(row).placed_at, depth=1)
 
     def get_search_results(
@@ -111,8 +105,6 @@ class OrdersAdmin(PageAdmin):
 
 
 class OrderAdmin(OperatingAdmin, OrdersAdmin):
-    """Current orders, with operations."""
-
     list_display = ("shown_number", "status", "age", "needs", "customer_name", "total", "placed")
     list_display_links = ("shown_number",)
     list_select_related = ("journey",)
@@ -222,8 +214,6 @@ def status_badge(journey: Journey, refunds: RefundState) -> SafeString:
 
 @admin.register(Batch)
 class BatchAdmin(PageAdmin):
-    """Batches of the last days."""
-
     page = "admin/orders/batch/batch.html"
 
     list_display = ("id", "size", "started_at", "finished_at", "seconds")
@@ -231,7 +221,6 @@ class BatchAdmin(PageAdmin):
 
     @admin.display(description="Seconds", empty_value="in progress")
     def seconds(self, batch: Batch) -> str | None:
-        """Column: duration."""
         return f"{(batch.finished_at - batch.started_at).total_seconds():.3f}" if batch.finished_at else None
 
     def context_of(self, request: HttpRequest, batch: Batch) -> dict[str, Any]:  # noqa: ARG002
@@ -246,8 +235,6 @@ class BatchAdmin(PageAdmin):
 
 
 class ArchivedOrderAdmin(OrdersAdmin):
-    """Archived orders."""
-
     list_display = ("shown_number", "status", "customer_name", "total", "placed")
     sortable_by: ClassVar[tuple[str, ...]] = ("shown_number", "placed")
     search_help_text = "Number, ID or UUID."

@@ -33,8 +33,6 @@ FRESH_SECONDS = 0.1
 
 
 class Route(StrEnum):
-    """The route of a batch."""
-
     FORWARD = "forward"
     BACK = "back"
     HANDOVER = "handover"
@@ -60,7 +58,6 @@ class BatchLease(NamedTuple):
     is_last: bool = True  # last part of a split batch
 
     def halves(self) -> tuple["BatchLease", "BatchLease"]:
-        """Split the lease in two."""
         middle = len(self.order_ids) // 2
         part = self._replace(is_whole=False)
         return (
@@ -194,7 +191,6 @@ def release_claim(claimed: Claimed, *, seconds: float) -> None:
 
 
 def log_context(batch_id: object, order_ids: Sequence[int] = ()) -> dict[str, object]:
-    """Return what log lines name of a batch."""
     orders = list(order_ids)
     some = {"orders": orders[:MAX_ORDERS_LOGGED], "order_count": len(orders)}
     return {"batch_id": batch_id} | (some if orders else {})

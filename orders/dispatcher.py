@@ -29,8 +29,6 @@ BROKER_PAUSE_SECONDS = 1.0
 
 
 class Dispatcher:
-    """Dispatches until stopped."""
-
     def __init__(self) -> None:
         self._stopping = False
         self._listener: psycopg.Connection[tuple[object, ...]] | None = None
@@ -40,7 +38,6 @@ class Dispatcher:
         self._may_be_due = True
 
     def stop(self, *_: object) -> None:
-        """Make `run` return; a signal handler."""
         self._stopping = True
 
     def run(self) -> None:

@@ -14,7 +14,6 @@ from orders.models import OrderEvent
 
 
 def events_of(order_id: int, *, after: int = 0, limit: int = 1000) -> list[OrderEvent]:
-    """Return an order's events after a sequence, in order."""
     return list(OrderEvent.objects.filter(order_id=order_id, sequence__gt=after).order_by("sequence")[:limit])
 
 

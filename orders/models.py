@@ -1,4 +1,4 @@
-"""An order: content (`Order`, `OrderLine`), state (`Journey`), history (`OrderEvent`)."""
+"""Orders: content, state, history."""
 
 import re
 import uuid
@@ -39,8 +39,6 @@ def id_of_number(number: str) -> int | None:
 
 
 class Order(models.Model):
-    """What a customer ordered."""
-
     uuid = models.UUIDField("UUID", unique=True, default=uuid.uuid4, editable=False)
     # No constraint: it would lock the customer's row for every order.
     owner = models.ForeignKey(
@@ -278,7 +276,6 @@ class Credit(models.Model):
 
     @property
     def units(self) -> dict[int, int]:
-        """Units by product."""
         units: dict[int, int] = {}
         for (product_id, _), quantity in self.units_by_line.items():
             units[product_id] = units.get(product_id, 0) + quantity

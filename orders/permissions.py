@@ -18,7 +18,7 @@ ALSO_WITH = {
 
 
 def sees_all_orders(user: Any) -> bool:
-    """Return whether a user is staff with `view_order`."""
+    """Whether a user is staff with `view_order`."""
     return bool(getattr(user, "is_staff", False) and user.has_perm("orders.view_order"))
 
 
@@ -28,7 +28,7 @@ def may_operate(user: Any, operation: str) -> bool:
 
 
 def may_price(user: Any) -> bool:
-    """Return whether a user may give prices and adjustments of the orders it places."""
+    """Whether a user may give prices and adjustments of the orders it places."""
     return bool(user.has_perm("orders.price_order"))
 
 
@@ -37,8 +37,6 @@ def is_operator(user: Any) -> bool:
 
 
 class OwnerOrOperator(BasePermission):
-    """Owners and operators."""
-
     message = "Only the owner of an order or an operator may do this."
 
     def has_object_permission(self, request: Request, view: Any, obj: Order) -> bool:  # noqa: ARG002
@@ -55,8 +53,6 @@ class Operator(BasePermission):
 
 
 class SeesAllOrders(BasePermission):
-    """Staff who may view orders."""
-
     message = "Only staff who may view orders may do this."
 
     def has_permission(self, request: Request, view: Any) -> bool:  # noqa: ARG002 - DRF's signature

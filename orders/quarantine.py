@@ -1,8 +1,7 @@
 """Quarantine: what becomes of orders whose batches lose their worker again and again. Without I/O.
 
-Such an order may be the cause, so each further loss shrinks its batch, in company of orders with as many losses, until
-its last attempt isolates it; then it is escalated. Its batches record in advance that a step starts: only a loss of a
-started step is held against an order, because an absence of workers is no order's fault.
+Such an order may be the cause: each loss shrinks its batch, of orders with as many losses, until it is isolated and
+then escalated. Its batches record in advance that a step starts: an absence of workers is no order's fault.
 """
 
 from collections.abc import Iterable

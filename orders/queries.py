@@ -168,7 +168,6 @@ def parcels(order_ids: Sequence[int]) -> list[Parcel]:
 
 
 def charges(order_ids: Sequence[int]) -> Asked:
-    """Return the orders' charges: goods, adjustments and shipping."""
     return Asked(CHARGES, [numbers(order_ids)])
 
 

@@ -45,15 +45,15 @@ class IllegalMove(Exception):
 
 
 def is_held(status: Status | str, *, is_due: bool) -> bool:
-    """Return whether an order is on hold: placed, and not to be processed yet."""
+    """Whether an order is on hold: placed, and not to be processed yet."""
     return status == Status.PENDING and not is_due
 
 
 def has_ended(status: Status | str, *, completion_requested: bool) -> bool:
-    """Return whether an order is final."""
+    """Whether an order is final."""
     return status not in UNDER_WAY and not (status == Status.CONFIRMED and completion_requested)
 
 
 def may_be_retried(status: Status | str, *, is_due: bool, attention: str) -> bool:
-    """Return whether a retry has an effect; it is always safe."""
+    """Whether a retry has an effect; it is always safe."""
     return not is_held(status, is_due=is_due) and (status in UNDER_WAY or bool(attention))

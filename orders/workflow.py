@@ -116,11 +116,9 @@ class JourneyState(Schedule):
         return leg in holding(self)
 
     def only_needs(self, leg: Leg) -> bool:
-        """Whether all other legs are good."""
         return are_good(OTHERS[leg], self)
 
     def is_last(self, leg: Leg) -> bool:
-        """Whether no other leg is to be tried."""
         for other in OTHERS[leg]:  # noqa: SIM110 - hot path: a generator costs more
             if getattr(self, other.name).is_to_try:
                 return False
@@ -128,12 +126,10 @@ class JourneyState(Schedule):
 
     @property
     def may_be_captured(self) -> bool:
-        """Whether to capture: the fan-in succeeded."""
         return self.is_processing and self.payment is PAYMENT.AUTHORIZED and self.only_needs(PAYMENT)
 
     @property
     def may_be_retried(self) -> bool:
-        """See `may_be_retried`."""
         return may_be_retried(self.status, is_due=self.is_due, attention=self.attention)
 
     @property
@@ -388,7 +384,6 @@ class JourneyState(Schedule):
         self.note(EventType.ATTENTION_NEEDED, why=why, details=details[-4000:])
 
     def note(self, event: EventType, **data: Any) -> None:
-        """Add an event."""
         self.sequence += 1
         if event not in NO_PROGRESS:
             self.attempts = min(self.attempts, 1)

@@ -12,8 +12,6 @@ State = Transaction.State
 
 
 class Entry(Protocol):
-    """A row of the ledger."""
-
     number: int
     kind: str
     parent: int | None
@@ -76,7 +74,6 @@ def capture_to_refund(entries: Sequence[Entry]) -> Entry:
 
 
 def latest(entries: Iterable[Entry], kind: str) -> Entry | None:
-    """Return the last transaction of a kind."""
     return max((e for e in entries if e.kind == kind), key=lambda entry: entry.number, default=None)
 
 

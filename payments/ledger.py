@@ -311,7 +311,6 @@ def delete_unsent(prepared: Sequence[Prepared]) -> None:
 
 
 def entries_of(order_ids: Iterable[int]) -> dict[int, list[Transaction]]:
-    """Return each order's transactions, by number."""
     found: dict[int, list[Transaction]] = {}
     # Rarely used: loaded on access.
     rows = Transaction.objects.filter(order_id__in=list(order_ids)).defer(

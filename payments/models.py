@@ -1,4 +1,4 @@
-"""The payment ledger: provider calls and their outcomes."""
+"""The payment ledger."""
 
 from django.db import models
 from django.db.models import Q

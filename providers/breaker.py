@@ -72,8 +72,6 @@ class BreakerState:
 
 
 class Breaker:
-    """A provider's breaker in one process."""
-
     def __init__(self, name: str, policy: Policy) -> None:
         self.name = name
         self._policy = policy

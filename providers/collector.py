@@ -60,7 +60,7 @@ class Collector(Generic[T]):
         self._news.set()
 
     def wait_until_idle(self, *, seconds: float) -> bool:
-        """Return whether all items are processed within `seconds`."""
+        """Whether all items are processed within `seconds`."""
         return self._idle.wait(seconds)
 
     def _run(self) -> None:

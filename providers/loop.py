@@ -46,8 +46,6 @@ class NotBegun(Exception):
 
 @dataclass(slots=True, eq=False)
 class Job(Generic[T]):
-    """A conversation in a lane."""
-
     conversation: Conversation[T]
     done: Callable[[T | Exception], None]
     begin_by: float = NEVER  # monotonic; not begun later than this

@@ -53,8 +53,6 @@ class Unreachable(Exception):
 
 @dataclass(frozen=True)
 class Presence:
-    """A process with a heartbeat."""
-
     name: str
     node: str
     pid: int

@@ -25,7 +25,6 @@ class per_process(Generic[P, T]):  # noqa: N801 - reads as the decorator that it
         functools.update_wrapper(self, make)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return this process's object, made by the first call."""
         key = self._key(args, kwargs)
         try:
             return self._made[key]
@@ -36,11 +35,9 @@ class per_process(Generic[P, T]):  # noqa: N801 - reads as the decorator that it
                 return self._made[key]
 
     def exists(self, *args: P.args, **kwargs: P.kwargs) -> bool:
-        """Return whether this process has made it already."""
         return self._key(args, kwargs) in self._made
 
     def cache_clear(self) -> None:
-        """Forget all objects."""
         self._made.clear()
 
     def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:

@@ -20,8 +20,6 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Mailbox:
-    """Messages by idempotency key."""
-
     def __init__(self, book: sqlite3.Connection) -> None:
         self._book = book
 

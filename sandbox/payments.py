@@ -158,7 +158,6 @@ class PaymentProvider:
     # Look-ups
 
     def find(self, *, key: str) -> Operation | None:
-        """Return the key's operation; None if never seen."""
         return self._by_digest(_digest(key))
 
     def of_reference(self, reference: str) -> list[Operation]:
@@ -261,7 +260,6 @@ def decimals(currency: str) -> int:
 
 
 def decimal_text(units: int, currency: str) -> str:
-    """Return the amount of so many minor units."""
     return str(Decimal(units).scaleb(-decimals(currency)))
 
 

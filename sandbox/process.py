@@ -37,7 +37,6 @@ class SandboxProcess:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> "SandboxProcess":
-        """Return once it answers; it ends with this process."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "sandbox", "--until-stdin-closes"],
             cwd=ROOT,
@@ -51,13 +50,11 @@ class SandboxProcess:
         self._end("terminate")
 
     def kill(self) -> None:
-        """Kill it, as a crash would."""
         self._end("kill")
 
     # Control
 
     def set_faults(self, provider: str, **script: Any) -> None:
-        """Replace the provider's fault script, in wire names (`errorRate=0.5`)."""
         self.call("PUT", f"/faults/{provider}", script)
 
     def clear_faults(self) -> None:

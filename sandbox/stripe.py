@@ -78,7 +78,6 @@ class StripeAccount:
     # --- Intents ---
 
     def create(self, fields: Fields) -> Object:
-        """Create an intent that needs its confirmation."""
         token, amount = fields.get("payment_method", ""), fields.get("amount", "")
         if not (amount.isdecimal() and int(amount)):
             raise StripeError(400, "parameter_invalid_integer", "The amount must be at least 1.")
@@ -133,7 +132,6 @@ class StripeAccount:
         return self._save(intent | {"status": "canceled", "next_action": None}, "payment_intent.canceled")
 
     def refund(self, fields: Fields) -> Object:
-        """Refund a captured intent, in full or in parts."""
         intent = self.intent(fields.get("payment_intent", ""))
         _expect(intent, "succeeded")
         charge = intent["latest_charge"]
@@ -204,7 +202,6 @@ class StripeAccount:
     # --- Reading ---
 
     def intent(self, intent_id: str) -> Object:
-        """Return an intent. Raises StripeError."""
         return self._object(intent_id)
 
     def listed(self, kind: str, query: Fields) -> Object:

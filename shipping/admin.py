@@ -29,24 +29,18 @@ class CountryForm(forms.ModelForm):
 
 
 class CountryInline(admin.TabularInline):
-    """A zone's countries."""
-
     model = ZoneCountry
     form = CountryForm
     extra = 1
 
 
 class RateInline(admin.TabularInline):
-    """A zone's rates."""
-
     model = Rate
     extra = 1
 
 
 @admin.register(Zone)
 class ZoneAdmin(admin.ModelAdmin):
-    """Zones with their rates and countries."""
-
     list_display = ["name", "delivers_to"]
     search_fields = ["name", "=countries__country"]
     inlines: ClassVar = [RateInline, CountryInline]

@@ -35,7 +35,7 @@ ISSUED = re.compile(
 
 
 def holds_card_number(text: str) -> bool:
-    """Return whether the text holds a valid prefix, length and check digit."""
+    """Whether the text holds a valid prefix, length and check digit."""
     if len(text) < SHORTEST or RANDOM_ID.fullmatch(text):
         return False
     return any(True for _ in _card_numbers(text))

@@ -115,7 +115,6 @@ class Book:
         self._thread: threading.Thread | None = None
 
     def add(self, field: Field, amount: float) -> None:
-        """Add to a count; the first starts the thread."""
         with self._lock:
             self._counts[field] += amount
             if self._thread is None:

@@ -92,7 +92,6 @@ def _span(name: str, parents: Sequence[str], attributes: Mapping[str, Any]) -> I
 
 
 def current() -> str:
-    """Return the current span's `traceparent`; empty without a span."""
     if _tracer is None:
         return ""
     from opentelemetry import trace  # noqa: PLC0415

@@ -3,6 +3,7 @@
 import os
 import secrets
 import signal
+import sys
 from typing import Any
 
 import django
@@ -64,7 +65,14 @@ def _relieve_django() -> None:
     collector.LET_GO_AFTER_SECONDS = 0.0
 
 
+def _keep_compiled_files() -> None:
+    """Else each of the many processes of the tests compiles all modules again, and pytest rewrites all tests."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+
+
 # At import and not in a hook: the conftest files of the apps are imported next, and they import models.
+_keep_compiled_files()
 ENGINES.choose()
 _configure_django()
 

@@ -11,8 +11,6 @@ STAFF = "orders"
 
 
 class OrdersConsumer(AsyncJsonWebsocketConsumer):
-    """Follows one order, or all."""
-
     async def connect(self) -> None:
         order_id = self.scope["url_route"]["kwargs"].get("order_id")
         self.group = f"order_{order_id}" if order_id else STAFF

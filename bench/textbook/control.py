@@ -22,7 +22,6 @@ from bench.textbook.tasks import process  # noqa: E402
 
 
 def prepare() -> None:
-    """Create tables, products and users; print the users' tokens."""
     call_command("migrate", verbosity=0)
     call_command("migrate", run_syncdb=True, verbosity=0)
     Product.objects.bulk_create(
@@ -45,7 +44,6 @@ def place(count: int, *, held: bool) -> None:
 
 
 def release(count: int, per_second: float) -> None:
-    """Start the latest, held orders at a rate."""
     celery.set_current()
     order_ids = list(Order.objects.order_by("-pk").values_list("pk", flat=True)[:count])
     for order_id in paced(reversed(order_ids), per_second):

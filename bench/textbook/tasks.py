@@ -13,7 +13,6 @@ from bench.textbook.models import Order, OrderEvent, Payment, Product
 
 
 def happened(order: Order, event: str) -> None:
-    """Store the event, and send it after the commit."""
     kept = OrderEvent.objects.create(order=order, type=event)
     transaction.on_commit(partial(tell, order.pk, kept.pk, event))
 

@@ -15,13 +15,10 @@ from bench.textbook.tasks import process
 
 
 class OrderViewSet(viewsets.ModelViewSet):
-    """Orders with their items."""
-
     queryset = Order.objects.prefetch_related("items")
     serializer_class = OrderSerializer
 
     def get_serializer(self, *args: Any, **kwargs: Any) -> BaseSerializer[Order]:
-        """Accept lists of orders, too."""
         kwargs.setdefault("many", isinstance(kwargs.get("data"), list))
         return super().get_serializer(*args, **kwargs)
 

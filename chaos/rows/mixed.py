@@ -31,9 +31,9 @@ async def both(arena: Arena, *names: str) -> None:
 async def f48(arena: Arena) -> None:
     if not (ROOT / "tests" / "simulation" / "__main__.py").exists():
         raise Skipped("there is no simulation here")
-    argv = [sys.executable, "-m", "tests.simulation", "--orders", "20000"]
+    argv = [sys.executable, "-m", "tests.simulation", "--orders", "50000"]
     done = await asyncio.to_thread(
-        subprocess.run, argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
+        subprocess.run, argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900
     )
     arena.notes.append((done.stdout.strip().splitlines() or ["it said nothing"])[-1][:80])
     arena.expect(done.returncode == 0, f"the simulation found: {(done.stdout + done.stderr)[-800:]}")

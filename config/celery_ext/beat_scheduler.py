@@ -34,7 +34,7 @@ class Entry(ModelEntry):
     """An entry that ran in the future counts as run just now."""
 
     def is_due(self) -> Any:
-        """Return whether it is due, and the seconds until the next check."""
+        """Whether it is due, and the seconds until the next check."""
         now = maybe_make_aware(self._default_now())
         last_run_at: Any = self.last_run_at
         if maybe_make_aware(last_run_at) > now:

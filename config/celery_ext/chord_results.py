@@ -25,8 +25,6 @@ return redis.call('SCARD', KEYS[1]) == tonumber(redis.call('GET', KEYS[2]))
 
 
 class Joins(RedisBackend):
-    """Chord barrier."""
-
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._arrive = self.client.register_script(ARRIVE)
@@ -39,7 +37,6 @@ class Joins(RedisBackend):
         return result
 
     def remove_pending_result(self, result: Any) -> Any:
-        """Return the result; it is not tracked."""
         return result
 
     def set_chord_size(self, group_id: str, chord_size: int) -> None:

@@ -54,7 +54,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 self.statements.commit()
 
     def is_usable(self) -> bool:
-        """Return whether the connection is open: a server that ends it sends something to read."""
+        """Whether the connection is open: a server that ends it sends something to read."""
         return self._is_silent() or super().is_usable()
 
     def _is_silent(self) -> bool:

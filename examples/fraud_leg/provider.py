@@ -14,11 +14,9 @@ class Screening(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Answer the health check."""
         self._answer({"status": "ok"})
 
     def do_POST(self) -> None:
-        """Screen an order."""
         case = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         word = str(case["email"]).partition("@")[0]
         verdict = word if word in ("refuse", "review") else "pass"

@@ -177,7 +177,6 @@ class Intake:
         self._answers = Spool(size=settings.BULK_UNREAD_MEGABYTES * 1024 * 1024)
 
     def start(self) -> Iterator[bytes]:
-        """Start; return the answers."""
         # Keeps the request id in logs and events.
         run = contextvars.copy_context().run
         threading.Thread(target=run, args=[self._run], name="bulk intake", daemon=True).start()
@@ -217,7 +216,6 @@ class Intake:
         return chunk
 
     def _process(self, chunk: list[tuple[int, bytes | None]]) -> list[bytes]:
-        """Return the answers to a chunk, in order."""
         outcomes: dict[int, bulk.Accepted | Exception] = {}
         entries: dict[int, bulk.Entry] = {}
         for number, line in chunk:

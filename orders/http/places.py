@@ -43,8 +43,6 @@ class Places:
 
 
 class Place:
-    """An acquired place."""
-
     def __init__(self, places: Places, account: int) -> None:
         self._places, self._account, self._is_counted = places, account, True
 

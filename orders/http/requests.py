@@ -290,7 +290,7 @@ def read_bulk_order(line: bytes) -> BulkOrderRequest:
 
 
 def _is_plain(line: bytes) -> bool:
-    """Return whether a line needs no check of `api.validators` and `api.parsers`."""
+    """Whether a line needs no check of `api.validators` and `api.parsers`."""
     return line.isascii() and b"\\" not in line and b"\x7f" not in line and not MANY_DIGITS.search(line)
 
 

@@ -48,8 +48,6 @@ class Violation:
 
 @dataclass(slots=True)
 class Report:
-    """The findings of an audit."""
-
     violations: list[Violation] = field(default_factory=list)
     orders: int = 0
     checks: int = 0

@@ -34,8 +34,6 @@ WAITS_TOO_LONG = 15 * LONGEST_WAIT
 
 
 class DeadlineWatch:
-    """Checks deadlines in one dispatcher."""
-
     def __init__(self) -> None:
         self._next_poll = 0.0
 
@@ -75,6 +73,6 @@ def escalate_overdue(status: Status, deadline: timedelta, *, waits_patiently: bo
 
 
 def reschedule_from_the_future() -> int:
-    """Reschedule orders due impossibly late. Return how many; at most AT_ONCE."""
+    """Return how many; at most AT_ONCE."""
     longest = max(WAITS_TOO_LONG, 2 * settings.LEASE_SECONDS)
     return Journey.objects.bring_forward(beyond=longest, limit=AT_ONCE)

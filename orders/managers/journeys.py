@@ -162,7 +162,6 @@ class JourneyManager(models.Manager):
     """Journeys. `lock…` and `save_all` belong in one transaction."""
 
     def lock(self, order_ids: Sequence[int]) -> list[JourneyState]:
-        """Lock the known journeys, in id order against deadlocks."""
         return _states(LOCK, [numbers(order_ids)])
 
     def lock_batch(self, order_ids: Sequence[int], *, batch_id: int) -> list[JourneyState]:
@@ -174,12 +173,10 @@ class JourneyManager(models.Manager):
         return _states(LOCK_DUE, {"limit": limit})
 
     def are_due(self, count: int) -> bool:
-        """Return whether at least `count` journeys are due."""
         ((answer,),) = execute(ARE_DUE, [count, count])
         return bool(answer)
 
     def save_all(self, states: Iterable[JourneyState]) -> None:
-        """Save locked journeys and append their events."""
         states = list(states)
         if not states:
             return
@@ -194,7 +191,6 @@ class JourneyManager(models.Manager):
         execute(RENEW_CALLS, [numbers(order_ids), lease])
 
     def release_calls(self, order_ids: Iterable[int]) -> None:
-        """Make orders due whose calls this process no longer waits for."""
         execute(RELEASE_CALLS, [numbers(order_ids)])
 
     def resume_waiting(self, waits: Sequence[str], *, per_second: float) -> int:
@@ -202,7 +198,6 @@ class JourneyManager(models.Manager):
         return _count(RESUME, [waits, per_second])
 
     def wake_queued(self, order_ids: Collection[int]) -> int:
-        """Make orders due that queue for stock. Return how many."""
         return _count(WAKE, [numbers(order_ids)])
 
     def bring_forward(self, *, beyond: float, limit: int) -> int:

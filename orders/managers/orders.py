@@ -176,9 +176,7 @@ class OrderManager(models.Manager):
         key: str = "",
         fingerprint: bytes = b"",
     ) -> Stored | None:
-        """Store one order in a statement of its own; `versions` are those of the lines' products.
-
-        `extras`: None for an order whose lines are at the catalogue's prices, one of each product, and no more.
+        """Store one order; `versions` are those of the lines' products. `extras`: None at the catalogue's prices.
 
         None, and nothing is stored, if a product has changed or the idempotency key is known. Waits for a
         concurrent transaction with the key. Raises IntegrityError if the owner has an order with this reference.
@@ -216,8 +214,6 @@ class OrderManager(models.Manager):
         extras: Mapping[int, Extras] | None = None,
     ) -> None:
         """Store orders under ids of `take_ids`; lines come with their order's id. Runs in the caller's transaction.
-
-        `extras` are of the orders that have some, as for `place`.
 
         Raises IntegrityError if the owner has an order with one of the references.
         """

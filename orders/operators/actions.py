@@ -39,8 +39,6 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One effect of an operation."""
-
     text: str
     verb: str = ""
     amount: Decimal = Decimal(0)
@@ -73,7 +71,6 @@ class Operation:
 
 
 def previews(operation: Operation, orders: Sequence[Order]) -> list[Preview]:
-    """Preview the operation. Journeys must be loaded."""
     units, transactions = _units(orders), _transactions(orders)
     return [
         _preview(operation, order, Holding(units.get(order.pk, 0), transactions.get(order.pk, [])))
@@ -124,8 +121,6 @@ def _total(verb: str, unit: str, amount: Decimal, orders: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class OperationResult:
-    """An operation's outcome in words."""
-
     text: str
     is_done: bool = True
 
@@ -139,7 +134,6 @@ class OperationResult:
 def operate(
     operation: Operation, order_ids: Sequence[int], *, user_id: int, reason: str = ""
 ) -> dict[int, OperationResult]:
-    """Run and log an operation; return each outcome."""
     outcomes = operation.run(order_ids, reason)
     results = {
         id_: OperationResult(operation.wording(now))

@@ -21,12 +21,9 @@ from shipping.models import ZoneCountry
 
 
 class OrderFilter(admin.SimpleListFilter):
-    """A filter with fixed choices."""
-
     beside: Mapping[str, str] = {}  # other query parameters
 
     def offered(self) -> list[tuple[str, str]]:
-        """Return the choices: value and label."""
         raise NotImplementedError
 
     def narrowed(self, orders: QuerySet[Order], choice: str) -> QuerySet[Order]:
@@ -43,8 +40,6 @@ class OrderFilter(admin.SimpleListFilter):
 
 
 class StatusFilter(OrderFilter):
-    """Filters by status."""
-
     title = parameter_name = "status"
 
     def offered(self) -> list[tuple[str, str]]:
@@ -71,8 +66,6 @@ class RefundFilter(OrderFilter):
 
 
 class AttentionFilter(OrderFilter):
-    """Filters for orders that need attention."""
-
     title = parameter_name = "attention"
 
     def offered(self) -> list[tuple[str, str]]:
@@ -131,8 +124,6 @@ class CanaryFilter(OrderFilter):
 
 
 class CountryFilter(OrderFilter):
-    """Filters by country, as a select."""
-
     title = parameter_name = "country"
     template = "admin/orders/order/choice_filter.html"
 
@@ -144,8 +135,6 @@ class CountryFilter(OrderFilter):
 
 
 class PlacedFilter(OrderFilter):
-    """Filters by time of placement."""
-
     title = parameter_name = "placed"
     spans = {
         "hour": ("Last hour", timedelta(hours=1)),

@@ -41,7 +41,6 @@ def explain(order: Order) -> Explanation:
 
 
 def is_at_rest(journey: Journey) -> bool:
-    """Whether nothing is in progress, and nothing needs attention."""
     return journey.status not in UNDER_WAY and journey.due_at is None and not journey.attention
 
 

@@ -10,8 +10,6 @@ from api.validators import check_text
 
 
 class AmountField(forms.DecimalField):
-    """An amount of 0 or more."""
-
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_value=0, max_value=LARGEST_PRICE, **kwargs)
         self.widget = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})

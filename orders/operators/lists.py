@@ -16,8 +16,6 @@ PAGES_AHEAD = 5
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """A read-only list."""
-
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     sortable_by: ClassVar[tuple[str, ...]] = ()
@@ -61,7 +59,6 @@ class PageAdmin(ReadOnlyAdmin):
     page = ""
 
     def missing(self, object_id: str) -> HttpResponse:
-        """Raise Http404."""
         raise Http404(f"No {self.opts.verbose_name} {object_id[:40]}.")
 
     def context_of(self, request: HttpRequest, obj: Any) -> dict[str, Any]:

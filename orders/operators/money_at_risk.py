@@ -126,7 +126,6 @@ class Risk:
 
     @property
     def next_step(self) -> str:
-        """The next step."""
         if self.kind == "dispute":
             return "Answer it in the payment provider's dashboard."
         if self.kind == "surplus":

@@ -50,14 +50,12 @@ class OperatingAdmin(admin.ModelAdmin):
         }
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the confirmation page of operations."""
         operate = path(
             "operate/<str:name>/", self.admin_site.admin_view(self.operate_view), name="orders_order_operate"
         )
         return [operate, *super().get_urls()]
 
     def operate_view(self, request: HttpRequest, name: str) -> HttpResponse:
-        """Preview an operation on GET, run it on POST."""
         operation = OPERATIONS.get(name)
         if operation is None:
             raise Http404(f"Unknown operation {name[:40]}.")

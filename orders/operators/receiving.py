@@ -34,7 +34,6 @@ class PaymentForm(forms.Form):
 
     @property
     def movement(self) -> Movement:
-        """The money that moved. The form must be valid."""
         is_paid_back = self.cleaned_data["way"] == "returned"
         return Movement(self.cleaned_data["amount"], self.cleaned_data["reference"], is_paid_back)
 
@@ -62,7 +61,6 @@ class Recorded:
 
 
 def recorded(order: Order) -> list[Recorded]:
-    """Return what staff recorded for an order, oldest first."""
     found = recorded_for(str(order.uuid))
     ids = {entry.recorded_by for entry, _ in found if entry.recorded_by}
     names = dict(User.objects.filter(pk__in=ids).values_list("pk", "username")) if ids else {}

@@ -43,7 +43,6 @@ class AmountChanged(Exception):
 
 
 def units_field(line: OrderLine) -> str:
-    """Return the name of a line's field."""
     return f"{UNITS}{line.product_id}" + (f"_{line.number}" if line.number else "")
 
 
@@ -97,7 +96,6 @@ class RefundForm(forms.Form):
         )
 
     def refuse(self, refusal: Exception) -> None:
-        """Add a refusal as an error of its field."""
         place = getattr(refusal, "field", "")
         if item := OF_AN_ITEM.match(place):
             entered = [line for line in self.lines if self.cleaned_data.get(units_field(line))]
@@ -120,7 +118,6 @@ class Row:
 
     @property
     def left_after(self) -> int:
-        """Units left after the refund."""
         return self.left - self.units
 
 
@@ -166,7 +163,6 @@ def refund(order: Order, form: RefundForm, *, user_id: int) -> int:
 
 
 def note_refund(order: Order, credit: Credit, *, user_id: int) -> None:
-    """Log a refund of a part that was accepted."""
     because = f" ({credit.reason})" if credit.reason else ""
     message = f"Refund of {credit.amount} {order.currency}{because}: requested, number {credit.number}."
     LogEntry.objects.log_actions(user_id, Order.objects.filter(pk=order.pk), CHANGE, change_message=message)
@@ -192,7 +188,6 @@ class Listed:
 
 
 def listed(granted: Sequence[Credit]) -> list[Listed]:
-    """Return an order's refunds of parts for its page."""
     ids = {credit.requested_by for credit in granted if credit.requested_by}
     names = dict(User.objects.filter(pk__in=ids).values_list("pk", "username")) if ids else {}
     return [
@@ -202,10 +197,10 @@ def listed(granted: Sequence[Credit]) -> list[Listed]:
 
 
 def is_refundable(order: Order, granted: Sequence[Credit]) -> bool:
-    """Return whether a part of the order may be refunded."""
+    """Whether a part of the order may be refunded."""
     return order.journey.status in parts.REFUNDABLE and crediting.standing_of(order, granted).left > 0
 
 
 def is_archived_refundable(order: Order, transactions: Sequence[Transaction]) -> bool:
-    """Return whether something is left to refund of an archived order."""
+    """Whether something is left to refund of an archived order."""
     return order.journey.status in parts.REFUNDABLE and balance(transactions).left > 0

@@ -29,8 +29,6 @@ BATCHES = """
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A task run on a batch."""
-
     batch_id: int
     orders: int
     name: str
@@ -69,7 +67,6 @@ def runs_of(order: Order) -> list[Run]:
 
 
 def runs_in(batch: Batch) -> list[Run]:
-    """Return a batch's finished task runs by end time."""
     return _ended([batch.pk])
 
 

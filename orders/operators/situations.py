@@ -66,7 +66,6 @@ class Facts(NamedTuple):
 
     @property
     def unknown(self) -> list[Transaction]:
-        """Payment calls whose outcome is unknown, the oldest first."""
         found = (t for t in self.book if t.state == State.UNKNOWN and t.kind != Kind.DISPUTE)
         return sorted(found, key=lambda transaction: transaction.started_at)
 

@@ -44,8 +44,6 @@ GROUPS = """
 
 @dataclass(slots=True)
 class Group:
-    """Stuck orders with one cause."""
-
     cause: str
     orders: int = 0
     amounts: dict[str, Decimal] = field(default_factory=dict)  # by currency

@@ -176,7 +176,6 @@ def record_late_outcome(kind: Kind, order_id: int, outcome: Outcome, *, number: 
 
 
 def apply(kind: Kind, journey: JourneyState, outcome: Outcome | None) -> None:
-    """Apply an outcome to the journey."""
     succeeded = outcome is not None and outcome.kind == "succeeded"
     if outcome is None or outcome.kind not in ("succeeded", "declined"):
         defer(journey, outcome, kind=kind)

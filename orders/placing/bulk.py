@@ -206,7 +206,7 @@ class _BacklogCache:
 
 
 def is_backlogged(*, limit: int) -> bool:
-    """Return whether more than `limit` orders are due; cached if not."""
+    """Whether more than `limit` orders are due; cached if not."""
     if limit == _BacklogCache.limit and time.monotonic() < _BacklogCache.until:
         return False
     found = Journey.objects.are_due(limit + 1)

@@ -37,8 +37,6 @@ class WantedLine(msgspec.Struct, frozen=True, gc=False):
 
 
 class NewOrder(msgspec.Struct, frozen=True):
-    """An order to place."""
-
     owner_id: int
     customer_name: str
     lines: Sequence[WantedLine]

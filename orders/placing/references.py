@@ -9,7 +9,7 @@ from orders.models import Order
 
 
 def is_taken(error: IntegrityError) -> bool:
-    """Return whether a statement failed because a reference is taken."""
+    """Whether a statement failed because a reference is taken."""
     return REFERENCE_INDEX in str(error)
 
 

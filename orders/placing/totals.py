@@ -28,8 +28,6 @@ class TotalChanged(Exception):
 
 
 class Weighed(Protocol):
-    """A line with its weight."""
-
     @property
     def weight_grams(self) -> int: ...  # of a unit
 
@@ -51,7 +49,6 @@ class Destined(Protocol):
 
 
 def adjusted(adjustments: Iterable[Adjustment]) -> Decimal:
-    """Return what the adjustments add to the total."""
     return total_of(adjustments)
 
 

@@ -105,15 +105,12 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a wish comes to."""
-
     amount: Decimal
     lines: list[PlannedLine] = field(default_factory=list)
     shipping_amount: Decimal = Decimal(0)
 
     @property
     def units(self) -> dict[int, int]:
-        """Units by product."""
         units: dict[int, int] = {}
         for line in self.lines:
             units[line.product_id] = units.get(line.product_id, 0) + line.units

@@ -22,7 +22,6 @@ OPEN = (Credit.State.REQUESTED, Credit.State.FAILED)
 
 
 def of_orders(order_ids: Iterable[int]) -> dict[int, list[Credit]]:
-    """Return each order's credits, by number."""
     found: dict[int, list[Credit]] = {}
     for credit in Credit.objects.filter(order_id__in=list(order_ids)).order_by("order_id", "number"):
         found.setdefault(credit.order_id, []).append(credit)
@@ -74,7 +73,6 @@ def _sum(amounts: Iterable[Decimal]) -> Decimal:
 
 
 def grant(order_id: int, plan: Plan, wish: Wish, *, number: int, requested_by: int | None) -> Credit:
-    """Store a credit, under the order's lock."""
     return Credit.objects.create(
         order_id=order_id,
         number=number,

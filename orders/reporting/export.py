@@ -69,7 +69,6 @@ class Format:
     more_columns: dict[str, str] = field(default_factory=dict)
 
     def pieces(self, orders: QuerySet[Order], *, staff: bool) -> Iterator[bytes]:
-        """Yield the orders, oldest first, from one snapshot."""
         columns = COLUMNS | dict(self.more_columns) | (STAFF_COLUMNS if staff else {})
         yield self.heading(list(columns))
         rows = annotated(orders).order_by("pk").values_list(*dict.fromkeys(columns.values()))

@@ -32,16 +32,12 @@ QUANTILES = (0.5, 0.95, 0.99)
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A count or an estimate."""
-
     orders: int
     is_estimate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Orders due now and later."""
-
     due: int
     later: int
     oldest_order: str
@@ -60,8 +56,6 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class BatchUnderWay:
-    """An unfinished batch."""
-
     id: int
     size: int
     seconds: float
@@ -153,7 +147,6 @@ def _by_sample(statuses: list[str], orders: int, rows: int) -> dict[str, Count]:
 
 
 def backlog() -> Backlog:
-    """Return the orders due now and later."""
     due, later = _one(
         "SELECT count(*) FILTER (WHERE due_at <= now()), count(*) FILTER (WHERE due_at > now())"
         " FROM orders_journey WHERE due_at IS NOT NULL"
@@ -199,7 +192,6 @@ def batches_under_way() -> list[BatchUnderWay]:
 
 
 def latest_id() -> int:
-    """Return the latest order's id; 0 if there is none."""
     return int(_one("SELECT coalesce(max(id), 0) FROM orders_order")[0])
 
 
@@ -220,7 +212,6 @@ def first_id_since(moment: datetime) -> int:
 
 
 def last_minutes(minutes: float, *, now: datetime) -> Stretch:
-    """Count orders placed and ended in the last minutes."""
     since = now - timedelta(minutes=minutes)
     first, earliest = first_id_since(since), latest_id() - LONGEST_STRETCH
     if first < earliest:

@@ -49,12 +49,11 @@ class Entry:
 
 
 def is_code(*, status: str, outcome: str, reason: str) -> bool:
-    """Return whether the reason is a code, not typed."""
+    """Whether the reason is a code, not typed."""
     return Status.REJECTED in (status, outcome) or reason == NOT_PAID_IN_TIME
 
 
 def reason_in_words(journey: Journey) -> str:
-    """Return the wording of an order's reason."""
     typed = not is_code(status=journey.status, outcome=journey.outcome, reason=journey.reason)
     return journey.reason if typed else journey.reason.replace("_", " ")
 

@@ -130,13 +130,10 @@ def _out_of_patience(order_ids: Collection[int]) -> set[int]:
 
 
 class StockWatch:
-    """Watches the queue."""
-
     def __init__(self) -> None:
         self._next_poll = 0.0
 
     def look(self) -> None:
-        """Wake decidable orders."""
         began = time.monotonic()
         if began < self._next_poll:
             return

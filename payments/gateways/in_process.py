@@ -19,8 +19,6 @@ DECLINES = {
 
 
 class Entry(NamedTuple):
-    """An operation in the memory."""
-
     kind: str
     reference: str
     parent: str  # a capture's or void's authorization, a refund's capture

@@ -68,8 +68,6 @@ class Sent(NamedTuple):
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a gateway can do."""
-
     partial_capture: bool = False
     several_captures: bool = False  # else the rest of a partial capture is released
     partial_refund: bool = True

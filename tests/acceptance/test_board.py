@@ -24,10 +24,18 @@ WATCH_CONNECTION = """() => {
 }"""
 
 
-@pytest.fixture
-def browser() -> Iterator[Browser]:
+@pytest.fixture(scope="module")
+def shared_browser() -> Iterator[Browser]:
     with chromium.browser() as running:
         yield running
+
+
+@pytest.fixture
+def browser(shared_browser: Browser) -> Iterator[Browser]:
+    """A browser without windows, cookies or storage of other tests."""
+    yield shared_browser
+    for context in shared_browser.contexts:
+        context.close()
 
 
 @pytest.fixture(autouse=True)

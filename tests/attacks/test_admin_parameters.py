@@ -30,6 +30,13 @@ ALWAYS = (
 )
 
 
+@pytest.fixture(autouse=True)
+def without_the_list_of_apps(monkeypatch) -> None:
+    """It is on every page and costs a third of it, but reads no parameter."""
+    monkeypatch.setattr(admin.site, "enable_nav_sidebar", False)
+    monkeypatch.setattr(admin.site, "get_app_list", lambda request, app_label=None: [])
+
+
 @pytest.fixture
 def boss(db) -> Client:
     client = Client(raise_request_exception=False)

@@ -215,15 +215,15 @@ class TestVirtualEnvironment:
         assert "apt install python3" in done.stderr
         assert "-venv" in done.stderr
 
-    def test_packages_that_cannot_be_had_end_in_one_sentence_without_a_home(self, tmp_path):
+    def test_a_failed_installation_ends_in_one_sentence_without_a_home_and_a_done_one_is_not_repeated(
+        self, tmp_path
+    ):
         done = self.install(tmp_path, python=sys.executable)
         assert done.returncode == 1
         assert done.stderr.splitlines()[-1].startswith(
             "Cannot install: pip could not install requirements.txt"
         )
 
-    def test_nothing_is_installed_twice(self, tmp_path):
-        self.install(tmp_path, python=sys.executable)
         stamp = "{ cat requirements.txt; pwd; .venv/bin/python -V; } | cksum"
         subprocess.run(["sh", "-c", stamp + " > .venv/installed.requirements.txt"], cwd=tmp_path, check=True)
         done = self.install(tmp_path, python=sys.executable)

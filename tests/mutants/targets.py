@@ -26,7 +26,12 @@ TARGETS = {
             "orders/refunding/refunds.py",
             "orders/payment/decisions.py",
         ),
-        ("tests/orders/test_workflow.py", *SIMULATION, *JOURNEYS),
+        (
+            "tests/orders/test_workflow.py",
+            "tests/orders/test_workflow_details.py",
+            *SIMULATION,
+            *JOURNEYS,
+        ),
     ),
     "steps": Target(
         ("orders/steps.py",),

@@ -17,6 +17,7 @@ from orders import commands, journal
 from orders.http import requests
 from orders.maintenance import archive, audit
 from orders.models import Credit, Journey, Order, OrderEvent
+from orders.payment import captures
 from orders.refunding import capturing
 from payments.gateways import gateway
 from payments.gateways.http import HttpGateway
@@ -89,7 +90,7 @@ def journey(order_id: int) -> Journey:
     return Journey.objects.get(order_id=order_id)
 
 
-def at_provider(order_id: int) -> tuple[Decimal, Decimal, Decimal, int]:
+def at_provider(order_id: int) -> tuple[Any, ...]:
     """What the provider captured, refunded and holds, and in how many captures."""
     reference = str(Order.objects.get(pk=order_id).uuid)
     (line,) = [line for line in gateway().ledger() if line.reference == reference]
@@ -110,8 +111,8 @@ def error_of(answer: Any) -> tuple[int, str, str | None]:
 
 def test_an_order_is_captured_ten_five_and_the_rest(staff: Api, confirmed: int) -> None:
     assert at_provider(confirmed) == (0, 0, 35, 0)
-    for body, amount, left in (({"amount": 10}, 10, 25), ({"amount": 5}, 5, 20), ({}, 20, 0)):
-        answer = staff.capture(confirmed, **body)
+    for given, amount, left in ((10, 10, 25), (5, 5, 20), (None, 20, 0)):
+        answer = staff.capture(confirmed, amount=given) if given else staff.capture(confirmed)
         wanted = (202, amount, left)
         assert (answer.status_code, answer.json()["amount"], answer.json()["left"]) == wanted
         work_off()
@@ -363,7 +364,7 @@ def test_an_order_that_is_captured_at_once_has_no_further_statement(staff: Api) 
 
 def test_what_is_asked_for_is_decided_under_the_lock(staff: Api, confirmed: int) -> None:
     first = capturing.capture_part(order_id=confirmed, amount=Decimal(30))
-    with pytest.raises(capturing.CaptureUnderWay):
+    with pytest.raises(captures.CaptureUnderWay):
         capturing.capture_part(order_id=confirmed, amount=Decimal(30))
     work_off()
     with pytest.raises(capturing.MoreThanHeld):

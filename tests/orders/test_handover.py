@@ -66,7 +66,7 @@ def test_an_order_leaves_its_batch_when_its_call_is_handed_over(providers: Sandb
 
 
 def test_a_slow_answer_costs_its_own_order_only(providers: SandboxProcess, settings) -> None:
-    settings.EXTERNAL_RETRY_ATTEMPTS = 1
+    settings.EXTERNAL_RETRY_ATTEMPTS, settings.EXTERNAL_TIMEOUT_SECONDS = 1, 5.0
     providers.set_faults("payments", latencyMs=60_000, operations=["authorize"])
     slow = order()
     batch_up_to_authorization()

@@ -1,11 +1,10 @@
 """The simulated payment ledger: stands in for the statements of `payments.ledger`."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from payments import ledger
 from payments.calls import BASE, FIRST, Kind, Prepared, Request, State
@@ -27,8 +26,7 @@ def moment(world: "World") -> datetime:
     return EPOCH + timedelta(seconds=world.clock.now)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A row of the payment ledger, as `payments.models.Transaction` has it."""
 
     order_id: int
@@ -95,7 +93,7 @@ class Books:
 
     def _ask_again(self, place: Place, entry: Entry, request: Request) -> Prepared:
         if entry.state is State.UNKNOWN:
-            entry = replace(entry, asked_at=self._next_moment())
+            entry = entry._replace(asked_at=self._next_moment())
             self._database.write(partial(self._put, place, entry))
         asked_at = entry.asked_at.isoformat()
         return Prepared(
@@ -136,7 +134,7 @@ class Books:
             return False
         state = State(ledger.STATE_OF.get(outcome.kind, outcome.kind))
         code = outcome.code or ledger.CODE_OF.get(outcome.kind, "")
-        known = replace(entry, state=state, provider_id=outcome.provider_id or entry.provider_id, code=code)
+        known = entry._replace(state=state, provider_id=outcome.provider_id or entry.provider_id, code=code)
         self._database.write(partial(self._put, place, known))
         return True
 
@@ -146,7 +144,7 @@ class Books:
         self._database.lock(place)
         if known.state is not State.SUCCEEDED or place in self._database.payments:
             return None
-        reversal = replace(known, number=number, kind=Kind.REVERSAL, parent=entry.number, code=outcome.code)
+        reversal = known._replace(number=number, kind=Kind.REVERSAL, parent=entry.number, code=outcome.code)
         self._database.write(partial(self._put, place, reversal))
         return Reversed(known.amount, known.attempt, known.credit)
 

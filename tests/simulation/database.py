@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from django.conf import settings
@@ -27,6 +28,7 @@ from tests.simulation.invariants import Watch
 
 # What is stored of a journey under these names; `is_due` follows from when it is due.
 KEPT = [name for name in journeys.FIELDS if name != "is_due"]
+_kept_of = attrgetter(*KEPT)
 
 
 @dataclass(slots=True)
@@ -207,7 +209,7 @@ class Database:
             state.events.clear()
 
     def _saving(self, s: JourneyState) -> Callable[[], None]:
-        fields = {name: getattr(s, name) for name in KEPT}
+        fields = dict(zip(KEPT, _kept_of(s), strict=True))
         # The column holds one wait: those of states are read from the states.
         fields["wait"] = legs.WAITS_OF_NO_STATE.get(s.waiting_for)
         events = [(event.sequence, str(event.type)) for event in s.events]

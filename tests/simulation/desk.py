@@ -35,6 +35,7 @@ class Desk:
         self._world = world
         self._answered: list[Answered] = []
         self._under_way: set[int] = set()
+        self._renewed: set[int] = set()  # orders with a renewal in the clock's timers
 
     def room(self, wanted: int, _until: float) -> int:
         """Return how many calls may be handed over: now and then few, or none."""
@@ -48,7 +49,8 @@ class Desk:
         for call in calls:
             self._under_way.add(call.request.order_id)
             self._world.clock.start("call", partial(self._make, call), after=0.001)
-            self._renew_later(call.request.order_id)
+            if call.request.order_id not in self._renewed:
+                self._renew_later(call.request.order_id)
 
     def _make(self, call: Prepared) -> None:
         ended = False
@@ -92,9 +94,11 @@ class Desk:
 
     def _renew_later(self, order_id: int) -> None:
         clock = self._world.clock
+        self._renewed.add(order_id)
         clock.at(clock.now + answers.call_lease() / 3, lambda: self._renew(order_id))
 
     def _renew(self, order_id: int) -> None:
+        self._renewed.discard(order_id)
         if order_id in self._under_way:
             self._world.database.renew(order_id, answers.call_lease())
             self._renew_later(order_id)

@@ -66,12 +66,12 @@ class Watch:
     def _check_journal(self, order_id: int, row: "JourneyRow") -> None:
         """Gapless, in order, legal moves only, and what it says is so."""
         read, status = self._read.get(order_id, (1, Status.PENDING))
-        happened = [type_ for _, type_ in row.events]
         for sequence, type_ in row.events[read:]:
             read += 1
             if sequence != read:
                 self.note(f"order {order_id}: event {read} has sequence {sequence}")
-            if type_ == EventType.PAYMENT_CAPTURED and EventType.STOCK_RESERVED not in happened[: read - 1]:
+            earlier = (type_ for _, type_ in row.events[: read - 1])
+            if type_ == EventType.PAYMENT_CAPTURED and EventType.STOCK_RESERVED not in earlier:
                 self.note(f"order {order_id}: money was taken for what was not held")
             target = STATUS_AFTER.get(EventType(type_), status)
             if target is not status and target not in TRANSITIONS[status]:

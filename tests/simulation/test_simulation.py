@@ -11,12 +11,12 @@ from tests.simulation.world import World
 # What no simulation can show: a reader of the journal needs real transactions, and amounts on the wire a real wire
 # (tests/planted/test_planted.py).
 NOT_HERE = {"feed_by_last_id", "two_decimals"}
-# Small worlds know other accidents than crowded ones.
-SIZES = {10: 500, 150: 300}
+# Small worlds know other accidents than crowded ones. `make chaos` runs 50,000 orders (F48).
+SIZES = {10: 500, 150: 100}
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_fifty_thousand_orders_come_to_rest_with_every_unit_and_cent_accounted_for(size: int) -> None:
+def test_twenty_thousand_orders_come_to_rest_with_every_unit_and_cent_accounted_for(size: int) -> None:
     worlds = [World(seed, size) for seed in range(SIZES[size])]
     assert [violation for world in worlds for violation in world.run()] == []
 
@@ -26,8 +26,8 @@ def test_a_few_small_worlds_keep_every_promise_too() -> None:
     assert [violation for seed in range(30) for violation in World(seed, 10).run()] == []
 
 
-def test_fifty_thousand_is_what_they_add_up_to() -> None:
-    assert sum(size * worlds for size, worlds in SIZES.items()) >= 50_000
+def test_twenty_thousand_is_what_they_add_up_to() -> None:
+    assert sum(size * worlds for size, worlds in SIZES.items()) >= 20_000
 
 
 def test_where_nothing_goes_wrong_no_order_ever_waits() -> None:

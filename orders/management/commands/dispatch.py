@@ -11,8 +11,6 @@ from telemetry import tracing
 
 
 class Command(BaseCommand):
-    """Run a dispatcher."""
-
     requires_system_checks: list[str] = []  # `config.prepare` runs them; here they would keep 10 MB
 
     help = "Claim due orders and send them to the workers, until stopped."

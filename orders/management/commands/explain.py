@@ -10,8 +10,6 @@ from orders.operators.explain import explain
 
 
 class Command(BaseCommand):
-    """Explain an order's state."""
-
     help = "Explain what an order (id, UUID or number) waits for, since when, why, and what to do about it."
 
     def add_arguments(self, parser: CommandParser) -> None:

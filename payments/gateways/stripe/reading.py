@@ -46,7 +46,7 @@ def authorization(intent: Any) -> Outcome | None:
 
 
 def capture(intent: Any, *, units: int) -> Outcome | None:
-    """Return whether so many minor units were captured; None while all is held."""
+    """Whether so many minor units were captured; None while all is held."""
     intent_id, status = read_id(intent, "id"), read_id(intent, "status")
     match status:
         case "succeeded":
@@ -62,7 +62,7 @@ def capture(intent: Any, *, units: int) -> Outcome | None:
 
 
 def void(intent: Any) -> Outcome | None:
-    """Return whether the intent is canceled, by us or by its expiry; None if it can still be."""
+    """Whether the intent is canceled, by us or by its expiry; None if it can still be."""
     intent_id, status = read_id(intent, "id"), read_id(intent, "status")
     match status:
         case "canceled":
