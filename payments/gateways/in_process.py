@@ -92,7 +92,7 @@ class InProcessGateway(NoWebhooks):
 
     def void(self, *, key: str, reference: str, authorization: str) -> Outcome:
         held = self._entry_of(authorization)
-        amount, currency = (self._left_of(authorization), held.currency) if held else (Decimal(0), "")
+        amount, currency = (self._left_of(held), held.currency) if held else (Decimal(0), "")
         return self._keep(key, Entry("void", reference, authorization, amount, currency, _done("void", key)))
 
     def refund(self, *, key: str, reference: str, capture: str, amount: Decimal, currency: str) -> Outcome:
@@ -122,8 +122,9 @@ class InProcessGateway(NoWebhooks):
             return outcome
         return Outcome("declined", code="more_than_left", message="Less is left.")
 
-    def _left_of(self, provider_id: str) -> Decimal:
-        return self.memory.left.get(provider_id, Decimal(0)) if self.memory else Decimal(0)
+    def _left_of(self, held: Entry) -> Decimal:
+        """Return what of an authorization is not captured; all of one that was decided later."""
+        return self.memory.left.get(held.outcome.provider_id, held.amount) if self.memory else held.amount
 
     def _entry_of(self, provider_id: str) -> Entry | None:
         entries = self.memory.entries.values() if self.memory else ()

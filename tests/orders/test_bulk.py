@@ -77,6 +77,7 @@ def test_it_answers_each_line_with_its_order(send, as_alice):
             "price": 29.99,
             "amount": 59.98,
             "properties": {},
+            "adjustments": [],
         }
     ]
 

@@ -15,6 +15,8 @@ OWES = "Money: the books say of each order what it owes"
 ITS_OWN = "Money: what was asked for is the order's, under its key"
 CAPTURED = "Money: no more is captured than was authorized"
 REFUNDED = "Money: no more is refunded than was captured"
+OF_A_CAPTURE = "Money: no more of a capture is refunded than it took"
+IN_PARTS = "Money: an order that staff capture has not all of it captured"
 REVERSAL = "Money: a reversal is of what succeeded"
 ONCE = "Money: each credit is refunded once"
 UNITS = "Money: no more units are refunded than were ordered"
@@ -61,6 +63,8 @@ BROKEN = [
     (ONCE, AGAIN.format(number=14, of=4, **SAME | {"credit": "2"})),
     (ONCE, "UPDATE orders_credit SET amount = amount + 1"),
     (UNITS, "UPDATE orders_credit SET lines = jsonb_set(lines, '{0,1}', '4')"),
+    (OF_A_CAPTURE, "UPDATE payments_transaction SET amount = 36 WHERE order_id = %(id)s AND kind = 'refund'"),
+    (IN_PARTS, "UPDATE orders_journey SET payment = 'held' WHERE order_id = %(id)s"),
     (HELD, "UPDATE payments_transaction SET state = 'succeeded' WHERE order_id = %(refused)s"),
     (LOOKED_UP, UNDECIDED),
     (IN_TIME, WAITS.format(ago="2 hours")),

@@ -238,6 +238,7 @@ FIELDS_SINCE = (
     b',"unitPrice":null',
     b',"properties":null',
     b',"adjustments":null',
+    b',"capture":null',
 )
 
 

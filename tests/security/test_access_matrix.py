@@ -97,6 +97,8 @@ MATRIX = {
     "POST /api/orders/<str:reference>/refund": "401 403 404 403 200",
     "GET /api/orders/<str:reference>/refunds": "401 200 404 200 200",
     "POST /api/orders/<str:reference>/refunds": "401 403 404 403 400",
+    "GET /api/orders/<str:reference>/captures": "401 200 404 200 200",
+    "POST /api/orders/<str:reference>/captures": "401 403 404 403 409",
     "POST /api/orders/<str:reference>/retry": "401 403 404 403 409",
     "POST /api/payments/webhook": "403 403 403 403 403",  # only with the secret
     "POST /api/payments/webhook/<slug:name>": "403 403 403 403 403",
