@@ -7,6 +7,7 @@ Remove: when uvicorn waits for a stop signal instead of polling (0.54 does not).
 
 import asyncio
 import signal
+import threading
 from contextlib import suppress
 from types import FrameType
 
@@ -18,8 +19,14 @@ TICK_SECONDS = 1.0
 TENTHS = 10
 
 
+_polling = uvicorn.Server.main_loop
+
+
 async def main_loop(server: uvicorn.Server) -> None:
-    """Tick until the server has to stop; a signal stops it at once."""
+    """Tick until the server has to stop; a signal stops it at once. A thread gets no signals, and polls."""
+    if threading.current_thread() is not threading.main_thread():
+        await _polling(server)
+        return
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:

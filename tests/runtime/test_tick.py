@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import uvicorn
@@ -37,6 +38,13 @@ def test_a_signal_stops_it_between_two_ticks(monkeypatch):
     server = Counting(uvicorn.Config(asgi.application))
     asyncio.run(asyncio.wait_for(server.main_loop(), 10))
     assert (server.should_exit, server.ticks) == (True, 2)
+
+
+def test_a_server_in_a_thread_polls_for_its_stop():
+    server = uvicorn.Server(uvicorn.Config(asgi.application))
+    server.should_exit = True
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(asyncio.run, server.main_loop()).result(10)
 
 
 def test_the_date_of_answers_is_renewed_with_each_tick():
