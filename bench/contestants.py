@@ -181,7 +181,7 @@ class Ours(_Contestant):
     def audit(self) -> str:
         environment = self.rig.environment | self._environment
         # The in-process provider keeps no ledger.
-        without = ["--without-ledger"] if environment["PAYMENT_GATEWAY"] == "in_process" else []
+        without = ["--without-ledger"] if environment.get("PAYMENT_GATEWAY") == "in_process" else []
         done = subprocess.run(
             [sys.executable, "manage.py", "audit", *without],
             env=environment,
