@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from django.conf import settings
 
+from payments.balance import Entry
 from payments.gateways.protocol import Outcome, Sent
 from payments.models import Transaction, idempotency_key, number_of, rank_of
 
@@ -28,6 +29,31 @@ class Request(NamedTuple):
     parent_number: int | None = None
     attempt: int = 1
     credit: int | None = None
+
+    @classmethod
+    def on(
+        cls,
+        parent: Entry,
+        *,
+        order_id: int,
+        amount: Decimal,
+        number: int,
+        attempt: int = 1,
+        credit: int | None = None,
+    ) -> Self:
+        """Return the request of a transaction that follows another: a capture, void or refund."""
+        return cls(
+            order_id=order_id,
+            reference=str(parent.reference),
+            amount=amount,
+            currency=parent.currency,
+            parent=parent.provider_id,
+            gateway=parent.gateway,
+            number=number,
+            parent_number=parent.number,
+            attempt=attempt,
+            credit=credit,
+        )
 
 
 class Asked(NamedTuple):

@@ -123,17 +123,7 @@ def _refund(book: Sequence[Transaction]) -> Request:
 
 
 def _request(base: Transaction, amount: Decimal, number: int, attempt: int) -> Request:
-    return Request(
-        order_id=base.order_id,
-        reference=str(base.reference),
-        amount=amount,
-        currency=base.currency,
-        parent=base.provider_id,
-        gateway=base.gateway,
-        number=number,
-        parent_number=base.number,
-        attempt=attempt,
-    )
+    return Request.on(base, order_id=base.order_id, amount=amount, number=number, attempt=attempt)
 
 
 def _reverse(

@@ -14,7 +14,7 @@ from orders.models import Order
 from orders.workflow import JourneyState
 from payments import ledger
 from payments.balance import Entry, next_number
-from payments.calls import FIRST, Prepared, Request
+from payments.calls import Prepared, Request
 from payments.gateways.protocol import Outcome
 from payments.ledger import Kind
 from payments.models import rank_of
@@ -97,16 +97,7 @@ def prepare(journeys: Sequence[JourneyState]) -> list[Prepared]:
 
 
 def _request(order_id: int, held: Entry, amount: Decimal, number: int) -> Request:
-    return Request(
-        order_id=order_id,
-        reference=str(held.reference),
-        amount=amount,
-        currency=held.currency,
-        parent=held.provider_id,
-        gateway=held.gateway,
-        number=number,
-        parent_number=FIRST[Kind.AUTHORIZE],
-    )
+    return Request.on(held, order_id=order_id, amount=amount, number=number)
 
 
 def note(journey: JourneyState, one: Prepared, outcome: Outcome) -> None:

@@ -127,15 +127,11 @@ def _request(credit: Credit, book: Sequence[Entry]) -> Request:
     else:
         capture = next(e for e in book if e.number == (last.parent or FIRST[Kind.CAPTURE]))
         number, amount = last.number, last.amount
-    return Request(
+    return Request.on(
+        capture,
         order_id=credit.order_id,
-        reference=str(capture.reference),
         amount=amount,
-        currency=capture.currency,
-        parent=capture.provider_id,
-        gateway=capture.gateway,
         number=number,
-        parent_number=capture.number,
         attempt=1 if last is None else last.attempt + is_over,
         credit=credit.number,
     )
