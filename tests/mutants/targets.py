@@ -24,13 +24,21 @@ TARGETS = {
             "orders/workflow.py",
             "orders/rules/schedule.py",
             "orders/refunding/refunds.py",
-            "orders/payment/decisions.py",
         ),
         (
             "tests/orders/test_workflow.py",
             "tests/orders/test_workflow_details.py",
             *SIMULATION,
             *JOURNEYS,
+        ),
+    ),
+    "decisions": Target(
+        ("orders/payment/decisions.py",),
+        (
+            "tests/orders/test_workflow.py",
+            "tests/orders/test_workflow_details.py",
+            "tests/orders/test_undecided.py",
+            "tests/orders/test_late_payments.py",
         ),
     ),
     "steps": Target(
@@ -69,10 +77,20 @@ TARGETS = {
         ),
     ),
     "retention": Target(
-        ("orders/maintenance/retention.py", "orders/maintenance/held.py"),
+        (
+            "orders/maintenance/retention.py",
+            "orders/maintenance/held.py",
+            "orders/maintenance/archive.py",
+        ),
         (
             "tests/orders/test_retention.py",
             "tests/orders/test_allowances.py::test_with_no_days_set_it_is_held_for_ever",
+            "tests/orders/test_archive.py::test_months_are_whole_ones",
+            "tests/orders/test_archive.py::test_an_order_of_long_ago_moves_with_everything_and_the_books_stay_right",
+            "tests/orders/test_archive.py::test_what_is_not_at_rest_stays",
+            "tests/orders/test_archive.py::test_what_somebody_holds_is_left_for_the_next_time",
+            "tests/orders/test_archive.py::test_the_command_goes_month_by_month_and_reads_a_month_again",
+            "tests/orders/test_archive.py::test_the_schedule_archives_only_where_it_is_asked_for",
             "tests/orders/test_archive.py::test_archiving_stops_when_its_time_is_up_and_goes_on_the_next_time",
         ),
     ),

@@ -1,5 +1,6 @@
 """The rules of the journey, without a database: reasons, flags, credits, events, and what is due afterwards."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -176,6 +177,20 @@ def test_a_decision_that_a_webhook_reported_first_makes_an_order_due(
 def test_a_refused_order_does_not_wait_for_the_bank(stock: State, due_in: float) -> None:
     state = journey(stock=stock, shipping=SHIPPING.QUOTED)
     decisions.wait(state, Outcome("pending"), kind=None)
+    assert state.due_in == due_in
+
+
+def test_an_order_that_still_waits_for_the_bank_is_saved_without_the_attempt() -> None:
+    state = journey(shipping=SHIPPING.QUOTED, wait=PAYMENT.BANK)
+    decisions.wait(state, Outcome("pending"), kind=None)
+    assert (state.attempts, state.batch_id, state.events) == (0, 7, [])
+    assert state.has_changed
+
+
+@pytest.mark.parametrize(("minutes", "due_in"), [(30, PAYMENT.BANK.retry_seconds), (0.5, 30)])
+def test_without_a_batch_it_is_due_early_while_stock_is_to_be_reserved(minutes: float, due_in: float) -> None:
+    state = journey(shipping=SHIPPING.QUOTED, batch_id=None)
+    decisions.wait(state, Outcome("pending", check_after=timedelta(minutes=minutes)), kind=None)
     assert state.due_in == due_in
 
 
