@@ -132,6 +132,15 @@ class TestRelease:
             StockItem.objects.release(order_ids=[7])
         assert units(1) == (10, 5, 0)
 
+    def test_units_of_a_line_are_released_in_part_or_in_whole(self):
+        make_product(1, on_hand=10)
+        make_product(2, on_hand=10)
+        StockItem.objects.reserve(wanted=[Wanted(7, 1, 4), Wanted(7, 2, 1), Wanted(8, 1, 2)])
+        StockItem.objects.release_units(lines=[Wanted(7, 1, 3), Wanted(7, 2, 1)])
+        assert units(1) == (10, 3, 0)
+        assert units(2) == (10, 0, 0)
+        assert reservations() == {7: {1: 1}, 8: {1: 2}}
+
     def test_an_order_that_holds_nothing_is_fine(self, django_assert_num_queries):
         with django_assert_num_queries(1):
             StockItem.objects.release(order_ids=[7])
@@ -285,6 +294,25 @@ class TestAtOnce:
         at_once(partial(keep_reserving, worker) for worker in range(6))
         assert units(1) == units(20) == (10_000, 600, 0)
         assert reserved_equals_reservations()
+
+    @pytest.mark.parametrize("change", ["release_units", "take_back"])
+    def test_parts_of_orders_with_the_same_products_in_opposite_order_do_not_deadlock(self, change):
+        products = list(range(1, 21))
+        for number in products:
+            make_product(number, on_hand=600, sold=600)
+        workers = range(1, 7)
+        wanted = [Wanted(worker, number, 11) for worker in workers for number in products]
+        in_transaction(StockItem.objects.reserve, wanted=wanted)
+
+        def keep_changing(worker: int) -> None:
+            lines = [Wanted(worker, number, 1) for number in products]
+            for _ in range(10):
+                lines.reverse()
+                in_transaction(getattr(StockItem.objects, change), lines=lines)
+
+        at_once(partial(keep_changing, worker) for worker in workers)
+        expected = (600, 6, 600) if change == "release_units" else (660, 66, 540)
+        assert units(1) == units(20) == expected
 
     def test_everything_at_once_leaves_every_unit_accounted_for(self):
         for number in range(1, 6):
