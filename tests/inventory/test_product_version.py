@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 from django.db import connection
+from django.template import Context, Template
 from rest_framework.test import APIClient
 
 from inventory.catalogue import cached_products, find_products
@@ -85,6 +86,12 @@ def test_a_write_changes_the_version_and_an_order_takes_the_new_price(write: Cal
     assert stored.version != cached.version
     assert str(OrderLine.objects.get(order_id=order.order_id).unit_price) == "31.00"
     assert str(order.goods_amount) == "31.00"
+
+
+def test_a_template_cannot_write_products():
+    before = make_product().version
+    assert Template("{{ products.update }}").render(Context({"products": Product.objects.all()})) == ""
+    assert Product.objects.get().version == before
 
 
 def test_two_writes_never_lead_back_to_an_earlier_version():

@@ -195,7 +195,7 @@ class TestAdjust:
 
     def test_staff_cannot_take_what_orders_have_reserved(self):
         make_product(1, on_hand=10, reserved=8)
-        with pytest.raises(NotEnoughFree) as refusal:
+        with pytest.raises(NotEnoughFree, match="Only 2 units of product 1 are free") as refusal:
             StockItem.objects.adjust(product_id=1, by=-3, reason="broken", made_by="ann", source=STAFF)
         assert refusal.value.available == 2
         assert units(1) == (10, 8, 0)
@@ -213,8 +213,23 @@ class TestAdjust:
         assert (change.wanted, change.applied) == (-3, -2)
 
     def test_an_unknown_product_has_no_stock_to_adjust(self):
-        with pytest.raises(NoStock):
+        with pytest.raises(NoStock, match="product 99"):
             StockItem.objects.adjust(product_id=99, by=1, reason="", source=STAFF)
+
+
+@pytest.mark.django_db
+class TestOpen:
+    def test_a_product_starts_with_no_units_and_keeps_those_that_it_has(self):
+        make_product(1, on_hand=None)
+        make_product(2, on_hand=5)
+        StockItem.objects.open_stock(product_ids=[1, 2])
+        assert (units(1), units(2)) == ((0, 0, 0), (5, 0, 0))
+
+    def test_the_reorder_level_is_set_of_one_product(self):
+        make_product(1)
+        make_product(2)
+        StockItem.objects.set_reorder_level(product_id=2, level=3)
+        assert dict(StockItem.objects.values_list("product_id", "reorder_level")) == {1: 10, 2: 3}
 
 
 def one_by_one(on_hand: dict[int, int], wanted: Sequence[Wanted]) -> dict[int, dict[int, int]]:
