@@ -57,6 +57,7 @@ TARGETS = {
     "ledger": Target(
         ("payments/ledger.py",),
         (
+            "tests/payments/test_ledger.py",
             "tests/payments/test_grace.py",
             "tests/payments/test_registry.py",
             "tests/orders/test_manual.py",

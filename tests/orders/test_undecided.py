@@ -93,6 +93,16 @@ def test_it_is_looked_up_at_the_next_check_or_at_the_time_to_pay_whichever_is_fi
     assert 700 < minutes_until_due(ordered(BANK)) <= 720
 
 
+def test_a_look_up_that_does_not_repeat_the_time_to_pay_leaves_it(provider):
+    provider.check_after = timedelta(hours=6)
+    order = ordered(BANK)
+    for key, entry in provider._entries.items():
+        provider._entries[key] = entry._replace(outcome=entry.outcome._replace(action=None))
+    make_everything_due()
+    work_off()
+    assert 59 < minutes_until_due(order) <= 60
+
+
 def test_neither_deadlines_nor_a_provider_that_is_back_nor_a_clock_disturb_it(provider):
     provider.check_after = timedelta(hours=6)
     provider.pay_by = database_now() + timedelta(days=2)
