@@ -94,6 +94,7 @@ TARGETS = {
             "tests/orders/test_archive.py::test_the_command_goes_month_by_month_and_reads_a_month_again",
             "tests/orders/test_archive.py::test_the_schedule_archives_only_where_it_is_asked_for",
             "tests/orders/test_archive.py::test_archiving_stops_when_its_time_is_up_and_goes_on_the_next_time",
+            "tests/orders/test_archived_refunds.py::test_the_desk_offers_both_refunds_and_restores_for_what_is_confirmed",
         ),
     ),
     "events": Target(
