@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from orders import steps
 from orders.events import EventType
 from orders.legs import LOST_STEP, PAYMENT, SHIPPING, STOCK
 from orders.payment import decisions
@@ -14,6 +15,7 @@ from orders.rules.schedule import MAX_COUNTED_ATTEMPTS
 from orders.status import Status
 from orders.workflow import BY_HAND, MAX_QUIET_ATTEMPTS, JourneyState
 from payments.gateways.protocol import Outcome
+from payments.returns import Answer, Returned
 from tests.orders.test_workflow import TO_APPROVE, journey, types
 
 OWED = f"{BY_HAND}: 5.00 USD"
@@ -192,6 +194,22 @@ def test_without_a_batch_it_is_due_early_while_stock_is_to_be_reserved(minutes: 
     state = journey(shipping=SHIPPING.QUOTED, batch_id=None)
     decisions.wait(state, Outcome("pending", check_after=timedelta(minutes=minutes)), kind=None)
     assert state.due_in == due_in
+
+
+@pytest.mark.parametrize(
+    ("answer", "payment", "waiting_for", "attention"),
+    [
+        (Returned.REFUNDED, PAYMENT.REFUNDED, "", ""),
+        (Outcome("unknown", code="no_answer"), PAYMENT.CAPTURED, PAYMENT.OUTCOME_UNKNOWN, ""),
+        (Outcome("declined", message="Refund refused"), PAYMENT.CAPTURED, "", "Refund refused"),
+    ],
+)
+def test_a_cancelled_order_takes_over_how_its_money_was_returned(
+    answer: Answer, payment: State, waiting_for: str, attention: str
+) -> None:
+    state = journey(Status.CANCELLING, payment=PAYMENT.CAPTURED)
+    steps._apply_return(state, answer)
+    assert (state.payment, state.waiting_for, state.attention) == (payment, waiting_for, attention)
 
 
 def test_a_new_journey_has_no_attempts_and_is_not_due() -> None:
