@@ -17,7 +17,7 @@ from orders.status import Status
 from orders.workflow import JourneyState
 from payments.gateways import gateway
 from payments.models import Transaction
-from providers.breaker import breaker
+from providers.breaker import Admission, breaker
 from sandbox.process import SandboxProcess
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import await_answers, lose_workers, make_everything_due, run_canvas, work_off
@@ -218,6 +218,21 @@ def test_a_provider_that_is_down_parks_the_order_and_says_so(providers: SandboxP
     make_everything_due()
     work_off()
     assert journey(order.order_id).status == Status.CONFIRMED
+
+
+@pytest.mark.parametrize("is_handed_over", [True, False])
+def test_a_call_that_was_not_sent_leaves_no_transaction(settings, is_handed_over: bool) -> None:
+    settings.PROVIDER_HANDOVER = is_handed_over
+    order_id = make_order((make_product(), 1)).order_id
+    for _ in range(10):
+        breaker("payments").record(Admission(allowed=True), ok=False)
+    work_off()
+    breaker("payments").reset()
+    assert journey(order_id).waiting_for == "payment_provider"
+    assert not Transaction.objects.exists()
+    make_everything_due()
+    work_off()
+    assert journey(order_id).status == Status.CONFIRMED
 
 
 def test_a_charge_whose_answer_was_lost_is_found_and_not_made_twice(providers: SandboxProcess) -> None:
@@ -513,6 +528,22 @@ def test_a_batch_of_which_one_has_to_be_refused_waits_for_it(settings, is_handed
     assert journey(orders[1]).status == Status.CANCELLING
     assert Batch.objects.get().finished_at
     assert StepRun.objects.filter(step="authorize_payment").count() == 1
+
+
+@pytest.mark.parametrize("is_handed_over", [True, False])
+def test_money_is_taken_once_the_stock_is_held(settings, is_handed_over: bool) -> None:
+    settings.PROVIDER_HANDOVER = is_handed_over
+    order_id = make_order((make_product(), 1)).order_id
+    (claimed,) = batches.claim()
+    for step in (steps.quote_shipping, steps.authorize_payment):
+        step(batch_id=claimed.batch_id)
+    await_answers()
+    assert at_provider(order_id) == (Decimal("15.00"), 0, 0)
+    for step in (steps.reserve_stock, steps.capture_payment):
+        step(batch_id=claimed.batch_id)
+    await_answers()
+    assert at_provider(order_id) == (0, Decimal("15.00"), 0)
+    assert journey(order_id).status == Status.CONFIRMED
 
 
 def test_a_batch_that_waits_for_its_calls_goes_on_without_a_straggler(settings, providers) -> None:
