@@ -45,6 +45,7 @@ TARGETS = {
         ("orders/steps.py",),
         (
             "tests/orders/test_workflow_details.py::test_a_cancelled_order_takes_over_how_its_money_was_returned",
+            "tests/orders/test_workflow_details.py::test_a_leg_reaches_the_state_of_its_outcome_and_stays_without_capacity",
             *SIMULATION,
             "tests/orders/test_journey.py::test_a_batch_of_which_one_has_to_be_refused_waits_for_it",
             "tests/orders/test_journey.py::test_each_route_ends_its_batch",

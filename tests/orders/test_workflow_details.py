@@ -10,7 +10,7 @@ from orders.events import EventType
 from orders.legs import LOST_STEP, PAYMENT, SHIPPING, STOCK
 from orders.payment import decisions
 from orders.refunding import refunds
-from orders.rules.leg_types import State, Wait
+from orders.rules.leg_types import Reached, State, Wait
 from orders.rules.schedule import MAX_COUNTED_ATTEMPTS
 from orders.status import Status
 from orders.workflow import BY_HAND, MAX_QUIET_ATTEMPTS, JourneyState
@@ -210,6 +210,15 @@ def test_a_cancelled_order_takes_over_how_its_money_was_returned(
     state = journey(Status.CANCELLING, payment=PAYMENT.CAPTURED)
     steps._apply_return(state, answer)
     assert (state.payment, state.waiting_for, state.attention) == (payment, waiting_for, attention)
+
+
+def test_a_leg_reaches_the_state_of_its_outcome_and_stays_without_capacity() -> None:
+    refused, crowded = journey(), journey()
+    steps._reach(refused, Reached(STOCK.REFUSED, "out_of_stock", {"missing": 2}))
+    steps._reach(crowded, None)
+    assert (refused.stock, crowded.stock) == (STOCK.REFUSED, STOCK.PENDING)
+    assert refused.events[-1].data == {"reason": "out_of_stock", "missing": 2}
+    assert (refused.found_no_capacity, crowded.found_no_capacity) == (False, True)
 
 
 def test_a_new_journey_has_no_attempts_and_is_not_due() -> None:
