@@ -50,6 +50,8 @@ TARGETS = {
             "tests/orders/test_journey.py::test_a_batch_of_which_one_has_to_be_refused_waits_for_it",
             "tests/orders/test_journey.py::test_each_route_ends_its_batch",
             "tests/orders/test_journey.py::test_money_is_taken_once_the_stock_is_held",
+            "tests/orders/test_journey.py::test_a_legs_step_saves_the_outcomes_of_its_work",
+            "tests/orders/test_adjustments.py::test_a_discount_of_everything_leaves_nothing_to_pay",
             "tests/orders/test_journey.py::test_a_call_that_was_not_sent_leaves_no_transaction",
             "tests/orders/test_journey.py::test_a_step_that_breaks_on_one_order_stops_that_order_alone",
             "tests/orders/test_money_races.py::test_money_that_a_step_receives_after_the_order_has_ended_goes_back_too",

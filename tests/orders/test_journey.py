@@ -11,8 +11,10 @@ from django.db.models.functions import Now
 
 from inventory.models import Product, Reservation, StockItem
 from orders import batches, commands, journal, steps
+from orders.legs import STOCK
 from orders.maintenance import audit
 from orders.models import Batch, Journey, Order, StepRun
+from orders.rules.leg_types import Outcomes, Reached
 from orders.status import Status
 from orders.workflow import JourneyState
 from payments.gateways import gateway
@@ -569,6 +571,22 @@ def test_each_route_ends_its_batch() -> None:
     work_off()
     assert [journey(order_id).status for order_id in (completed, cancelled)] == ["completed", "cancelled"]
     assert not Batch.objects.filter(finished_at=None).exists()
+
+
+def test_a_legs_step_saves_the_outcomes_of_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "WORK", {})
+
+    @steps.leg_step(STOCK)
+    def check_stock(order_ids: list[int]) -> Outcomes:
+        return {order_ids[0]: Reached(STOCK.REFUSED, "out_of_stock")}
+
+    orders = [make_order((make_product(), 1)).order_id for _ in range(2)]
+    (claimed,) = batches.claim()
+    check_stock(batch_id=claimed.batch_id)
+    assert [journey(order_id).stock for order_id in orders] == [STOCK.REFUSED, STOCK.PENDING]
+    make_everything_due()
+    work_off()
+    assert [journey(order_id).status for order_id in orders] == [Status.REJECTED, Status.CONFIRMED]
 
 
 def test_a_repeated_batch_changes_nothing() -> None:
