@@ -173,6 +173,7 @@ def reserve_stock(batch: BatchLease) -> None:
         short = StockItem.objects.reserve(wanted=wanted, ahead=ahead)
         queued = [journey.order_id for journey in journeys if journey.stock is STOCK.SHORT]
         passing = shortages.passing(short, queued)
+        shortages.update_queue(waiting=passing, was_waiting=queued)
         for journey in journeys:
             missing = short.get(journey.order_id)
             if not missing:

@@ -117,6 +117,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (shortages, "units", database.units),
         (shortages, "_out_of_patience", database.out_of_patience),
         (shortages, "_queue", database.queue),
+        (shortages, "update_queue", lambda **_: None),
         (JourneyManager, "wake_queued", lambda _, ids: database.make_due(ids)),
         (declines, "note", lambda outcomes: None),
         (queries, "charges", books.charges),
