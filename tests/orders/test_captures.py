@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.template.loader import render_to_string
-from django.test import Client
 
 import faults
 from board import customer
@@ -23,58 +22,21 @@ from payments.gateways import gateway
 from payments.gateways.http import HttpGateway
 from payments.gateways.protocol import Capabilities
 from payments.models import Transaction
-from sandbox.process import SandboxProcess
 from scheduling.slots import database_now
-from tests.factories import make_product, make_shipping, make_token, make_user
+from tests.factories import make_user
 from tests.fixtures.pipeline import make_everything_due, work_off
+from tests.orders.conftest import Api
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("shop")]
-
-
-@pytest.fixture
-def shop(providers: SandboxProcess, settings):
-    make_shipping()
-    settings.EXTERNAL_RETRY_ATTEMPTS = 1
-    yield
-    assert [str(v) for v in audit.run().violations if "no order" not in v.details] == []
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("audited_shop")]
 
 
 @pytest.fixture
-def staff() -> "Api":
+def staff() -> Api:
     """An operator whose shop captures at its shipments."""
     user = make_user(is_staff=True)
     for codename in ("operate_order", "price_order"):
         user.user_permissions.add(Permission.objects.get(codename=codename))
     return Api(user)
-
-
-class Api:
-    """A user at the API."""
-
-    def __init__(self, user: User) -> None:
-        self.headers = {"Authorization": f"Bearer {make_token(user)}"}
-
-    def post(self, path: str, body: dict[str, Any], key: str = "") -> Any:
-        headers = self.headers | ({"Idempotency-Key": key} if key else {})
-        return Client().post(path, body, content_type="application/json", headers=headers)
-
-    def get(self, path: str) -> Any:
-        return Client().get(path, headers=self.headers).json()
-
-    def place(self, **more: Any) -> Any:
-        """Three things at 10.00 and 5.00 for shipping, to be captured later."""
-        items = [{"productId": make_product(price="10.00", units=3).pk, "quantity": 3}]
-        body = {"customerName": "Alice", "items": items, "payment": {"token": "tok_demo"}, "capture": "later"}
-        return self.post("/api/orders", body | more)
-
-    def capture(self, order_id: int, key: str = "", **body: Any) -> Any:
-        return self.post(f"/api/orders/{order_id}/captures", body, key)
-
-    def captures(self, order_id: int) -> Any:
-        return self.get(f"/api/orders/{order_id}/captures")
-
-    def refund(self, order_id: int, **body: Any) -> Any:
-        return self.post(f"/api/orders/{order_id}/refunds", body)
 
 
 @pytest.fixture
