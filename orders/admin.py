@@ -29,7 +29,7 @@ from orders.operators.runs import flower_url, latest_batch, runs_in, runs_of
 from orders.operators.search import found, named
 from orders.permissions import may_operate
 from orders.placing.origin import trace_url
-from orders.refunding.extent import RefundState, annotated, in_parts, state_of
+from orders.refunding.extent import RefundState, annotated, in_parts, refundable_of, state_of
 from orders.refunding.receipts import is_paid_by_hand
 from orders.reporting.wording import attention, timeline, waits_for
 from orders.status import Status
@@ -61,7 +61,8 @@ class OrdersAdmin(PageAdmin):
     @admin.display(description="Status")
     def status(self, row: Any) -> SafeString:
         order = self.order_of(row)
-        return status_badge(order.journey, state_of(order, refunded=self.refunded_of(row)))
+        refunds = state_of(order, refunded=self.refunded_of(row), refundable=self.refundable_of(row))
+        return status_badge(order.journey, refunds)
 
     @admin.display(description="Customer name", ordering="customer_name")
     def customer_name(self, row: Any) -> str:
@@ -93,8 +94,12 @@ class OrdersAdmin(PageAdmin):
         """Return what was refunded of an order in parts."""
         raise NotImplementedError
 
-    def common_context(self, order: Order, granted: Sequence[Credit]) -> dict[str, Any]:
-        refunds = state_of(order, refunded=in_parts(granted))
+    def refundable_of(self, row: Any) -> Decimal:
+        """Return what can be refunded of an order at most."""
+        raise NotImplementedError
+
+    def common_context(self, row: Any, order: Order, granted: Sequence[Credit]) -> dict[str, Any]:
+        refunds = state_of(order, refunded=in_parts(granted), refundable=self.refundable_of(row))
         return {
             "title": order.number,
             "order": order,
@@ -167,7 +172,7 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
     def context_of(self, request: HttpRequest, order: Order) -> dict[str, Any]:
         events, runs = list(order.events.all()), runs_of(order)
         granted = list(order.credits.all())
-        return self.common_context(order, granted) | {
+        return self.common_context(order, order, granted) | {
             "explanation": "" if is_at_rest(order.journey) else explain(order).text,
             "waits_for": waits_for(order.journey.waiting_for),
             "attention": attention(order.journey.attention),
@@ -194,6 +199,10 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
     def refunded_of(self, row: Any) -> Decimal:
         """Return the annotation of the list's query."""
         return cast("Decimal", row.refunded)
+
+    def refundable_of(self, row: Any) -> Decimal:
+        """Return the annotation of the list's query."""
+        return cast("Decimal", row.refundable)
 
 
 REFUNDED = {RefundState.PARTLY: ", partly refunded", RefundState.REFUNDED: ", refunded"}
@@ -251,6 +260,10 @@ class ArchivedOrderAdmin(OrdersAdmin):
         """Return the sum of the archived credits."""
         return in_parts(archive.rows_of(row, "credits", Credit))
 
+    def refundable_of(self, row: ArchivedOrder) -> Decimal:
+        """Return what the archived captures come to."""
+        return refundable_of(archive.order_of(row), archive.rows_of(row, "transactions", Transaction))
+
     def find(self, queryset: QuerySet[ArchivedOrder], text: str) -> QuerySet[ArchivedOrder]:
         return named(queryset, text)
 
@@ -260,7 +273,7 @@ class ArchivedOrderAdmin(OrdersAdmin):
         granted = archive.rows_of(archived, "credits", Credit)
         may_refund = may_operate(request.user, "refund")
         may_refund = may_refund and refunding.is_archived_refundable(order, transactions)
-        return self.common_context(order, granted) | {
+        return self.common_context(archived, order, granted) | {
             "archived": archived,
             "may_refund": may_refund,
             "operations": [OPERATIONS["refund"]] if may_refund else [],

@@ -21,7 +21,7 @@ from orders.placing import totals
 from orders.placing.pricing import NewOrder
 from orders.placing.single import Placed
 from orders.queries import completion_times
-from orders.refunding.extent import RefundState, state_of
+from orders.refunding.extent import RefundState, refundable_of, state_of
 from orders.reporting.wording import is_code
 from orders.status import Status
 from payments.balance import standing
@@ -105,7 +105,7 @@ class OrderSummary(Answer, kw_only=True):
     refund_state: Annotated[
         str,
         Meta(
-            description="Whether nothing, a part or all of what was paid is refunded.",
+            description="Whether nothing, a part or all of what was captured is refunded.",
             extra_json_schema={"enum": [state.value for state in RefundState]},
         ),
     ]
@@ -249,10 +249,10 @@ def _placed_facts(order: Placed, new: NewOrder) -> dict[str, Any]:
 
 
 def summary(
-    order: Order, *, viewer: Viewer, completed_at: datetime | None, refunded: Decimal
+    order: Order, *, viewer: Viewer, completed_at: datetime | None, refunded: Decimal, refundable: Decimal
 ) -> OrderSummary:
-    """Return an order's summary, given what was refunded in parts; `attention` is for staff only."""
-    state = state_of(order, refunded=refunded)
+    """Return an order's summary, given what was refunded in parts and can be at most; `attention` is for staff only."""
+    state = state_of(order, refunded=refunded, refundable=refundable)
     return OrderSummary(**_facts(order, viewer), completed_at=completed_at, refund_state=state)
 
 
@@ -272,7 +272,7 @@ def detail(
     return OrderDetail(
         **_facts(order, viewer),
         completed_at=completed_at,
-        refund_state=state_of(order, refunded=refunded),
+        refund_state=state_of(order, refunded=refunded, refundable=refundable_of(order, transactions)),
         email=order.email or None,
         goods_amount=order.goods_amount,
         adjustment_amount=order.adjustment_amount,
@@ -344,10 +344,16 @@ def _estimate(order: Order) -> Decimal | Refusal:
 
 
 def order_page(orders: Sequence[Any], *, following: str | None, viewer: Viewer) -> OrderPage:
-    """Return a page of orders that are annotated with what was `refunded` of them in parts."""
+    """Return a page of orders, annotated by `extent.annotated`."""
     completed = completion_times(orders)
     results = [
-        summary(order, viewer=viewer, completed_at=completed.get(order.pk), refunded=order.refunded)
+        summary(
+            order,
+            viewer=viewer,
+            completed_at=completed.get(order.pk),
+            refunded=order.refunded,
+            refundable=order.refundable,
+        )
         for order in orders
     ]
     return OrderPage(next=following, results=results)

@@ -188,6 +188,26 @@ def test_a_refund_larger_than_a_capture_is_split_over_captures(staff: Api, confi
     assert journey(confirmed).payment == "captured"
 
 
+def test_it_is_refunded_once_all_that_was_captured_is(staff: Api, confirmed: int) -> None:
+    staff.capture(confirmed, amount=10)
+    work_off()
+    for amount, state in ((4, ("partly", 4)), (6, ("refunded", 10))):
+        staff.refund(confirmed, amount=amount)
+        work_off()
+        assert staff.refund_state(confirmed) == state
+    staff.capture(confirmed)
+    work_off()
+    assert staff.refund_state(confirmed) == ("partly", 10)
+
+
+def test_a_cancellation_refunds_no_more_than_was_captured(staff: Api, confirmed: int) -> None:
+    staff.capture(confirmed, amount=10)
+    work_off()
+    commands.cancel_order(order_id=confirmed, reason="Changed mind")
+    work_off()
+    assert staff.refund_state(confirmed) == ("refunded", 10)
+
+
 def test_a_capture_and_a_refund_wait_for_each_other(staff: Api, confirmed: int) -> None:
     staff.capture(confirmed, amount=20)
     work_off()
