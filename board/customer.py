@@ -81,6 +81,8 @@ def story(order: Order) -> str:
         stories = stories | wording.FREE_STORIES
     elif payment in (PAYMENT.HELD, PAYMENT.MOVING):
         stories = stories | wording.AUTHORIZED_STORIES
+    elif payment == PAYMENT.EXPIRED:
+        stories = stories | wording.EXPIRED_STORIES
     sentences = [_why(journey), stories.get(status, "")]
     if status in (Status.CONFIRMED, Status.COMPLETED):
         sentences.append(_refunds(order))

@@ -33,6 +33,7 @@ from orders.refunding.extent import RefundState, annotated, in_parts, refundable
 from orders.refunding.receipts import is_paid_by_hand
 from orders.reporting.wording import attention, timeline, waits_for
 from orders.status import Status
+from payments.expiry import expires_at
 from payments.models import Transaction
 
 # --- The list ---------------------------------------------------------------------------------------------
@@ -172,13 +173,15 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
     def context_of(self, request: HttpRequest, order: Order) -> dict[str, Any]:
         events, runs = list(order.events.all()), runs_of(order)
         granted = list(order.credits.all())
+        transactions = list(Transaction.objects.filter(order_id=order.pk).order_by("started_at"))
         return self.common_context(order, order, granted) | {
             "explanation": "" if is_at_rest(order.journey) else explain(order).text,
             "waits_for": waits_for(order.journey.waiting_for),
             "attention": attention(order.journey.attention),
             "legs": list(zip(LEGS, read_states(order.journey), strict=True)),
             "lines": list(order.lines.all()),
-            "transactions": Transaction.objects.filter(order_id=order.pk).order_by("started_at"),
+            "transactions": transactions,
+            "expires_at": expires_at(transactions),
             "refunds": refunding.listed(granted),
             "may_refund": may_operate(request.user, "refund") and refunding.is_refundable(order, granted),
             "may_record": may_operate(request.user, "paid") and is_paid_by_hand(order),

@@ -213,6 +213,8 @@ class Journey(models.Model):
             models.Index(
                 fields=["order"], condition=Q(status="pending", due_at__isnull=True), name="orders_held"
             ),
+            # Empty, if the shop captures orders when they are confirmed.
+            models.Index(fields=["order"], condition=Q(payment="held"), name="orders_payment_held"),
         ]
 
     def __str__(self) -> str:

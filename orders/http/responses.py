@@ -13,7 +13,13 @@ from api.responses import Answer
 from orders.http.line_bodies import AdjustmentBody, Line, adjustment_bodies, line_bodies
 from orders.http.links import track_link
 from orders.http.offers import Viewer, offers, open_commands
-from orders.http.payment_bodies import PaymentAction, PaymentTransaction, action_body, transaction_body
+from orders.http.payment_bodies import (
+    ExpiresAt,
+    PaymentAction,
+    PaymentTransaction,
+    action_body,
+    transaction_body,
+)
 from orders.legs import NAMES
 from orders.models import Order, OrderLine
 from orders.operators.situations import SITUATIONS, WAITS_FOR_NOTHING, Explanation
@@ -25,6 +31,7 @@ from orders.refunding.extent import RefundState, refundable_of, state_of
 from orders.reporting.wording import is_code
 from orders.status import Status
 from payments.balance import standing
+from payments.expiry import expires_at
 from payments.models import Transaction
 from shipping.quotes import Refusal
 
@@ -139,6 +146,7 @@ class OrderDetail(OrderSummary, kw_only=True):
     adjustments: list[AdjustmentBody]
     legs: Legs
     payments: list[PaymentTransaction]
+    authorization_expires_at: ExpiresAt
     payment_action: (
         Annotated[PaymentAction, Meta(description="Told to the order's owner only.")] | UnsetType | None
     ) = UNSET
@@ -211,6 +219,7 @@ def placed(order: Placed, *, new: NewOrder, viewer: Viewer) -> OrderDetail:
         legs=Legs(**dict.fromkeys(NAMES, OPEN)),
         refunded_amount=NOTHING,
         payments=[],
+        authorization_expires_at=None,
         payment_action=None,
     )
 
@@ -287,6 +296,7 @@ def detail(
         items=line_bodies(lines, adjustments),
         legs=Legs(**{name: getattr(journey, name) or OPEN for name in NAMES}),
         payments=[transaction_body(row) for row in transactions],
+        authorization_expires_at=expires_at(transactions),
         payment_action=action_body(journey, transactions) if order.owner_id == viewer.user_id else UNSET,
     )
 

@@ -36,7 +36,7 @@ IN_PARTS = Coalesce(
 )
 TOTAL = F("goods_amount") + F("adjustment_amount") + Coalesce(F("journey__shipping_amount"), Decimal(0))
 # Orders of which perhaps not all was captured: the ledger has the sum.
-CAPTURED_IN_PARTS = (PAYMENT.HELD, PAYMENT.MOVING, PAYMENT.REFUNDED)
+CAPTURED_IN_PARTS = (PAYMENT.HELD, PAYMENT.MOVING, PAYMENT.EXPIRED, PAYMENT.REFUNDED)
 REVERSED = Transaction.objects.filter(
     order_id=OuterRef("order_id"), kind=Transaction.Kind.REVERSAL, parent=OuterRef("number")
 )

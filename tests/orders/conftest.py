@@ -11,9 +11,11 @@ from rest_framework.test import APIClient
 
 from inventory.models import Product, StockItem
 from orders.maintenance import audit
+from orders.models import Journey
 from sandbox.process import SandboxProcess
 from shipping.quotes import forget_price_lists
 from tests.factories import make_product, make_shipping, make_token, make_user
+from tests.fixtures.pipeline import work_off
 
 PRODUCTS = [(1, "TEE-1", "T-shirt", "29.99"), (2, "BAG-1", "Bag", "149.99"), (3, "LAP-1", "Laptop", "999.99")]
 
@@ -144,3 +146,22 @@ class Api:
         (row,) = (row for row in map(json.loads, lines) if row["id"] == order_id)
         assert (row["refundState"], row["refundedAmount"]) == (state, order["refundedAmount"])
         return state, order["refundedAmount"]
+
+
+@pytest.fixture
+def staff() -> Api:
+    """An operator whose shop captures at its shipments."""
+    user = make_user(is_staff=True)
+    for codename in ("operate_order", "price_order"):
+        user.user_permissions.add(Permission.objects.get(codename=codename))
+    return Api(user)
+
+
+@pytest.fixture
+def confirmed(staff: Api) -> int:
+    """An order of 35.00, confirmed and not captured."""
+    order_id: int = staff.place().json()["id"]
+    work_off()
+    journey = Journey.objects.get(order_id=order_id)
+    assert (journey.status, journey.payment) == ("confirmed", "held")
+    return order_id

@@ -30,24 +30,6 @@ from tests.orders.conftest import Api
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("audited_shop")]
 
 
-@pytest.fixture
-def staff() -> Api:
-    """An operator whose shop captures at its shipments."""
-    user = make_user(is_staff=True)
-    for codename in ("operate_order", "price_order"):
-        user.user_permissions.add(Permission.objects.get(codename=codename))
-    return Api(user)
-
-
-@pytest.fixture
-def confirmed(staff: Api) -> int:
-    """An order of 35.00, confirmed and not captured."""
-    order_id: int = staff.place().json()["id"]
-    work_off()
-    assert (journey(order_id).status, journey(order_id).payment) == ("confirmed", "held")
-    return order_id
-
-
 def journey(order_id: int) -> Journey:
     return Journey.objects.get(order_id=order_id)
 
