@@ -19,12 +19,12 @@ from orders import queries
 from orders.legs import LEGS, read_states
 from orders.maintenance import archive
 from orders.models import ArchivedOrder, Batch, Credit, Journey, Order, OrderEvent, OrderLine
-from orders.operators import refunding
+from orders.operators import capturing, refunding
 from orders.operators.actions import OPERATIONS, Operation, previews
 from orders.operators.explain import explain, is_at_rest
 from orders.operators.lists import PageAdmin
 from orders.operators.operating import IS_ID, OperatingAdmin
-from orders.operators.pages import paid_page, refund_page, shown_restored
+from orders.operators.pages import capture_page, paid_page, refund_page, shown_restored
 from orders.operators.runs import flower_url, latest_batch, runs_in, runs_of
 from orders.operators.search import found, named
 from orders.permissions import may_operate
@@ -133,14 +133,25 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
     # --- One order ---
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the pages that refund a part and record payments."""
+        """Add the pages that capture and refund a part, and record payments."""
+        capture = self.admin_site.admin_view(self.capture_view)
         view = self.admin_site.admin_view(self.refund_view)
         paid = self.admin_site.admin_view(self.paid_view)
         return [
+            path("<int:order_id>/capture/", capture, name="orders_order_capture"),
             path("<int:order_id>/refund/", view, name="orders_order_refund"),
             path("<int:order_id>/paid/", paid, name="orders_order_paid"),
             *super().get_urls(),
         ]
+
+    def capture_view(self, request: HttpRequest, order_id: int) -> HttpResponse:
+        """Capture a part of an order."""
+        if not (self.has_view_permission(request) and may_operate(request.user, "capture")):
+            raise PermissionDenied
+        order = self.get_object(request, str(order_id))
+        if order is None:
+            return self.missing(str(order_id))
+        return capture_page(request, self.admin_site.each_context(request) | {"opts": self.opts}, order)
 
     def paid_view(self, request: HttpRequest, order_id: int) -> HttpResponse:
         """Record a payment that arrived or was paid back by hand."""
@@ -174,6 +185,7 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
         events, runs = list(order.events.all()), runs_of(order)
         granted = list(order.credits.all())
         transactions = list(Transaction.objects.filter(order_id=order.pk).order_by("started_at"))
+        held = capturing.standing_by_staff(order, transactions)
         return self.common_context(order, order, granted) | {
             "explanation": "" if is_at_rest(order.journey) else explain(order).text,
             "waits_for": waits_for(order.journey.waiting_for),
@@ -182,6 +194,8 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
             "lines": list(order.lines.all()),
             "transactions": transactions,
             "expires_at": expires_at(transactions),
+            "held": held,
+            "may_capture": may_operate(request.user, "capture") and capturing.is_capturable(order, held),
             "refunds": refunding.listed(granted),
             "may_refund": may_operate(request.user, "refund") and refunding.is_refundable(order, granted),
             "may_record": may_operate(request.user, "paid") and is_paid_by_hand(order),

@@ -21,7 +21,7 @@ from api.schema import IDEMPOTENCY_KEY, REFERENCE, refusals
 from orders import queries
 from orders.http.payment_bodies import ExpiresAt
 from orders.models import Order
-from orders.operators.refunding import note_capture
+from orders.operators.capturing import note_capture
 from orders.payment import captures
 from orders.permissions import Operator
 from orders.refunding import capturing
