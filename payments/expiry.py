@@ -29,11 +29,10 @@ def expires_at(book: Sequence[Transaction]) -> datetime | None:
     """Return until when the provider holds what is not captured; None if nothing is held, or for ever."""
     done = [entry for entry in book if entry.state == State.SUCCEEDED]
     held = next((entry for entry in done if entry.kind == Kind.AUTHORIZE), None)
-    if held is None or held.finished_at is None:
-        return None
     taken = sum((e.amount for e in done if e.kind in (Kind.CAPTURE, Kind.VOID)), Decimal(0))
-    after = expires_after(held.gateway) if taken < held.amount else None
-    return None if after is None else held.finished_at + after
+    if held is None or taken >= held.amount or (after := expires_after(held.gateway)) is None:
+        return None
+    return held.finished_at + after if held.finished_at else None
 
 
 def record(amount: Decimal, book: Sequence[Transaction]) -> None:
