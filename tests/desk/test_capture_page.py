@@ -10,11 +10,15 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
+from orders import commands
+from orders.maintenance import archive
+from orders.maintenance.expiry import ExpiryWatch
 from orders.models import Order, OrderEvent
-from orders.refunding import capturing
+from orders.refunding import capturing, parts
+from orders.refunding.amounts import Wish
 from payments.models import Transaction
 from scheduling.slots import database_now
-from tests.desk.test_refund_page import page_of, said
+from tests.desk.test_refund_page import of_state, page_of, said
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import work_off
 
@@ -128,3 +132,22 @@ def test_what_cannot_be_captured_leads_back_to_the_order(client, operator, autho
     assert "25.00 USD is left, held until " in page_of(client, authorized)
     Transaction.objects.filter(kind="authorize").update(finished_at=database_now() - timedelta(days=7))
     assert refusal(authorized) == ["The authorization has expired: what is left of it is not held any more."]
+
+
+def test_lists_and_pages_show_it_refunded_once_all_that_was_captured_is(
+    client, operator, authorized, settings
+):
+    capturing.capture_part(order_id=authorized.pk, amount=Decimal(10))
+    work_off()
+    parts.refund_part(order_id=authorized.pk, wish=Wish(amount=Decimal(10)))
+    work_off()
+    assert "Confirmed, refunded" in of_state(client, "refunded")
+    assert authorized.number not in of_state(client, "partly")
+    settings.PAYMENT_AUTHORIZATION_DAYS = 7
+    Transaction.objects.filter(kind="authorize").update(finished_at=database_now() - timedelta(days=7))
+    ExpiryWatch().look()
+    assert "25.00 USD is held no more." in page_of(client, authorized)
+    commands.retry_order(order_id=authorized.pk)
+    commands.complete_order(order_id=authorized.pk)
+    assert list(archive.move(before=database_now() + timedelta(seconds=1)))
+    assert "Completed, refunded" in page_of(client, authorized)
