@@ -77,6 +77,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
             )
         ),
         (steps, "database_now", lambda: moment(world)),
+        (capturing, "database_now", lambda: moment(world)),
         (steps, "WORK", steps.WORK | {name: partial(_work, world, BY_NAME[name]) for name in steps.WORK}),
         (faults, "point", world.point),
         (JourneyManager, "lock", lambda _, ids: database.lock_journeys(ids)),
