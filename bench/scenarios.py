@@ -15,7 +15,7 @@ from bench.load import Job, Tally
 from bench.meters import Usage
 from bench.nodes import OneNode, ThreeNodes, cluster
 from bench.over import OverASGI
-from bench.providers import Backlog, Stragglers, Waiting
+from bench.providers import Backlog, LateAnswers, Stragglers, Waiting, WaitingOnManyThreads
 from bench.rig import FOUND_OUT, is_well
 from bench.shards import FourShards, Shards, TwoShards, shards
 from bench.stub import Manner
@@ -296,6 +296,7 @@ PROVIDERS = (
     ("provider-tls", "a backlog, provider takes 200 ms, over TLS", Manner(200, tls=True), 6000, 1000),
 )
 STRAGGLERS = "provider-stragglers"
+LATE = "late-answers"
 
 SCENARIOS = [
     Scenario("backlog", "a backlog of orders drained, two workers", backlog, 10),
@@ -323,6 +324,13 @@ SCENARIOS = [
         Stragglers(STRAGGLERS, Manner(200, slow_one_in=100, slow_ms=20_000), rate=20),
         15,
         (Ours, Waiting),
+    ),
+    Scenario(
+        LATE,
+        "1,000 authorizations answered at once after their batch",
+        LateAnswers(LATE, Manner(6000, at_once=True), orders=1000),
+        30,
+        (Ours, WaitingOnManyThreads),
     ),
     Scenario("both", "bulk intake and processing together", both, 15, (Ours,)),
     Scenario(

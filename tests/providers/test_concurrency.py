@@ -34,7 +34,8 @@ def test_it_runs_them_side_by_side(settings):
 
 
 def test_a_slow_call_does_not_hold_up_the_others_and_is_heard_of_later():
-    answer, heard = threading.Event(), []
+    answer = threading.Event()
+    heard: list[tuple[int, object]] = []
     calls = [lambda: "quick", lambda: answer.wait(PATIENT)]
 
     gathered = concurrently(calls, patience=0.2, on_late=heard.extend)
@@ -46,7 +47,8 @@ def test_a_slow_call_does_not_hold_up_the_others_and_is_heard_of_later():
 
 def test_what_had_no_turn_in_time_is_never_started(settings):
     settings.PROVIDER_CONCURRENCY = 1
-    answer, started, heard = threading.Event(), [], []
+    answer, started = threading.Event(), []
+    heard: list[tuple[int, object]] = []
     calls = [lambda: answer.wait(PATIENT), lambda: started.append("second")]
 
     gathered = concurrently(calls, patience=0.1, on_late=heard.extend)
