@@ -30,7 +30,7 @@ NOT_SLOW = """
     )
 """
 
-# All batches have ended, with so many calls of which the outcome is unknown.
+# All batches have ended, and this many calls have an unknown outcome.
 LEFT = """
     SELECT NOT EXISTS (SELECT FROM orders_batch WHERE finished_at IS NULL)
        AND %s = (SELECT count(*) FROM payments_transaction
