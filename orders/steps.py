@@ -187,10 +187,11 @@ def reserve_stock(batch: BatchLease) -> None:
 @for_batch
 def quote_shipping(batch: BatchLease) -> None:
     """Quote shipping, which makes the total final; reject undeliverable addresses. A total of 0 skips the payment."""
+    # Read before the lock, for which the other legs wait: a parcel never changes.
+    parcels = queries.parcels(batch.order_ids)
+    quoted = quotes.quote(parcels=parcels)
     with _last_transaction(batch, step="quote_shipping"):
         journeys = _due(batch, lambda j: j.may_be_tried(SHIPPING))
-        parcels = queries.parcels(_ids(journeys))
-        quoted = quotes.quote(parcels=parcels)
         goods = {parcel.order_id: parcel.goods_amount + parcel.adjustment_amount for parcel in parcels}
         for journey in journeys:
             quote = quoted[journey.order_id]
