@@ -136,9 +136,10 @@ def drain(*, seconds: float) -> bool:
 
 def finish() -> None:
     """Drain, make unanswered orders due for other processes, and record late answers that are here."""
+    until = time.monotonic() + DRAIN_SECONDS
     if not drain(seconds=DRAIN_SECONDS):
         _calls().reschedule_unanswered()
-    late.wait_until_reported(seconds=DRAIN_SECONDS)
+    late.wait_until_reported(seconds=max(1.0, until - time.monotonic()))
 
 
 class HandedOverCalls:
