@@ -2,17 +2,19 @@
 
 import random
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from inventory.models import Product, Reservation, StockChange, StockItem
 from inventory.stock import NoStock, NotEnoughFree, Shortage, Wanted
+from scheduling.slots import database_now
 from tests.inventory.goods import (
     at_once,
     make_product,
@@ -20,6 +22,7 @@ from tests.inventory.goods import (
     reserved_equals_reservations,
     units,
 )
+from tests.waiting import until
 
 STAFF, SYNC = StockChange.Source.STAFF, StockChange.Source.SYNC
 
@@ -30,6 +33,16 @@ Result = TypeVar("Result")
 def in_transaction(work: Callable[..., Result], **arguments: object) -> Result:
     with transaction.atomic():
         return work(**arguments)
+
+
+def someone_waits_for_us() -> bool:
+    """Whether another connection waits for a lock of this transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks"
+            " WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"
+        )
+        return bool(cursor.fetchone()[0])
 
 
 @pytest.mark.django_db
@@ -357,6 +370,18 @@ class TestAtOnce:
         at_once([partial(in_transaction, StockItem.objects.release, order_ids=range(1, 6))] * 6)
         assert units(1) == (30, 10, 0)
         assert Reservation.objects.count() == 5
+
+    def test_a_count_is_compared_with_the_stock_that_a_concurrent_change_leaves(self):
+        make_product(1, on_hand=10)
+        count = {"received": {1: 20}, "reason": "warehouse count", "now": database_now()}
+        with ThreadPoolExecutor(1) as threads:
+            with transaction.atomic():
+                StockItem.objects.adjust(product_id=1, by=5, reason="found", source=SYNC)
+                job = partial(in_transaction, StockItem.objects.take_over, **count)
+                counted = threads.submit(at_once, [job])
+                until(someone_waits_for_us)
+            counted.result()
+        assert units(1) == (20, 0, 0)
 
     def test_adjusting_at_once_never_takes_what_is_reserved(self):
         make_product(1, on_hand=10, reserved=5)

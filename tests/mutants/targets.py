@@ -80,7 +80,6 @@ TARGETS = {
             "tests/inventory/test_stock.py",
             "tests/inventory/test_product_version.py",
             "tests/inventory/test_overwritten.py",
-            "tests/inventory/test_sync.py::test_it_runs_beside_orders_and_itself_without_losing_a_unit",
             "tests/orders/test_fair_share.py",
         ),
     ),
