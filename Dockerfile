@@ -15,7 +15,7 @@ COPY . .
 RUN SECRET_KEY=only-for-collecting-files-0123456789-abcdefghijklmnop ALLOW_SANDBOX=1 \
     DATABASE_URL=postgres://build@127.0.0.1/build REDIS_URL=redis://127.0.0.1 \
     DATA_DIR=/srv/orders/data python manage.py collectstatic --noinput --verbosity 0 \
-    && python -m compileall -q accounts api config board desk iso launcher limits live monitoring notifications orders inventory payments shipping providers scheduling runtime database faults telemetry sandbox
+    && python -m compileall -q accounts api cluster config board stream desk iso launcher limits live monitoring notifications orders inventory payments shipping providers scheduling runtime database faults telemetry sandbox
 
 FROM python:3.13-slim
 RUN groupadd --system --gid 10001 orders \

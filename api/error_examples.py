@@ -39,6 +39,7 @@ SENTENCES = {
     "precondition_failed": "The order has changed since this ETag. Read it again, then decide.",
     "price_changed": "The price is 34.99 USD.",
     "required": "This field is required.",
+    "authorization_expired": "The authorization has expired: what is left of it is not held any more.",
     "capture_not_supported": "The payment gateway captures an order once, when it is confirmed.",
     "capture_under_way": "An earlier capture of this order is under way.",
     "several_lines": "The order has several lines of this product: name one by its `line`.",

@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from bench.report import Results
+from bench.scenarios import LATE, STRAGGLERS
 
 WIDTH, LEFT, MARGIN = 1200, 400, 36
 BAR, GAP = 20, 6
@@ -29,11 +30,12 @@ class Panel:
 
 
 def _is_paced(name: str) -> bool:
-    return name.startswith("quiet")
+    """Whether orders come at a rate of the scenario's, so that how many came says nothing."""
+    return name.startswith("quiet") or name in (STRAGGLERS, LATE)
 
 
 def _calls_a_provider(name: str) -> bool:
-    return name.endswith("-http") or name == "slow-provider"
+    return name.startswith("provider") or name.endswith("-http") or name == LATE
 
 
 PANELS = (
@@ -50,10 +52,10 @@ PANELS = (
         lambda name: _is_paced(name) or name.startswith(("post", "live")),
     ),
     Panel(
-        "Microseconds of CPU for each, the load generator's left out: less is better",
+        "Microseconds of CPU for each, without the load generator and the provider: less is better",
         lambda figures: figures["micros_per_order"] or None,
         lambda figures: f"{figures['micros_per_order']:,.0f}",
-        lambda name: not _is_paced(name) and name != "slow-provider",
+        lambda name: not _is_paced(name) or name == LATE,
     ),
 )
 
@@ -100,13 +102,19 @@ def _panel(canvas: Any, y: int, panel: Panel, bars: Bars) -> None:
     values = [panel.value(each) or 1.0 for _, figures in bars for each in figures.values()]
     least, most = math.log10(min(values)) - 0.3, math.log10(max(values))
     for title, figures in bars:
-        canvas.text((MARGIN, y + GAP), title, INK, _font(16))
+        canvas.text((MARGIN, y + GAP), title, INK, _fitting(title))
         for line, (who, each) in enumerate(figures.items()):
             at = y + GAP + line * (BAR + 2)
             share = (math.log10(panel.value(each) or 1.0) - least) / (most - least)
             canvas.rectangle((LEFT, at, LEFT + LONGEST * share, at + BAR), fill=OTHERS if line else OURS)
             canvas.text((LEFT + LONGEST * share + 8, at), f"{panel.text(each)}  {who}", INK, _font(15))
         y += len(figures) * (BAR + 2) + 2 * GAP
+
+
+def _fitting(title: str) -> Any:
+    """Return the largest font in which a title ends before the bars."""
+    sizes = (size for size in (16, 15, 14, 13) if _font(size).getlength(title) < LEFT - MARGIN)
+    return _font(next(sizes, 12))
 
 
 def _font(size: int) -> Any:

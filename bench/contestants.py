@@ -116,7 +116,7 @@ class Ours(_Contestant):
     bulk_path, bulk_type, bulk_lines = "/api/orders/bulk", "application/x-ndjson", 5000
     RESET = (
         """
-        TRUNCATE orders_order, orders_orderline, orders_journey, orders_orderevent, orders_batch,
+        TRUNCATE orders_order, orders_orderline, orders_journey, orders_orderevent, orders_batch, orders_stockqueue,
                  orders_idempotencykey, payments_transaction, inventory_reservation
         """,
         "UPDATE inventory_stockitem SET on_hand = on_hand + sold, reserved = 0, sold = 0",

@@ -1,8 +1,9 @@
 /* A payment provider for the benchmark: keeps books, answers after a while, and costs next to nothing.
 
-   provider PORT LATENCY_MS [SLOW_ONE_IN SLOW_MS]
+   provider PORT LATENCY_MS [SLOW_ONE_IN SLOW_MS [AT_ONCE]]
 
    Money calls take LATENCY_MS; one in SLOW_ONE_IN of them takes SLOW_MS instead. Look-ups and the ledger take none.
+   AT_ONCE: calls that come while others wait are answered together with the first of them.
    What it does is done when the call comes, whatever becomes of the answer. One thread, epoll, HTTP/1.1. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -33,7 +34,7 @@ static struct account *accounts[BUCKETS];
 static struct answer *heap;
 static int waiting, capacity, poller;
 static double latency, slow_latency;
-static long slow_one_in;
+static long slow_one_in, at_once;
 
 static double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + t.tv_nsec / 1e9; }
 
@@ -148,7 +149,7 @@ static void write_ledger(int fd) {
 
 static void later(struct connection *c, double seconds) {
   if (waiting == capacity) heap = realloc(heap, (capacity = capacity ? capacity * 2 : 1024) * sizeof *heap);
-  struct answer new = {now() + seconds, c, c->generation};
+  struct answer new = {at_once && waiting ? heap[0].due : now() + seconds, c, c->generation};
   int place = waiting++;
   for (; place && heap[(place - 1) / 2].due > new.due; place = (place - 1) / 2) heap[place] = heap[(place - 1) / 2];
   heap[place] = new;
@@ -214,6 +215,7 @@ int main(int count, char **arguments) {
   signal(SIGPIPE, SIG_IGN);
   latency = atof(arguments[2]) / 1000;
   if (count > 4) slow_one_in = atol(arguments[3]), slow_latency = atof(arguments[4]) / 1000;
+  if (count > 5) at_once = atol(arguments[5]);
   struct rlimit files = {65536, 65536};
   if (setrlimit(RLIMIT_NOFILE, &files)) { getrlimit(RLIMIT_NOFILE, &files); files.rlim_cur = files.rlim_max; setrlimit(RLIMIT_NOFILE, &files); }
   int door = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), yes = 1;

@@ -15,7 +15,7 @@ from bench.load import Job, Tally
 from bench.meters import Usage
 from bench.nodes import OneNode, ThreeNodes, cluster
 from bench.over import OverASGI
-from bench.providers import Backlog, Stragglers, Waiting
+from bench.providers import Backlog, LateAnswers, Stragglers, Waiting, WaitingOnManyThreads
 from bench.rig import FOUND_OUT, is_well
 from bench.shards import FourShards, Shards, TwoShards, shards
 from bench.stub import Manner
@@ -173,23 +173,6 @@ def quiet(rate: float, *, sandbox: bool = False) -> Callable[[Contestant, float]
     return run
 
 
-def slow_provider(contestant: Contestant, seconds: float) -> Figures:  # noqa: ARG001 - a fixed number of orders
-    """2,000 orders with two provider calls of 200 ms each."""
-    concurrency, latency, orders = 64, 0.2, 2000
-    environment = _with_sandbox(contestant, latency_ms=int(latency * 1000))
-    contestant.start_workers(environment=environment | {"PROVIDER_CONCURRENCY": str(concurrency)})
-    after = contestant.last_id()
-    with contestant.rig.frozen(contestant.freeze()):
-        contestant.place(orders)
-        before = contestant.rig.read()
-    _until_idle(contestant, after, orders, seconds=120)
-    usage = contestant.rig.read().since(before)
-    figures = measured("slow-provider", contestant.name, orders, usage)
-    figures.milliseconds = quantiles(contestant.latencies(after))
-    figures.notes["share of concurrency / latency"] = 2 * orders / usage.seconds / (concurrency / latency)
-    return figures
-
-
 # Intake in thousands of orders per second: slightly above the drain rate; more would only slow the workers.
 OFFERED_PER_SECOND = 6.4
 
@@ -218,9 +201,9 @@ def both(contestant: Contestant, seconds: float) -> Figures:
     return figures
 
 
-def _with_sandbox(contestant: Contestant, *, latency_ms: int = 0) -> dict[str, str]:
+def _with_sandbox(contestant: Contestant) -> dict[str, str]:
     """Start the HTTP sandbox; return the contestant's variables for it."""
-    contestant.rig.start_sandbox(latency_ms=latency_ms)
+    contestant.rig.start_sandbox(latency_ms=0)
     url = f"http://127.0.0.1:{contestant.rig.ports['sandbox']}/payments"
     return {"PAYMENT_GATEWAY": "http", "PAYMENT_API_URL": url}
 
@@ -296,6 +279,7 @@ PROVIDERS = (
     ("provider-tls", "a backlog, provider takes 200 ms, over TLS", Manner(200, tls=True), 6000, 1000),
 )
 STRAGGLERS = "provider-stragglers"
+LATE = "late-answers"
 
 SCENARIOS = [
     Scenario("backlog", "a backlog of orders drained, two workers", backlog, 10),
@@ -306,7 +290,6 @@ SCENARIOS = [
     Scenario("quiet-20", "20 orders/s, placed to confirmed", quiet(20), 8),
     Scenario("quiet-100", "100 orders/s, placed to confirmed", quiet(100), 8, (Ours,)),
     Scenario("quiet-5-http", "5 orders/s with a provider over HTTP", quiet(5, sandbox=True), 12),
-    Scenario("slow-provider", "2,000 orders, provider takes 200 ms", slow_provider, 30, (Ours,)),
     *(
         Scenario(
             name,
@@ -319,10 +302,17 @@ SCENARIOS = [
     ),
     Scenario(
         STRAGGLERS,
-        "20 orders/s, provider takes 200 ms, one call in 100 takes 20 s",
+        "20 orders/s, one call in 100 takes 20 s",
         Stragglers(STRAGGLERS, Manner(200, slow_one_in=100, slow_ms=20_000), rate=20),
         15,
         (Ours, Waiting),
+    ),
+    Scenario(
+        LATE,
+        "1,000 late answers of a provider, all at once",
+        LateAnswers(LATE, Manner(6000, at_once=True), orders=1000),
+        30,
+        (Ours, WaitingOnManyThreads),
     ),
     Scenario("both", "bulk intake and processing together", both, 15, (Ours,)),
     Scenario(

@@ -34,12 +34,17 @@ https://127.0.0.1:{outside} {{
 
 
 class Manner(NamedTuple):
-    """How a provider answers: one call in `slow_one_in` takes `slow_ms` instead. 0: none."""
+    """How a provider answers: one call in `slow_one_in` takes `slow_ms` instead. 0: none.
+
+    `at_once`: calls that come while others wait are answered together with the first of them. The sandbox
+    cannot do that.
+    """
 
     latency_ms: int
     slow_one_in: int = 0
     slow_ms: int = 0
     tls: bool = False
+    at_once: bool = False
 
 
 def start(rig: Rig, manner: Manner) -> dict[str, str]:
@@ -49,7 +54,7 @@ def start(rig: Rig, manner: Manner) -> dict[str, str]:
     if compiler:
         program = rig.folder / "provider"
         subprocess.run([compiler, "-O2", "-o", str(program), str(SOURCE)], check=True, capture_output=True)
-        numbers = (port, manner.latency_ms, manner.slow_one_in, manner.slow_ms)
+        numbers = (port, manner.latency_ms, manner.slow_one_in, manner.slow_ms, int(manner.at_once))
         rig.start(GROUP, [str(program), *map(str, numbers)])
     else:
         _start_sandbox(rig, manner, port)

@@ -16,7 +16,7 @@ from orders.legs import PAYMENT, STOCK
 from orders.models import Journey, Order, OrderEvent
 from orders.operators.actions import OPERATIONS, previews
 from orders.payment.captures import charged_amount
-from orders.refunding.extent import in_parts, state_of
+from orders.refunding.extent import in_parts, refundable_of, state_of
 from orders.reporting.wording import is_code, reason_in_words
 from orders.status import Status
 from payments import ledger
@@ -45,7 +45,9 @@ def context_of(order: Order) -> dict[str, Any]:
         "shipping": _money(order.journey.shipping_amount, order),
         "total": _money(order.total_amount, order),
         "headline": headline(order.journey),
-        "refunds": wording.REFUNDS.get(state_of(order, refunded=in_parts(order.credits.all()))),
+        "refunds": wording.REFUNDS.get(
+            state_of(order, refunded=in_parts(order.credits.all()), refundable=refundable_of(order))
+        ),
         "story": story(order),
         "given_reason": _given_reason(order.journey),
         "consolation": consolation(order.journey),
@@ -79,6 +81,8 @@ def story(order: Order) -> str:
         stories = stories | wording.FREE_STORIES
     elif payment in (PAYMENT.HELD, PAYMENT.MOVING):
         stories = stories | wording.AUTHORIZED_STORIES
+    elif payment == PAYMENT.EXPIRED:
+        stories = stories | wording.EXPIRED_STORIES
     sentences = [_why(journey), stories.get(status, "")]
     if status in (Status.CONFIRMED, Status.COMPLETED):
         sentences.append(_refunds(order))

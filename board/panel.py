@@ -24,7 +24,7 @@ from orders.operators.explain import explain, is_at_rest
 from orders.operators.runs import flower_url, latest_batch, runs_of
 from orders.permissions import sees_all_orders
 from orders.placing.origin import trace_url
-from orders.refunding.extent import in_parts, state_of
+from orders.refunding.extent import in_parts, refundable_of, state_of
 from orders.reporting.wording import timeline
 from orders.rules.leg_types import Mark
 from orders.status import UNDER_WAY, Status
@@ -88,7 +88,7 @@ def context_of(order: Order, request: Request) -> dict[str, Any]:
         "order": order,
         "journey": order.journey,
         "card": card(order),
-        "refunds": state_of(order, refunded=in_parts(order.credits.all())),
+        "refunds": state_of(order, refunded=in_parts(order.credits.all()), refundable=refundable_of(order)),
         "lines": list(order.lines.all()),
         "legs": legs_of(order),
         "timeline": entries(events, order.currency, staff=staff),

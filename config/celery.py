@@ -29,5 +29,9 @@ def recheck_connection(**_: object) -> None:
 
 @before_task_publish.connect
 def propagate_trace_context(headers: dict[str, Any] | None = None, **_: object) -> None:
-    if headers is not None and (context := tracing.current()):
+    if headers is None:
+        return
+    # A recorded message has that of its first sending.
+    headers.pop(tracing.HEADER, None)
+    if context := tracing.current():
         headers[tracing.HEADER] = context

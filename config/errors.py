@@ -226,6 +226,7 @@ ANSWERS: list[tuple[type[BaseException], Callable[[Any], Answer]]] = [
     (amounts.TooManyDecimals, lambda error: Answer(400, "too_many_decimals", str(error), error.field)),
     (amounts.NothingToRefund, _fixed(400, "nothing_to_refund", "This adds up to nothing to refund.")),
     (KeyReused, _key_reused),
+    (captures.AuthorizationExpired, lambda error: Answer(409, "authorization_expired", str(error))),
     (captures.CaptureUnderWay, lambda error: Answer(409, "capture_under_way", str(error))),
     (commands.NotPossible, lambda error: Answer(409, "not_possible", str(error))),
     (listing.ProductNotFound, _fixed(404, "not_found", "There is no such product.")),

@@ -40,6 +40,7 @@ SENTENCES: dict[str, str] = OF_LEGS | {
     EventType.CAPTURE_REQUESTED: "Part of the payment is being collected.",
     EventType.CAPTURE_SUCCEEDED: "Part of the payment was collected.",
     EventType.CAPTURE_FAILED: "Part of the payment could not be collected.",
+    EventType.AUTHORIZATION_EXPIRED: "The authorization of the payment has expired.",
     EventType.CANCELLATION_STARTED: "The order is being cancelled.",
     EventType.MONEY_RETURNED: "Payment returned.",
     EventType.PAYMENT_ARRIVED_LATE: "A late payment arrived; it is being returned.",

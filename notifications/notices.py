@@ -2,6 +2,7 @@
 
 import logging
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.template.loader import render_to_string
@@ -43,7 +44,9 @@ def _notify(subscription: Subscription) -> bool:
     owner, at = subscription.owner, subscription.switched_off_at
     if owner is None or not owner.email or at is None:
         return True
-    context = {"subscription": subscription}
+    # Without PUBLIC_URL it is a path.
+    address = f"{settings.PUBLIC_URL}/api/webhooks/{subscription.pk}"
+    context = {"subscription": subscription, "address": address}
     text, html = (render_to_string(f"{TEMPLATE}.{form}", context) for form in ("txt", "html"))
     try:
         send(Mail(owner.email, SUBJECT, text, html), key=f"webhook:{subscription.pk}:{at.timestamp():.0f}")

@@ -112,8 +112,12 @@ class Outbox(Generic[Row]):
             self._end_lane(lanes[place], tried)
             on_end(place, tried)
 
+        def end_late(late: Sequence[tuple[int, Tried[Row]]]) -> None:
+            for place, tried in late:
+                end(place, tried)
+
         calls = [partial(_send_lane, lane, send) for lane in lanes]
-        done = concurrently(calls, patience=patience, on_late=end, pool=pool, places=places)
+        done = concurrently(calls, patience=patience, on_late=end_late, pool=pool, places=places)
         for place in range(len(lanes)):
             if place not in done.late:
                 end(place, done.results.get(place, []))

@@ -74,6 +74,11 @@ AUTHORIZED_STORIES: dict[Status, Text] = {
     ),
     Status.COMPLETED: _("The payment of {total} is authorized. Thank you for your order."),
 }
+# What was not captured by then is held no more.
+EXPIRED_STORIES: dict[Status, Text] = {
+    Status.CONFIRMED: _("Your items are reserved. We'll show it here when your order ships."),
+    Status.COMPLETED: _("Thank you for your order."),
+}
 HELD = _("Your order is on hold. Nothing is reserved or charged until it is released.")
 IN_THE_QUEUE = _(
     "The last items are reserved by orders that are not paid yet. You're next in line if any become available."
@@ -90,6 +95,7 @@ MONEY_ON_ITS_WAY: dict[str, Text] = {
     # Perhaps a part of it was captured.
     PAYMENT.HELD: _("Your payment is being released, and what was charged of it refunded."),
     PAYMENT.MOVING: _("Your payment is being released, and what was charged of it refunded."),
+    PAYMENT.EXPIRED: _("Your payment is being released, and what was charged of it refunded."),
 }
 MONEY_AT_THE_END: dict[str, Text] = {
     PAYMENT.REFUNDED: _("You were refunded {total}."),
@@ -112,6 +118,7 @@ EFFECTS: dict[str, Text] = {
     # Perhaps a part of it is captured.
     PAYMENT.HELD: _("Your payment will be released, and what was charged of it refunded."),
     PAYMENT.MOVING: _("Your payment will be released, and what was charged of it refunded."),
+    PAYMENT.EXPIRED: _("Your payment will be released, and what was charged of it refunded."),
 }
 NOTHING_CHARGED = _("Nothing has been charged yet.")
 

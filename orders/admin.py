@@ -19,20 +19,21 @@ from orders import queries
 from orders.legs import LEGS, read_states
 from orders.maintenance import archive
 from orders.models import ArchivedOrder, Batch, Credit, Journey, Order, OrderEvent, OrderLine
-from orders.operators import refunding
+from orders.operators import capturing, refunding
 from orders.operators.actions import OPERATIONS, Operation, previews
 from orders.operators.explain import explain, is_at_rest
 from orders.operators.lists import PageAdmin
 from orders.operators.operating import IS_ID, OperatingAdmin
-from orders.operators.pages import paid_page, refund_page, shown_restored
+from orders.operators.pages import capture_page, paid_page, refund_page, shown_restored
 from orders.operators.runs import flower_url, latest_batch, runs_in, runs_of
 from orders.operators.search import found, named
 from orders.permissions import may_operate
 from orders.placing.origin import trace_url
-from orders.refunding.extent import RefundState, annotated, in_parts, state_of
+from orders.refunding.extent import RefundState, annotated, in_parts, refundable_of, state_of
 from orders.refunding.receipts import is_paid_by_hand
 from orders.reporting.wording import attention, timeline, waits_for
 from orders.status import Status
+from payments.expiry import expires_at
 from payments.models import Transaction
 
 # --- The list ---------------------------------------------------------------------------------------------
@@ -61,7 +62,8 @@ class OrdersAdmin(PageAdmin):
     @admin.display(description="Status")
     def status(self, row: Any) -> SafeString:
         order = self.order_of(row)
-        return status_badge(order.journey, state_of(order, refunded=self.refunded_of(row)))
+        refunds = state_of(order, refunded=self.refunded_of(row), refundable=self.refundable_of(row))
+        return status_badge(order.journey, refunds)
 
     @admin.display(description="Customer name", ordering="customer_name")
     def customer_name(self, row: Any) -> str:
@@ -93,8 +95,12 @@ class OrdersAdmin(PageAdmin):
         """Return what was refunded of an order in parts."""
         raise NotImplementedError
 
-    def common_context(self, order: Order, granted: Sequence[Credit]) -> dict[str, Any]:
-        refunds = state_of(order, refunded=in_parts(granted))
+    def refundable_of(self, row: Any) -> Decimal:
+        """Return what can be refunded of an order at most."""
+        raise NotImplementedError
+
+    def common_context(self, row: Any, order: Order, granted: Sequence[Credit]) -> dict[str, Any]:
+        refunds = state_of(order, refunded=in_parts(granted), refundable=self.refundable_of(row))
         return {
             "title": order.number,
             "order": order,
@@ -127,14 +133,25 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
     # --- One order ---
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the pages that refund a part and record payments."""
+        """Add the pages that capture and refund a part, and record payments."""
+        capture = self.admin_site.admin_view(self.capture_view)
         view = self.admin_site.admin_view(self.refund_view)
         paid = self.admin_site.admin_view(self.paid_view)
         return [
+            path("<int:order_id>/capture/", capture, name="orders_order_capture"),
             path("<int:order_id>/refund/", view, name="orders_order_refund"),
             path("<int:order_id>/paid/", paid, name="orders_order_paid"),
             *super().get_urls(),
         ]
+
+    def capture_view(self, request: HttpRequest, order_id: int) -> HttpResponse:
+        """Capture a part of an order."""
+        if not (self.has_view_permission(request) and may_operate(request.user, "capture")):
+            raise PermissionDenied
+        order = self.get_object(request, str(order_id))
+        if order is None:
+            return self.missing(str(order_id))
+        return capture_page(request, self.admin_site.each_context(request) | {"opts": self.opts}, order)
 
     def paid_view(self, request: HttpRequest, order_id: int) -> HttpResponse:
         """Record a payment that arrived or was paid back by hand."""
@@ -167,13 +184,18 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
     def context_of(self, request: HttpRequest, order: Order) -> dict[str, Any]:
         events, runs = list(order.events.all()), runs_of(order)
         granted = list(order.credits.all())
-        return self.common_context(order, granted) | {
+        transactions = list(Transaction.objects.filter(order_id=order.pk).order_by("started_at"))
+        held = capturing.standing_by_staff(order, transactions)
+        return self.common_context(order, order, granted) | {
             "explanation": "" if is_at_rest(order.journey) else explain(order).text,
             "waits_for": waits_for(order.journey.waiting_for),
             "attention": attention(order.journey.attention),
             "legs": list(zip(LEGS, read_states(order.journey), strict=True)),
             "lines": list(order.lines.all()),
-            "transactions": Transaction.objects.filter(order_id=order.pk).order_by("started_at"),
+            "transactions": transactions,
+            "expires_at": expires_at(transactions),
+            "held": held,
+            "may_capture": may_operate(request.user, "capture") and capturing.is_capturable(order, held),
             "refunds": refunding.listed(granted),
             "may_refund": may_operate(request.user, "refund") and refunding.is_refundable(order, granted),
             "may_record": may_operate(request.user, "paid") and is_paid_by_hand(order),
@@ -194,6 +216,10 @@ class OrderAdmin(OperatingAdmin, OrdersAdmin):
     def refunded_of(self, row: Any) -> Decimal:
         """Return the annotation of the list's query."""
         return cast("Decimal", row.refunded)
+
+    def refundable_of(self, row: Any) -> Decimal:
+        """Return the annotation of the list's query."""
+        return cast("Decimal", row.refundable)
 
 
 REFUNDED = {RefundState.PARTLY: ", partly refunded", RefundState.REFUNDED: ", refunded"}
@@ -251,6 +277,10 @@ class ArchivedOrderAdmin(OrdersAdmin):
         """Return the sum of the archived credits."""
         return in_parts(archive.rows_of(row, "credits", Credit))
 
+    def refundable_of(self, row: ArchivedOrder) -> Decimal:
+        """Return what the archived captures come to."""
+        return refundable_of(archive.order_of(row), archive.rows_of(row, "transactions", Transaction))
+
     def find(self, queryset: QuerySet[ArchivedOrder], text: str) -> QuerySet[ArchivedOrder]:
         return named(queryset, text)
 
@@ -260,7 +290,7 @@ class ArchivedOrderAdmin(OrdersAdmin):
         granted = archive.rows_of(archived, "credits", Credit)
         may_refund = may_operate(request.user, "refund")
         may_refund = may_refund and refunding.is_archived_refundable(order, transactions)
-        return self.common_context(order, granted) | {
+        return self.common_context(archived, order, granted) | {
             "archived": archived,
             "may_refund": may_refund,
             "operations": [OPERATIONS["refund"]] if may_refund else [],

@@ -7,6 +7,7 @@ meanwhile leave together next.
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from orders import legs, quarantine
 from orders.models import Journey
 from orders.status import Status
 from orders.workflow import JourneyState
+from runtime.canvases import Canvases
 
 # Order ids per log line.
 MAX_ORDERS_LOGGED = 20
@@ -196,9 +198,12 @@ def log_context(batch_id: object, order_ids: Sequence[int] = ()) -> dict[str, ob
     return {"batch_id": batch_id} | (some if orders else {})
 
 
+CANVASES = Canvases("batch_id")
+
+
 def send(claimed: Claimed) -> None:
     """Send a batch to its workers; raises kombu's OperationalError without a broker."""
-    canvas(claimed).apply_async(retry=False)
+    CANVASES.send(claimed.route, claimed.batch_id, partial(canvas, claimed))
 
 
 def canvas(claimed: Claimed) -> Signature:

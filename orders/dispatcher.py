@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 import faults
 from orders import batches, wakeup
-from orders.maintenance import deadlines
+from orders.maintenance import deadlines, expiry
 from orders.models import Journey
 from orders.placing import origin
 from orders.waits import resume, shortages
@@ -34,6 +34,7 @@ class Dispatcher:
         self._listener: psycopg.Connection[tuple[object, ...]] | None = None
         self._provider = resume.ProviderWatch()
         self._deadlines = deadlines.DeadlineWatch()
+        self._authorizations = expiry.ExpiryWatch()
         self._stock = shortages.StockWatch()
         self._may_be_due = True
 
@@ -54,6 +55,7 @@ class Dispatcher:
                     sent = self._dispatch()
                     self._provider.look()
                     self._deadlines.look()
+                    self._authorizations.look()
                     self._stock.look()
                     self._pause_after(sent)
             except (OperationalError, InterfaceError, psycopg.Error) as error:

@@ -26,6 +26,7 @@ class EventType(StrEnum):
     CAPTURE_REQUESTED = "capture_requested"  # by staff, of a part of what is authorized
     CAPTURE_SUCCEEDED = "capture_succeeded"
     CAPTURE_FAILED = "capture_failed"
+    AUTHORIZATION_EXPIRED = "authorization_expired"  # what is not captured is held no more
     REFUND_REQUESTED = "refund_requested"  # a part of the order's money
     REFUND_SUCCEEDED = "refund_succeeded"
     REFUND_FAILED = "refund_failed"

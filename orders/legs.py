@@ -162,6 +162,16 @@ class Payment(Leg):
         light="held",
         follows=(AUTHORIZED,),
     )
+    # What staff had not captured by then is held no more, perhaps all of it.
+    EXPIRED = State(
+        "expired",
+        Mark.DONE,
+        "authorization expired before all was captured",
+        weight=40,
+        good=True,
+        holds=True,
+        follows=(AUTHORIZED,),
+    )
     # Parts of it are to be refunded: see `orders.refunding`.
     REFUNDING = State(
         "refunding",
@@ -204,7 +214,7 @@ class Payment(Leg):
     )
     NOT_NEEDED = State("nothing", Mark.RELEASED, "nothing to refund")
     confirmed_as = completed_as = CAPTURED
-    also_confirmed_as = (REFUNDING, FREE, HELD, MOVING)
+    also_confirmed_as = (REFUNDING, FREE, HELD, MOVING, EXPIRED)
 
 
 PAYMENT = Payment()

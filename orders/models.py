@@ -34,8 +34,7 @@ def order_numbers(order_ids: Iterable[int], placed_at: datetime) -> list[str]:
 
 
 def id_of_number(number: str) -> int | None:
-    match = NUMBER.fullmatch(number)
-    return int(match[1]) if match else None
+    return int(match[1]) if (match := NUMBER.fullmatch(number)) else None
 
 
 class Order(models.Model):
@@ -208,8 +207,7 @@ class Journey(models.Model):
                 name="orders_not_confirmed",
             ),
             models.Index(fields=["order"], condition=~Q(attention=""), name="orders_attention"),
-            # Queue for units held by unpaid orders: nearly always empty.
-            models.Index(fields=["order"], condition=Q(stock="short"), name="orders_short_of_stock"),
+            # None of a leg's state: updates that change it stay heap-only (HOT).
             models.Index(
                 fields=["order"], condition=Q(status="pending", due_at__isnull=True), name="orders_held"
             ),
@@ -311,6 +309,15 @@ class OrderEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.order_id} #{self.sequence} {self.type}"
+
+
+class StockQueue(models.Model):
+    """An order that waits for units held by unpaid ones. The row may outlast the wait: the journey decides."""
+
+    order_id = models.BigIntegerField(primary_key=True)
+
+    def __str__(self) -> str:
+        return f"order {self.order_id} waits for stock"
 
 
 class Batch(models.Model):

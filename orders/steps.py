@@ -14,7 +14,6 @@ import logging
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Protocol
 
 import structlog
@@ -173,6 +172,7 @@ def reserve_stock(batch: BatchLease) -> None:
         short = StockItem.objects.reserve(wanted=wanted, ahead=ahead)
         queued = [journey.order_id for journey in journeys if journey.stock is STOCK.SHORT]
         passing = shortages.passing(short, queued)
+        shortages.update_queue(waiting=passing, was_waiting=queued)
         for journey in journeys:
             missing = short.get(journey.order_id)
             if not missing:
@@ -188,10 +188,11 @@ def reserve_stock(batch: BatchLease) -> None:
 @for_batch
 def quote_shipping(batch: BatchLease) -> None:
     """Quote shipping, which makes the total final; reject undeliverable addresses. A total of 0 skips the payment."""
+    # Read before the lock, for which the other legs wait: a parcel never changes.
+    parcels = queries.parcels(batch.order_ids)
+    quoted = quotes.quote(parcels=parcels)
     with _last_transaction(batch, step="quote_shipping"):
         journeys = _due(batch, lambda j: j.may_be_tried(SHIPPING))
-        parcels = queries.parcels(_ids(journeys))
-        quoted = quotes.quote(parcels=parcels)
         goods = {parcel.order_id: parcel.goods_amount + parcel.adjustment_amount for parcel in parcels}
         for journey in journeys:
             quote = quoted[journey.order_id]
@@ -212,7 +213,7 @@ def authorize_payment(batch: BatchLease) -> None:
         journeys = _due(batch, lambda j: j.may_be_tried(PAYMENT))
         prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges(_ids(journeys)))
         faults.point("authorize_payment.before_intent_commit")
-    outcomes = _send(Kind.AUTHORIZE, prepared)
+    outcomes = _send(prepared)
     with transaction.atomic():
         journeys = Journey.objects.lock([p.request.order_id for p in prepared])
         _record(Kind.AUTHORIZE, prepared, outcomes, journeys, batch)
@@ -250,7 +251,7 @@ def _prepare_capture(journeys: Sequence[JourneyState]) -> list[Prepared]:
 def _capture(
     batch: BatchLease, prepared: Sequence[Prepared], order_ids: Sequence[int], *, ends_batch: bool
 ) -> None:
-    outcomes = _send(Kind.CAPTURE, prepared)
+    outcomes = _send(prepared)
     with _last_transaction(batch, step="capture_payment"):
         journeys = Journey.objects.lock(order_ids)
         _record(Kind.CAPTURE, prepared, outcomes, journeys, batch)
@@ -322,11 +323,7 @@ def refund_credits(batch: BatchLease) -> None:
         to_refund = crediting.prepare([j for j in journeys if j.order_id not in captured])
         faults.point("refund_credits.before_intent_commit")
     prepared = [*to_capture, *to_refund]
-    outcomes = ledger.send(
-        prepared,
-        patience=settings.STRAGGLER_PATIENCE_SECONDS,
-        on_late=lambda p, o: answers.record_late(p.kind, p, o),
-    )
+    outcomes = _send(prepared)
     with _last_transaction(batch, step="refund_credits"):
         journeys = _due(batch, lambda j: j.moves_money)
         recorded = returns.record_all(Kind.REFUND, to_refund, outcomes)
@@ -354,10 +351,8 @@ def complete(batch: BatchLease) -> None:
 # --- Provider outcomes ------------------------------------------------------------------------------------
 
 
-def _send(kind: Kind, prepared: Sequence[Prepared]) -> dict[int, Outcome]:
-    return ledger.send(
-        prepared, patience=settings.STRAGGLER_PATIENCE_SECONDS, on_late=partial(answers.record_late, kind)
-    )
+def _send(prepared: Sequence[Prepared]) -> dict[int, Outcome]:
+    return ledger.send(prepared, patience=settings.STRAGGLER_PATIENCE_SECONDS, on_late=answers.record_late)
 
 
 def _record(

@@ -323,11 +323,11 @@ class JourneyState(Schedule):
     def audit_failed(self, promise: str, *, details: str) -> None:
         self.call_for_attention(f"the audit found it wrong: {promise}", details=details)
 
-    def dispute_won(self, why: str) -> None:
-        """Clear the flag of a dispute, which begins with `why`."""
-        if self.attention.startswith(why):
+    def resolve(self, beginning: str, *, why: str) -> None:
+        """Clear a flag that begins so."""
+        if self.attention.startswith(beginning):
             self.attention = ""
-            self.note(EventType.RETRIED, why="dispute_won")
+            self.note(EventType.RETRIED, why=why)
 
     def retry(self) -> None:
         """Clear the attention and resume."""

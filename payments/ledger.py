@@ -36,6 +36,7 @@ from providers.errors import ProviderUnavailable
 
 Kind = Transaction.Kind
 State = Transaction.State
+LateOutcomes = Sequence[tuple[Prepared, Outcome]]
 
 
 # No room within the timeout; never begun.
@@ -120,9 +121,12 @@ def restart_grace(entries: Sequence[Transaction]) -> None:
 
 
 def send(
-    prepared: Sequence[Prepared], *, patience: float, on_late: Callable[[Prepared, Outcome], None]
+    prepared: Sequence[Prepared], *, patience: float, on_late: Callable[[LateOutcomes], None]
 ) -> dict[int, Outcome]:
-    """Send calls outside transactions; return outcomes within `patience` seconds. Late ones go to `on_late`."""
+    """Send calls outside transactions; return outcomes within `patience` seconds.
+
+    Late ones go to `on_late` in groups, an order at most once in each; again if the database fails.
+    """
     outcomes = {p.request.order_id: p.outcome for p in prepared if p.outcome}
     open_ones, until = [p for p in prepared if p.outcome is None], monotonic() + patience
     outcomes |= _gather(open_ones, until, on_late)
@@ -133,7 +137,7 @@ def send(
 
 
 def _gather(
-    open_ones: Sequence[Prepared], until: float, on_late: Callable[[Prepared, Outcome], None]
+    open_ones: Sequence[Prepared], until: float, on_late: Callable[[LateOutcomes], None]
 ) -> dict[int, Outcome]:
     outcomes: dict[int, Outcome] = {}
     names = [one.gateway for one in open_ones]
@@ -142,7 +146,7 @@ def _gather(
         [asking(one, providers[name]) for one, name in zip(open_ones, names, strict=True)],
         gateways=names,
         patience=max(0.0, until - monotonic()),
-        on_late=lambda index, answer: on_late(open_ones[index], answer),
+        on_late=lambda late: on_late([(open_ones[index], outcome) for index, outcome in late]),
     )
     for index, one in enumerate(open_ones):
         if index not in gathered.late:

@@ -206,8 +206,10 @@ def _captured_after_all(order_ids: Sequence[int], now: datetime, patience: float
     return {capture.order_id for capture in captures} - never_arrived
 
 
-def _record_late(prepared: Prepared, outcome: Outcome) -> None:
-    record_all(prepared.kind, [prepared], {prepared.request.order_id: outcome})
+def _record_late(late: ledger.LateOutcomes) -> None:
+    prepared = [one for one, _ in late]
+    for kind in {one.kind for one in prepared}:
+        record_all(kind, prepared, {one.request.order_id: outcome for one, outcome in late})
 
 
 def _look_up(order_ids: Sequence[int], *, now: datetime, patience: float) -> None:
@@ -280,7 +282,7 @@ def _sent(entry: Transaction) -> Sent:
     )
 
 
-def _ignore(index: int, answer: Outcome) -> None:
+def _ignore(late: Sequence[tuple[int, Outcome]]) -> None:
     """A look-up that is late is made again."""
 
 

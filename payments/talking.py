@@ -14,6 +14,7 @@ from payments.gateways import gateway
 from payments.gateways.protocol import PaymentGateway, Talk
 from providers.concurrency import Gathered, concurrently
 from providers.conversation import Conversation, hold
+from providers.late import OnLate
 from providers.loop import Job, loop
 from providers.together import together
 
@@ -86,7 +87,7 @@ def hold_all(
     conversations: Sequence[Conversation[T]],
     *,
     patience: float,
-    on_late: Callable[[int, T], None],
+    on_late: OnLate[T],
     gateways: Sequence[str] = (),
 ) -> Gathered[T]:
     """Run conversations made by `talk` concurrently; return the results that arrive in time.
@@ -111,8 +112,8 @@ def hold_all(
     return Gathered(results, frozenset(late))
 
 
-def _at(group: Sequence[int], on_late: Callable[[int, T], None], index: int, result: T) -> None:
-    on_late(group[index], result)
+def _at(group: Sequence[int], on_late: OnLate[T], late: Sequence[tuple[int, T]]) -> None:
+    on_late([(group[index], result) for index, result in late])
 
 
 def _hold_group(
@@ -120,7 +121,7 @@ def _hold_group(
     conversations: Sequence[Conversation[T]],
     *,
     patience: float,
-    on_late: Callable[[int, T], None],
+    on_late: OnLate[T],
 ) -> Gathered[T]:
     if is_handed_over(name):
         return together(provider_name(name), conversations, patience=patience, on_late=on_late)

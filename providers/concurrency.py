@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from django.conf import settings
-from django.db import connections
 
+from providers import late
+from providers.late import OnLate
 from runtime.per_process import per_process
 
 T = TypeVar("T")
@@ -37,7 +38,7 @@ def concurrently(
     calls: Sequence[Callable[[], T]],
     *,
     patience: float,
-    on_late: Callable[[int, T], None],
+    on_late: OnLate[T],
     inline: bool = False,
     pool: str = "provider",
     places: int | None = None,
@@ -47,9 +48,8 @@ def concurrently(
     Pools share no threads: hanging calls block only their kind. `places` bounds concurrency; by default
     settings.PROVIDER_CONCURRENCY.
 
-    Each started call is reported once: in the result, or by `on_late(place, result)` on a pool thread, whose
-    database connections are closed afterwards. Late exceptions are logged. `inline` runs the calls on this
-    thread.
+    Each started call is reported once: in the result, or by `on_late([(place, result), ...])` on the thread of
+    `providers.late`. Late exceptions are logged. `inline` runs the calls on this thread.
     """
     if inline:
         return Gathered({place: call() for place, call in enumerate(calls)}, frozenset())
@@ -64,7 +64,7 @@ def concurrently(
 class _Gathering(Generic[T]):
     """Each call is not started, left out, started or done; changes need the lock."""
 
-    on_late: Callable[[int, T], None]
+    on_late: OnLate[T]
     until: float
     left_out: int = 0
     seconds: float = 0.0  # total duration of those done
@@ -90,7 +90,7 @@ class _Gathering(Generic[T]):
             self.failed(place, error)
             return
         if not self.in_time(place, result, time.monotonic() - began):
-            self.report_late(place, result)
+            late.report(self.on_late, place, result)
 
     def has_time(self) -> bool:
         """Whether a call could finish in time: a late one costs more."""
@@ -115,14 +115,6 @@ class _Gathering(Generic[T]):
             self.started.discard(place)
             self.errors.append(error)
             self.change.notify()
-
-    def report_late(self, place: int, result: T) -> None:
-        try:
-            self.on_late(place, result)
-        except Exception:
-            logger.exception("A late result could not be reported.")
-        finally:
-            connections.close_all()
 
     def wait(self, total: int) -> Gathered[T]:
         with self.change:

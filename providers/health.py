@@ -37,7 +37,7 @@ def check_all(now: datetime) -> list[HealthReport]:
     gathered = concurrently(
         checks,
         patience=PATIENCE_SECONDS,
-        on_late=lambda _, report: _remember([report]),
+        on_late=lambda late: _remember([report for _, report in late]),
         pool="health",
         places=len(names),
     )

@@ -2,16 +2,16 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from threading import Condition
 from typing import Any, TypeVar
 
-from providers.collector import Collector
+from providers import late
 from providers.concurrency import Gathered
 from providers.conversation import Conversation
+from providers.late import OnLate
 from providers.loop import Job, NotBegun, loop
-from runtime.per_process import per_process
 
 T = TypeVar("T")
 
@@ -23,12 +23,11 @@ def together(
     conversations: Sequence[Conversation[T]],
     *,
     patience: float,
-    on_late: Callable[[int, T], None],
+    on_late: OnLate[T],
 ) -> Gathered[T]:
     """Run conversations on the process's loop; return the results within `patience` seconds.
 
-    With the guarantees of `providers.concurrency.concurrently`; `on_late` runs on a thread with a database
-    connection.
+    With the guarantees of `providers.concurrency.concurrently`.
     """
     gathering = _Gathering(on_late)
     until = time.monotonic() + patience
@@ -39,12 +38,12 @@ def together(
     for job in jobs:
         loop().submit(name, job, first=True)  # a caller waits for it
     results = gathering.wait(len(jobs), until)
-    late = {place for place, job in enumerate(jobs) if job.has_begun} - gathering.not_begun - set(results)
-    return Gathered(results, frozenset(late))
+    begun = {place for place, job in enumerate(jobs) if job.has_begun}
+    return Gathered(results, frozenset(begun - gathering.not_begun - set(results)))
 
 
 class _Gathering:
-    def __init__(self, on_late: Callable[[int, Any], None]) -> None:
+    def __init__(self, on_late: OnLate[Any]) -> None:
         self._on_late = on_late
         self._results: dict[int, Any] = {}
         self.not_begun: set[int] = set()
@@ -55,7 +54,7 @@ class _Gathering:
     def done(self, place: int, result: Any) -> None:
         with self._change:
             if self._is_over:
-                _late().add(partial(self._report, place, result))
+                self._report_late(place, result)
                 return
             if isinstance(result, NotBegun):
                 self.not_begun.add(place)
@@ -76,20 +75,10 @@ class _Gathering:
                 raise self._errors[0]
             return self._results
 
-    def _report(self, place: int, result: Any) -> None:
+    def _report_late(self, place: int, result: Any) -> None:
         if isinstance(result, NotBegun):
             return
         if isinstance(result, Exception):
             logger.error("A late call failed.", exc_info=result)
             return
-        self._on_late(place, result)
-
-
-@per_process
-def _late() -> Collector[Callable[[], None]]:
-    return Collector(_call_all, name="late-answers")
-
-
-def _call_all(reports: Sequence[Callable[[], None]]) -> None:
-    for report in reports:
-        report()
+        late.report(self._on_late, place, result)

@@ -1,8 +1,12 @@
-"""The providers' endpoints. Operations run under the fault script; inspection and control never fail."""
+"""The providers' endpoints. Operations run under the fault script; inspection and control never fail.
+
+`POST /payments/control/<authorization>` with {"to": "expired"} releases what is held of it.
+"""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -17,6 +21,12 @@ from sandbox.webhooks import Sender
 from sandbox.wire import answer, idempotency_key, limit, read_body
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Expiry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What time decides about an authorization."""
+
+    to: Literal["expired"]
 
 
 class PaymentEndpoints:
@@ -44,6 +54,7 @@ class PaymentEndpoints:
             Route(
                 "/payments/refunds", self._money("refund", Refund, self._provider.refund), methods=["POST"]
             ),
+            Route("/payments/control/{authorization}", self.control, methods=["POST"]),
             Route("/payments/ledger", self.ledger),
             Route("/payments/health", self._stage.health),
         ]
@@ -57,6 +68,10 @@ class PaymentEndpoints:
         if not reference:
             raise Refusal(422, "invalid_request", "Name the `reference`.", "reference")
         return await self._stage.play(request, "lookup", reference, lambda: self._listed(reference))
+
+    async def control(self, request: Request) -> Response:
+        await read_body(request, Expiry)
+        return answer(200, self._provider.expire(request.path_params["authorization"]).as_json())
 
     async def ledger(self, _request: Request) -> Response:
         return StreamingResponse(self._provider.ledger(), media_type="application/x-ndjson")

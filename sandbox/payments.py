@@ -35,6 +35,9 @@ DECLINING_TOKENS = {
     "tok_expired": "expired_card",
 }
 
+# Begins the key of a void by the provider itself.
+EXPIRY, EXPIRED = "expiry:", "authorization_expired"
+
 LEDGER = """
 SELECT reference, currency,
        SUM(CASE kind WHEN 'authorize' THEN cents ELSE 0 END) AS authorized,
@@ -155,6 +158,16 @@ class PaymentProvider:
         draft = replace(draft, cents=_minor_units(order.amount, order.currency), currency=order.currency)
         return self._once(draft, self._check_refund)
 
+    def expire(self, authorization: str) -> Operation:
+        """Release what is held of an authorization: a void by the provider itself."""
+        held = self._by_digest(authorization.partition("_")[2])
+        if held is None or held.id != authorization or held.status != "succeeded":
+            raise Refusal(404, "authorization_not_found", f"There is no authorization {authorization}.")
+        draft = _draft(
+            "void", EXPIRY + held.id, Void(held.id, held.reference), reference=held.reference, parent=held.id
+        )
+        return self._once(replace(draft, code=EXPIRED), self._check_void)
+
     # Look-ups
 
     def find(self, *, key: str) -> Operation | None:
@@ -179,6 +192,7 @@ class PaymentProvider:
     def _check_capture(self, draft: Operation) -> Operation:
         held = self._parent_of(draft, kind="authorize")
         taken = self._taken_from(held)
+        self._check_expiry(held)
         if "void" in taken:
             raise Refusal(409, "authorization_voided", "A voided authorization cannot be captured.")
         left = held.cents - taken.get("capture", 0)
@@ -191,12 +205,17 @@ class PaymentProvider:
     def _check_void(self, draft: Operation) -> Operation:
         held = self._parent_of(draft, kind="authorize")
         taken = self._taken_from(held)
+        self._check_expiry(held)
         if "void" in taken:
             raise Refusal(409, "already_voided", "This authorization has been voided already.")
         left = held.cents - taken.get("capture", 0)
         if not left:
             raise Refusal(409, "already_captured", "A captured authorization is not voided but refunded.")
         return replace(draft, cents=left, currency=held.currency)
+
+    def _check_expiry(self, held: Operation) -> None:
+        if self._by_digest(_digest(EXPIRY + held.id)):
+            raise Refusal(409, EXPIRED, "The authorization has expired.")
 
     def _check_refund(self, draft: Operation) -> Operation:
         taken = self._parent_of(draft, kind="capture")

@@ -60,6 +60,10 @@ class SandboxProcess:
     def clear_faults(self) -> None:
         self.call("DELETE", "/faults")
 
+    def expire(self, authorization: str) -> None:
+        """Have an authorization expire, by the provider's id."""
+        self.call("POST", f"/payments/control/{authorization}", {"to": "expired"})
+
     def tries(self, provider: str, key: str = "") -> int:
         """Return tries of the key, or all, since the script was set."""
         found = self.call("GET", f"/faults/{provider}/tries?limit=10000&key={key}")

@@ -83,6 +83,7 @@ def make_order(
     token: str = "tok_demo",
     hold: bool = False,
     customer_name: str = "Alice",
+    capture_later: bool = False,
 ) -> Placed:
     """Place an order for so many units of each product."""
     return place_order(
@@ -94,5 +95,6 @@ def make_order(
             country=country,
             payment_token=token,
             hold=hold,
+            capture_later=capture_later,
         )
     )

@@ -22,6 +22,10 @@ PAYMENT_GATEWAYS = pairs("PAYMENT_GATEWAYS")
 _GATEWAYS = {PAYMENT_GATEWAY, *PAYMENT_GATEWAYS}
 # How long the gateway "manual" waits for a payment.
 MANUAL_PAYMENT_DAYS = number("MANUAL_PAYMENT_DAYS", default=14, at_least=0.01)
+# How long the provider of the gateway "http" holds an authorization; 0: until it is captured or voided.
+PAYMENT_AUTHORIZATION_DAYS = number("PAYMENT_AUTHORIZATION_DAYS", default=0, at_least=0)
+# How long before it expires an order that staff capture needs attention; 0: not before.
+AUTHORIZATION_ALERT_HOURS = number("AUTHORIZATION_ALERT_HOURS", default=24, at_least=0)
 PAYMENT_API_KEY = env.str("PAYMENT_API_KEY", default="")
 STRIPE_API_URL = (env.str("STRIPE_API_URL", default="") or "https://api.stripe.com").rstrip("/")
 STRIPE_API_KEY = env.str("STRIPE_API_KEY", default="")

@@ -19,12 +19,13 @@ from api.requests import Body, read
 from api.responses import Answer
 from api.schema import IDEMPOTENCY_KEY, REFERENCE, refusals
 from orders import queries
+from orders.http.payment_bodies import ExpiresAt
 from orders.models import Order
-from orders.operators.refunding import note_capture
+from orders.operators.capturing import note_capture
 from orders.payment import captures
 from orders.permissions import Operator
 from orders.refunding import capturing
-from payments import ledger
+from payments.expiry import expires_at
 from payments.models import Transaction, rank_of
 
 MAX_REASON = 200
@@ -68,7 +69,8 @@ class CaptureList(Answer, kw_only=True):
     authorized: Decimal
     captured: Decimal
     pending: Annotated[Decimal, Meta(description="Accepted; the outcome is unknown yet.")]
-    left: Annotated[Decimal, Meta(description="What no capture has taken.")]
+    left: Annotated[Decimal, Meta(description="What no capture has taken, while it is held.")]
+    authorization_expires_at: ExpiresAt
     results: list[CaptureEntry]
 
 
@@ -110,7 +112,7 @@ class Captures(APIView):
         | refusals(
             _400="malformed_json unknown_field wrong_type too_long too_small too_large too_many_decimals"
             " control_characters card_number_refused invalid_idempotency_key",
-            _409="more_than_left not_possible capture_under_way in_progress",
+            _409="more_than_left not_possible authorization_expired capture_under_way in_progress",
             _422="idempotency_key_reused",
         ),
     )
@@ -142,7 +144,7 @@ class Captures(APIView):
 
 
 def _listed(order: Order) -> CaptureList:
-    book = ledger.entries_of([order.pk]).get(order.pk, [])
+    book = list(Transaction.objects.filter(order_id=order.pk).order_by("number"))
     held = captures.standing_of(book)
     return CaptureList(
         currency=order.currency,
@@ -150,6 +152,7 @@ def _listed(order: Order) -> CaptureList:
         captured=held.captured if held else NOTHING,
         pending=held.pending if held else NOTHING,
         left=held.left if held else NOTHING,
+        authorization_expires_at=expires_at(book),
         results=[_entry(row) for row in book if row.kind == Transaction.Kind.CAPTURE],
     )
 

@@ -33,7 +33,7 @@ FILTER_PARAMETERS = [
     OpenApiParameter(
         "refundState",
         {"type": "string", "enum": REFUND_STATES},
-        description="Orders of which nothing, a part or all is refunded.",
+        description="Orders of which nothing, a part or all of what was captured is refunded.",
     ),
     OpenApiParameter(
         "placedFrom",

@@ -14,6 +14,13 @@ from orders.status import Status
 from payments.ledger import next_action
 from payments.models import Transaction
 
+ExpiresAt = Annotated[
+    datetime | None,
+    Meta(
+        description="Until when the provider holds what is not captured; null: nothing is held, or without end."
+    ),
+]
+
 
 class PaymentTransaction(Answer):
     """A request to the payment provider."""

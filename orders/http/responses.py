@@ -13,7 +13,13 @@ from api.responses import Answer
 from orders.http.line_bodies import AdjustmentBody, Line, adjustment_bodies, line_bodies
 from orders.http.links import track_link
 from orders.http.offers import Viewer, offers, open_commands
-from orders.http.payment_bodies import PaymentAction, PaymentTransaction, action_body, transaction_body
+from orders.http.payment_bodies import (
+    ExpiresAt,
+    PaymentAction,
+    PaymentTransaction,
+    action_body,
+    transaction_body,
+)
 from orders.legs import NAMES
 from orders.models import Order, OrderLine
 from orders.operators.situations import SITUATIONS, WAITS_FOR_NOTHING, Explanation
@@ -21,10 +27,11 @@ from orders.placing import totals
 from orders.placing.pricing import NewOrder
 from orders.placing.single import Placed
 from orders.queries import completion_times
-from orders.refunding.extent import RefundState, state_of
+from orders.refunding.extent import RefundState, refundable_of, state_of
 from orders.reporting.wording import is_code
 from orders.status import Status
 from payments.balance import standing
+from payments.expiry import expires_at
 from payments.models import Transaction
 from shipping.quotes import Refusal
 
@@ -105,7 +112,7 @@ class OrderSummary(Answer, kw_only=True):
     refund_state: Annotated[
         str,
         Meta(
-            description="Whether nothing, a part or all of what was paid is refunded.",
+            description="Whether nothing, a part or all of what was captured is refunded.",
             extra_json_schema={"enum": [state.value for state in RefundState]},
         ),
     ]
@@ -139,6 +146,7 @@ class OrderDetail(OrderSummary, kw_only=True):
     adjustments: list[AdjustmentBody]
     legs: Legs
     payments: list[PaymentTransaction]
+    authorization_expires_at: ExpiresAt
     payment_action: (
         Annotated[PaymentAction, Meta(description="Told to the order's owner only.")] | UnsetType | None
     ) = UNSET
@@ -211,6 +219,7 @@ def placed(order: Placed, *, new: NewOrder, viewer: Viewer) -> OrderDetail:
         legs=Legs(**dict.fromkeys(NAMES, OPEN)),
         refunded_amount=NOTHING,
         payments=[],
+        authorization_expires_at=None,
         payment_action=None,
     )
 
@@ -249,10 +258,10 @@ def _placed_facts(order: Placed, new: NewOrder) -> dict[str, Any]:
 
 
 def summary(
-    order: Order, *, viewer: Viewer, completed_at: datetime | None, refunded: Decimal
+    order: Order, *, viewer: Viewer, completed_at: datetime | None, refunded: Decimal, refundable: Decimal
 ) -> OrderSummary:
-    """Return an order's summary, given what was refunded in parts; `attention` is for staff only."""
-    state = state_of(order, refunded=refunded)
+    """Return an order's summary, given what was refunded in parts and can be at most; `attention` is for staff only."""
+    state = state_of(order, refunded=refunded, refundable=refundable)
     return OrderSummary(**_facts(order, viewer), completed_at=completed_at, refund_state=state)
 
 
@@ -272,7 +281,7 @@ def detail(
     return OrderDetail(
         **_facts(order, viewer),
         completed_at=completed_at,
-        refund_state=state_of(order, refunded=refunded),
+        refund_state=state_of(order, refunded=refunded, refundable=refundable_of(order, transactions)),
         email=order.email or None,
         goods_amount=order.goods_amount,
         adjustment_amount=order.adjustment_amount,
@@ -287,6 +296,7 @@ def detail(
         items=line_bodies(lines, adjustments),
         legs=Legs(**{name: getattr(journey, name) or OPEN for name in NAMES}),
         payments=[transaction_body(row) for row in transactions],
+        authorization_expires_at=expires_at(transactions),
         payment_action=action_body(journey, transactions) if order.owner_id == viewer.user_id else UNSET,
     )
 
@@ -344,10 +354,16 @@ def _estimate(order: Order) -> Decimal | Refusal:
 
 
 def order_page(orders: Sequence[Any], *, following: str | None, viewer: Viewer) -> OrderPage:
-    """Return a page of orders that are annotated with what was `refunded` of them in parts."""
+    """Return a page of orders, annotated by `extent.annotated`."""
     completed = completion_times(orders)
     results = [
-        summary(order, viewer=viewer, completed_at=completed.get(order.pk), refunded=order.refunded)
+        summary(
+            order,
+            viewer=viewer,
+            completed_at=completed.get(order.pk),
+            refunded=order.refunded,
+            refundable=order.refundable,
+        )
         for order in orders
     ]
     return OrderPage(next=following, results=results)

@@ -25,7 +25,8 @@ POOR_PAYERS = """
     )
     SELECT owner_id, declined.count FROM declined CROSS JOIN LATERAL (
         SELECT count(*) FILTER (WHERE j.payment = 'refused') AS refused,
-               count(*) FILTER (WHERE j.payment IN ('captured', 'refunding', 'refunded', 'held', 'moving')) AS paid
+               count(*) FILTER (WHERE j.payment IN ('captured', 'refunding', 'refunded', 'held', 'moving',
+                                                       'expired')) AS paid
         FROM (
             SELECT id FROM orders_order o WHERE o.owner_id = declined.owner_id AND o.id <= declined.latest
             ORDER BY id DESC LIMIT %s::int

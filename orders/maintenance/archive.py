@@ -37,7 +37,8 @@ MOVE = f"""
     ), events_of AS (
         SELECT order_id, jsonb_agg(to_jsonb(e) - 'order_id' ORDER BY sequence) AS rows FROM events e GROUP BY 1
     ), transactions_of AS (
-        SELECT order_id, jsonb_agg(to_jsonb(t) - 'order_id' ORDER BY number) AS rows
+        SELECT order_id, jsonb_agg(to_jsonb(t) - 'order_id' ORDER BY number) AS rows,
+            sum(amount) FILTER (WHERE kind = 'capture' AND state = 'succeeded') AS captured
         FROM transactions t GROUP BY 1
     ), credits_of AS (
         SELECT order_id, jsonb_agg(to_jsonb(c) - 'order_id' ORDER BY number) AS rows,
@@ -56,7 +57,9 @@ MOVE = f"""
     )
     INSERT INTO orders_archivedorder (id, uuid, owner_id, month, kept_amount, document)
     SELECT o.id, o.uuid, o.owner_id, date_trunc('month', o.placed_at AT TIME ZONE 'UTC'),
-           CASE WHEN j.status = 'completed'
+           CASE WHEN j.status = 'completed' AND j.payment = 'expired'
+                THEN coalesce(t.captured, 0) - coalesce(c.amount, 0)
+                WHEN j.status = 'completed'
                 THEN o.goods_amount + o.adjustment_amount + j.shipping_amount - coalesce(c.amount, 0) ELSE 0 END,
            jsonb_build_object(
                'order', to_jsonb(o), 'journey', to_jsonb(j) - 'order_id',

@@ -103,6 +103,7 @@ def _differs(leg: Leg) -> str:
             PAYMENT.REFUNDING: PAYMENT.CAPTURED,
             PAYMENT.HELD: PAYMENT.AUTHORIZED,
             PAYMENT.MOVING: PAYMENT.AUTHORIZED,
+            PAYMENT.EXPIRED: PAYMENT.AUTHORIZED,
             PAYMENT.LATER: PAYMENT.PENDING,
         }
         cases = " ".join(f"WHEN '{state}' THEN '{known}'" for state, known in known_as.items())

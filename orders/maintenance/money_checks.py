@@ -36,7 +36,7 @@ CHECKS = {
             ELSE 0 END AS amount) owed
         WHERE j.status IN ('confirmed', 'completed', 'cancelled', 'rejected')
           AND NOT (j.payment IN ('refunding', 'moving') AND j.due_at IS NOT NULL)
-          AND CASE WHEN j.payment IN ('held', 'moving') -- staff capture it, perhaps not all of it
+          AND CASE WHEN j.payment IN ('held', 'moving', 'expired') -- staff capture it, perhaps not all of it
               THEN coalesce(t.captured, 0) - coalesce(t.refunded, 0) NOT BETWEEN 0 AND owed.amount
               ELSE coalesce(t.captured, 0) - coalesce(t.refunded, 0) <> owed.amount END
     """,
@@ -190,12 +190,12 @@ LEDGER_CHECK = """
     LEFT JOIN orders_journey j ON j.order_id = o.id
     LEFT JOIN {credited} c ON c.order_id = o.id
     LEFT JOIN orders_archivedorder a ON a.uuid = p.reference
-    -- Of an order that staff capture, so much is not captured yet, and held.
+    -- Of an order that staff capture, so much is not captured, and held until it expires: the provider's clock decides.
     LEFT JOIN LATERAL (
         SELECT sum(CASE t.kind WHEN 'authorize' THEN t.amount ELSE -t.amount END) AS amount
-        FROM payments_transaction t WHERE t.order_id = o.id AND j.payment IN ('held', 'moving')
+        FROM payments_transaction t WHERE t.order_id = o.id AND j.payment IN ('held', 'moving', 'expired')
           AND j.status IN ('confirmed', 'completed') AND t.kind IN ('authorize', 'capture') AND t.state = 'succeeded'
-    ) open ON j.payment IN ('held', 'moving')
+    ) open ON j.payment IN ('held', 'moving', 'expired')
     CROSS JOIN LATERAL (SELECT CASE WHEN j.status IN ('confirmed', 'completed')
                                     THEN o.goods_amount + o.adjustment_amount + j.shipping_amount
                                          - coalesce(c.amount, 0) - coalesce(open.amount, 0)
@@ -212,7 +212,9 @@ LEDGER_CHECK = """
                                  SELECT FROM payments_transaction t
                                  WHERE t.order_id = o.id AND (t.credit IS NOT NULL OR t.kind = 'capture')
                                  AND t.finished_at >= (SELECT read_at FROM provider_ledger_read))))
-           AND (p.captured - p.refunded <> owed.amount OR p.held <> coalesce(open.amount, 0))))
+           AND (p.captured - p.refunded <> owed.amount OR p.held <> coalesce(open.amount, 0)
+                AND NOT (EXISTS (SELECT FROM payments_transaction v WHERE v.order_id = o.id AND v.kind = 'void')
+                         AND p.held BETWEEN 0 AND coalesce(open.amount, 0)))))
     UNION ALL
     SELECT j.order_id::text, j.status || ', but the provider has never heard of it'
     FROM orders_journey j JOIN orders_order o ON o.id = j.order_id

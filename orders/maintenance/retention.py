@@ -9,6 +9,7 @@ from accounts import tokens
 from api.models import IdempotencyKey
 from orders.maintenance import archive, held
 from orders.models import Batch, StepRun
+from orders.waits import shortages
 from payments import webhooks
 from scheduling import slots
 
@@ -23,6 +24,7 @@ def clean(*, now: datetime) -> dict[str, int]:
     keys_before = now - timedelta(days=settings.IDEMPOTENCY_KEY_DAYS)
     return {
         "orders on hold": held.expire(now=now),
+        "orders queued for stock": shortages.forget_served(),
         "idempotency keys": IdempotencyKey.objects.filter(created_at__lt=keys_before).delete()[0],
         "steps of batches": StepRun.objects.filter(began_at__lt=now - BATCHES_ARE_KEPT).delete()[0],
         "batches": Batch.objects.filter(started_at__lt=now - BATCHES_ARE_KEPT).delete()[0],

@@ -146,6 +146,15 @@ OVERDUE = """
     LIMIT %s
 """
 
+# Orders that staff capture, by the age of their authorization. Reads the table: it is rare, and an index would have
+# PostgreSQL write to all of them for each order that is paid.
+HELD_FOR = """
+    SELECT j.order_id FROM orders_journey j JOIN payments_transaction t ON t.order_id = j.order_id AND t.number = 1
+    WHERE j.payment = 'held' AND j.status IN ('confirmed', 'completed') AND (j.attention = '' OR NOT %s)
+      AND t.gateway = %s AND t.state = 'succeeded' AND t.finished_at <= now() - %s * interval '1 second'
+    LIMIT %s
+"""
+
 # Orders that hold units, have an unknown or recent payment, are not captured yet, owe a refund or need attention stay.
 LOCK_ARCHIVABLE = """
     SELECT order_id FROM orders_journey j
@@ -216,6 +225,10 @@ class JourneyManager(models.Manager):
         """
         waits: list[Any] = [list(legs.PATIENT_WAITS), waits_patiently]
         return _ids(OVERDUE, [status.value, *waits, entered_by, seconds, limit])
+
+    def held_for(self, gateway: str, *, seconds: float, without_attention: bool, limit: int) -> list[int]:
+        """Return up to `limit` orders of which a part was authorized so long ago and is not captured. Without lock."""
+        return _ids(HELD_FOR, [without_attention, gateway, seconds, limit])
 
     def lock_archivable(self, order_ids: Sequence[int], *, ended_before: datetime) -> list[int]:
         """Lock those of the orders that have ended and owe nothing, skipping locked ones. Return their ids."""

@@ -16,6 +16,7 @@ from orders.operators import blockers
 from orders.operators.continuing import as_sentence, continues, obstacles, unresolved_money
 from orders.operators.situations import WAITS_FOR_NOTHING, Explanation, Facts, Situation
 from orders.operators.waiting import waits
+from orders.payment.captures import EXPIRES
 from orders.reporting.wording import attention as in_words
 from orders.status import UNDER_WAY, Status
 from payments import ledger
@@ -102,6 +103,11 @@ def _way_on(facts: Facts) -> str:
         return (
             "Resolve this in the payment provider's dashboard, then retry: the refund is sent again, under a new"
             " idempotency key."
+        )
+    if facts.journey.attention.startswith(EXPIRES):
+        return (
+            "Capture the rest while it is held, or cancel the order. Once it has expired, have the customer pay again,"
+            " or go on without it. Then Retry to clear it."
         )
     if facts.journey.has_ended:
         return "Fix it, then Retry to clear it. The order itself does not change."

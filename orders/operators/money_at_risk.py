@@ -59,7 +59,8 @@ AT_RISK = """
         JOIN payments_transaction t ON t.order_id = j.order_id AND t.state = 'succeeded'
              AND t.kind = CASE WHEN j.payment IN ('authorized', 'held') THEN 'authorize' ELSE 'capture' END
         LEFT JOIN refunded f ON f.order_id = j.order_id AND j.payment NOT IN ('authorized', 'held')
-        WHERE j.status = 'cancelling' AND j.payment IN ('authorized', 'held', 'moving', 'captured', 'refunding')
+        WHERE j.status = 'cancelling'
+          AND j.payment IN ('authorized', 'held', 'moving', 'expired', 'captured', 'refunding')
           AND NOT EXISTS (SELECT FROM unknown u WHERE u.order_id = j.order_id)
     ), risks AS (
         SELECT r.* FROM (SELECT *, true AS is_unknown FROM unknown UNION ALL SELECT *, false FROM holding

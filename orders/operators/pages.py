@@ -13,11 +13,16 @@ from iso.currencies import format_amount
 from orders.commands import NotPossible
 from orders.maintenance.restore import restored
 from orders.models import Order
-from orders.operators import money_at_risk, receiving, refunding
+from orders.operators import capturing, money_at_risk, receiving, refunding
+from orders.operators.capturing import CaptureForm
 from orders.operators.receiving import PaymentForm
 from orders.operators.refunding import RefundForm
+from orders.payment.captures import AuthorizationExpired, CaptureUnderWay
 from orders.refunding import crediting, parts, receipts
+from orders.refunding.capturing import MoreThanHeld, preview
 from orders.status import Status
+from payments.expiry import expires_at
+from payments.models import Transaction
 from scheduling.slots import database_now
 
 
@@ -42,6 +47,10 @@ def shown_restored(order_id: int, view: Callable[[], HttpResponse]) -> HttpRespo
 IN_WORDS = {
     "idempotency_key_reused": "This form was sent before, as another refund. Nothing more is refunded.",
     "in_progress": "This refund is under way already.",
+}
+CAPTURES_IN_WORDS = {
+    "idempotency_key_reused": "This form was sent before, as another capture. Nothing more is captured.",
+    "in_progress": "This capture is under way already.",
 }
 
 
@@ -88,8 +97,47 @@ def _refund(request: HttpRequest, order: Order, form: RefundForm) -> HttpRespons
     return _back_to(order)
 
 
-def _back_to(order: Order) -> HttpResponse:
-    return HttpResponseRedirect(reverse("admin:orders_order_change", args=[order.pk]) + "#refunds")
+def _back_to(order: Order, part: str = "refunds") -> HttpResponse:
+    return HttpResponseRedirect(reverse("admin:orders_order_change", args=[order.pk]) + f"#{part}")
+
+
+# --- Capture of a part ------------------------------------------------------------------------------------
+
+
+def capture_page(request: HttpRequest, context: dict[str, Any], order: Order) -> HttpResponse:
+    """Show the form; its preview on POST; capture once the preview is confirmed."""
+    step = request.POST.get("step", "")
+    form = CaptureForm(request.POST or None)
+    try:
+        if step == "capture" and form.is_valid() and (done := _capture(request, order, form)):
+            return done
+        # After the capture: a repeat gets the first answer whatever the order has become.
+        _, held = preview(order, None)
+        found = capturing.preview(order, form) if step in ("preview", "capture") and form.is_valid() else None
+    except (NotPossible, CaptureUnderWay, AuthorizationExpired, MoreThanHeld, Problem) as refusal:
+        messages.warning(request, CAPTURES_IN_WORDS.get(getattr(refusal, "code", ""), str(refusal)))
+        return _back_to(order, "payment")
+    context |= {
+        "title": f"Capture: {order.number}",
+        "order": order,
+        "form": form,
+        "found": found,
+        "held": held,
+        "expires_at": expires_at(list(Transaction.objects.filter(order_id=order.pk))),
+    }
+    return TemplateResponse(request, "admin/orders/order/capture.html", context)
+
+
+def _capture(request: HttpRequest, order: Order, form: CaptureForm) -> HttpResponse | None:
+    """Capture and return to the order; None if the form or its preview is to be shown again."""
+    amount = form.cleaned_data["expected"]
+    assert request.user.pk is not None
+    number = capturing.capture(order, form, user_id=request.user.pk) if amount is not None else None
+    if number is None:
+        return None
+    what = f"Capture {number} of {order.number}, {format_amount(amount, order.currency)},"
+    messages.success(request, f"{what} is requested.")
+    return _back_to(order, "payment")
 
 
 # --- Payments by hand -------------------------------------------------------------------------------------

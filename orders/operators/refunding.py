@@ -168,13 +168,6 @@ def note_refund(order: Order, credit: Credit, *, user_id: int) -> None:
     LogEntry.objects.log_actions(user_id, Order.objects.filter(pk=order.pk), CHANGE, change_message=message)
 
 
-def note_capture(order: Order, number: int, amount: Decimal, reason: str, *, user_id: int) -> None:
-    """Log a capture that was accepted."""
-    because = f" ({reason})" if reason else ""
-    message = f"Capture of {amount} {order.currency}{because}: requested, number {number}."
-    LogEntry.objects.log_actions(user_id, Order.objects.filter(pk=order.pk), CHANGE, change_message=message)
-
-
 # --- The list ---------------------------------------------------------------------------------------------
 
 

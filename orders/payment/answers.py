@@ -155,24 +155,47 @@ def capture(journeys: Sequence[JourneyState]) -> list[Prepared]:
 # --- What an outcome means for an order -------------------------------------------------------------------
 
 
-def record_late(kind: Kind, prepared: Prepared, outcome: Outcome) -> None:
-    record_late_outcome(kind, prepared.request.order_id, outcome, number=prepared.number)
+class Late(NamedTuple):
+    kind: Kind
+    number: int
+    outcome: Outcome
+
+
+def record_late(late: ledger.LateOutcomes) -> None:
+    """Record outcomes, an order's at most once, that no step waits for any more; reschedule their orders."""
+    _record_late({one.request.order_id: Late(one.kind, one.number, outcome) for one, outcome in late})
 
 
 def record_late_outcome(kind: Kind, order_id: int, outcome: Outcome, *, number: int) -> bool:
-    """Record an outcome that no step waits for; reschedule its order."""
+    """Record an outcome that no step waits for; reschedule its order. Return whether it is new."""
+    return order_id in _record_late({order_id: Late(kind, number, outcome)})
+
+
+def _record_late(late: Mapping[int, Late]) -> set[int]:
     with transaction.atomic():
-        journeys = Journey.objects.lock([order_id])
-        if order_id not in ledger.record(kind, {order_id: outcome}, number_by_order={order_id: number}):
-            return False
+        journeys = Journey.objects.lock(sorted(late))
+        recorded = {order_id for kind in Kind for order_id in _record_late_of(kind, late)}
         for journey in journeys:
-            if kind is Kind.CAPTURE and journey.moves_money:
-                captures.note_late(journey, number, outcome)
-            apply_late(kind, journey, outcome)
-        Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
-        wakeup.wake_dispatcher()
-        faults.point("late.before_commit")
-    return True
+            if journey.order_id in recorded:
+                _apply_late_one(journey, late[journey.order_id])
+        if recorded:
+            Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
+            wakeup.wake_dispatcher()
+            faults.point("late.before_commit")
+    return recorded
+
+
+def _record_late_of(kind: Kind, late: Mapping[int, Late]) -> set[int]:
+    of_kind = {order_id: one for order_id, one in late.items() if one.kind is kind}
+    outcomes = {order_id: one.outcome for order_id, one in of_kind.items()}
+    numbers = {order_id: one.number for order_id, one in of_kind.items()}
+    return ledger.record(kind, outcomes, number_by_order=numbers)
+
+
+def _apply_late_one(journey: JourneyState, late: Late) -> None:
+    if late.kind is Kind.CAPTURE and journey.moves_money:
+        captures.note_late(journey, late.number, late.outcome)
+    apply_late(late.kind, journey, late.outcome)
 
 
 def apply(kind: Kind, journey: JourneyState, outcome: Outcome | None) -> None:

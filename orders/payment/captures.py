@@ -11,15 +11,27 @@ from iso.currencies import format_amount
 from orders.events import EventType
 from orders.legs import PAYMENT
 from orders.models import Order
+from orders.status import Status
 from orders.workflow import JourneyState
-from payments import ledger
+from payments import expiry, ledger
 from payments.balance import Entry, next_number
 from payments.calls import Prepared, Request
 from payments.gateways.protocol import Outcome
 from payments.ledger import Kind
-from payments.models import rank_of
+from payments.models import Transaction, rank_of
 
 State = ledger.State
+
+CAPTURABLE = (Status.CONFIRMED, Status.COMPLETED)
+# Begins the attention of an order whose authorization runs out.
+EXPIRES = "Authorization expires: "
+
+
+class AuthorizationExpired(Exception):
+    """The provider holds the rest of an order's payment no more."""
+
+    def __init__(self) -> None:
+        super().__init__("The authorization has expired: what is left of it is not held any more.")
 
 
 class CaptureUnderWay(Exception):
@@ -36,10 +48,11 @@ class Authorized:
     authorization: Entry
     captured: Decimal  # also what failed later: the provider holds it no more
     pending: Decimal
+    released: Decimal  # voided, or expired
 
     @property
     def left(self) -> Decimal:
-        return self.authorization.amount - self.captured - self.pending
+        return max(self.authorization.amount - self.captured - self.pending - self.released, Decimal(0))
 
 
 def standing_of(book: Sequence[Entry]) -> Authorized | None:
@@ -48,7 +61,13 @@ def standing_of(book: Sequence[Entry]) -> Authorized | None:
     if held is None:
         return None
     captures = [entry for entry in book if entry.kind == Kind.CAPTURE]
-    return Authorized(held, _sum(captures, State.SUCCEEDED), _sum(captures, State.UNKNOWN))
+    voids = [entry for entry in book if entry.kind == Kind.VOID]
+    return Authorized(
+        held,
+        _sum(captures, State.SUCCEEDED),
+        _sum(captures, State.UNKNOWN),
+        released=_sum(voids, State.SUCCEEDED),
+    )
 
 
 def charged_amount(order: Order) -> Decimal:
@@ -122,14 +141,56 @@ def _note(journey: JourneyState, number: int, amount: Decimal, currency: str, ou
         journey.note(EventType.CAPTURE_FAILED, **facts, reason=outcome.code)
         why = f"Capture of {format_amount(amount, currency)} refused by the provider: {outcome.code}"
         journey.call_for_attention(f"{why} {outcome.message}".strip())
+        if outcome.code == expiry.CODE:
+            _release(journey, ledger.entries_of([journey.order_id])[journey.order_id])
 
 
-def close(journeys: Sequence[JourneyState]) -> None:
-    """Move locked orders of which all is captured on from MOVING: from now on they are as any other that is paid."""
+def close(journeys: Sequence[JourneyState]) -> set[int]:
+    """Move locked orders of which all is captured on from MOVING: from now on they are as any other that is paid.
+
+    Return those of which the rest is held no more.
+    """
     moving = {journey.order_id: journey for journey in journeys if journey.payment is PAYMENT.MOVING}
     books: Mapping[int, Sequence[Entry]] = ledger.entries_of(moving) if moving else {}
+    expired = set()
     for order_id, journey in moving.items():
         held = standing_of(books.get(order_id, []))
         if held is not None and held.captured >= held.authorization.amount:
+            journey.resolve(EXPIRES, why="captured")
             journey.enter(PAYMENT.CAPTURED)
             journey.payment = PAYMENT.REFUNDING
+        elif held is not None and held.released:
+            expired.add(order_id)
+    return expired
+
+
+# --- Authorizations that run out --------------------------------------------------------------------------
+
+
+def warn(journey: JourneyState, book: Sequence[Transaction]) -> None:
+    """Flag a locked order whose authorization expires soon."""
+    held, until = standing_of(book), expiry.expires_at(book)
+    if held is not None and until is not None:
+        journey.call_for_attention(
+            f"{EXPIRES}{_in_words(held)} is not captured, held until {until:%F %R} UTC"
+        )
+
+
+def expire(journey: JourneyState, book: Sequence[Transaction]) -> None:
+    """Release the rest of a locked order whose authorization has expired."""
+    if _release(journey, book):
+        journey.payment = PAYMENT.EXPIRED
+
+
+def _release(journey: JourneyState, book: Sequence[Transaction]) -> bool:
+    held = standing_of(book)
+    if held is None or held.pending or not held.left:
+        return False
+    expiry.record(held.left, book)
+    journey.note(EventType.AUTHORIZATION_EXPIRED, amount=str(held.left))
+    journey.call_for_attention(f"{EXPIRES}{_in_words(held)} was not captured, and is held no more")
+    return True
+
+
+def _in_words(held: Authorized) -> str:
+    return format_amount(held.left, held.authorization.currency)

@@ -26,6 +26,7 @@ from payments.calls import Prepared
 from payments.gateways import GatewayUnknown
 from payments.gateways.protocol import Outcome
 from payments.ledger import Kind
+from providers import late
 from providers.collector import Collector
 from providers.loop import exists, loop
 from runtime.per_process import per_process
@@ -134,9 +135,11 @@ def drain(*, seconds: float) -> bool:
 
 
 def finish() -> None:
-    """Drain, and make unanswered orders due for other processes."""
+    """Drain, make unanswered orders due for other processes, and record late answers that are here."""
+    until = time.monotonic() + DRAIN_SECONDS
     if not drain(seconds=DRAIN_SECONDS):
         _calls().reschedule_unanswered()
+    late.wait_until_reported(seconds=max(1.0, until - time.monotonic()))
 
 
 class HandedOverCalls:

@@ -1,6 +1,7 @@
 """The command by which staff capture a part of what is authorized of a confirmed order."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
@@ -12,14 +13,17 @@ from orders.commands import NotPossible
 from orders.legs import PAYMENT
 from orders.models import Journey, Order
 from orders.payment import captures
-from orders.payment.captures import Authorized, CaptureUnderWay
+from orders.payment.captures import CAPTURABLE, AuthorizationExpired, Authorized, CaptureUnderWay
 from orders.queries import OrderNotFound
 from orders.refunding.amounts import MoreThanLeft, TooManyDecimals
 from orders.status import Status
 from payments import ledger
-from payments.balance import Entry
+from payments.expiry import expires_at
+from payments.models import Transaction
+from scheduling.slots import database_now
 
-CAPTURABLE = (Status.CONFIRMED, Status.COMPLETED)
+# States of the payment of an order that staff capture.
+BY_STAFF = (PAYMENT.HELD, PAYMENT.MOVING, PAYMENT.EXPIRED)
 
 
 class MoreThanHeld(MoreThanLeft):
@@ -37,6 +41,7 @@ def preview(order: Order, amount: Decimal | None) -> tuple[Decimal, Authorized]:
         order.journey.payment,
         ledger.entries_of([order.pk]).get(order.pk, []),
         amount,
+        now=database_now(),
     )
 
 
@@ -45,7 +50,8 @@ def capture_part(
 ) -> int:
     """Decide to capture an amount, or all that is left; a step carries it out. Return its number, from 1.
 
-    Raises NotPossible for an order that is not captured by staff, CaptureUnderWay, MoreThanHeld or TooManyDecimals.
+    Raises NotPossible for an order that is not captured by staff, AuthorizationExpired, CaptureUnderWay, MoreThanHeld
+    or TooManyDecimals.
     """
     with transaction.atomic():
         journeys = Journey.objects.lock([order_id])
@@ -53,7 +59,7 @@ def capture_part(
             raise OrderNotFound(order_id)
         (journey,) = journeys
         book = ledger.entries_of([order_id]).get(order_id, [])
-        decided, _ = _decide(journey.status, journey.payment, book, amount)
+        decided, _ = _decide(journey.status, journey.payment, book, amount, now=database_now())
         number = captures.accept(journey, book, amount=decided, reason=reason, requested_by=requested_by)
         Journey.objects.save_all([journey])
         wakeup.wake_dispatcher()
@@ -62,13 +68,16 @@ def capture_part(
 
 
 def _decide(
-    status: Status, payment: str, book: Sequence[Entry], wanted: Decimal | None
+    status: Status, payment: str, book: Sequence[Transaction], wanted: Decimal | None, *, now: datetime
 ) -> tuple[Decimal, Authorized]:
     held = captures.standing_of(book)
-    if status not in CAPTURABLE or payment not in (PAYMENT.HELD, PAYMENT.MOVING) or held is None:
+    if status not in CAPTURABLE or payment not in BY_STAFF or held is None:
         raise NotPossible(action="captured", status=status)
     if held.pending:
         raise CaptureUnderWay
+    until = expires_at(book)
+    if held.released or (until is not None and until <= now):
+        raise AuthorizationExpired
     currency = held.authorization.currency
     if wanted is not None and not has_decimals_for(wanted, currency):
         raise TooManyDecimals("amount", currency)

@@ -157,20 +157,21 @@ def settle(
         one = called.get(journey.order_id)
         if one is not None and one.kind is Kind.CAPTURE and journey.order_id in recorded:
             captures.note(journey, one, outcomes[journey.order_id])
-    captures.close(journeys)
+    expired = captures.close(journeys)
     granted = of_orders(journey.order_id for journey in journeys)
     for journey in journeys:
         one, credits_ = called.get(journey.order_id), granted.get(journey.order_id, [])
         outcome = outcomes.get(journey.order_id)
         if one is None:
-            _go_on(journey, _open(credits_))
+            _go_on(journey, _open(credits_), expired)
         elif outcome is None or outcome.kind not in ("succeeded", "declined"):
             _wait(journey, outcome)
         elif one.kind is Kind.CAPTURE:
-            _go_on(journey, _open(credits_))
+            _go_on(journey, _open(credits_), expired)
         else:
             credit = next(credit for credit in credits_ if credit.number == one.request.credit)
-            _go_on(journey, _open(credits_) | {credit.number: _note(journey, credit, one, outcome)})
+            states = _open(credits_) | {credit.number: _note(journey, credit, one, outcome)}
+            _go_on(journey, states, expired)
 
 
 def _open(granted: Sequence[Credit]) -> dict[int, str]:
@@ -197,11 +198,12 @@ def _is_owed(credit: Credit) -> bool:
     return _refunded(credit, ledger.entries_of([credit.order_id])[credit.order_id]) < credit.amount
 
 
-def _go_on(journey: JourneyState, states: Mapping[int, str]) -> None:
+def _go_on(journey: JourneyState, states: Mapping[int, str], expired: Collection[int]) -> None:
     has_failed = Credit.State.FAILED in states.values()
     # A retry clears the attention: all that failed is tried again.
     more = Credit.State.REQUESTED in states.values() or (has_failed and not journey.attention)
-    refunds.all_tried(journey, more=more, has_failed=has_failed)
+    is_expired = journey.order_id in expired
+    refunds.all_tried(journey, more=more, has_failed=has_failed, is_expired=is_expired)
 
 
 def _wait(journey: JourneyState, outcome: Outcome | None) -> None:

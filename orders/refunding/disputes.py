@@ -20,7 +20,7 @@ def record_news(event: Event, *, order_id: int) -> bool:
             return False
         for journey in journeys:
             if dispute.state == Transaction.State.DECLINED:
-                journey.dispute_won(WORDS)
+                journey.resolve(WORDS, why="dispute_won")
             else:
                 journey.call_for_attention(_in_words(dispute))
         Journey.objects.save_all(journey for journey in journeys if journey.has_changed)

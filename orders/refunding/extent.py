@@ -1,19 +1,22 @@
-"""How much of an order is refunded. Derived from the payment leg and the credits, never stored."""
+"""How much of an order is refunded. Derived from the payment leg, its captures and the credits, never stored."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from enum import StrEnum
 
-from django.db.models import F, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import Case, Exists, F, OuterRef, QuerySet, Subquery, Sum, When
 from django.db.models.functions import Coalesce
 
 from orders.legs import PAYMENT
 from orders.models import Credit, Journey, Order
 from orders.status import UNDONE
+from payments import ledger
+from payments.balance import Entry, balance
+from payments.models import Transaction
 
 
 class RefundState(StrEnum):
-    """Whether nothing, a part or all of what was paid is refunded."""
+    """Whether nothing, a part or all of what was captured is refunded."""
 
     NONE = "none"
     PARTLY = "partly"
@@ -32,6 +35,28 @@ IN_PARTS = Coalesce(
     Decimal(0),
 )
 TOTAL = F("goods_amount") + F("adjustment_amount") + Coalesce(F("journey__shipping_amount"), Decimal(0))
+# Orders of which perhaps not all was captured: the ledger has the sum.
+CAPTURED_IN_PARTS = (PAYMENT.HELD, PAYMENT.MOVING, PAYMENT.EXPIRED, PAYMENT.REFUNDED)
+REVERSED = Transaction.objects.filter(
+    order_id=OuterRef("order_id"), kind=Transaction.Kind.REVERSAL, parent=OuterRef("number")
+)
+CAPTURED = Coalesce(
+    Subquery(
+        Transaction.objects.filter(
+            ~Exists(REVERSED),
+            order_id=OuterRef("pk"),
+            kind=Transaction.Kind.CAPTURE,
+            state=Transaction.State.SUCCEEDED,
+        )
+        .order_by()
+        .values("order_id")
+        .annotate(amount=Sum("amount"))
+        .values("amount")
+    ),
+    Decimal(0),
+)
+# As `refundable_of`.
+REFUNDABLE = Case(When(journey__payment__in=CAPTURED_IN_PARTS, then=CAPTURED), default=TOTAL)
 
 
 def in_parts(granted: Iterable[Credit]) -> Decimal:
@@ -39,22 +64,29 @@ def in_parts(granted: Iterable[Credit]) -> Decimal:
     return sum((each.amount for each in granted if each.state == Credit.State.REFUNDED), Decimal(0))
 
 
-def refund_state(payment: str, *, refunded: Decimal, total: Decimal) -> RefundState:
+def refundable_of(order: Order, book: Sequence[Entry] | None = None) -> Decimal:
+    """Return what can be refunded at most: what was captured, or will be. Reads the ledger if no `book` is given."""
+    if order.journey.payment not in CAPTURED_IN_PARTS:
+        return order.total_amount
+    return balance(ledger.entries_of([order.pk]).get(order.pk, []) if book is None else book).captured
+
+
+def refund_state(payment: str, *, refunded: Decimal, refundable: Decimal) -> RefundState:
     """Return the state of an order by its payment leg and what was refunded, at least in parts."""
-    if payment == PAYMENT.REFUNDED or refunded >= total > 0:
+    if payment == PAYMENT.REFUNDED or 0 < refunded >= refundable:
         return RefundState.REFUNDED
     return RefundState.PARTLY if refunded else RefundState.NONE
 
 
-def state_of(order: Order, *, refunded: Decimal) -> RefundState:
-    """Return the state of an order, given what was refunded, at least in parts."""
+def state_of(order: Order, *, refunded: Decimal, refundable: Decimal) -> RefundState:
+    """Return the state of an order, given what was refunded, at least in parts, and is `refundable_of` it."""
     journey: Journey = order.journey
-    return refund_state(journey.payment, refunded=refunded, total=order.total_amount)
+    return refund_state(journey.payment, refunded=refunded, refundable=refundable)
 
 
 def annotated(orders: QuerySet[Order]) -> QuerySet[Order]:
-    """Return the orders with what was `refunded` of them in parts."""
-    return orders.annotate(refunded=IN_PARTS)
+    """Return the orders with what was `refunded` of them in parts, and is `refundable` at most."""
+    return orders.annotate(refunded=IN_PARTS, refundable=REFUNDABLE)
 
 
 def narrowed(orders: QuerySet[Order], state: str) -> QuerySet[Order]:
@@ -62,11 +94,11 @@ def narrowed(orders: QuerySet[Order], state: str) -> QuerySet[Order]:
     with_parts = Credit.objects.filter(state=Credit.State.REFUNDED).order_by().values("order_id")
     in_full = Order.objects.filter(journey__status__in=UNDONE, journey__payment=PAYMENT.REFUNDED).order_by()
     some = Order.objects.filter(pk__in=with_parts).exclude(pk__in=in_full.values("pk")).order_by()
-    some = some.alias(parts=IN_PARTS, total=TOTAL)
+    some = some.alias(parts=IN_PARTS, refundable=REFUNDABLE)
     if state == RefundState.PARTLY:
-        return orders.filter(pk__in=some.filter(parts__lt=F("total")).values("pk"))
+        return orders.filter(pk__in=some.filter(parts__lt=F("refundable")).values("pk"))
     if state == RefundState.REFUNDED:
         # Each by its own index: an OR of both would read every order.
-        by_parts = some.filter(parts__gte=F("total")).values("pk")
+        by_parts = some.filter(parts__gte=F("refundable")).values("pk")
         return orders.filter(pk__in=in_full.values("pk").union(by_parts, all=True))
     return orders.exclude(pk__in=with_parts).exclude(journey__payment=PAYMENT.REFUNDED)

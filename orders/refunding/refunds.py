@@ -28,18 +28,22 @@ def reversed_later(journey: JourneyState, *, credit: int, amount: Decimal, code:
     journey.note(EventType.REFUND_FAILED, credit=credit, amount=str(amount), reason=code, reversed=True)
 
 
-def all_tried(journey: JourneyState, *, more: bool, has_failed: bool) -> None:
-    """Continue with `more` credits, or rest; failed ones wait for an operator."""
+def all_tried(journey: JourneyState, *, more: bool, has_failed: bool, is_expired: bool = False) -> None:
+    """Continue with `more` credits, or rest; failed ones wait for an operator.
+
+    `is_expired`: what is not captured is held no more.
+    """
     journey.rest()
     if more:
         journey.reschedule_in(0)
     elif not has_failed:
-        journey.payment = PAYMENT.HELD if journey.payment is PAYMENT.MOVING else PAYMENT.CAPTURED
+        is_moving = journey.payment is PAYMENT.MOVING
+        journey.payment = PAYMENT.EXPIRED if is_expired else PAYMENT.HELD if is_moving else PAYMENT.CAPTURED
 
 
 def _resume(journey: JourneyState, *, unless: bool) -> None:
     """Make its refunds due, `unless` they are under way."""
-    is_held = journey.payment in (PAYMENT.HELD, PAYMENT.MOVING)
-    journey.payment = PAYMENT.MOVING if is_held else PAYMENT.REFUNDING
+    is_in_parts = journey.payment in (PAYMENT.HELD, PAYMENT.MOVING, PAYMENT.EXPIRED)
+    journey.payment = PAYMENT.MOVING if is_in_parts else PAYMENT.REFUNDING
     if not unless:
         journey.reschedule_in(0)

@@ -47,7 +47,7 @@ COLUMNS = {
     "adjustmentAmount": "adjustment_amount",
     "adjustments": "adjustments",
     "settledAt": "journey__finished_at",
-    "refundState": "journey__payment",
+    "refundState": "refundable",
 }
 AMOUNTS = {"goodsAmount", "shippingAmount", "totalAmount", "refundedAmount", "adjustmentAmount"}
 STAFF_COLUMNS = {"attention": "journey__attention"}
@@ -71,12 +71,13 @@ class Format:
     def pieces(self, orders: QuerySet[Order], *, staff: bool) -> Iterator[bytes]:
         columns = COLUMNS | dict(self.more_columns) | (STAFF_COLUMNS if staff else {})
         yield self.heading(list(columns))
-        rows = annotated(orders).order_by("pk").values_list(*dict.fromkeys(columns.values()))
+        sources = list(dict.fromkeys([*columns.values(), "journey__payment"]))
+        rows = annotated(orders).order_by("pk").values_list(*sources)
         with transaction.atomic(using=orders.db):
             _limit_idle_time(orders.db)
             piece = []
             for values in rows.iterator(chunk_size=PIECE_ROWS):
-                piece.append(_row(columns, dict(zip(dict.fromkeys(columns.values()), values, strict=True))))
+                piece.append(_row(columns, dict(zip(sources, values, strict=True))))
                 if len(piece) == PIECE_ROWS:
                     yield self.written(piece)
                     piece = []
@@ -94,9 +95,9 @@ def _row(columns: dict[str, str], values: dict[str, Any]) -> Row:
     row["status"] = values["journey__status"].capitalize()
     total = values["goods_amount"] + values["adjustment_amount"] + (values["journey__shipping_amount"] or 0)
     row["totalAmount"] = total
-    payment, refunded = values["journey__payment"], values["refunded"]
-    row["refundState"] = refund_state(payment, refunded=refunded, total=total)
-    row["refundedAmount"] = total if payment == PAYMENT.REFUNDED else refunded
+    payment, refunded, refundable = values["journey__payment"], values["refunded"], values["refundable"]
+    row["refundState"] = refund_state(payment, refunded=refunded, refundable=refundable)
+    row["refundedAmount"] = refundable if payment == PAYMENT.REFUNDED else refunded
     row["adjustments"] = of_rows(values["adjustments"])
     for name in AMOUNTS & row.keys():
         amount = row[name]

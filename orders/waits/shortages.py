@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from database.arrays import numbers
 from database.prepared import execute
 from inventory.stock import Shortage, Wanted
 from orders import wakeup
 from orders.legs import STOCK
-from orders.models import Journey
+from orders.models import Journey, StockQueue
 
 POLL_SECONDS = 0.2
 # Polls get slower with load: at most this share of a dispatcher's time.
@@ -25,15 +26,21 @@ SHARE_OF_TIME = 0.1
 # Queued orders considered at once.
 MOST_AHEAD = 1000
 
+# A row of the queue may outlast its wait.
+WAITING = """
+        FROM orders_stockqueue waiting CROSS JOIN LATERAL (
+            SELECT due_at, batch_id FROM orders_journey journey
+            WHERE journey.order_id = waiting.order_id AND stock = 'short' AND due_at IS NOT NULL OFFSET 0
+        ) journey"""
+
 # Reads queued orders that share a product with the batch, with negated ids: cheaper than another column for thousands
-# of lines. The queue is nearly always empty: one lookup in a partial index.
-WANTED = """
+# of lines. The queue is nearly always empty.
+WANTED = f"""
     WITH own AS MATERIALIZED (
         SELECT order_id, product_id, quantity FROM orders_orderline WHERE order_id = ANY(%(order_ids)s::bigint[])
     ), queue AS MATERIALIZED (
-        SELECT order_id FROM orders_journey
-        WHERE stock = 'short' AND due_at IS NOT NULL AND order_id < %(last)s::bigint
-        ORDER BY order_id LIMIT %(most)s::int
+        SELECT waiting.order_id {WAITING} WHERE waiting.order_id < %(last)s::bigint
+        ORDER BY waiting.order_id LIMIT %(most)s::int
     ), ahead AS (
         SELECT DISTINCT queue.order_id FROM queue CROSS JOIN LATERAL (
             SELECT product_id FROM orders_orderline line WHERE line.order_id = queue.order_id OFFSET 0
@@ -46,7 +53,7 @@ WANTED = """
     SELECT -line.order_id, line.product_id, line.quantity FROM ahead CROSS JOIN LATERAL (
         SELECT order_id, product_id, quantity FROM orders_orderline line WHERE line.order_id = ahead.order_id OFFSET 0
     ) line
-"""
+"""  # noqa: S608
 
 REACHABLE = """
     WITH unpaid AS (
@@ -70,15 +77,15 @@ WAIT_EXPIRED = """
     GROUP BY order_id HAVING min(at) <= now() - %s::float8 * interval '1 second'
 """
 
-QUEUE = """
+QUEUE = f"""
     WITH queue AS MATERIALIZED (
-        SELECT order_id, due_at <= now() OR batch_id IS NOT NULL AS is_coming FROM orders_journey
-        WHERE stock = 'short' AND due_at IS NOT NULL ORDER BY order_id LIMIT %s::int
+        SELECT waiting.order_id, due_at <= now() OR batch_id IS NOT NULL AS is_coming {WAITING}
+        ORDER BY waiting.order_id LIMIT %s::int
     )
     SELECT line.*, queue.is_coming FROM queue CROSS JOIN LATERAL (
         SELECT order_id, product_id, quantity FROM orders_orderline line WHERE line.order_id = queue.order_id OFFSET 0
     ) line ORDER BY line.order_id
-"""
+"""  # noqa: S608
 
 
 class Units(NamedTuple):
@@ -124,6 +131,21 @@ def _out_of_patience(order_ids: Collection[int]) -> set[int]:
         return set()
     parameters = [numbers(sorted(order_ids)), str(STOCK.UNITS_HELD), settings.STOCK_WAIT_SECONDS]
     return {order_id for (order_id,) in execute(WAIT_EXPIRED, parameters)}
+
+
+def update_queue(*, waiting: Collection[int], was_waiting: Collection[int]) -> None:
+    """Queue the orders that wait, and dequeue those that waited until now. Needs their locks."""
+    if served := set(was_waiting).difference(waiting):
+        StockQueue.objects.filter(order_id__in=served).delete()
+    if waiting:
+        rows = [StockQueue(order_id=order_id) for order_id in sorted(waiting)]
+        StockQueue.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def forget_served() -> int:
+    """Delete what outlasted its wait, as of cancelled orders. Return how many."""
+    waiting = Journey.objects.filter(order_id=OuterRef("order_id"), stock=STOCK.SHORT)
+    return StockQueue.objects.exclude(Exists(waiting)).delete()[0]
 
 
 # --- Wake-up ----------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The payment provider over HTTP: maps its answers and failures to outcomes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -40,6 +40,8 @@ PROVIDER = "payments"
 
 # Refusals of what is already done: a call of ours succeeded under another key.
 ALREADY_DONE = {"capture": "already_captured", "void": "already_voided", "refund": "already_refunded"}
+# The provider holds an authorization no more.
+EXPIRED = "authorization_expired"
 # Our account is misconfigured, not this payment; retry once it is corrected.
 OUR_FAULT = {401, 403, 405}
 LONGEST_REFERENCE = 100
@@ -113,6 +115,8 @@ class HttpTalk:
         if refused.code == "idempotency_conflict":
             # Another operation used this key: unknown until an operator has checked it.
             return _failed("unknown", refused.code, refused.message)
+        if kind == "void" and refused.code == EXPIRED:
+            return Outcome("succeeded", provider_id=body["authorization"])
         if refused.code == ALREADY_DONE.get(kind):
             return (yield from self._done_before(kind, body, refused))
         return _failed("declined", refused.code, refused.message)
@@ -135,8 +139,17 @@ class HttpGateway(TalkingGateway):
     """The provider at PAYMENT_API_URL."""
 
     provider = PROVIDER
-    capabilities = Capabilities(partial_capture=True, several_captures=True)
     talk = HttpTalk()
+
+    @property
+    def capabilities(self) -> Capabilities:  # type: ignore[override]
+        """What its provider can do."""
+        days = settings.PAYMENT_AUTHORIZATION_DAYS
+        return Capabilities(
+            partial_capture=True,
+            several_captures=True,
+            authorization_expires_after=timedelta(days=days) if days else None,
+        )
 
     def ledger(self, since: datetime | None = None) -> Iterator[LedgerLine]:
         """Stream the whole ledger: the protocol has no window."""

@@ -36,7 +36,10 @@ class Action(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The outcome of a call that moves money."""
+    """The outcome of a call that moves money.
+
+    A capture of an authorization that has expired is declined as `authorization_expired`.
+    """
 
     # succeeded        executed
     # declined         refused for good; no money moved
@@ -88,7 +91,10 @@ class Capabilities:
 
 @dataclass(frozen=True)
 class LedgerLine:
-    """The provider's ledger for one reference and currency. Amounts count successful operations."""
+    """The provider's ledger for one reference and currency. Amounts count successful operations.
+
+    What is released because an authorization expired counts as voided.
+    """
 
     reference: str
     currency: str = ""

@@ -4,10 +4,10 @@ import pytest
 from django.db import connection
 
 from inventory.models import Product, StockItem
-from orders import batches, journal, steps
+from orders import batches, commands, journal, steps
 from orders.legs import PAYMENT, STOCK
 from orders.maintenance import audit
-from orders.models import Journey
+from orders.models import Journey, StockQueue
 from orders.status import Status
 from orders.waits import shortages
 from sandbox.process import SandboxProcess
@@ -34,6 +34,10 @@ def batches_leave_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def journey(order_id: int) -> Journey:
     return Journey.objects.get(order_id=order_id)
+
+
+def queue() -> set[int]:
+    return set(StockQueue.objects.values_list("order_id", flat=True))
 
 
 def types(order_id: int) -> list[str]:
@@ -92,6 +96,32 @@ def test_an_unbroken_chain_of_declined_orders_keeps_nobody_from_buying() -> None
         travel()
         shortages.wake()
     assert {journey(order_id).status for order_id in honest} == {Status.CONFIRMED}
+
+
+def test_the_queue_holds_the_orders_that_wait_and_only_them() -> None:
+    product = make_product(units=10)
+    make_order((product, 10), token="tok_declined")
+    served, cancelled = make_order((product, 1)), make_order((product, 1))
+    travel()
+    assert queue() == {served.order_id, cancelled.order_id}
+    commands.cancel_order(order_id=cancelled.order_id, reason="")
+    work_off()
+    assert journey(served.order_id).status == Status.CONFIRMED
+    assert queue() == {cancelled.order_id}
+    assert shortages.forget_served() == 1
+    assert queue() == set()
+
+
+def test_an_order_that_still_waits_stays_in_the_queue() -> None:
+    product = make_product(units=10)
+    hold_unpaid(product, 10)
+    waiting = make_order((product, 1))
+    travel()
+    make_everything_due()
+    travel()
+    assert journey(waiting.order_id).stock == STOCK.SHORT
+    assert shortages.forget_served() == 0
+    assert queue() == {waiting.order_id}
 
 
 def test_who_came_later_takes_no_units_that_an_earlier_one_waits_for() -> None:

@@ -1,5 +1,6 @@
 """What is made of the figures of several runs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -69,6 +70,21 @@ def test_the_chart_is_a_picture(tmp_path: Path):
     chart.draw(results, tmp_path / "chart.png")
     with Image.open(tmp_path / "chart.png") as picture:
         assert picture.width > picture.height > 100
+
+
+def test_the_chart_shows_providers_over_the_network_first():
+    usual = [each for each in SCENARIOS if each.is_usual]
+    runs = [replace(figures(), scenario=each.name, milliseconds={"p50": 2.0, "p99": 4.0}) for each in usual]
+    results = report.collected(usual, runs, [], seconds=0)
+    first = {
+        panel.heading.split()[0]: [title for title, _ in chart._bars(panel, results)]
+        for panel in chart.PANELS
+    }
+    assert first["In"][:2] == ["a backlog, provider takes 50 ms", "a backlog, provider takes 200 ms"]
+    paced = ["5 orders/s with a provider over HTTP", "20 orders/s, one call in 100 takes 20 s"]
+    assert first["Milliseconds,"][:2] == paced
+    assert "1,000 late answers of a provider, all at once" in first["Microseconds"][:6]
+    assert paced[1] not in first["In"]
 
 
 def test_scenarios_have_names_of_their_own_and_ours_takes_part_in_each():

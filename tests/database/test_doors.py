@@ -28,6 +28,7 @@ DOORS = {
     "orders_archivedunits": {ARCHIVE, RESTORE},
     "orders_batch": {"orders/batches.py"},
     "orders_steprun": {"orders/batches.py"},
+    "orders_stockqueue": set(),
     "payments_": {"payments/", ARCHIVE},
     "shipping_": {"shipping/"},
     "notifications_": {"notifications/"},

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.template.loader import render_to_string
-from django.test import Client
 
 import faults
 from board import customer
@@ -23,67 +22,12 @@ from payments.gateways import gateway
 from payments.gateways.http import HttpGateway
 from payments.gateways.protocol import Capabilities
 from payments.models import Transaction
-from sandbox.process import SandboxProcess
 from scheduling.slots import database_now
-from tests.factories import make_product, make_shipping, make_token, make_user
+from tests.factories import make_user
 from tests.fixtures.pipeline import make_everything_due, work_off
+from tests.orders.conftest import Api
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("shop")]
-
-
-@pytest.fixture
-def shop(providers: SandboxProcess, settings):
-    make_shipping()
-    settings.EXTERNAL_RETRY_ATTEMPTS = 1
-    yield
-    assert [str(v) for v in audit.run().violations if "no order" not in v.details] == []
-
-
-@pytest.fixture
-def staff() -> "Api":
-    """An operator whose shop captures at its shipments."""
-    user = make_user(is_staff=True)
-    for codename in ("operate_order", "price_order"):
-        user.user_permissions.add(Permission.objects.get(codename=codename))
-    return Api(user)
-
-
-class Api:
-    """A user at the API."""
-
-    def __init__(self, user: User) -> None:
-        self.headers = {"Authorization": f"Bearer {make_token(user)}"}
-
-    def post(self, path: str, body: dict[str, Any], key: str = "") -> Any:
-        headers = self.headers | ({"Idempotency-Key": key} if key else {})
-        return Client().post(path, body, content_type="application/json", headers=headers)
-
-    def get(self, path: str) -> Any:
-        return Client().get(path, headers=self.headers).json()
-
-    def place(self, **more: Any) -> Any:
-        """Three things at 10.00 and 5.00 for shipping, to be captured later."""
-        items = [{"productId": make_product(price="10.00", units=3).pk, "quantity": 3}]
-        body = {"customerName": "Alice", "items": items, "payment": {"token": "tok_demo"}, "capture": "later"}
-        return self.post("/api/orders", body | more)
-
-    def capture(self, order_id: int, key: str = "", **body: Any) -> Any:
-        return self.post(f"/api/orders/{order_id}/captures", body, key)
-
-    def captures(self, order_id: int) -> Any:
-        return self.get(f"/api/orders/{order_id}/captures")
-
-    def refund(self, order_id: int, **body: Any) -> Any:
-        return self.post(f"/api/orders/{order_id}/refunds", body)
-
-
-@pytest.fixture
-def confirmed(staff: Api) -> int:
-    """An order of 35.00, confirmed and not captured."""
-    order_id: int = staff.place().json()["id"]
-    work_off()
-    assert (journey(order_id).status, journey(order_id).payment) == ("confirmed", "held")
-    return order_id
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("audited_shop")]
 
 
 def journey(order_id: int) -> Journey:
@@ -224,6 +168,26 @@ def test_a_refund_larger_than_a_capture_is_split_over_captures(staff: Api, confi
     work_off()
     assert at_provider(confirmed) == (35, 13, 0, 3)
     assert journey(confirmed).payment == "captured"
+
+
+def test_it_is_refunded_once_all_that_was_captured_is(staff: Api, confirmed: int) -> None:
+    staff.capture(confirmed, amount=10)
+    work_off()
+    for amount, state in ((4, ("partly", 4)), (6, ("refunded", 10))):
+        staff.refund(confirmed, amount=amount)
+        work_off()
+        assert staff.refund_state(confirmed) == state
+    staff.capture(confirmed)
+    work_off()
+    assert staff.refund_state(confirmed) == ("partly", 10)
+
+
+def test_a_cancellation_refunds_no_more_than_was_captured(staff: Api, confirmed: int) -> None:
+    staff.capture(confirmed, amount=10)
+    work_off()
+    commands.cancel_order(order_id=confirmed, reason="Changed mind")
+    work_off()
+    assert staff.refund_state(confirmed) == ("refunded", 10)
 
 
 def test_a_capture_and_a_refund_wait_for_each_other(staff: Api, confirmed: int) -> None:

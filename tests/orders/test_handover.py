@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db.backends.signals import connection_created
 from django.utils import timezone
 
 from orders import batches, journal, steps
@@ -217,3 +218,28 @@ def test_hundreds_of_late_answers_are_all_recorded(providers: SandboxProcess) ->
     work_off()
     assert set(Journey.objects.values_list("status", flat=True)) == {Status.CONFIRMED}
     assert not Transaction.objects.filter(state="unknown").exists()
+
+
+def test_late_answers_that_come_at_once_to_a_batch_that_waits_are_recorded_on_few_connections(
+    providers: SandboxProcess, settings
+) -> None:
+    settings.PROVIDER_HANDOVER, settings.PROVIDER_CONCURRENCY = False, 40
+    settings.STRAGGLER_PATIENCE_SECONDS = 1.0
+    product = make_product(units=1000)
+    providers.set_faults("payments", latencyMs=2000, operations=["authorize"])
+    for _ in range(40):
+        make_order((product, 1))
+    batch_up_to_authorization()
+    connections: list[object] = []
+    connection_created.connect(
+        lambda connection, **_: connections.append(connection), weak=False, dispatch_uid="counted"
+    )
+
+    until(lambda: not Transaction.objects.filter(state="unknown").exists())
+    connection_created.disconnect(dispatch_uid="counted")
+    assert len(connections) < 10
+    assert Transaction.objects.filter(state="succeeded").count() > 30
+    providers.clear_faults()
+    make_everything_due()
+    work_off()
+    assert set(Journey.objects.values_list("status", flat=True)) == {Status.CONFIRMED}

@@ -94,6 +94,7 @@ def test_stock_is_reserved_and_sold_by_the_sum(place, product, providers, drain)
 def test_a_queued_order_wants_the_sum(place, product):
     order = place((4, "8.00", None))
     Journey.objects.filter(order_id=order.order_id).update(stock="short", status="processing")
+    shortages.update_queue(waiting=[order.order_id], was_waiting=[])
     assert shortages._queue()[order.order_id][0] == {product.pk: 5}
 
 

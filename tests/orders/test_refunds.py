@@ -1,13 +1,11 @@
 """Refunds of parts: units, shipping and amounts, each decided once and carried out once."""
 
-import json
 import uuid
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
-from django.test import Client
 
 import faults
 from inventory.models import Reservation, StockItem
@@ -17,57 +15,18 @@ from orders.models import Credit, Journey
 from payments.gateways import gateway
 from payments.models import Transaction
 from sandbox.process import SandboxProcess
-from tests.factories import make_order, make_product, make_shipping, make_token, make_user
+from tests.factories import make_order, make_product, make_user
 from tests.fixtures.pipeline import make_everything_due, work_off
+from tests.orders.conftest import Api
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("shop")]
-
-
-@pytest.fixture
-def shop(providers: SandboxProcess, settings):
-    make_shipping()
-    settings.EXTERNAL_RETRY_ATTEMPTS = 1
-    yield
-    assert [str(v) for v in audit.run().violations if "no order" not in v.details] == []
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("audited_shop")]
 
 
 @pytest.fixture
-def api() -> "Api":
+def api() -> Api:
     operator = make_user(is_staff=True)
     operator.user_permissions.add(Permission.objects.get(codename="refund_order"))
-    return Api(make_token(operator))
-
-
-class Api:
-    """An operator at the API."""
-
-    def __init__(self, token: str) -> None:
-        self.headers = {"Authorization": f"Bearer {token}"}
-
-    def refund(self, order_id: int, key: str = "", **body: Any) -> Any:
-        headers = self.headers | ({"Idempotency-Key": key} if key else {})
-        return Client().post(
-            f"/api/orders/{order_id}/refunds", body, content_type="application/json", headers=headers
-        )
-
-    def money(self, order_id: int) -> dict[str, Any]:
-        return Client().get(f"/api/orders/{order_id}/refunds", headers=self.headers).json()
-
-    def refund_state(self, order_id: int) -> tuple[str, float]:
-        """Return state and amount, which are the same in the order, lists, filters and exports."""
-        order = self.get(f"/{order_id}").json()
-        state = order["refundState"]
-        for of in ("none", "partly", "refunded"):
-            listed = {row["id"]: row for row in self.get(f"?refundState={of}").json()["results"]}
-            assert (order_id in listed) is (of == state)
-            assert not listed or listed[order_id]["refundState"] == state
-        lines = b"".join(self.get("/export").streaming_content).splitlines()
-        (row,) = (row for row in map(json.loads, lines) if row["id"] == order_id)
-        assert (row["refundState"], row["refundedAmount"]) == (state, order["refundedAmount"])
-        return state, order["refundedAmount"]
-
-    def get(self, path: str) -> Any:
-        return Client().get(f"/api/orders{path}", headers=self.headers)
+    return Api(operator)
 
 
 def confirmed_order(*, price: str = "10.00", units: int = 3) -> tuple[int, Any]:
@@ -143,7 +102,7 @@ def test_two_equal_refunds_are_two(api: Api) -> None:
     api.refund(order_id, amount=10)
     work_off()
     assert at_provider(order_id)[1] == Decimal("20.00")
-    money = api.money(order_id)
+    money = api.refunds(order_id)
     assert (money["captured"], money["refunded"], money["owed"], money["left"]) == (35, 20, 15, 15)
     assert [credit["state"] for credit in money["results"]] == ["refunded", "refunded"]
 
@@ -277,9 +236,9 @@ def test_owners_see_refunds_and_cannot_make_any(api: Api) -> None:
     owner = make_user()
     order = make_order((make_product(), 1), owner=owner)
     work_off()
-    own = Api(make_token(owner))
+    own = Api(owner)
     assert own.refund(order.order_id, amount=1).status_code == 403
-    assert own.money(order.order_id)["left"] == 15
+    assert own.refunds(order.order_id)["left"] == 15
 
 
 @pytest.mark.parametrize("in_parts", [0, 10])

@@ -252,7 +252,7 @@ def test_what_was_paid_back_clears_its_own_flag_only(attention: str, left: str) 
 @pytest.mark.parametrize(("attention", "left"), [("a dispute of 5.00", ""), (OWED, OWED)])
 def test_a_dispute_that_is_won_clears_its_own_flag_only(attention: str, left: str) -> None:
     state = journey(Status.CONFIRMED, attention=attention)
-    state.dispute_won("a dispute")
+    state.resolve("a dispute", why="dispute_won")
     assert state.attention == left
     assert [event.data for event in state.events] == [{"why": "dispute_won"}] * (not left)
 

@@ -1,6 +1,7 @@
 """Many calls at once, the slow ones among them, and those that never get their turn."""
 
 import threading
+from collections.abc import Sequence
 from functools import partial
 from types import SimpleNamespace
 
@@ -13,8 +14,8 @@ from tests.waiting import until
 PATIENT = 20.0
 
 
-def never_late(place: int, result: object) -> None:
-    raise AssertionError(f"Call {place} was late.")
+def never_late(late: Sequence[tuple[int, object]]) -> None:
+    raise AssertionError(f"These were late: {late}")
 
 
 def test_it_returns_every_result_by_its_place():
@@ -33,10 +34,11 @@ def test_it_runs_them_side_by_side(settings):
 
 
 def test_a_slow_call_does_not_hold_up_the_others_and_is_heard_of_later():
-    answer, heard = threading.Event(), []
+    answer = threading.Event()
+    heard: list[tuple[int, object]] = []
     calls = [lambda: "quick", lambda: answer.wait(PATIENT)]
 
-    gathered = concurrently(calls, patience=0.2, on_late=lambda place, result: heard.append((place, result)))
+    gathered = concurrently(calls, patience=0.2, on_late=heard.extend)
     assert (gathered, heard) == (Gathered({0: "quick"}, frozenset({1})), [])
 
     answer.set()
@@ -45,17 +47,18 @@ def test_a_slow_call_does_not_hold_up_the_others_and_is_heard_of_later():
 
 def test_what_had_no_turn_in_time_is_never_started(settings):
     settings.PROVIDER_CONCURRENCY = 1
-    answer, started, heard = threading.Event(), [], []
+    answer, started = threading.Event(), []
+    heard: list[tuple[int, object]] = []
     calls = [lambda: answer.wait(PATIENT), lambda: started.append("second")]
 
-    gathered = concurrently(calls, patience=0.1, on_late=lambda place, _: heard.append(place))
+    gathered = concurrently(calls, patience=0.1, on_late=heard.extend)
     assert gathered == Gathered({}, frozenset({0}))
 
     answer.set()
     until(lambda: heard)
     # The one thread takes calls in order: when it answers again, it has passed over the second.
     concurrently([lambda: None], patience=PATIENT, on_late=never_late)
-    assert (started, heard) == ([], [0])
+    assert (started, heard) == ([], [(0, True)])
 
 
 def test_what_would_be_late_by_the_others_example_is_not_begun(settings, monkeypatch):

@@ -191,7 +191,10 @@ def test_a_slow_answer_holds_up_no_other_and_is_reported_later(settings, sandbox
     calls = [saying(reading("/operations", reference=key)), saying(authorization(key))]
 
     gathered = together(
-        "payments", calls, patience=0.5, on_late=lambda place, answer: late.append((place, answer["kind"]))
+        "payments",
+        calls,
+        patience=0.5,
+        on_late=lambda answers: late.extend((place, answer["kind"]) for place, answer in answers),
     )
 
     assert (set(gathered.results), gathered.late) == ({0}, frozenset({1}))

@@ -33,6 +33,7 @@ from payments import ledger, returns, talking
 from payments.talking import Direct
 from providers.concurrency import Gathered
 from providers.conversation import Conversation
+from providers.late import OnLate
 from shipping import quotes
 from tests.simulation.books import SHIPPING, Books, moment
 from tests.simulation.desk import held
@@ -77,6 +78,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
             )
         ),
         (steps, "database_now", lambda: moment(world)),
+        (capturing, "database_now", lambda: moment(world)),
         (steps, "WORK", steps.WORK | {name: partial(_work, world, BY_NAME[name]) for name in steps.WORK}),
         (faults, "point", world.point),
         (JourneyManager, "lock", lambda _, ids: database.lock_journeys(ids)),
@@ -117,6 +119,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (shortages, "units", database.units),
         (shortages, "_out_of_patience", database.out_of_patience),
         (shortages, "_queue", database.queue),
+        (shortages, "update_queue", lambda **_: None),
         (JourneyManager, "wake_queued", lambda _, ids: database.make_due(ids)),
         (declines, "note", lambda outcomes: None),
         (queries, "charges", books.charges),
@@ -186,7 +189,7 @@ def _hold_all(world: "World") -> Callable[..., Gathered[Any]]:
         conversations: Sequence[Conversation[Any]],
         *,
         patience: float,
-        on_late: Callable[[int, Any], None],
+        on_late: OnLate[Any],
         gateways: Sequence[str],
     ) -> Gathered[Any]:
         until, results, late = world.clock.now + patience, {}, set()
@@ -203,12 +206,10 @@ def _hold_all(world: "World") -> Callable[..., Gathered[Any]]:
     return hold_all
 
 
-def _begin_late(
-    world: "World", place: int, conversation: Conversation[Any], on_late: Callable[[int, Any], None]
-) -> None:
+def _begin_late(world: "World", place: int, conversation: Conversation[Any], on_late: OnLate[Any]) -> None:
     def report() -> None:
-        with suppress(OperationalError, Planned):  # the pool logs it
-            on_late(place, held(conversation))
+        with suppress(OperationalError, Planned):  # its thread logs it
+            on_late([(place, held(conversation))])
 
     world.clock.start("late answer", report, after=world.dice.uniform(2, 20))
 

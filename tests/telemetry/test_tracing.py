@@ -1,12 +1,14 @@
 """Traces: one of an order from its request to the sockets, and nothing at all while they are off."""
 
 import pytest
+from celery.signals import before_task_publish
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from config.celery import propagate_trace_context
 from live.traces import OrderTraces
 from orders import batches, dispatcher, journal
+from orders.batches import Claimed, Route
 from orders.journal import Position
 from orders.models import OrderEvent
 from orders.placing import origin
@@ -63,6 +65,26 @@ def test_a_lone_order_has_one_trace_from_its_request_to_the_sockets(exporter, po
     assert [span.name for span in told] == ["tell order_placed", "tell processing_started"]
     assert {span.context.trace_id for span in told} == {trace_id}
     assert told[0].attributes["order_id"] == order_id
+
+
+def test_a_message_sent_from_a_recording_has_the_trace_of_its_own_batch(exporter):
+    sent = []
+
+    @before_task_publish.connect
+    def note(headers, **_):
+        sent.append(headers.get(tracing.HEADER, ""))
+
+    claimed = Claimed(1, Route.HANDOVER, [1])
+    with tracing.span("first"):
+        batches.send(claimed)
+        (first,) = sent
+    with tracing.span("second"):
+        batches.send(claimed)
+    tracing.stop()
+    batches.send(claimed)
+    assert first
+    assert sent[1] not in ("", first)
+    assert sent[2] == ""
 
 
 def test_a_batch_of_many_is_linked_to_the_traces_of_its_orders(exporter, post):

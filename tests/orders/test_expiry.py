@@ -1,0 +1,174 @@
+"""Authorizations expire: staff see it coming, what is left is refused afterwards, and nothing stays held for ever."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from board import customer
+from orders import commands, journal
+from orders.maintenance import archive
+from orders.maintenance.expiry import ExpiryWatch
+from orders.models import ArchivedOrder, Journey, Order
+from orders.operators.explain import explain
+from payments.models import Transaction
+from sandbox.process import SandboxProcess
+from scheduling.slots import database_now
+from tests.fixtures.pipeline import work_off
+from tests.orders.conftest import Api
+from tests.orders.test_captures import at_provider, error_of, rows
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("audited_shop")]
+
+EXPIRED = (409, "authorization_expired", None)
+
+
+@pytest.fixture(autouse=True)
+def seven_days(settings) -> None:
+    settings.PAYMENT_AUTHORIZATION_DAYS, settings.AUTHORIZATION_ALERT_HOURS = 7, 24
+
+
+def authorization(order_id: int) -> Transaction:
+    return Transaction.objects.get(order_id=order_id, kind="authorize")
+
+
+def age(order_id: int, **ago: float) -> None:
+    Transaction.objects.filter(order_id=order_id, kind="authorize").update(
+        finished_at=database_now() - timedelta(**ago)
+    )
+
+
+def expire(provider: SandboxProcess, order_id: int) -> None:
+    """Have the time pass, here and at the provider."""
+    provider.expire(authorization(order_id).provider_id)
+    age(order_id, days=7)
+
+
+def watch() -> None:
+    ExpiryWatch().look()
+
+
+def journey(order_id: int) -> Journey:
+    return Journey.objects.get(order_id=order_id)
+
+
+def types(order_id: int) -> list[str]:
+    return [event.type for event in journal.events_of(order_id)]
+
+
+def until(staff: Api, order_id: int) -> list[datetime | None]:
+    """The end as the order has it, and as its captures have it."""
+    bodies = (staff.get(f"/{order_id}").json(), staff.captures(order_id))
+    ends = [body["authorizationExpiresAt"] for body in bodies]
+    return [datetime.fromisoformat(end) if end else None for end in ends]
+
+
+def test_an_order_has_until_when_its_payment_is_held(staff: Api, confirmed: int, settings) -> None:
+    authorized_at = authorization(confirmed).finished_at
+    assert authorized_at is not None
+    assert until(staff, confirmed) == [authorized_at + timedelta(days=7)] * 2
+    settings.PAYMENT_AUTHORIZATION_DAYS = 0
+    assert until(staff, confirmed) == [None] * 2
+    settings.PAYMENT_AUTHORIZATION_DAYS = 7
+    staff.capture(confirmed)
+    work_off()
+    assert until(staff, confirmed) == [None] * 2
+
+
+def test_it_needs_attention_a_day_before_until_it_is_captured(staff: Api, confirmed: int) -> None:
+    age(confirmed, days=5, hours=23)
+    watch()
+    assert journey(confirmed).attention == ""
+    age(confirmed, days=6, hours=1)
+    watch()
+    watch()
+    assert journey(confirmed).attention.startswith(
+        "Authorization expires: 35.00 USD is not captured, held until 20"
+    )
+    assert types(confirmed).count("attention_needed") == 1
+    order = Order.objects.select_related("journey").get(pk=confirmed)
+    assert "Capture the rest while it is held" in explain(order).text
+    staff.capture(confirmed)
+    work_off()
+    assert (journey(confirmed).payment, journey(confirmed).attention) == ("captured", "")
+
+
+def test_what_is_left_is_refused_once_it_has_expired(
+    staff: Api,
+    confirmed: int,
+    providers: SandboxProcess,
+) -> None:
+    staff.capture(confirmed, amount=10)
+    work_off()
+    expire(providers, confirmed)
+    assert error_of(staff.capture(confirmed, amount=5)) == EXPIRED
+    watch()
+    watch()
+    assert error_of(staff.capture(confirmed, amount=5)) == EXPIRED
+    found = journey(confirmed)
+    assert (found.status, found.payment, found.due_at) == ("confirmed", "expired", None)
+    assert found.attention == "Authorization expires: 25.00 USD was not captured, and is held no more"
+    listed = staff.captures(confirmed)
+    assert (listed["captured"], listed["left"], listed["authorizationExpiresAt"]) == (10, 0, None)
+    assert types(confirmed).count("authorization_expired") == 1
+    assert at_provider(confirmed) == (10, 0, 0, 1)
+    order = Order.objects.select_related("journey").get(pk=confirmed)
+    assert "authorized" not in customer.story(order)
+
+
+def test_what_was_captured_is_refunded_and_archived_as_ever(
+    staff: Api,
+    confirmed: int,
+    providers: SandboxProcess,
+) -> None:
+    staff.capture(confirmed, amount=10)
+    work_off()
+    expire(providers, confirmed)
+    watch()
+    staff.refund(confirmed, amount=4)
+    work_off()
+    assert (journey(confirmed).payment, staff.refund_state(confirmed)) == ("expired", ("partly", 4))
+    commands.retry_order(order_id=confirmed)
+    commands.complete_order(order_id=confirmed)
+    list(archive.move(before=database_now()))
+    assert ArchivedOrder.objects.get(pk=confirmed).kept_amount == 6
+
+
+@pytest.mark.parametrize("captured", [0, 10])
+def test_a_cancellation_voids_nothing_more(
+    staff: Api,
+    confirmed: int,
+    providers: SandboxProcess,
+    captured: int,
+) -> None:
+    if captured:
+        staff.capture(confirmed, amount=captured)
+        work_off()
+    expire(providers, confirmed)
+    watch()
+    commands.cancel_order(order_id=confirmed, reason="Nothing left to take")
+    work_off()
+    assert journey(confirmed).payment == ("refunded" if captured else "voided")
+    assert rows("void", "code") == [("authorization_expired",)]
+    assert at_provider(confirmed) == (captured, captured, 0, int(captured > 0))
+
+
+def test_a_provider_may_expire_it_earlier_than_its_gateway_declares(
+    staff: Api,
+    confirmed: int,
+    providers: SandboxProcess,
+) -> None:
+    providers.expire(authorization(confirmed).provider_id)
+    assert staff.capture(confirmed, amount=10).status_code == 202
+    work_off()
+    assert (journey(confirmed).payment, journey(confirmed).due_at) == ("expired", None)
+    assert (
+        "Capture of 10.00 USD refused by the provider: authorization_expired" in journey(confirmed).attention
+    )
+    assert error_of(staff.capture(confirmed, amount=10)) == EXPIRED
+
+
+def test_an_expired_authorization_counts_as_voided(confirmed: int, providers: SandboxProcess) -> None:
+    providers.expire(authorization(confirmed).provider_id)
+    commands.cancel_order(order_id=confirmed, reason="Changed mind")
+    work_off()
+    assert (journey(confirmed).status, journey(confirmed).payment) == ("cancelled", "voided")
