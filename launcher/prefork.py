@@ -88,7 +88,21 @@ MODULES = (
 # Command lines: the first parse checks types against all subclasses of abstract classes.
 COMMANDS = ("celery.bin.worker.worker", "celery.bin.beat.beat", "uvicorn.main.main", "granian.cli.cli")
 ABSTRACT = [getattr(collections.abc, name) for name in collections.abc.__all__]
-CHECKED = (NoneType, GeneratorType, FunctionType, bool, int, str, bytes, tuple, list, set, frozenset, dict, type)
+CHECKED = (
+    NoneType,
+    GeneratorType,
+    FunctionType,
+    bool,
+    int,
+    str,
+    bytes,
+    tuple,
+    list,
+    set,
+    frozenset,
+    dict,
+    type,
+)
 RESET_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 POLL_SECONDS = 0.02
 M_ARENA_MAX = -8  # of malloc.h

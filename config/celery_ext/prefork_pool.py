@@ -30,7 +30,7 @@ def set_death_signal(number: int) -> None:
     _libc.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
-platforms._set_pdeathsig = set_death_signal
+platforms._set_pdeathsig = set_death_signal  # type: ignore[attr-defined] # the stubs leave it out
 
 
 class Pool(AsynPool):

@@ -50,7 +50,7 @@ def test_a_child_dies_with_its_worker_and_compiles_no_declaration_for_that(monke
     monkeypatch.setattr("billiard.util.cffi", None, raising=False)  # billiard would use it
     found = ctypes.c_int()
     try:
-        platforms.set_pdeathsig("SIGKILL")  # what each child calls first
+        platforms.set_pdeathsig("SIGKILL")  # type: ignore[attr-defined] # what each child calls first
         ctypes.CDLL(None).prctl(2, ctypes.byref(found), 0, 0, 0)  # PR_GET_PDEATHSIG
     finally:
         set_death_signal(0)
