@@ -6,7 +6,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from flower.app import Flower
 
 from config.flower_guard import Guard
 
@@ -21,16 +20,6 @@ BATCH = re.compile(r"\{'batch_id': (?P<id>\d+)\}")
 
 # Workers send events by their own setting; Flower would broadcast a command to all of them every five seconds.
 enable_events = False
-
-
-def start(flower: Flower) -> None:
-    """Start without inspecting all workers: events list them, and the page of each inspects it."""
-    flower.events.start()
-    flower.started = True
-    flower.io_loop.start()
-
-
-Flower.start = start
 
 tasks_columns = "name,uuid,state,kwargs,received,runtime,worker"
 

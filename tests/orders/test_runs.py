@@ -2,14 +2,12 @@
 
 import runpy
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
-from flower.app import Flower
 
 from inventory.models import StockItem
 from launcher.procfile import PROCFILE
@@ -112,17 +110,6 @@ def test_flower_does_not_start_without_a_login(monkeypatch):
     monkeypatch.delenv("FLOWER_BASIC_AUTH", raising=False)
     with pytest.raises(ImproperlyConfigured, match="FLOWER_BASIC_AUTH"):
         flowers_settings()
-
-
-def test_flower_starts_without_inspecting_all_workers(monkeypatch):
-    monkeypatch.setenv("FLOWER_BASIC_AUTH", "admin:sesame")
-    monkeypatch.setattr(Flower, "start", Flower.start)  # restored at the end
-    flowers_settings()
-    started: list[str] = []
-    events = SimpleNamespace(start=lambda: started.append("events"))
-    loop = SimpleNamespace(start=lambda: started.append("loop"))
-    Flower.start(SimpleNamespace(events=events, io_loop=loop))  # nothing to inspect with
-    assert started == ["events", "loop"]
 
 
 def test_flower_says_where_a_tasks_orders_are(settings, monkeypatch):
