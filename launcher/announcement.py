@@ -31,9 +31,10 @@ class Announcement:
         self._is_done = False
         self._is_late = False
 
-    def __call__(self) -> None:
+    def __call__(self) -> bool:
+        """Return whether it is printed."""
         if self._is_done:
-            return
+            return True
         host, port = _reachable(self._environment["HOST"]), int(self._environment["PORT"])
         reason = _why_not_ready(host, port)
         waited = time.monotonic() - self._started_at
@@ -43,6 +44,7 @@ class Announcement:
         elif waited > LATE_SECONDS and not self._is_late:
             self._is_late = True
             self._console.text(f"Not ready after {waited:.0f} s ({reason}); still trying.")
+        return self._is_done
 
 
 def _why_not_ready(host: str, port: int) -> str | None:

@@ -27,6 +27,8 @@ DRAIN_SECONDS = 1.0
 LONGEST_LINE_BYTES = 64 * 1024
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TICK_SECONDS = 0.5
+# Between turns that nothing causes, once there is nothing to do at a certain time.
+REST_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,18 +67,19 @@ class _Watched:
 class Supervisor:
     """`run` blocks until a stop signal, and until every program has exited.
 
-    `on_tick` is called about twice a second and must be short.
+    `on_tick` is called about twice a second until it returns True, and must be short.
     """
 
     programs: Sequence[Program]
     console: Console
     guardian: Guardian
-    on_tick: Callable[[], None] = lambda: None
+    on_tick: Callable[[], bool | None] = lambda: True
     clock: Callable[[], float] = time.monotonic
     _watched: list[_Watched] = field(init=False)
     _selector: selectors.BaseSelector = field(init=False, default_factory=selectors.DefaultSelector)
     _stop_signals: int = field(init=False, default=0)
     _next_tick: float = field(init=False, default=0.0)
+    _ticks: bool = field(init=False, default=True)
 
     def __post_init__(self) -> None:
         ordered = sorted(self.programs, key=lambda program: not program.is_engine)
@@ -99,7 +102,7 @@ class Supervisor:
                 if watched.process is None:
                     self._start(watched)
             while not self._stop_signals:
-                self._turn(TICK_SECONDS)
+                self._turn(TICK_SECONDS if self._is_busy() else REST_SECONDS)
                 self._restart_exited()
                 self._tick()
             self._stop()
@@ -137,9 +140,13 @@ class Supervisor:
 
     def _tick(self) -> None:
         """Call on_tick at its own pace: output that it causes must not trigger the next one."""
-        if self.clock() >= self._next_tick:
-            self.on_tick()
+        if self._ticks and self.clock() >= self._next_tick:
+            self._ticks = not self.on_tick()
             self._next_tick = self.clock() + TICK_SECONDS
+
+    def _is_busy(self) -> bool:
+        """Whether something is due at a certain time: output, exits and signals wake the loop themselves."""
+        return self._ticks or any(watched.restart_at is not None for watched in self._watched)
 
     def _watch_console(self) -> None:
         """Watch for a writable console only while output is pending."""

@@ -31,6 +31,7 @@ def main() -> None:
         ws="none",
         lifespan="off",
         access_log=False,
+        log_config=None,  # stderr, without a handler
         log_level="warning",
         # longer than clients keep idle connections
         timeout_keep_alive=120,

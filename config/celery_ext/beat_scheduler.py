@@ -13,6 +13,7 @@ from typing import Any
 
 from celery.utils.time import maybe_make_aware
 from django.db import DatabaseError, InterfaceError, connection
+from django.db.models import Q
 from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
 from runtime import heartbeats
@@ -55,6 +56,10 @@ class Scheduler(DatabaseScheduler):
 
     Entry = Entry
     _latest = 0.0  # wall-clock time of the last tick
+
+    def _get_crontab_exclude_query(self) -> Q:
+        """Exclude none: a few entries more cost less than the query over time zones, 4 MB of memory."""
+        return Q()
 
     def setup_schedule(self) -> None:
         """Store the configured entries, one process at a time."""

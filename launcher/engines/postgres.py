@@ -75,6 +75,7 @@ class Postgres:
             "unix_socket_directories": "",
             "shared_buffers": os.environ.get("POSTGRES_SHARED_BUFFERS", "128MB"),
             "max_connections": 200,
+            "max_pred_locks_per_transaction": 10,  # no transaction is serializable; 3 MB
             "max_wal_size": "4GB",
             "jit": "off",  # costs more than it saves for short statements
             "synchronous_commit": "on" if self.durable else "off",

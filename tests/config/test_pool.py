@@ -1,16 +1,19 @@
-"""A worker notices that a child has died, even if it looks too early."""
+"""A worker notices that a child has died, even if it looks too early; a child dies with its worker."""
 
+import ctypes
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from celery import platforms
 from kombu.asynchronous import Hub
 
-from config.celery_ext.prefork_pool import Pool
+from config.celery_ext.prefork_pool import Pool, set_death_signal
 
 
 class WithoutRegularLooks(Pool):
@@ -40,3 +43,15 @@ def test_a_child_that_is_not_gone_yet_when_its_pipe_closes_is_replaced_all_the_s
         while pool._pool[0] is child and time.monotonic() < deadline:
             next(hub.loop)
         assert pool._pool[0].pid != child.pid
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no parent-death signal here")
+def test_a_child_dies_with_its_worker_and_compiles_no_declaration_for_that(monkeypatch) -> None:
+    monkeypatch.setattr("billiard.util.cffi", None, raising=False)  # billiard would use it
+    found = ctypes.c_int()
+    try:
+        platforms.set_pdeathsig("SIGKILL")  # type: ignore[attr-defined] # what each child calls first
+        ctypes.CDLL(None).prctl(2, ctypes.byref(found), 0, 0, 0)  # PR_GET_PDEATHSIG
+    finally:
+        set_death_signal(0)
+    assert found.value == signal.SIGKILL

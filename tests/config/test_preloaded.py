@@ -112,10 +112,31 @@ def test_the_launcher_stays_alone_with_everything_imported():
         "from launcher import prefork\n"
         "prefork.preload(os.environ)\n"
         "late = {'celery.worker.consumer.tasks', 'celery.app.amqp', 'uvicorn.protocols.http.httptools_impl',"
-        " 'uvicorn.loops.uvloop', 'config.celery_ext.chord_results', 'django.core.cache.backends.redis'}\n"
+        " 'uvicorn.loops.uvloop', 'config.celery_ext.chord_results', 'django.core.cache.backends.redis',"
+        " 'channels_redis.pubsub', 'billiard.popen_fork', 'starlette.applications', 'config.wsgi'}\n"
         "print(threading.active_count(), sorted(late - set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
     assert done.stdout == "1 []\n", done.stderr
+
+
+def test_what_each_program_would_compute_alike_is_computed_before_the_fork():
+    code = (
+        "import os, logging\n"
+        "from launcher import prefork\n"
+        "prefork.preload(os.environ)\n"
+        "import django, redis.utils\n"
+        "from celery.utils.imports import load_extension_class_names\n"
+        "from orders.models import Order\n"
+        "logging.getLogger().handlers.append('mine')\n"
+        "django.setup()\n"  # keeps the handler: logging is configured already
+        "redis.utils.get_lib_version()\n"
+        "print(logging.getLogger().handlers[-1], redis.utils.get_lib_version.cache_info().misses,"
+        " load_extension_class_names.cache_info().currsize, '_relation_tree' in vars(Order._meta))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stdout == "mine 1 1 True\n", done.stderr

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.utils import timezone
-from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from config.celery import app
 from config.celery_ext import beat_scheduler
@@ -89,3 +89,10 @@ def _noted(take: Any, tries: threading.Event) -> Any:
         return found
 
     return taken
+
+
+def test_an_entry_for_a_far_hour_is_in_the_schedule() -> None:
+    far = (timezone.now() + timedelta(hours=11)).hour + 1
+    at = CrontabSchedule.objects.create(hour=str(far % 24 if far % 24 != 4 else 5), minute="0")
+    PeriodicTask.objects.create(name="far", task="orders.tick", crontab=at)
+    assert "far" in Scheduler(app=app, lazy=True).schedule

@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 20.0
 
 # `launcher.run` in small: supervises what its arguments say, as `NAME=python code`; `engine:` marks an engine.
 LAUNCHER = """
-import os, signal, sys
+import itertools, os, signal, sys
 from launcher.child import start_child
 from launcher.console import Console
 from launcher.guardian import Guardian
@@ -39,12 +39,14 @@ def program(argument):
         return start_child(argv, death_signal=signal.SIGKILL, output=output)
     return Program(name=name.removeprefix("engine:"), launch=launch, is_engine=name.startswith("engine:"))
 
+ticks = itertools.count(1)
+
 with Guardian() as guardian:
     Supervisor(
         [program(argument) for argument in sys.argv[1:]],
         Console(1, colour=False),
         guardian,
-        on_tick=lambda: print("tick", flush=True),
+        on_tick=lambda: print("tick", flush=True) or next(ticks) >= int(os.environ["TICKS"]),
     ).run()
 """
 SLEEP = "import time; print('up', flush=True); time.sleep(600)"
@@ -65,14 +67,14 @@ sys.stdin.read(); import time; time.sleep(600)
 class Launched:
     """A running launcher; reads its output as it comes."""
 
-    def __init__(self, *programs: str, patience_seconds: float = 10) -> None:
+    def __init__(self, *programs: str, patience_seconds: float = 10, ticks: int = 10_000) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(LAUNCHER), *programs],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=os.environ | {"STOP_SECONDS": str(patience_seconds)},
+            env=os.environ | {"STOP_SECONDS": str(patience_seconds), "TICKS": str(ticks)},
         )
         self.output = ""
 
@@ -121,8 +123,8 @@ def until(condition: Callable[[], Any]) -> Any:
 def launch() -> Iterator[Callable[..., Launched]]:
     launched: list[Launched] = []
 
-    def start(*programs: str, patience_seconds: float = 10) -> Launched:
-        launched.append(Launched(*programs, patience_seconds=patience_seconds))
+    def start(*programs: str, **options: Any) -> Launched:
+        launched.append(Launched(*programs, **options))
         return launched[-1]
 
     yield start
@@ -227,6 +229,14 @@ def test_output_does_not_make_it_tick_faster(launch):
 
     # A tick for each piece of output would make about as many of them as there are lines.
     assert running.output.count("tick\n") < lines / 2
+
+
+def test_after_its_last_tick_it_still_restarts_what_dies(launch):
+    running = launch(f"web={SLEEP}", ticks=1)
+    running.wait_for(r"\| up")
+    running.programs()[0].kill()
+    running.wait_for(r"web \| up", times=2)
+    assert running.output.count("tick\n") == 1
 
 
 def test_a_program_that_cannot_start_is_tried_again_and_the_others_live_on(launch):

