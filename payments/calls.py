@@ -83,7 +83,8 @@ class Prepared(NamedTuple):
 
     @property
     def key(self) -> str:
-        rank = rank_of(self.number)
+        # Hot path: next to all are the first of their kind.
+        rank = rank_of(self.request.number) if self.request.number else 1
         return idempotency_key(reference=self.request.reference, kind=self.kind, rank=rank)
 
     @property

@@ -6,6 +6,7 @@ Rows are never edited once decided, but for money that arrives after all: what e
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from operator import attrgetter
 from time import monotonic
 from typing import NamedTuple
 
@@ -259,7 +260,7 @@ def record(
 
 def without_outdated(outcomes: Mapping[int, Outcome], recorded: set[int]) -> dict[int, Outcome]:
     """Return the outcomes, with DECIDED_MEANWHILE for those not decided that could not be recorded."""
-    if UNDECIDED.isdisjoint(outcome.kind for outcome in outcomes.values()):
+    if UNDECIDED.isdisjoint(map(attrgetter("kind"), outcomes.values())):
         return outcomes if isinstance(outcomes, dict) else dict(outcomes)
     return {
         order_id: DECIDED_MEANWHILE if outcome.kind in UNDECIDED and order_id not in recorded else outcome

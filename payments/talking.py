@@ -94,9 +94,12 @@ def hold_all(
 
     `gateways` names the gateway of each; empty: the default.
     """
+    if len(set(gateways)) <= 1:
+        name = gateways[0] if gateways else ""
+        return _hold_group(name, conversations, patience=patience, on_late=on_late)
     places: dict[str, list[int]] = {}
     for place in range(len(conversations)):
-        places.setdefault(gateways[place] if gateways else "", []).append(place)
+        places.setdefault(gateways[place], []).append(place)
     until = time.monotonic() + patience
     results: dict[int, T] = {}
     late: set[int] = set()
