@@ -1,5 +1,6 @@
 """What a cluster costs: the whole stack on one node and on three, under the same load through its front."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -50,6 +51,7 @@ class StackRig(Rig):
             except subprocess.TimeoutExpired:
                 process.kill()
         super().stop_processes()
+        self.forget_connection()
 
 
 class OneNode(Ours):
@@ -71,7 +73,8 @@ class OneNode(Ours):
         """Nothing: the stack has engines of its own."""
 
     def reset(self) -> None:
-        """Nothing: each run starts with empty data."""
+        """Delete what the last run left: each starts with empty data."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self) -> None:
         """Start the stack; return once it is well. Its front is at the rig's proxy port."""

@@ -141,8 +141,7 @@ class Rig:
 
     def stop(self) -> None:
         self.stop_processes()
-        if self._query_connection is not None:
-            self._query_connection.close()
+        self.forget_connection()
         while self._engines:
             stop_engine(*self._engines.pop())
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -204,6 +203,12 @@ class Rig:
         row = self._query_connection.execute(statement, parameters).fetchone()
         assert row is not None
         return row[0]
+
+    def forget_connection(self) -> None:
+        """Close the connection of `value`: its server is another one from now on."""
+        if self._query_connection is not None:
+            self._query_connection.close()
+            self._query_connection = None
 
     def connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(self.environment["DATABASE_URL"], autocommit=True)
