@@ -87,8 +87,8 @@ MODULES = (
 )
 # Command lines: the first parse checks types against all subclasses of abstract classes.
 COMMANDS = ("celery.bin.worker.worker", "celery.bin.beat.beat", "uvicorn.main.main", "granian.cli.cli")
-ABSTRACT = [getattr(collections.abc, name) for name in collections.abc.__all__]
-CHECKED = (
+ABSTRACT: list[type] = [getattr(collections.abc, name) for name in collections.abc.__all__]
+CHECKED: tuple[type, ...] = (
     NoneType,
     GeneratorType,
     FunctionType,

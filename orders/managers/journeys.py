@@ -40,7 +40,7 @@ class _Waits(dict[str, Wait | None]):
 # Hot path: calling the enumerations is slower.
 OBJECTS: dict[str, Mapping[str, Any]] = {
     "status": {status.value: status for status in Status},
-    "wait": _Waits({"": None} | legs.WAITS_OF_NO_STATE),
+    "wait": _Waits({"": None, **legs.WAITS_OF_NO_STATE}),
     **{leg.name: leg.states for leg in legs.LEGS},
 }
 OBJECTS_AT = [(FIELDS.index(name), objects) for name, objects in OBJECTS.items()]
