@@ -6,10 +6,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import requests
 from dotenv import dotenv_values
@@ -120,6 +121,16 @@ class Stack:
         """Ask the stack's database."""
         with psycopg.connect(self.environment["DATABASE_URL"]) as connection:
             return connection.execute(statement, parameters).fetchall()
+
+    def processes(self, *words: str) -> list[psutil.Process]:
+        """Return its processes whose command line has all the words; one may end at any time."""
+        found = []
+        for pid in self.pids:
+            with suppress(psutil.Error):
+                process = psutil.Process(pid)
+                if all(word in " ".join(process.cmdline()) for word in words):
+                    found.append(process)
+        return found
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `manage.py` beside the stack."""

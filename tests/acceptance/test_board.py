@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 
-import psutil
 import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect
@@ -111,7 +110,7 @@ def test_the_board_comes_back_by_itself_and_has_missed_nothing(browser: Browser,
     page, complaints = open_board(browser, stack)
     page.evaluate(WATCH_CONNECTION)
     before = count_in(page, "confirmed")
-    for process in live_processes(stack):
+    for process in stack.processes("config.asgi:application"):
         process.kill()
     orders = [stack.place(BOOK)["orderId"] for _ in range(5)]
     for order_id in orders:
@@ -123,12 +122,6 @@ def test_the_board_comes_back_by_itself_and_has_missed_nothing(browser: Browser,
     )
     assert "lost" in page.evaluate("window.linkStates")
     assert complaints == []
-
-
-def live_processes(stack: Stack) -> list[psutil.Process]:
-    """The processes of this stack that serve WebSockets."""
-    processes = [psutil.Process(pid) for pid in stack.pids if psutil.pid_exists(pid)]
-    return [process for process in processes if "config.asgi:application" in process.cmdline()]
 
 
 def test_an_operator_acts_from_the_board(browser: Browser, stack: Stack) -> None:

@@ -11,15 +11,9 @@ from tests.acceptance.stack import Stack, wait_until
 BOOK = {"productName": "Book", "quantity": 1}
 
 
-def processes(stack: Stack, *words: str) -> list[psutil.Process]:
-    """The stack's processes whose command line has all the words."""
-    found = [psutil.Process(pid) for pid in stack.pids if psutil.pid_exists(pid)]
-    return [process for process in found if all(word in " ".join(process.cmdline()) for word in words)]
-
-
 def test_orders_are_confirmed_although_every_worker_is_killed(stack: Stack) -> None:
     orders = [stack.place(BOOK)["orderId"] for _ in range(20)]
-    victims = processes(stack, "celery", "worker")
+    victims = stack.processes("celery", "worker")
     assert len(victims) >= 5
     for victim in victims:
         os.kill(victim.pid, signal.SIGKILL)
@@ -29,14 +23,14 @@ def test_orders_are_confirmed_although_every_worker_is_killed(stack: Stack) -> N
 
 
 def test_orders_are_confirmed_although_the_dispatcher_is_killed(stack: Stack) -> None:
-    for victim in processes(stack, "manage.py", "dispatch"):
+    for victim in stack.processes("manage.py", "dispatch"):
         victim.kill()
     order = stack.place(BOOK)
     stack.when(order["orderId"], "Confirmed", seconds=30)
 
 
 def test_orders_are_accepted_without_the_broker_and_confirmed_when_it_is_back(stack: Stack) -> None:
-    for victim in processes(stack, "valkey-server") or valkeys(stack):
+    for victim in stack.processes("valkey-server") or valkeys(stack):
         victim.kill()
     order = stack.place(BOOK)
     stack.when(order["orderId"], "Confirmed", seconds=60)
