@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -23,6 +23,29 @@ AWAY = DATABASE_PAUSE_SECONDS
 # An idle connection is checked after this long, closed after as long again.
 LOOK_AFTER_SECONDS = 1.0
 LET_GO_AFTER_SECONDS = 20.0
+
+
+def by_halves(
+    work: Callable[[Sequence[T]], R], items: Sequence[T], *, alone: Callable[[T, Exception], None]
+) -> Iterator[R]:
+    """Work on items together and yield the result; on an unexpected error by halves, so that it costs one item only.
+
+    `alone` gets that item and its error. Errors of the database itself propagate: they prove nothing about an item.
+    """
+    try:
+        done = work(items)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        if len(items) <= 1:
+            alone(items[0], error)
+            return
+        logger.warning("%s items fail together: each half by itself", len(items), exc_info=True)
+        middle = len(items) // 2
+        yield from by_halves(work, items[:middle], alone=alone)
+        yield from by_halves(work, items[middle:], alone=alone)
+    else:
+        yield done
 
 
 class Collector(Generic[T]):

@@ -8,9 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from django.db import InterfaceError, OperationalError
-
-from providers.collector import Collector
+from providers.collector import Collector, by_halves
 from runtime.per_process import per_process
 
 T = TypeVar("T")
@@ -44,25 +42,20 @@ def _take(late: Sequence[Late[Any]]) -> None:
         if not one.is_reported:
             gatherings.setdefault(id(one.on_late), []).append(one)
     for gathering in gatherings.values():
-        _report(gathering)
+        for _ in by_halves(_report, gathering, alone=_give_up):
+            pass
 
 
 def _report(late: Sequence[Late[Any]]) -> None:
-    """Report results of one gathering; on an unexpected error bisect, so that it costs one result only."""
-    try:
-        late[0].on_late([(one.place, one.result) for one in late])
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception:
-        if len(late) > 1:
-            logger.warning("%s late results fail: each half by itself", len(late), exc_info=True)
-            middle = len(late) // 2
-            _report(late[:middle])
-            _report(late[middle:])
-            return
-        logger.exception("A late result could not be reported.")
+    """Report results of one gathering."""
+    late[0].on_late([(one.place, one.result) for one in late])
     for one in late:
         one.is_reported = True
+
+
+def _give_up(one: Late[Any], error: Exception) -> None:
+    logger.error("A late result could not be reported.", exc_info=error)
+    one.is_reported = True
 
 
 @per_process

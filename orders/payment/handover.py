@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeGuard
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 
 import faults
 from orders import batches, queries, wakeup
@@ -27,7 +27,7 @@ from payments.gateways import GatewayUnknown
 from payments.gateways.protocol import Outcome
 from payments.ledger import Kind
 from providers import late
-from providers.collector import Collector
+from providers.collector import Collector, by_halves
 from providers.loop import exists, loop
 from runtime.per_process import per_process
 
@@ -191,30 +191,15 @@ class HandedOverCalls:
 
     def _collect(self, answered: Sequence[Answered]) -> None:
         begun = [(a.prepared, a.outcome) for a in answered if is_begun(a.outcome)]
-        self._collect_isolated([answer for answer in answered if not is_begun(answer.outcome)])
+        decided = [answer for answer in answered if not is_begun(answer.outcome)]
+        for captures in by_halves(answers.take, decided, alone=answers.escalate):
+            self.submit(captures)
         continued = ledger.begin(begun)
         with self._lock:
             for answer in answered:
                 self._under_way.pop((answer.prepared.request.order_id, answer.prepared.kind), None)
         self.submit(continued)
         wakeup.announce_events()
-
-    def _collect_isolated(self, answered: Sequence[Answered]) -> None:
-        """Apply answers; on an unexpected error bisect."""
-        try:
-            captures = answers.take(answered)
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception as error:
-            if len(answered) > 1:
-                logger.warning("%s answers fail: each half by itself", len(answered), exc_info=True)
-                middle = len(answered) // 2
-                self._collect_isolated(answered[:middle])
-                self._collect_isolated(answered[middle:])
-                return
-            answers.escalate(answered[0], error)
-        else:
-            self.submit(captures)
 
     def _renew(self) -> float | None:
         """Renew leases; return the seconds until the next renewal."""
