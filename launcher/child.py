@@ -1,6 +1,5 @@
 """Child processes that cannot outlive their parent."""
 
-import ctypes
 import os
 import pwd
 import signal
@@ -10,10 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-PR_SET_PDEATHSIG = 1
-
-# before any fork
-_libc = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
+from runtime.death_signal import set_death_signal
 
 
 class Process(Protocol):
@@ -63,14 +59,14 @@ def start_child(
 def die_with_parent(death_signal: signal.Signals, parent: int) -> Callable[[], None]:
     """Linux only."""
 
-    def set_death_signal() -> None:
-        if _libc is None:
+    def follow() -> None:
+        if not sys.platform.startswith("linux"):
             return
-        _libc.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+        set_death_signal(death_signal)
         if os.getppid() != parent:  # the parent died between fork and prctl
             os._exit(1)
 
-    return set_death_signal
+    return follow
 
 
 def signal_group(process: Process, number: signal.Signals) -> None:

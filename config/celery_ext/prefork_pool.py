@@ -8,27 +8,15 @@ Test: tests/config/test_pool.py.
 Remove: 1 when `AsynPool._event_process_exit` retries (5.7 does not); 2 when billiard uses ctypes (4.3 does not).
 """
 
-import ctypes
-import sys
 from typing import Any
 
 from celery import platforms
 from celery.concurrency import prefork
 from celery.concurrency.asynpool import AsynPool
 
+from runtime.death_signal import set_death_signal
+
 RECHECK_SECONDS = 0.02
-PR_SET_PDEATHSIG = 1
-
-# before any fork
-_libc = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
-
-
-def set_death_signal(number: int) -> None:
-    """Have the kernel send us this signal when our parent dies. Raises OSError outside Linux."""
-    if _libc is None:
-        raise OSError("only Linux has a parent-death signal")
-    _libc.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
-
 
 platforms._set_pdeathsig = set_death_signal  # type: ignore[attr-defined] # the stubs leave it out
 

@@ -13,7 +13,8 @@ import pytest
 from celery import platforms
 from kombu.asynchronous import Hub
 
-from config.celery_ext.prefork_pool import Pool, set_death_signal
+from config.celery_ext.prefork_pool import Pool
+from runtime.death_signal import set_death_signal
 
 
 class WithoutRegularLooks(Pool):
