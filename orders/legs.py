@@ -238,6 +238,9 @@ WAITS_OF_NO_STATE = {
     str(wait): wait for wait in (*(w for leg in LEGS for w in leg.waits_in_any_state), LOST_STEP)
 }
 
+# States of the payment of an order that staff capture.
+CAPTURED_BY_STAFF = (PAYMENT.HELD, PAYMENT.MOVING, PAYMENT.EXPIRED)
+
 
 class _Weights(dict[tuple[State, ...], int]):
     """The percent of progress that states of all legs add up to."""

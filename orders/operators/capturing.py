@@ -10,7 +10,7 @@ from django import forms
 from django.contrib.admin.models import CHANGE, LogEntry
 
 from api.idempotency import once
-from orders.legs import PAYMENT
+from orders.legs import CAPTURED_BY_STAFF, PAYMENT
 from orders.models import Order
 from orders.operators.fields import AmountField, TextField
 from orders.payment.captures import CAPTURABLE, Authorized, standing_of
@@ -85,7 +85,7 @@ def note_capture(order: Order, number: int, amount: Decimal, reason: str, *, use
 
 def standing_by_staff(order: Order, book: Sequence[Transaction]) -> Authorized | None:
     """Return what is captured and left of an order that staff capture, or captured before it was expired."""
-    return standing_of(book) if order.journey.payment in capturing.BY_STAFF else None
+    return standing_of(book) if order.journey.payment in CAPTURED_BY_STAFF else None
 
 
 def is_capturable(order: Order, held: Authorized | None) -> bool:

@@ -10,7 +10,7 @@ import faults
 from iso.currencies import has_decimals_for, rounded
 from orders import wakeup
 from orders.commands import NotPossible
-from orders.legs import PAYMENT
+from orders.legs import CAPTURED_BY_STAFF
 from orders.models import Journey, Order
 from orders.payment import captures
 from orders.payment.captures import CAPTURABLE, AuthorizationExpired, Authorized, CaptureUnderWay
@@ -21,9 +21,6 @@ from payments import ledger
 from payments.expiry import expires_at
 from payments.models import Transaction
 from scheduling.slots import database_now
-
-# States of the payment of an order that staff capture.
-BY_STAFF = (PAYMENT.HELD, PAYMENT.MOVING, PAYMENT.EXPIRED)
 
 
 class MoreThanHeld(MoreThanLeft):
@@ -71,7 +68,7 @@ def _decide(
     status: Status, payment: str, book: Sequence[Transaction], wanted: Decimal | None, *, now: datetime
 ) -> tuple[Decimal, Authorized]:
     held = captures.standing_of(book)
-    if status not in CAPTURABLE or payment not in BY_STAFF or held is None:
+    if status not in CAPTURABLE or payment not in CAPTURED_BY_STAFF or held is None:
         raise NotPossible(action="captured", status=status)
     if held.pending:
         raise CaptureUnderWay

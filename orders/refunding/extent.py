@@ -7,7 +7,7 @@ from enum import StrEnum
 from django.db.models import Case, Exists, F, OuterRef, QuerySet, Subquery, Sum, When
 from django.db.models.functions import Coalesce
 
-from orders.legs import PAYMENT
+from orders.legs import CAPTURED_BY_STAFF, PAYMENT
 from orders.models import Credit, Journey, Order
 from orders.status import UNDONE
 from payments import ledger
@@ -36,7 +36,7 @@ IN_PARTS = Coalesce(
 )
 TOTAL = F("goods_amount") + F("adjustment_amount") + Coalesce(F("journey__shipping_amount"), Decimal(0))
 # Orders of which perhaps not all was captured: the ledger has the sum.
-CAPTURED_IN_PARTS = (PAYMENT.HELD, PAYMENT.MOVING, PAYMENT.EXPIRED, PAYMENT.REFUNDED)
+CAPTURED_IN_PARTS = (*CAPTURED_BY_STAFF, PAYMENT.REFUNDED)
 REVERSED = Transaction.objects.filter(
     order_id=OuterRef("order_id"), kind=Transaction.Kind.REVERSAL, parent=OuterRef("number")
 )

@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from orders.events import EventType
-from orders.legs import PAYMENT
+from orders.legs import CAPTURED_BY_STAFF, PAYMENT
 from orders.workflow import JourneyState
 
 
@@ -43,7 +43,7 @@ def all_tried(journey: JourneyState, *, more: bool, has_failed: bool, is_expired
 
 def _resume(journey: JourneyState, *, unless: bool) -> None:
     """Make its refunds due, `unless` they are under way."""
-    is_in_parts = journey.payment in (PAYMENT.HELD, PAYMENT.MOVING, PAYMENT.EXPIRED)
-    journey.payment = PAYMENT.MOVING if is_in_parts else PAYMENT.REFUNDING
+    is_by_staff = journey.payment in CAPTURED_BY_STAFF
+    journey.payment = PAYMENT.MOVING if is_by_staff else PAYMENT.REFUNDING
     if not unless:
         journey.reschedule_in(0)
