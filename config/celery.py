@@ -18,6 +18,7 @@ redis_transport.install()
 app = Celery("orders")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.Task.Request = "monitoring.workers:Request"
+app.events.dispatcher_cls = "config.celery_ext.event_batching:Dispatcher"
 app.autodiscover_tasks()
 
 

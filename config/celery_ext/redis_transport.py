@@ -4,14 +4,17 @@ Defects of kombu 5.7:
 1. It copies unacknowledged messages to Redis: four more commands each, for nothing, as leases recover orders.
 2. A message that cannot be requeued stays unacknowledged, and its prefetch slot taken, for ever.
 3. An envelope that is not JSON, or a body that is not base64, raises through the event loop and ends the worker.
-Test: tests/config/test_broker.py (2 and 3).
-Remove: when kombu frees the slot of a failed requeue and drops bad messages. 1 is then its option `ack_emulation`.
+4. It drops the number of subscribers that a fan-out message reached, by which `event_batching` knows if any listen.
+Test: tests/config/test_broker.py (2 and 3), tests/config/test_event_batching.py (4).
+Remove: when kombu frees the slot of a failed requeue, drops bad messages, and returns that number. 1 is then its option
+`ack_emulation`.
 """
 
 import logging
 from typing import Any
 
 from kombu.transport import redis, virtual
+from kombu.utils import json
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +51,8 @@ class Channel(redis.Channel):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.QoS: Any = QoS
+        # By fan-out exchange, how many subscribers its last message had.
+        self.listeners: dict[str, int] = {}
 
     def _create_client(self, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - kombu's signature
         """Return one shared client: creating one takes longer than a command."""
@@ -56,6 +61,14 @@ class Channel(redis.Channel):
         if self._commander is None or self._commander.connection_pool is not self.pool:
             self._commander = super()._create_client()  # type: ignore[misc]
         return self._commander
+
+    def _put_fanout(self, exchange: str, message: Any, routing_key: str, **options: Any) -> None:
+        if options.get("_publish_batch") is not None:
+            super()._put_fanout(exchange, message, routing_key, **options)  # type: ignore[misc]
+            return
+        topics, payload = self._get_publish_topics(exchange, routing_key), json.dumps(message)  # type: ignore[attr-defined]
+        with self.conn_or_acquire() as client:
+            self.listeners[exchange] = sum(client.publish(topic, payload) for topic in topics)
 
     def _brpop_read(self, **options: Any) -> Any:
         before = self._unacked_count()
