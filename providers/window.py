@@ -85,7 +85,7 @@ class Window:
             self._shrink(AFTER_FAILURES, LEAST_FAILING)
         elif self.usual > self._fastest * SLOW + SLOW_SECONDS:
             self._shrink(AFTER_DELAY, LEAST_SLOW)
-        elif self._was_full:
+        elif self._was_full and self._seconds:
             steps = self.size + max(STEP, GROWTH * self.size)
             self.size = min(float(self.most), max(steps, min(self.size * 2, self._threshold)))
             self._is_shrinking = False

@@ -62,6 +62,16 @@ def test_it_approaches_by_steps_what_was_too_much(provider):
     assert sizes[-1] < FIRST * 1.1
 
 
+def test_a_failure_alone_in_its_round_is_no_reason_for_more_calls(provider):
+    for _ in range(20):
+        provider.turn(failures=100)
+    for _ in range(10):
+        provider.window.crowded()
+        provider.now += 1.0
+        provider.window.failed(now=provider.now)
+    assert provider.window.size == LEAST_FAILING
+
+
 def test_a_provider_that_asks_for_less_is_not_called_more_at_once(provider):
     provider.window.throttled(0.0, now=provider.now)
     provider.turn()
