@@ -10,7 +10,7 @@ from orders import commands, journal
 from orders.maintenance import archive
 from orders.maintenance.expiry import ExpiryWatch
 from orders.models import ArchivedOrder, Journey, Order
-from orders.operators import money_at_risk
+from orders.operators import actions, money_at_risk
 from orders.operators.explain import explain
 from orders.reporting import analytics
 from payments.models import Transaction
@@ -134,6 +134,31 @@ def test_what_was_captured_is_refunded_and_archived_as_ever(
     commands.complete_order(order_id=confirmed)
     list(archive.move(before=database_now()))
     assert ArchivedOrder.objects.get(pk=confirmed).kept_amount == 6
+
+
+def cancelling(order_id: int) -> list[str]:
+    """Return what the desk says that cancelling an order would do."""
+    order = Order.objects.select_related("journey").get(pk=order_id)
+    (found,) = actions.previews(actions.OPERATIONS["cancel"], [order])
+    return [str(effect) for effect in found.effects]
+
+
+def test_cancelling_is_previewed_with_what_is_captured_and_what_is_held(
+    staff: Api, confirmed: int, providers: SandboxProcess
+) -> None:
+    units = "Releases 3 units."
+    assert cancelling(confirmed) == ["Voids the 35.00 USD authorization.", units]
+    staff.capture(confirmed, amount=10)
+    work_off()
+    assert cancelling(confirmed) == ["Refunds 10.00 USD.", "Voids the 25.00 USD authorization.", units]
+    expire(providers, confirmed)
+    watch()
+    assert cancelling(confirmed) == ["Refunds 10.00 USD.", units]
+    uncaptured = staff.place().json()["id"]
+    work_off()
+    expire(providers, uncaptured)
+    watch()
+    assert cancelling(uncaptured) == ["No payment to reverse.", units]
 
 
 def sold() -> tuple[Decimal, Decimal]:
