@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.db.models import QuerySet
 
 from inventory.models import Reservation
 from inventory.stock import Wanted
@@ -147,8 +148,12 @@ def _note(operation: Operation, results: dict[int, OperationResult], user_id: in
     because = f" ({reason})" if reason else ""
     for outcome in sorted({each.text for each in results.values() if each.is_done}):
         orders = Order.objects.filter(pk__in=[id_ for id_, each in results.items() if each.text == outcome])
-        message = f"{operation.label}{because}: {outcome}."
-        LogEntry.objects.log_actions(user_id, orders, CHANGE, change_message=message)
+        log(orders, f"{operation.label}{because}: {outcome}.", user_id=user_id)
+
+
+def log(orders: QuerySet[Order], message: str, *, user_id: int) -> None:
+    """Write what was done into the audit log of each order."""
+    LogEntry.objects.log_actions(user_id, orders, CHANGE, change_message=message)
 
 
 def note(name: str, order: Order, *, user_id: int) -> None:

@@ -84,7 +84,6 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         ),
         (steps, "database_now", lambda: moment(world)),
         (capturing, "database_now", lambda: moment(world)),
-        (maintenance, "time", SimpleNamespace(monotonic=lambda: world.clock.now)),
         (maintenance, "names_in_use", lambda: [""]),
         *(
             (module, "expires_after", lambda _: world.provider.expires_after)
