@@ -200,8 +200,8 @@ class Books:
         assert isinstance(found, datetime)
         return found
 
-    def delete_unsent(self, prepared: Sequence[Prepared]) -> None:
-        for one in prepared:
+    def delete_unsent(self, prepared: Iterable[Prepared], outcomes: Mapping[int, Outcome]) -> None:
+        for one in ledger.unsent(prepared, outcomes):
             self._database.write(partial(self._forget, (one.request.order_id, one.number), one.asked_at))
 
     def _forget(self, place: Place, asked_at: str) -> None:
