@@ -4,7 +4,7 @@ import time
 
 
 class Pace:
-    """Lets through one poll in so many seconds, the first at once."""
+    """Admits at most one poll in a period, the first at once."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds, self._next = seconds, 0.0

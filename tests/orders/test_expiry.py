@@ -176,16 +176,16 @@ def test_revenue_is_what_was_captured_without_refunds(
 ) -> None:
     other = staff.place().json()["id"]
     work_off()
-    assert sold() == (0, 0)
+    assert sold() == (Decimal(0), Decimal(0))
     staff.capture(other)
     staff.capture(confirmed, amount=10)
     work_off()
-    assert sold() == (45, Decimal("38.57"))  # of 30.00 for goods, with 10.00 of 35.00 captured
+    assert sold() == (Decimal(45), Decimal("38.57"))  # of 30.00 for goods, with 10.00 of 35.00 captured
     expire(providers, confirmed)
     watch()
     staff.refund(confirmed, amount=4)
     work_off()
-    assert sold() == (41, Decimal("35.81"))
+    assert sold() == (Decimal(41), Decimal("35.81"))
     row = staff.exported(confirmed)
     assert (row["totalAmount"], row["capturedAmount"], row["refundedAmount"]) == (35, 10, 4)
     assert staff.exported(other)["capturedAmount"] == 35

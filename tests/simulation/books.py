@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from orders.legs import PAYMENT
 from orders.payment.captures import CAPTURABLE
 from payments import expiry, ledger
-from payments.balance import next_number
 from payments.calls import BASE, FIRST, Kind, Prepared, Request, State
 from payments.gateways.protocol import Outcome
 from payments.ledger import Reversed
@@ -177,7 +176,7 @@ class Books:
 
     def record_expiry(self, amount: Decimal, book: Sequence[Entry]) -> None:
         held = next(entry for entry in book if entry.kind is Kind.AUTHORIZE)
-        number = next_number(book, Kind.VOID)
+        number = number_of(Kind.VOID, 1 + sum(entry.kind is Kind.VOID for entry in book))
         void = held._replace(
             number=number, kind=Kind.VOID, parent=held.number, amount=amount, provider_id="", code=expiry.CODE
         )
