@@ -2,7 +2,7 @@
 
 from payments.calls import FIRST, Kind, State
 from payments.gateways.protocol import Event
-from payments.models import Transaction, idempotency_key, number_of, rank_of
+from payments.models import Transaction, create_on, number_of
 from scheduling.slots import database_now
 
 STATES = {"succeeded": State.SUCCEEDED, "declined": State.DECLINED}
@@ -22,18 +22,12 @@ def record(event: Event, *, order_id: int) -> Transaction | None:
     for entry in known:
         if entry.provider_id == event.outcome.provider_id:
             return _decide(entry, state)
-    number = number_of(Kind.DISPUTE, len(known) + 1)
     now = database_now()
-    return Transaction.objects.create(
-        order_id=order_id,
-        number=number,
-        parent=capture.number,
-        key=idempotency_key(reference=str(capture.reference), kind=Kind.DISPUTE, rank=rank_of(number)),
+    return create_on(
+        capture,
         kind=Kind.DISPUTE,
-        gateway=capture.gateway,
-        reference=capture.reference,
+        number=number_of(Kind.DISPUTE, len(known) + 1),
         amount=capture.amount if event.amount is None else event.amount,
-        currency=capture.currency,
         state=state,
         provider_id=event.outcome.provider_id,
         code=event.outcome.code[:40],

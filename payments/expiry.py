@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 from payments.balance import next_number
 from payments.gateways import GatewayUnknown, gateway
-from payments.models import Transaction, idempotency_key, rank_of
+from payments.models import Transaction, create_on
 
 Kind = Transaction.Kind
 State = Transaction.State
@@ -38,17 +38,11 @@ def expires_at(book: Sequence[Transaction]) -> datetime | None:
 def record(amount: Decimal, book: Sequence[Transaction]) -> None:
     """Record that the provider released the rest of an authorization by itself: a void without a call."""
     held = next(entry for entry in book if entry.kind == Kind.AUTHORIZE)
-    number = next_number(book, Kind.VOID)
-    Transaction.objects.create(
-        order_id=held.order_id,
-        number=number,
-        parent=held.number,
-        key=idempotency_key(reference=str(held.reference), kind=Kind.VOID, rank=rank_of(number)),
+    create_on(
+        held,
         kind=Kind.VOID,
-        gateway=held.gateway,
-        reference=held.reference,
+        number=next_number(book, Kind.VOID),
         amount=amount,
-        currency=held.currency,
         state=State.SUCCEEDED,
         code=CODE,
         provider_parent=held.provider_id,

@@ -93,6 +93,21 @@ def whole_orders(found: models.QuerySet[Transaction], *, page: int) -> list[Tran
     return shown or list(found.filter(order_id=rows[page].order_id))
 
 
+def create_on(parent: Transaction, *, kind: str, number: int, **more: object) -> Transaction:
+    """Insert a row of a kind on another of the same order, with its reference, gateway and currency."""
+    values: dict[str, object] = {
+        "order_id": parent.order_id,
+        "number": number,
+        "parent": parent.number,
+        "key": idempotency_key(reference=str(parent.reference), kind=kind, rank=rank_of(number)),
+        "kind": kind,
+        "gateway": parent.gateway,
+        "reference": parent.reference,
+        "currency": parent.currency,
+    }
+    return Transaction.objects.create(**values | more)
+
+
 class WebhookEvent(models.Model):
     id = models.CharField(primary_key=True, max_length=100)  # assigned by the provider
     key = models.CharField(max_length=100, help_text="The idempotency key of the call that it is about.")

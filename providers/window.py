@@ -1,6 +1,7 @@
-"""A provider's concurrency limit: additive increase, multiplicative decrease."""
+"""A provider's concurrency limit: additive increase, multiplicative decrease, slow start after failures."""
 
 from dataclasses import dataclass, field
+from math import inf
 
 FIRST = 1024
 STEP, GROWTH = 16, 0.1  # calls per round, or this share of the window if more
@@ -25,7 +26,8 @@ class Window:
     usual: float = 0.0  # recent seconds per call
     not_before: float = 0.0  # throttled until then
     _fastest: float = 0.0
-    _is_young: bool = True
+    _threshold: float = inf  # below it the window doubles, as TCP's
+    _is_shrinking: bool = False
     _round_ends: float = 0.0
     _seconds: list[float] = field(default_factory=list)
     _failures: int = 0
@@ -78,14 +80,19 @@ class Window:
         total = self._failures + len(self._seconds)
         if self._throttled:
             self._shrink(AFTER_THROTTLED, LEAST_THROTTLED)
+            self._threshold = self.size
         elif self._failures > max(1.0, FAILURES * total):
             self._shrink(AFTER_FAILURES, LEAST_FAILING)
         elif self.usual > self._fastest * SLOW + SLOW_SECONDS:
             self._shrink(AFTER_DELAY, LEAST_SLOW)
-        elif self._was_full:
-            grown = self.size * 2 if self._is_young else self.size + max(STEP, GROWTH * self.size)
-            self.size = min(float(self.most), grown)
+        elif self._was_full and self._seconds:
+            steps = self.size + max(STEP, GROWTH * self.size)
+            self.size = min(float(self.most), max(steps, min(self.size * 2, self._threshold)))
+            self._is_shrinking = False
 
     def _shrink(self, factor: float, least: int) -> None:
+        if not self._is_shrinking:
+            # What the provider bore before; however long it fails, the window is back there within a few rounds.
+            self._threshold = self.size * factor
+            self._is_shrinking = True
         self.size = max(min(self.size, float(least)), self.size * factor)
-        self._is_young = False

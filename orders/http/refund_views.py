@@ -21,6 +21,7 @@ from api.responses import Answer
 from api.schema import IDEMPOTENCY_KEY, REFERENCE, refusals
 from orders import queries
 from orders.http.archived import also_archived
+from orders.legs import PAYMENT
 from orders.models import Credit, Order
 from orders.operators.refunding import note_refund
 from orders.permissions import Operator
@@ -157,7 +158,13 @@ class RefundList(Answer, kw_only=True):
     captured: Decimal
     refunded: Annotated[Decimal, Meta(description="Includes what a cancellation refunded.")]
     pending: Annotated[Decimal, Meta(description="Sent to the provider; the outcome is unknown yet.")]
-    owed: Annotated[Decimal, Meta(description="What the shop may keep: the order's total without refunds.")]
+    owed: Annotated[
+        Decimal,
+        Meta(
+            description="What the shop may keep: the order's total without refunds, or what is"
+            " captured of it once its authorization has expired."
+        ),
+    ]
     left: Annotated[Decimal, Meta(description="What may still be refunded.")]
     results: list[RefundEntry]
 
@@ -287,6 +294,8 @@ def _listed(order: Order) -> RefundList:
 
 def _owed(order: Order, standing: Standing, sums: Balance) -> Decimal:
     match order.journey.status:
+        case Status.CONFIRMED | Status.COMPLETED if order.journey.payment == PAYMENT.EXPIRED:
+            return standing.left
         case Status.CONFIRMED | Status.COMPLETED:
             return order.total_amount - (sums.captured - standing.left)
         case Status.PENDING | Status.PROCESSING:

@@ -5,7 +5,6 @@ the state clears the flag.
 """
 
 import logging
-import time
 from datetime import timedelta
 
 from django.conf import settings
@@ -15,6 +14,7 @@ from orders.events import STATUS_AFTER
 from orders.models import Journey
 from orders.status import Status
 from orders.workflow import LONGEST_WAIT
+from scheduling.pace import Pace
 
 logger = logging.getLogger(__name__)
 
@@ -35,13 +35,12 @@ WAITS_TOO_LONG = 15 * LONGEST_WAIT
 
 class DeadlineWatch:
     def __init__(self) -> None:
-        self._next_poll = 0.0
+        self._pace = Pace(POLL_SECONDS)
 
     def look(self) -> None:
         """Escalate overdue orders, at most once a minute."""
-        if time.monotonic() < self._next_poll:
+        if not self._pace.is_due():
             return
-        self._next_poll = time.monotonic() + POLL_SECONDS
         if early := reschedule_from_the_future():
             logger.warning("%d orders had impossible due times and are due now: a clock was ahead", early)
         for status, deadline in DEADLINES.items():

@@ -4,7 +4,6 @@ Orders captured when they are confirmed are not watched: a deadline escalates th
 """
 
 import logging
-import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -20,6 +19,7 @@ from payments import ledger
 from payments.expiry import expires_after
 from payments.gateways import names_in_use
 from payments.models import Transaction
+from scheduling.pace import Pace
 
 logger = logging.getLogger(__name__)
 
@@ -32,13 +32,12 @@ Act = Callable[[JourneyState, list[Transaction]], None]
 
 class ExpiryWatch:
     def __init__(self) -> None:
-        self._next_poll = 0.0
+        self._pace = Pace(POLL_SECONDS)
 
     def look(self) -> None:
         """Expire authorizations, and escalate orders whose authorization is about to; every few minutes."""
-        if time.monotonic() < self._next_poll:
+        if not self._pace.is_due():
             return
-        self._next_poll = time.monotonic() + POLL_SECONDS
         lead = timedelta(hours=settings.AUTHORIZATION_ALERT_HOURS)
         for name in names_in_use():
             after = expires_after(name)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.db.models import QuerySet
 
 from inventory.models import Reservation
 from inventory.stock import Wanted
@@ -13,6 +14,7 @@ from iso.currencies import format_amount
 from orders import commands
 from orders.legs import NEED_APPROVAL, STOCK, read_states
 from orders.models import Order
+from orders.payment.captures import standing_of
 from orders.refunding import crediting
 from orders.reporting.wording import attention as in_words
 from orders.status import Status
@@ -29,12 +31,6 @@ class Holding:
 
     units: int
     transactions: Sequence[Transaction]
-
-    def amount(self, kind: Transaction.Kind) -> Decimal | None:
-        found = (
-            t.amount for t in self.transactions if t.kind == kind and t.state == Transaction.State.SUCCEEDED
-        )
-        return next(found, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +148,12 @@ def _note(operation: Operation, results: dict[int, OperationResult], user_id: in
     because = f" ({reason})" if reason else ""
     for outcome in sorted({each.text for each in results.values() if each.is_done}):
         orders = Order.objects.filter(pk__in=[id_ for id_, each in results.items() if each.text == outcome])
-        message = f"{operation.label}{because}: {outcome}."
-        LogEntry.objects.log_actions(user_id, orders, CHANGE, change_message=message)
+        log(orders, f"{operation.label}{because}: {outcome}.", user_id=user_id)
+
+
+def log(orders: QuerySet[Order], message: str, *, user_id: int) -> None:
+    """Write what was done into the audit log of each order."""
+    LogEntry.objects.log_actions(user_id, orders, CHANGE, change_message=message)
 
 
 def note(name: str, order: Order, *, user_id: int) -> None:
@@ -210,19 +210,19 @@ def _outlook_of_refund(order: Order, holding: Holding) -> list[Effect] | str:
     journey = order.journey
     if journey.status in (Status.CANCELLING, Status.CANCELLED, Status.REJECTED):
         return f"It is already {journey.status}."
-    return [_outlook_for_money(order, holding), _outlook_for_stock(order, holding)]
+    return [*_outlook_for_money(order, holding), _outlook_for_stock(order, holding)]
 
 
-def _outlook_for_money(order: Order, holding: Holding) -> Effect:
+def _outlook_for_money(order: Order, holding: Holding) -> list[Effect]:
     if any(t.state == Transaction.State.UNKNOWN for t in holding.transactions):
-        return Effect("Looks up the outcome of the last payment call, and refunds anything it captured.")
-    sums = balance(holding.transactions)
+        return [Effect("Looks up the outcome of the last payment call, and refunds anything it captured.")]
+    sums, held = balance(holding.transactions), standing_of(holding.transactions)
+    effects = []
     if sums.captured:
-        return _money_moves("Refunds {}.", sums.left, order.currency)
-    authorized = holding.amount(Transaction.Kind.AUTHORIZE)
-    if authorized is not None:
-        return _money_moves("Voids the {} authorization.", authorized, order.currency)
-    return Effect("No payment to reverse.")
+        effects.append(_money_moves("Refunds {}.", sums.left, order.currency))
+    if held is not None and held.left:
+        effects.append(_money_moves("Voids the {} authorization.", held.left, order.currency))
+    return effects or [Effect("No payment to reverse.")]
 
 
 def _outlook_for_stock(order: Order, holding: Holding) -> Effect:

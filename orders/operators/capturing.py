@@ -7,18 +7,17 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
-from django.contrib.admin.models import CHANGE, LogEntry
 
 from api.idempotency import once
 from orders.legs import CAPTURED_BY_STAFF, PAYMENT
 from orders.models import Order
+from orders.operators.actions import LONGEST_REASON, log
 from orders.operators.fields import AmountField, TextField
 from orders.payment.captures import CAPTURABLE, Authorized, standing_of
 from orders.refunding import capturing
 from orders.refunding.amounts import TooManyDecimals
 from payments.models import Transaction
 
-LONGEST_REASON = 200
 REFUSALS = (capturing.MoreThanHeld, TooManyDecimals)
 
 
@@ -80,7 +79,7 @@ def note_capture(order: Order, number: int, amount: Decimal, reason: str, *, use
     """Log a capture that was accepted."""
     because = f" ({reason})" if reason else ""
     message = f"Capture of {amount} {order.currency}{because}: requested, number {number}."
-    LogEntry.objects.log_actions(user_id, Order.objects.filter(pk=order.pk), CHANGE, change_message=message)
+    log(Order.objects.filter(pk=order.pk), message, user_id=user_id)
 
 
 def standing_by_staff(order: Order, book: Sequence[Transaction]) -> Authorized | None:

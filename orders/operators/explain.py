@@ -17,6 +17,7 @@ from orders.operators.continuing import as_sentence, continues, obstacles, unres
 from orders.operators.situations import WAITS_FOR_NOTHING, Explanation, Facts, Situation
 from orders.operators.waiting import waits
 from orders.payment.captures import EXPIRES
+from orders.refunding.extent import refundable_of
 from orders.reporting.wording import attention as in_words
 from orders.status import UNDER_WAY, Status
 from payments import ledger
@@ -89,7 +90,9 @@ def _refunds(facts: Facts) -> str:
         return ""
     refunded = balance(facts.book).refunded
     return (
-        f"{refunded} of {facts.order.total_amount} {facts.order.currency} is refunded. " if refunded else ""
+        f"{refunded} of {refundable_of(facts.order, facts.book)} {facts.order.currency} is refunded. "
+        if refunded
+        else ""
     )
 
 

@@ -22,13 +22,14 @@ AT_RISK = """
         -- No other has a call in flight.
         WHERE (j.status IN ('processing', 'cancelling') OR j.payment IN ('refunding', 'moving'))
           AND t.state = 'unknown' AND t.kind <> 'dispute' AND t.started_at < now() - %(seconds)s * interval '1 second'
-    ), refunded AS (
-        SELECT t.order_id, sum(t.amount) AS amount FROM orders_journey j
-        JOIN payments_transaction t ON t.order_id = j.order_id AND t.kind = 'refund' AND t.state = 'succeeded'
+    ), returned AS (
+        -- A refund from before there were several captures may not name its own.
+        SELECT t.order_id, coalesce(t.parent, 2) AS parent, t.amount FROM orders_journey j
+        JOIN payments_transaction t
+            ON t.order_id = j.order_id AND t.kind IN ('refund', 'void') AND t.state = 'succeeded'
         WHERE j.status = 'cancelling' AND NOT EXISTS (
             SELECT FROM payments_transaction r
             WHERE r.order_id = t.order_id AND r.kind = 'reversal' AND r.parent = t.number)
-        GROUP BY 1
     ), failed AS (
         SELECT c.order_id, 'refund' AS kind, c.amount, o.currency, (
                    SELECT max(e.at) FROM orders_orderevent e WHERE e.order_id = c.order_id
@@ -57,9 +58,10 @@ AT_RISK = """
                t.code, t.message
         FROM orders_journey j
         JOIN payments_transaction t ON t.order_id = j.order_id AND t.state = 'succeeded'
-             AND t.kind = CASE WHEN j.payment IN ('authorized', 'held') THEN 'authorize' ELSE 'capture' END
-        LEFT JOIN refunded f ON f.order_id = j.order_id AND j.payment NOT IN ('authorized', 'held')
-        WHERE j.status = 'cancelling'
+             AND t.kind = CASE WHEN j.payment IN ('authorized', 'held', 'moving') THEN 'authorize' ELSE 'capture' END
+        LEFT JOIN LATERAL (SELECT sum(r.amount) AS amount FROM returned r
+                           WHERE r.order_id = t.order_id AND (t.kind = 'authorize' OR r.parent = t.number)) f ON true
+        WHERE j.status = 'cancelling' AND t.amount > coalesce(f.amount, 0)
           AND j.payment IN ('authorized', 'held', 'moving', 'expired', 'captured', 'refunding')
           AND NOT EXISTS (SELECT FROM unknown u WHERE u.order_id = j.order_id)
     ), risks AS (

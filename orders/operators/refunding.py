@@ -8,11 +8,11 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import User
 
 from api.idempotency import once
 from orders.models import Credit, Order, OrderLine
+from orders.operators.actions import LONGEST_REASON, log
 from orders.operators.fields import AmountField, TextField
 from orders.placing.pricing import MAX_QUANTITY
 from orders.refunding import amounts, crediting, parts
@@ -20,7 +20,6 @@ from orders.refunding.amounts import Place, Plan, Standing, Wish
 from payments.balance import balance
 from payments.models import Transaction
 
-LONGEST_REASON = 200
 UNITS = "units_"
 OF_AN_ITEM = re.compile(r"items\[(\d+)\]")
 REFUSALS = (
@@ -165,7 +164,7 @@ def refund(order: Order, form: RefundForm, *, user_id: int) -> int:
 def note_refund(order: Order, credit: Credit, *, user_id: int) -> None:
     because = f" ({credit.reason})" if credit.reason else ""
     message = f"Refund of {credit.amount} {order.currency}{because}: requested, number {credit.number}."
-    LogEntry.objects.log_actions(user_id, Order.objects.filter(pk=order.pk), CHANGE, change_message=message)
+    log(Order.objects.filter(pk=order.pk), message, user_id=user_id)
 
 
 # --- The list ---------------------------------------------------------------------------------------------

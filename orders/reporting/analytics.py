@@ -12,7 +12,9 @@ from typing import Any, Literal
 import msgspec
 
 from database import replica
+from iso.currencies import rounded
 from orders import queries
+from orders.legs import CAPTURED_BY_STAFF
 from orders.reporting import stats
 
 Unit = Literal["hour", "day"]
@@ -31,7 +33,8 @@ class Span:
 class PeriodSales(msgspec.Struct, frozen=True, rename="camel"):
     """An hour or a day. Each order counts once, by its state now: placed is the sum of the other counts.
 
-    Confirmed includes completed orders; revenue is theirs, with shipping and adjustments.
+    Confirmed includes completed orders; revenue is what is captured of theirs, with shipping and adjustments, without
+    what is refunded or is to be.
     """
 
     start: datetime
@@ -47,7 +50,10 @@ class PeriodSales(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class TopProduct(msgspec.Struct, frozen=True, rename="camel"):
-    """A product's revenue in one currency, without shipping and adjustments."""
+    """A product's revenue in one currency, without shipping and adjustments.
+
+    Of an order of which a part is captured, each line counts with the same part of its amount.
+    """
 
     sku: str
     name: str
@@ -72,6 +78,21 @@ class Analytics(msgspec.Struct, frozen=True, rename="camel"):
     refusal_reasons: list[RefusalReason]
 
 
+# Of orders that staff capture, what is captured, and which share of what is not refunded that is.
+BY_STAFF = """
+    SELECT order_id, captured, coalesce((captured - credited) / nullif(total - credited, 0), 0) AS share
+    FROM (
+        SELECT j.order_id, o.goods_amount + o.adjustment_amount + j.shipping_amount AS total, (
+                SELECT coalesce(sum(t.amount), 0) FROM payments_transaction t
+                WHERE t.order_id = j.order_id AND t.kind = 'capture' AND t.state = 'succeeded' AND NOT EXISTS (
+                    SELECT FROM payments_transaction r
+                    WHERE r.order_id = t.order_id AND r.kind = 'reversal' AND r.parent = t.number)) AS captured, (
+                SELECT coalesce(sum(amount), 0) FROM orders_credit c WHERE c.order_id = j.order_id) AS credited
+        FROM orders_journey j JOIN orders_order o ON o.id = j.order_id
+        WHERE j.order_id >= %(first)s AND j.order_id < %(last)s AND j.payment = ANY(%(by_staff)s)
+          AND j.status IN ('confirmed', 'completed')
+    ) sums
+"""
 # The range is repeated for the events: the planner does not infer it, and would scan them all.
 PERIODS = """
     SELECT date_trunc(%(unit)s, o.placed_at, 'UTC') AS start, o.currency, count(*),
@@ -79,14 +100,15 @@ PERIODS = """
         count(*) FILTER (WHERE j.status = 'rejected'),
         count(*) FILTER (WHERE j.status = 'cancelled'),
         count(*) FILTER (WHERE j.status IN ('pending', 'processing', 'cancelling')),
-        coalesce(sum(o.goods_amount + o.adjustment_amount + j.shipping_amount - coalesce(c.amount, 0))
-                 FILTER (WHERE j.status IN ('confirmed', 'completed')), 0),
+        coalesce(sum(coalesce(s.captured, o.goods_amount + o.adjustment_amount + j.shipping_amount)
+                     - coalesce(c.amount, 0)) FILTER (WHERE j.status IN ('confirmed', 'completed')), 0),
         percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM e.at - o.placed_at)::float8),
         percentile_cont(0.95) WITHIN GROUP (ORDER BY extract(epoch FROM e.at - o.placed_at)::float8)
     FROM orders_order o
     JOIN orders_journey j ON j.order_id = o.id
     LEFT JOIN (SELECT order_id, sum(amount) AS amount FROM orders_credit
                WHERE order_id >= %(first)s AND order_id < %(last)s GROUP BY 1) c ON c.order_id = o.id
+    LEFT JOIN ({by_staff}) s ON s.order_id = o.id
     LEFT JOIN orders_orderevent e ON e.order_id = o.id AND e.type = 'order_confirmed'
         AND e.order_id >= %(first)s AND e.order_id < %(last)s
     WHERE o.id >= %(first)s AND o.id < %(last)s AND o.owner_id <> %(canary)s
@@ -95,7 +117,7 @@ PERIODS = """
 PRODUCTS = """
     SELECT l.sku, max(l.product_name), o.currency, sum(l.quantity - coalesce(c.units, 0)),
         count(*) FILTER (WHERE l.number = 0),
-        sum((l.quantity - coalesce(c.units, 0)) * l.unit_price)
+        sum((l.quantity - coalesce(c.units, 0)) * l.unit_price * coalesce(s.share, 1))
     FROM orders_order o
     JOIN orders_journey j ON j.order_id = o.id AND j.status IN ('confirmed', 'completed')
     JOIN orders_orderline l ON l.order_id = o.id
@@ -105,9 +127,11 @@ PRODUCTS = """
         FROM orders_credit r CROSS JOIN LATERAL jsonb_array_elements(r.lines) line
         WHERE r.order_id >= %(first)s AND r.order_id < %(last)s GROUP BY 1, 2, 3
     ) c ON c.order_id = o.id AND c.product_id = l.product_id AND c.number = l.number
+    LEFT JOIN ({by_staff}) s ON s.order_id = o.id
     WHERE o.id >= %(first)s AND o.id < %(last)s AND o.owner_id <> %(canary)s
     GROUP BY l.sku, o.currency ORDER BY 6 DESC, 1 LIMIT %(products)s
 """
+PERIODS, PRODUCTS = (statement.replace("{by_staff}", BY_STAFF) for statement in (PERIODS, PRODUCTS))
 REFUSALS = """
     SELECT coalesce(e.data->>'reason', ''), count(DISTINCT o.id)
     FROM orders_order o
@@ -126,14 +150,20 @@ def analyse(span: Span, *, unit: Unit) -> Analytics:
         "first": stats.first_id_since(span.start),
         "last": stats.first_id_since(span.end),
         "canary": queries.canary_owner_id() or 0,
+        "by_staff": [str(state) for state in CAPTURED_BY_STAFF],
         "products": TOP_PRODUCTS,
         "reasons": TOP_REASONS,
     }
     return Analytics(
         periods=[PeriodSales(*row) for row in _rows(PERIODS, parameters)],
-        top_products=[TopProduct(*row) for row in _rows(PRODUCTS, parameters)],
+        top_products=[_product(*row) for row in _rows(PRODUCTS, parameters)],
         refusal_reasons=[RefusalReason(*row) for row in _rows(REFUSALS, parameters)],
     )
+
+
+def _product(*values: Any) -> TopProduct:
+    product = TopProduct(*values)
+    return msgspec.structs.replace(product, revenue=rounded(product.revenue, product.currency))
 
 
 def _rows(statement: str, parameters: dict[str, Any]) -> Sequence[tuple[Any, ...]]:

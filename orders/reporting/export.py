@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.db import connections, transaction
@@ -15,14 +16,14 @@ from api.renderers import ENCODER
 from iso.currencies import rounded
 from orders.legs import PAYMENT
 from orders.models import Order, order_number
-from orders.refunding.extent import annotated, refund_state
+from orders.refunding.extent import CAPTURED_IN_PARTS, annotated, refund_state
 from orders.rules.adjustments import of_rows
 
 PIECE_ROWS = 1000
 # A stalled reader's snapshot would block vacuuming.
 IDLE_TIMEOUT_SECONDS = 60
 
-# Columns and their sources. `orderNumber`, the total and what is refunded are computed.
+# Columns and their sources. `orderNumber`, the total, what is captured and what is refunded are computed.
 COLUMNS = {
     "id": "id",
     "orderNumber": "placed_at",
@@ -48,8 +49,18 @@ COLUMNS = {
     "adjustments": "adjustments",
     "settledAt": "journey__finished_at",
     "refundState": "refundable",
+    "capturedAmount": "refundable",
 }
-AMOUNTS = {"goodsAmount", "shippingAmount", "totalAmount", "refundedAmount", "adjustmentAmount"}
+AMOUNTS = {
+    "goodsAmount",
+    "shippingAmount",
+    "totalAmount",
+    "refundedAmount",
+    "adjustmentAmount",
+    "capturedAmount",
+}
+# States of the payment in which what can be refunded at most is captured.
+TAKEN = (PAYMENT.CAPTURED, PAYMENT.REFUNDING, *CAPTURED_IN_PARTS)
 STAFF_COLUMNS = {"attention": "journey__attention"}
 # What spreadsheets run as a formula, even behind invisible characters.
 FORMULA = re.compile(
@@ -98,6 +109,7 @@ def _row(columns: dict[str, str], values: dict[str, Any]) -> Row:
     payment, refunded, refundable = values["journey__payment"], values["refunded"], values["refundable"]
     row["refundState"] = refund_state(payment, refunded=refunded, refundable=refundable)
     row["refundedAmount"] = refundable if payment == PAYMENT.REFUNDED else refunded
+    row["capturedAmount"] = refundable if payment in TAKEN else Decimal(0)
     row["adjustments"] = of_rows(values["adjustments"])
     for name in AMOUNTS & row.keys():
         amount = row[name]

@@ -4,11 +4,11 @@ A missed change only costs the rest of their back-off.
 """
 
 import logging
-import time
 
 from orders import legs
 from orders.models import Journey
 from orders.waits.leg_breakers import breaker_state
+from scheduling.pace import Pace
 
 logger = logging.getLogger(__name__)
 
@@ -22,13 +22,12 @@ class ProviderWatch:
 
     def __init__(self) -> None:
         self._was_closed = dict.fromkeys(legs.PROVIDERS, True)
-        self._next_poll = 0.0
+        self._pace = Pace(POLL_SECONDS)
 
     def look(self) -> None:
         """Resume the orders of each provider whose breaker has closed."""
-        if time.monotonic() < self._next_poll:
+        if not self._pace.is_due():
             return
-        self._next_poll = time.monotonic() + POLL_SECONDS
         for provider, was_closed in self._was_closed.items():
             state = breaker_state(provider).state
             if state == "unknown":

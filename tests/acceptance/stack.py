@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import psycopg
 import requests
 from dotenv import dotenv_values
 
+from config.admission import SHARED_SECONDS
 from launcher.engines import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +32,8 @@ class Stack:
         self.port, self.flower_port = free_port(), free_port()
         self.log = folder / "run.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._has_logins = False  # in the current test
+        self._logins_ended = -inf  # monotonic: when the last test with logins did
 
     # --- Life ---------------------------------------------------------------------------------------------
 
@@ -100,8 +104,18 @@ class Stack:
 
     def login(self, who: str) -> tuple[str, str]:
         """The name and password of the admin, the operator or the customer."""
+        self._has_logins = True
         account = {"customer": "demo"}.get(who, who)
         return account, self.environment[f"DEMO_{who.upper()}_PASSWORD"]
+
+    def note_end_of_test(self) -> None:
+        """Remember when accounts other than the one without credentials were used last."""
+        if self._has_logins:
+            self._has_logins, self._logins_ended = False, time.monotonic()
+
+    def is_shared(self) -> bool:
+        """Whether a server may still keep an account to its share, as others were there a moment ago."""
+        return time.monotonic() <= self._logins_ended + SHARED_SECONDS
 
     def session(self, who: str) -> requests.Session:
         """A browser that has logged in at the admin's door."""

@@ -10,7 +10,7 @@ class Target(NamedTuple):
 
 SIMULATION = (
     "tests/simulation/test_simulation.py::test_a_few_small_worlds_keep_every_promise_too",
-    "tests/simulation/test_simulation.py::test_where_nothing_goes_wrong_no_order_ever_waits",
+    "tests/simulation/test_simulation.py::test_where_nothing_goes_wrong_no_order_waits_that_is_not_refused",
 )
 JOURNEYS = (
     "tests/orders/test_parked.py",

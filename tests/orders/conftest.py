@@ -134,6 +134,11 @@ class Api:
     def refunds(self, order_id: int) -> Any:
         return self.get(f"/{order_id}/refunds").json()
 
+    def exported(self, order_id: int) -> dict[str, Any]:
+        lines = b"".join(self.get("/export").streaming_content).splitlines()
+        (row,) = (row for row in map(json.loads, lines) if row["id"] == order_id)
+        return dict(row)
+
     def refund_state(self, order_id: int) -> tuple[str, float]:
         """Return state and amount, which are the same in the order, lists, filters and exports."""
         order = self.get(f"/{order_id}").json()
@@ -142,8 +147,7 @@ class Api:
             listed = {row["id"]: row for row in self.get(f"?refundState={of}").json()["results"]}
             assert (order_id in listed) is (of == state)
             assert not listed or listed[order_id]["refundState"] == state
-        lines = b"".join(self.get("/export").streaming_content).splitlines()
-        (row,) = (row for row in map(json.loads, lines) if row["id"] == order_id)
+        row = self.exported(order_id)
         assert (row["refundState"], row["refundedAmount"]) == (state, order["refundedAmount"])
         return state, order["refundedAmount"]
 

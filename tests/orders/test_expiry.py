@@ -1,6 +1,7 @@
 """Authorizations expire: staff see it coming, what is left is refused afterwards, and nothing stays held for ever."""
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -9,11 +10,13 @@ from orders import commands, journal
 from orders.maintenance import archive
 from orders.maintenance.expiry import ExpiryWatch
 from orders.models import ArchivedOrder, Journey, Order
+from orders.operators import actions, money_at_risk
 from orders.operators.explain import explain
+from orders.reporting import analytics
 from payments.models import Transaction
 from sandbox.process import SandboxProcess
 from scheduling.slots import database_now
-from tests.fixtures.pipeline import work_off
+from tests.fixtures.pipeline import make_everything_due, work_off
 from tests.orders.conftest import Api
 from tests.orders.test_captures import at_provider, error_of, rows
 
@@ -131,6 +134,85 @@ def test_what_was_captured_is_refunded_and_archived_as_ever(
     commands.complete_order(order_id=confirmed)
     list(archive.move(before=database_now()))
     assert ArchivedOrder.objects.get(pk=confirmed).kept_amount == 6
+
+
+def cancelling(order_id: int) -> list[str]:
+    """Return what the desk says that cancelling an order would do."""
+    order = Order.objects.select_related("journey").get(pk=order_id)
+    (found,) = actions.previews(actions.OPERATIONS["cancel"], [order])
+    return [str(effect) for effect in found.effects]
+
+
+def test_cancelling_is_previewed_with_what_is_captured_and_what_is_held(
+    staff: Api, confirmed: int, providers: SandboxProcess
+) -> None:
+    units = "Releases 3 units."
+    assert cancelling(confirmed) == ["Voids the 35.00 USD authorization.", units]
+    staff.capture(confirmed, amount=10)
+    work_off()
+    assert cancelling(confirmed) == ["Refunds 10.00 USD.", "Voids the 25.00 USD authorization.", units]
+    expire(providers, confirmed)
+    watch()
+    assert cancelling(confirmed) == ["Refunds 10.00 USD.", units]
+    uncaptured = staff.place().json()["id"]
+    work_off()
+    expire(providers, uncaptured)
+    watch()
+    assert cancelling(uncaptured) == ["No payment to reverse.", units]
+
+
+def sold() -> tuple[Decimal, Decimal]:
+    """Return the revenue of all orders, and of their products."""
+    now = database_now()
+    found = analytics.analyse(analytics.Span(now - timedelta(hours=1), now + timedelta(hours=1)), unit="day")
+    return (
+        sum((period.revenue for period in found.periods), Decimal(0)),
+        sum((product.revenue for product in found.top_products), Decimal(0)),
+    )
+
+
+def test_revenue_is_what_was_captured_without_refunds(
+    staff: Api, confirmed: int, providers: SandboxProcess
+) -> None:
+    other = staff.place().json()["id"]
+    work_off()
+    assert sold() == (Decimal(0), Decimal(0))
+    staff.capture(other)
+    staff.capture(confirmed, amount=10)
+    work_off()
+    assert sold() == (Decimal(45), Decimal("38.57"))  # of 30.00 for goods, with 10.00 of 35.00 captured
+    expire(providers, confirmed)
+    watch()
+    staff.refund(confirmed, amount=4)
+    work_off()
+    assert sold() == (Decimal(41), Decimal("35.81"))
+    row = staff.exported(confirmed)
+    assert (row["totalAmount"], row["capturedAmount"], row["refundedAmount"]) == (35, 10, 4)
+    assert staff.exported(other)["capturedAmount"] == 35
+    assert staff.refunds(confirmed)["owed"] == 6
+    commands.retry_order(order_id=confirmed)
+    order = Order.objects.select_related("journey").get(pk=confirmed)
+    assert "4.00 of 10.00 USD is refunded" in explain(order).text
+
+
+def test_what_is_at_risk_of_a_cancellation_is_what_customers_are_owed(
+    staff: Api, confirmed: int, providers: SandboxProcess
+) -> None:
+    for amount in (10, 20):
+        staff.capture(confirmed, amount=amount)
+        work_off()
+    staff.refund(confirmed, amount=4)
+    work_off()
+    providers.set_faults("payments", errorRate=1.0)
+    commands.cancel_order(order_id=confirmed, reason="Changed mind")
+    work_off()
+    assert {risk.amount for risk in money_at_risk.at_risk()} == {31}
+    Journey.objects.filter(order_id=confirmed).update(payment="expired")
+    assert {risk.amount for risk in money_at_risk.at_risk()} == {6, 20}
+    Journey.objects.filter(order_id=confirmed).update(payment="held")
+    providers.clear_faults()
+    make_everything_due()
+    work_off()
 
 
 @pytest.mark.parametrize("captured", [0, 10])

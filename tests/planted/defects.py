@@ -18,13 +18,13 @@ from orders.batches import Claimed
 from orders.legs import PAYMENT
 from orders.managers import JourneyManager
 from orders.models import Journey
-from orders.payment import handover
+from orders.payment import captures, handover
 from orders.placing import totals
 from orders.refunding import amounts
 from orders.rules.adjustments import Adjustment, total_of
 from orders.waits import shortages
 from orders.workflow import JourneyState
-from payments import ledger, returns
+from payments import expiry, ledger, returns
 from payments.calls import Prepared
 from payments.gateways import http
 from payments.gateways.protocol import Outcome, Talk
@@ -236,6 +236,23 @@ def two_decimals() -> list[Replacement]:
     return [(http, "amount_text", lambda amount, currency: f"{amount:.2f}")]
 
 
+def expired_is_held() -> list[Replacement]:
+    """What was authorized counts as held for ever."""
+    return [(captures, "_release", lambda journey, book: False)]
+
+
+def expired_is_captured() -> list[Replacement]:
+    """A capture that comes after the authorization has expired counts as done: it was authorized, after all."""
+    asking = ledger.asking
+
+    def hopeful(prepared: Prepared, provider: Talk | None = None) -> Conversation[Outcome]:
+        outcome = yield from asking(prepared, provider)
+        has_expired = prepared.kind is Kind.CAPTURE and outcome.code == expiry.CODE
+        return outcome._replace(kind="succeeded") if has_expired else outcome
+
+    return [(ledger, "asking", hopeful)]
+
+
 def late_failure_dropped() -> list[Replacement]:
     """What succeeded once counts as succeeded for ever."""
     return [(ledger, "reverse", lambda entry, outcome: None)]
@@ -281,6 +298,8 @@ DEFECTS: dict[str, Callable[[], list[Replacement]]] = {
         bankers_rounding,
         two_decimals,
         pending_is_declined,
+        expired_is_held,
+        expired_is_captured,
         late_failure_dropped,
         adjustment_left_out,
         included_added_again,

@@ -1,6 +1,8 @@
 """The audit can fail: after a bad day with each defect it names orders, and after the same day without, none."""
 
 import threading
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,10 +12,14 @@ from rest_framework.test import APIClient
 from inventory.models import Product
 from orders import batches, commands, journal
 from orders.maintenance import audit
+from orders.maintenance.expiry import ExpiryWatch
 from orders.managers import JourneyManager
 from orders.models import Journey, OrderEvent
+from orders.refunding import capturing
 from orders.status import UNDER_WAY
+from payments.models import Transaction
 from sandbox.process import SandboxProcess
+from scheduling.slots import database_now
 from shipping.models import Rate
 from tests.factories import make_order, make_product, make_shipping, make_user
 from tests.fixtures.pipeline import make_everything_due, run_canvas, work_off
@@ -104,6 +110,38 @@ def test_the_audit_catches(fault: str, shop: Product, providers: SandboxProcess)
     with planted(fault):
         bad_day(shop, providers)
     assert found() != []
+
+
+AT_PROVIDER = "provider took 0.00 in 0 captures, gave back 0.00, holds 0.00;"
+
+
+def expired_day(product: Product, provider: SandboxProcess) -> None:
+    """Of two orders that staff capture, one's authorization expires before its capture, the other's with none."""
+    late, left = (make_order((product, 1), capture_later=True).order_id for _ in range(2))
+    work_off()
+    for authorization in Transaction.objects.filter(kind="authorize"):
+        provider.expire(authorization.provider_id)
+    capturing.capture_part(order_id=late, amount=Decimal(10))
+    work_off()
+    Transaction.objects.filter(order_id=left).update(finished_at=database_now() - timedelta(days=8))
+    ExpiryWatch().look()
+
+
+@pytest.mark.parametrize(
+    ("fault", "violations"),
+    [
+        ("", []),
+        ("expired_is_captured", [f"{AT_PROVIDER} order owes 10.00"]),
+        ("expired_is_held", [f"{AT_PROVIDER} order owes 0.00"] * 2),
+    ],
+)
+def test_the_audit_catches_what_is_made_of_an_expired_authorization(
+    fault: str, violations: list[str], shop: Product, providers: SandboxProcess, settings
+) -> None:
+    settings.PAYMENT_AUTHORIZATION_DAYS = 7
+    with planted(fault):
+        expired_day(shop, providers)
+    assert [violation.partition("confirmed: ")[2] for violation in found()] == violations
 
 
 def events_missed_by_a_reader() -> set[tuple[int, int]]:

@@ -46,6 +46,38 @@ def test_it_never_exceeds_its_bound():
     assert [provider.turn() for _ in range(4)][-1] == 300
 
 
+@pytest.mark.parametrize("trouble", [{"failures": 100, "answers": 1}, {"seconds": 4.0}])
+def test_after_thirty_rounds_of_trouble_it_is_back_within_a_few_rounds(provider, trouble):
+    for _ in range(30):
+        provider.turn(**trouble)
+    assert provider.window.size <= LEAST_SLOW
+    assert [provider.turn() for _ in range(8)][-1] > FIRST * 0.7
+
+
+def test_it_approaches_by_steps_what_was_too_much(provider):
+    for _ in range(10):
+        provider.turn(failures=100)
+    sizes = [provider.turn() for _ in range(8)]
+    assert FIRST * 0.7 in sizes
+    assert sizes[-1] < FIRST * 1.1
+
+
+def test_a_failure_alone_in_its_round_is_no_reason_for_more_calls(provider):
+    for _ in range(20):
+        provider.turn(failures=100)
+    for _ in range(10):
+        provider.window.crowded()
+        provider.now += 1.0
+        provider.window.failed(now=provider.now)
+    assert provider.window.size == LEAST_FAILING
+
+
+def test_a_provider_that_asks_for_less_is_not_called_more_at_once(provider):
+    provider.window.throttled(0.0, now=provider.now)
+    provider.turn()
+    assert provider.turn() < FIRST * 0.5 * 1.2
+
+
 def test_it_shrinks_when_answers_take_much_longer_and_grows_by_steps_afterwards(provider):
     large = provider.turn()
     assert provider.turn(1.0) < large

@@ -87,6 +87,9 @@ class Transaction:
     locks: list[object] = field(default_factory=list)
     writes: list[Callable[[], None]] = field(default_factory=list)
     touched: set[int] = field(default_factory=set)
+    payments: dict[tuple[int, int], Any] = field(
+        default_factory=dict
+    )  # of the writes, to be read before the commit
 
 
 class Database:

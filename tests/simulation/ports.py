@@ -24,12 +24,13 @@ from orders import batches, commands, queries, steps, wakeup
 from orders.batches import Claimed
 from orders.legs import BY_NAME
 from orders.limits import declines
+from orders.maintenance import expiry as maintenance
 from orders.managers import JourneyManager
 from orders.payment import answers, handover
 from orders.refunding import capturing, crediting, parts, reversals
 from orders.rules.leg_types import Leg, Mark, Outcomes, Reached
 from orders.waits import shortages
-from payments import ledger, returns, talking
+from payments import expiry, ledger, returns, talking
 from payments.talking import Direct
 from providers.concurrency import Gathered
 from providers.conversation import Conversation
@@ -41,6 +42,9 @@ from tests.simulation.desk import held
 if TYPE_CHECKING:
     from payments.gateways.protocol import PaymentGateway
     from tests.simulation.world import World
+
+# Before an authorization expires.
+ALERT_SECONDS = 8.0
 
 
 @contextmanager
@@ -75,10 +79,19 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
                 reversals,
                 idempotency,
                 shortages,
+                maintenance,
             )
         ),
         (steps, "database_now", lambda: moment(world)),
         (capturing, "database_now", lambda: moment(world)),
+        (maintenance, "names_in_use", lambda: [""]),
+        *(
+            (module, "expires_after", lambda _: world.provider.expires_after)
+            for module in (maintenance, expiry)
+        ),
+        (expiry, "record", books.record_expiry),
+        (JourneyManager, "held_for", lambda _, __, **which: books.held_for(**which)),
+        (settings, "AUTHORIZATION_ALERT_HOURS", ALERT_SECONDS / 3600),
         (steps, "WORK", steps.WORK | {name: partial(_work, world, BY_NAME[name]) for name in steps.WORK}),
         (faults, "point", world.point),
         (JourneyManager, "lock", lambda _, ids: database.lock_journeys(ids)),

@@ -12,6 +12,7 @@ from tests.simulation.actors import Clock
 from tests.simulation.dice import Dice
 
 SUPPORT = "contact_support"
+EXPIRED = "authorization_expired"
 DONE = ("succeeded", "pending")
 
 
@@ -56,6 +57,11 @@ class Provider:
         if dice.happens("down"):
             self.down_from = dice.uniform(0, 10)
             self.down_until = self.down_from + dice.choice((2, 20, 200))
+        # For how long the shop believes that an authorization is held; None: until it is captured or voided.
+        self.expires_after = timedelta(seconds=dice.choice((20, 60))) if dice.random() < 0.6 else None
+        self.last_expiry = 0.0  # of all that was authorized so far
+        # What a look-up finds of an authorization that has expired: that, or that it was authorized once.
+        self._finds_expiry = dice.random() < 0.5
 
     # --- The protocol ---
 
@@ -92,6 +98,8 @@ class Provider:
         if self._is_down():
             raise ProviderUnavailable("payments", "it is down")
         done = self.books.get(key)
+        if self._finds_expiry and f"expiry:{key}" in self.books:
+            return Outcome("declined", code=EXPIRED)
         return done.outcome if done else None
 
     def ledger(self) -> Iterator[LedgerLine]:
@@ -133,6 +141,8 @@ class Provider:
             return Outcome("declined", code=refusal)
         if done.kind == "void":
             done = replace(done, amount=self._rest(done.parent))
+        if done.kind == "authorize" and done.outcome.kind == "succeeded":
+            self._expire_later(key, done)
         if done.outcome.kind == "succeeded" and self._dice.happens("undecided"):
             return self._leave_undecided(key, done)
         self.books[key] = done
@@ -156,6 +166,26 @@ class Provider:
         self._clock.at(self._clock.now + self._dice.uniform(1, 40), decide)
         return undecided
 
+    def _expire_later(self, key: str, held: Done) -> None:
+        """The provider's clock is not the shop's: its news come before or after the shop's own decision."""
+        if self.expires_after is None:
+            return
+        moment = self._clock.now + self.expires_after.total_seconds() * self._dice.uniform(0.8, 1.3)
+        self.last_expiry = max(self.last_expiry, moment)
+        self._clock.at(moment, lambda: self._expire(key, held))
+
+    def _expire(self, key: str, held: Done) -> None:
+        """Release what is neither captured nor voided. The news of it may never come."""
+        authorization = held.outcome.provider_id
+        rest = self._rest(authorization)
+        if not rest:
+            return
+        expiry = Done("void", held.reference, authorization, rest, Outcome("succeeded", code=EXPIRED))
+        self.books[f"expiry:{key}"] = expiry
+        self._of_reference[held.reference].append(expiry)
+        if self._dice.random() < 0.5:
+            self.on_news(key, Outcome("declined", code=EXPIRED))
+
     def _replace(self, key: str, old: Done, new: Done) -> None:
         self.books[key] = new
         entries = self._of_reference[old.reference]
@@ -174,6 +204,8 @@ class Provider:
             for other in entries
             if other.parent and other.parent == done.parent and other.outcome.kind in DONE
         }
+        if done.kind in ("capture", "void") and any(other.outcome.code == EXPIRED for other in entries):
+            return EXPIRED if done.kind == "capture" else ""  # an expiry counts as voided
         if done.kind == "capture" and "void" in taken:
             return "authorization_voided"
         if done.kind == "capture" and done.amount > self._rest(done.parent):

@@ -10,7 +10,8 @@ from django.db import OperationalError
 from faults.script import Planned
 from orders import commands, dispatcher
 from orders.legs import NAMES, PAYMENT
-from orders.payment.captures import CaptureUnderWay
+from orders.maintenance.expiry import ExpiryWatch
+from orders.payment.captures import AuthorizationExpired, CaptureUnderWay
 from orders.placing import totals
 from orders.refunding import capturing, reversals
 from orders.refunding.capturing import MoreThanHeld
@@ -32,6 +33,8 @@ from tests.simulation.provider import Provider
 
 TROUBLE_SECONDS = 30.0
 PATIENCE_SECONDS = 2_000.0
+EXPIRY_POLL_SECONDS = 5.0
+REFUSALS = (commands.NotPossible, CaptureUnderWay, MoreThanHeld, AuthorizationExpired)
 # Of each product, units in store for each order: the first is always sold out, the last never.
 UNITS = {1: 0.3, 2: 1.0, 3: 10.0}
 
@@ -94,6 +97,7 @@ class World:
                 self._arrive(number)
             self.clock.at(TROUBLE_SECONDS, self._become_calm)
             self._tick()
+            self._watch_expiry()
             try:
                 self.clock.run(until=self._is_over, most_turns=1_000 + 500 * self._orders)
             except Stuck as stuck:
@@ -174,7 +178,7 @@ class World:
 
     def _ask(self, number: int, command: Callable[..., object], **how: object) -> None:
         def asking() -> None:
-            with suppress(commands.NotPossible, CaptureUnderWay, MoreThanHeld, OperationalError, Planned):
+            with suppress(*REFUSALS, OperationalError, Planned):
                 command(order_id=number, **how)
 
         self.clock.start(command.__name__, asking)
@@ -254,6 +258,20 @@ class World:
             self.clock.start("dispatcher", self._dispatch)
         self.clock.at(max(now + 0.5, due), self._tick)
 
+    def _watch_expiry(self) -> None:
+        """Each dispatcher watches for itself, at moments of its own."""
+        if self.provider.expires_after is None:
+            return
+        for _ in range(self.dice.randint(1, 2)):
+            self.clock.start(
+                "expiry watch", self._poll_expiry, after=EXPIRY_POLL_SECONDS * self.dice.random()
+            )
+        self.clock.at(self.clock.now + EXPIRY_POLL_SECONDS, self._watch_expiry)
+
+    def _poll_expiry(self) -> None:
+        with suppress(OperationalError, Planned):
+            ExpiryWatch().look()
+
     def _dispatch(self) -> None:
         with suppress(OperationalError, Planned):
             dispatcher.dispatch_due(send=self.broker.send)
@@ -293,8 +311,13 @@ class World:
         if planted_and_caught or self.clock.now > TROUBLE_SECONDS + PATIENCE_SECONDS:
             return True
         journeys = self.database.journeys.values()
-        return self.clock.now > TROUBLE_SECONDS + 100 and all(
-            row.due_at is None and row.status in AT_REST for row in journeys
+        is_late = self.clock.now > max(TROUBLE_SECONDS + 100, self.provider.last_expiry)
+        expires = self.provider.expires_after is not None
+        return is_late and all(
+            row.due_at is None
+            and row.status in AT_REST
+            and not (expires and row.state["payment"] is PAYMENT.HELD)
+            for row in journeys
         )
 
 
