@@ -113,6 +113,7 @@ class Book:
         self._lock = threading.Lock()
         self._counts: defaultdict[Field, float] = defaultdict(float)
         self._thread: threading.Thread | None = None
+        self._client: redis.Redis | None = None
 
     def add(self, field: Field, amount: float) -> None:
         with self._lock:
@@ -128,7 +129,9 @@ class Book:
         if not counts:
             return
         try:
-            with _client() as client, client.pipeline(transaction=True) as pipeline:
+            # kept: a new connection takes five round trips
+            self._client = self._client or _client()
+            with self._client.pipeline(transaction=True) as pipeline:
                 for (name, values, part), amount in counts.items():
                     pipeline.hincrbyfloat(KEY, SEPARATOR.join((name, *values, part)), amount)
                 pipeline.execute()
