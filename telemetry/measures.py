@@ -18,6 +18,7 @@ import redis
 from django.conf import settings
 
 from runtime import optional_valkey
+from runtime.per_process import per_process
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +107,12 @@ def _client() -> redis.Redis:
     return optional_valkey.fail_fast_client(settings.CACHE_URL, seconds=SOCKET_TIMEOUT_SECONDS)
 
 
+@per_process
+def _kept_client(url: str) -> redis.Redis:
+    """Return a client that keeps its connection: another one each time takes five round trips."""
+    return optional_valkey.fail_fast_client(url, seconds=SOCKET_TIMEOUT_SECONDS)
+
+
 class Book:
     """Counts of this process that are not in Valkey yet."""
 
@@ -113,7 +120,6 @@ class Book:
         self._lock = threading.Lock()
         self._counts: defaultdict[Field, float] = defaultdict(float)
         self._thread: threading.Thread | None = None
-        self._client: redis.Redis | None = None
 
     def add(self, field: Field, amount: float) -> None:
         with self._lock:
@@ -129,9 +135,7 @@ class Book:
         if not counts:
             return
         try:
-            # kept: a new connection takes five round trips
-            self._client = self._client or _client()
-            with self._client.pipeline(transaction=True) as pipeline:
+            with _kept_client(settings.CACHE_URL).pipeline(transaction=True) as pipeline:
                 for (name, values, part), amount in counts.items():
                     pipeline.hincrbyfloat(KEY, SEPARATOR.join((name, *values, part)), amount)
                 pipeline.execute()
