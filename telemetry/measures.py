@@ -1,6 +1,6 @@
 """Metrics that all processes add up in Valkey: one scrape covers them all.
 
-A thread flushes every two seconds; counts accumulate while Valkey is away. A killed process loses at most two
+A thread flushes two seconds after the first count; counts accumulate while Valkey is away. A killed process loses at most two
 seconds; an empty Valkey starts at zero.
 """
 
@@ -119,10 +119,13 @@ class Book:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: defaultdict[Field, float] = defaultdict(float)
+        self._added = threading.Event()
         self._thread: threading.Thread | None = None
 
     def add(self, field: Field, amount: float) -> None:
         with self._lock:
+            if not self._counts:
+                self._added.set()
             self._counts[field] += amount
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="measures", daemon=True)
@@ -150,10 +153,13 @@ class Book:
 
     def _run(self) -> None:
         while True:
+            self._added.wait()
+            self._added.clear()
             time.sleep(CARRY_SECONDS)
             try:
                 self.carry()
             except (redis.RedisError, OSError) as error:
+                self._added.set()
                 logger.debug("Counts stay here for now: %s", error)
 
 
