@@ -47,7 +47,7 @@ def _block(size: int) -> object:
     """Return an object of this size, a multiple of 16 bytes."""
     if size > EMPTY_BYTES:
         return bytes(size - EMPTY_BYTES)
-    return object() if size == ALIGNMENT else complex()
+    return object() if size == ALIGNMENT else 0j
 
 
 def _empty_pool(blocks: list[object], size: int, in_pool: int) -> int | None:

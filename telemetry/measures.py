@@ -1,7 +1,7 @@
 """Metrics that all processes add up in Valkey: one scrape covers them all.
 
-A thread flushes two seconds after the first count; counts accumulate while Valkey is away. A killed process loses at most two
-seconds; an empty Valkey starts at zero.
+A thread flushes two seconds after the first count; counts accumulate while Valkey is away. A killed process loses at
+most two seconds; an empty Valkey starts at zero.
 """
 
 import logging

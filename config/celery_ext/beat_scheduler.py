@@ -1,7 +1,8 @@
 """django-celery-beat's scheduler, patched: a clock that was ahead does not stop the schedule.
 
 Defect: once the clock is corrected, entries with a future `last_run_at` are not due for hours, and the heap keeps
-times of the wrong clock. Two that start together, as in a cluster, store the same schedule and deadlock.
+times of the wrong clock. Two that start together, as in a cluster, store the same schedule and deadlock. Celery
+polls through the last ten milliseconds before each entry, a statement each time.
 Test: tests/config/test_schedule.py.
 Remove: when django-celery-beat treats a future `last_run_at` as now (2.9 does not).
 """
@@ -56,7 +57,6 @@ class Scheduler(DatabaseScheduler):
 
     Entry = Entry
     _latest = 0.0  # wall-clock time of the last tick
-    _is_checked = False  # whether this tick has read if the schedule changed
 
     def _get_crontab_exclude_query(self) -> Q:
         """Exclude none: a few entries more cost less than the query over time zones, 4 MB of memory."""
@@ -74,21 +74,13 @@ class Scheduler(DatabaseScheduler):
         finally:
             guard.close()
 
-    def schedule_changed(self) -> bool:
-        """Whether an entry was changed; read once a tick. Celery calls it for each look at the schedule: ten a tick."""
-        if self._is_checked:
-            return False
-        self._is_checked = True
-        return bool(super().schedule_changed())
-
     def adjust(self, n: float | None, drift: float = 0.0) -> float | None:
-        """Return the seconds until an entry is due, as they are: Celery polls through the last 10 ms of them."""
+        """Return the seconds until an entry is due, as they are; Celery takes off ten milliseconds."""
         return super().adjust(n, drift)
 
     def tick(self, *arguments: Any, **options: Any) -> Any:
         """Run what is due; return the seconds to sleep."""
         heartbeats.touch()
-        self._is_checked = False
         now = time.time()
         if now < self._latest:
             self._heap = None

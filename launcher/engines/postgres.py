@@ -80,7 +80,7 @@ class Postgres:
             "io_method": "sync",  # reads are from the system's cache, mostly: three processes less
             "max_wal_size": "4GB",
             "jit": "off",  # costs more than it saves for short statements
-            "scram_iterations": 64,  # more slow down guesses of weak passwords; ours is random, and 4096 take 8 ms a connection
+            "scram_iterations": 64,  # our password is too random to be guessed; 4096 take 8 ms a connection
             "synchronous_commit": "on" if self.durable else "off",
             "fsync": "on" if self.durable else "off",
             "full_page_writes": "on" if self.durable else "off",

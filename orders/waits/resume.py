@@ -13,8 +13,8 @@ from orders.waits.leg_breakers import breaker_state
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-# While all breakers are closed: one that opens stays so for ten seconds at least.
-CALM_POLL_SECONDS = 5.0
+# While all breakers are closed: one that opens stays so for ten seconds, or until a health check succeeds.
+CALM_POLL_SECONDS = 2.0
 # Orders per second, so as not to overrun a recovering provider.
 RAMP = 50.0
 
