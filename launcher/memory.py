@@ -18,6 +18,7 @@ ALIGNMENT = 16
 LARGEST_BLOCK = 512
 POOL_BYTES = 16_384
 POOL_HEADER_BYTES = 48
+MOST_POOLS = 100  # far more than are free after the imports
 EMPTY_BYTES = 33  # of a `bytes` object
 SMAPS = Path("/proc/self/smaps")
 MAPPING = re.compile(r"(?P<start>[0-9a-f]+)-(?P<end>[0-9a-f]+) (?P<rights>\S{4}) \S+ \S+ [1-9]\d* +/")
@@ -32,22 +33,34 @@ def share_arenas() -> None:
 
 
 def fill_pools() -> None:
-    """Fill what is free in the pools of Python's allocator: programs would allocate there, and copy page after page."""
+    """Fill what is free in the pools of Python's allocator: programs would allocate there, and copy page after page.
+
+    With another allocator (PYTHONMALLOC) it does nothing.
+    """
     for size in range(ALIGNMENT, LARGEST_BLOCK + 1, ALIGNMENT):
-        in_pool = (POOL_BYTES - POOL_HEADER_BYTES) // size
-        start = None
-        while start is None:
-            # a list that grows would take blocks itself
-            blocks = list(deque(map(_block, itertools.repeat(size, 2 * in_pool))))
-            start = _empty_pool(blocks, size, in_pool)
-            _filling.extend(blocks[:start])
+        if not _fill(size):
+            _filling.clear()
+            return
+
+
+def _fill(size: int) -> bool:
+    """Fill the pools of blocks of this size. Return whether an empty one was reached."""
+    in_pool = (POOL_BYTES - POOL_HEADER_BYTES) // size
+    for _ in range(MOST_POOLS):
+        # a list that grows would take blocks itself
+        blocks = list(deque(map(_block, itertools.repeat(size, 2 * in_pool))))
+        start = _empty_pool(blocks, size, in_pool)
+        _filling.extend(blocks[:start])
+        if start is not None:
+            return True
+    return False
 
 
 def _block(size: int) -> object:
     """Return an object of this size, a multiple of 16 bytes."""
     if size > EMPTY_BYTES:
         return bytes(size - EMPTY_BYTES)
-    return object() if size == ALIGNMENT else 0j
+    return object() if size == ALIGNMENT else complex(size)
 
 
 def _empty_pool(blocks: list[object], size: int, in_pool: int) -> int | None:

@@ -61,3 +61,9 @@ def test_a_program_allocates_beside_what_it_shares() -> None:
         timeout=60,
     )
     assert int(done.stdout) <= 4, done.stderr
+
+
+def test_another_allocator_is_left_alone(monkeypatch) -> None:
+    monkeypatch.setattr(memory, "_empty_pool", lambda *_: None)  # none has blocks in sequence
+    memory.fill_pools()
+    assert not memory._filling
