@@ -12,7 +12,7 @@ Steps are idempotent: a late, repeated or concurrent run finds nothing to do.
 import functools
 import logging
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -319,17 +319,17 @@ def refund_credits(batch: BatchLease) -> None:
     with transaction.atomic():
         journeys = _due(batch, lambda j: j.moves_money)
         to_capture = captures.prepare(journeys)
-        captured = {one.request.order_id for one in to_capture}
-        to_refund = crediting.prepare([j for j in journeys if j.order_id not in captured])
+        capturing = {one.request.order_id for one in to_capture}
+        to_refund = crediting.prepare([j for j in journeys if j.order_id not in capturing])
         faults.point("refund_credits.before_intent_commit")
     prepared = [*to_capture, *to_refund]
     outcomes = _send(prepared)
     with _last_transaction(batch, step="refund_credits"):
         journeys = _due(batch, lambda j: j.moves_money)
-        recorded = returns.record_all(Kind.REFUND, to_refund, outcomes)
-        recorded |= returns.record_all(Kind.CAPTURE, to_capture, outcomes)
-        outcomes = ledger.without_outdated(outcomes, recorded)
-        crediting.settle(journeys, prepared, outcomes, recorded=recorded)
+        refunded = returns.record_all(Kind.REFUND, to_refund, outcomes)
+        captured = returns.record_all(Kind.CAPTURE, to_capture, outcomes)
+        decided = {**refunded.outcomes, **captured.outcomes}
+        crediting.settle(journeys, prepared, decided, recorded=refunded.new | captured.new)
         Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
         _end_batch(batch)
 
@@ -362,21 +362,15 @@ def _record(
     journeys: Sequence[JourneyState],
     batch: BatchLease,
 ) -> None:
-    newly_recorded = ledger.record(kind, outcomes)
-    outcomes = ledger.without_outdated(outcomes, newly_recorded)
-    ledger.delete_unsent([p for p in prepared if p.is_new and _was_not_sent(p, outcomes)])
-    called = {p.request.order_id for p in prepared}
+    recorded = ledger.conclude(kind, outcomes)
+    ledger.delete_unsent(prepared, outcomes)
+    called = {one.request.order_id for one in prepared}
     for journey in journeys:
-        outcome = outcomes.get(journey.order_id)
+        outcome = recorded.outcomes.get(journey.order_id)
         if journey.order_id in called and journey.batch_id == batch.batch_id:
             answers.apply(kind, journey, outcome)
-        elif outcome is not None and journey.order_id in newly_recorded:
+        elif outcome is not None and journey.order_id in recorded.new:
             answers.apply_late(kind, journey, outcome)
-
-
-def _was_not_sent(prepared: Prepared, outcomes: Mapping[int, Outcome]) -> bool:
-    outcome = outcomes.get(prepared.request.order_id)
-    return outcome is not None and outcome.kind == "not_sent"
 
 
 def _apply_return(journey: JourneyState, answer: Answer) -> None:

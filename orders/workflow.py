@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from orders.events import NO_PROGRESS, EventType
 from orders.legs import (
@@ -40,8 +40,7 @@ MAX_QUIET_ATTEMPTS = 8
 BY_HAND = "pay it back by hand"
 
 
-@dataclass(slots=True)
-class Event:
+class Event(NamedTuple):
     """An event, not yet saved."""
 
     order_id: int
@@ -98,7 +97,7 @@ class JourneyState(Schedule):
         return (
             self.status is Status.PROCESSING
             and getattr(self, leg.name).is_to_try
-            and are_good(leg.after, self)
+            and (not leg.after or are_good(leg.after, self))
             and not (leg.provider and self.is_refused)
         )
 
@@ -385,6 +384,6 @@ class JourneyState(Schedule):
 
     def note(self, event: EventType, **data: Any) -> None:
         self.sequence += 1
-        if event not in NO_PROGRESS:
-            self.attempts = min(self.attempts, 1)
+        if self.attempts > 1 and event not in NO_PROGRESS:
+            self.attempts = 1
         self.events.append(Event(self.order_id, self.sequence, event, self.progress, data))

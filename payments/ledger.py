@@ -49,6 +49,9 @@ DECIDED_MEANWHILE = Outcome(kind="unknown", code="decided_meanwhile")
 LOOKUP_FAILED = "lookup_failed"
 NEVER_ARRIVED = "never_arrived"
 
+BEFORE_CALL = {kind: f"{kind}.before_call" for kind in Kind}
+AFTER_CALL = {kind: f"{kind}.after_call" for kind in Kind}
+
 STATE_OF = dict.fromkeys(("begun", *UNDECIDED), State.UNKNOWN.value)
 CODE_OF = {kind: kind for kind in STATE_OF}
 
@@ -128,20 +131,21 @@ def send(
 
     Late ones go to `on_late` in groups, an order at most once in each; again if the database fails.
     """
-    outcomes = {p.request.order_id: p.outcome for p in prepared if p.outcome}
-    open_ones, until = [p for p in prepared if p.outcome is None], monotonic() + patience
-    outcomes |= _gather(open_ones, until, on_late)
-    begun = [(p, outcomes[p.request.order_id]) for p in open_ones if p.request.order_id in outcomes]
-    if continued := begin([(one, outcome) for one, outcome in begun if outcome.kind == "begun"]):
-        outcomes |= _gather(continued, until, on_late)
+    until, open_ones = monotonic() + patience, [one for one in prepared if one.state is State.UNKNOWN]
+    answers = _gather(open_ones, until, on_late)
+    outcomes = {one.request.order_id: outcome for one, outcome in answers}
+    if continued := begin([(one, outcome) for one, outcome in answers if outcome.kind == "begun"]):
+        outcomes |= {one.request.order_id: outcome for one, outcome in _gather(continued, until, on_late)}
+    if len(open_ones) < len(prepared):
+        outcomes |= {one.request.order_id: one.outcome for one in prepared if one.outcome}
     return outcomes
 
 
 def _gather(
     open_ones: Sequence[Prepared], until: float, on_late: Callable[[LateOutcomes], None]
-) -> dict[int, Outcome]:
-    outcomes: dict[int, Outcome] = {}
-    names = [one.gateway for one in open_ones]
+) -> LateOutcomes:
+    default = settings.PAYMENT_GATEWAY  # hot path: once
+    names = [one.request.gateway or default for one in open_ones]
     providers = {name: talk(name) for name in set(names)}
     gathered = hold_all(
         [asking(one, providers[name]) for one, name in zip(open_ones, names, strict=True)],
@@ -149,10 +153,12 @@ def _gather(
         patience=max(0.0, until - monotonic()),
         on_late=lambda late: on_late([(open_ones[index], outcome) for index, outcome in late]),
     )
-    for index, one in enumerate(open_ones):
-        if index not in gathered.late:
-            outcomes[one.request.order_id] = gathered.results.get(index, NO_CAPACITY)
-    return outcomes
+    results = gathered.results
+    return [
+        (one, results.get(place, NO_CAPACITY))
+        for place, one in enumerate(open_ones)
+        if place not in gathered.late
+    ]
 
 
 def begin(begun: Sequence[tuple[Prepared, Outcome]]) -> list[Prepared]:
@@ -189,11 +195,11 @@ def asking(prepared: Prepared, provider: Talk | None = None) -> Conversation[Out
             return Outcome(kind="unknown", code=LOOKUP_FAILED, message=str(unavailable)[:200])
         if found is not None:
             return found
-    faults.point(f"{prepared.kind.value}.before_call")
+    faults.point(BEFORE_CALL[prepared.kind])
     if monotonic() - prepared.since > LONGEST_START:
         return TOO_LATE
     outcome = yield from _call(provider, prepared)
-    faults.point(f"{prepared.kind.value}.after_call")
+    faults.point(AFTER_CALL[prepared.kind])
     return outcome
 
 
@@ -206,26 +212,22 @@ def looking_up(provider: Talk, *, key: str, sent: Sent) -> Conversation[Outcome 
 
 
 def _call(provider: Talk, prepared: Prepared) -> Conversation[Outcome]:
-    request, key = prepared.request, prepared.key
-    common = {"key": key, "reference": request.reference}
+    key, (_, reference, amount, currency, token, parent, *_) = prepared.key, prepared.request
     match prepared.kind:
         case Kind.AUTHORIZE:
+            begun = {"begun": prepared.provider_id} if prepared.provider_id else {}
             return provider.authorize(
-                **common,
-                amount=request.amount,
-                currency=request.currency,
-                token=request.token,
-                **({"begun": prepared.provider_id} if prepared.provider_id else {}),
+                key=key, reference=reference, amount=amount, currency=currency, token=token, **begun
             )
         case Kind.CAPTURE:
             return provider.capture(
-                **common, authorization=request.parent, amount=request.amount, currency=request.currency
+                key=key, reference=reference, authorization=parent, amount=amount, currency=currency
             )
         case Kind.VOID:
-            return provider.void(**common, authorization=request.parent)
+            return provider.void(key=key, reference=reference, authorization=parent)
         case Kind.REFUND:
             return provider.refund(
-                **common, capture=request.parent, amount=request.amount, currency=request.currency
+                key=key, reference=reference, capture=parent, amount=amount, currency=currency
             )
     raise AssertionError(prepared.kind)
 
@@ -258,10 +260,24 @@ def record(
     return recorded
 
 
-def without_outdated(outcomes: Mapping[int, Outcome], recorded: set[int]) -> dict[int, Outcome]:
-    """Return the outcomes, with DECIDED_MEANWHILE for those not decided that could not be recorded."""
+class Recorded(NamedTuple):
+    """Outcomes that count, and the orders for which one is new."""
+
+    outcomes: Mapping[int, Outcome]
+    new: set[int]
+
+
+def conclude(
+    kind: Kind, outcomes: Mapping[int, Outcome], *, number_by_order: Mapping[int, int] = NONE
+) -> Recorded:
+    """Record outcomes. DECIDED_MEANWHILE replaces an undecided one that could not be recorded."""
+    new = record(kind, outcomes, number_by_order=number_by_order)
+    return Recorded(_without_outdated(outcomes, new), new)
+
+
+def _without_outdated(outcomes: Mapping[int, Outcome], recorded: set[int]) -> Mapping[int, Outcome]:
     if UNDECIDED.isdisjoint(map(attrgetter("kind"), outcomes.values())):
-        return outcomes if isinstance(outcomes, dict) else dict(outcomes)
+        return outcomes
     return {
         order_id: DECIDED_MEANWHILE if outcome.kind in UNDECIDED and order_id not in recorded else outcome
         for order_id, outcome in outcomes.items()
@@ -302,17 +318,25 @@ def reverse(entry: Transaction, outcome: Outcome) -> Reversed | None:
     return None
 
 
-def delete_unsent(prepared: Sequence[Prepared]) -> None:
-    """Delete unsent transactions, unless another worker has set out to send them."""
-    if prepared:
+def delete_unsent(prepared: Iterable[Prepared], outcomes: Mapping[int, Outcome]) -> None:
+    """Delete the new transactions that were not sent, unless another worker has set out to send them."""
+    if of_no_call := unsent(prepared, outcomes):
         execute(
             DELETE_UNSENT,
             [
-                [p.request.order_id for p in prepared],
-                [p.number for p in prepared],
-                [p.asked_at for p in prepared],
+                [one.request.order_id for one in of_no_call],
+                [one.number for one in of_no_call],
+                [one.asked_at for one in of_no_call],
             ],
         )
+
+
+def unsent(prepared: Iterable[Prepared], outcomes: Mapping[int, Outcome]) -> list[Prepared]:
+    """Return those of the new transactions that were not sent."""
+    not_sent = {order_id for order_id, outcome in outcomes.items() if outcome.kind == "not_sent"}
+    if not not_sent:
+        return []
+    return [one for one in prepared if one.is_new and one.request.order_id in not_sent]
 
 
 def entries_of(order_ids: Iterable[int]) -> dict[int, list[Transaction]]:

@@ -14,7 +14,7 @@ from payments.balance import balance, capture_to_refund, latest, left_of, next_n
 from payments.calls import FIRST, Prepared, Request
 from payments.gateways import gateway
 from payments.gateways.protocol import UNDECIDED, Outcome, Sent
-from payments.ledger import Kind, State
+from payments.ledger import Kind, Recorded, State
 from payments.models import Transaction
 from payments.talking import hold_all, talk
 from providers.conversation import Conversation
@@ -146,8 +146,7 @@ def _reverse(
     outcomes = ledger.send(prepared, patience=patience, on_late=_record_late)
     faults.point("return_money.before_record")
     for kind in to_do:
-        recorded = record_all(kind, prepared, outcomes)
-        outcomes |= ledger.without_outdated(_outcomes_of(kind, prepared, outcomes), recorded)
+        outcomes |= record_all(kind, prepared, outcomes).outcomes
     voids = _outcomes_of(Kind.VOID, prepared, outcomes)
     # Those that were not decided never will be.
     voided = [order_id for order_id, outcome in voids.items() if outcome.kind == "succeeded"]
@@ -163,10 +162,10 @@ def _reverse(
     return answers | dict.fromkeys(captured, CAPTURED_AFTER_ALL)
 
 
-def record_all(kind: Kind, prepared: Sequence[Prepared], outcomes: Mapping[int, Outcome]) -> set[int]:
-    """Record outcomes; return the orders for which one was new."""
+def record_all(kind: Kind, prepared: Sequence[Prepared], outcomes: Mapping[int, Outcome]) -> Recorded:
+    """Record the outcomes of a kind."""
     number_by_order = {one.request.order_id: one.number for one in prepared if one.kind is kind}
-    return ledger.record(kind, _outcomes_of(kind, prepared, outcomes), number_by_order=number_by_order)
+    return ledger.conclude(kind, _outcomes_of(kind, prepared, outcomes), number_by_order=number_by_order)
 
 
 def _outcomes_of(

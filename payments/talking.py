@@ -128,11 +128,13 @@ def _hold_group(
 ) -> Gathered[T]:
     if is_handed_over(name):
         return together(provider_name(name), conversations, patience=patience, on_late=on_late)
+    if not gateway(name).waits:
+        results = {place: hold(each, _makes_none) for place, each in enumerate(conversations)}
+        return Gathered(results, frozenset())
     return concurrently(
         [partial(hold, conversation, _makes_none) for conversation in conversations],
         patience=patience,
         on_late=on_late,
-        inline=not gateway(name).waits,
     )
 
 

@@ -39,7 +39,6 @@ def concurrently(
     *,
     patience: float,
     on_late: OnLate[T],
-    inline: bool = False,
     pool: str = "provider",
     places: int | None = None,
 ) -> Gathered[T]:
@@ -49,10 +48,8 @@ def concurrently(
     settings.PROVIDER_CONCURRENCY.
 
     Each started call is reported once: in the result, or by `on_late([(place, result), ...])` on the thread of
-    `providers.late`. Late exceptions are logged. `inline` runs the calls on this thread.
+    `providers.late`. Late exceptions are logged.
     """
-    if inline:
-        return Gathered({place: call() for place, call in enumerate(calls)}, frozenset())
     gathering = _Gathering(on_late, until=time.monotonic() + patience)
     threads = _pool(pool, places or settings.PROVIDER_CONCURRENCY)
     for place, call in enumerate(calls):

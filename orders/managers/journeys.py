@@ -236,13 +236,13 @@ class JourneyManager(models.Manager):
 
 
 def _states(statement: str, parameters: Parameters) -> list[JourneyState]:
-    return [_state(list(row)) for row in execute(statement, parameters)]
-
-
-def _state(values: list[Any]) -> JourneyState:
+    # Hot path: by columns, in C.
+    columns: list[Iterable[Any]] = list(zip(*execute(statement, parameters), strict=True))
+    if not columns:
+        return []
     for place, objects in OBJECTS_AT:
-        values[place] = objects[values[place]]
-    return JourneyState(*values)
+        columns[place] = map(objects.__getitem__, columns[place])
+    return list(map(JourneyState, *columns))
 
 
 def _count(statement: str, parameters: list[Any]) -> int:
@@ -292,12 +292,13 @@ def _waits(states: Sequence[JourneyState]) -> list[str]:
 
 
 def _event_columns(events: Sequence[Event]) -> dict[str, Column]:
+    order_ids, sequences, types, progress, data = zip(*events, strict=True) if events else ((),) * 5
     return {
-        "order_id": ("bigint", [e.order_id for e in events]),
-        "sequence": ("int", [e.sequence for e in events]),
-        "type": ("text", [e.type for e in events]),
-        "progress": ("smallint", [e.progress for e in events]),
-        "data": ("jsonb", [document(e.data) if e.data else "{}" for e in events]),
+        "order_id": ("bigint", order_ids),
+        "sequence": ("int", sequences),
+        "type": ("text", types),
+        "progress": ("smallint", progress),
+        "data": ("jsonb", [document(each) if each else "{}" for each in data]),
     }
 
 

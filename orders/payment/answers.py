@@ -85,25 +85,19 @@ def _take_kind(
     kind: Kind, answered: Sequence[Answered], journeys: Mapping[int, JourneyState]
 ) -> list[JourneyState]:
     outcomes = _outcomes_of(kind, answered)
-    newly_recorded = ledger.record(kind, outcomes)
-    outcomes = ledger.without_outdated(outcomes, newly_recorded)
-    unsent = [a.prepared for a in answered if a.prepared.is_new and _was_not_sent(a.outcome)]
-    ledger.delete_unsent(unsent)
+    recorded = ledger.conclude(kind, outcomes)
+    ledger.delete_unsent((answer.prepared for answer in answered), outcomes)
     for answer in answered:
         journey = journeys.get(answer.prepared.request.order_id)
         if journey is not None and isinstance(answer.outcome, Exception):
             _stop(kind, journey, answer.outcome)
-    found = [(journeys[order_id], outcome) for order_id, outcome in outcomes.items() if order_id in journeys]
-    return [journey for journey, outcome in found if _settle_by(kind, journey, outcome, newly_recorded)]
+    found = [(journeys[id_], outcome) for id_, outcome in recorded.outcomes.items() if id_ in journeys]
+    return [journey for journey, outcome in found if _settle_by(kind, journey, outcome, recorded.new)]
 
 
 def _outcomes_of(kind: Kind, answered: Sequence[Answered]) -> dict[int, Outcome]:
     of_kind = [answer for answer in answered if answer.prepared.kind is kind]
     return {a.prepared.request.order_id: a.outcome for a in of_kind if isinstance(a.outcome, Outcome)}
-
-
-def _was_not_sent(outcome: Outcome | Exception) -> bool:
-    return isinstance(outcome, Outcome) and outcome.kind == "not_sent"
 
 
 def _stop(kind: Kind, journey: JourneyState, error: Exception) -> None:

@@ -34,6 +34,8 @@ LIGHTS = {
 class Wait(str):
     """What an order waits for: its code in the database and on the wire."""
 
+    __slots__ = ("is_patient", "leg", "mark", "retry_seconds", "words")
+
     leg: str  # "" if no leg in particular
     mark: Mark
     words: str  # after "waiting for", for operators
@@ -57,6 +59,24 @@ class Wait(str):
 
 class State(str):
     """A state of a leg. Compare by identity, or with a column."""
+
+    # Hot path: slots are read faster.
+    __slots__ = (
+        "approved_as",
+        "customer_text",
+        "event",
+        "follows",
+        "good",
+        "holds",
+        "is_refused",
+        "is_to_try",
+        "leg",
+        "light",
+        "mark",
+        "wait",
+        "weight",
+        "words",
+    )
 
     leg: str
     mark: Mark

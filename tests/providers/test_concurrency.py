@@ -77,9 +77,3 @@ def test_what_would_be_late_by_the_others_example_is_not_begun(settings, monkeyp
 def test_a_call_that_raises_raises_here():
     with pytest.raises(ZeroDivisionError):
         concurrently([lambda: 1 // 0, lambda: 1], patience=PATIENT, on_late=never_late)
-
-
-def test_inline_calls_stay_on_this_thread():
-    gathered = concurrently([threading.get_ident] * 3, patience=0, on_late=never_late, inline=True)
-
-    assert set(gathered.results.values()) == {threading.get_ident()}

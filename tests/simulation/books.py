@@ -148,8 +148,8 @@ class Books:
         self._database.write(partial(self._put, place, reversal))
         return Reversed(known.amount, known.attempt, known.credit)
 
-    def delete_unsent(self, prepared: Sequence[Prepared]) -> None:
-        for one in prepared:
+    def delete_unsent(self, prepared: Iterable[Prepared], outcomes: Mapping[int, Outcome]) -> None:
+        for one in ledger.unsent(prepared, outcomes):
             self._database.write(partial(self._forget, (one.request.order_id, one.number), one.asked_at))
 
     def _forget(self, place: Place, asked_at: str) -> None:
