@@ -41,23 +41,31 @@ class Direct:
 
 def is_handed_over(name: str = "") -> bool:
     """Whether a gateway's calls go to the process's loop, so that no batch waits for them."""
-    return settings.PROVIDER_HANDOVER and gateway(name).talk is not None
+    return _is_handed_over(gateway(name))
+
+
+def _is_handed_over(provider: PaymentGateway) -> bool:
+    return settings.PROVIDER_HANDOVER and provider.talk is not None
 
 
 def provider_name(name: str = "") -> str:
     return gateway(name).provider
 
 
-def start(
-    name: str, conversation: Conversation[T], done: Callable[[T | Exception], None], *, first: bool
-) -> None:
-    """Run a conversation made by `talk` in the background; `done` gets its result or error, and must not block.
+Started = tuple[Conversation[T], Callable[[T | Exception], None]]
 
-    `first`: before calls that wait for their turn.
+
+def start(name: str, conversations: Sequence[Started[T]], *, first: bool) -> None:
+    """Run conversations made by `talk` in the background. What is beside each gets its result or error.
+
+    That must not block. `first`: before calls that wait for their turn.
     """
-    if is_handed_over(name):
-        loop().submit(provider_name(name), Job(conversation, done), first=first)
-    else:
+    provider = gateway(name)
+    if _is_handed_over(provider):
+        jobs = [Job(conversation, done) for conversation, done in conversations]
+        loop().submit(provider.provider, jobs, first=first)
+        return
+    for conversation, done in conversations:
         _threads(os.getpid()).submit(_run, conversation, done)
 
 
@@ -77,7 +85,7 @@ def _threads(pid: int) -> ThreadPoolExecutor:  # noqa: ARG001 - threads do not s
 def talk(name: str = "") -> Talk:
     """Return a gateway's calls as conversations for `hold_all`, or for the loop."""
     provider = gateway(name)
-    if is_handed_over(name):
+    if _is_handed_over(provider):
         assert provider.talk is not None
         return provider.talk
     return cast("Talk", Direct(provider))

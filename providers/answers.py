@@ -3,7 +3,6 @@
 The `read_` functions check type and size, and raise `Unreadable` for anything else.
 """
 
-import json
 import re
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import msgspec
 import requests
 
 from telemetry.card_numbers import masked
@@ -119,8 +119,8 @@ def read_lines(response: requests.Response) -> Iterator[Any]:
 def parse(body: bytes) -> Any:
     """Return the JSON value; NOT_JSON if invalid."""
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return NOT_JSON
 
 

@@ -4,9 +4,10 @@ A generator yields calls, receives answers or errors, and returns an outcome. It
 on the loop (`providers.loop`).
 """
 
-import json
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, TypeVar
+
+import msgspec
 
 from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
 from providers.http import Call
@@ -25,7 +26,7 @@ def reading(path: str, **query: str | int) -> Call:
 
 def doing(path: str, body: Mapping[str, Any], *, key: str) -> Call:
     """Return a call that is executed once per key."""
-    return Call("POST", path, {}, json.dumps(body).encode(), key)
+    return Call("POST", path, {}, msgspec.json.encode(body), key)
 
 
 def hold(conversation: Conversation[T], make: Callable[[Call], Any]) -> T:

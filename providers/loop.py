@@ -11,7 +11,7 @@ import resource
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -97,12 +97,12 @@ class Loop:
 
     # --- From any thread ----------------------------------------------------------------------------------
 
-    def submit(self, name: str, job: Job[Any], *, first: bool = False) -> None:
-        """Queue a conversation; `first`: before new ones."""
+    def submit(self, name: str, jobs: Sequence[Job[Any]], *, first: bool = False) -> None:
+        """Queue conversations; `first`: before new ones."""
         lane = self._lane(name)
         with self._change:
-            lane.load += 1
-            self._inbox.append((lane, job, first))
+            lane.load += len(jobs)
+            self._inbox.extend((lane, job, first) for job in jobs)
         self._wire.wake()
 
     def room(self, name: str, *, wanted: int, until: float) -> int:

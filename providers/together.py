@@ -35,8 +35,7 @@ def together(
         Job(conversation, partial(gathering.done, place), begin_by=until)
         for place, conversation in enumerate(conversations)
     ]
-    for job in jobs:
-        loop().submit(name, job, first=True)  # a caller waits for it
+    loop().submit(name, jobs, first=True)  # a caller waits for them
     results = gathering.wait(len(jobs), until)
     begun = {place for place, job in enumerate(jobs) if job.has_begun}
     return Gathered(results, frozenset(begun - gathering.not_begun - set(results)))

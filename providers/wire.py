@@ -4,7 +4,7 @@ Not thread-safe, except `wake`.
 """
 
 import os
-import selectors
+import select
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -65,11 +65,12 @@ class Wire:
         self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
-        self._selector = selectors.DefaultSelector()
+        # Those of `selectors` cost as much as the rest of an exchange: it registers three times.
+        self._poller: Any = select.epoll() if hasattr(select, "epoll") else select.poll()
         self._ear, self._mouth = os.pipe()
         os.set_blocking(self._ear, False)
         os.set_blocking(self._mouth, False)
-        self._selector.register(self._ear, selectors.EVENT_READ)
+        self._poller.register(self._ear, select.POLLIN)
         self._timer: float | None = None
         self._idle: dict[Target, deque[Any]] = {}
         self._open: dict[Any, tuple[Target, bytearray, Callable[[Reply], None]]] = {}
@@ -111,11 +112,11 @@ class Wire:
         """Wait for an event, a wake-up or the timeout; call what is done."""
         if self._timer is not None:
             seconds = min(seconds, self._timer - time.monotonic())
-        for key, mask in self._selector.select(max(0.0, seconds)):
-            if key.fd == self._ear:
+        for socket, events in self._poller.poll(max(0.0, seconds) * SECOND):
+            if socket == self._ear:
                 _drain(self._ear)
             else:
-                self._multi.socket_action(key.fd, _ACTIONS[mask])
+                self._multi.socket_action(socket, _action(events))
         if self._timer is not None and self._timer <= time.monotonic():
             self._timer = None
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
@@ -127,7 +128,8 @@ class Wire:
             self._multi.remove_handle(handle)
         self._open.clear()
         self._multi.close()
-        self._selector.close()
+        if hasattr(self._poller, "close"):
+            self._poller.close()
         os.close(self._ear)
         os.close(self._mouth)
 
@@ -151,29 +153,31 @@ class Wire:
 
     def _watch(self, what: int, socket: int, _multi: Any, _data: Any) -> None:
         if what == pycurl.POLL_REMOVE:
-            with suppress(KeyError):
-                self._selector.unregister(socket)
+            with suppress(KeyError, OSError):
+                self._poller.unregister(socket)
             return
-        events = _EVENTS[what]
         try:
-            self._selector.modify(socket, events)
-        except KeyError:
-            self._selector.register(socket, events)
+            self._poller.modify(socket, _EVENTS[what])
+        except FileNotFoundError:
+            self._poller.register(socket, _EVENTS[what])
 
     def _set_timer(self, milliseconds: int) -> None:
         self._timer = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
 
 
 _EVENTS = {
-    pycurl.POLL_IN: selectors.EVENT_READ,
-    pycurl.POLL_OUT: selectors.EVENT_WRITE,
-    pycurl.POLL_INOUT: selectors.EVENT_READ | selectors.EVENT_WRITE,
+    pycurl.POLL_IN: select.POLLIN,
+    pycurl.POLL_OUT: select.POLLOUT,
+    pycurl.POLL_INOUT: select.POLLIN | select.POLLOUT,
 }
-_ACTIONS = {
-    selectors.EVENT_READ: pycurl.CSELECT_IN,
-    selectors.EVENT_WRITE: pycurl.CSELECT_OUT,
-    selectors.EVENT_READ | selectors.EVENT_WRITE: pycurl.CSELECT_IN | pycurl.CSELECT_OUT,
-}
+# The unit of a poller's timeout, in seconds: `poll` has milliseconds. Their events have the same numbers.
+SECOND = 1 if hasattr(select, "epoll") else 1000
+
+
+def _action(events: int) -> int:
+    """Return libcurl's action; an error or a hang-up is one to read and to write."""
+    can_read, can_write = events & ~select.POLLOUT, events & ~select.POLLIN
+    return (pycurl.CSELECT_IN if can_read else 0) | (pycurl.CSELECT_OUT if can_write else 0)
 
 
 def _handle(target: Target) -> Any:

@@ -160,15 +160,23 @@ class HandedOverCalls:
             self._under_way.update({(call.request.order_id, call.kind): now for call in calls})
         if was_idle:
             self._collector.wake()
+        groups: dict[tuple[str, bool], list[Prepared]] = {}
         for call in calls:
             # Captures go first: an order is done when it is captured.
             is_first = call.kind is Kind.CAPTURE or bool(call.provider_id)
-            try:
-                talking.start(
-                    call.gateway, ledger.asking(call), partial(self._answered, call), first=is_first
-                )
-            except GatewayUnknown as error:  # configured no longer: its order alone needs attention
+            groups.setdefault((call.gateway, is_first), []).append(call)
+        for (gateway, is_first), group in groups.items():
+            self._start(gateway, group, is_first=is_first)
+
+    def _start(self, gateway: str, calls: Sequence[Prepared], *, is_first: bool) -> None:
+        try:
+            provider = talking.talk(gateway)
+        except GatewayUnknown as error:  # configured no longer: its orders alone need attention
+            for call in calls:
                 self._answered(call, error)
+        else:
+            asked = [(ledger.asking(call, provider), partial(self._answered, call)) for call in calls]
+            talking.start(gateway, asked, first=is_first)
 
     def drain(self, *, seconds: float) -> bool:
         until = time.monotonic() + seconds

@@ -41,7 +41,7 @@ def authorization(key: str, token: str = "tok_visa") -> Call:
 def outcome_of(conversation: Conversation[Any], **how: Any) -> Any:
     """Hold it on the loop and return the outcome of it; raises what it raises."""
     results: list[Any] = []
-    loop().submit("payments", Job(conversation, results.append, **how))
+    loop().submit("payments", [Job(conversation, results.append, **how)])
     result = until(lambda: results, seconds=PATIENT)[0]
     if isinstance(result, Exception):
         raise result
@@ -156,7 +156,7 @@ def test_an_open_breaker_lets_nothing_through(raw_server):
     breaker("payments").record_all(successes=0, failures=10)
     results: list[Any] = []
     for _ in range(50):
-        loop().submit("payments", Job(saying(authorization("k")), results.append))
+        loop().submit("payments", [Job(saying(authorization("k")), results.append)])
 
     until(lambda: len(results) == 50)
     assert {type(result) for result in results} == {ProviderUnavailable}
