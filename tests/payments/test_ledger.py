@@ -1,5 +1,6 @@
 """The ledger's rows, by its own functions."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -52,3 +53,32 @@ def test_a_call_that_the_provider_has_begun_is_sent_again_once_and_not_looked_up
     entry = Transaction.objects.get()
     assert (entry.state, entry.code, entry.provider_id) == ("unknown", "begun", "pi_1")
     assert ledger.begin(begun) == []
+
+
+def test_only_new_calls_that_were_not_sent_are_deleted() -> None:
+    product = make_product()
+    orders = [make_order((product, 1)) for _ in range(3)]
+    calls = [
+        Request(o.order_id, str(o.uuid), Decimal(15), "USD", number=FIRST[Kind.AUTHORIZE]) for o in orders
+    ]
+    ledger.prepare(Kind.AUTHORIZE, ledger.listed(calls[:1]))  # another worker set out to send the first
+    prepared = ledger.prepare(Kind.AUTHORIZE, ledger.listed(calls))
+    first, second, third = (order.order_id for order in orders)
+    unknown = Outcome("unknown", code="no_answer")
+    outcomes = {first: ledger.NO_CAPACITY, second: ledger.NO_CAPACITY, third: unknown}
+    ledger.delete_unsent(prepared, outcomes)
+    assert set(Transaction.objects.values_list("order_id", flat=True)) == {first, third}
+
+
+def test_a_call_may_still_arrive_while_its_tries_last_and_a_start_may_be_late(settings) -> None:
+    settings.EXTERNAL_TIMEOUT_SECONDS, settings.EXTERNAL_RETRY_ATTEMPTS = 10.0, 3
+    assert ledger.arrival_grace() == timedelta(seconds=30 + ledger.LONGEST_START)
+
+
+def test_what_the_customer_had_to_do_is_over_once_the_payment_is_decided() -> None:
+    action = {"type": "redirect", "url": "https://bank.example/confirm"}
+    order = make_order((make_product(), 1))
+    entry = make_transaction(order, "authorize", state="unknown", action=action)
+    assert ledger.next_action([entry]) == action
+    entry.state = "succeeded"
+    assert ledger.next_action([entry]) is None
