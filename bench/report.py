@@ -143,10 +143,16 @@ def _number(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:,.1f}"
 
 
+def _noted(note: str, value: float) -> str:
+    """Return a share with two decimals, and other values without those that are zero."""
+    text = f"{value:,.2f}"
+    return text if note.startswith("%") else text.removesuffix(".00")
+
+
 def _notes(name: str, scenario: dict[str, Any]) -> list[str]:
     found = []
     for who, figures in scenario["who"].items():
         if notes := figures["notes"]:
-            told = ", ".join(f"{note} {value:,.2f}".removesuffix(".00") for note, value in notes.items())
+            told = ", ".join(f"{note} {_noted(note, value)}" for note, value in notes.items())
             found.append(f"- {name}, {who}: {told}")
     return found

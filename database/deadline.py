@@ -23,7 +23,6 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.5
 NEVER = float("inf")
 # Nesting depth of `lifted` in this process.
 _lifted = 0
@@ -51,14 +50,15 @@ class Deadline:
         self._watch.add(self)
 
     @property
-    def is_running(self) -> bool:
-        return self._until != NEVER
+    def until(self) -> float:
+        """When the running call is ended; NEVER between calls."""
+        return self._until
 
     def call(self, function: Callable[..., T], *arguments: Any, **options: Any) -> T:
         """Call a function that waits for the server; if it is ended, libpq has an error for it."""
         if not _lifted:
             self._until = time.monotonic() + self._seconds
-            if self._watch.is_resting:
+            if self._until < self._watch.wakes_at:
                 self._watch.wake()
         try:
             return function(*arguments, **options)
@@ -77,14 +77,22 @@ class Deadline:
 
 
 class Watch:
-    """The deadlines of this process, and the thread that ends overdue calls; it rests while there are none."""
+    """The deadlines of this process, and the thread that ends overdue calls.
+
+    It sleeps until the first deadline at which a call may be overdue: short calls, however many, wake it once in that
+    time. It rests while there are none.
+    """
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         self._deadlines: WeakSet[Deadline] = WeakSet()
         self._lock, self._call = threading.Lock(), threading.Event()
-        self.is_resting = False
+        self.wakes_at = 0.0
         threading.Thread(target=self._run, name="deadlines", daemon=True).start()
+
+    @property
+    def is_resting(self) -> bool:
+        return self.wakes_at == NEVER
 
     def add(self, one: Deadline) -> None:
         with self._lock:
@@ -95,19 +103,18 @@ class Watch:
 
     def _run(self) -> None:
         while True:
-            time.sleep(POLL_SECONDS)
-            for one in self._running():
-                one.end_overdue(time.monotonic())
             # A call begins before it looks whether to wake us: it is found here, or wakes us.
-            self.is_resting = True
-            if not self._running():
-                self._call.wait()
-            self.is_resting = False
+            self.wakes_at = NEVER
+            now = time.monotonic()
+            for one in self._all():
+                one.end_overdue(now)
+            self.wakes_at = min((one.until for one in self._all()), default=NEVER)
+            self._call.wait(None if self.is_resting else max(0.0, self.wakes_at - now))
             self._call.clear()
 
-    def _running(self) -> list[Deadline]:
+    def _all(self) -> list[Deadline]:
         with self._lock:
-            return [one for one in self._deadlines if one.is_running]
+            return list(self._deadlines)
 
 
 def _shut_down(descriptor: int) -> None:

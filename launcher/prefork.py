@@ -5,7 +5,6 @@ Importing Django and Celery again takes a second and some 80 MB per program.
 
 import atexit
 import collections.abc
-import ctypes
 import functools
 import gc
 import importlib
@@ -36,6 +35,7 @@ from django.urls import get_resolver
 from django.utils.module_loading import import_string
 from setproctitle import getproctitle, setproctitle
 
+from launcher import memory
 from launcher.child import die_with_parent
 
 # Imports of the Procfile's programs, in this order.
@@ -105,8 +105,6 @@ CHECKED: tuple[type, ...] = (
 )
 RESET_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 POLL_SECONDS = 0.02
-M_ARENA_MAX = -8  # of malloc.h
-ARENAS = 2
 
 
 def is_supported() -> bool:
@@ -127,12 +125,15 @@ def preload(environment: Mapping[str, str]) -> None:
     celery.loader.init_worker()  # else each program sets up Django again
     celery.finalize()
     warm_up(celery)
-    share_arenas()
+    memory.share_arenas()
     # read by the interpreter at its start only
     warnings._processoptions(environment.get("PYTHONWARNINGS", "").split(","))  # type: ignore[attr-defined]
+    # The checks above left it full of names that each program would free, a page for each few.
+    sys._clear_type_cache()
     # A collection would write to all shared pages.
     gc.collect()
     gc.freeze()
+    memory.fill_pools()
 
 
 def _without_repl() -> ModuleType:
@@ -168,12 +169,6 @@ def warm_up(celery: Any) -> None:
 
 def _is_set_up(set_prefix: bool = True) -> None:  # noqa: FBT001, FBT002 - signature of django.setup
     pass
-
-
-def share_arenas() -> None:
-    """Have the threads of a program share two of malloc's arenas: under Python's lock they seldom allocate at once."""
-    with suppress(AttributeError, OSError):  # not glibc
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
 
 
 def is_python(argv: Sequence[str]) -> bool:

@@ -20,7 +20,7 @@ import redis
 from django.core.exceptions import ImproperlyConfigured
 
 from config.environment import database_url, read_secret_files, redis_url, weakness_of_key
-from launcher import prefork
+from launcher import memory, prefork
 from launcher.announcement import DEMO_ACCOUNTS, LOOPBACK, Announcement, shown
 from launcher.child import Process, start_child, stop_child
 from launcher.console import Console, wants_colour
@@ -307,7 +307,13 @@ def supervise(
     width = max(len(program.name) for program in programs)
     console = Console(sys.stdout.fileno(), colour=wants_colour(), width=width)
     say(f"Starting {len(entries)} processes ...")
-    return Supervisor(programs, console, guardian, on_tick=Announcement(environment, console))
+    announcement = Announcement(environment, console)
+    return Supervisor(programs, console, guardian, on_tick=lambda: announcement() and _rest())
+
+
+def _rest() -> bool:
+    memory.unmap_files()
+    return True
 
 
 def engine_program(engine: Engine) -> Program:

@@ -16,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 KEY = "web-threads"
 CARRY_SECONDS = 2.0
+# While no request is in progress: the entry stays younger than GONE_SECONDS.
+REST_SECONDS = 6.0
 SOCKET_TIMEOUT_SECONDS = 0.5
 # An entry this old belongs to a process that ended, or is idle.
 GONE_SECONDS = 15.0
@@ -63,7 +65,7 @@ class BusyThreads:
 
     def _run(self) -> None:
         while True:
-            time.sleep(CARRY_SECONDS)
+            time.sleep(CARRY_SECONDS if self._peak else REST_SECONDS)
             try:
                 self.publish()
             except (redis.RedisError, OSError) as error:

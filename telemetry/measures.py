@@ -1,7 +1,7 @@
 """Metrics that all processes add up in Valkey: one scrape covers them all.
 
-A thread flushes every two seconds; counts accumulate while Valkey is away. A killed process loses at most two
-seconds; an empty Valkey starts at zero.
+A thread flushes two seconds after the first count; counts accumulate while Valkey is away. A killed process loses at
+most two seconds; an empty Valkey starts at zero.
 """
 
 import logging
@@ -18,6 +18,7 @@ import redis
 from django.conf import settings
 
 from runtime import optional_valkey
+from runtime.per_process import per_process
 
 logger = logging.getLogger(__name__)
 
@@ -106,16 +107,25 @@ def _client() -> redis.Redis:
     return optional_valkey.fail_fast_client(settings.CACHE_URL, seconds=SOCKET_TIMEOUT_SECONDS)
 
 
+@per_process
+def _kept_client(url: str) -> redis.Redis:
+    """Return a client that keeps its connection: another one each time takes five round trips."""
+    return optional_valkey.fail_fast_client(url, seconds=SOCKET_TIMEOUT_SECONDS)
+
+
 class Book:
     """Counts of this process that are not in Valkey yet."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: defaultdict[Field, float] = defaultdict(float)
+        self._added = threading.Event()
         self._thread: threading.Thread | None = None
 
     def add(self, field: Field, amount: float) -> None:
         with self._lock:
+            if not self._counts:
+                self._added.set()
             self._counts[field] += amount
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="measures", daemon=True)
@@ -128,7 +138,7 @@ class Book:
         if not counts:
             return
         try:
-            with _client() as client, client.pipeline(transaction=True) as pipeline:
+            with _kept_client(settings.CACHE_URL).pipeline(transaction=True) as pipeline:
                 for (name, values, part), amount in counts.items():
                     pipeline.hincrbyfloat(KEY, SEPARATOR.join((name, *values, part)), amount)
                 pipeline.execute()
@@ -143,10 +153,13 @@ class Book:
 
     def _run(self) -> None:
         while True:
+            self._added.wait()
+            self._added.clear()
             time.sleep(CARRY_SECONDS)
             try:
                 self.carry()
             except (redis.RedisError, OSError) as error:
+                self._added.set()
                 logger.debug("Counts stay here for now: %s", error)
 
 

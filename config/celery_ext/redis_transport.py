@@ -84,6 +84,16 @@ class Channel(redis.Channel):
         return len(self.qos._delivered or ())
 
 
+_register_with_event_loop = redis.Transport.register_with_event_loop
+
+
+def register_with_event_loop(transport: Any, connection: Any, loop: Any) -> None:
+    """Register, without the timer that refreshes queues that expire each second: a worker consumes none."""
+    _register_with_event_loop(transport, connection, loop)
+    transport.cycle._binding_expiry_tref.cancel()
+
+
 def install(transport: Any = redis.Transport) -> None:
     transport.Channel = Channel
+    transport.register_with_event_loop = register_with_event_loop
     transport.brpop_timeout = BRPOP_SECONDS

@@ -45,6 +45,8 @@ CELERY_WORKER_POOL = "config.celery_ext.prefork_pool:TaskPool"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 20_000
 CELERY_WORKER_SEND_TASK_EVENTS = True
+# Longest sleep of a worker's loop, and thus until it notices a signal to stop.
+CELERY_WORKER_TIMER_PRECISION = 2.0
 CELERY_WORKER_CONSUMER = "config.celery_ext.event_batching:Consumer"
 CELERY_IMPORTS = ["monitoring.workers"]
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

@@ -13,6 +13,8 @@ from scheduling.pace import Pace
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
+# While all breakers are closed: one that opens stays so for ten seconds, or until a health check succeeds.
+CALM_POLL_SECONDS = 2.0
 # Orders per second, so as not to overrun a recovering provider.
 RAMP = 50.0
 
@@ -35,6 +37,8 @@ class ProviderWatch:
             if state == "closed" and not was_closed:
                 logger.info("%s is back: %d orders that waited are due", provider, resume_waiting(provider))
             self._was_closed[provider] = state == "closed"
+        is_calm = all(self._was_closed.values())
+        self._next_poll = time.monotonic() + (CALM_POLL_SECONDS if is_calm else POLL_SECONDS)
 
 
 def resume_waiting(provider: str) -> int:

@@ -4,6 +4,7 @@ import json
 import secrets
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import redis
 from kombu import Connection, Queue
+from kombu.asynchronous import Hub
 from redis.exceptions import RedisError
 
 from launcher.engines import free_port, start_engine, stop_engine
@@ -43,6 +45,21 @@ def test_a_message_that_cannot_be_given_back_keeps_no_place(
             message.requeue()
         process.send_signal(signal.SIGCONT)
         assert channel.qos.can_consume()
+
+
+def test_an_idle_worker_does_not_wake_each_second_for_queues_that_expire(
+    valkey: tuple[Valkey, "subprocess.Popen[bytes]"],
+) -> None:
+    engine, _ = valkey
+    with Connection(f"{engine.url}/0") as connection:
+        connection.connect()
+        hub = Hub()
+        connection.register_with_event_loop(hub)
+        seconds_apart = sorted(
+            scheduled.eta - time.monotonic() for scheduled in hub.timer._queue if not scheduled.entry.canceled
+        )
+        assert seconds_apart
+        assert seconds_apart[0] > 5
 
 
 def test_what_a_worker_has_in_hand_goes_back_to_its_queue_when_it_stops(

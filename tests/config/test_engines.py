@@ -48,6 +48,7 @@ def test_postgres_has_our_database_and_statement_statistics(tmp_path):
         with psycopg.connect(postgres.url) as connection:
             connection.execute("SELECT count(*) FROM pg_stat_statements")
             assert connection.execute("SHOW fsync").fetchone() == ("on",)
+            assert connection.execute("SHOW scram_iterations").fetchone() == ("64",)
 
 
 def test_postgres_asks_for_its_password(tmp_path):

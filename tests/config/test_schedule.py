@@ -96,3 +96,9 @@ def test_an_entry_for_a_far_hour_is_in_the_schedule() -> None:
     at = CrontabSchedule.objects.create(hour=str(far % 24 if far % 24 != 4 else 5), minute="0")
     PeriodicTask.objects.create(name="far", task="orders.tick", crontab=at)
     assert "far" in Scheduler(app=app, lazy=True).schedule
+
+
+@pytest.mark.usefixtures("task")
+def test_the_scheduler_sleeps_until_the_moment_an_entry_is_due() -> None:
+    """Not until ten milliseconds before, which it would spend on polls."""
+    assert Scheduler(app=app, lazy=True).adjust(0.005) == 0.005

@@ -60,6 +60,14 @@ def test_the_watch_over_silent_servers_rests_between_calls_and_wakes_for_the_nex
     connection.close()
 
 
+def test_short_calls_wake_the_watch_once_until_the_first_could_be_overdue() -> None:
+    execute("SELECT 1")
+    until(lambda: not deadline.watch().is_resting)
+    first = deadline.watch().wakes_at
+    execute("SELECT 1")
+    assert deadline.watch().wakes_at == first
+
+
 @pytest.mark.parametrize("ask", WAYS)
 def test_work_that_may_take_its_time_is_waited_for(ask: Callable[[str], object], settings) -> None:
     settings.COMMAND_TIMEOUT_SECONDS = 0.1

@@ -66,3 +66,13 @@ def test_a_forked_process_counts_for_itself_alone():
         os._exit(0)
     os.waitpid(child, 0)
     assert counted() == {("tests_counted", ("parent",), "sum"): 1, ("tests_counted", ("child",), "sum"): 1}
+
+
+def test_counts_travel_over_one_connection():
+    counted()
+    with measures._client() as client:
+        before = client.info("stats")["total_connections_received"]
+        for _ in range(3):
+            COUNTED.add("a")
+            measures.flush()
+        assert client.info("stats")["total_connections_received"] == before
