@@ -133,7 +133,6 @@ def preload(environment: Mapping[str, str]) -> None:
     # A collection would write to all shared pages.
     gc.collect()
     gc.freeze()
-    memory.fill_pools()
 
 
 def _without_repl() -> ModuleType:

@@ -24,7 +24,7 @@ class ProviderWatch:
 
     def __init__(self) -> None:
         self._was_closed = dict.fromkeys(legs.PROVIDERS, True)
-        self._pace = Pace(POLL_SECONDS)
+        self._pace = Pace(CALM_POLL_SECONDS)
 
     def look(self) -> None:
         """Resume the orders of each provider whose breaker has closed."""
@@ -37,8 +37,7 @@ class ProviderWatch:
             if state == "closed" and not was_closed:
                 logger.info("%s is back: %d orders that waited are due", provider, resume_waiting(provider))
             self._was_closed[provider] = state == "closed"
-        is_calm = all(self._was_closed.values())
-        self._next_poll = time.monotonic() + (CALM_POLL_SECONDS if is_calm else POLL_SECONDS)
+        self._pace.seconds = CALM_POLL_SECONDS if all(self._was_closed.values()) else POLL_SECONDS
 
 
 def resume_waiting(provider: str) -> int:

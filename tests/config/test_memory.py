@@ -1,6 +1,5 @@
 """What the launcher does for its memory, and for that of its programs."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,6 @@ import pytest
 
 from launcher import memory
 
-ROOT = Path(__file__).resolve().parents[2]
 SMAPS = """\
 7f10-7f20 r-xp 00000000 08:01 77   /lib/read.so
 Rss:                  16 kB
@@ -39,31 +37,3 @@ def test_pages_of_files_are_unmapped_and_come_back_when_they_are_needed() -> Non
     memory.unmap_files()
     assert mapped_kilobytes() < before / 2
     assert subprocess.run([sys.executable, "-c", ""], check=False).returncode == 0
-
-
-def test_a_program_allocates_beside_what_it_shares() -> None:
-    """Else each small object would copy another page."""
-    code = (
-        "import os\n"
-        "from launcher import memory, prefork\n"
-        "prefork.preload(os.environ)\n"
-        "pools = [{id(block) // memory.POOL_BYTES for block in [memory._block(size) for _ in range(60)]}"
-        " for size in range(memory.ALIGNMENT, 257, memory.ALIGNMENT)]\n"
-        "print(max(map(len, pools)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=os.environ,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert int(done.stdout) <= 4, done.stderr
-
-
-def test_another_allocator_is_left_alone(monkeypatch) -> None:
-    monkeypatch.setattr(memory, "_empty_pool", lambda *_: None)  # none has blocks in sequence
-    memory.fill_pools()
-    assert not memory._filling
