@@ -13,8 +13,6 @@ from scheduling.pace import Pace
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-# While all breakers are closed: one that opens stays so for ten seconds, or until a health check succeeds.
-CALM_POLL_SECONDS = 2.0
 # Orders per second, so as not to overrun a recovering provider.
 RAMP = 50.0
 
@@ -24,7 +22,7 @@ class ProviderWatch:
 
     def __init__(self) -> None:
         self._was_closed = dict.fromkeys(legs.PROVIDERS, True)
-        self._pace = Pace(CALM_POLL_SECONDS)
+        self._pace = Pace(POLL_SECONDS)
 
     def look(self) -> None:
         """Resume the orders of each provider whose breaker has closed."""
@@ -37,7 +35,6 @@ class ProviderWatch:
             if state == "closed" and not was_closed:
                 logger.info("%s is back: %d orders that waited are due", provider, resume_waiting(provider))
             self._was_closed[provider] = state == "closed"
-        self._pace.seconds = CALM_POLL_SECONDS if all(self._was_closed.values()) else POLL_SECONDS
 
 
 def resume_waiting(provider: str) -> int:
