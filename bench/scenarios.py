@@ -232,7 +232,7 @@ def _until_idle(contestant: Contestant, after: int, orders: int, *, seconds: flo
 
 # --- The whole stack ----------------------------------------------------------------------------------------
 
-IDLE_SETTLE_SECONDS = 5.0
+IDLE_SETTLE_SECONDS = 15.0
 
 
 def idle(contestant: Contestant, seconds: float) -> Figures:
