@@ -4,9 +4,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TypeVar
 
 import psycopg
 from django.db import InterfaceError, OperationalError, close_old_connections
+
+T = TypeVar("T")
 
 PAUSE_SECONDS = 0.1
 OUTAGES = ("08", "57P", "25006")
@@ -32,7 +35,7 @@ def pause() -> bool:
     return True
 
 
-def through(work: Callable[[], None], *, seconds: float) -> None:
+def through(work: Callable[[], T], *, seconds: float) -> T:
     """Run work that may run twice; again after an outage that ends within `seconds`. Raises OperationalError."""
     with patience(seconds):
         while True:

@@ -47,11 +47,13 @@ logger = logging.getLogger(__name__)
 class Step(Protocol):
     __name__: str
 
-    def __call__(self, batch: BatchLease) -> None: ...
+    def __call__(self, batch: BatchLease) -> bool | None: ...
 
 
 class BatchStep(Protocol):
-    def __call__(self, *, batch_id: int) -> None: ...
+    """Returns whether the batch is over: then no other step of it has anything left to do."""
+
+    def __call__(self, *, batch_id: int) -> bool: ...
 
 
 def for_batch(step: Step) -> BatchStep:
@@ -63,17 +65,17 @@ def for_batch(step: Step) -> BatchStep:
     begin, end = f"{step.__name__}.begin", f"{step.__name__}.end"
 
     @functools.wraps(step)
-    def run(*, batch_id: int) -> None:
+    def run(*, batch_id: int) -> bool:
         batch = batches.acquire_batch(batch_id, step=step.__name__)
         if batch is None:
-            return  # finished, possibly long ago
-        parts, has_failed = [batch], False
+            return True  # possibly for long
+        parts, has_failed, is_over = [batch], False, False
         with structlog.contextvars.bound_contextvars(**batches.log_context(batch_id, batch.order_ids)):
             while parts:
                 part = parts.pop()
                 try:
                     faults.point(begin)
-                    step(part)
+                    is_over = bool(step(part))
                     faults.point(end)
                 except (OperationalError, InterfaceError):
                     raise
@@ -83,6 +85,7 @@ def for_batch(step: Step) -> BatchStep:
             if has_failed:
                 batches.finish_run(batch)
         wakeup.announce_events()
+        return is_over
 
     return run
 
@@ -204,11 +207,10 @@ def quote_shipping(batch: BatchLease) -> None:
 
 
 @for_batch
-def authorize_payment(batch: BatchLease) -> None:
+def authorize_payment(batch: BatchLease) -> bool:
     """Authorize the total; orders whose stock is held by then are captured at once."""
     if talking.is_handed_over():
-        handover.authorize(batch)
-        return
+        return handover.authorize(batch)
     with transaction.atomic():
         journeys = _due(batch, lambda j: j.may_be_tried(PAYMENT))
         prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges(_ids(journeys)))
@@ -223,9 +225,10 @@ def authorize_payment(batch: BatchLease) -> None:
             batches.finish_run(batch)
         faults.point("authorize_payment.before_commit")
     declines.note(outcomes)
+    is_all = batch.is_whole and len(joined) == len(batch.order_ids)
     if joined:
-        is_all = batch.is_whole and len(joined) == len(batch.order_ids)
         _capture(batch, joined, [p.request.order_id for p in joined], ends_batch=is_all)
+    return is_all
 
 
 @for_batch

@@ -29,13 +29,16 @@ def finish_calls(**_: object) -> None:
 
 
 def _register(name: str, step: BatchStep) -> None:
-    """Make a step a task; an outage of the database may delay it, within the lease."""
+    """Make a step a task; an outage of the database may delay it, within the lease.
+
+    It returns True once its batch is over, which spares the body of a chord (`config.celery_ext.chord_results`).
+    """
 
     @shared_task(name=name)
     @functools.wraps(step)
-    def run(*, batch_id: int, **_future: object) -> None:
+    def run(*, batch_id: int, **_future: object) -> bool:
         patience = PATIENCE * settings.LEASE_SECONDS if settings.FAILOVER_WAIT_SECONDS else 0
-        failover.through(partial(step, batch_id=batch_id), seconds=patience)
+        return failover.through(partial(step, batch_id=batch_id), seconds=patience)
 
 
 for leg in LEGS:

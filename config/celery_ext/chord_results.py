@@ -1,7 +1,7 @@
 """A result backend that counts a chord's legs in one round trip and stores no results.
 
-Defect: Celery's needs up to seven round trips per leg, counts a redelivered leg twice, and loses the body if a worker
-dies just before sending it.
+Defect: Celery's needs up to seven round trips per leg, counts a redelivered leg twice, loses the body if a worker
+dies just before sending it, and sends it if nothing is left for it.
 Test: tests/config/test_results.py.
 Remove: when Celery counts legs by task id and can skip results (5.7 does neither).
 """
@@ -43,12 +43,15 @@ class Joins(RedisBackend):
         """Store the number of legs. Raises redis.RedisError."""
         self.client.set(self._size_key(group_id), chord_size, ex=EXPIRES_SECONDS)
 
-    def on_chord_part_return(self, request: Any, state: str, *_: Any, **__: Any) -> None:
-        """Send the body if this was the last leg. A failed leg does not count: its orders become due again."""
+    def on_chord_part_return(self, request: Any, state: str, result: Any, *_: Any, **__: Any) -> None:
+        """Send the body if this was the last leg. A failed leg does not count: its orders become due again.
+
+        With True as its result nothing is left for the body.
+        """
         if not request.group or state in states.PROPAGATE_STATES:
             return
         keys = [self.get_key_for_group(request.group, ".j"), self._size_key(request.group)]
-        if self._arrive(keys=keys, args=[request.id, EXPIRES_SECONDS]):
+        if self._arrive(keys=keys, args=[request.id, EXPIRES_SECONDS]) and result is not True:
             body: Any = maybe_signature(request.chord, app=current_app)
             body.delay([])
 

@@ -40,14 +40,18 @@ DRAIN_SECONDS = 8.0
 # --- The steps --------------------------------------------------------------------------------------------
 
 
-def authorize(batch: BatchLease) -> None:
-    """Hand over a batch's authorizations as the loop has room."""
+def authorize(batch: BatchLease) -> bool:
+    """Hand over a batch's authorizations as the loop has room.
+
+    Return whether all orders have left the batch, which ends it.
+    """
     waiting, until = list(batch.order_ids), time.monotonic() + settings.STRAGGLER_PATIENCE_SECONDS
     gone = 0
     while waiting:
         some = room(len(waiting), until)
         part, waiting = waiting[: some or None], waiting[some:] if some else []
         gone += _hand_over(batch, part, gone, is_crowded=not some, is_last=not waiting)
+    return batch.is_whole and gone == len(batch.order_ids)
 
 
 def _hand_over(

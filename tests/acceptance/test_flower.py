@@ -10,7 +10,6 @@ from tests.acceptance.stack import Stack, wait_until
 STEPS = [
     "inventory.reserve_stock",
     "payments.authorize_payment",
-    "payments.capture_payment",
     "shipping.quote_shipping",
 ]
 
@@ -39,9 +38,9 @@ def test_an_orders_tasks_are_found_in_flower_and_lead_back_to_it(stack: Stack) -
     link = page.split(f'href="{stack.environment["FLOWER_URL"]}/tasks?')[1].split('"')[0]
     # Flower's page looks for `name:` and what its address says of a name.
     search = f"name:{parse_qs(urlsplit('?' + link).query)['name'][0]}"
-    done = [(name, "SUCCESS") for name in STEPS]
+    done = {(name, "SUCCESS") for name in STEPS}
     wait_until(
-        lambda: sorted((task["name"], task["state"]) for task in in_flower(stack, search)) == done,
+        lambda: {(task["name"], task["state"]) for task in in_flower(stack, search)} >= done,
         seconds=30,
         what="Flower",
     )
@@ -49,7 +48,7 @@ def test_an_orders_tasks_are_found_in_flower_and_lead_back_to_it(stack: Stack) -
     (address,) = {task["kwargs"] for task in found}
     operator = stack.session("operator")
     tasks = operator.get(f"{stack.url}/api/orders/{order['orderId']}/tasks", timeout=10).json()["results"]
-    # Where the legs have joined before, nothing is left to do for the one that would take the money.
+    # Sent only if stock came last; and if the legs had joined when it arrived, nothing was left to do for it.
     idle = {task["uuid"] for task in found if task["name"] == "payments.capture_payment"}
     assert {task["task"] for task in tasks} | idle == {task["uuid"] for task in found}
     assert address == f"{stack.environment['PUBLIC_URL']}/admin/orders/batch/{tasks[0]['batch']}/change/"

@@ -29,9 +29,9 @@ def arrive(broker):
     backend.set_chord_size(group, 2)
     body = signature("notifications.body", options={"queue": QUEUE}, immutable=True)
 
-    def arrived(leg: str, state: str = states.SUCCESS) -> int:
+    def arrived(leg: str, state: str = states.SUCCESS, *, is_over: bool = False) -> int:
         request = SimpleNamespace(id=leg, group=group, chord=body)
-        backend.on_chord_part_return(request, state, None)
+        backend.on_chord_part_return(request, state, is_over)
         return int(broker.llen(QUEUE))
 
     return arrived
@@ -57,3 +57,13 @@ def test_the_last_leg_sends_the_body_again_when_its_worker_ended_before_it_was_a
 def test_a_leg_that_failed_joins_nothing(arrive):
     arrive("one")
     assert arrive("two", states.FAILURE) == 0
+
+
+def test_a_last_leg_that_leaves_nothing_to_do_sends_no_body(arrive):
+    arrive("one")
+    assert arrive("two", is_over=True) == 0
+
+
+def test_a_leg_that_leaves_nothing_to_do_before_the_last_one_changes_nothing(arrive):
+    arrive("one", is_over=True)
+    assert arrive("two") == 1

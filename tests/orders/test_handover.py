@@ -46,7 +46,8 @@ def batch_up_to_authorization(*, with_stock: bool = True) -> int:
     if with_stock:
         steps.reserve_stock(batch_id=claimed.batch_id)
     steps.quote_shipping(batch_id=claimed.batch_id)
-    steps.authorize_payment(batch_id=claimed.batch_id)
+    is_over = steps.authorize_payment(batch_id=claimed.batch_id)
+    assert is_over is (Batch.objects.get(pk=claimed.batch_id).finished_at is not None)
     return claimed.batch_id
 
 

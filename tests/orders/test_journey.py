@@ -522,7 +522,7 @@ def test_a_batch_of_which_one_has_to_be_refused_waits_for_it(settings, is_handed
     (claimed,) = batches.claim()
     steps.reserve_stock(batch_id=claimed.batch_id)
     steps.quote_shipping(batch_id=claimed.batch_id)
-    steps.authorize_payment(batch_id=claimed.batch_id)
+    assert not steps.authorize_payment(batch_id=claimed.batch_id), "something is left for the body"
     await_answers()
     assert [journey(order).status for order in orders] == [Status.CONFIRMED, Status.PROCESSING]
     assert Batch.objects.get().finished_at is None
@@ -631,5 +631,5 @@ def test_what_travels_for_longer_holds_nobody_back() -> None:
 def test_a_message_of_a_batch_that_is_long_forgotten_does_nothing() -> None:
     order_id = make_order((make_product(), 1)).order_id
     work_off()
-    steps.capture_payment(batch_id=987_654)
+    assert steps.capture_payment(batch_id=987_654), "it is over"
     assert journey(order_id).status == Status.CONFIRMED
