@@ -49,9 +49,6 @@ DECIDED_MEANWHILE = Outcome(kind="unknown", code="decided_meanwhile")
 LOOKUP_FAILED = "lookup_failed"
 NEVER_ARRIVED = "never_arrived"
 
-BEFORE_CALL = {kind: f"{kind}.before_call" for kind in Kind}
-AFTER_CALL = {kind: f"{kind}.after_call" for kind in Kind}
-
 STATE_OF = dict.fromkeys(("begun", *UNDECIDED), State.UNKNOWN.value)
 CODE_OF = {kind: kind for kind in STATE_OF}
 
@@ -195,11 +192,11 @@ def asking(prepared: Prepared, provider: Talk | None = None) -> Conversation[Out
             return Outcome(kind="unknown", code=LOOKUP_FAILED, message=str(unavailable)[:200])
         if found is not None:
             return found
-    faults.point(BEFORE_CALL[prepared.kind])
+    faults.point(f"{prepared.kind}.before_call")
     if monotonic() - prepared.since > LONGEST_START:
         return TOO_LATE
     outcome = yield from _call(provider, prepared)
-    faults.point(AFTER_CALL[prepared.kind])
+    faults.point(f"{prepared.kind}.after_call")
     return outcome
 
 
