@@ -45,33 +45,28 @@ class Deadline:
     def __init__(self, connection: "PGconn") -> None:
         self._connection, self._lock = connection, threading.Lock()
         self._seconds = 2 * settings.COMMAND_TIMEOUT_SECONDS
-        self._until = NEVER
+        self.until = NEVER  # when the running call is ended; NEVER between calls
         self._watch = watch()
         self._watch.add(self)
-
-    @property
-    def until(self) -> float:
-        """When the running call is ended; NEVER between calls."""
-        return self._until
 
     def call(self, function: Callable[..., T], *arguments: Any, **options: Any) -> T:
         """Call a function that waits for the server; if it is ended, libpq has an error for it."""
         if not _lifted:
-            self._until = time.monotonic() + self._seconds
-            if self._until < self._watch.wakes_at:
+            self.until = time.monotonic() + self._seconds
+            if self.until < self._watch.wakes_at:
                 self._watch.wake()
         try:
             return function(*arguments, **options)
         finally:
             # The lock keeps the descriptor from being reused before it is shut down.
             with self._lock:
-                self._until = NEVER
+                self.until = NEVER
 
     def end_overdue(self, now: float) -> None:
         with self._lock:
-            if self._until > now:
+            if self.until > now:
                 return
-            self._until = NEVER
+            self.until = NEVER
             logger.warning("PostgreSQL has been silent for too long; its connection is given up")
             _shut_down(self._connection.socket)
 

@@ -134,9 +134,10 @@ def _hold_group(
     patience: float,
     on_late: OnLate[T],
 ) -> Gathered[T]:
-    if is_handed_over(name):
-        return together(provider_name(name), conversations, patience=patience, on_late=on_late)
-    if not gateway(name).waits:
+    provider = gateway(name)
+    if _is_handed_over(provider):
+        return together(provider.provider, conversations, patience=patience, on_late=on_late)
+    if not provider.waits:
         results = {place: hold(each, _makes_none) for place, each in enumerate(conversations)}
         return Gathered(results, frozenset())
     return concurrently(

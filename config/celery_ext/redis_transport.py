@@ -5,9 +5,10 @@ Defects of kombu 5.7:
 2. A message that cannot be requeued stays unacknowledged, and its prefetch slot taken, for ever.
 3. An envelope that is not JSON, or a body that is not base64, raises through the event loop and ends the worker.
 4. It drops the number of subscribers that a fan-out message reached, by which `event_batching` knows if any listen.
-Test: tests/config/test_broker.py (2 and 3), tests/config/test_event_batching.py (4).
-Remove: when kombu frees the slot of a failed requeue, drops bad messages, and returns that number. 1 is then its option
-`ack_emulation`.
+5. It wakes a worker's loop each second to refresh queues that expire, even if none of its queues does.
+Test: tests/config/test_broker.py (2, 3 and 5), tests/config/test_event_batching.py (4).
+Remove: when kombu frees the slot of a failed requeue, drops bad messages, returns that number, and starts that timer
+only for a queue that expires. 1 is then its option `ack_emulation`.
 """
 
 import logging

@@ -145,15 +145,15 @@ GONE = OperationResult("Order not found.", is_done=False)
 
 
 def _note(operation: Operation, results: dict[int, OperationResult], user_id: int, reason: str) -> None:
-    because = f" ({reason})" if reason else ""
     for outcome in sorted({each.text for each in results.values() if each.is_done}):
         orders = Order.objects.filter(pk__in=[id_ for id_, each in results.items() if each.text == outcome])
-        log(orders, f"{operation.label}{because}: {outcome}.", user_id=user_id)
+        log(orders, str(operation.label), outcome, reason=reason, user_id=user_id)
 
 
-def log(orders: QuerySet[Order], message: str, *, user_id: int) -> None:
-    """Write what was done into the audit log of each order."""
-    LogEntry.objects.log_actions(user_id, orders, CHANGE, change_message=message)
+def log(orders: QuerySet[Order], what: str, outcome: str, *, reason: str, user_id: int) -> None:
+    """Write what was done, and why, into the audit log of each order."""
+    because = f" ({reason})" if reason else ""
+    LogEntry.objects.log_actions(user_id, orders, CHANGE, change_message=f"{what}{because}: {outcome}.")
 
 
 def note(name: str, order: Order, *, user_id: int) -> None:

@@ -77,9 +77,8 @@ def capture(order: Order, form: CaptureForm, *, user_id: int) -> int | None:
 
 def note_capture(order: Order, number: int, amount: Decimal, reason: str, *, user_id: int) -> None:
     """Log a capture that was accepted."""
-    because = f" ({reason})" if reason else ""
-    message = f"Capture of {amount} {order.currency}{because}: requested, number {number}."
-    log(Order.objects.filter(pk=order.pk), message, user_id=user_id)
+    what, outcome = f"Capture of {amount} {order.currency}", f"requested, number {number}"
+    log(Order.objects.filter(pk=order.pk), what, outcome, reason=reason, user_id=user_id)
 
 
 def standing_by_staff(order: Order, book: Sequence[Transaction]) -> Authorized | None:

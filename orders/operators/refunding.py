@@ -162,9 +162,8 @@ def refund(order: Order, form: RefundForm, *, user_id: int) -> int:
 
 
 def note_refund(order: Order, credit: Credit, *, user_id: int) -> None:
-    because = f" ({credit.reason})" if credit.reason else ""
-    message = f"Refund of {credit.amount} {order.currency}{because}: requested, number {credit.number}."
-    log(Order.objects.filter(pk=order.pk), message, user_id=user_id)
+    what, outcome = f"Refund of {credit.amount} {order.currency}", f"requested, number {credit.number}"
+    log(Order.objects.filter(pk=order.pk), what, outcome, reason=credit.reason, user_id=user_id)
 
 
 # --- The list ---------------------------------------------------------------------------------------------

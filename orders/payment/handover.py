@@ -99,7 +99,8 @@ def _prepare(journeys: Sequence[JourneyState]) -> list[Prepared]:
         elif journey.is_last(PAYMENT):
             journey.reschedule_in(answers.call_lease())
     live = {journey.order_id for journey in journeys if journey.lane == LIVE_LANE}
-    calls = [one._replace(is_live=one.request.order_id in live) for one in prepared if one.outcome is None]
+    open_ones = (one for one in prepared if one.outcome is None)
+    calls = [one._replace(is_live=True) if one.request.order_id in live else one for one in open_ones]
     return calls + answers.capture(authorized)
 
 
