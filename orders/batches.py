@@ -20,6 +20,7 @@ from database.arrays import numbers
 from database.prepared import execute
 from orders import legs, quarantine
 from orders.models import Journey
+from orders.rules.schedule import LIVE_LANE
 from orders.status import Status
 from orders.workflow import JourneyState
 from runtime.canvases import Canvases
@@ -263,7 +264,8 @@ def _route(journey: JourneyState) -> Route:
 
 
 def _form_batch(route: Route, journeys: Sequence[JourneyState]) -> Claimed:
-    order_ids = sorted(journey.order_id for journey in journeys)
+    # Bulks come last: where there is room for a part only, nothing that was placed by itself waits behind them.
+    order_ids = [j.order_id for j in sorted(journeys, key=lambda j: (j.lane != LIVE_LANE, j.order_id))]
     batch_id = _new_batch(order_ids, is_watched=quarantine.is_watched(journeys), losses=journeys[0].losses)
     for journey in journeys:
         journey.claimed(lease=settings.LEASE_SECONDS)

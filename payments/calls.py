@@ -76,6 +76,8 @@ class Prepared(NamedTuple):
     since: float
     provider_id: str = ""
     code: str = ""
+    # Before those of bulks.
+    is_live: bool = False
 
     @property
     def number(self) -> int:

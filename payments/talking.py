@@ -15,7 +15,7 @@ from payments.gateways.protocol import PaymentGateway, Talk
 from providers.concurrency import Gathered, concurrently
 from providers.conversation import Conversation, hold
 from providers.late import OnLate
-from providers.loop import Job, loop
+from providers.loop import Job, Turn, loop
 from providers.together import together
 
 T = TypeVar("T")
@@ -55,15 +55,15 @@ def provider_name(name: str = "") -> str:
 Started = tuple[Conversation[T], Callable[[T | Exception], None]]
 
 
-def start(name: str, conversations: Sequence[Started[T]], *, first: bool) -> None:
+def start(name: str, conversations: Sequence[Started[T]], *, turn: Turn) -> None:
     """Run conversations made by `talk` in the background. What is beside each gets its result or error.
 
-    That must not block. `first`: before calls that wait for their turn.
+    That must not block.
     """
     provider = gateway(name)
     if _is_handed_over(provider):
         jobs = [Job(conversation, done) for conversation, done in conversations]
-        loop().submit(provider.provider, jobs, first=first)
+        loop().submit(provider.provider, jobs, turn=turn)
         return
     for conversation, done in conversations:
         _threads(os.getpid()).submit(_run, conversation, done)

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import partial
 from itertools import count
 from typing import Any, Generic, TypeVar
@@ -56,6 +57,14 @@ class Job(Generic[T]):
     doubt: str = ""
 
 
+class Turn(IntEnum):
+    """Which of the jobs that wait begin first."""
+
+    FIRST = 0  # what is begun, and what finishes what others began
+    SOON = 1
+    LAST = 2
+
+
 class Lane:
     """The calls to one provider: queues, and the bounds on calls under way."""
 
@@ -67,17 +76,16 @@ class Lane:
         self.rate = Rate(name)
         self.load = 0  # unfinished conversations
         self.under_way = 0  # calls
-        self.first: deque[Job[Any]] = deque()  # begun, and those that finish what others began
-        self.then: deque[Job[Any]] = deque()
+        self.queues: dict[Turn, deque[Job[Any]]] = {turn: deque() for turn in Turn}
         self.successes = 0  # not yet reported to the breaker
         self.failures = 0
 
     @property
     def waiting(self) -> int:
-        return len(self.first) + len(self.then)
+        return sum(map(len, self.queues.values()))
 
     def next(self) -> Job[Any]:
-        return self.first.popleft() if self.first else self.then.popleft()
+        return next(filter(None, self.queues.values())).popleft()
 
 
 class Loop:
@@ -86,7 +94,7 @@ class Loop:
     def __init__(self) -> None:
         self._wire = Wire(connections=bound())
         self._lanes: dict[tuple[str, str], Lane] = {}
-        self._inbox: deque[tuple[Lane, Job[Any], bool]] = deque()
+        self._inbox: deque[tuple[Lane, Job[Any], Turn]] = deque()
         self._later: list[tuple[float, int, Lane, Job[Any]]] = []
         self._numbers = count()
         self._change = threading.Condition()
@@ -97,12 +105,12 @@ class Loop:
 
     # --- From any thread ----------------------------------------------------------------------------------
 
-    def submit(self, name: str, jobs: Sequence[Job[Any]], *, first: bool = False) -> None:
-        """Queue conversations; `first`: before new ones."""
+    def submit(self, name: str, jobs: Sequence[Job[Any]], *, turn: Turn = Turn.LAST) -> None:
+        """Queue conversations."""
         lane = self._lane(name)
         with self._change:
             lane.load += len(jobs)
-            self._inbox.extend((lane, job, first) for job in jobs)
+            self._inbox.extend((lane, job, turn) for job in jobs)
         self._wire.wake()
 
     def room(self, name: str, *, wanted: int, until: float) -> int:
@@ -161,11 +169,11 @@ class Loop:
         self._wire.wait(self._rest())
         now = time.monotonic()
         while self._inbox:
-            lane, job, first = self._inbox.popleft()
-            (lane.first if first else lane.then).append(job)
+            lane, job, turn = self._inbox.popleft()
+            lane.queues[turn].append(job)
         while self._later and self._later[0][0] <= now:
             _, _, lane, job = heapq.heappop(self._later)
-            lane.first.append(job)
+            lane.queues[Turn.FIRST].append(job)
         for lane in list(self._lanes.values()):
             self._start(lane)
             self._tell_breaker(lane)
@@ -307,7 +315,7 @@ class Loop:
             return False
         job.budget, job.number, job.doubt = Budget.of_settings(), 0, ""
         if queue:
-            lane.first.append(job)
+            lane.queues[Turn.FIRST].append(job)
         return True
 
     def _end(self, lane: Lane, job: Job[Any], result: Any) -> None:

@@ -11,7 +11,7 @@ from providers import late
 from providers.concurrency import Gathered
 from providers.conversation import Conversation
 from providers.late import OnLate
-from providers.loop import Job, NotBegun, loop
+from providers.loop import Job, NotBegun, Turn, loop
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ def together(
         Job(conversation, partial(gathering.done, place), begin_by=until)
         for place, conversation in enumerate(conversations)
     ]
-    loop().submit(name, jobs, first=True)  # a caller waits for them
+    loop().submit(name, jobs, turn=Turn.FIRST)  # a caller waits for them
     results = gathering.wait(len(jobs), until)
     begun = {place for place, job in enumerate(jobs) if job.has_begun}
     return Gathered(results, frozenset(begun - gathering.not_begun - set(results)))

@@ -20,7 +20,7 @@ from orders.status import Status
 from orders.workflow import Event, JourneyState
 
 # Lanes of the dispatcher's queue, which a claim serves in turn: one of single orders, and of each bulk owner one.
-LIVE_LANE, BULK_LANES = 0, 15
+BULK_LANES = 15
 BULK_LANE = f"1 + mod(owner_id, {BULK_LANES})"
 
 # `lock` reads the fields of JourneyState by name, `save_all` writes what `_journey_columns` returns.
@@ -64,12 +64,12 @@ LOCK_DUE = f"""
             FROM lanes
         ) filled
     )
-    SELECT {", ".join(FIELDS)} FROM lanes CROSS JOIN LATERAL (
+    SELECT {", ".join(f"of_lane.{name}" for name in FIELDS)} FROM lanes CROSS JOIN LATERAL (
         SELECT first.*, row_number() OVER () AS turn FROM (
             SELECT {NAMED_COLUMNS} FROM orders_journey j
             WHERE j.lane = lanes.lane AND due_at <= now() ORDER BY due_at LIMIT %(limit)s::int FOR UPDATE SKIP LOCKED
         ) first LIMIT (SELECT most FROM level)
-    ) of_lane ORDER BY turn, lane LIMIT %(limit)s::int
+    ) of_lane ORDER BY turn, lanes.lane LIMIT %(limit)s::int
 """  # noqa: S608
 
 ARE_DUE = "SELECT count(*) = %s FROM (SELECT FROM orders_journey WHERE due_at <= now() LIMIT %s) due"

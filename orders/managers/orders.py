@@ -16,9 +16,10 @@ from database.arrays import Column, document, numbers, rows, texts
 from database.prepared import execute
 from inventory.managers import AS_GIVEN, AS_PRICED, WITH_NAMES
 from orders import wakeup
-from orders.managers.journeys import BULK_LANE, INSERT, LIVE_LANE
+from orders.managers.journeys import BULK_LANE, INSERT
 from orders.managers.transactions import CurrentTransaction
 from orders.rules.adjustments import Adjustment
+from orders.rules.schedule import LIVE_LANE
 from orders.status import Status
 
 # --- Columns ----------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from orders.legs import PAYMENT
 from orders.models import Journey
 from orders.payment import answers
 from orders.payment.answers import Answered
+from orders.rules.schedule import LIVE_LANE
 from orders.workflow import JourneyState
 from payments import ledger, talking
 from payments.calls import Prepared
@@ -28,7 +29,7 @@ from payments.gateways.protocol import Outcome
 from payments.ledger import Kind
 from providers import late
 from providers.collector import Collector, by_halves
-from providers.loop import exists, loop
+from providers.loop import Turn, exists, loop
 from runtime.per_process import per_process
 
 logger = logging.getLogger(__name__)
@@ -97,7 +98,9 @@ def _prepare(journeys: Sequence[JourneyState]) -> list[Prepared]:
             authorized += [journey] if journey.may_be_captured else []
         elif journey.is_last(PAYMENT):
             journey.reschedule_in(answers.call_lease())
-    return [one for one in prepared if one.outcome is None] + answers.capture(authorized)
+    live = {journey.order_id for journey in journeys if journey.lane == LIVE_LANE}
+    calls = [one._replace(is_live=one.request.order_id in live) for one in prepared if one.outcome is None]
+    return calls + answers.capture(authorized)
 
 
 def capture(batch: BatchLease, journeys: Sequence[JourneyState]) -> list[Prepared]:
@@ -164,15 +167,13 @@ class HandedOverCalls:
             self._under_way.update({(call.request.order_id, call.kind): now for call in calls})
         if was_idle:
             self._collector.wake()
-        groups: dict[tuple[str, bool], list[Prepared]] = {}
+        groups: dict[tuple[str, Turn], list[Prepared]] = {}
         for call in calls:
-            # Captures go first: an order is done when it is captured.
-            is_first = call.kind is Kind.CAPTURE or bool(call.provider_id)
-            groups.setdefault((call.gateway, is_first), []).append(call)
-        for (gateway, is_first), group in groups.items():
-            self._start(gateway, group, is_first=is_first)
+            groups.setdefault((call.gateway, _turn(call)), []).append(call)
+        for (gateway, turn), group in groups.items():
+            self._start(gateway, group, turn)
 
-    def _start(self, gateway: str, calls: Sequence[Prepared], *, is_first: bool) -> None:
+    def _start(self, gateway: str, calls: Sequence[Prepared], turn: Turn) -> None:
         try:
             provider = talking.talk(gateway)
         except GatewayUnknown as error:  # configured no longer: its orders alone need attention
@@ -180,7 +181,7 @@ class HandedOverCalls:
                 self._answered(call, error)
         else:
             asked = [(ledger.asking(call, provider), partial(self._answered, call)) for call in calls]
-            talking.start(gateway, asked, first=is_first)
+            talking.start(gateway, asked, turn=turn)
 
     def drain(self, *, seconds: float) -> bool:
         until = time.monotonic() + seconds
@@ -230,6 +231,13 @@ class HandedOverCalls:
             Journey.objects.renew_calls(sorted({order_id for order_id, _ in old}), lease=lease)
             with self._lock:
                 self._under_way.update({call: now for call in old if call in self._under_way})
+
+
+def _turn(call: Prepared) -> Turn:
+    # Captures go first: an order is done when it is captured.
+    if call.kind is Kind.CAPTURE or call.provider_id:
+        return Turn.FIRST
+    return Turn.SOON if call.is_live else Turn.LAST
 
 
 def is_begun(outcome: Outcome | Exception) -> TypeGuard[Outcome]:

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from orders.status import Status, is_held
 
+# Lane of orders that were placed one by one; bulks have others.
+LIVE_LANE = 0
 # An order may wait for weeks.
 MAX_COUNTED_ATTEMPTS = 1_000
 
@@ -18,6 +20,7 @@ class Schedule:
     batch_id: int | None = None
     attempts: int = 0
     is_due: bool = False
+    lane: int = LIVE_LANE
     losses: int = field(default=0, init=False)
     due_in: float | None = field(default=None, init=False)
     reschedule: bool = field(default=False, init=False)

@@ -12,7 +12,7 @@ from providers.breaker import breaker
 from providers.conversation import Conversation, doing, reading
 from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
 from providers.http import Call
-from providers.loop import Job, NotBegun, loop
+from providers.loop import Job, Lane, NotBegun, Turn, loop
 from providers.together import together
 from sandbox.process import SandboxProcess, free_port
 from tests.waiting import until
@@ -245,3 +245,11 @@ def test_admission_is_for_as_many_as_the_ramp_has_left():
 
     assert [watch.admit(15).calls, watch.admit(15).calls] == [15, 5]
     assert not watch.admit(15).allowed
+
+
+def test_what_is_begun_goes_first_and_bulks_go_last(settings) -> None:
+    lane = Lane("payments", settings.PROVIDERS["payments"])
+    jobs = {turn: Job(saying(authorization(turn.name)), print) for turn in Turn}
+    for turn in (Turn.LAST, Turn.FIRST, Turn.SOON):
+        lane.queues[turn].append(jobs[turn])
+    assert [lane.next() for _ in Turn] == [jobs[Turn.FIRST], jobs[Turn.SOON], jobs[Turn.LAST]]
