@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema
 import pytest
@@ -51,8 +52,22 @@ def test_no_process_has_the_health_check_of_web_but_web(document) -> None:
     assert {name for name, wanted in ours.items() if "8001" in str(wanted["healthcheck"]["test"])} == {"web"}
 
 
-def test_no_password_of_valkey_is_in_a_command(document) -> None:
-    assert "PASSWORD" not in document["services"]["valkey"]["command"][-1].partition("valkey-server")[2]
+def test_no_password_is_in_a_command(document) -> None:
+    """Valkey gets its own by standard input, before its arguments; NATS in a file."""
+    for service in yaml.safe_load(FILE.read_text())["services"].values():
+        assert "PASSWORD" not in " ".join(service["command"]).partition("exec <<END")[0]
+    assert (
+        "PASSWORD" not in " ".join(document["services"]["valkey"]["command"]).partition(" valkey-server ")[2]
+    )
+
+
+def test_nats_writes_to_disk_before_it_acknowledges(document) -> None:
+    assert "sync_interval: always" in document["configs"]["nats"]["content"]
+
+
+def test_probes_reach_live_by_its_name() -> None:
+    environment = yaml.safe_load(FILE.read_text())["x-process"]["environment"]
+    assert urlsplit(environment["LIVE_URL"]).hostname in environment["ALLOWED_HOSTS"].split(",")
 
 
 def test_providers_come_from_the_environment_file(document) -> None:
