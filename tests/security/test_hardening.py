@@ -11,6 +11,7 @@ import requests
 from django.test import Client
 
 from config import checks
+from config.environment import redis_url
 from tests.factories import make_user
 from tests.security.conftest import token_of
 
@@ -63,13 +64,20 @@ def test_behind_https_cookies_and_browsers_stay_there():
 
 def test_an_engine_without_a_password_is_a_warning_before_deployment(settings):
     assert checks.engines_want_passwords() == []
-    settings.REDIS_URL = "redis://127.0.0.1:6379"
+    settings.BROKER_URL = "redis://127.0.0.1:6379/0"
     settings.DATABASES = {"default": settings.DATABASES["default"] | {"PASSWORD": ""}}
 
     assert [message.msg for message in checks.engines_want_passwords()] == [
         "DATABASE_URL has no password.",
         "REDIS_URL has no password.",
     ]
+
+
+def test_a_password_beside_the_address_of_the_broker_is_one(settings):
+    settings.REDIS_URL = "redis://127.0.0.1:6379"
+    settings.BROKER_URL = redis_url(settings.REDIS_URL, 0, password="word")
+
+    assert checks.engines_want_passwords() == []
 
 
 def test_a_packed_body_is_not_unpacked(webs, shop):
