@@ -402,6 +402,19 @@ def test_two_undos_side_by_side_refund_once() -> None:
     assert types(order_id).count("money_returned") == 1
 
 
+def test_an_undo_that_is_delivered_twice_is_recorded_once(at, settings) -> None:
+    settings.PROVIDER_HANDOVER = False
+    order_id = make_order((make_product(units=3), 1)).order_id
+    work_off()
+    commands.cancel_order(order_id=order_id, reason="Changed mind")
+    (claimed,) = batches.claim()
+    at("refund.after_call", lambda: steps.return_money(batch_id=claimed.batch_id))
+    steps.return_money(batch_id=claimed.batch_id)
+    assert types(order_id).count("money_returned") == 1
+    settle_down()
+    assert net_at_provider(order_id) == (0, 0)
+
+
 def test_what_is_known_already_is_no_news() -> None:
     order_id = make_order((make_product(units=3), 1)).order_id
     work_off()
