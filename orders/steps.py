@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from typing import Protocol
 
 import structlog
-from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 
 import faults
@@ -121,10 +120,6 @@ def _last_transaction(batch: BatchLease, *, step: str) -> Iterator[None]:
         faults.point(f"{step}.before_commit")
 
 
-def _ids(journeys: Sequence[JourneyState]) -> list[int]:
-    return [journey.order_id for journey in journeys]
-
-
 # --- A leg whose work needs no lock ------------------------------------------------------------------------
 
 
@@ -143,7 +138,7 @@ def leg_step(leg: Leg) -> Callable[[Work], BatchStep]:
         @functools.wraps(work)
         def step(batch: BatchLease) -> None:
             with transaction.atomic():
-                order_ids = _ids(_due(batch, lambda j: j.may_be_tried(leg)))
+                order_ids = [journey.order_id for journey in _due(batch, lambda j: j.may_be_tried(leg))]
             outcomes = WORK[leg.name](order_ids) if order_ids else {}
             with _last_transaction(batch, step=leg.step):
                 journeys = _due(batch, lambda j: j.order_id in outcomes and j.may_be_tried(leg))
@@ -171,7 +166,7 @@ def reserve_stock(batch: BatchLease) -> None:
     """Reserve every order's units, first come first served, all of an order or none."""
     with _last_transaction(batch, step="reserve_stock"):
         journeys = _due(batch, lambda j: j.may_be_tried(STOCK))
-        wanted, ahead = shortages.wanted(_ids(journeys))
+        wanted, ahead = shortages.wanted([journey.order_id for journey in journeys])
         short = StockItem.objects.reserve(wanted=wanted, ahead=ahead)
         queued = [journey.order_id for journey in journeys if journey.stock is STOCK.SHORT]
         passing = shortages.passing(short, queued)
@@ -212,10 +207,10 @@ def authorize_payment(batch: BatchLease) -> bool:
     if talking.is_handed_over():
         return handover.authorize(batch)
     with transaction.atomic():
-        journeys = _due(batch, lambda j: j.may_be_tried(PAYMENT))
-        prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges(_ids(journeys)))
+        due = [journey.order_id for journey in _due(batch, lambda j: j.may_be_tried(PAYMENT))]
+        prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges(due))
         faults.point("authorize_payment.before_intent_commit")
-    outcomes = _send(prepared)
+    outcomes = ledger.send(prepared, on_late=answers.record_late)
     with transaction.atomic():
         journeys = Journey.objects.lock([p.request.order_id for p in prepared])
         _record(Kind.AUTHORIZE, prepared, outcomes, journeys, batch)
@@ -246,7 +241,8 @@ def capture_payment(batch: BatchLease) -> None:
 
 
 def _prepare_capture(journeys: Sequence[JourneyState]) -> list[Prepared]:
-    prepared = ledger.prepare(Kind.CAPTURE, ledger.held(_ids(journeys))) if journeys else []
+    held = ledger.held([journey.order_id for journey in journeys])
+    prepared = ledger.prepare(Kind.CAPTURE, held) if journeys else []
     faults.point("capture_payment.before_intent_commit")
     return prepared
 
@@ -254,7 +250,7 @@ def _prepare_capture(journeys: Sequence[JourneyState]) -> list[Prepared]:
 def _capture(
     batch: BatchLease, prepared: Sequence[Prepared], order_ids: Sequence[int], *, ends_batch: bool
 ) -> None:
-    outcomes = _send(prepared)
+    outcomes = ledger.send(prepared, on_late=answers.record_late)
     with _last_transaction(batch, step="capture_payment"):
         journeys = Journey.objects.lock(order_ids)
         _record(Kind.CAPTURE, prepared, outcomes, journeys, batch)
@@ -302,13 +298,11 @@ def release_stock(batch: BatchLease) -> None:
 def return_money(batch: BatchLease) -> None:
     """Void or refund the orders' payments once their outcomes are known."""
     with transaction.atomic():
-        to_return = _ids(_due(batch, lambda j: j.may_be_reversed(PAYMENT)))
-    returned = returns.reverse_payments(
-        to_return, now=database_now(), patience=settings.STRAGGLER_PATIENCE_SECONDS
-    )
+        to_return = [journey.order_id for journey in _due(batch, lambda j: j.may_be_reversed(PAYMENT))]
+    returned = returns.reverse_payments(to_return, now=database_now())
     with _last_transaction(batch, step="return_money"):
         journeys = _due(batch, lambda j: j.may_be_reversed(PAYMENT) and j.order_id in returned)
-        with_credits = _ids([j for j in journeys if j.payment in (PAYMENT.REFUNDING, PAYMENT.MOVING)])
+        with_credits = [j.order_id for j in journeys if j.payment in (PAYMENT.REFUNDING, PAYMENT.MOVING)]
         if with_credits:
             crediting.supersede(id_ for id_ in with_credits if isinstance(returned[id_], Returned))
         for journey in journeys:
@@ -326,7 +320,7 @@ def refund_credits(batch: BatchLease) -> None:
         to_refund = crediting.prepare([j for j in journeys if j.order_id not in capturing])
         faults.point("refund_credits.before_intent_commit")
     prepared = [*to_capture, *to_refund]
-    outcomes = _send(prepared)
+    outcomes = ledger.send(prepared, on_late=answers.record_late)
     with _last_transaction(batch, step="refund_credits"):
         journeys = _due(batch, lambda j: j.moves_money)
         refunded = returns.record_all(Kind.REFUND, to_refund, outcomes)
@@ -344,7 +338,7 @@ def refund_credits(batch: BatchLease) -> None:
 def complete(batch: BatchLease) -> None:
     with _last_transaction(batch, step="complete"):
         journeys = _due(batch, lambda j: j.status is Status.CONFIRMED and j.completion_requested)
-        StockItem.objects.sell(order_ids=_ids(journeys))
+        StockItem.objects.sell(order_ids=[journey.order_id for journey in journeys])
         for journey in journeys:
             journey.complete()
         Journey.objects.save_all(journeys)
@@ -352,10 +346,6 @@ def complete(batch: BatchLease) -> None:
 
 
 # --- Provider outcomes ------------------------------------------------------------------------------------
-
-
-def _send(prepared: Sequence[Prepared]) -> dict[int, Outcome]:
-    return ledger.send(prepared, patience=settings.STRAGGLER_PATIENCE_SECONDS, on_late=answers.record_late)
 
 
 def _record(

@@ -121,14 +121,13 @@ def restart_grace(entries: Sequence[Transaction]) -> None:
     execute(RESTART_GRACE, columns)
 
 
-def send(
-    prepared: Sequence[Prepared], *, patience: float, on_late: Callable[[LateOutcomes], None]
-) -> dict[int, Outcome]:
-    """Send calls outside transactions; return outcomes within `patience` seconds.
+def send(prepared: Sequence[Prepared], *, on_late: Callable[[LateOutcomes], None]) -> dict[int, Outcome]:
+    """Send calls outside transactions; return outcomes within settings.STRAGGLER_PATIENCE_SECONDS.
 
     Late ones go to `on_late` in groups, an order at most once in each; again if the database fails.
     """
-    until, open_ones = monotonic() + patience, [one for one in prepared if one.state is State.UNKNOWN]
+    until = monotonic() + settings.STRAGGLER_PATIENCE_SECONDS
+    open_ones = [one for one in prepared if one.state is State.UNKNOWN]
     answers = _gather(open_ones, until, on_late)
     outcomes = {one.request.order_id: outcome for one, outcome in answers}
     if continued := begin([(one, outcome) for one, outcome in answers if outcome.kind == "begun"]):
@@ -269,16 +268,12 @@ def conclude(
 ) -> Recorded:
     """Record outcomes. DECIDED_MEANWHILE replaces an undecided one that could not be recorded."""
     new = record(kind, outcomes, number_by_order=number_by_order)
-    return Recorded(_without_outdated(outcomes, new), new)
-
-
-def _without_outdated(outcomes: Mapping[int, Outcome], recorded: set[int]) -> Mapping[int, Outcome]:
-    if UNDECIDED.isdisjoint(map(attrgetter("kind"), outcomes.values())):
-        return outcomes
-    return {
-        order_id: DECIDED_MEANWHILE if outcome.kind in UNDECIDED and order_id not in recorded else outcome
-        for order_id, outcome in outcomes.items()
-    }
+    if not UNDECIDED.isdisjoint(map(attrgetter("kind"), outcomes.values())):
+        outcomes = {
+            order_id: DECIDED_MEANWHILE if outcome.kind in UNDECIDED and order_id not in new else outcome
+            for order_id, outcome in outcomes.items()
+        }
+    return Recorded(outcomes, new)
 
 
 def pay_by(order_id: int) -> datetime | None:

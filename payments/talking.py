@@ -41,11 +41,7 @@ class Direct:
 
 def is_handed_over(name: str = "") -> bool:
     """Whether a gateway's calls go to the process's loop, so that no batch waits for them."""
-    return _is_handed_over(gateway(name))
-
-
-def _is_handed_over(provider: PaymentGateway) -> bool:
-    return settings.PROVIDER_HANDOVER and provider.talk is not None
+    return settings.PROVIDER_HANDOVER and gateway(name).talk is not None
 
 
 def provider_name(name: str = "") -> str:
@@ -61,7 +57,7 @@ def start(name: str, conversations: Sequence[Started[T]], *, turn: Turn) -> None
     That must not block.
     """
     provider = gateway(name)
-    if _is_handed_over(provider):
+    if is_handed_over(name):
         jobs = [Job(conversation, done) for conversation, done in conversations]
         loop().submit(provider.provider, jobs, turn=turn)
         return
@@ -85,7 +81,7 @@ def _threads(pid: int) -> ThreadPoolExecutor:  # noqa: ARG001 - threads do not s
 def talk(name: str = "") -> Talk:
     """Return a gateway's calls as conversations for `hold_all`, or for the loop."""
     provider = gateway(name)
-    if _is_handed_over(provider):
+    if is_handed_over(name):
         assert provider.talk is not None
         return provider.talk
     return cast("Talk", Direct(provider))
@@ -135,7 +131,7 @@ def _hold_group(
     on_late: OnLate[T],
 ) -> Gathered[T]:
     provider = gateway(name)
-    if _is_handed_over(provider):
+    if is_handed_over(name):
         return together(provider.provider, conversations, patience=patience, on_late=on_late)
     if not provider.waits:
         results = {place: hold(each, _makes_none) for place, each in enumerate(conversations)}

@@ -196,16 +196,11 @@ def apply(kind: Kind, journey: JourneyState, outcome: Outcome | None) -> None:
     succeeded = outcome is not None and outcome.kind == "succeeded"
     if outcome is None or outcome.kind not in ("succeeded", "declined"):
         defer(journey, outcome, kind=kind)
-    elif kind is Kind.AUTHORIZE:
-        _authorized(journey) if succeeded else journey.enter(PAYMENT.REFUSED, reason=outcome.code)
-    elif succeeded:
-        journey.enter(PAYMENT.CAPTURED)
-    else:
-        journey.capture_declined(outcome.code)
-
-
-def _authorized(journey: JourneyState) -> None:
-    if journey.payment is PAYMENT.LATER:
+    elif kind is Kind.CAPTURE:
+        journey.enter(PAYMENT.CAPTURED) if succeeded else journey.capture_declined(outcome.code)
+    elif not succeeded:
+        journey.enter(PAYMENT.REFUSED, reason=outcome.code)
+    elif journey.payment is PAYMENT.LATER:
         journey.enter(PAYMENT.HELD)
         journey.note(EventType.PAYMENT_AUTHORIZED)
     else:

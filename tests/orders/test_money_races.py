@@ -193,7 +193,7 @@ def test_a_call_that_was_slept_over_is_not_made(monkeypatch: pytest.MonkeyPatch)
     steps.quote_shipping(batch_id=claimed.batch_id)
     prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges([order_id]))
     monkeypatch.setattr(ledger, "monotonic", lambda: time.monotonic() + ledger.LONGEST_START + 1)
-    outcomes = ledger.send(prepared, patience=5, on_late=lambda *_: None)
+    outcomes = ledger.send(prepared, on_late=lambda *_: None)
     assert outcomes[order_id] == ledger.TOO_LATE
     assert gateway().find(key=prepared[0].key) is None
 
