@@ -113,9 +113,12 @@ def _due(batch: BatchLease, is_due: Callable[[JourneyState], bool]) -> list[Jour
 
 
 @contextmanager
-def _last_transaction(batch: BatchLease, *, step: str) -> Iterator[None]:
+def _last_transaction(batch: BatchLease, *, step: str, ends_batch: bool = False) -> Iterator[None]:
     with transaction.atomic():
         yield
+        if ends_batch and batch.is_last:
+            batches.finish(batch.batch_id)
+            wakeup.wake_dispatcher()
         batches.finish_run(batch)
         faults.point(f"{step}.before_commit")
 
@@ -230,9 +233,8 @@ def authorize_payment(batch: BatchLease) -> bool:
 def capture_payment(batch: BatchLease) -> None:
     """Capture by the database alone, then settle the batch."""
     if talking.is_handed_over():
-        with _last_transaction(batch, step="capture_payment"):
+        with _last_transaction(batch, step="capture_payment", ends_batch=True):
             calls = handover.capture(batch, _due(batch, lambda _: True))
-            _end_batch(batch)
         handover.submit(calls)
         return
     with transaction.atomic():
@@ -251,19 +253,16 @@ def _capture(
     batch: BatchLease, prepared: Sequence[Prepared], order_ids: Sequence[int], *, ends_batch: bool
 ) -> None:
     outcomes = ledger.send(prepared, on_late=answers.record_late)
-    with _last_transaction(batch, step="capture_payment"):
+    with _last_transaction(batch, step="capture_payment", ends_batch=ends_batch):
         journeys = Journey.objects.lock(order_ids)
         _record(Kind.CAPTURE, prepared, outcomes, journeys, batch)
         _settle(batch, journeys)
-        if ends_batch:
-            _end_batch(batch)
 
 
 @for_batch
 def settle(batch: BatchLease) -> None:
-    with _last_transaction(batch, step="settle"):
+    with _last_transaction(batch, step="settle", ends_batch=True):
         _settle(batch, _due(batch, lambda _: True))
-        _end_batch(batch)
 
 
 def _settle(batch: BatchLease, journeys: Sequence[JourneyState]) -> None:
@@ -271,12 +270,6 @@ def _settle(batch: BatchLease, journeys: Sequence[JourneyState]) -> None:
         if journey.batch_id == batch.batch_id:
             journey.settle()
     Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
-
-
-def _end_batch(batch: BatchLease) -> None:
-    if batch.is_last:
-        batches.finish(batch.batch_id)
-        wakeup.wake_dispatcher()
 
 
 # --- Back: compensate stock beside money ------------------------------------------------------------------
@@ -321,14 +314,13 @@ def refund_credits(batch: BatchLease) -> None:
         faults.point("refund_credits.before_intent_commit")
     prepared = [*to_capture, *to_refund]
     outcomes = ledger.send(prepared, on_late=answers.record_late)
-    with _last_transaction(batch, step="refund_credits"):
+    with _last_transaction(batch, step="refund_credits", ends_batch=True):
         journeys = _due(batch, lambda j: j.moves_money)
         refunded = returns.record_all(Kind.REFUND, to_refund, outcomes)
         captured = returns.record_all(Kind.CAPTURE, to_capture, outcomes)
         decided = {**refunded.outcomes, **captured.outcomes}
         crediting.settle(journeys, prepared, decided, recorded=refunded.new | captured.new)
         Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
-        _end_batch(batch)
 
 
 # --- Handover ---------------------------------------------------------------------------------------------
@@ -336,13 +328,12 @@ def refund_credits(batch: BatchLease) -> None:
 
 @for_batch
 def complete(batch: BatchLease) -> None:
-    with _last_transaction(batch, step="complete"):
+    with _last_transaction(batch, step="complete", ends_batch=True):
         journeys = _due(batch, lambda j: j.status is Status.CONFIRMED and j.completion_requested)
         StockItem.objects.sell(order_ids=[journey.order_id for journey in journeys])
         for journey in journeys:
             journey.complete()
         Journey.objects.save_all(journeys)
-        _end_batch(batch)
 
 
 # --- Provider outcomes ------------------------------------------------------------------------------------
