@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 import redis
 from celery import Task, current_app
-from celery._state import _task_stack
+from celery._state import _task_stack  # type: ignore[attr-defined]
 from celery.exceptions import Retry
 from django.conf import settings
 
