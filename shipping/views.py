@@ -26,12 +26,13 @@ from api.requests import (
     check_currency,
     complaints_of,
     country_code,
+    decimals_complaints,
     read,
 )
 from api.responses import Answer
 from api.schema import refusals
 from api.validators import check_text
-from iso.currencies import has_decimals_for
+from iso.currencies import rounded
 from shipping.models import Rate, Zone, ZoneCountry
 from shipping.quotes import forget_price_lists
 
@@ -67,8 +68,7 @@ class RateBody(Body, kw_only=True):
     def complaints(self) -> Iterator[str]:
         yield from complaints_of(check_currency, self.currency, field="currency")
         for field, amount in (("price", self.price), ("freeFrom", self.free_from)):
-            if amount is not None and not has_decimals_for(amount, self.currency):
-                yield f"too many decimals of {field}"
+            yield from decimals_complaints(amount, self.currency, field=field)
 
 
 class ZoneBody(Body, kw_only=True):
@@ -210,9 +210,9 @@ def _rate(zone: Zone, rate: RateBody) -> Rate:
     return Rate(
         zone=zone,
         max_weight_grams=rate.max_weight_grams,
-        price=rate.price,
+        price=rounded(rate.price, rate.currency),
         currency=rate.currency,
-        free_from=rate.free_from,
+        free_from=None if rate.free_from is None else rounded(rate.free_from, rate.currency),
     )
 
 
@@ -224,9 +224,9 @@ def _shown(zone: Zone) -> ZoneShown:
         rates=[
             RateShown(
                 max_weight_grams=rate.max_weight_grams,
-                price=rate.price,
+                price=rounded(rate.price, rate.currency),
                 currency=rate.currency,
-                free_from=rate.free_from,
+                free_from=None if rate.free_from is None else rounded(rate.free_from, rate.currency),
             )
             for rate in zone.rates.all()
         ],

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from iso.currencies import format_amount
+from iso.currencies import format_amount, rounded
 from orders.events import EventType
 from orders.legs import PAYMENT
 from orders.models import Order
@@ -52,7 +52,8 @@ class Authorized:
 
     @property
     def left(self) -> Decimal:
-        return max(self.authorization.amount - self.captured - self.pending - self.released, Decimal(0))
+        left = self.authorization.amount - self.captured - self.pending - self.released
+        return rounded(max(left, Decimal(0)), self.authorization.currency)
 
 
 def standing_of(book: Sequence[Entry]) -> Authorized | None:

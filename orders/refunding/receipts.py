@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import transaction
 
-from iso.currencies import format_amount, has_decimals_for
+from iso.currencies import format_amount, has_decimals_for, rounded
 from orders.commands import NotPossible
 from orders.models import Journey, Order
 from orders.payment import answers
@@ -78,7 +78,7 @@ def record_payment(*, order: Order, movement: Movement, recorded_by: int | None)
             kind=ManualEntry.Kind.RETURNED if movement.is_paid_back else ManualEntry.Kind.RECEIVED,
             uuid=str(order.uuid),
             reference=movement.reference,
-            amount=movement.amount,
+            amount=rounded(movement.amount, order.currency),
             currency=order.currency,
             recorded_by=recorded_by,
         ):

@@ -155,10 +155,15 @@ def analyse(span: Span, *, unit: Unit) -> Analytics:
         "reasons": TOP_REASONS,
     }
     return Analytics(
-        periods=[PeriodSales(*row) for row in _rows(PERIODS, parameters)],
+        periods=[_period(*row) for row in _rows(PERIODS, parameters)],
         top_products=[_product(*row) for row in _rows(PRODUCTS, parameters)],
         refusal_reasons=[RefusalReason(*row) for row in _rows(REFUSALS, parameters)],
     )
+
+
+def _period(*values: Any) -> PeriodSales:
+    period = PeriodSales(*values)
+    return msgspec.structs.replace(period, revenue=rounded(period.revenue, period.currency))
 
 
 def _product(*values: Any) -> TopProduct:
