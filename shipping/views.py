@@ -43,6 +43,11 @@ BAD_ZONE = refusals(
     " too_many_decimals control_characters unknown_country unknown_currency",
     _409="already_there",
 )
+TAKEN = {
+    "shipping_zone": ("name", "Another zone has this name."),
+    "shipping_zonecountry": ("countries", "Another zone has one of these countries, or one comes twice."),
+    "shipping_rate": ("rates", "A weight comes twice in one currency."),
+}
 ID = OpenApiParameter("zone_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 
 
@@ -194,11 +199,17 @@ def _write(request: Request, zone: Zone, flag: int) -> Zone:
             ZoneCountry.objects.bulk_create(ZoneCountry(country=c, zone=zone) for c in wanted.countries)
             Rate.objects.bulk_create(_rate(zone, rate) for rate in wanted.rates)
             _note(request, zone, flag)
-    except IntegrityError:
-        message = "Another zone has this name or one of these countries, or a weight comes twice."
-        raise Problem("already_there", message, status_code=409) from None
+    except IntegrityError as error:
+        field, message = _taken(error)
+        raise Problem("already_there", message, field=field, status_code=409) from None
     forget_price_lists()
     return zone
+
+
+def _taken(error: IntegrityError) -> tuple[str, str]:
+    """Return the field of a unique conflict, by the table that it is in, and a sentence."""
+    diagnostics = getattr(error.__cause__, "diag", None)
+    return TAKEN.get(getattr(diagnostics, "table_name", None) or "", TAKEN["shipping_zone"])
 
 
 def _note(request: Request, zone: Zone, flag: int) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from html import unescape
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from django.template.loader import render_to_string
 
-from notifications import notices
+from notifications import formats, notices
 from notifications.mail import Mail, compose
 from notifications.models import Kind, Notification, Subscription
 from orders.events import EventType
@@ -156,3 +157,10 @@ def test_the_mail_for_a_new_password_has_a_whole_link() -> None:
     assert f'href="{link.group()}"' in html
     assert text.startswith("Hi,\n\n")
     assert visible(html).startswith("Hi, ")
+
+
+@pytest.mark.parametrize(("currency", "shown"), [("PKR", "PKR10.50"), ("IQD", "IQD10.500"), ("JPY", "¥10")])
+def test_an_amount_is_written_with_the_decimals_that_are_charged(currency: str, shown: str) -> None:
+    """Unicode's data has those of cash: none of PKR and IQD."""
+    amount = Decimal("10") if currency == "JPY" else Decimal("10.5")
+    assert formats.money(amount, currency).replace("\xa0", "") == shown
