@@ -12,7 +12,7 @@ from board.panel import consolation
 from notifications import formats, wording
 from notifications.shop import shop
 from orders.events import EventType
-from orders.legs import PAYMENT, STOCK
+from orders.legs import PAYMENT, STOCK, read_states
 from orders.models import Journey, Order, OrderEvent
 from orders.operators.actions import OPERATIONS, previews
 from orders.payment.captures import charged_amount
@@ -117,7 +117,15 @@ def _left(order: Order) -> str:
 
 
 def _why(journey: Journey) -> str:
-    return str(wording.REASONS.get(journey.reason, "")) if _is_refused(journey) else ""
+    """Return why an order was refused. The payment provider's own codes are for staff."""
+    if not journey.reason or not _is_refused(journey):
+        return ""
+    known, of_provider = wording.REASONS.get(journey.reason), ""
+    if journey.payment == PAYMENT.REFUSED:
+        of_provider = EventType.PAYMENT_DECLINED
+    elif not any(state.is_refused for state in read_states(journey)):
+        of_provider = EventType.CAPTURE_DECLINED
+    return str(known or wording.REASONS.get(of_provider, ""))
 
 
 def _given_reason(journey: Journey) -> str:

@@ -46,9 +46,7 @@ def find_products(
     return found
 
 
-def _product(
-    product_id: int, sku: str, name: str, price: Decimal, currency: str, *more: Any
-) -> ProductInfo:
+def _product(product_id: int, sku: str, name: str, price: Decimal, currency: str, *more: Any) -> ProductInfo:
     # A price may be stored with more decimals than its currency has; no total may.
     return ProductInfo(product_id, sku, name, rounded(price, currency), currency, *more)
 

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -30,8 +30,11 @@ from orders.status import NOT_PAID_IN_TIME
 LONGEST_NAME, MOST_WORDS = 60, 5
 AROUND_LETTERS = " .,'\N{RIGHT SINGLE QUOTATION MARK}-"
 
+# With the codes of the payment provider, which are for staff: a card that was stolen is not called that.
+DECLINED = (EventType.PAYMENT_DECLINED, EventType.CAPTURE_DECLINED)
 # Events quoted in mails.
 QUOTED = (
+    *DECLINED,
     EventType.SHIPPING_QUOTED,
     EventType.CAPTURE_REQUESTED,
     EventType.MONEY_RETURNED,
@@ -100,18 +103,21 @@ def _subject(notification: Notification, context: dict[str, Any]) -> str:
     return " ".join(render_to_string(f"notifications/{notification.kind}_subject.txt", context).split())
 
 
-def _reason(event: OrderEvent) -> str:
+def _reason(event: OrderEvent, data: Mapping[str, Any]) -> str:
     reason = str(event.data.get("reason") or "")
     if event.type != EventType.REJECTED and reason != NOT_PAID_IN_TIME:
         return reason
-    return str(REASONS.get(reason, reason.replace("_", " ")))
+    of_provider = (
+        REASONS[declined] for declined in DECLINED if data.get(declined, {}).get("reason") == reason
+    )
+    return str(REASONS.get(reason) or next(of_provider, reason.replace("_", " ")))
 
 
 def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> dict[str, Any]:
     data = {event.type: event.data for event in events}
     quoted = data.get(EventType.SHIPPING_QUOTED, {}).get("amount")
     shipping = Decimal(quoted) if quoted is not None else None
-    reason = _reason(events[-1]) if events else ""
+    reason = _reason(events[-1], data) if events else ""
     total = order.goods_amount + order.adjustment_amount + (shipping or 0)
     parts = [Decimal(event.data["amount"]) for event in events if event.type == EventType.REFUND_SUCCEEDED]
     # Of an order that staff captured, perhaps not all was charged.

@@ -164,3 +164,20 @@ def test_an_amount_is_written_with_the_decimals_that_are_charged(currency: str, 
     """Unicode's data has those of cash: none of PKR and IQD."""
     amount = Decimal("10") if currency == "JPY" else Decimal("10.5")
     assert formats.money(amount, currency).replace("\xa0", "") == shown
+
+
+@pytest.mark.parametrize(
+    ("declined", "shown"),
+    [
+        (EventType.PAYMENT_DECLINED, "The payment was declined."),
+        (EventType.CAPTURE_DECLINED, "The payment could not be completed."),
+    ],
+)
+def test_a_providers_own_code_is_not_mailed(declined: EventType, shown: str) -> None:
+    placed = make_order((make_product(), 1), hold=True)
+    order, code = Order.objects.get(pk=placed.order_id), {"reason": "stolen_card"}
+    OrderEvent.objects.create(order=order, sequence=8, type=declined, data=code)
+    OrderEvent.objects.create(order=order, sequence=9, type=EventType.REJECTED, data=code)
+    (mail,) = compose([Notification(order=order, kind=Kind.REJECTED, sequence=9)])
+    assert shown in mail.text
+    assert "stolen" not in mail.text + mail.html

@@ -103,7 +103,10 @@ def check_text(text: str, currency: str) -> None:
     for amount in (price, shipping):
         whole = f"{Decimal(amount):.{decimals}f}"
         for number in re.findall(rf"(?<![\d.]){re.escape(amount)}(?:\.?\d*)", plain):
-            assert number.rstrip(".") == whole or Decimal(number.rstrip(".")) != Decimal(amount), (number, plain)
+            assert number.rstrip(".") == whole or Decimal(number.rstrip(".")) != Decimal(amount), (
+                number,
+                plain,
+            )
 
 
 def placed(client: APIClient, admin: User, currency: str, **more: Any) -> Order:
@@ -132,7 +135,12 @@ def check_apis(client: APIClient, admin: User, order: Order) -> None:
     currency, at = order.currency, f"/api/orders/{order.pk}"
     for path in ("", "/events", "/refunds", "/captures"):
         check_json(client.get(f"{at}{path}").content, currency)
-    for path in ("/api/orders", f"/api/orders/customer/{order.customer_name}", "/api/board", "/api/inventory"):
+    for path in (
+        "/api/orders",
+        f"/api/orders/customer/{order.customer_name}",
+        "/api/board",
+        "/api/inventory",
+    ):
         check_json(client.get(path).content, currency)
     staff = client_of(admin)
     for path in ("/api/payments/transactions", "/api/analytics"):
