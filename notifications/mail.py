@@ -18,7 +18,7 @@ from notifications.kinds import KINDS
 from notifications.languages import language_of
 from notifications.models import Notification
 from notifications.shop import shop
-from notifications.wording import REASONS
+from notifications.wording import CHARGED, NOT_CHARGED, REASONS
 from orders.events import EventType
 from orders.http.links import track_link
 from orders.legs import PAYMENT
@@ -37,6 +37,8 @@ QUOTED = (
     *DECLINED,
     EventType.SHIPPING_QUOTED,
     EventType.CAPTURE_REQUESTED,
+    EventType.CAPTURE_SUCCEEDED,
+    EventType.AUTHORIZATION_EXPIRED,
     EventType.MONEY_RETURNED,
     EventType.REFUND_SUCCEEDED,
 )
@@ -149,6 +151,7 @@ def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> 
         "free": shipping is not None and not total,
         "part": _money(parts[-1], order) if parts else "",
         "rest": _money(charged - sum(parts), order),
+        "charged": _charged(order, events) if EventType.AUTHORIZATION_EXPIRED in data else "",
         "captured_later": data.get(EventType.CONFIRMED, {}).get("capture") == "later",
         "address": formats.address_lines(order),
         "reason": "" if formats.LINK.search(reason) else reason,
@@ -156,6 +159,13 @@ def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> 
         # Without PUBLIC_URL the link would be relative.
         "track_url": _track_url(order),
     }
+
+
+def _charged(order: Order, events: list[OrderEvent]) -> str:
+    """Return how much was charged of an order whose authorization has expired."""
+    captured = (Decimal(e.data["amount"]) for e in events if e.type == EventType.CAPTURE_SUCCEEDED)
+    amount = sum(captured, Decimal(0))
+    return str(CHARGED if amount else NOT_CHARGED).format(total=_money(amount, order))
 
 
 def _track_url(order: Order) -> str:

@@ -268,7 +268,7 @@ class Credit(models.Model):
     class Meta:
         ordering = ["number"]
         constraints = [
-            models.CheckConstraint(condition=Q(amount__gt=0), name="orders_credit_amount_positive"),
+            models.CheckConstraint(condition=Q(amount__gt=0), name="orders_credit_amount_positive")
         ]
 
     def __str__(self) -> str:

@@ -17,7 +17,6 @@ from api.problems import Problem
 from api.requests import Body, read
 from api.responses import Answer
 from api.schema import REFERENCE, refusals
-from iso.currencies import rounded
 from orders import queries
 from orders.http.archived import also_archived
 from orders.permissions import Operator
@@ -84,9 +83,4 @@ class Paid(APIView):
             message = "This reference is known with another amount."
             code = status.HTTP_422_UNPROCESSABLE_ENTITY
             raise Problem("idempotency_key_reused", message, field="reference", status_code=code) from None
-        sums = {name: _rounded(amount, order.currency) for name, amount in receipt._asdict().items()}
-        return Response(PaidBody(**sums, currency=order.currency))
-
-
-def _rounded(amount: Decimal | None, currency: str) -> Decimal | None:
-    return None if amount is None else rounded(amount, currency)
+        return Response(PaidBody(**receipt._asdict(), currency=order.currency))

@@ -71,10 +71,15 @@ def standing_of(book: Sequence[Entry]) -> Authorized | None:
     )
 
 
+def captured_amount(order: Order) -> Decimal:
+    """Return what was captured of an order, also if it is refunded since."""
+    held = standing_of(ledger.entries_of([order.pk]).get(order.pk, []))
+    return held.captured if held else Decimal(0)
+
+
 def charged_amount(order: Order) -> Decimal:
     """Return what was captured of an order that was, also if it is refunded since. An archived one was in full."""
-    held = standing_of(ledger.entries_of([order.pk]).get(order.pk, []))
-    return held.captured if held and held.captured else order.total_amount
+    return captured_amount(order) or order.total_amount
 
 
 def _sum(entries: Sequence[Entry], state: str) -> Decimal:

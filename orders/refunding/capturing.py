@@ -56,7 +56,7 @@ def capture_part(
 ) -> int:
     """Decide to capture an amount, or all that is left; a step carries it out. Return its number, from 1.
 
-    Raises NotPossible for an order that is not captured by staff or is in full, AuthorizationExpired, CaptureUnderWay, MoreThanHeld
+    Raises NotPossible, CapturedInFull, AuthorizationExpired, CaptureUnderWay, MoreThanHeld
     or TooManyDecimals.
     """
     with transaction.atomic():

@@ -46,6 +46,16 @@ def is_paid_by_hand(order: Order) -> bool:
 
 def receipt_of(order: Order) -> Receipt:
     """Return what has arrived for an order of the gateway `manual`."""
+    found, currency = _receipt_of(order), order.currency
+    return Receipt(
+        received=rounded(found.received, currency),
+        paid_back=rounded(found.paid_back, currency),
+        missing=None if found.missing is None else rounded(found.missing, currency),
+        surplus=rounded(found.surplus, currency),
+    )
+
+
+def _receipt_of(order: Order) -> Receipt:
     account = receipts.account_of(str(order.uuid))
     has_ended = order.journey.status in UNDONE
     owed = account.owed

@@ -16,11 +16,8 @@ from tests.orders.conftest import client_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ZONE = {
-    "name": "Islands",
-    "countries": ["IS", "FO"],
-    "rates": [{"maxWeightGrams": 1000, "price": 12.5, "freeFrom": 100}],
-}
+RATE = {"maxWeightGrams": 1000, "price": 12.5, "freeFrom": 100}
+ZONE = {"name": "Islands", "countries": ["IS", "FO"], "rates": [RATE]}
 PRODUCT = {"sku": "LMP-1", "name": "Lamp", "price": 12.5, "weightGrams": 300, "reorderLevel": 4}
 
 
@@ -183,7 +180,7 @@ def test_a_zone_is_added_replaced_and_deleted(api):
         ({"name": "Other"}, "countries"),
         ({"countries": ["DE"]}, "name"),
         ({"name": "Other", "countries": ["DE", "de"]}, "countries"),
-        ({"name": "Other", "countries": ["DE"], "rates": ZONE["rates"] * 2}, "rates"),
+        ({"name": "Other", "countries": ["DE"], "rates": [RATE, RATE]}, "rates"),
     ],
 )
 def test_a_zone_that_takes_what_another_has_is_refused_and_leaves_all_as_it_was(api, changed, field):
