@@ -34,7 +34,7 @@ class ShownAdjustment:
 
 def money(amount: Decimal, currency: str) -> str:
     """Return an amount as it is written in the active language, such as $1,059.97 or 1.059,97 €."""
-    # By ISO 4217: Unicode's decimals are those of cash, such as none in PKR, and would round the amount.
+    # By ISO 4217: Unicode's decimals are those of cash, such as none in HUF, and would round the amount.
     decimals, pattern = DECIMALS.get(currency, 2), copy(_locale().currency_formats["standard"])
     pattern.frac_prec = (decimals, decimals)
     return str(pattern.apply(amount, _locale(), currency=currency, currency_digits=False))
