@@ -109,7 +109,7 @@ def _impossible(amount: Decimal) -> Iterator[str]:
     try:
         read_price(Price, amount)
     except ValueError as error:
-        yield str(error)
+        yield f"{error} - at `$.shipping`"  # as msgspec names a field
 
 
 class RefundedItem(Answer):
