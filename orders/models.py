@@ -14,6 +14,7 @@ from django.db.models import Q
 from django.db.models.functions import Cast, Now
 
 from database.fields import MoneyField
+from iso.currencies import rounded
 from orders import legs
 from orders.managers import REFERENCE_INDEX, CurrentTransaction, JourneyManager, OrderManager
 from orders.rules.adjustments import Adjustment, of_line, of_rows
@@ -112,7 +113,8 @@ class Order(models.Model):
     @property
     def total_amount(self) -> Decimal:
         """Goods, adjustments that are not included, and shipping once it is priced."""
-        return self.goods_amount + self.adjustment_amount + (self.journey.shipping_amount or Decimal(0))
+        total = self.goods_amount + self.adjustment_amount + (self.journey.shipping_amount or Decimal(0))
+        return rounded(total, self.currency)
 
     @property
     def adjustment_list(self) -> list[Adjustment]:
@@ -266,7 +268,7 @@ class Credit(models.Model):
     class Meta:
         ordering = ["number"]
         constraints = [
-            models.CheckConstraint(condition=Q(amount__gt=0), name="orders_credit_amount_positive"),
+            models.CheckConstraint(condition=Q(amount__gt=0), name="orders_credit_amount_positive")
         ]
 
     def __str__(self) -> str:
