@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 RENEWALS_PER_LEASE = 3
 # A batch waits so long for room before it lets others pass.
-TURN_SECONDS = 0.25
+TURN_SECONDS = 0.1
 # Others look up the rest.
 DRAIN_SECONDS = 8.0
 
