@@ -70,7 +70,8 @@ def _of_rules(kind: type[msgspec.Struct], good: dict[str, Any], path: str) -> It
         return
     given = {field.name: good.get(field.name, _default(field)) for field in msgspec.structs.fields(kind)}
     for complaint in rules(SimpleNamespace(**given)):
-        yield detail_of(complaint, path)
+        text, inner = placed(complaint)
+        yield detail_of(text, f"{path}{inner}" if path else inner.lstrip("."))
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:

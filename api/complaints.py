@@ -49,9 +49,9 @@ COMPLAINTS: list[tuple[re.Pattern[str], str, str]] = [
         "The payment gateway captures an order once, when it is confirmed.",
     ),
     (
-        re.compile(r"too many decimals of (?P<name>[\w.\[\]]+)"),
+        re.compile(r"too many decimals of (?P<name>[\w.\[\]]+): (.+)"),
         "too_many_decimals",
-        "This has more decimals than the currency.",
+        "{1}",
     ),
     (
         re.compile(r"discount above 0 in (?P<name>\w+)"),
@@ -60,7 +60,7 @@ COMPLAINTS: list[tuple[re.Pattern[str], str, str]] = [
     ),
     (re.compile(r"below 0 without discount in (?P<name>\w+)"), "too_small", "Only a discount is below 0."),
     (re.compile(r"more than (\d) decimals"), "too_many_decimals", "Give at most {0} decimals."),
-    (re.compile(r"too many decimals"), "too_many_decimals", "Give at most three decimals."),
+    (re.compile(r"too many decimals"), "too_many_decimals", "No currency has more than three decimals."),
     (re.compile(r"Expected `array` of length <= (\d+)"), "too_long", "Give at most {0} of these."),
     (re.compile(r"Expected `array` of length >= 1$"), "too_short", "Give at least one of these."),
     (re.compile(r"Expected `array` of length >= (\d+)"), "too_short", "Give at least {0} of these."),

@@ -50,7 +50,7 @@ SENTENCES = {
     "token_revoked": "This token has been revoked.",
     "too_large": "This must be at most 1000.",
     "too_long": "Use at most 100 characters.",
-    "too_many_decimals": "Give at most three decimals.",
+    "too_many_decimals": "USD has at most 2 decimals.",
     "too_many_declines": "Most payments of this account were declined. Try again later.",
     "too_many_held_orders": "At most 1000 orders of one account may be on hold. Process or cancel some.",
     "too_many_requests_at_once": "Too many requests of yours are under way. Wait for some of their answers.",

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
@@ -13,7 +14,7 @@ from api.complaints import detail_of, placed
 from api.prices import read_price
 from api.problems import Detail, Problem
 from iso.countries import COUNTRIES
-from iso.currencies import DECIMALS
+from iso.currencies import DECIMALS, decimals_rule, has_decimals_for
 
 LARGEST_ID = 2**63 - 1
 
@@ -75,6 +76,12 @@ def check_currency(code: str, *, field: str) -> None:
     """Raise ValueError unless this is a currency code."""
     if code not in DECIMALS:
         raise ValueError(f"unknown currency {field}")
+
+
+def decimals_complaints(amount: Decimal | None, currency: str, *, field: str) -> Iterator[str]:
+    """Yield a complaint about an amount with more decimals than its currency has; None is not checked."""
+    if amount is not None and not has_decimals_for(amount, currency):
+        yield f"too many decimals of {field}: {decimals_rule(currency)}"
 
 
 # Fast path: the library is slow.

@@ -12,10 +12,10 @@ from board.panel import consolation
 from notifications import formats, wording
 from notifications.shop import shop
 from orders.events import EventType
-from orders.legs import PAYMENT, STOCK
+from orders.legs import PAYMENT, STOCK, read_states
 from orders.models import Journey, Order, OrderEvent
 from orders.operators.actions import OPERATIONS, previews
-from orders.payment.captures import charged_amount
+from orders.payment.captures import captured_amount, charged_amount
 from orders.refunding.extent import in_parts, refundable_of, state_of
 from orders.reporting.wording import is_code, reason_in_words
 from orders.status import Status
@@ -85,7 +85,7 @@ def story(order: Order) -> str:
         stories = stories | wording.EXPIRED_STORIES
     sentences = [_why(journey), stories.get(status, "")]
     if status in (Status.CONFIRMED, Status.COMPLETED):
-        sentences.append(_refunds(order))
+        sentences += [_charged(order), _refunds(order)]
     elif status is Status.CANCELLING:
         sentences.append(str(wording.MONEY_ON_ITS_WAY.get(payment, "")).format(total=_left(order)))
     elif status in (Status.CANCELLED, Status.REJECTED):
@@ -99,8 +99,18 @@ def effect_of_cancelling(order: Order) -> str:
     """Return what cancelling does with the payment; empty if the order cannot be cancelled."""
     if not previews(OPERATIONS["cancel"], [order])[0].effects:
         return ""
-    text = wording.EFFECTS.get(order.journey.payment, wording.NOTHING_CHARGED)
+    text, payment = wording.EFFECTS.get(order.journey.payment, wording.NOTHING_CHARGED), order.journey.payment
+    if payment == PAYMENT.EXPIRED and not captured_amount(order):
+        text = wording.NOTHING_CHARGED
     return str(text).format(total=_left(order))
+
+
+def _charged(order: Order) -> str:
+    """Return how much was charged if the rest is held no more; empty for others."""
+    if order.journey.payment != PAYMENT.EXPIRED:
+        return ""
+    captured = captured_amount(order)
+    return str(wording.CHARGED if captured else wording.NOT_CHARGED).format(total=_money(captured, order))
 
 
 def _refunds(order: Order) -> str:
@@ -113,11 +123,21 @@ def _refunds(order: Order) -> str:
 
 
 def _left(order: Order) -> str:
-    return formats.money(order.total_amount - in_parts(order.credits.all()), order.currency)
+    is_expired = order.journey.payment == PAYMENT.EXPIRED
+    charged = captured_amount(order) if is_expired else order.total_amount
+    return formats.money(charged - in_parts(order.credits.all()), order.currency)
 
 
 def _why(journey: Journey) -> str:
-    return str(wording.REASONS.get(journey.reason, "")) if _is_refused(journey) else ""
+    """Return why an order was refused. The payment provider's own codes are for staff."""
+    if not journey.reason or not _is_refused(journey):
+        return ""
+    known, of_provider = wording.REASONS.get(journey.reason), ""
+    if journey.payment == PAYMENT.REFUSED:
+        of_provider = EventType.PAYMENT_DECLINED
+    elif not any(state.is_refused for state in read_states(journey)):
+        of_provider = EventType.CAPTURE_DECLINED
+    return str(known or wording.REASONS.get(of_provider, ""))
 
 
 def _given_reason(journey: Journey) -> str:

@@ -18,6 +18,7 @@ from rest_framework.request import Request
 
 from board import cards, panel, sales
 from board.viewers import sees_the_shop, viewer_of
+from iso.currencies import DECIMALS
 from orders.legs import LEGS
 from orders.permissions import sees_all_orders
 from orders.queries import OrderNotFound, by_reference
@@ -65,6 +66,7 @@ def board(request: HttpRequest, viewer: User) -> HttpResponse:
         "lanes": LANES,
         "legs": LEGS,
         "legs_for_script": cards.legs_for_script(),
+        "decimals": DECIMALS,
         "newest": cards.newest(viewer),
         "sees_shop": sees_the_shop(viewer),
         "places": _places(viewer),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -11,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from board.cards import card, needs_attention, what_it_waits_for
+from iso.currencies import format_amount
 from live.messages import sentence
 from notifications import wording
 from notifications.models import Notification
@@ -158,7 +160,7 @@ def _details(event: OrderEvent, details: list[tuple[str, str]], currency: str, *
 
 def _detail(name: str, value: str, currency: str) -> str:
     if name == "amount":
-        return f"{value} {currency}"
+        return format_amount(Decimal(value), currency)
     return value if name == "why" else f"{name}: {value}"
 
 

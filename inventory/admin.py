@@ -22,7 +22,7 @@ from inventory.listing import RUNS_LOW, matches
 from inventory.listing_cache import forget_listings
 from inventory.models import Product, StockChange, StockItem
 from inventory.serializers import LARGEST_ADJUSTMENT
-from iso.currencies import rounded
+from iso.currencies import format_amount, rounded
 
 FREE_UNITS = F("stock__on_hand") - F("stock__reserved")
 
@@ -122,7 +122,7 @@ class ProductAdmin(admin.ModelAdmin):
     """Products with their stock; retired, never deleted."""
 
     form = ProductForm
-    list_display = ["sku", "name", "category", "price", "currency", "available", "reserved", "sold", "active"]
+    list_display = ["sku", "name", "category", "price_shown", "available", "reserved", "sold", "active"]
     list_display_links = ["sku", "name"]
     list_filter = ["active", StockFilter, "category"]
     list_select_related = ["stock"]
@@ -139,6 +139,10 @@ class ProductAdmin(admin.ModelAdmin):
         for word in search_term.split():
             queryset = queryset.filter(matches(word))
         return queryset, False
+
+    @admin.display(description="price", ordering="price")
+    def price_shown(self, product: Product) -> str:
+        return format_amount(product.price, product.currency)
 
     @admin.display(ordering=FREE_UNITS)
     def available(self, product: Product) -> int:

@@ -3,8 +3,11 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection
+
+from iso.currencies import rounded
 
 LARGEST_ID = 2**63 - 1
 
@@ -38,9 +41,14 @@ def find_products(
     possible_ids = [product_id for product_id in ids if 0 < product_id <= LARGEST_ID]
     with connection.cursor() as cursor:
         cursor.execute(FIND, [possible_ids, _storable(skus), _storable(names)])
-        found = [ProductInfo(*row) for row in cursor.fetchall()]
+        found = [_product(*row) for row in cursor.fetchall()]
     _store(found)
     return found
+
+
+def _product(product_id: int, sku: str, name: str, price: Decimal, currency: str, *more: Any) -> ProductInfo:
+    # A price may be stored with more decimals than its currency has; no total may.
+    return ProductInfo(product_id, sku, name, rounded(price, currency), currency, *more)
 
 
 # This process's cache.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
@@ -18,10 +18,12 @@ LARGEST_PAGE = 200
 
 
 class PriceField(serializers.DecimalField):
-    """A price, with the digits that are stored."""
+    """A price, as it is given."""
+
+    default_error_messages: ClassVar = {"max_decimal_places": "No currency has more than three decimals."}
 
     def quantize(self, value: Decimal) -> Decimal:
-        """Return the value: its currency has decided the digits."""
+        """Return the value: its currency decides the digits."""
         return value
 
 
@@ -46,6 +48,11 @@ class ProductSerializer(serializers.ModelSerializer):
             "available",
         ]
         read_only_fields = fields
+
+    def to_representation(self, instance: Product) -> dict[str, Any]:
+        """Return the product with its price in the decimals of its currency."""
+        shown: dict[str, Any] = super().to_representation(instance)
+        return shown | {"price": rounded(instance.price, instance.currency)}
 
 
 class StaffProductSerializer(ProductSerializer):

@@ -23,6 +23,12 @@ def has_decimals_for(amount: Decimal, currency: str) -> bool:
     return amount == rounded(amount, currency)
 
 
+def decimals_rule(currency: str) -> str:
+    """Return how many decimals an amount may have, as a sentence: "JPY has no decimals."."""
+    decimals = DECIMALS.get(currency, 2)
+    return f"{currency} has at most {decimals} decimals." if decimals else f"{currency} has no decimals."
+
+
 def rounded(amount: Decimal, currency: str) -> Decimal:
     """Round to the currency's decimals; two if unknown."""
     return round(amount, DECIMALS.get(currency, 2))
@@ -34,7 +40,7 @@ def amount_text(amount: Decimal, currency: str) -> str:
     Raises ValueError for an amount with more decimals than the currency has: rounding would change it.
     """
     if not has_decimals_for(amount, currency):
-        raise ValueError(f"{amount} {currency} has too many decimals.")
+        raise ValueError(f"{amount} {currency} has too many decimals: {decimals_rule(currency)}")
     return f"{rounded(amount, currency):f}"
 
 

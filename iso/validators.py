@@ -2,7 +2,7 @@
 
 from django.core.exceptions import ValidationError
 
-from iso.currencies import DECIMALS
+from iso.currencies import DECIMALS, decimals_rule
 
 
 def check_currency(code: str) -> None:
@@ -12,4 +12,4 @@ def check_currency(code: str) -> None:
 
 
 def decimals_refused(currency: str) -> ValidationError:
-    return ValidationError(f"{currency} has fewer decimals.", code="max_decimal_places")
+    return ValidationError(decimals_rule(currency), code="max_decimal_places")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -9,10 +10,11 @@ from functools import cache
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time, get_timezone, get_timezone_name
-from babel.numbers import format_currency, format_percent
+from babel.numbers import format_percent
 from django.conf import settings
 from django.utils.translation import get_language, to_locale
 
+from iso.currencies import DECIMALS
 from notifications import wording
 from orders.models import Order
 from orders.rules.adjustments import Adjustment, of_line
@@ -32,7 +34,10 @@ class ShownAdjustment:
 
 def money(amount: Decimal, currency: str) -> str:
     """Return an amount as it is written in the active language, such as $1,059.97 or 1.059,97 €."""
-    return format_currency(amount, currency, locale=_locale())
+    # By ISO 4217: Unicode's decimals are those of cash, such as none in HUF, and would round the amount.
+    decimals, pattern = DECIMALS.get(currency, 2), copy(_locale().currency_formats["standard"])
+    pattern.frac_prec = (decimals, decimals)
+    return str(pattern.apply(amount, _locale(), currency=currency, currency_digits=False))
 
 
 def adjustments(order: Order, place: int | None = None) -> Sequence[ShownAdjustment]:

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -18,7 +18,7 @@ from notifications.kinds import KINDS
 from notifications.languages import language_of
 from notifications.models import Notification
 from notifications.shop import shop
-from notifications.wording import REASONS
+from notifications.wording import CHARGED, NOT_CHARGED, REASONS
 from orders.events import EventType
 from orders.http.links import track_link
 from orders.legs import PAYMENT
@@ -30,10 +30,15 @@ from orders.status import NOT_PAID_IN_TIME
 LONGEST_NAME, MOST_WORDS = 60, 5
 AROUND_LETTERS = " .,'\N{RIGHT SINGLE QUOTATION MARK}-"
 
+# With the codes of the payment provider, which are for staff: a card that was stolen is not called that.
+DECLINED = (EventType.PAYMENT_DECLINED, EventType.CAPTURE_DECLINED)
 # Events quoted in mails.
 QUOTED = (
+    *DECLINED,
     EventType.SHIPPING_QUOTED,
     EventType.CAPTURE_REQUESTED,
+    EventType.CAPTURE_SUCCEEDED,
+    EventType.AUTHORIZATION_EXPIRED,
     EventType.MONEY_RETURNED,
     EventType.REFUND_SUCCEEDED,
 )
@@ -100,18 +105,21 @@ def _subject(notification: Notification, context: dict[str, Any]) -> str:
     return " ".join(render_to_string(f"notifications/{notification.kind}_subject.txt", context).split())
 
 
-def _reason(event: OrderEvent) -> str:
+def _reason(event: OrderEvent, data: Mapping[str, Any]) -> str:
     reason = str(event.data.get("reason") or "")
     if event.type != EventType.REJECTED and reason != NOT_PAID_IN_TIME:
         return reason
-    return str(REASONS.get(reason, reason.replace("_", " ")))
+    of_provider = (
+        REASONS[declined] for declined in DECLINED if data.get(declined, {}).get("reason") == reason
+    )
+    return str(REASONS.get(reason) or next(of_provider, reason.replace("_", " ")))
 
 
 def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> dict[str, Any]:
     data = {event.type: event.data for event in events}
     quoted = data.get(EventType.SHIPPING_QUOTED, {}).get("amount")
     shipping = Decimal(quoted) if quoted is not None else None
-    reason = _reason(events[-1]) if events else ""
+    reason = _reason(events[-1], data) if events else ""
     total = order.goods_amount + order.adjustment_amount + (shipping or 0)
     parts = [Decimal(event.data["amount"]) for event in events if event.type == EventType.REFUND_SUCCEEDED]
     # Of an order that staff captured, perhaps not all was charged.
@@ -143,6 +151,7 @@ def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> 
         "free": shipping is not None and not total,
         "part": _money(parts[-1], order) if parts else "",
         "rest": _money(charged - sum(parts), order),
+        "charged": _charged(order, events) if EventType.AUTHORIZATION_EXPIRED in data else "",
         "captured_later": data.get(EventType.CONFIRMED, {}).get("capture") == "later",
         "address": formats.address_lines(order),
         "reason": "" if formats.LINK.search(reason) else reason,
@@ -150,6 +159,13 @@ def _context(order: Order, lines: list[OrderLine], events: list[OrderEvent]) -> 
         # Without PUBLIC_URL the link would be relative.
         "track_url": _track_url(order),
     }
+
+
+def _charged(order: Order, events: list[OrderEvent]) -> str:
+    """Return how much was charged of an order whose authorization has expired."""
+    captured = (Decimal(e.data["amount"]) for e in events if e.type == EventType.CAPTURE_SUCCEEDED)
+    amount = sum(captured, Decimal(0))
+    return str(CHARGED if amount else NOT_CHARGED).format(total=_money(amount, order))
 
 
 def _track_url(order: Order) -> str:

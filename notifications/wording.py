@@ -106,6 +106,8 @@ REFUNDS: dict[str, Text] = {
     RefundState.PARTLY: _("Partly refunded"),
     RefundState.REFUNDED: _("Refunded"),
 }
+# Of an authorization that expired before all of it was captured.
+CHARGED = _("You were charged {total}.")
 # Refunds of parts.
 PARTS_REFUNDED = _("You were refunded {total}.")
 PARTS_ON_THEIR_WAY = _("Your refund of {total} is on its way.")
@@ -118,7 +120,7 @@ EFFECTS: dict[str, Text] = {
     # Perhaps a part of it is captured.
     PAYMENT.HELD: _("Your payment will be released, and what was charged of it refunded."),
     PAYMENT.MOVING: _("Your payment will be released, and what was charged of it refunded."),
-    PAYMENT.EXPIRED: _("Your payment will be released, and what was charged of it refunded."),
+    PAYMENT.EXPIRED: _("You'll be refunded {total}."),
 }
 NOTHING_CHARGED = _("Nothing has been charged yet.")
 

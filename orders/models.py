@@ -14,6 +14,7 @@ from django.db.models import Q
 from django.db.models.functions import Cast, Now
 
 from database.fields import MoneyField
+from iso.currencies import rounded
 from orders import legs
 from orders.managers import REFERENCE_INDEX, CurrentTransaction, JourneyManager, OrderManager
 from orders.rules.adjustments import Adjustment, of_line, of_rows
@@ -112,7 +113,8 @@ class Order(models.Model):
     @property
     def total_amount(self) -> Decimal:
         """Goods, adjustments that are not included, and shipping once it is priced."""
-        return self.goods_amount + self.adjustment_amount + (self.journey.shipping_amount or Decimal(0))
+        total = self.goods_amount + self.adjustment_amount + (self.journey.shipping_amount or Decimal(0))
+        return rounded(total, self.currency)
 
     @property
     def adjustment_list(self) -> list[Adjustment]:
@@ -266,7 +268,7 @@ class Credit(models.Model):
     class Meta:
         ordering = ["number"]
         constraints = [
-            models.CheckConstraint(condition=Q(amount__gt=0), name="orders_credit_amount_positive"),
+            models.CheckConstraint(condition=Q(amount__gt=0), name="orders_credit_amount_positive")
         ]
 
     def __str__(self) -> str:
@@ -327,8 +329,8 @@ class Batch(models.Model):
     size = models.IntegerField()
     finished_at = models.DateTimeField(null=True)
     order_ids = ArrayField(models.BigIntegerField(), db_default=[])
-    # Quarantined: an order of it may have crashed a worker.
-    is_watched = models.BooleanField(db_default=False)
+    is_watched = models.BooleanField(db_default=False)  # in quarantine: one may have crashed a worker
+    is_bulk = models.BooleanField(db_default=False)  # makes room for orders placed one by one
     losses = models.SmallIntegerField(db_default=0)
     # Whose broker carries it; empty where one serves all.
     node = models.CharField(max_length=100, db_default="")

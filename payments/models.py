@@ -5,6 +5,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from database.fields import MoneyField
+from iso.currencies import format_amount
 
 
 class Transaction(models.Model):
@@ -57,13 +58,16 @@ class Transaction(models.Model):
 
     class Meta:
         # Keep state updates heap-only (HOT): no index of what changes. Journeys find unknown transactions.
-        indexes = [models.Index(fields=["order_id"], condition=Q(kind="dispute"), name="payments_disputes")]
+        indexes = [
+            models.Index(fields=["order_id"], condition=Q(kind="dispute"), name="payments_disputes"),
+            models.Index(fields=["order_id"], condition=Q(kind="reversal"), name="payments_reversals"),
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(amount__gte=0), name="payments_amount_not_negative"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} of {self.amount} {self.currency} for order {self.order_id}: {self.state}"
+        return f"{self.kind} of {format_amount(self.amount, self.currency)} for order {self.order_id}: {self.state}"
 
 
 KINDS = [kind.value for kind in Transaction.Kind]
@@ -145,4 +149,4 @@ class ManualEntry(models.Model):
         verbose_name_plural = "manual entries"
 
     def __str__(self) -> str:
-        return f"{self.kind} of {self.amount} {self.currency}"
+        return f"{self.kind} of {format_amount(self.amount, self.currency)}"

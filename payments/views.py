@@ -17,6 +17,7 @@ from api.problems import Problem
 from api.requests import LARGEST_ID
 from api.responses import Answer
 from api.schema import refusals
+from iso.currencies import rounded
 from payments.models import Transaction, whole_orders
 
 # Finds by id, UUID or number; raises OrderNotFound.
@@ -100,7 +101,7 @@ def _transaction(row: Transaction) -> TransactionBody:
         order_id=row.order_id,
         kind=row.kind,
         state=row.state,
-        amount=row.amount,
+        amount=rounded(row.amount, row.currency),
         currency=row.currency,
         provider_id=row.provider_id or None,
         code=row.code or None,

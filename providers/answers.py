@@ -23,6 +23,8 @@ LONGEST_ID, LONGEST_CODE, LONGEST_MESSAGE = 64, 40, 200  # characters
 LARGEST_AMOUNT = Decimal(10) ** 12
 LARGEST_COUNT = 2**31 - 1
 LONGEST_RETRY_AFTER_SECONDS = 5.0
+# The code of a refusal that has none.
+REFUSED = "refused"
 
 TRY_AGAIN = {408, 425, 429}  # also from 500; any other 4xx is a refusal
 NOTHING_DONE = {425, 429}  # the others may have failed after execution
@@ -62,11 +64,11 @@ class Answer:
 
     @property
     def error(self) -> tuple[str, str]:
+        """The code and message of a refusal; REFUSED without a code, with the status in the message."""
         error = self.content.get("error") if isinstance(self.content, dict) else None
         code = read_words(error, "code", longest=LONGEST_CODE)
-        if not code:
-            return f"http_{self.status}", f"Answered with status {self.status}."
-        return code, read_words(error, "message", longest=LONGEST_MESSAGE)
+        message = read_words(error, "message", longest=LONGEST_MESSAGE)
+        return (code, message) if code else (REFUSED, f"{message} (status {self.status})".strip())
 
 
 def read_answer(response: requests.Response, *, until: float) -> Answer:

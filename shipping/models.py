@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Q
 
 from database.fields import MoneyField
-from iso.currencies import has_decimals_for
+from iso.currencies import format_amount, has_decimals_for, rounded
 from iso.validators import check_currency, decimals_refused
 
 
@@ -58,9 +58,14 @@ class Rate(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.zone} up to {self.max_weight_grams} g: {self.price} {self.currency}"
+        return f"{self.zone} up to {self.max_weight_grams} g: {format_amount(self.price, self.currency)}"
 
     def clean(self) -> None:
-        for field, amount in (("price", self.price), ("free_from", self.free_from)):
-            if amount is not None and not has_decimals_for(amount, self.currency):
+        """Reject more decimals than the currency has, and store exactly those."""
+        for field in ("price", "free_from"):
+            amount = getattr(self, field)
+            if amount is None:
+                continue
+            if not has_decimals_for(amount, self.currency):
                 raise ValidationError({field: decimals_refused(self.currency)})
+            setattr(self, field, rounded(amount, self.currency))

@@ -7,12 +7,13 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from database.prepared import execute
+from iso.currencies import rounded
 
 NOT_SHIPPABLE = "not_shippable"
 NO_RATE_IN_CURRENCY = "no_rate_in_currency"
 TOO_HEAVY = "too_heavy"
 
-FREE = Decimal("0.00")
+FREE = Decimal(0)
 CACHE_SECONDS = 2.0
 
 PRICE_LISTS = """
@@ -99,7 +100,8 @@ def _quote(parcel: Parcel, price_list: Sequence[RateLine]) -> Decimal | Refusal:
         )
     for rate in rates:
         if parcel.weight_grams <= rate.max_weight_grams:
-            return _price(rate, parcel.goods_amount)
+            # A rate may be stored with more decimals than its currency has; no total may.
+            return rounded(_price(rate, parcel.goods_amount), parcel.currency)
     heaviest = rates[-1].max_weight_grams
     return Refusal(TOO_HEAVY, f"{parcel.weight_grams} g; to {parcel.country} we deliver up to {heaviest} g.")
 

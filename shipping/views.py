@@ -26,12 +26,13 @@ from api.requests import (
     check_currency,
     complaints_of,
     country_code,
+    decimals_complaints,
     read,
 )
 from api.responses import Answer
 from api.schema import refusals
 from api.validators import check_text
-from iso.currencies import has_decimals_for
+from iso.currencies import rounded
 from shipping.models import Rate, Zone, ZoneCountry
 from shipping.quotes import forget_price_lists
 
@@ -42,6 +43,11 @@ BAD_ZONE = refusals(
     " too_many_decimals control_characters unknown_country unknown_currency",
     _409="already_there",
 )
+TAKEN = {
+    "shipping_zone": ("name", "Another zone has this name."),
+    "shipping_zonecountry": ("countries", "Another zone has one of these countries, or one comes twice."),
+    "shipping_rate": ("rates", "A weight comes twice in one currency."),
+}
 ID = OpenApiParameter("zone_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 
 
@@ -67,8 +73,7 @@ class RateBody(Body, kw_only=True):
     def complaints(self) -> Iterator[str]:
         yield from complaints_of(check_currency, self.currency, field="currency")
         for field, amount in (("price", self.price), ("freeFrom", self.free_from)):
-            if amount is not None and not has_decimals_for(amount, self.currency):
-                yield f"too many decimals of {field}"
+            yield from decimals_complaints(amount, self.currency, field=field)
 
 
 class ZoneBody(Body, kw_only=True):
@@ -194,11 +199,17 @@ def _write(request: Request, zone: Zone, flag: int) -> Zone:
             ZoneCountry.objects.bulk_create(ZoneCountry(country=c, zone=zone) for c in wanted.countries)
             Rate.objects.bulk_create(_rate(zone, rate) for rate in wanted.rates)
             _note(request, zone, flag)
-    except IntegrityError:
-        message = "Another zone has this name or one of these countries, or a weight comes twice."
-        raise Problem("already_there", message, status_code=409) from None
+    except IntegrityError as error:
+        field, message = _taken(error)
+        raise Problem("already_there", message, field=field, status_code=409) from None
     forget_price_lists()
     return zone
+
+
+def _taken(error: IntegrityError) -> tuple[str, str]:
+    """Return the field of a unique conflict, by the table that it is in, and a sentence."""
+    diagnostics = getattr(error.__cause__, "diag", None)
+    return TAKEN.get(getattr(diagnostics, "table_name", None) or "", TAKEN["shipping_zone"])
 
 
 def _note(request: Request, zone: Zone, flag: int) -> None:
@@ -210,9 +221,9 @@ def _rate(zone: Zone, rate: RateBody) -> Rate:
     return Rate(
         zone=zone,
         max_weight_grams=rate.max_weight_grams,
-        price=rate.price,
+        price=rounded(rate.price, rate.currency),
         currency=rate.currency,
-        free_from=rate.free_from,
+        free_from=None if rate.free_from is None else rounded(rate.free_from, rate.currency),
     )
 
 
@@ -224,9 +235,9 @@ def _shown(zone: Zone) -> ZoneShown:
         rates=[
             RateShown(
                 max_weight_grams=rate.max_weight_grams,
-                price=rate.price,
+                price=rounded(rate.price, rate.currency),
                 currency=rate.currency,
-                free_from=rate.free_from,
+                free_from=None if rate.free_from is None else rounded(rate.free_from, rate.currency),
             )
             for rate in zone.rates.all()
         ],

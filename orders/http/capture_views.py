@@ -18,6 +18,7 @@ from api.prices import Price
 from api.requests import Body, read
 from api.responses import Answer
 from api.schema import IDEMPOTENCY_KEY, REFERENCE, refusals
+from iso.currencies import rounded
 from orders import queries
 from orders.http.payment_bodies import ExpiresAt
 from orders.models import Order
@@ -29,7 +30,7 @@ from payments.expiry import expires_at
 from payments.models import Transaction, rank_of
 
 MAX_REASON = 200
-NOTHING = Decimal("0.00")
+NOTHING = Decimal(0)
 
 
 class CaptureRequest(Body, kw_only=True):
@@ -148,10 +149,10 @@ def _listed(order: Order) -> CaptureList:
     held = captures.standing_of(book)
     return CaptureList(
         currency=order.currency,
-        authorized=held.authorization.amount if held else NOTHING,
-        captured=held.captured if held else NOTHING,
-        pending=held.pending if held else NOTHING,
-        left=held.left if held else NOTHING,
+        authorized=rounded(held.authorization.amount if held else NOTHING, order.currency),
+        captured=rounded(held.captured if held else NOTHING, order.currency),
+        pending=rounded(held.pending if held else NOTHING, order.currency),
+        left=rounded(held.left if held else NOTHING, order.currency),
         authorization_expires_at=expires_at(book),
         results=[_entry(row) for row in book if row.kind == Transaction.Kind.CAPTURE],
     )
@@ -161,7 +162,7 @@ def _entry(row: Transaction) -> CaptureEntry:
     return CaptureEntry(
         number=rank_of(row.number),
         state=row.state,
-        amount=row.amount,
+        amount=rounded(row.amount, row.currency),
         code=row.code or None,
         started_at=row.started_at,
         finished_at=row.finished_at,

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.responses import Answer
+from iso.currencies import rounded
 from orders.models import Journey
 from orders.status import Status
 from payments.ledger import next_action
@@ -49,7 +50,7 @@ def transaction_body(row: Transaction) -> PaymentTransaction:
     return PaymentTransaction(
         kind=row.kind,
         state=row.state,
-        amount=row.amount,
+        amount=rounded(row.amount, row.currency),
         currency=row.currency,
         code=row.code or None,
         started_at=row.started_at,

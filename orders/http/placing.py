@@ -21,6 +21,7 @@ from api.requests import read
 from api.responses import Answer
 from api.schema import refusals
 from inventory.listing import available_units
+from iso.currencies import rounded
 from orders.http import responses
 from orders.http.etags import etag_of
 from orders.http.examples import BY_PRODUCT_ID, BY_PRODUCT_NAME, WITH_ADJUSTMENTS
@@ -121,7 +122,7 @@ def _quote(priced: Priced) -> QuoteBody:
         ],
         adjustments=adjustment_bodies(adjustments),
         goods_amount=goods,
-        adjustment_amount=adjusted,
+        adjustment_amount=rounded(adjusted, new.currency),
         shipping_amount=None if isinstance(shipping, Refusal) else shipping,
         total_amount=None if isinstance(shipping, Refusal) else goods + adjusted + shipping,
         currency=new.currency,

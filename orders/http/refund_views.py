@@ -19,6 +19,7 @@ from api.prices import Price, read_price
 from api.requests import Body, Id, read
 from api.responses import Answer
 from api.schema import IDEMPOTENCY_KEY, REFERENCE, refusals
+from iso.currencies import rounded
 from orders import queries
 from orders.http.archived import also_archived
 from orders.legs import PAYMENT
@@ -108,7 +109,7 @@ def _impossible(amount: Decimal) -> Iterator[str]:
     try:
         read_price(Price, amount)
     except ValueError as error:
-        yield str(error)
+        yield f"{error} - at `$.shipping`"  # as msgspec names a field
 
 
 class RefundedItem(Answer):
@@ -254,10 +255,10 @@ def _facts(credit: Credit, standing: Standing) -> dict[str, Any]:
     return {
         "number": credit.number,
         "state": str(credit.state),
-        "amount": credit.amount,
+        "amount": rounded(credit.amount, standing.currency),
         "currency": standing.currency,
         "items": _items([PlannedLine(*line) for line in credit.lines], standing),
-        "shipping_amount": credit.shipping_amount,
+        "shipping_amount": rounded(credit.shipping_amount, standing.currency),
         "reason": credit.reason,
         "restock": credit.restock,
         "requested_at": credit.requested_at,
@@ -270,7 +271,7 @@ def _items(lines: Sequence[PlannedLine], standing: Standing) -> list[RefundedIte
         RefundedItem(
             product_id=line.product_id,
             quantity=line.units,
-            amount=Decimal(line.amount),
+            amount=rounded(Decimal(line.amount), standing.currency),
             line=places[line.product_id, line.number],
         )
         for line in lines
@@ -283,11 +284,13 @@ def _listed(order: Order) -> RefundList:
     sums = balance(ledger.entries_of([order.pk]).get(order.pk, []))
     return RefundList(
         currency=order.currency,
-        captured=sums.captured,
-        refunded=sums.refunded,
-        pending=sums.pending,
-        owed=_owed(order, standing, sums),
-        left=standing.left if order.journey.status in parts.REFUNDABLE else sums.left,
+        captured=rounded(sums.captured, order.currency),
+        refunded=rounded(sums.refunded, order.currency),
+        pending=rounded(sums.pending, order.currency),
+        owed=rounded(_owed(order, standing, sums), order.currency),
+        left=rounded(
+            standing.left if order.journey.status in parts.REFUNDABLE else sums.left, order.currency
+        ),
         results=[RefundEntry(**_facts(credit, standing)) for credit in granted],
     )
 

@@ -26,9 +26,9 @@ from api.requests import (
     check_email,
     complaints_of,
     country_code,
+    decimals_complaints,
     read,
 )
-from iso.currencies import has_decimals_for
 from orders.http.line_bodies import NewAdjustment, Properties
 from orders.http.payment_means import Capture, PaymentMeans, gateway_name, impossible_capture
 from orders.placing.pricing import MAX_QUANTITY, NewOrder, WantedLine
@@ -254,8 +254,7 @@ def _impossible_prices(order: NewOrderRequest) -> Iterator[str]:
         ("expectedTotal", order.expected_total),
     ]
     for field, price in prices:
-        if price is not None and not has_decimals_for(price, currency):
-            yield f"too many decimals of {field}"
+        yield from decimals_complaints(price, currency, field=field)
 
 
 def _customer(order: NewOrderRequest) -> str:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.responses import Answer
+from iso.currencies import rounded
 from orders.http.line_bodies import AdjustmentBody, Line, adjustment_bodies, line_bodies
 from orders.http.links import track_link
 from orders.http.offers import Viewer, offers, open_commands
@@ -217,7 +218,7 @@ def placed(order: Placed, *, new: NewOrder, viewer: Viewer) -> OrderDetail:
             ),
         ),
         legs=Legs(**dict.fromkeys(NAMES, OPEN)),
-        refunded_amount=NOTHING,
+        refunded_amount=rounded(NOTHING, new.currency),
         payments=[],
         authorization_expires_at=None,
         payment_action=None,
@@ -247,7 +248,7 @@ def _placed_facts(order: Placed, new: NewOrder) -> dict[str, Any]:
         "currency": new.currency,
         "total_amount": order.goods_amount + order.adjustment_amount,
         "goods_amount": order.goods_amount,
-        "adjustment_amount": order.adjustment_amount,
+        "adjustment_amount": rounded(order.adjustment_amount, new.currency),
         "adjustments": adjustment_bodies(order.adjustments),
         "shipping_address": new.shipping_address or {},
         "country": new.country,
@@ -274,8 +275,9 @@ def detail(
     completed_at: datetime | None,
 ) -> OrderDetail:
     """Return an order's detail, for its owner with the next action of the payment."""
-    journey = order.journey
+    journey, currency = order.journey, order.currency
     shipping = None if _is_total_final(order) else _estimate(order)
+    priced = journey.shipping_amount
     refunded = sum((entry.amount for entry in standing(transactions, Transaction.Kind.REFUND)), NOTHING)
     adjustments = order.adjustment_list
     return OrderDetail(
@@ -283,12 +285,12 @@ def detail(
         completed_at=completed_at,
         refund_state=state_of(order, refunded=refunded, refundable=refundable_of(order, transactions)),
         email=order.email or None,
-        goods_amount=order.goods_amount,
-        adjustment_amount=order.adjustment_amount,
+        goods_amount=rounded(order.goods_amount, currency),
+        adjustment_amount=rounded(order.adjustment_amount, currency),
         adjustments=adjustment_bodies(adjustments),
-        shipping_amount=journey.shipping_amount,
+        shipping_amount=None if priced is None else rounded(priced, currency),
         **_estimates(order.goods_amount + order.adjustment_amount, shipping),
-        refunded_amount=refunded,
+        refunded_amount=rounded(refunded, currency),
         shipping_address=order.shipping_address,
         country=order.country,
         metadata=order.metadata,
@@ -301,7 +303,7 @@ def detail(
     )
 
 
-NOTHING = Decimal("0.00")
+NOTHING = Decimal(0)
 
 
 def _facts(order: Order, viewer: Viewer) -> dict[str, Any]:

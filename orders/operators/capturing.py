@@ -9,6 +9,7 @@ from typing import Any
 from django import forms
 
 from api.idempotency import once
+from iso.currencies import format_amount
 from orders.legs import CAPTURED_BY_STAFF, PAYMENT
 from orders.models import Order
 from orders.operators.actions import LONGEST_REASON, log
@@ -77,7 +78,7 @@ def capture(order: Order, form: CaptureForm, *, user_id: int) -> int | None:
 
 def note_capture(order: Order, number: int, amount: Decimal, reason: str, *, user_id: int) -> None:
     """Log a capture that was accepted."""
-    what, outcome = f"Capture of {amount} {order.currency}", f"requested, number {number}"
+    what, outcome = f"Capture of {format_amount(amount, order.currency)}", f"requested, number {number}"
     log(Order.objects.filter(pk=order.pk), what, outcome, reason=reason, user_id=user_id)
 
 

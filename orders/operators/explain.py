@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from iso.currencies import format_amount
+from iso.currencies import format_amount, format_number
 from orders import legs
 from orders.events import EventType
 from orders.legs import PAYMENT
@@ -88,12 +88,11 @@ def _stopped(facts: Facts) -> Explanation:
 def _refunds(facts: Facts) -> str:
     if facts.journey.status not in (Status.CONFIRMED, Status.COMPLETED):
         return ""
-    refunded = balance(facts.book).refunded
-    return (
-        f"{refunded} of {refundable_of(facts.order, facts.book)} {facts.order.currency} is refunded. "
-        if refunded
-        else ""
-    )
+    refunded, currency = balance(facts.book).refunded, facts.order.currency
+    if not refunded:
+        return ""
+    refundable = format_amount(refundable_of(facts.order, facts.book), currency)
+    return f"{format_number(refunded, currency)} of {refundable} is refunded. "
 
 
 def _way_on(facts: Facts) -> str:

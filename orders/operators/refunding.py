@@ -11,6 +11,7 @@ from django import forms
 from django.contrib.auth.models import User
 
 from api.idempotency import once
+from iso.currencies import format_amount
 from orders.models import Credit, Order, OrderLine
 from orders.operators.actions import LONGEST_REASON, log
 from orders.operators.fields import AmountField, TextField
@@ -162,7 +163,10 @@ def refund(order: Order, form: RefundForm, *, user_id: int) -> int:
 
 
 def note_refund(order: Order, credit: Credit, *, user_id: int) -> None:
-    what, outcome = f"Refund of {credit.amount} {order.currency}", f"requested, number {credit.number}"
+    what, outcome = (
+        f"Refund of {format_amount(credit.amount, order.currency)}",
+        f"requested, number {credit.number}",
+    )
     log(Order.objects.filter(pk=order.pk), what, outcome, reason=credit.reason, user_id=user_id)
 
 

@@ -18,6 +18,7 @@ from api.requests import Body, read
 from api.responses import Answer
 from api.schema import REFERENCE, refusals
 from api.validators import check_text
+from iso.currencies import rounded
 from orders import queries
 from orders.models import Order
 from orders.operators import money_at_risk, runs, stuck_reasons
@@ -69,13 +70,17 @@ class Stuck(APIView):
         return Response(StuckGroups(results=[_group(group) for group in stuck_reasons.groups()]))
 
 
+def _money(currency: str, amount: Decimal) -> Money:
+    return Money(currency=currency, amount=rounded(amount, currency))
+
+
 def _group(group: stuck_reasons.Group) -> StuckGroup:
     return StuckGroup(
         cause=group.cause,
         title=group.title,
         needs_person=group.needs_person,
         orders=group.orders,
-        amounts=[Money(currency=currency, amount=amount) for currency, amount in group.amounts.items()],
+        amounts=[_money(currency, amount) for currency, amount in group.amounts.items()],
         oldest_placed_at=group.oldest_at,
     )
 
@@ -252,7 +257,7 @@ class MoneyAtRisk(APIView):
     )
     def get(self, request: Request) -> Response:  # noqa: ARG002 - the same for all
         """Return the unresolved payments."""
-        sums = [Money(currency=each.currency, amount=each.amount) for each in money_at_risk.sums_at_risk()]
+        sums = [_money(each.currency, each.amount) for each in money_at_risk.sums_at_risk()]
         return Response(Risks(results=[_risk(risk) for risk in money_at_risk.at_risk()], sums=sums))
 
 
@@ -260,7 +265,7 @@ def _risk(risk: money_at_risk.Risk) -> RiskBody:
     return RiskBody(
         order_id=risk.order_id,
         order_number=risk.number,
-        amount=risk.amount,
+        amount=rounded(risk.amount, risk.currency),
         currency=risk.currency,
         since=risk.since,
         cause=risk.cause,

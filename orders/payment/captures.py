@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from iso.currencies import format_amount
+from iso.currencies import format_amount, rounded
 from orders.events import EventType
 from orders.legs import PAYMENT
 from orders.models import Order
@@ -52,7 +52,8 @@ class Authorized:
 
     @property
     def left(self) -> Decimal:
-        return max(self.authorization.amount - self.captured - self.pending - self.released, Decimal(0))
+        left = self.authorization.amount - self.captured - self.pending - self.released
+        return rounded(max(left, Decimal(0)), self.authorization.currency)
 
 
 def standing_of(book: Sequence[Entry]) -> Authorized | None:
@@ -70,10 +71,15 @@ def standing_of(book: Sequence[Entry]) -> Authorized | None:
     )
 
 
+def captured_amount(order: Order) -> Decimal:
+    """Return what was captured of an order, also if it is refunded since."""
+    held = standing_of(ledger.entries_of([order.pk]).get(order.pk, []))
+    return held.captured if held else Decimal(0)
+
+
 def charged_amount(order: Order) -> Decimal:
     """Return what was captured of an order that was, also if it is refunded since. An archived one was in full."""
-    held = standing_of(ledger.entries_of([order.pk]).get(order.pk, []))
-    return held.captured if held and held.captured else order.total_amount
+    return captured_amount(order) or order.total_amount
 
 
 def _sum(entries: Sequence[Entry], state: str) -> Decimal:

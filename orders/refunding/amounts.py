@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
-from iso.currencies import DECIMALS, has_decimals_for, rounded
+from iso.currencies import DECIMALS, decimals_rule, has_decimals_for, rounded
 
 
 class MoreThanLeft(Exception):
@@ -36,7 +36,7 @@ class TooManyDecimals(Exception):
     """The currency has no such amount."""
 
     def __init__(self, field: str, currency: str) -> None:
-        super().__init__(f"More decimals than {currency} has.")
+        super().__init__(decimals_rule(currency))
         self.field = field
 
 

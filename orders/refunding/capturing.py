@@ -18,6 +18,7 @@ from orders.queries import OrderNotFound
 from orders.refunding.amounts import MoreThanLeft, TooManyDecimals
 from orders.status import Status
 from payments import ledger
+from payments.balance import balance
 from payments.expiry import expires_at
 from payments.models import Transaction
 from scheduling.slots import database_now
@@ -29,6 +30,14 @@ class MoreThanHeld(MoreThanLeft):
     def __init__(self, left: Decimal) -> None:
         super().__init__("amount", left)
         self.args = (f"Only {left} is left to capture.",)
+
+
+class CapturedInFull(NotPossible):
+    """Nothing is left to capture."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(action="captured", status=status)
+        self.args = ("The order is already captured in full.",)
 
 
 def preview(order: Order, amount: Decimal | None) -> tuple[Decimal, Authorized]:
@@ -47,7 +56,7 @@ def capture_part(
 ) -> int:
     """Decide to capture an amount, or all that is left; a step carries it out. Return its number, from 1.
 
-    Raises NotPossible for an order that is not captured by staff, AuthorizationExpired, CaptureUnderWay, MoreThanHeld
+    Raises NotPossible, CapturedInFull, AuthorizationExpired, CaptureUnderWay, MoreThanHeld
     or TooManyDecimals.
     """
     with transaction.atomic():
@@ -68,6 +77,8 @@ def _decide(
     status: Status, payment: str, book: Sequence[Transaction], wanted: Decimal | None, *, now: datetime
 ) -> tuple[Decimal, Authorized]:
     held = captures.standing_of(book)
+    if status in CAPTURABLE and held is not None and balance(book).captured >= held.authorization.amount:
+        raise CapturedInFull(status)
     if status not in CAPTURABLE or payment not in CAPTURED_BY_STAFF or held is None:
         raise NotPossible(action="captured", status=status)
     if held.pending:

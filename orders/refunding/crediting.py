@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from inventory.stock import Wanted
+from iso.currencies import rounded
 from orders.models import Credit, Order
 from orders.payment import answers, captures
 from orders.refunding import refunds
@@ -48,7 +49,8 @@ def standing_of(order: Order, granted: Sequence[Credit]) -> Standing:
     ]
     left = captured - _sum(credit.amount for credit in counted)
     shipping_left = shipping - _sum(credit.shipping_amount for credit in counted)
-    return Standing(order.currency, items, shipping_left, left)
+    currency = order.currency
+    return Standing(currency, items, rounded(shipping_left, currency), rounded(left, currency))
 
 
 def units_not_restocked(order_ids: Sequence[int], wanted: Sequence[Wanted]) -> list[Wanted]:

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import transaction
 
-from iso.currencies import format_amount, has_decimals_for
+from iso.currencies import format_amount, has_decimals_for, rounded
 from orders.commands import NotPossible
 from orders.models import Journey, Order
 from orders.payment import answers
@@ -46,6 +46,16 @@ def is_paid_by_hand(order: Order) -> bool:
 
 def receipt_of(order: Order) -> Receipt:
     """Return what has arrived for an order of the gateway `manual`."""
+    found, currency = _receipt_of(order), order.currency
+    return Receipt(
+        received=rounded(found.received, currency),
+        paid_back=rounded(found.paid_back, currency),
+        missing=None if found.missing is None else rounded(found.missing, currency),
+        surplus=rounded(found.surplus, currency),
+    )
+
+
+def _receipt_of(order: Order) -> Receipt:
     account = receipts.account_of(str(order.uuid))
     has_ended = order.journey.status in UNDONE
     owed = account.owed
@@ -78,7 +88,7 @@ def record_payment(*, order: Order, movement: Movement, recorded_by: int | None)
             kind=ManualEntry.Kind.RETURNED if movement.is_paid_back else ManualEntry.Kind.RECEIVED,
             uuid=str(order.uuid),
             reference=movement.reference,
-            amount=movement.amount,
+            amount=rounded(movement.amount, order.currency),
             currency=order.currency,
             recorded_by=recorded_by,
         ):

@@ -2,6 +2,7 @@
 
 from django.db import transaction
 
+from iso.currencies import format_amount
 from orders import wakeup
 from orders.legs import PAYMENT
 from orders.models import Credit, Journey
@@ -31,14 +32,15 @@ def record_news(entry: Transaction, outcome: Outcome) -> bool:
         if found is None:
             return False
         for journey in journeys:
-            _apply(kind, journey, found, outcome)
+            _apply(kind, journey, found, outcome, currency=entry.currency)
         Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
         wakeup.wake_dispatcher()
     return True
 
 
-def _apply(kind: Kind, journey: JourneyState, found: Reversed, outcome: Outcome) -> None:
-    why = f"{kind.label} of {found.amount} failed after it had succeeded: {outcome.code} {outcome.message}".strip()
+def _apply(kind: Kind, journey: JourneyState, found: Reversed, outcome: Outcome, *, currency: str) -> None:
+    what = f"{kind.label} of {format_amount(found.amount, currency)}"
+    why = f"{what} failed after it had succeeded: {outcome.code} {outcome.message}".strip()
     if journey.status in UNDONE and kind is Kind.REFUND:
         journey.payment_arrived_late(PAYMENT.CAPTURED)
     elif kind is Kind.REFUND and found.credit is not None:

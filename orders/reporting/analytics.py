@@ -34,7 +34,7 @@ class PeriodSales(msgspec.Struct, frozen=True, rename="camel"):
     """An hour or a day. Each order counts once, by its state now: placed is the sum of the other counts.
 
     Confirmed includes completed orders; revenue is what is captured of theirs, with shipping and adjustments, without
-    what is refunded or is to be.
+    what is refunded or is to be, what failed after its capture, and what a dispute has lost.
     """
 
     start: datetime
@@ -52,7 +52,7 @@ class PeriodSales(msgspec.Struct, frozen=True, rename="camel"):
 class TopProduct(msgspec.Struct, frozen=True, rename="camel"):
     """A product's revenue in one currency, without shipping and adjustments.
 
-    Of an order of which a part is captured, each line counts with the same part of its amount.
+    Of an order of which a part is captured, or lost later, each line counts with the same part of its amount.
     """
 
     sku: str
@@ -93,6 +93,17 @@ BY_STAFF = """
           AND j.status IN ('confirmed', 'completed')
     ) sums
 """
+# What was captured and is lost: captures that failed later, but for those of staff, and disputes.
+LOST = """
+    SELECT order_id, sum(amount) AS amount FROM (
+        SELECT order_id, amount FROM payments_transaction
+        WHERE kind = 'dispute' AND state = 'succeeded' AND order_id >= %(first)s AND order_id < %(last)s
+        UNION ALL
+        SELECT r.order_id, r.amount FROM payments_transaction r JOIN orders_journey j USING (order_id)
+        WHERE r.kind = 'reversal' AND mod(r.parent, 10) = 2 AND j.payment <> ALL(%(by_staff)s)
+          AND r.order_id >= %(first)s AND r.order_id < %(last)s
+    ) lost GROUP BY 1
+"""
 # The range is repeated for the events: the planner does not infer it, and would scan them all.
 PERIODS = """
     SELECT date_trunc(%(unit)s, o.placed_at, 'UTC') AS start, o.currency, count(*),
@@ -101,7 +112,8 @@ PERIODS = """
         count(*) FILTER (WHERE j.status = 'cancelled'),
         count(*) FILTER (WHERE j.status IN ('pending', 'processing', 'cancelling')),
         coalesce(sum(coalesce(s.captured, o.goods_amount + o.adjustment_amount + j.shipping_amount)
-                     - coalesce(c.amount, 0)) FILTER (WHERE j.status IN ('confirmed', 'completed')), 0),
+                     - coalesce(c.amount, 0) - coalesce(v.amount, 0))
+                 FILTER (WHERE j.status IN ('confirmed', 'completed')), 0),
         percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM e.at - o.placed_at)::float8),
         percentile_cont(0.95) WITHIN GROUP (ORDER BY extract(epoch FROM e.at - o.placed_at)::float8)
     FROM orders_order o
@@ -109,6 +121,7 @@ PERIODS = """
     LEFT JOIN (SELECT order_id, sum(amount) AS amount FROM orders_credit
                WHERE order_id >= %(first)s AND order_id < %(last)s GROUP BY 1) c ON c.order_id = o.id
     LEFT JOIN ({by_staff}) s ON s.order_id = o.id
+    LEFT JOIN ({lost}) v ON v.order_id = o.id
     LEFT JOIN orders_orderevent e ON e.order_id = o.id AND e.type = 'order_confirmed'
         AND e.order_id >= %(first)s AND e.order_id < %(last)s
     WHERE o.id >= %(first)s AND o.id < %(last)s AND o.owner_id <> %(canary)s
@@ -117,7 +130,8 @@ PERIODS = """
 PRODUCTS = """
     SELECT l.sku, max(l.product_name), o.currency, sum(l.quantity - coalesce(c.units, 0)),
         count(*) FILTER (WHERE l.number = 0),
-        sum((l.quantity - coalesce(c.units, 0)) * l.unit_price * coalesce(s.share, 1))
+        sum((l.quantity - coalesce(c.units, 0)) * l.unit_price * coalesce(s.share, 1)
+            * coalesce(1 - v.amount / nullif(o.goods_amount + o.adjustment_amount + j.shipping_amount, 0), 1))
     FROM orders_order o
     JOIN orders_journey j ON j.order_id = o.id AND j.status IN ('confirmed', 'completed')
     JOIN orders_orderline l ON l.order_id = o.id
@@ -128,10 +142,13 @@ PRODUCTS = """
         WHERE r.order_id >= %(first)s AND r.order_id < %(last)s GROUP BY 1, 2, 3
     ) c ON c.order_id = o.id AND c.product_id = l.product_id AND c.number = l.number
     LEFT JOIN ({by_staff}) s ON s.order_id = o.id
+    LEFT JOIN ({lost}) v ON v.order_id = o.id
     WHERE o.id >= %(first)s AND o.id < %(last)s AND o.owner_id <> %(canary)s
     GROUP BY l.sku, o.currency ORDER BY 6 DESC, 1 LIMIT %(products)s
 """
-PERIODS, PRODUCTS = (statement.replace("{by_staff}", BY_STAFF) for statement in (PERIODS, PRODUCTS))
+PERIODS, PRODUCTS = (
+    statement.replace("{by_staff}", BY_STAFF).replace("{lost}", LOST) for statement in (PERIODS, PRODUCTS)
+)
 REFUSALS = """
     SELECT coalesce(e.data->>'reason', ''), count(DISTINCT o.id)
     FROM orders_order o
@@ -155,10 +172,15 @@ def analyse(span: Span, *, unit: Unit) -> Analytics:
         "reasons": TOP_REASONS,
     }
     return Analytics(
-        periods=[PeriodSales(*row) for row in _rows(PERIODS, parameters)],
+        periods=[_period(*row) for row in _rows(PERIODS, parameters)],
         top_products=[_product(*row) for row in _rows(PRODUCTS, parameters)],
         refusal_reasons=[RefusalReason(*row) for row in _rows(REFUSALS, parameters)],
     )
+
+
+def _period(*values: Any) -> PeriodSales:
+    period = PeriodSales(*values)
+    return msgspec.structs.replace(period, revenue=rounded(period.revenue, period.currency))
 
 
 def _product(*values: Any) -> TopProduct:

@@ -110,7 +110,7 @@ class HttpTalk:
         return (yield from self._refusal(kind, body, refused))
 
     def _refusal(self, kind: str, body: Mapping[str, str], refused: ProviderRefused) -> Conversation[Outcome]:
-        if refused.status in OUR_FAULT:
+        if refused.status in OUR_FAULT or _is_from_elsewhere(refused):
             return _failed("not_sent", refused.code, refused.message)
         if refused.code == "idempotency_conflict":
             # Another operation used this key: unknown until an operator has checked it.
@@ -228,6 +228,14 @@ def _outcome(operation: Any) -> Outcome:
             "declined", code=code, message=read_words(operation, "message", longest=LONGEST_MESSAGE)
         )
     raise Unreadable(f"an operation has no status {status!r}")
+
+
+def _is_from_elsewhere(refused: ProviderRefused) -> bool:
+    """Whether a 404 is without the protocol's error object: a wrong URL, or a proxy without a route."""
+    content = refused.content
+    return refused.status == 404 and not (
+        isinstance(content, dict) and isinstance(content.get("error"), dict)
+    )
 
 
 def _failed(kind: Kind, code: str, message: str) -> Outcome:

@@ -95,6 +95,14 @@ def test_a_refused_one_says_why_and_that_it_cost_nothing(page, settled, how, why
     assert "You were not charged." in text
 
 
+def test_a_providers_own_code_is_for_staff(page, settled):
+    order = settled(token="tok_declined")
+    Journey.objects.filter(pk=order.order_id).update(reason="stolen_card")
+    text = page(order)
+    assert "The payment was declined." in text
+    assert "stolen" not in text
+
+
 def test_a_cancelled_one_says_that_the_money_went_back_and_repeats_the_reason(page, settled, drain):
     order = settled(quantity=2)
     cancel_order(order_id=order.order_id, reason="changed_mind, see ABC_12")

@@ -94,7 +94,7 @@ def test_what_is_wrong_stands_at_its_field(desk):
     for fields, place, why in (
         ({"amount": "35.01"}, "amount", "Only 35.00 is left to capture."),
         ({"amount": "0"}, "amount", "Only 35.00 is left to capture."),
-        ({"amount": "1.001"}, "amount", "More decimals than USD has."),
+        ({"amount": "1.001"}, "amount", "USD has at most 2 decimals."),
         ({"amount": "ten"}, "amount", "Enter a number."),
         ({"amount": "1", "reason": "Par\u200bcel"}, "reason", "Control, invisible"),
     ):

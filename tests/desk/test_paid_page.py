@@ -61,8 +61,8 @@ def test_what_is_wrong_stands_at_its_field(send, order):
     send("received", "4.50", "transfer 1")
     for way, amount, reference, why in (
         ("received", "4.60", "transfer 1", "This reference is known with another amount."),
-        ("returned", "0.01", "transfer 2", "Only 0 is too much."),
-        ("received", "1.001", "transfer 3", "More decimals than USD has."),
+        ("returned", "0.01", "transfer 2", "Only 0.00 is too much."),
+        ("received", "1.001", "transfer 3", "USD has at most 2 decimals."),
         ("received", "0", "transfer 4", "Enter an amount."),
         ("received", "1", "", "This field is required."),
         ("elsewhere", "1", "transfer 5", "Select a valid choice."),

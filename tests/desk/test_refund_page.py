@@ -112,7 +112,7 @@ def test_what_is_wrong_stands_at_its_field(desk):
         (desk.units, {desk.units: 4}, "Only 3 is left to refund."),
         ("shipping", {"shipping": "5.01"}, "Only 5.00 is left to refund."),
         ("amount", {"amount": "35.01"}, "Only 35.00 is left to refund."),
-        ("amount", {"amount": "1.001"}, "More decimals than USD has."),
+        ("amount", {"amount": "1.001"}, "USD has at most 2 decimals."),
         ("amount", {"amount": "1", desk.units: 1}, "Enter an amount, or units and shipping, not both."),
         ("amount", {"amount": "ten"}, "Enter a number."),
         ("restock", {"restock": "on", "amount": "1"}, "Enter the units to put back to stock."),

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from html import unescape
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from django.template.loader import render_to_string
 
-from notifications import notices
+from notifications import formats, notices
 from notifications.mail import Mail, compose
 from notifications.models import Kind, Notification, Subscription
 from orders.events import EventType
@@ -156,3 +157,27 @@ def test_the_mail_for_a_new_password_has_a_whole_link() -> None:
     assert f'href="{link.group()}"' in html
     assert text.startswith("Hi,\n\n")
     assert visible(html).startswith("Hi, ")
+
+
+@pytest.mark.parametrize(("currency", "shown"), [("HUF", "HUF10.50"), ("IQD", "IQD10.500"), ("JPY", "¥10")])
+def test_an_amount_is_written_with_the_decimals_that_are_charged(currency: str, shown: str) -> None:
+    """Unicode's data has those of cash: none of HUF and IQD."""
+    amount = Decimal("10") if currency == "JPY" else Decimal("10.5")
+    assert formats.money(amount, currency).replace("\xa0", "") == shown
+
+
+@pytest.mark.parametrize(
+    ("declined", "shown"),
+    [
+        (EventType.PAYMENT_DECLINED, "The payment was declined."),
+        (EventType.CAPTURE_DECLINED, "The payment could not be completed."),
+    ],
+)
+def test_a_providers_own_code_is_not_mailed(declined: EventType, shown: str) -> None:
+    placed = make_order((make_product(), 1), hold=True)
+    order, code = Order.objects.get(pk=placed.order_id), {"reason": "stolen_card"}
+    OrderEvent.objects.create(order=order, sequence=8, type=declined, data=code)
+    OrderEvent.objects.create(order=order, sequence=9, type=EventType.REJECTED, data=code)
+    (mail,) = compose([Notification(order=order, kind=Kind.REJECTED, sequence=9)])
+    assert shown in mail.text
+    assert "stolen" not in mail.text + mail.html

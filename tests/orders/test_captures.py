@@ -74,6 +74,9 @@ def test_an_order_is_captured_ten_five_and_the_rest(staff: Api, confirmed: int) 
     types = [event.type for event in journal.events_of(confirmed)]
     assert types.index("order_confirmed") < types.index("capture_requested")
     assert types[-3:] == ["capture_requested", "capture_succeeded", "payment_captured"]
+    refused = staff.capture(confirmed)
+    assert error_of(refused) == (409, "not_possible", None)
+    assert refused.json()["error"]["message"] == "The order is already captured in full."
 
 
 def test_a_double_click_is_one_capture(staff: Api, confirmed: int) -> None:

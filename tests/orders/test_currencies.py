@@ -1,8 +1,12 @@
 """Orders in currencies with 0, 2 and 3 decimals: as placed, charged, shown, mailed and exported."""
 
+import json
+import shutil
+import subprocess
 from decimal import Decimal
 
 import pytest
+from django.conf import settings as project
 from django.db import connection
 from django.template import Context, Template
 from rest_framework.test import APIClient
@@ -16,6 +20,7 @@ from payments.models import Transaction
 from tests.factories import make_product, make_shipping, make_user
 from tests.fixtures.pipeline import work_off
 
+BOARD_SCRIPT = project.BASE_DIR / "board/static/board/format.js"
 PRICES = {"JPY": "1999", "USD": "19.50", "KWD": "1.234"}
 
 
@@ -136,3 +141,16 @@ def test_an_amount_loses_its_precision_without_a_rewrite():
             assert [text for (text,) in cursor.fetchall()] == ["1.234", "12.50"]
         finally:
             cursor.execute("DROP TABLE amounts")
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs Node.js")
+def test_the_boards_script_writes_the_decimals_that_are_charged():
+    """Browsers have those of cash: none of COP."""
+    script = f"""
+        const page = {{ decimals: {{ textContent: `{json.dumps(DECIMALS)}` }} }};
+        globalThis.document = {{ documentElement: {{ lang: "en" }}, getElementById: (id) => page[id] }};
+        const {{ money }} = await import("{BOARD_SCRIPT.as_uri()}");
+        console.log(["COP", "KWD", "JPY"].map((currency) => money(10.5, currency)).join(" "));
+    """
+    shown = subprocess.check_output(["node", "--input-type=module", "-e", script], text=True, timeout=30)
+    assert shown.replace("\xa0", "").split() == ["$10.50", "KWD10.500", "¥11"]

@@ -16,11 +16,8 @@ from tests.orders.conftest import client_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ZONE = {
-    "name": "Islands",
-    "countries": ["IS", "FO"],
-    "rates": [{"maxWeightGrams": 1000, "price": 12.5, "freeFrom": 100}],
-}
+RATE = {"maxWeightGrams": 1000, "price": 12.5, "freeFrom": 100}
+ZONE = {"name": "Islands", "countries": ["IS", "FO"], "rates": [RATE]}
 PRODUCT = {"sku": "LMP-1", "name": "Lamp", "price": 12.5, "weightGrams": 300, "reorderLevel": 4}
 
 
@@ -177,11 +174,42 @@ def test_a_zone_is_added_replaced_and_deleted(api):
     assert not Zone.objects.exists()
 
 
-def test_a_zone_that_takes_anothers_country_is_refused_and_leaves_all_as_it_was(api):
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"name": "Other"}, "countries"),
+        ({"countries": ["DE"]}, "name"),
+        ({"name": "Other", "countries": ["DE", "de"]}, "countries"),
+        ({"name": "Other", "countries": ["DE"], "rates": [RATE, RATE]}, "rates"),
+    ],
+)
+def test_a_zone_that_takes_what_another_has_is_refused_and_leaves_all_as_it_was(api, changed, field):
     api.post("/api/shipping/zones", ZONE)
-    answer = api.post("/api/shipping/zones", ZONE | {"name": "Other"})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "already_there")
+    assert code_and_field(api.post("/api/shipping/zones", ZONE | changed)) == (409, "already_there", field)
     assert Zone.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field", "rule"),
+    [
+        ("/api/shipping/zones", {"price": 500.4}, "rates[0].price", "JPY has no decimals."),
+        ("/api/shipping/zones", {"freeFrom": 0.5}, "rates[0].freeFrom", "JPY has no decimals."),
+        (
+            "/api/shipping/zones",
+            {"price": 1.234, "currency": "USD"},
+            "rates[0].price",
+            "USD has at most 2 decimals.",
+        ),
+        ("/api/inventory", {"price": 19.5, "currency": "JPY"}, "price", "JPY has no decimals."),
+        ("/api/inventory", {"price": 1.2345}, "price", "No currency has more than three decimals."),
+    ],
+)
+def test_an_amount_that_is_finer_than_its_currency_is_refused_with_the_rule(api, path, body, field, rule):
+    rate = {"maxWeightGrams": 500, "price": 500, "currency": "JPY"}
+    sent = ZONE | {"rates": [rate | body]} if "zones" in path else PRODUCT | body
+    answer = api.post(path, sent)
+    assert code_and_field(answer) == (400, "too_many_decimals", field)
+    assert answer.json()["error"]["message"] == rule
 
 
 @pytest.mark.parametrize("sku", ["A/B", "A\\B", "A?B", "A#B", "100%", ".", "..", "sync"])

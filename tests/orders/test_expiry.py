@@ -4,8 +4,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.test import Client
 
 from board import customer
+from notifications.mail import compose
+from notifications.models import Kind, Notification
 from orders import commands, journal
 from orders.maintenance import archive
 from orders.maintenance.expiry import ExpiryWatch
@@ -96,10 +99,9 @@ def test_it_needs_attention_a_day_before_until_it_is_captured(staff: Api, confir
 
 
 def test_what_is_left_is_refused_once_it_has_expired(
-    staff: Api,
-    confirmed: int,
-    providers: SandboxProcess,
+    staff: Api, confirmed: int, providers: SandboxProcess, admin_client: Client
 ) -> None:
+    desk_page = f"/admin/orders/order/{confirmed}/change/"
     staff.capture(confirmed, amount=10)
     work_off()
     expire(providers, confirmed)
@@ -115,7 +117,23 @@ def test_what_is_left_is_refused_once_it_has_expired(
     assert types(confirmed).count("authorization_expired") == 1
     assert at_provider(confirmed) == (10, 0, 0, 1)
     order = Order.objects.select_related("journey").get(pk=confirmed)
-    assert "authorized" not in customer.story(order)
+    assert customer.story(order).endswith("ships. You were charged $10.00.")
+    assert customer.effect_of_cancelling(order) == "You'll be refunded $10.00."
+    assert "25.00 USD is held no more" in admin_client.get(desk_page).content.decode()
+    commands.complete_order(order_id=confirmed)
+    sequence = journal.events_of(confirmed)[-1].sequence
+    (mail,) = compose([Notification(order=order, kind=Kind.COMPLETED, sequence=sequence)])
+    assert "You were charged $10.00." in " ".join(mail.text.split())
+
+
+def test_one_of_which_nothing_was_captured_is_not_charged(
+    staff: Api, confirmed: int, providers: SandboxProcess
+) -> None:
+    expire(providers, confirmed)
+    watch()
+    order = Order.objects.select_related("journey").get(pk=confirmed)
+    assert customer.story(order).endswith("ships. You were not charged.")
+    assert customer.effect_of_cancelling(order) == "Nothing has been charged yet."
 
 
 def test_what_was_captured_is_refunded_and_archived_as_ever(

@@ -131,7 +131,7 @@ def test_the_audit_finds_a_surplus_that_was_only_waved_through(staff, order_id):
     commands.retry_order(order_id=order_id)
     assert journey(order_id).attention == ""
     (found,) = audit.run(with_ledger=False).violations
-    assert "and 1.000 is too much" in found.details
+    assert "and 1.00 is too much" in found.details
     audit.escalate_violations(audit.run(with_ledger=False))
     assert paid(staff, order_id, 1.00, "back 1", paidBack=True).json()["surplus"] == 0
     assert journey(order_id).attention == ""

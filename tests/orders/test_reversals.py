@@ -1,5 +1,8 @@
 """Refunds and captures that fail days after they succeeded: rows of their own, tried again or escalated."""
 
+from datetime import timedelta
+from decimal import Decimal
+
 import pytest
 
 from orders import commands
@@ -8,9 +11,11 @@ from orders.models import Credit, Journey
 from orders.operators import money_at_risk
 from orders.refunding import parts, reversals
 from orders.refunding.amounts import Wish
+from orders.reporting import analytics
 from payments.gateways.protocol import Outcome
-from payments.models import Transaction
+from payments.models import Transaction, create_on
 from sandbox.process import SandboxProcess
+from scheduling.slots import database_now
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import work_off
 from tests.orders.test_payment_webhooks import NEW, event, send
@@ -35,6 +40,14 @@ def refunded_order() -> int:
     parts.refund_part(order_id=order.order_id, wish=Wish(amount=make_product(price="4.00").price))
     work_off()
     return order.order_id
+
+
+def sold() -> tuple[Decimal, Decimal]:
+    """Return the revenue of all orders, and of their products."""
+    now = database_now()
+    found = analytics.analyse(analytics.Span(now - timedelta(hours=1), now + timedelta(hours=1)), unit="day")
+    (period,), (product,) = found.periods, found.top_products
+    return period.revenue, product.revenue
 
 
 def attempts() -> list[tuple[str, str, str]]:
@@ -69,7 +82,7 @@ def test_a_refund_that_keeps_failing_is_escalated() -> None:
     assert journey.due_at is None
     assert (
         journey.attention
-        == "Refund of 4.00 failed after it had succeeded: account_closed The account is closed."
+        == "Refund of 4.00 USD failed after it had succeeded: account_closed The account is closed."
     )
 
 
@@ -85,11 +98,25 @@ def test_the_refund_of_a_cancelled_order_that_fails_later_is_made_again() -> Non
     assert [key for _, _, key in attempts()] == ["refund", "reversal:4", "refund:2"]
 
 
+@pytest.mark.parametrize(("state", "revenue"), [("unknown", 15), ("declined", 15), ("succeeded", 9)])
+def test_what_a_dispute_has_lost_is_no_revenue(state: str, revenue: int) -> None:
+    make_order((make_product(), 1))
+    work_off()
+    capture = Transaction.objects.get(kind="capture")
+    at = database_now()
+    create_on(
+        capture, kind=Transaction.Kind.DISPUTE, number=16, amount=Decimal(6), state=state, started_at=at
+    )
+    assert sold() == (revenue, Decimal(10 * revenue) / 15)
+
+
 def test_a_capture_that_fails_later_is_money_at_risk_until_it_is_cancelled() -> None:
     order = make_order((make_product(), 1))
     work_off()
+    assert sold() == (15, 10)
     assert reversals.record_news(Transaction.objects.get(kind="capture"), CLOSED)
     assert [risk.amount for risk in money_at_risk.at_risk()] == [15]
+    assert sold() == (0, 0)
     commands.cancel_order(order_id=order.order_id, reason="Never paid")
     work_off()
     assert Journey.objects.get(order_id=order.order_id).status == "cancelled"

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
 import pytest
 import requests
+from pytest_django.fixtures import Settings
 
 from payments.gateways.http import HttpGateway
 from payments.gateways.in_process import InProcessGateway, Memory
@@ -98,6 +100,15 @@ class TestStripe(GatewayConformance):
             forget_keys=lambda: stripe_sandbox.call("DELETE", "/stripe/keys"),
             webhooks=received.about,
         )
+
+    def test_an_answer_that_is_not_stripes_declines_no_payment(
+        self, stripe_sandbox: SandboxProcess, settings: Settings
+    ) -> None:
+        settings.PROVIDERS = settings.PROVIDERS | {"stripe": stripe_sandbox.url}
+        outcome = StripeGateway().authorize(
+            key="elsewhere", reference="elsewhere", amount=Decimal(20), currency="USD", token="pm_card_visa"
+        )
+        assert (outcome.kind, outcome.code) == ("not_sent", "wrong_address")
 
 
 NO_WEBHOOKS = "Its last version that comes as a wheel sends none about payment intents."

@@ -3,10 +3,12 @@
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
 import pytest
 from requests.adapters import HTTPAdapter
 
+from payments.gateways.http import HttpGateway
 from providers.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
 from providers.http import ProviderClient, provider
 from sandbox.process import SandboxProcess, free_port
@@ -234,4 +236,29 @@ def test_a_refusal_in_html_is_a_refusal(raw_server, key):
     with pytest.raises(ProviderRefused) as refused:
         authorize(provider("payments"), key)
 
-    assert refused.value.code == "http_404"
+    assert (refused.value.code, refused.value.message) == ("refused", "(status 404)")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "message"),
+    [
+        (b"<html>", "not_sent", "(status 404)"),
+        (b'{"error": {"message": "No such token."}}', "declined", "No such token. (status 404)"),
+    ],
+)
+def test_a_404_from_elsewhere_declines_no_payment(raw_server, key, body, kind, message):
+    raw_server.answer = b"HTTP/1.1 404 No\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    outcome = HttpGateway().authorize(
+        key=key, reference=key, amount=Decimal(20), currency="USD", token="tok_visa"
+    )
+    assert (outcome.kind, outcome.code, outcome.message) == (kind, "refused", message)
+
+
+def test_a_refusal_without_a_code_keeps_its_message_and_status(raw_server, key):
+    body = b'{"error": {"message": "Merchant is blocked."}}'
+    raw_server.answer = b"HTTP/1.1 422 No\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+    with pytest.raises(ProviderRefused) as refused:
+        authorize(provider("payments"), key)
+
+    assert (refused.value.code, refused.value.message) == ("refused", "Merchant is blocked. (status 422)")

@@ -47,6 +47,14 @@ def test_a_zone_is_made_with_its_rates_and_countries(admin_client):
     assert Rate.objects.get().zone.name == "Alps"
 
 
+def test_a_rate_has_the_decimals_of_its_currency(admin_client):
+    yen = zone_form(countries=["JP"]) | {"rates-0-currency": "JPY"}
+    refused = admin_client.post(f"{ZONES}add/", yen | {"rates-0-price": "500.4"})
+    assert "JPY has no decimals." in refused.content.decode()
+    assert admin_client.post(f"{ZONES}add/", yen | {"rates-0-price": "500.00"}).status_code == 302
+    assert str(Rate.objects.get().price) == "500"
+
+
 @pytest.mark.parametrize("country", ["A", "1A", "É1", "--", "UK", "XX"])
 def test_a_code_that_is_none_is_refused(admin_client, country):
     assert (

@@ -15,11 +15,15 @@ function clockOf(options) {
   return new Intl.DateTimeFormat(language, options);
 }
 
+// By ISO 4217: the browser's own are those of cash, such as none of COP, and would round the amount.
+const decimals = JSON.parse(document.getElementById("decimals")?.textContent ?? "{}");
 const moneyFormats = new Map();
 
 export function money(amount, currency) {
   if (!moneyFormats.has(currency)) {
-    moneyFormats.set(currency, new Intl.NumberFormat("en", { style: "currency", currency, currencyDisplay: "narrowSymbol" }));
+    const digits = decimals[currency] ?? 2;
+    const style = { style: "currency", currency, currencyDisplay: "narrowSymbol", minimumFractionDigits: digits, maximumFractionDigits: digits };
+    moneyFormats.set(currency, new Intl.NumberFormat("en", style));
   }
   return moneyFormats.get(currency).format(amount);
 }

@@ -132,9 +132,11 @@ class StripeTalk:
             # Whatever was created is not confirmed.
             return _failed("not_sent", "not_created", str(trouble))
         except ProviderRefused as refused:
+            if (outcome := _not_about_money(refused)) is not None:
+                return outcome
             if refused.status == CARD_ERROR:
                 return reading.declined(_error(refused))
-            return _not_about_money(refused) or _failed("declined", refused.code, refused.message)
+            return _failed("declined", refused.code, refused.message)
 
     def _on_intent(self, call: Call, intent_id: str, read: Reading) -> Conversation[Outcome]:
         """Make a call that changes an intent. A refusal is judged by the state of the intent."""
@@ -145,10 +147,10 @@ class StripeTalk:
             return _trouble(trouble)
         except ProviderRefused as error:
             refused = error
-        if refused.status == CARD_ERROR:
-            return reading.declined(_error(refused))
         if (outcome := _not_about_money(refused)) is not None:
             return outcome
+        if refused.status == CARD_ERROR:
+            return reading.declined(_error(refused))
         try:
             outcome = read((yield get(f"{INTENTS}/{intent_id}")))
         except (ProviderUnavailable, ProviderRefused, Unreadable) as trouble:
@@ -205,6 +207,9 @@ def _not_about_money(refused: ProviderRefused) -> Outcome | None:
     """Return the outcome of a refusal that says nothing of the payment; None for others."""
     if refused.status in OUR_FAULT:
         return _failed("not_sent", refused.code, refused.message)
+    # Each of Stripe's errors has a type: another server has answered, or a proxy without a route.
+    if "type" not in _error(refused):
+        return _failed("not_sent", "wrong_address", f"Not Stripe's answer, check STRIPE_API_URL: {refused}")
     if refused.status == IN_USE or _error(refused).get("type") == "idempotency_error":
         return _failed("unknown", "idempotency_conflict", refused.message)
     return None
