@@ -34,7 +34,7 @@ from runtime.per_process import per_process
 logger = logging.getLogger(__name__)
 
 RENEWALS_PER_LEASE = 3
-# A batch waits so long for room before it lets others pass.
+# A batch waits for room so long before it lets others pass.
 TURN_SECONDS = 0.1
 # Others look up the rest.
 DRAIN_SECONDS = 8.0
@@ -45,8 +45,8 @@ DRAIN_SECONDS = 8.0
 def authorize(batch: BatchLease) -> bool:
     """Hand over a batch's authorizations as the loop has room.
 
-    Return whether all orders have left the batch, which ends it. Raises `Paused` while there is no room: a worker
-    that waited would keep others from it, whose calls there may be room for.
+    Return whether all orders have left the batch, which ends it. Raises `Paused` when its turn is over: there may be
+    room for the calls of others.
     """
     before = batch.progress or Progress()
     began = time.monotonic()
@@ -55,11 +55,13 @@ def authorize(batch: BatchLease) -> bool:
     waiting, gone = list(batch.order_ids[before.orders :]), before.gone
     while waiting:
         some = room(len(waiting), pause_at, is_bulk=batch.is_bulk)
-        if not some and pause_at < until:
+        if some or pause_at == until:
+            part, waiting = waiting[: some or None], waiting[some:] if some else []
+            gone += _hand_over(batch, part, gone, is_crowded=not some, is_last=not waiting)
+        now = time.monotonic()
+        if waiting and pause_at < until and (not some or now >= pause_at):
             taken = len(batch.order_ids) - len(waiting)
-            raise Paused(Progress(taken, gone, before.seconds + time.monotonic() - began))
-        part, waiting = waiting[: some or None], waiting[some:] if some else []
-        gone += _hand_over(batch, part, gone, is_crowded=not some, is_last=not waiting)
+            raise Paused(Progress(taken, gone, before.seconds + now - began))
     return batch.is_whole and gone == len(batch.order_ids)
 
 
