@@ -31,7 +31,7 @@ from payments.statements import (
     RESTART_GRACE,
     REVERSE,
 )
-from payments.talking import hold_all, talk
+from payments.talking import hold_all
 from providers.conversation import Conversation
 from providers.errors import ProviderUnavailable
 
@@ -142,11 +142,10 @@ def _gather(
     open_ones: Sequence[Prepared], until: float, on_late: Callable[[LateOutcomes], None]
 ) -> LateOutcomes:
     default = settings.PAYMENT_GATEWAY  # hot path: once
-    names = [one.request.gateway or default for one in open_ones]
-    providers = {name: talk(name) for name in set(names)}
     gathered = hold_all(
-        [asking(one, providers[name]) for one, name in zip(open_ones, names, strict=True)],
-        gateways=names,
+        asking,
+        open_ones,
+        gateways=[one.request.gateway or default for one in open_ones],
         patience=max(0.0, until - monotonic()),
         on_late=lambda late: on_late([(open_ones[index], outcome) for index, outcome in late]),
     )
@@ -160,8 +159,6 @@ def _gather(
 
 def begin(begun: Sequence[tuple[Prepared, Outcome]]) -> list[Prepared]:
     """Record the provider's ids of begun calls; return those to be sent again."""
-    if not begun:
-        return []
     columns = [
         numbers(one.request.order_id for one, _ in begun),
         numbers(one.number for one, _ in begun),
@@ -182,9 +179,8 @@ def begin(begun: Sequence[tuple[Prepared, Outcome]]) -> list[Prepared]:
     ]
 
 
-def asking(prepared: Prepared, provider: Talk | None = None) -> Conversation[Outcome]:
+def asking(prepared: Prepared, provider: Talk) -> Conversation[Outcome]:
     """Send the call; a repeat is looked up by its key first."""
-    provider = provider or talk(prepared.gateway)
     if not prepared.is_new:
         try:
             found = yield from looking_up(provider, key=prepared.key, sent=prepared.sent)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import partial
 
 from django.conf import settings
 from django.db import transaction
@@ -14,10 +15,10 @@ from payments import ledger
 from payments.balance import balance, capture_to_refund, latest, left_of, next_number
 from payments.calls import FIRST, Prepared, Request
 from payments.gateways import gateway
-from payments.gateways.protocol import UNDECIDED, Outcome, Sent
+from payments.gateways.protocol import UNDECIDED, Outcome, Sent, Talk
 from payments.ledger import Kind, Recorded, State
 from payments.models import Transaction
-from payments.talking import hold_all, talk
+from payments.talking import hold_all
 from providers.conversation import Conversation
 from providers.errors import ProviderUnavailable
 
@@ -260,7 +261,8 @@ def _find_all(entries: Sequence[Transaction], *, now: datetime) -> list[tuple[Tr
     if early := [entry for entry in entries if entry.asked_at > now + ledger.arrival_grace()]:
         ledger.restart_grace(early)
     gathered = hold_all(
-        [_find(entry, now) for entry in entries],
+        partial(_find, now=now),
+        entries,
         gateways=[entry.gateway for entry in entries],
         patience=settings.STRAGGLER_PATIENCE_SECONDS,
         on_late=_ignore,
@@ -283,10 +285,10 @@ def _ignore(late: Sequence[tuple[int, Outcome]]) -> None:
     """A look-up that is late is made again."""
 
 
-def _find(entry: Transaction, now: datetime) -> Conversation[Outcome]:
+def _find(entry: Transaction, provider: Talk, *, now: datetime) -> Conversation[Outcome]:
     """Look up a transaction: declined once it can no longer arrive."""
     try:
-        found = yield from ledger.looking_up(talk(entry.gateway), key=entry.key, sent=_sent(entry))
+        found = yield from ledger.looking_up(provider, key=entry.key, sent=_sent(entry))
     except ProviderUnavailable as unavailable:
         return Outcome(kind="unknown", code=ledger.LOOKUP_FAILED, message=str(unavailable)[:200])
     if found is not None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 from django.conf import settings
 
-from payments.gateways import gateway
+from payments.gateways import GatewayUnknown, gateway
 from payments.gateways.protocol import PaymentGateway, Talk
 from providers.concurrency import Gathered, concurrently
 from providers.conversation import Conversation, hold
@@ -21,6 +21,7 @@ from providers.loop import Job, Turn, loop
 from providers.together import together
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 
 class Direct:
@@ -50,31 +51,40 @@ def provider_name(name: str = "") -> str:
     return gateway(name).provider
 
 
-Started = tuple[Conversation[T], Callable[[T | Exception], None]]
+# Opens the conversation about an item, of a gateway's calls.
+Opener = Callable[[Item, Talk], Conversation[T]]
 
 
-def start(name: str, conversations: Sequence[Started[T]], *, turn: Turn) -> None:
-    """Run conversations made by `talk` in the background. What is beside each gets its result or error.
-
-    That must not block.
-    """
-    provider = gateway(name)
+def start(
+    name: str,
+    opens: Opener[Item, T],
+    items: Sequence[Item],
+    *,
+    done: Callable[[Item, T | Exception], None],
+    turn: Turn,
+) -> None:
+    """Run a conversation about each item in the background. `done`, which must not block, gets its result or error."""
+    try:
+        provider = gateway(name)
+    except GatewayUnknown as error:  # configured no longer: its orders alone need attention
+        for item in items:
+            done(item, error)
+        return
+    talk, make = _transport(provider)
+    jobs = [Job(opens(item, talk), partial(done, item)) for item in items]
     if is_handed_over(name):
-        jobs = [Job(conversation, done) for conversation, done in conversations]
         loop().submit(provider.provider, jobs, turn=turn)
         return
-    for conversation, done in conversations:
-        _threads(os.getpid()).submit(_run, conversation, _caller(provider), done)
+    for job in jobs:
+        _threads(os.getpid()).submit(_run, job, make)
 
 
-def _run(
-    conversation: Conversation[T], make: Callable[[Call], Any], done: Callable[[T | Exception], None]
-) -> None:
+def _run(job: Job[T], make: Callable[[Call], Any]) -> None:
     try:
-        result: T | Exception = hold(conversation, make)
-    except Exception as error:  # noqa: BLE001 - whoever started it knows what to do
+        result: T | Exception = hold(job.conversation, make)
+    except Exception as error:  # noqa: BLE001 - `done` knows what to do
         result = error
-    done(result)
+    job.done(result)
 
 
 @functools.lru_cache(maxsize=2)
@@ -82,35 +92,26 @@ def _threads(pid: int) -> ThreadPoolExecutor:  # noqa: ARG001 - threads do not s
     return ThreadPoolExecutor(settings.PROVIDER_CONCURRENCY, thread_name_prefix="gateway")
 
 
-def talk(name: str = "") -> Talk:
-    """Return a gateway's calls as conversations for `hold_all` or `start`."""
-    provider = gateway(name)
-    return provider.talk or cast("Talk", Direct(provider))
-
-
-def _caller(provider: PaymentGateway) -> Callable[[Call], Any]:
-    """Return what makes the calls of a gateway's conversations on a thread."""
-    return client(provider.provider).make if provider.talk else _makes_none
-
-
 def hold_all(
-    conversations: Sequence[Conversation[T]],
+    opens: Opener[Item, T],
+    items: Sequence[Item],
     *,
     patience: float,
     on_late: OnLate[T],
     gateways: Sequence[str] = (),
 ) -> Gathered[T]:
-    """Run conversations made by `talk` concurrently; return the results that arrive in time.
+    """Run a conversation about each item concurrently; return the results that arrive in time.
 
-    `gateways` names the gateway of each; empty: the default.
+    `gateways` names the gateway of each; empty: the default. Raises GatewayUnknown before any call.
     """
     if len(set(gateways)) > 1:
-        return _hold_groups(conversations, patience=patience, on_late=on_late, gateways=gateways)
+        return _hold_groups(opens, items, patience=patience, on_late=on_late, gateways=gateways)
     name = gateways[0] if gateways else ""
     provider = gateway(name)
+    talk, make = _transport(provider)
+    conversations = [opens(item, talk) for item in items]
     if is_handed_over(name):
         return together(provider.provider, conversations, patience=patience, on_late=on_late)
-    make = _caller(provider)
     if not provider.waits:
         results = {place: hold(each, make) for place, each in enumerate(conversations)}
         return Gathered(results, frozenset())
@@ -118,23 +119,34 @@ def hold_all(
     return concurrently(calls, patience=patience, on_late=on_late)
 
 
+def _transport(provider: PaymentGateway) -> tuple[Talk, Callable[[Call], Any]]:
+    """Return a gateway's calls as conversations, and what makes these calls on a thread."""
+    if provider.talk is None:
+        return cast("Talk", Direct(provider)), _makes_none
+    return provider.talk, lambda call: client(provider.provider).make(call)
+
+
 def _hold_groups(
-    conversations: Sequence[Conversation[T]],
+    opens: Opener[Item, T],
+    items: Sequence[Item],
     *,
     patience: float,
     on_late: OnLate[T],
     gateways: Sequence[str],
 ) -> Gathered[T]:
-    """Run the conversations of several gateways, one gateway after the other."""
+    """Run conversations with several gateways, one gateway after the other."""
     places: dict[str, list[int]] = {}
-    for place in range(len(conversations)):
+    for place in range(len(items)):
         places.setdefault(gateways[place], []).append(place)
+    for name in places:
+        gateway(name)
     until = time.monotonic() + patience
     results: dict[int, T] = {}
     late: set[int] = set()
     for name, group in places.items():
         gathered = hold_all(
-            [conversations[place] for place in group],
+            opens,
+            [items[place] for place in group],
             patience=max(0.0, until - time.monotonic()),
             on_late=partial(_at, group, on_late),
             gateways=[name],

@@ -7,8 +7,6 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from functools import partial
-from typing import TypeGuard
 
 from django.conf import settings
 from django.db import transaction
@@ -23,7 +21,6 @@ from orders.payment.answers import Answered
 from orders.workflow import JourneyState
 from payments import ledger, talking
 from payments.calls import Prepared
-from payments.gateways import GatewayUnknown
 from payments.gateways.protocol import Outcome
 from payments.ledger import Kind
 from providers import late
@@ -181,17 +178,7 @@ class HandedOverCalls:
             is_first = call.kind is Kind.CAPTURE or call.provider_id
             groups.setdefault((call.gateway, Turn.FIRST if is_first else turn), []).append(call)
         for (gateway, own_turn), group in groups.items():
-            self._start(gateway, group, own_turn)
-
-    def _start(self, gateway: str, calls: Sequence[Prepared], turn: Turn) -> None:
-        try:
-            provider = talking.talk(gateway)
-        except GatewayUnknown as error:  # configured no longer: its orders alone need attention
-            for call in calls:
-                self._answered(call, error)
-        else:
-            asked = [(ledger.asking(call, provider), partial(self._answered, call)) for call in calls]
-            talking.start(gateway, asked, turn=turn)
+            talking.start(gateway, ledger.asking, group, done=self._answered, turn=own_turn)
 
     def drain(self, *, seconds: float) -> bool:
         until = time.monotonic() + seconds
@@ -213,11 +200,17 @@ class HandedOverCalls:
         self._collector.add(Answered(call, outcome))
 
     def _collect(self, answered: Sequence[Answered]) -> None:
-        begun = [(a.prepared, a.outcome) for a in answered if is_begun(a.outcome)]
-        decided = [answer for answer in answered if not is_begun(answer.outcome)]
+        begun: list[tuple[Prepared, Outcome]] = []
+        decided: list[Answered] = []
+        for answer in answered:
+            # The provider knows the call by an id, which has to be recorded before it is sent again.
+            if isinstance(answer.outcome, Outcome) and answer.outcome.kind == "begun":
+                begun.append((answer.prepared, answer.outcome))
+            else:
+                decided.append(answer)
         for captures in by_halves(answers.take, decided, alone=answers.escalate):
             self.submit(captures)
-        continued = ledger.begin(begun)
+        continued = ledger.begin(begun) if begun else []
         with self._lock:
             for answer in answered:
                 self._under_way.pop((answer.prepared.request.order_id, answer.prepared.kind), None)
@@ -245,11 +238,6 @@ class HandedOverCalls:
 
 def _turn_of(*, is_bulk: bool) -> Turn:
     return Turn.LAST if is_bulk else Turn.SOON
-
-
-def is_begun(outcome: Outcome | Exception) -> TypeGuard[Outcome]:
-    """Whether the provider knows the call by an id, which has to be recorded before it is sent again."""
-    return isinstance(outcome, Outcome) and outcome.kind == "begun"
 
 
 @per_process

@@ -159,7 +159,7 @@ def capture_without_join() -> list[Replacement]:
 def _declined_instead_of(kind: str) -> list[Replacement]:
     asking = ledger.asking
 
-    def rash(prepared: Prepared, provider: Talk | None = None) -> Conversation[Outcome]:
+    def rash(prepared: Prepared, provider: Talk) -> Conversation[Outcome]:
         outcome = yield from asking(prepared, provider)
         return outcome._replace(kind="declined") if outcome.kind == kind else outcome
 
@@ -245,7 +245,7 @@ def expired_is_captured() -> list[Replacement]:
     """A capture that comes after the authorization has expired counts as done: it was authorized, after all."""
     asking = ledger.asking
 
-    def hopeful(prepared: Prepared, provider: Talk | None = None) -> Conversation[Outcome]:
+    def hopeful(prepared: Prepared, provider: Talk) -> Conversation[Outcome]:
         outcome = yield from asking(prepared, provider)
         has_expired = prepared.kind is Kind.CAPTURE and outcome.code == expiry.CODE
         return outcome._replace(kind="succeeded") if has_expired else outcome

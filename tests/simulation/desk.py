@@ -5,7 +5,7 @@ Each call is a process of its own, which may crash, freeze or be slow; answers a
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.db import OperationalError
 
@@ -14,6 +14,8 @@ from orders.payment import answers
 from orders.payment.answers import Answered
 from payments import ledger
 from payments.calls import Prepared
+from payments.gateways.protocol import PaymentGateway, Talk
+from payments.talking import Direct
 from providers.conversation import Conversation, hold
 
 if TYPE_CHECKING:
@@ -26,6 +28,11 @@ DATABASE_PAUSE = 0.5
 def held(conversation: Conversation[Any]) -> Any:
     """Hold a conversation that makes no call by itself."""
     return hold(conversation, lambda _call: None)
+
+
+def talk_with(world: "World") -> Talk:
+    """Return the calls of the world's provider as conversations."""
+    return cast("Talk", Direct(cast("PaymentGateway", world.provider)))
 
 
 class Desk:
@@ -57,7 +64,7 @@ class Desk:
         try:
             if self._world.dice.happens("slow"):
                 self._world.clock.sleep(self._world.dice.uniform(2, 20))
-            outcome = held(ledger.asking(call))
+            outcome = held(ledger.asking(call, talk_with(self._world)))
             ended = True
         except Planned as error:
             outcome, ended = error, True

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from decimal import Decimal
 from functools import partial
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import OperationalError
@@ -31,16 +31,15 @@ from orders.refunding import capturing, crediting, parts, reversals
 from orders.rules.leg_types import Leg, Mark, Outcomes, Reached
 from orders.waits import shortages
 from payments import expiry, ledger, returns, talking
-from payments.talking import Direct
+from payments.talking import Opener
 from providers.concurrency import Gathered
 from providers.conversation import Conversation
 from providers.late import OnLate
 from shipping import quotes
 from tests.simulation.books import SHIPPING, Books, moment
-from tests.simulation.desk import held
+from tests.simulation.desk import held, talk_with
 
 if TYPE_CHECKING:
-    from payments.gateways.protocol import PaymentGateway
     from tests.simulation.world import World
 
 # Before an authorization expires.
@@ -147,10 +146,6 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (ledger, "listed", lambda requests: requests),
         (ledger, "unknown_of", books.unknown_of),
         (ledger, "not_refused", books.not_refused),
-        *(
-            (module, "talk", lambda _name: Direct(cast("PaymentGateway", world.provider)))
-            for module in (ledger, returns)
-        ),
         *((module, "hold_all", _hold_all(world)) for module in (ledger, returns)),
         (talking, "is_handed_over", lambda: world.hands_over),
         (handover, "room", world.desk.room),
@@ -199,16 +194,18 @@ def _hold_all(world: "World") -> Callable[..., Gathered[Any]]:
     """Hold conversations one after the other; some answer after the caller has gone on, some never begin."""
 
     def hold_all(
-        conversations: Sequence[Conversation[Any]],
+        opens: Opener[Any, Any],
+        items: Sequence[Any],
         *,
         patience: float,
         on_late: OnLate[Any],
         gateways: Sequence[str],
     ) -> Gathered[Any]:
         until, results, late = world.clock.now + patience, {}, set()
-        for place, conversation in enumerate(conversations):
+        for place, item in enumerate(items):
             if world.clock.now > until:
                 break
+            conversation = opens(item, talk_with(world))
             if world.dice.happens("slow"):
                 late.add(place)
                 _begin_late(world, place, conversation, on_late)
