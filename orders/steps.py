@@ -349,8 +349,7 @@ def _record(
     journeys: Sequence[JourneyState],
     batch: BatchLease,
 ) -> None:
-    recorded = ledger.conclude(kind, outcomes)
-    ledger.delete_unsent(prepared, outcomes)
+    recorded = ledger.conclude(kind, outcomes, prepared=prepared)
     called = {one.request.order_id for one in prepared}
     for journey in journeys:
         outcome = recorded.outcomes.get(journey.order_id)

@@ -261,10 +261,19 @@ class Recorded(NamedTuple):
 
 
 def conclude(
-    kind: Kind, outcomes: Mapping[int, Outcome], *, number_by_order: Mapping[int, int] = NONE
+    kind: Kind,
+    outcomes: Mapping[int, Outcome],
+    *,
+    prepared: Iterable[Prepared] = (),
+    number_by_order: Mapping[int, int] = NONE,
 ) -> Recorded:
-    """Record outcomes. DECIDED_MEANWHILE replaces an undecided one that could not be recorded."""
+    """Record outcomes; delete those of `prepared` that are new and were not sent.
+
+    DECIDED_MEANWHILE replaces an undecided one that could not be recorded.
+    """
     new = record(kind, outcomes, number_by_order=number_by_order)
+    if not_sent := {order_id for order_id, outcome in outcomes.items() if outcome.kind == "not_sent"}:
+        _delete_unsent([one for one in prepared if one.is_new and one.request.order_id in not_sent])
     if not UNDECIDED.isdisjoint(map(attrgetter("kind"), outcomes.values())):
         outcomes = {
             order_id: DECIDED_MEANWHILE if outcome.kind in UNDECIDED and order_id not in new else outcome
@@ -307,14 +316,8 @@ def reverse(entry: Transaction, outcome: Outcome) -> Reversed | None:
     return None
 
 
-def delete_unsent(prepared: Iterable[Prepared], outcomes: Mapping[int, Outcome]) -> None:
-    """Delete the new transactions that were not sent, unless another worker has set out to send them."""
-    not_sent = {order_id for order_id, outcome in outcomes.items() if outcome.kind == "not_sent"}
-    if not_sent:
-        _delete([one for one in prepared if one.is_new and one.request.order_id in not_sent])
-
-
-def _delete(prepared: Sequence[Prepared]) -> None:
+def _delete_unsent(prepared: Sequence[Prepared]) -> None:
+    """Delete transactions, unless another worker has set out to send them."""
     if prepared:
         columns = [
             [one.request.order_id for one in prepared],

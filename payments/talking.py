@@ -47,10 +47,6 @@ def is_handed_over(name: str = "") -> bool:
     return settings.PROVIDER_HANDOVER and gateway(name).talk is not None
 
 
-def provider_name(name: str = "") -> str:
-    return gateway(name).provider
-
-
 # Opens the conversation about an item, of a gateway's calls.
 Opener = Callable[[Item, Talk], Conversation[T]]
 

@@ -266,7 +266,12 @@ class Loop:
         measures.PROVIDER_CALLS.add(lane.name, "refused" if answer.is_refusal else "answered")
         self._note(lane, probe, ok=True)
         lane.window.answered(reply.seconds, now=time.monotonic())
-        self._answered(lane, job, answer)
+        job.call = None
+        step = partial(job.conversation.send, answer.content)
+        if answer.is_refusal:
+            refused = ProviderRefused(lane.name, answer.status, *answer.error, answer.content)
+            step = partial(job.conversation.throw, refused)
+        self._advance(lane, job, step, queue=True)
 
     def _note(self, lane: Lane, probe: str, *, ok: bool) -> None:
         if probe:
@@ -279,14 +284,6 @@ class Loop:
         if lane.successes or lane.failures:
             breaker(lane.name).record_all(successes=lane.successes, failures=lane.failures)
             lane.successes = lane.failures = 0
-
-    def _answered(self, lane: Lane, job: Job[Any], answer: Answer) -> None:
-        job.call = None
-        if answer.is_refusal:
-            refused = ProviderRefused(lane.name, answer.status, *answer.error, answer.content)
-            self._advance(lane, job, partial(job.conversation.throw, refused), queue=True)
-        else:
-            self._advance(lane, job, partial(job.conversation.send, answer.content), queue=True)
 
     def _failed(self, lane: Lane, job: Job[Any], failure: TryFailed) -> None:
         assert job.call is not None

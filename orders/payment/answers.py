@@ -64,8 +64,8 @@ def take(answered: Sequence[Answered]) -> list[Prepared]:
                 _stop(prepared.kind, journey, outcome)
         to_capture: list[JourneyState] = []
         for kind, of_kind in outcomes.items():
-            recorded = ledger.conclude(kind, of_kind)
-            ledger.delete_unsent((one.prepared for one in answered if one.prepared.kind is kind), of_kind)
+            prepared_of_kind = (one.prepared for one in answered if one.prepared.kind is kind)
+            recorded = ledger.conclude(kind, of_kind, prepared=prepared_of_kind)
             found = [
                 (journeys[id_], outcome) for id_, outcome in recorded.outcomes.items() if id_ in journeys
             ]

@@ -21,6 +21,7 @@ from orders.payment.answers import Answered
 from orders.workflow import JourneyState
 from payments import ledger, talking
 from payments.calls import Prepared
+from payments.gateways import gateway
 from payments.gateways.protocol import Outcome
 from payments.ledger import Kind
 from providers import late
@@ -127,12 +128,12 @@ def capture(batch: BatchLease, journeys: Sequence[JourneyState]) -> list[Prepare
 
 def room(wanted: int, until: float, *, is_bulk: bool) -> int:
     """Return the loop's free places; 0 if none until that monotonic time."""
-    return loop().room(talking.provider_name(), wanted=wanted, until=until, turn=_turn_of(is_bulk=is_bulk))
+    return loop().room(gateway().provider, wanted=wanted, until=until, turn=_turn_of(is_bulk=is_bulk))
 
 
 def pause_when_crowded() -> float:
     """Return the delay of orders without room, in seconds: about a call's duration."""
-    return min(settings.STRAGGLER_PATIENCE_SECONDS, loop().usual_seconds(talking.provider_name()))
+    return min(settings.STRAGGLER_PATIENCE_SECONDS, loop().usual_seconds(gateway().provider))
 
 
 def submit(calls: Sequence[Prepared], *, is_bulk: bool = False) -> None:
@@ -177,8 +178,8 @@ class HandedOverCalls:
             # Captures go first: an order is done when it is captured.
             is_first = call.kind is Kind.CAPTURE or call.provider_id
             groups.setdefault((call.gateway, Turn.FIRST if is_first else turn), []).append(call)
-        for (gateway, own_turn), group in groups.items():
-            talking.start(gateway, ledger.asking, group, done=self._answered, turn=own_turn)
+        for (name, own_turn), group in groups.items():
+            talking.start(name, ledger.asking, group, done=self._answered, turn=own_turn)
 
     def drain(self, *, seconds: float) -> bool:
         until = time.monotonic() + seconds

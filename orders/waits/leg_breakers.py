@@ -1,10 +1,10 @@
 """The circuit breakers of legs' providers."""
 
 from orders.legs import PAYMENT
-from payments import talking
+from payments.gateways import gateway
 from providers.breaker import BreakerState, breaker
 
 
 def breaker_state(provider: str) -> BreakerState:
     """Return the state of the breaker of a provider that a leg declares. The gateway names the payment's."""
-    return breaker(talking.provider_name() if provider == PAYMENT.provider else provider).state()
+    return breaker(gateway().provider if provider == PAYMENT.provider else provider).state()

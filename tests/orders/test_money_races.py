@@ -181,9 +181,9 @@ def test_a_transaction_that_another_worker_is_sending_is_not_struck_out() -> Non
     second = ledger.prepare(Kind.AUTHORIZE, charges)
     assert [first[0].is_new, second[0].is_new] == [True, False]
     not_sent = {order_id: ledger.NO_CAPACITY}
-    ledger.delete_unsent(first, not_sent)
+    ledger.conclude(Kind.AUTHORIZE, not_sent, prepared=first)
     assert Transaction.objects.filter(order_id=order_id).exists()
-    ledger.delete_unsent([second[0]._replace(is_new=True)], not_sent)
+    ledger.conclude(Kind.AUTHORIZE, not_sent, prepared=[second[0]._replace(is_new=True)])
     assert not Transaction.objects.filter(order_id=order_id).exists()
 
 

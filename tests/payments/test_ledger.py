@@ -66,7 +66,7 @@ def test_only_new_calls_that_were_not_sent_are_deleted() -> None:
     first, second, third = (order.order_id for order in orders)
     unknown = Outcome("unknown", code="no_answer")
     outcomes = {first: ledger.NO_CAPACITY, second: ledger.NO_CAPACITY, third: unknown}
-    ledger.delete_unsent(prepared, outcomes)
+    ledger.conclude(Kind.AUTHORIZE, outcomes, prepared=prepared)
     assert set(Transaction.objects.values_list("order_id", flat=True)) == {first, third}
 
 

@@ -199,7 +199,7 @@ class Books:
         assert isinstance(found, datetime)
         return found
 
-    def delete(self, prepared: Iterable[Prepared]) -> None:
+    def delete_unsent(self, prepared: Iterable[Prepared]) -> None:
         for one in prepared:
             self._database.write(partial(self._forget, (one.request.order_id, one.number), one.asked_at))
 
