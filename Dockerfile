@@ -34,6 +34,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     DATA_DIR=/srv/orders/data \
     SANDBOX_DATA=/srv/sandbox \
     HEARTBEAT_FILE=/tmp/heartbeat \
+    DRAINING_FILE=/tmp/draining \
     WEB_HOST=0.0.0.0 WEB_PORT=8001 \
     LIVE_HOST=0.0.0.0 LIVE_PORT=8002 \
     SANDBOX_HOST=0.0.0.0 SANDBOX_PORT=8003 \

@@ -20,7 +20,6 @@ from database.arrays import numbers
 from database.prepared import execute
 from orders import legs, quarantine
 from orders.models import Journey
-from orders.rules.schedule import LIVE_LANE
 from orders.status import Status
 from orders.workflow import JourneyState
 from runtime.canvases import Canvases
@@ -49,6 +48,22 @@ class Claimed:
     order_ids: list[int]
 
 
+class Progress(NamedTuple):
+    """How far a step came with a batch before it let others pass."""
+
+    orders: int = 0  # taken care of
+    gone: int = 0  # of these, how many have left the batch
+    seconds: float = 0.0  # that it took
+
+
+class Paused(Exception):
+    """A step lets other batches pass: its message goes to the end of the queue."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__(progress)
+        self.progress = progress
+
+
 class BatchLease(NamedTuple):
     """A step's lease on a batch or a part of one."""
 
@@ -57,12 +72,14 @@ class BatchLease(NamedTuple):
     step: str
     began_at: str
     run_id: int | None = None  # if the run was recorded in advance
+    is_bulk: bool = False
     is_whole: bool = True
     is_last: bool = True  # last part of a split batch
+    progress: Progress | None = None  # None: it may not pause
 
     def halves(self) -> tuple["BatchLease", "BatchLease"]:
         middle = len(self.order_ids) // 2
-        part = self._replace(is_whole=False)
+        part = self._replace(is_whole=False, progress=None)
         return (
             part._replace(order_ids=self.order_ids[:middle], is_last=False),
             part._replace(order_ids=self.order_ids[middle:]),
@@ -73,6 +90,19 @@ class UnderWay(NamedTuple):
     batches: int
     orders: int
     fresh: int
+    bulks: int
+
+    @property
+    def room(self) -> int:
+        """Return how many orders may leave."""
+        if self.batches >= settings.MAX_CONCURRENT_BATCHES:
+            return 0
+        return max(0, min(settings.BATCH_SIZE, settings.MAX_CONCURRENT_ORDERS - self.orders))
+
+    @property
+    def is_filled_by_bulks(self) -> bool:
+        """Whether only orders placed one by one may leave: one batch of them beside bulks that fill the limit."""
+        return not self.room and self.bulks == self.batches
 
 
 def claim() -> list[Claimed]:
@@ -83,15 +113,14 @@ def claim() -> list[Claimed]:
     """
     with transaction.atomic():
         before_us = under_way()
-        room = min(settings.BATCH_SIZE, settings.MAX_CONCURRENT_ORDERS - before_us.orders)
-        if before_us.batches >= settings.MAX_CONCURRENT_BATCHES or room <= 0:
+        only_live = before_us.is_filled_by_bulks
+        room = settings.BATCH_SIZE if only_live else before_us.room
+        if not room or (before_us.fresh and not Journey.objects.are_due(room)):
             return []
-        if before_us.fresh and not Journey.objects.are_due(room):
-            return []
-        due = Journey.objects.lock_due(room)
+        due = Journey.objects.lock_due(room, only_live=only_live)
         _count_crashes(due)
-        groups = _group_by_route_and_risk([journey for journey in due if quarantine.is_admitted(journey)])
-        may_leave = settings.MAX_CONCURRENT_BATCHES - before_us.batches
+        groups = _group_alike([journey for journey in due if quarantine.is_admitted(journey)])
+        may_leave = max(1, settings.MAX_CONCURRENT_BATCHES - before_us.batches)
         claimed = [_form_batch(route, journeys) for route, journeys in islice(groups, may_leave)]
         changed = [journey for journey in due if journey.has_changed]
         Journey.objects.save_all(sorted(changed, key=lambda journey: journey.order_id))
@@ -103,15 +132,16 @@ def claim() -> list[Claimed]:
 def under_way() -> UnderWay:
     """Return what is in flight on this node, under the dispatchers' lock: two would both fill the room."""
     execute("SELECT pg_advisory_xact_lock(%s::int, hashtext(%s))", [CLAIMING, settings.BATCH_NODE])
-    ((batches, orders, fresh),) = execute(
+    ((batches, orders, fresh, bulks),) = execute(
         "SELECT count(*), coalesce(sum(size), 0)::int,"
-        " count(*) FILTER (WHERE started_at > clock_timestamp() - %s::float8 * interval '1 second')"
+        " count(*) FILTER (WHERE started_at > clock_timestamp() - %s::float8 * interval '1 second'),"
+        " count(*) FILTER (WHERE is_bulk)"
         " FROM orders_batch WHERE finished_at IS NULL AND started_at > now() - %s::float8 * interval '1 second'"
         # A start in the future: the clock was corrected since.
         " AND started_at < now() + %s::float8 * interval '1 second' AND node = %s",
         [FRESH_SECONDS, settings.LEASE_SECONDS, settings.LEASE_SECONDS, settings.BATCH_NODE],
     )
-    return UnderWay(batches, orders, fresh)
+    return UnderWay(batches, orders, fresh, bulks)
 
 
 def finish(batch_id: int) -> None:
@@ -121,7 +151,10 @@ def finish(batch_id: int) -> None:
     )
 
 
-BATCH = "SELECT order_ids, is_watched, clock_timestamp()::text FROM orders_batch WHERE id = %s AND finished_at IS NULL"
+BATCH = """
+    SELECT order_ids, is_watched, is_bulk, clock_timestamp()::text FROM orders_batch
+    WHERE id = %s AND finished_at IS NULL
+"""
 BEGIN_RUN = "INSERT INTO orders_steprun (batch_id, step, task, worker) VALUES (%s, %s, %s, %s) RETURNING id"
 END_RUN = "UPDATE orders_steprun SET ended_at = clock_timestamp() WHERE id = %s"
 NOTE_RUN = """
@@ -130,17 +163,17 @@ NOTE_RUN = """
 """
 
 
-def acquire_batch(batch_id: int, *, step: str) -> BatchLease | None:
+def acquire_batch(batch_id: int, *, step: str, progress: Progress | None = None) -> BatchLease | None:
     """Return the lease for a step; None if the batch is finished or deleted.
 
-    For a quarantined batch, commit the start of the run first: a worker crash then leaves a trace.
+    For a quarantined batch, commit the start of the run first: a worker crash then leaves a trace. It never pauses.
     """
     found = execute(BATCH, [batch_id])
     if not found:
         return None
-    ((order_ids, is_watched, now),) = found
-    lease = BatchLease(batch_id, order_ids, step, now)
-    return lease._replace(run_id=_begin_run(lease)) if is_watched else lease
+    ((order_ids, is_watched, is_bulk, now),) = found
+    lease = BatchLease(batch_id, order_ids, step, now, is_bulk=is_bulk)
+    return lease._replace(run_id=_begin_run(lease)) if is_watched else lease._replace(progress=progress)
 
 
 def _begin_run(lease: BatchLease) -> int:
@@ -242,15 +275,15 @@ def _count_crashes(due: Sequence[JourneyState]) -> None:
             quarantine.count_loss(journey, before=batch.losses, was_started=batch.was_started)
 
 
-def _group_by_route_and_risk(
+def _group_alike(
     journeys: Sequence[JourneyState],
 ) -> Iterator[tuple[Route, Sequence[JourneyState]]]:
-    alike: dict[tuple[Route, int, int], list[JourneyState]] = {}
+    alike: dict[tuple[bool, Route, int, int], list[JourneyState]] = {}
     for journey in journeys:
-        alike.setdefault((_route(journey), quarantine.batch_limit(journey), journey.losses), []).append(
-            journey
-        )
-    for (route, most, _), together in alike.items():
+        key = journey.is_bulk, _route(journey), quarantine.batch_limit(journey), journey.losses
+        alike.setdefault(key, []).append(journey)
+    # Bulks last: their batches are large, and for some there is no room.
+    for (_, route, most, _), together in sorted(alike.items(), key=lambda group: group[0][0]):
         for start in range(0, len(together), most):
             yield route, together[start : start + most]
 
@@ -264,19 +297,23 @@ def _route(journey: JourneyState) -> Route:
 
 
 def _form_batch(route: Route, journeys: Sequence[JourneyState]) -> Claimed:
-    # Bulks come last: where there is room for a part only, nothing that was placed by itself waits behind them.
-    order_ids = [j.order_id for j in sorted(journeys, key=lambda j: (j.lane != LIVE_LANE, j.order_id))]
-    batch_id = _new_batch(order_ids, is_watched=quarantine.is_watched(journeys), losses=journeys[0].losses)
+    order_ids = sorted(journey.order_id for journey in journeys)
+    batch_id = _new_batch(
+        order_ids,
+        is_watched=quarantine.is_watched(journeys),
+        is_bulk=journeys[0].is_bulk,
+        losses=journeys[0].losses,
+    )
     for journey in journeys:
         journey.claimed(lease=settings.LEASE_SECONDS)
         journey.batch_id = batch_id
     return Claimed(batch_id, route, order_ids)
 
 
-def _new_batch(order_ids: Sequence[int], *, is_watched: bool, losses: int) -> int:
+def _new_batch(order_ids: Sequence[int], *, is_watched: bool, is_bulk: bool, losses: int) -> int:
     ((batch_id,),) = execute(
-        "INSERT INTO orders_batch (size, order_ids, is_watched, losses, node)"
-        " VALUES (%s, %s::bigint[], %s, %s, %s) RETURNING id",
-        [len(order_ids), numbers(order_ids), is_watched, losses, settings.BATCH_NODE],
+        "INSERT INTO orders_batch (size, order_ids, is_watched, is_bulk, losses, node)"
+        " VALUES (%s, %s::bigint[], %s, %s, %s, %s) RETURNING id",
+        [len(order_ids), numbers(order_ids), is_watched, is_bulk, losses, settings.BATCH_NODE],
     )
     return int(batch_id)

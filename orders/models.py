@@ -327,8 +327,8 @@ class Batch(models.Model):
     size = models.IntegerField()
     finished_at = models.DateTimeField(null=True)
     order_ids = ArrayField(models.BigIntegerField(), db_default=[])
-    # Quarantined: an order of it may have crashed a worker.
-    is_watched = models.BooleanField(db_default=False)
+    is_watched = models.BooleanField(db_default=False)  # in quarantine: one may have crashed a worker
+    is_bulk = models.BooleanField(db_default=False)  # makes room for orders placed one by one
     losses = models.SmallIntegerField(db_default=0)
     # Whose broker carries it; empty where one serves all.
     node = models.CharField(max_length=100, db_default="")

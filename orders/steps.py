@@ -23,7 +23,7 @@ from django.db import InterfaceError, OperationalError, transaction
 import faults
 from inventory.models import StockItem
 from orders import batches, queries, wakeup
-from orders.batches import BatchLease
+from orders.batches import BatchLease, Paused, Progress
 from orders.legs import PAYMENT, SHIPPING, STOCK
 from orders.limits import declines
 from orders.models import Journey
@@ -51,9 +51,12 @@ class Step(Protocol):
 
 
 class BatchStep(Protocol):
-    """Returns whether the batch is over: then no other step of it has anything left to do."""
+    """Returns whether the batch is over: then no other step of it has anything left to do.
 
-    def __call__(self, *, batch_id: int) -> bool: ...
+    Given its progress, it may raise `Paused`.
+    """
+
+    def __call__(self, *, batch_id: int, progress: Progress | None = None) -> bool: ...
 
 
 def for_batch(step: Step) -> BatchStep:
@@ -65,8 +68,8 @@ def for_batch(step: Step) -> BatchStep:
     begin, end = f"{step.__name__}.begin", f"{step.__name__}.end"
 
     @functools.wraps(step)
-    def run(*, batch_id: int) -> bool:
-        batch = batches.acquire_batch(batch_id, step=step.__name__)
+    def run(*, batch_id: int, progress: Progress | None = None) -> bool:
+        batch = batches.acquire_batch(batch_id, step=step.__name__, progress=progress)
         if batch is None:
             return True  # possibly for long
         parts, has_failed, is_over = [batch], False, False
@@ -77,7 +80,7 @@ def for_batch(step: Step) -> BatchStep:
                     faults.point(begin)
                     is_over = bool(step(part))
                     faults.point(end)
-                except (OperationalError, InterfaceError):
+                except (OperationalError, InterfaceError, Paused):
                     raise
                 except Exception as error:  # noqa: BLE001 - isolated, logged and escalated
                     parts += reversed(_isolate(part, error))

@@ -4,14 +4,16 @@ Tasks ignore unknown keywords, so that workers one release apart can run them.
 """
 
 import functools
+from collections.abc import Sequence
 from functools import partial
 
-from celery import shared_task
+from celery import current_task, shared_task
 from celery.signals import worker_process_shutdown, worker_shutdown
 from django.conf import settings
 
 from database import failover
 from orders import steps
+from orders.batches import Paused, Progress
 from orders.legs import LEGS
 from orders.maintenance import audit, backlog_samples, canary, retention
 from orders.payment import handover
@@ -34,11 +36,17 @@ def _register(name: str, step: BatchStep) -> None:
     It returns True once its batch is over, which spares the body of a chord (`config.celery_ext.chord_results`).
     """
 
-    @shared_task(name=name)
+    @shared_task(name=name, max_retries=None)
     @functools.wraps(step)
-    def run(*, batch_id: int, **_future: object) -> bool:
+    def run(*, batch_id: int, progress: Sequence[float] = (), **_future: object) -> bool:
         patience = PATIENCE * settings.LEASE_SECONDS if settings.FAILOVER_WAIT_SECONDS else 0
-        return failover.through(partial(step, batch_id=batch_id), seconds=patience)
+        # Called as a function there is no queue in which to let others pass.
+        done = Progress._make(progress or Progress()) if current_task else None
+        try:
+            return failover.through(partial(step, batch_id=batch_id, progress=done), seconds=patience)
+        except Paused as pause:
+            again = {"batch_id": batch_id, "progress": pause.progress}
+            raise current_task.retry(kwargs=again, countdown=0) from None
 
 
 for leg in LEGS:

@@ -76,8 +76,6 @@ class Prepared(NamedTuple):
     since: float
     provider_id: str = ""
     code: str = ""
-    # Before those of bulks.
-    is_live: bool = False
 
     @property
     def number(self) -> int:

@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 LONGEST_REST = 30.0
 NEVER = float("inf")
+# One in so many places is kept for jobs that do not begin last.
+KEPT_PART = 8
 # Files that a process has open besides its calls' connections.
 OTHER_FILES = 200
 
@@ -84,6 +86,11 @@ class Lane:
     def waiting(self) -> int:
         return sum(map(len, self.queues.values()))
 
+    def room(self, turn: Turn) -> int:
+        """Return the free places. What begins last leaves some to others."""
+        kept = self.window.allowance // KEPT_PART if turn is Turn.LAST else 0
+        return max(0, self.window.allowance - kept - self.load)
+
     def next(self) -> Job[Any]:
         return next(filter(None, self.queues.values())).popleft()
 
@@ -113,22 +120,18 @@ class Loop:
             self._inbox.extend((lane, job, turn) for job in jobs)
         self._wire.wake()
 
-    def room(self, name: str, *, wanted: int, until: float) -> int:
+    def room(self, name: str, *, wanted: int, until: float, turn: Turn = Turn.FIRST) -> int:
         """Return a lane's free places, up to `wanted`; 0 if none in time.
 
         Waits until that monotonic time for all, or a quarter of the window.
         """
         lane = self._lane(name)
         with self._change:
-
-            def room() -> int:
-                return max(0, lane.window.allowance - lane.load)
-
             self._change.wait_for(
-                lambda: room() >= min(wanted, max(1, int(lane.window.size / 4))),
+                lambda: lane.room(turn) >= min(wanted, max(1, int(lane.window.size / 4))),
                 timeout=max(0.0, until - time.monotonic()),
             )
-            return min(wanted, room())
+            return min(wanted, lane.room(turn))
 
     def usual_seconds(self, name: str) -> float:
         """Return the recent duration of a call; 0 before the first."""

@@ -1,10 +1,10 @@
 """A node that is about to stop: it is not ready, and its dispatcher claims nothing more."""
 
-from django.conf import settings
+from pathlib import Path
 
-FILE = "draining"
+from django.conf import settings
 
 
 def is_draining() -> bool:
-    """Whether this node's data folder has the marker file: a restart creates it, the node's start deletes it."""
-    return (settings.DATA_DIR / FILE).exists()
+    """Whether the marker file is there: a restart creates it, the node's start deletes it."""
+    return Path(settings.DRAINING_FILE).exists()

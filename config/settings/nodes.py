@@ -5,6 +5,7 @@ import socket
 from django.core.exceptions import ImproperlyConfigured
 
 from config.environment import env, number, whole
+from config.settings.base import DATA_DIR
 
 # cluster: a Valkey per machine. distributed: one Valkey for all machines.
 DEPLOYMENT_MODE = env.str("DEPLOYMENT_MODE", default="standalone")
@@ -33,5 +34,7 @@ STREAM_REPLICAS = whole("STREAM_REPLICAS", default=3 if DEPLOYMENT_MODE == "clus
 STREAM_DAYS = number("STREAM_DAYS", default=7, at_least=0.01)
 # This node's Patroni REST API; empty: none.
 PATRONI_URL = env.str("PATRONI_URL", default="").rstrip("/")
+# While this file is there, the node is not ready and dispatches nothing.
+DRAINING_FILE = env.str("DRAINING_FILE", default="") or str(DATA_DIR / "draining")
 # A dispatcher's limits count the batches on its own broker.
 BATCH_NODE = NODE_ID if DEPLOYMENT_MODE == "cluster" else ""

@@ -16,6 +16,7 @@ from database.prepared import Parameters, execute
 from orders import legs
 from orders.managers.transactions import CurrentTransaction
 from orders.rules.leg_types import Wait
+from orders.rules.schedule import LIVE_LANE
 from orders.status import Status
 from orders.workflow import Event, JourneyState
 
@@ -71,6 +72,8 @@ LOCK_DUE = f"""
         ) first LIMIT (SELECT most FROM level)
     ) of_lane ORDER BY turn, lanes.lane LIMIT %(limit)s::int
 """  # noqa: S608
+
+LOCK_LIVE = LOCK_DUE.replace(f"generate_series(0, {BULK_LANES})", f"(VALUES ({LIVE_LANE}))")
 
 ARE_DUE = "SELECT count(*) = %s FROM (SELECT FROM orders_journey WHERE due_at <= now() LIMIT %s) due"
 
@@ -177,9 +180,9 @@ class JourneyManager(models.Manager):
         """Lock journeys still in the batch: a late worker gets none."""
         return _states(LOCK_BATCH, [numbers(order_ids), batch_id])
 
-    def lock_due(self, limit: int) -> list[JourneyState]:
-        """Lock up to `limit` due journeys, of each lane in turn, skipping locked ones."""
-        return _states(LOCK_DUE, {"limit": limit})
+    def lock_due(self, limit: int, *, only_live: bool = False) -> list[JourneyState]:
+        """Lock up to `limit` due journeys, of each lane in turn or of single orders only, skipping locked ones."""
+        return _states(LOCK_LIVE if only_live else LOCK_DUE, {"limit": limit})
 
     def are_due(self, count: int) -> bool:
         ((answer,),) = execute(ARE_DUE, [count, count])

@@ -15,12 +15,11 @@ from django.db import transaction
 
 import faults
 from orders import batches, queries, wakeup
-from orders.batches import BatchLease
+from orders.batches import BatchLease, Paused, Progress
 from orders.legs import PAYMENT
 from orders.models import Journey
 from orders.payment import answers
 from orders.payment.answers import Answered
-from orders.rules.schedule import LIVE_LANE
 from orders.workflow import JourneyState
 from payments import ledger, talking
 from payments.calls import Prepared
@@ -35,6 +34,8 @@ from runtime.per_process import per_process
 logger = logging.getLogger(__name__)
 
 RENEWALS_PER_LEASE = 3
+# A batch waits for room so long before it lets others pass.
+TURN_SECONDS = 0.1
 # Others look up the rest.
 DRAIN_SECONDS = 8.0
 
@@ -44,14 +45,23 @@ DRAIN_SECONDS = 8.0
 def authorize(batch: BatchLease) -> bool:
     """Hand over a batch's authorizations as the loop has room.
 
-    Return whether all orders have left the batch, which ends it.
+    Return whether all orders have left the batch, which ends it. Raises `Paused` when its turn is over: there may be
+    room for the calls of others.
     """
-    waiting, until = list(batch.order_ids), time.monotonic() + settings.STRAGGLER_PATIENCE_SECONDS
-    gone = 0
+    before = batch.progress or Progress()
+    began = time.monotonic()
+    until = began + settings.STRAGGLER_PATIENCE_SECONDS - before.seconds
+    pause_at = min(until, began + TURN_SECONDS) if batch.progress else until
+    waiting, gone = list(batch.order_ids[before.orders :]), before.gone
     while waiting:
-        some = room(len(waiting), until)
-        part, waiting = waiting[: some or None], waiting[some:] if some else []
-        gone += _hand_over(batch, part, gone, is_crowded=not some, is_last=not waiting)
+        some = room(len(waiting), pause_at, is_bulk=batch.is_bulk)
+        if some or pause_at == until:
+            part, waiting = waiting[: some or None], waiting[some:] if some else []
+            gone += _hand_over(batch, part, gone, is_crowded=not some, is_last=not waiting)
+        now = time.monotonic()
+        if waiting and pause_at < until and (not some or now >= pause_at):
+            taken = len(batch.order_ids) - len(waiting)
+            raise Paused(Progress(taken, gone, before.seconds + now - began))
     return batch.is_whole and gone == len(batch.order_ids)
 
 
@@ -76,7 +86,7 @@ def _hand_over(
                 batches.finish(batch.batch_id)
                 wakeup.wake_dispatcher()
         faults.point("authorize_payment.before_commit")
-    submit(calls)
+    submit(calls, is_bulk=batch.is_bulk)
     return left
 
 
@@ -98,10 +108,7 @@ def _prepare(journeys: Sequence[JourneyState]) -> list[Prepared]:
             authorized += [journey] if journey.may_be_captured else []
         elif journey.is_last(PAYMENT):
             journey.reschedule_in(answers.call_lease())
-    live = {journey.order_id for journey in journeys if journey.lane == LIVE_LANE}
-    open_ones = (one for one in prepared if one.outcome is None)
-    calls = [one._replace(is_live=True) if one.request.order_id in live else one for one in open_ones]
-    return calls + answers.capture(authorized)
+    return [one for one in prepared if one.outcome is None] + answers.capture(authorized)
 
 
 def capture(batch: BatchLease, journeys: Sequence[JourneyState]) -> list[Prepared]:
@@ -121,9 +128,9 @@ def capture(batch: BatchLease, journeys: Sequence[JourneyState]) -> list[Prepare
 # --- This process's calls ---------------------------------------------------------------------------------
 
 
-def room(wanted: int, until: float) -> int:
+def room(wanted: int, until: float, *, is_bulk: bool) -> int:
     """Return the loop's free places; 0 if none until that monotonic time."""
-    return loop().room(talking.provider_name(), wanted=wanted, until=until)
+    return loop().room(talking.provider_name(), wanted=wanted, until=until, turn=_turn_of(is_bulk=is_bulk))
 
 
 def pause_when_crowded() -> float:
@@ -131,10 +138,10 @@ def pause_when_crowded() -> float:
     return min(settings.STRAGGLER_PATIENCE_SECONDS, loop().usual_seconds(talking.provider_name()))
 
 
-def submit(calls: Sequence[Prepared]) -> None:
+def submit(calls: Sequence[Prepared], *, is_bulk: bool = False) -> None:
     """Submit calls. No transaction may be open."""
     if calls:
-        _calls().submit(calls)
+        _calls().submit(calls, turn=_turn_of(is_bulk=is_bulk))
 
 
 def drain(*, seconds: float) -> bool:
@@ -161,7 +168,7 @@ class HandedOverCalls:
             routine=self._renew,
         )
 
-    def submit(self, calls: Sequence[Prepared]) -> None:
+    def submit(self, calls: Sequence[Prepared], *, turn: Turn = Turn.FIRST) -> None:
         now = time.monotonic()
         with self._lock:
             was_idle = not self._under_way
@@ -170,9 +177,11 @@ class HandedOverCalls:
             self._collector.wake()
         groups: dict[tuple[str, Turn], list[Prepared]] = {}
         for call in calls:
-            groups.setdefault((call.gateway, _turn(call)), []).append(call)
-        for (gateway, turn), group in groups.items():
-            self._start(gateway, group, turn)
+            # Captures go first: an order is done when it is captured.
+            is_first = call.kind is Kind.CAPTURE or call.provider_id
+            groups.setdefault((call.gateway, Turn.FIRST if is_first else turn), []).append(call)
+        for (gateway, own_turn), group in groups.items():
+            self._start(gateway, group, own_turn)
 
     def _start(self, gateway: str, calls: Sequence[Prepared], turn: Turn) -> None:
         try:
@@ -234,11 +243,8 @@ class HandedOverCalls:
                 self._under_way.update({call: now for call in old if call in self._under_way})
 
 
-def _turn(call: Prepared) -> Turn:
-    # Captures go first: an order is done when it is captured.
-    if call.kind is Kind.CAPTURE or call.provider_id:
-        return Turn.FIRST
-    return Turn.SOON if call.is_live else Turn.LAST
+def _turn_of(*, is_bulk: bool) -> Turn:
+    return Turn.LAST if is_bulk else Turn.SOON
 
 
 def is_begun(outcome: Outcome | Exception) -> TypeGuard[Outcome]:

@@ -27,6 +27,10 @@ class Schedule:
     has_news: bool = field(default=False, init=False)  # to be saved, without an event
 
     @property
+    def is_bulk(self) -> bool:
+        return self.lane != LIVE_LANE
+
+    @property
     def is_held(self) -> bool:
         return is_held(self.status, is_due=self.is_due)
 

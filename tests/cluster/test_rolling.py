@@ -68,13 +68,14 @@ def running(monkeypatch: Any) -> Iterator[threading.Event]:
 def test_a_dispatcher_claims_nothing_while_its_node_drains(
     settings: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    settings.DATA_DIR, settings.ORDER_PROCESSING_INTERVAL = tmp_path, 0.05
-    (tmp_path / draining.FILE).touch()
+    file = tmp_path / "draining"
+    settings.DRAINING_FILE, settings.ORDER_PROCESSING_INTERVAL = str(file), 0.05
+    file.touch()
     make_order()
     looked: threading.Event = request.getfixturevalue("running")
     for _ in range(3):
         looked.clear()
         assert looked.wait(10)
     assert not Batch.objects.exists()
-    (tmp_path / draining.FILE).unlink()
+    file.unlink()
     until(Batch.objects.exists)

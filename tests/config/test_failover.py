@@ -90,7 +90,7 @@ def test_a_connection_waits_for_a_server_that_takes_writes() -> None:
 
 
 def test_a_node_that_drains_is_not_ready(client: Any, settings: Any, tmp_path: Any) -> None:
-    settings.DATA_DIR = tmp_path
+    settings.DRAINING_FILE = str(tmp_path / "draining")
     assert client.get("/health/ready").status_code == 200
     (tmp_path / "draining").touch()
     assert client.get("/health/ready").status_code == 503

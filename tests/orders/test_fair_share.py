@@ -4,7 +4,7 @@ import pytest
 
 from orders import batches
 from orders.managers import BULK_LANES
-from orders.models import Journey, Order
+from orders.models import Batch, Journey, Order
 from orders.placing import bulk
 from orders.placing.pricing import NewOrder, WantedLine
 from orders.reporting import stats
@@ -37,9 +37,31 @@ def test_a_single_order_placed_after_thousands_in_bulk_is_in_the_first_batch(set
     owner = make_user()
     place_in_bulk(owner.pk, 5000)
     live = make_order((make_product(), 1), owner=owner)
-    first = claimed_first()
-    assert len(first) == 500
-    assert first[0] == live.order_id, "its call begins first where there is no room for all"
+    first, second = batches.claim()
+    assert first.order_ids == [live.order_id], "in a batch of its own, which is small"
+    assert len(second.order_ids) == 499
+    assert list(Batch.objects.order_by("pk").values_list("is_bulk", flat=True)) == [False, True]
+
+
+def test_one_batch_of_single_orders_leaves_beside_bulks_that_fill_the_limit(settings, monkeypatch):
+    monkeypatch.setattr(batches, "FRESH_SECONDS", 0.0)
+    settings.BATCH_SIZE, settings.MAX_CONCURRENT_BATCHES = 10, 2
+    owner = make_user()
+    place_in_bulk(owner.pk, 100)
+    assert [len(claimed_first()) for _ in range(3)] == [10, 10, 0]
+    live = make_order((make_product(), 1), owner=owner)
+    assert claimed_first() == [live.order_id]
+    make_order((make_product(), 1), owner=owner)
+    assert claimed_first() == []
+
+
+def test_single_orders_that_fill_the_limit_wait_for_each_other(settings, monkeypatch):
+    monkeypatch.setattr(batches, "FRESH_SECONDS", 0.0)
+    settings.MAX_CONCURRENT_BATCHES = 1
+    make_order((make_product(), 1))
+    assert len(claimed_first()) == 1
+    make_order((make_product(), 1))
+    assert claimed_first() == []
 
 
 def test_bulks_of_two_owners_share_each_batch_and_keep_their_order(settings):

@@ -7,9 +7,10 @@ from django.db.backends.signals import connection_created
 from django.utils import timezone
 
 from orders import batches, journal, steps
+from orders.batches import Paused, Progress
 from orders.events import EventType
 from orders.legs import PAYMENT
-from orders.models import Batch, Journey
+from orders.models import Batch, Journey, StepRun
 from orders.payment import handover
 from orders.status import Status
 from payments.ledger import Kind
@@ -109,7 +110,7 @@ def test_the_orders_of_a_worker_that_was_killed_are_looked_up_and_resumed(
     order_id = order()
     submitted: list[object] = []
     with monkeypatch.context() as patched:
-        patched.setattr(handover, "submit", submitted.extend)
+        patched.setattr(handover, "submit", lambda calls, **_how: submitted.extend(calls))
         batch_up_to_authorization()
     assert len(submitted) == 1
     due_at = journey(order_id).due_at
@@ -149,7 +150,7 @@ def test_calls_for_which_there_is_no_room_leave_with_the_next_batch(monkeypatch)
     orders = [order() for _ in range(3)]
     rooms = iter([1, 0])
     with monkeypatch.context() as patched:
-        patched.setattr(handover, "room", lambda wanted, until: next(rooms))
+        patched.setattr(handover, "room", lambda wanted, until, is_bulk: next(rooms))
         batch_up_to_authorization()
     await_answers()
     assert sorted(journey(order_id).status for order_id in orders) == [
@@ -161,6 +162,38 @@ def test_calls_for_which_there_is_no_room_leave_with_the_next_batch(monkeypatch)
     work_off()
     assert {journey(order_id).status for order_id in orders} == {Status.CONFIRMED}
     assert all(EventType.WAITING not in types(order_id) for order_id in orders)
+
+
+def test_a_batch_that_waits_for_room_lets_others_pass_and_goes_on_where_it_was(monkeypatch) -> None:
+    orders = [order() for _ in range(3)]
+    (claimed,) = batches.claim()
+    rooms = iter([1, 0, 1, 0, 1])
+    monkeypatch.setattr(handover, "room", lambda wanted, until, is_bulk: next(rooms))
+    steps.reserve_stock(batch_id=claimed.batch_id)
+    steps.quote_shipping(batch_id=claimed.batch_id)
+    progress = Progress()
+    for number in (1, 2):
+        with pytest.raises(Paused) as pause:
+            steps.authorize_payment(batch_id=claimed.batch_id, progress=progress)
+        progress = pause.value.progress
+        assert progress[:2] == (number, number)
+        assert Transaction.objects.count() == number
+        assert not Batch.objects.get().finished_at
+    assert steps.authorize_payment(batch_id=claimed.batch_id, progress=progress) is True
+    await_answers()
+    assert {journey(order_id).status for order_id in orders} == {Status.CONFIRMED}
+    assert StepRun.objects.filter(step="authorize_payment").count() == 1
+
+
+def test_a_batch_that_has_waited_long_enough_waits_no_longer(settings, monkeypatch) -> None:
+    order_id = order()
+    (claimed,) = batches.claim()
+    monkeypatch.setattr(handover, "room", lambda wanted, until, is_bulk: 0)
+    steps.quote_shipping(batch_id=claimed.batch_id)
+    waited = Progress(seconds=settings.STRAGGLER_PATIENCE_SECONDS)
+    steps.authorize_payment(batch_id=claimed.batch_id, progress=waited)
+    assert journey(order_id).attempts == 0
+    assert not Transaction.objects.exists()
 
 
 def test_a_call_without_an_answer_leaves_the_order_waiting_for_its_outcome(

@@ -71,9 +71,9 @@ def outcome_before_call() -> list[Replacement]:
         hope(prepared)
         return ask(prepared, **how)
 
-    def submit_hopefully(calls: Sequence[Prepared]) -> None:
+    def submit_hopefully(calls: Sequence[Prepared], *, is_bulk: bool = False) -> None:
         hope(calls)
-        submit(calls)
+        submit(calls, is_bulk=is_bulk)
 
     return [(ledger, "send", hopeful), (handover, "submit", submit_hopefully)]
 

@@ -93,6 +93,14 @@ def test_a_provider_that_does_not_answer_leaves_doubt_about_a_deed_and_none_abou
         outcome_of(saying(reading(f"/operations/{key}")))
 
 
+def test_one_place_in_eight_is_kept_for_jobs_that_do_not_begin_last(settings, sandbox):
+    settings.PROVIDER_CALLS_IN_FLIGHT = 8
+    lane = Lane("payments", settings.PROVIDERS["payments"])
+    lane.load = lane.window.allowance - lane.window.allowance // 8
+    assert lane.room(Turn.LAST) == 0
+    assert lane.room(Turn.SOON) == lane.room(Turn.FIRST) == lane.window.allowance // 8 > 0
+
+
 def test_a_provider_that_cannot_be_reached_was_sent_nothing(settings, sandbox, key):
     settings.PROVIDERS = {"payments": f"http://127.0.0.1:{free_port()}/payments"}
 

@@ -1,5 +1,8 @@
 """The bound on calls under way follows what the provider bears."""
 
+from collections import deque
+from statistics import median
+
 import pytest
 
 from providers.window import FIRST, LEAST_FAILING, LEAST_SLOW, LEAST_THROTTLED, Window
@@ -46,11 +49,10 @@ def test_it_never_exceeds_its_bound():
     assert [provider.turn() for _ in range(4)][-1] == 300
 
 
-@pytest.mark.parametrize("trouble", [{"failures": 100, "answers": 1}, {"seconds": 4.0}])
-def test_after_thirty_rounds_of_trouble_it_is_back_within_a_few_rounds(provider, trouble):
+def test_after_thirty_rounds_of_failures_it_is_back_within_a_few_rounds(provider):
     for _ in range(30):
-        provider.turn(**trouble)
-    assert provider.window.size <= LEAST_SLOW
+        provider.turn(failures=100, answers=1)
+    assert provider.window.size == LEAST_FAILING
     assert [provider.turn() for _ in range(8)][-1] > FIRST * 0.7
 
 
@@ -109,13 +111,57 @@ def test_it_never_closes_and_least_of_all_for_slowness(provider):
         provider.turn()
     assert provider.window.size == LEAST_THROTTLED
     failing, slow = Provider(most=1000), Provider(most=1000)
-    for number in range(50):
+    for _ in range(50):
         failing.turn(failures=100)
-        slow.turn(0.2 * 1.2**number)
+    slow.turn(0.001)
+    slow.turn(0.9)
+    slow.turn(0.9)
     assert (failing.window.size, slow.window.size) == (LEAST_FAILING, LEAST_SLOW)
 
 
 def test_a_provider_that_is_slower_for_good_gets_its_calls_back(provider):
     large = provider.turn()
-    sizes = [provider.turn(0.9) for _ in range(60)]
-    assert min(sizes) < large < sizes[-1]
+    sizes = [provider.turn(0.9) for _ in range(12)]
+    assert min(sizes) == LEAST_SLOW
+    assert sizes[-1] > large * 0.5
+
+
+class Queue:
+    """Answers one call after the other, so many per second, and each with a delay."""
+
+    def __init__(self, per_second: float, delay: float) -> None:
+        self.window, self.now = Window(4000), 0.0
+        self._per_second, self._delay = per_second, delay
+        self._free_at = 0.0
+        self._under_way: deque[tuple[float, float]] = deque()  # begin and end
+
+    def run(self, seconds: float) -> list[float]:
+        """Call it as often as the window allows; return how long each call took."""
+        took, end = [], self.now + seconds
+        while self.now < end:
+            self.window.crowded()
+            for _ in range(self.window.room(len(self._under_way), now=self.now)):
+                self._free_at = max(self.now, self._free_at) + 1 / self._per_second
+                self._under_way.append((self.now, self._free_at + self._delay))
+            began, self.now = self._under_way.popleft()
+            took.append(self.now - began)
+            self.window.answered(took[-1], now=self.now)
+        return took
+
+
+@pytest.mark.parametrize(("per_second", "delay"), [(700, 0.005), (5000, 0.2)])
+def test_calls_do_not_queue_at_a_provider_that_is_at_its_limit(per_second, delay):
+    queue = Queue(per_second, delay)
+    queue.run(5)
+    took = queue.run(10)
+    assert median(took) < (2 * delay + 0.1) * 1.5
+    assert len(took) > 10 * per_second * 0.95
+
+
+def test_its_size_is_judged_by_calls_that_began_under_it():
+    queue = Queue(700, 0.005)
+    queue.run(2)  # more than the provider bears are under way
+    size = queue.window.size
+    assert LEAST_SLOW < size < FIRST
+    queue.run(0.5)  # and their answers say nothing about the smaller window
+    assert queue.window.size == size

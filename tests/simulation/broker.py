@@ -11,7 +11,7 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from faults.script import Planned
 from orders import batches, steps
-from orders.batches import Claimed, Route
+from orders.batches import Claimed, Paused, Progress, Route
 from orders.legs import LEGS
 from tests.simulation.actors import Clock
 from tests.simulation.dice import Dice
@@ -104,16 +104,20 @@ class Broker:
                 delay = self._dice.uniform(0.5, 40)
             self._clock.start(task, lambda: self._work(task, claimed, then), after=delay)
 
-    def _work(self, task: str, claimed: Claimed, then: Next) -> None:
-        """Deliver the message to a worker; a worker that dies requeues or loses it."""
+    def _work(self, task: str, claimed: Claimed, then: Next, progress: Progress | None = None) -> None:
+        """Deliver the message to a worker; one that dies requeues or loses it, one that pauses requeues it."""
         done = False
         try:
-            getattr(steps, STEPS[task])(batch_id=claimed.batch_id)
+            getattr(steps, STEPS[task])(batch_id=claimed.batch_id, progress=progress or Progress())
             done = True
+        except Paused as pause:
+            done, progress = True, pause.progress
+            self._clock.start(task, lambda: self._work(task, claimed, then, progress), after=0.002)
+            return
         except (OperationalError, Planned):
             return
         finally:
             if not done and not self._dice.calm and self._dice.random() < 0.5:
                 again = self._dice.choice((0.5, 2, 15))
-                self._clock.start(task, lambda: self._work(task, claimed, then), after=again)
+                self._clock.start(task, lambda: self._work(task, claimed, then, progress), after=again)
         then()

@@ -13,7 +13,7 @@ from django.db import OperationalError
 
 from inventory.stock import Wanted
 from orders import legs
-from orders.batches import FRESH_SECONDS, BatchLease, ExpiredBatch, UnderWay
+from orders.batches import FRESH_SECONDS, BatchLease, ExpiredBatch, Progress, UnderWay
 from orders.events import EventType
 from orders.legs import PAYMENT, STOCK
 from orders.managers import journeys
@@ -242,7 +242,7 @@ class Database:
 
     # --- Batches: stands in for the batch table ---
 
-    def new_batch(self, order_ids: list[int], *, is_watched: bool, losses: int) -> int:
+    def new_batch(self, order_ids: list[int], *, is_watched: bool, is_bulk: bool, losses: int) -> int:
         self._batch_numbers += 1
         self.losses[self._batch_numbers] = losses
         if is_watched:
@@ -255,7 +255,9 @@ class Database:
     def finish_batch(self, batch_id: int) -> None:
         self.write(lambda: self.batches.pop(batch_id, None) and None)
 
-    def acquire_batch(self, batch_id: int, *, step: str) -> BatchLease | None:
+    def acquire_batch(
+        self, batch_id: int, *, step: str, progress: Progress | None = None
+    ) -> BatchLease | None:
         if batch_id not in self.batches:
             return None
         run_id = None
@@ -277,7 +279,7 @@ class Database:
         now = self.clock.now
         travelling = [(started, size) for started, size in self.batches.values() if started > now - lease]
         fresh = [started for started, _ in travelling if started > now - FRESH_SECONDS]
-        return UnderWay(len(travelling), sum(size for _, size in travelling), len(fresh))
+        return UnderWay(len(travelling), sum(size for _, size in travelling), len(fresh), bulks=0)
 
     def are_due(self, count: int) -> bool:
         due = [

@@ -37,14 +37,14 @@ class Desk:
         self._under_way: set[int] = set()
         self._renewed: set[int] = set()  # orders with a renewal in the clock's timers
 
-    def room(self, wanted: int, _until: float) -> int:
+    def room(self, wanted: int, _until: float, **_how: object) -> int:
         """Return how many calls may be handed over: now and then few, or none."""
         dice = self._world.dice
         if dice.happens("crowded"):
             return dice.choice((0, 1, wanted // 2))
         return wanted
 
-    def submit(self, calls: Sequence[Prepared]) -> None:
+    def submit(self, calls: Sequence[Prepared], **_how: object) -> None:
         """Begin the calls."""
         for call in calls:
             self._under_way.add(call.request.order_id)

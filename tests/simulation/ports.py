@@ -100,7 +100,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
             "lock_batch",
             lambda _, ids, *, batch_id: database.lock_batch(ids, batch_id=batch_id),
         ),
-        (JourneyManager, "lock_due", lambda _, limit: database.lock_due(limit)),
+        (JourneyManager, "lock_due", lambda _, limit, **_only: database.lock_due(limit)),
         (JourneyManager, "are_due", lambda _, count: database.are_due(count)),
         (JourneyManager, "save_all", lambda _, states: database.save(states)),
         (batches, "_new_batch", database.new_batch),

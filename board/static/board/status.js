@@ -65,7 +65,8 @@ function nodeLamps(nodes) {
 
 function scheduleLamp(schedule, now) {
   if (!schedule) return [];
-  const age = schedule.lastTick ? (now - Date.parse(schedule.lastTick)) / 1000 : Infinity;
+  if (!schedule.lastTick) return [{ name: "Scheduler", state: "unknown", words: "starting" }];
+  const age = (now - Date.parse(schedule.lastTick)) / 1000;
   return [{ name: "Scheduler", state: age < 60 ? "good" : "warn", words: age < 60 ? "" : "not responding" }];
 }
 
