@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from typing import Protocol
 
 import structlog
-from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 
 import faults
@@ -117,15 +116,14 @@ def _due(batch: BatchLease, is_due: Callable[[JourneyState], bool]) -> list[Jour
 
 
 @contextmanager
-def _last_transaction(batch: BatchLease, *, step: str) -> Iterator[None]:
+def _last_transaction(batch: BatchLease, *, step: str, ends_batch: bool = False) -> Iterator[None]:
     with transaction.atomic():
         yield
+        if ends_batch and batch.is_last:
+            batches.finish(batch.batch_id)
+            wakeup.wake_dispatcher()
         batches.finish_run(batch)
         faults.point(f"{step}.before_commit")
-
-
-def _ids(journeys: Sequence[JourneyState]) -> list[int]:
-    return [journey.order_id for journey in journeys]
 
 
 # --- A leg whose work needs no lock ------------------------------------------------------------------------
@@ -146,7 +144,7 @@ def leg_step(leg: Leg) -> Callable[[Work], BatchStep]:
         @functools.wraps(work)
         def step(batch: BatchLease) -> None:
             with transaction.atomic():
-                order_ids = _ids(_due(batch, lambda j: j.may_be_tried(leg)))
+                order_ids = [journey.order_id for journey in _due(batch, lambda j: j.may_be_tried(leg))]
             outcomes = WORK[leg.name](order_ids) if order_ids else {}
             with _last_transaction(batch, step=leg.step):
                 journeys = _due(batch, lambda j: j.order_id in outcomes and j.may_be_tried(leg))
@@ -174,7 +172,7 @@ def reserve_stock(batch: BatchLease) -> None:
     """Reserve every order's units, first come first served, all of an order or none."""
     with _last_transaction(batch, step="reserve_stock"):
         journeys = _due(batch, lambda j: j.may_be_tried(STOCK))
-        wanted, ahead = shortages.wanted(_ids(journeys))
+        wanted, ahead = shortages.wanted([journey.order_id for journey in journeys])
         short = StockItem.objects.reserve(wanted=wanted, ahead=ahead)
         queued = [journey.order_id for journey in journeys if journey.stock is STOCK.SHORT]
         passing = shortages.passing(short, queued)
@@ -215,10 +213,10 @@ def authorize_payment(batch: BatchLease) -> bool:
     if talking.is_handed_over():
         return handover.authorize(batch)
     with transaction.atomic():
-        journeys = _due(batch, lambda j: j.may_be_tried(PAYMENT))
-        prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges(_ids(journeys)))
+        due = [journey.order_id for journey in _due(batch, lambda j: j.may_be_tried(PAYMENT))]
+        prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges(due))
         faults.point("authorize_payment.before_intent_commit")
-    outcomes = _send(prepared)
+    outcomes = ledger.send(prepared, on_late=answers.record_late)
     with transaction.atomic():
         journeys = Journey.objects.lock([p.request.order_id for p in prepared])
         _record(Kind.AUTHORIZE, prepared, outcomes, journeys, batch)
@@ -238,9 +236,8 @@ def authorize_payment(batch: BatchLease) -> bool:
 def capture_payment(batch: BatchLease) -> None:
     """Capture by the database alone, then settle the batch."""
     if talking.is_handed_over():
-        with _last_transaction(batch, step="capture_payment"):
+        with _last_transaction(batch, step="capture_payment", ends_batch=True):
             calls = handover.capture(batch, _due(batch, lambda _: True))
-            _end_batch(batch)
         handover.submit(calls)
         return
     with transaction.atomic():
@@ -249,7 +246,8 @@ def capture_payment(batch: BatchLease) -> None:
 
 
 def _prepare_capture(journeys: Sequence[JourneyState]) -> list[Prepared]:
-    prepared = ledger.prepare(Kind.CAPTURE, ledger.held(_ids(journeys))) if journeys else []
+    held = ledger.held([journey.order_id for journey in journeys])
+    prepared = ledger.prepare(Kind.CAPTURE, held) if journeys else []
     faults.point("capture_payment.before_intent_commit")
     return prepared
 
@@ -257,20 +255,17 @@ def _prepare_capture(journeys: Sequence[JourneyState]) -> list[Prepared]:
 def _capture(
     batch: BatchLease, prepared: Sequence[Prepared], order_ids: Sequence[int], *, ends_batch: bool
 ) -> None:
-    outcomes = _send(prepared)
-    with _last_transaction(batch, step="capture_payment"):
+    outcomes = ledger.send(prepared, on_late=answers.record_late)
+    with _last_transaction(batch, step="capture_payment", ends_batch=ends_batch):
         journeys = Journey.objects.lock(order_ids)
         _record(Kind.CAPTURE, prepared, outcomes, journeys, batch)
         _settle(batch, journeys)
-        if ends_batch:
-            _end_batch(batch)
 
 
 @for_batch
 def settle(batch: BatchLease) -> None:
-    with _last_transaction(batch, step="settle"):
+    with _last_transaction(batch, step="settle", ends_batch=True):
         _settle(batch, _due(batch, lambda _: True))
-        _end_batch(batch)
 
 
 def _settle(batch: BatchLease, journeys: Sequence[JourneyState]) -> None:
@@ -278,12 +273,6 @@ def _settle(batch: BatchLease, journeys: Sequence[JourneyState]) -> None:
         if journey.batch_id == batch.batch_id:
             journey.settle()
     Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
-
-
-def _end_batch(batch: BatchLease) -> None:
-    if batch.is_last:
-        batches.finish(batch.batch_id)
-        wakeup.wake_dispatcher()
 
 
 # --- Back: compensate stock beside money ------------------------------------------------------------------
@@ -305,13 +294,11 @@ def release_stock(batch: BatchLease) -> None:
 def return_money(batch: BatchLease) -> None:
     """Void or refund the orders' payments once their outcomes are known."""
     with transaction.atomic():
-        to_return = _ids(_due(batch, lambda j: j.may_be_reversed(PAYMENT)))
-    returned = returns.reverse_payments(
-        to_return, now=database_now(), patience=settings.STRAGGLER_PATIENCE_SECONDS
-    )
+        to_return = [journey.order_id for journey in _due(batch, lambda j: j.may_be_reversed(PAYMENT))]
+    returned = returns.reverse_payments(to_return, now=database_now())
     with _last_transaction(batch, step="return_money"):
         journeys = _due(batch, lambda j: j.may_be_reversed(PAYMENT) and j.order_id in returned)
-        with_credits = _ids([j for j in journeys if j.payment in (PAYMENT.REFUNDING, PAYMENT.MOVING)])
+        with_credits = [j.order_id for j in journeys if j.payment in (PAYMENT.REFUNDING, PAYMENT.MOVING)]
         if with_credits:
             crediting.supersede(id_ for id_ in with_credits if isinstance(returned[id_], Returned))
         for journey in journeys:
@@ -329,15 +316,14 @@ def refund_credits(batch: BatchLease) -> None:
         to_refund = crediting.prepare([j for j in journeys if j.order_id not in capturing])
         faults.point("refund_credits.before_intent_commit")
     prepared = [*to_capture, *to_refund]
-    outcomes = _send(prepared)
-    with _last_transaction(batch, step="refund_credits"):
+    outcomes = ledger.send(prepared, on_late=answers.record_late)
+    with _last_transaction(batch, step="refund_credits", ends_batch=True):
         journeys = _due(batch, lambda j: j.moves_money)
         refunded = returns.record_all(Kind.REFUND, to_refund, outcomes)
         captured = returns.record_all(Kind.CAPTURE, to_capture, outcomes)
         decided = {**refunded.outcomes, **captured.outcomes}
         crediting.settle(journeys, prepared, decided, recorded=refunded.new | captured.new)
         Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
-        _end_batch(batch)
 
 
 # --- Handover ---------------------------------------------------------------------------------------------
@@ -345,20 +331,15 @@ def refund_credits(batch: BatchLease) -> None:
 
 @for_batch
 def complete(batch: BatchLease) -> None:
-    with _last_transaction(batch, step="complete"):
+    with _last_transaction(batch, step="complete", ends_batch=True):
         journeys = _due(batch, lambda j: j.status is Status.CONFIRMED and j.completion_requested)
-        StockItem.objects.sell(order_ids=_ids(journeys))
+        StockItem.objects.sell(order_ids=[journey.order_id for journey in journeys])
         for journey in journeys:
             journey.complete()
         Journey.objects.save_all(journeys)
-        _end_batch(batch)
 
 
 # --- Provider outcomes ------------------------------------------------------------------------------------
-
-
-def _send(prepared: Sequence[Prepared]) -> dict[int, Outcome]:
-    return ledger.send(prepared, patience=settings.STRAGGLER_PATIENCE_SECONDS, on_late=answers.record_late)
 
 
 def _record(

@@ -121,18 +121,18 @@ def restart_grace(entries: Sequence[Transaction]) -> None:
     execute(RESTART_GRACE, columns)
 
 
-def send(
-    prepared: Sequence[Prepared], *, patience: float, on_late: Callable[[LateOutcomes], None]
-) -> dict[int, Outcome]:
-    """Send calls outside transactions; return outcomes within `patience` seconds.
+def send(prepared: Sequence[Prepared], *, on_late: Callable[[LateOutcomes], None]) -> dict[int, Outcome]:
+    """Send calls outside transactions; return outcomes within settings.STRAGGLER_PATIENCE_SECONDS.
 
     Late ones go to `on_late` in groups, an order at most once in each; again if the database fails.
     """
-    until, open_ones = monotonic() + patience, [one for one in prepared if one.state is State.UNKNOWN]
+    until = monotonic() + settings.STRAGGLER_PATIENCE_SECONDS
+    open_ones = [one for one in prepared if one.state is State.UNKNOWN]
     answers = _gather(open_ones, until, on_late)
     outcomes = {one.request.order_id: outcome for one, outcome in answers}
-    if continued := begin([(one, outcome) for one, outcome in answers if outcome.kind == "begun"]):
-        outcomes |= {one.request.order_id: outcome for one, outcome in _gather(continued, until, on_late)}
+    if begun := [(one, outcome) for one, outcome in answers if outcome.kind == "begun"]:
+        continued = _gather(begin(begun), until, on_late)
+        outcomes |= {one.request.order_id: outcome for one, outcome in continued}
     if len(open_ones) < len(prepared):
         outcomes |= {one.request.order_id: one.outcome for one in prepared if one.outcome}
     return outcomes
@@ -269,16 +269,12 @@ def conclude(
 ) -> Recorded:
     """Record outcomes. DECIDED_MEANWHILE replaces an undecided one that could not be recorded."""
     new = record(kind, outcomes, number_by_order=number_by_order)
-    return Recorded(_without_outdated(outcomes, new), new)
-
-
-def _without_outdated(outcomes: Mapping[int, Outcome], recorded: set[int]) -> Mapping[int, Outcome]:
-    if UNDECIDED.isdisjoint(map(attrgetter("kind"), outcomes.values())):
-        return outcomes
-    return {
-        order_id: DECIDED_MEANWHILE if outcome.kind in UNDECIDED and order_id not in recorded else outcome
-        for order_id, outcome in outcomes.items()
-    }
+    if not UNDECIDED.isdisjoint(map(attrgetter("kind"), outcomes.values())):
+        outcomes = {
+            order_id: DECIDED_MEANWHILE if outcome.kind in UNDECIDED and order_id not in new else outcome
+            for order_id, outcome in outcomes.items()
+        }
+    return Recorded(outcomes, new)
 
 
 def pay_by(order_id: int) -> datetime | None:
@@ -317,23 +313,19 @@ def reverse(entry: Transaction, outcome: Outcome) -> Reversed | None:
 
 def delete_unsent(prepared: Iterable[Prepared], outcomes: Mapping[int, Outcome]) -> None:
     """Delete the new transactions that were not sent, unless another worker has set out to send them."""
-    if of_no_call := unsent(prepared, outcomes):
-        execute(
-            DELETE_UNSENT,
-            [
-                [one.request.order_id for one in of_no_call],
-                [one.number for one in of_no_call],
-                [one.asked_at for one in of_no_call],
-            ],
-        )
-
-
-def unsent(prepared: Iterable[Prepared], outcomes: Mapping[int, Outcome]) -> list[Prepared]:
-    """Return those of the new transactions that were not sent."""
     not_sent = {order_id for order_id, outcome in outcomes.items() if outcome.kind == "not_sent"}
-    if not not_sent:
-        return []
-    return [one for one in prepared if one.is_new and one.request.order_id in not_sent]
+    if not_sent:
+        _delete([one for one in prepared if one.is_new and one.request.order_id in not_sent])
+
+
+def _delete(prepared: Sequence[Prepared]) -> None:
+    if prepared:
+        columns = [
+            [one.request.order_id for one in prepared],
+            [one.number for one in prepared],
+            [one.asked_at for one in prepared],
+        ]
+        execute(DELETE_UNSENT, columns)
 
 
 def entries_of(order_ids: Iterable[int]) -> dict[int, list[Transaction]]:

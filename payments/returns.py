@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from django.conf import settings
 from django.db import transaction
 
 import faults
@@ -36,14 +37,14 @@ NO_ANSWER_YET = Outcome(kind="unknown", code="no_answer_yet")
 MORE_TO_REFUND = Outcome(kind="unknown", code="more_to_refund")
 
 
-def reverse_payments(order_ids: Sequence[int], *, now: datetime, patience: float) -> dict[int, Answer]:
+def reverse_payments(order_ids: Sequence[int], *, now: datetime) -> dict[int, Answer]:
     """Void or refund whatever the orders' transactions hold; idempotent.
 
-    Look-ups, reversals and the check of declined voids each wait at most `patience` seconds.
+    Look-ups, reversals and the check of declined voids each wait at most settings.STRAGGLER_PATIENCE_SECONDS.
     """
-    _look_up(order_ids, now=now, patience=patience)
+    _look_up(order_ids, now=now)
     books = ledger.entries_of(order_ids)
-    uncertain = _look_up_abandoned(books, now=now, patience=patience)
+    uncertain = _look_up_abandoned(books, now=now)
     answers: dict[int, Answer] = {order_id: _standing(books.get(order_id, [])) for order_id in order_ids}
     answers |= dict.fromkeys(uncertain, NO_ANSWER_YET)
     to_do = {
@@ -52,7 +53,7 @@ def reverse_payments(order_ids: Sequence[int], *, now: datetime, patience: float
             _refund(books[o]) for o in _those(answers, Returned.REFUNDED) if not _is_refunded(books[o])
         ],
     }
-    return answers | _reverse(to_do, books, now=now, patience=patience)
+    return answers | _reverse(to_do, books, now=now)
 
 
 def _those(answers: dict[int, Answer], how: Returned) -> list[int]:
@@ -131,7 +132,6 @@ def _reverse(
     books: Mapping[int, Sequence[Transaction]],
     *,
     now: datetime,
-    patience: float,
 ) -> dict[int, Answer]:
     if not any(to_do.values()):
         return {}
@@ -143,7 +143,7 @@ def _reverse(
             for one in ledger.prepare(kind, ledger.listed(requests))
         ]
         faults.point("return_money.before_intent_commit")
-    outcomes = ledger.send(prepared, patience=patience, on_late=_record_late)
+    outcomes = ledger.send(prepared, on_late=_record_late)
     faults.point("return_money.before_record")
     for kind in to_do:
         outcomes |= record_all(kind, prepared, outcomes).outcomes
@@ -153,7 +153,7 @@ def _reverse(
     ledger.record(Kind.AUTHORIZE, dict.fromkeys(voided, Outcome(kind="declined", code="voided")))
     # With a capture that succeeded, it was the rest that is not released.
     refused = [o for o, outcome in voids.items() if outcome.kind == "declined"]
-    captured = _captured_after_all([o for o in refused if not balance(books[o]).captured], now, patience)
+    captured = _captured_after_all([o for o in refused if not balance(books[o]).captured], now)
     order_ids = [request.order_id for requests in to_do.values() for request in requests]
     answers: dict[int, Answer] = dict.fromkeys(order_ids, NO_ANSWER_YET)
     for one in prepared:
@@ -195,10 +195,10 @@ def in_words(prepared: Prepared, outcome: Outcome) -> str:
     return f"{call} refused by the provider: {outcome.code} {outcome.message}".strip()
 
 
-def _captured_after_all(order_ids: Sequence[int], now: datetime, patience: float) -> set[int]:
+def _captured_after_all(order_ids: Sequence[int], now: datetime) -> set[int]:
     """Return those whose abandoned capture arrived, which need a refund instead of a void."""
     captures = ledger.not_refused(Kind.CAPTURE, order_ids)
-    found = _find_all(captures, now=now, patience=patience)
+    found = _find_all(captures, now=now)
     arrived = [(entry, outcome) for entry, outcome in found if outcome.kind == "succeeded"]
     _record_found(Kind.CAPTURE, arrived)
     never_arrived = {entry.order_id for entry, outcome in found if outcome.kind == "declined"}
@@ -211,15 +211,15 @@ def _record_late(late: ledger.LateOutcomes) -> None:
         record_all(kind, prepared, {one.request.order_id: outcome for one, outcome in late})
 
 
-def _look_up(order_ids: Sequence[int], *, now: datetime, patience: float) -> None:
+def _look_up(order_ids: Sequence[int], *, now: datetime) -> None:
     kinds = (Kind.AUTHORIZE, Kind.CAPTURE)
     unknown = [entry for kind in kinds for entry in ledger.unknown_of(kind, order_ids)]
-    found = _find_all(unknown, now=now, patience=patience)
+    found = _find_all(unknown, now=now)
     for kind in kinds:
         _record_found(kind, [(entry, outcome) for entry, outcome in found if entry.kind == kind])
 
 
-def _look_up_abandoned(books: dict[int, list[Transaction]], *, now: datetime, patience: float) -> set[int]:
+def _look_up_abandoned(books: dict[int, list[Transaction]], *, now: datetime) -> set[int]:
     """Look up captures that never arrived once the rest is voided: some of it may have been captured after all.
 
     Read the ledger of these again into `books`. Return the orders of which this is not certain yet.
@@ -227,7 +227,7 @@ def _look_up_abandoned(books: dict[int, list[Transaction]], *, now: datetime, pa
     abandoned = [entry for book in books.values() for entry in _abandoned(book) if _is_released(book)]
     if not abandoned:
         return set()
-    found = _find_all(abandoned, now=now, patience=patience)
+    found = _find_all(abandoned, now=now)
     arrived = [(entry, outcome) for entry, outcome in found if outcome.kind == "succeeded"]
     for entry, outcome in arrived:  # an order may have several
         _record_found(Kind.CAPTURE, [(entry, outcome)])
@@ -256,15 +256,13 @@ def _record_found(kind: Kind, found: Sequence[tuple[Transaction, Outcome]]) -> N
     ledger.record(kind, {entry.order_id: outcome for entry, outcome in found}, number_by_order=numbers)
 
 
-def _find_all(
-    entries: Sequence[Transaction], *, now: datetime, patience: float
-) -> list[tuple[Transaction, Outcome]]:
+def _find_all(entries: Sequence[Transaction], *, now: datetime) -> list[tuple[Transaction, Outcome]]:
     if early := [entry for entry in entries if entry.asked_at > now + ledger.arrival_grace()]:
         ledger.restart_grace(early)
     gathered = hold_all(
         [_find(entry, now) for entry in entries],
         gateways=[entry.gateway for entry in entries],
-        patience=patience,
+        patience=settings.STRAGGLER_PATIENCE_SECONDS,
         on_late=_ignore,
     )
     return [(entries[place], outcome) for place, outcome in gathered.results.items()]

@@ -14,6 +14,8 @@ from payments.gateways import gateway
 from payments.gateways.protocol import PaymentGateway, Talk
 from providers.concurrency import Gathered, concurrently
 from providers.conversation import Conversation, hold
+from providers.http import Call
+from providers.http import provider as client
 from providers.late import OnLate
 from providers.loop import Job, Turn, loop
 from providers.together import together
@@ -41,11 +43,7 @@ class Direct:
 
 def is_handed_over(name: str = "") -> bool:
     """Whether a gateway's calls go to the process's loop, so that no batch waits for them."""
-    return _is_handed_over(gateway(name))
-
-
-def _is_handed_over(provider: PaymentGateway) -> bool:
-    return settings.PROVIDER_HANDOVER and provider.talk is not None
+    return settings.PROVIDER_HANDOVER and gateway(name).talk is not None
 
 
 def provider_name(name: str = "") -> str:
@@ -61,17 +59,19 @@ def start(name: str, conversations: Sequence[Started[T]], *, turn: Turn) -> None
     That must not block.
     """
     provider = gateway(name)
-    if _is_handed_over(provider):
+    if is_handed_over(name):
         jobs = [Job(conversation, done) for conversation, done in conversations]
         loop().submit(provider.provider, jobs, turn=turn)
         return
     for conversation, done in conversations:
-        _threads(os.getpid()).submit(_run, conversation, done)
+        _threads(os.getpid()).submit(_run, conversation, _caller(provider), done)
 
 
-def _run(conversation: Conversation[T], done: Callable[[T | Exception], None]) -> None:
+def _run(
+    conversation: Conversation[T], make: Callable[[Call], Any], done: Callable[[T | Exception], None]
+) -> None:
     try:
-        result: T | Exception = hold(conversation, _makes_none)
+        result: T | Exception = hold(conversation, make)
     except Exception as error:  # noqa: BLE001 - whoever started it knows what to do
         result = error
     done(result)
@@ -83,12 +83,14 @@ def _threads(pid: int) -> ThreadPoolExecutor:  # noqa: ARG001 - threads do not s
 
 
 def talk(name: str = "") -> Talk:
-    """Return a gateway's calls as conversations for `hold_all`, or for the loop."""
+    """Return a gateway's calls as conversations for `hold_all` or `start`."""
     provider = gateway(name)
-    if _is_handed_over(provider):
-        assert provider.talk is not None
-        return provider.talk
-    return cast("Talk", Direct(provider))
+    return provider.talk or cast("Talk", Direct(provider))
+
+
+def _caller(provider: PaymentGateway) -> Callable[[Call], Any]:
+    """Return what makes the calls of a gateway's conversations on a thread."""
+    return client(provider.provider).make if provider.talk else _makes_none
 
 
 def hold_all(
@@ -102,9 +104,28 @@ def hold_all(
 
     `gateways` names the gateway of each; empty: the default.
     """
-    if len(set(gateways)) <= 1:
-        name = gateways[0] if gateways else ""
-        return _hold_group(name, conversations, patience=patience, on_late=on_late)
+    if len(set(gateways)) > 1:
+        return _hold_groups(conversations, patience=patience, on_late=on_late, gateways=gateways)
+    name = gateways[0] if gateways else ""
+    provider = gateway(name)
+    if is_handed_over(name):
+        return together(provider.provider, conversations, patience=patience, on_late=on_late)
+    make = _caller(provider)
+    if not provider.waits:
+        results = {place: hold(each, make) for place, each in enumerate(conversations)}
+        return Gathered(results, frozenset())
+    calls = [partial(hold, conversation, make) for conversation in conversations]
+    return concurrently(calls, patience=patience, on_late=on_late)
+
+
+def _hold_groups(
+    conversations: Sequence[Conversation[T]],
+    *,
+    patience: float,
+    on_late: OnLate[T],
+    gateways: Sequence[str],
+) -> Gathered[T]:
+    """Run the conversations of several gateways, one gateway after the other."""
     places: dict[str, list[int]] = {}
     for place in range(len(conversations)):
         places.setdefault(gateways[place], []).append(place)
@@ -112,11 +133,11 @@ def hold_all(
     results: dict[int, T] = {}
     late: set[int] = set()
     for name, group in places.items():
-        gathered = _hold_group(
-            name,
+        gathered = hold_all(
             [conversations[place] for place in group],
             patience=max(0.0, until - time.monotonic()),
             on_late=partial(_at, group, on_late),
+            gateways=[name],
         )
         results |= {group[index]: result for index, result in gathered.results.items()}
         late |= {group[index] for index in gathered.late}
@@ -125,26 +146,6 @@ def hold_all(
 
 def _at(group: Sequence[int], on_late: OnLate[T], late: Sequence[tuple[int, T]]) -> None:
     on_late([(group[index], result) for index, result in late])
-
-
-def _hold_group(
-    name: str,
-    conversations: Sequence[Conversation[T]],
-    *,
-    patience: float,
-    on_late: OnLate[T],
-) -> Gathered[T]:
-    provider = gateway(name)
-    if _is_handed_over(provider):
-        return together(provider.provider, conversations, patience=patience, on_late=on_late)
-    if not provider.waits:
-        results = {place: hold(each, _makes_none) for place, each in enumerate(conversations)}
-        return Gathered(results, frozenset())
-    return concurrently(
-        [partial(hold, conversation, _makes_none) for conversation in conversations],
-        patience=patience,
-        on_late=on_late,
-    )
 
 
 def _makes_none(_call: object) -> Any:

@@ -54,19 +54,29 @@ def call_lease() -> float:
 def take(answered: Sequence[Answered]) -> list[Prepared]:
     """Record and apply outcomes; return the captures to send."""
     order_ids = sorted({answer.prepared.request.order_id for answer in answered})
+    outcomes: dict[Kind, dict[int, Outcome]] = {Kind.AUTHORIZE: {}, Kind.CAPTURE: {}}
     with transaction.atomic():
         journeys = {journey.order_id: journey for journey in Journey.objects.lock(order_ids)}
-        authorized: list[JourneyState] = []
-        for kind in (Kind.AUTHORIZE, Kind.CAPTURE):
-            of_kind = [answer for answer in answered if answer.prepared.kind is kind]
-            authorized += _take_kind(kind, of_kind, journeys)
-        captures = capture(authorized)
+        for prepared, outcome in answered:
+            if isinstance(outcome, Outcome):
+                outcomes[prepared.kind][prepared.request.order_id] = outcome
+            elif journey := journeys.get(prepared.request.order_id):
+                _stop(prepared.kind, journey, outcome)
+        to_capture: list[JourneyState] = []
+        for kind, of_kind in outcomes.items():
+            recorded = ledger.conclude(kind, of_kind)
+            ledger.delete_unsent((one.prepared for one in answered if one.prepared.kind is kind), of_kind)
+            found = [
+                (journeys[id_], outcome) for id_, outcome in recorded.outcomes.items() if id_ in journeys
+            ]
+            to_capture += [j for j, outcome in found if _settle_by(kind, j, outcome, recorded.new)]
+        captures = capture(to_capture)
         changed = [journey for journey in journeys.values() if journey.has_changed]
         Journey.objects.save_all(changed)
         if any(journey.due_in == 0 for journey in changed):
             wakeup.wake_dispatcher()
         faults.point("answers.before_commit")
-    declines.note(_outcomes_of(Kind.AUTHORIZE, answered))
+    declines.note(outcomes[Kind.AUTHORIZE])
     return captures
 
 
@@ -79,25 +89,6 @@ def escalate(answered: Answered, error: Exception) -> None:
         for journey in journeys:
             _stop(kind, journey, error)
         Journey.objects.save_all(journey for journey in journeys if journey.has_changed)
-
-
-def _take_kind(
-    kind: Kind, answered: Sequence[Answered], journeys: Mapping[int, JourneyState]
-) -> list[JourneyState]:
-    outcomes = _outcomes_of(kind, answered)
-    recorded = ledger.conclude(kind, outcomes)
-    ledger.delete_unsent((answer.prepared for answer in answered), outcomes)
-    for answer in answered:
-        journey = journeys.get(answer.prepared.request.order_id)
-        if journey is not None and isinstance(answer.outcome, Exception):
-            _stop(kind, journey, answer.outcome)
-    found = [(journeys[id_], outcome) for id_, outcome in recorded.outcomes.items() if id_ in journeys]
-    return [journey for journey, outcome in found if _settle_by(kind, journey, outcome, recorded.new)]
-
-
-def _outcomes_of(kind: Kind, answered: Sequence[Answered]) -> dict[int, Outcome]:
-    of_kind = [answer for answer in answered if answer.prepared.kind is kind]
-    return {a.prepared.request.order_id: a.outcome for a in of_kind if isinstance(a.outcome, Outcome)}
 
 
 def _stop(kind: Kind, journey: JourneyState, error: Exception) -> None:
@@ -196,16 +187,11 @@ def apply(kind: Kind, journey: JourneyState, outcome: Outcome | None) -> None:
     succeeded = outcome is not None and outcome.kind == "succeeded"
     if outcome is None or outcome.kind not in ("succeeded", "declined"):
         defer(journey, outcome, kind=kind)
-    elif kind is Kind.AUTHORIZE:
-        _authorized(journey) if succeeded else journey.enter(PAYMENT.REFUSED, reason=outcome.code)
-    elif succeeded:
-        journey.enter(PAYMENT.CAPTURED)
-    else:
-        journey.capture_declined(outcome.code)
-
-
-def _authorized(journey: JourneyState) -> None:
-    if journey.payment is PAYMENT.LATER:
+    elif kind is Kind.CAPTURE:
+        journey.enter(PAYMENT.CAPTURED) if succeeded else journey.capture_declined(outcome.code)
+    elif not succeeded:
+        journey.enter(PAYMENT.REFUSED, reason=outcome.code)
+    elif journey.payment is PAYMENT.LATER:
         journey.enter(PAYMENT.HELD)
         journey.note(EventType.PAYMENT_AUTHORIZED)
     else:

@@ -15,7 +15,7 @@ from faults.script import BadScript, Planned, Rule, Script, passages, reset
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NAMED = re.compile(
-    r'faults\.point\((?:f"{([\w.]+)}\.(\w+)"|"([^"]+)")\)|_last_transaction\(\w+, step="(\w+)"\)'
+    r'faults\.point\((?:f"{([\w.]+)}\.(\w+)"|"([^"]+)")\)|_last_transaction\(\w+, step="(\w+)"'
 )
 
 

@@ -88,7 +88,9 @@ def test_whose_payments_are_declined_again_and_again_has_to_wait(limited, alice,
     assert Order.objects.count() == 10
 
 
-def test_it_waits_alone(limited, alice, bob) -> None:
+@pytest.mark.parametrize("is_handed_over", [True, False])
+def test_it_waits_alone(limited, alice, bob, settings, is_handed_over: bool) -> None:
+    settings.PROVIDER_HANDOVER = is_handed_over
     decline(alice, 10)
     assert declines.standing(alice.pk).wait > 0
     assert declines.standing(bob.pk) == declines.GOOD

@@ -280,7 +280,7 @@ def test_a_poisonous_order_is_put_before_a_person_and_spoils_no_other() -> None:
 def test_a_step_that_breaks_on_one_order_stops_that_order_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     product = make_product()
     orders = [make_order((product, 1)).order_id for _ in range(5)]
-    broken = orders[2]
+    broken = orders[3]  # the last halves are of one order each
     quoted = JourneyState.shipping_quoted
 
     def breaks(state: JourneyState, amount: Decimal, *, goods: Decimal) -> None:
@@ -298,6 +298,9 @@ def test_a_step_that_breaks_on_one_order_stops_that_order_alone(monkeypatch: pyt
     assert "Traceback" in journal.events_of(broken)[-1].data["details"]
     # One run of the step, of the whole batch.
     assert StepRun.objects.filter(step="quote_shipping", ended_at__isnull=False).count() == 1
+    commands.retry_order(order_id=broken)
+    (alone,) = batches.claim()
+    assert not steps.quote_shipping(batch_id=alone.batch_id), "the body has the batch to end"
 
 
 def test_an_order_put_before_a_person_goes_on_when_the_cause_is_gone_and_the_person_says_so() -> None:
@@ -541,6 +544,7 @@ def test_money_is_taken_once_the_stock_is_held(settings, is_handed_over: bool) -
         step(batch_id=claimed.batch_id)
     await_answers()
     assert at_provider(order_id) == (Decimal("15.00"), 0, 0)
+    assert StepRun.objects.filter(step="authorize_payment").count() == 1
     for step in (steps.reserve_stock, steps.capture_payment):
         step(batch_id=claimed.batch_id)
     await_answers()

@@ -193,7 +193,7 @@ def test_a_call_that_was_slept_over_is_not_made(monkeypatch: pytest.MonkeyPatch)
     steps.quote_shipping(batch_id=claimed.batch_id)
     prepared = ledger.prepare(Kind.AUTHORIZE, queries.charges([order_id]))
     monkeypatch.setattr(ledger, "monotonic", lambda: time.monotonic() + ledger.LONGEST_START + 1)
-    outcomes = ledger.send(prepared, patience=5, on_late=lambda *_: None)
+    outcomes = ledger.send(prepared, on_late=lambda *_: None)
     assert outcomes[order_id] == ledger.TOO_LATE
     assert gateway().find(key=prepared[0].key) is None
 
@@ -400,6 +400,19 @@ def test_two_undos_side_by_side_refund_once() -> None:
     assert journey(order_id).status == Status.CANCELLED
     assert net_at_provider(order_id) == (0, 0)
     assert types(order_id).count("money_returned") == 1
+
+
+def test_an_undo_that_is_delivered_twice_is_recorded_once(at, settings) -> None:
+    settings.PROVIDER_HANDOVER = False
+    order_id = make_order((make_product(units=3), 1)).order_id
+    work_off()
+    commands.cancel_order(order_id=order_id, reason="Changed mind")
+    (claimed,) = batches.claim()
+    at("refund.after_call", lambda: steps.return_money(batch_id=claimed.batch_id))
+    steps.return_money(batch_id=claimed.batch_id)
+    assert types(order_id).count("money_returned") == 1
+    settle_down()
+    assert net_at_provider(order_id) == (0, 0)
 
 
 def test_what_is_known_already_is_no_news() -> None:

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.django_db(transaction=True)]
 
 
 def look_up(entry: Transaction) -> Outcome:
-    ((_, outcome),) = returns._find_all([entry], now=database_now(), patience=5)
+    ((_, outcome),) = returns._find_all([entry], now=database_now())
     return outcome
 
 

@@ -199,8 +199,8 @@ class Books:
         assert isinstance(found, datetime)
         return found
 
-    def delete_unsent(self, prepared: Iterable[Prepared], outcomes: Mapping[int, Outcome]) -> None:
-        for one in ledger.unsent(prepared, outcomes):
+    def delete(self, prepared: Iterable[Prepared]) -> None:
+        for one in prepared:
             self._database.write(partial(self._forget, (one.request.order_id, one.number), one.asked_at))
 
     def _forget(self, place: Place, asked_at: str) -> None:

@@ -140,7 +140,7 @@ def _ports(world: "World") -> list[tuple[Any, str, Any]]:
         (ledger, "record", books.record),
         (ledger, "reverse", books.reverse),
         (ledger, "pay_by", lambda order_id: None),
-        (ledger, "delete_unsent", books.delete_unsent),
+        (ledger, "_delete", books.delete),
         (ledger, "monotonic", lambda: world.clock.now),
         (ledger, "entries_of", books.entries_of),
         (ledger, "held", books.held),
