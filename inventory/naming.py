@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db import IntegrityError
 from django.db.models import F, Func, QuerySet, Value
 from django.db.models.functions import Lower
 
@@ -14,6 +15,8 @@ from iso.validators import decimals_refused
 
 # Breaks a URL, or clashes with one below /api/inventory.
 NOT_ADDRESSABLE = re.compile(r"[/\\?#%]|^\.{1,2}$|^sync$")
+
+TAKEN = "Another product is called that."
 
 
 def tidy(text: str) -> str:
@@ -32,7 +35,15 @@ def check_free(field: str, text: str, *, product_id: int | None) -> None:
     """Raise ValidationError for names alike but for case, spaces or code points."""
     alike = _products_by(field).filter(normal_form=_normal_form(Value(text)))
     if alike.exclude(pk=product_id).exists():
-        raise ValidationError("Another product is called that.", code="unique")
+        raise ValidationError(TAKEN, code="unique")
+
+
+def taken_field(error: IntegrityError) -> str | None:
+    """Return the field of a conflict with a product that was stored meanwhile; None for other errors."""
+    constraint = str(getattr(getattr(error.__cause__, "diag", None), "constraint_name", ""))
+    return next(
+        (field for field in ("sku", "name") if constraint.startswith(f"inventory_product_{field}")), None
+    )
 
 
 def check_price(price: Decimal, currency: str) -> None:

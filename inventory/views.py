@@ -4,20 +4,20 @@ from dataclasses import asdict
 from typing import Any, ClassVar
 
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from kombu.exceptions import OperationalError
 from rest_framework import status
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
+from rest_framework.serializers import Serializer, ValidationError
 from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
 from api.idempotency import answer_once
 from api.schema import IDEMPOTENCY_KEY
-from inventory import listing
+from inventory import listing, naming
 from inventory.listing_cache import forget_listings
 from inventory.models import Product, StockChange, StockItem
 from inventory.serializers import (
@@ -247,6 +247,15 @@ class SyncView(APIView):
 def _write(request: Request, serializer: ProductFields, flag: int) -> Product:
     level = filled(serializer).get("reorderLevel")
     serializer.validated_data.pop("reorderLevel", None)
+    try:
+        return _save(request, serializer, flag, level)
+    except IntegrityError as error:
+        if (field := naming.taken_field(error)) is None:
+            raise
+        raise ValidationError({field: [naming.TAKEN]}, code="unique") from None
+
+
+def _save(request: Request, serializer: ProductFields, flag: int, level: int | None) -> Product:
     with transaction.atomic():
         product: Product = serializer.save()
         StockItem.objects.open_stock(product_ids=[product.pk])

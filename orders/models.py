@@ -268,7 +268,7 @@ class Credit(models.Model):
     class Meta:
         ordering = ["number"]
         constraints = [
-            models.CheckConstraint(condition=Q(amount__gt=0), name="orders_credit_amount_positive")
+            models.CheckConstraint(condition=Q(amount__gt=0), name="orders_credit_amount_positive"),
         ]
 
     def __str__(self) -> str:
@@ -304,10 +304,8 @@ class OrderEvent(models.Model):
 
     class Meta:
         ordering = ["sequence"]
-        indexes = [
-            # BRIN costs readers more until it is summarised.
-            models.Index(fields=["transaction_id"], name="orders_event_by_transaction"),
-        ]
+        # BRIN costs readers more until it is summarised.
+        indexes = [models.Index(fields=["transaction_id"], name="orders_event_by_transaction")]
 
     def __str__(self) -> str:
         return f"{self.order_id} #{self.sequence} {self.type}"

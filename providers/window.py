@@ -6,6 +6,7 @@ from math import inf
 FIRST = 1024
 STEP, GROWTH = 16, 0.1  # calls per round, or this share of the window if more
 SHORTEST_ROUND = 0.05  # seconds
+TRIED = 0.25
 
 AFTER_THROTTLED, AFTER_FAILURES = 0.5, 0.7
 # Floors. Only throttling proves overload: fewer calls would make other failures worse.
@@ -68,19 +69,26 @@ class Window:
         self._judge(now)
 
     def _judge(self, now: float) -> None:
-        if now < self._round_ends or not (self._seconds or self._failures):
+        if now < self._round_ends or not (self._throttled or self._is_tried()):
             return
+        is_first = self._fastest == inf  # too early to know more
         if self._seconds:
             ranked = sorted(self._seconds)
             self.usual = ranked[len(ranked) // 2]  # stragglers are not load
             self._fastest = min(self.usual, self._fastest)
         before = self.size
-        self._resize()
+        if self._failures or not is_first:
+            self._resize()
         if self.size != before:
             self._resized_at = now
         self._round_ends = now + max(SHORTEST_ROUND, min(self.usual, 1.0))
         self._seconds.clear()
         self._answers, self._failures, self._throttled, self._was_full = 0, 0, False, False
+
+    def _is_tried(self) -> bool:
+        """Whether enough calls have ended to judge the size by: a part of it, where all of it is used."""
+        is_used = self._was_full and self._fastest < inf
+        return self._failures + len(self._seconds) >= (self.size * TRIED if is_used else 1)
 
     def _resize(self) -> None:
         total = self._failures + self._answers

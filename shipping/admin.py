@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin
 
 from iso.countries import COUNTRIES
+from iso.currencies import rounded
 from shipping.models import Rate, Zone, ZoneCountry
 
 
@@ -34,8 +35,23 @@ class CountryInline(admin.TabularInline):
     extra = 1
 
 
+class RateForm(forms.ModelForm):
+    """A rate, shown with the decimals of its currency."""
+
+    class Meta:
+        model = Rate
+        fields = ["max_weight_grams", "price", "currency", "free_from"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in ("price", "free_from"):
+            if self.initial.get(field) is not None:
+                self.initial[field] = rounded(self.initial[field], self.instance.currency)
+
+
 class RateInline(admin.TabularInline):
     model = Rate
+    form = RateForm
     extra = 1
 
 

@@ -4,15 +4,15 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from enum import StrEnum
 
-from django.db.models import Case, Exists, F, OuterRef, QuerySet, Subquery, Sum, When
-from django.db.models.functions import Coalesce
+from django.db.models import Case, Exists, F, OuterRef, QuerySet, Subquery, Sum, Value, When
+from django.db.models.functions import Coalesce, Mod
 
 from orders.legs import CAPTURED_BY_STAFF, PAYMENT
 from orders.models import Credit, Journey, Order
 from orders.status import UNDONE
 from payments import ledger
 from payments.balance import Entry, balance
-from payments.models import Transaction
+from payments.models import Transaction, number_of
 
 
 class RefundState(StrEnum):
@@ -47,6 +47,20 @@ CAPTURED = Coalesce(
             order_id=OuterRef("pk"),
             kind=Transaction.Kind.CAPTURE,
             state=Transaction.State.SUCCEEDED,
+        )
+        .order_by()
+        .values("order_id")
+        .annotate(amount=Sum("amount"))
+        .values("amount")
+    ),
+    Decimal(0),
+)
+# Captures that failed later.
+LOST = Coalesce(
+    Subquery(
+        Transaction.objects.alias(of=Mod("parent", Value(10)))
+        .filter(
+            order_id=OuterRef("pk"), kind=Transaction.Kind.REVERSAL, of=number_of(Transaction.Kind.CAPTURE)
         )
         .order_by()
         .values("order_id")

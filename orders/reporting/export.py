@@ -16,7 +16,7 @@ from api.renderers import ENCODER
 from iso.currencies import rounded
 from orders.legs import PAYMENT
 from orders.models import Order, order_number
-from orders.refunding.extent import CAPTURED_IN_PARTS, annotated, refund_state
+from orders.refunding.extent import CAPTURED_IN_PARTS, LOST, annotated, refund_state
 from orders.rules.adjustments import of_rows
 
 PIECE_ROWS = 1000
@@ -82,8 +82,8 @@ class Format:
     def pieces(self, orders: QuerySet[Order], *, staff: bool) -> Iterator[bytes]:
         columns = COLUMNS | dict(self.more_columns) | (STAFF_COLUMNS if staff else {})
         yield self.heading(list(columns))
-        sources = list(dict.fromkeys([*columns.values(), "journey__payment"]))
-        rows = annotated(orders).order_by("pk").values_list(*sources)
+        sources = list(dict.fromkeys([*columns.values(), "journey__payment", "lost"]))
+        rows = annotated(orders).annotate(lost=LOST).order_by("pk").values_list(*sources)
         with transaction.atomic(using=orders.db):
             _limit_idle_time(orders.db)
             piece = []
@@ -109,7 +109,8 @@ def _row(columns: dict[str, str], values: dict[str, Any]) -> Row:
     payment, refunded, refundable = values["journey__payment"], values["refunded"], values["refundable"]
     row["refundState"] = refund_state(payment, refunded=refunded, refundable=refundable)
     row["refundedAmount"] = refundable if payment == PAYMENT.REFUNDED else refunded
-    row["capturedAmount"] = refundable if payment in TAKEN else Decimal(0)
+    lost = Decimal(0) if payment in CAPTURED_IN_PARTS else values["lost"]
+    row["capturedAmount"] = refundable - lost if payment in TAKEN else Decimal(0)
     row["adjustments"] = of_rows(values["adjustments"])
     for name in AMOUNTS & row.keys():
         amount = row[name]

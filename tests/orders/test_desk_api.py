@@ -1,8 +1,13 @@
 """The API has what the admin has: stuck orders by cause, tasks, money, products, shipping rates."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
+from django.db import connection, transaction
 from rest_framework.test import APIClient
 
 from inventory.models import Product, StockItem
@@ -13,6 +18,9 @@ from shipping.models import Zone
 from tests.factories import make_order, make_product, make_shipping, make_transaction
 from tests.fixtures.pipeline import work_off
 from tests.orders.conftest import client_of
+from tests.waiting import until
+
+T = TypeVar("T")
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -231,6 +239,35 @@ def test_a_product_that_a_person_could_not_tell_from_another_is_refused(api, fie
 
     second = {"sku": "OTHER", "name": "Other", "price": 1} | {field: text}
     assert code_and_field(api.post("/api/inventory", second)) == (400, "already_there", field)
+
+
+@pytest.mark.parametrize("field", ["sku", "name"])
+def test_a_product_that_another_request_adds_meanwhile_is_refused_by_name(api, field):
+    other = Product(**{"sku": "OTHER", "name": "Other", "price": 1, field: PRODUCT[field]})
+    with ThreadPoolExecutor(1) as threads:
+        with transaction.atomic():
+            other.save()
+            answer = threads.submit(closing(lambda: api.post("/api/inventory", PRODUCT)))
+            until(is_one_waiting)
+        assert code_and_field(answer.result()) == (400, "already_there", field)
+
+
+def is_one_waiting() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return cursor.fetchone() > (0,)
+
+
+def closing(work: Callable[[], T]) -> Callable[[], T]:
+    """Return the work of a thread, which closes its connection at the end."""
+
+    def run() -> T:
+        try:
+            return work()
+        finally:
+            connection.close()
+
+    return run
 
 
 def test_a_product_keeps_what_it_is_called(api):

@@ -1,5 +1,6 @@
 """Refunds and captures that fail days after they succeeded: rows of their own, tried again or escalated."""
 
+import json
 from datetime import timedelta
 from decimal import Decimal
 
@@ -7,11 +8,11 @@ import pytest
 
 from orders import commands
 from orders.maintenance import audit
-from orders.models import Credit, Journey
+from orders.models import Credit, Journey, Order
 from orders.operators import money_at_risk
 from orders.refunding import parts, reversals
 from orders.refunding.amounts import Wish
-from orders.reporting import analytics
+from orders.reporting import analytics, export
 from payments.gateways.protocol import Outcome
 from payments.models import Transaction, create_on
 from sandbox.process import SandboxProcess
@@ -42,12 +43,12 @@ def refunded_order() -> int:
     return order.order_id
 
 
-def sold() -> tuple[Decimal, Decimal]:
+def sold() -> tuple[float, float]:
     """Return the revenue of all orders, and of their products."""
     now = database_now()
     found = analytics.analyse(analytics.Span(now - timedelta(hours=1), now + timedelta(hours=1)), unit="day")
     (period,), (product,) = found.periods, found.top_products
-    return period.revenue, product.revenue
+    return float(period.revenue), float(product.revenue)
 
 
 def attempts() -> list[tuple[str, str, str]]:
@@ -107,7 +108,7 @@ def test_what_a_dispute_has_lost_is_no_revenue(state: str, revenue: int) -> None
     create_on(
         capture, kind=Transaction.Kind.DISPUTE, number=16, amount=Decimal(6), state=state, started_at=at
     )
-    assert sold() == (revenue, Decimal(10 * revenue) / 15)
+    assert sold() == (revenue, 10 * revenue / 15)
 
 
 def test_a_capture_that_fails_later_is_money_at_risk_until_it_is_cancelled() -> None:
@@ -117,6 +118,8 @@ def test_a_capture_that_fails_later_is_money_at_risk_until_it_is_cancelled() -> 
     assert reversals.record_news(Transaction.objects.get(kind="capture"), CLOSED)
     assert [risk.amount for risk in money_at_risk.at_risk()] == [15]
     assert sold() == (0, 0)
+    (row,) = b"".join(export.FORMATS["ndjson"].pieces(Order.objects.all(), staff=True)).splitlines()
+    assert json.loads(row)["capturedAmount"] == 0
     commands.cancel_order(order_id=order.order_id, reason="Never paid")
     work_off()
     assert Journey.objects.get(order_id=order.order_id).status == "cancelled"

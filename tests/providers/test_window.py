@@ -14,18 +14,17 @@ class Provider:
     def __init__(self, most: int = 100_000) -> None:
         self.window, self.now = Window(most), 0.0
 
-    def turn(
-        self, seconds: float = 0.2, *, answers: int = 100, failures: int = 0, is_full: bool = True
-    ) -> float:
-        """Let a second pass with so many answers; return the window's size."""
+    def turn(self, seconds: float = 0.2, *, failures: float = 0.0, is_full: bool = True) -> float:
+        """Let a second pass, in which calls end that fill the window or fail; return the window's size."""
         if is_full:
             self.window.crowded()
-        for _ in range(failures):
-            self.window.failed(now=self.now)
-        for _ in range(answers - 1):
-            self.window.answered(seconds, now=self.now)
+        calls = int(self.window.size)
         self.now += 1.0
-        self.window.answered(seconds, now=self.now)
+        for number in range(calls):
+            if int((number + 1) * failures) > int(number * failures):
+                self.window.failed(now=self.now)
+            else:
+                self.window.answered(seconds, now=self.now)
         return self.window.size
 
 
@@ -51,22 +50,23 @@ def test_it_never_exceeds_its_bound():
 
 def test_after_thirty_rounds_of_failures_it_is_back_within_a_few_rounds(provider):
     for _ in range(30):
-        provider.turn(failures=100, answers=1)
+        provider.turn(failures=1.0)
     assert provider.window.size == LEAST_FAILING
     assert [provider.turn() for _ in range(8)][-1] > FIRST * 0.7
 
 
 def test_it_approaches_by_steps_what_was_too_much(provider):
     for _ in range(10):
-        provider.turn(failures=100)
+        provider.turn(failures=0.5)
     sizes = [provider.turn() for _ in range(8)]
-    assert FIRST * 0.7 in sizes
-    assert sizes[-1] < FIRST * 1.1
+    assert sizes[2] == sizes[1] * 2
+    assert sizes[-1] < sizes[-2] * 1.2
+    assert sizes[-1] > FIRST * 0.7
 
 
 def test_a_failure_alone_in_its_round_is_no_reason_for_more_calls(provider):
     for _ in range(20):
-        provider.turn(failures=100)
+        provider.turn(failures=0.5)
     for _ in range(10):
         provider.window.crowded()
         provider.now += 1.0
@@ -94,8 +94,8 @@ def test_one_slow_answer_in_a_hundred_is_no_sign_of_load(provider):
 
 
 def test_one_failure_in_a_hundred_is_none_either_but_one_in_five_is(provider):
-    assert provider.turn(failures=1) == FIRST * 2
-    assert provider.turn(failures=25) < FIRST * 2
+    assert provider.turn(failures=0.01) == FIRST * 2
+    assert [provider.turn(failures=0.2) for _ in range(3)][-1] < FIRST * 2
 
 
 def test_a_provider_that_asks_for_less_gets_half_and_its_pause(provider):
@@ -112,10 +112,10 @@ def test_it_never_closes_and_least_of_all_for_slowness(provider):
     assert provider.window.size == LEAST_THROTTLED
     failing, slow = Provider(most=1000), Provider(most=1000)
     for _ in range(50):
-        failing.turn(failures=100)
+        failing.turn(failures=0.5)
     slow.turn(0.001)
-    slow.turn(0.9)
-    slow.turn(0.9)
+    for _ in range(3):
+        slow.turn(0.9)
     assert (failing.window.size, slow.window.size) == (LEAST_FAILING, LEAST_SLOW)
 
 
@@ -160,8 +160,8 @@ def test_calls_do_not_queue_at_a_provider_that_is_at_its_limit(per_second, delay
 
 def test_its_size_is_judged_by_calls_that_began_under_it():
     queue = Queue(700, 0.005)
-    queue.run(2)  # more than the provider bears are under way
+    queue.run(1)  # more than the provider bears are under way
     size = queue.window.size
     assert LEAST_SLOW < size < FIRST
-    queue.run(0.5)  # and their answers say nothing about the smaller window
+    queue.run(0.3)  # and their answers say nothing about the smaller window
     assert queue.window.size == size
