@@ -12,6 +12,7 @@ from payments.gateways import GatewayUnknown, gateway, names_in_use
 from payments.gateways.in_process import InProcessGateway, Memory
 from payments.ledger import Kind
 from payments.models import Transaction
+from payments.talking import hold_all
 from tests.factories import make_order, make_product, make_shipping
 from tests.fixtures.pipeline import work_off
 
@@ -33,6 +34,22 @@ def test_a_gateway_is_found_by_the_path_in_the_settings(settings):
 
     assert isinstance(gateway("acme"), OneOfAShop)
     assert names_in_use() == [settings.PAYMENT_GATEWAY, "acme"]
+
+
+def test_a_gateway_that_is_gone_stops_the_calls_to_others_too(settings):
+    """Before any is made: the step that fails is run again by halves."""
+    settings.PAYMENT_GATEWAYS = {"acme": PATH}
+    sent = []
+
+    def send(gateway_name, talk):
+        sent.append(gateway_name)
+        return None
+        yield
+
+    names = ["acme", "gone"]
+    with pytest.raises(GatewayUnknown):
+        hold_all(send, names, gateways=names, patience=1, on_late=lambda _: None)
+    assert sent == []
 
 
 @pytest.mark.parametrize("path", ["", "nowhere.at_all.Gateway"])
