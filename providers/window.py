@@ -13,7 +13,7 @@ AFTER_THROTTLED, AFTER_FAILURES = 0.5, 0.7
 LEAST_THROTTLED, LEAST_FAILING, LEAST_SLOW = 4, 32, 64
 FAILURES = 0.1
 # Relative to the fastest rounds, and in seconds more.
-SLOW, SLOW_SECONDS = 2.0, 0.1
+SLOW, SLOW_SECONDS = 2.0, 0.25
 
 
 @dataclass(slots=True)
@@ -52,6 +52,8 @@ class Window:
 
     def answered(self, seconds: float, *, now: float) -> None:
         self._answers += 1
+        if self._fastest == inf:
+            self._fastest = self.usual = seconds
         # Calls that began before measure an earlier size.
         if now - seconds >= self._resized_at:
             self._seconds.append(seconds)
@@ -71,14 +73,12 @@ class Window:
     def _judge(self, now: float) -> None:
         if now < self._round_ends or not (self._throttled or self._is_tried()):
             return
-        is_first = self._fastest == inf  # too early to know more
         if self._seconds:
             ranked = sorted(self._seconds)
             self.usual = ranked[len(ranked) // 2]  # stragglers are not load
             self._fastest = min(self.usual, self._fastest)
         before = self.size
-        if self._failures or not is_first:
-            self._resize()
+        self._resize()
         if self.size != before:
             self._resized_at = now
         self._round_ends = now + max(SHORTEST_ROUND, min(self.usual, 1.0))
@@ -87,8 +87,7 @@ class Window:
 
     def _is_tried(self) -> bool:
         """Whether enough calls have ended to judge the size by: a part of it, where all of it is used."""
-        is_used = self._was_full and self._fastest < inf
-        return self._failures + len(self._seconds) >= (self.size * TRIED if is_used else 1)
+        return self._failures + len(self._seconds) >= (self.size * TRIED if self._was_full else 1)
 
     def _resize(self) -> None:
         total = self._failures + self._answers
@@ -105,7 +104,7 @@ class Window:
             self._shrink(bearable / self.usual, LEAST_SLOW)
         elif self.usual > bearable:
             self._fastest = self.usual  # so few do not: the provider is slower
-        elif self._was_full:
+        elif self._was_full and self.usual <= bearable / 2:
             steps = self.size + max(STEP, GROWTH * self.size)
             self.size = min(float(self.most), max(steps, min(self.size * 2, self._threshold)))
             self._is_shrinking = False

@@ -114,14 +114,14 @@ def test_it_never_closes_and_least_of_all_for_slowness(provider):
     for _ in range(50):
         failing.turn(failures=0.5)
     slow.turn(0.001)
-    for _ in range(3):
+    for _ in range(6):
         slow.turn(0.9)
     assert (failing.window.size, slow.window.size) == (LEAST_FAILING, LEAST_SLOW)
 
 
 def test_a_provider_that_is_slower_for_good_gets_its_calls_back(provider):
     large = provider.turn()
-    sizes = [provider.turn(0.9) for _ in range(12)]
+    sizes = [provider.turn(0.9) for _ in range(25)]
     assert min(sizes) == LEAST_SLOW
     assert sizes[-1] > large * 0.5
 
@@ -154,7 +154,7 @@ def test_calls_do_not_queue_at_a_provider_that_is_at_its_limit(per_second, delay
     queue = Queue(per_second, delay)
     queue.run(5)
     took = queue.run(10)
-    assert median(took) < (2 * delay + 0.1) * 1.5
+    assert median(took) < (2 * delay + 0.25) * 1.1
     assert len(took) > 10 * per_second * 0.95
 
 
