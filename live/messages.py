@@ -37,6 +37,7 @@ SENTENCES: dict[str, str] = OF_LEGS | {
     EventType.REFUND_REQUESTED: "A refund was requested.",
     EventType.REFUND_SUCCEEDED: "Part of the payment was refunded.",
     EventType.REFUND_FAILED: "A refund did not get through yet.",
+    EventType.REFUND_SUPERSEDED: "A refund is part of the refund of the whole payment.",
     EventType.CAPTURE_REQUESTED: "Part of the payment is being collected.",
     EventType.CAPTURE_SUCCEEDED: "Part of the payment was collected.",
     EventType.CAPTURE_FAILED: "Part of the payment could not be collected.",

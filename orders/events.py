@@ -30,6 +30,7 @@ class EventType(StrEnum):
     REFUND_REQUESTED = "refund_requested"  # a part of the order's money
     REFUND_SUCCEEDED = "refund_succeeded"
     REFUND_FAILED = "refund_failed"
+    REFUND_SUPERSEDED = "refund_superseded"  # by the reversal of the whole payment
     CANCELLATION_STARTED = "cancellation_started"
     STOCK_RELEASED = "stock_released"
     MONEY_RETURNED = "money_returned"

@@ -298,9 +298,9 @@ def return_money(batch: BatchLease) -> None:
     returned = returns.reverse_payments(to_return, now=database_now())
     with _last_transaction(batch, step="return_money"):
         journeys = _due(batch, lambda j: j.may_be_reversed(PAYMENT) and j.order_id in returned)
-        with_credits = [j.order_id for j in journeys if j.payment in (PAYMENT.REFUNDING, PAYMENT.MOVING)]
+        with_credits = [j for j in journeys if j.payment in (PAYMENT.REFUNDING, PAYMENT.MOVING)]
         if with_credits:
-            crediting.supersede(id_ for id_ in with_credits if isinstance(returned[id_], Returned))
+            crediting.supersede(j for j in with_credits if isinstance(returned[j.order_id], Returned))
         for journey in journeys:
             _apply_return(journey, returned[journey.order_id])
         Journey.objects.save_all(journeys)

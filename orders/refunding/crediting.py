@@ -216,14 +216,19 @@ def _wait(journey: JourneyState, outcome: Outcome | None) -> None:
         journey.back_off()
 
 
-def supersede(order_ids: Iterable[int]) -> None:
+def supersede(journeys: Iterable[JourneyState]) -> None:
     """Close the open credits of locked orders whose whole payment was reversed."""
-    closed = list(order_ids)
+    closed = {journey.order_id: journey for journey in journeys}
     books = ledger.entries_of(closed)
     for order_id, granted in of_orders(closed).items():
         for credit in granted:
             if credit.state in OPEN:
-                is_done = _refunded(credit, books.get(order_id, [])) >= credit.amount
-                set_state(
-                    order_id, credit.number, Credit.State.REFUNDED if is_done else Credit.State.SUPERSEDED
-                )
+                _close(closed[order_id], credit, books.get(order_id, []))
+
+
+def _close(journey: JourneyState, credit: Credit, book: Sequence[Entry]) -> None:
+    if _refunded(credit, book) >= credit.amount:
+        set_state(credit.order_id, credit.number, Credit.State.REFUNDED)
+    else:
+        set_state(credit.order_id, credit.number, Credit.State.SUPERSEDED)
+        refunds.superseded(journey, credit=credit.number, amount=credit.amount)

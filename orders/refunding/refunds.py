@@ -28,6 +28,11 @@ def reversed_later(journey: JourneyState, *, credit: int, amount: Decimal, code:
     journey.note(EventType.REFUND_FAILED, credit=credit, amount=str(amount), reason=code, reversed=True)
 
 
+def superseded(journey: JourneyState, *, credit: int, amount: Decimal) -> None:
+    """A refund was not carried out: the whole payment was reversed."""
+    journey.note(EventType.REFUND_SUPERSEDED, credit=credit, amount=str(amount))
+
+
 def all_tried(journey: JourneyState, *, more: bool, has_failed: bool, is_expired: bool = False) -> None:
     """Continue with `more` credits, or rest; failed ones wait for an operator.
 

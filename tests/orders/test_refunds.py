@@ -142,6 +142,8 @@ def test_a_cancellation_takes_over_what_is_requested(api: Api) -> None:
     work_off()
     assert at_provider(order_id) == (Decimal("35.00"), Decimal("35.00"))
     assert Credit.objects.get().state == "superseded"
+    superseded = [event.data for event in journal.events_of(order_id) if event.type == "refund_superseded"]
+    assert superseded == [{"credit": 1, "amount": "10.00"}]
     assert api.refund(order_id, amount=1).json()["error"]["code"] == "not_possible"
 
 
