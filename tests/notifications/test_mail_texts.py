@@ -82,7 +82,8 @@ def visible(html: str) -> str:
 
 
 def words(text: str) -> set[str]:
-    return set(re.findall(r"[a-zäöüß]+", text.lower()))
+    without_links = re.sub(r"https?://\S+", "", text)  # a signature may have any letters
+    return set(re.findall(r"[a-zäöüß]+", without_links.lower()))
 
 
 def check_markup(mail: Mail) -> None:
