@@ -53,7 +53,7 @@ class Progress(NamedTuple):
 
     orders: int = 0  # taken care of
     gone: int = 0  # of these, how many have left the batch
-    seconds: float = 0.0  # that it took
+    since: float = 0.0  # it began; Unix time
 
 
 class Paused(Exception):

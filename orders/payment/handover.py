@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 RENEWALS_PER_LEASE = 3
 # A batch waits for room so long before it lets others pass.
 TURN_SECONDS = 0.1
+# And so much of its lease in all: the next step needs the rest.
+LEASE_PART = 0.5
 # Others look up the rest.
 DRAIN_SECONDS = 8.0
 
@@ -46,10 +48,12 @@ def authorize(batch: BatchLease) -> bool:
     Return whether all orders have left the batch, which ends it. Raises `Paused` when its turn is over: there may be
     room for the calls of others.
     """
-    before = batch.progress or Progress()
-    began = time.monotonic()
-    until = began + settings.STRAGGLER_PATIENCE_SECONDS - before.seconds
-    pause_at = min(until, began + TURN_SECONDS) if batch.progress else until
+    now, before = time.monotonic(), batch.progress or Progress()
+    since = before.since or time.time()
+    until = pause_at = now + settings.STRAGGLER_PATIENCE_SECONDS
+    if batch.progress:
+        until = now + settings.LEASE_SECONDS * LEASE_PART - (time.time() - since)
+        pause_at = min(until, now + TURN_SECONDS)
     waiting, gone = list(batch.order_ids[before.orders :]), before.gone
     while waiting:
         some = room(len(waiting), pause_at, is_bulk=batch.is_bulk)
@@ -59,7 +63,7 @@ def authorize(batch: BatchLease) -> bool:
         now = time.monotonic()
         if waiting and pause_at < until and (not some or now >= pause_at):
             taken = len(batch.order_ids) - len(waiting)
-            raise Paused(Progress(taken, gone, before.seconds + now - began))
+            raise Paused(Progress(taken, gone, since))
     return batch.is_whole and gone == len(batch.order_ids)
 
 
