@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 RENEWALS_PER_LEASE = 3
 # A batch waits for room so long before it lets others pass.
 TURN_SECONDS = 0.1
-# And so much of its lease in all: the next step needs the rest.
+# It gives up after this part of its lease: the next step needs the rest.
 LEASE_PART = 0.5
 # Others look up the rest.
 DRAIN_SECONDS = 8.0
